@@ -1,0 +1,159 @@
+import type { Cpu, WaitOutcome } from './cpu.ts';
+
+// Atomics.pause exists from Node 24 on; before, an empty call is all there is.
+const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/** The longest timeout handed to the operating system, ms. Longer sleeps wake up and go back to sleep. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
+/**
+ * The machine that users run: one SharedArrayBuffer, one worker thread per CPU, every ordered operation a
+ * sequentially consistent `Atomics` call (ECMAScript has no weaker one). The fences are therefore empty: plain
+ * accesses are never used to synchronise, and atomics are totally ordered already.
+ */
+export class RealCpu implements Cpu {
+  readonly words: Int32Array;
+  /** process.hrtime minus performance.now, ns: each thread's performance clock starts at its own zero. */
+  readonly #clockOffset: number;
+
+  constructor(words: Int32Array) {
+    this.words = words;
+    this.#clockOffset = Number(process.hrtime.bigint()) - performance.now() * 1e6;
+  }
+
+  read(a: number): number {
+    return this.words[a] as number;
+  }
+  write(a: number, v: number): void {
+    this.words[a] = v;
+  }
+
+  load(a: number): number {
+    return Atomics.load(this.words, a);
+  }
+  loadAcquire(a: number): number {
+    return Atomics.load(this.words, a);
+  }
+  store(a: number, v: number): void {
+    Atomics.store(this.words, a, v);
+  }
+  storeRelease(a: number, v: number): void {
+    Atomics.store(this.words, a, v);
+  }
+  cmpxchg(a: number, expected: number, v: number): number {
+    return Atomics.compareExchange(this.words, a, expected, v);
+  }
+  cmpxchgRelaxed(a: number, expected: number, v: number): number {
+    return Atomics.compareExchange(this.words, a, expected, v);
+  }
+  cmpxchgAcquire(a: number, expected: number, v: number): number {
+    return Atomics.compareExchange(this.words, a, expected, v);
+  }
+  cmpxchgRelease(a: number, expected: number, v: number): number {
+    return Atomics.compareExchange(this.words, a, expected, v);
+  }
+
+  xchg(a: number, v: number): number {
+    return Atomics.exchange(this.words, a, v);
+  }
+  xchgRelaxed(a: number, v: number): number {
+    return Atomics.exchange(this.words, a, v);
+  }
+  xchgAcquire(a: number, v: number): number {
+    return Atomics.exchange(this.words, a, v);
+  }
+  xchgRelease(a: number, v: number): number {
+    return Atomics.exchange(this.words, a, v);
+  }
+
+  fetchAdd(a: number, v: number): number {
+    return Atomics.add(this.words, a, v);
+  }
+  fetchAddRelaxed(a: number, v: number): number {
+    return Atomics.add(this.words, a, v);
+  }
+  fetchAddAcquire(a: number, v: number): number {
+    return Atomics.add(this.words, a, v);
+  }
+  fetchAddRelease(a: number, v: number): number {
+    return Atomics.add(this.words, a, v);
+  }
+
+  fetchSub(a: number, v: number): number {
+    return Atomics.sub(this.words, a, v);
+  }
+  fetchSubRelaxed(a: number, v: number): number {
+    return Atomics.sub(this.words, a, v);
+  }
+  fetchSubAcquire(a: number, v: number): number {
+    return Atomics.sub(this.words, a, v);
+  }
+  fetchSubRelease(a: number, v: number): number {
+    return Atomics.sub(this.words, a, v);
+  }
+
+  fetchAnd(a: number, v: number): number {
+    return Atomics.and(this.words, a, v);
+  }
+  fetchAndRelaxed(a: number, v: number): number {
+    return Atomics.and(this.words, a, v);
+  }
+  fetchAndAcquire(a: number, v: number): number {
+    return Atomics.and(this.words, a, v);
+  }
+  fetchAndRelease(a: number, v: number): number {
+    return Atomics.and(this.words, a, v);
+  }
+
+  fetchOr(a: number, v: number): number {
+    return Atomics.or(this.words, a, v);
+  }
+  fetchOrRelaxed(a: number, v: number): number {
+    return Atomics.or(this.words, a, v);
+  }
+  fetchOrAcquire(a: number, v: number): number {
+    return Atomics.or(this.words, a, v);
+  }
+  fetchOrRelease(a: number, v: number): number {
+    return Atomics.or(this.words, a, v);
+  }
+
+  mb(): void {}
+  rmb(): void {}
+  wmb(): void {}
+
+  condLoad(a: number, until: (value: number, arg: number) => boolean, arg: number, spins: number): number {
+    const { words } = this;
+    let value = Atomics.load(words, a);
+    for (let i = 0; i < spins && !until(value, arg); i++) {
+      pause();
+      value = Atomics.load(words, a);
+    }
+    return value;
+  }
+  condLoadAcquire(a: number, until: (value: number, arg: number) => boolean, arg: number, spins: number): number {
+    return this.condLoad(a, until, arg, spins);
+  }
+  relax(): void {
+    pause();
+  }
+
+  wait(a: number, expected: number, deadline: number): WaitOutcome {
+    return Atomics.wait(this.words, a, expected, this.#timeout(deadline));
+  }
+  waitAsync(a: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {
+    return Atomics.waitAsync(this.words, a, expected, this.#timeout(deadline)).value;
+  }
+  wake(a: number, count: number): number {
+    return Atomics.notify(this.words, a, count);
+  }
+
+  now(): number {
+    return performance.now() * 1e6 + this.#clockOffset;
+  }
+
+  #timeout(deadline: number): number {
+    if (deadline === Number.POSITIVE_INFINITY) return deadline;
+    return Math.min(Math.max((deadline - this.now()) / 1e6, 0), LONGEST_WAIT_MS);
+  }
+}
