@@ -1,0 +1,31 @@
+/**
+ * x86-TSO (Owens, Sarkar, Sewell 2009), in its axiomatic form, as herd's `x86tso.cat` states it: each core has a FIFO
+ * store buffer that its own reads look into first, so the one order that may be lost is a write before a later read.
+ *
+ *     uniproc    acyclic po-loc | rf | co | fr
+ *     atomicity  empty rmw & (fre ; coe)
+ *     tso        acyclic po \ (W * R) | mfence | implied | rfe | co | fr
+ *
+ * where a locked instruction is a full barrier both ways (`implied`). LFENCE and SFENCE order nothing more between
+ * ordinary write-back accesses.
+ */
+import { isAtomic, isCoherent } from './axioms.ts';
+import { type Execution, Fence, Kind, type Model, Tag } from './execution.ts';
+
+export const x86Tso: Model = {
+  name: 'x86-tso',
+  violation(x: Execution): string | null {
+    if (!isCoherent(x)) return 'uniproc';
+    if (!isAtomic(x)) return 'atomicity';
+
+    const { po, R, W, M } = x;
+    const locked = x.tagged(Kind.read | Kind.write, Tag.rmw);
+    const poGhb = po.between(W, W).addAll(po.between(R, M));
+    const mfence = po.from(M).via(x.fences(Fence.mfence), po).to(M);
+    const poWR = po.between(W, R);
+    const implied = poWR.from(locked).addAll(poWR.to(locked));
+
+    const ghb = poGhb.addAll(mfence).addAll(implied).addAll(x.external(x.rf)).addAll(x.fr).addAll(x.co);
+    return ghb.isAcyclic() ? null : 'tso';
+  },
+};
