@@ -80,6 +80,8 @@ export interface Model {
   readonly name: string;
   /** The name of the first axiom that `x` breaks, or null: the model allows it. */
   violation(x: Execution): string | null;
+  /** What is wrong with the program rather than forbidden to it, in an execution that the model allows: races. */
+  flags?(x: Execution): string[];
 }
 
 export class Execution {
