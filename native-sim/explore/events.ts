@@ -1,0 +1,123 @@
+/**
+ * What an event of an explored execution is: the operations of `Cpu` by number, and what each promises as bits.
+ *
+ * A read-modify-write is two events, its read and its write; `wait` is up to five (see futex.ts). Orders are carried by
+ * the events, not looked up from the operation, so that weakening or strengthening one call site is a change of bits
+ * at the moment the event is made.
+ */
+
+export const READ = 1 << 0;
+export const WRITE = 1 << 1;
+export const FENCE = 1 << 2;
+/** Half of a read-modify-write. */
+export const RMW = 1 << 3;
+export const ACQUIRE = 1 << 4;
+export const RELEASE = 1 << 5;
+/** A fence that orders everything, or the write of a read-modify-write that does. */
+export const FULL = 1 << 6;
+/** Ordinary data: unordered conflicting accesses are a data race. */
+export const PLAIN = 1 << 7;
+/** A read that waits for a value: it reads nothing until there is a write that satisfies it. */
+export const AWAIT = 1 << 8;
+/** Fences: reads before it stay before everything after it (DMB LD); writes stay before writes (DMB ST). */
+export const FENCE_LD = 1 << 9;
+export const FENCE_ST = 1 << 10;
+/** The read of a compare-and-exchange: it is half of a read-modify-write only when it finds what it expects. */
+export const CAS = 1 << 11;
+/** A write that takes the word away: whoever reads it reads memory that is uninitialised, or freed. */
+export const POISON = 1 << 12;
+/** Bookkeeping of the machine (futex queues, deaths), on locations that no program can name. */
+export const HIDDEN = 1 << 13;
+
+/** The read of a compare-and-exchange becomes an acquire when it succeeds. */
+export const CAS_ACQUIRE = 1 << 14;
+
+/** Reads-from: the initial value; nothing, because the read is blocked. */
+export const INIT = -1;
+export const NOTHING = -2;
+
+export type Order = 'relaxed' | 'acquire' | 'release' | 'full';
+
+const NAMES = [
+  'read',
+  'write',
+  'load',
+  'loadAcquire',
+  'store',
+  'storeRelease',
+  'condLoad',
+  'condLoadAcquire',
+  'mb',
+  'rmb',
+  'wmb',
+  'wait',
+  'wake',
+  'death',
+  'reap',
+  'allocate',
+  'free',
+  'cmpxchg',
+  'cmpxchgRelaxed',
+  'cmpxchgAcquire',
+  'cmpxchgRelease',
+  'xchg',
+  'xchgRelaxed',
+  'xchgAcquire',
+  'xchgRelease',
+  'fetchAdd',
+  'fetchAddRelaxed',
+  'fetchAddAcquire',
+  'fetchAddRelease',
+  'fetchSub',
+  'fetchSubRelaxed',
+  'fetchSubAcquire',
+  'fetchSubRelease',
+  'fetchAnd',
+  'fetchAndRelaxed',
+  'fetchAndAcquire',
+  'fetchAndRelease',
+  'fetchOr',
+  'fetchOrRelaxed',
+  'fetchOrAcquire',
+  'fetchOrRelease',
+] as const;
+
+export type OpName = (typeof NAMES)[number];
+
+/** The number of each operation. */
+export const Op = Object.fromEntries(NAMES.map((name, number) => [name, number])) as Readonly<Record<OpName, number>>;
+
+export function opName(op: number): OpName {
+  return NAMES[op] as OpName;
+}
+
+/** The order that the name of an operation states; null where it has none to state: plain data, fences, bookkeeping. */
+export function orderOf(op: number): Order | null {
+  const name = opName(op);
+  if (op >= Op.cmpxchg) {
+    if (name.endsWith('Relaxed')) return 'relaxed';
+    if (name.endsWith('Acquire')) return 'acquire';
+    return name.endsWith('Release') ? 'release' : 'full';
+  }
+  if (op === Op.load || op === Op.store || op === Op.condLoad) return 'relaxed';
+  if (op === Op.loadAcquire || op === Op.condLoadAcquire) return 'acquire';
+  return op === Op.storeRelease ? 'release' : null;
+}
+
+/** The bits that an order adds to the read half of an operation. */
+export function readBits(order: Order): number {
+  return order === 'acquire' ? ACQUIRE : 0;
+}
+
+/** The bits that an order adds to the write half of an operation. */
+export function writeBits(order: Order): number {
+  return order === 'release' ? RELEASE : order === 'full' ? RELEASE | FULL : 0;
+}
+
+export function isFence(op: number): boolean {
+  return op === Op.mb || op === Op.rmb || op === Op.wmb;
+}
+
+export function fenceBits(op: number): number {
+  return op === Op.mb ? FENCE | FULL : op === Op.rmb ? FENCE | FENCE_LD : FENCE | FENCE_ST;
+}

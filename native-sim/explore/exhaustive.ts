@@ -1,0 +1,372 @@
+/**
+ * Every execution, each once: graph exploration after TruSt (Kokologiannakis, Marmanis, Gladstein, Vafeiadis: "Truly
+ * stateless, optimal dynamic partial order reduction", POPL 2022).
+ *
+ * Threads run straight through. A read takes one of the writes there are and the others become alternatives; a write
+ * takes one place in coherence order, likewise. What a read could not know is the writes that come after it: so a new
+ * write also revisits earlier reads that do not precede it in po | rf. A revisit keeps what was there when the read was
+ * added, and what the write needed; the rest is deleted and grows again. The same graph would be reached from every
+ * way in which the deleted part could have turned out, so exactly one of them is allowed to revisit: the one in which
+ * each deleted event, and the read, is as the coherence-latest choice would have made it (`#isMaximal`).
+ *
+ * Two things are our own. An awaiting read reads only writes that satisfy it; its canonical choice, for the rule above,
+ * is to read nothing and block, and it is added only when no thread has anything else to do. And the write half of a
+ * read-modify-write may find its place taken by another: that graph is dropped, after the write has revisited.
+ *
+ * Nothing is remembered but a stack of alternatives, so memory does not grow with the number of executions.
+ */
+import { ACQUIRE, AWAIT, CAS, CAS_ACQUIRE, HIDDEN, INIT, NOTHING, Op, PLAIN, READ, RMW, WRITE } from './events.ts';
+import { type Graph, type Pending, Stop } from './graph.ts';
+import { Machine } from './machine.ts';
+import { latest } from './replay.ts';
+
+interface Alternative {
+  kind: 'read' | 'write' | 'revisit' | 'graph';
+  g: Graph;
+  /** The event that is made differently; for a revisit, the write. */
+  stamp: number;
+  /** What it reads from; its place; the read that it revisits. */
+  choice: number;
+  /** Which share of the search it stands for. */
+  weight: number;
+  /** How many revisits led here. */
+  depth: number;
+  /** Which alternatives were taken to get here, to hand the subtree to another worker. */
+  path: number[];
+}
+
+export type Outcome = 'execution' | 'blocked' | 'dropped';
+
+export class Exhaustive extends Machine {
+  readonly stack: Alternative[] = [];
+  /** Revisits on one path; more are not followed, and counted. */
+  bound = Number.POSITIVE_INFINITY;
+  beyondBound = 0;
+  /** The share of the search that is done. */
+  progress = 0;
+  graphs = 0;
+  #granted = -1;
+  #weight = 1;
+  #depth = 0;
+  #path: number[] = [];
+
+  /** Runs to the end of the first execution. */
+  start(): Outcome {
+    return this.#runToEnd();
+  }
+
+  /** Runs to the end of the next one, or returns null when there is none. */
+  next(): Outcome | null {
+    for (;;) {
+      const alternative = this.stack.pop();
+      if (alternative === undefined) return null;
+      if (this.#enter(alternative)) return this.#runToEnd();
+    }
+  }
+
+  /** Goes to the alternative that `path` leads to, and forgets all others: the start of a subtree. */
+  descend(path: readonly number[]): Outcome | null {
+    let outcome: Outcome | null = this.start();
+    for (const step of path) {
+      const chosen = this.stack[step]!;
+      this.stack.length = 0;
+      this.stack.push(chosen);
+      chosen.weight = 1;
+      outcome = null;
+      if (this.#enter(this.stack.pop()!)) outcome = this.#runToEnd();
+    }
+    return outcome;
+  }
+
+  #runToEnd(): Outcome {
+    const base = this.stack.length;
+    this.aborted = false;
+    this.graphs++;
+    for (;;) {
+      const thread = this.#pick();
+      if (thread < 0) break;
+      this.run(thread);
+      if (this.aborted || this.failure !== null) break;
+    }
+    const children = this.stack.length - base;
+    const share = this.#weight / (children + 1);
+    for (let i = base; i < this.stack.length; i++) {
+      const child = this.stack[i]!;
+      child.weight = share;
+      child.path = [...this.#path, i - base];
+    }
+    this.progress += share;
+    if (this.failure !== null) return 'execution';
+    return this.aborted ? 'dropped' : this.#classify();
+  }
+
+  /** Who goes next. It depends on the graph alone. */
+  #pick(): number {
+    const { g } = this;
+    const threads = this.bodies.length;
+    for (let t = 0; t < threads; t++) {
+      const last = g.lastOf(t);
+      if (last >= 0 && this.#isHalfDone(last)) return t;
+    }
+    for (let t = 0; t < threads; t++) if (g.stop[t] === Stop.none) return t;
+    for (let t = 0; t < threads; t++) {
+      if (g.stop[t] === Stop.atAwait && this.#canBeSatisfied(t, g.pending[t]!)) {
+        this.#granted = t;
+        return t;
+      }
+    }
+    return -1;
+  }
+
+  /** Is the write half still to come, which must be next? */
+  #isHalfDone(e: number): boolean {
+    const flags = this.g.flags[e]!;
+    if (!(flags & READ) || this.g.stop[this.g.thread[e]!] !== Stop.none) return false;
+    return (flags & RMW) !== 0 || (this.g.op[e] === Op.wait && !(flags & AWAIT));
+  }
+
+  #canBeSatisfied(thread: number, pending: Pending): boolean {
+    const { flags, location, until, arg } = pending;
+    this.g.touch(location);
+    const accept = (w: number) => (until(this.valueOf(location, w), arg) ? flags : 0);
+    this.ordering.readChoices(this.g, thread, location, accept, this.choices, false);
+    return this.choices.length > 0;
+  }
+
+  protected override mayStep(): boolean {
+    return true;
+  }
+
+  protected override mayAwait(): boolean {
+    if (this.#granted !== this.t) return false;
+    this.#granted = -1;
+    return true;
+  }
+
+  protected override mayRepeat(): boolean {
+    return true;
+  }
+
+  protected override strict(): boolean {
+    return false;
+  }
+
+  #push(kind: Alternative['kind'], stamp: number, choice: number): void {
+    this.stack.push({ kind, g: this.g, stamp, choice, weight: 0, depth: this.#depth, path: [] });
+  }
+
+  protected override decideRead(choices: number[], flags: number): number {
+    const stamp = this.g.n;
+    for (let i = 1; i < choices.length; i++) this.#push('read', stamp, choices[i]!);
+    if (flags & AWAIT && this.g.stop.includes(Stop.atAwait)) this.#push('read', stamp, NOTHING);
+    return choices[0]!;
+  }
+
+  protected override decideWrite(places: number[]): number {
+    for (let i = 1; i < places.length; i++) this.#push('write', this.g.n, places[i]!);
+    return places[0]!;
+  }
+
+  protected override afterWrite(w: number): void {
+    const { g } = this;
+    if (g.flags[w]! & PLAIN) return;
+    const location = g.location[w]!;
+    for (const r of g.reads[location]!) {
+      if (g.flags[r]! & PLAIN || g.inPrefix(r, w)) continue;
+      if (g.flags[r]! & AWAIT && !(g.rf[r] === NOTHING && g.until[r]!(g.value[w]!, g.arg[r]!))) continue;
+      if (!this.#isRevisitable(r, w)) continue;
+      if (this.#depth >= this.bound) this.beyondBound++;
+      else this.#push('revisit', w, r);
+    }
+  }
+
+  #isRevisitable(r: number, w: number): boolean {
+    for (let e = r; e < w; e++) {
+      if (e !== r && this.g.inPrefix(e, w)) continue;
+      if (!this.#isMaximal(e, w)) return false;
+    }
+    return true;
+  }
+
+  /** Is `e` as the latest choice would have made it, given what came before it and what `w` needs? */
+  #isMaximal(e: number, w: number): boolean {
+    const { g } = this;
+    const flags = g.flags[e]!;
+    if (!(flags & (READ | WRITE))) return true;
+    if (flags & AWAIT) return g.rf[e] === NOTHING;
+    const location = g.location[e]!;
+    if (flags & WRITE) {
+      for (const r of g.reads[location]!) {
+        if (g.rf[r] === e && (r <= e || g.inPrefix(r, w))) return false;
+      }
+    }
+    const subject = flags & READ ? g.rf[e]! : e;
+    const co = g.co[location]!;
+    for (let i = subject === INIT ? 0 : co.indexOf(subject) + 1; i < co.length; i++) {
+      const later = co[i]!;
+      if (later !== w && (later <= e || g.inPrefix(later, w))) return false;
+    }
+    return true;
+  }
+
+  /** Makes the alternative's graph the current one. False if there is nothing to run. */
+  #enter(a: Alternative): boolean {
+    this.g = a.g;
+    this.#weight = a.weight;
+    this.#depth = a.depth;
+    this.#path = a.path;
+    if (a.kind === 'read') this.#rereadFrom(a.stamp, a.choice);
+    else if (a.kind === 'write') this.#rewriteAt(a.stamp, a.choice);
+    else if (a.kind === 'revisit') {
+      this.#revisit(a);
+      return false;
+    }
+    return true;
+  }
+
+  #cut(stamp: number): void {
+    if (!this.g.cut(stamp)) this.ordering.rebuild(this.g);
+  }
+
+  #rereadFrom(e: number, rf: number): void {
+    const { g } = this;
+    const thread = g.thread[e]!;
+    const op = g.op[e]!;
+    const location = g.location[e]!;
+    const arg = g.arg[e]!;
+    const until = g.until[e]!;
+    const before = g.flags[e]!;
+    this.#cut(e);
+    g.reserve();
+    const value = rf === NOTHING ? 0 : this.valueOf(location, rf);
+    g.push(thread, op, readFlags(before, value, arg), location, value, rf);
+    g.arg[e] = arg;
+    g.until[e] = until;
+    this.ordering.insertRead(g, e);
+    if (rf === NOTHING) g.stop[thread] = Stop.blocked;
+  }
+
+  #rewriteAt(e: number, place: number): void {
+    const { g } = this;
+    const thread = g.thread[e]!;
+    const op = g.op[e]!;
+    const location = g.location[e]!;
+    const flags = g.flags[e]!;
+    const value = g.value[e]!;
+    this.#cut(e);
+    g.reserve();
+    g.push(thread, op, flags, location, value, INIT);
+    this.ordering.insertWrite(g, e, place);
+  }
+
+  /** Pushes a graph for each consistent place of the write in the revisit. */
+  #revisit(a: Alternative): void {
+    const { g } = this;
+    const r = a.choice;
+    const w = a.stamp;
+    g.cut(w + 1);
+    const keep = new Uint8Array(g.n);
+    let readAt = -1;
+    for (let e = 0, kept = 0; e < g.n; e++) {
+      if (e <= r || g.inPrefix(e, w)) keep[e] = 1;
+      if (e === r) readAt = kept;
+      kept += keep[e]!;
+    }
+    const base = g.restrict(keep);
+    const writeAt = base.n - 1;
+    const location = base.location[writeAt]!;
+    const co = base.co[location]!;
+    co.splice(co.indexOf(writeAt), 1);
+    base.rf[readAt] = writeAt;
+    base.value[readAt] = base.value[writeAt]!;
+    base.flags[readAt] = readFlags(base.flags[readAt]!, base.value[readAt]!, base.arg[readAt]!);
+    base.setClock(readAt);
+    base.stop[base.thread[readAt]!] = Stop.none;
+    const first = this.stack.length;
+    for (const place of this.#places(base, writeAt, readAt)) {
+      const attempt = base.clone();
+      attempt.co[location]!.splice(place, 0, writeAt);
+      if (!this.ordering.rebuild(attempt)) continue;
+      this.stack.push({
+        kind: 'graph',
+        g: attempt,
+        stamp: -1,
+        choice: place,
+        weight: 0,
+        depth: a.depth + 1,
+        path: a.path,
+      });
+    }
+    const graphs = this.stack.length - first;
+    if (graphs === 0) this.progress += a.weight;
+    for (let i = first; i < this.stack.length; i++) {
+      const child = this.stack[i]!;
+      child.weight = a.weight / graphs;
+      child.path = [...a.path, i - first];
+    }
+  }
+
+  /** Where in coherence order the write could go, before the other threads are asked. */
+  #places(g: Graph, w: number, r: number): number[] {
+    const location = g.location[w]!;
+    const co = g.co[location]!;
+    const thread = g.thread[w]!;
+    const places: number[] = [];
+    const isRmw = (g.flags[w]! & RMW) !== 0;
+    const from = isRmw ? this.ordering.rmwPlace(g, thread) : this.ordering.seen(g, thread, g.index[w]!, location);
+    const to = isRmw ? from : co.length;
+    const seenByReader = this.ordering.seen(g, g.thread[r]!, g.index[r]!, location);
+    for (let place = from; place <= to; place++) {
+      if (place < co.length && g.flags[co[place]!]! & RMW) continue;
+      if (place + 1 > seenByReader) places.push(place);
+    }
+    return places;
+  }
+
+  /** Everybody has stopped. Is that the end, or does a thread only wait for what another graph will bring? */
+  #classify(): Outcome {
+    const { g } = this;
+    const stuck: number[] = [];
+    for (let t = 0; t < this.bodies.length; t++) {
+      const stop = g.stop[t];
+      if (stop === Stop.finished && this.killAt[t]! >= 0) return 'dropped';
+      if (stop === Stop.finished || stop === Stop.dead) continue;
+      if (stop === Stop.spinning ? this.couldSeeNews(t) : stop === Stop.blocked && this.#couldProceed(g.lastOf(t))) {
+        return 'blocked';
+      }
+      stuck.push(t);
+    }
+    for (let t = 0; t < this.bodies.length; t++) {
+      if (this.killAt[t]! >= 0 && g.stop[t] !== Stop.dead) return 'dropped';
+    }
+    if (stuck.length > 0) this.reportStuck(stuck);
+    return 'execution';
+  }
+
+  #couldProceed(e: number): boolean {
+    const { g } = this;
+    const location = g.location[e]!;
+    const until = g.until[e]!;
+    if (!(g.flags[e]! & HIDDEN)) return until(this.valueOf(location, latest(g, location)), g.arg[e]!);
+    return g.co[location]!.some((w) => until(g.value[w]!, g.arg[e]!));
+  }
+
+  protected reportStuck(stuck: number[]): void {
+    const { g } = this;
+    const why = stuck.map((t) => {
+      const stop = g.stop[t];
+      if (stop === Stop.spinning) return `thread ${t} spins for ever`;
+      const location = stop === Stop.atAwait ? g.pending[t]!.location : g.location[g.lastOf(t)]!;
+      return `thread ${t} waits for ever on ${this.memory.name(location, new Map())}`;
+    });
+    this.report('deadlock', why.join('; '), g.lastOf(stuck[0]!));
+  }
+}
+
+/** The flags of a read once it is known what it reads: a compare-and-exchange is exclusive only when it succeeds. */
+function readFlags(flags: number, value: number, expected: number): number {
+  if (!(flags & CAS)) return flags;
+  const failed = flags & ~(RMW | ACQUIRE);
+  if (value !== expected) return failed;
+  return failed | RMW | (flags & CAS_ACQUIRE ? ACQUIRE : 0);
+}

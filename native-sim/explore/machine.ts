@@ -1,0 +1,273 @@
+/**
+ * The operations of `Cpu`, as events. What each promises is in its flags; what it may see is up to the search that
+ * extends this class.
+ *
+ * A compare-and-exchange that fails is a plain read. `condLoad` without a bound is one read that waits for a write
+ * that satisfies it; with a bound it is an ordinary load, because giving up after any number of turns and finding the
+ * value are told apart by the value alone. The clock stands still, except that a sleep that times out moves its
+ * thread's to the deadline.
+ */
+import type { WaitOutcome } from '../../lib/machine/cpu.ts';
+import {
+  ACQUIRE,
+  AWAIT,
+  CAS,
+  CAS_ACQUIRE,
+  FULL,
+  fenceBits,
+  HIDDEN,
+  NOTHING,
+  Op,
+  opName,
+  PLAIN,
+  POISON,
+  READ,
+  RELEASE,
+  RMW,
+  WRITE,
+} from './events.ts';
+import type { Executor } from './explored-cpu.ts';
+import { FutexQueues } from './futex.ts';
+import { Stop, type Until } from './graph.ts';
+import { Replay } from './replay.ts';
+
+/** The orders of the four variants of a read-modify-write, in the order of their numbers: full, relaxed, acquire, release. */
+const RMW_READ = [0, 0, ACQUIRE, 0] as const;
+const RMW_WRITE = [RELEASE | FULL, 0, 0, RELEASE] as const;
+
+function combine(kind: number, old: number, operand: number): number {
+  switch (kind) {
+    case 0:
+      return operand;
+    case 1:
+      return (old + operand) | 0;
+    case 2:
+      return (old - operand) | 0;
+    case 3:
+      return old & operand;
+    default:
+      return old | operand;
+  }
+}
+
+export abstract class Machine extends Replay implements Executor {
+  readonly futexes = new FutexQueues();
+  /** The location of the queue, and the name, under which the running thread sleeps; -1 when it does not. */
+  #asleepOn = -1;
+  #sleeper = -1;
+
+  override run(thread: number): void {
+    this.#asleepOn = -1;
+    super.run(thread);
+  }
+
+  #location(op: number, address: number): number {
+    if (!this.memory.inRange(address)) {
+      if (this.stopped) this.halt();
+      this.fail(
+        'out-of-range',
+        `thread ${this.t}: ${opName(op)} of address ${address}; there are ${this.memory.words} words`,
+        this.g.lastOf(this.t),
+      );
+    }
+    return this.memory.location(address);
+  }
+
+  #altered(op: number, flags: number): number {
+    return this.alter === null ? flags : this.alter(op, flags);
+  }
+
+  read(op: number, address: number, flags: number): number {
+    const location = this.#location(op, address);
+    let e = this.begin(op, location);
+    if (e < 0) {
+      const given = this.#altered(op, READ | flags);
+      e = this.addRead(op, given, location, () => given);
+    }
+    return this.g.value[e]!;
+  }
+
+  write(op: number, address: number, value: number, flags: number): void {
+    const location = this.#location(op, address);
+    const e = this.begin(op, location);
+    if (e < 0) this.addWrite(op, this.#altered(op, WRITE | flags), location, value | 0);
+    else this.#same(e, value | 0);
+  }
+
+  /** A write that is replayed must write what it wrote. */
+  #same(e: number, value: number): void {
+    const was = this.g.value[e]!;
+    if (was === value) return;
+    const name = `operation ${this.g.index[e]}, ${opName(this.g.op[e]!)} of ${this.memory.name(this.g.location[e]!, new Map())}`;
+    this.fail(
+      'non-determinism',
+      `thread ${this.t} is not deterministic: its ${name}, wrote ${was}, and on replay, with the same values from memory, ${value}`,
+      e,
+    );
+  }
+
+  /** The second half of a read-modify-write. */
+  #writeHalf(op: number, location: number, flags: number, value: number): void {
+    if (this.atFrontier()) this.addWrite(op, this.#altered(op, WRITE | RMW | flags), location, value);
+    else this.#same(this.recorded(op, location), value);
+  }
+
+  rmw(op: number, address: number, operand: number): number {
+    const location = this.#location(op, address);
+    const variant = (op - Op.cmpxchg) & 3;
+    let e = this.begin(op, location);
+    if (e < 0) {
+      const given = this.#altered(op, READ | RMW | RMW_READ[variant]!);
+      e = this.addRead(op, given, location, () => given);
+    }
+    const old = this.g.value[e]!;
+    this.#writeHalf(op, location, RMW_WRITE[variant]!, combine((op - Op.xchg) >> 2, old, operand | 0));
+    return old;
+  }
+
+  cmpxchg(op: number, address: number, expected: number, value: number): number {
+    const location = this.#location(op, address);
+    const variant = (op - Op.cmpxchg) & 3;
+    const wanted = expected | 0;
+    let e = this.begin(op, location);
+    if (e < 0) {
+      const given = this.#altered(op, READ | RMW_READ[variant]!);
+      const failed = (given & ~ACQUIRE) | CAS | (given & ACQUIRE ? CAS_ACQUIRE : 0);
+      const succeeded = failed | RMW | (given & ACQUIRE);
+      e = this.addRead(op, failed, location, (w) => (this.valueOf(location, w) === wanted ? succeeded : failed));
+      this.g.arg[e] = wanted;
+    } else if (this.g.arg[e] !== wanted) {
+      this.fail(
+        'non-determinism',
+        `thread ${this.t} is not deterministic: its operation ${this.g.index[e]}, ${opName(op)}, expected ${this.g.arg[e]}, and on replay ${wanted}`,
+        e,
+      );
+    }
+    const old = this.g.value[e]!;
+    if (old === wanted) this.#writeHalf(op, location, RMW_WRITE[variant]!, value | 0);
+    return old;
+  }
+
+  fence(op: number): void {
+    const e = this.begin(op, -1);
+    if (e < 0) this.addFence(op, this.#altered(op, fenceBits(op)));
+  }
+
+  condLoad(op: number, address: number, until: Until, arg: number, spins: number, flags: number): number {
+    if (spins !== Number.POSITIVE_INFINITY) return this.read(op, address, flags);
+    return this.#await(op, this.#location(op, address), READ | AWAIT | flags, until, arg);
+  }
+
+  #await(op: number, location: number, flags: number, until: Until, arg: number): number {
+    let e = this.begin(op, location);
+    if (e < 0) {
+      const given = flags & HIDDEN ? flags : this.#altered(op, flags);
+      const pending = { op, flags: given, location, until, arg };
+      if (!this.mayAwait(pending)) {
+        this.g.pending[this.t] = pending;
+        this.stopAs(Stop.atAwait);
+      }
+      e = this.addRead(op, given, location, (w) => (until(this.valueOf(location, w), arg) ? given : 0));
+      this.g.arg[e] = arg;
+      this.g.until[e] = until;
+      if (this.g.rf[e] === NOTHING) this.stopAs(Stop.blocked);
+    }
+    return this.g.value[e]!;
+  }
+
+  wait(address: number, expected: number, deadline: number): WaitOutcome {
+    const word = this.#location(Op.wait, address);
+    const queue = this.memory.location(this.memory.futexOf(address));
+    let e = this.begin(Op.wait, queue);
+    if (e < 0) {
+      const flags = READ | RMW | ACQUIRE | HIDDEN;
+      e = this.addRead(Op.wait, flags, queue, () => flags);
+    }
+    const state = this.g.value[e]!;
+    const sleeper = (this.t << 12) | this.g.index[e]!;
+    const compared = this.atFrontier() ? this.addRead(Op.wait, READ, word, () => READ) : this.recorded(Op.wait, word);
+    if (this.g.value[compared] !== (expected | 0)) return 'not-equal';
+    this.#queueHalf(Op.wait, queue, this.futexes.append(state, sleeper));
+
+    this.#asleepOn = queue;
+    this.#sleeper = sleeper;
+    const woken =
+      deadline === Number.POSITIVE_INFINITY
+        ? this.#sleepUntilWoken(queue, sleeper)
+        : this.#sleepOrTimeOut(queue, sleeper, deadline);
+    this.#asleepOn = -1;
+    return woken;
+  }
+
+  #sleepUntilWoken(queue: number, sleeper: number): WaitOutcome {
+    const until = (state: number) => this.futexes.wasRemovedBy(state, sleeper);
+    this.#await(Op.wait, queue, READ | AWAIT | ACQUIRE | HIDDEN, until, sleeper);
+    return 'ok';
+  }
+
+  /** Either it finds that it was woken, or it takes itself off the queue. */
+  #sleepOrTimeOut(queue: number, sleeper: number, deadline: number): WaitOutcome {
+    let e = this.begin(Op.wait, queue);
+    if (e < 0) e = this.addRead(Op.wait, READ | RMW | ACQUIRE | HIDDEN, queue, () => READ | RMW | ACQUIRE | HIDDEN);
+    if (!this.#leaveQueue(Op.wait, queue, sleeper, e)) return 'ok';
+    this.clock = Math.max(this.clock, deadline);
+    return 'timed-out';
+  }
+
+  #leaveQueue(op: number, queue: number, sleeper: number, e: number): boolean {
+    const state = this.g.value[e]!;
+    if (!this.futexes.isAsleep(state, sleeper)) return false;
+    this.#queueHalf(op, queue, this.futexes.leave(state, sleeper));
+    return true;
+  }
+
+  #queueHalf(op: number, queue: number, state: number): void {
+    if (this.atFrontier()) this.addWrite(op, WRITE | RMW | HIDDEN, queue, state);
+    else this.#same(this.recorded(op, queue), state);
+  }
+
+  wake(address: number, count: number): number {
+    this.#location(Op.wake, address);
+    const queue = this.memory.location(this.memory.futexOf(address));
+    let e = this.begin(Op.wake, queue);
+    if (e < 0) {
+      const flags = READ | RMW | ACQUIRE | HIDDEN;
+      e = this.addRead(Op.wake, flags, queue, () => flags);
+    }
+    const state = this.g.value[e]!;
+    this.#queueHalf(Op.wake, queue, this.futexes.wake(state, count));
+    return Math.min(count, this.futexes.sleepers(state).length);
+  }
+
+  now(): number {
+    if (this.stopped) this.halt();
+    return this.clock;
+  }
+
+  poison(op: number, address: number, words: number): void {
+    for (let a = address; a < address + words; a++) this.write(op, a, 0, PLAIN | POISON);
+  }
+
+  /** The death of the running thread: it leaves the queue that it sleeps on, and its death certificate is written. */
+  protected die(): never {
+    if (this.#asleepOn >= 0) {
+      const flags = READ | RMW | ACQUIRE | HIDDEN;
+      const e = this.atFrontier()
+        ? this.addRead(Op.death, flags, this.#asleepOn, () => flags)
+        : this.recorded(Op.death, this.#asleepOn);
+      this.#leaveQueue(Op.death, this.#asleepOn, this.#sleeper, e);
+    }
+    const certificate = this.memory.location(this.memory.deathOf(this.t));
+    if (this.atFrontier()) this.addWrite(Op.death, WRITE | RELEASE | HIDDEN, certificate, 1);
+    else this.recorded(Op.death, certificate);
+    return this.stopAs(Stop.dead);
+  }
+
+  /** A reaper's first step: it runs once `thread` is dead. */
+  awaitDeath(thread: number): void {
+    const certificate = this.memory.location(this.memory.deathOf(thread));
+    this.#await(Op.reap, certificate, READ | AWAIT | ACQUIRE | HIDDEN, isSet, 0);
+  }
+}
+
+const isSet = (value: number) => value !== 0;

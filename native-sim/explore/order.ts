@@ -1,0 +1,379 @@
+/**
+ * The memory models, incrementally: which writes a new read may read, and where in coherence order a new write may go.
+ *
+ * SC, x86-TSO and Armv8 have one shape (`native-sim/models/` states them as published; a test compares the two on
+ * every execution of small programs): coherence per location, atomicity of read-modify-writes, and one order that has
+ * no cycle: what the thread itself keeps (`keeps` below: the only place where the models differ), what threads saw
+ * of each other (external rf, co, fr), and their transitive closure. `graph.before` is that closure.
+ *
+ * The new event is the last of its thread, so nothing its own thread keeps comes after it. The only edges out of it
+ * lead to writes that are later in coherence; so adding it makes a cycle exactly if one of those is already before it.
+ * That is one bit test per candidate, and it never rejects the coherence-latest write: executions can always go on.
+ *
+ * Armv8 read-modify-writes are the LDXR/STXR pairs of the kernel's LL/SC atomics, a fully ordered one being
+ * `LDXR; STLXR; DMB`. Dependencies are invisible to a library, and a compiler may break them: none are assumed.
+ */
+import {
+  ACQUIRE,
+  FENCE,
+  FENCE_LD,
+  FENCE_ST,
+  FULL,
+  INIT,
+  NOTHING,
+  PLAIN,
+  POISON,
+  READ,
+  RELEASE,
+  RMW,
+  WRITE,
+} from './events.ts';
+import type { Graph } from './graph.ts';
+
+export type ModelName = 'sc' | 'x86-tso' | 'armv8';
+
+/** Does the thread keep `a` before the later `b`? `near`: nothing was written to b's location in between. */
+type Keeps = (a: number, b: number, sameLocation: boolean, near: boolean) => boolean;
+
+const keepsSc: Keeps = () => true;
+
+/** A store may be delayed past later loads; nothing else. */
+const keepsTso: Keeps = (a, b) => {
+  if (a & FENCE) return (a & FULL) !== 0;
+  if (b & FENCE) return (b & FULL) !== 0;
+  return (b & WRITE) !== 0 || (a & READ) !== 0 || ((a | b) & RMW) !== 0;
+};
+
+const keepsArmv8: Keeps = (a, b, sameLocation, near) => {
+  if (b & FENCE) {
+    if (a & FENCE) return false;
+    return b & FULL ? true : b & FENCE_LD ? (a & READ) !== 0 : (a & WRITE) !== 0;
+  }
+  if (a & FENCE) return b & WRITE || !(a & FENCE_ST) ? true : false;
+  if (a & READ ? a & ACQUIRE : a & FULL) return true;
+  if (b & WRITE) return (b & RELEASE) !== 0 || sameLocation;
+  return (a & WRITE) !== 0 && (b & ACQUIRE) !== 0 && ((a & RELEASE) !== 0 || (sameLocation && near && (a & RMW) !== 0));
+};
+
+const KEEPS: Record<ModelName, Keeps> = { sc: keepsSc, 'x86-tso': keepsTso, armv8: keepsArmv8 };
+
+export class Ordering {
+  readonly model: ModelName;
+  readonly #keeps: Keeps;
+  /** The events before the one being placed, as bits. */
+  #row = new Int32Array(8);
+  #ahead = new Int32Array(8);
+
+  constructor(model: ModelName) {
+    this.model = model;
+    this.#keeps = KEEPS[model];
+  }
+
+  #include(g: Graph, row: Int32Array, e: number): void {
+    const { stride, before } = g;
+    const from = e * stride;
+    for (let i = 0; i < stride; i++) row[i]! |= before[from + i]!;
+    row[e >>> 5]! |= 1 << (e & 31);
+  }
+
+  /** Everything that the thread keeps before an event with `flags` that follows its first `count` events. */
+  local(g: Graph, row: Int32Array, thread: number, count: number, flags: number, location: number): void {
+    row.fill(0, 0, g.stride);
+    const list = g.threads[thread]!;
+    if (this.model === 'sc') {
+      if (count > 0) this.#include(g, row, list[count - 1]!);
+      return;
+    }
+    let near = true;
+    for (let i = count - 1; i >= 0; i--) {
+      const a = list[i]!;
+      const same = g.location[a] === location;
+      if ((row[a >>> 5]! & (1 << (a & 31))) === 0 && this.#keeps(g.flags[a]!, flags, same, near)) {
+        this.#include(g, row, a);
+      }
+      if (same && g.flags[a]! & WRITE) near = false;
+    }
+  }
+
+  #scratch(g: Graph): void {
+    if (this.#row.length < g.stride) {
+      this.#row = new Int32Array(g.stride);
+      this.#ahead = new Int32Array(g.stride);
+    }
+  }
+
+  /** How many writes of `location` the thread has already seen, going by its first `count` events. */
+  seen(g: Graph, thread: number, count: number, location: number): number {
+    const list = g.threads[thread]!;
+    for (let i = count - 1; i >= 0; i--) {
+      const e = list[i]!;
+      if (g.location[e] !== location || g.rf[e] === NOTHING) continue;
+      const write = g.flags[e]! & WRITE ? e : g.rf[e]!;
+      return write === INIT ? 0 : g.co[location]!.indexOf(write) + 1;
+    }
+    return 0;
+  }
+
+  /**
+   * The writes (or INIT) that a read at the end of `thread` may read from, coherence-latest first, into `out`. For a
+   * compare-and-exchange the order depends on what it finds, so `accept` gives the flags for each write, or 0 to
+   * skip it. An exclusive read may read what another read-modify-write has taken: the two then contend for the place
+   * after it, which is settled when the write half comes; unless `strict`, or the other one precedes this one.
+   */
+  readChoices(
+    g: Graph,
+    thread: number,
+    location: number,
+    accept: (write: number) => number,
+    out: number[],
+    strict: boolean,
+  ): void {
+    this.#scratch(g);
+    g.touch(location);
+    const count = g.threads[thread]!.length;
+    const lowest = this.seen(g, thread, count, location);
+    const co = g.co[location]!;
+    const last = count === 0 ? -1 : g.threads[thread]![count - 1]!;
+    const row = this.#row;
+    let rowFlags = 0;
+    out.length = 0;
+    for (let i = co.length; i >= lowest; i--) {
+      const write = i === 0 ? INIT : co[i - 1]!;
+      const flags = accept(write);
+      if (flags === 0) continue;
+      const next = i < co.length ? co[i]! : -1;
+      if (next >= 0 && flags & RMW && g.flags[next]! & RMW) {
+        if (strict || (last >= 0 && g.inPrefix(next, last))) continue;
+      }
+      if (next >= 0) {
+        if (flags !== rowFlags) {
+          this.local(g, row, thread, count, flags, location);
+          rowFlags = flags;
+        }
+        if (this.#overtaken(g, row, thread, write, co, i)) continue;
+      }
+      out.push(write);
+    }
+  }
+
+  /** Is a write after position `i` already before a read whose local past is `row` and that reads `write`? */
+  #overtaken(g: Graph, row: Int32Array, thread: number, write: number, co: number[], i: number): boolean {
+    const external = write >= 0 && g.thread[write] !== thread;
+    for (let j = i; j < co.length; j++) {
+      const later = co[j]!;
+      if (g.thread[later] === thread) continue;
+      if (row[later >>> 5]! & (1 << (later & 31))) return true;
+      if (external && g.isBefore(later, write)) return true;
+    }
+    return false;
+  }
+
+  /** The places in coherence order where a write at the end of `thread` may go, latest first, into `out`. */
+  writeChoices(g: Graph, thread: number, location: number, flags: number, out: number[]): void {
+    this.#scratch(g);
+    g.touch(location);
+    const count = g.threads[thread]!.length;
+    const co = g.co[location]!;
+    const row = this.#row;
+    out.length = 0;
+    this.local(g, row, thread, count, flags, location);
+    const isRmw = (flags & RMW) !== 0;
+    const lowest = isRmw ? this.rmwPlace(g, thread) : this.seen(g, thread, count, location);
+    const highest = isRmw ? lowest : co.length;
+    for (let i = highest; i >= lowest; i--) {
+      if (i < co.length && g.flags[co[i]!]! & RMW) continue;
+      if (i < co.length && this.#precedesLater(g, row, thread, location, i)) continue;
+      out.push(i);
+    }
+  }
+
+  /** The place right after what the last exclusive read of the thread read. */
+  rmwPlace(g: Graph, thread: number): number {
+    const list = g.threads[thread]!;
+    let i = list.length - 1;
+    while ((g.flags[list[i]!]! & (READ | RMW)) !== (READ | RMW)) i--;
+    const e = list[i]!;
+    return g.rf[e] === INIT ? 0 : g.co[g.location[e]!]!.indexOf(g.rf[e]!) + 1;
+  }
+
+  #precedesLater(g: Graph, local: Int32Array, thread: number, location: number, place: number): boolean {
+    const co = g.co[location]!;
+    const row = this.#ahead;
+    row.set(local.subarray(0, g.stride));
+    this.#observe(g, row, thread, location, place);
+    for (let j = place; j < co.length; j++) {
+      const later = co[j]!;
+      if (g.thread[later] !== thread && row[later >>> 5]! & (1 << (later & 31))) return true;
+    }
+    return false;
+  }
+
+  /** Adds to `row` what a write at `place` overwrites: the other threads' writes before it, and who read them. */
+  #observe(g: Graph, row: Int32Array, thread: number, location: number, place: number): void {
+    const co = g.co[location]!;
+    for (let j = 0; j < place; j++) {
+      if (g.thread[co[j]!] !== thread) this.#include(g, row, co[j]!);
+    }
+    for (const r of g.reads[location]!) {
+      if (g.thread[r] === thread || g.rf[r] === NOTHING) continue;
+      const from = g.rf[r]!;
+      if (from === INIT || co.indexOf(from) < place) this.#include(g, row, r);
+    }
+  }
+
+  /** Places the read `e`, pushed last with its `rf` set. */
+  insertRead(g: Graph, e: number): void {
+    this.#scratch(g);
+    const row = this.#row;
+    const thread = g.thread[e]!;
+    const location = g.location[e]!;
+    this.local(g, row, thread, g.index[e]!, g.flags[e]!, location);
+    const write = g.rf[e]!;
+    if (write >= 0 && g.thread[write] !== thread) this.#include(g, row, write);
+    copyRow(g, row, e);
+    if (write === NOTHING) return;
+    const co = g.co[location]!;
+    this.#precede(g, e, write === INIT ? 0 : co.indexOf(write) + 1);
+  }
+
+  /** Places the write `e`, pushed last, at `place` in coherence order. */
+  insertWrite(g: Graph, e: number, place: number): void {
+    this.#scratch(g);
+    const row = this.#row;
+    const thread = g.thread[e]!;
+    const location = g.location[e]!;
+    this.local(g, row, thread, g.index[e]!, g.flags[e]!, location);
+    this.#observe(g, row, thread, location, place);
+    copyRow(g, row, e);
+    const co = g.co[location]!;
+    if (place === co.length) {
+      co.push(e);
+      return;
+    }
+    this.#precede(g, e, place);
+    co.splice(place, 0, e);
+  }
+
+  insertFence(g: Graph, e: number): void {
+    this.#scratch(g);
+    this.local(g, this.#row, g.thread[e]!, g.index[e]!, g.flags[e]!, -1);
+    copyRow(g, this.#row, e);
+  }
+
+  /** `e` comes before the other threads' writes from place `from` on, and before all that they come before. */
+  #precede(g: Graph, e: number, from: number): void {
+    const co = g.co[g.location[e]!]!;
+    const { stride, before } = g;
+    const ahead = this.#ahead;
+    ahead.fill(0, 0, stride);
+    let any = false;
+    for (let j = from; j < co.length; j++) {
+      const later = co[j]!;
+      if (g.thread[later] === g.thread[e]) continue;
+      ahead[later >>> 5]! |= 1 << (later & 31);
+      any = true;
+    }
+    if (!any) return;
+    g.early[e] = 1;
+    const own = e * stride;
+    for (let y = 0; y < g.n; y++) {
+      if (y === e) continue;
+      const at = y * stride;
+      let hit = ahead[y >>> 5]! & (1 << (y & 31));
+      for (let i = 0; i < stride && hit === 0; i++) hit = before[at + i]! & ahead[i]!;
+      if (hit === 0) continue;
+      for (let i = 0; i < stride; i++) before[at + i]! |= before[own + i]!;
+      before[at + (e >>> 5)]! |= 1 << (e & 31);
+    }
+  }
+
+  /**
+   * The first access that conflicts with an access about to be made and is not ordered before it, or -1. An access
+   * that is not ordered after an earlier-stamped one is concurrent with it in this very execution: had it been ordered
+   * before, one of the two would have to see the other.
+   */
+  race(g: Graph, thread: number, location: number, flags: number): number {
+    this.#scratch(g);
+    const row = this.#row;
+    let ready = false;
+    const mark = (e: number): boolean => {
+      if (g.thread[e] === thread || g.rf[e] === NOTHING) return false;
+      if (!((g.flags[e]! | flags) & PLAIN)) return false;
+      if (!ready) {
+        this.local(g, row, thread, g.threads[thread]!.length, flags, location);
+        ready = true;
+      }
+      return (row[e >>> 5]! & (1 << (e & 31))) === 0;
+    };
+    for (const e of g.co[location]!) if (mark(e)) return e;
+    if (flags & WRITE) for (const e of g.reads[location]!) if (mark(e)) return e;
+    return -1;
+  }
+
+  /** Computes `before` anew, in any order of stamps; false if the order has a cycle. */
+  rebuild(g: Graph): boolean {
+    this.#scratch(g);
+    const { stride, n } = g;
+    const direct = new Int32Array(n * stride);
+    g.before.fill(0, 0, n * stride);
+    const row = this.#row;
+    for (let e = 0; e < n; e++) {
+      g.early[e] = 0;
+      const thread = g.thread[e]!;
+      const location = g.location[e]!;
+      // `before` is empty, so `local` and `#observe` yield direct edges only.
+      this.local(g, row, thread, g.index[e]!, g.flags[e]!, location);
+      if (g.flags[e]! & READ) {
+        const from = g.rf[e]!;
+        if (from >= 0 && g.thread[from] !== thread) row[from >>> 5]! |= 1 << (from & 31);
+      } else if (g.flags[e]! & WRITE) {
+        this.#observe(g, row, thread, location, g.co[location]!.indexOf(e));
+      }
+      direct.set(row.subarray(0, stride), e * stride);
+    }
+    const acyclic = close(g.before, direct, n, stride);
+    for (let e = 0; e < n; e++) {
+      for (let d = e + 1; d < n; d++) {
+        if (direct[e * stride + (d >>> 5)]! & (1 << (d & 31))) g.early[d] = 1;
+      }
+    }
+    return acyclic;
+  }
+
+  isPoisoned(g: Graph, write: number): boolean {
+    return write >= 0 && (g.flags[write]! & POISON) !== 0;
+  }
+}
+
+function copyRow(g: Graph, row: Int32Array, e: number): void {
+  const { stride } = g;
+  for (let i = 0; i < stride; i++) g.before[e * stride + i] = row[i]!;
+}
+
+/** The transitive closure of `direct` into `into`; false if anything comes before itself. */
+function close(into: Int32Array, direct: Int32Array, n: number, stride: number): boolean {
+  into.set(direct);
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let e = 0; e < n; e++) {
+      const at = e * stride;
+      for (let w = 0; w < stride; w++) {
+        let bits = direct[at + w]!;
+        while (bits !== 0) {
+          const low = bits & -bits;
+          bits ^= low;
+          const from = (w * 32 + 31 - Math.clz32(low)) * stride;
+          for (let i = 0; i < stride; i++) {
+            const merged = into[at + i]! | into[from + i]!;
+            if (merged !== into[at + i]) {
+              into[at + i] = merged;
+              changed = true;
+            }
+          }
+        }
+      }
+    }
+  }
+  for (let e = 0; e < n; e++) if (into[e * stride + (e >>> 5)]! & (1 << (e & 31))) return false;
+  return true;
+}

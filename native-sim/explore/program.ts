@@ -1,0 +1,47 @@
+/**
+ * What is explored: threads over a flat memory that `setup` fills. Everything here is run many times over, so it must
+ * be deterministic given what memory returned; `setup` runs once, and what it returns is handed to every thread.
+ */
+import type { Cpu } from '../../lib/machine/cpu.ts';
+
+export interface Program<Context = unknown> {
+  /** How many words of memory there are; addresses run from 0. */
+  words: number;
+  /** Fills memory before the threads start; its writes happen before everything they do. */
+  setup?: ((cpu: Cpu) => Context) | undefined;
+  threads: ((cpu: Cpu, me: number, context: Context) => void)[];
+  /** Looks at memory when all threads have come to rest; throws if it is wrong. */
+  check?: ((memory: FinalMemory, context: Context) => void) | undefined;
+  /** Runs as one more thread after a thread has died, at the same time as the survivors. */
+  reaper?: ((cpu: Cpu, died: number, context: Context) => void) | undefined;
+  /** Names of words, for reports. */
+  labels?: Readonly<Record<string, number>> | undefined;
+}
+
+export interface FinalMemory {
+  /** The coherence-latest value of a word. */
+  read(address: number): number;
+  /** Who was killed in this execution, if anyone. */
+  died: readonly number[];
+}
+
+/** A thread stops right before its operation number `step`, counted from 0. */
+export interface Kill {
+  thread: number;
+  step: number;
+}
+
+export type FailureKind =
+  | 'data-race'
+  | 'exception'
+  | 'check'
+  | 'deadlock'
+  | 'out-of-range'
+  | 'uninitialised'
+  | 'use-after-free'
+  | 'non-determinism';
+
+/** A limit was met, or the program cannot be explored as it is: an error of the exploration, not a verdict. */
+export class ExploreError extends Error {
+  override readonly name = 'ExploreError';
+}

@@ -1,0 +1,77 @@
+/** Small locks, written against `Cpu` for the tests of the explored machine; two plain words are what they guard. */
+import type { Cpu } from '../../../../lib/machine/cpu.ts';
+import type { Program } from '../../../../native-sim/explore/program.ts';
+
+const SHARED = 0;
+const LOCK = 1;
+
+const equals = (value: number, arg: number) => value === arg;
+const isZero = (value: number) => value === 0;
+const isNotZero = (value: number) => value !== 0;
+
+/** A critical section: exclusion is lost exactly if these plain accesses race, or an increment is lost. */
+function inside(cpu: Cpu): void {
+  cpu.write(SHARED, cpu.read(SHARED) + 1);
+}
+
+function counted(threads: number, words: number, body: (cpu: Cpu, me: number) => void): Program {
+  return {
+    words,
+    threads: Array.from({ length: threads }, () => body),
+    check(memory) {
+      if (memory.read(SHARED) !== threads) throw new Error(`${memory.read(SHARED)} of ${threads} increments`);
+    },
+  };
+}
+
+export function ticket(threads: number): Program {
+  const [next, owner] = [LOCK, LOCK + 1];
+  return counted(threads, 3, (cpu) => {
+    const mine = cpu.fetchAddRelaxed(next, 1);
+    cpu.condLoadAcquire(owner, equals, mine, Number.POSITIVE_INFINITY);
+    inside(cpu);
+    cpu.storeRelease(owner, mine + 1);
+  });
+}
+
+export function ttas(threads: number): Program {
+  return counted(threads, 2, (cpu) => {
+    do {
+      cpu.condLoad(LOCK, isZero, 0, Number.POSITIVE_INFINITY);
+    } while (cpu.cmpxchgAcquire(LOCK, 0, 1) !== 0);
+    inside(cpu);
+    cpu.storeRelease(LOCK, 0);
+  });
+}
+
+/** Nodes of two words: next, locked. The tail holds a node's address. */
+export function mcs(threads: number): Program {
+  return counted(threads, 2 + 2 * threads, (cpu, me) => {
+    const node = 2 + 2 * me;
+    cpu.store(node, 0);
+    cpu.store(node + 1, 1);
+    const prev = cpu.xchg(LOCK, node);
+    if (prev !== 0) {
+      cpu.storeRelease(prev, node);
+      cpu.condLoadAcquire(node + 1, isZero, 0, Number.POSITIVE_INFINITY);
+    }
+    inside(cpu);
+    let next = cpu.loadAcquire(node);
+    if (next === 0) {
+      if (cpu.cmpxchgRelease(LOCK, node, 0) === node) return;
+      next = cpu.condLoadAcquire(node, isNotZero, 0, Number.POSITIVE_INFINITY);
+    }
+    cpu.storeRelease(next + 1, 0);
+  });
+}
+
+/** Drepper's third mutex: 0 free, 1 held, 2 held and perhaps waited for. */
+export function futexMutex(threads: number): Program {
+  return counted(threads, 2, (cpu) => {
+    if (cpu.cmpxchgAcquire(LOCK, 0, 1) !== 0) {
+      while (cpu.xchgAcquire(LOCK, 2) !== 0) cpu.wait(LOCK, 2, Number.POSITIVE_INFINITY);
+    }
+    inside(cpu);
+    if (cpu.xchgRelease(LOCK, 0) === 2) cpu.wake(LOCK, 1);
+  });
+}
