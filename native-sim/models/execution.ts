@@ -41,9 +41,6 @@ export const Tag = {
   lockRead: 1 << 7,
   lockWrite: 1 << 8,
   unlock: 1 << 9,
-  /** SRCU, as the LKMM sees it: `srcu_read_lock` is a read, `srcu_read_unlock` a write of its `srcu_struct`. */
-  srcuLock: 1 << 10,
-  srcuUnlock: 1 << 11,
 } as const;
 
 /** What a fence is. */
@@ -63,6 +60,9 @@ export const Fence = {
   rcuUnlock: 11,
   syncRcu: 12,
   syncSrcu: 13,
+  /** These carry the address of their `srcu_struct`; `data` leads from a lock to the unlock that got its index. */
+  srcuLock: 14,
+  srcuUnlock: 15,
   /** Armv8. A DMB and a DSB differ in nothing that a memory access can see. */
   dmbFull: 20,
   dmbLd: 21,

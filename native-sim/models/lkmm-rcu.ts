@@ -9,7 +9,7 @@
  * where a critical section and a grace period count against one another only within one domain: RCU's, or that of one
  * `srcu_struct`.
  */
-import { type Execution, Fence, Kind, Tag } from './execution.ts';
+import { type Execution, Fence } from './execution.ts';
 import type { EventSet, Relation } from './relation.ts';
 
 /** From each outermost-to-innermost `rcu_read_lock` to the `rcu_read_unlock` that ends it. */
@@ -32,9 +32,9 @@ export function matchCriticalSections(x: Execution): Relation {
 
 /** From each `srcu_read_lock` to the `srcu_read_unlock` of the same domain that was handed its index. */
 function matchSrcuSections(x: Execution): Relation {
-  const SrcuLock = x.tagged(Kind.read, Tag.srcuLock);
-  const SrcuUnlock = x.tagged(Kind.write, Tag.srcuUnlock);
-  const passCookie = x.data.minus(x.data.to(SrcuUnlock)).seq(x.rf).star().seq(x.data);
+  const SrcuLock = x.fences(Fence.srcuLock);
+  const SrcuUnlock = x.fences(Fence.srcuUnlock);
+  const passCookie = x.data.seq(x.rf).star().seq(x.data);
   return passCookie.between(SrcuLock, SrcuUnlock).and(x.loc);
 }
 
@@ -84,8 +84,8 @@ export function flagLockSections(x: Execution): string[] {
     flags.push('unbalanced-rcu-locking');
   }
   const srcuRscs = matchSrcuSections(x);
-  const SrcuLock = x.tagged(Kind.read, Tag.srcuLock);
-  const SrcuUnlock = x.tagged(Kind.write, Tag.srcuUnlock);
+  const SrcuLock = x.fences(Fence.srcuLock);
+  const SrcuUnlock = x.fences(Fence.srcuUnlock);
   if (unmatched(SrcuLock, srcuRscs.domain()) || unmatched(SrcuUnlock, srcuRscs.range())) {
     flags.push('unbalanced-srcu-locking');
   }

@@ -68,13 +68,13 @@ function derive(x: Execution): Orders {
   const UL = x.tagged(Kind.write, Tag.unlock);
   const LKR = x.tagged(Kind.read, Tag.lockRead);
   const LKW = x.tagged(Kind.write, Tag.lockWrite);
-  const SrcuUnlock = x.tagged(Kind.write, Tag.srcuUnlock);
+  const SrcuUnlock = x.fences(Fence.srcuUnlock);
   const fencerel = (kind: number): Relation => po.via(x.fences(kind), po);
   const rfe = x.external(rf);
   const rfi = x.internal(rf);
 
   // A dependency goes on through a write to memory that the same thread reads back.
-  const carryDep = x.data.minus(x.data.to(SrcuUnlock)).seq(rfi).star();
+  const carryDep = x.data.seq(rfi).star();
   const addr = carryDep.seq(x.addr);
   const ctrl = carryDep.seq(x.ctrl);
   const data = carryDep.seq(x.data);

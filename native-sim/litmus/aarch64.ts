@@ -1,0 +1,251 @@
+/**
+ * AArch64: what the instructions of the herd catalogue do to registers, flags and control flow. Those that touch
+ * memory are in `aarch64-memory.ts`.
+ */
+import { Fence } from '../models/execution.ts';
+import { memoryInstruction } from './aarch64-memory.ts';
+import {
+  getRegister,
+  parseRegister,
+  parseSource,
+  type Register,
+  type Source,
+  setRegister,
+} from './aarch64-operands.ts';
+import type { Step } from './assembly.ts';
+import { UnsupportedConstruct } from './errors.ts';
+import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
+import type { Cursor, Token } from './tokens.ts';
+
+/** The condition flags live in a register of their own: bits N Z C V, from high to low. */
+const flags = 'NZCV';
+
+const binary: Readonly<Record<string, (a: bigint, b: bigint) => bigint>> = {
+  ADD: (a, b) => a + b,
+  SUB: (a, b) => a - b,
+  EOR: (a, b) => a ^ b,
+  ORR: (a, b) => a | b,
+  AND: (a, b) => a & b,
+  BIC: (a, b) => a & ~b,
+  ORN: (a, b) => a | ~b,
+  LSL: (a, b) => a << (b & 63n),
+  LSR: (a, b) => a >> (b & 63n),
+  MUL: (a, b) => a * b,
+};
+
+const conditions: Readonly<Record<string, (n: boolean, z: boolean, c: boolean, v: boolean) => boolean>> = {
+  EQ: (_n, z) => z,
+  NE: (_n, z) => !z,
+  CS: (_n, _z, c) => c,
+  HS: (_n, _z, c) => c,
+  CC: (_n, _z, c) => !c,
+  LO: (_n, _z, c) => !c,
+  MI: (n) => n,
+  PL: (n) => !n,
+  HI: (_n, z, c) => c && !z,
+  LS: (_n, z, c) => !c || z,
+  GE: (n, _z, _c, v) => n === v,
+  LT: (n, _z, _c, v) => n !== v,
+  GT: (n, z, _c, v) => !z && n === v,
+  LE: (n, z, _c, v) => z || n !== v,
+  AL: () => true,
+};
+
+/** Shareability domain and access types of DMB and DSB. Domains that hold all threads are alike. */
+const barriers: Readonly<Record<string, number>> = {
+  SY: Fence.dmbFull,
+  ISH: Fence.dmbFull,
+  OSH: Fence.dmbFull,
+  LD: Fence.dmbLd,
+  ISHLD: Fence.dmbLd,
+  OSHLD: Fence.dmbLd,
+  ST: Fence.dmbSt,
+  ISHST: Fence.dmbSt,
+  OSHST: Fence.dmbSt,
+  NSH: Fence.dmbNsh,
+  NSHLD: Fence.dmbNsh,
+  NSHST: Fence.dmbNsh,
+};
+
+export function readInstruction(mnemonic: Token, cursor: Cursor): Step {
+  const name = mnemonic.text.toUpperCase();
+  const step = memoryInstruction(name, cursor) ?? registerInstruction(name, cursor) ?? flowInstruction(name, cursor);
+  if (step === undefined) throw new UnsupportedConstruct(`instruction ${name}`, mnemonic.line, mnemonic.column);
+  return step;
+}
+
+function registerInstruction(name: string, cursor: Cursor): Step | undefined {
+  switch (name) {
+    case 'NOP':
+      return () => undefined;
+    case 'MOV':
+    case 'MOVZ':
+    case 'UXTW':
+    case 'SXTW':
+    case 'MVN': {
+      const to = parseRegister(cursor);
+      cursor.expect(',');
+      const from = parseSource(cursor);
+      return (thread) => {
+        const held = from(thread);
+        setRegister(thread, to, { ...held, value: converted(name, held.value) });
+        return undefined;
+      };
+    }
+    case 'CMP':
+    case 'CMN':
+    case 'TST': {
+      const left = parseRegister(cursor);
+      cursor.expect(',');
+      const right = parseSource(cursor);
+      const operation = name === 'CMP' ? 'SUB' : name === 'CMN' ? 'ADD' : 'AND';
+      return (thread) => {
+        setFlags(thread, operation, getRegister(thread, left), right(thread), left.bits);
+        return undefined;
+      };
+    }
+    case 'CSEL':
+    case 'CSINC':
+    case 'CSET':
+      return select(name, cursor);
+  }
+  const plain = name.endsWith('S') && binary[name] === undefined ? name.slice(0, -1) : name;
+  if (binary[plain] === undefined) return undefined;
+  return arithmetic(plain, plain !== name, cursor);
+}
+
+function converted(name: string, value: bigint): bigint {
+  if (name === 'SXTW') return BigInt.asIntN(32, value);
+  if (name === 'UXTW') return BigInt.asUintN(32, value);
+  return name === 'MVN' ? ~value : value;
+}
+
+function arithmetic(operation: string, setsFlags: boolean, cursor: Cursor): Step {
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const left = parseRegister(cursor);
+  cursor.expect(',');
+  const right = parseSource(cursor);
+  return (thread) => {
+    const a = getRegister(thread, left);
+    const b = right(thread);
+    if (setsFlags) setFlags(thread, operation, a, b, to.bits);
+    setRegister(thread, to, combine(binary[operation]!(a.value, b.value), a, b));
+    return undefined;
+  };
+}
+
+function setFlags(thread: ThreadRun, operation: string, a: Tainted, b: Tainted, bits: number): void {
+  const left = BigInt.asUintN(bits, a.value);
+  const right = BigInt.asUintN(bits, b.value);
+  const result = BigInt.asUintN(bits, binary[operation]!(left, right));
+  const sign = (value: bigint): bigint => value >> BigInt(bits - 1);
+  const carry = operation === 'SUB' ? left >= right : operation === 'ADD' && left + right !== result;
+  const addend = operation === 'SUB' ? BigInt.asUintN(bits, ~right) : right;
+  const overflow = operation !== 'AND' && sign(left) === sign(addend) && sign(left) !== sign(result);
+  const nzcv = (sign(result) << 3n) | (result === 0n ? 4n : 0n) | (carry ? 2n : 0n) | (overflow ? 1n : 0n);
+  thread.set(flags, combine(nzcv, a, b));
+}
+
+function parseConditionCode(cursor: Cursor): (thread: ThreadRun) => { holds: boolean; on: Tainted } {
+  const { text, line, column } = cursor.name('a condition code');
+  return conditionCode(text, line, column);
+}
+
+function conditionCode(
+  text: string,
+  line: number,
+  column: number,
+): (thread: ThreadRun) => { holds: boolean; on: Tainted } {
+  const test = conditions[text.toUpperCase()];
+  if (test === undefined) throw new UnsupportedConstruct(`condition ${text}`, line, column);
+  return (thread) => {
+    const on = thread.get(flags);
+    const bit = (mask: bigint): boolean => (on.value & mask) !== 0n;
+    return { holds: test(bit(8n), bit(4n), bit(2n), bit(1n)), on };
+  };
+}
+
+/** The flags only pick: the result depends on the operand that was chosen. */
+function select(name: string, cursor: Cursor): Step {
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const operand = (): Source => {
+    const register: Register = parseRegister(cursor);
+    cursor.expect(',');
+    return (thread) => getRegister(thread, register);
+  };
+  const first: Source = name === 'CSET' ? () => constant(1n) : operand();
+  const second: Source = name === 'CSET' ? () => constant(0n) : operand();
+  const condition = parseConditionCode(cursor);
+  return (thread) => {
+    const { holds, on } = condition(thread);
+    const chosen = (holds ? first : second)(thread);
+    const value = !holds && name === 'CSINC' ? chosen.value + 1n : chosen.value;
+    setRegister(thread, to, { value, from: chosen.from, pick: chosen.pick | on.from | on.pick });
+    return undefined;
+  };
+}
+
+function flowInstruction(name: string, cursor: Cursor): Step | undefined {
+  if (name === 'DMB' || name === 'DSB') {
+    const { text, line, column } = cursor.name('a barrier option');
+    const fence = barriers[text.toUpperCase()];
+    if (fence === undefined) throw new UnsupportedConstruct(`${name} ${text}`, line, column);
+    return (thread) => {
+      thread.fence(fence);
+      return undefined;
+    };
+  }
+  if (name === 'ISB') {
+    if (cursor.token.type === 'name') cursor.next();
+    return (thread) => {
+      thread.fence(Fence.isb);
+      return undefined;
+    };
+  }
+  if (name === 'CBZ' || name === 'CBNZ') {
+    const register = parseRegister(cursor);
+    cursor.expect(',');
+    const label = cursor.name('a label').text;
+    return (thread) => {
+      const held = getRegister(thread, register);
+      thread.branchOn(held);
+      return (held.value === 0n) === (name === 'CBZ') ? label : undefined;
+    };
+  }
+  if (name === 'TBZ' || name === 'TBNZ') {
+    const register = parseRegister(cursor);
+    cursor.expect(',');
+    const bit = cursor.accept('#') ? cursor.integer() : cursor.integer();
+    cursor.expect(',');
+    const label = cursor.name('a label').text;
+    return (thread) => {
+      const held = getRegister(thread, register);
+      thread.branchOn(held);
+      return (((held.value >> bit) & 1n) === 0n) === (name === 'TBZ') ? label : undefined;
+    };
+  }
+  return branch(name, cursor);
+}
+
+/** `B label`, `B.EQ label`, `BEQ label`. */
+function branch(name: string, cursor: Cursor): Step | undefined {
+  if (name === 'B' && !cursor.is('.')) {
+    const label = cursor.name('a label').text;
+    return () => label;
+  }
+  let condition: ReturnType<typeof conditionCode>;
+  if (name === 'B') {
+    cursor.expect('.');
+    condition = parseConditionCode(cursor);
+  } else if (name.startsWith('B') && conditions[name.slice(1)] !== undefined) {
+    condition = conditionCode(name.slice(1), cursor.token.line, cursor.token.column);
+  } else return undefined;
+  const label = cursor.name('a label').text;
+  return (thread) => {
+    const { holds, on } = condition(thread);
+    thread.branchOn(on);
+    return holds ? label : undefined;
+  };
+}

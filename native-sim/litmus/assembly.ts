@@ -1,0 +1,82 @@
+/**
+ * What the assembly languages share: the table of code (`P0 | P1 ;`, a row per line), labels and branches, and running
+ * a thread of instructions.
+ */
+import { UnsupportedConstruct } from './errors.ts';
+import type { ThreadProgram, ThreadRun } from './thread-run.ts';
+import { Cursor, type Token, tokenize } from './tokens.ts';
+
+/** What an instruction does; it returns the label to go on at, or nothing to fall through. */
+export type Step = (thread: ThreadRun) => string | undefined;
+
+/** Reads one instruction, which begins at the cursor, to its end. */
+export type InstructionReader = (mnemonic: Token, operands: Cursor) => Step;
+
+/** herd's default: a label may be come back to once more than it is fallen into. */
+const visitsOfLabel = 2;
+
+interface Program {
+  readonly steps: Step[];
+  readonly labels: Map<string, number>;
+}
+
+/** The code of each thread, from the table in `text[from, to)`. */
+export function readTable(text: string, from: number, to: number, read: InstructionReader): Map<number, Program> {
+  const header = new Cursor(tokenize(text, from, to));
+  const threads: number[] = [];
+  do {
+    const name = header.name('a thread ("P0")');
+    if (!/^P[0-9]+$/.test(name.text)) throw new UnsupportedConstruct(`column "${name.text}"`, name.line, name.column);
+    threads.push(Number(name.text.slice(1)));
+  } while (header.accept('|'));
+  header.expect(';');
+
+  const programs = threads.map((): Program => ({ steps: [], labels: new Map() }));
+  while (header.token.type !== 'end') {
+    for (let column = 0; column < threads.length; column++) {
+      readCell(header, programs[column]!, read);
+      if (column + 1 < threads.length) header.expect('|');
+    }
+    if (!header.accept(';')) header.fail('";" to end the row, or an operand');
+  }
+  return new Map(threads.map((thread, column) => [thread, programs[column]!]));
+}
+
+function readCell(cursor: Cursor, program: Program, read: InstructionReader): void {
+  while (cursor.token.type === 'name' && cursor.peek().text === ':') {
+    program.labels.set(cursor.next().text, program.steps.length);
+    cursor.next();
+  }
+  if (cursor.is('|') || cursor.is(';')) return;
+  const mnemonic = cursor.name('an instruction');
+  program.steps.push(read(mnemonic, cursor));
+}
+
+/** A program that can be run: every branch must lead somewhere. */
+export function assemble(program: Program, registers: ReadonlyMap<string, bigint>): ThreadProgram {
+  const { steps, labels } = program;
+  return {
+    registers,
+    run(thread: ThreadRun): void {
+      const visits = new Map<number, number>();
+      for (let at = 0; at < steps.length; ) {
+        const target = steps[at]!(thread);
+        if (target === undefined) {
+          at++;
+          continue;
+        }
+        const to = labels.get(target);
+        if (to === undefined) throw new UnsupportedConstruct(`branch to label "${target}", which is nowhere`);
+        if (to <= at) {
+          const count = (visits.get(to) ?? 1) + 1;
+          visits.set(to, count);
+          if (count > visitsOfLabel) {
+            thread.cut = true;
+            return;
+          }
+        }
+        at = to;
+      }
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/**
+ * Runs the C of a litmus test: expressions, assignments and control flow. The kernel's primitives are in
+ * `c-primitives.ts`.
+ *
+ * Local variables are registers. A name that is not local is a global, and its value is the address of that global, as
+ * the value of the parameter that stands for it is.
+ */
+import { callPrimitive } from './c-primitives.ts';
+import type { Expression, FunctionDefinition, Statement } from './c-syntax.ts';
+import { UnsupportedConstruct } from './errors.ts';
+import type { MemoryMap } from './test-file.ts';
+import { combine, constant, type Tainted, type ThreadProgram, type ThreadRun } from './thread-run.ts';
+
+/** herd's default number of turns of a loop. */
+const turnsOfLoop = 2;
+
+const truth = (holds: boolean): bigint => (holds ? 1n : 0n);
+
+const binary: Readonly<Record<string, (a: bigint, b: bigint) => bigint>> = {
+  '+': (a, b) => a + b,
+  '-': (a, b) => a - b,
+  '*': (a, b) => a * b,
+  '/': (a, b) => (b === 0n ? 0n : a / b),
+  '%': (a, b) => (b === 0n ? 0n : a % b),
+  '&': (a, b) => a & b,
+  '|': (a, b) => a | b,
+  '^': (a, b) => a ^ b,
+  '<<': (a, b) => a << (b & 63n),
+  '>>': (a, b) => a >> (b & 63n),
+  '==': (a, b) => truth(a === b),
+  '!=': (a, b) => truth(a !== b),
+  '<': (a, b) => truth(a < b),
+  '<=': (a, b) => truth(a <= b),
+  '>': (a, b) => truth(a > b),
+  '>=': (a, b) => truth(a >= b),
+  '&&': (a, b) => truth(a !== 0n && b !== 0n),
+  '||': (a, b) => truth(a !== 0n || b !== 0n),
+};
+
+export function program(
+  definition: FunctionDefinition,
+  memory: MemoryMap,
+  registers: ReadonlyMap<string, bigint>,
+): ThreadProgram {
+  const locals = new Set<string>();
+  collectLocals(definition.body, new Set(definition.parameters), memory, locals);
+  return {
+    registers,
+    run: (thread) => {
+      new Interpreter(thread, memory, locals).execute(definition.body);
+    },
+  };
+}
+
+/** Whatever is assigned to by name is a local variable. */
+function collectLocals(
+  statement: Statement,
+  parameters: ReadonlySet<string>,
+  memory: MemoryMap,
+  locals: Set<string>,
+): void {
+  switch (statement.kind) {
+    case 'assign':
+      if (statement.to.kind === 'name') locals.add(statement.to.name);
+      break;
+    case 'if':
+      collectLocals(statement.then, parameters, memory, locals);
+      collectLocals(statement.otherwise, parameters, memory, locals);
+      break;
+    case 'while':
+      collectLocals(statement.body, parameters, memory, locals);
+      break;
+    case 'block':
+      for (const inner of statement.statements) collectLocals(inner, parameters, memory, locals);
+  }
+}
+
+export class Interpreter {
+  readonly thread: ThreadRun;
+  readonly #memory: MemoryMap;
+  readonly #locals: ReadonlySet<string>;
+
+  constructor(thread: ThreadRun, memory: MemoryMap, locals: ReadonlySet<string>) {
+    this.thread = thread;
+    this.#memory = memory;
+    this.#locals = locals;
+  }
+
+  execute(statement: Statement): void {
+    if (this.thread.cut) return;
+    switch (statement.kind) {
+      case 'block':
+        for (const inner of statement.statements) this.execute(inner);
+        break;
+      case 'evaluate':
+        this.evaluate(statement.expression);
+        break;
+      case 'assign':
+        this.#assign(statement.to, this.evaluate(statement.value));
+        break;
+      case 'if':
+        this.#under(this.evaluate(statement.condition), (holds) => {
+          this.execute(holds ? statement.then : statement.otherwise);
+        });
+        break;
+      case 'while':
+        this.#loop(statement.condition, statement.body, 0);
+    }
+  }
+
+  #loop(condition: Expression, body: Statement, turn: number): void {
+    this.#under(this.evaluate(condition), (holds) => {
+      if (!holds) return;
+      if (turn === turnsOfLoop) {
+        this.thread.cut = true;
+        return;
+      }
+      this.execute(body);
+      this.#loop(condition, body, turn + 1);
+    });
+  }
+
+  /** A control dependency covers the arms of the `if`, and ends with them. */
+  #under(condition: Tainted, arm: (holds: boolean) => void): void {
+    const { ctrl, pickCtrl } = this.thread;
+    this.thread.branchOn(condition);
+    arm(condition.value !== 0n);
+    this.thread.ctrl = ctrl;
+    this.thread.pickCtrl = pickCtrl;
+  }
+
+  #assign(to: Expression, value: Tainted): void {
+    if (to.kind === 'name') this.thread.set(to.name, value);
+    else this.thread.write(this.addressOf(to), value, this.thread.dialect.mapping.plain.write);
+  }
+
+  /** The address that an lvalue stands for: of `*x`, of `x[i]`. */
+  addressOf(expression: Expression): Tainted {
+    switch (expression.kind) {
+      case 'dereference':
+        return this.evaluate(expression.address);
+      case 'index': {
+        const base = this.evaluate(expression.base);
+        const index = this.evaluate(expression.index);
+        const size = expression.base.kind === 'name' ? this.#memory.elementSize(expression.base.name) : 4;
+        return combine(base.value + index.value * BigInt(size), base, index);
+      }
+      case 'name':
+        if (!this.#locals.has(expression.name)) return constant(this.#memory.address(expression.name));
+        throw new UnsupportedConstruct(`address of "${expression.name}"`, expression.at.line, expression.at.column);
+      default:
+        throw new UnsupportedConstruct('address of an expression that has none');
+    }
+  }
+
+  evaluate(expression: Expression): Tainted {
+    switch (expression.kind) {
+      case 'number':
+        return constant(expression.value);
+      case 'name':
+        if (this.#locals.has(expression.name)) return this.thread.get(expression.name);
+        if (this.#memory.has(expression.name)) return constant(this.#memory.address(expression.name));
+        return this.thread.get(expression.name);
+      case 'unary': {
+        const operand = this.evaluate(expression.operand);
+        const { value } = operand;
+        const result =
+          expression.operator === '!' ? truth(value === 0n) : expression.operator === '~' ? ~value : -value;
+        return { ...operand, value: result };
+      }
+      case 'binary': {
+        const left = this.evaluate(expression.left);
+        const right = this.evaluate(expression.right);
+        return combine(BigInt.asIntN(64, binary[expression.operator]!(left.value, right.value)), left, right);
+      }
+      case 'address':
+        return this.addressOf(expression.of);
+      case 'dereference':
+      case 'index':
+        return this.thread.read(this.addressOf(expression), this.thread.dialect.mapping.plain.read);
+      case 'call':
+        return callPrimitive(this, expression.name, expression.arguments, expression.at);
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The verdict on a litmus test under a model: its final states, how many executions satisfy the condition, and what
+ * herd would say of them.
+ */
+import { armv8 } from '../models/armv8.ts';
+import type { Model } from '../models/execution.ts';
+import { javascript } from '../models/javascript.ts';
+import { lkmm } from '../models/lkmm.ts';
+import { sc } from '../models/sc.ts';
+import { x86Tso } from '../models/x86-tso.ts';
+import { forEachExecution } from './candidates.ts';
+import { type FinalLocation, holds, mentioned } from './condition.ts';
+import { dialectOf, type ModelName } from './dialect.ts';
+import { UnsupportedConstruct } from './errors.ts';
+import type { Architecture, LitmusTest } from './test-file.ts';
+
+const models: Readonly<Record<ModelName, Model>> = { sc, 'x86-tso': x86Tso, armv8, lkmm, javascript };
+
+export const modelNames = Object.keys(models) as ModelName[];
+
+/** The model that a test is written for. */
+export const nativeModel: Readonly<Record<Architecture, ModelName>> = { C: 'lkmm', AArch64: 'armv8', X86: 'x86-tso' };
+
+export interface State {
+  /** The value of each of the verdict's `locations`. */
+  readonly values: readonly bigint[];
+  readonly executions: number;
+  readonly satisfies: boolean;
+}
+
+export interface Verdict {
+  readonly test: LitmusTest;
+  readonly model: ModelName;
+  /** What a state shows: registers by thread, then memory. */
+  readonly locations: readonly FinalLocation[];
+  readonly states: readonly State[];
+  /** Executions that satisfy the condition, and that do not. */
+  readonly positive: number;
+  readonly negative: number;
+  readonly observation: 'Never' | 'Sometimes' | 'Always';
+  /** The test's own claim ("exists", "~exists", "forall") holds. */
+  readonly ok: boolean;
+  /** Loops were unrolled only so far. */
+  readonly cut: boolean;
+  /** What is wrong with the test, as `data-race`. */
+  readonly flags: readonly string[];
+  readonly candidates: number;
+}
+
+export interface CheckOptions {
+  /** Default: the model that the test's language is written for. */
+  readonly model?: ModelName | undefined;
+  /** How the arm64 kernel would make read-modify-writes. Default: `lse`. */
+  readonly rmw?: 'lse' | 'llsc';
+}
+
+export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdict {
+  const name = options.model ?? nativeModel[test.architecture];
+  if (test.architecture !== 'C' && name !== 'sc' && name !== nativeModel[test.architecture]) {
+    throw new UnsupportedConstruct(`${test.architecture} instructions under the model ${name}`);
+  }
+  const model = models[name];
+  const locations = shownLocations(test);
+  const states = new Map<string, { values: bigint[]; executions: number; satisfies: boolean }>();
+  const flags = new Set<string>();
+  let positive = 0;
+  let negative = 0;
+  const { candidates, cut } = forEachExecution(test, model, dialectOf(name, options.rmw), (final, x) => {
+    if (test.filter !== undefined && !holds(test.filter, final)) return;
+    const satisfies = holds(test.condition, final);
+    if (satisfies) positive++;
+    else negative++;
+    for (const flag of model.flags?.(x) ?? []) flags.add(flag);
+    const values = locations.map(final);
+    const key = values.join();
+    const state = states.get(key);
+    if (state === undefined) states.set(key, { values, executions: 1, satisfies });
+    else state.executions++;
+  });
+  const observation = positive === 0 ? 'Never' : negative === 0 ? 'Always' : 'Sometimes';
+  return {
+    test,
+    model: name,
+    locations,
+    states: [...states.values()].sort((a, b) => compareValues(a.values, b.values)),
+    positive,
+    negative,
+    observation,
+    ok: isOk(test, positive, negative),
+    cut,
+    flags: [...flags],
+    candidates,
+  };
+}
+
+function isOk(test: LitmusTest, positive: number, negative: number): boolean {
+  if (test.quantifier === 'exists') return positive > 0;
+  return test.quantifier === 'forall' ? negative === 0 : positive === 0;
+}
+
+function compareValues(a: readonly bigint[], b: readonly bigint[]): number {
+  for (let at = 0; at < a.length; at++) {
+    if (a[at]! !== b[at]!) return a[at]! < b[at]! ? -1 : 1;
+  }
+  return 0;
+}
+
+function shownLocations(test: LitmusTest): FinalLocation[] {
+  const byKey = new Map<string, FinalLocation>();
+  for (const location of [...test.locations, ...mentioned(test.condition)]) {
+    byKey.set(locationKey(location, test), location);
+  }
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, location]) => location);
+}
+
+/** Sorts registers, by thread, before memory. */
+function locationKey(location: FinalLocation, test: LitmusTest): string {
+  if (location.kind === 'register') return `0${String(location.thread).padStart(4, '0')}:${location.register}`;
+  return `1${test.memory.show(location.address)}`;
+}

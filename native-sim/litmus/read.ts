@@ -1,0 +1,182 @@
+/**
+ * Reads a `.litmus` file: a line that names architecture and test, free text, the initial state in braces, the code (C
+ * functions or a table of assembly), and the final condition, perhaps after `locations` and `filter`.
+ */
+import * as aarch64 from './aarch64.ts';
+import { registerName as aarch64Register } from './aarch64-operands.ts';
+import { assemble, type InstructionReader, readTable } from './assembly.ts';
+import { program } from './c-run.ts';
+import { parseFunction } from './c-syntax.ts';
+import {
+  type Condition,
+  type FinalLocation,
+  parseCondition,
+  parseFinalLocation,
+  type RegisterName,
+} from './condition.ts';
+import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
+import { type InitialState, parseInitialState } from './initial-state.ts';
+import { type Architecture, type LitmusTest, MemoryMap } from './test-file.ts';
+import type { ThreadProgram } from './thread-run.ts';
+import { Cursor, position, skipBlanks, tokenize } from './tokens.ts';
+import * as x86 from './x86.ts';
+
+const registerNames: Readonly<Record<Architecture, RegisterName>> = {
+  C: (text) => text,
+  AArch64: aarch64Register,
+  X86: x86.registerName,
+};
+
+export function readLitmus(text: string): LitmusTest {
+  const start = skipBlanks(text, 0, true);
+  const header = /^(\S+)[ \t]+(\S[^\n]*)/.exec(text.slice(start));
+  if (header === null) fail(text, start, 'an architecture and the name of the test');
+  const architecture = architectureOf(header[1]!, text, start);
+  const name = header[2]!.replace(/\(\*.*$/, '').trim();
+  const register = registerNames[architecture];
+  const memory = new MemoryMap();
+
+  const brace = findInitialState(text, start + header[0].length);
+  const stateEnd = matchBrace(text, brace);
+  const state = parseInitialState(new Cursor(tokenize(text, brace + 1, stateEnd + 1)), memory, register);
+  const after = stateEnd + 1;
+
+  const [threads, end] =
+    architecture === 'C'
+      ? readFunctions(text, after, memory, state)
+      : readAssembly(text, after, memory, state, architecture);
+  if (threads.length === 0) fail(text, after, 'a thread ("P0")');
+  return { architecture, name, memory, initial: state.memory, threads, ...readFinal(text, end, memory, register) };
+}
+
+function fail(text: string, offset: number, expected: string): never {
+  const [line, column] = position(text, offset);
+  const rest = text.slice(offset, offset + 20).split('\n')[0]!;
+  throw new LitmusSyntaxError(line, column, expected, offset >= text.length ? 'the end' : JSON.stringify(rest));
+}
+
+function architectureOf(word: string, text: string, at: number): Architecture {
+  if (word === 'C' || word === 'AArch64' || word === 'X86') return word;
+  const [line, column] = position(text, at);
+  if (/^(?:X86_64|PPC|ARM|RISCV|MIPS|LISA|Bell|BPF|ASL|CPP|C11|JAVA|Java|Alpha|ASL1|GPUAXL|PTX)$/.test(word)) {
+    throw new UnsupportedConstruct(`architecture ${word}`, line, column);
+  }
+  throw new LitmusSyntaxError(line, column, 'an architecture (C, AArch64 or X86)', JSON.stringify(word));
+}
+
+/** The brace that opens the initial state: the first that begins a line, after the free text. */
+function findInitialState(text: string, from: number): number {
+  for (let at = from; at < text.length; ) {
+    const blank = skipBlanks(text, at, true);
+    if (text[blank] === '{') return blank;
+    const newline = text.indexOf('\n', blank);
+    if (newline < 0) break;
+    if (blank > at && text.slice(blank).startsWith('P0')) fail(text, blank, '"{" to open the initial state');
+    at = newline + 1;
+  }
+  return fail(text, text.length, '"{" to open the initial state');
+}
+
+function matchBrace(text: string, open: number): number {
+  let depth = 0;
+  for (let at = open; at < text.length; at++) {
+    const skipped = text[at] === '/' || text[at] === '(' ? skipBlanks(text, at, true) : at;
+    if (skipped > at) at = skipped - 1;
+    else if (text[at] === '{') depth++;
+    else if (text[at] === '}' && --depth === 0) return at;
+  }
+  return fail(text, text.length, `"}" to match the "{" at ${position(text, open).join(':')}`);
+}
+
+function readFunctions(text: string, from: number, memory: MemoryMap, state: InitialState): [ThreadProgram[], number] {
+  const threads: ThreadProgram[] = [];
+  let at = from;
+  for (;;) {
+    at = skipBlanks(text, at, true);
+    const heading = /^(?:(?:static|inline|void|int)\s+)*P[0-9]+\s*\(/.exec(text.slice(at));
+    if (heading === null) return [threads, at];
+    const end = matchFunction(text, at) + 1;
+    const cursor = new Cursor(tokenize(text, at, end, false));
+    const definition = parseFunction(cursor);
+    if (definition.thread !== threads.length) fail(text, at, `thread P${threads.length}`);
+    for (const parameter of definition.parameters) memory.address(parameter);
+    threads.push(program(definition, memory, state.registers.get(definition.thread) ?? new Map()));
+    at = end;
+  }
+}
+
+/** The brace that closes the function that begins at `from`. Only C comments count in here. */
+function matchFunction(text: string, from: number): number {
+  let depth = 0;
+  for (let at = from; at < text.length; at++) {
+    const skipped = text[at] === '/' ? skipBlanks(text, at, false) : at;
+    if (skipped > at) at = skipped - 1;
+    else if (text[at] === '{') depth++;
+    else if (text[at] === '}' && --depth === 0) return at;
+  }
+  return fail(text, text.length, '"}" to close the function');
+}
+
+const finalWords = /(^|[\n;])\s*(?=(?:~\s*exists|not\s+exists|exists|forall|locations|filter|final)\b)/g;
+
+function readAssembly(
+  text: string,
+  from: number,
+  memory: MemoryMap,
+  state: InitialState,
+  architecture: 'AArch64' | 'X86',
+): [ThreadProgram[], number] {
+  finalWords.lastIndex = from;
+  const match = finalWords.exec(text);
+  if (match === null) fail(text, text.length, 'a final condition ("exists", "~exists" or "forall")');
+  const end = match.index + match[0].length;
+  const reader: InstructionReader = architecture === 'X86' ? x86.instructionReader(memory) : aarch64.readInstruction;
+  const table = readTable(text, from, end, reader);
+  const threads: ThreadProgram[] = [];
+  for (const [thread, code] of [...table].sort(([a], [b]) => a - b)) {
+    if (thread !== threads.length) fail(text, from, `thread P${threads.length}`);
+    threads.push(assemble(code, state.registers.get(thread) ?? new Map()));
+  }
+  return [threads, end];
+}
+
+type Final = Pick<LitmusTest, 'quantifier' | 'condition' | 'filter' | 'locations'>;
+
+function readFinal(text: string, from: number, memory: MemoryMap, register: RegisterName): Final {
+  const cursor = new Cursor(tokenize(text, from));
+  let locations: FinalLocation[] = [];
+  let filter: Condition | undefined;
+  for (;;) {
+    if (cursor.accept('locations')) locations = parseLocations(cursor, memory, register);
+    else if (cursor.accept('filter')) filter = parseCondition(cursor, memory, register);
+    else break;
+  }
+  cursor.accept('final');
+  const quantifier = parseQuantifier(cursor);
+  const condition = parseCondition(cursor, memory, register);
+  cursor.accept(';');
+  if (cursor.token.type !== 'end') cursor.fail('the end of the file, or an operator of the condition');
+  return { quantifier, condition, filter, locations };
+}
+
+function parseQuantifier(cursor: Cursor): LitmusTest['quantifier'] {
+  if (cursor.accept('exists')) return 'exists';
+  if (cursor.accept('forall')) return 'forall';
+  if (cursor.accept('~') || cursor.accept('not')) {
+    cursor.expect('exists');
+    return '~exists';
+  }
+  return cursor.fail('"exists", "~exists" or "forall"');
+}
+
+/** `locations [0:r1; x;]` */
+function parseLocations(cursor: Cursor, memory: MemoryMap, register: RegisterName): FinalLocation[] {
+  cursor.expect('[');
+  const locations: FinalLocation[] = [];
+  while (!cursor.accept(']')) {
+    locations.push(parseFinalLocation(cursor, memory, register));
+    while (cursor.token.type === 'name' || cursor.is('*')) cursor.next();
+    if (!cursor.accept(';') && !cursor.is(']')) cursor.fail('";" or "]"');
+  }
+  return locations;
+}
