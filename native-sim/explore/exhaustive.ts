@@ -350,17 +350,6 @@ export class Exhaustive extends Machine {
     if (!(g.flags[e]! & HIDDEN)) return until(this.valueOf(location, latest(g, location)), g.arg[e]!);
     return g.co[location]!.some((w) => until(g.value[w]!, g.arg[e]!));
   }
-
-  protected reportStuck(stuck: number[]): void {
-    const { g } = this;
-    const why = stuck.map((t) => {
-      const stop = g.stop[t];
-      if (stop === Stop.spinning) return `thread ${t} spins for ever`;
-      const location = stop === Stop.atAwait ? g.pending[t]!.location : g.location[g.lastOf(t)]!;
-      return `thread ${t} waits for ever on ${this.memory.name(location, new Map())}`;
-    });
-    this.report('deadlock', why.join('; '), g.lastOf(stuck[0]!));
-  }
 }
 
 /** The flags of a read once it is known what it reads: a compare-and-exchange is exclusive only when it succeeds. */

@@ -49,7 +49,7 @@ const keepsArmv8: Keeps = (a, b, sameLocation, near) => {
     if (a & FENCE) return false;
     return b & FULL ? true : b & FENCE_LD ? (a & READ) !== 0 : (a & WRITE) !== 0;
   }
-  if (a & FENCE) return b & WRITE || !(a & FENCE_ST) ? true : false;
+  if (a & FENCE) return (a & (FULL | FENCE_LD)) !== 0 || ((a & FENCE_ST) !== 0 && (b & WRITE) !== 0);
   if (a & READ ? a & ACQUIRE : a & FULL) return true;
   if (b & WRITE) return (b & RELEASE) !== 0 || sameLocation;
   return (a & WRITE) !== 0 && (b & ACQUIRE) !== 0 && ((a & RELEASE) !== 0 || (sameLocation && near && (a & RMW) !== 0));

@@ -10,7 +10,7 @@
  * goes on; one that does not is stopped, and is a failure if what it reads can never change again. An execution in
  * which the loop sees something new is another graph, in which that turn's reads read from elsewhere.
  */
-import { AWAIT, FENCE, HIDDEN, INIT, NOTHING, type OpName, opName, POISON, READ, RMW, WRITE } from './events.ts';
+import { AWAIT, HIDDEN, INIT, NOTHING, type OpName, opName, POISON, READ, RMW, WRITE } from './events.ts';
 import { Graph, type Pending, Stop } from './graph.ts';
 import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
@@ -46,6 +46,9 @@ export abstract class Replay {
   aborted = false;
   /** Called with each event as its operation is replayed or made. */
   onEvent: ((e: number) => void) | null = null;
+  /** Only replay: add nothing. Tells what each thread would have done next. */
+  frozen = false;
+  onFrontier: ((op: number, location: number) => void) | null = null;
   /** By thread: the step before which it dies, or -1. */
   readonly killAt: Int32Array;
 
@@ -116,6 +119,11 @@ export abstract class Replay {
     this.failure ??= { kind, message, graph: this.g, event, other };
   }
 
+  /** The program's own check did not like the memory that this execution leaves. */
+  failCheck(message: string): void {
+    this.report('check', message, -1);
+  }
+
   protected fail(kind: FailureKind, message: string, event: number, other = -1): never {
     this.report(kind, message, event, other);
     return this.halt();
@@ -142,6 +150,10 @@ export abstract class Replay {
     this.#steps++;
     const list = this.g.threads[this.t]!;
     if (this.cursor < list.length) return this.recorded(op, location);
+    if (this.frozen) {
+      this.onFrontier?.(op, location);
+      this.halt();
+    }
     if (!this.mayStep()) this.halt();
     return -1;
   }
@@ -175,6 +187,7 @@ export abstract class Replay {
   }
 
   #room(): void {
+    if (this.frozen) this.halt();
     if (this.g.n >= this.maxEvents) {
       throw new ExploreError(
         `more than ${this.maxEvents} events in one execution: an unbounded loop that neither awaits (condLoad, wait) nor calls relax()? Raise maxEvents if the program is really that long`,
@@ -300,6 +313,17 @@ export abstract class Replay {
     }
     if (++this.#turnAt === this.#turnLength) this.#turnAt = 0;
     return e;
+  }
+
+  protected reportStuck(stuck: number[]): void {
+    const { g } = this;
+    const why = stuck.map((t) => {
+      const stop = g.stop[t];
+      if (stop === Stop.spinning) return `thread ${t} spins for ever`;
+      const location = stop === Stop.atAwait ? g.pending[t]!.location : g.location[g.lastOf(t)]!;
+      return `thread ${t} waits for ever on ${this.memory.name(location, new Map())}`;
+    });
+    this.report('deadlock', why.join('; '), g.lastOf(stuck[0]!));
   }
 
   /** Does a spinning thread repeat a read that could now see something newer? */

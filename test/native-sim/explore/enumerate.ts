@@ -12,7 +12,9 @@ export type Step =
   | { do: 'store'; at: number; value: number; order: 'relaxed' | 'release' }
   | { do: 'add' | 'xchg'; at: number; value: number; order: Order }
   | { do: 'cas'; at: number; expected: number; value: number; order: Order }
-  | { do: 'mb' | 'rmb' | 'wmb' };
+  | { do: 'mb' }
+  | { do: 'rmb' }
+  | { do: 'wmb' };
 
 export type Straight = Step[][];
 
@@ -131,7 +133,7 @@ function extensions(s: State, thread: number, step: Step): State[] {
       result.push(with_(events, s.co));
       continue;
     }
-    const value = step.do === 'add' ? old + step.value : step.value;
+    const value = step.do === 'add' ? old + step.value : (step as { value: number }).value;
     for (let i = 0; i <= list.length; i++) place(events, value, i);
   }
   return result;

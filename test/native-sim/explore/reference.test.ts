@@ -98,7 +98,7 @@ function explored(program: Straight, model: ModelName): string[] {
   return keys;
 }
 
-const SEEDS = Number(process.env['EXPLORE_SEEDS'] ?? 150);
+const SEEDS = Number(process.env.EXPLORE_SEEDS ?? 150);
 
 describe.each(Object.keys(MODELS) as ModelName[])('random programs on %s', (model) => {
   test('no execution that the published model allows is missed, none is invented, none is visited twice', () => {

@@ -1,0 +1,90 @@
+/**
+ * Where in the source an operation was called: the innermost frame outside this folder. Taking a stack costs
+ * microseconds, so it is done only to print a failure, and while the orders of call sites are being changed.
+ */
+import { type OpName, opName } from './events.ts';
+
+export interface Site {
+  op: OpName;
+  file: string;
+  line: number;
+  /** The function that made the call, and who called it, innermost first. */
+  stack: string[];
+}
+
+const HERE = new URL('.', import.meta.url).pathname;
+const FRAME = /^\s+at (?:(.*?) \()?(?:file:\/\/)?([^()]*?):(\d+):(\d+)\)?$/;
+const DEPTH = 24;
+
+function frames(): string[] {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEPTH;
+  const { stack } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  return (stack ?? '').split('\n');
+}
+
+export function siteHere(op: number): Site {
+  const site: Site = { op: opName(op), file: '?', line: 0, stack: [] };
+  for (const frame of frames()) {
+    const match = FRAME.exec(frame);
+    if (match === null || match[2]!.includes(HERE) || match[2]!.startsWith('node:')) continue;
+    if (site.line === 0) {
+      site.file = match[2]!;
+      site.line = Number(match[3]);
+    }
+    site.stack.push(`${match[1] ?? 'anonymous'} (${baseName(match[2]!)}:${match[3]})`);
+    if (site.stack.length === 3) break;
+  }
+  return site;
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** `mcs.ts:31` */
+export function placeOf(site: Site): string {
+  return `${baseName(site.file)}:${site.line}`;
+}
+
+export function siteKey(site: Site): string {
+  return `${site.file}:${site.line} ${site.op}`;
+}
+
+/** The generated position of the caller, without source maps: fast enough for every event. */
+function rawPosition(): string {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEPTH;
+  Error.prepareStackTrace = (_error, calls): string => {
+    for (const call of calls) {
+      const file = call.getFileName() ?? '';
+      if (file.includes(HERE) || file.startsWith('node:')) continue;
+      return `${file}:${call.getLineNumber()}:${call.getColumnNumber()}`;
+    }
+    return '?';
+  };
+  const position = new Error().stack as string;
+  Error.prepareStackTrace = prepareStackTrace;
+  Error.stackTraceLimit = stackTraceLimit;
+  return position;
+}
+
+/** Sites by where they are in the code that runs. */
+export class Sites {
+  readonly #known = new Map<string, Site>();
+
+  /** The site of the operation that is being made. */
+  here(op: number): Site {
+    const position = `${op} ${rawPosition()}`;
+    let site = this.#known.get(position);
+    if (site === undefined) this.#known.set(position, (site = siteHere(op)));
+    return site;
+  }
+
+  all(): Site[] {
+    const byKey = new Map<string, Site>();
+    for (const site of this.#known.values()) byKey.set(siteKey(site), site);
+    return [...byKey.values()];
+  }
+}
