@@ -3,8 +3,12 @@ import type { Cpu, WaitOutcome } from './cpu.ts';
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
-/** The longest timeout handed to the operating system, ms. Longer sleeps wake up and go back to sleep. */
+/** The longest timeout handed to `Atomics.waitAsync`, ms. Longer sleeps wake up and go back to sleep. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
+/** How long a thread sleeps before it calls `onStall`, and again after as long, ms. */
+const STALL_MS = 100;
+/** How many loads a spinning thread makes before it does the same: some 20 ms. */
+const STALL_SPINS = 1 << 20;
 
 /**
  * The machine that users run: one SharedArrayBuffer, one worker thread per CPU, every ordered operation a
@@ -13,6 +17,11 @@ const LONGEST_WAIT_MS = 2 ** 31 - 1;
  */
 export class RealCpu implements Cpu {
   readonly words: Int32Array;
+  /**
+   * Called on a thread that has slept or spun for a while. Its event loop stands still, so this is where it can
+   * find out that the thread it waits for has died.
+   */
+  onStall: (() => void) | undefined = undefined;
   /** process.hrtime minus performance.now, ns: each thread's performance clock starts at its own zero. */
   readonly #clockOffset: number;
 
@@ -125,9 +134,10 @@ export class RealCpu implements Cpu {
   condLoad(a: number, until: (value: number, arg: number) => boolean, arg: number, spins: number): number {
     const { words } = this;
     let value = Atomics.load(words, a);
-    for (let i = 0; i < spins && !until(value, arg); i++) {
+    for (let i = 1; i <= spins && !until(value, arg); i++) {
       pause();
       value = Atomics.load(words, a);
+      if (i % STALL_SPINS === 0) this.onStall?.();
     }
     return value;
   }
@@ -139,10 +149,15 @@ export class RealCpu implements Cpu {
   }
 
   wait(a: number, expected: number, deadline: number): WaitOutcome {
-    return Atomics.wait(this.words, a, expected, this.#timeout(deadline));
+    for (;;) {
+      const timeout = this.#timeout(deadline);
+      const outcome = Atomics.wait(this.words, a, expected, Math.min(timeout, STALL_MS));
+      if (outcome !== 'timed-out' || timeout <= STALL_MS) return outcome;
+      this.onStall?.();
+    }
   }
   waitAsync(a: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {
-    return Atomics.waitAsync(this.words, a, expected, this.#timeout(deadline)).value;
+    return Atomics.waitAsync(this.words, a, expected, Math.min(this.#timeout(deadline), LONGEST_WAIT_MS)).value;
   }
   wake(a: number, count: number): number {
     return Atomics.notify(this.words, a, count);
@@ -154,6 +169,6 @@ export class RealCpu implements Cpu {
 
   #timeout(deadline: number): number {
     if (deadline === Number.POSITIVE_INFINITY) return deadline;
-    return Math.min(Math.max((deadline - this.now()) / 1e6, 0), LONGEST_WAIT_MS);
+    return Math.max((deadline - this.now()) / 1e6, 0);
   }
 }

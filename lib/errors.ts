@@ -1,0 +1,42 @@
+/** The kernel's error codes, as far as the library reports them. */
+export type ErrorCode =
+  | 'EAGAIN'
+  | 'EBUSY'
+  | 'EDEADLK'
+  | 'EINVAL'
+  | 'ENOMEM'
+  | 'ENOTRECOVERABLE'
+  | 'EOWNERDEAD'
+  | 'EPERM'
+  | 'ETIMEDOUT';
+
+/**
+ * Every error the library throws of its own. `code` is the kernel's; the message names the object, what was received
+ * and what was expected. When one is thrown for misuse, nothing in shared memory has changed.
+ */
+export class HoldfastError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string) {
+    super(`${code}: ${message}`);
+    this.code = code;
+  }
+
+  override get name(): string {
+    return 'HoldfastError';
+  }
+}
+
+/** A received value, as an error message shows it: short, and on one line. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string')
+    return value.length > 40
+      ? `${JSON.stringify(value.slice(0, 40))}… (${value.length} characters)`
+      : JSON.stringify(value);
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'object' && value !== null) {
+    const { name } = value.constructor ?? {};
+    return name && name !== 'Object' ? `a ${name}` : 'an object';
+  }
+  return String(value);
+}

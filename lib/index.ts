@@ -1,0 +1,11 @@
+export { type ErrorCode, HoldfastError } from './errors.ts';
+export { McsLock } from './locking/mcs-lock.ts';
+export { Mutex, MutexGuard, type MutexOwner } from './locking/mutex.ts';
+export { OsqLock } from './locking/osq-lock.ts';
+export { SpinLock } from './locking/spin-lock.ts';
+export { SpinGuard } from './locking/spinning-lock.ts';
+export { TicketLock } from './locking/ticket-lock.ts';
+export type { HeapUse } from './memory/heap.ts';
+export { Arena, type ArenaHandle, type ArenaOptions } from './sched/arena.ts';
+export type { AsyncWaitOptions, WaitOptions } from './sched/drive.ts';
+export type { ObjectHandle } from './sched/shared-object.ts';

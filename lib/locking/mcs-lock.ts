@@ -1,0 +1,143 @@
+/**
+ * MCS lock: strictly first come, first served, each waiter spinning on a word of its own.
+ *
+ * The lock is the tail of a queue (`spin-queue.ts`); the head of the queue holds the lock.
+ *
+ *   lock    tail: last -> me, and wait for the one in front to grant it
+ *   unlock  tail: me -> 0, or grant the one behind
+ *
+ * After Mellor-Crummey and Scott, "Algorithms for Scalable Synchronization" (1991) and kernel/locking/mcs_spinlock.h.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import type { ObjectHandle } from '../sched/shared-object.ts';
+import { MCS_NODES, maxThreads, Slot, SpinNode, slotAddress } from '../sched/thread.ts';
+import {
+  isDecided,
+  isEvicted,
+  isWaiting,
+  leaveQueue,
+  linkNode,
+  prepareNode,
+  type QueueKind,
+  releaseNode,
+  repairQueue,
+} from './spin-queue.ts';
+import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
+
+const Mcs = struct({ header: SpinningLockHeader.words, tail: 1 });
+
+const offsets = (first: number) => Array.from({ length: MCS_NODES }, (_, i) => first + i * SpinNode.words);
+
+const QUEUE: QueueKind = {
+  nodes: offsets(Slot.mcsNodes),
+  proxies: offsets(Slot.mcsProxies),
+  exchangeTail: (cpu, lock, node) => cpu.xchg(lock + Mcs.tail, node),
+  removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + Mcs.tail, node, 0) === node,
+};
+
+const KIND = defineKind<Repairer>({
+  name: 'mcs-lock',
+  words: Mcs.words,
+  format: () => {},
+  holder,
+  isBusy: (cpu, lock) => cpu.load(lock + Mcs.tail) !== 0,
+  repair: (repairer, lock) =>
+    repairQueue(
+      repairer,
+      QUEUE,
+      lock,
+      () => repairer.cpu.store(lock + SpinningLockHeader.ownerDied, 1),
+      () => {},
+    ),
+});
+
+/**
+ * Strict FIFO spinlock. Mind what it costs here: a waiter that the operating system has preempted holds up everyone
+ * behind it, so with more busy threads than cores throughput falls by a factor of 10 to 1000. Use `SpinLock`, or
+ * `Mutex`; this class is for comparison, and for threads that have a core each.
+ *
+ * Fairness: order of arrival. A thread holds at most 4 MCS locks at once (EAGAIN). Not recursive (EDEADLK).
+ * Source: Mellor-Crummey and Scott 1991; kernel/locking/mcs_spinlock.h.
+ */
+export class McsLock extends SpinningLock {
+  /** Opens the lock of that name, making it if there is none, or the lock of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): McsLock {
+    return new McsLock(arena, handle);
+  }
+
+  lock(): void {
+    const node = this.#freeNode();
+    const { cpu } = this.thread;
+    for (;;) {
+      prepareNode(cpu, node, this.address);
+      const prev = cpu.xchg(this.address + Mcs.tail, node);
+      linkNode(cpu, node, prev);
+      if (prev === 0) return;
+      // The acquire pairs with the release in leaveQueue.
+      const grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, Number.POSITIVE_INFINITY);
+      if (!isEvicted(grant)) return;
+      releaseNode(cpu, node);
+    }
+  }
+
+  tryLock(): boolean {
+    const node = this.#freeNode();
+    const { cpu } = this.thread;
+    prepareNode(cpu, node, this.address);
+    if (cpu.cmpxchg(this.address + Mcs.tail, 0, node) === 0) {
+      linkNode(cpu, node, 0);
+      return true;
+    }
+    releaseNode(cpu, node);
+    return false;
+  }
+
+  unlock(): void {
+    const node = this.#ownNode();
+    if (node === 0) throw this.notOwner();
+    leaveQueue(this.thread.cpu, QUEUE, this.address, node);
+  }
+
+  get owner(): number | undefined {
+    const id = holder(this.thread.cpu, this.address);
+    return id === 0 ? undefined : id - 1;
+  }
+
+  #freeNode(): number {
+    this.thread.current();
+    if (this.#ownNode() !== 0) throw this.relocked();
+    const { cpu, slot } = this.thread;
+    for (const offset of QUEUE.nodes) {
+      if (cpu.load(slot + offset + SpinNode.lock) === 0) return slot + offset;
+    }
+    throw this.tooMany(MCS_NODES);
+  }
+
+  #ownNode(): number {
+    const { cpu, slot } = this.thread;
+    for (const offset of QUEUE.nodes) {
+      if (cpu.load(slot + offset + SpinNode.lock) === this.address) return slot + offset;
+    }
+    return 0;
+  }
+}
+
+/** The thread whose node is the head; a snapshot. */
+function holder(cpu: Cpu, lock: number): number {
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    for (const offset of QUEUE.nodes) {
+      const node = slotAddress(cpu, number) + offset;
+      if (cpu.load(node + SpinNode.lock) !== lock) continue;
+      if (cpu.load(node + SpinNode.prev) === 0 || !isWaiting(cpu.load(node + SpinNode.grant))) return number + 1;
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,56 @@
+import { HoldfastError } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { isInOsq, osqLock, osqUnlock, repairOsq } from './osq.ts';
+
+const Osq = struct({ header: ObjectHeader.words, tail: 1 });
+
+const KIND = defineKind<Repairer>({
+  name: 'osq-lock',
+  words: Osq.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: (cpu, lock) => cpu.load(lock + Osq.tail) !== 0,
+  repair: (repairer, lock) => repairOsq(repairer, lock + Osq.tail),
+});
+
+/**
+ * The queue of optimistic spinners as a lock of its own: for building locks whose waiters spin before they sleep.
+ * `lock` gives up after about 2 us of spinning, so it is a lock that need not be had.
+ *
+ * Fairness: order of arrival among those who have not given up. A thread can be in one such queue at a time. If a
+ * thread dies in it, everyone is turned away until the queue is empty. Source: kernel/locking/osq_lock.c.
+ */
+export class OsqLock extends SharedObject {
+  #isHeld = false;
+
+  /** Opens the lock of that name, making it if there is none, or the lock of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): OsqLock {
+    return new OsqLock(arena, handle);
+  }
+
+  /** Lines up; false when it gave up. Throws EDEADLK when this view of the lock holds it already. */
+  lock(): boolean {
+    this.thread.current();
+    if (this.#isHeld) throw new HoldfastError('EDEADLK', `this thread already holds the ${this.label}`);
+    this.#isHeld = osqLock(this.thread, this.address + Osq.tail);
+    return this.#isHeld;
+  }
+
+  /** Throws EPERM unless this view of the lock holds it. */
+  unlock(): void {
+    if (!this.#isHeld || !isInOsq(this.thread, this.address + Osq.tail)) {
+      throw new HoldfastError('EPERM', `unlock of the ${this.label}, which thread ${this.thread.number} does not hold`);
+    }
+    this.#isHeld = false;
+    osqUnlock(this.thread, this.address + Osq.tail);
+  }
+}

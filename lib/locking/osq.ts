@@ -1,0 +1,143 @@
+/**
+ * OSQ: the queue of optimistic spinners. An MCS lock whose waiters may give up: a spinner that has spun enough unlinks
+ * itself from the middle of the queue, while its neighbours come and go.
+ *
+ *   tail word: 0 empty; the last node's address; CLOSED while the reaper works
+ *   node.prev  the node in front; GRANTED once this node holds the queue; EVICTED by the reaper
+ *   node.next  the node behind; 0 not known; NONE: there was one, and it has left; EVICTED by the reaper
+ *
+ *   lock      tail: prev -> me; prev.next := me; spin until my prev is GRANTED
+ *   unlock    tail: me -> 0, or take next, and its prev: me -> GRANTED
+ *   give up   A  prev.next: me -> 0      prev can no longer grant me. If that fails prev is on its own way out, and
+ *                                        will tell me my new prev, or that I am granted
+ *             B  take next, or tail: me -> prev (and tell prev, which may be waiting in its own step B)
+ *             C  next.prev: me -> prev; prev.next := next
+ *
+ * Each word that a waiter waits on is its own node's, so every wait is one condLoad. A grant is an exchange against
+ * "you stand behind me", so it cannot hit a node that has gone elsewhere.
+ *
+ * Repair: nobody has a right to a place here, so the reaper closes the queue, evicts every live node, and opens it
+ * again when they have left. After kernel/locking/osq_lock.c.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { Slot, SpinNode, slotAddress, type Thread } from '../sched/thread.ts';
+
+const GRANTED = 1;
+const NONE = 1;
+const EVICTED = 2;
+const CLOSED = -1;
+
+const isDecided = (prev: number) => prev === GRANTED || prev === EVICTED;
+const isSome = (next: number) => next !== 0;
+const differs = (value: number, from: number) => value !== from;
+
+/** Lines up in the queue whose tail is the word at `tail`. False when it spun enough, or this thread is in a queue already. */
+export function osqLock(thread: Thread, tail: number): boolean {
+  const { cpu } = thread;
+  const node = thread.slot + Slot.osqNode;
+  if (cpu.load(node + SpinNode.lock) !== 0) return false;
+  cpu.store(node + SpinNode.next, 0);
+  cpu.storeRelease(node + SpinNode.lock, tail);
+  let prev = cpu.load(tail);
+  for (;;) {
+    if (prev === CLOSED) return leave(cpu, node);
+    cpu.store(node + SpinNode.prev, prev);
+    const seen = cpu.cmpxchg(tail, prev, node);
+    if (seen === prev) break;
+    prev = seen;
+  }
+  if (prev === 0) return true;
+  // Pairs with the acquires in takeNext: who finds the node finds its prev.
+  cpu.storeRelease(prev + SpinNode.next, node);
+  // Pairs with the release in osqUnlock.
+  const seen = cpu.condLoadAcquire(node + SpinNode.prev, isDecided, 0, thread.spins);
+  if (seen === GRANTED) return true;
+  return seen === EVICTED ? leave(cpu, node) : unqueue(cpu, tail, node, seen);
+}
+
+export function osqUnlock(thread: Thread, tail: number): void {
+  const { cpu } = thread;
+  const node = thread.slot + Slot.osqNode;
+  for (;;) {
+    const next = takeNext(cpu, tail, node, 0);
+    if (next === 0 || cpu.cmpxchgRelease(next + SpinNode.prev, node, GRANTED) === node) break;
+  }
+  leave(cpu, node);
+}
+
+/** Whether the thread stands in, or holds, the queue of that tail. */
+export function isInOsq(thread: Thread, tail: number): boolean {
+  return thread.cpu.load(thread.slot + Slot.osqNode + SpinNode.lock) === tail;
+}
+
+function unqueue(cpu: Cpu, tail: number, node: number, seen: number): boolean {
+  let prev = seen;
+  while (cpu.cmpxchg(prev + SpinNode.next, node, 0) !== node) {
+    prev = cpu.condLoadAcquire(node + SpinNode.prev, differs, prev, Number.POSITIVE_INFINITY);
+    if (prev === GRANTED) return true;
+    if (prev === EVICTED) return leave(cpu, node);
+  }
+  const next = takeNext(cpu, tail, node, prev);
+  if (next !== 0 && cpu.cmpxchg(next + SpinNode.prev, node, prev) === node) replaceNext(cpu, prev, next);
+  return leave(cpu, node);
+}
+
+/**
+ * Step B: takes the node behind out of `node.next`, so that it can no longer leave. 0 when there is none: then `prev`
+ * (0 for the holder) is the tail, or the queue is closed.
+ */
+function takeNext(cpu: Cpu, tail: number, node: number, prev: number): number {
+  const word = node + SpinNode.next;
+  for (;;) {
+    const seen = cpu.cmpxchg(tail, node, prev);
+    if (seen === CLOSED) return 0;
+    if (seen === node) {
+      if (prev !== 0) cpu.cmpxchg(prev + SpinNode.next, 0, NONE);
+      return 0;
+    }
+    cpu.condLoadAcquire(word, isSome, 0, Number.POSITIVE_INFINITY);
+    const next = cpu.xchg(word, 0);
+    if (next === EVICTED) return 0;
+    if (next !== 0 && next !== NONE) return next;
+  }
+}
+
+/** Step C's second half. Someone who left behind `prev` may have said NONE there. */
+function replaceNext(cpu: Cpu, prev: number, next: number): void {
+  for (;;) {
+    const seen = cpu.load(prev + SpinNode.next);
+    if (seen !== 0 && seen !== NONE) return;
+    if (cpu.cmpxchg(prev + SpinNode.next, seen, next) === seen) return;
+  }
+}
+
+function leave(cpu: Cpu, node: number): false {
+  cpu.storeRelease(node + SpinNode.lock, 0);
+  return false;
+}
+
+/** Repairs the queue of the tail at `tail`; returns whether it is settled. */
+export function repairOsq({ cpu, threads, isDead, settle }: Repairer, tail: number): boolean {
+  const dead: number[] = [];
+  const live: number[] = [];
+  for (let number = 0; number < threads; number++) {
+    const node = slotAddress(cpu, number) + Slot.osqNode;
+    if (isDead(number + 1)) {
+      if (cpu.loadAcquire(node + SpinNode.lock) === tail) dead.push(node);
+    } else {
+      live.push(node);
+    }
+  }
+  if (dead.length === 0) return true;
+  cpu.xchg(tail, CLOSED);
+  const inQueue = live.filter((node) => cpu.loadAcquire(node + SpinNode.lock) === tail);
+  for (const node of inQueue) {
+    cpu.xchg(node + SpinNode.prev, EVICTED);
+    cpu.xchg(node + SpinNode.next, EVICTED);
+  }
+  if (!inQueue.every((node) => settle(node + SpinNode.lock, differs, tail))) return false;
+  cpu.storeRelease(tail, 0);
+  for (const node of dead) cpu.storeRelease(node + SpinNode.lock, 0);
+  return true;
+}

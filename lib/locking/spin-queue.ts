@@ -1,0 +1,234 @@
+/**
+ * The queue of waiters behind McsLock and SpinLock (Mellor-Crummey and Scott 1991): each waits on a word of its own
+ * node, and the one in front grants it.
+ *
+ *   tail ---------------------------.
+ *                                   v
+ *   head  <- prev -  node  <- prev - node
+ *         -- next ->       -- next ->
+ *
+ * `grant` of a node, which carries the number of the use the node is in, so that a late exchange cannot hit the next:
+ *
+ *   who                 from       to        what it means
+ *   owner of the node   any        WAITING   before it lines up
+ *   the node in front   WAITING    GRANTED   the node is the head
+ *   the reaper          WAITING    EVICTED   the queue in front is broken; line up again
+ *
+ * `prev` is a journal for the reaper: UNKNOWN from before the exchange on the tail until its result is stored, then
+ * the node in front, with LINKED added once that node's `next` says so; 0 for a head. A head that is about to leave
+ * says UNKNOWN again.
+ *
+ * Repair. A dead node would hold up everyone behind it, and the result of its exchange may have died with it. So the
+ * reaper lines up a node of its own, the proxy. All that died before stand in front of it; whoever comes from then on
+ * waits behind it in good order. Once every live node is LINKED (a few steps of its own), nobody will write to
+ * another's node unasked, and the reaper evicts everyone in front who waits. Then nobody in front can be granted any
+ * more, so the head stays the head: if it is alive, the proxy becomes its `next`; if not, the proxy is the head. What
+ * the proxy is granted it passes on at once.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { unpark } from '../sched/task.ts';
+import { SpinNode, slotAddress } from '../sched/thread.ts';
+
+const WAITING = 0;
+const GRANTED = 1;
+const EVICTED = 2;
+const STATE = 3;
+const USE = 4;
+
+const UNKNOWN = -1;
+const LINKED = 1;
+
+export const isWaiting = (grant: number) => (grant & STATE) === WAITING;
+export const isEvicted = (grant: number) => (grant & STATE) === EVICTED;
+export const isDecided = (grant: number) => (grant & STATE) !== WAITING;
+const isSome = (next: number) => next !== 0;
+const differs = (next: number, from: number) => next !== from;
+const isSettled = (prev: number) => prev === 0 || (prev > 0 && (prev & LINKED) !== 0);
+
+/** Makes `node` ready to line up for `lock`; the caller's exchange on the tail, a release, publishes it. */
+export function prepareNode(cpu: Cpu, node: number, lock: number): void {
+  cpu.store(node + SpinNode.next, 0);
+  cpu.store(node + SpinNode.grant, (cpu.load(node + SpinNode.grant) & ~STATE) + USE);
+  cpu.store(node + SpinNode.prev, UNKNOWN);
+  cpu.storeRelease(node + SpinNode.lock, lock);
+}
+
+/** Links `node` behind `prev`, which its exchange on the tail returned. */
+export function linkNode(cpu: Cpu, node: number, prev: number): void {
+  cpu.store(node + SpinNode.prev, prev);
+  if (prev === 0) return;
+  // Pairs with the acquire in leaveQueue: who finds the node finds it prepared.
+  cpu.storeRelease(prev + SpinNode.next, node);
+  cpu.store(node + SpinNode.prev, prev | LINKED);
+}
+
+/** The node's use is over: evicted, or out of the queue. */
+export function releaseNode(cpu: Cpu, node: number): void {
+  cpu.store(node + SpinNode.lock, 0);
+  cpu.storeRelease(node + SpinNode.prev, 0);
+}
+
+/** Where the nodes of one kind of lock are, and how that kind's tail works. */
+export interface QueueKind {
+  /** Offsets in a slot of the nodes that waiters use, and of those that the reaper may line up. */
+  readonly nodes: readonly number[];
+  readonly proxies: readonly number[];
+  /** Exchanges the tail of `lock` for `node`, fully ordered; returns the node that was there, or 0. */
+  exchangeTail(cpu: Cpu, lock: number, node: number): number;
+  /** If `node` is the tail of `lock`, empties the queue: a release. */
+  removeTail(cpu: Cpu, lock: number, node: number): boolean;
+}
+
+/**
+ * The head leaves, and the node behind is the head. Returns that node, or 0 when the queue is empty. The release
+ * pairs with the acquire of the heir's wait on `grant`.
+ */
+export function leaveQueue(cpu: Cpu, kind: QueueKind, lock: number, node: number): number {
+  const prev = node + SpinNode.prev;
+  let next = cpu.loadAcquire(node + SpinNode.next);
+  cpu.store(prev, UNKNOWN);
+  if (next === 0) {
+    if (kind.removeTail(cpu, lock, node)) {
+      releaseNode(cpu, node);
+      return 0;
+    }
+    cpu.store(prev, 0);
+    next = cpu.condLoadAcquire(node + SpinNode.next, isSome, 0, Number.POSITIVE_INFINITY);
+    cpu.store(prev, UNKNOWN);
+  }
+  while (!grant(cpu, next)) {
+    // The reaper has evicted it, and puts its proxy there.
+    cpu.store(prev, 0);
+    next = cpu.condLoadAcquire(node + SpinNode.next, differs, next, Number.POSITIVE_INFINITY);
+    cpu.store(prev, UNKNOWN);
+  }
+  releaseNode(cpu, node);
+  return next;
+}
+
+function grant(cpu: Cpu, node: number): boolean {
+  const value = cpu.load(node + SpinNode.grant);
+  return isWaiting(value) && cpu.cmpxchgRelease(node + SpinNode.grant, value, value | GRANTED) === value;
+}
+
+/**
+ * Repairs the queue of `lock`, and returns whether it is settled. `ownHead` is called when the head is dead, while the
+ * proxy stands in its place; what comes back from `leaveQueue` is handed to `headed`.
+ */
+export function repairQueue(
+  repairer: Repairer,
+  kind: QueueKind,
+  lock: number,
+  ownHead: () => void,
+  headed: (node: number) => void,
+): boolean {
+  const { cpu, settle } = repairer;
+  if (nodesOf(repairer, kind, lock, true).length === 0) return true;
+  const proxy = lineUp(repairer, kind, lock);
+  if (proxy === 0) return false;
+  const isLinked = isSettled(cpu.load(proxy + SpinNode.prev));
+  if (!isLinked && !takeApart(repairer, kind, lock, proxy, ownHead)) return false;
+  for (const node of nodesOf(repairer, kind, lock, true)) if (node !== proxy) forget(cpu, node);
+  if (!settle(proxy + SpinNode.grant, isDecided, 0)) return false;
+  if (!kind.removeTail(cpu, lock, proxy)) {
+    if (!settle(proxy + SpinNode.next, isSome, 0)) return false;
+    headed(leaveQueue(cpu, kind, lock, proxy));
+  }
+  forget(cpu, proxy);
+  return true;
+}
+
+/** The nodes, of dead threads or of live ones, that are in the queue of `lock` or about to enter it. */
+function nodesOf({ cpu, threads, isDead }: Repairer, kind: QueueKind, lock: number, dead: boolean): number[] {
+  const nodes: number[] = [];
+  for (let number = 0; number < threads; number++) {
+    if (isDead(number + 1) !== dead) continue;
+    for (const offset of new Set([...kind.nodes, ...kind.proxies])) {
+      const node = slotAddress(cpu, number) + offset;
+      if (cpu.loadAcquire(node + SpinNode.lock) === lock) nodes.push(node);
+    }
+  }
+  return nodes;
+}
+
+/**
+ * The proxy: the one that an earlier call lined up, if nobody has died since, or an unused node of a dead thread's. 0
+ * when there is none at present.
+ */
+function lineUp(repairer: Repairer, kind: QueueKind, lock: number): number {
+  const { cpu, threads, isDead } = repairer;
+  const deaths = cpu.load(Header.deaths) + 1;
+  for (const node of nodesOf(repairer, kind, lock, true)) {
+    if (cpu.load(node + SpinNode.deaths) === deaths && cpu.load(node + SpinNode.prev) !== UNKNOWN) return node;
+  }
+  for (let number = 0; number < threads; number++) {
+    if (!isDead(number + 1)) continue;
+    for (const offset of kind.proxies) {
+      const node = slotAddress(cpu, number) + offset;
+      if (cpu.load(node + SpinNode.lock) !== 0) continue;
+      cpu.store(node + SpinNode.deaths, deaths);
+      prepareNode(cpu, node, lock);
+      const prev = kind.exchangeTail(cpu, lock, node);
+      cpu.store(node + SpinNode.prev, prev);
+      if (prev === 0) grant(cpu, node);
+      return node;
+    }
+  }
+  return 0;
+}
+
+/** Evicts who waits in front of the proxy, and puts the proxy behind the head, or in the head's place. */
+function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: number, ownHead: () => void): boolean {
+  const { cpu } = repairer;
+  const isHere = (node: number) => cpu.loadAcquire(node + SpinNode.lock) === lock;
+  const allSettled = () =>
+    nodesOf(repairer, kind, lock, false).every(
+      (node) => repairer.settle(node + SpinNode.prev, isSettled, 0) || !isHere(node),
+    );
+  if (!allSettled()) return false;
+  for (const node of nodesOf(repairer, kind, lock, false)) {
+    const value = cpu.loadAcquire(node + SpinNode.grant);
+    if (!isWaiting(value) || !isHere(node) || cpu.load(node + SpinNode.prev) === 0 || isBehind(cpu, node, proxy))
+      continue;
+    if (cpu.cmpxchg(node + SpinNode.grant, value, value | EVICTED) === value)
+      unpark(cpu, cpu.load(node + SpinNode.task));
+  }
+  for (const node of nodesOf(repairer, kind, lock, true)) {
+    const value = cpu.load(node + SpinNode.grant);
+    if (node !== proxy && isWaiting(value)) cpu.cmpxchg(node + SpinNode.grant, value, value | EVICTED);
+  }
+  // Who had granted the node behind before that one could be evicted is on the way out.
+  if (!allSettled()) return false;
+  const head = nodesOf(repairer, kind, lock, false).find((node) => {
+    const isFirst = cpu.load(node + SpinNode.prev) === 0 || (cpu.load(node + SpinNode.grant) & STATE) === GRANTED;
+    return isFirst && isHere(node);
+  });
+  if (head === undefined) {
+    ownHead();
+    grant(cpu, proxy);
+    cpu.store(proxy + SpinNode.prev, 0);
+  } else {
+    cpu.storeRelease(head + SpinNode.next, proxy);
+    cpu.store(proxy + SpinNode.prev, head | LINKED);
+  }
+  return true;
+}
+
+/** Whether the waiting `node` lined up after the proxy, which waits. Those behind it cannot move, so the walk is safe. */
+function isBehind(cpu: Cpu, node: number, proxy: number): boolean {
+  for (let at = node; isWaiting(cpu.loadAcquire(at + SpinNode.grant)); ) {
+    const prev = cpu.loadAcquire(at + SpinNode.prev);
+    if (prev <= 0) return false;
+    at = prev & ~LINKED;
+    if (at === proxy) return true;
+  }
+  return false;
+}
+
+/** A dead thread's node is unused from here on. */
+function forget(cpu: Cpu, node: number): void {
+  cpu.store(node + SpinNode.deaths, 0);
+  releaseNode(cpu, node);
+}

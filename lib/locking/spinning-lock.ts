@@ -1,0 +1,105 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import type { Kind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+
+/** How every spinning lock in shared memory starts. */
+export const SpinningLockHeader = struct({
+  header: ObjectHeader.words,
+  /** 1 from the death of an owner until `makeConsistent`. */
+  ownerDied: 1,
+});
+
+/** Releases a spinning lock when its scope ends. One per view of a lock: it is used again by the next `acquire`. */
+export class SpinGuard {
+  readonly #lock: SpinningLock;
+
+  constructor(lock: SpinningLock) {
+    this.#lock = lock;
+  }
+
+  /** Whether a thread died while it held the lock, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return this.#lock.ownerDied;
+  }
+
+  release(): void {
+    this.#lock.unlock();
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock.unlock();
+  }
+}
+
+/**
+ * What the spinning locks have in common. They are synchronous only, and know no timeouts: they are held for less time
+ * than it takes to sleep. If a thread dies inside one, the next owner gets it with `ownerDied` set.
+ */
+export abstract class SpinningLock extends SharedObject {
+  readonly #kindName: string;
+  readonly #guard: SpinGuard;
+
+  protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
+    super(kind, arena, which);
+    this.#kindName = kind.name;
+    this.#guard = new SpinGuard(this);
+  }
+
+  /** Waits for the lock. Throws EDEADLK when this thread holds it. */
+  abstract lock(): void;
+  /** Takes the lock if it is free. */
+  abstract tryLock(): boolean;
+  /** Throws EPERM unless this thread holds the lock. */
+  abstract unlock(): void;
+
+  /** `lock`, returning a guard for `using`. The guard is valid until it is released. */
+  acquire(): SpinGuard {
+    this.lock();
+    return this.#guard;
+  }
+
+  /** Whether a thread died while it held the lock, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return this.thread.cpu.load(this.address + SpinningLockHeader.ownerDied) !== 0;
+  }
+
+  /** The holder says that what the lock protects is in order again. */
+  makeConsistent(): void {
+    this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
+  }
+
+  /** CPU number of the thread that holds the lock, or undefined; out of date as soon as it is read. */
+  abstract get owner(): number | undefined;
+
+  get isLocked(): boolean {
+    return this.owner !== undefined;
+  }
+
+  [inspect.custom](): string {
+    const { owner } = this;
+    return `${this.constructor.name}(${this.name ?? this.address}, ${owner === undefined ? 'free' : `held by thread ${owner}`})`;
+  }
+
+  protected relocked(): HoldfastError {
+    return new HoldfastError('EDEADLK', `this thread already holds the ${this.label}, which is not recursive`);
+  }
+
+  protected notOwner(): HoldfastError {
+    const { owner } = this;
+    return new HoldfastError(
+      'EPERM',
+      `unlock of the ${this.label} by thread ${this.thread.number}: ${owner === undefined ? 'nobody holds it' : `thread ${owner} holds it`}`,
+    );
+  }
+
+  protected tooMany(most: number): HoldfastError {
+    return new HoldfastError(
+      'EAGAIN',
+      `this thread already holds ${most} locks of kind ${this.#kindName}, the most it can`,
+    );
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The first words of an arena: what it is, how it is laid out, and where everything else begins.
+ *
+ *   header | threads | names | map | heap
+ *
+ * `threads` is the table of attached threads (`lib/sched/`), `names` the hash table of named objects (`names.ts`),
+ * `map` one word for each line of `heap` (`heap.ts`). All of it is written before the memory is shared, except the
+ * latches and what they guard.
+ */
+import { HoldfastError, shown } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { inLines, LINE_WORDS, struct } from './struct.ts';
+
+/** 'HLDF'. */
+export const MAGIC = 0x484c4446;
+/** Counts up with every change to a layout in shared memory. */
+export const LAYOUT_VERSION = 1;
+/** Hash buckets for names. */
+export const NAME_BUCKETS = 256;
+/** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
+export const HEAP_BINS = 32 + 20;
+/** The most threads an arena can be laid out for: a CPU number plus one fits the 10-bit fields of qspinlock. */
+export const MOST_THREADS = 1022;
+
+export const Header = struct({
+  magic: 1,
+  version: 1,
+  words: 1,
+  /** Random, so that two attachments to one arena in one thread can be told from two arenas. */
+  id: 1,
+  maxThreads: 1,
+  threadWords: 1,
+  threads: 1,
+  names: 1,
+  map: 1,
+  heap: 1,
+  /** Lines in the heap. */
+  lines: 1,
+  pad: LINE_WORDS - 11,
+  /** Guards the table of names. Taken before heapLatch. */
+  namesLatch: 1,
+  padNames: LINE_WORDS - 1,
+  /** Guards bins, map and free blocks. */
+  heapLatch: 1,
+  /** Held by the thread that reaps; dead threads are reaped one reaper at a time. Taken before all others. */
+  reaperLatch: 1,
+  /** Threads that have died so far; counted after `life` says so. */
+  deaths: 1,
+  padHeap: LINE_WORDS - 3,
+  bins: inLines(HEAP_BINS),
+});
+
+export interface Geometry {
+  words: number;
+  maxThreads: number;
+  /** Words of one entry in the thread table. */
+  threadWords: number;
+  id: number;
+}
+
+/** Lays out an arena over memory that is all zero and that no other thread can reach yet. */
+export function formatHeader(cpu: Cpu, { words, maxThreads, threadWords, id }: Geometry): void {
+  // Tasks lie in the thread table at multiples of two lines.
+  const threads = Math.ceil(Header.words / (2 * LINE_WORDS)) * 2 * LINE_WORDS;
+  const names = threads + maxThreads * threadWords;
+  const map = names + inLines(NAME_BUCKETS);
+  // Each heap line costs its own words and one word of map.
+  const lines = Math.floor((words - map - LINE_WORDS) / (LINE_WORDS + 1));
+  if (lines < 1) {
+    const least = (map + LINE_WORDS + 16 * (LINE_WORDS + 1)) * 4;
+    throw new HoldfastError(
+      'EINVAL',
+      `an arena of ${words * 4} bytes is too small: ${maxThreads} threads need at least ${least} bytes`,
+    );
+  }
+  const heap = inLines(map + lines);
+  cpu.write(Header.version, LAYOUT_VERSION);
+  cpu.write(Header.words, words);
+  cpu.write(Header.id, id);
+  cpu.write(Header.maxThreads, maxThreads);
+  cpu.write(Header.threadWords, threadWords);
+  cpu.write(Header.threads, threads);
+  cpu.write(Header.names, names);
+  cpu.write(Header.map, map);
+  cpu.write(Header.heap, heap);
+  cpu.write(Header.lines, Math.min(lines, Math.floor((words - heap) / LINE_WORDS)));
+  cpu.write(Header.magic, MAGIC);
+}
+
+/** Throws unless the memory behind `cpu` is an arena that this version of the library laid out. */
+export function checkHeader(cpu: Cpu, words: number, threadWords: number): void {
+  if (words < Header.words || cpu.read(Header.magic) !== MAGIC) {
+    throw new HoldfastError(
+      'EINVAL',
+      'this SharedArrayBuffer is no holdfast arena; expected one made by Arena.create()',
+    );
+  }
+  const version = cpu.read(Header.version);
+  if (version !== LAYOUT_VERSION || cpu.read(Header.threadWords) !== threadWords) {
+    throw new HoldfastError(
+      'EINVAL',
+      `the arena has layout version ${version}, this library reads ${LAYOUT_VERSION}: all threads must load one version of holdfast`,
+    );
+  }
+  if (cpu.read(Header.words) !== words) {
+    throw new HoldfastError(
+      'EINVAL',
+      `the arena was laid out for ${shown(cpu.read(Header.words))} words, the buffer holds ${words}`,
+    );
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * The arena's heap: a boundary-tag allocator whose tags live outside the memory it gives out.
+ *
+ * Memory is given out in whole lines (64 bytes), so every block starts a cache line of its own. `map` holds one word a
+ * line: for the first line of a block its state and length, for the last line of a free block the same (so that the
+ * block behind can find its start), and 0 for every other. Free blocks are chained in bins by length, through the
+ * first two words of their own memory.
+ *
+ *   map:   U3 0 0 | F2 F2 | U1 | F4 0 0 F4          U: in use, F: free, digit: lines
+ *
+ *   alloc  first bin that fits, lowest length first; the rest of a larger block goes back. O(bins).
+ *   free   merged at once with free neighbours on both sides, so what was freed is available in any size.
+ *
+ * All of it is guarded by heapLatch. A thread may be killed in the middle: each step changes the chain of block starts
+ * by ONE store (the tail of a split block gets its tag before the head is shortened; a merge lengthens the first
+ * block and only then clears the tags behind it), so walking `map` from the start always works, and bins, last-line
+ * tags and stale tags are rebuilt from that walk. A block that was given to a thread that then died before it
+ * published the block stands in the thread's `nascent` word; the reaper gives it back.
+ */
+import { HoldfastError, shown } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { HEAP_BINS, Header } from './header.ts';
+import { latch, unlatch } from './latch.ts';
+import { inLines, LINE_WORDS } from './struct.ts';
+
+/** In use as plain memory, free, or in use as a complete shared object. */
+const USED = 1;
+const FREE = 2;
+const OBJECT = 3;
+const STATE_BITS = 2;
+const STATE_MASK = 3;
+/** Links of a free block, in its own first words. */
+const NEXT = 0;
+const PREV = 1;
+const EXACT_BINS = 32;
+
+export interface HeapUse {
+  /** Bytes in the heap, in use, and free; the largest block that can be had; blocks in use. */
+  bytes: number;
+  used: number;
+  free: number;
+  largestFree: number;
+  blocks: number;
+}
+
+export class Heap {
+  readonly #cpu: Cpu;
+  readonly #owner: number;
+  readonly #map: number;
+  readonly #base: number;
+  readonly #lines: number;
+
+  /** `owner`: the calling thread's CPU number plus one. */
+  constructor(cpu: Cpu, owner: number) {
+    this.#cpu = cpu;
+    this.#owner = owner;
+    this.#map = cpu.read(Header.map);
+    this.#base = cpu.read(Header.heap);
+    this.#lines = cpu.read(Header.lines);
+  }
+
+  /** One free block: for memory that no other thread can reach yet. */
+  format(): void {
+    this.#release(0, this.#lines);
+  }
+
+  /**
+   * Memory of at least `words` words, of any content, starting a cache line. `nascent`: a word of the calling thread
+   * in which the block is noted before it is in use. Throws ENOMEM.
+   */
+  alloc(words: number, nascent: number): number {
+    const address = this.tryAlloc(words, nascent);
+    if (address === 0) throw this.exhausted(words);
+    return address;
+  }
+
+  /** `alloc` that returns 0 when there is no such block. */
+  tryAlloc(words: number, nascent: number): number {
+    const cpu = this.#cpu;
+    const lines = Math.ceil(words / LINE_WORDS);
+    latch(cpu, Header.heapLatch, this.#owner);
+    const line = this.#findFree(lines);
+    const address = line < 0 ? 0 : this.#base + line * LINE_WORDS;
+    if (line >= 0) {
+      cpu.store(nascent, address);
+      this.#take(line, lines);
+    }
+    unlatch(cpu, Header.heapLatch);
+    return address;
+  }
+
+  /** The ENOMEM that says what was wanted and what there is. */
+  exhausted(words: number): HoldfastError {
+    const { free, largestFree, bytes } = this.use();
+    return new HoldfastError(
+      'ENOMEM',
+      `the arena has no block of ${inLines(words) * 4} bytes: ${free} of ${bytes} bytes are free, the largest block has ${largestFree}`,
+    );
+  }
+
+  /**
+   * Gives a block back. Throws EINVAL when `address` does not start a block in use (never allocated, or freed twice).
+   * `nascent`: a word that names the block, cleared in the same step.
+   */
+  free(address: number, nascent = 0): void {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const line = this.#lineOf(address);
+    if (line >= 0) this.#release(line, cpu.read(this.#map + line) >> STATE_BITS);
+    if (nascent !== 0) cpu.store(nascent, 0);
+    unlatch(cpu, Header.heapLatch);
+    if (line < 0) throw new HoldfastError('EINVAL', `free(${shown(address)}): no block in use starts there`);
+  }
+
+  /** Whether a block in use starts at `address`. */
+  isBlock(address: number): boolean {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const line = this.#lineOf(address);
+    unlatch(cpu, Header.heapLatch);
+    return line >= 0;
+  }
+
+  /** A block in use becomes a shared object, which `objects` lists. `nascent`: a word to clear in the same step. */
+  publish(address: number, nascent = 0): void {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const tag = this.#map + (address - this.#base) / LINE_WORDS;
+    cpu.write(tag, cpu.read(tag) | OBJECT);
+    if (nascent !== 0) cpu.store(nascent, 0);
+    unlatch(cpu, Header.heapLatch);
+  }
+
+  /** The addresses of all shared objects. */
+  objects(): number[] {
+    const found: number[] = [];
+    this.#walk((line, _lines, state) => {
+      if (state === OBJECT) found.push(this.#base + line * LINE_WORDS);
+    });
+    return found;
+  }
+
+  use(): HeapUse {
+    const use = { bytes: this.#lines * LINE_WORDS * 4, used: 0, free: 0, largestFree: 0, blocks: 0 };
+    this.#walk((_line, lines, state) => {
+      const bytes = lines * LINE_WORDS * 4;
+      if (state !== FREE) {
+        use.used += bytes;
+        use.blocks++;
+      } else {
+        use.free += bytes;
+        use.largestFree = Math.max(use.largestFree, bytes);
+      }
+    });
+    return use;
+  }
+
+  /**
+   * For the reaper, which has inherited heapLatch from a dead thread: makes everything from the block starts.
+   * `nascent`: the dead thread's word, cleared when its block is not in use.
+   */
+  rebuild(nascent: number): void {
+    const cpu = this.#cpu;
+    for (let bin = 0; bin < HEAP_BINS; bin++) cpu.write(Header.bins + bin, 0);
+    for (let line = 0; line < this.#lines; ) {
+      const tag = cpu.read(this.#map + line);
+      const lines = tag >> STATE_BITS;
+      for (let i = 1; i < lines; i++) cpu.write(this.#map + line + i, 0);
+      if ((tag & STATE_MASK) === FREE) {
+        cpu.write(this.#map + line + lines - 1, tag);
+        this.#push(line, lines);
+      }
+      line += lines;
+    }
+    const address = cpu.load(nascent);
+    if (address !== 0 && this.#lineOf(address) < 0) cpu.store(nascent, 0);
+  }
+
+  #walk(visit: (line: number, lines: number, state: number) => void): void {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    for (let line = 0; line < this.#lines; ) {
+      const tag = cpu.read(this.#map + line);
+      visit(line, tag >> STATE_BITS, tag & STATE_MASK);
+      line += tag >> STATE_BITS;
+    }
+    unlatch(cpu, Header.heapLatch);
+  }
+
+  #lineOf(address: number): number {
+    const line = (address - this.#base) / LINE_WORDS;
+    if (!Number.isInteger(line) || line < 0 || line >= this.#lines) return -1;
+    const state = this.#cpu.read(this.#map + line) & STATE_MASK;
+    return state === USED || state === OBJECT ? line : -1;
+  }
+
+  #findFree(lines: number): number {
+    const cpu = this.#cpu;
+    for (let bin = binOf(lines); bin < HEAP_BINS; bin++) {
+      for (let line = cpu.read(Header.bins + bin) - 1; line >= 0; line = cpu.read(this.#word(line, NEXT)) - 1) {
+        if (cpu.read(this.#map + line) >> STATE_BITS >= lines) return line;
+      }
+    }
+    return -1;
+  }
+
+  /** A free block's first `lines` lines become a block in use. */
+  #take(line: number, lines: number): void {
+    const cpu = this.#cpu;
+    const length = cpu.read(this.#map + line) >> STATE_BITS;
+    this.#remove(line, length);
+    if (length > lines) {
+      const rest = FREE | ((length - lines) << STATE_BITS);
+      cpu.write(this.#map + line + lines, rest);
+      cpu.write(this.#map + line + length - 1, rest);
+      this.#push(line + lines, length - lines);
+    } else if (length > 1) {
+      cpu.write(this.#map + line + length - 1, 0);
+    }
+    cpu.write(this.#map + line, USED | (lines << STATE_BITS));
+  }
+
+  #release(line: number, lines: number): void {
+    const cpu = this.#cpu;
+    let first = line;
+    let length = lines;
+    const behind = line + lines;
+    const tagBehind = behind < this.#lines ? cpu.read(this.#map + behind) : 0;
+    if ((tagBehind & STATE_MASK) === FREE) {
+      this.#remove(behind, tagBehind >> STATE_BITS);
+      length += tagBehind >> STATE_BITS;
+    }
+    const tagBefore = line > 0 ? cpu.read(this.#map + line - 1) : 0;
+    if ((tagBefore & STATE_MASK) === FREE) {
+      first -= tagBefore >> STATE_BITS;
+      length += tagBefore >> STATE_BITS;
+      this.#remove(first, tagBefore >> STATE_BITS);
+    }
+    // The store that frees: from here on a walk sees one block.
+    const tag = FREE | (length << STATE_BITS);
+    cpu.write(this.#map + first, tag);
+    if (first < line) {
+      cpu.write(this.#map + line, 0);
+      if (first < line - 1) cpu.write(this.#map + line - 1, 0);
+    }
+    if (behind < first + length) cpu.write(this.#map + behind, 0);
+    cpu.write(this.#map + first + length - 1, tag);
+    this.#push(first, length);
+  }
+
+  #push(line: number, lines: number): void {
+    const cpu = this.#cpu;
+    const bin = Header.bins + binOf(lines);
+    const next = cpu.read(bin);
+    cpu.write(this.#word(line, NEXT), next);
+    cpu.write(this.#word(line, PREV), 0);
+    if (next !== 0) cpu.write(this.#word(next - 1, PREV), line + 1);
+    cpu.write(bin, line + 1);
+  }
+
+  #remove(line: number, lines: number): void {
+    const cpu = this.#cpu;
+    const next = cpu.read(this.#word(line, NEXT));
+    const prev = cpu.read(this.#word(line, PREV));
+    if (prev === 0) cpu.write(Header.bins + binOf(lines), next);
+    else cpu.write(this.#word(prev - 1, NEXT), next);
+    if (next !== 0) cpu.write(this.#word(next - 1, PREV), prev);
+  }
+
+  #word(line: number, offset: number): number {
+    return this.#base + line * LINE_WORDS + offset;
+  }
+}
+
+/** Lengths 1..31 have a bin each; from 32 lines on, a bin holds [2^k, 2^(k+1)). */
+function binOf(lines: number): number {
+  return lines < EXACT_BINS ? lines : EXACT_BINS - 5 + (31 - Math.clz32(lines));
+}

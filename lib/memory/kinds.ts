@@ -1,0 +1,46 @@
+/**
+ * A kind of shared object: its name, its layout, how it starts out, and how the reaper repairs one after a thread has
+ * died. The first word of every object holds its kind's id, so that a handle or a name of another kind is found out,
+ * and so that the reaper knows what it meets when it walks the heap.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+
+export interface Kind<Repairer = never> {
+  /** As messages and `holdfast torture` name it. */
+  readonly name: string;
+  /** Hash of the name; the first word of each object of this kind. */
+  readonly id: number;
+  /** Length of an object, ObjectHeader included. */
+  readonly words: number;
+  /** Writes an object's first state: memory that no other thread can reach yet. ObjectHeader is written already. */
+  readonly format: (cpu: Cpu, address: number) => void;
+  /** Who holds the object: a thread's CPU number plus one, or 0. */
+  readonly holder: (cpu: Cpu, address: number) => number;
+  /** Whether the object is held or waited for, and so may not be destroyed. */
+  readonly isBusy: (cpu: Cpu, address: number) => boolean;
+  /**
+   * Undoes what dead threads left half-done in one object. False when that takes a live thread's next few steps: it is
+   * called again then, as it is when the reaper dies half-way.
+   */
+  readonly repair: (repairer: Repairer, address: number) => boolean;
+}
+
+const kinds = new Map<number, Kind<never>>();
+
+/** Declares a kind. Each is declared once, when its module is loaded. */
+export function defineKind<Repairer>(kind: Omit<Kind<Repairer>, 'id'>): Kind<Repairer> {
+  const defined = Object.freeze({ ...kind, id: hash(kind.name) | 1 });
+  kinds.set(defined.id, defined as Kind<never>);
+  return defined;
+}
+
+export function kindById(id: number): Kind<never> | undefined {
+  return kinds.get(id);
+}
+
+/** FNV-1a over the UTF-16 units, as a signed word. */
+export function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h | 0;
+}

@@ -1,0 +1,102 @@
+/**
+ * Slow paths are generators that `yield` where they would sleep, after prepareToPark; what `yield` gives back says why
+ * the task runs again. Two drivers run them: one blocks the thread, one lives on the event loop. So the synchronous
+ * and the asynchronous form of a lock are one algorithm.
+ */
+import { HoldfastError, shown } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { park, parkAsync, unpark, type Woken } from './task.ts';
+import type { Thread } from './thread.ts';
+
+export type SlowPath<Outcome> = Generator<void, Outcome, Woken>;
+
+/** Options of every blocking call in its synchronous form. */
+export interface WaitOptions {
+  /** Give up after this many milliseconds, with ETIMEDOUT; 0 tries once. Default: wait for ever. */
+  timeout?: number | undefined;
+}
+
+/** Options of every blocking call in its asynchronous form. */
+export interface AsyncWaitOptions extends WaitOptions {
+  /** Give up when this signal aborts, rejecting with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** One acquisition under way: which task waits, and until when. */
+export interface Waiter {
+  readonly thread: Thread;
+  readonly task: number;
+  /** On the clock of `cpu.now()`, ns; Infinity for none. */
+  readonly deadline: number;
+  /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
+  readonly async: boolean;
+  aborted: boolean;
+}
+
+/** The waiter of a synchronous call on the main task. */
+export function mainWaiter(thread: Thread, deadline: number): Waiter {
+  return { thread, task: thread.current(), deadline, async: false, aborted: false };
+}
+
+/** Milliseconds from now as a deadline in ns. Throws EINVAL unless `timeout` is a finite number of at least 0. */
+export function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
+  if (timeout === undefined) return Number.POSITIVE_INFINITY;
+  if (typeof timeout !== 'number' || !(timeout >= 0 && timeout < Number.POSITIVE_INFINITY)) {
+    throw new HoldfastError(
+      'EINVAL',
+      `a timeout is a finite number of milliseconds, at least 0; received ${shown(timeout)}`,
+    );
+  }
+  return cpu.now() + timeout * 1e6;
+}
+
+/** Runs a slow path on this thread, which sleeps where the path does. */
+export function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
+  const { cpu, counters } = waiter.thread;
+  let step = path.next();
+  while (!step.done) {
+    counters.parks++;
+    step = path.next(park(cpu, waiter.task, waiter.deadline));
+  }
+  return step.value;
+}
+
+/** Runs a slow path on the event loop. When `signal` aborts, the path runs once more with `waiter.aborted` set. */
+export async function driveAsync<Outcome>(
+  waiter: Waiter,
+  path: SlowPath<Outcome>,
+  signal: AbortSignal | undefined,
+): Promise<Outcome> {
+  const { cpu, counters } = waiter.thread;
+  let step = path.next();
+  if (step.done) return step.value;
+  const abort = () => {
+    waiter.aborted = true;
+    unpark(cpu, waiter.task);
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
+  holdEventLoop();
+  try {
+    while (!step.done) {
+      counters.parks++;
+      step = path.next(await parkAsync(cpu, waiter.task, waiter.deadline));
+    }
+    return step.value;
+  } finally {
+    releaseEventLoop();
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+// A pending Atomics.waitAsync does not keep the process alive, so a timer does while anybody waits.
+let sleepers = 0;
+let keepAlive: NodeJS.Timeout | undefined;
+
+function holdEventLoop(): void {
+  if (sleepers++ === 0) keepAlive = setInterval(() => {}, 2 ** 30);
+}
+
+function releaseEventLoop(): void {
+  if (--sleepers === 0) clearInterval(keepAlive);
+}

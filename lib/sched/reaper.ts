@@ -1,0 +1,131 @@
+/**
+ * The reaper: repairs what dead threads left behind. `worker.terminate()` and crashes stop a thread between any two
+ * operations, so nothing here trusts that a critical section was left in order.
+ *
+ * 1. A latch that a dead thread holds is inherited, the structure behind it rebuilt from words that are always
+ *    consistent (block starts in the heap map, the tasks' own `blockedOn` and `ticket`), and the latch let go.
+ * 2. What the dead thread had allocated and not yet published is freed.
+ * 3. Every shared object is repaired by its kind: locks whose owner word names a dead task pass to the next owner,
+ *    marked; dead waiters leave the queues. There is no list of held locks to keep up to date on the fast path: who
+ *    holds a lock stands in its word, and death is rare enough to look at all of them.
+ * 4. Death is a broadcast. The dead thread may have been about to wake somebody, and nobody can know whom: so every
+ *    sleeping task is unparked, once, and looks at its condition again.
+ *
+ * One reaper works at a time (reaperLatch), and each step may run twice: when a reaper dies, the next one starts over.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import type { Heap } from '../memory/heap.ts';
+import { kindById } from '../memory/kinds.ts';
+import { inheritLatch, latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import { RUNNING, SLEEPING, Task, unpark } from './task.ts';
+import { asyncTasks, maxThreads, ownsChunk, Slot, slotAddress, type Thread } from './thread.ts';
+
+/** What a kind's `repair` needs to know. */
+export interface Repairer {
+  readonly cpu: Cpu;
+  /** The repairing thread's CPU number plus one. */
+  readonly owner: number;
+  /** Number of slots in the thread table. */
+  readonly threads: number;
+  /** Whether the thread with this CPU number plus one is dead. */
+  readonly isDead: (id: number) => boolean;
+  /**
+   * Takes a latch that may be held by a dead thread; `rebuild` runs first if it was. Also wakes whoever a dead
+   * thread's unlatch had still been going to wake.
+   */
+  latch(address: number, rebuild: () => void): void;
+  /**
+   * Waits a moment for a live thread's next few steps to make `until` hold at `address`. False when it does not (the
+   * thread is preempted, or dead itself and not known yet): repair gives up for now.
+   */
+  settle(address: number, until: (value: number, arg: number) => boolean, arg: number): boolean;
+}
+
+/** Loads that `settle` waits for a live thread, by default: some 10 us. */
+const SETTLE_SPINS = 1000;
+
+/**
+ * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work. Returns 'done',
+ * or 'again' when it must be called again later.
+ */
+export function reap(
+  thread: Thread,
+  heap: Heap,
+  objects: Objects,
+  isDead: (id: number) => boolean,
+  settleSpins = SETTLE_SPINS,
+): 'done' | 'again' {
+  const { cpu, id: owner } = thread;
+  const threads = maxThreads(cpu);
+  const dead = Array.from({ length: threads }, (_, i) => i + 1).filter(isDead);
+  if (dead.length === 0) return 'done';
+
+  const inherit = (address: number, rebuild: () => void): boolean =>
+    dead.some((id) => {
+      if (!inheritLatch(cpu, address, id, owner)) return false;
+      rebuild();
+      return true;
+    });
+  const repairer: Repairer = {
+    cpu,
+    owner,
+    threads,
+    isDead,
+    latch(address, rebuild) {
+      if (!inherit(address, rebuild)) latch(cpu, address, owner);
+      cpu.wake(address, Number.POSITIVE_INFINITY);
+    },
+    settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
+  };
+
+  if (!inherit(Header.reaperLatch, () => {}) && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
+  for (const id of dead) {
+    const nascent = slotAddress(cpu, id - 1) + Slot.nascent;
+    if (inheritLatch(cpu, Header.heapLatch, id, owner)) {
+      heap.rebuild(nascent);
+      unlatch(cpu, Header.heapLatch);
+    }
+  }
+  cpu.wake(Header.heapLatch, Number.POSITIVE_INFINITY);
+  // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
+  const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
+  if (!hasNames) repairer.latch(Header.namesLatch, () => {});
+  for (const id of dead) {
+    const slot = slotAddress(cpu, id - 1);
+    const block = cpu.load(slot + Slot.nascent);
+    if (block !== 0 && ownsChunk(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
+    else objects.reclaim(slot + Slot.nascent);
+  }
+  let settled = true;
+  for (const address of heap.objects()) {
+    const kind = kindById(cpu.read(address + ObjectHeader.kind));
+    if (kind !== undefined && !kind.repair(repairer as never, address)) settled = false;
+  }
+  if (!hasNames) unlatch(cpu, Header.namesLatch);
+  if (settled) for (const id of dead) vacate(cpu, slotAddress(cpu, id - 1));
+  wakeAll(cpu, threads);
+  unlatch(cpu, Header.reaperLatch);
+  return settled ? 'done' : 'again';
+}
+
+/** Leaves a dead thread's slot as a new thread expects it. */
+function vacate(cpu: Cpu, slot: number): void {
+  for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+    cpu.store(task + Task.state, RUNNING);
+    cpu.store(task + Task.blockedOn, 0);
+  }
+  cpu.store(slot + Slot.osThread, 0);
+  cpu.storeRelease(slot + Slot.life, 0);
+}
+
+function wakeAll(cpu: Cpu, threads: number): void {
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    if (cpu.load(slot + Slot.life) <= 0) continue;
+    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+      if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
+    }
+  }
+}

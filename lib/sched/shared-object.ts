@@ -1,0 +1,80 @@
+import { HoldfastError, shown } from '../errors.ts';
+import type { Kind } from '../memory/kinds.ts';
+import type { Arena } from './arena.ts';
+import type { Thread } from './thread.ts';
+
+/** What another thread needs to open the same object: plain structured-cloneable data. */
+export interface ObjectHandle {
+  /** 'holdfast.' and the kind's name. */
+  readonly type: string;
+  /** The id of the object's arena. */
+  readonly arena: number;
+  readonly address: number;
+}
+
+/**
+ * A thread's view of an object in shared memory. Views are cheap, keep nothing of the object's state, and any number
+ * of them, in any number of threads, may lead to one object.
+ */
+export abstract class SharedObject {
+  readonly arena: Arena;
+  /** The object's first word in the arena. */
+  readonly address: number;
+  protected readonly thread: Thread;
+  readonly #kind: Kind;
+
+  protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
+    if (typeof arena?.thread?.current !== 'function') {
+      throw new HoldfastError('EINVAL', `a ${kind.name} lives in an Arena, received ${shown(arena)}`);
+    }
+    arena.thread.current();
+    this.arena = arena;
+    this.thread = arena.thread;
+    this.#kind = kind;
+    if (which === undefined) this.address = arena.objects.create(kind);
+    else if (typeof which === 'object') this.address = addressIn(kind, arena, which);
+    else this.address = arena.objects.open(kind, which);
+  }
+
+  /** Structured-cloneable: pass it to another thread, which calls the class's `from`. */
+  get handle(): ObjectHandle {
+    return { type: `holdfast.${this.#kind.name}`, arena: this.arena.id, address: this.address };
+  }
+
+  /** The name it was opened by, or undefined for an anonymous object. */
+  get name(): string | undefined {
+    return this.arena.objects.nameOf(this.address);
+  }
+
+  /**
+   * Frees the object and its name. Throws EBUSY while it is held or waited for. All other views of it, in all
+   * threads, are invalid from then on.
+   */
+  destroy(): void {
+    this.thread.current();
+    this.arena.objects.destroy(this.#kind, this.address);
+  }
+
+  /** How messages name the object. */
+  protected get label(): string {
+    return `${this.#kind.name} ${this.name === undefined ? `at ${this.address}` : shown(this.name)}`;
+  }
+}
+
+/** The address in `handle`. Throws EINVAL unless it is a live object of that kind in that arena. */
+function addressIn(kind: Kind, arena: Arena, handle: ObjectHandle): number {
+  if (handle?.type !== `holdfast.${kind.name}`) {
+    throw new HoldfastError(
+      'EINVAL',
+      `expected a name or the handle of a ${kind.name}, received ${shown(handle?.type ?? handle)}`,
+    );
+  }
+  if (handle.arena !== arena.id) {
+    throw new HoldfastError(
+      'EINVAL',
+      `the ${kind.name} is in arena ${shown(handle.arena)}, not in this one, ${arena.id}`,
+    );
+  }
+  arena.objects.check(kind, handle.address);
+  return handle.address;
+}

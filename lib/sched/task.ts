@@ -1,0 +1,87 @@
+/**
+ * Task: the schedulable thing (`task_struct`), 32 words in the arena. Each attached thread has a main task for its
+ * synchronous calls, and one more for every asynchronous acquisition under way. A task belongs to its thread's slot
+ * for good and its memory is never used for anything else, so a late `unpark` of a task that has moved on is no more
+ * than a spurious wake-up; every sleeper loops on its own condition.
+ *
+ * `state` is the only word a task ever sleeps on:
+ *
+ *   sleeper                              waker
+ *   prepareToPark: state := SLEEPING     make the condition true
+ *   check the condition                  unpark: state := RUNNING, was it SLEEPING?
+ *   park: wait while SLEEPING              then notify
+ *
+ * Both exchanges are fully ordered, so either the sleeper sees the condition or the waker sees SLEEPING (store
+ * buffering with barriers on both sides). The exchange in `unpark` lets one of several wakers notify.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { struct } from '../memory/struct.ts';
+
+export const Task = struct({
+  /** RUNNING or SLEEPING. */
+  state: 1,
+  /** The thread's CPU number plus one. Set once. */
+  thread: 1,
+  /** MAIN or ASYNC. Set once. */
+  mode: 1,
+  /** The object whose wait queue the task is in, or 0. Guarded by that object's latch, as are the next three. */
+  blockedOn: 1,
+  /** Where in that queue: the queue can be rebuilt in this order. */
+  ticket: 1,
+  next: 1,
+  prev: 1,
+  pad: 25,
+});
+
+export const RUNNING = 0;
+export const SLEEPING = 1;
+
+export const MAIN = 0;
+export const ASYNC = 1;
+
+/** Task addresses are multiples of this, so lock words keep flags in the low bits. */
+export const TASK_ALIGN = 32;
+
+export type Woken = 'woken' | 'timed-out';
+
+/** `set_current_state(SLEEPING)`: fully ordered before the caller's check of its condition. */
+export function prepareToPark(cpu: Cpu, task: number): void {
+  cpu.xchg(task + Task.state, SLEEPING);
+}
+
+/** Takes prepareToPark back: the condition held. */
+export function finishPark(cpu: Cpu, task: number): void {
+  cpu.store(task + Task.state, RUNNING);
+}
+
+/** `schedule()`: sleeps until `unpark` or until `deadline` (ns on `cpu.now()`). The task is RUNNING afterwards. */
+export function park(cpu: Cpu, task: number, deadline: number): Woken {
+  const state = task + Task.state;
+  while (cpu.load(state) === SLEEPING) {
+    if (cpu.wait(state, SLEEPING, deadline) === 'timed-out' && cpu.now() >= deadline) {
+      cpu.store(state, RUNNING);
+      return 'timed-out';
+    }
+  }
+  return 'woken';
+}
+
+/** `park` on an event loop. */
+export async function parkAsync(cpu: Cpu, task: number, deadline: number): Promise<Woken> {
+  const state = task + Task.state;
+  while (cpu.load(state) === SLEEPING) {
+    const outcome = cpu.waitAsync(state, SLEEPING, deadline);
+    if ((typeof outcome === 'string' ? outcome : await outcome) === 'timed-out' && cpu.now() >= deadline) {
+      cpu.store(state, RUNNING);
+      return 'timed-out';
+    }
+  }
+  return 'woken';
+}
+
+/** `wake_up_process()`. True when the task had been asleep, or about to be. */
+export function unpark(cpu: Cpu, task: number): boolean {
+  if (cpu.xchg(task + Task.state, RUNNING) !== SLEEPING) return false;
+  cpu.wake(task + Task.state, 1);
+  return true;
+}

@@ -1,0 +1,197 @@
+/**
+ * Thread: a virtual CPU. A worker thread (or the main thread) that attaches to an arena takes a slot in the thread
+ * table, and with it a CPU number, a main task, queue nodes for the spinning locks, and a store of tasks for its
+ * asynchronous acquisitions. Slots are reused; their tasks go with them.
+ *
+ * `life` of a slot:
+ *
+ *   0           free
+ *   tid + 1     attached; tid is the worker's threadId, unique in the process
+ *   -(tid + 1)  dead, to be reaped
+ *
+ *   attach  0 -> tid+1          detach  tid+1 -> 0 (nothing held)
+ *   exit    tid+1 -> -(tid+1)   reaped  -(tid+1) -> 0
+ */
+import { availableParallelism } from 'node:os';
+import { HoldfastError } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import type { Heap } from '../memory/heap.ts';
+import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { ASYNC, MAIN, TASK_ALIGN, Task } from './task.ts';
+
+/** One waiter of a queued spinning lock. All of a slot's nodes have this layout; `lib/locking/spin-queue.ts` says how it is used. */
+export const SpinNode = struct({
+  /** The lock whose queue the node is in or about to enter, 0 when unused. Journal: written first, cleared last. */
+  lock: 1,
+  /** The node in front, once it is known. */
+  prev: 1,
+  /** The node behind, once it has said so. */
+  next: 1,
+  grant: 1,
+  /** The task that waits here. Set once. */
+  task: 1,
+  /** For a reaper's node: the number of deaths when it lined up, plus one; 0 for a waiter's. */
+  deaths: 1,
+  pad: LINE_WORDS - 6,
+});
+
+/** One ticket lock that a thread has a ticket for; see `lib/locking/ticket-lock.ts`. */
+export const TicketEntry = struct({ lock: 1, ticket: 1, phase: 1, pad: 1 });
+
+/** Nodes of a slot for qspinlock: as in the kernel, one for each context that can interrupt another. */
+export const QSPIN_NODES = 4;
+/** How many MCS locks, and how many ticket locks, a thread can hold at once. */
+export const MCS_NODES = 4;
+export const TICKET_ENTRIES = 4;
+
+export const Slot = struct({
+  life: 1,
+  /** A block of the heap that this thread has taken and not published yet. */
+  nascent: 1,
+  /** First chunk of asynchronous tasks; a chunk starts with the address of the next. */
+  chunks: 1,
+  /** The operating system's number for the thread, 0 where it is not known. */
+  osThread: 1,
+  pad: TASK_ALIGN - 4,
+  mainTask: Task.words,
+  qspinNodes: QSPIN_NODES * SpinNode.words,
+  osqNode: SpinNode.words,
+  mcsNodes: MCS_NODES * SpinNode.words,
+  /** One for each MCS node, for the reaper to line up behind it. */
+  mcsProxies: MCS_NODES * SpinNode.words,
+  tickets: TICKET_ENTRIES * TicketEntry.words,
+});
+
+/** Tasks that a slot takes from the heap at a time. */
+const CHUNK_TASKS = 16;
+const CHUNK_WORDS = TASK_ALIGN + CHUNK_TASKS * Task.words;
+
+/** About 2 us: a few hand-overs between running threads (0.2 to 0.4 us each), an eighth of a park and unpark. */
+const SPINS = 200;
+
+export interface Counters {
+  /** Acquisitions that could not take the fast path. */
+  contended: number;
+  /** Times a task of this thread went to sleep. */
+  parks: number;
+  /** Locks that this thread gave directly to a waiter. */
+  handoffs: number;
+  /** Acquisitions that learned of a dead owner. */
+  ownerDeaths: number;
+}
+
+export const DETACHED = -1;
+
+export class Thread {
+  readonly cpu: Cpu;
+  /** CPU number, from 0. */
+  readonly number: number;
+  /** CPU number plus one: what lock words and latches store. */
+  readonly id: number;
+  readonly slot: number;
+  /** The main task's address; DETACHED after detach, which no lock word ever holds. */
+  self: number;
+  readonly nascent: number;
+  readonly spins: number;
+  /** What this thread did; kept in this thread's own memory. */
+  readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
+  /** Queue nodes in use by nested qspinlock slow paths. */
+  qspinDepth = 0;
+  readonly #freeTasks: number[] = [];
+  #tasks = 0;
+
+  /** `spins`: the loads that a waiter spends on spinning before it sleeps; Infinity for a machine without preemption. */
+  constructor(cpu: Cpu, number: number, spins = availableParallelism() > 1 ? SPINS : 1) {
+    this.cpu = cpu;
+    this.spins = spins;
+    this.number = number;
+    this.id = number + 1;
+    this.slot = slotAddress(cpu, number);
+    this.self = this.slot + Slot.mainTask;
+    this.nascent = this.slot + Slot.nascent;
+    for (const task of asyncTasks(cpu, this.slot)) this.#freeTasks.push(task);
+    this.#tasks = this.#freeTasks.length;
+  }
+
+  /** The calling thread's main task. Throws EINVAL after detach. */
+  current(): number {
+    if (this.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
+    return this.self;
+  }
+
+  /** A task for one asynchronous acquisition. */
+  takeTask(heap: Heap): number {
+    this.current();
+    if (this.#freeTasks.length === 0) this.#addChunk(heap);
+    return this.#freeTasks.pop() as number;
+  }
+
+  /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
+  readonly unguarded = new Set<number>();
+
+  returnTask(task: number): void {
+    this.#freeTasks.push(task);
+  }
+
+  /** Asynchronous acquisitions that wait or hold. */
+  get tasksInUse(): number {
+    return this.#tasks - this.#freeTasks.length;
+  }
+
+  #addChunk(heap: Heap): void {
+    const { cpu } = this;
+    const chunk = chunkIn(heap.alloc(CHUNK_WORDS + TASK_ALIGN, this.nascent));
+    cpu.write(chunk, cpu.read(this.slot + Slot.chunks));
+    for (let i = CHUNK_TASKS - 1; i >= 0; i--) {
+      const task = chunk + TASK_ALIGN + i * Task.words;
+      for (let word = 0; word < Task.words; word++) cpu.write(task + word, 0);
+      cpu.store(task + Task.thread, this.id);
+      cpu.store(task + Task.mode, ASYNC);
+      this.#freeTasks.push(task);
+    }
+    this.#tasks += CHUNK_TASKS;
+    cpu.storeRelease(this.slot + Slot.chunks, chunk);
+    cpu.store(this.nascent, 0);
+  }
+}
+
+/** Writes a slot's fixed fields: memory that no other thread can reach yet. */
+export function formatSlot(cpu: Cpu, number: number): void {
+  const slot = slotAddress(cpu, number);
+  const task = slot + Slot.mainTask;
+  cpu.write(task + Task.thread, number + 1);
+  cpu.write(task + Task.mode, MAIN);
+  for (let i = 0; i < QSPIN_NODES; i++) cpu.write(slot + Slot.qspinNodes + i * SpinNode.words + SpinNode.task, task);
+  for (let i = 0; i < MCS_NODES; i++) cpu.write(slot + Slot.mcsNodes + i * SpinNode.words + SpinNode.task, task);
+  cpu.write(slot + Slot.osqNode + SpinNode.task, task);
+}
+
+export function slotAddress(cpu: Cpu, number: number): number {
+  return cpu.read(Header.threads) + number * Slot.words;
+}
+
+export function maxThreads(cpu: Cpu): number {
+  return cpu.read(Header.maxThreads);
+}
+
+/** Blocks start at multiples of a line, tasks at multiples of two. */
+function chunkIn(block: number): number {
+  return Math.ceil(block / TASK_ALIGN) * TASK_ALIGN;
+}
+
+/** Whether the heap block belongs to the slot's tasks. */
+export function ownsChunk(cpu: Cpu, slot: number, block: number): boolean {
+  let chunk = cpu.loadAcquire(slot + Slot.chunks);
+  while (chunk !== 0 && chunk !== chunkIn(block)) chunk = cpu.read(chunk);
+  return chunk !== 0;
+}
+
+/** The tasks of a slot's asynchronous acquisitions, in use or not. */
+export function asyncTasks(cpu: Cpu, slot: number): number[] {
+  const tasks: number[] = [];
+  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
+    for (let i = 0; i < CHUNK_TASKS; i++) tasks.push(chunk + TASK_ALIGN + i * Task.words);
+  }
+  return tasks;
+}
