@@ -74,7 +74,7 @@ export const armv8: Model = {
     ob.addAll(po.between(A.or(Q), M));
     ob.addAll(po.from(W).via(dmbSt, po).to(W));
     ob.addAll(po.between(M, L));
-    if (!amo.isEmpty()) ob.addAll(po.from(M).seq(amo).seq(po).to(M));
+    if (!amo.isEmpty()) ob.addAll(po.between(amo.range(), M));
 
     // Local write successor
     ob.addAll(po.and(x.loc).between(M, W));
