@@ -11,7 +11,7 @@ const COLOURS: Record<Edge['kind'], string> = { rf: '#1a7f37', co: '#0969da', fr
 const MEANINGS: Record<Edge['kind'], string> = { rf: 'read by', co: 'overwritten by', fr: 'read before' };
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-const escape = (text: string) => text.replace(/[&<>"]/g, (c) => escapes[c]!);
+const escapeXml = (text: string) => text.replace(/[&<>"]/g, (c) => escapes[c]!);
 
 export function drawCounterexample(c: Counterexample): string {
   const rows = Math.max(1, ...c.threads.map((events) => events.length));
@@ -63,7 +63,7 @@ export function drawCounterexample(c: Counterexample): string {
 }
 
 function text(x: number, y: number, content: string, attributes = ''): string {
-  return `<text x="${x}" y="${y}" ${attributes}>${escape(content)}</text>`;
+  return `<text x="${x}" y="${y}" ${attributes}>${escapeXml(content)}</text>`;
 }
 
 function arrow(edge: Edge, at: ReadonlyMap<string, { x: number; y: number }>): string[] {
