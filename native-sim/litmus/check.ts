@@ -105,7 +105,8 @@ function compareValues(a: readonly bigint[], b: readonly bigint[]): number {
   return 0;
 }
 
-function shownLocations(test: LitmusTest): FinalLocation[] {
+/** The locations that a state of the test shows: registers by thread, then memory. */
+export function shownLocations(test: LitmusTest): FinalLocation[] {
   const byKey = new Map<string, FinalLocation>();
   for (const location of [...test.locations, ...mentioned(test.condition)]) {
     byKey.set(locationKey(location, test), location);

@@ -6,7 +6,7 @@ import * as aarch64 from './aarch64.ts';
 import { registerName as aarch64Register } from './aarch64-operands.ts';
 import { assemble, type InstructionReader, readTable } from './assembly.ts';
 import { program } from './c-run.ts';
-import { parseFunction } from './c-syntax.ts';
+import { type FunctionDefinition, parseFunction } from './c-syntax.ts';
 import {
   type Condition,
   type FinalLocation,
@@ -41,12 +41,21 @@ export function readLitmus(text: string): LitmusTest {
   const state = parseInitialState(new Cursor(tokenize(text, brace + 1, stateEnd + 1)), memory, register);
   const after = stateEnd + 1;
 
+  const functions: FunctionDefinition[] = [];
   const [threads, end] =
     architecture === 'C'
-      ? readFunctions(text, after, memory, state)
+      ? readFunctions(text, after, memory, state, functions)
       : readAssembly(text, after, memory, state, architecture);
   if (threads.length === 0) fail(text, after, 'a thread ("P0")');
-  return { architecture, name, memory, initial: state.memory, threads, ...readFinal(text, end, memory, register) };
+  return {
+    architecture,
+    name,
+    memory,
+    initial: state.memory,
+    threads,
+    functions,
+    ...readFinal(text, end, memory, register),
+  };
 }
 
 function fail(text: string, offset: number, expected: string): never {
@@ -88,7 +97,13 @@ function matchBrace(text: string, open: number): number {
   return fail(text, text.length, `"}" to match the "{" at ${position(text, open).join(':')}`);
 }
 
-function readFunctions(text: string, from: number, memory: MemoryMap, state: InitialState): [ThreadProgram[], number] {
+function readFunctions(
+  text: string,
+  from: number,
+  memory: MemoryMap,
+  state: InitialState,
+  functions: FunctionDefinition[],
+): [ThreadProgram[], number] {
   const threads: ThreadProgram[] = [];
   let at = from;
   for (;;) {
@@ -99,6 +114,7 @@ function readFunctions(text: string, from: number, memory: MemoryMap, state: Ini
     const cursor = new Cursor(tokenize(text, at, end, false));
     const definition = parseFunction(cursor);
     if (definition.thread !== threads.length) fail(text, at, `thread P${threads.length}`);
+    functions.push(definition);
     for (const parameter of definition.parameters) memory.address(parameter);
     threads.push(program(definition, memory, state.registers.get(definition.thread) ?? new Map()));
     at = end;

@@ -4,6 +4,7 @@
  * Values are bigints. A symbol (`x`, or `x[1]`) stands for the address of a location, far from any integer that a test
  * would use, so that pointers are ordinary values and arithmetic on them needs nothing special.
  */
+import type { FunctionDefinition } from './c-syntax.ts';
 import type { Condition, FinalLocation } from './condition.ts';
 import type { ThreadProgram } from './thread-run.ts';
 
@@ -16,6 +17,8 @@ export interface LitmusTest {
   /** Initial value by address; every location that has none holds 0. */
   readonly initial: ReadonlyMap<bigint, bigint>;
   readonly threads: readonly ThreadProgram[];
+  /** The C of each thread; empty for assembly. */
+  readonly functions: readonly FunctionDefinition[];
   readonly quantifier: 'exists' | '~exists' | 'forall';
   readonly condition: Condition;
   /** Executions that do not satisfy it are not considered. */
@@ -56,6 +59,11 @@ export class MemoryMap {
 
   elementSize(name: string): number {
     return this.#region(name).elementSize;
+  }
+
+  /** The names of all symbols, in the order in which they came up. */
+  names(): string[] {
+    return this.#regions.map((region) => region.name);
   }
 
   elements(name: string): number {

@@ -1,0 +1,45 @@
+/**
+ * `holdfast litmus`: what a memory model allows a litmus test to do, or what this machine does with it.
+ */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+interface Options {
+  model?: 'sc' | 'x86-tso' | 'armv8' | 'lkmm' | 'javascript';
+  rmw?: 'lse' | 'llsc';
+  json?: boolean;
+  hardware?: boolean;
+  iterations?: number;
+}
+
+export function registerLitmus(program: Command): void {
+  program
+    .command('litmus')
+    .description('what a memory model allows a .litmus test (C, AArch64 or X86) to do, in the form of herd')
+    .argument('<path...>', 'litmus files, and directories of them')
+    .addOption(
+      new Option(
+        '-m, --model <model>',
+        'memory model; default: lkmm for C, armv8 for AArch64, x86-tso for X86',
+      ).choices(['sc', 'x86-tso', 'armv8', 'lkmm', 'javascript']),
+    )
+    .addOption(
+      new Option('--rmw <form>', 'with armv8: how the kernel makes read-modify-writes').choices(['lse', 'llsc']),
+    )
+    .option('--json', 'machine-readable output')
+    .option('--hardware', 'run the test on worker threads of this machine, with plain and with atomic accesses')
+    .option('--iterations <count>', 'with --hardware: how often', parseCount)
+    .action(async (paths: string[], options: Options) => {
+      const { runLitmusCommand } = await import('../../native-sim/litmus/command.ts');
+      const { withheld } = await runLitmusCommand(paths, options, {
+        out: (text) => process.stdout.write(text),
+        error: (text) => process.stderr.write(text),
+      });
+      if (withheld > 0) process.exitCode = 1;
+    });
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('expected a whole number, 1 or more.');
+  return count;
+}

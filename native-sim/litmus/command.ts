@@ -1,0 +1,115 @@
+/**
+ * `holdfast litmus FILE|DIR...`: verdicts on litmus files, one after another, in herd's form or as JSON.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkLitmus } from './check.ts';
+import type { ModelName } from './dialect.ts';
+import { LitmusLimitExceeded, LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
+import { formatHardware, type HardwareResult, runOnHardware } from './hardware.ts';
+import { readLitmus } from './read.ts';
+import { formatVerdict, verdictToJson } from './report.ts';
+import type { LitmusTest } from './test-file.ts';
+
+export interface LitmusCommandOptions {
+  readonly model?: ModelName | undefined;
+  readonly rmw?: 'lse' | 'llsc' | undefined;
+  readonly json?: boolean | undefined;
+  readonly hardware?: boolean | undefined;
+  /** Of `hardware`. */
+  readonly iterations?: number | undefined;
+}
+
+export interface Output {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+/** Files without a verdict: malformed, unsupported, too large, unreadable. */
+export interface LitmusSummary {
+  readonly verdicts: number;
+  readonly withheld: number;
+}
+
+export async function runLitmusCommand(
+  paths: readonly string[],
+  options: LitmusCommandOptions,
+  output: Output,
+): Promise<LitmusSummary> {
+  const results: object[] = [];
+  let verdicts = 0;
+  let withheld = 0;
+  for (const path of paths) {
+    for (const file of litmusFiles(path)) {
+      try {
+        const test = readLitmus(readFileSync(file, 'utf8'));
+        const result = options.hardware ? await onHardware(test, options) : underModel(test, options, file);
+        verdicts++;
+        if (options.json) results.push({ file, ...result.json });
+        else output.out(`${result.text}\n`);
+      } catch (thrown) {
+        if (!isWithheld(thrown)) throw thrown;
+        withheld++;
+        if (options.json) results.push({ file, error: errorToJson(thrown) });
+        else output.error(`${file}:${/^\d/.test(thrown.message) ? '' : ' '}${thrown.message}\n`);
+      }
+    }
+  }
+  if (options.json) output.out(`${JSON.stringify(results, null, 2)}\n`);
+  return { verdicts, withheld };
+}
+
+/** `path` itself, or the `.litmus` files under it, in order. */
+export function litmusFiles(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  const entries = readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return entries.flatMap((entry) => {
+    const inner = join(path, entry.name);
+    if (entry.isDirectory()) return litmusFiles(inner);
+    return entry.name.endsWith('.litmus') ? [inner] : [];
+  });
+}
+
+interface Result {
+  readonly text: string;
+  readonly json: object;
+}
+
+function underModel(test: LitmusTest, options: LitmusCommandOptions, file: string): Result {
+  const verdict = checkLitmus(test, { model: options.model, rmw: options.rmw ?? 'lse' });
+  return { text: formatVerdict(verdict), json: verdictToJson(verdict, file) };
+}
+
+async function onHardware(test: LitmusTest, options: LitmusCommandOptions): Promise<Result> {
+  const iterations = options.iterations ?? 100_000;
+  const plain = await runOnHardware(test, { accesses: 'plain', iterations });
+  const atomic = await runOnHardware(test, { accesses: 'atomic', iterations });
+  const json = (result: HardwareResult): object => ({
+    positive: result.positive,
+    negative: result.negative,
+    states: result.states,
+  });
+  return {
+    text: `${formatHardware(test, plain)}\n${formatHardware(test, atomic)}`,
+    json: { test: test.name, plain: json(plain), atomic: json(atomic) },
+  };
+}
+
+function isWithheld(thrown: unknown): thrown is LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded {
+  return (
+    thrown instanceof LitmusSyntaxError ||
+    thrown instanceof UnsupportedConstruct ||
+    thrown instanceof LitmusLimitExceeded
+  );
+}
+
+function errorToJson(error: LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded): object {
+  if (error instanceof LitmusSyntaxError) {
+    const { line, column, expected, message } = error;
+    return { kind: 'malformed', line, column, expected, message };
+  }
+  if (error instanceof UnsupportedConstruct) {
+    return { kind: 'unsupported', construct: error.construct, message: error.message };
+  }
+  return { kind: 'too-large', message: error.message };
+}
