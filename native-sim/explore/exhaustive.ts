@@ -75,7 +75,8 @@ export class Exhaustive extends Machine {
       outcome = null;
       if (this.#enter(this.stack.pop()!)) outcome = this.#runToEnd();
     }
-    return outcome;
+    // A revisit has no execution of its own, only those of the places that its write can take.
+    return outcome ?? this.next();
   }
 
   #runToEnd(): Outcome {
@@ -326,18 +327,17 @@ export class Exhaustive extends Machine {
   /** Everybody has stopped. Is that the end, or does a thread only wait for what another graph will bring? */
   #classify(): Outcome {
     const { g } = this;
+    for (let t = 0; t < this.bodies.length; t++) {
+      if (this.killAt[t]! >= 0 && g.stop[t] !== Stop.dead) return 'dropped';
+    }
     const stuck: number[] = [];
     for (let t = 0; t < this.bodies.length; t++) {
       const stop = g.stop[t];
-      if (stop === Stop.finished && this.killAt[t]! >= 0) return 'dropped';
       if (stop === Stop.finished || stop === Stop.dead) continue;
       if (stop === Stop.spinning ? this.couldSeeNews(t) : stop === Stop.blocked && this.#couldProceed(g.lastOf(t))) {
         return 'blocked';
       }
       stuck.push(t);
-    }
-    for (let t = 0; t < this.bodies.length; t++) {
-      if (this.killAt[t]! >= 0 && g.stop[t] !== Stop.dead) return 'dropped';
     }
     if (stuck.length > 0) this.reportStuck(stuck);
     return 'execution';

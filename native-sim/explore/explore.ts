@@ -99,6 +99,10 @@ export class Exploration {
     this.#deadline = this.#started + (options.timeLimit ?? Number.POSITIVE_INFINITY);
   }
 
+  get elapsed(): number {
+    return performance.now() - this.#started;
+  }
+
   get isOutOfTime(): boolean {
     return performance.now() >= this.#deadline;
   }
@@ -169,7 +173,7 @@ export class Exploration {
     const counts = { executions: 0, blocked: 0 };
     let turn = performance.now();
     while (outcome !== null) {
-      this.#count(outcome, counts, bench);
+      this.count(outcome, counts, bench);
       if (machine.failure !== null || this.executions >= this.budget) break;
       if ((machine.graphs & 15) === 0 && performance.now() - turn > TURN_MS) {
         this.options.onProgress?.(this.progress(this.#doneShare + machine.progress * weight));
@@ -181,7 +185,7 @@ export class Exploration {
     }
     const complete = outcome === null && machine.beyondBound === 0;
     if (!complete) this.#doneShare += (machine.progress - 1) * weight;
-    return this.#finish(bench, counts, complete, kills);
+    return this.finish(bench, counts, complete, kills);
   }
 
   async #walk(kills: readonly Kill[]): Promise<PlanResult> {
@@ -195,7 +199,7 @@ export class Exploration {
     const most = Math.max(1, Math.floor(this.budget * plans.share(kills)));
     let turn = performance.now();
     for (let i = 0; i < most && machine.failure === null; i++) {
-      this.#count(machine.next(), counts, bench);
+      this.count(machine.next(), counts, bench);
       if ((i & 15) === 0 && performance.now() - turn > TURN_MS) {
         this.options.onProgress?.(this.progress((this.executions + 1) / this.budget));
         await new Promise(setImmediate);
@@ -203,10 +207,10 @@ export class Exploration {
         if (this.isOutOfTime) break;
       }
     }
-    return this.#finish(bench, counts, false, kills);
+    return this.finish(bench, counts, false, kills);
   }
 
-  #count(
+  count(
     outcome: Outcome,
     counts: { executions: number; blocked: number },
     bench: Bench<Exhaustive | RandomWalk>,
@@ -227,7 +231,7 @@ export class Exploration {
     }
   }
 
-  #finish(
+  finish(
     bench: Bench<Exhaustive | RandomWalk>,
     counts: { executions: number; blocked: number },
     complete: boolean,

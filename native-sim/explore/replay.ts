@@ -15,6 +15,7 @@ import { Graph, type Pending, Stop } from './graph.ts';
 import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
 import { ExploreError, type FailureKind } from './program.ts';
+import { describeSite, siteHere } from './site.ts';
 
 /** Thrown to unwind a thread. */
 export const STOP = Symbol('stop');
@@ -186,11 +187,11 @@ export abstract class Replay {
     return this.cursor === this.g.threads[this.t]!.length;
   }
 
-  #room(): void {
+  #room(op: number): void {
     if (this.frozen) this.halt();
     if (this.g.n >= this.maxEvents) {
       throw new ExploreError(
-        `more than ${this.maxEvents} events in one execution: an unbounded loop that neither awaits (condLoad, wait) nor calls relax()? Raise maxEvents if the program is really that long`,
+        `more than ${this.maxEvents} events in one execution (thread ${this.t}: ${describeSite(siteHere(op))}). An unbounded loop that neither awaits (condLoad, wait) nor calls relax()? If the program is really that long, raise maxEvents`,
       );
     }
     this.g.reserve();
@@ -198,7 +199,7 @@ export abstract class Replay {
 
   /** Adds a read. `accept` gives the event's flags if it read the given write, or 0 if it may not. */
   protected addRead(op: number, flags: number, location: number, accept: (write: number) => number): number {
-    this.#room();
+    this.#room(op);
     const { g, ordering, choices, t } = this;
     g.touch(location);
     if (!(flags & HIDDEN)) this.#checkRace(op, flags, location);
@@ -214,7 +215,7 @@ export abstract class Replay {
   }
 
   protected addWrite(op: number, flags: number, location: number, value: number): number {
-    this.#room();
+    this.#room(op);
     const { g, ordering, choices, t } = this;
     g.touch(location);
     if (!(flags & HIDDEN)) this.#checkRace(op, flags, location);
@@ -236,7 +237,7 @@ export abstract class Replay {
   }
 
   protected addFence(op: number, flags: number): void {
-    this.#room();
+    this.#room(op);
     const e = this.g.push(this.t, op, flags, -1, 0, INIT);
     this.ordering.insertFence(this.g, e);
     this.cursor++;

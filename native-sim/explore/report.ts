@@ -85,6 +85,7 @@ export function counterexample(
   const threads = g.threads.map((list, t) =>
     list
       .filter((e) => !isHalf(failure, e, g.index[e]! > 0 ? list[g.index[e]! - 1]! : -1))
+      .filter((e) => isTelling(failure, e))
       .map((e): Event => {
         const reads = (g.flags[e]! & READ) !== 0 && g.rf[e] !== NOTHING;
         return {
@@ -97,6 +98,15 @@ export function counterexample(
         };
       }),
   );
+  const lastValue = (t: number): string => {
+    const stop = g.stop[t]!;
+    if (stop !== Stop.blocked && stop !== Stop.atAwait) return '';
+    const location = stop === Stop.atAwait ? g.pending[t]!.location : g.location[g.lastOf(t)]!;
+    const co = g.co[location] ?? [];
+    const last = co.length === 0 ? INIT : co[co.length - 1]!;
+    const where = memory.name(location, labels);
+    return `; ${where} stays ${value(location, machine.valueOf(location, last))}, ${last === INIT ? 'as it was initially' : `as ${name(last)} left it`}`;
+  };
   const culprits = [failure.event, failure.other].filter((e) => e >= 0 && e < g.n).map((e) => names[e]!);
   return {
     kind: failure.kind,
@@ -104,7 +114,7 @@ export function counterexample(
     model,
     kills,
     threads,
-    endings: g.threads.map((_, t) => ending(g.stop[t]!, next[t])),
+    endings: g.threads.map((_, t) => ending(g.stop[t]!, next[t]) + lastValue(t)),
     edges: edgesOf(failure, name),
     culprits,
   };
@@ -114,6 +124,13 @@ function relabel(message: string, memory: Memory, labels: ReadonlyMap<number, st
   let text = message;
   for (const [address, label] of labels) text = text.replaceAll(memory.wordName(address, new Map()), label);
   return text;
+}
+
+/** Reads of what nobody writes say nothing. */
+function isTelling(failure: Failure, e: number): boolean {
+  const { graph: g } = failure;
+  if (!(g.flags[e]! & READ) || g.rf[e] !== INIT || e === failure.event || e === failure.other) return true;
+  return g.co[g.location[e]!]!.length > 0;
 }
 
 /** Is `e` the write half of the read `before`? */

@@ -48,6 +48,11 @@ export function placeOf(site: Site): string {
   return `${baseName(site.file)}:${site.line}`;
 }
 
+/** `cmpxchg in lock (mcs.ts:31), called by inside (test.ts:12)` */
+export function describeSite(site: Site): string {
+  return `${site.op} in ${site.stack.join(', called by ')}`;
+}
+
 export function siteKey(site: Site): string {
   return `${site.file}:${site.line} ${site.op}`;
 }

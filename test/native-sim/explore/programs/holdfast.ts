@@ -1,10 +1,20 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
+import { RealCpu } from '../../../../lib/machine/real.ts';
 import { Header } from '../../../../lib/memory/header.ts';
 import { Arena, format, markDead } from '../../../../lib/sched/arena.ts';
 import { reap } from '../../../../lib/sched/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
-import { Slot } from '../../../../lib/sched/thread.ts';
+import { Task } from '../../../../lib/sched/task.ts';
+import {
+  MCS_NODES,
+  QSPIN_NODES,
+  Slot,
+  SpinNode,
+  slotAddress,
+  TICKET_ENTRIES,
+  TicketEntry,
+} from '../../../../lib/sched/thread.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 
 const WORDS = 4096;
@@ -38,6 +48,33 @@ export function reapDead({ arenas }: View, died: number): void {
   while (reap(thread, heap, objects, isDead, Number.POSITIVE_INFINITY) === 'again') cpu.relax();
 }
 
+/** Names for the words of the arena, so that a failure can be read: `t0.mcs1.next`. */
+function labelsOf(threads: number): Record<string, number> {
+  const memory = new Int32Array(WORDS);
+  const cpu = new RealCpu(memory);
+  format(cpu, WORDS, threads, 7);
+  const labels: Record<string, number> = { shared: WORDS };
+  const add = (prefix: string, base: number, layout: Record<string, number>) => {
+    for (const [field, offset] of Object.entries(layout))
+      if (field !== 'words') labels[`${prefix}${field}`] ??= base + offset;
+  };
+  add('', 0, Header);
+  for (let t = 0; t < threads; t++) {
+    const slot = slotAddress(cpu, t);
+    add(`t${t}.`, slot, Slot);
+    add(`t${t}.task.`, slot + Slot.mainTask, Task);
+    for (let i = 0; i < MCS_NODES; i++) add(`t${t}.mcs${i}.`, slot + Slot.mcsNodes + i * SpinNode.words, SpinNode);
+    for (let i = 0; i < MCS_NODES; i++) add(`t${t}.proxy${i}.`, slot + Slot.mcsProxies + i * SpinNode.words, SpinNode);
+    for (let i = 0; i < QSPIN_NODES; i++) add(`t${t}.spin${i}.`, slot + Slot.qspinNodes + i * SpinNode.words, SpinNode);
+    for (let i = 0; i < TICKET_ENTRIES; i++)
+      add(`t${t}.ticket${i}.`, slot + Slot.tickets + i * TicketEntry.words, TicketEntry);
+    add(`t${t}.osq.`, slot + Slot.osqNode, SpinNode);
+  }
+  const heap = cpu.read(Header.heap);
+  for (let i = 0; i < 32; i++) labels[`lock+${i}`] = heap + i;
+  return labels;
+}
+
 /** Each thread takes the lock `rounds` times, and counts; `lock` may fail by returning false. */
 export function exclusion(
   threads: number,
@@ -46,20 +83,24 @@ export function exclusion(
 ): Program<View & { locks: Lock[] }> {
   return {
     words: WORDS + 1,
-    labels: { shared: WORDS, deaths: Header.deaths },
+    labels: labelsOf(threads + 1),
     setup(cpu) {
       const view = makeArenas(cpu, threads, spins);
       const first = make(view.arenas[0]!);
       const locks = view.arenas.map((arena, i) => (i === 0 ? first : make(arena, first.handle)));
       return { ...view, locks };
     },
-    threads: Array.from({ length: threads }, () => (cpu: Cpu, me: number, { arenas, locks, shared }: View & { locks: Lock[] }) => {
-      // A replay starts from nothing, also in what a thread keeps outside shared memory.
-      arenas[me]!.thread.qspinDepth = 0;
-      if (locks[me]!.lock() === false) return;
-      cpu.write(shared, cpu.read(shared) + 1);
-      locks[me]!.unlock();
-    }),
+    threads: Array.from(
+      { length: threads },
+      () =>
+        (cpu: Cpu, me: number, { arenas, locks, shared }: View & { locks: Lock[] }) => {
+          // A replay starts from nothing, also in what a thread keeps outside shared memory.
+          arenas[me]!.thread.qspinDepth = 0;
+          if (locks[me]!.lock() === false) return;
+          cpu.write(shared, cpu.read(shared) + 1);
+          locks[me]!.unlock();
+        },
+    ),
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
 }
