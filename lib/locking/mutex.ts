@@ -1,9 +1,10 @@
 import { inspect } from 'node:util';
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
+  checkOptions,
   deadlineOf,
   drive,
   driveAsync,
@@ -236,7 +237,6 @@ export class Mutex extends SharedObject {
     if (options !== undefined) {
       checkOptions(options);
       deadlineOf(thread.cpu, options.timeout);
-      options.signal?.throwIfAborted();
     }
     const task = thread.takeTask(this.arena.heap);
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;
@@ -294,11 +294,5 @@ export class Mutex extends SharedObject {
 
   #notOwner(call: string): HoldfastError {
     return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
-  }
-}
-
-function checkOptions(options: unknown): void {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw new HoldfastError('EINVAL', `expected options like { timeout: 50 }, received ${shown(options)}`);
   }
 }

@@ -129,6 +129,7 @@ export class SpinLock extends SpinningLock {
   }
 
   unlock(): void {
+    if (this.thread.self === DETACHED) this.thread.current();
     if (this.thread.cpu.cmpxchgRelease(this.address + Spin.word, this.#locked, 0) !== this.#locked) this.#unlockSlow();
   }
 

@@ -38,6 +38,20 @@ export function mainWaiter(thread: Thread, deadline: number): Waiter {
   return { thread, task: thread.current(), deadline, async: false, aborted: false };
 }
 
+/** Throws EINVAL for what is no options object, and the signal's reason when it has aborted already. */
+export function checkOptions(options: AsyncWaitOptions | undefined): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null) {
+    throw new HoldfastError('EINVAL', `expected options like { timeout: 50 }, received ${shown(options)}`);
+  }
+  const { signal } = options;
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw new HoldfastError('EINVAL', `signal must be an AbortSignal, received ${shown(signal)}`);
+  }
+  signal.throwIfAborted();
+}
+
 /** Milliseconds from now as a deadline in ns. Throws EINVAL unless `timeout` is a finite number of at least 0. */
 export function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
   if (timeout === undefined) return Number.POSITIVE_INFINITY;
@@ -74,8 +88,7 @@ export async function driveAsync<Outcome>(
     waiter.aborted = true;
     unpark(cpu, waiter.task);
   };
-  signal?.addEventListener('abort', abort, { once: true });
-  if (signal?.aborted) abort();
+  if (signal !== undefined) onAbort(signal, abort);
   holdEventLoop();
   try {
     while (!step.done) {
@@ -85,8 +98,22 @@ export async function driveAsync<Outcome>(
     return step.value;
   } finally {
     releaseEventLoop();
-    signal?.removeEventListener('abort', abort);
+    if (signal !== undefined) aborts.get(signal)?.delete(abort);
   }
+}
+
+// One listener for each signal: any number of acquisitions may wait with the same one.
+const aborts = new WeakMap<AbortSignal, Set<() => void>>();
+
+function onAbort(signal: AbortSignal, abort: () => void): void {
+  const calls = aborts.get(signal);
+  if (calls !== undefined) {
+    calls.add(abort);
+    return;
+  }
+  const all = new Set([abort]);
+  aborts.set(signal, all);
+  signal.addEventListener('abort', () => all.forEach((call) => void call()), { once: true });
 }
 
 // A pending Atomics.waitAsync does not keep the process alive, so a timer does while anybody waits.

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { Arena } from '../../lib/index.ts';
+import { inThread, thrown } from '../support/threads.ts';
+
+const THREADS = new URL('./heap.threads.ts', import.meta.url).href;
+
+const small = () => Arena.create({ bytes: 256 << 10, maxThreads: 4 });
+
+test('a block handed out twice', () => {
+  const arena = small();
+  const owner = new Int32Array(arena.words.length);
+  const blocks: number[] = [];
+  let random = 1;
+  const next = (below: number) => (random = (Math.imul(random, 1103515245) + 12345) >>> 0) % below;
+  for (let step = 0; step < 5000; step++) {
+    if (blocks.length > 0 && next(2) === 0) {
+      const [block] = blocks.splice(next(blocks.length), 1) as [number];
+      for (let i = block; owner[i] === block; i++) owner[i] = 0;
+      arena.free(block);
+      continue;
+    }
+    const words = 1 + next(400);
+    let block: number;
+    try {
+      block = arena.alloc(words);
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENOMEM' });
+      continue;
+    }
+    expect(block % 16).toBe(0);
+    for (let i = 0; i < words; i++) {
+      expect(owner[block + i]).toBe(0);
+      owner[block + i] = block;
+    }
+    blocks.push(block);
+  }
+  for (const block of blocks) arena.free(block);
+  const { used, free, bytes, largestFree } = arena.use();
+  expect({ used, free, largestFree }).toEqual({ used: 0, free: bytes, largestFree: bytes });
+});
+
+test('memory that cannot be had again after exhaustion', () => {
+  const arena = small();
+  const rounds = [1, 40, 16, 700].map((words) => {
+    const blocks: number[] = [];
+    const error = thrown(() => {
+      for (;;) blocks.push(arena.alloc(words));
+    });
+    expect(error.code).toBe('ENOMEM');
+    expect(error.message).toMatch(/\d+ of \d+ bytes are free, the largest block has \d+/);
+    for (const block of blocks.sort((a, b) => (a % 7) - (b % 7))) arena.free(block);
+    return arena.use().largestFree;
+  });
+  expect(new Set(rounds).size).toBe(1);
+});
+
+test('a double free that corrupts the heap', () => {
+  const arena = small();
+  const [a, b] = [arena.alloc(10), arena.alloc(100)];
+  arena.free(a);
+  const before = [...arena.words];
+  expect(thrown(() => arena.free(a)).code).toBe('EINVAL');
+  expect(thrown(() => arena.free(b + 16)).code).toBe('EINVAL');
+  expect(thrown(() => arena.free(-16)).code).toBe('EINVAL');
+  expect(thrown(() => arena.free(Number.NaN)).code).toBe('EINVAL');
+  expect([...arena.words]).toEqual(before);
+});
+
+test('threads that exhaust one heap and leak or share blocks', async () => {
+  const arena = Arena.create({ bytes: 256 << 10, maxThreads: 9 });
+  const before = arena.use();
+  const threads = Array.from({ length: 8 }, () => inThread<number>(arena, THREADS, 'churn', 20));
+  for (const { result, exited } of threads) {
+    expect(await result).toBe(0);
+    await exited;
+  }
+  expect(arena.use()).toEqual(before);
+});
