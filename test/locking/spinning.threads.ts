@@ -1,0 +1,50 @@
+import { type Arena, McsLock, SpinLock, TicketLock } from '../../lib/index.ts';
+
+export const LOCKS = { McsLock, SpinLock, TicketLock };
+export type LockName = keyof typeof LOCKS;
+
+/** Adds to a record that tears if two are inside; returns how often it was torn. */
+export function count(arena: Arena, kind: LockName, record: number, times: number): number {
+  const lock = new LOCKS[kind](arena, 'lock');
+  const { words } = arena;
+  let torn = 0;
+  for (let i = 0; i < times; i++) {
+    if (i % 4 !== 0 || !lock.tryLock()) lock.lock();
+    const value = words[record] as number;
+    words[record] = value + 1;
+    if (words[record + 1] !== value) torn++;
+    words[record + 1] = value + 1;
+    lock.unlock();
+  }
+  return torn;
+}
+
+/** Takes the lock, says so, and never lets go. */
+export function holdForEver(arena: Arena, kind: LockName, stage: number): Promise<never> {
+  new LOCKS[kind](arena, 'lock').lock();
+  Atomics.store(arena.words, stage, 1);
+  Atomics.notify(arena.words, stage);
+  setInterval(() => {}, 1000);
+  return new Promise(() => {});
+}
+
+/** Takes the lock once; whether its owner had died. */
+export function take(arena: Arena, kind: LockName, stage: number): boolean {
+  const lock = new LOCKS[kind](arena, 'lock');
+  Atomics.add(arena.words, stage, 1);
+  Atomics.notify(arena.words, stage);
+  const held = lock.acquire();
+  const { ownerDied } = held;
+  lock.makeConsistent();
+  held.release();
+  return ownerDied;
+}
+
+export function unlockElsewhere(arena: Arena, kind: LockName): string {
+  try {
+    new LOCKS[kind](arena, 'lock').unlock();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return 'nothing was thrown';
+}
