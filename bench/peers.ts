@@ -40,6 +40,7 @@ function bracket(lock: { lock(): void; unlock(): void }): Exclusive {
   };
 }
 
+const createV8 = () => V8Mutex && new V8Mutex();
 const hasNavigator = typeof navigator !== 'undefined';
 
 export const peers = {
@@ -49,7 +50,7 @@ export const peers = {
     open: (buffer: SharedArrayBuffer) => bracket(new TextbookMutex(buffer)),
   },
   v8: {
-    create: V8Mutex && (() => new V8Mutex()),
+    create: V8Mutex === undefined ? undefined : createV8,
     open: (mutex: object) => (section) => V8Mutex?.lock(mutex, section),
   },
   multithreading: {

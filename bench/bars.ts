@@ -1,0 +1,83 @@
+/** What the project holds itself to: how many times one figure may be another. */
+import { type Figure, median, ratio } from './figure.ts';
+
+export interface Verdict {
+  readonly scenario: string;
+  readonly what: string;
+  readonly measured: number;
+  readonly bound: 'at most' | 'at least';
+  readonly bar: number;
+  readonly holds: boolean;
+}
+
+interface Bar {
+  readonly scenario: RegExp;
+  readonly unit: Figure['unit'];
+  readonly peer: string;
+  /** Undefined for a bar on the figure itself. */
+  readonly against?: string;
+  readonly bound: Verdict['bound'];
+  readonly bar: number;
+}
+
+const ALONE = /^uncontended$/;
+const ASYNC = /^uncontended, async$/;
+const CONTENDED = /^contended/;
+const SPINNING = /^spinning/;
+const GARBAGE = /^garbage/;
+const BARE = 'bare cmpxchg pair';
+
+// A lock is N times faster where its time is at most 1/N.
+const BARS: readonly Bar[] = [
+  { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: BARE, bound: 'at most', bar: 1.15 },
+  { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: 'v8', bound: 'at most', bar: 0.8 },
+  { scenario: ALONE, unit: 'ns', peer: 'holdfast acquire + release', against: BARE, bound: 'at most', bar: 1.5 },
+  { scenario: ALONE, unit: 'ns', peer: 'holdfast using acquire', against: BARE, bound: 'at most', bar: 1.5 },
+  { scenario: GARBAGE, unit: 'bytes', peer: 'holdfast acquire + release', bound: 'at most', bar: 0 },
+  { scenario: GARBAGE, unit: 'bytes', peer: 'holdfast using acquire', bound: 'at most', bar: 0 },
+  { scenario: ASYNC, unit: 'ns', peer: 'holdfast acquireAsync', against: 'async-mutex', bound: 'at most', bar: 1 / 5 },
+  {
+    scenario: ASYNC,
+    unit: 'ns',
+    peer: 'holdfast acquireAsync',
+    against: 'navigator.locks',
+    bound: 'at most',
+    bar: 1 / 20,
+  },
+  { scenario: CONTENDED, unit: 'k/s', peer: 'holdfast', against: 'v8', bound: 'at least', bar: 1 },
+  { scenario: CONTENDED, unit: 'k/s', peer: 'holdfast', against: 'textbook', bound: 'at least', bar: 0.9 },
+  { scenario: CONTENDED, unit: 'ms', peer: 'holdfast', against: 'textbook', bound: 'at most', bar: 1 / 4 },
+  { scenario: CONTENDED, unit: 'ms', peer: 'holdfast', against: 'v8', bound: 'at most', bar: 1 / 10 },
+  { scenario: SPINNING, unit: 'k/s', peer: 'spin', against: 'holdfast', bound: 'at least', bar: 0.5 },
+];
+
+const MEASURES: Record<Figure['unit'], string> = {
+  ns: 'time',
+  'k/s': 'throughput',
+  ms: 'longest wait',
+  bytes: 'bytes',
+  'least/most': 'evenness',
+};
+
+/** The bars whose figures were measured, in the order of the figures. */
+export function verdicts(figures: readonly Figure[]): Verdict[] {
+  const scenarios = [...new Set(figures.map((figure) => figure.scenario))];
+  return scenarios.flatMap((scenario) => BARS.flatMap((bar) => verdict(bar, scenario, figures) ?? []));
+}
+
+function verdict(bar: Bar, scenario: string, figures: readonly Figure[]): Verdict | undefined {
+  if (!bar.scenario.test(scenario)) return undefined;
+  const find = (peer: string | undefined) =>
+    figures.find((figure) => figure.scenario === scenario && figure.peer === peer && figure.unit === bar.unit);
+  const [mine, theirs] = [find(bar.peer), find(bar.against)];
+  if (mine === undefined || (bar.against !== undefined && theirs === undefined)) return undefined;
+  const measured = theirs === undefined ? median(mine.rounds) : ratio(mine, theirs);
+  return {
+    scenario,
+    what: `${bar.peer}: ${MEASURES[bar.unit]}${bar.against === undefined ? '' : ` / ${bar.against}`}`,
+    measured,
+    bound: bar.bound,
+    bar: bar.bar,
+    holds: bar.bound === 'at most' ? measured <= bar.bar : measured >= bar.bar,
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * npm run bench [-- suites… --quick --json]: every lock against what a user would pick instead, in the same run, on
+ * the Node that runs it. Ratios are medians over rounds in which all peers take turns.
+ */
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import Table from 'cli-table3';
+import { Command } from 'commander';
+import pc from 'picocolors';
+import { verdicts } from './bars.ts';
+import { DEFAULT, type Effort, QUICK } from './effort.ts';
+import { type Figure, median } from './figure.ts';
+
+const SUITES = ['single', 'garbage', 'asynchronous', 'contended'];
+
+/** --harmony-struct brings V8's Atomics.Mutex, --expose-gc lets `garbage` start from a clean heap. */
+const NODE_OPTIONS = ['--harmony-struct', '--expose-gc', '--import', import.meta.resolve('tsx')];
+
+async function main(): Promise<void> {
+  const command = new Command('bench')
+    .description('Measures the locks against their alternatives, on this machine and this Node.')
+    .argument('[suites...]', SUITES.join(', '))
+    .option('--quick', 'shorter and less exact')
+    .option('--json', 'print figures and verdicts as JSON')
+    .option('--rounds <n>', 'how often all peers take turns')
+    .parse();
+  const wanted = command.args.length === 0 ? SUITES : command.args;
+  const unknown = wanted.find((suite) => !SUITES.includes(suite));
+  if (unknown !== undefined) command.error(`unknown suite ${JSON.stringify(unknown)}; there are ${SUITES.join(', ')}`);
+  const options = command.opts<{ quick?: boolean; json?: boolean; rounds?: string }>();
+  const effort = options.quick ? QUICK : DEFAULT;
+  const rounds = Number(options.rounds ?? effort.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) command.error('--rounds takes a whole number of at least 1');
+
+  const figures: Figure[] = [];
+  for (const suite of wanted) {
+    if (!options.json) process.stderr.write(pc.dim(`${suite}…\n`));
+    figures.push(...(await run(suite, { ...effort, rounds })));
+  }
+  const machine = { node: process.version, cores: availableParallelism() };
+  if (options.json) console.log(JSON.stringify({ ...machine, figures, verdicts: verdicts(figures) }, null, 2));
+  else print(figures, `Node ${machine.node}, ${machine.cores} cores`);
+}
+
+/** A crash of V8's shared heap when threads end, as Node 20 has it, does no harm: the figures are here by then. */
+function run(suite: string, effort: Effort): Promise<Figure[]> {
+  const child = fork(fileURLToPath(new URL('./suite.ts', import.meta.url)), [suite, JSON.stringify(effort)], {
+    execArgv: NODE_OPTIONS,
+  });
+  return new Promise((resolve, reject) => {
+    child.once('message', (figures) => {
+      child.kill('SIGKILL');
+      resolve(figures as Figure[]);
+    });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`suite ${suite} ended early: ${signal ?? `code ${code}`}`)));
+  });
+}
+
+function print(figures: readonly Figure[], title: string): void {
+  console.log(pc.bold(title));
+  const rows = new Map<string, { scenario: string; peer: string; medians: string[] }>();
+  for (const { scenario, peer, unit, rounds } of figures) {
+    const key = `${scenario}\0${peer}`;
+    const row = rows.get(key) ?? { scenario, peer, medians: [] };
+    row.medians.push(`${short(median(rounds))} ${unit}`);
+    rows.set(key, row);
+  }
+  const measured = table(['scenario', 'with', 'median of the rounds']);
+  for (const { scenario, peer, medians } of rows.values()) measured.push([scenario, peer, medians.join('   ')]);
+  console.log(measured.toString());
+  const bars = table(['scenario', 'ratio', 'measured', 'bar', '']);
+  for (const { scenario, what, measured, bound, bar, holds } of verdicts(figures)) {
+    const verdict = holds ? pc.green('pass') : pc.red('falls short');
+    bars.push([scenario, what, short(measured), `${bound} ${short(bar)}`, verdict]);
+  }
+  console.log(bars.toString());
+}
+
+function table(head: string[]): Table.Table {
+  return new Table({ head, style: { head: [], border: [], compact: true } });
+}
+
+function short(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
+await main();
