@@ -2,7 +2,7 @@
  * A failure that a person can follow: what each thread did and where, what each read read from, and, where there was
  * something newer, what would have had to be ordered for the read to see it.
  */
-import { ACQUIRE, FENCE, FULL, HIDDEN, INIT, NOTHING, Op, opName, READ, RELEASE, RMW, WRITE } from './events.ts';
+import { ACQUIRE, CAS, FENCE, FULL, HIDDEN, INIT, NOTHING, Op, opName, READ, RELEASE, RMW, WRITE } from './events.ts';
 import type { FutexQueues } from './futex.ts';
 import { Stop } from './graph.ts';
 import type { Memory } from './memory.ts';
@@ -166,7 +166,8 @@ function weakened(op: number, flags: number): string {
   const acquire = /Acquire$/.test(stated);
   const release = /Release$/.test(stated);
   const missing: string[] = [];
-  if (acquire && flags & READ && !(flags & ACQUIRE)) missing.push('acquire');
+  const hasFailed = (flags & (CAS | RMW)) === CAS;
+  if (acquire && !hasFailed && flags & READ && !(flags & ACQUIRE)) missing.push('acquire');
   if (release && flags & WRITE && !(flags & RELEASE)) missing.push('release');
   if (op >= Op.cmpxchg && !/Relaxed$/.test(stated) && !acquire && !release && flags & WRITE && !(flags & FULL))
     missing.push('full order');

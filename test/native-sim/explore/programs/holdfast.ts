@@ -1,7 +1,10 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
+import { OsqLock } from '../../../../lib/locking/osq-lock.ts';
+import { osqLock, osqUnlock } from '../../../../lib/locking/osq.ts';
 import { RealCpu } from '../../../../lib/machine/real.ts';
 import { Header } from '../../../../lib/memory/header.ts';
+import { ObjectHeader } from '../../../../lib/memory/objects.ts';
 import { Arena, format, markDead } from '../../../../lib/sched/arena.ts';
 import { reap } from '../../../../lib/sched/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
@@ -27,8 +30,10 @@ export interface View {
 }
 
 interface Lock {
-  lock(): unknown;
+  lock(): void;
   unlock(): void;
+  readonly ownerDied: boolean;
+  makeConsistent(): void;
 }
 
 /** An arena with a CPU for each thread and one for the reaper, whose waiters spin for `spins` loads. */
@@ -75,7 +80,7 @@ function labelsOf(threads: number): Record<string, number> {
   return labels;
 }
 
-/** Each thread takes the lock `rounds` times, and counts; `lock` may fail by returning false. */
+/** Each thread takes the lock once, and counts. */
 export function exclusion(
   threads: number,
   spins: number,
@@ -96,7 +101,8 @@ export function exclusion(
         (cpu: Cpu, me: number, { arenas, locks, shared }: View & { locks: Lock[] }) => {
           // A replay starts from nothing, also in what a thread keeps outside shared memory.
           arenas[me]!.thread.qspinDepth = 0;
-          if (locks[me]!.lock() === false) return;
+          locks[me]!.lock();
+      if (locks[me]!.ownerDied) locks[me]!.makeConsistent();
           cpu.write(shared, cpu.read(shared) + 1);
           locks[me]!.unlock();
         },
@@ -104,3 +110,25 @@ export function exclusion(
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
 }
+
+/** The queue of optimistic spinners: whoever gets to its head counts; with few `spins` some give up. */
+export function osqExclusion(threads: number, spins: number): Program<View & { tail: number }> {
+  return {
+    words: WORDS + 1,
+    labels: labelsOf(threads + 1),
+    setup(cpu) {
+      const view = makeArenas(cpu, threads, spins);
+      return { ...view, tail: tailOf(new OsqLock(view.arenas[0]!).address) };
+    },
+    threads: Array.from({ length: threads }, () => (cpu: Cpu, me: number, { arenas, tail, shared }: View & { tail: number }) => {
+      const { thread } = arenas[me]!;
+      if (!osqLock(thread, tail)) return;
+      cpu.write(shared, cpu.read(shared) + 1);
+      osqUnlock(thread, tail);
+    }),
+    reaper: (_cpu, died, view) => reapDead(view, died),
+  };
+}
+
+/** An OsqLock is its tail behind an object header. */
+const tailOf = (lock: number) => lock + ObjectHeader.words;

@@ -36,21 +36,23 @@ export function ticket(threads: number): Program {
 
 export function ttas(threads: number): Program {
   return counted(threads, 2, (cpu) => {
-    do {
-      cpu.condLoad(LOCK, isZero, 0, Number.POSITIVE_INFINITY);
-    } while (cpu.cmpxchgAcquire(LOCK, 0, 1) !== 0);
+    while (cpu.cmpxchgAcquire(LOCK, 0, 1) !== 0) cpu.condLoad(LOCK, isZero, 0, Number.POSITIVE_INFINITY);
     inside(cpu);
     cpu.storeRelease(LOCK, 0);
   });
 }
 
-/** Nodes of two words: next, locked. The tail holds a node's address. */
+/**
+ * Nodes of two words: next, locked. The tail holds a node's address. The exchange on the tail is C11's acq_rel and no
+ * more: a release, and an acquire fence.
+ */
 export function mcs(threads: number): Program {
   return counted(threads, 2 + 2 * threads, (cpu, me) => {
     const node = 2 + 2 * me;
     cpu.store(node, 0);
     cpu.store(node + 1, 1);
-    const prev = cpu.xchg(LOCK, node);
+    const prev = cpu.xchgRelease(LOCK, node);
+    cpu.rmb();
     if (prev !== 0) {
       cpu.storeRelease(prev, node);
       cpu.condLoadAcquire(node + 1, isZero, 0, Number.POSITIVE_INFINITY);
