@@ -23,32 +23,32 @@
  *
  *   lockSlow:  try -> spin in the osq -> join the list -> [ try -> sleep -> try, or ask for the handoff, or spin ]*
  *
- * Wait list: tasks, linked through their own words, first come first; guarded by the latch `waitLock`, like `ticket`.
- * A task that is in it says so itself (`blockedOn`, and `ticket` for the order), and says it first, so the list can be
- * rebuilt when its editor dies.
- *
  * A thread that waits synchronously keeps its own asynchronous tasks from running, so it must never wait behind one of
  * them: it goes in front of them in the list, and takes over what has been handed to one.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
-import { listInsert, listNodes, listRemove } from '../memory/list.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
-import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
+import {
+  firstWaiter,
+  joinList,
+  joinListBefore,
+  leaveList,
+  rebuildList,
+  WaitList,
+  waiters,
+} from '../sched/wait-list.ts';
 import { osqLock, osqUnlock, repairOsq } from './osq.ts';
 
 export const MutexWords = struct({
   header: ObjectHeader.words,
   owner: 1,
-  /** First task of the wait list. */
-  first: 1,
-  /** Counts waiters that have joined the list. */
-  ticket: 1,
-  waitLock: 1,
+  waiters: WaitList.words,
   /** Tail of the queue of spinners. */
   osq: 1,
 });
@@ -116,7 +116,8 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   if (refusal !== undefined) return refusal;
   if (!waiter.async && spin(thread, mutex, task, false)) return acquired(thread, mutex);
 
-  const waitLock = mutex + MutexWords.waitLock;
+  const list = mutex + MutexWords.waiters;
+  const waitLock = list + WaitList.latch;
   latch(cpu, waitLock, id);
   enqueue(waiter, mutex);
   prepareToPark(cpu, task);
@@ -134,7 +135,7 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
     }
     reason = yield;
     latch(cpu, waitLock, id);
-    isFirst = cpu.read(mutex + MutexWords.first) === task;
+    isFirst = firstWaiter(cpu, list) === task;
     prepareToPark(cpu, task);
   }
   finishPark(cpu, task);
@@ -161,24 +162,16 @@ function acquired(thread: Thread, mutex: number): Outcome {
 
 function enqueue({ thread, task, async }: Waiter, mutex: number): void {
   const { cpu, id } = thread;
-  const first = mutex + MutexWords.first;
-  const mine = async ? undefined : listNodes(cpu, first, Task).find((other) => cpu.load(other + Task.thread) === id);
-  if (mine === undefined) {
-    const ticket = (cpu.read(mutex + MutexWords.ticket) + 1) | 0;
-    cpu.write(mutex + MutexWords.ticket, ticket);
-    cpu.write(task + Task.ticket, ticket);
-  } else {
-    cpu.write(task + Task.ticket, cpu.read(mine + Task.ticket));
-  }
-  cpu.store(task + Task.blockedOn, mutex);
-  listInsert(cpu, first, task, mine ?? 0, Task);
+  const list = mutex + MutexWords.waiters;
+  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
+  if (mine === undefined) joinList(cpu, list, mutex, task);
+  else joinListBefore(cpu, list, mutex, task, mine);
   cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
 }
 
 function dequeue(cpu: Cpu, mutex: number, task: number): void {
-  listRemove(cpu, mutex + MutexWords.first, task, Task);
-  cpu.store(task + Task.blockedOn, 0);
-  if (cpu.read(mutex + MutexWords.first) === 0) cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
+  const isEmpty = leaveList(cpu, mutex + MutexWords.waiters, task);
+  if (isEmpty) cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
 }
 
 /** A synchronous waiter takes what was handed to a task of its own thread, which cannot run while the thread waits. */
@@ -205,17 +198,18 @@ export function unlockSlow(thread: Thread, mutex: number): void {
     }
     word = seen;
   }
-  latch(cpu, mutex + MutexWords.waitLock, id);
-  const first = cpu.read(mutex + MutexWords.first);
+  const list = mutex + MutexWords.waiters;
+  latch(cpu, list + WaitList.latch, id);
+  const first = firstWaiter(cpu, list);
   let wake = first === 0 ? [] : [first];
   if (word & OWNER_DIED) {
     if (word & HANDOFF) releaseUnrecoverable(cpu, address);
-    wake = listNodes(cpu, mutex + MutexWords.first, Task);
+    wake = waiters(cpu, list);
   } else if (word & HANDOFF) {
     thread.counters.handoffs++;
     handOff(cpu, address, first);
   }
-  unlatch(cpu, mutex + MutexWords.waitLock);
+  unlatch(cpu, list + WaitList.latch);
   for (const sleeper of wake) unpark(cpu, sleeper);
 }
 
@@ -246,9 +240,9 @@ export function makeConsistent(cpu: Cpu, mutex: number): void {
 export function repair(repairer: Repairer, mutex: number): boolean {
   const { cpu, isDead } = repairer;
   const isSettled = repairOsq(repairer, mutex + MutexWords.osq);
-  repairer.latch(mutex + MutexWords.waitLock, () => rebuild(repairer, mutex));
-  const first = mutex + MutexWords.first;
-  for (const task of listNodes(cpu, first, Task)) {
+  const list = mutex + MutexWords.waiters;
+  repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list));
+  for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) dequeue(cpu, mutex, task);
   }
   const address = mutex + MutexWords.owner;
@@ -259,27 +253,9 @@ export function repair(repairer: Repairer, mutex: number): boolean {
     let next = word & ~(WAITERS | HANDOFF);
     // A lock that was given, but not picked up, had nobody inside.
     if (ownerDied) next = word & PICKUP ? word & OWNER_DIED : OWNER_DIED;
-    if (cpu.read(first) !== 0) next |= word & HANDOFF && !ownerDied ? WAITERS | HANDOFF : WAITERS;
+    if (firstWaiter(cpu, list) !== 0) next |= word & HANDOFF && !ownerDied ? WAITERS | HANDOFF : WAITERS;
     if (cpu.cmpxchg(address, word, next) === word) break;
   }
-  unlatch(cpu, mutex + MutexWords.waitLock);
+  unlatch(cpu, list + WaitList.latch);
   return isSettled;
-}
-
-/** Makes the list from what its tasks say, after the thread that was editing it has died. */
-function rebuild({ cpu, threads }: Repairer, mutex: number): void {
-  const waiters: number[] = [];
-  for (let number = 0; number < threads; number++) {
-    const slot = slotAddress(cpu, number);
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + Task.blockedOn) === mutex) waiters.push(task);
-    }
-  }
-  // A synchronous waiter has the ticket of the task of its thread that it went in front of.
-  waiters.sort(
-    (a, b) =>
-      (cpu.read(a + Task.ticket) - cpu.read(b + Task.ticket)) | 0 || cpu.load(a + Task.mode) - cpu.load(b + Task.mode),
-  );
-  cpu.write(mutex + MutexWords.first, 0);
-  for (const task of waiters) listInsert(cpu, mutex + MutexWords.first, task, 0, Task);
 }

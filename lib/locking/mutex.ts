@@ -4,12 +4,10 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
+  block,
+  blockAsync,
   checkOptions,
   deadlineOf,
-  drive,
-  driveAsync,
-  mainWaiter,
-  type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
@@ -27,6 +25,7 @@ import {
   tryAcquire,
   UNRECOVERABLE,
   unlockSlow,
+  WAITERS,
 } from './mutex-core.ts';
 
 const KIND = defineKind<Repairer>({
@@ -187,6 +186,11 @@ export class Mutex extends SharedObject {
     return this.owner !== undefined;
   }
 
+  /** Whether anybody sleeps for the lock; out of date as soon as it is read. */
+  get isContended(): boolean {
+    return (this.thread.cpu.load(this.#owner) & WAITERS) !== 0;
+  }
+
   /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
   get owner(): MutexOwner | undefined {
     const { cpu } = this.thread;
@@ -216,9 +220,7 @@ export class Mutex extends SharedObject {
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
-    checkOptions(options);
-    const waiter = mainWaiter(this.thread, deadlineOf(this.thread.cpu, options?.timeout));
-    const outcome = drive(waiter, lockSlow(this.address, waiter));
+    const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter));
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
   }
 
@@ -246,15 +248,9 @@ export class Mutex extends SharedObject {
 
   async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
     const { thread } = this;
-    const task = thread.takeTask(this.arena.heap);
-    const waiter: Waiter = {
-      thread,
-      task,
-      deadline: deadlineOf(thread.cpu, options?.timeout),
-      async: true,
-      aborted: false,
-    };
-    const outcome = await driveAsync(waiter, lockSlow(this.address, waiter), options?.signal);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      lockSlow(this.address, waiter),
+    );
     if (outcome === 'acquired' || outcome === 'owner-died') return task;
     thread.returnTask(task);
     if (outcome === 'aborted') throw options?.signal?.reason;

@@ -5,6 +5,7 @@
  */
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import type { Heap } from '../memory/heap.ts';
 import { park, parkAsync, unpark, type Woken } from './task.ts';
 import type { Thread } from './thread.ts';
 
@@ -33,11 +34,6 @@ export interface Waiter {
   aborted: boolean;
 }
 
-/** The waiter of a synchronous call on the main task. */
-export function mainWaiter(thread: Thread, deadline: number): Waiter {
-  return { thread, task: thread.current(), deadline, async: false, aborted: false };
-}
-
 /** Throws EINVAL for what is no options object, and the signal's reason when it has aborted already. */
 export function checkOptions(options: AsyncWaitOptions | undefined): void {
   if (options === undefined) return;
@@ -64,8 +60,34 @@ export function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
   return cpu.now() + timeout * 1e6;
 }
 
+/** Runs a slow path for the thread's main task, blocking the thread. */
+export function block<Outcome>(
+  thread: Thread,
+  options: WaitOptions | undefined,
+  path: (waiter: Waiter) => SlowPath<Outcome>,
+): Outcome {
+  checkOptions(options);
+  const deadline = deadlineOf(thread.cpu, options?.timeout);
+  const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false };
+  return drive(waiter, path(waiter));
+}
+
+/** Runs a slow path for a task of its own, on the event loop. The caller returns the task when it is done with it. */
+export async function blockAsync<Outcome>(
+  thread: Thread,
+  heap: Heap,
+  options: AsyncWaitOptions | undefined,
+  path: (waiter: Waiter) => SlowPath<Outcome>,
+): Promise<{ outcome: Outcome; task: number }> {
+  checkOptions(options);
+  const deadline = deadlineOf(thread.cpu, options?.timeout);
+  const task = thread.takeTask(heap);
+  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
+  return { outcome: await driveAsync(waiter, path(waiter), options?.signal), task };
+}
+
 /** Runs a slow path on this thread, which sleeps where the path does. */
-export function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
+function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
   const { cpu, counters } = waiter.thread;
   let step = path.next();
   while (!step.done) {
@@ -76,7 +98,7 @@ export function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome
 }
 
 /** Runs a slow path on the event loop. When `signal` aborts, the path runs once more with `waiter.aborted` set. */
-export async function driveAsync<Outcome>(
+async function driveAsync<Outcome>(
   waiter: Waiter,
   path: SlowPath<Outcome>,
   signal: AbortSignal | undefined,

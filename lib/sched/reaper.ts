@@ -115,6 +115,8 @@ function vacate(cpu: Cpu, slot: number): void {
   for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
     cpu.store(task + Task.state, RUNNING);
     cpu.store(task + Task.blockedOn, 0);
+    cpu.store(task + Task.list, 0);
+    cpu.store(task + Task.priority, 0);
   }
   cpu.store(slot + Slot.osThread, 0);
   cpu.storeRelease(slot + Slot.life, 0);

@@ -24,13 +24,20 @@ export const Task = struct({
   thread: 1,
   /** MAIN or ASYNC. Set once. */
   mode: 1,
-  /** The object whose wait queue the task is in, or 0. Guarded by that object's latch, as are the next three. */
+  /** How urgent the task is: lower goes first in every wait list. 0 unless set. */
+  priority: 1,
+  /** The object that the task waits for, or 0. */
   blockedOn: 1,
-  /** Where in that queue: the queue can be rebuilt in this order. */
+  /** The wait list that the task is in, or 0; with rank and ticket its place there. See `wait-list.ts`. */
+  list: 1,
+  rank: 1,
   ticket: 1,
   next: 1,
   prev: 1,
-  pad: 25,
+  /** What the task wants from the object it waits for, and what whoever woke it says: the object's own meaning. */
+  want: 1,
+  result: 1,
+  pad: 20,
 });
 
 export const RUNNING = 0;

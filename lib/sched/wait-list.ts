@@ -1,0 +1,101 @@
+/**
+ * Wait list: the tasks that sleep for one object, most urgent first and first come first among equals, linked through
+ * words of their own. Guarded by its latch.
+ *
+ * A thread can be killed while it edits the list. So a task says that it is in the list in its own word `list`, and
+ * with `priority` and `ticket` where; joining writes these before any link, leaving clears `list` last. From them the
+ * reaper makes the list again.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { listInsert, listNodes, listRemove } from '../memory/list.ts';
+import { struct } from '../memory/struct.ts';
+import type { Repairer } from './reaper.ts';
+import { Task } from './task.ts';
+import { asyncTasks, Slot, slotAddress } from './thread.ts';
+
+export const WaitList = struct({
+  first: 1,
+  /** Counts tasks that have joined. */
+  ticket: 1,
+  latch: 1,
+});
+
+/** Puts `task`, which waits for `object`, in the list: behind all that are as urgent. The latch is held. */
+export function joinList(cpu: Cpu, list: number, object: number, task: number): void {
+  const ticket = (cpu.read(list + WaitList.ticket) + 1) | 0;
+  cpu.write(list + WaitList.ticket, ticket);
+  const priority = cpu.load(task + Task.priority);
+  insert(cpu, list, object, task, ticket, priority, behindEquals(cpu, list, priority));
+}
+
+/** Puts `task` in the list right in front of `other`. The latch is held. */
+export function joinListBefore(cpu: Cpu, list: number, object: number, task: number, other: number): void {
+  const [ticket, priority] = [cpu.read(other + Task.ticket), cpu.read(other + Task.rank)];
+  insert(cpu, list, object, task, ticket, priority, other);
+}
+
+/** Takes `task` out of the list, and returns whether the list is empty now. The latch is held. */
+export function leaveList(cpu: Cpu, list: number, task: number): boolean {
+  listRemove(cpu, list + WaitList.first, task, Task);
+  cpu.store(task + Task.blockedOn, 0);
+  cpu.store(task + Task.list, 0);
+  return cpu.read(list + WaitList.first) === 0;
+}
+
+/** The first task, or 0. The latch is held. */
+export function firstWaiter(cpu: Cpu, list: number): number {
+  return cpu.read(list + WaitList.first);
+}
+
+/** All tasks in the list, in order. The latch is held. */
+export function waiters(cpu: Cpu, list: number): number[] {
+  return listNodes(cpu, list + WaitList.first, Task);
+}
+
+/** Makes the list from what its tasks say, after a thread that was editing it has died. The latch is held. */
+export function rebuildList({ cpu, threads }: Repairer, list: number): void {
+  const tasks: number[] = [];
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+      if (cpu.load(task + Task.list) === list) tasks.push(task);
+    }
+  }
+  // A synchronous waiter that went in front of its thread's own asynchronous one has the same rank and ticket.
+  tasks.sort(
+    (a, b) =>
+      cpu.read(a + Task.rank) - cpu.read(b + Task.rank) ||
+      (cpu.read(a + Task.ticket) - cpu.read(b + Task.ticket)) | 0 ||
+      cpu.load(a + Task.mode) - cpu.load(b + Task.mode),
+  );
+  cpu.write(list + WaitList.first, 0);
+  for (const task of tasks) listInsert(cpu, list + WaitList.first, task, 0, Task);
+}
+
+function insert(
+  cpu: Cpu,
+  list: number,
+  object: number,
+  task: number,
+  ticket: number,
+  rank: number,
+  before: number,
+): void {
+  cpu.write(task + Task.ticket, ticket);
+  cpu.write(task + Task.rank, rank);
+  cpu.store(task + Task.blockedOn, object);
+  cpu.store(task + Task.list, list);
+  listInsert(cpu, list + WaitList.first, task, before, Task);
+}
+
+/** The first task less urgent than `rank`, or 0; looked for from the end, where it is when all are alike. */
+function behindEquals(cpu: Cpu, list: number, rank: number): number {
+  const first = cpu.read(list + WaitList.first);
+  if (first === 0) return 0;
+  let before = 0;
+  for (let task = cpu.read(first + Task.prev); cpu.read(task + Task.rank) > rank; task = cpu.read(task + Task.prev)) {
+    before = task;
+    if (task === first) break;
+  }
+  return before;
+}
