@@ -28,7 +28,12 @@ export function siteHere(op: number): Site {
   const site: Site = { op: opName(op), file: '?', line: 0, stack: [] };
   for (const frame of frames()) {
     const match = FRAME.exec(frame);
-    if (match === null || match[2]!.includes(HERE) || match[2]!.startsWith('node:')) continue;
+    if (match === null || match[2]!.startsWith('node:')) continue;
+    if (match[2]!.includes(HERE)) {
+      // The machine called the thread that made the operation: this is the end of it.
+      if (site.line > 0) break;
+      continue;
+    }
     if (site.line === 0) {
       site.file = match[2]!;
       site.line = Number(match[3]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import { futexMutex, mcs, ticket, ttas } from './programs/locks.ts';
-import { dekker, semaphore, wakeAfterStore, waitQueue } from './programs/sleepers.ts';
+import { dekker, semaphore, waitQueue, wakeAfterStore } from './programs/sleepers.ts';
 import { michaelScott, seqlock, treiber } from './programs/structures.ts';
 
 // The numbers of GenMC (RC11), where it counts the same program.
@@ -20,7 +20,16 @@ describe('a correct program', () => {
     expect(result).toMatchObject({ verdict: 'ok', complete: true, executions });
   });
 
-  const OTHERS = { dekker, waitQueue, semaphore, wakeAfterStore, seqlock, treiber, michaelScott, mutex3: () => futexMutex(3) };
+  const OTHERS = {
+    dekker,
+    waitQueue,
+    semaphore,
+    wakeAfterStore,
+    seqlock,
+    treiber,
+    michaelScott,
+    mutex3: () => futexMutex(3),
+  };
   describe.each(['sc', 'x86-tso', 'armv8'] as const)('on %s', (model) => {
     test.each(Object.entries(OTHERS))('is not accused of anything: %s', async (_name, make) => {
       const result = await explore({ ...make(), model });

@@ -4,7 +4,7 @@ import { explore } from '../../../native-sim/explore/explore.ts';
 import type { Program } from '../../../native-sim/explore/program.ts';
 import type { Site } from '../../../native-sim/explore/site.ts';
 import { futexMutex, mcs, ticket, ttas } from './programs/locks.ts';
-import { dekker, semaphore, wakeAfterStore, waitQueue } from './programs/sleepers.ts';
+import { dekker, semaphore, waitQueue, wakeAfterStore } from './programs/sleepers.ts';
 import { michaelScott, seqlock, treiber } from './programs/structures.ts';
 
 interface Bug {

@@ -1,7 +1,8 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
-import type { Cpu } from '../../../../lib/machine/cpu.ts';
-import { OsqLock } from '../../../../lib/locking/osq-lock.ts';
+
 import { osqLock, osqUnlock } from '../../../../lib/locking/osq.ts';
+import { OsqLock } from '../../../../lib/locking/osq-lock.ts';
+import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { RealCpu } from '../../../../lib/machine/real.ts';
 import { Header } from '../../../../lib/memory/header.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
@@ -102,7 +103,7 @@ export function exclusion(
           // A replay starts from nothing, also in what a thread keeps outside shared memory.
           arenas[me]!.thread.qspinDepth = 0;
           locks[me]!.lock();
-      if (locks[me]!.ownerDied) locks[me]!.makeConsistent();
+          if (locks[me]!.ownerDied) locks[me]!.makeConsistent();
           cpu.write(shared, cpu.read(shared) + 1);
           locks[me]!.unlock();
         },
@@ -120,12 +121,16 @@ export function osqExclusion(threads: number, spins: number): Program<View & { t
       const view = makeArenas(cpu, threads, spins);
       return { ...view, tail: tailOf(new OsqLock(view.arenas[0]!).address) };
     },
-    threads: Array.from({ length: threads }, () => (cpu: Cpu, me: number, { arenas, tail, shared }: View & { tail: number }) => {
-      const { thread } = arenas[me]!;
-      if (!osqLock(thread, tail)) return;
-      cpu.write(shared, cpu.read(shared) + 1);
-      osqUnlock(thread, tail);
-    }),
+    threads: Array.from(
+      { length: threads },
+      () =>
+        (cpu: Cpu, me: number, { arenas, tail, shared }: View & { tail: number }) => {
+          const { thread } = arenas[me]!;
+          if (!osqLock(thread, tail)) return;
+          cpu.write(shared, cpu.read(shared) + 1);
+          osqUnlock(thread, tail);
+        },
+    ),
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
 }

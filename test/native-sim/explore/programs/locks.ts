@@ -77,3 +77,12 @@ export function futexMutex(threads: number): Program {
     if (cpu.xchgRelease(LOCK, 0) === 2) cpu.wake(LOCK, 1);
   });
 }
+
+/** `ttas` whose unlock forgets to release. */
+export function racyTtas(threads: number): Program {
+  return counted(threads, 2, (cpu) => {
+    while (cpu.cmpxchgAcquire(LOCK, 0, 1) !== 0) cpu.condLoad(LOCK, isZero, 0, Number.POSITIVE_INFINITY);
+    inside(cpu);
+    cpu.store(LOCK, 0);
+  });
+}
