@@ -4,7 +4,8 @@
  * Word `owner`: the owning task's address, and flags in its low bits:
  *
  *   flag        who sets it                  who clears it                    what it means
- *   WAITERS     waiter, under the latch      waiter or reaper, latch          the wait list may not be empty
+ *   WAITERS     waiter, before it sleeps     unlock, which wakes the first;   the first waiter is asleep, or about to be:
+ *                                            the last waiter, latch           unlock must wake it
  *   HANDOFF     the first waiter, once a     who hands over, or takes the     unlock must give the lock to the first
  *               wake-up was in vain          lock, or the reaper              waiter instead of letting it go
  *   PICKUP      unlock, under the latch      the task named                   the lock is given, not picked up yet
@@ -16,12 +17,14 @@
  *      lock, uncontended      0                  -> me                         acquire
  *      lock                   flags              -> me|flags                   acquire
  *      unlock, uncontended    me                 -> 0                          release
- *      unlock                 me|WAITERS         -> WAITERS, wake the first    release
- *      unlock with HANDOFF    me|WAITERS|HANDOFF -> first|WAITERS|PICKUP       release
+ *      unlock                 me|WAITERS         -> 0, and wake the first      release
+ *      unlock with HANDOFF    me|WAITERS|HANDOFF -> first|PICKUP               release
  *      pick up                me|flags|PICKUP    -> me|flags                   acquire
  *      owner dies             x|flags            -> flags|OWNER_DIED
  *
- *   lockSlow:  try -> spin in the osq -> join the list -> [ try -> sleep -> try, or ask for the handoff, or spin ]*
+ *   try -> spin in the osq -> join the list -> [ try, or leave WAITERS behind -> sleep -> the same with HANDOFF -> spin ]*
+ *
+ * While a woken waiter is on its way, WAITERS is clear: others lock and unlock on the fast path, and wake nobody.
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running, so it must never wait behind one of
  * them: it goes in front of them in the list, and takes over what has been handed to one.
@@ -69,17 +72,17 @@ export function ownerOf(word: number): number {
 }
 
 /**
- * One attempt for `task`. With `handoff` (only for the first waiter), a failure leaves HANDOFF behind, so that the
- * owner gives the lock away when it unlocks. `__mutex_trylock_common`.
+ * One attempt for `task`. A failure leaves `marks` behind in the word of a lock that is held; one compare-and-exchange
+ * does either, so a lock cannot be let go between the attempt and the mark. `__mutex_trylock_common`.
  */
-export function tryAcquire(cpu: Cpu, mutex: number, task: number, handoff: boolean): boolean {
+export function tryAcquire(cpu: Cpu, mutex: number, task: number, marks: number): boolean {
   const address = mutex + MutexWords.owner;
   let word = cpu.load(address);
   for (;;) {
     const owner = word & ~FLAGS;
     const takes = owner === 0 || (owner === task && (word & PICKUP) !== 0);
-    if (!takes && (!handoff || owner === UNRECOVERABLE || word & HANDOFF)) return false;
-    const next = takes ? task | (word & FLAGS & ~(HANDOFF | PICKUP)) : word | HANDOFF;
+    const next = takes ? task | (word & FLAGS & ~(HANDOFF | PICKUP)) : word | marks;
+    if (next === word) return false;
     const seen = cpu.cmpxchgAcquire(address, word, next);
     if (seen === word) return takes;
     word = seen;
@@ -96,57 +99,59 @@ function spin(thread: Thread, mutex: number, task: number, isFirst: boolean): bo
   const address = mutex + MutexWords.owner;
   // The first waiter does without the queue: those in it have to stand aside.
   if (!isFirst && !osqLock(thread, mutex + MutexWords.osq)) return false;
-  let isMine = tryAcquire(cpu, mutex, task, false);
+  let isMine = tryAcquire(cpu, mutex, task, 0);
   for (let owners = 0; !isMine && owners < SPIN_OWNERS; owners++) {
     const owner = ownerOf(cpu.load(address));
     if (owner !== 0 && ownerOf(cpu.condLoad(address, ownerChanged, owner, thread.spins)) === owner) break;
-    isMine = tryAcquire(cpu, mutex, task, false);
+    isMine = tryAcquire(cpu, mutex, task, 0);
   }
   if (!isFirst) osqUnlock(thread, mutex + MutexWords.osq);
   return isMine;
 }
 
-/** Everything beyond the one compare-and-exchange of the fast path. */
-export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
-  const { thread, task } = waiter;
-  const { cpu, id } = thread;
+/** What can be done without sleeping; undefined when that is not enough. */
+export function lockAwake(thread: Thread, mutex: number, task: number, async: boolean): Outcome | undefined {
   thread.counters.contended++;
-  if (tryAcquire(cpu, mutex, task, false)) return acquired(thread, mutex);
-  const refusal = refuse(waiter, mutex);
+  if (tryAcquire(thread.cpu, mutex, task, 0)) return acquired(thread, mutex);
+  const refusal = refuse(thread, mutex, async);
   if (refusal !== undefined) return refusal;
-  if (!waiter.async && spin(thread, mutex, task, false)) return acquired(thread, mutex);
+  return !async && spin(thread, mutex, task, false) ? acquired(thread, mutex) : undefined;
+}
 
+/** Waits in the list, after lockAwake. */
+export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task, async } = waiter;
+  const { cpu, id } = thread;
   const list = mutex + MutexWords.waiters;
-  const waitLock = list + WaitList.latch;
-  latch(cpu, waitLock, id);
+  latch(cpu, list + WaitList.latch, id);
   enqueue(waiter, mutex);
-  prepareToPark(cpu, task);
   let outcome: Outcome | undefined;
-  let isFirst = false;
+  let marks = WAITERS;
   let reason = 'woken';
   for (;;) {
-    if (tryAcquire(cpu, mutex, task, isFirst) || (!waiter.async && takeOver(waiter, mutex))) break;
-    outcome = refuse(waiter, mutex) ?? (waiter.aborted ? 'aborted' : reason === 'timed-out' ? 'timed-out' : undefined);
+    prepareToPark(cpu, task);
+    if (tryAcquire(cpu, mutex, task, marks) || (!async && takeOver(waiter, mutex))) break;
+    outcome =
+      refuse(thread, mutex, async) ?? (waiter.aborted ? 'aborted' : reason === 'timed-out' ? 'timed-out' : undefined);
     if (outcome !== undefined) break;
-    unlatch(cpu, waitLock);
-    if (isFirst && !waiter.async && spin(thread, mutex, task, true)) {
-      latch(cpu, waitLock, id);
+    unlatch(cpu, list + WaitList.latch);
+    if (marks & HANDOFF && !async && spin(thread, mutex, task, true)) {
+      latch(cpu, list + WaitList.latch, id);
       break;
     }
     reason = yield;
-    latch(cpu, waitLock, id);
-    isFirst = firstWaiter(cpu, list) === task;
-    prepareToPark(cpu, task);
+    latch(cpu, list + WaitList.latch, id);
+    if (firstWaiter(cpu, list) === task) marks = WAITERS | HANDOFF;
   }
   finishPark(cpu, task);
-  dequeue(cpu, mutex, task);
-  unlatch(cpu, waitLock);
+  const heir = dequeue(cpu, mutex, task, outcome === undefined);
+  unlatch(cpu, list + WaitList.latch);
+  if (heir !== 0) unpark(cpu, heir);
   return outcome ?? acquired(thread, mutex);
 }
 
 /** What makes waiting pointless. */
-function refuse({ thread, async }: Waiter, mutex: number): Outcome | undefined {
-  const { cpu, id } = thread;
+function refuse({ cpu, id }: Thread, mutex: number, async: boolean): Outcome | undefined {
   const word = cpu.load(mutex + MutexWords.owner);
   const owner = ownerOf(word);
   if (owner === UNRECOVERABLE) return 'unrecoverable';
@@ -166,12 +171,19 @@ function enqueue({ thread, task, async }: Waiter, mutex: number): void {
   const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
   if (mine === undefined) joinList(cpu, list, mutex, task);
   else joinListBefore(cpu, list, mutex, task, mine);
-  cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
 }
 
-function dequeue(cpu: Cpu, mutex: number, task: number): void {
-  const isEmpty = leaveList(cpu, mutex + MutexWords.waiters, task);
-  if (isEmpty) cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
+/**
+ * Takes `task` out of the list. Returns the waiter that must be woken: the new first, when the task leaves without the
+ * lock and may have had a wake-up that was for whoever is first.
+ */
+function dequeue(cpu: Cpu, mutex: number, task: number, isOwner: boolean): number {
+  const list = mutex + MutexWords.waiters;
+  const wasFirst = firstWaiter(cpu, list) === task;
+  if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
+  else if (isOwner) cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
+  else if (wasFirst) return firstWaiter(cpu, list);
+  return 0;
 }
 
 /** A synchronous waiter takes what was handed to a task of its own thread, which cannot run while the thread waits. */
@@ -190,10 +202,9 @@ export function unlockSlow(thread: Thread, mutex: number): void {
   const address = mutex + MutexWords.owner;
   let word = cpu.load(address);
   while (!(word & HANDOFF)) {
-    const next = word & OWNER_DIED ? UNRECOVERABLE | (word & WAITERS) : word & FLAGS;
-    const seen = cpu.cmpxchgRelease(address, word, next);
+    const seen = cpu.cmpxchgRelease(address, word, word & OWNER_DIED ? UNRECOVERABLE : 0);
     if (seen === word) {
-      if (word & WAITERS) break;
+      if (word & (WAITERS | OWNER_DIED)) break;
       return;
     }
     word = seen;
@@ -201,34 +212,15 @@ export function unlockSlow(thread: Thread, mutex: number): void {
   const list = mutex + MutexWords.waiters;
   latch(cpu, list + WaitList.latch, id);
   const first = firstWaiter(cpu, list);
-  let wake = first === 0 ? [] : [first];
-  if (word & OWNER_DIED) {
-    if (word & HANDOFF) releaseUnrecoverable(cpu, address);
-    wake = waiters(cpu, list);
-  } else if (word & HANDOFF) {
+  const woken = word & OWNER_DIED ? waiters(cpu, list) : first === 0 ? [] : [first];
+  if (word & HANDOFF) {
+    // Under the latch nobody but this thread changes the word of a lock that it holds.
+    const heir = first === 0 ? 0 : first | PICKUP;
     thread.counters.handoffs++;
-    handOff(cpu, address, first);
+    cpu.storeRelease(address, word & OWNER_DIED ? UNRECOVERABLE : heir);
   }
   unlatch(cpu, list + WaitList.latch);
-  for (const sleeper of wake) unpark(cpu, sleeper);
-}
-
-/** Gives the lock to `heir`, or lets it go when the waiter that asked is gone. Under the latch. */
-function handOff(cpu: Cpu, address: number, heir: number): void {
-  let word = cpu.load(address);
-  for (;;) {
-    const next = heir === 0 ? 0 : heir | PICKUP | (word & WAITERS);
-    const seen = cpu.cmpxchgRelease(address, word, next);
-    if (seen === word) return;
-    word = seen;
-  }
-}
-
-function releaseUnrecoverable(cpu: Cpu, address: number): void {
-  for (;;) {
-    const word = cpu.load(address);
-    if (cpu.cmpxchgRelease(address, word, UNRECOVERABLE | (word & WAITERS)) === word) return;
-  }
+  for (const task of woken) unpark(cpu, task);
 }
 
 /** The owner vouches for what the lock protects. */
@@ -243,7 +235,7 @@ export function repair(repairer: Repairer, mutex: number): boolean {
   const list = mutex + MutexWords.waiters;
   repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list));
   for (const task of waiters(cpu, list)) {
-    if (isDead(cpu.load(task + Task.thread))) dequeue(cpu, mutex, task);
+    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
   const address = mutex + MutexWords.owner;
   for (;;) {

@@ -14,8 +14,10 @@ import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
+import { WaitList } from '../sched/wait-list.ts';
 import {
-  lockSlow,
+  lockAsleep,
+  lockAwake,
   MutexWords,
   makeConsistent,
   type Outcome,
@@ -25,7 +27,6 @@ import {
   tryAcquire,
   UNRECOVERABLE,
   unlockSlow,
-  WAITERS,
 } from './mutex-core.ts';
 
 const KIND = defineKind<Repairer>({
@@ -37,8 +38,8 @@ const KIND = defineKind<Repairer>({
     return owner === 0 || owner === UNRECOVERABLE ? 0 : cpu.load(owner + Task.thread);
   },
   isBusy: (cpu, mutex) => {
-    const word = cpu.load(mutex + MutexWords.owner);
-    return word !== 0 && word !== UNRECOVERABLE && word !== OWNER_DIED;
+    const owner = ownerOf(cpu.load(mutex + MutexWords.owner));
+    return (owner !== 0 && owner !== UNRECOVERABLE) || cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0;
   },
   repair,
 });
@@ -146,7 +147,7 @@ export class Mutex extends SharedObject {
     const { cpu } = this.thread;
     const task = this.thread.current();
     if (ownerOf(cpu.load(this.#owner)) === UNRECOVERABLE) throw this.#refusal('unrecoverable', undefined);
-    return tryAcquire(cpu, this.address, task, false);
+    return tryAcquire(cpu, this.address, task, 0);
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
@@ -188,7 +189,7 @@ export class Mutex extends SharedObject {
 
   /** Whether anybody sleeps for the lock; out of date as soon as it is read. */
   get isContended(): boolean {
-    return (this.thread.cpu.load(this.#owner) & WAITERS) !== 0;
+    return this.thread.cpu.load(this.address + MutexWords.waiters + WaitList.first) !== 0;
   }
 
   /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
@@ -220,7 +221,11 @@ export class Mutex extends SharedObject {
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
-    const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter));
+    const { thread, address } = this;
+    checkOptions(options);
+    deadlineOf(thread.cpu, options?.timeout);
+    const outcome =
+      lockAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => lockAsleep(address, waiter));
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
   }
 
@@ -248,8 +253,9 @@ export class Mutex extends SharedObject {
 
   async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
     const { thread } = this;
+    thread.counters.contended++;
     const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      lockSlow(this.address, waiter),
+      lockAsleep(this.address, waiter),
     );
     if (outcome === 'acquired' || outcome === 'owner-died') return task;
     thread.returnTask(task);

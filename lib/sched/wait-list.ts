@@ -39,12 +39,12 @@ export function leaveList(cpu: Cpu, list: number, task: number): boolean {
   listRemove(cpu, list + WaitList.first, task, Task);
   cpu.store(task + Task.blockedOn, 0);
   cpu.store(task + Task.list, 0);
-  return cpu.read(list + WaitList.first) === 0;
+  return cpu.load(list + WaitList.first) === 0;
 }
 
 /** The first task, or 0. The latch is held. */
 export function firstWaiter(cpu: Cpu, list: number): number {
-  return cpu.read(list + WaitList.first);
+  return cpu.load(list + WaitList.first);
 }
 
 /** All tasks in the list, in order. The latch is held. */
@@ -68,7 +68,7 @@ export function rebuildList({ cpu, threads }: Repairer, list: number): void {
       (cpu.read(a + Task.ticket) - cpu.read(b + Task.ticket)) | 0 ||
       cpu.load(a + Task.mode) - cpu.load(b + Task.mode),
   );
-  cpu.write(list + WaitList.first, 0);
+  cpu.store(list + WaitList.first, 0);
   for (const task of tasks) listInsert(cpu, list + WaitList.first, task, 0, Task);
 }
 
@@ -90,7 +90,7 @@ function insert(
 
 /** The first task less urgent than `rank`, or 0; looked for from the end, where it is when all are alike. */
 function behindEquals(cpu: Cpu, list: number, rank: number): number {
-  const first = cpu.read(list + WaitList.first);
+  const first = cpu.load(list + WaitList.first);
   if (first === 0) return 0;
   let before = 0;
   for (let task = cpu.read(first + Task.prev); cpu.read(task + Task.rank) > rank; task = cpu.read(task + Task.prev)) {
