@@ -46,26 +46,44 @@ const operations: Readonly<Record<string, (old: bigint, operand: bigint, bits: n
   UMIN: (old, operand) => old + operand - larger(old, operand),
 };
 
-const atomicPattern = /^(LD|ST)(ADD|EOR|SET|CLR|SMAX|SMIN|UMAX|UMIN)(A?)(L?)$/;
+const atomicPattern = /^(LD|ST)(ADD|EOR|SET|CLR|SMAX|SMIN|UMAX|UMIN)(A?)(L?)([BH]?)$/;
+
+/** `B` and `H` after a name: the access is of a byte or a halfword, a value cut to that width. */
+type Width = 'B' | 'H' | '';
 
 export function memoryInstruction(name: string, cursor: Cursor): Step | undefined {
-  if (loads[name] !== undefined) return load(loads[name], cursor);
-  if (stores[name] !== undefined) return store(stores[name], cursor);
-  if (name === 'LDXR' || name === 'LDAXR') {
-    return load(Tag.exclusive | Tag.rmw | (name === 'LDAXR' ? Tag.acquire : 0), cursor);
-  }
-  if (name === 'STXR' || name === 'STLXR') return storeExclusive(name === 'STLXR' ? Tag.release : 0, cursor);
-  const exchange = /^(SWP|CAS)(A?)(L?)$/.exec(name);
+  const sized = /^(LDU?R|LDAR|LDAPU?R|LDA?XR|STU?R|STLU?R|STL?XR)([BH]?)$/.exec(name);
+  if (sized !== null) return plainOrExclusive(sized[1]!, sized[2] as Width, cursor);
+  const exchange = /^(SWP|CAS)(A?)(L?)([BH]?)$/.exec(name);
   if (exchange !== null) {
     const acquire = exchange[2] === 'A' ? Tag.acquire : 0;
     const release = exchange[3] === 'L' ? Tag.release : 0;
-    return exchange[1] === 'SWP' ? swap(acquire, release, cursor) : compareAndSwap(acquire, release, cursor);
+    const width = exchange[4] as Width;
+    return exchange[1] === 'SWP'
+      ? swap(acquire, release, width, cursor)
+      : compareAndSwap(acquire, release, width, cursor);
   }
   const atomic = atomicPattern.exec(name);
   if (atomic === null) return undefined;
   const acquire = atomic[3] === 'A' ? Tag.acquire : 0;
   const release = atomic[4] === 'L' ? Tag.release : 0;
-  return fetchAndModify(operations[atomic[2]!]!, atomic[1] === 'LD', acquire, release, cursor);
+  const width = atomic[5] as Width;
+  return fetchAndModify(operations[atomic[2]!]!, atomic[1] === 'LD', acquire, release, width, cursor);
+}
+
+function plainOrExclusive(name: string, width: Width, cursor: Cursor): Step {
+  if (loads[name] !== undefined) return load(loads[name], width, cursor);
+  if (stores[name] !== undefined) return store(stores[name], width, cursor);
+  if (name.startsWith('LD')) {
+    return load(Tag.exclusive | Tag.rmw | (name === 'LDAXR' ? Tag.acquire : 0), width, cursor);
+  }
+  return storeExclusive(name === 'STLXR' ? Tag.release : 0, width, cursor);
+}
+
+function parseSized(cursor: Cursor, width: Width): Register {
+  const register = parseRegister(cursor);
+  if (width === '') return register;
+  return { name: register.name, bits: width === 'B' ? 8 : 16 };
 }
 
 function truncated(value: Tainted, register: Register): Tainted {
@@ -77,8 +95,8 @@ function readTags(acquire: number, to: Register | undefined): number {
   return Tag.rmw | (to?.name === undefined ? Tag.noReturn : acquire);
 }
 
-function load(tags: number, cursor: Cursor): Step {
-  const to = parseRegister(cursor);
+function load(tags: number, width: Width, cursor: Cursor): Step {
+  const to = parseSized(cursor, width);
   cursor.expect(',');
   const memory = parseMemory(cursor);
   return (thread) => {
@@ -87,8 +105,8 @@ function load(tags: number, cursor: Cursor): Step {
   };
 }
 
-function store(tags: number, cursor: Cursor): Step {
-  const from = parseRegister(cursor);
+function store(tags: number, width: Width, cursor: Cursor): Step {
+  const from = parseSized(cursor, width);
   cursor.expect(',');
   const memory = parseMemory(cursor);
   return (thread) => {
@@ -99,10 +117,10 @@ function store(tags: number, cursor: Cursor): Step {
 }
 
 /** May fail for no reason at all, and does where no exclusive load of the same address is pending. */
-function storeExclusive(release: number, cursor: Cursor): Step {
+function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
   const status = parseRegister(cursor);
   cursor.expect(',');
-  const from = parseRegister(cursor);
+  const from = parseSized(cursor, width);
   cursor.expect(',');
   const memory = parseMemory(cursor);
   return (thread) => {
@@ -129,10 +147,10 @@ function reservation(thread: ThreadRun, address: bigint): number {
   return -1;
 }
 
-function swap(acquire: number, release: number, cursor: Cursor): Step {
-  const from = parseRegister(cursor);
+function swap(acquire: number, release: number, width: Width, cursor: Cursor): Step {
+  const from = parseSized(cursor, width);
   cursor.expect(',');
-  const to = parseRegister(cursor);
+  const to = parseSized(cursor, width);
   cursor.expect(',');
   const memory: MemoryOperand = parseMemory(cursor);
   return (thread) => {
@@ -150,10 +168,10 @@ function swap(acquire: number, release: number, cursor: Cursor): Step {
  * processor may leave it, so that what comes after depends on the old register and is picked by both, or write it, so
  * that what comes after depends on memory. Both are explored.
  */
-function compareAndSwap(acquire: number, release: number, cursor: Cursor): Step {
-  const compare = parseRegister(cursor);
+function compareAndSwap(acquire: number, release: number, width: Width, cursor: Cursor): Step {
+  const compare = parseSized(cursor, width);
   cursor.expect(',');
-  const from = parseRegister(cursor);
+  const from = parseSized(cursor, width);
   cursor.expect(',');
   const memory = parseMemory(cursor);
   return (thread) => {
@@ -179,13 +197,14 @@ function fetchAndModify(
   returns: boolean,
   acquire: number,
   release: number,
+  width: Width,
   cursor: Cursor,
 ): Step {
-  const operand = parseRegister(cursor);
+  const operand = parseSized(cursor, width);
   cursor.expect(',');
   let to: Register | undefined;
   if (returns) {
-    to = parseRegister(cursor);
+    to = parseSized(cursor, width);
     cursor.expect(',');
   }
   const memory = parseMemory(cursor);

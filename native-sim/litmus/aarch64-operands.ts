@@ -11,7 +11,8 @@ import type { Cursor } from './tokens.ts';
 export interface Register {
   /** `X0` .. `X30`, `SP`, or undefined for the zero register. */
   readonly name: string | undefined;
-  readonly bits: 32 | 64;
+  /** 8 and 16: as much of it as a byte or halfword access moves. */
+  readonly bits: 8 | 16 | 32 | 64;
 }
 
 export type Source = (thread: ThreadRun) => Tainted;
@@ -43,7 +44,7 @@ export function parseRegister(cursor: Cursor): Register {
 export function getRegister(thread: ThreadRun, register: Register): Tainted {
   if (register.name === undefined) return zero;
   const held = thread.get(register.name);
-  return register.bits === 64 ? held : { ...held, value: BigInt.asUintN(32, held.value) };
+  return register.bits === 64 ? held : { ...held, value: BigInt.asUintN(register.bits, held.value) };
 }
 
 export function setRegister(thread: ThreadRun, register: Register, value: Tainted): void {
@@ -88,6 +89,8 @@ function parseModifier(cursor: Cursor): (value: bigint) => bigint {
       return (value) => BigInt.asUintN(64, value << amount);
     case 'LSR':
       return (value) => BigInt.asUintN(64, value) >> amount;
+    case 'ASR':
+      return (value) => BigInt.asUintN(64, BigInt.asIntN(64, value) >> amount);
     case 'SXTW':
       return (value) => BigInt.asUintN(64, BigInt.asIntN(32, value) << amount);
     case 'UXTW':

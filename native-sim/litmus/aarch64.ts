@@ -12,10 +12,11 @@ import {
   type Source,
   setRegister,
 } from './aarch64-operands.ts';
-import type { Step } from './assembly.ts';
+import type { InstructionReader, Step } from './assembly.ts';
 import { UnsupportedConstruct } from './errors.ts';
+import type { MemoryMap } from './test-file.ts';
 import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
-import type { Cursor, Token } from './tokens.ts';
+import type { Cursor } from './tokens.ts';
 
 /** The condition flags live in a register of their own: bits N Z C V, from high to low. */
 const flags = 'NZCV';
@@ -42,6 +43,8 @@ const conditions: Readonly<Record<string, (n: boolean, z: boolean, c: boolean, v
   LO: (_n, _z, c) => !c,
   MI: (n) => n,
   PL: (n) => !n,
+  VS: (_n, _z, _c, v) => v,
+  VC: (_n, _z, _c, v) => !v,
   HI: (_n, z, c) => c && !z,
   LS: (_n, z, c) => !c || z,
   GE: (n, _z, _c, v) => n === v,
@@ -67,11 +70,29 @@ const barriers: Readonly<Record<string, number>> = {
   NSHST: Fence.dmbNsh,
 };
 
-export function readInstruction(mnemonic: Token, cursor: Cursor): Step {
-  const name = mnemonic.text.toUpperCase();
-  const step = memoryInstruction(name, cursor) ?? registerInstruction(name, cursor) ?? flowInstruction(name, cursor);
-  if (step === undefined) throw new UnsupportedConstruct(`instruction ${name}`, mnemonic.line, mnemonic.column);
-  return step;
+export function instructionReader(memory: MemoryMap): InstructionReader {
+  return (mnemonic, cursor) => {
+    const name = mnemonic.text.toUpperCase();
+    const step =
+      memoryInstruction(name, cursor) ??
+      registerInstruction(name, cursor) ??
+      flowInstruction(name, cursor) ??
+      addressInstruction(name, cursor, memory);
+    if (step === undefined) throw new UnsupportedConstruct(`instruction ${name}`, mnemonic.line, mnemonic.column);
+    return step;
+  };
+}
+
+/** `ADR X1, x`: the address of a symbol. */
+function addressInstruction(name: string, cursor: Cursor, memory: MemoryMap): Step | undefined {
+  if (name !== 'ADR') return undefined;
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const address = constant(memory.address(cursor.name('a symbol').text));
+  return (thread) => {
+    setRegister(thread, to, address);
+    return undefined;
+  };
 }
 
 function registerInstruction(name: string, cursor: Cursor): Step | undefined {

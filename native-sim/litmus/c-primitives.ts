@@ -32,10 +32,15 @@ function define(name: string, arity: number, run: Primitive): void {
   primitives.set(name, { arity, run });
 }
 
-function fence(c: Interpreter, kind: number, name: string, address?: Tainted): void {
+/** What the fence is under this model. */
+function requireFence(c: Interpreter, kind: number, name: string): number {
   const here = c.thread.dialect.fence(kind);
   if (here === undefined) throw new UnsupportedConstruct(`${name}() under the model ${c.thread.dialect.name}`);
-  c.thread.fence(here, address);
+  return here;
+}
+
+function fence(c: Interpreter, kind: number, name: string, address?: Tainted): void {
+  c.thread.fence(requireFence(c, kind, name), address);
 }
 
 // Loads and stores
@@ -266,16 +271,21 @@ for (const name of ['synchronize_srcu', 'synchronize_srcu_expedited']) {
   });
 }
 
-define('srcu_read_lock', 1, (c, args) => {
-  const address = c.evaluate(args[0]!);
-  if (c.thread.dialect.fence(Fence.srcuLock) === undefined) fence(c, Fence.srcuLock, 'srcu_read_lock');
-  return c.thread.tokenFence(Fence.srcuLock, address);
-});
+/** `srcu_down_read` and `srcu_up_read` are the same, but may be in different threads. */
+for (const name of ['srcu_read_lock', 'srcu_down_read']) {
+  define(name, 1, (c, args) => {
+    const address = c.evaluate(args[0]!);
+    requireFence(c, Fence.srcuLock, name);
+    return c.thread.tokenFence(Fence.srcuLock, address);
+  });
+}
 
-define('srcu_read_unlock', 2, (c, args) => {
-  const index = c.evaluate(args[1]!);
-  const address = c.evaluate(args[0]!);
-  if (c.thread.dialect.fence(Fence.srcuUnlock) === undefined) fence(c, Fence.srcuUnlock, 'srcu_read_unlock');
-  c.thread.tokenFence(Fence.srcuUnlock, address, index);
-  return zero;
-});
+for (const name of ['srcu_read_unlock', 'srcu_up_read']) {
+  define(name, 2, (c, args) => {
+    const index = c.evaluate(args[1]!);
+    const address = c.evaluate(args[0]!);
+    requireFence(c, Fence.srcuUnlock, name);
+    c.thread.tokenFence(Fence.srcuUnlock, address, index);
+    return zero;
+  });
+}

@@ -5,6 +5,10 @@
  * have no coherence, only what a read takes from its own thread's future is.
  */
 
+import { LitmusLimitExceeded } from './errors.ts';
+
+const waysPerLocation = 200_000;
+
 export interface Access {
   /** Its index among the events of the execution. */
   readonly event: number;
@@ -66,6 +70,8 @@ function chooseReads(
   const choose = (at: number, oldest: number): void => {
     const access = flat[at];
     if (access === undefined) {
+      if (found.length === waysPerLocation)
+        throw new LitmusLimitExceeded('ways to order one location', waysPerLocation);
       found.push({
         order: order.map((write) => write.event),
         readsFrom: readsFrom.slice(),

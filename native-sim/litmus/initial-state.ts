@@ -82,7 +82,9 @@ function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, s
       if (!cursor.accept(',') && !cursor.is('}')) cursor.fail('"," or "}"');
     }
   } else {
-    state.memory.set(base + element * BigInt(memory.elementSize(text)), parseInitialValue(cursor, memory));
+    const value = parseInitialValue(cursor, memory);
+    const fits = size === undefined || size >= 4 ? value : BigInt.asIntN(8 * size, value);
+    state.memory.set(base + element * BigInt(memory.elementSize(text)), fits);
   }
 }
 

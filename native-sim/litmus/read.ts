@@ -61,7 +61,12 @@ export function readLitmus(text: string): LitmusTest {
 function fail(text: string, offset: number, expected: string): never {
   const [line, column] = position(text, offset);
   const rest = text.slice(offset, offset + 20).split('\n')[0]!;
-  throw new LitmusSyntaxError(line, column, expected, offset >= text.length ? 'the end' : JSON.stringify(rest));
+  throw new LitmusSyntaxError(
+    line,
+    column,
+    expected,
+    text.slice(offset).trim() === '' ? 'the end' : JSON.stringify(rest),
+  );
 }
 
 function architectureOf(word: string, text: string, at: number): Architecture {
@@ -146,7 +151,8 @@ function readAssembly(
   const match = finalWords.exec(text);
   if (match === null) fail(text, text.length, 'a final condition ("exists", "~exists" or "forall")');
   const end = match.index + match[0].length;
-  const reader: InstructionReader = architecture === 'X86' ? x86.instructionReader(memory) : aarch64.readInstruction;
+  const { instructionReader } = architecture === 'X86' ? x86 : aarch64;
+  const reader: InstructionReader = instructionReader(memory);
   const table = readTable(text, from, end, reader);
   const threads: ThreadProgram[] = [];
   for (const [thread, code] of [...table].sort(([a], [b]) => a - b)) {
@@ -168,6 +174,8 @@ function readFinal(text: string, from: number, memory: MemoryMap, register: Regi
     else break;
   }
   cursor.accept('final');
+  // A test may ask for nothing: whether it has any execution at all is what is to be seen.
+  if (from >= text.trimEnd().length) return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
   const quantifier = parseQuantifier(cursor);
   const condition = parseCondition(cursor, memory, register);
   cursor.accept(';');

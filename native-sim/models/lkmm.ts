@@ -49,6 +49,8 @@ interface Orders {
   fence: Relation;
   addr: Relation;
   rcuFence: Relation;
+  /** (rf ; rmw)*: a release goes on through the read-modify-writes that follow it. */
+  rmwSequence: Relation;
   /** cumul-fence* */
   cumulFences: Relation;
   hb: Relation;
@@ -112,7 +114,8 @@ function derive(x: Execution): Orders {
 
   // Propagation: what release operations and fences carry along with them
   const cumul = (r: Relation): Relation => rfe.to(Marked).or(id).seq(r);
-  const cumulFence = cumul(strongFence.or(poRel)).or(wmb, poUnlockLockPo).between(Marked, Marked);
+  const rmwSequence = rf.seq(rmw).star();
+  const cumulFence = cumul(strongFence.or(poRel)).or(wmb, poUnlockLockPo).between(Marked, Marked).seq(rmwSequence);
   const cumulFences = cumulFence.star();
   const prop = x.external(overwrite).or(id).from(Marked).seq(cumulFences).via(Marked, rfe.optional()).to(Marked);
 
@@ -127,7 +130,7 @@ function derive(x: Execution): Orders {
   const rcuFence = po.seq(rcuOrder(x, rcuLink)).seq(poOrSelf);
   const rb = prop.seq(rcuFence).seq(hbs).seq(pbs).to(Marked);
 
-  return { Marked, R4rmb, strongFence, nonrwFence, fence, addr, rcuFence, cumulFences, hb, pb, rb };
+  return { Marked, R4rmb, strongFence, nonrwFence, fence, addr, rcuFence, rmwSequence, cumulFences, hb, pb, rb };
 }
 
 /** Where a plain access may and must take effect, as bounds by marked ones around it. */
@@ -135,22 +138,23 @@ function visibility(x: Execution, o: Orders) {
   const { po } = x;
   const { Marked } = o;
   const xbs = o.hb.or(o.pb, o.rb).star();
-  const fullFence = o.strongFence.or(o.rcuFence);
+  const strongFence = o.strongFence.or(o.rcuFence);
+  const fence = o.fence.or(o.rcuFence);
   const vis = o.cumulFences
     .seq(x.external(x.rf).optional())
-    .via(Marked, fullFence.via(Marked, xbs).or(x.internal(xbs)));
+    .via(Marked, strongFence.via(Marked, xbs).or(x.internal(xbs)));
   const rmbFrom = po.via(x.fences(Fence.rmb), po);
-  const all = x.M.or(x.F);
-  const returning = all.minus(x.tagged(Kind.read, Tag.noReturn));
+  const returning = x.M.or(x.F).minus(x.tagged(Kind.read, Tag.noReturn));
 
-  const wPre = o.addr.or(o.fence).optional().from(Marked);
+  const wPre = o.addr.or(fence).optional().from(Marked);
   const rPre = o.addr.or(o.nonrwFence, rmbFrom.between(o.R4rmb, returning)).optional().from(Marked);
-  const wPost = o.fence.optional().to(Marked);
+  const wPost = fence.optional().to(Marked).seq(o.rmwSequence);
   const rPost = o.nonrwFence.or(rmbFrom.between(returning, o.R4rmb)).optional().to(Marked);
 
-  const wwVis = wPost.seq(vis).seq(wPre);
-  const wrVis = wPost.seq(vis).seq(rPre);
-  const rwXb = rPost.seq(xbs).seq(wPre);
+  const afterStrong = strongFence.seq(xbs);
+  const wwVis = fence.or(afterStrong.seq(wPre), wPost.seq(vis).seq(wPre));
+  const wrVis = fence.or(afterStrong.seq(rPre), wPost.seq(vis).seq(rPre));
+  const rwXb = fence.or(rPost.seq(xbs).seq(wPre));
 
   const Plain = x.tagged(Kind.read | Kind.write, Tag.plain);
   const preRace = x.external(Plain.times(x.M).or(x.M.times(Plain)));
@@ -173,7 +177,7 @@ function hasDataRace(x: Execution, o: Orders): boolean {
   const { Marked } = o;
   const wwNonrace = wwVis.and(Marked.times(W).or(rwXb)).and(W.times(Marked).or(wrVis));
   const wwRace = preRace.and(x.co).minus(wwNonrace);
-  const wrRace = preRace.and(x.co.optional().seq(x.rf)).minus(wrVis);
+  const wrRace = preRace.and(x.co.optional().seq(x.rf)).minus(wrVis).minus(rwXb.inverse());
   const rwRace = preRace.and(x.fr).minus(rwXb);
   return !(wwRace.isEmpty() && wrRace.isEmpty() && rwRace.isEmpty());
 }

@@ -1,0 +1,81 @@
+/**
+ * `holdfast litmus`: directories are walked, one bad file does not cost the others their verdicts, and whoever reads
+ * the JSON can tell a verdict from a withheld one.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { registerLitmus } from '../../../lib/cli/litmus.ts';
+import { type LitmusCommandOptions, runLitmusCommand } from '../../../native-sim/litmus/command.ts';
+
+let directory = '';
+const sb = `C SB
+{}
+P0(int *x, int *y) { int r0; WRITE_ONCE(*x, 1); r0 = READ_ONCE(*y); }
+P1(int *x, int *y) { int r0; WRITE_ONCE(*y, 1); r0 = READ_ONCE(*x); }
+exists (0:r0=0 /\\ 1:r0=0)
+`;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'litmus-'));
+  mkdirSync(join(directory, 'inner'));
+  writeFileSync(join(directory, 'inner', 'a.litmus'), sb);
+  writeFileSync(join(directory, 'bad.litmus'), sb.replace('READ_ONCE(*y)', 'READ_ONCE(*y'));
+  writeFileSync(join(directory, 'ppc.litmus'), 'PPC T\n{}\n');
+  writeFileSync(join(directory, 'notes.txt'), 'not a test');
+});
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+async function run(options: LitmusCommandOptions) {
+  let out = '';
+  let error = '';
+  const summary = await runLitmusCommand([directory], options, {
+    out: (text) => (out += text),
+    error: (text) => (error += text),
+  });
+  return { out, error, summary };
+}
+
+it('walks directories, and a bad file costs no other its verdict', async () => {
+  const { out, error, summary } = await run({});
+  expect(summary).toEqual({ verdicts: 1, withheld: 2 });
+  expect(out).toContain('Observation SB Sometimes 1 3');
+  expect(error).toBe(
+    `${join(directory, 'bad.litmus')}:3:66: expected "," or ")", found ";"\n` +
+      `${join(directory, 'ppc.litmus')}:1:1: unsupported: architecture PPC\n`,
+  );
+});
+
+it('--json tells malformed, unsupported and verdicts apart', async () => {
+  const { out } = await run({ json: true, model: 'sc' });
+  expect(JSON.parse(out)).toMatchObject([
+    { error: { kind: 'malformed', line: 3, column: 66, expected: '"," or ")"' } },
+    { test: 'SB', model: 'sc', observation: 'Never', ok: false, positive: 0, negative: 3 },
+    { error: { kind: 'unsupported', construct: 'architecture PPC' } },
+  ]);
+});
+
+it('the command exits with an error where a verdict is withheld', async () => {
+  const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const errors = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  try {
+    const program = new Command().exitOverride();
+    registerLitmus(program);
+    await program.parseAsync(['litmus', join(directory, 'inner'), '--model', 'x86-tso'], { from: 'user' });
+    expect(process.exitCode).toBeUndefined();
+    expect(written.mock.calls.join('')).toContain('Observation SB Sometimes 1 3');
+    await program.parseAsync(['litmus', directory], { from: 'user' });
+    expect(process.exitCode).toBe(1);
+    await expect(program.parseAsync(['litmus', directory, '--model', 'alpha'], { from: 'user' })).rejects.toThrow(
+      'alpha',
+    );
+  } finally {
+    process.exitCode = undefined;
+    written.mockRestore();
+    errors.mockRestore();
+  }
+});

@@ -1,0 +1,170 @@
+/**
+ * Files as they are in the wild, and files that are not: what is malformed must say where and what was expected, what
+ * is not modelled must be named, and neither may ever get a verdict.
+ */
+import { describe, expect, it } from 'vitest';
+import { checkLitmus } from '../../../native-sim/litmus/check.ts';
+import { LitmusLimitExceeded, LitmusSyntaxError, UnsupportedConstruct } from '../../../native-sim/litmus/errors.ts';
+import { readLitmus } from '../../../native-sim/litmus/read.ts';
+import { formatVerdict } from '../../../native-sim/litmus/report.ts';
+
+function thrownBy(text: string): unknown {
+  try {
+    checkLitmus(readLitmus(text));
+  } catch (thrown) {
+    return thrown;
+  }
+  return undefined;
+}
+
+function syntaxError(text: string): string {
+  const thrown = thrownBy(text);
+  expect(thrown).toBeInstanceOf(LitmusSyntaxError);
+  return (thrown as Error).message;
+}
+
+function unsupported(text: string): string {
+  const thrown = thrownBy(text);
+  expect(thrown).toBeInstanceOf(UnsupportedConstruct);
+  return (thrown as UnsupportedConstruct).message;
+}
+
+const body = (statement: string): string => `C T\n{}\nP0(int *x) {\n\tint r0;\n\t${statement}\n}\nexists (x=1)\n`;
+
+describe('malformed files', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['an empty file', '', '1:1: expected an architecture and the name of the test, found the end'],
+    ['an unknown language', 'Fortran T\n{}\n', '1:1: expected an architecture (C, AArch64 or X86), found "Fortran"'],
+    ['no initial state', 'C T\nP0(int *x) {}\n', '2:1: expected "{" to open the initial state, found "P0(int *x) {}"'],
+    ['an unclosed initial state', 'C T\n{ x = 1;\n', '3:1: expected "}" to match the "{" at 2:1, found the end'],
+    [
+      'a bad initial value',
+      'C T\n{ x = ; }\nP0(int *x) {}\nexists (x=1)',
+      '2:7: expected a number or a symbol, found ";"',
+    ],
+    ['a missing semicolon', body('r0 = READ_ONCE(*x)'), '6:1: expected ";", found "}"'],
+    ['a missing operand', body('r0 = 1 + ;'), '5:11: expected an expression, found ";"'],
+    ['an unclosed call', body('r0 = READ_ONCE(*x;'), '5:19: expected "," or ")", found ";"'],
+    ['an unclosed function', 'C T\n{}\nP0(int *x) {\n', '4:1: expected "}" to close the function, found the end'],
+    ['too few arguments', body('WRITE_ONCE(*x);'), '5:2: expected 2 argument(s) to WRITE_ONCE(), found 1'],
+    ['an unclosed condition', 'C T\n{}\nP0(int *x) {}\nexists (x=1', '4:12: expected ")", found the end'],
+    [
+      'a bad quantifier',
+      'C T\n{}\nP0(int *x) {}\nperhaps (x=1)',
+      '4:1: expected "exists", "~exists" or "forall", found "perhaps"',
+    ],
+    [
+      'words after the condition',
+      'C T\n{}\nP0(int *x) {}\nexists (x=1) )',
+      '4:14: expected the end of the file, or an operator of the condition, found ")"',
+    ],
+    ['an unclosed comment', 'C T\n(* never\n{}\n', '2:1: expected "*)" to end the comment, found end of file'],
+    ['a row that is too short', 'AArch64 T\n{}\nP0 | P1 ;\nNOP ;\nexists (x=1)', '4:5: expected "|", found ";"'],
+    ['a bad register', 'AArch64 T\n{}\nP0 ;\nLDR Q1,[X0] ;\nexists (x=1)', '4:5: expected a register, found "Q1"'],
+    [
+      'no condition in assembly',
+      'X86 T\n{}\nP0 ;\nNOP ;\n',
+      '5:1: expected a final condition ("exists", "~exists" or "forall"), found the end',
+    ],
+    ['a thread out of order', 'C T\n{}\nP1(int *x) {}\nexists (x=1)', '3:1: expected thread P0, found "P1(int *x) {}"'],
+  ];
+  it.each(cases)('%s: says where, and what was expected', (_, text, message) => {
+    expect(syntaxError(text)).toBe(message);
+  });
+});
+
+describe('constructs that are not modelled', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['a language', 'PPC T\n{}\n', '1:1: unsupported: architecture PPC'],
+    ['a function', body('r0 = rcu_dance(x);'), '5:7: unsupported: function rcu_dance()'],
+    ['a statement', body('for (;;) {}'), '5:2: unsupported: "for" statement'],
+    ['an operator', body('r0 = x->next;'), '5:8: unsupported: "->" operator'],
+    ['an instruction', 'AArch64 T\n{}\nP0 ;\nLDP W0,W1,[X2] ;\nexists (x=1)', '4:1: unsupported: instruction LDP'],
+    ['a barrier', 'AArch64 T\n{}\nP0 ;\nDMB FOO ;\nexists (x=1)', '4:5: unsupported: DMB FOO'],
+    [
+      'a branch to nowhere',
+      'AArch64 T\n{}\nP0 ;\nB Away ;\nexists (x=1)',
+      'unsupported: branch to label "Away", which is nowhere',
+    ],
+  ];
+  it.each(cases)('%s: is named, and the verdict withheld', (_, text, message) => {
+    expect(unsupported(text)).toBe(message);
+  });
+
+  it('a grace period has no verdict under a hardware model', () => {
+    const test = readLitmus('C T\n{}\nP0(int *x) { synchronize_rcu(); }\nexists (x=1)');
+    expect(() => checkLitmus(test, { model: 'armv8' })).toThrow('synchronize_rcu() under the model armv8');
+  });
+
+  it('assembly has no verdict under a model of another machine', () => {
+    const test = readLitmus('X86 T\n{}\nP0 ;\nMOV [x],$1 ;\nexists (x=1)');
+    expect(() => checkLitmus(test, { model: 'armv8' })).toThrow(UnsupportedConstruct);
+  });
+});
+
+describe('limits', () => {
+  it('too many candidates are an error, not a shorter answer', () => {
+    const thread = (n: number): string => `P${n}(int *x) { ${'WRITE_ONCE(*x, 1); '.repeat(4)} }\n`;
+    const text = `C T\n{}\n${[0, 1, 2, 3, 4].map(thread).join('')}exists (x=1)`;
+    const started = readLitmus(text);
+    expect(() => checkLitmus(started)).toThrow(LitmusLimitExceeded);
+  });
+
+  it('a file without a condition asks whether there is any execution at all', () => {
+    const deadlock = readLitmus('C T\n{}\nP0(spinlock_t *s) { spin_lock(s); spin_lock(s); }\n');
+    expect(checkLitmus(deadlock).states).toEqual([]);
+  });
+});
+
+describe('the output', () => {
+  it('has the form of herd', () => {
+    const test = readLitmus(`C SB
+(* a comment *)
+{ int x = 0; }
+P0(int *x, int *y) { int r0; WRITE_ONCE(*x, 1); r0 = READ_ONCE(*y); }
+P1(int *x, int *y) { int r0; WRITE_ONCE(*y, 1); r0 = READ_ONCE(*x); }
+locations [x]
+exists (0:r0=0 /\\ ~(1:r0=1 \\/ y=0)) (* Bad outcome. *)`);
+    expect(formatVerdict(checkLitmus(test))).toBe(`Test SB Allowed
+States 4
+0:r0=0; 1:r0=0; [x]=1; [y]=1;
+0:r0=0; 1:r0=1; [x]=1; [y]=1;
+0:r0=1; 1:r0=0; [x]=1; [y]=1;
+0:r0=1; 1:r0=1; [x]=1; [y]=1;
+Ok
+Witnesses
+Positive: 1 Negative: 3
+Condition exists (0:r0=0 /\\ not (1:r0=1 \\/ [y]=0))
+Observation SB Sometimes 1 3
+`);
+  });
+
+  it('shows pointers by the name of what they point at, and array elements by index', () => {
+    const test = readLitmus(`AArch64 pointers
+{ int a[2] = {4,42}; int *p = a; 0:X1=p; 0:X2=a; }
+P0 ;
+LDR X0,[X1] ;
+LDR W3,[X2,#4] ;
+ADD X2,X2,#4 ;
+STR X2,[X1] ;
+forall (0:X0=a /\\ 0:X3=42 /\\ p=a[1])`);
+    const verdict = checkLitmus(test);
+    expect(verdict.ok).toBe(true);
+    expect(formatVerdict(verdict)).toContain('0:X0=a; 0:X3=42; [p]=a[1];');
+  });
+
+  it('counts executions outside the filter neither way', () => {
+    const test = readLitmus(`C T
+{}
+P0(int *x) { WRITE_ONCE(*x, 1); }
+P1(int *x) { int r0; r0 = READ_ONCE(*x); }
+filter (1:r0=1)
+forall (1:r0=1)`);
+    expect(checkLitmus(test)).toMatchObject({ positive: 1, negative: 0, observation: 'Always', ok: true });
+  });
+
+  it('~exists is fine when nothing satisfies it', () => {
+    const test = readLitmus('C T\n{}\nP0(int *x) { WRITE_ONCE(*x, 1); }\n~exists (x=0)');
+    expect(checkLitmus(test)).toMatchObject({ positive: 0, ok: true, observation: 'Never' });
+  });
+});
