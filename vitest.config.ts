@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    reporters: ['default', './test/support/closing-line.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // Many tests start threads of their own, more than the cores of a small machine.
+    maxWorkers: 2,
   },
 });
