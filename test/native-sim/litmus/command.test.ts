@@ -2,7 +2,7 @@
  * `holdfast litmus`: directories are walked, one bad file does not cost the others their verdicts, and whoever reads
  * the JSON can tell a verdict from a withheld one.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -78,4 +78,14 @@ it('the command exits with an error where a verdict is withheld', async () => {
     written.mockRestore();
     errors.mockRestore();
   }
+});
+
+it('the example of the documentation comes out as it says', async () => {
+  const page = readFileSync(new URL('../../../docs/litmus.md', import.meta.url), 'utf8');
+  const block = (language: string): string => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(page)![1]!;
+  const file = join(directory, 'inner', 'a.litmus');
+  writeFileSync(file, block('litmus'));
+  let out = '';
+  await runLitmusCommand([file], {}, { out: (text) => (out += text), error: () => {} });
+  expect(out.trim()).toBe(block('text').trim());
 });
