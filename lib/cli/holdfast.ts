@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/**
+ * The `holdfast` command. It exits with 0 when all is well, 1 when a run found a violation, 2 when it could not make
+ * sense of its command line.
+ */
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { registerExplore } from './explore.ts';
+import { registerLitmus } from './litmus.ts';
+import { registerTorture } from './torture.ts';
+
+const BAD_USAGE = 2;
+/** The package by its own name: it is in another place once it is built. */
+const { description, version } = createRequire(import.meta.url)('holdfast/package.json');
+
+const program = new Command('holdfast')
+  .description(description)
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('(--help lists what there is)');
+registerTorture(program);
+registerLitmus(program);
+registerExplore(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : BAD_USAGE;
+}

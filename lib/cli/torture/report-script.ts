@@ -1,0 +1,106 @@
+/** Draws the plots, in the browser that opens the report: plain JavaScript, kept as text. */
+export const REPORT_SCRIPT = `
+const outcomes = JSON.parse(document.getElementById('outcomes').textContent);
+const COLORS = ['#2563b8', '#d9730d', '#15803d', '#b42318', '#7c3aed', '#0e7490', '#a16207', '#be185d'];
+const color = (i) => COLORS[i % COLORS.length];
+const FAINT = '#667080';
+
+function duration(ns) {
+  if (ns == null) return '';
+  for (const [unit, size] of [['s', 1e9], ['ms', 1e6], ['µs', 1e3]]) {
+    if (ns >= size) return Number((ns / size).toPrecision(2)) + ' ' + unit;
+  }
+  return Math.round(ns) + ' ns';
+}
+function rate(n) {
+  if (n == null) return '';
+  if (n >= 1e6) return Number((n / 1e6).toPrecision(3)) + 'M';
+  return n >= 1e3 ? Number((n / 1e3).toPrecision(3)) + 'k' : String(Math.round(n));
+}
+const share = (n) => (n == null ? '' : Number((n * 100).toPrecision(2)) + '%');
+const powers = (format) => (u, splits) => splits.map((v) => (Math.abs(Math.log10(v) % 1) < 1e-9 ? format(v) : ''));
+
+const axis = (label, values, size) => ({
+  label, labelSize: 20, labelFont: '12px system-ui', font: '11px system-ui', stroke: FAINT, size, values,
+  grid: { stroke: '#eef1f4', width: 1 }, ticks: { stroke: '#d5dae0', width: 1, size: 4 },
+});
+const everyTen = (u, i, min, max) => {
+  const splits = [];
+  for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); e++) splits.push(10 ** e);
+  return splits;
+};
+
+// Share of waits that were longer than t; both axes logarithmic.
+function tails(element, title, curves, height) {
+  const tables = curves.map(({ points }) => [points.map(([t]) => t), points.map(([, longer]) => longer)]);
+  const aligned = uPlot.join(tables);
+  return new uPlot({
+    title, width: element.clientWidth, height, legend: { show: curves.length > 1 }, cursor: { y: false },
+    scales: {
+      x: { time: false, distr: 3, range: (u, min, max) => [10 ** Math.floor(Math.log10(Math.max(1, min))), 10 ** Math.ceil(Math.log10(max))] },
+      y: { distr: 3, range: (u, min) => [10 ** Math.floor(Math.log10(min)), 1] },
+    },
+    axes: [
+      { ...axis('waited longer than', powers(duration), 42), splits: everyTen },
+      { ...axis('share of acquisitions', powers(share), 62), splits: everyTen },
+    ],
+    series: [{}, ...curves.map(({ name, stroke }) => ({
+      label: name, stroke, width: 1.75, points: { show: false }, spanGaps: true,
+    }))],
+  }, aligned, element);
+}
+
+// One line a thread over time; red marks at the bottom where workers were killed.
+function overTime(element, title, outcome, values, format, range) {
+  const { samples, threads } = outcome;
+  if (samples.length < 2) { element.innerHTML = '<p>The run was too short for a plot over time.</p>'; return; }
+  const marks = (u) => {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.strokeStyle = 'rgba(180, 35, 24, 0.55)';
+    ctx.lineWidth = devicePixelRatio;
+    for (let i = 1; i < samples.length; i++) {
+      if (samples[i].kills === samples[i - 1].kills) continue;
+      const x = u.valToPos(samples[i].at, 'x', true);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top + bbox.height);
+      ctx.lineTo(x, bbox.top + bbox.height - 7 * devicePixelRatio);
+      ctx.stroke();
+    }
+    ctx.restore();
+  };
+  return new uPlot({
+    title, width: element.clientWidth, height: 250, legend: { show: threads.length <= 8 }, cursor: { y: false },
+    scales: { x: { time: false }, y: { range } },
+    axes: [axis('s', undefined, 42), axis('', (u, splits) => splits.map(format), 50)].map((a, i) => (i ? { ...a, label: undefined } : a)),
+    series: [{}, ...threads.map((_, i) => ({ label: String(i), stroke: color(i), width: 1.25, points: { show: false } }))],
+    hooks: { draw: [marks] },
+  }, values, element);
+}
+
+function intervals({ samples, threads }) {
+  const at = samples.slice(1).map((sample) => sample.at);
+  const gained = threads.map((_, t) => samples.slice(1).map((s, i) => s.acquisitions[t] - samples[i].acquisitions[t]));
+  const lengths = samples.slice(1).map((s, i) => s.at - samples[i].at);
+  return { at, gained, lengths };
+}
+
+const withWaits = outcomes.filter((outcome) => outcome.waitCurve.length > 1);
+if (withWaits.length > 0) {
+  tails(document.getElementById('waits'), 'How long acquisitions waited', withWaits.map((outcome) => ({
+    name: outcome.type, points: outcome.waitCurve, stroke: color(outcomes.indexOf(outcome)),
+  })), 320);
+}
+for (const [i, outcome] of outcomes.entries()) {
+  const plot = (name) => document.querySelector('[id="' + outcome.type + '"] [data-plot=' + name + ']');
+  if (outcome.waitCurve.length > 1) {
+    tails(plot('tail'), 'Wait', [{ name: outcome.type, points: outcome.waitCurve, stroke: color(i) }], 250);
+  }
+  const { at, gained, lengths } = intervals(outcome);
+  const perSecond = gained.map((counts) => counts.map((n, k) => n / lengths[k]));
+  overTime(plot('throughput'), 'Acquisitions a second, by thread', outcome, [at, ...perSecond], rate, (u, min, max) => [0, Math.max(1, max * 1.05)]);
+  const totals = at.map((_, k) => gained.reduce((sum, counts) => sum + counts[k], 0));
+  const shares = gained.map((counts) => counts.map((n, k) => (totals[k] === 0 ? null : n / totals[k])));
+  overTime(plot('fairness'), 'Share of all acquisitions, by thread', outcome, [at, ...shares], share, () => [0, 1]);
+}
+`;

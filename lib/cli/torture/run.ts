@@ -1,0 +1,129 @@
+/**
+ * The torture of one lock type: threads start, acquire, are killed, are watched, stop; then everything is looked at.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { nameHash } from './decisions.ts';
+import { merged, tailOf, timesOf } from './histograms.ts';
+import type { LockType } from './lock-type.ts';
+import type { Outcome, Sample, Settings } from './outcome.ts';
+import { Performer } from './performer.ts';
+import { Random } from './random.ts';
+import { RunStage } from './stage.ts';
+import { TICK_MS, Watchdog } from './watchdog.ts';
+import { Seat } from './words.ts';
+import type { Spawn } from './worker-source.ts';
+
+/** With --kill, this much of the time passes without deaths first. */
+const QUIET_SHARE = 0.25;
+/** The longest pause between two kills, ms. */
+const KILL_PAUSE = 100;
+const MOST_SAMPLES = 200;
+
+export interface Progress {
+  readonly type: LockType;
+  /** s */
+  readonly elapsed: number;
+  readonly acquisitions: number;
+  readonly kills: number;
+  readonly recoveries: number;
+}
+
+export async function tortureType(
+  type: LockType,
+  settings: Settings,
+  spawn: Spawn,
+  onProgress: (progress: Progress) => void,
+): Promise<Outcome> {
+  const stage = new RunStage(type, settings.threads);
+  const performers = Array.from(
+    { length: settings.threads },
+    (_, seat) => new Performer(stage, seat, settings.seed, spawn),
+  );
+  const watchdog = new Watchdog(stage);
+  const samples: Sample[] = [];
+  const started = performance.now();
+  const elapsed = () => (performance.now() - started) / 1000;
+  const kills = () => performers.reduce((sum, performer) => sum + performer.deaths, 0);
+  const killing = settings.kill ? killAtRandom(stage, performers, settings) : undefined;
+
+  const samplePause = Math.max(0.1, settings.seconds / MOST_SAMPLES);
+  while (elapsed() < settings.seconds && !stage.isStopped) {
+    await delay(TICK_MS);
+    const fault = watchdog.tick(performers);
+    if (fault !== undefined) stage.fail(fault);
+    if (elapsed() < (samples.at(-1)?.at ?? 0) + samplePause) continue;
+    const acquisitions = performers.map(({ seat }) => stage.acquisitionsOf(seat));
+    samples.push({ at: elapsed(), acquisitions, kills: kills() });
+    onProgress({
+      type,
+      elapsed: elapsed(),
+      acquisitions: acquisitions.reduce((sum, count) => sum + count, 0),
+      kills: kills(),
+      recoveries: stage.sum(Seat.recoveries),
+    });
+  }
+  const seconds = elapsed();
+  stage.stop();
+
+  let haveEnded = false;
+  const ended = Promise.all([...performers.map((performer) => performer.ended), killing]).then(() => {
+    haveEnded = true;
+  });
+  while (!haveEnded && stage.violations.length === 0) {
+    await Promise.race([ended, delay(TICK_MS)]);
+    const fault = haveEnded ? undefined : watchdog.tick(performers);
+    if (fault !== undefined) stage.fail(`after the end: ${fault}`);
+  }
+  await Promise.all(performers.map((performer) => performer.dismiss()));
+  await killing;
+  const figures = figuresOf(stage, performers, seconds);
+  if (stage.violations.length === 0) await stage.inspect();
+  const { violations } = stage;
+  const verdict = violations.length === 0 ? 'ok' : 'violation';
+  return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, samples };
+}
+
+async function killAtRandom(stage: RunStage, performers: readonly Performer[], settings: Settings): Promise<void> {
+  const random = new Random(settings.seed, nameHash(stage.type.name));
+  await delay(settings.seconds * QUIET_SHARE * 1000);
+  const kills: Promise<void>[] = [];
+  while (!stage.isStopped) {
+    await delay(random.below(KILL_PAUSE));
+    if (!stage.isStopped) kills.push(random.pick(performers).kill(random));
+  }
+  await Promise.all(kills);
+}
+
+type Figures = Omit<Outcome, 'type' | 'isBusted' | 'verdict' | 'violations' | 'samples'>;
+
+function figuresOf(stage: RunStage, performers: readonly Performer[], seconds: number): Figures {
+  const counts = performers.map(({ seat }) => stage.acquisitionsOf(seat));
+  const acquisitions = counts.reduce((sum, count) => sum + count, 0);
+  const shareOf = (count: number) => (acquisitions === 0 ? 0 : count / acquisitions);
+  const waits = merged(stage.waits);
+  return {
+    seconds,
+    acquisitions,
+    perSecond: acquisitions / seconds,
+    leastShare: shareOf(Math.min(...counts)),
+    mostShare: shareOf(Math.max(...counts)),
+    wait: timesOf(waits),
+    hold: timesOf(merged(stage.holds)),
+    contended: shareOf(stage.sum(Seat.contended)),
+    parks: stage.sum(Seat.parks),
+    handoffs: stage.sum(Seat.handoffs),
+    kills: performers.reduce((sum, performer) => sum + performer.deaths, 0),
+    recoveries: stage.sum(Seat.recoveries),
+    threads: performers.map(({ seat, deaths }) => ({
+      acquisitions: counts[seat] as number,
+      share: shareOf(counts[seat] as number),
+      timeouts: stage.seatWord(seat, Seat.timeouts),
+      aborts: stage.seatWord(seat, Seat.aborts),
+      deadlocks: stage.seatWord(seat, Seat.deadlocks),
+      busy: stage.seatWord(seat, Seat.busy),
+      deaths,
+      decisions: (stage.seatWord(seat, Seat.decisions) >>> 0).toString(16).padStart(8, '0'),
+    })),
+    waitCurve: tailOf(waits),
+  };
+}

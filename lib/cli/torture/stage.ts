@@ -1,0 +1,139 @@
+/**
+ * The shared memory of one run: an arena of its own, the lock under test in it, and the words of `words.ts`. Made by the
+ * command, which also looks at everything again when the threads have gone.
+ */
+import type { RecordableHistogram } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Mutex } from '../../locking/mutex.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { Arena } from '../../sched/arena.ts';
+import { Task } from '../../sched/task.ts';
+import { maxThreads, Slot, slotAddress } from '../../sched/thread.ts';
+import { churnName } from './actor.ts';
+import { durations } from './histograms.ts';
+import type { LockType } from './lock-type.ts';
+import { formatStage, Section } from './section.ts';
+import { ACTORS, Seat, Stage, seatAddress, stageWords } from './words.ts';
+
+/** How long the dead may take to be reaped once nothing runs any more, ms. */
+const REAPING_MS = 5000;
+
+export class RunStage {
+  readonly arena: Arena;
+  readonly cpu: Cpu;
+  readonly type: LockType;
+  readonly lock: unknown;
+  readonly address: number;
+  readonly threads: number;
+  readonly waits: readonly RecordableHistogram[];
+  readonly holds: readonly RecordableHistogram[];
+  readonly violations: string[] = [];
+  readonly #blocks: number;
+
+  constructor(type: LockType, threads: number) {
+    // A seat's next worker may come before the reaper has dealt with the last one.
+    this.arena = Arena.create({ bytes: 4 << 20, maxThreads: 2 * threads + 2 });
+    this.cpu = this.arena.cpu;
+    this.type = type;
+    this.threads = threads;
+    this.#blocks = this.arena.use().blocks;
+    this.lock = type.create(this.arena);
+    this.address = this.arena.alloc(stageWords(this.seats));
+    formatStage(this.cpu, this.address, stageWords(this.seats));
+    this.waits = Array.from({ length: threads }, durations);
+    this.holds = Array.from({ length: threads }, durations);
+  }
+
+  /** The last seat is the command's own, for its look at the end. */
+  get seats(): number {
+    return this.threads + 1;
+  }
+
+  seatWord(seat: number, word: number): number {
+    return this.cpu.load(seatAddress(this.address, seat) + word);
+  }
+
+  sum(word: number): number {
+    let sum = 0;
+    for (let seat = 0; seat < this.threads; seat++) sum += this.seatWord(seat, word);
+    return sum;
+  }
+
+  acquisitionsOf(seat: number): number {
+    return this.seatWord(seat, Seat.writes) + this.seatWord(seat, Seat.reads);
+  }
+
+  get isStopped(): boolean {
+    return this.cpu.load(this.address + Stage.stop) !== 0;
+  }
+
+  stop(): void {
+    this.cpu.store(this.address + Stage.stop, 1);
+  }
+
+  /** The lock broke a promise: the run is over. */
+  fail(violation: string): void {
+    this.violations.push(violation);
+    this.stop();
+  }
+
+  /** All threads have ended: nothing may be held, waited for, torn or leaked. */
+  async inspect(): Promise<void> {
+    if (!(await this.#isReaped())) return this.fail('the reaper never finished with the dead threads');
+    const { arena, type, cpu, threads } = this;
+    try {
+      const view = type.open(arena, this.lock);
+      cpu.store(seatAddress(this.address, threads) + Seat.incarnation, 1);
+      const isMine = view.tryLock?.('write') ?? view.lock('write', undefined);
+      if (!isMine) return this.fail('all threads have ended, but the lock cannot be had');
+      for (const _ of new Section(cpu, this.address, this.seats, threads, view, type.isRobust).write());
+      view.unlock('write');
+      view.destroy();
+      for (let seat = 0; seat < threads; seat++) {
+        for (let actor = 0; actor < ACTORS; actor++) new Mutex(arena, churnName(seat, actor)).destroy();
+      }
+      arena.free(this.address);
+      const leaked = arena.use().blocks - this.#blocks - this.#taskChunks();
+      if (leaked !== 0) this.fail(`${leaked} blocks of the heap leaked`);
+      arena.detach();
+    } catch (error) {
+      this.fail(`at the end: ${(error as Error).message}`);
+    }
+  }
+
+  /** The lock's words and the threads' states, for whoever looks into a violation. */
+  describe(): string {
+    const { arena, cpu, lock } = this;
+    const address = typeof lock === 'number' ? lock : (lock as { address: number }).address;
+    const slots: string[] = [];
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      const slot = slotAddress(cpu, number);
+      const life = cpu.load(slot + Slot.life);
+      if (life === 0) continue;
+      const task = slot + Slot.mainTask;
+      slots.push(`cpu ${number} life ${life} task ${task} state ${cpu.load(task + Task.state)}`);
+    }
+    return `lock ${address}: [${arena.words.slice(address, address + 16).join(' ')}]; ${slots.join('; ')}`;
+  }
+
+  async #isReaped(): Promise<boolean> {
+    const { cpu, arena } = this;
+    const isGone = (number: number) =>
+      number === arena.thread.number || cpu.load(slotAddress(cpu, number) + Slot.life) === 0;
+    for (let waited = 0; waited < REAPING_MS; waited++) {
+      if (Array.from({ length: maxThreads(cpu) }, (_, i) => i).every(isGone)) return true;
+      await delay(1);
+    }
+    return false;
+  }
+
+  /** Blocks that hold tasks of asynchronous acquisitions: they stay with their slots. */
+  #taskChunks(): number {
+    const { cpu } = this;
+    let chunks = 0;
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      for (let chunk = cpu.load(slotAddress(cpu, number) + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) chunks++;
+    }
+    return chunks;
+  }
+}

@@ -1,0 +1,4 @@
+/** One thread of a torture run. */
+import { runTortureThread } from '../lib/cli/torture/thread.ts';
+
+runTortureThread();
