@@ -27,8 +27,8 @@ export interface AsyncWaitOptions extends WaitOptions {
 export interface Waiter {
   readonly thread: Thread;
   readonly task: number;
-  /** On the clock of `cpu.now()`, ns; Infinity for none. */
-  readonly deadline: number;
+  /** On the clock of `cpu.now()`, ns; Infinity for none. A path that has to end in order may put it off. */
+  deadline: number;
   /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
   readonly async: boolean;
   aborted: boolean;

@@ -119,6 +119,7 @@ function vacate(cpu: Cpu, slot: number): void {
     cpu.store(task + Task.priority, 0);
   }
   cpu.store(slot + Slot.osThread, 0);
+  cpu.store(slot + Slot.robustList, 0);
   cpu.storeRelease(slot + Slot.life, 0);
 }
 

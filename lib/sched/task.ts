@@ -37,7 +37,11 @@ export const Task = struct({
   /** What the task wants from the object it waits for, and what whoever woke it says: the object's own meaning. */
   want: 1,
   result: 1,
-  pad: 20,
+  /** In a node that stands in for a task in a further list: the task; 0 in the task itself. */
+  sleeper: 1,
+  /** First chunk of nodes that stand in for the task; a chunk starts with the address of the next. See `futex/vector.ts`. */
+  vector: 1,
+  pad: 18,
 });
 
 export const RUNNING = 0;

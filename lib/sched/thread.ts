@@ -53,7 +53,9 @@ export const Slot = struct({
   chunks: 1,
   /** The operating system's number for the thread, 0 where it is not known. */
   osThread: 1,
-  pad: TASK_ALIGN - 4,
+  /** The head of the thread's list of robust futexes, or 0. See `futex/robust-list.ts`. */
+  robustList: 1,
+  pad: TASK_ALIGN - 5,
   mainTask: Task.words,
   qspinNodes: QSPIN_NODES * SpinNode.words,
   osqNode: SpinNode.words,
@@ -182,9 +184,16 @@ function chunkIn(block: number): number {
 
 /** Whether the heap block belongs to the slot's tasks. */
 export function ownsChunk(cpu: Cpu, slot: number, block: number): boolean {
-  let chunk = cpu.loadAcquire(slot + Slot.chunks);
-  while (chunk !== 0 && chunk !== chunkIn(block)) chunk = cpu.read(chunk);
-  return chunk !== 0;
+  if (leadsTo(cpu, slot + Slot.chunks, chunkIn(block))) return true;
+  const tasks = [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
+  return tasks.some((task) => leadsTo(cpu, task + Task.vector, block));
+}
+
+/** Whether the chain of chunks that starts in the word `first` has `chunk` in it. */
+function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
+  let link = cpu.loadAcquire(first);
+  while (link !== 0 && link !== chunk) link = cpu.read(link);
+  return link !== 0;
 }
 
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */

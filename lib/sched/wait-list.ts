@@ -34,11 +34,29 @@ export function joinListBefore(cpu: Cpu, list: number, object: number, task: num
   insert(cpu, list, object, task, ticket, priority, other);
 }
 
+/**
+ * Puts `task`, which is in the list `from`, in the list instead, in front of `before` or else behind all that are as
+ * urgent. At no time is it in neither. Both latches are held.
+ */
+export function moveToList(
+  cpu: Cpu,
+  from: number,
+  list: number,
+  object: number,
+  task: number,
+  before: number | undefined,
+): void {
+  listRemove(cpu, from + WaitList.first, task, Task);
+  if (before === undefined) joinList(cpu, list, object, task);
+  else joinListBefore(cpu, list, object, task, before);
+}
+
 /** Takes `task` out of the list, and returns whether the list is empty now. The latch is held. */
 export function leaveList(cpu: Cpu, list: number, task: number): boolean {
   listRemove(cpu, list + WaitList.first, task, Task);
   cpu.store(task + Task.blockedOn, 0);
-  cpu.store(task + Task.list, 0);
+  // Pairs with the acquire of a waiter that sees, without the latch, that it was taken out, and joins another list.
+  cpu.storeRelease(task + Task.list, 0);
   return cpu.load(list + WaitList.first) === 0;
 }
 
@@ -47,14 +65,23 @@ export function firstWaiter(cpu: Cpu, list: number): number {
   return cpu.load(list + WaitList.first);
 }
 
+/** The task behind `task` in the list, or 0. The latch is held. */
+export function nextWaiter(cpu: Cpu, list: number, task: number): number {
+  const next = cpu.read(task + Task.next);
+  return next === cpu.read(list + WaitList.first) ? 0 : next;
+}
+
 /** All tasks in the list, in order. The latch is held. */
 export function waiters(cpu: Cpu, list: number): number[] {
   return listNodes(cpu, list + WaitList.first, Task);
 }
 
-/** Makes the list from what its tasks say, after a thread that was editing it has died. The latch is held. */
-export function rebuildList({ cpu, threads }: Repairer, list: number): void {
-  const tasks: number[] = [];
+/**
+ * Makes the list from what its tasks say, after a thread that was editing it has died. `proxies`: nodes that stand in
+ * for tasks and may be in the list. The latch is held.
+ */
+export function rebuildList({ cpu, threads }: Repairer, list: number, proxies: readonly number[] = []): void {
+  const tasks = proxies.filter((node) => cpu.load(node + Task.list) === list);
   for (let number = 0; number < threads; number++) {
     const slot = slotAddress(cpu, number);
     for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
