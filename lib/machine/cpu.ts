@@ -26,6 +26,11 @@ export interface Cpu {
   loadAcquire(address: number): number;
   store(address: number, value: number): void;
   storeRelease(address: number, value: number): void;
+  /**
+   * `store` at the price of `write`, for a word that nobody but the calling thread writes, next to a read-modify-write
+   * that orders it: the real machine makes it an ordinary store, which its compiler moves past no atomic.
+   */
+  storeUnordered(address: number, value: number): void;
 
   // Read-modify-writes. Each returns the OLD value.
   cmpxchg(address: number, expected: number, value: number): number;

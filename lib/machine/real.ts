@@ -49,6 +49,9 @@ export class RealCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     Atomics.store(this.words, a, v);
   }
+  storeUnordered(a: number, v: number): void {
+    this.words[a] = v;
+  }
   cmpxchg(a: number, expected: number, v: number): number {
     return Atomics.compareExchange(this.words, a, expected, v);
   }

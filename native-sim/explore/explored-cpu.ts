@@ -54,6 +54,9 @@ export class ExploredCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     this.executor.write(Op.storeRelease, a, v, RELEASE);
   }
+  storeUnordered(a: number, v: number): void {
+    this.store(a, v);
+  }
 
   cmpxchg(a: number, expected: number, v: number): number {
     return this.executor.cmpxchg(Op.cmpxchg, a, expected, v);
