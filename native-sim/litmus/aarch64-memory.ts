@@ -166,7 +166,7 @@ function swap(acquire: number, release: number, width: Width, cursor: Cursor): S
 /**
  * The comparison picks whether the write happens. Where it succeeds, the register holds the old value already: a
  * processor may leave it, so that what comes after depends on the old register and is picked by both, or write it, so
- * that what comes after depends on memory. Both are explored.
+ * that what comes after depends on memory. Where it fails, a processor may write the old value back. All are explored.
  */
 function compareAndSwap(acquire: number, release: number, width: Width, cursor: Cursor): Step {
   const compare = parseSized(cursor, width);
@@ -180,6 +180,7 @@ function compareAndSwap(acquire: number, release: number, width: Width, cursor: 
     const address = memory.address(thread);
     const old = thread.read(address, readTags(acquire, compare));
     if (truncated(old, compare).value !== expected.value) {
+      if (thread.choose(2) === 1) thread.write(address, old, Tag.rmw | release, thread.last);
       setRegister(thread, compare, old);
       return undefined;
     }

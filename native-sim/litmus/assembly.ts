@@ -12,8 +12,8 @@ export type Step = (thread: ThreadRun) => string | undefined;
 /** Reads one instruction, which begins at the cursor, to its end. */
 export type InstructionReader = (mnemonic: Token, operands: Cursor) => Step;
 
-/** herd's default: a label may be come back to once more than it is fallen into. */
-const visitsOfLabel = 2;
+/** herd's default: a label may be come back to twice. */
+const visitsOfLabel = 3;
 
 interface Program {
   readonly steps: Step[];

@@ -39,17 +39,19 @@ export const armv8: Model = {
     const dmbFull = x.fences(Fence.dmbFull);
     const dmbLd = x.fences(Fence.dmbLd);
     const dmbSt = x.fences(Fence.dmbSt);
-    const lrs = localReadSuccessor(x);
 
     // Observed-by
-    const ob = x.external(x.rf).or(x.external(x.fr), x.external(x.co));
+    const ob = x.external(x.rf.or(x.fr, x.co));
 
     // Dependency-ordered-before
-    ob.addAll(addr).addAll(data).addAll(ctrl.to(W));
-    ob.addAll(addr.via(M, po).to(W));
-    if (!ISB.isEmpty()) ob.addAll(ctrl.or(addr.via(M, po)).via(ISB, po).to(R));
     const dep = addr.or(data);
-    if (!dep.isEmpty()) ob.addAll(dep.seq(lrs));
+    const depends = !dep.isEmpty() || !ctrl.isEmpty();
+    if (depends) {
+      ob.addAll(dep).addAll(ctrl.to(W));
+      ob.addAll(ctrl.or(addr.via(M, po)).via(ISB, po).to(R));
+      ob.addAll(addr.via(M, po).to(W));
+      ob.addAll(dep.seq(localReadSuccessor(x)));
+    }
 
     // Pick-ordered-before
     const pick = x.pickAddr.or(x.pickData, x.pickCtrl);
@@ -59,22 +61,18 @@ export const armv8: Model = {
     }
 
     // Atomic-ordered-before
-    if (!rmw.isEmpty()) ob.addAll(rmw).addAll(lrs.between(rmw.range(), A.or(Q)));
+    if (!rmw.isEmpty()) ob.addAll(rmw).addAll(localReadSuccessor(x).between(rmw.range(), A.or(Q)));
 
     // Barrier-ordered-before
     const amo = rmw.between(A, L).minus(x.tagged(Kind.read, Tag.exclusive).times(M));
-    ob.addAll(po.from(M).via(dmbFull, po).to(M));
+    const RtoLd = R.minus(x.tagged(Kind.read, Tag.noReturn));
+    if (!dmbFull.isEmpty()) ob.addAll(po.from(M).via(dmbFull, po).to(M));
+    if (!dmbLd.isEmpty()) ob.addAll(po.from(RtoLd).via(dmbLd, po).to(M));
+    if (!dmbSt.isEmpty()) ob.addAll(po.from(W).via(dmbSt, po).to(W));
+    ob.addAll(po.between(amo.range(), M));
     ob.addAll(po.between(L, A));
-    ob.addAll(
-      po
-        .from(R.minus(x.tagged(Kind.read, Tag.noReturn)))
-        .via(dmbLd, po)
-        .to(M),
-    );
     ob.addAll(po.between(A.or(Q), M));
-    ob.addAll(po.from(W).via(dmbSt, po).to(W));
     ob.addAll(po.between(M, L));
-    if (!amo.isEmpty()) ob.addAll(po.between(amo.range(), M));
 
     // Local write successor
     ob.addAll(po.and(x.loc).between(M, W));
