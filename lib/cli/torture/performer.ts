@@ -43,6 +43,14 @@ export class Performer {
     return this.#state === 'performing';
   }
 
+  /** Whether the seat's worker is up, and all its acquirers at work. */
+  get hasArrived(): boolean {
+    const { cpu, address } = this.#stage;
+    const isAbsent = (_: unknown, actor: number) =>
+      cpu.load(actorAddress(address, this.seat, actor) + Actor.phase) === ABSENT;
+    return this.isPerforming && !Array.from({ length: ACTORS }).some(isAbsent);
+  }
+
   /** Kills the seat's worker: anywhere, or inside the lock; or makes it exit there by itself. */
   async kill(random: Random): Promise<void> {
     const { cpu, address } = this.#stage;

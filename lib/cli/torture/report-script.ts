@@ -21,7 +21,7 @@ const share = (n) => (n == null ? '' : Number((n * 100).toPrecision(2)) + '%');
 const powers = (format) => (u, splits) => splits.map((v) => (Math.abs(Math.log10(v) % 1) < 1e-9 ? format(v) : ''));
 
 const axis = (label, values, size) => ({
-  label, labelSize: 20, labelFont: '12px system-ui', font: '11px system-ui', stroke: FAINT, size, values,
+  label, labelSize: 18, labelFont: '12px system-ui', font: '11px system-ui', stroke: FAINT, size, values,
   grid: { stroke: '#eef1f4', width: 1 }, ticks: { stroke: '#d5dae0', width: 1, size: 4 },
 });
 const everyTen = (u, i, min, max) => {
@@ -41,7 +41,7 @@ function tails(element, title, curves, height) {
       y: { distr: 3, range: (u, min) => [10 ** Math.floor(Math.log10(min)), 1] },
     },
     axes: [
-      { ...axis('waited longer than', powers(duration), 42), splits: everyTen },
+      { ...axis('waited longer than', powers(duration), 30), splits: everyTen },
       { ...axis('share of acquisitions', powers(share), 62), splits: everyTen },
     ],
     series: [{}, ...curves.map(({ name, stroke }) => ({
@@ -72,8 +72,8 @@ function overTime(element, title, outcome, values, format, range) {
   return new uPlot({
     title, width: element.clientWidth, height: 250, legend: { show: threads.length <= 8 }, cursor: { y: false },
     scales: { x: { time: false }, y: { range } },
-    axes: [axis('s', undefined, 42), axis('', (u, splits) => splits.map(format), 50)].map((a, i) => (i ? { ...a, label: undefined } : a)),
-    series: [{}, ...threads.map((_, i) => ({ label: String(i), stroke: color(i), width: 1.25, points: { show: false } }))],
+    axes: [axis('s', undefined, 30), axis('', (u, splits) => splits.map(format), 50)].map((a, i) => (i ? { ...a, label: undefined } : a)),
+    series: [{}, ...threads.map((_, i) => ({ label: 'thread ' + i, stroke: color(i), width: 1.25, points: { show: false } }))],
     hooks: { draw: [marks] },
   }, values, element);
 }

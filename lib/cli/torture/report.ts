@@ -34,6 +34,7 @@ export async function reportPage(outcomes: readonly Outcome[], settings: Setting
 <h2>All types</h2>
 ${table(outcomes)}
 <div class="plot wide" id="waits"></div>
+${settings.kill ? '<p>Red marks at the foot of a plot: workers were killed.</p>' : ''}
 </section>
 ${outcomes.map(typeSection).join('\n')}
 <script>${plots}</script>

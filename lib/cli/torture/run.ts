@@ -17,6 +17,8 @@ import type { Spawn } from './worker-source.ts';
 const QUIET_SHARE = 0.25;
 /** The longest pause between two kills, ms. */
 const KILL_PAUSE = 100;
+/** One kill in so many may hit a worker that is starting. */
+const STARTING_EVERY = 10;
 const MOST_SAMPLES = 200;
 
 export interface Progress {
@@ -40,6 +42,7 @@ export async function tortureType(
     (_, seat) => new Performer(stage, seat, settings.seed, spawn),
   );
   const watchdog = new Watchdog(stage);
+  await arrival(stage, performers, watchdog);
   const samples: Sample[] = [];
   const started = performance.now();
   const elapsed = () => (performance.now() - started) / 1000;
@@ -83,13 +86,25 @@ export async function tortureType(
   return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, samples };
 }
 
+/** Starting a worker takes a while, and more than that on a busy machine; the clock starts when all are there. */
+async function arrival(stage: RunStage, performers: readonly Performer[], watchdog: Watchdog): Promise<void> {
+  while (!stage.isStopped && !performers.every((performer) => performer.hasArrived)) {
+    await delay(TICK_MS);
+    const fault = watchdog.tick(performers);
+    if (fault !== undefined) stage.fail(fault);
+  }
+}
+
 async function killAtRandom(stage: RunStage, performers: readonly Performer[], settings: Settings): Promise<void> {
   const random = new Random(settings.seed, nameHash(stage.type.name));
   await delay(settings.seconds * QUIET_SHARE * 1000);
   const kills: Promise<void>[] = [];
   while (!stage.isStopped) {
     await delay(random.below(KILL_PAUSE));
-    if (!stage.isStopped) kills.push(random.pick(performers).kill(random));
+    const arrived = performers.filter((performer) => performer.hasArrived);
+    // Who is killed while it starts has tortured nothing; who is left alone has nobody to contend with.
+    const victims = random.oneIn(STARTING_EVERY) ? performers : arrived;
+    if (!stage.isStopped && 2 * arrived.length >= performers.length) kills.push(random.pick(victims).kill(random));
   }
   await Promise.all(kills);
 }
