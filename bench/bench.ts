@@ -10,12 +10,15 @@ import { Command } from 'commander';
 import pc from 'picocolors';
 import { verdicts } from './bars.ts';
 import { DEFAULT, type Effort, QUICK } from './effort.ts';
-import { type Figure, median } from './figure.ts';
+import { type Figure, Figures, type Measured, median } from './figure.ts';
 
 const SUITES = ['single', 'garbage', 'asynchronous', 'contended'];
 
 /** --harmony-struct brings V8's Atomics.Mutex, --expose-gc lets `garbage` start from a clean heap. */
 const NODE_OPTIONS = ['--harmony-struct', '--expose-gc', '--import', import.meta.resolve('tsx')];
+
+/** Many times what any one measurement takes. */
+const HANGS_MS = 60_000;
 
 async function main(): Promise<void> {
   const command = new Command('bench')
@@ -33,28 +36,48 @@ async function main(): Promise<void> {
   const rounds = Number(options.rounds ?? effort.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) command.error('--rounds takes a whole number of at least 1');
 
-  const figures: Figure[] = [];
-  for (const suite of wanted) {
-    if (!options.json) process.stderr.write(pc.dim(`${suite}…\n`));
-    figures.push(...(await run(suite, { ...effort, rounds })));
-  }
+  const measured = new Figures();
+  for (const suite of wanted) await run(suite, { ...effort, rounds }, measured);
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  const figures = measured.all();
   const machine = { node: process.version, cores: availableParallelism() };
   if (options.json) console.log(JSON.stringify({ ...machine, figures, verdicts: verdicts(figures) }, null, 2));
   else print(figures, `Node ${machine.node}, ${machine.cores} cores`);
 }
 
-/** A crash of V8's shared heap when threads end, as Node 20 has it, does no harm: the figures are here by then. */
-function run(suite: string, effort: Effort): Promise<Figure[]> {
+/**
+ * Runs a suite in a process of its own, and ends that process when it has reported: V8's shared heap crashes Node 20
+ * where threads end while it is in use.
+ */
+function run(suite: string, effort: Effort, figures: Figures): Promise<void> {
   const child = fork(fileURLToPath(new URL('./suite.ts', import.meta.url)), [suite, JSON.stringify(effort)], {
     execArgv: NODE_OPTIONS,
   });
   return new Promise((resolve, reject) => {
-    child.once('message', (figures) => {
+    let last = 'it started';
+    const hangs = () => {
       child.kill('SIGKILL');
-      resolve(figures as Figure[]);
+      reject(new Error(`suite ${suite}: nothing for ${HANGS_MS / 1000} s since ${last}`));
+    };
+    let watchdog = setTimeout(hangs, HANGS_MS);
+    child.on('message', (message: Measured | 'done') => {
+      clearTimeout(watchdog);
+      if (message === 'done') {
+        child.kill('SIGKILL');
+        resolve();
+        return;
+      }
+      const { scenario, peer, unit, value } = message;
+      figures.add(scenario, peer, unit, value);
+      last = `${scenario}: ${peer}`;
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${pc.dim(last)}`);
+      watchdog = setTimeout(hangs, HANGS_MS);
     });
     child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`suite ${suite} ended early: ${signal ?? `code ${code}`}`)));
+    child.once('exit', (code, signal) => {
+      clearTimeout(watchdog);
+      reject(new Error(`suite ${suite} ended early, after ${last}: ${signal ?? `code ${code}`}`));
+    });
   });
 }
 

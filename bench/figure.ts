@@ -20,15 +20,29 @@ export function ratio(a: Figure, b: Figure): number {
   return median(a.rounds.map((value, round) => value / (b.rounds[round] ?? Number.NaN)));
 }
 
+/** One value that was measured. */
+export interface Measured {
+  readonly scenario: string;
+  readonly peer: string;
+  readonly unit: Figure['unit'];
+  readonly value: number;
+}
+
 /** Figures as they come in, each round adding to what it is about. */
 export class Figures {
   readonly #figures = new Map<string, Figure & { rounds: number[] }>();
+  readonly #onMeasured: (measured: Measured) => void;
+
+  constructor(onMeasured: (measured: Measured) => void = () => {}) {
+    this.#onMeasured = onMeasured;
+  }
 
   add(scenario: string, peer: string, unit: Figure['unit'], value: number): void {
     const key = `${scenario}\0${peer}\0${unit}`;
     const figure = this.#figures.get(key);
     if (figure === undefined) this.#figures.set(key, { scenario, peer, unit, rounds: [value] });
     else figure.rounds.push(value);
+    this.#onMeasured({ scenario, peer, unit, value });
   }
 
   all(): Figure[] {

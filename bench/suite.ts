@@ -1,6 +1,7 @@
 /**
  * One suite, in a process of its own, so that no suite runs on what V8 learned from another: node suite.ts NAME EFFORT.
- * The figures go to the parent as a message, which then ends this process.
+ * The figures go to the parent as messages, one each time something has been measured, then 'done'; the parent then
+ * ends this process.
  */
 import { asynchronous } from './asynchronous.ts';
 import { contended } from './contended.ts';
@@ -12,6 +13,6 @@ import { single } from './single.ts';
 export const suites = { single, garbage, asynchronous, contended };
 
 const [name, effort] = process.argv.slice(2) as [keyof typeof suites, string];
-const figures = new Figures();
+const figures = new Figures((measured) => process.send?.(measured));
 await suites[name](figures, JSON.parse(effort) as Effort);
-process.send?.(figures.all());
+process.send?.('done');

@@ -1,0 +1,68 @@
+/**
+ * Each example runs as a user would run it: plain `node`, in a project of its own, with this package built and
+ * installed there.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+let project: string;
+
+beforeAll(() => {
+  project = mkdtempSync(join(tmpdir(), 'holdfast-examples-'));
+  const installed = join(project, 'node_modules/holdfast');
+  mkdirSync(installed, { recursive: true });
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const options = [
+    '-p',
+    'tsconfig.build.json',
+    '--noCheck',
+    '--declaration',
+    'false',
+    '--outDir',
+    join(installed, 'dist'),
+  ];
+  execFileSync(process.execPath, [tsc, ...options], { cwd: ROOT });
+  cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
+  for (const name of ['piscina', 'comlink']) {
+    symlinkSync(join(ROOT, 'node_modules', name), join(project, 'node_modules', name), 'junction');
+  }
+  writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+  cpSync(join(ROOT, 'examples'), join(project, 'examples'), { recursive: true });
+});
+
+afterAll(() => rmSync(project, { recursive: true, force: true }));
+
+function run(example: string): { status: number | null; stdout: string; stderr: string } {
+  const main = join(project, 'examples', example, 'main.js');
+  return spawnSync(process.execPath, [main], { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGKILL' });
+}
+
+test('accounts-service: a worker that is killed in the middle of a transfer takes money with it, or the mutex', () => {
+  const { status, stdout, stderr } = run('accounts-service');
+  expect(stderr).toBe('');
+  expect(stdout).toContain('half-way through a transfer: killing it');
+  expect(stdout).toContain('branch north: undid the transfer of a worker that was killed half-way');
+  expect(stdout).toContain('the transfer of the killed worker: the worker died before it answered');
+  expect(stdout).toContain('288 transfers made, 0 refused, 160 deposited');
+  expect(stdout).toContain('total 16160, expected 16160: nothing lost');
+  expect(status).toBe(0);
+});
+
+test('piscina: tasks on several threads are inside the mutex at once', () => {
+  const { status, stdout, stderr } = run('piscina');
+  expect(stderr).toBe('');
+  expect(stdout).toBe('8 tasks moved the clock 80000 minutes: it shows 1333 h 20 min\n');
+  expect(status).toBe(0);
+});
+
+test('comlink: a mutex that was passed as an argument is another one on the other side', () => {
+  const { status, stdout, stderr } = run('comlink');
+  expect(stderr).toBe('');
+  expect(stdout).toBe('3 workers added 50000 each under one mutex: 150000\n');
+  expect(status).toBe(0);
+});
