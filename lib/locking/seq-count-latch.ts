@@ -1,0 +1,96 @@
+/**
+ * SeqCountLatch: two copies of the data, so that a reader never waits for a writer, not even for a dead one.
+ *
+ *   sequence  its lowest bit says which copy is to be read: 0 or 1
+ *
+ *   writer                          reader
+ *   write the other copy            begin := sequence               acquire
+ *   sequence + 1          release   read copy begin & 1
+ *   wmb                             rmb
+ *                                   retry unless sequence = begin
+ *
+ * The release pairs with the acquire: who is sent to a copy finds it complete. The wmb pairs with the rmb: who has read
+ * a word of the write after next finds the sequence changed. The copy that readers are sent to is complete at every
+ * moment, so there is nothing to repair when a writer dies: the next one writes the other copy from the start.
+ *
+ * The kernel's latch writes both copies, each in turn, for structures that are changed in place. Here a write is of all
+ * the data, so one copy is enough.
+ */
+import { inspect } from 'node:util';
+import { defineKind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { loadWords, seqRetry, storeWords } from './seq-core.ts';
+
+const Words = struct({ header: ObjectHeader.words, sequence: 1 });
+
+const KIND = defineKind<Repairer>({
+  name: 'seq-count-latch',
+  words: Words.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => false,
+  repair: () => true,
+});
+
+/**
+ * Lets readers have the last complete state at any time, in the middle of a write as well. Readers never wait;
+ * they retry only when a whole write has passed them by. Writers must be kept apart by something else.
+ *
+ * Source: kernel include/linux/seqlock.h, seqcount_latch_t.
+ */
+export class SeqCountLatch extends SharedObject {
+  readonly #sequence: number;
+
+  /** Opens the latch of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#sequence = this.address + Words.sequence;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): SeqCountLatch {
+    return new SeqCountLatch(arena, handle);
+  }
+
+  /** Starts a read section: hand it to `readRetry`; its lowest bit says which copy to read. */
+  readBegin(): number {
+    return this.thread.cpu.loadAcquire(this.#sequence);
+  }
+
+  /** Whether what was read since `begun` may be torn, and has to be read again. */
+  readRetry(begun: number): boolean {
+    return seqRetry(this.thread.cpu, this.#sequence, begun);
+  }
+
+  /** `update` writes all of copy 0 or 1, which nobody is sent to yet; then readers are. */
+  update(update: (copy: 0 | 1) => void): void {
+    const { cpu } = this.thread;
+    this.thread.current();
+    const sequence = cpu.load(this.#sequence);
+    update(sequence & 1 ? 0 : 1);
+    cpu.storeRelease(this.#sequence, (sequence + 1) | 0);
+    cpu.wmb();
+  }
+
+  /** Fills `into` from the two copies that lie one behind the other from `address` on, each as long as `into`. */
+  read(address: number, into: Int32Array): Int32Array {
+    let begun: number;
+    do {
+      begun = this.readBegin();
+      loadWords(this.thread.cpu, address + (begun & 1) * into.length, into);
+    } while (this.readRetry(begun));
+    return into;
+  }
+
+  /** Writes `values` to one of the two copies that lie one behind the other from `address` on. */
+  write(address: number, values: ArrayLike<number>): void {
+    this.update((copy) => storeWords(this.thread.cpu, address + copy * values.length, values));
+  }
+
+  [inspect.custom](): string {
+    return `SeqCountLatch(${this.name ?? this.address}, copy ${this.readBegin() & 1})`;
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * SeqLock: a sequence count whose writers take turns by a mutex: kernel seqlock_t, whose writers are worker threads
+ * that can be preempted or die inside.
+ *
+ *   mutex     as in mutex-core.ts: who writes, and who waits to
+ *   sequence  even: nobody writes; odd: somebody does, or died while doing so
+ *   torn      1: the writer found the sequence odd, so another died inside, and has not made the data whole yet
+ *
+ *   (owner, sequence, torn)
+ *   lock           (0, even, 0) -> (me, even, 0) -> (me, odd, 0)
+ *   unlock         (me, odd, 0) -> (me, even, 0) -> (0, even, 0)
+ *   owner dies     (x, s, t)    -> (0, s, t)
+ *   lock then      (0, odd, t)  -> (me, odd, 1)
+ *   makeConsistent (me, odd, 1) -> (me, odd, 0)
+ *   unlock before  (me, odd, 1) -> (0, odd, 1)        readers go on throwing EOWNERDEAD
+ *
+ * The sequence itself says whether a dead writer left the data torn, so the mutex's own OWNER_DIED is cleared at once.
+ * Readers: as in seq-core.ts. One that finds a writer inside for too long, or has been passed by too often, waits in
+ * the writers' queue and reads with the lock held.
+ */
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Task } from '../sched/task.ts';
+import { DETACHED } from '../sched/thread.ts';
+import {
+  lockAsleep,
+  lockAwake,
+  MutexWords,
+  makeConsistent,
+  type Outcome,
+  OWNER_DIED,
+  ownerOf,
+  repair,
+  tryAcquire,
+  unlockSlow,
+} from './mutex-core.ts';
+import { isEven, loadWords, seqBegin, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+
+const Words = struct({ mutex: MutexWords.words, sequence: 1, torn: 1 });
+
+/** How often a reader lets itself be passed before it takes the writers' lock. */
+const RETRIES = 16;
+
+const KIND = defineKind<Repairer>({
+  name: 'seq-lock',
+  words: Words.words,
+  format: () => {},
+  holder(cpu, lock) {
+    const owner = ownerOf(cpu.load(lock + MutexWords.owner));
+    return owner === 0 ? 0 : cpu.load(owner + Task.thread);
+  },
+  isBusy: (cpu, lock) => (cpu.load(lock + MutexWords.owner) & ~OWNER_DIED) !== 0,
+  repair,
+});
+
+/** A write section that ends with `release`, or with the scope that `using` gives it. */
+export class SeqLockGuard {
+  readonly #lock: SeqLock;
+
+  constructor(lock: SeqLock) {
+    this.#lock = lock;
+  }
+
+  /** Whether a writer died inside, so that the data may be half-written. */
+  get ownerDied(): boolean {
+    return this.#lock.ownerDied;
+  }
+
+  /** See `SeqLock.makeConsistent`. */
+  makeConsistent(): void {
+    this.#lock.makeConsistent();
+  }
+
+  release(): void {
+    this.#lock.unlock();
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock.unlock();
+  }
+}
+
+/**
+ * For a few words that are read often and written seldom: readers write nothing, so any number of them run at full
+ * speed, and a read that a writer disturbed is made again. Data are words of the arena (`arena.alloc`), written between
+ * `lock` and `unlock` with `Atomics.store`, or by `write`; read by `read`, or between `readBegin` and `readRetry` with
+ * `Atomics.load`. Write sections are short and synchronous.
+ *
+ * Fairness: writers as in `Mutex`, and never behind readers. `read` gives up after 16 disturbed attempts and waits
+ * among the writers, so it ends. If a writer dies inside, readers throw EOWNERDEAD until another writer has written
+ * everything anew and called `makeConsistent()`. Source: kernel include/linux/seqlock.h, seqlock_t.
+ */
+export class SeqLock extends SharedObject {
+  readonly #owner: number;
+  readonly #sequence: number;
+  readonly #torn: number;
+  readonly #guard = new SeqLockGuard(this);
+
+  /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#owner = this.address + MutexWords.owner;
+    this.#sequence = this.address + Words.sequence;
+    this.#torn = this.address + Words.torn;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): SeqLock {
+    return new SeqLock(arena, handle);
+  }
+
+  /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
+  readBegin(): number {
+    const sequence = this.thread.cpu.loadAcquire(this.#sequence);
+    return isEven(sequence) ? sequence : this.#waitForWriter();
+  }
+
+  /** Whether what was read since `begun` may be torn, and has to be read again. */
+  readRetry(begun: number): boolean {
+    return seqRetry(this.thread.cpu, this.#sequence, begun);
+  }
+
+  /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`. */
+  read(address: number, into: Int32Array): Int32Array {
+    const { cpu } = this.thread;
+    for (let attempt = 0; attempt < RETRIES; attempt++) {
+      const begun = this.readBegin();
+      loadWords(cpu, address, into);
+      if (!this.readRetry(begun)) return into;
+    }
+    this.#lockOut();
+    const isWhole = isEven(cpu.load(this.#sequence));
+    loadWords(cpu, address, into);
+    this.#letIn();
+    if (!isWhole) throw this.#died();
+    return into;
+  }
+
+  /** Starts a write section. Throws ETIMEDOUT, EDEADLK when this thread is in one, and EINVAL for bad options. */
+  lock(options?: WaitOptions): void {
+    const { thread } = this;
+    if (thread.self === DETACHED) thread.current();
+    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#owner, 0, thread.self) !== 0) this.#lockOut(options);
+    this.#enter();
+  }
+
+  /** Starts a write section if nobody else is in one. */
+  tryLock(): boolean {
+    const { cpu } = this.thread;
+    if (!tryAcquire(cpu, this.address, this.thread.current(), 0)) return false;
+    this.#clearDeath();
+    this.#enter();
+    return true;
+  }
+
+  /** Ends the write section. Throws EPERM when this thread is in none. */
+  unlock(): void {
+    const { cpu, self } = this.thread;
+    if (ownerOf(cpu.load(this.#owner)) !== self) throw this.#notOwner('unlock');
+    this.#leave();
+    this.#letIn();
+  }
+
+  /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
+  acquire(options?: WaitOptions): SeqLockGuard {
+    this.lock(options);
+    return this.#guard;
+  }
+
+  /** Writes `values` to the words from `address` on, in a write section of its own. */
+  write(address: number, values: ArrayLike<number>, options?: WaitOptions): void {
+    this.lock(options);
+    storeWords(this.thread.cpu, address, values);
+    this.unlock();
+  }
+
+  /** `write` that waits for its turn without blocking the event loop. Rejects with ETIMEDOUT or the signal's reason. */
+  async writeAsync(address: number, values: ArrayLike<number>, options?: AsyncWaitOptions): Promise<void> {
+    const { thread } = this;
+    const { cpu } = thread;
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      lockAsleep(this.address, waiter),
+    );
+    const isOurs = outcome === 'acquired' || outcome === 'owner-died';
+    if (isOurs) {
+      this.#clearDeath();
+      this.#enter();
+      storeWords(cpu, address, values);
+      this.#leave();
+      if (cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
+    }
+    thread.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (!isOurs) throw this.#refusal(outcome, options);
+  }
+
+  /** CPU number of the thread that writes, or undefined; out of date as soon as it is read. */
+  get writer(): number | undefined {
+    const { cpu } = this.thread;
+    const task = ownerOf(cpu.load(this.#owner));
+    return task === 0 ? undefined : cpu.load(task + Task.thread) - 1;
+  }
+
+  /** Inside a write section: whether a writer died in an earlier one, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return this.thread.cpu.load(this.#torn) !== 0;
+  }
+
+  /**
+   * The writer says that it has written everything anew. Throws EPERM unless this thread is in a write section, EINVAL
+   * unless a writer had died.
+   */
+  makeConsistent(): void {
+    const { cpu, number } = this.thread;
+    if (this.writer !== number) throw this.#notOwner('makeConsistent');
+    if (!this.ownerDied) {
+      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
+    }
+    cpu.store(this.#torn, 0);
+  }
+
+  [inspect.custom](): string {
+    return `SeqLock(${this.name ?? this.address}, ${this.#state()})`;
+  }
+
+  #enter(): void {
+    const { cpu } = this.thread;
+    if (isEven(cpu.load(this.#sequence))) seqWriteBegin(cpu, this.#sequence);
+    else cpu.store(this.#torn, 1);
+  }
+
+  #leave(): void {
+    const { cpu } = this.thread;
+    if (cpu.load(this.#torn) === 0) seqWriteEnd(cpu, this.#sequence);
+  }
+
+  /** Takes the writers' lock, without a write section. */
+  #lockOut(options?: WaitOptions): void {
+    const { thread, address } = this;
+    checkOptions(options);
+    deadlineOf(thread.cpu, options?.timeout);
+    const outcome =
+      lockAwake(thread, address, thread.current(), false) ??
+      block(thread, options, (waiter) => lockAsleep(address, waiter));
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
+    this.#clearDeath();
+  }
+
+  #letIn(): void {
+    const { thread } = this;
+    if (thread.cpu.cmpxchgRelease(this.#owner, thread.self, 0) !== thread.self) unlockSlow(thread, this.address);
+  }
+
+  #clearDeath(): void {
+    if (this.thread.cpu.load(this.#owner) & OWNER_DIED) makeConsistent(this.thread.cpu, this.address);
+  }
+
+  #waitForWriter(): number {
+    const { cpu, spins } = this.thread;
+    let sequence = seqBegin(cpu, this.#sequence, spins);
+    if (isEven(sequence)) return sequence;
+    this.#lockOut();
+    sequence = cpu.load(this.#sequence);
+    this.#letIn();
+    if (!isEven(sequence)) throw this.#died();
+    return sequence;
+  }
+
+  #state(): string {
+    const { writer } = this;
+    if (writer !== undefined) return `thread ${writer} writes`;
+    return isEven(this.thread.cpu.load(this.#sequence)) ? 'nobody writes' : 'its writer died inside';
+  }
+
+  #died(): HoldfastError {
+    return new HoldfastError(
+      'EOWNERDEAD',
+      `a thread died while it wrote what the ${this.label} guards, and nobody has made it consistent`,
+    );
+  }
+
+  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
+    return outcome === 'deadlock'
+      ? new HoldfastError('EDEADLK', `this thread is in a write section of the ${this.label} already`)
+      : new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+  }
+
+  #notOwner(call: string): HoldfastError {
+    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  }
+}

@@ -1,0 +1,150 @@
+import { inspect } from 'node:util';
+import { expect, test } from 'vitest';
+import { Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
+import { inThread, thrown, until } from '../support/threads.ts';
+
+const THREADS = new URL('./seqlock.threads.ts', import.meta.url).href;
+const WORDS = 4;
+
+function setup() {
+  const arena = Arena.create({ bytes: 512 << 10, maxThreads: 8 });
+  const record = arena.alloc(3 * WORDS);
+  const stage = record + 2 * WORDS;
+  arena.words.fill(0, record, record + 3 * WORDS);
+  return { arena, record, stage, into: new Int32Array(WORDS) };
+}
+
+function finish(arena: Arena, stage: number): void {
+  Atomics.store(arena.words, stage, 2);
+  Atomics.notify(arena.words, stage);
+}
+
+test.each([
+  ['SeqLock', SeqLock, 'writeLock', 2],
+  ['SeqCount', SeqCount, 'writeCount', 1],
+  ['SeqCountLatch', SeqCountLatch, 'writeLatch', 1],
+] as const)('%s: a torn read that nobody notices', async (_name, Kind, writer, writers) => {
+  const { arena, record, stage, into } = setup();
+  const lock = new Kind(arena, 's');
+  const threads = Array.from({ length: writers }, () => inThread<number>(arena, THREADS, writer, 's', record, stage));
+  await until(arena, stage, 1);
+  const seen = new Set<number>();
+  let torn = 0;
+  for (let i = 0; i < 100_000 || seen.size < 3; i++) {
+    lock.read(record, into);
+    if (into.some((word) => word !== into[0])) torn++;
+    seen.add(into[0] as number);
+  }
+  finish(arena, stage);
+  for (const { result } of threads) expect(await result).toBeGreaterThan(0);
+  expect(torn).toBe(0);
+});
+
+test('a reader that is let in, or waits for ever, after the writer died half-way', async () => {
+  const { arena, record, stage, into } = setup();
+  const lock = new SeqLock(arena, 's');
+  lock.write(record, [1, 1, 1, 1]);
+  const writer = inThread(arena, THREADS, 'halfWrite', 's', record, stage);
+  await until(arena, stage, 1);
+  const reader = inThread<string>(arena, THREADS, 'readOnce', 's', record, stage + 1);
+  await until(arena, stage + 1, 1);
+  expect(inspect(lock)).toBe('SeqLock(s, thread 1 writes)');
+  await writer.worker.terminate();
+  expect(await reader.result).toBe('EOWNERDEAD');
+  expect(thrown(() => lock.read(record, into)).code).toBe('EOWNERDEAD');
+  expect(inspect(lock)).toBe('SeqLock(s, its writer died inside)');
+  // A writer that does not make the data whole leaves the readers out.
+  expect(lock.tryLock()).toBe(true);
+  expect(lock.ownerDied).toBe(true);
+  lock.unlock();
+  expect(thrown(() => lock.readBegin()).code).toBe('EOWNERDEAD');
+  {
+    using held = lock.acquire();
+    expect(held.ownerDied).toBe(true);
+    arena.words.fill(5, record, record + WORDS);
+    held.makeConsistent();
+    expect(thrown(() => held.makeConsistent()).code).toBe('EINVAL');
+  }
+  expect([...lock.read(record, into)]).toEqual([5, 5, 5, 5]);
+  expect(thrown(() => lock.makeConsistent()).code).toBe('EPERM');
+});
+
+test('a SeqCount that is odd for ever after its writer died', async () => {
+  const { arena, record, stage, into } = setup();
+  const count = new SeqCount(arena, 's');
+  const writer = inThread(arena, THREADS, 'halfCount', 's', record, stage);
+  await until(arena, stage, 1);
+  expect(thrown(() => count.writeBegin())).toMatchObject({
+    code: 'EPERM',
+    message: expect.stringContaining('thread 1'),
+  });
+  await writer.worker.terminate();
+  await writer.exited;
+  expect(thrown(() => count.read(record, into)).code).toBe('EOWNERDEAD');
+  expect(count.writeBegin()).toBe(true);
+  arena.words.fill(6, record, record + WORDS);
+  count.writeEnd();
+  expect([...count.read(record, into)]).toEqual([6, 6, 6, 6]);
+  expect(count.writeBegin()).toBe(false);
+  count.writeEnd();
+});
+
+test('a SeqCountLatch whose readers see what a dead writer left', async () => {
+  const { arena, record, stage, into } = setup();
+  const latch = new SeqCountLatch(arena, 's');
+  latch.write(record, [1, 2, 3, 4]);
+  const writer = inThread(arena, THREADS, 'halfLatch', 's', record, stage);
+  await until(arena, stage, 1);
+  expect([...latch.read(record, into)]).toEqual([1, 2, 3, 4]);
+  await writer.worker.terminate();
+  await writer.exited;
+  expect([...latch.read(record, into)]).toEqual([1, 2, 3, 4]);
+  latch.write(record, [5, 6, 7, 8]);
+  expect([...latch.read(record, into)]).toEqual([5, 6, 7, 8]);
+  expect(inspect(latch)).toBe('SeqCountLatch(s, copy 0)');
+});
+
+test('reading and writing inside one’s own write section', () => {
+  const { arena, record, into } = setup();
+  const lock = new SeqLock(arena);
+  lock.lock();
+  expect(thrown(() => lock.read(record, into)).code).toBe('EDEADLK');
+  expect(thrown(() => lock.lock()).code).toBe('EDEADLK');
+  expect(lock.tryLock()).toBe(false);
+  lock.unlock();
+  expect(thrown(() => lock.unlock()).code).toBe('EPERM');
+  const count = new SeqCount(arena);
+  expect(thrown(() => count.writeEnd()).message).toContain('nobody writes');
+  count.writeBegin();
+  expect(thrown(() => count.read(record, into)).code).toBe('EDEADLK');
+  expect(thrown(() => count.writeBegin()).code).toBe('EPERM');
+  count.writeEnd();
+  expect(count.readRetry(count.readBegin())).toBe(false);
+});
+
+test('a write that waits past its timeout, or its abort', async () => {
+  const { arena, record, stage, into } = setup();
+  const lock = new SeqLock(arena, 's');
+  const writer = inThread(arena, THREADS, 'halfWrite', 's', record, stage);
+  await until(arena, stage, 1);
+  expect(thrown(() => lock.lock({ timeout: 1 }))).toMatchObject({
+    code: 'ETIMEDOUT',
+    message: expect.stringContaining('thread 1 writes'),
+  });
+  await expect(lock.writeAsync(record, [1], { timeout: 1 })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+  const controller = new AbortController();
+  const aborted = lock.writeAsync(record, [1], { signal: controller.signal });
+  controller.abort('enough');
+  await expect(aborted).rejects.toBe('enough');
+  expect(thrown(() => lock.lock({ timeout: -1 })).code).toBe('EINVAL');
+  await writer.worker.terminate();
+  await lock.writeAsync(record, [3, 3, 3, 3]);
+  expect(thrown(() => lock.read(record, into)).code).toBe('EOWNERDEAD');
+  lock.lock();
+  lock.makeConsistent();
+  lock.unlock();
+  await lock.writeAsync(record, [4, 4, 4, 4]);
+  expect([...lock.read(record, into)]).toEqual([4, 4, 4, 4]);
+  expect(arena.thread.tasksInUse).toBe(0);
+  lock.destroy();
+});

@@ -1,0 +1,72 @@
+import { type Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
+
+const WORDS = 4;
+
+/** Writes records of equal words until `stage` is 2. */
+export function writeLock(arena: Arena, name: string, record: number, stage: number): number {
+  const lock = new SeqLock(arena, name);
+  let written = 0;
+  say(arena, stage, 1);
+  while (Atomics.load(arena.words, stage) !== 2) lock.write(record, new Array(WORDS).fill(++written));
+  return written;
+}
+
+export function writeCount(arena: Arena, name: string, record: number, stage: number): number {
+  const count = new SeqCount(arena, name);
+  let written = 0;
+  say(arena, stage, 1);
+  while (Atomics.load(arena.words, stage) !== 2) count.write(record, new Array(WORDS).fill(++written));
+  return written;
+}
+
+export function writeLatch(arena: Arena, name: string, record: number, stage: number): number {
+  const latch = new SeqCountLatch(arena, name);
+  let written = 0;
+  say(arena, stage, 1);
+  while (Atomics.load(arena.words, stage) !== 2) latch.write(record, new Array(WORDS).fill(++written));
+  return written;
+}
+
+/** Writes half of a record under the lock, and stays there. */
+export function halfWrite(arena: Arena, name: string, record: number, stage: number): Promise<never> {
+  new SeqLock(arena, name).lock();
+  Atomics.store(arena.words, record, 77);
+  return stay(arena, stage);
+}
+
+export function halfCount(arena: Arena, name: string, record: number, stage: number): Promise<never> {
+  new SeqCount(arena, name).writeBegin();
+  Atomics.store(arena.words, record, 77);
+  return stay(arena, stage);
+}
+
+export function halfLatch(arena: Arena, name: string, record: number, stage: number): Promise<never> {
+  new SeqCountLatch(arena, name).update((copy) => {
+    Atomics.store(arena.words, record + copy * WORDS, 77);
+    say(arena, stage, 1);
+    Atomics.wait(arena.words, stage, 1);
+  });
+  return stay(arena, stage);
+}
+
+/** The code of the error that a read throws, or what it read. */
+export function readOnce(arena: Arena, name: string, record: number, stage: number): string {
+  const lock = new SeqLock(arena, name);
+  say(arena, stage, 1);
+  try {
+    return lock.read(record, new Int32Array(WORDS)).join();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+function stay(arena: Arena, stage: number): Promise<never> {
+  say(arena, stage, 1);
+  setInterval(() => {}, 1000);
+  return new Promise(() => {});
+}
+
+function say(arena: Arena, stage: number, value: number): void {
+  Atomics.store(arena.words, stage, value);
+  Atomics.notify(arena.words, stage);
+}
