@@ -31,6 +31,8 @@ interface Alternative {
   weight: number;
   /** How many revisits led here. */
   depth: number;
+  /** The order of the events before `stamp`, as it was: cheaper than to compute it anew. */
+  before: Int32Array | null;
   /** Which alternatives were taken to get here, to hand the subtree to another worker. */
   path: number[];
 }
@@ -152,19 +154,28 @@ export class Exhaustive extends Machine {
     return false;
   }
 
-  #push(kind: Alternative['kind'], stamp: number, choice: number): void {
-    this.stack.push({ kind, g: this.g, stamp, choice, weight: 0, depth: this.#depth, path: [] });
+  #push(kind: Alternative['kind'], stamp: number, choice: number, before: Int32Array | null): void {
+    this.stack.push({ kind, g: this.g, stamp, choice, weight: 0, depth: this.#depth, before, path: [] });
+  }
+
+  #snapshot(): Int32Array {
+    const { before, n, stride } = this.g;
+    return before.slice(0, n * stride);
   }
 
   protected override decideRead(choices: number[], flags: number): number {
     const stamp = this.g.n;
-    for (let i = 1; i < choices.length; i++) this.#push('read', stamp, choices[i]!);
-    if (flags & AWAIT && this.g.stop.includes(Stop.atAwait)) this.#push('read', stamp, NOTHING);
+    const mayBlock = (flags & AWAIT) !== 0 && this.g.stop.includes(Stop.atAwait);
+    if (choices.length === 1 && !mayBlock) return choices[0]!;
+    const before = this.#snapshot();
+    for (let i = 1; i < choices.length; i++) this.#push('read', stamp, choices[i]!, before);
+    if (mayBlock) this.#push('read', stamp, NOTHING, before);
     return choices[0]!;
   }
 
   protected override decideWrite(places: number[]): number {
-    for (let i = 1; i < places.length; i++) this.#push('write', this.g.n, places[i]!);
+    const before = places.length > 1 ? this.#snapshot() : null;
+    for (let i = 1; i < places.length; i++) this.#push('write', this.g.n, places[i]!, before);
     return places[0]!;
   }
 
@@ -177,7 +188,7 @@ export class Exhaustive extends Machine {
       if (g.flags[r]! & AWAIT && !(g.rf[r] === NOTHING && g.until[r]!(g.value[w]!, g.arg[r]!))) continue;
       if (!this.#isRevisitable(r, w)) continue;
       if (this.#depth >= this.bound) this.beyondBound++;
-      else this.#push('revisit', w, r);
+      else this.#push('revisit', w, r, null);
     }
   }
 
@@ -216,8 +227,8 @@ export class Exhaustive extends Machine {
     this.#weight = a.weight;
     this.#depth = a.depth;
     this.#path = a.path;
-    if (a.kind === 'read') this.#rereadFrom(a.stamp, a.choice);
-    else if (a.kind === 'write') this.#rewriteAt(a.stamp, a.choice);
+    if (a.kind === 'read') this.#rereadFrom(a);
+    else if (a.kind === 'write') this.#rewriteAt(a);
     else if (a.kind === 'revisit') {
       this.#revisit(a);
       return false;
@@ -225,36 +236,41 @@ export class Exhaustive extends Machine {
     return true;
   }
 
-  #cut(stamp: number): void {
-    if (!this.g.cut(stamp)) this.ordering.rebuild(this.g);
+  #cut({ stamp, before }: Alternative): void {
+    const { g } = this;
+    if (g.cut(stamp)) return;
+    if (before !== null && before.length === stamp * g.stride) g.before.set(before);
+    else this.ordering.rebuild(g);
   }
 
-  #rereadFrom(e: number, rf: number): void {
+  #rereadFrom(a: Alternative): void {
     const { g } = this;
+    const { stamp: e, choice: rf } = a;
     const thread = g.thread[e]!;
     const op = g.op[e]!;
     const location = g.location[e]!;
     const arg = g.arg[e]!;
     const until = g.until[e]!;
-    const before = g.flags[e]!;
-    this.#cut(e);
+    const flags = g.flags[e]!;
+    this.#cut(a);
     g.reserve();
     const value = rf === NOTHING ? 0 : this.valueOf(location, rf);
-    g.push(thread, op, readFlags(before, value, arg), location, value, rf);
+    g.push(thread, op, readFlags(flags, value, arg), location, value, rf);
     g.arg[e] = arg;
     g.until[e] = until;
     this.ordering.insertRead(g, e);
     if (rf === NOTHING) g.stop[thread] = Stop.blocked;
   }
 
-  #rewriteAt(e: number, place: number): void {
+  #rewriteAt(a: Alternative): void {
     const { g } = this;
+    const { stamp: e, choice: place } = a;
     const thread = g.thread[e]!;
     const op = g.op[e]!;
     const location = g.location[e]!;
     const flags = g.flags[e]!;
     const value = g.value[e]!;
-    this.#cut(e);
+    this.#cut(a);
     g.reserve();
     g.push(thread, op, flags, location, value, INIT);
     this.ordering.insertWrite(g, e, place);
@@ -282,10 +298,12 @@ export class Exhaustive extends Machine {
     base.value[readAt] = base.value[writeAt]!;
     base.flags[readAt] = readFlags(base.flags[readAt]!, base.value[readAt]!, base.arg[readAt]!);
     base.setClock(readAt);
+    this.ordering.reconsider(base, readAt);
     base.stop[base.thread[readAt]!] = Stop.none;
     const first = this.stack.length;
-    for (const place of this.#places(base, writeAt, readAt)) {
-      const attempt = base.clone();
+    const places = this.#places(base, writeAt, readAt);
+    for (const place of places) {
+      const attempt = places.length === 1 ? base : base.clone();
       attempt.co[location]!.splice(place, 0, writeAt);
       if (!this.ordering.rebuild(attempt)) continue;
       this.stack.push({
@@ -295,6 +313,7 @@ export class Exhaustive extends Machine {
         choice: place,
         weight: 0,
         depth: a.depth + 1,
+        before: null,
         path: a.path,
       });
     }

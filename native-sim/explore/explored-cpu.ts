@@ -54,6 +54,9 @@ export class ExploredCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     this.executor.write(Op.storeRelease, a, v, RELEASE);
   }
+  loadUnordered(a: number): number {
+    return this.load(a);
+  }
   storeUnordered(a: number, v: number): void {
     this.store(a, v);
   }

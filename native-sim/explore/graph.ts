@@ -64,6 +64,9 @@ export class Graph {
   clock: Int32Array;
   /** The events ordered before each event, as bits. */
   before: Int32Array;
+  /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
+  kept: number[][] = [];
+  implied: Int32Array[] = [];
   /** 1 where adding the event put it before events that were there already. */
   early: Uint8Array;
 
@@ -228,6 +231,8 @@ export class Graph {
       copy.value[m] = this.value[e]!;
       copy.arg[m] = this.arg[e]!;
       copy.until[m] = this.until[e]!;
+      copy.kept[m] = this.kept[e]!;
+      copy.implied[m] = this.implied[e]!;
       copy.rf[m] = this.rf[e]!;
       const row = e * threadCount;
       for (let t = 0; t < threadCount; t++) copy.clock[m * threadCount + t] = this.clock[row + t]!;

@@ -63,6 +63,10 @@ export class Ordering {
   /** The events before the one being placed, as bits. */
   #row = new Int32Array(8);
   #ahead = new Int32Array(8);
+  /** See `#keptBefore`. */
+  readonly #kept: number[] = [];
+  #implied = new Int32Array(8);
+  #direct = new Int32Array(256);
 
   constructor(model: ModelName) {
     this.model = model;
@@ -76,23 +80,59 @@ export class Ordering {
     row[e >>> 5]! |= 1 << (e & 31);
   }
 
-  /** Everything that the thread keeps before an event with `flags` that follows its first `count` events. */
-  local(g: Graph, row: Int32Array, thread: number, count: number, flags: number, location: number): void {
-    row.fill(0, 0, g.stride);
-    const list = g.threads[thread]!;
+  /**
+   * What the thread keeps before an event with `flags` that follows its first `count` events, by position in the
+   * thread, into `#kept`; what follows from others by the thread's own order is left out.
+   */
+  #keptBefore(g: Graph, thread: number, count: number, flags: number, location: number): void {
+    const kept = this.#kept;
+    kept.length = 0;
     if (this.model === 'sc') {
-      if (count > 0) this.#include(g, row, list[count - 1]!);
+      if (count > 0) kept.push(count - 1);
       return;
     }
+    const list = g.threads[thread]!;
+    const words = (count + 31) >>> 5;
+    if (this.#implied.length < words) this.#implied = new Int32Array(words * 2);
+    const implied = this.#implied;
+    implied.fill(0, 0, words);
     let near = true;
     for (let i = count - 1; i >= 0; i--) {
       const a = list[i]!;
       const same = g.location[a] === location;
-      if ((row[a >>> 5]! & (1 << (a & 31))) === 0 && this.#keeps(g.flags[a]!, flags, same, near)) {
-        this.#include(g, row, a);
+      if ((implied[i >>> 5]! & (1 << (i & 31))) === 0 && this.#keeps(g.flags[a]!, flags, same, near)) {
+        kept.push(i);
+        const further = g.implied[a]!;
+        for (let w = 0; w < further.length; w++) implied[w]! |= further[w]!;
+        implied[i >>> 5]! |= 1 << (i & 31);
       }
       if (same && g.flags[a]! & WRITE) near = false;
     }
+  }
+
+  /** Everything before an event with `flags` that follows the thread's first `count` events, by the thread's doing. */
+  local(g: Graph, row: Int32Array, thread: number, count: number, flags: number, location: number): void {
+    row.fill(0, 0, g.stride);
+    this.#keptBefore(g, thread, count, flags, location);
+    const list = g.threads[thread]!;
+    for (const i of this.#kept) this.#include(g, row, list[i]!);
+  }
+
+  /** `local` for the event `e`, which is in the graph; what its thread keeps before it is noted there. */
+  #place(g: Graph, row: Int32Array, e: number): void {
+    this.local(g, row, g.thread[e]!, g.index[e]!, g.flags[e]!, g.location[e]!);
+    this.#note(g, e);
+  }
+
+  #note(g: Graph, e: number): void {
+    g.kept[e] = this.#kept.slice();
+    if (this.model !== 'sc') g.implied[e] = this.#implied.slice(0, (g.index[e]! + 31) >>> 5);
+  }
+
+  /** The flags of `e` have changed, so what its thread keeps before it may have. */
+  reconsider(g: Graph, e: number): void {
+    this.#keptBefore(g, g.thread[e]!, g.index[e]!, g.flags[e]!, g.location[e]!);
+    this.#note(g, e);
   }
 
   #scratch(g: Graph): void {
@@ -227,7 +267,7 @@ export class Ordering {
     const row = this.#row;
     const thread = g.thread[e]!;
     const location = g.location[e]!;
-    this.local(g, row, thread, g.index[e]!, g.flags[e]!, location);
+    this.#place(g, row, e);
     const write = g.rf[e]!;
     if (write >= 0 && g.thread[write] !== thread) this.#include(g, row, write);
     copyRow(g, row, e);
@@ -242,7 +282,7 @@ export class Ordering {
     const row = this.#row;
     const thread = g.thread[e]!;
     const location = g.location[e]!;
-    this.local(g, row, thread, g.index[e]!, g.flags[e]!, location);
+    this.#place(g, row, e);
     this.#observe(g, row, thread, location, place);
     copyRow(g, row, e);
     const co = g.co[location]!;
@@ -256,7 +296,7 @@ export class Ordering {
 
   insertFence(g: Graph, e: number): void {
     this.#scratch(g);
-    this.local(g, this.#row, g.thread[e]!, g.index[e]!, g.flags[e]!, -1);
+    this.#place(g, this.#row, e);
     copyRow(g, this.#row, e);
   }
 
@@ -314,22 +354,27 @@ export class Ordering {
   rebuild(g: Graph): boolean {
     this.#scratch(g);
     const { stride, n } = g;
-    const direct = new Int32Array(n * stride);
+    if (this.#direct.length < n * stride) this.#direct = new Int32Array(n * stride * 2);
+    const direct = this.#direct;
     g.before.fill(0, 0, n * stride);
     const row = this.#row;
     for (let e = 0; e < n; e++) {
       g.early[e] = 0;
       const thread = g.thread[e]!;
       const location = g.location[e]!;
-      // `before` is empty, so `local` and `#observe` yield direct edges only.
-      this.local(g, row, thread, g.index[e]!, g.flags[e]!, location);
+      row.fill(0, 0, stride);
+      for (const i of g.kept[e]!) {
+        const a = g.threads[thread]![i]!;
+        row[a >>> 5]! |= 1 << (a & 31);
+      }
       if (g.flags[e]! & READ) {
         const from = g.rf[e]!;
         if (from >= 0 && g.thread[from] !== thread) row[from >>> 5]! |= 1 << (from & 31);
       } else if (g.flags[e]! & WRITE) {
+        // `before` is empty, so this yields direct edges only.
         this.#observe(g, row, thread, location, g.co[location]!.indexOf(e));
       }
-      direct.set(row.subarray(0, stride), e * stride);
+      for (let i = 0; i < stride; i++) direct[e * stride + i] = row[i]!;
     }
     const acyclic = close(g.before, direct, n, stride);
     for (let e = 0; e < n; e++) {
@@ -352,7 +397,7 @@ function copyRow(g: Graph, row: Int32Array, e: number): void {
 
 /** The transitive closure of `direct` into `into`; false if anything comes before itself. */
 function close(into: Int32Array, direct: Int32Array, n: number, stride: number): boolean {
-  into.set(direct);
+  for (let i = 0; i < n * stride; i++) into[i] = direct[i]!;
   for (let changed = true; changed; ) {
     changed = false;
     for (let e = 0; e < n; e++) {

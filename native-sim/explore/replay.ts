@@ -224,7 +224,10 @@ export abstract class Replay {
     const place = placed ? this.decideWrite(choices) : -1;
     const e = g.push(t, op, flags, location, value, INIT);
     if (placed) ordering.insertWrite(g, e, place);
-    else g.co[location]!.push(e);
+    else {
+      g.co[location]!.push(e);
+      ordering.reconsider(g, e);
+    }
     this.cursor++;
     if (this.onEvent !== null) this.onEvent(e);
     this.afterWrite(e, placed);

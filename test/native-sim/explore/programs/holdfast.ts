@@ -5,11 +5,14 @@ import { OsqLock } from '../../../../lib/locking/osq-lock.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { RealCpu } from '../../../../lib/machine/real.ts';
 import { Header } from '../../../../lib/memory/header.ts';
+import { Heap } from '../../../../lib/memory/heap.ts';
+import { defineKind } from '../../../../lib/memory/kinds.ts';
+import { inheritLatch, latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
 import { Arena, format, markDead } from '../../../../lib/sched/arena.ts';
 import { reap } from '../../../../lib/sched/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
-import { Task } from '../../../../lib/sched/task.ts';
+import { finishPark, park, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import {
   MCS_NODES,
   QSPIN_NODES,
@@ -19,7 +22,7 @@ import {
   TICKET_ENTRIES,
   TicketEntry,
 } from '../../../../lib/sched/thread.ts';
-import type { Program } from '../../../../native-sim/explore/program.ts';
+import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 
 const WORDS = 4096;
 const LIFE = 1;
@@ -86,8 +89,8 @@ export function exclusion(
   threads: number,
   spins: number,
   make: (arena: Arena, handle?: ObjectHandle) => Lock & { readonly handle: ObjectHandle },
-): Program<View & { locks: Lock[] }> {
-  return {
+): Program {
+  const program: Program<View & { locks: Lock[] }> = {
     words: WORDS + 1,
     labels: labelsOf(threads + 1),
     setup(cpu) {
@@ -110,11 +113,12 @@ export function exclusion(
     ),
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
+  return program as unknown as Program;
 }
 
 /** The queue of optimistic spinners: whoever gets to its head counts; with few `spins` some give up. */
-export function osqExclusion(threads: number, spins: number): Program<View & { tail: number }> {
-  return {
+export function osqExclusion(threads: number, spins: number): Program {
+  const program: Program<View & { tail: number }> = {
     words: WORDS + 1,
     labels: labelsOf(threads + 1),
     setup(cpu) {
@@ -133,7 +137,106 @@ export function osqExclusion(threads: number, spins: number): Program<View & { t
     ),
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
+  return program as unknown as Program;
 }
 
 /** An OsqLock is its tail behind an object header. */
 const tailOf = (lock: number) => lock + ObjectHeader.words;
+
+/** The latch inside the other objects. A dead holder's latch passes to the reaper. */
+export function latchExclusion(threads: number): Program {
+  const [word, shared] = [0, 1];
+  return {
+    words: 2,
+    labels: { latch: word, shared },
+    threads: Array.from({ length: threads }, () => (cpu: Cpu, me: number) => {
+      latch(cpu, word, me + 1);
+      cpu.write(shared, cpu.read(shared) + 1);
+      unlatch(cpu, word);
+    }),
+    reaper(cpu, died) {
+      if (inheritLatch(cpu, word, died + 1, threads + 1)) unlatch(cpu, word);
+      cpu.wake(word, Number.POSITIVE_INFINITY);
+    },
+  };
+}
+
+/** A task that sleeps until a condition holds, and two that make it hold. */
+export function parkUnpark(): Program {
+  const [task, condition] = [0, Task.words];
+  const waker = (cpu: Cpu) => {
+    cpu.fetchAddRelaxed(condition, 1);
+    unpark(cpu, task);
+  };
+  return {
+    words: Task.words + 1,
+    labels: { 'task.state': task + Task.state, condition },
+    threads: [
+      (cpu) => {
+        for (;;) {
+          prepareToPark(cpu, task);
+          if (cpu.load(condition) === 2) break;
+          park(cpu, task, Number.POSITIVE_INFINITY);
+        }
+        finishPark(cpu, task);
+      },
+      waker,
+      waker,
+    ],
+  };
+}
+
+/** The memory that an execution leaves, for the library's own code to look at. */
+function snapshot(memory: FinalMemory): RealCpu {
+  return new RealCpu(Int32Array.from({ length: WORDS }, (_, address) => memory.read(address)));
+}
+
+/** Two threads allocate a block, write to it and free it; the heap must end as it began. */
+export function allocations(): Program {
+  const program: Program<View> = {
+    words: WORDS + 1,
+    labels: labelsOf(3),
+    setup: (cpu) => makeArenas(cpu, 2, 1),
+    threads: [0, 1].map((me) => (cpu: Cpu, _me: number, { arenas }: View) => {
+      const { heap, thread } = arenas[me]!;
+      const block = heap.alloc(20, thread.nascent);
+      cpu.write(block, me);
+      if (cpu.read(block) !== me) throw new Error(`the block at ${block} is shared`);
+      heap.free(block, thread.nascent);
+    }),
+    reaper: (_cpu, died, view) => reapDead(view, died),
+    check(memory) {
+      const { blocks, free, bytes, largestFree } = new Heap(snapshot(memory), 1).use();
+      if (blocks !== 0 || free !== bytes || largestFree !== bytes) throw new Error(`${blocks} blocks are lost`);
+    },
+  };
+  return program as unknown as Program;
+}
+
+const NAMED = defineKind({
+  name: 'explored-object',
+  words: ObjectHeader.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => false,
+  repair: () => true,
+});
+
+/** Two threads open an object by the same name. */
+export function namings(): Program {
+  const program: Program<View> = {
+    words: WORDS + 1,
+    labels: labelsOf(3),
+    setup: (cpu) => makeArenas(cpu, 2, 1),
+    threads: [0, 1].map((me) => (_cpu: Cpu, _me: number, { arenas }: View) => {
+      arenas[me]!.objects.open(NAMED, 'a');
+    }),
+    reaper: (_cpu, died, view) => reapDead(view, died),
+    check(memory) {
+      const objects = new Heap(snapshot(memory), 1).objects();
+      const { blocks } = new Heap(snapshot(memory), 1).use();
+      if (objects.length !== 1 || blocks !== 1) throw new Error(`${objects.length} objects in ${blocks} blocks`);
+    },
+  };
+  return program as unknown as Program;
+}
