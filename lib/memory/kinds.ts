@@ -16,6 +16,8 @@ export interface Kind<Repairer = never> {
   readonly format: (cpu: Cpu, address: number) => void;
   /** Who holds the object: a thread's CPU number plus one, or 0. */
   readonly holder: (cpu: Cpu, address: number) => number;
+  /** For objects that several threads can hold at once: whether the thread with this CPU number plus one does. */
+  readonly isHeldBy?: (cpu: Cpu, address: number, id: number) => boolean;
   /** Whether the object is held or waited for, and so may not be destroyed. */
   readonly isBusy: (cpu: Cpu, address: number) => boolean;
   /**

@@ -133,7 +133,7 @@ export class Arena {
     const { cpu, thread } = this;
     for (const address of this.heap.objects()) {
       const kind = kindById(cpu.read(address + ObjectHeader.kind));
-      if (kind?.holder(cpu, address) === thread.id) {
+      if (kind?.holder(cpu, address) === thread.id || kind?.isHeldBy?.(cpu, address, thread.id)) {
         throw new HoldfastError(
           'EBUSY',
           `this thread still holds the ${kind.name} ${shown(this.objects.nameOf(address) ?? address)}`,

@@ -19,6 +19,7 @@ import type { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { inheritLatch, latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import { clearHolds } from './holds.ts';
 import { RUNNING, SLEEPING, Task, unpark } from './task.ts';
 import { asyncTasks, maxThreads, ownsChunk, Slot, slotAddress, type Thread } from './thread.ts';
 
@@ -117,6 +118,7 @@ function vacate(cpu: Cpu, slot: number): void {
     cpu.store(task + Task.blockedOn, 0);
     cpu.store(task + Task.list, 0);
     cpu.store(task + Task.priority, 0);
+    clearHolds(cpu, task);
   }
   cpu.store(slot + Slot.osThread, 0);
   cpu.store(slot + Slot.robustList, 0);

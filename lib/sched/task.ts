@@ -17,6 +17,9 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { struct } from '../memory/struct.ts';
 
+/** How much of one lock a task holds, where the lock's word cannot say; see `holds.ts`. */
+export const Hold = struct({ lock: 1, count: 1 });
+
 export const Task = struct({
   /** RUNNING or SLEEPING. */
   state: 1,
@@ -41,7 +44,13 @@ export const Task = struct({
   sleeper: 1,
   /** First chunk of nodes that stand in for the task; a chunk starts with the address of the next. See `futex/vector.ts`. */
   vector: 1,
-  pad: 18,
+  /** What an asynchronous task holds; a main task's holds are in its slot. */
+  hold: Hold.words,
+  /** The record that whoever grants the task what it waits for writes to, or 0. */
+  holdAt: 1,
+  /** When the task began to wait: us on `cpu.now()`, cut off to 31 bits. */
+  since: 1,
+  pad: 14,
 });
 
 export const RUNNING = 0;

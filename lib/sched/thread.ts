@@ -18,7 +18,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
-import { ASYNC, MAIN, TASK_ALIGN, Task } from './task.ts';
+import { ASYNC, Hold, MAIN, TASK_ALIGN, Task } from './task.ts';
 
 /** One waiter of a queued spinning lock. All of a slot's nodes have this layout; `lib/locking/spin-queue.ts` says how it is used. */
 export const SpinNode = struct({
@@ -44,6 +44,8 @@ export const QSPIN_NODES = 4;
 /** How many MCS locks, and how many ticket locks, a thread can hold at once. */
 export const MCS_NODES = 4;
 export const TICKET_ENTRIES = 4;
+/** How many locks a thread's synchronous code can have records of at once; see `holds.ts`. */
+export const HOLDS = 32;
 
 export const Slot = struct({
   life: 1,
@@ -63,6 +65,7 @@ export const Slot = struct({
   /** One for each MCS node, for the reaper to line up behind it. */
   mcsProxies: MCS_NODES * SpinNode.words,
   tickets: TICKET_ENTRIES * TicketEntry.words,
+  holds: HOLDS * Hold.words,
 });
 
 /** Tasks that a slot takes from the heap at a time. */

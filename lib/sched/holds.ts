@@ -1,0 +1,96 @@
+/**
+ * Holds: how much of a lock each task holds, for locks that several tasks can hold at once, and whose word therefore
+ * cannot name them. An asynchronous task holds one lock and has its record in itself; a thread's synchronous code has a
+ * table of records in its slot.
+ *
+ * `count` of a record: held << 1, and TRANSIT while its task is about to change the lock's word or has just done so. A
+ * record is written by its own task, or by who grants the task what it waits for, and read by the reaper.
+ *
+ *   task                                     reaper
+ *   count := held|TRANSIT                    closes the lock's word, fully ordered
+ *   cmpxchg of the lock's word, fully ordered
+ *   count := held +- 1                       waits until no record is in TRANSIT; their sum is the truth
+ *
+ * So either the reaper sees TRANSIT and waits for the outcome, or the task's cmpxchg fails.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { ASYNC, Hold, MAIN, Task } from './task.ts';
+import { asyncTasks, HOLDS, Slot, slotAddress } from './thread.ts';
+
+export const TRANSIT = 1;
+/** One of whatever is held. */
+export const HELD = 2;
+
+export const isSteady = (count: number) => (count & TRANSIT) === 0;
+
+/** The record of what `task`, the calling thread's, holds of `lock`; 0 when there is none. */
+export function findHold(cpu: Cpu, task: number, lock: number): number {
+  if (cpu.load(task + Task.mode) === ASYNC) {
+    return cpu.read(task + Task.hold + Hold.lock) === lock ? task + Task.hold : 0;
+  }
+  for (let record = firstRecord(task); record < lastRecord(task); record += Hold.words) {
+    const held = cpu.read(record + Hold.lock);
+    if (held === lock) return record;
+    if (held === 0) return 0;
+  }
+  return 0;
+}
+
+/** `findHold`, or else a record that is free, which is then that lock's; 0 when all are in use. */
+export function claimHold(cpu: Cpu, task: number, lock: number): number {
+  const found = findHold(cpu, task, lock);
+  if (found !== 0) return found;
+  const isAsync = cpu.load(task + Task.mode) === ASYNC;
+  const last = isAsync ? task + Task.hold + Hold.words : lastRecord(task);
+  for (let record = isAsync ? task + Task.hold : firstRecord(task); record < last; record += Hold.words) {
+    if (cpu.read(record + Hold.count) !== 0) continue;
+    cpu.storeRelease(record + Hold.lock, lock);
+    return record;
+  }
+  return 0;
+}
+
+/** How many of `lock` the calling thread's `task` holds. */
+export function heldBy(cpu: Cpu, task: number, lock: number): number {
+  const record = findHold(cpu, task, lock);
+  return record === 0 ? 0 : cpu.read(record + Hold.count) >> 1;
+}
+
+/** All records of `lock` with a count, of threads for which `include` holds. */
+export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: number) => boolean): number[] {
+  const records: number[] = [];
+  const look = (record: number) => {
+    // The lock is set before the count, a release: whoever sees the count sees whose it is.
+    if (cpu.loadAcquire(record + Hold.count) !== 0 && cpu.load(record + Hold.lock) === lock) records.push(record);
+  };
+  for (let number = 0; number < threads; number++) {
+    if (!include(number + 1)) continue;
+    const slot = slotAddress(cpu, number);
+    const table = slot + Slot.holds;
+    for (let i = 0; i < HOLDS && cpu.load(table + i * Hold.words + Hold.lock) !== 0; i++) look(table + i * Hold.words);
+    for (const task of asyncTasks(cpu, slot)) look(task + Task.hold);
+  }
+  return records;
+}
+
+/** For the reaper: a dead task holds nothing any more. From the last record to the first, so that it may run twice. */
+export function clearHolds(cpu: Cpu, task: number): void {
+  const isMain = cpu.load(task + Task.mode) === MAIN;
+  const first = isMain ? firstRecord(task) : task + Task.hold;
+  const last = isMain ? lastRecord(task) : first + Hold.words;
+  let record = first;
+  while (record < last && cpu.load(record + Hold.lock) !== 0) record += Hold.words;
+  while (record > first) {
+    record -= Hold.words;
+    cpu.store(record + Hold.count, 0);
+    cpu.store(record + Hold.lock, 0);
+  }
+}
+
+function firstRecord(mainTask: number): number {
+  return mainTask - Slot.mainTask + Slot.holds;
+}
+
+function lastRecord(mainTask: number): number {
+  return firstRecord(mainTask) + HOLDS * Hold.words;
+}
