@@ -15,6 +15,9 @@ import { findTraces } from './traces.ts';
 
 const candidateLimit = 5_000_000;
 
+/** Look whether a candidate is hopeless already once that many more would follow from it. */
+const worthAnEarlyLook = 6;
+
 export interface Visited {
   /** How many candidates were put to the model. */
   readonly candidates: number;
@@ -33,10 +36,13 @@ export function forEachExecution(
   let candidates = 0;
   forEachCombination(test, traces.byThread, (chosen) => {
     const combination = new Combination(test, chosen);
-    combination.forEachCandidate(model.name !== 'javascript', (communication) => {
+    const isAllowed = (communication: readonly Communication[], decided: number): boolean => {
       if (++candidates > candidateLimit) throw new LitmusLimitExceeded('candidate executions', candidateLimit);
-      combination.build(x, communication);
-      if (model.violation(x) === null) visit(combination.finalValue(communication), x);
+      combination.build(x, communication, decided);
+      return model.violation(x) === null;
+    };
+    combination.forEachCandidate(model.name !== 'javascript', isAllowed, (communication) => {
+      visit(combination.finalValue(communication), x);
     });
   });
   return { candidates, cut: traces.cut };
@@ -102,7 +108,15 @@ class Combination {
     }
   }
 
-  forEachCandidate(coherent: boolean, visit: (communication: readonly Communication[]) => void): void {
+  /**
+   * Decides location after location how its accesses communicated. The axioms of every coherent model only ever get harder to meet
+   * as more is decided, so what `isAllowed` rejects half way need not be gone on with.
+   */
+  forEachCandidate(
+    coherent: boolean,
+    isAllowed: (communication: readonly Communication[], decided: number) => boolean,
+    visit: (communication: readonly Communication[]) => void,
+  ): void {
     const accesses = new Map<bigint, Access[]>();
     this.#forEachEvent((event, id, thread) => {
       if (event.kind === Kind.fence) return;
@@ -111,26 +125,29 @@ class Combination {
       const rmw = event.rmw < 0 ? -1 : this.#offsets[thread]! + event.rmw;
       list.push({ event: id, thread, write: event.kind === Kind.write, value: event.value, rmw });
     });
-    this.#addresses.length = 0;
-    const choices: Communication[][] = [];
+    const choices: { address: bigint; ways: Communication[] }[] = [];
     for (const [address, list] of accesses) {
-      this.#addresses.push(address);
       const ways = communications(list, this.#test.initial.get(address) ?? 0n, coherent);
       if (ways.length === 0) return;
-      choices.push(ways);
+      choices.push({ address, ways });
     }
+    choices.sort((a, b) => a.ways.length - b.ways.length);
+    this.#addresses.splice(0, this.#addresses.length, ...choices.map((choice) => choice.address));
+    const following = choices.map((_, at) =>
+      choices.slice(at + 1).reduce((product, choice) => product * choice.ways.length, 1),
+    );
     const chosen: Communication[] = [];
     const choose = (at: number): void => {
-      if (at === choices.length) {
-        visit(chosen);
-        return;
-      }
-      for (const way of choices[at]!) {
+      for (const way of choices[at]!.ways) {
         chosen[at] = way;
-        choose(at + 1);
+        chosen.length = at + 1;
+        if (at + 1 === choices.length) {
+          if (isAllowed(chosen, choices.length)) visit(chosen);
+        } else if (!coherent || following[at]! < worthAnEarlyLook || isAllowed(chosen, at + 1)) choose(at + 1);
       }
     };
-    choose(0);
+    if (choices.length > 0) choose(0);
+    else if (isAllowed(chosen, 0)) visit(chosen);
   }
 
   #forEachEvent(visit: (event: TraceEvent, id: number, thread: number) => void): void {
@@ -140,8 +157,8 @@ class Combination {
     }
   }
 
-  /** Lay the candidate out as an execution. */
-  build(x: Execution, communication: readonly Communication[]): void {
+  /** Lay the candidate out as an execution, of which the first `decided` addresses are decided. */
+  build(x: Execution, communication: readonly Communication[], decided: number): void {
     x.begin(this.#count);
     const { addresses, reads } = this.#layout();
     this.#forEachEvent((event, id, thread) => {
@@ -162,7 +179,7 @@ class Combination {
       x.coherence(order);
       for (const [write, read] of readsFrom) x.rf.add(write, read);
     }
-    x.finish();
+    x.finish(decided);
   }
 
   #layoutCache: { addresses: Map<bigint, number>; reads: number[][] } | undefined;
@@ -170,7 +187,7 @@ class Combination {
   /** A small number for each address, and the event of each read of each thread. */
   #layout(): { addresses: Map<bigint, number>; reads: number[][] } {
     if (this.#layoutCache !== undefined) return this.#layoutCache;
-    const addresses = new Map<bigint, number>();
+    const addresses = new Map(this.#addresses.map((address, at) => [address, at]));
     const reads: number[][] = this.#chosen.map(() => []);
     this.#forEachEvent((event, id, thread) => {
       if (event.address >= 0n && !addresses.has(event.address)) addresses.set(event.address, addresses.size);

@@ -184,8 +184,12 @@ export class Execution {
     }
   }
 
-  /** Derive what follows from the events, `rf` and `co`. */
-  finish(): void {
+  /**
+   * Derive what follows from the events, `rf` and `co`. Where only addresses below `decided` have been given theirs, no
+   * `fr` is derived for the others: every relation is then part of what it will be, so that an axiom that breaks now is
+   * broken in the end.
+   */
+  finish(decided = Number.POSITIVE_INFINITY): void {
     const u = this.universe;
     const n = this.count;
     const { stride } = u;
@@ -211,7 +215,7 @@ export class Execution {
     this.#sharing(this.thread, this.int);
     this.#sharing(this.address, this.loc);
     this.M = this.R.or(this.W);
-    this.#deriveFromRead();
+    this.#deriveFromRead(decided);
   }
 
   /** Relate the events that have the same entry in `column`; negative entries are nobody's. */
@@ -233,7 +237,7 @@ export class Execution {
     }
   }
 
-  #deriveFromRead(): void {
+  #deriveFromRead(decided: number): void {
     const { stride } = this.universe;
     const overwritten = this.universe.set();
     for (let w = 0; w < this.count; w++) {
@@ -250,7 +254,7 @@ export class Execution {
       }
     }
     for (let read = 0; read < this.count; read++) {
-      if (this.kind[read] !== Kind.read || overwritten.has(read)) continue;
+      if (this.kind[read] !== Kind.read || overwritten.has(read) || this.address[read]! >= decided) continue;
       for (let k = 0; k < stride; k++) {
         this.fr.bits[read * stride + k] = this.loc.bits[read * stride + k]! & this.W.bits[k]!;
       }

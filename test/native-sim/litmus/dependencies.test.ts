@@ -128,3 +128,34 @@ forall (0:X0=1)`);
     expect(checkLitmus(test)).toMatchObject({ ok: true, cut: true });
   });
 });
+
+describe('the number of executions', () => {
+  const four = (statement: (location: string) => string): string => ['w', 'x', 'y', 'z'].map(statement).join(' ');
+  const writer = (thread: number): string =>
+    `P${thread}(int *w, int *x, int *y, int *z) { ${four((l) => `WRITE_ONCE(*${l}, ${thread + 1});`)} }\n`;
+
+  it('loses none by giving up on the hopeless half way: every order of four independent pairs of stores', () => {
+    const test = readLitmus(`C 4x2W\n{}\n${writer(0)}${writer(1)}exists (w=1)`);
+    for (const model of ['sc', 'x86-tso', 'armv8', 'lkmm'] as const) {
+      expect(checkLitmus(test, { model })).toMatchObject({ positive: 8, negative: 8 });
+    }
+  });
+
+  it('loses none where reads are still to be decided: three values and two orders for each of four locations', () => {
+    const reader =
+      'P2(int *w, int *x, int *y, int *z) { int a; int b; int c; int d; a = READ_ONCE(*w); b = READ_ONCE(*x); c = READ_ONCE(*y); d = READ_ONCE(*z); }\n';
+    const test = readLitmus(`C 4x2W+4R\n{}\n${writer(0)}${writer(1)}${reader}exists (2:a=0)`);
+    expect(checkLitmus(test)).toMatchObject({ positive: 432, negative: 864 });
+  });
+
+  it('a read that is yet to be decided is not one of the initial value', () => {
+    const ordered = (locations: string[], statement: (l: string) => string): string =>
+      locations.map(statement).join(' smp_mb(); ');
+    const test = readLitmus(`C chain
+{}
+P0(int *w, int *x, int *y, int *z) { ${ordered(['w', 'x', 'y', 'z'], (l) => `WRITE_ONCE(*${l}, 1);`)} }
+P1(int *w, int *x, int *y, int *z) { int a; int b; int c; int d; ${ordered(['z', 'y', 'x', 'w'], (l) => `${{ w: 'a', x: 'b', y: 'c', z: 'd' }[l]} = READ_ONCE(*${l});`)} }
+exists (1:a=1 /\\ 1:b=1 /\\ 1:c=1 /\\ 1:d=1)`);
+    expect(checkLitmus(test)).toMatchObject({ positive: 1, negative: 4 });
+  });
+});
