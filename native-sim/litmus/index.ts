@@ -1,0 +1,2 @@
+export { checkLitmus } from './check.ts';
+export { readLitmus } from './read.ts';
