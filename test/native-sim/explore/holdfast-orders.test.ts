@@ -1,13 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { McsLock } from '../../../lib/locking/mcs-lock.ts';
-import { Mutex } from '../../../lib/locking/mutex.ts';
-import { SpinLock } from '../../../lib/locking/spin-lock.ts';
-import { TicketLock } from '../../../lib/locking/ticket-lock.ts';
 import type { Change } from '../../../native-sim/explore/alter.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import type { Program } from '../../../native-sim/explore/program.ts';
 import type { Site } from '../../../native-sim/explore/site.ts';
-import { exclusion, latchExclusion, osqExclusion, parkUnpark } from './programs/holdfast.ts';
+import { type LockName, lock, parkUnpark } from './programs/holdfast.ts';
 
 const forever = Number.POSITIVE_INFINITY;
 
@@ -24,35 +20,51 @@ interface Bug {
   tso?: true;
 }
 
-const ticket = () => exclusion(2, forever, (arena, handle) => new TicketLock(arena, handle));
-const mcs = () => exclusion(2, forever, (arena, handle) => new McsLock(arena, handle));
-const spin = (spins: number, threads = 2) => () =>
-  exclusion(threads, spins, (arena, handle) => new SpinLock(arena, handle));
-const mutex = (spins: number, threads = 2) => () =>
-  exclusion(threads, spins, (arena, handle) => new Mutex(arena, handle));
-const osq = (spins: number) => () => osqExclusion(2, spins);
+const make =
+  (name: LockName, threads = 2, spins = forever) =>
+  () =>
+    lock(name, threads, spins);
 
 const BUGS: Bug[] = [
-  { name: "ticket: the waiter's acquire", make: ticket, file: 'ticket-lock.ts', op: 'condLoadAcquire' },
-  { name: "ticket: unlock's release", make: ticket, file: 'ticket-lock.ts', op: 'storeRelease' },
-  { name: "MCS: the waiter's acquire", make: mcs, file: 'mcs-lock.ts', op: 'condLoadAcquire' },
-  { name: 'MCS: the grant', make: mcs, file: 'spin-queue.ts', op: 'cmpxchgRelease' },
-  { name: 'MCS: the tail exchange, relaxed', make: mcs, file: 'mcs-lock.ts', op: 'xchg' },
-  { name: 'MCS: the tail exchange, release only', make: mcs, file: 'mcs-lock.ts', op: 'xchg', to: 'release' },
-  { name: "MCS: unlock's compare-and-exchange", make: mcs, file: 'mcs-lock.ts', op: 'cmpxchgRelease' },
-  { name: "qspinlock: the lock's acquire", make: spin(forever), file: 'spin-lock.ts', op: 'cmpxchgAcquire' },
-  { name: "qspinlock: the waiter's acquire", make: spin(forever), file: 'spin-lock.ts', op: 'condLoadAcquire' },
-  { name: "qspinlock: unlock's release", make: spin(forever), file: 'spin-lock.ts', op: 'cmpxchgRelease' },
-  { name: 'qspinlock: the tail exchange', make: spin(forever, 4), file: 'spin-lock.ts', op: 'cmpxchg', within: 'exchangeTail' },
-  { name: 'osq: the tail exchange', make: osq(forever), file: 'osq.ts', op: 'cmpxchg', within: 'osqLock' },
-  { name: "osq: the waiter's acquire", make: osq(forever), file: 'osq.ts', op: 'condLoadAcquire', within: 'osqLock' },
-  { name: "mutex: the lock's acquire", make: mutex(1), file: 'mutex-core.ts', op: 'cmpxchgAcquire' },
-  { name: "mutex: unlock's release, uncontended", make: mutex(forever), file: 'mutex.ts', op: 'cmpxchgRelease' },
-  { name: "mutex: unlock's release, contended", mode: 'random', make: mutex(1, 3), file: 'mutex-core.ts', op: 'cmpxchgRelease' },
-  { name: 'latch: the acquire', make: () => latchExclusion(2), file: 'latch.ts', op: 'cmpxchgAcquire' },
-  { name: 'latch: the release', make: () => latchExclusion(2), file: 'latch.ts', op: 'xchgRelease' },
-  { name: 'park: saying that one sleeps', make: () => parkUnpark(), file: 'task.ts', op: 'xchg', within: 'prepareToPark', tso: true },
-  { name: 'unpark: looking for a sleeper', make: () => parkUnpark(), file: 'task.ts', op: 'xchg', within: 'unpark' },
+  { name: "ticket: the waiter's acquire", make: make('ticket'), file: 'ticket-lock.ts', op: 'condLoadAcquire' },
+  { name: "ticket: unlock's release", make: make('ticket'), file: 'ticket-lock.ts', op: 'storeRelease' },
+  { name: "MCS: the waiter's acquire", make: make('mcs'), file: 'mcs-lock.ts', op: 'condLoadAcquire' },
+  { name: 'MCS: the grant', make: make('mcs'), file: 'spin-queue.ts', op: 'cmpxchgRelease' },
+  { name: 'MCS: the tail exchange, relaxed', make: make('mcs'), file: 'mcs-lock.ts', op: 'xchg' },
+  { name: 'MCS: the tail exchange, release only', make: make('mcs'), file: 'mcs-lock.ts', op: 'xchg', to: 'release' },
+  { name: "MCS: unlock's compare-and-exchange", make: make('mcs'), file: 'mcs-lock.ts', op: 'cmpxchgRelease' },
+  { name: "qspinlock: the lock's acquire", make: make('qspinlock'), file: 'spin-lock.ts', op: 'cmpxchgAcquire' },
+  { name: "qspinlock: the waiter's acquire", make: make('qspinlock'), file: 'spin-lock.ts', op: 'condLoadAcquire' },
+  { name: "qspinlock: unlock's release", make: make('qspinlock'), file: 'spin-lock.ts', op: 'cmpxchgRelease' },
+  {
+    name: 'qspinlock: the tail exchange',
+    make: make('qspinlock', 4),
+    file: 'spin-lock.ts',
+    op: 'cmpxchg',
+    within: 'exchangeTail',
+  },
+  { name: 'osq: the tail exchange', make: make('osq'), file: 'osq.ts', op: 'cmpxchg', within: 'osqLock' },
+  { name: "osq: the waiter's acquire", make: make('osq'), file: 'osq.ts', op: 'condLoadAcquire', within: 'osqLock' },
+  { name: "mutex: the lock's acquire", make: make('mutex', 2, 1), file: 'mutex-core.ts', op: 'cmpxchgAcquire' },
+  { name: "mutex: unlock's release, uncontended", make: make('mutex'), file: 'mutex.ts', op: 'cmpxchgRelease' },
+  {
+    name: "mutex: unlock's release, contended",
+    mode: 'random',
+    make: make('mutex', 3, 1),
+    file: 'mutex-core.ts',
+    op: 'cmpxchgRelease',
+  },
+  { name: 'latch: the acquire', make: make('latch'), file: 'latch.ts', op: 'cmpxchgAcquire' },
+  { name: 'latch: the release', make: make('latch'), file: 'latch.ts', op: 'xchgRelease' },
+  {
+    name: 'park: saying that one sleeps',
+    make: parkUnpark,
+    file: 'task.ts',
+    op: 'xchg',
+    within: 'prepareToPark',
+    tso: true,
+  },
+  { name: 'unpark: looking for a sleeper', make: parkUnpark, file: 'task.ts', op: 'xchg', within: 'unpark' },
 ];
 
 describe.each(BUGS)('$name, weakened', ({ make, file, op, within, to, mode }) => {
@@ -65,7 +77,13 @@ describe.each(BUGS)('$name, weakened', ({ make, file, op, within, to, mode }) =>
       weakened++;
       return to ?? 'relaxed';
     };
-    const { failure, verdict } = await explore({ ...make(), model: 'armv8', maxEvents: 2000, mode: mode ?? 'exhaustive', alter });
+    const { failure, verdict } = await explore({
+      ...make(),
+      model: 'armv8',
+      maxEvents: 2000,
+      mode: mode ?? 'exhaustive',
+      alter,
+    });
     expect(weakened, 'no such call').toBeGreaterThan(0);
     expect(verdict).toBe('failure');
     expect(['data-race', 'deadlock', 'check', 'exception']).toContain(failure?.kind);

@@ -1,7 +1,11 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
 
+import { McsLock } from '../../../../lib/locking/mcs-lock.ts';
+import { Mutex } from '../../../../lib/locking/mutex.ts';
 import { osqLock, osqUnlock } from '../../../../lib/locking/osq.ts';
 import { OsqLock } from '../../../../lib/locking/osq-lock.ts';
+import { SpinLock } from '../../../../lib/locking/spin-lock.ts';
+import { TicketLock } from '../../../../lib/locking/ticket-lock.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { RealCpu } from '../../../../lib/machine/real.ts';
 import { Header } from '../../../../lib/memory/header.ts';
@@ -85,7 +89,7 @@ function labelsOf(threads: number): Record<string, number> {
 }
 
 /** Each thread takes the lock once, and counts. */
-export function exclusion(
+function exclusion(
   threads: number,
   spins: number,
   make: (arena: Arena, handle?: ObjectHandle) => Lock & { readonly handle: ObjectHandle },
@@ -116,8 +120,27 @@ export function exclusion(
   return program as unknown as Program;
 }
 
+const MAKERS = {
+  ticket: (threads: number, spins: number) =>
+    exclusion(threads, spins, (arena, handle) => new TicketLock(arena, handle)),
+  mcs: (threads: number, spins: number) => exclusion(threads, spins, (arena, handle) => new McsLock(arena, handle)),
+  qspinlock: (threads: number, spins: number) =>
+    exclusion(threads, spins, (arena, handle) => new SpinLock(arena, handle)),
+  mutex: (threads: number, spins: number) => exclusion(threads, spins, (arena, handle) => new Mutex(arena, handle)),
+  osq: osqExclusion,
+  latch: latchExclusion,
+};
+
+export type LockName = keyof typeof MAKERS;
+export const LOCK_NAMES = Object.keys(MAKERS) as LockName[];
+
+/** A lock by name, for a command line or a worker: `lock mutex 2 Infinity`. */
+export function lock(name: LockName, threads: number, spins: number): Program {
+  return MAKERS[name](threads, spins);
+}
+
 /** The queue of optimistic spinners: whoever gets to its head counts; with few `spins` some give up. */
-export function osqExclusion(threads: number, spins: number): Program {
+function osqExclusion(threads: number, spins: number): Program {
   const program: Program<View & { tail: number }> = {
     words: WORDS + 1,
     labels: labelsOf(threads + 1),
@@ -144,7 +167,7 @@ export function osqExclusion(threads: number, spins: number): Program {
 const tailOf = (lock: number) => lock + ObjectHeader.words;
 
 /** The latch inside the other objects. A dead holder's latch passes to the reaper. */
-export function latchExclusion(threads: number): Program {
+function latchExclusion(threads: number): Program {
   const [word, shared] = [0, 1];
   return {
     words: 2,
