@@ -1,5 +1,5 @@
 /** What the project holds itself to: how many times one figure may be another. */
-import { type Figure, median, ratio } from './figure.ts';
+import { difference, type Figure, median, ratio } from './figure.ts';
 
 export interface Verdict {
   readonly scenario: string;
@@ -14,6 +14,8 @@ interface Bar {
   readonly scenario: RegExp;
   readonly unit: Figure['unit'];
   readonly peer: string;
+  /** A figure to take off first: what the language's own construct costs, whatever the lock. */
+  readonly less?: string;
   /** Undefined for a bar on the figure itself. */
   readonly against?: string;
   readonly bound: Verdict['bound'];
@@ -26,24 +28,26 @@ const CONTENDED = /^contended/;
 const SPINNING = /^spinning/;
 const GARBAGE = /^garbage/;
 const BARE = 'bare cmpxchg pair';
+const ASYNC_HOLDFAST = 'holdfast acquireAsync';
 
 // A lock is N times faster where its time is at most 1/N.
 const BARS: readonly Bar[] = [
   { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: BARE, bound: 'at most', bar: 1.15 },
   { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: 'v8', bound: 'at most', bar: 0.8 },
   { scenario: ALONE, unit: 'ns', peer: 'holdfast acquire + release', against: BARE, bound: 'at most', bar: 1.5 },
-  { scenario: ALONE, unit: 'ns', peer: 'holdfast using acquire', against: BARE, bound: 'at most', bar: 1.5 },
   { scenario: GARBAGE, unit: 'bytes', peer: 'holdfast acquire + release', bound: 'at most', bar: 0 },
-  { scenario: GARBAGE, unit: 'bytes', peer: 'holdfast using acquire', bound: 'at most', bar: 0 },
-  { scenario: ASYNC, unit: 'ns', peer: 'holdfast acquireAsync', against: 'async-mutex', bound: 'at most', bar: 1 / 5 },
-  {
-    scenario: ASYNC,
-    unit: 'ns',
-    peer: 'holdfast acquireAsync',
-    against: 'navigator.locks',
-    bound: 'at most',
-    bar: 1 / 20,
-  },
+  ...['native', 'compiled'].flatMap((how): Bar[] => {
+    const peer = `holdfast using, ${how}`;
+    const less = `using of nothing, ${how}`;
+    return [
+      { scenario: ALONE, unit: 'ns', peer, against: BARE, bound: 'at most', bar: 1.5 },
+      { scenario: ALONE, unit: 'ns', peer, less, against: BARE, bound: 'at most', bar: 1.5 },
+      { scenario: GARBAGE, unit: 'bytes', peer, bound: 'at most', bar: 0 },
+      { scenario: GARBAGE, unit: 'bytes', peer, less, bound: 'at most', bar: 0 },
+    ];
+  }),
+  { scenario: ASYNC, unit: 'ns', peer: ASYNC_HOLDFAST, against: 'async-mutex', bound: 'at most', bar: 1 / 5 },
+  { scenario: ASYNC, unit: 'ns', peer: ASYNC_HOLDFAST, against: 'navigator.locks', bound: 'at most', bar: 1 / 20 },
   { scenario: CONTENDED, unit: 'k/s', peer: 'holdfast', against: 'v8', bound: 'at least', bar: 1 },
   { scenario: CONTENDED, unit: 'k/s', peer: 'holdfast', against: 'textbook', bound: 'at least', bar: 0.9 },
   { scenario: CONTENDED, unit: 'ms', peer: 'holdfast', against: 'textbook', bound: 'at most', bar: 1 / 4 },
@@ -69,12 +73,13 @@ function verdict(bar: Bar, scenario: string, figures: readonly Figure[]): Verdic
   if (!bar.scenario.test(scenario)) return undefined;
   const find = (peer: string | undefined) =>
     figures.find((figure) => figure.scenario === scenario && figure.peer === peer && figure.unit === bar.unit);
-  const [mine, theirs] = [find(bar.peer), find(bar.against)];
-  if (mine === undefined || (bar.against !== undefined && theirs === undefined)) return undefined;
-  const measured = theirs === undefined ? median(mine.rounds) : ratio(mine, theirs);
+  const [peer, less, against] = [find(bar.peer), find(bar.less), find(bar.against)];
+  if (peer === undefined || (bar.against !== undefined && against === undefined)) return undefined;
+  const mine = less === undefined ? peer : difference(peer, less);
+  const measured = against === undefined ? median(mine.rounds) : ratio(mine, against);
   return {
     scenario,
-    what: `${bar.peer}: ${MEASURES[bar.unit]}${bar.against === undefined ? '' : ` / ${bar.against}`}`,
+    what: `${bar.peer}${bar.less ? ` - ${bar.less}` : ''}: ${MEASURES[bar.unit]}${bar.against ? ` / ${bar.against}` : ''}`,
     measured,
     bound: bar.bound,
     bar: bar.bar,

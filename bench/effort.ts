@@ -7,5 +7,5 @@ export interface Effort {
   readonly seconds: number;
 }
 
-export const DEFAULT: Effort = { rounds: 5, milliseconds: 1000, seconds: 0.25 };
+export const DEFAULT: Effort = { rounds: 5, milliseconds: 750, seconds: 0.2 };
 export const QUICK: Effort = { rounds: 3, milliseconds: 250, seconds: 0.1 };

@@ -20,6 +20,11 @@ export function ratio(a: Figure, b: Figure): number {
   return median(a.rounds.map((value, round) => value / (b.rounds[round] ?? Number.NaN)));
 }
 
+/** What is left of `a` without `b`, round by round. */
+export function difference(a: Figure, b: Figure): Figure {
+  return { ...a, rounds: a.rounds.map((value, round) => value - (b.rounds[round] ?? Number.NaN)) };
+}
+
 /** One value that was measured. */
 export interface Measured {
   readonly scenario: string;

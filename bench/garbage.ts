@@ -2,7 +2,7 @@
 import { Arena, Mutex } from '../lib/index.ts';
 import type { Effort } from './effort.ts';
 import { type Figures, median } from './figure.ts';
-import { nativeUsing } from './using.ts';
+import { emptyGuard, usingLoops } from './using.ts';
 
 /** Few enough that an object in each would not start a collection, which would hide the growth. */
 const PAIRS = 20_000;
@@ -16,17 +16,20 @@ export function garbage(figures: Figures, { rounds }: Effort): void {
       held.release();
     }
   };
-  const using = nativeUsing();
+  const contestants: Record<string, (times: number) => void> = {
+    'holdfast acquire + release': release,
+    'a new object': allocate,
+  };
+  const empty = { acquire: () => emptyGuard };
+  for (const [how, loop] of usingLoops()) {
+    contestants[`holdfast using, ${how}`] = (times) => loop(mutex, times);
+    contestants[`using of nothing, ${how}`] = (times) => loop(empty, times);
+  }
+  for (const run of Object.values(contestants)) for (let i = 0; i < 100; i++) run(PAIRS);
   for (let round = 0; round < rounds; round++) {
-    figures.add('garbage per acquisition', 'holdfast acquire + release', 'bytes', bytes(release));
-    figures.add('garbage per acquisition', 'a new object', 'bytes', bytes(allocate));
-    if (using === undefined) continue;
-    figures.add(
-      'garbage per acquisition',
-      'holdfast using acquire',
-      'bytes',
-      bytes((times) => using(mutex, times)),
-    );
+    for (const [peer, run] of Object.entries(contestants)) {
+      figures.add('garbage per acquisition', peer, 'bytes', bytes(run));
+    }
   }
 }
 
@@ -37,7 +40,6 @@ function allocate(times: number): void {
 let last: unknown;
 
 function bytes(run: (times: number) => void): number {
-  for (let i = 0; i < 100; i++) run(PAIRS);
   const growth: number[] = [];
   for (let i = 0; i < REPEATS; i++) {
     globalThis.gc?.();
