@@ -39,8 +39,11 @@ export function seqWriteEnd(cpu: Cpu, sequence: number): void {
   cpu.storeRelease(sequence, (cpu.load(sequence) + 1) | 0);
 }
 
-export function loadWords(cpu: Cpu, from: number, into: Int32Array): void {
-  for (let i = 0; i < into.length; i++) into[i] = cpu.load(from + i);
+/** Reads words as they were while the count was `begun`. False when they may be torn. */
+export function seqRead(cpu: Cpu, sequence: number, begun: number, from: number, into: Int32Array): boolean {
+  for (let i = 0; i < into.length; i++) into[i] = cpu.loadUnordered(from + i);
+  cpu.rmb();
+  return cpu.load(sequence) === begun;
 }
 
 export function storeWords(cpu: Cpu, to: number, values: ArrayLike<number>): void {

@@ -23,7 +23,7 @@ import { struct } from '../memory/struct.ts';
 import type { Arena } from '../sched/arena.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
-import { loadWords, seqRetry, storeWords } from './seq-core.ts';
+import { seqRead, seqRetry, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1 });
 
@@ -77,12 +77,12 @@ export class SeqCountLatch extends SharedObject {
 
   /** Fills `into` from the two copies that lie one behind the other from `address` on, each as long as `into`. */
   read(address: number, into: Int32Array): Int32Array {
-    let begun: number;
-    do {
-      begun = this.readBegin();
-      loadWords(this.thread.cpu, address + (begun & 1) * into.length, into);
-    } while (this.readRetry(begun));
-    return into;
+    const { cpu } = this.thread;
+    const sequence = this.#sequence;
+    for (;;) {
+      const begun = cpu.loadAcquire(sequence);
+      if (seqRead(cpu, sequence, begun, address + (begun & 1) * into.length, into)) return into;
+    }
   }
 
   /** Writes `values` to one of the two copies that lie one behind the other from `address` on. */

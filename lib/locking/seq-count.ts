@@ -21,7 +21,7 @@ import type { Arena } from '../sched/arena.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { park, prepareToPark } from '../sched/task.ts';
-import { isEven, loadWords, seqBegin, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });
 
@@ -78,12 +78,13 @@ export class SeqCount extends SharedObject {
 
   /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. */
   read(address: number, into: Int32Array): Int32Array {
-    let begun: number;
-    do {
-      begun = this.readBegin();
-      loadWords(this.thread.cpu, address, into);
-    } while (this.readRetry(begun));
-    return into;
+    const { cpu } = this.thread;
+    const sequence = this.#sequence;
+    for (;;) {
+      let begun = cpu.loadAcquire(sequence);
+      if (!isEven(begun)) begun = this.#waitForWriter();
+      if (seqRead(cpu, sequence, begun, address, into)) return into;
+    }
   }
 
   /**

@@ -47,7 +47,7 @@ import {
   tryAcquire,
   unlockSlow,
 } from './mutex-core.ts';
-import { isEven, loadWords, seqBegin, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ mutex: MutexWords.words, sequence: 1, torn: 1 });
 
@@ -135,16 +135,22 @@ export class SeqLock extends SharedObject {
   /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`. */
   read(address: number, into: Int32Array): Int32Array {
     const { cpu } = this.thread;
+    const sequence = this.#sequence;
     for (let attempt = 0; attempt < RETRIES; attempt++) {
-      const begun = this.readBegin();
-      loadWords(cpu, address, into);
-      if (!this.readRetry(begun)) return into;
+      let begun = cpu.loadAcquire(sequence);
+      if (!isEven(begun)) begun = this.#waitForWriter();
+      if (seqRead(cpu, sequence, begun, address, into)) return into;
     }
+    return this.#readLocked(address, into);
+  }
+
+  #readLocked(address: number, into: Int32Array): Int32Array {
+    const { cpu } = this.thread;
     this.#lockOut();
-    const isWhole = isEven(cpu.load(this.#sequence));
-    loadWords(cpu, address, into);
+    const sequence = cpu.load(this.#sequence);
+    seqRead(cpu, this.#sequence, sequence, address, into);
     this.#letIn();
-    if (!isWhole) throw this.#died();
+    if (!isEven(sequence)) throw this.#died();
     return into;
   }
 

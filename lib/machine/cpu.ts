@@ -31,6 +31,11 @@ export interface Cpu {
    * that orders it: the real machine makes it an ordinary store, which its compiler moves past no atomic.
    */
   storeUnordered(address: number, value: number): void;
+  /**
+   * `load` at the price of `read`, for words that others may be writing, between an acquire and an `rmb` whose next
+   * load says whether they were: where loads stay in order (x86) the real machine makes it an ordinary load.
+   */
+  loadUnordered(address: number): number;
 
   // Read-modify-writes. Each returns the OLD value.
   cmpxchg(address: number, expected: number, value: number): number;

@@ -3,6 +3,9 @@ import type { Cpu, WaitOutcome } from './cpu.ts';
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
+/** The processor does; the compiler moves no access past an Atomics call. */
+const KEEPS_LOADS_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
+
 /** The longest timeout handed to `Atomics.waitAsync`, ms. Longer sleeps wake up and go back to sleep. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
 /** How long a thread sleeps before it calls `onStall`, and again after as long, ms. */
@@ -48,6 +51,9 @@ export class RealCpu implements Cpu {
   }
   storeRelease(a: number, v: number): void {
     Atomics.store(this.words, a, v);
+  }
+  loadUnordered(a: number): number {
+    return KEEPS_LOADS_IN_ORDER ? (this.words[a] as number) : Atomics.load(this.words, a);
   }
   storeUnordered(a: number, v: number): void {
     this.words[a] = v;
