@@ -1,8 +1,19 @@
 export { type ErrorCode, HoldfastError } from './errors.ts';
+export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
+export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
+export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './futex/robust-list.ts';
+export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
 export { McsLock } from './locking/mcs-lock.ts';
 export { Mutex, MutexGuard, type MutexOwner } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
 export { Refcount } from './locking/refcount.ts';
+export {
+  type AsyncDownOptions,
+  type DownOptions,
+  Semaphore,
+  SemaphoreGuard,
+  type SemaphoreOptions,
+} from './locking/semaphore.ts';
 export { SeqCount } from './locking/seq-count.ts';
 export { SeqCountLatch } from './locking/seq-count-latch.ts';
 export { SeqLock, SeqLockGuard } from './locking/seq-lock.ts';

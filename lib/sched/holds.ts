@@ -75,6 +75,7 @@ export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: n
 
 /** For the reaper: a dead task holds nothing any more. From the last record to the first, so that it may run twice. */
 export function clearHolds(cpu: Cpu, task: number): void {
+  cpu.store(task + Task.grant, 0);
   const isMain = cpu.load(task + Task.mode) === MAIN;
   const first = isMain ? firstRecord(task) : task + Task.hold;
   const last = isMain ? lastRecord(task) : first + Hold.words;

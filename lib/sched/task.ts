@@ -48,9 +48,11 @@ export const Task = struct({
   hold: Hold.words,
   /** The record that whoever grants the task what it waits for writes to, or 0. */
   holdAt: 1,
+  /** The object that has granted the task what it waits for, until the task takes notice; 0 otherwise. */
+  grant: 1,
   /** When the task began to wait: us on `cpu.now()`, cut off to 31 bits. */
   since: 1,
-  pad: 14,
+  pad: 13,
 });
 
 export const RUNNING = 0;

@@ -1,0 +1,307 @@
+/**
+ * The semaphore algorithm, kernel/locking/semaphore.c: `up` gives permits straight to who waits, first come first
+ * served. What differs is that a semaphore nobody waits for is one word, changed by one compare-and-exchange, and
+ * that several permits can be taken at once. `Completion` is the same with other names.
+ *
+ * Word `count`: the free permits << 1, and
+ *
+ *   flag       who sets it        who clears it                        what it means
+ *   CONTENDED  the latch holder   the latch holder, if nobody waits    only the latch holder may change the word
+ *
+ *      down, uncontended   n        -> n - 1              acquire
+ *      up, uncontended     n        -> n + 1              release
+ *      slow path           n        -> n|CONTENDED        acquire, under the latch
+ *      slow path ends      n|CONTENDED -> m, or m|CONTENDED if anybody waits   release
+ *
+ * With all permits UNBOUNDED, taking and giving changes nothing.
+ *
+ * A grant is `grant` of the waiting task = the semaphore, and the task's leaving the list. A thread may be killed
+ * between the words that one step changes: the new count, the record of a guard, the grant. So each step is written to
+ * a journal first, which the reaper carries out again when it finds the latch with a dead thread. What a record holds,
+ * and a grant that nobody has picked up, the reaper gives back.
+ *
+ * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
+ * list, and takes back what they were granted and have not picked up.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { claimHold, HELD, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import {
+  firstWaiter,
+  joinList,
+  joinListBefore,
+  leaveList,
+  rebuildList,
+  WaitList,
+  waiters,
+} from '../sched/wait-list.ts';
+
+export const SemaphoreWords = struct({
+  header: ObjectHeader.words,
+  count: 1,
+  waiters: WaitList.words,
+  /** The journal, guarded by the latch: whether the rest is valid, */
+  armed: 1,
+  /** the free permits from now on, */
+  permits: 1,
+  /** a word that changes with them, or 0, and its value, */
+  address: 1,
+  value: 1,
+  /** and the task that is granted its permits, or 0. */
+  granted: 1,
+});
+
+export const CONTENDED = 1;
+/** One permit in `count`. */
+export const PERMIT = 2;
+export const UNBOUNDED = 2 ** 30 - 1;
+/** The most free permits that a semaphore can have. */
+export const MOST_PERMITS = UNBOUNDED - 1;
+
+export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'full';
+
+/** Takes permits if they are free and nobody waits, without the latch. */
+export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
+  const address = semaphore + SemaphoreWords.count;
+  let word = cpu.load(address);
+  while (!(word & CONTENDED) && word >> 1 >= permits) {
+    // Pairs with the release of `up`, and of the one who granted last.
+    const seen = cpu.cmpxchgAcquire(address, word, take(word >> 1, permits) * PERMIT);
+    if (seen === word) return true;
+    word = seen;
+  }
+  return false;
+}
+
+/** `tryDown` under the latch; with a record of it (0 for none), which makes the permits a guard's. */
+export function tryDownLatched(thread: Thread, semaphore: number, permits: number, record: number): boolean {
+  const { cpu } = thread;
+  const free = enter(thread, semaphore);
+  const takes = firstWaiter(cpu, semaphore + SemaphoreWords.waiters) === 0 && free >= permits;
+  const left = takes ? take(free, permits) : free;
+  if (takes && record !== 0) {
+    commit(cpu, semaphore, left, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD, 0);
+  }
+  leave(thread, semaphore, left);
+  return takes;
+}
+
+/** Waits in the list. With `recorded`, the permits are a guard's. */
+export function* downSlow(semaphore: number, permits: number, recorded: boolean, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task, async } = waiter;
+  const { cpu } = thread;
+  thread.counters.contended++;
+  const record = recorded ? claimHold(cpu, task, semaphore) : 0;
+  if (recorded && record === 0) return 'full';
+  const free = enter(thread, semaphore);
+  enqueue(waiter, semaphore, permits, record);
+  prepareToPark(cpu, task);
+  leave(thread, semaphore, async ? free : takeBack(thread, semaphore, free));
+  let reason = 'woken';
+  while (!isGranted(cpu, semaphore, task)) {
+    if (waiter.aborted || reason === 'timed-out') {
+      if (cancel(thread, semaphore, task)) return waiter.aborted ? 'aborted' : 'timed-out';
+      break;
+    }
+    reason = yield;
+    prepareToPark(cpu, task);
+  }
+  finishPark(cpu, task);
+  cpu.store(task + Task.grant, 0);
+  return 'acquired';
+}
+
+/** Gives permits back, or new ones. False when there would be too many. */
+export function up(thread: Thread, semaphore: number, permits: number): boolean {
+  const { cpu } = thread;
+  const address = semaphore + SemaphoreWords.count;
+  const word = cpu.load(address);
+  if (!(word & CONTENDED)) {
+    const more = give(word >> 1, permits);
+    if (more > UNBOUNDED) return false;
+    // Pairs with the acquire of `tryDown`.
+    if (cpu.cmpxchgRelease(address, word, more * PERMIT) === word) return true;
+  }
+  const free = enter(thread, semaphore);
+  const more = give(free, permits);
+  leave(thread, semaphore, more > UNBOUNDED ? free : more);
+  return more <= UNBOUNDED;
+}
+
+/** Gives back what a guard's record holds. */
+export function upRecorded(thread: Thread, semaphore: number, permits: number, record: number): void {
+  const { cpu } = thread;
+  const more = give(enter(thread, semaphore), permits);
+  commit(cpu, semaphore, more, record + Hold.count, cpu.read(record + Hold.count) - permits * HELD, 0);
+  leave(thread, semaphore, more);
+}
+
+/** Sets the free permits, whatever they were. */
+export function reset(thread: Thread, semaphore: number, permits: number): void {
+  enter(thread, semaphore);
+  leave(thread, semaphore, permits);
+}
+
+/** After deaths: takes dead tasks out of the list, and gives back what they held with a guard or never picked up. */
+export function repair(repairer: Repairer, semaphore: number): true {
+  const { cpu, isDead, threads } = repairer;
+  const list = semaphore + SemaphoreWords.waiters;
+  repairer.latch(list + WaitList.latch, () => {
+    if (cpu.load(semaphore + SemaphoreWords.armed) !== 0) {
+      const task = cpu.read(semaphore + SemaphoreWords.granted);
+      apply(cpu, semaphore);
+      if (task !== 0 && cpu.load(task + Task.list) === list) {
+        cpu.storeRelease(task + Task.grant, semaphore);
+        cpu.store(task + Task.list, 0);
+      }
+      cpu.store(semaphore + SemaphoreWords.armed, 0);
+    }
+    rebuildList(repairer, list);
+  });
+  let free = freeze(cpu, semaphore);
+  for (const task of waiters(cpu, list)) {
+    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
+  }
+  for (const record of holdsOf(cpu, threads, semaphore, isDead)) {
+    free = give(free, cpu.read(record + Hold.count) >> 1);
+    commit(cpu, semaphore, free, record + Hold.count, 0, 0);
+  }
+  for (let number = 0; number < threads; number++) {
+    if (!isDead(number + 1)) continue;
+    const slot = slotAddress(cpu, number);
+    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+      if (cpu.load(task + Task.grant) !== semaphore) continue;
+      if (cpu.load(task + Task.holdAt) === 0) free = give(free, cpu.load(task + Task.want));
+      commit(cpu, semaphore, free, task + Task.grant, 0, 0);
+    }
+  }
+  for (const task of exit(cpu, semaphore, free)) unpark(cpu, task);
+  return true;
+}
+
+function take(free: number, permits: number): number {
+  return free === UNBOUNDED ? UNBOUNDED : free - permits;
+}
+
+function give(free: number, permits: number): number {
+  return free === UNBOUNDED || permits === UNBOUNDED ? UNBOUNDED : free + permits;
+}
+
+/** Takes the latch, and the word away from the fast paths. Returns the free permits. */
+function enter({ cpu, id }: Thread, semaphore: number): number {
+  latch(cpu, semaphore + SemaphoreWords.waiters + WaitList.latch, id);
+  return freeze(cpu, semaphore);
+}
+
+function freeze(cpu: Cpu, semaphore: number): number {
+  // Pairs with the release of `up`: who is granted permits has what came before their return.
+  return cpu.fetchOrAcquire(semaphore + SemaphoreWords.count, CONTENDED) >> 1;
+}
+
+/** Grants what there is, lets the latch go, and wakes. */
+function leave({ cpu, counters }: Thread, semaphore: number, free: number): void {
+  const granted = exit(cpu, semaphore, free);
+  counters.handoffs += granted.length;
+  for (const task of granted) unpark(cpu, task);
+}
+
+function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
+  const list = semaphore + SemaphoreWords.waiters;
+  const granted: number[] = [];
+  let free = permits;
+  let task = firstWaiter(cpu, list);
+  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstWaiter(cpu, list)) {
+    free = take(free, cpu.load(task + Task.want));
+    grant(cpu, semaphore, free, task);
+    granted.push(task);
+  }
+  // Pairs with the acquire of `tryDown`.
+  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (task === 0 ? 0 : CONTENDED));
+  unlatch(cpu, list + WaitList.latch);
+  return granted;
+}
+
+function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
+  const record = cpu.load(task + Task.holdAt);
+  const held = cpu.load(task + Task.want) * HELD;
+  if (record === 0) commit(cpu, semaphore, free, 0, 0, task);
+  else commit(cpu, semaphore, free, record + Hold.count, cpu.load(record + Hold.count) + held, task);
+}
+
+/** One step: the free permits, the word at `address` (0 for none), and a grant to `task` (0 for none) change together. */
+function commit(cpu: Cpu, semaphore: number, free: number, address: number, value: number, task: number): void {
+  cpu.write(semaphore + SemaphoreWords.permits, free);
+  cpu.write(semaphore + SemaphoreWords.address, address);
+  cpu.write(semaphore + SemaphoreWords.value, value);
+  cpu.write(semaphore + SemaphoreWords.granted, task);
+  cpu.store(semaphore + SemaphoreWords.armed, 1);
+  apply(cpu, semaphore);
+  if (task !== 0) {
+    // Pairs with the acquire in isGranted. It decides; the waiter goes once it is out of the list too.
+    cpu.storeRelease(task + Task.grant, semaphore);
+    leaveList(cpu, semaphore + SemaphoreWords.waiters, task);
+  }
+  cpu.store(semaphore + SemaphoreWords.armed, 0);
+}
+
+function apply(cpu: Cpu, semaphore: number): void {
+  const address = cpu.read(semaphore + SemaphoreWords.address);
+  if (address !== 0) cpu.store(address, cpu.read(semaphore + SemaphoreWords.value));
+  cpu.store(semaphore + SemaphoreWords.count, cpu.read(semaphore + SemaphoreWords.permits) * PERMIT + CONTENDED);
+}
+
+function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
+  const list = semaphore + SemaphoreWords.waiters;
+  return cpu.loadAcquire(task + Task.grant) === semaphore && cpu.loadAcquire(task + Task.list) !== list;
+}
+
+function enqueue({ thread, task, async }: Waiter, semaphore: number, permits: number, record: number): void {
+  const { cpu, id } = thread;
+  const list = semaphore + SemaphoreWords.waiters;
+  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Task.want, permits);
+  cpu.store(task + Task.holdAt, record);
+  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
+  if (mine === undefined) joinList(cpu, list, semaphore, task);
+  else joinListBefore(cpu, list, semaphore, task, mine);
+}
+
+/** Takes `task` out of the list. False when it was granted its permits after all. */
+function cancel(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu } = thread;
+  const list = semaphore + SemaphoreWords.waiters;
+  const free = enter(thread, semaphore);
+  const isWaiting = cpu.load(task + Task.list) === list;
+  if (isWaiting) {
+    leaveList(cpu, list, task);
+    finishPark(cpu, task);
+  }
+  // Those behind may need less than it did.
+  leave(thread, semaphore, free);
+  return isWaiting;
+}
+
+/** Takes back what the thread's own asynchronous tasks were granted and have not picked up; they line up again. */
+function takeBack({ cpu, slot }: Thread, semaphore: number, permits: number): number {
+  const list = semaphore + SemaphoreWords.waiters;
+  let free = permits;
+  for (const task of asyncTasks(cpu, slot)) {
+    if (cpu.load(task + Task.grant) !== semaphore || cpu.load(task + Task.list) === list) continue;
+    const record = cpu.load(task + Task.holdAt);
+    free = give(free, cpu.load(task + Task.want));
+    if (record === 0) {
+      commit(cpu, semaphore, free, task + Task.grant, 0, 0);
+    } else {
+      commit(cpu, semaphore, free, record + Hold.count, 0, 0);
+      cpu.store(task + Task.grant, 0);
+    }
+    joinList(cpu, list, semaphore, task);
+  }
+  return free;
+}

@@ -1,0 +1,300 @@
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { DETACHED, HOLDS, maxThreads } from '../sched/thread.ts';
+import { firstWaiter } from '../sched/wait-list.ts';
+import {
+  CONTENDED,
+  downSlow,
+  MOST_PERMITS,
+  type Outcome,
+  PERMIT,
+  repair,
+  SemaphoreWords,
+  tryDown,
+  tryDownLatched,
+  up,
+  upRecorded,
+} from './semaphore-core.ts';
+
+const KIND = defineKind<Repairer>({
+  name: 'semaphore',
+  words: SemaphoreWords.words,
+  format: (cpu, semaphore) => cpu.write(semaphore + SemaphoreWords.count, PERMIT),
+  holder: () => 0,
+  isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
+  isBusy: (cpu, semaphore) =>
+    (cpu.load(semaphore + SemaphoreWords.count) & CONTENDED) !== 0 ||
+    holdsOf(cpu, maxThreads(cpu), semaphore, () => true).length > 0,
+  repair,
+});
+
+export interface SemaphoreOptions {
+  /** How many permits are free at first, 0 to 2^30 - 2; where the semaphore of that name exists, this means nothing. Default 1. */
+  permits?: number | undefined;
+}
+
+export interface DownOptions extends WaitOptions {
+  /** How many permits to take, all at once. Default 1. */
+  permits?: number | undefined;
+}
+
+export interface AsyncDownOptions extends AsyncWaitOptions {
+  /** How many permits to take, all at once. Default 1. */
+  permits?: number | undefined;
+}
+
+/** Permits that are held until `release`, or until the end of the scope that `using` gives them. */
+export class SemaphoreGuard {
+  readonly permits: number;
+  #release: (() => void) | undefined;
+
+  constructor(permits: number, release: () => void) {
+    this.permits = permits;
+    this.#release = release;
+  }
+
+  /** Gives the permits back. Throws EPERM when that was done before. */
+  release(): void {
+    const release = this.#release;
+    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
+    this.#release = undefined;
+    release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/**
+ * A number of permits, to be taken and given back: how many may use something at once. Any thread may give permits,
+ * also ones that it never took.
+ *
+ * Fairness: first come, first served, by `up` itself: a permit goes to whoever has waited longest, and nobody comes in
+ * between. Who wants several permits waits in line until there are as many; those behind wait too, even if there were
+ * enough for them. Only a synchronous waiter goes in front of its own thread's asynchronous ones.
+ *
+ * Death: permits that a thread took with a guard (`acquire`, `acquireAsync`) come back when it dies, and so do those
+ * that it was given while it waited and never saw. Permits that `down` or `downAsync` took do not: nobody can
+ * know who was to give them back.
+ *
+ * A semaphore has no owner, so no deadlock is found: whoever waits for permits that only it could give waits for ever.
+ *
+ * Source: kernel/locking/semaphore.c.
+ */
+export class Semaphore extends SharedObject {
+  readonly #count: number;
+  /** The word as this thread saw it last: what the fast paths take it for. */
+  #seen = 0;
+
+  /** Opens the semaphore of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle, { permits = 1 }: SemaphoreOptions = {}) {
+    super(kindWith(permits), arena, which);
+    this.#count = this.address + SemaphoreWords.count;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): Semaphore {
+    return new Semaphore(arena, handle);
+  }
+
+  /** Waits for permits, blocking the thread. Throws ETIMEDOUT, and EINVAL for bad options. */
+  down(options?: DownOptions): void {
+    const { thread } = this;
+    if (thread.self === DETACHED) thread.current();
+    const seen = this.#seen;
+    // Pairs with the release of `up`.
+    if (
+      options === undefined &&
+      seen >= PERMIT &&
+      !(seen & CONTENDED) &&
+      thread.cpu.cmpxchgAcquire(this.#count, seen, seen - PERMIT) === seen
+    ) {
+      this.#seen = seen - PERMIT;
+    } else {
+      this.#downSlow(options);
+    }
+  }
+
+  /** Takes that many permits if they are free and nobody waits. */
+  tryDown(permits = 1): boolean {
+    const { thread } = this;
+    thread.current();
+    checkPermits(permits, 1);
+    return this.#tryDown(permits) || tryDownLatched(thread, this.address, permits, 0);
+  }
+
+  /** Gives that many permits. Throws EINVAL when there would be more than 2^30 - 2. */
+  up(permits = 1): void {
+    const { thread } = this;
+    const seen = this.#seen;
+    // Pairs with the acquire of `down`.
+    if (
+      permits === 1 &&
+      !(seen & CONTENDED) &&
+      seen < MOST_PERMITS * PERMIT &&
+      thread.self !== DETACHED &&
+      thread.cpu.cmpxchgRelease(this.#count, seen, seen + PERMIT) === seen
+    ) {
+      this.#seen = seen + PERMIT;
+    } else {
+      this.#upSlow(permits);
+    }
+  }
+
+  /**
+   * `down`, returning a guard for `using`; the permits come back when the thread dies. Throws EAGAIN when the thread
+   * holds guards of 32 locks.
+   */
+  acquire(options?: DownOptions): SemaphoreGuard {
+    const { thread } = this;
+    const { cpu } = thread;
+    const task = thread.current();
+    const permits = this.#check(options);
+    const record = claimHold(cpu, task, this.address);
+    if (record === 0) throw this.#refusal('full', options);
+    if (!tryDownLatched(thread, this.address, permits, record)) {
+      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter));
+      if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    }
+    return new SemaphoreGuard(permits, () => this.#release(permits, task));
+  }
+
+  /**
+   * Waits for permits without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM (no memory for another
+   * waiting task), or the signal's reason.
+   */
+  async downAsync(options?: AsyncDownOptions): Promise<void> {
+    const permits = this.#check(options);
+    if (this.#tryDown(permits)) return;
+    this.thread.returnTask(await this.#waitAsync(permits, false, options));
+  }
+
+  /** `downAsync`, with a guard; the permits come back when the thread dies. */
+  async acquireAsync(options?: AsyncDownOptions): Promise<SemaphoreGuard> {
+    const { thread } = this;
+    const permits = this.#check(options);
+    const task = thread.takeTask(this.arena.heap);
+    const record = claimHold(thread.cpu, task, this.address);
+    if (tryDownLatched(thread, this.address, permits, record)) return this.#asyncGuard(permits, task);
+    thread.returnTask(task);
+    return this.#asyncGuard(permits, await this.#waitAsync(permits, true, options));
+  }
+
+  /** How many permits are free; out of date as soon as it is read. */
+  get permits(): number {
+    return this.thread.cpu.load(this.#count) >> 1;
+  }
+
+  /** Whether anybody waits; out of date as soon as it is read. */
+  get isContended(): boolean {
+    return firstWaiter(this.thread.cpu, this.address + SemaphoreWords.waiters) !== 0;
+  }
+
+  [inspect.custom](): string {
+    const { permits } = this;
+    const waiting = this.isContended ? ', waited for' : '';
+    return `Semaphore(${this.name ?? this.address}, ${permits} ${permits === 1 ? 'permit' : 'permits'}${waiting})`;
+  }
+
+  #tryDown(permits: number): boolean {
+    const { cpu } = this.thread;
+    const takes = tryDown(cpu, this.address, permits);
+    this.#seen = cpu.load(this.#count);
+    return takes;
+  }
+
+  #downSlow(options: DownOptions | undefined): void {
+    const permits = this.#check(options);
+    if (this.#tryDown(permits)) return;
+    const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter));
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+  }
+
+  #upSlow(permits: number): void {
+    const { thread } = this;
+    thread.current();
+    checkPermits(permits, 1);
+    if (this.permits + permits > MOST_PERMITS || !up(thread, this.address, permits)) {
+      throw new HoldfastError('EINVAL', `the ${this.label} would have more than ${MOST_PERMITS} permits`);
+    }
+    this.#seen = thread.cpu.load(this.#count);
+  }
+
+  async #waitAsync(permits: number, recorded: boolean, options: AsyncDownOptions | undefined): Promise<number> {
+    const { thread } = this;
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      downSlow(this.address, permits, recorded, waiter),
+    );
+    if (outcome === 'acquired') return task;
+    thread.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    throw this.#refusal(outcome, options);
+  }
+
+  #asyncGuard(permits: number, task: number): SemaphoreGuard {
+    return new SemaphoreGuard(permits, () => {
+      this.#release(permits, task);
+      this.thread.returnTask(task);
+    });
+  }
+
+  #release(permits: number, task: number): void {
+    const { thread } = this;
+    thread.current();
+    upRecorded(thread, this.address, permits, findHold(thread.cpu, task, this.address));
+  }
+
+  /** The permits that are asked for. Throws before anything has changed. */
+  #check(options: AsyncDownOptions | undefined): number {
+    const { thread } = this;
+    thread.current();
+    checkOptions(options);
+    if (options === undefined) return 1;
+    deadlineOf(thread.cpu, options.timeout);
+    const { permits = 1 } = options;
+    checkPermits(permits, 1);
+    return permits;
+  }
+
+  #refusal(outcome: Outcome, options: DownOptions | undefined): HoldfastError {
+    if (outcome === 'full') {
+      return new HoldfastError('EAGAIN', `no guard of the ${this.label}: this thread holds guards of ${HOLDS} locks`);
+    }
+    const wanted = options?.permits ?? 1;
+    return new HoldfastError(
+      'ETIMEDOUT',
+      `no ${wanted} of the ${this.label} within ${options?.timeout} ms: ${this.permits} free`,
+    );
+  }
+}
+
+function checkPermits(permits: number, least: number): void {
+  if (!Number.isInteger(permits) || permits < least || permits > MOST_PERMITS) {
+    throw new HoldfastError(
+      'EINVAL',
+      `permits is a whole number from ${least} to ${MOST_PERMITS}; received ${shown(permits)}`,
+    );
+  }
+}
+
+/** The kind, with the permits that a semaphore starts with if it has to be made. */
+function kindWith(permits: number): Kind {
+  checkPermits(permits, 0);
+  if (permits === 1) return KIND as Kind;
+  const format = (cpu: Cpu, semaphore: number) => cpu.write(semaphore + SemaphoreWords.count, permits * PERMIT);
+  return { ...KIND, format } as Kind;
+}
