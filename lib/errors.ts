@@ -3,10 +3,13 @@ export type ErrorCode =
   | 'EAGAIN'
   | 'EBUSY'
   | 'EDEADLK'
+  | 'EFAULT'
   | 'EINVAL'
   | 'ENOMEM'
+  | 'ENOSYS'
   | 'ENOTRECOVERABLE'
   | 'EOWNERDEAD'
+  | 'EOVERFLOW'
   | 'EPERM'
   | 'ETIMEDOUT';
 

@@ -7,6 +7,7 @@ export { McsLock } from './locking/mcs-lock.ts';
 export { Mutex, MutexGuard, type MutexOwner } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
 export { Refcount } from './locking/refcount.ts';
+export { RwGuard, RwLock } from './locking/rw-lock.ts';
 export {
   type AsyncDownOptions,
   type DownOptions,

@@ -68,7 +68,7 @@ export function firstWaiter(cpu: Cpu, list: number): number {
 /** The task behind `task` in the list, or 0. The latch is held. */
 export function nextWaiter(cpu: Cpu, list: number, task: number): number {
   const next = cpu.read(task + Task.next);
-  return next === cpu.read(list + WaitList.first) ? 0 : next;
+  return next === cpu.load(list + WaitList.first) ? 0 : next;
 }
 
 /** All tasks in the list, in order. The latch is held. */

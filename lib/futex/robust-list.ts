@@ -1,0 +1,104 @@
+/**
+ * Robust lists: how the program tells the library which raw futex words a thread holds, in the program's own memory
+ * and at the cost of a few plain stores, so that they can be marked when the thread dies. For the library's own locks
+ * nobody has to: the reaper reads who holds them from their words.
+ *
+ * A futex word under this protocol:
+ *
+ *   bit 31  FUTEX_WAITERS      somebody may sleep; whoever unlocks calls wake
+ *   bit 30  FUTEX_OWNER_DIED   an owner died inside
+ *   0 - 29  the owner's thread id (`Futex.tid`), or 0
+ *
+ * A thread's list, single-linked; each entry lies at the same distance in front of its futex word:
+ *
+ *   head:   next | offset | pending        next: the first entry, or the head itself: empty
+ *   entry:  next | ...                     the last entry's next is the head
+ *
+ *   to lock    pending := entry; take the word; link the entry in;  pending := 0
+ *   to unlock  pending := entry; unlink the entry; let the word go; pending := 0
+ *
+ * When the thread dies, each word that it owns goes from tid[|WAITERS] to OWNER_DIED[|WAITERS], and one of its waiters
+ * is woken. A pending word that is 0 was being let go, so one of its waiters is woken as well. At most 2,048 entries
+ * are followed, so a list that runs in a circle, or out of the arena, ends.
+ *
+ * Source: Documentation/locking/robust-futex-ABI.rst, kernel/futex/core.c. Unlike there, bit 30 of a link says that the
+ * futex inherits priorities, not bit 0: links are word indexes, and odd ones are in use.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import { struct } from '../memory/struct.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import { MATCH_ANY, wake } from './wake.ts';
+
+export const FUTEX_WAITERS = 1 << 31;
+export const FUTEX_OWNER_DIED = 1 << 30;
+export const FUTEX_TID_MASK = (1 << 30) - 1;
+
+/** In a link of a robust list: the entry's futex inherits priorities. */
+export const ROBUST_PI = 1 << 30;
+/** The most entries that are followed, as in the kernel. */
+const ROBUST_LIST_LIMIT = 2048;
+
+export const RobustListHead = struct({ next: 1, offset: 1, pending: 1 });
+
+/** Marks what the dead hold by their robust lists. To do it twice changes nothing. */
+export function repairRobustLists({ cpu, owner, threads, isDead }: Repairer, table: number): void {
+  const reaper = { cpu, id: owner } as Thread;
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    const head = cpu.load(slot + Slot.robustList);
+    if (head !== 0 && isDead(number + 1)) walk(reaper, table, slot, head);
+  }
+}
+
+/** `exit_robust_list`. What the list says is the program's, and believed only as far as it leads into the arena. */
+function walk(reaper: Thread, table: number, slot: number, head: number): void {
+  const { cpu } = reaper;
+  const words = cpu.read(Header.words);
+  const isInside = (address: number) => address > 0 && address < words;
+  if (!isInside(head + RobustListHead.pending)) return;
+  const offset = cpu.load(head + RobustListHead.offset);
+  const pending = cpu.load(head + RobustListHead.pending);
+  let entry = cpu.load(head + RobustListHead.next);
+  for (let left = ROBUST_LIST_LIMIT; left > 0 && entry !== head && isInside(entry & ~ROBUST_PI); left--) {
+    // Read first: as soon as the word is marked, its next owner may free it.
+    const next = cpu.load(entry & ~ROBUST_PI);
+    if (entry !== pending) markDead(reaper, table, slot, entry, offset, false);
+    entry = next;
+  }
+  if (pending !== 0) markDead(reaper, table, slot, pending, offset, true);
+}
+
+/** `handle_futex_death`. */
+function markDead(
+  reaper: Thread,
+  table: number,
+  slot: number,
+  entry: number,
+  offset: number,
+  isPending: boolean,
+): void {
+  const { cpu } = reaper;
+  const word = (entry & ~ROBUST_PI) + offset;
+  const isPi = (entry & ROBUST_PI) !== 0;
+  if (word <= 0 || word >= cpu.read(Header.words)) return;
+  for (let value = cpu.load(word); ; ) {
+    const tid = value & FUTEX_TID_MASK;
+    if (isPending && !isPi && value === 0) {
+      wake({ thread: reaper, table }, word, 1, MATCH_ANY);
+      return;
+    }
+    if (tid === 0 || !isTaskOf(cpu, slot, tid)) return;
+    const seen = cpu.cmpxchg(word, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+    if (seen === value) {
+      if (!isPi && value & FUTEX_WAITERS) wake({ thread: reaper, table }, word, 1, MATCH_ANY);
+      return;
+    }
+    value = seen;
+  }
+}
+
+function isTaskOf(cpu: Cpu, slot: number, tid: number): boolean {
+  return tid === slot + Slot.mainTask || asyncTasks(cpu, slot).includes(tid);
+}

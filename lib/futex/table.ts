@@ -1,0 +1,130 @@
+/**
+ * The futex table: hash buckets, each with a latch and a list of the tasks that wait for the words that hash there. An
+ * arena has one, a named object that the first thread that uses a futex makes.
+ *
+ *   table:   header | bucket 0 | bucket 1 | ...        one cache line a bucket
+ *
+ * A node in a bucket's list is a task, or stands in for one (`vector.ts`). Of its words
+ *
+ *   list       is the bucket, 0 when the node waits for nothing or has been woken
+ *   blockedOn  is the word it waits for
+ *   want       is its bitset
+ *   result     is PLAIN, or what a priority-inheriting operation waits for (`pi.ts`)
+ *
+ * Whoever takes a node out to wake it does so under the latch; unpark comes after. A waiter that finds its `list` 0
+ * has been woken, whatever else has happened to it.
+ *
+ * Who is woken next: of the waiters for one word the most urgent, first come first served among equals. A synchronous
+ * waiter goes in front of its own thread's asynchronous ones, which could not run as long as it sleeps.
+ *
+ * Source: kernel/futex/core.c.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { ASYNC, MAIN, Task } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
+import {
+  firstWaiter,
+  joinList,
+  joinListBefore,
+  leaveList,
+  moveToList,
+  nextWaiter,
+  WaitList,
+} from '../sched/wait-list.ts';
+
+/** The kernel has 256 for each CPU; one line each. */
+export const BUCKET_BITS = 7;
+
+export const Bucket = struct({ list: WaitList.words, pad: LINE_WORDS - WaitList.words });
+
+export const TableWords = struct({
+  header: ObjectHeader.words,
+  pad: LINE_WORDS - ObjectHeader.words,
+  buckets: Bucket.words << BUCKET_BITS,
+});
+
+/** One thread's view of its arena's table. */
+export interface Futexes {
+  readonly thread: Thread;
+  /** The table's address. */
+  readonly table: number;
+}
+
+/** The bucket of a word. Multiplicative hashing (Knuth), so that neighbouring words part. */
+export function bucketOf(table: number, word: number): number {
+  const hash = Math.imul(word, 0x9e3779b1) >>> (32 - BUCKET_BITS);
+  return table + TableWords.buckets + hash * Bucket.words;
+}
+
+/**
+ * Whether anybody may wait in the bucket: for a waker, which has changed the word before. Its fence pairs with the one
+ * in `enqueue`: either the waker sees the waiter in the list, or the waiter sees the word changed.
+ */
+export function mayHaveWaiters(cpu: Cpu, bucket: number): boolean {
+  cpu.mb();
+  return firstWaiter(cpu, bucket) !== 0;
+}
+
+export function latchBucket({ cpu, id }: Thread, bucket: number): void {
+  latch(cpu, bucket + WaitList.latch, id);
+}
+
+export function unlatchBucket({ cpu }: Thread, bucket: number): void {
+  unlatch(cpu, bucket + WaitList.latch);
+}
+
+/** Latches two buckets that may be one, the lower first. `double_lock_hb`. */
+export function latchBoth(thread: Thread, one: number, other: number): void {
+  latchBucket(thread, Math.min(one, other));
+  if (one !== other) latchBucket(thread, Math.max(one, other));
+}
+
+export function unlatchBoth(thread: Thread, one: number, other: number): void {
+  unlatchBucket(thread, one);
+  if (one !== other) unlatchBucket(thread, other);
+}
+
+/** Puts a node in the bucket of `word`. What the caller loads afterwards is ordered behind it. Under the latch. */
+export function enqueue(cpu: Cpu, bucket: number, word: number, node: number): void {
+  const before = asyncOfSameThread(cpu, bucket, word, node);
+  if (before === 0) joinList(cpu, bucket, word, node);
+  else joinListBefore(cpu, bucket, word, node, before);
+  // Pairs with the fence in mayHaveWaiters.
+  cpu.mb();
+}
+
+/** Lets a node that waits in `from` wait for `word` in the bucket `to` instead. Under both latches. */
+export function moveNode(cpu: Cpu, from: number, to: number, word: number, node: number): void {
+  moveToList(cpu, from, to, word, node, asyncOfSameThread(cpu, to, word, node) || undefined);
+}
+
+/** Takes a node out. Under the latch. */
+export function dequeue(cpu: Cpu, bucket: number, node: number): void {
+  leaveList(cpu, bucket, node);
+}
+
+/** The first node behind `node` (0: from the start) that waits for `word`, or 0. Under the latch. */
+export function nextFor(cpu: Cpu, bucket: number, word: number, node: number): number {
+  let next = node === 0 ? firstWaiter(cpu, bucket) : nextWaiter(cpu, bucket, node);
+  while (next !== 0 && cpu.load(next + Task.blockedOn) !== word) next = nextWaiter(cpu, bucket, next);
+  return next;
+}
+
+/** The task that a node wakes. */
+export function sleeperOf(cpu: Cpu, node: number): number {
+  return cpu.read(node + Task.sleeper) || node;
+}
+
+/** Where a synchronous waiter has to go in: in front of the first asynchronous one of its thread, or 0. */
+function asyncOfSameThread(cpu: Cpu, bucket: number, word: number, node: number): number {
+  if (cpu.load(node + Task.mode) !== MAIN) return 0;
+  const thread = cpu.load(node + Task.thread);
+  let other = nextFor(cpu, bucket, word, 0);
+  while (other !== 0 && (cpu.load(other + Task.thread) !== thread || cpu.load(other + Task.mode) !== ASYNC)) {
+    other = nextFor(cpu, bucket, word, other);
+  }
+  return other;
+}

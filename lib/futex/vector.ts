@@ -1,0 +1,64 @@
+/**
+ * Nodes for a task that waits for several words at once: it is in one wait list itself at most, so nodes of its own
+ * stand in for it. A node has the layout of a task as far as `sleeper`, so wait lists take either.
+ *
+ *   task.vector -> chunk: next chunk | node 0 | node 1 | ... node 14     (a cache line each)
+ *
+ * Chunks stay with the task for good, as the task does with its slot: a thread that dies leaves them to the next
+ * thread in its slot, and nobody has to free them.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import type { Heap } from '../memory/heap.ts';
+import { LINE_WORDS } from '../memory/struct.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { Task } from '../sched/task.ts';
+import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+
+/** Words of a node: `Task.sleeper` is within. */
+const NODE_WORDS = LINE_WORDS;
+const CHUNK_NODES = 15;
+export const CHUNK_WORDS = LINE_WORDS + CHUNK_NODES * NODE_WORDS;
+
+/** `count` nodes for `task`, which is the calling thread's own; fewer when there is no memory for them. */
+export function reserveNodes(thread: Thread, heap: Heap, task: number, count: number): number[] {
+  const { cpu } = thread;
+  let nodes = nodesOf(cpu, task);
+  while (nodes.length < count && addChunk(thread, heap, task)) nodes = nodesOf(cpu, task);
+  for (const node of nodes) cpu.store(node + Task.priority, cpu.load(task + Task.priority));
+  return nodes.slice(0, count);
+}
+
+/** The nodes of all tasks in the arena. */
+export function vectorNodes({ cpu, threads }: Repairer): number[] {
+  const nodes: number[] = [];
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) nodes.push(...nodesOf(cpu, task));
+  }
+  return nodes;
+}
+
+function nodesOf(cpu: Cpu, task: number): number[] {
+  const nodes: number[] = [];
+  for (let chunk = cpu.loadAcquire(task + Task.vector); chunk !== 0; chunk = cpu.read(chunk)) {
+    for (let i = 0; i < CHUNK_NODES; i++) nodes.push(chunk + LINE_WORDS + i * NODE_WORDS);
+  }
+  return nodes;
+}
+
+function addChunk({ cpu, nascent }: Thread, heap: Heap, task: number): boolean {
+  const chunk = heap.tryAlloc(CHUNK_WORDS, nascent);
+  if (chunk === 0) return false;
+  for (let word = 0; word < CHUNK_WORDS; word++) cpu.write(chunk + word, 0);
+  cpu.write(chunk, cpu.load(task + Task.vector));
+  for (let i = 0; i < CHUNK_NODES; i++) {
+    const node = chunk + LINE_WORDS + i * NODE_WORDS;
+    cpu.write(node + Task.thread, cpu.load(task + Task.thread));
+    cpu.write(node + Task.mode, cpu.load(task + Task.mode));
+    cpu.write(node + Task.sleeper, task);
+  }
+  // Pairs with the acquire of a reaper that looks for nodes.
+  cpu.storeRelease(task + Task.vector, chunk);
+  cpu.store(nascent, 0);
+  return true;
+}

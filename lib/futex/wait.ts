@@ -1,0 +1,133 @@
+/**
+ * The futex operations that sleep: WAIT, WAIT_BITSET and waitv.
+ *
+ *   latch -> in the list -> SLEEPING -> value as expected? -> unlatch -> [ sleep -> woken? changed? late? ]*
+ *
+ * The value check and the enqueue are one step for everybody who takes the latch. A task that was not woken and whose
+ * word still holds the value sleeps on where it is in the list; if the word has changed, it does not: so a waker that
+ * is killed between its store and its wake leaves nobody asleep, because the reaper unparks everybody once.
+ *
+ * Source: kernel/futex/waitwake.c.
+ */
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { finishPark, prepareToPark, Task } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
+import { bucketOf, dequeue, enqueue, type Futexes, latchBucket, unlatchBucket } from './table.ts';
+import { PLAIN } from './wake.ts';
+
+/** 'changed': the word holds another value than the one expected. */
+export type WaitResult = 'woken' | 'changed' | 'timed-out' | 'aborted';
+
+/** Sleeps while `word` holds `value`, until woken by somebody whose bitset has a bit of `bitset` set. */
+export function* wait(
+  { thread, table }: Futexes,
+  word: number,
+  value: number,
+  bitset: number,
+  waiter: Waiter,
+): SlowPath<WaitResult> {
+  const { cpu } = thread;
+  const { task } = waiter;
+  if (cpu.load(word) !== value) return 'changed';
+  if (waiter.aborted) return 'aborted';
+  cpu.store(task + Task.want, bitset);
+  cpu.store(task + Task.result, PLAIN);
+  let bucket = bucketOf(table, word);
+  latchBucket(thread, bucket);
+  enqueue(cpu, bucket, word, task);
+  let reason = 'woken';
+  let isFirstLook = true;
+  for (;;) {
+    prepareToPark(cpu, task);
+    let result: WaitResult | undefined;
+    if (cpu.load(word) !== value) result = 'changed';
+    else if (waiter.aborted) result = 'aborted';
+    else if (!isFirstLook && reason === 'timed-out') result = 'timed-out';
+    if (result !== undefined) {
+      finishPark(cpu, task);
+      dequeue(cpu, bucket, task);
+      unlatchBucket(thread, bucket);
+      return result;
+    }
+    unlatchBucket(thread, bucket);
+    isFirstLook = false;
+    reason = yield;
+    bucket = latchOwnBucket(thread, task);
+    if (bucket === 0) return 'woken';
+  }
+}
+
+/** Latches the bucket that the node is in, wherever it was moved; 0 when it was woken. */
+export function latchOwnBucket(thread: Thread, node: number): number {
+  const { cpu } = thread;
+  for (;;) {
+    // Pairs with the release of whoever takes the node out.
+    const bucket = cpu.loadAcquire(node + Task.list);
+    if (bucket === 0) return 0;
+    latchBucket(thread, bucket);
+    if (cpu.load(node + Task.list) === bucket) return bucket;
+    unlatchBucket(thread, bucket);
+  }
+}
+
+/** One word of waitv, and the value it is expected to hold. */
+export interface Expected {
+  word: number;
+  value: number;
+}
+
+/**
+ * Sleeps while every word holds its value, until one of them is woken; returns that one's index. Of several that were
+ * woken, the last. `nodes`: one for each word, of the waiter's task; 'exhausted' when there are fewer.
+ */
+export function* waitAll(
+  { thread, table }: Futexes,
+  words: readonly Expected[],
+  nodes: readonly number[],
+  waiter: Waiter,
+): SlowPath<number | WaitResult | 'exhausted'> {
+  if (nodes.length < words.length) return 'exhausted';
+  const { cpu } = thread;
+  const { task } = waiter;
+  prepareToPark(cpu, task);
+  const queued: number[] = [];
+  let result: WaitResult | undefined;
+  for (const [i, { word, value }] of words.entries()) {
+    const node = nodes[i] as number;
+    const bucket = bucketOf(table, word);
+    cpu.store(node + Task.want, -1);
+    cpu.store(node + Task.result, PLAIN);
+    latchBucket(thread, bucket);
+    enqueue(cpu, bucket, word, node);
+    const isChanged = cpu.load(word) !== value;
+    if (isChanged) dequeue(cpu, bucket, node);
+    unlatchBucket(thread, bucket);
+    if (isChanged) {
+      result = 'changed';
+      break;
+    }
+    queued.push(node);
+  }
+  for (let reason = 'woken'; result === undefined; ) {
+    if (queued.some((node) => cpu.load(node + Task.list) === 0)) break;
+    if (words.some(({ word, value }) => cpu.load(word) !== value)) result = 'changed';
+    else if (waiter.aborted) result = 'aborted';
+    else if (reason === 'timed-out') result = 'timed-out';
+    else {
+      reason = yield;
+      prepareToPark(cpu, task);
+    }
+  }
+  finishPark(cpu, task);
+  let woken = -1;
+  for (const [i, node] of queued.entries()) {
+    const bucket = latchOwnBucket(thread, node);
+    if (bucket === 0) woken = i;
+    else {
+      dequeue(cpu, bucket, node);
+      unlatchBucket(thread, bucket);
+    }
+  }
+  // Without a result, a node was out of its list.
+  return woken >= 0 ? woken : (result as WaitResult);
+}

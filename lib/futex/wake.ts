@@ -1,0 +1,162 @@
+/**
+ * The futex operations that never sleep: WAKE, REQUEUE and WAKE_OP. Each takes waiters out of the buckets under their
+ * latches, and unparks them when it has let go of these. A thread that is killed between the two leaves its wake-ups
+ * to the reaper, which unparks everybody.
+ *
+ * Source: kernel/futex/waitwake.c, kernel/futex/requeue.c.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Task, unpark } from '../sched/task.ts';
+import {
+  bucketOf,
+  dequeue,
+  type Futexes,
+  latchBoth,
+  latchBucket,
+  mayHaveWaiters,
+  moveNode,
+  nextFor,
+  sleeperOf,
+  unlatchBoth,
+  unlatchBucket,
+} from './table.ts';
+
+/** Matches every bitset. */
+export const MATCH_ANY = -1;
+/** What a node's `result` says of its waiter: it waits by a plain operation. */
+export const PLAIN = 0;
+
+/**
+ * Wakes at most `count` of those who wait for `word` with a bit of `bitset` set in their own, and returns how many.
+ * 'mismatch' for a waiter that has to be woken by UNLOCK_PI or CMP_REQUEUE_PI. Takes no latch when nobody waits.
+ */
+export function wake({ thread, table }: Futexes, word: number, count: number, bitset: number): number | 'mismatch' {
+  const { cpu } = thread;
+  const bucket = bucketOf(table, word);
+  if (count === 0 || !mayHaveWaiters(cpu, bucket)) return 0;
+  const sleepers: number[] = [];
+  latchBucket(thread, bucket);
+  const isPlain = takeOut(cpu, bucket, word, count, bitset, sleepers);
+  unlatchBucket(thread, bucket);
+  unparkAll(cpu, sleepers);
+  return isPlain ? sleepers.length : 'mismatch';
+}
+
+/**
+ * Wakes at most `wakes` of those who wait for `from`, and lets at most `moves` of the others wait for `to` instead.
+ * Returns how many were woken and moved, or 'changed' when `from` does not hold `expected`.
+ */
+export function requeue(
+  { thread, table }: Futexes,
+  from: number,
+  wakes: number,
+  to: number,
+  moves: number,
+  expected: number | undefined,
+): number | 'changed' | 'mismatch' {
+  const { cpu } = thread;
+  const [source, target] = [bucketOf(table, from), bucketOf(table, to)];
+  const sleepers: number[] = [];
+  let moved = 0;
+  let isPlain = true;
+  latchBoth(thread, source, target);
+  const isChanged = expected !== undefined && cpu.load(from) !== expected;
+  if (!isChanged) {
+    isPlain = takeOut(cpu, source, from, wakes, MATCH_ANY, sleepers);
+    // Waiters that go to the end of the same bucket wait for another word; with one and the same word, nobody moves.
+    let node = from === to ? 0 : nextFor(cpu, source, from, 0);
+    for (let next: number; isPlain && node !== 0 && moved < moves; node = next) {
+      next = nextFor(cpu, source, from, node);
+      if (cpu.load(node + Task.result) === PLAIN) {
+        moveNode(cpu, source, target, to, node);
+        moved++;
+      } else isPlain = false;
+    }
+  }
+  unlatchBoth(thread, source, target);
+  unparkAll(cpu, sleepers);
+  if (isChanged) return 'changed';
+  return isPlain ? sleepers.length + moved : 'mismatch';
+}
+
+export type WakeOperator = 'set' | 'add' | 'or' | 'andn' | 'xor';
+export type WakeComparison = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
+
+/** What FUTEX_WAKE_OP does to its second word, and when it wakes that word's waiters. */
+export interface WakeOp {
+  op: WakeOperator;
+  /** -2048 to 2047; with `shift`, the operand is 1 << (arg & 31). */
+  arg: number;
+  shift?: boolean;
+  /** Compares the word's old value with `cmpArg`. */
+  cmp: WakeComparison;
+  /** -2048 to 2047. */
+  cmpArg: number;
+}
+
+export const OPERATORS: Readonly<Record<WakeOperator, (cpu: Cpu, word: number, arg: number) => number>> = {
+  set: (cpu, word, arg) => cpu.xchg(word, arg),
+  add: (cpu, word, arg) => cpu.fetchAdd(word, arg),
+  or: (cpu, word, arg) => cpu.fetchOr(word, arg),
+  andn: (cpu, word, arg) => cpu.fetchAnd(word, ~arg),
+  xor: (cpu, word, arg) => {
+    for (let old = cpu.load(word); ; ) {
+      const seen = cpu.cmpxchg(word, old, old ^ arg);
+      if (seen === old) return old;
+      old = seen;
+    }
+  },
+};
+
+export const COMPARISONS: Readonly<Record<WakeComparison, (old: number, arg: number) => boolean>> = {
+  eq: (old, arg) => old === arg,
+  ne: (old, arg) => old !== arg,
+  lt: (old, arg) => old < arg,
+  le: (old, arg) => old <= arg,
+  gt: (old, arg) => old > arg,
+  ge: (old, arg) => old >= arg,
+};
+
+/**
+ * Changes `second`, wakes at most `wakes` waiters of `word` and, if the old value of `second` compares, at most
+ * `secondWakes` of that one's: one step for everybody who waits for either.
+ */
+export function wakeOp(
+  { thread, table }: Futexes,
+  word: number,
+  wakes: number,
+  second: number,
+  secondWakes: number,
+  { op, arg, shift, cmp, cmpArg }: WakeOp,
+): number | 'mismatch' {
+  const { cpu } = thread;
+  const [one, other] = [bucketOf(table, word), bucketOf(table, second)];
+  const sleepers: number[] = [];
+  latchBoth(thread, one, other);
+  const old = OPERATORS[op](cpu, second, shift ? 1 << (arg & 31) : arg);
+  let isPlain = takeOut(cpu, one, word, wakes, MATCH_ANY, sleepers);
+  if (isPlain && COMPARISONS[cmp](old, cmpArg)) {
+    isPlain = takeOut(cpu, other, second, secondWakes, MATCH_ANY, sleepers);
+  }
+  unlatchBoth(thread, one, other);
+  unparkAll(cpu, sleepers);
+  return isPlain ? sleepers.length : 'mismatch';
+}
+
+/** Takes out at most `count` nodes, noting whom they wake. False when it meets one that is not to be woken so. */
+function takeOut(cpu: Cpu, bucket: number, word: number, count: number, bitset: number, sleepers: number[]): boolean {
+  let node = nextFor(cpu, bucket, word, 0);
+  for (let left = count, next: number; left > 0 && node !== 0; node = next) {
+    next = nextFor(cpu, bucket, word, node);
+    if (cpu.load(node + Task.result) !== PLAIN) return false;
+    if (!(cpu.load(node + Task.want) & bitset)) continue;
+    dequeue(cpu, bucket, node);
+    sleepers.push(sleeperOf(cpu, node));
+    left--;
+  }
+  return true;
+}
+
+function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
+  for (const task of sleepers) unpark(cpu, task);
+}
