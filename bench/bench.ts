@@ -20,6 +20,9 @@ const NODE_OPTIONS = ['--harmony-struct', '--expose-gc', '--import', import.meta
 /** Many times what any one measurement takes. */
 const HANGS_MS = 60_000;
 
+/** What other processes may take of the machine without much effect on the ratios. */
+const QUIET = 0.1;
+
 async function main(): Promise<void> {
   const command = new Command('bench')
     .description('Measures the locks against their alternatives, on this machine and this Node.')
@@ -37,19 +40,26 @@ async function main(): Promise<void> {
   if (!Number.isInteger(rounds) || rounds < 1) command.error('--rounds takes a whole number of at least 1');
 
   const measured = new Figures();
-  for (const suite of wanted) await run(suite, { ...effort, rounds }, measured);
+  const others: Record<string, number> = {};
+  for (const suite of wanted) others[suite] = await run(suite, { ...effort, rounds }, measured);
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   const figures = measured.all();
   const machine = { node: process.version, cores: availableParallelism() };
-  if (options.json) console.log(JSON.stringify({ ...machine, figures, verdicts: verdicts(figures) }, null, 2));
-  else print(figures, `Node ${machine.node}, ${machine.cores} cores`);
+  if (options.json) console.log(JSON.stringify({ ...machine, others, figures, verdicts: verdicts(figures) }, null, 2));
+  else {
+    print(figures, `Node ${machine.node}, ${machine.cores} cores`);
+    for (const [suite, share] of Object.entries(others)) {
+      const percent = `${Math.round(share * 100)} % of the machine`;
+      if (share > QUIET) console.log(pc.yellow(`Other processes took ${percent} during ${suite}: expect noise.`));
+    }
+  }
 }
 
 /**
  * Runs a suite in a process of its own, and ends that process when it has reported: V8's shared heap crashes Node 20
- * where threads end while it is in use.
+ * where threads end while it is in use. Resolves with the share of the machine that other processes took meanwhile.
  */
-function run(suite: string, effort: Effort, figures: Figures): Promise<void> {
+function run(suite: string, effort: Effort, figures: Figures): Promise<number> {
   const child = fork(fileURLToPath(new URL('./suite.ts', import.meta.url)), [suite, JSON.stringify(effort)], {
     execArgv: NODE_OPTIONS,
   });
@@ -60,11 +70,11 @@ function run(suite: string, effort: Effort, figures: Figures): Promise<void> {
       reject(new Error(`suite ${suite}: nothing for ${HANGS_MS / 1000} s since ${last}`));
     };
     let watchdog = setTimeout(hangs, HANGS_MS);
-    child.on('message', (message: Measured | 'done') => {
+    child.on('message', (message: Measured | { others: number }) => {
       clearTimeout(watchdog);
-      if (message === 'done') {
+      if ('others' in message) {
         child.kill('SIGKILL');
-        resolve();
+        resolve(message.others);
         return;
       }
       const { scenario, peer, unit, value } = message;

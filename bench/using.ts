@@ -26,6 +26,6 @@ export function usingLoops(): Map<'native' | 'compiled', Loop> {
 function rewritten(lock: Lock, times: number): void {
   for (let i = 0; i < times; i++) {
     using held = lock.acquire();
-    held;
+    held satisfies Disposable;
   }
 }
