@@ -31,7 +31,7 @@ export class Acquirer {
     this.#seat = seatAddress(performance.stage, performance.seat);
   }
 
-  /** Until the command says stop. Throws Violation. */
+  /** Until the director says stop. Throws Violation. */
   async run(): Promise<void> {
     const { cpu, stage } = this.#performance;
     this.#phase(IDLE);
@@ -154,7 +154,7 @@ export class Acquirer {
     return true;
   }
 
-  /** If the command wants this thread to die inside, and this is where. */
+  /** If the director wants this thread to die inside, and this is where. */
   #meetDoom(step: string, { dyingStep }: Decision): void {
     const { cpu } = this.#performance;
     const doom = cpu.load(this.#seat + Seat.doom);

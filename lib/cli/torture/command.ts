@@ -1,10 +1,10 @@
 /** What `holdfast torture` does, once its command line has been understood. */
 import { writeFile } from 'node:fs/promises';
+import { directTorture } from './direct.ts';
 import { duration } from './figures.ts';
 import type { LockType } from './lock-type.ts';
 import type { Outcome, Settings } from './outcome.ts';
 import { ProgressLine } from './progress.ts';
-import { tortureType } from './run.ts';
 import { outcomeTable, violationLines } from './table.ts';
 import { prepareWorkers } from './worker-source.ts';
 
@@ -18,7 +18,7 @@ export interface Request {
 
 /** Runs everything, shows it, and returns what was found. */
 export async function runTorture({ types, settings, json, report }: Request): Promise<Outcome[]> {
-  const spawn = await prepareWorkers();
+  const source = await prepareWorkers();
   const { threads, seconds, kill, seed } = settings;
   if (!json) {
     const deaths = kill ? ', killing workers' : '';
@@ -28,7 +28,7 @@ export async function runTorture({ types, settings, json, report }: Request): Pr
   const line = process.stderr.isTTY ? new ProgressLine(process.stderr, settings, types.length) : undefined;
   const outcomes: Outcome[] = [];
   for (const [done, type] of types.entries()) {
-    outcomes.push(await tortureType(type, settings, spawn, (progress) => line?.show(progress, done)));
+    outcomes.push(await directTorture(type, settings, source, (progress) => line?.show(type.name, progress, done)));
   }
   line?.end();
   if (report !== undefined) {

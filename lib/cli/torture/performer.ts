@@ -1,5 +1,5 @@
 /**
- * A seat, as the command sees it: starts its worker, kills it, and starts the next one.
+ * A seat, as the director sees it: starts its worker, kills it, and starts the next one.
  */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import type { Random } from './random.ts';
 import type { RunStage } from './stage.ts';
 import type { TortureThread } from './thread.ts';
 import { ABSENT, ACTORS, Actor, actorAddress, DONE, EXIT, LINGER, Seat, SPARED, seatAddress } from './words.ts';
-import type { Spawn } from './worker-source.ts';
+import { spawnFrom } from './worker-source.ts';
 
 /** How long a thread that is to exit by itself may take to get inside the lock before it is terminated, ms. */
 const EXIT_MS = 200;
@@ -21,18 +21,18 @@ export class Performer {
   /** Resolves when the seat's last worker has stopped. */
   readonly ended: Promise<void>;
   readonly #stage: RunStage;
-  readonly #spawn: Spawn;
+  readonly #source: string;
   readonly #seed: number;
   #end: () => void = () => {};
   #worker: Worker | undefined;
   #state: 'performing' | 'doomed' | 'ended' = 'performing';
   #incarnation = 0;
 
-  constructor(stage: RunStage, seat: number, seed: number, spawn: Spawn) {
+  constructor(stage: RunStage, seat: number, seed: number, source: string) {
     this.#stage = stage;
     this.seat = seat;
     this.#seed = seed;
-    this.#spawn = spawn;
+    this.#source = source;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -83,7 +83,7 @@ export class Performer {
     cpu.store(seatAddress(address, seat) + Seat.doom, SPARED);
     cpu.store(seatAddress(address, seat) + Seat.incarnation, incarnation);
     this.#state = 'performing';
-    const worker = this.#spawn();
+    const worker = spawnFrom(this.#source);
     this.#worker = worker;
     arena.watch(worker);
     worker.once('error', (error) => {

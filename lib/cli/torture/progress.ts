@@ -19,12 +19,12 @@ export class ProgressLine {
   }
 
   /** `done`: types before this one. */
-  show({ type, elapsed, acquisitions, kills, recoveries }: Progress, done: number): void {
+  show(type: string, { elapsed, acquisitions, kills, recoveries }: Progress, done: number): void {
     const { seconds, kill } = this.#settings;
     const filled = Math.min(BAR, Math.round((BAR * (done + elapsed / seconds)) / this.#types));
     const deaths = kill ? `, ${kills} killed, ${recoveries} owner deaths recovered` : '';
     const bar = `${'━'.repeat(filled)}${colors.dim('━'.repeat(BAR - filled))}`;
-    const line = `${bar} ${colors.bold(type.name)} ${elapsed.toFixed(1)} of ${seconds.toFixed(1)} s: ${count(acquisitions)} acquisitions${deaths}`;
+    const line = `${bar} ${colors.bold(type)} ${elapsed.toFixed(1)} of ${seconds.toFixed(1)} s: ${count(acquisitions)} acquisitions${deaths}`;
     this.#stream.write(`${CLEAR}${line}`);
   }
 

@@ -26,7 +26,7 @@ a { color: inherit; text-decoration-color: #b9c2cd; }
 .plot .u-legend td { border: 0; padding: 0; }
 .u-legend .u-value, .u-legend .u-series:first-child { display: none; }
 .plot .u-legend .u-label::after { display: none !important; }
-.plot .u-legend .u-marker { width: 10px; height: 3px; border: 0 !important; }
+.plot .u-legend .u-marker { width: 12px; height: 0; border-width: 3px 0 0 !important; }
 section.type { border-top: 1px solid var(--line); margin-top: 28px; }
 section.type h2 { margin-top: 22px; }
 `;

@@ -11,7 +11,6 @@ import { Random } from './random.ts';
 import { RunStage } from './stage.ts';
 import { TICK_MS, Watchdog } from './watchdog.ts';
 import { Seat } from './words.ts';
-import type { Spawn } from './worker-source.ts';
 
 /** With --kill, this much of the time passes without deaths first. */
 const QUIET_SHARE = 0.25;
@@ -22,7 +21,6 @@ const STARTING_EVERY = 10;
 const MOST_SAMPLES = 200;
 
 export interface Progress {
-  readonly type: LockType;
   /** s */
   readonly elapsed: number;
   readonly acquisitions: number;
@@ -33,37 +31,41 @@ export interface Progress {
 export async function tortureType(
   type: LockType,
   settings: Settings,
-  spawn: Spawn,
+  source: string,
   onProgress: (progress: Progress) => void,
 ): Promise<Outcome> {
   const stage = new RunStage(type, settings.threads);
   const performers = Array.from(
     { length: settings.threads },
-    (_, seat) => new Performer(stage, seat, settings.seed, spawn),
+    (_, seat) => new Performer(stage, seat, settings.seed, source),
   );
   const watchdog = new Watchdog(stage);
-  await arrival(stage, performers, watchdog);
-  const samples: Sample[] = [];
-  const started = performance.now();
-  const elapsed = () => (performance.now() - started) / 1000;
   const kills = () => performers.reduce((sum, performer) => sum + performer.deaths, 0);
-  const killing = settings.kill ? killAtRandom(stage, performers, settings) : undefined;
-
-  const samplePause = Math.max(0.1, settings.seconds / MOST_SAMPLES);
-  while (elapsed() < settings.seconds && !stage.isStopped) {
+  const acquisitions = () => performers.map(({ seat }) => stage.acquisitionsOf(seat));
+  let started = performance.now();
+  const elapsed = () => (performance.now() - started) / 1000;
+  const tick = async () => {
     await delay(TICK_MS);
     const fault = watchdog.tick(performers);
-    if (fault !== undefined) stage.fail(fault);
-    if (elapsed() < (samples.at(-1)?.at ?? 0) + samplePause) continue;
-    const acquisitions = performers.map(({ seat }) => stage.acquisitionsOf(seat));
-    samples.push({ at: elapsed(), acquisitions, kills: kills() });
+    if (fault !== undefined) stage.fail(stage.isStopped ? `after the end: ${fault}` : fault);
     onProgress({
-      type,
       elapsed: elapsed(),
-      acquisitions: acquisitions.reduce((sum, count) => sum + count, 0),
+      acquisitions: acquisitions().reduce((sum, count) => sum + count, 0),
       kills: kills(),
       recoveries: stage.sum(Seat.recoveries),
     });
+  };
+
+  // Starting a worker takes a while, and more than that on a busy machine; the clock starts when all are there.
+  while (!stage.isStopped && !performers.every((performer) => performer.hasArrived)) await tick();
+  started = performance.now();
+  const killing = settings.kill ? killAtRandom(stage, performers, settings) : undefined;
+  const samples: Sample[] = [];
+  const samplePause = Math.max(0.1, settings.seconds / MOST_SAMPLES);
+  while (elapsed() < settings.seconds && !stage.isStopped) {
+    await tick();
+    if (elapsed() < (samples.at(-1)?.at ?? 0) + samplePause) continue;
+    samples.push({ at: elapsed(), acquisitions: acquisitions(), kills: kills() });
   }
   const seconds = elapsed();
   stage.stop();
@@ -72,11 +74,7 @@ export async function tortureType(
   const ended = Promise.all([...performers.map((performer) => performer.ended), killing]).then(() => {
     haveEnded = true;
   });
-  while (!haveEnded && stage.violations.length === 0) {
-    await Promise.race([ended, delay(TICK_MS)]);
-    const fault = haveEnded ? undefined : watchdog.tick(performers);
-    if (fault !== undefined) stage.fail(`after the end: ${fault}`);
-  }
+  while (!haveEnded && stage.violations.length === 0) await Promise.race([ended, tick()]);
   await Promise.all(performers.map((performer) => performer.dismiss()));
   await killing;
   const figures = figuresOf(stage, performers, seconds);
@@ -84,15 +82,6 @@ export async function tortureType(
   const { violations } = stage;
   const verdict = violations.length === 0 ? 'ok' : 'violation';
   return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, samples };
-}
-
-/** Starting a worker takes a while, and more than that on a busy machine; the clock starts when all are there. */
-async function arrival(stage: RunStage, performers: readonly Performer[], watchdog: Watchdog): Promise<void> {
-  while (!stage.isStopped && !performers.every((performer) => performer.hasArrived)) {
-    await delay(TICK_MS);
-    const fault = watchdog.tick(performers);
-    if (fault !== undefined) stage.fail(fault);
-  }
 }
 
 async function killAtRandom(stage: RunStage, performers: readonly Performer[], settings: Settings): Promise<void> {

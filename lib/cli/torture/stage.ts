@@ -1,6 +1,6 @@
 /**
  * The shared memory of one run: an arena of its own, the lock under test in it, and the words of `words.ts`. Made by the
- * command, which also looks at everything again when the threads have gone.
+ * director, which also looks at everything again when the threads have gone.
  */
 import type { RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -44,7 +44,7 @@ export class RunStage {
     this.holds = Array.from({ length: threads }, durations);
   }
 
-  /** The last seat is the command's own, for its look at the end. */
+  /** The last seat is the director's own, for its look at the end. */
   get seats(): number {
     return this.threads + 1;
   }

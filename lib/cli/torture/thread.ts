@@ -1,5 +1,6 @@
 /**
- * A worker's side of the torture run: takes its seat, runs its acquirers until the command says stop, and leaves.
+ * A worker's side of the torture run: takes its seat, runs its acquirers until the director says stop, and leaves. The
+ * director is a worker as well; see `direct.ts`.
  */
 import type { RecordableHistogram } from 'node:perf_hooks';
 import { parentPort } from 'node:worker_threads';
@@ -10,8 +11,10 @@ import { Arena, type ArenaHandle } from '../../sched/arena.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { Acquirer } from './actor.ts';
 import { Decider } from './decisions.ts';
-import type { View } from './lock-type.ts';
+import type { LockType, View } from './lock-type.ts';
 import { lockTypeNamed } from './lock-types.ts';
+import type { Outcome, Settings } from './outcome.ts';
+import { type Progress, tortureType } from './run.ts';
 import { Section, Violation } from './section.ts';
 import { ACTORS, Seat, Stage, seatAddress } from './words.ts';
 
@@ -25,15 +28,17 @@ export interface Part {
   readonly seat: number;
   readonly incarnation: number;
   readonly seed: number;
-  /** Of this seat, ns; shared with the command, so they outlive the thread. */
+  /** Of this seat, ns; shared with the director, so they outlive the thread. */
   readonly waits: RecordableHistogram;
   readonly holds: RecordableHistogram;
 }
 
-/** What the command calls through Comlink. */
+/** What the others call through Comlink. */
 export interface TortureThread {
   /** Resolves when the thread has stopped: to nothing, or to what went wrong. */
   perform(part: Part): Promise<string | undefined>;
+  /** Runs the torture of a type, with threads started from `source`, and reports on the way. */
+  direct(type: string, settings: Settings, source: string, onProgress: (progress: Progress) => void): Promise<Outcome>;
 }
 
 /** What the acquirers of one thread have in common. */
@@ -54,15 +59,14 @@ export interface Performance {
 
 export function runTortureThread(): void {
   if (parentPort === null) throw new Error('this is the entry of a worker thread');
-  expose({ perform } satisfies TortureThread, nodeEndpoint(parentPort));
+  expose({ perform, direct } satisfies TortureThread, nodeEndpoint(parentPort));
 }
 
 async function perform(part: Part): Promise<string | undefined> {
   const arena = Arena.attach(part.arena);
   const { cpu } = arena;
   try {
-    const type = lockTypeNamed(part.type);
-    if (type === undefined) throw new Error(`no lock type ${part.type}`);
+    const type = namedType(part.type);
     const performance = performanceOf(arena, part, type.open(arena, part.lock), type.isRobust);
     const acquirers = Array.from(
       { length: type.isAsync ? ACTORS : 1 },
@@ -76,6 +80,21 @@ async function perform(part: Part): Promise<string | undefined> {
     cpu.fetchAdd(part.stage + Stage.violations, 1);
     return error instanceof Violation ? error.message : String((error as Error).stack);
   }
+}
+
+function direct(
+  type: string,
+  settings: Settings,
+  source: string,
+  onProgress: (progress: Progress) => void,
+): Promise<Outcome> {
+  return tortureType(namedType(type), settings, source, onProgress);
+}
+
+function namedType(name: string): LockType {
+  const type = lockTypeNamed(name);
+  if (type === undefined) throw new Error(`no lock type ${name}`);
+  return type;
 }
 
 function performanceOf(arena: Arena, part: Part, view: View, isRobust: boolean): Performance {

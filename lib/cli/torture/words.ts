@@ -1,5 +1,5 @@
 /**
- * What a run shares between the command and its threads, beside the lock: one block of the arena. A seat is a thread's
+ * What a run shares between the director and its threads, beside the lock: one block of the arena. A seat is a thread's
  * place in the run; when a worker is killed, the next one, the seat's next incarnation, takes over its words.
  */
 import { LINE_WORDS, struct } from '../../memory/struct.ts';
@@ -29,9 +29,9 @@ export const Actor = struct({ phase: 1, turn: 1 });
 export const ACTORS = 3;
 
 export const Seat = struct({
-  /** n: the n-th worker has the seat. -n: that worker is to die, or has died. Written by the command. */
+  /** n: the n-th worker has the seat. -n: that worker is to die, or has died. Written by the director. */
   incarnation: 1,
-  /** A Doom. Written by the command. */
+  /** A Doom. Written by the director. */
   doom: 1,
   /** Sections completed, protected by the lock under test like `counter`, which is the sum of all seats'. */
   writes: 1,

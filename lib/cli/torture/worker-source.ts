@@ -6,11 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { workerEntry } from '../spawn-worker.ts';
 
-export type Spawn = () => Worker;
-
-export async function prepareWorkers(): Promise<Spawn> {
+/** What `spawnFrom` starts: a URL. Strings can be passed on to threads that start threads. */
+export async function prepareWorkers(): Promise<string> {
   const entry = workerEntry('torture');
-  if (!entry.pathname.endsWith('.ts')) return () => new Worker(entry);
+  if (!entry.pathname.endsWith('.ts')) return entry.href;
   const { build } = await import('esbuild');
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(entry)],
@@ -19,8 +18,12 @@ export async function prepareWorkers(): Promise<Spawn> {
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    keepNames: false,
+    minify: true,
   });
-  const source = new URL(`data:text/javascript,${encodeURIComponent(outputFiles[0]?.text ?? '')}`);
-  return () => new Worker(source);
+  return `data:text/javascript,${encodeURIComponent(outputFiles[0]?.text ?? '')}`;
+}
+
+export function spawnFrom(source: string): Worker {
+  // Without what tsx adds to every thread's command line: the bundle needs no loader, which takes longer than all else.
+  return new Worker(new URL(source), source.startsWith('data:') ? { execArgv: [] } : {});
 }
