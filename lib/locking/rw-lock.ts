@@ -1,0 +1,204 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { maxThreads, QSPIN_NODES } from '../sched/thread.ts';
+import {
+  drain,
+  isBusy,
+  isDrained,
+  lockQueued,
+  lockWithoutNode,
+  RwWords,
+  readerBit,
+  readerWord,
+  readUnlock,
+  repair,
+  tryPlace,
+  tryRead,
+  WRITER,
+  writeUnlock,
+} from './rw-lock-core.ts';
+import { SpinningLockHeader } from './spinning-lock.ts';
+
+const KIND = defineKind<Repairer>({
+  name: 'rw-lock',
+  words: RwWords.words,
+  format: () => {},
+  holder: (cpu, lock) => cpu.load(lock + RwWords.word) & WRITER,
+  isBusy,
+  repair,
+});
+
+/** Releases one side of an RwLock when its scope ends. Two per view of a lock: used again by the next acquire. */
+export class RwGuard {
+  readonly #lock: RwLock;
+  readonly #isReader: boolean;
+
+  constructor(lock: RwLock, isReader: boolean) {
+    this.#lock = lock;
+    this.#isReader = isReader;
+  }
+
+  /** Whether a thread died while it held the lock for writing, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return this.#lock.ownerDied;
+  }
+
+  release(): void {
+    if (this.#isReader) this.#lock.readUnlock();
+    else this.#lock.writeUnlock();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/**
+ * A spinlock that any number of threads can hold for reading, or one for writing: for sections of well under a
+ * microsecond; `RwSemaphore` for longer ones. A waiter spins for about 2 us and then sleeps.
+ *
+ * Fairness: readers and writers queue up in one line, in order of arrival; readers next to each other in it are inside
+ * together. A contender may take a free lock while the head of the line sleeps for the first time. Synchronous only;
+ * not recursive, for reading neither (EDEADLK), and cannot be upgraded (EDEADLK). Readers that die leave; if a writer
+ * dies inside, `ownerDied` says so to all that come after, until `makeConsistent`.
+ *
+ * Source: kernel/locking/qrwlock.c.
+ */
+export class RwLock extends SharedObject {
+  readonly #reader: number;
+  readonly #bit: number;
+  readonly #readerWords: number;
+  readonly #readGuard = new RwGuard(this, true);
+  readonly #writeGuard = new RwGuard(this, false);
+
+  /** Opens the lock of that name, making it if there is none, or the lock of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#reader = readerWord(this.address, this.thread.id);
+    this.#bit = readerBit(this.thread.id);
+    this.#readerWords = (maxThreads(this.thread.cpu) + 31) >> 5;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): RwLock {
+    return new RwLock(arena, handle);
+  }
+
+  /** Waits until nobody writes. Throws EDEADLK when this thread holds the lock, for reading or writing. */
+  readLock(): void {
+    this.#checkIdle();
+    if (!tryRead(this.thread, this.address)) this.#wait(true);
+  }
+
+  /** Takes the lock for reading, if nobody writes or wants to. */
+  tryReadLock(): boolean {
+    return !this.#isHeld() && tryRead(this.thread, this.address);
+  }
+
+  /** Throws EPERM unless this thread holds the lock for reading. */
+  readUnlock(): void {
+    this.thread.current();
+    if ((this.thread.cpu.load(this.#reader) & this.#bit) === 0) throw this.#notHeld('readUnlock');
+    readUnlock(this.thread, this.address);
+  }
+
+  /** Waits until nobody else is inside. Throws EDEADLK when this thread holds the lock, for reading or writing. */
+  writeLock(): void {
+    this.#checkIdle();
+    const { thread, address } = this;
+    if (!tryPlace(thread, address)) this.#wait(false);
+    else if (!isDrained(thread.cpu, address, this.#readerWords)) drain(thread, address, this.#readerWords);
+  }
+
+  /** Takes the lock for writing, if nobody is inside. */
+  tryWriteLock(): boolean {
+    const { thread, address } = this;
+    if (this.#isHeld() || !isDrained(thread.cpu, address, this.#readerWords) || !tryPlace(thread, address))
+      return false;
+    if (isDrained(thread.cpu, address, this.#readerWords)) return true;
+    writeUnlock(thread, address);
+    return false;
+  }
+
+  /** Throws EPERM unless this thread holds the lock for writing. */
+  writeUnlock(): void {
+    if (this.writer !== this.thread.number) throw this.#notHeld('writeUnlock');
+    this.thread.current();
+    writeUnlock(this.thread, this.address);
+  }
+
+  /** `readLock`, returning a guard for `using`. The guard is valid until it is released. */
+  acquireRead(): RwGuard {
+    this.readLock();
+    return this.#readGuard;
+  }
+
+  /** `writeLock`, returning a guard for `using`. The guard is valid until it is released. */
+  acquireWrite(): RwGuard {
+    this.writeLock();
+    return this.#writeGuard;
+  }
+
+  /** CPU number of the thread that writes or is about to, or undefined; out of date as soon as it is read. */
+  get writer(): number | undefined {
+    const writer = this.thread.cpu.load(this.address + RwWords.word) & WRITER;
+    return writer === 0 ? undefined : writer - 1;
+  }
+
+  /** CPU numbers of the threads that read; out of date as soon as they are read. */
+  get readers(): number[] {
+    const { cpu } = this.thread;
+    return Array.from({ length: maxThreads(cpu) }, (_, number) => number).filter(
+      (number) => (cpu.load(readerWord(this.address, number + 1)) & readerBit(number + 1)) !== 0,
+    );
+  }
+
+  /** Whether a thread died while it held the lock for writing, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return this.thread.cpu.load(this.address + SpinningLockHeader.ownerDied) !== 0;
+  }
+
+  /** Who holds the lock for writing says that what it protects is in order again. Throws EPERM for anybody else. */
+  makeConsistent(): void {
+    if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
+    this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
+  }
+
+  [inspect.custom](): string {
+    return `RwLock(${this.name ?? this.address}, ${this.#state()})`;
+  }
+
+  #isHeld(): boolean {
+    const { thread } = this;
+    thread.current();
+    return this.writer === thread.number || (thread.cpu.load(this.#reader) & this.#bit) !== 0;
+  }
+
+  #checkIdle(): void {
+    if (!this.#isHeld()) return;
+    throw new HoldfastError(
+      'EDEADLK',
+      `this thread already holds the ${this.label}, which is not recursive: ${this.#state()}`,
+    );
+  }
+
+  #wait(isReader: boolean): void {
+    const { thread, address } = this;
+    thread.counters.contended++;
+    const isNested = thread.qspinDepth === QSPIN_NODES;
+    (isNested ? lockWithoutNode : lockQueued)(thread, address, isReader, this.#readerWords);
+  }
+
+  #state(): string {
+    const { writer, readers } = this;
+    if (readers.length > 0) return `read by thread${readers.length > 1 ? 's' : ''} ${readers.join(', ')}`;
+    return writer === undefined ? 'free' : `written by thread ${writer}`;
+  }
+
+  #notHeld(call: string): HoldfastError {
+    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  }
+}

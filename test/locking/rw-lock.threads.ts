@@ -1,0 +1,46 @@
+import { type Arena, RwLock } from '../../lib/index.ts';
+
+/** Reads and writes a record that tears if a writer is not alone; returns how often it was torn. */
+export function count(arena: Arena, record: number, times: number, readsPerWrite: number): number {
+  const lock = new RwLock(arena, 'rw');
+  const { words } = arena;
+  let torn = 0;
+  for (let i = 0; i < times; i++) {
+    for (let r = 0; r < readsPerWrite; r++) {
+      if (i % 3 !== 0 || !lock.tryReadLock()) lock.readLock();
+      if (words[record] !== words[record + 1]) torn++;
+      lock.readUnlock();
+    }
+    if (i % 4 !== 0 || !lock.tryWriteLock()) lock.writeLock();
+    const value = words[record] as number;
+    words[record] = value + 1;
+    if (words[record + 1] !== value) torn++;
+    words[record + 1] = value + 1;
+    lock.writeUnlock();
+  }
+  return torn;
+}
+
+export function holdForEver(arena: Arena, side: 'read' | 'write', stage: number): Promise<never> {
+  const lock = new RwLock(arena, 'rw');
+  if (side === 'read') lock.readLock();
+  else lock.writeLock();
+  say(arena, stage);
+  setInterval(() => {}, 1000);
+  return new Promise(() => {});
+}
+
+/** Takes the lock once; whether a writer had died. */
+export function take(arena: Arena, side: 'read' | 'write', stage: number): boolean {
+  const lock = new RwLock(arena, 'rw');
+  say(arena, stage);
+  using held = side === 'read' ? lock.acquireRead() : lock.acquireWrite();
+  const { ownerDied } = held;
+  if (side === 'write') lock.makeConsistent();
+  return ownerDied;
+}
+
+function say(arena: Arena, stage: number): void {
+  Atomics.add(arena.words, stage, 1);
+  Atomics.notify(arena.words, stage);
+}
