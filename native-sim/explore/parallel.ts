@@ -38,7 +38,8 @@ export interface Task {
   path: number[];
   seed: number;
   executions: number | undefined;
-  timeLimit: number | undefined;
+  /** When to stop, on the clock of Date.now(), which all threads share. */
+  until: number;
 }
 
 export interface TaskResult extends Omit<PlanResult, 'longest'> {}
@@ -60,7 +61,7 @@ export async function loadProgram(source: ProgramSource): Promise<Program & Part
 export async function runTask(program: Program, options: PlainOptions, task: Task): Promise<TaskResult> {
   const limits = {
     ...(task.executions === undefined ? {} : { executions: task.executions }),
-    ...(task.timeLimit === undefined ? {} : { timeLimit: task.timeLimit }),
+    timeLimit: Math.max(1, task.until - Date.now()),
   };
   const exploration = new Exploration({
     ...options,
@@ -98,14 +99,13 @@ export async function exploreParallel(
     exploration.blocked = total.blocked;
     onProgress?.(exploration.progress(pool.share));
   };
-  const remaining = () =>
-    options.timeLimit === undefined ? undefined : Math.max(1, options.timeLimit - exploration.elapsed);
+  const until = Date.now() + (options.timeLimit ?? Number.POSITIVE_INFINITY);
   try {
     if (options.mode === 'random') {
       const each = Math.ceil(exploration.budget / workers);
       const seed = options.seed ?? 1;
       for (let i = 0; i < workers; i++) {
-        pool.add({ kills: [], path: [], seed: seed + i * 1_000_003, executions: each, timeLimit: remaining() }, take);
+        pool.add({ kills: [], path: [], seed: seed + i * 1_000_003, executions: each, until }, take);
       }
     } else {
       const plans = plansOf({ ...options, ...program } as ExploreOptions);
@@ -114,8 +114,7 @@ export async function exploreParallel(
         const result = begin(exploration, kills, workers);
         if (kills.length > 0 && result.executions > 0) total.kills++;
         take(result);
-        for (const path of result.open)
-          pool.add({ kills, path, seed: 1, executions: undefined, timeLimit: remaining() }, take);
+        for (const path of result.open) pool.add({ kills, path, seed: 1, executions: undefined, until }, take);
         if (exploration.isOutOfTime) {
           total.complete = false;
           break;

@@ -2,9 +2,10 @@
 import type { Counterexample, Edge } from './report.ts';
 import { placeOf } from './site.ts';
 
-const COLUMN = 330;
 const ROW = 46;
-const BOX = 250;
+const GAP = 90;
+/** Width of a character of the 12 px monospace font. */
+const CHARACTER = 7.3;
 const TOP = 84;
 
 const COLOURS: Record<Edge['kind'], string> = { rf: '#1a7f37', co: '#0969da', fr: '#cf222e' };
@@ -15,19 +16,22 @@ const escapeXml = (text: string) => text.replace(/[&<>"]/g, (c) => escapes[c]!);
 
 export function drawCounterexample(c: Counterexample): string {
   const rows = Math.max(1, ...c.threads.map((events) => events.length));
-  const width = COLUMN * c.threads.length + 40;
+  const longest = Math.max(20, ...c.threads.flat().map((e) => e.name.length + e.text.length + 2));
+  const box = Math.ceil(longest * CHARACTER) + 12;
+  const column = box + GAP;
+  const width = Math.max(column * c.threads.length + 40, Math.ceil(c.message.length * CHARACTER) + 40);
   const height = TOP + ROW * (rows + 1) + 40;
   const at = new Map<string, { x: number; y: number }>();
   const boxes: string[] = [];
   for (const [t, events] of c.threads.entries()) {
-    const x = 20 + t * COLUMN;
+    const x = 20 + t * column;
     boxes.push(text(x, TOP - 14, `thread ${t}`, 'font-weight="bold"'));
     for (const [i, e] of events.entries()) {
       const y = TOP + i * ROW;
       at.set(e.name, { x, y });
       const fill = c.culprits.includes(e.name) ? '#ffebe9' : '#f6f8fa';
       boxes.push(
-        `<rect x="${x}" y="${y}" width="${BOX}" height="${ROW - 12}" rx="4" fill="${fill}" stroke="#8c959f"/>`,
+        `<rect x="${x}" y="${y}" width="${box}" height="${ROW - 12}" rx="4" fill="${fill}" stroke="#8c959f"/>`,
         text(x + 6, y + 15, `${e.name}  ${e.text}`),
         text(
           x + 6,
@@ -39,7 +43,7 @@ export function drawCounterexample(c: Counterexample): string {
     }
     boxes.push(text(x, TOP + events.length * ROW + 8, c.endings[t]!, 'fill="#57606a" font-style="italic"'));
   }
-  const arrows = c.edges.flatMap((edge) => arrow(edge, at));
+  const arrows = c.edges.flatMap((edge) => arrow(edge, at, box));
   const legend = (Object.keys(COLOURS) as Edge['kind'][]).map((kind, i) =>
     text(20 + i * 150, height - 14, `${kind}: ${MEANINGS[kind]}`, `fill="${COLOURS[kind]}"`),
   );
@@ -66,7 +70,7 @@ function text(x: number, y: number, content: string, attributes = ''): string {
   return `<text x="${x}" y="${y}" ${attributes}>${escapeXml(content)}</text>`;
 }
 
-function arrow(edge: Edge, at: ReadonlyMap<string, { x: number; y: number }>): string[] {
+function arrow(edge: Edge, at: ReadonlyMap<string, { x: number; y: number }>, box: number): string[] {
   const from = at.get(edge.from);
   const to = at.get(edge.to);
   if (from === undefined || to === undefined) return [];
@@ -77,12 +81,12 @@ function arrow(edge: Edge, at: ReadonlyMap<string, { x: number; y: number }>): s
   const y2 = to.y + middle + shift;
   let path: string;
   if (from.x === to.x) {
-    const x = from.x + BOX;
+    const x = from.x + box;
     path = `M${x} ${y1}C${x + 50} ${y1} ${x + 50} ${y2} ${x} ${y2}`;
   } else {
     const rightwards = to.x > from.x;
-    const x1 = rightwards ? from.x + BOX : from.x;
-    const x2 = rightwards ? to.x : to.x + BOX;
+    const x1 = rightwards ? from.x + box : from.x;
+    const x2 = rightwards ? to.x : to.x + box;
     const bend = rightwards ? 40 : -40;
     path = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
   }

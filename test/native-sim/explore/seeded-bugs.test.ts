@@ -3,7 +3,7 @@ import type { Change } from '../../../native-sim/explore/alter.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import type { Program } from '../../../native-sim/explore/program.ts';
 import type { Site } from '../../../native-sim/explore/site.ts';
-import { futexMutex, mcs, ticket, ttas } from './programs/locks.ts';
+import { futexMutex, mcs, qspinlock, ticket, ttas } from './programs/locks.ts';
 import { dekker, semaphore, waitQueue, wakeAfterStore } from './programs/sleepers.ts';
 import { michaelScott, seqlock, treiber } from './programs/structures.ts';
 
@@ -25,6 +25,13 @@ const BUGS: Bug[] = [
   { name: 'MCS: the tail exchange, release only', make: () => mcs(2), op: 'rmb', kind: 'data-race' },
   { name: 'MCS: the tail exchange, acquire only', make: () => mcs(2), op: 'xchgRelease', kind: 'deadlock' },
   { name: "MCS: unlock's compare-and-exchange", make: () => mcs(2), op: 'cmpxchgRelease', kind: 'data-race' },
+  {
+    name: 'qspinlock: the write barrier before the tail exchange',
+    make: () => qspinlock(4),
+    op: 'wmb',
+    kind: 'deadlock',
+  },
+  { name: 'qspinlock: the unlock', make: () => qspinlock(2), op: 'fetchAndRelease', kind: 'data-race' },
   { name: 'ticket: the spin', make: () => ticket(2), op: 'condLoadAcquire', kind: 'data-race' },
   { name: 'ticket: the unlock', make: () => ticket(2), op: 'storeRelease', kind: 'data-race' },
   { name: 'TTAS: the lock', make: () => ttas(2), op: 'cmpxchgAcquire', kind: 'data-race' },

@@ -67,6 +67,58 @@ export function mcs(threads: number): Program {
   });
 }
 
+const LOCKED = 1;
+const PENDING = 1 << 8;
+const TAIL = ~0xffff;
+const TAIL_SHIFT = 16;
+const isUnlocked = (word: number) => (word & LOCKED) === 0;
+const isHeadsTurn = (word: number) => (word & (LOCKED | PENDING)) === 0;
+const isNotHandover = (word: number) => word !== PENDING;
+
+/** kernel/locking/qspinlock.c for up to 2^14 CPUs, its byte and halfword stores as read-modify-writes of the word. */
+export function qspinlock(threads: number): Program {
+  return counted(threads, 2 + 2 * threads, (cpu, me) => {
+    const seen = cpu.cmpxchgAcquire(LOCK, 0, LOCKED);
+    if (seen !== 0) qspinSlow(cpu, me, seen);
+    inside(cpu);
+    cpu.fetchAndRelease(LOCK, ~LOCKED);
+  });
+}
+
+function qspinSlow(cpu: Cpu, me: number, seen: number): void {
+  let word = seen;
+  if (word === PENDING) word = cpu.condLoad(LOCK, isNotHandover, 0, 1);
+  if ((word & ~LOCKED) === 0) {
+    word = cpu.fetchOrAcquire(LOCK, PENDING);
+    if ((word & ~LOCKED) === 0) {
+      if (word & LOCKED) cpu.condLoadAcquire(LOCK, isUnlocked, 0, Number.POSITIVE_INFINITY);
+      cpu.fetchAddRelaxed(LOCK, LOCKED - PENDING);
+      return;
+    }
+    if ((word & PENDING) === 0) cpu.fetchAndRelaxed(LOCK, ~PENDING);
+  }
+  const node = 2 + 2 * me;
+  const tail = (me + 1) << TAIL_SHIFT;
+  cpu.store(node, 0);
+  cpu.store(node + 1, 0);
+  cpu.wmb();
+  let old = cpu.load(LOCK);
+  for (;;) {
+    const found = cpu.cmpxchgRelaxed(LOCK, old, (old & ~TAIL) | tail);
+    if (found === old) break;
+    old = found;
+  }
+  if (old & TAIL) {
+    cpu.store(2 + 2 * ((old >>> TAIL_SHIFT) - 1), node);
+    cpu.condLoadAcquire(node + 1, isNotZero, 0, Number.POSITIVE_INFINITY);
+  }
+  word = cpu.condLoadAcquire(LOCK, isHeadsTurn, 0, Number.POSITIVE_INFINITY);
+  if ((word & TAIL) === tail && cpu.cmpxchgRelaxed(LOCK, word, LOCKED) === word) return;
+  cpu.fetchOrRelaxed(LOCK, LOCKED);
+  const next = cpu.condLoad(node, isNotZero, 0, Number.POSITIVE_INFINITY);
+  cpu.storeRelease(next + 1, 1);
+}
+
 /** Drepper's third mutex: 0 free, 1 held, 2 held and perhaps waited for. */
 export function futexMutex(threads: number): Program {
   return counted(threads, 2, (cpu) => {
