@@ -1,0 +1,176 @@
+import { HoldfastError, shown } from '../errors.ts';
+import { openFutexes } from '../futex/open.ts';
+import { FUTEX_WAITERS } from '../futex/robust-list.ts';
+import { bucketOf, type Futexes, latchBucket, mayHaveWaiters, nextFor, unlatchBucket } from '../futex/table.ts';
+import { wait } from '../futex/wait.ts';
+import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  type SlowPath,
+  type Waiter,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { PthreadMutex, PthreadMutexGuard } from './mutex.ts';
+import { lockSlow, type Outcome, PthreadMutexWords, unlockSlow } from './mutex-core.ts';
+
+const CondWords = struct({
+  header: ObjectHeader.words,
+  /** Counts signals and broadcasts; waiters sleep while it has not moved. */
+  sequence: 1,
+  /** The mutex that the latest waiter came with, for broadcast to requeue to. Written under that mutex. */
+  mutex: 1,
+});
+
+const KIND = defineKind<Repairer>({
+  name: 'pthread cond',
+  words: CondWords.words,
+  format: () => {},
+  holder: () => 0,
+  // Waiters are found by who has a futex table; see destroy.
+  isBusy: () => false,
+  // The futex table takes dead waiters out, and the living whose sequence has moved look again.
+  repair: () => true,
+});
+
+type Waited = 'woken' | 'timed-out' | 'aborted';
+
+/**
+ * pthread_cond_t, for use with `PthreadMutex`. Wait in a loop on the condition: a return may be for no reason, as POSIX
+ * allows, and is when a thread has died.
+ *
+ *   wait       seen := sequence; unlock; FUTEX_WAIT(sequence, seen); lock
+ *   signal     sequence + 1; FUTEX_WAKE one
+ *   broadcast  sequence + 1; FUTEX_REQUEUE: wake one, let the others wait for the mutex
+ *
+ * Who wakes next: the one that has waited longest. After a broadcast the mutex goes from one to the next, as each
+ * unlocks it, instead of all waking up at once to find it taken. A waiter that was signalled and is aborted, or times
+ * out, in the same moment has been woken: no signal is lost. (If 2^32 signals pass between a waiter's unlock and its
+ * sleep, it misses them.)
+ *
+ * Source: pthread_cond_wait(3p); the sequence as in musl and bionic, requeueing as in the kernel's requeue test.
+ */
+export class PthreadCond extends SharedObject {
+  readonly #sequence: number;
+  readonly #mutex: number;
+  readonly #futexes: Futexes;
+
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#sequence = this.address + CondWords.sequence;
+    this.#mutex = this.address + CondWords.mutex;
+    this.#futexes = openFutexes(arena);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): PthreadCond {
+    return new PthreadCond(arena, handle);
+  }
+
+  /**
+   * Unlocks the mutex, which this thread's synchronous code holds, waits, and locks it again; it is held again
+   * whatever happens. Throws ETIMEDOUT, EPERM when the mutex is not held, EINVAL when others wait with another mutex,
+   * ENOTRECOVERABLE.
+   */
+  wait(mutex: PthreadMutex, options?: WaitOptions): void {
+    if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
+    const owner = mutex.heldBySelf();
+    this.#associate(mutex);
+    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter, owner));
+    this.#finish(mutex, waited, outcome, options);
+  }
+
+  /** `wait` without blocking the event loop, with a guard from `acquireAsync`, which is held again afterwards. */
+  async waitAsync(guard: PthreadMutexGuard, options?: AsyncWaitOptions): Promise<void> {
+    if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
+    const { mutex, task: owner } = guard;
+    this.#associate(mutex);
+    const { outcome: result, task } = await blockAsync(this.thread, this.arena.heap, options, (waiter) =>
+      this.#wait(mutex, waiter, owner),
+    );
+    this.thread.returnTask(task);
+    this.#finish(mutex, result.waited, result.outcome, options);
+  }
+
+  /** Wakes one who waits, if anybody does. Without waiters this touches no latch. */
+  signal(): void {
+    const { thread } = this;
+    thread.current();
+    thread.cpu.fetchAdd(this.#sequence, 1);
+    wake(this.#futexes, this.#sequence, 1, MATCH_ANY);
+  }
+
+  /** Lets all go on who wait. */
+  broadcast(): void {
+    const { thread } = this;
+    const { cpu } = thread;
+    thread.current();
+    cpu.fetchAdd(this.#sequence, 1);
+    if (!mayHaveWaiters(cpu, bucketOf(this.#futexes.table, this.#sequence))) return;
+    const mutex = cpu.load(this.#mutex);
+    // The one that is woken takes the mutex with FUTEX_WAITERS set, so its unlock wakes the next.
+    requeue(this.#futexes, this.#sequence, 1, mutex + PthreadMutexWords.word, Number.POSITIVE_INFINITY, undefined);
+  }
+
+  /** Throws EBUSY while somebody waits. */
+  override destroy(): void {
+    if (this.#hasWaiters()) throw new HoldfastError('EBUSY', `somebody waits for the ${this.label}`);
+    super.destroy();
+  }
+
+  *#wait(mutex: PthreadMutex, waiter: Waiter, owner: number): SlowPath<{ waited: Waited; outcome: Outcome }> {
+    const futexes = this.#futexes;
+    const seen = futexes.thread.cpu.load(this.#sequence);
+    unlockSlow(futexes, mutex.address);
+    const result = yield* wait(futexes, this.#sequence, seen, MATCH_ANY, waiter);
+    const waited = result === 'changed' ? 'woken' : result;
+    // The mutex has to be had, however late it is.
+    waiter.deadline = Number.POSITIVE_INFINITY;
+    waiter.aborted = false;
+    const attempt = { owner, mark: FUTEX_WAITERS, isChecked: false };
+    const outcome = yield* lockSlow(futexes, mutex.address, waiter, attempt);
+    return { waited, outcome };
+  }
+
+  #associate(mutex: PthreadMutex): void {
+    const { cpu } = this.thread;
+    if (cpu.load(this.#mutex) === mutex.address) return;
+    if (this.#hasWaiters()) {
+      throw new HoldfastError('EINVAL', `others wait for the ${this.label} with another mutex than ${mutex.address}`);
+    }
+    cpu.store(this.#mutex, mutex.address);
+  }
+
+  #hasWaiters(): boolean {
+    const { thread, table } = this.#futexes;
+    const bucket = bucketOf(table, this.#sequence);
+    latchBucket(thread, bucket);
+    const first = nextFor(thread.cpu, bucket, this.#sequence, 0);
+    unlatchBucket(thread, bucket);
+    return first !== 0;
+  }
+
+  #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AsyncWaitOptions | undefined): void {
+    if (outcome === 'owner-died') this.thread.counters.ownerDeaths++;
+    if (outcome === 'unrecoverable') {
+      throw new HoldfastError('ENOTRECOVERABLE', `the mutex at ${mutex.address} cannot be locked again`);
+    }
+    if (outcome === 'deadlock') {
+      throw new HoldfastError('EDEADLK', `asynchronous code of this thread holds the mutex at ${mutex.address}`);
+    }
+    if (waited === 'aborted') throw options?.signal?.reason;
+    if (waited === 'timed-out') {
+      throw new HoldfastError('ETIMEDOUT', `no signal of the ${this.label} within ${options?.timeout} ms`);
+    }
+  }
+}
+
+function notA(expected: string, received: unknown): HoldfastError {
+  return new HoldfastError('EINVAL', `waiting takes a ${expected}, received ${shown(received)}`);
+}
