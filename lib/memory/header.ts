@@ -46,7 +46,9 @@ export const Header = struct({
   reaperLatch: 1,
   /** Threads that have died so far; counted after `life` says so. */
   deaths: 1,
-  padHeap: LINE_WORDS - 3,
+  /** Guards who waits for which rt-mutex, and all inherited priorities. Taken after namesLatch. */
+  priorityLatch: 1,
+  padHeap: LINE_WORDS - 4,
   bins: inLines(HEAP_BINS),
 });
 

@@ -104,6 +104,8 @@ export function reap(
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
     if (kind !== undefined && !kind.repair(repairer as never, address)) settled = false;
   }
+  // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
+  if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
   if (settled) for (const id of dead) vacate(cpu, slotAddress(cpu, id - 1));
   wakeAll(cpu, threads);
@@ -118,8 +120,13 @@ function vacate(cpu: Cpu, slot: number): void {
     cpu.store(task + Task.blockedOn, 0);
     cpu.store(task + Task.list, 0);
     cpu.store(task + Task.priority, 0);
+    cpu.store(task + Task.due, 0);
+    cpu.store(task + Task.stamp, 0);
+    cpu.store(task + Task.wounded, 0);
     clearHolds(cpu, task);
   }
+  cpu.store(slot + Slot.ownPriority, 0);
+  cpu.store(slot + Slot.ownDue, 0);
   cpu.store(slot + Slot.osThread, 0);
   cpu.store(slot + Slot.robustList, 0);
   cpu.storeRelease(slot + Slot.life, 0);

@@ -52,7 +52,20 @@ export const Task = struct({
   grant: 1,
   /** When the task began to wait: us on `cpu.now()`, cut off to 31 bits. */
   since: 1,
-  pad: 13,
+  /** With equal priorities the earlier deadline goes first: ms on `cpu.now()`, cut off to 32 bits; 0 for none. */
+  due: 1,
+  /** The rt-mutex that the task waits for, or 0; with rank, rankDue and ticket its place in the tree. See `priority.ts`. */
+  rtMutex: 1,
+  rankDue: 1,
+  parent: 1,
+  /** Links of the tree of what others wait for from one thread. */
+  topLeft: 1,
+  topRight: 1,
+  topParent: 1,
+  /** Of the acquire context that the task stands for, or 0; and whether an older one wants what it holds. See `ww-mutex.ts`. */
+  stamp: 1,
+  wounded: 1,
+  pad: 4,
 });
 
 export const RUNNING = 0;

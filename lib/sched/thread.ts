@@ -18,6 +18,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { ASYNC, Hold, MAIN, TASK_ALIGN, Task } from './task.ts';
 
 /** One waiter of a queued spinning lock. All of a slot's nodes have this layout; `lib/locking/spin-queue.ts` says how it is used. */
@@ -57,7 +58,12 @@ export const Slot = struct({
   osThread: 1,
   /** The head of the thread's list of robust futexes, or 0. See `futex/robust-list.ts`. */
   robustList: 1,
-  pad: TASK_ALIGN - 5,
+  /** The thread's own priority and deadline; what its main task has may be inherited. See `priority.ts`. */
+  ownPriority: 1,
+  ownDue: 1,
+  /** Root of the tree of the most urgent waiters of each rt-mutex that the thread holds. */
+  topWaiters: 1,
+  pad: TASK_ALIGN - 8,
   mainTask: Task.words,
   qspinNodes: QSPIN_NODES * SpinNode.words,
   osqNode: SpinNode.words,
@@ -123,6 +129,21 @@ export class Thread {
   current(): number {
     if (this.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     return this.self;
+  }
+
+  /**
+   * How urgent this thread's synchronous calls are: lower goes first in every queue of the library, 0 to begin with.
+   * Among equals an earlier `deadline` (ms from now) goes first, and any goes before none. What waits for a lock that
+   * this thread holds can lend it a higher priority. Throws EINVAL for what is no 32-bit whole number.
+   */
+  setPriority(priority: number, { deadline }: { deadline?: number | undefined } = {}): void {
+    this.current();
+    setOwnPriority(this, checkPriority(priority), dueIn(this.cpu, deadline));
+  }
+
+  /** The priority that this thread's synchronous calls have at present: its own, or one that it has inherited. */
+  get priority(): number {
+    return this.cpu.load(this.slot + Slot.mainTask + Task.priority);
   }
 
   /** A task for one asynchronous acquisition. */

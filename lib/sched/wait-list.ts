@@ -7,6 +7,7 @@
  * reaper makes the list again.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
 import { listInsert, listNodes, listRemove } from '../memory/list.ts';
 import { struct } from '../memory/struct.ts';
 import type { Repairer } from './reaper.ts';
@@ -24,8 +25,36 @@ export const WaitList = struct({
 export function joinList(cpu: Cpu, list: number, object: number, task: number): void {
   const ticket = (cpu.read(list + WaitList.ticket) + 1) | 0;
   cpu.write(list + WaitList.ticket, ticket);
+  for (;;) {
+    const priority = cpu.load(task + Task.priority);
+    insert(cpu, list, object, task, ticket, priority, behindEquals(cpu, list, priority));
+    // Pairs with the barrier in `reorder`: either it finds the task in the list, or its new priority is found here.
+    cpu.mb();
+    if (cpu.load(task + Task.priority) === priority) return;
+    listRemove(cpu, list + WaitList.first, task, Task);
+  }
+}
+
+/**
+ * Moves `task`, whose priority has changed, to its new place in the list it is in, if any; without passing by an
+ * asynchronous task of its own thread, which cannot run while it waits. The caller holds namesLatch, so the list's
+ * object stays; `owner` is its CPU number plus one.
+ */
+export function reorder(cpu: Cpu, task: number, owner: number): void {
+  cpu.mb();
+  const list = cpu.load(task + Task.list);
+  if (list === 0) return;
+  latch(cpu, list + WaitList.latch, owner);
   const priority = cpu.load(task + Task.priority);
-  insert(cpu, list, object, task, ticket, priority, behindEquals(cpu, list, priority));
+  if (cpu.load(task + Task.list) === list && cpu.read(task + Task.rank) !== priority) {
+    const object = cpu.load(task + Task.blockedOn);
+    const id = cpu.load(task + Task.thread);
+    const mine = waiters(cpu, list).find((other) => other !== task && cpu.load(other + Task.thread) === id);
+    listRemove(cpu, list + WaitList.first, task, Task);
+    if (mine !== undefined && cpu.read(mine + Task.rank) <= priority) joinListBefore(cpu, list, object, task, mine);
+    else joinList(cpu, list, object, task);
+  }
+  unlatch(cpu, list + WaitList.latch);
 }
 
 /** Puts `task` in the list right in front of `other`. The latch is held. */

@@ -1,0 +1,124 @@
+/**
+ * Priorities, own and inherited. A thread that holds an rt-mutex is as urgent as the most urgent of those that wait for
+ * it (Sha, Rajkumar and Lehoczky 1990; kernel/locking/rtmutex.c, kernel/sched/core.c rt_mutex_setprio).
+ *
+ *   slot.ownPriority, ownDue   what the thread asked for
+ *   slot.topWaiters            tree of tasks: of each rt-mutex that the thread holds, the most urgent waiter
+ *   task.priority, due         of a main task: the more urgent of its own and of the first in topWaiters
+ *   task.rank, rankDue         what the two were when the task was put where it waits
+ *
+ * Who inherits is the thread, by its main task, also when one of its asynchronous tasks holds the lock: an event loop
+ * gets nowhere while the thread sleeps in a synchronous call, and that is the only wait to be cut short.
+ *
+ * Worker threads have no priority with the operating system that could be raised. What is inherited counts where the
+ * library chooses: the order of every wait list and of the trees of rt-mutexes.
+ *
+ * Everything here is guarded by one latch for the whole arena, priorityLatch: a chain of locks is walked in one go, so
+ * nothing changes half-way and there is no order among the latches of its locks to keep. Only slow paths take it.
+ * Order of latches: namesLatch, then priorityLatch; namesLatch, then a wait list's latch. Nobody who holds
+ * priorityLatch takes another: tasks to move in wait lists, and to wake, are noted in `Late` and seen to afterwards.
+ */
+import { HoldfastError, shown } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { Tree } from '../memory/rbtree.ts';
+import { Task, unpark } from './task.ts';
+import { Slot, slotAddress, type Thread } from './thread.ts';
+import { reorder } from './wait-list.ts';
+
+/** What is left to do once priorityLatch is free. */
+export interface Late {
+  readonly wake: number[];
+  readonly reorder: number[];
+}
+
+/** The tree of the waiters of one rt-mutex, and that of a thread's topWaiters. */
+export const waiterTree = new Tree({ left: Task.next, right: Task.prev, parent: Task.parent }, comesBefore);
+export const topTree = new Tree({ left: Task.topLeft, right: Task.topRight, parent: Task.topParent }, comesBefore);
+
+/** Whether waiter `a` gets the lock before waiter `b`: by priority, then deadline, then arrival. */
+function comesBefore(cpu: Cpu, a: number, b: number): boolean {
+  const [rank, other] = [cpu.read(a + Task.rank), cpu.read(b + Task.rank)];
+  if (rank !== other) return rank < other;
+  const [due, otherDue] = [cpu.read(a + Task.rankDue), cpu.read(b + Task.rankDue)];
+  if (due !== otherDue) return isDueBefore(due, otherDue);
+  return ((cpu.read(a + Task.ticket) - cpu.read(b + Task.ticket)) | 0) < 0;
+}
+
+/** Whether (priority, due) is strictly more urgent than (other, otherDue). */
+export function isMoreUrgent(priority: number, due: number, other: number, otherDue: number): boolean {
+  return priority !== other ? priority < other : isDueBefore(due, otherDue);
+}
+
+function isDueBefore(due: number, other: number): boolean {
+  if (due === 0 || other === 0) return due !== 0 && other === 0;
+  return ((due - other) | 0) < 0;
+}
+
+export function latchPriorities(cpu: Cpu, owner: number): Late {
+  latch(cpu, Header.priorityLatch, owner);
+  return { wake: [], reorder: [] };
+}
+
+export function unlatchPriorities(cpu: Cpu, owner: number, late: Late): void {
+  unlatch(cpu, Header.priorityLatch);
+  for (const task of late.wake) unpark(cpu, task);
+  if (late.reorder.length === 0) return;
+  latch(cpu, Header.namesLatch, owner);
+  for (const task of late.reorder) reorder(cpu, task, owner);
+  unlatch(cpu, Header.namesLatch);
+}
+
+/** Gives a thread's main task the priority that is its due. Returns whether it is another. Under priorityLatch. */
+export function adjustPriority(cpu: Cpu, slot: number): boolean {
+  const main = slot + Slot.mainTask;
+  let priority = cpu.load(slot + Slot.ownPriority);
+  let due = cpu.load(slot + Slot.ownDue);
+  const top = topTree.first(cpu, slot + Slot.topWaiters);
+  if (top !== 0 && isMoreUrgent(cpu.read(top + Task.rank), cpu.read(top + Task.rankDue), priority, due)) {
+    priority = cpu.read(top + Task.rank);
+    due = cpu.read(top + Task.rankDue);
+  }
+  if (cpu.load(main + Task.priority) === priority && cpu.load(main + Task.due) === due) return false;
+  cpu.store(main + Task.priority, priority);
+  cpu.store(main + Task.due, due);
+  return true;
+}
+
+/** The slot of the thread that a task belongs to. */
+export function slotOf(cpu: Cpu, task: number): number {
+  return slotAddress(cpu, cpu.load(task + Task.thread) - 1);
+}
+
+/** For a thread's own use: its main task runs, so it is in no queue that would have to be put in order. */
+export function setOwnPriority({ cpu, id, slot }: Thread, priority: number, due: number): void {
+  const late = latchPriorities(cpu, id);
+  cpu.store(slot + Slot.ownPriority, priority);
+  cpu.store(slot + Slot.ownDue, due);
+  adjustPriority(cpu, slot);
+  unlatchPriorities(cpu, id, late);
+}
+
+/** Throws EINVAL unless `priority` fits a word. */
+export function checkPriority(priority: number): number {
+  if ((priority | 0) !== priority) {
+    throw new HoldfastError(
+      'EINVAL',
+      `a priority is a whole number of 32 bits, lower is more urgent; received ${shown(priority)}`,
+    );
+  }
+  return priority;
+}
+
+/** The word for a deadline `ms` from now, 0 for none. Deadlines are compared within 24 days. */
+export function dueIn(cpu: Cpu, ms: number | undefined): number {
+  if (ms === undefined) return 0;
+  if (typeof ms !== 'number' || !(Math.abs(ms) < 2 ** 30)) {
+    throw new HoldfastError(
+      'EINVAL',
+      `a deadline is a number of milliseconds from now, less than ${2 ** 30}; received ${shown(ms)}`,
+    );
+  }
+  return Math.floor(cpu.now() / 1e6 + ms) | 0 || 1;
+}
