@@ -7,7 +7,10 @@ export { McsLock } from './locking/mcs-lock.ts';
 export { Mutex, MutexGuard, type MutexOwner } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
 export { Refcount } from './locking/refcount.ts';
+export { type RtAsyncOptions, RtMutex, RtMutexGuard } from './locking/rt-mutex.ts';
 export { RwGuard, RwLock } from './locking/rw-lock.ts';
+export { RwSemaphore } from './locking/rw-semaphore.ts';
+export { RwSemaphoreGuard } from './locking/rw-semaphore-guard.ts';
 export {
   type AsyncDownOptions,
   type DownOptions,

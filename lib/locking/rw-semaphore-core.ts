@@ -1,0 +1,335 @@
+/**
+ * The reader-writer semaphore, kernel/locking/rwsem.c: its word, and every change to it. How tasks wait is in
+ * `rw-semaphore-wait.ts`, what happens after a death in `rw-semaphore-repair.ts`.
+ *
+ * Word: two bits of mode, three flags, and the rest, which the mode explains.
+ *
+ *   mode     the rest             what it means
+ *   COUNTED  number of readers    free, or held by that many readers
+ *   WRITER   a task's address     held by one writer; without a task: not recoverable
+ *   SOLE     a task's address     held by one reader
+ *   SEALED   number of readers    the reaper counts the readers; only the latch holder may change the word
+ *
+ *   flag        who sets it                        who clears it             what it means
+ *   WAITERS     waiter, under the latch            the latch holder          the wait list is not empty
+ *   HANDOFF     the first waiter, or who wakes it  who takes the lock for    only the first waiter may take the lock
+ *               in vain, after 4 ms                it; who leaves the list
+ *   OWNER_DIED  the reaper                         makeConsistent            a writer died inside
+ *
+ *      read, uncontended        0                  -> SOLE|me              acquire
+ *      read, with others        n                  -> n + 1                full
+ *      second reader            SOLE|x             -> 1, first = x         under the latch
+ *      read unlock              SOLE|me|flags      -> flags                release
+ *                               n|flags            -> n - 1|flags          full
+ *      write, uncontended       0                  -> WRITER|me            acquire
+ *      write                    WAITERS            -> WRITER|me|WAITERS    acquire
+ *      write unlock             WRITER|me|flags    -> flags                release
+ *      downgrade                WRITER|me|flags    -> SOLE|me|flags        release
+ *      grant to k readers       n|flags            -> n + k|flags          acquire, under the latch
+ *      a writer dies            WRITER|x|flags     -> flags|OWNER_DIED
+ *
+ * Who reads must stand in shared memory, so that a dead reader can be found; yet a free lock should cost its reader one
+ * compare-and-exchange. So the first reader's name is in the word itself. When a second one comes, the first one's name
+ * moves to `first`, the word counts, and from there on each reader keeps a record of its own (`lib/sched/holds.ts`).
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import { claimHold, findHold, HELD, TRANSIT } from '../sched/holds.ts';
+import { Hold, MAIN, Task, unpark } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
+import { firstWaiter, leaveList, WaitList, waiters } from '../sched/wait-list.ts';
+
+export const RwSemaphoreWords = struct({
+  header: ObjectHeader.words,
+  word: 1,
+  /** The reader that is counted without a record, or 0. Set under the latch; cleared by that reader, under the latch. */
+  first: 1,
+  waiters: WaitList.words,
+  /** Tail of the queue of spinners. */
+  osq: 1,
+  /** A hint: readers held the lock for as long as a writer may spin. */
+  nonspinnable: 1,
+});
+
+export const COUNTED = 0;
+export const WRITER = 1;
+export const SOLE = 2;
+export const SEALED = 3;
+export const MODE = 3;
+export const WAITERS = 4;
+export const HANDOFF = 8;
+export const OWNER_DIED = 16;
+const FLAGS = WAITERS | HANDOFF | OWNER_DIED;
+const UNRECOVERABLE = WRITER | OWNER_DIED;
+/** One reader of a counted word. */
+export const READER = 32;
+
+/** What a waiter wants. */
+export const READ = 0;
+export const WRITE = 1;
+
+/** After this long, us, the first waiter is handed the lock. The kernel's RWSEM_WAIT_TIMEOUT. */
+export const HANDOFF_AFTER = 4000;
+/** The most readers that one wake-up lets in. The kernel's MAX_READERS_WAKEUP. */
+const READERS_AT_ONCE = 256;
+
+export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
+
+/** The writer, or the only reader whose name is in the word, or 0. */
+export function taskOf(word: number): number {
+  const mode = word & MODE;
+  return mode === WRITER || mode === SOLE ? word & ~(MODE | FLAGS) : 0;
+}
+
+export function isFree(word: number): boolean {
+  return (word & ~FLAGS) === 0;
+}
+
+export function isUnrecoverable(word: number): boolean {
+  return (word & ~(WAITERS | HANDOFF)) === UNRECOVERABLE;
+}
+
+/** How many readers there are. */
+export function readersOf(word: number): number {
+  const mode = word & MODE;
+  return mode === SOLE ? 1 : mode === WRITER ? 0 : word >> 5;
+}
+
+export const wordOf = (semaphore: number) => semaphore + RwSemaphoreWords.word;
+export const listOf = (semaphore: number) => semaphore + RwSemaphoreWords.waiters;
+const latchOf = (semaphore: number) => listOf(semaphore) + WaitList.latch;
+
+export const microseconds = (cpu: Cpu) => Math.floor(cpu.now() / 1000) & 0x7fffffff;
+
+/**
+ * Enters as a reader if that can be done without waiting; undefined when it cannot. With `joins`, the thread reads
+ * already, and must not line up behind writers that wait for it to stop.
+ */
+export function tryRead(thread: Thread, semaphore: number, task: number, joins: boolean): Outcome | undefined {
+  const { cpu } = thread;
+  const address = wordOf(semaphore);
+  for (;;) {
+    const word = cpu.load(address);
+    const mode = word & MODE;
+    if (mode === WRITER) return undefined;
+    // A free lock may be taken from those who are still waking up, unless they have waited too long.
+    if (!joins && (word & HANDOFF || (word & WAITERS && !isFree(word)))) return undefined;
+    if (mode === SEALED) {
+      passLatch(thread, semaphore);
+    } else if (mode === SOLE) {
+      latch(cpu, latchOf(semaphore), thread.id);
+      countSole(cpu, semaphore);
+      unlatch(cpu, latchOf(semaphore));
+    } else if (isFree(word)) {
+      // Pairs with the release of a writer.
+      if (cpu.cmpxchgAcquire(address, word, word | task | SOLE) !== word) continue;
+      if (word & WAITERS) wake(thread, semaphore);
+      return 'acquired';
+    } else {
+      const record = claimHold(cpu, task, semaphore);
+      if (record === 0) return 'full';
+      if (changeCount(cpu, address, word, record, 1)) return 'acquired';
+    }
+  }
+}
+
+/** Leaves as a reader. False when `task` is none. */
+export function leaveRead(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu } = thread;
+  const address = wordOf(semaphore);
+  for (;;) {
+    const word = cpu.load(address);
+    const mode = word & MODE;
+    if (mode === WRITER) return false;
+    if (mode === SEALED) {
+      passLatch(thread, semaphore);
+    } else if (mode === SOLE) {
+      if (taskOf(word) !== task) return false;
+      // Pairs with the acquire of a writer.
+      if (cpu.cmpxchgRelease(address, word, word & FLAGS) !== word) continue;
+      if (word & WAITERS) wake(thread, semaphore);
+      return true;
+    } else {
+      const record = findHold(cpu, task, semaphore);
+      if (record === 0 || cpu.read(record + Hold.count) === 0) return leaveFirst(thread, semaphore, task);
+      if (!changeCount(cpu, address, word, record, -1)) continue;
+      if (word & WAITERS && isFree(word - READER)) wake(thread, semaphore);
+      return true;
+    }
+  }
+}
+
+/** One reader more, or less, in the word and in its record. */
+function changeCount(cpu: Cpu, address: number, word: number, record: number, by: 1 | -1): boolean {
+  const count = cpu.read(record + Hold.count);
+  cpu.storeUnordered(record + Hold.count, count | TRANSIT);
+  // Releases TRANSIT to the reaper, whose sealing of the word acquires it; else it pairs with writers.
+  const isDone = cpu.cmpxchg(address, word, word + by * READER) === word;
+  cpu.storeUnordered(record + Hold.count, isDone ? count + by * HELD : count);
+  return isDone;
+}
+
+/** Leaves for the reader that is counted as `first`. */
+function leaveFirst(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu, id } = thread;
+  if (cpu.load(semaphore + RwSemaphoreWords.first) !== task) return false;
+  latch(cpu, latchOf(semaphore), id);
+  const word = removeReader(cpu, semaphore);
+  // If this thread dies in between, the reaper counts without it.
+  cpu.store(semaphore + RwSemaphoreWords.first, 0);
+  const woken = word & WAITERS && isFree(word) ? wakeWaiters(cpu, semaphore) : [];
+  unlatch(cpu, latchOf(semaphore));
+  for (const sleeper of woken) unpark(cpu, sleeper);
+  return true;
+}
+
+/** Takes one reader off a counted word, under the latch. Returns the new word. */
+export function removeReader(cpu: Cpu, semaphore: number): number {
+  const address = wordOf(semaphore);
+  for (;;) {
+    const word = cpu.load(address);
+    if (cpu.cmpxchg(address, word, word - READER) === word) return word - READER;
+  }
+}
+
+/** Under the latch: if the word names its only reader, moves the name to `first`. */
+export function countSole(cpu: Cpu, semaphore: number): void {
+  const address = wordOf(semaphore);
+  const word = cpu.load(address);
+  if ((word & MODE) !== SOLE) return;
+  cpu.store(semaphore + RwSemaphoreWords.first, taskOf(word));
+  const seen = cpu.cmpxchg(address, word, READER | (word & FLAGS));
+  if (seen !== word) cpu.store(semaphore + RwSemaphoreWords.first, 0);
+}
+
+/** Waits until the reaper, which has the latch, opens the word again. */
+function passLatch({ cpu, id }: Thread, semaphore: number): void {
+  latch(cpu, latchOf(semaphore), id);
+  unlatch(cpu, latchOf(semaphore));
+}
+
+/** Takes a free lock for writing; with HANDOFF, only for the first waiter. */
+export function tryWrite(cpu: Cpu, semaphore: number, task: number, isFirst: boolean): boolean {
+  const address = wordOf(semaphore);
+  let word = cpu.load(address);
+  while (isFree(word) && (isFirst || !(word & HANDOFF))) {
+    // Pairs with the releases of readers and writers.
+    const seen = cpu.cmpxchgAcquire(address, word, task | WRITER | (word & ~HANDOFF));
+    if (seen === word) return true;
+    word = seen;
+  }
+  return false;
+}
+
+/** Lets go for the writer. False when `task` is not it. */
+export function leaveWrite(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu, id } = thread;
+  const address = wordOf(semaphore);
+  let word = cpu.load(address);
+  for (;;) {
+    if ((word & MODE) !== WRITER || taskOf(word) !== task) return false;
+    // Pairs with the acquires of readers and writers.
+    const seen = cpu.cmpxchgRelease(address, word, word & OWNER_DIED ? UNRECOVERABLE : word & FLAGS);
+    if (seen === word) break;
+    word = seen;
+  }
+  if (word & OWNER_DIED) {
+    latch(cpu, latchOf(semaphore), id);
+    const all = waiters(cpu, listOf(semaphore));
+    unlatch(cpu, latchOf(semaphore));
+    for (const sleeper of all) unpark(cpu, sleeper);
+  } else if (word & WAITERS) {
+    wake(thread, semaphore);
+  }
+  return true;
+}
+
+/** Makes the writer a reader. False when `task` is not the writer. */
+export function downgrade(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu } = thread;
+  const address = wordOf(semaphore);
+  let word = cpu.load(address);
+  for (;;) {
+    if ((word & MODE) !== WRITER || taskOf(word) !== task) return false;
+    // Pairs with the acquires of readers.
+    const seen = cpu.cmpxchgRelease(address, word, (word & ~MODE) | SOLE);
+    if (seen === word) break;
+    word = seen;
+  }
+  if (word & WAITERS) wake(thread, semaphore);
+  return true;
+}
+
+/** The writer vouches for what the lock protects. */
+export function makeConsistent(cpu: Cpu, semaphore: number): void {
+  cpu.fetchAndRelaxed(wordOf(semaphore), ~OWNER_DIED);
+}
+
+/** `rwsem_wake`. */
+export function wake({ cpu, id, counters }: Thread, semaphore: number): void {
+  latch(cpu, latchOf(semaphore), id);
+  const woken = wakeWaiters(cpu, semaphore);
+  unlatch(cpu, latchOf(semaphore));
+  counters.handoffs += woken.length;
+  for (const task of woken) unpark(cpu, task);
+}
+
+/**
+ * Under the latch: whom to unpark. A writer in front will try by itself; readers in front, and all others that wait,
+ * are let in here, before they wake up. `rwsem_mark_wake`.
+ */
+export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
+  const list = listOf(semaphore);
+  const address = wordOf(semaphore);
+  const first = firstWaiter(cpu, list);
+  if (first === 0) return [];
+  if (cpu.load(first + Task.want) === WRITE) return isFree(cpu.load(address)) ? [first] : [];
+  countSole(cpu, semaphore);
+  const readers = nextReaders(cpu, list);
+  let word = cpu.load(address);
+  for (;;) {
+    if ((word & MODE) === WRITER) {
+      demandHandoff(cpu, address, word, first);
+      return [];
+    }
+    if ((word & MODE) === SOLE) {
+      countSole(cpu, semaphore);
+      word = cpu.load(address);
+      continue;
+    }
+    // Pairs with the release of a writer; readers get it through `grant`.
+    const seen = cpu.cmpxchgAcquire(address, word, (word & ~HANDOFF) + readers.length * READER);
+    if (seen === word) break;
+    word = seen;
+  }
+  for (const task of readers) {
+    cpu.store(cpu.load(task + Task.holdAt) + Hold.count, HELD);
+    // Pairs with the acquire in isGranted. It decides; the reader goes once it is out of the list too.
+    cpu.storeRelease(task + Task.grant, semaphore);
+    if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
+  }
+  return readers;
+}
+
+/**
+ * The readers to let in, the first waiter among them. Not an asynchronous one whose thread waits here to write: it could
+ * not run, and so not leave, before its thread has had the lock.
+ */
+function nextReaders(cpu: Cpu, list: number): number[] {
+  const all = waiters(cpu, list);
+  const wants = (want: number) => all.filter((task) => cpu.load(task + Task.want) === want);
+  const blocked = new Set(
+    wants(WRITE).map((task) => (cpu.load(task + Task.mode) === MAIN ? cpu.load(task + Task.thread) : 0)),
+  );
+  return wants(READ)
+    .filter((task) => !blocked.has(cpu.load(task + Task.thread)))
+    .slice(0, READERS_AT_ONCE);
+}
+
+/** A writer came before the readers who are first: not again, if they have waited long. */
+function demandHandoff(cpu: Cpu, address: number, word: number, first: number): void {
+  if (word & HANDOFF || ((microseconds(cpu) - cpu.load(first + Task.since)) & 0x7fffffff) < HANDOFF_AFTER) return;
+  cpu.cmpxchgRelaxed(address, word, word | HANDOFF);
+}

@@ -1,0 +1,104 @@
+/**
+ * What an RwSemaphore needs after deaths. A writer, and a reader whose name is in the word, are found there. How many of
+ * a count are dead cannot be seen: a thread may have died between the word and its record. So the reaper seals the word,
+ * which makes everybody's attempts fail, waits until no live record is in TRANSIT, and counts the live ones.
+ */
+import { unlatch } from '../memory/latch.ts';
+import { holdsOf, isSteady } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { Hold, Task, unpark } from '../sched/task.ts';
+import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import { repairOsq } from './osq.ts';
+import {
+  COUNTED,
+  HANDOFF,
+  isFree,
+  listOf,
+  MODE,
+  OWNER_DIED,
+  READ,
+  READER,
+  RwSemaphoreWords,
+  SEALED,
+  taskOf,
+  WAITERS,
+  WRITER,
+  wakeWaiters,
+  wordOf,
+} from './rw-semaphore-core.ts';
+
+export function repair(repairer: Repairer, semaphore: number): boolean {
+  const { cpu, isDead } = repairer;
+  const list = listOf(semaphore);
+  const hasSpinners = !repairOsq(repairer, semaphore + RwSemaphoreWords.osq);
+  let isTorn = false;
+  repairer.latch(list + WaitList.latch, () => {
+    isTorn = true;
+    rebuild(repairer, semaphore);
+  });
+  for (const task of waiters(cpu, list)) {
+    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
+  }
+  evict(repairer, semaphore);
+  const isCounted = recount(repairer, semaphore, isTorn);
+  const address = wordOf(semaphore);
+  // Whoever was to be handed the lock may be dead; who is not asks again.
+  if (waiters(cpu, list).length === 0) cpu.fetchAnd(address, ~(WAITERS | HANDOFF));
+  else cpu.fetchAnd(address, ~HANDOFF);
+  const woken = wakeWaiters(cpu, semaphore);
+  unlatch(cpu, list + WaitList.latch);
+  for (const task of woken) unpark(cpu, task);
+  return isCounted && !hasSpinners;
+}
+
+/** The latch's holder died: makes the list again, and each waiter either let in or not. */
+function rebuild(repairer: Repairer, semaphore: number): void {
+  const { cpu } = repairer;
+  const list = listOf(semaphore);
+  rebuildList(repairer, list);
+  for (const task of waiters(cpu, list)) {
+    if (cpu.load(task + Task.grant) === semaphore) leaveList(cpu, list, task);
+    else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
+  }
+}
+
+/** Takes the lock from a dead task whose name is in the word. */
+function evict({ cpu, isDead }: Repairer, semaphore: number): void {
+  const address = wordOf(semaphore);
+  for (;;) {
+    const word = cpu.load(address);
+    const task = taskOf(word);
+    if (task === 0 || !isDead(cpu.load(task + Task.thread))) return;
+    const died = (word & MODE) === WRITER ? OWNER_DIED : word & OWNER_DIED;
+    if (cpu.cmpxchg(address, word, (word & (WAITERS | HANDOFF)) | died) === word) return;
+  }
+}
+
+/** Counts the readers of a counted word again, if dead threads may be among them. False when a live one must move on first. */
+function recount({ cpu, isDead, settle, threads }: Repairer, semaphore: number, isTorn: boolean): boolean {
+  const address = wordOf(semaphore);
+  const firstAt = semaphore + RwSemaphoreWords.first;
+  const first = cpu.load(firstAt);
+  const firstDied = first !== 0 && isDead(cpu.load(first + Task.thread));
+  if (!isTorn && !firstDied && holdsOf(cpu, threads, semaphore, isDead).length === 0) return true;
+  for (;;) {
+    const word = cpu.load(address);
+    const isCounted = (word & MODE) === COUNTED || (word & MODE) === SEALED;
+    if (!isCounted || isFree(word)) {
+      cpu.store(firstAt, 0);
+      return true;
+    }
+    // Acquires what the readers whose attempts came before had written; those that come after fail.
+    if (cpu.cmpxchg(address, word, word | SEALED) === word) break;
+  }
+  const live = holdsOf(cpu, threads, semaphore, (id) => !isDead(id));
+  if (!live.every((record) => settle(record + Hold.count, isSteady, 0))) {
+    cpu.fetchAnd(address, ~MODE);
+    return false;
+  }
+  if (firstDied) cpu.store(firstAt, 0);
+  const readers = live.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
+  const flags = cpu.load(address) & (WAITERS | HANDOFF | OWNER_DIED);
+  cpu.storeRelease(address, (readers + (cpu.load(firstAt) === 0 ? 0 : 1)) * READER + flags);
+  return true;
+}

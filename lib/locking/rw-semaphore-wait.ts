@@ -1,0 +1,266 @@
+/**
+ * How readers and writers wait for an RwSemaphore.
+ *
+ *   reader:  enter -> join the list -> sleep until granted
+ *   writer:  try -> spin in the osq -> join the list -> [ try, or ask for the handoff -> sleep ]*
+ *
+ * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
+ * list, takes back what they were granted and have not picked up, and reads along with those of them that read.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { claimHold, holdsOf } from '../sched/holds.ts';
+import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { asyncTasks, type Thread } from '../sched/thread.ts';
+import { firstWaiter, joinList, joinListBefore, leaveList, WaitList, waiters } from '../sched/wait-list.ts';
+import { osqLock, osqUnlock } from './osq.ts';
+import {
+  HANDOFF,
+  HANDOFF_AFTER,
+  isFree,
+  isUnrecoverable,
+  listOf,
+  MODE,
+  microseconds,
+  type Outcome,
+  OWNER_DIED,
+  READ,
+  RwSemaphoreWords,
+  readersOf,
+  removeReader,
+  taskOf,
+  tryRead,
+  tryWrite,
+  WAITERS,
+  WRITE,
+  WRITER,
+  wakeWaiters,
+  wordOf,
+} from './rw-semaphore-core.ts';
+
+/** Reads without sleeping; undefined when that is not possible. */
+export function readAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
+  thread.counters.contended++;
+  const tried = readNow(thread, semaphore, task, async);
+  if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
+  return refuse(thread, semaphore, async);
+}
+
+/** One attempt to read; a thread whose tasks read already may do so at once, synchronously. */
+export function readNow(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
+  const tried = tryRead(thread, semaphore, task, false);
+  if (tried !== undefined || async || !readsHere(thread, semaphore, true)) return tried;
+  return tryRead(thread, semaphore, task, true);
+}
+
+/** Waits in the list for a grant, after readAwake. `rwsem_down_read_slowpath`. */
+export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task, async } = waiter;
+  const { cpu, id } = thread;
+  const record = claimHold(cpu, task, semaphore);
+  if (record === 0) return 'full';
+  latch(cpu, listOf(semaphore) + WaitList.latch, id);
+  enqueue(waiter, semaphore, READ, record);
+  prepareToPark(cpu, task);
+  const woken = wakeWaiters(cpu, semaphore);
+  unlatch(cpu, listOf(semaphore) + WaitList.latch);
+  for (const sleeper of woken) unpark(cpu, sleeper);
+  let reason = 'woken';
+  while (!isGranted(cpu, semaphore, task)) {
+    const outcome = giveUp(waiter, semaphore, async, reason);
+    if (outcome !== undefined) {
+      if (cancel(thread, semaphore, task)) return outcome;
+      break;
+    }
+    reason = yield;
+    prepareToPark(cpu, task);
+  }
+  finishPark(cpu, task);
+  cpu.store(task + Task.grant, 0);
+  return acquired(thread, semaphore);
+}
+
+/** Writes without sleeping; undefined when that is not possible. */
+export function writeAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
+  const { cpu } = thread;
+  thread.counters.contended++;
+  if (tryWrite(cpu, semaphore, task, false)) return acquired(thread, semaphore);
+  const refusal = refuse(thread, semaphore, async);
+  if (refusal !== undefined) return refusal;
+  if (async) return undefined;
+  if (readsHere(thread, semaphore, false)) return 'deadlock';
+  return spin(thread, semaphore, task) ? acquired(thread, semaphore) : undefined;
+}
+
+/** Waits in the list until the lock is free, after writeAwake. `rwsem_down_write_slowpath`. */
+export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task, async } = waiter;
+  const { cpu, id } = thread;
+  const list = listOf(semaphore);
+  const start = microseconds(cpu);
+  latch(cpu, list + WaitList.latch, id);
+  if (!async) takeBack(thread, semaphore);
+  enqueue(waiter, semaphore, WRITE, 0);
+  if (firstWaiter(cpu, list) !== task) for (const sleeper of wakeWaiters(cpu, semaphore)) unpark(cpu, sleeper);
+  let outcome: Outcome | undefined;
+  let reason = 'woken';
+  for (;;) {
+    prepareToPark(cpu, task);
+    const isFirst = firstWaiter(cpu, list) === task;
+    const isLate = isFirst && ((microseconds(cpu) - start) & 0x7fffffff) >= HANDOFF_AFTER;
+    if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
+    outcome = giveUp(waiter, semaphore, async, reason);
+    if (outcome !== undefined) break;
+    unlatch(cpu, list + WaitList.latch);
+    const isComing = isLate && !async && isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, thread.spins));
+    if (!isComing) reason = yield;
+    latch(cpu, list + WaitList.latch, id);
+  }
+  finishPark(cpu, task);
+  const woken = dequeue(cpu, semaphore, task, outcome === undefined);
+  unlatch(cpu, list + WaitList.latch);
+  for (const sleeper of woken) unpark(cpu, sleeper);
+  return outcome ?? acquired(thread, semaphore);
+}
+
+/** Under the latch: takes the lock, or, when `isLate`, leaves HANDOFF in the word of one that is held. */
+function tryWriteQueued(cpu: Cpu, semaphore: number, task: number, isFirst: boolean, isLate: boolean): boolean {
+  const address = wordOf(semaphore);
+  for (;;) {
+    if (tryWrite(cpu, semaphore, task, isFirst)) return true;
+    if (!isLate) return false;
+    const word = cpu.load(address);
+    if (word & HANDOFF || (!isFree(word) && cpu.cmpxchgRelaxed(address, word, word | HANDOFF) === word)) return false;
+  }
+}
+
+const writerChanged = (word: number, writer: number) => (word & MODE) !== WRITER || taskOf(word) !== writer;
+/** How many writers a spinner lets pass before it sleeps. */
+const SPIN_WRITERS = 16;
+/** As in the kernel, a writer spins for readers 10 us, and half a us more for each, up to 30. `thread.spins` is 2 us. */
+const READERS_SPUN_FOR = 30;
+
+/** Spins, one spinner at a time, while writers come and go, or readers are about to leave. `rwsem_optimistic_spin`. */
+function spin(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu } = thread;
+  const address = wordOf(semaphore);
+  const nonspinnable = semaphore + RwSemaphoreWords.nonspinnable;
+  if (cpu.load(nonspinnable) !== 0 && readersOf(cpu.load(address)) > 0) return false;
+  if (!osqLock(thread, semaphore + RwSemaphoreWords.osq)) return false;
+  let isMine = tryWrite(cpu, semaphore, task, false);
+  for (let writers = 0; !isMine && writers < SPIN_WRITERS; writers++) {
+    const word = cpu.load(address);
+    if (word & HANDOFF) break;
+    const readers = readersOf(word);
+    if (readers > 0) {
+      const spins = Math.ceil((thread.spins * (20 + Math.min(readers, READERS_SPUN_FOR))) / 4);
+      if (readersOf(cpu.condLoad(address, hasNoReaders, 0, spins)) > 0) {
+        cpu.store(nonspinnable, 1);
+        break;
+      }
+    } else if (
+      !isFree(word) &&
+      !writerChanged(cpu.condLoad(address, writerChanged, taskOf(word), thread.spins), taskOf(word))
+    ) {
+      break;
+    }
+    isMine = tryWrite(cpu, semaphore, task, false);
+  }
+  osqUnlock(thread, semaphore + RwSemaphoreWords.osq);
+  return isMine;
+}
+
+const hasNoReaders = (word: number) => readersOf(word) === 0;
+
+/** What makes waiting pointless. */
+function refuse({ cpu, id }: Thread, semaphore: number, async: boolean): Outcome | undefined {
+  const word = cpu.load(wordOf(semaphore));
+  if (isUnrecoverable(word)) return 'unrecoverable';
+  const isOwn = (word & MODE) === WRITER && cpu.load(taskOf(word) + Task.thread) === id;
+  return isOwn && !async ? 'deadlock' : undefined;
+}
+
+function giveUp(waiter: Waiter, semaphore: number, async: boolean, reason: string): Outcome | undefined {
+  const refusal = refuse(waiter.thread, semaphore, async);
+  return refusal ?? (waiter.aborted ? 'aborted' : reason === 'timed-out' ? 'timed-out' : undefined);
+}
+
+function acquired(thread: Thread, semaphore: number): Outcome {
+  const { cpu } = thread;
+  if (cpu.load(wordOf(semaphore)) & OWNER_DIED) thread.counters.ownerDeaths++;
+  return 'acquired';
+}
+
+/** Whether a task of this thread reads; `pending` counts asynchronous ones that were let in and do not know yet. */
+export function readsHere(thread: Thread, semaphore: number, pending: boolean): boolean {
+  const { cpu, id } = thread;
+  const word = cpu.load(wordOf(semaphore));
+  if (readersOf(word) === 0) return false;
+  const isOurs = (task: number) => task !== 0 && cpu.load(task + Task.thread) === id;
+  if (isOurs(taskOf(word)) || isOurs(cpu.load(semaphore + RwSemaphoreWords.first))) return true;
+  const records = holdsOf(cpu, id, semaphore, (other) => other === id);
+  if (pending) return records.length > 0;
+  const unaware = pendingTasks(thread, semaphore).map((task) => cpu.load(task + Task.holdAt));
+  return records.some((record) => !unaware.includes(record));
+}
+
+/** This thread's asynchronous tasks that were let in and do not know yet. */
+function pendingTasks({ cpu, slot }: Thread, semaphore: number): number[] {
+  return asyncTasks(cpu, slot).filter((task) => isGranted(cpu, semaphore, task));
+}
+
+/** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */
+function takeBack(thread: Thread, semaphore: number): void {
+  const { cpu } = thread;
+  for (const task of pendingTasks(thread, semaphore)) {
+    cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
+    cpu.store(task + Task.grant, 0);
+    removeReader(cpu, semaphore);
+    joinList(cpu, listOf(semaphore), semaphore, task);
+  }
+}
+
+function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
+  return cpu.loadAcquire(task + Task.grant) === semaphore && cpu.loadAcquire(task + Task.list) !== listOf(semaphore);
+}
+
+function enqueue({ thread, task, async }: Waiter, semaphore: number, want: number, record: number): void {
+  const { cpu, id } = thread;
+  const list = listOf(semaphore);
+  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Task.want, want);
+  cpu.store(task + Task.holdAt, record);
+  cpu.store(task + Task.since, microseconds(cpu));
+  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
+  if (mine === undefined) joinList(cpu, list, semaphore, task);
+  else joinListBefore(cpu, list, semaphore, task, mine);
+  // Full: whoever lets go from here on sees it, and who let go before is seen by what follows.
+  cpu.fetchOr(wordOf(semaphore), WAITERS);
+}
+
+/** Under the latch: takes `task` out of the list. Returns whom to wake, when it leaves without the lock. */
+function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): number[] {
+  const list = listOf(semaphore);
+  const wasFirst = firstWaiter(cpu, list) === task;
+  if (leaveList(cpu, list, task)) {
+    cpu.fetchAndRelaxed(wordOf(semaphore), ~(WAITERS | HANDOFF));
+    return [];
+  }
+  if (isOwner || !wasFirst) return [];
+  cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
+  return wakeWaiters(cpu, semaphore);
+}
+
+/** A reader stops waiting. False when it was let in after all. */
+function cancel(thread: Thread, semaphore: number, task: number): boolean {
+  const { cpu, id } = thread;
+  const list = listOf(semaphore);
+  latch(cpu, list + WaitList.latch, id);
+  const isWaiting = cpu.load(task + Task.list) === list;
+  const woken = isWaiting ? dequeue(cpu, semaphore, task, false) : [];
+  if (isWaiting) finishPark(cpu, task);
+  unlatch(cpu, list + WaitList.latch);
+  for (const sleeper of woken) unpark(cpu, sleeper);
+  return isWaiting;
+}

@@ -1,0 +1,371 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { heldBy, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Task } from '../sched/task.ts';
+import { DETACHED, HOLDS } from '../sched/thread.ts';
+import {
+  downgrade,
+  isUnrecoverable,
+  leaveRead,
+  leaveWrite,
+  MODE,
+  makeConsistent,
+  type Outcome,
+  OWNER_DIED,
+  RwSemaphoreWords,
+  readersOf,
+  SOLE,
+  taskOf,
+  tryWrite,
+  WAITERS,
+  WRITER,
+} from './rw-semaphore-core.ts';
+import { RwSemaphoreGuard } from './rw-semaphore-guard.ts';
+import { repair } from './rw-semaphore-repair.ts';
+import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './rw-semaphore-wait.ts';
+
+const KIND = defineKind<Repairer>({
+  name: 'rw-semaphore',
+  words: RwSemaphoreWords.words,
+  format: () => {},
+  holder(cpu, semaphore) {
+    const task = taskOf(cpu.load(semaphore + RwSemaphoreWords.word));
+    return task === 0 ? 0 : cpu.load(task + Task.thread);
+  },
+  isHeldBy(cpu, semaphore, id) {
+    const first = cpu.load(semaphore + RwSemaphoreWords.first);
+    if (first !== 0 && cpu.load(first + Task.thread) === id) return true;
+    return holdsOf(cpu, id, semaphore, (other) => other === id).length > 0;
+  },
+  isBusy(cpu, semaphore) {
+    const word = cpu.load(semaphore + RwSemaphoreWords.word);
+    return word !== 0 && word !== OWNER_DIED && !isUnrecoverable(word);
+  },
+  repair,
+});
+
+/**
+ * A lock that any number of readers hold together, or one writer alone; across threads and inside one thread's async
+ * code alike.
+ *
+ * Fairness: a free lock goes to whoever comes first, also past those who are still waking up. Once anybody waits, new
+ * readers wait too. When readers are first in line, all readers in line are let in together (up to 256). Whoever is
+ * first in line and has waited 4 ms gets the lock next: neither readers nor writers starve. A thread whose code reads
+ * already may read again without waiting, so that it cannot lock itself out.
+ *
+ * Death: a dead reader's share is taken out of the count. If a thread ends while it writes, `ownerDied` is set from
+ * then on, for readers too; the next writer repairs what the lock protects and calls `makeConsistent()`. If it unlocks
+ * without that, all lock calls throw ENOTRECOVERABLE.
+ *
+ * Not to be upgraded: EDEADLK for a synchronous `downWrite` on a thread that reads or writes already, and for
+ * `downRead` on one that writes. An asynchronous acquisition that waits for its own caller's lock cannot be told from
+ * any other, and waits.
+ *
+ * Source: kernel/locking/rwsem.c.
+ */
+export class RwSemaphore extends SharedObject {
+  readonly #word: number;
+
+  /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#word = this.address + RwSemaphoreWords.word;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): RwSemaphore {
+    return new RwSemaphore(arena, handle);
+  }
+
+  /**
+   * Waits to read, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread writes, ENOTRECOVERABLE, EAGAIN when
+   * the thread reads 32 other shared locks, and EINVAL for bad options.
+   */
+  downRead(options?: WaitOptions): void {
+    const { thread } = this;
+    const { self } = thread;
+    if (self === DETACHED) thread.current();
+    // Pairs with the release in upWrite.
+    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#word, 0, self | SOLE) !== 0) this.#readSlow(options);
+  }
+
+  /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
+  upRead(): void {
+    const { self, cpu } = this.thread;
+    // Pairs with the acquire in downWrite.
+    if (cpu.cmpxchgRelease(this.#word, self | SOLE, 0) !== (self | SOLE)) this.#upReadSlow();
+  }
+
+  /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and as above. */
+  downWrite(options?: WaitOptions): void {
+    const { thread } = this;
+    const { self } = thread;
+    if (self === DETACHED) thread.current();
+    // Pairs with the releases in upRead and upWrite.
+    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#word, 0, self | WRITER) !== 0)
+      this.#writeSlow(options);
+  }
+
+  /** Lets go of what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
+  upWrite(): void {
+    const { self, cpu } = this.thread;
+    // Pairs with the acquires in downRead and downWrite.
+    if (cpu.cmpxchgRelease(this.#word, self | WRITER, 0) !== (self | WRITER)) this.#upWriteSlow();
+  }
+
+  /** Reads, if that can be done at once. Throws ENOTRECOVERABLE, and EAGAIN as `downRead`. */
+  tryDownRead(): boolean {
+    const { thread } = this;
+    const task = thread.current();
+    this.#checkRecoverable();
+    const outcome = readNow(thread, this.address, task, false);
+    if (outcome === 'full') throw this.#refusal('full', undefined);
+    return outcome === 'acquired';
+  }
+
+  /** Writes, if that can be done at once. Throws ENOTRECOVERABLE. */
+  tryDownWrite(): boolean {
+    const { thread } = this;
+    const task = thread.current();
+    this.#checkRecoverable();
+    return tryWrite(thread.cpu, this.address, task, false);
+  }
+
+  /** The thread's writer becomes a reader, with no writer in between. Throws EPERM unless this thread writes. */
+  downgradeWrite(): void {
+    const { thread } = this;
+    const task = this.#writerHere();
+    if (task === 0 || !downgrade(thread, this.address, task)) throw this.#notHeld('downgradeWrite');
+  }
+
+  /** `downRead`, returning a guard for `using`. */
+  acquireRead(options?: WaitOptions): RwSemaphoreGuard {
+    this.downRead(options);
+    return this.#guardOf('read', this.thread.self);
+  }
+
+  /** `downWrite`, returning a guard for `using`. */
+  acquireWrite(options?: WaitOptions): RwSemaphoreGuard {
+    this.downWrite(options);
+    return this.#guardOf('write', this.thread.self);
+  }
+
+  /**
+   * Waits to read without blocking the event loop; `upRead` lets go. Rejects with ETIMEDOUT, ENOTRECOVERABLE, EINVAL,
+   * ENOMEM (no memory for another waiting task), or the signal's reason.
+   */
+  async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#readAsync(options));
+  }
+
+  /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
+  async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#writeAsync(options));
+  }
+
+  /** `downReadAsync`, with a guard. The guard alone can release it. */
+  async acquireReadAsync(options?: AsyncWaitOptions): Promise<RwSemaphoreGuard> {
+    return this.#guardOf('read', await this.#readAsync(options));
+  }
+
+  /** `downWriteAsync`, with a guard. The guard alone can release it. */
+  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<RwSemaphoreGuard> {
+    return this.#guardOf('write', await this.#writeAsync(options));
+  }
+
+  /** How many read; out of date as soon as it is read. */
+  get readers(): number {
+    return readersOf(this.thread.cpu.load(this.#word));
+  }
+
+  /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
+  get writer(): number | undefined {
+    const { cpu } = this.thread;
+    const word = cpu.load(this.#word);
+    const task = (word & MODE) === WRITER ? taskOf(word) : 0;
+    return task === 0 ? undefined : cpu.load(task + Task.thread) - 1;
+  }
+
+  /** Whether anybody waits; out of date as soon as it is read. */
+  get isContended(): boolean {
+    return (this.thread.cpu.load(this.#word) & WAITERS) !== 0;
+  }
+
+  /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return (this.thread.cpu.load(this.#word) & OWNER_DIED) !== 0;
+  }
+
+  /**
+   * The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes, EINVAL unless
+   * a writer had died.
+   */
+  makeConsistent(): void {
+    if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
+    if (!this.ownerDied) {
+      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
+    }
+    makeConsistent(this.thread.cpu, this.address);
+  }
+
+  [inspect.custom](): string {
+    return `RwSemaphore(${this.name ?? this.address}, ${this.#state()})`;
+  }
+
+  #readSlow(options: WaitOptions | undefined): void {
+    const { thread, address } = this;
+    this.#check(options);
+    const outcome =
+      readAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => readAsleep(address, waiter));
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+  }
+
+  #writeSlow(options: WaitOptions | undefined): void {
+    const { thread, address } = this;
+    this.#check(options);
+    const outcome =
+      writeAwake(thread, address, thread.self, false) ??
+      block(thread, options, (waiter) => writeAsleep(address, waiter));
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+  }
+
+  async #readAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+    const { thread, address } = this;
+    this.#check(options);
+    const task = thread.takeTask(this.arena.heap);
+    const outcome = readAwake(thread, address, task, true);
+    if (outcome === 'acquired') return task;
+    thread.returnTask(task);
+    if (outcome !== undefined) throw this.#refusal(outcome, options);
+    return this.#settled(
+      await blockAsync(thread, this.arena.heap, options, (waiter) => readAsleep(address, waiter)),
+      options,
+    );
+  }
+
+  async #writeAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+    const { thread, address } = this;
+    this.#check(options);
+    const task = thread.takeTask(this.arena.heap);
+    const outcome = writeAwake(thread, address, task, true);
+    if (outcome === 'acquired') return task;
+    thread.returnTask(task);
+    if (outcome !== undefined) throw this.#refusal(outcome, options);
+    return this.#settled(
+      await blockAsync(thread, this.arena.heap, options, (waiter) => writeAsleep(address, waiter)),
+      options,
+    );
+  }
+
+  #settled({ outcome, task }: { outcome: Outcome; task: number }, options: AsyncWaitOptions | undefined): number {
+    if (outcome === 'acquired') return task;
+    this.thread.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    throw this.#refusal(outcome, options);
+  }
+
+  #upReadSlow(): void {
+    const { thread, address } = this;
+    if (leaveRead(thread, address, thread.current())) return;
+    for (const task of thread.unguarded) {
+      if (!this.#reads(task) || !leaveRead(thread, address, task)) continue;
+      thread.unguarded.delete(task);
+      thread.returnTask(task);
+      return;
+    }
+    throw this.#notHeld('upRead');
+  }
+
+  #upWriteSlow(): void {
+    const { thread } = this;
+    const task = this.#writerHere();
+    if (task === 0 || !leaveWrite(thread, this.address, task)) throw this.#notHeld('upWrite');
+    if (task !== thread.self) {
+      thread.unguarded.delete(task);
+      thread.returnTask(task);
+    }
+  }
+
+  /** The task of this thread that writes without a guard of its own, or 0. */
+  #writerHere(): number {
+    const { thread } = this;
+    const self = thread.current();
+    const word = thread.cpu.load(this.#word);
+    const task = (word & MODE) === WRITER ? taskOf(word) : 0;
+    return task === self || thread.unguarded.has(task) ? task : 0;
+  }
+
+  #reads(task: number): boolean {
+    const { cpu } = this.thread;
+    const word = cpu.load(this.#word);
+    return (
+      ((word & MODE) === SOLE && taskOf(word) === task) ||
+      cpu.load(this.address + RwSemaphoreWords.first) === task ||
+      heldBy(cpu, task, this.address) > 0
+    );
+  }
+
+  #guardOf(mode: 'read' | 'write', task: number): RwSemaphoreGuard {
+    const { thread, address } = this;
+    const release = (held: 'read' | 'write') => {
+      const self = thread.current();
+      if (!(held === 'read' ? leaveRead : leaveWrite)(thread, address, task)) throw this.#notHeld('release');
+      if (task !== self) thread.returnTask(task);
+    };
+    return new RwSemaphoreGuard(this, mode, release, () => {
+      if (!downgrade(thread, address, task)) throw this.#notHeld('downgrade');
+    });
+  }
+
+  #check(options: AsyncWaitOptions | undefined): void {
+    this.thread.current();
+    if (options === undefined) return;
+    checkOptions(options);
+    deadlineOf(this.thread.cpu, options.timeout);
+  }
+
+  #checkRecoverable(): void {
+    if (isUnrecoverable(this.thread.cpu.load(this.#word))) throw this.#refusal('unrecoverable', undefined);
+  }
+
+  #state(): string {
+    const { readers, writer } = this;
+    if (isUnrecoverable(this.thread.cpu.load(this.#word))) return 'not recoverable';
+    if (writer !== undefined) return `written by thread ${writer}`;
+    return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
+  }
+
+  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
+    switch (outcome) {
+      case 'timed-out':
+        return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+      case 'deadlock':
+        return new HoldfastError(
+          'EDEADLK',
+          `this thread holds the ${this.label} already: waiting for it here would never end`,
+        );
+      case 'full':
+        return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
+      default:
+        return new HoldfastError(
+          'ENOTRECOVERABLE',
+          `a writer of the ${this.label} died, and the next unlocked it without makeConsistent()`,
+        );
+    }
+  }
+
+  #notHeld(call: string): HoldfastError {
+    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  }
+}
