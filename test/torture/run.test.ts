@@ -54,6 +54,19 @@ describe('a broken lock that goes unnoticed', () => {
   });
 });
 
+describe('a director that nobody misses', () => {
+  test('it is stuck, with all that it reaps', async () => {
+    const mute = 'data:text/javascript,setInterval(() => {}, 1000)';
+    const outcome = await directTorture(typeOf('mutex'), SETTINGS, mute, () => {}, 500);
+    expect(outcome.violations.join()).toMatch(/stuck for 0.5 s/);
+  });
+
+  test('it crashes', async () => {
+    const crashing = 'data:text/javascript,throw new Error("no such luck")';
+    await expect(directTorture(typeOf('mutex'), SETTINGS, crashing, () => {})).rejects.toThrow('no such luck');
+  });
+});
+
 test('another run with the same seed decides otherwise', async () => {
   const decisions = async (seed: number) =>
     (await torture('spin-lock', { seed, seconds: 0.5 })).threads.map((thread) => thread.decisions);

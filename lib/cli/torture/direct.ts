@@ -14,12 +14,13 @@ import { spawnFrom } from './worker-source.ts';
 const SILENCE_MS = 15_000;
 const LOOK_MS = 250;
 
-/** Tortures one type; `source` is what `prepareWorkers` made. */
+/** Tortures one type; `source` is what `prepareWorkers` made. A director that is silent for `patience` ms is stuck. */
 export async function directTorture(
   type: LockType,
   settings: Settings,
   source: string,
   onProgress: (progress: Progress) => void,
+  patience = SILENCE_MS,
 ): Promise<Outcome> {
   const director = spawnFrom(source);
   let last: Progress = { elapsed: 0, acquisitions: 0, kills: 0, recoveries: 0 };
@@ -35,7 +36,7 @@ export async function directTorture(
       director.once('error', reject);
       timer = setInterval(() => {
         silence += LOOK_MS;
-        if (silence >= SILENCE_MS) resolve(stuck(type, last));
+        if (silence >= patience) resolve(stuck(type, last, patience));
       }, LOOK_MS);
       const remote = wrap<TortureThread>(nodeEndpoint(director));
       remote.direct(type.name, settings, source, proxy(listen) as never).then(resolve, reject);
@@ -46,14 +47,14 @@ export async function directTorture(
   }
 }
 
-function stuck(type: LockType, { elapsed, acquisitions, kills, recoveries }: Progress): Outcome {
+function stuck(type: LockType, { elapsed, acquisitions, kills, recoveries }: Progress, patience: number): Outcome {
   const none = { p50: 0, p99: 0, max: 0 };
   return {
     type: type.name,
     isBusted: type.isBusted,
     verdict: 'violation',
     violations: [
-      `the thread that starts and reaps the others has been stuck for ${SILENCE_MS / 1000} s, after ${kills} kills`,
+      `the thread that starts and reaps the others has been stuck for ${patience / 1000} s, after ${kills} kills`,
     ],
     seconds: elapsed,
     acquisitions,

@@ -35,7 +35,7 @@ function tails(element, title, curves, height) {
   const tables = curves.map(({ points }) => [points.map(([t]) => t), points.map(([, longer]) => longer)]);
   const aligned = uPlot.join(tables);
   return new uPlot({
-    title, width: element.clientWidth, height, legend: { show: curves.length > 1 }, cursor: { y: false },
+    title, width: element.clientWidth, height, legend: { show: curves.length > 1, live: false }, cursor: { y: false },
     scales: {
       x: { time: false, distr: 3, range: (u, min, max) => [10 ** Math.floor(Math.log10(Math.max(1, min))), 10 ** Math.ceil(Math.log10(max))] },
       y: { distr: 3, range: (u, min) => [10 ** Math.floor(Math.log10(min)), 1] },
@@ -70,7 +70,7 @@ function overTime(element, title, outcome, values, format, range) {
     ctx.restore();
   };
   return new uPlot({
-    title, width: element.clientWidth, height: 250, legend: { show: threads.length <= 8 }, cursor: { y: false },
+    title, width: element.clientWidth, height: 250, legend: { show: threads.length <= 8, live: false }, cursor: { y: false },
     scales: { x: { time: false }, y: { range } },
     axes: [axis('s', undefined, 30), axis('', (u, splits) => splits.map(format), 50)].map((a, i) => (i ? { ...a, label: undefined } : a)),
     series: [{}, ...threads.map((_, i) => ({ label: 'thread ' + i, stroke: color(i), width: 1.25, points: { show: false } }))],

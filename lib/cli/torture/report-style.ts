@@ -24,8 +24,6 @@ a { color: inherit; text-decoration-color: #b9c2cd; }
 .plot .u-legend { font-size: 11px; text-align: left; padding-left: 6px; color: var(--faint); }
 .plot .u-legend th { font-weight: 400; padding: 0 2px; border: 0; }
 .plot .u-legend td { border: 0; padding: 0; }
-.u-legend .u-value, .u-legend .u-series:first-child { display: none; }
-.plot .u-legend .u-label::after { display: none !important; }
 .plot .u-legend .u-marker { width: 12px; height: 0; border-width: 3px 0 0 !important; }
 section.type { border-top: 1px solid var(--line); margin-top: 28px; }
 section.type h2 { margin-top: 22px; }

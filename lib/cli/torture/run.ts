@@ -42,6 +42,7 @@ export async function tortureType(
   const watchdog = new Watchdog(stage);
   const kills = () => performers.reduce((sum, performer) => sum + performer.deaths, 0);
   const acquisitions = () => performers.map(({ seat }) => stage.acquisitionsOf(seat));
+  const total = () => acquisitions().reduce((sum, count) => sum + count, 0);
   let started = performance.now();
   const elapsed = () => (performance.now() - started) / 1000;
   const tick = async () => {
@@ -50,7 +51,7 @@ export async function tortureType(
     if (fault !== undefined) stage.fail(stage.isStopped ? `after the end: ${fault}` : fault);
     onProgress({
       elapsed: elapsed(),
-      acquisitions: acquisitions().reduce((sum, count) => sum + count, 0),
+      acquisitions: total(),
       kills: kills(),
       recoveries: stage.sum(Seat.recoveries),
     });
@@ -59,6 +60,7 @@ export async function tortureType(
   // Starting a worker takes a while, and more than that on a busy machine; the clock starts when all are there.
   while (!stage.isStopped && !performers.every((performer) => performer.hasArrived)) await tick();
   started = performance.now();
+  const early = total();
   const killing = settings.kill ? killAtRandom(stage, performers, settings) : undefined;
   const samples: Sample[] = [];
   const samplePause = Math.max(0.1, settings.seconds / MOST_SAMPLES);
@@ -68,6 +70,8 @@ export async function tortureType(
     samples.push({ at: elapsed(), acquisitions: acquisitions(), kills: kills() });
   }
   const seconds = elapsed();
+  // A violation may have come before the clock started.
+  const perSecond = samples.length > 0 ? (total() - early) / seconds : 0;
   stage.stop();
 
   let haveEnded = false;
@@ -77,16 +81,17 @@ export async function tortureType(
   while (!haveEnded && stage.violations.length === 0) await Promise.race([ended, tick()]);
   await Promise.all(performers.map((performer) => performer.dismiss()));
   await killing;
-  const figures = figuresOf(stage, performers, seconds);
+  const figures = figuresOf(stage, performers);
   if (stage.violations.length === 0) await stage.inspect();
   const { violations } = stage;
   const verdict = violations.length === 0 ? 'ok' : 'violation';
-  return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, samples };
+  return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, seconds, perSecond, samples };
 }
 
 async function killAtRandom(stage: RunStage, performers: readonly Performer[], settings: Settings): Promise<void> {
   const random = new Random(settings.seed, nameHash(stage.type.name));
-  await delay(settings.seconds * QUIET_SHARE * 1000);
+  const quietUntil = performance.now() + settings.seconds * QUIET_SHARE * 1000;
+  while (!stage.isStopped && performance.now() < quietUntil) await delay(TICK_MS);
   const kills: Promise<void>[] = [];
   while (!stage.isStopped) {
     await delay(random.below(KILL_PAUSE));
@@ -98,17 +103,15 @@ async function killAtRandom(stage: RunStage, performers: readonly Performer[], s
   await Promise.all(kills);
 }
 
-type Figures = Omit<Outcome, 'type' | 'isBusted' | 'verdict' | 'violations' | 'samples'>;
+type Figures = Omit<Outcome, 'type' | 'isBusted' | 'verdict' | 'violations' | 'seconds' | 'perSecond' | 'samples'>;
 
-function figuresOf(stage: RunStage, performers: readonly Performer[], seconds: number): Figures {
+function figuresOf(stage: RunStage, performers: readonly Performer[]): Figures {
   const counts = performers.map(({ seat }) => stage.acquisitionsOf(seat));
   const acquisitions = counts.reduce((sum, count) => sum + count, 0);
   const shareOf = (count: number) => (acquisitions === 0 ? 0 : count / acquisitions);
   const waits = merged(stage.waits);
   return {
-    seconds,
     acquisitions,
-    perSecond: acquisitions / seconds,
     leastShare: shareOf(Math.min(...counts)),
     mostShare: shareOf(Math.max(...counts)),
     wait: timesOf(waits),
