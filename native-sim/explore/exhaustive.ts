@@ -238,9 +238,14 @@ export class Exhaustive extends Machine {
 
   #cut({ stamp, before }: Alternative): void {
     const { g } = this;
-    if (g.cut(stamp)) return;
-    if (before !== null && before.length === stamp * g.stride) g.before.set(before);
-    else this.ordering.rebuild(g);
+    g.cut(stamp);
+    if (!g.stale) return;
+    if (before === null || before.length !== stamp * g.stride) {
+      this.ordering.rebuild(g);
+      return;
+    }
+    g.before.set(before);
+    g.stale = false;
   }
 
   #rereadFrom(a: Alternative): void {

@@ -67,6 +67,8 @@ export class Graph {
   /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
   kept: number[][] = [];
   implied: Int32Array[] = [];
+  /** `before` speaks of events that are gone, since one was cut that had been placed ahead of one that stays. */
+  stale = false;
   /** 1 where adding the event put it before events that were there already. */
   early: Uint8Array;
 
@@ -187,16 +189,15 @@ export class Graph {
   }
 
   /**
-   * Removes the events stamped `stamp` and later. Returns whether `before` is still good: it is not when a removed
-   * event had been placed ahead of one that stays.
+   * Removes the events stamped `stamp` and later. `before` is stale if one of them had been placed ahead of one that
+   * stays, and remains so until it is put right.
    */
-  cut(stamp: number): boolean {
-    let good = true;
+  cut(stamp: number): void {
     for (let e = this.n - 1; e >= stamp; e--) {
       const thread = this.thread[e]!;
       this.threads[thread]!.pop();
       this.stop[thread] = Stop.none;
-      if (this.early[e] !== 0) good = false;
+      if (this.early[e] !== 0) this.stale = true;
       const flags = this.flags[e]!;
       if (flags & WRITE) {
         const co = this.co[this.location[e]!]!;
@@ -209,7 +210,7 @@ export class Graph {
       }
     }
     this.n = Math.min(this.n, stamp);
-    return good;
+    if (this.n === 0) this.stale = false;
   }
 
   /** A copy of the events for which `keep` is 1, renumbered in the same order. `before` is left for the caller. */

@@ -376,6 +376,7 @@ export class Ordering {
       }
       for (let i = 0; i < stride; i++) direct[e * stride + i] = row[i]!;
     }
+    g.stale = false;
     const acyclic = close(g.before, direct, n, stride);
     for (let e = 0; e < n; e++) {
       for (let d = e + 1; d < n; d++) {
