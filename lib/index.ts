@@ -3,6 +3,7 @@ export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
 export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './futex/robust-list.ts';
 export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
+export { Completion } from './locking/completion.ts';
 export { McsLock } from './locking/mcs-lock.ts';
 export { Mutex, MutexGuard, type MutexOwner } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
@@ -24,7 +25,20 @@ export { SeqLock, SeqLockGuard } from './locking/seq-lock.ts';
 export { SpinLock } from './locking/spin-lock.ts';
 export { SpinGuard } from './locking/spinning-lock.ts';
 export { TicketLock } from './locking/ticket-lock.ts';
+export { type AsyncWaitQueueOptions, WaitQueue, type WaitQueueOptions } from './locking/wait-queue.ts';
 export type { HeapUse } from './memory/heap.ts';
+export { PthreadBarrier } from './pthread/barrier.ts';
+export { PthreadCond } from './pthread/cond.ts';
+export {
+  PthreadMutex,
+  type PthreadMutexAttributes,
+  PthreadMutexGuard,
+  type PthreadMutexType,
+} from './pthread/mutex.ts';
+export { PthreadOnce } from './pthread/once.ts';
+export { PthreadRwlock, PthreadRwlockGuard, type PthreadRwlockPreference } from './pthread/rwlock.ts';
+export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
+export { PthreadSpin } from './pthread/spin.ts';
 export { Arena, type ArenaHandle, type ArenaOptions } from './sched/arena.ts';
 export type { AsyncWaitOptions, WaitOptions } from './sched/drive.ts';
 export type { ObjectHandle } from './sched/shared-object.ts';

@@ -1,0 +1,308 @@
+/**
+ * The rt-mutex: kernel/locking/rtmutex.c, with owners that can die. Base of `RtMutex` and of `WwMutex`.
+ *
+ * Word `owner`: the owning task's address, and flags in its low bits:
+ *
+ *   flag        who sets it                      who clears it              what it means
+ *   WAITERS     who waits, before it looks       under the latch, when      locking and unlocking go by way of the latch
+ *                                                nobody waits
+ *   OWNER_DIED  the reaper                       makeConsistent; unlock     an owner died inside
+ *   CTX         the owner, with an acquire       unlock                     the owner's stamp holds for this lock
+ *               context (`ww-mutex.ts`)
+ *
+ * With owner UNRECOVERABLE the lock is of no use any more, as for a mutex.
+ *
+ *      lock, uncontended     0            -> me                     acquire
+ *      unlock, uncontended   me           -> 0                      release
+ *   and under the latch, with WAITERS set by whoever came first:
+ *      lock                  0|flags      -> me|flags               the first waiter, or who is strictly more urgent
+ *      unlock                me|WAITERS   -> WAITERS, and wake the first waiter
+ *      owner dies            x|flags      -> WAITERS|OWNER_DIED, and wake the first waiter
+ *
+ * Who gets it next: the waiter that comes first by (priority, deadline, arrival); see `sched/priority.ts` for the latch,
+ * for what the owner inherits, and for who inherits it. `task.rtMutex` says that the task is in the tree: written before
+ * any link, cleared after the last. From these words the reaper makes all trees again (`rt-mutex-repair.ts`).
+ *
+ * The first waiter of each lock that a thread holds is in the thread's topWaiters. So whatever changes the first waiter,
+ * or the owner, goes: detachTop, change, attachTop, inherit. `inherit` walks the chain from there:
+ *
+ *   thread's priority changes -> its main task moves in the tree it waits in -> the first there changes -> next thread
+ *
+ * Source: Documentation/locking/rt-mutex-design.rst.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import {
+  adjustPriority,
+  isMoreUrgent,
+  type Late,
+  latchPriorities,
+  slotOf,
+  topTree,
+  unlatchPriorities,
+  waiterTree,
+} from '../sched/priority.ts';
+import { ASYNC, finishPark, prepareToPark, Task } from '../sched/task.ts';
+import { Slot, type Thread } from '../sched/thread.ts';
+
+export const RtWords = struct({
+  header: ObjectHeader.words,
+  owner: 1,
+  /** Root of the tree of waiters, and a count of those that have joined it. */
+  waiters: 1,
+  ticket: 1,
+});
+
+export const WAITERS = 1;
+export const OWNER_DIED = 2;
+export const CTX = 4;
+const FLAGS = 15;
+/** No task's address: those are multiples of 32 behind the arena's header. */
+export const UNRECOVERABLE = 16;
+
+/** The longest chain of locks that is walked (the kernel's max_lock_depth). */
+export const CHAIN_LIMIT = 1024;
+
+export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'back-off';
+
+/** What an acquire context has to say about a wait. Its methods are called under the latch. */
+export interface Contest {
+  /** CTX when the lock is taken with a context. */
+  readonly flag: number;
+  /** The waiter's place among the equally urgent. */
+  readonly ticket: number;
+  /** Whether the waiter has to let go of what it holds. `owner`: the lock's word. */
+  backsOff(owner: number, late: Late): boolean;
+  /** The lock is taken; `waiters` are those who go on waiting. */
+  taken(waiters: readonly number[], late: Late): void;
+}
+
+/** The task that owns the lock, or 0. */
+export function ownerOf(word: number): number {
+  return word & ~FLAGS;
+}
+
+const isUnowned = (word: number) => (word & ~FLAGS) === 0;
+
+/**
+ * Everything beyond the one compare-and-exchange of the fast path. When it ends with 'deadlock', `cycle` says who
+ * waits for what: the lock, the thread that has it, the lock that this one waits for, and so on, back to this thread.
+ */
+export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest?: Contest): SlowPath<Outcome> {
+  const { thread, task } = waiter;
+  const { cpu, id } = thread;
+  const address = lock + RtWords.owner;
+  thread.counters.contended++;
+  if (!waiter.async && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
+    if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return 'acquired';
+  }
+  let late = latchPriorities(cpu, id);
+  // From here on nobody locks or unlocks without the latch. The acquire pairs with the last unlock that did.
+  cpu.fetchOrAcquire(address, WAITERS);
+  let outcome: Outcome | undefined;
+  let reason = 'woken';
+  for (;;) {
+    if (tryTake(thread, lock, task, !waiter.async, late, contest)) break;
+    outcome = refuse(waiter, lock, cycle, late, contest);
+    if (waiter.aborted) outcome ??= 'aborted';
+    else if (reason === 'timed-out') outcome ??= 'timed-out';
+    if (outcome !== undefined) break;
+    if (cpu.load(task + Task.rtMutex) === 0) enqueue(cpu, lock, task, late, contest);
+    prepareToPark(cpu, task);
+    unlatchPriorities(cpu, id, late);
+    reason = yield;
+    late = latchPriorities(cpu, id);
+  }
+  finishPark(cpu, task);
+  if (outcome !== undefined) {
+    if (cpu.load(task + Task.rtMutex) !== 0) leave(cpu, lock, task, late);
+    else settleWaiters(cpu, lock);
+  }
+  const isDead = outcome === undefined && (cpu.load(address) & OWNER_DIED) !== 0;
+  unlatchPriorities(cpu, id, late);
+  if (isDead) thread.counters.ownerDeaths++;
+  return outcome ?? (isDead ? 'owner-died' : 'acquired');
+}
+
+/** One attempt that neither waits nor leaves anything behind; takes a free lock from waiters that are less urgent. */
+export function tryLock(thread: Thread, lock: number, task: number, contest?: Contest): boolean {
+  const { cpu, id } = thread;
+  const address = lock + RtWords.owner;
+  if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return true;
+  if (ownerOf(cpu.load(address)) !== 0) return false;
+  const late = latchPriorities(cpu, id);
+  cpu.fetchOrAcquire(address, WAITERS);
+  const isTaken = tryTake(thread, lock, task, true, late, contest);
+  if (!isTaken) settleWaiters(cpu, lock);
+  unlatchPriorities(cpu, id, late);
+  return isTaken;
+}
+
+/** `try_to_take_rt_mutex`: under the latch, with WAITERS set. */
+function tryTake(thread: Thread, lock: number, task: number, isSync: boolean, late: Late, contest?: Contest): boolean {
+  const { cpu } = thread;
+  const address = lock + RtWords.owner;
+  const root = lock + RtWords.waiters;
+  const word = cpu.load(address);
+  if (ownerOf(word) !== 0) return false;
+  const top = waiterTree.first(cpu, root);
+  if (top !== 0 && top !== task && !goesFirst(cpu, task, top) && !(isSync && isOwnAsync(thread, top))) return false;
+  if (cpu.load(task + Task.rtMutex) === lock) dequeue(cpu, lock, task);
+  const hasWaiters = cpu.read(root) !== 0;
+  cpu.store(address, task | (word & OWNER_DIED) | (contest?.flag ?? 0) | (hasWaiters ? WAITERS : 0));
+  if (hasWaiters) {
+    inherit(cpu, attachTop(cpu, lock), late);
+    contest?.taken(waiterTree.nodes(cpu, root), late);
+  }
+  return true;
+}
+
+/** `rt_mutex_steal`: strictly more urgent than the first waiter. */
+function goesFirst(cpu: Cpu, task: number, top: number): boolean {
+  const [priority, due] = [cpu.load(task + Task.priority), cpu.load(task + Task.due)];
+  return isMoreUrgent(priority, due, cpu.read(top + Task.rank), cpu.read(top + Task.rankDue));
+}
+
+/** A synchronous call does not wait behind a task of its own thread: that one cannot run meanwhile. */
+function isOwnAsync({ cpu, id }: Thread, task: number): boolean {
+  return cpu.load(task + Task.thread) === id && cpu.load(task + Task.mode) === ASYNC;
+}
+
+/** What makes waiting pointless. */
+function refuse(waiter: Waiter, lock: number, cycle: number[], late: Late, contest?: Contest): Outcome | undefined {
+  const { cpu } = waiter.thread;
+  const word = cpu.load(lock + RtWords.owner);
+  if (ownerOf(word) === UNRECOVERABLE) return 'unrecoverable';
+  if (contest?.backsOff(word, late)) return 'back-off';
+  if (!waiter.async && closesCycle(waiter.thread, lock, cycle)) return 'deadlock';
+  return undefined;
+}
+
+/**
+ * Whether this thread would wait for itself. Contexts solve their own cycles, so the walk ends where one waits. A chain
+ * longer than the limit counts as a cycle, as in the kernel.
+ */
+function closesCycle({ cpu, slot }: Thread, first: number, cycle: number[]): boolean {
+  cycle.length = 0;
+  let lock = first;
+  for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
+    const owner = ownerOf(cpu.load(lock + RtWords.owner));
+    if (owner === 0 || owner === UNRECOVERABLE) return false;
+    const next = slotOf(cpu, owner);
+    cycle.push(lock, cpu.load(owner + Task.thread) - 1);
+    if (next === slot) return true;
+    const main = next + Slot.mainTask;
+    lock = cpu.load(main + Task.rtMutex);
+    if (lock === 0 || cpu.load(main + Task.stamp) !== 0) return false;
+  }
+  return true;
+}
+
+/** `task_blocks_on_rt_mutex`. */
+function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Contest): void {
+  const ticket = (cpu.read(lock + RtWords.ticket) + 1) | 0;
+  cpu.write(lock + RtWords.ticket, ticket);
+  detachTop(cpu, lock);
+  cpu.write(task + Task.ticket, contest?.ticket ?? ticket);
+  rank(cpu, task);
+  cpu.store(task + Task.blockedOn, lock);
+  cpu.store(task + Task.rtMutex, lock);
+  waiterTree.insert(cpu, lock + RtWords.waiters, task);
+  inherit(cpu, attachTop(cpu, lock), late);
+}
+
+function rank(cpu: Cpu, task: number): void {
+  cpu.write(task + Task.rank, cpu.load(task + Task.priority));
+  cpu.write(task + Task.rankDue, cpu.load(task + Task.due));
+}
+
+function dequeue(cpu: Cpu, lock: number, task: number): void {
+  waiterTree.remove(cpu, lock + RtWords.waiters, task);
+  cpu.store(task + Task.blockedOn, 0);
+  cpu.store(task + Task.rtMutex, 0);
+}
+
+/** `remove_waiter`: the task goes without the lock. What its owner had inherited from it is undone. */
+function leave(cpu: Cpu, lock: number, task: number, late: Late): void {
+  detachTop(cpu, lock);
+  dequeue(cpu, lock, task);
+  inherit(cpu, attachTop(cpu, lock), late);
+  // It may have been woken because the lock was free.
+  if (ownerOf(cpu.load(lock + RtWords.owner)) === 0) wakeTop(cpu, lock, late);
+  settleWaiters(cpu, lock);
+}
+
+/** `fixup_rt_mutex_waiters`. */
+function settleWaiters(cpu: Cpu, lock: number): void {
+  if (cpu.read(lock + RtWords.waiters) === 0) cpu.fetchAndRelease(lock + RtWords.owner, ~WAITERS);
+}
+
+/** Takes the lock's first waiter out of its owner's topWaiters. */
+export function detachTop(cpu: Cpu, lock: number): void {
+  const owner = ownerOf(cpu.load(lock + RtWords.owner));
+  const top = waiterTree.first(cpu, lock + RtWords.waiters);
+  if (owner === 0 || owner === UNRECOVERABLE || top === 0) return;
+  topTree.remove(cpu, slotOf(cpu, owner) + Slot.topWaiters, top);
+}
+
+/** Puts it there again. Returns the slot of the owner's thread, or 0. */
+export function attachTop(cpu: Cpu, lock: number): number {
+  const owner = ownerOf(cpu.load(lock + RtWords.owner));
+  if (owner === 0 || owner === UNRECOVERABLE) return 0;
+  const slot = slotOf(cpu, owner);
+  const top = waiterTree.first(cpu, lock + RtWords.waiters);
+  if (top !== 0) topTree.insert(cpu, slot + Slot.topWaiters, top);
+  return slot;
+}
+
+/** `rt_mutex_adjust_prio_chain`: the topWaiters of the thread with slot `first` (or 0) have changed. */
+export function inherit(cpu: Cpu, first: number, late: Late): void {
+  let slot = first;
+  for (let depth = 0; slot !== 0 && depth < CHAIN_LIMIT && adjustPriority(cpu, slot); depth++) {
+    const main = slot + Slot.mainTask;
+    const lock = cpu.load(main + Task.rtMutex);
+    if (lock === 0) {
+      late.reorder.push(main);
+      return;
+    }
+    const before = waiterTree.first(cpu, lock + RtWords.waiters);
+    detachTop(cpu, lock);
+    waiterTree.remove(cpu, lock + RtWords.waiters, main);
+    rank(cpu, main);
+    waiterTree.insert(cpu, lock + RtWords.waiters, main);
+    slot = attachTop(cpu, lock);
+    // A lock that is free had its first waiter woken: now that is another.
+    if (slot === 0 && waiterTree.first(cpu, lock + RtWords.waiters) !== before) wakeTop(cpu, lock, late);
+  }
+}
+
+/** Wakes the first waiter; and, if that is asynchronous, a synchronous one of its thread, which would take its place. */
+function wakeTop(cpu: Cpu, lock: number, late: Late): void {
+  const top = waiterTree.first(cpu, lock + RtWords.waiters);
+  if (top === 0) return;
+  late.wake.push(top);
+  const main = slotOf(cpu, top) + Slot.mainTask;
+  if (main !== top && cpu.load(main + Task.rtMutex) === lock) late.wake.push(main);
+}
+
+/** Unlocks for the owner, when the fast path did not. `rt_mutex_slowunlock`. */
+export function unlockSlow({ cpu, id, slot }: Thread, lock: number): void {
+  const address = lock + RtWords.owner;
+  const late = latchPriorities(cpu, id);
+  const word = cpu.load(address);
+  const flag = cpu.read(lock + RtWords.waiters) === 0 ? 0 : WAITERS;
+  detachTop(cpu, lock);
+  // Pairs with the acquire of the next owner's fast path.
+  cpu.storeRelease(address, word & OWNER_DIED ? UNRECOVERABLE | flag : flag);
+  inherit(cpu, slot, late);
+  if (word & OWNER_DIED) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
+  else wakeTop(cpu, lock, late);
+  unlatchPriorities(cpu, id, late);
+}
+
+/** The owner vouches for what the lock protects. */
+export function makeConsistent(cpu: Cpu, lock: number): void {
+  cpu.fetchAndRelaxed(lock + RtWords.owner, ~OWNER_DIED);
+}

@@ -1,0 +1,81 @@
+/** What the reaper does about rt-mutexes: trees made again from the words of the tasks in them, and locks freed. */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import { unlatch } from '../memory/latch.ts';
+import { waiterTree } from '../sched/priority.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { Task } from '../sched/task.ts';
+import { asyncTasks, Slot, slotAddress } from '../sched/thread.ts';
+import {
+  attachTop,
+  detachTop,
+  inherit,
+  OWNER_DIED,
+  ownerOf,
+  RtWords,
+  UNRECOVERABLE,
+  WAITERS,
+} from './rt-mutex-core.ts';
+
+/**
+ * After deaths: takes dead tasks out of the queue of `lock`, and the lock out of a dead owner's hands. What changes in
+ * the order of wait lists is left as it is: their latches may be in dead hands at this point.
+ */
+export function repair(repairer: Repairer, lock: number): boolean {
+  const { cpu, isDead } = repairer;
+  let isStale = false;
+  repairer.latch(Header.priorityLatch, () => {
+    isStale = true;
+  });
+  if (isStale || waitingTasks(repairer).some((task) => isDead(cpu.load(task + Task.thread)))) rebuild(repairer);
+  const root = lock + RtWords.waiters;
+  // The dead thread had taken the last waiter out, and not said so at the root.
+  const top = cpu.read(root);
+  if (top !== 0 && cpu.load(top + Task.rtMutex) !== lock) cpu.write(root, 0);
+  const address = lock + RtWords.owner;
+  const word = cpu.load(address);
+  const owner = ownerOf(word);
+  if (owner !== 0 && owner !== UNRECOVERABLE && isDead(cpu.load(owner + Task.thread))) {
+    detachTop(cpu, lock);
+    cpu.storeRelease(address, OWNER_DIED | (cpu.read(root) === 0 ? 0 : WAITERS));
+  }
+  unlatch(cpu, Header.priorityLatch);
+  return true;
+}
+
+/** Makes all trees again from what tasks say. */
+function rebuild(repairer: Repairer): void {
+  const { cpu, threads, isDead } = repairer;
+  const locks = new Set<number>();
+  const waiting = waitingTasks(repairer);
+  for (let number = 0; number < threads; number++) cpu.write(slotAddress(cpu, number) + Slot.topWaiters, 0);
+  for (const task of waiting) {
+    const lock = cpu.load(task + Task.rtMutex);
+    if (!locks.has(lock)) cpu.write(lock + RtWords.waiters, 0);
+    locks.add(lock);
+    // A dead thread may have said that it waits before it set the flag.
+    cpu.fetchOrAcquire(lock + RtWords.owner, WAITERS);
+    if (isDead(cpu.load(task + Task.thread))) forget(cpu, task);
+    else waiterTree.insert(cpu, lock + RtWords.waiters, task);
+  }
+  for (const lock of locks) attachTop(cpu, lock);
+  for (let number = 0; number < threads; number++) {
+    inherit(cpu, slotAddress(cpu, number), { wake: [], reorder: [] });
+  }
+}
+
+function forget(cpu: Cpu, task: number): void {
+  cpu.store(task + Task.blockedOn, 0);
+  cpu.store(task + Task.rtMutex, 0);
+}
+
+function waitingTasks({ cpu, threads }: Repairer): number[] {
+  const tasks: number[] = [];
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+      if (cpu.load(task + Task.rtMutex) !== 0) tasks.push(task);
+    }
+  }
+  return tasks;
+}

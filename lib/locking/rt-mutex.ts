@@ -1,0 +1,189 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { checkPriority, dueIn } from '../sched/priority.ts';
+import type { ObjectHandle } from '../sched/shared-object.ts';
+import { Task } from '../sched/task.ts';
+import { DETACHED, Slot } from '../sched/thread.ts';
+import { RtLock, rtKind } from './rt-lock.ts';
+import { lockSlow, ownerOf, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
+
+const KIND = rtKind('rt-mutex', RtWords.words);
+
+/** Options of an asynchronous acquisition of an RtMutex. */
+export interface RtAsyncOptions extends AsyncWaitOptions {
+  /** How urgent this acquisition is; lower goes first. Default: the thread's own priority. */
+  priority?: number | undefined;
+  /** Among equals the earlier deadline goes first: ms from now. Default: none. */
+  deadline?: number | undefined;
+}
+
+/** An rt-mutex held until `release`, or until the end of the scope that `using` gives it. */
+export class RtMutexGuard {
+  readonly #mutex: RtMutex;
+  readonly #isAsync: boolean;
+  #release: (() => void) | undefined;
+
+  /** `release`: for an asynchronous acquisition, which has a task of its own. */
+  constructor(mutex: RtMutex, release?: () => void) {
+    this.#mutex = mutex;
+    this.#release = release;
+    this.#isAsync = release !== undefined;
+  }
+
+  /** Whether an earlier owner died inside: what the mutex protects may be half-changed. */
+  get ownerDied(): boolean {
+    return this.#mutex.ownerDied;
+  }
+
+  /** See `RtMutex.makeConsistent`. */
+  makeConsistent(): void {
+    this.#mutex.makeConsistent();
+  }
+
+  /** Unlocks. Throws EPERM when the guard was released before. */
+  release(): void {
+    if (!this.#isAsync) {
+      this.#mutex.unlock();
+      return;
+    }
+    const release = this.#release;
+    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
+    this.#release = undefined;
+    release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/**
+ * A mutex whose waiters are served by priority, and whose owner is as urgent as the most urgent of them. Otherwise as
+ * `Mutex`: across threads and async code, robust, not recursive.
+ *
+ * Priorities: `arena.thread.setPriority(n)` for synchronous calls, the option `priority` for asynchronous ones; lower is
+ * more urgent. What a thread inherits counts where the library chooses who is next: it moves forward in whatever
+ * queue of the library it sleeps in, and hands the priority on along a chain of up to 1,024 rt-mutexes. The operating
+ * system knows nothing of it.
+ *
+ * Fairness: the most urgent waiter, then the earliest deadline, then arrival. A free rt-mutex whose first waiter has
+ * not woken up yet goes to a newcomer only if that is strictly more urgent.
+ *
+ * Deadlock: a synchronous lock call that would wait for its own thread, by way of any chain of rt-mutexes, throws
+ * EDEADLK, and the message names who waits for what. Asynchronous acquisitions are tasks of their own, so what one of
+ * them holds is not known to another.
+ *
+ * Source: kernel/locking/rtmutex.c, Documentation/locking/rt-mutex-design.rst.
+ */
+export class RtMutex extends RtLock {
+  readonly #owner: number;
+  readonly #guard = new RtMutexGuard(this);
+
+  /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#owner = this.address + RtWords.owner;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): RtMutex {
+    return new RtMutex(arena, handle);
+  }
+
+  /** Waits for the lock, blocking the thread. Throws ETIMEDOUT, EDEADLK, ENOTRECOVERABLE, and EINVAL for bad options. */
+  lock(options?: WaitOptions): void {
+    const { thread } = this;
+    const { self } = thread;
+    if (self === DETACHED) thread.current();
+    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#owner, 0, self) !== 0) this.#lockSlow(options);
+  }
+
+  /** Takes the lock if it is free, and no waiter is as urgent. Throws ENOTRECOVERABLE. */
+  tryLock(): boolean {
+    const task = this.thread.current();
+    if (this.isUnrecoverable) throw this.refusal('unrecoverable');
+    return tryLock(this.thread, this.address, task);
+  }
+
+  /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
+  unlock(): void {
+    const { self, cpu } = this.thread;
+    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.#unlockSlow();
+  }
+
+  /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
+  acquire(options?: WaitOptions): RtMutexGuard {
+    this.lock(options);
+    return this.#guard;
+  }
+
+  /**
+   * Waits for the lock without blocking the event loop; `unlock` releases it. Rejects with ETIMEDOUT, ENOTRECOVERABLE,
+   * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
+   */
+  async lockAsync(options?: RtAsyncOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#waitAsync(options));
+  }
+
+  /** `lockAsync`, with a guard. The guard alone can release it. */
+  async acquireAsync(options?: RtAsyncOptions): Promise<RtMutexGuard> {
+    const task = await this.#waitAsync(options);
+    return new RtMutexGuard(this, () => {
+      const { thread } = this;
+      if (thread.cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
+      this.#returnTask(task);
+    });
+  }
+
+  [inspect.custom](): string {
+    return `RtMutex(${this.name ?? this.address}, ${this.state})`;
+  }
+
+  #lockSlow(options: WaitOptions | undefined): void {
+    const cycle: number[] = [];
+    const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter, cycle));
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle);
+  }
+
+  #unlockSlow(): void {
+    const { thread } = this;
+    const task = ownerOf(thread.cpu.load(this.#owner));
+    const isOurs = task === thread.current() || thread.unguarded.delete(task);
+    if (!isOurs) throw this.notOwner('unlock');
+    unlockSlow(thread, this.address);
+    if (task !== thread.self) this.#returnTask(task);
+  }
+
+  async #waitAsync(options: RtAsyncOptions | undefined): Promise<number> {
+    const { thread } = this;
+    const { cpu } = thread;
+    checkOptions(options);
+    deadlineOf(cpu, options?.timeout);
+    const priority = checkPriority(options?.priority ?? cpu.load(thread.slot + Slot.ownPriority));
+    const due = dueIn(cpu, options?.deadline);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) => {
+      cpu.store(waiter.task + Task.priority, priority);
+      cpu.store(waiter.task + Task.due, due);
+      return lockSlow(this.address, waiter, []);
+    });
+    if (outcome === 'acquired' || outcome === 'owner-died') return task;
+    this.#returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    throw this.refusal(outcome, options);
+  }
+
+  #returnTask(task: number): void {
+    const { cpu } = this.thread;
+    cpu.store(task + Task.priority, 0);
+    cpu.store(task + Task.due, 0);
+    this.thread.returnTask(task);
+  }
+}

@@ -1,0 +1,117 @@
+import { type Arena, Mutex, RtMutex } from '../../lib/index.ts';
+
+/** Says 1 at `stage` when it holds the mutex, and keeps it until `stage` is 2. */
+export function hold(arena: Arena, name: string, stage: number): number {
+  const mutex = new RtMutex(arena, name);
+  mutex.lock();
+  say(arena, stage, 1);
+  while (Atomics.load(arena.words, stage) < 2) Atomics.wait(arena.words, stage, 1, 1000);
+  const { priority } = arena.thread;
+  mutex.unlock();
+  return priority;
+}
+
+/** Takes the mutex, and never lets go. */
+export function holdForEver(arena: Arena, name: string, stage: number): Promise<never> {
+  new RtMutex(arena, name).lock();
+  say(arena, stage, 1);
+  setInterval(() => {}, 1000);
+  return new Promise(() => {});
+}
+
+/** Waits for the mutex; whether an owner had died. */
+export function waitFor(arena: Arena, name: string, priority: number): boolean {
+  arena.thread.setPriority(priority);
+  const held = new RtMutex(arena, name).acquire();
+  const { ownerDied } = held;
+  if (ownerDied) held.makeConsistent();
+  held.release();
+  return ownerDied;
+}
+
+/** Gives up after `timeout` ms; the code of the error. */
+export function giveUp(arena: Arena, name: string, priority: number, timeout: number): string {
+  arena.thread.setPriority(priority);
+  return codeOf(() => new RtMutex(arena, name).lock({ timeout }));
+}
+
+/**
+ * Holds the lock `held` of the kind, if any, while it waits for `wanted`, and then notes itself in the log: a count, and
+ * behind it who came when.
+ */
+export function pass(
+  arena: Arena,
+  kind: 'RtMutex' | 'Mutex',
+  priority: number,
+  held: string | undefined,
+  wanted: string,
+  log: number,
+  stage: number,
+): number {
+  arena.thread.setPriority(priority);
+  const Kind = kind === 'RtMutex' ? RtMutex : Mutex;
+  const first = held === undefined ? undefined : new Kind(arena, held);
+  first?.lock();
+  say(arena, stage, 1);
+  const second = wanted === 'queue' ? new Mutex(arena, wanted) : new Kind(arena, wanted);
+  second.lock();
+  const inherited = arena.thread.priority;
+  Atomics.store(arena.words, log + Atomics.add(arena.words, log, 1) + 1, priority);
+  second.unlock();
+  first?.unlock();
+  if (arena.thread.priority !== priority) throw new Error(`priority ${arena.thread.priority} is left over`);
+  return inherited;
+}
+
+/** Takes `first`, and when all have theirs, `second`: the error that this throws, if any. */
+export function inverted(arena: Arena, first: string, second: string, ready: number, all: number): string {
+  const [a, b] = [new RtMutex(arena, first), new RtMutex(arena, second)];
+  a.lock();
+  Atomics.add(arena.words, ready, 1);
+  Atomics.notify(arena.words, ready);
+  for (let seen = 0; (seen = Atomics.load(arena.words, ready)) < all; ) Atomics.wait(arena.words, ready, seen);
+  try {
+    b.lock();
+    b.unlock();
+    return 'none';
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    a.unlock();
+  }
+}
+
+/** Adds to two words that must stay equal, holding the mutex, synchronously or asynchronously by turns. */
+export async function count(arena: Arena, name: string, record: number, times: number): Promise<number> {
+  const mutex = new RtMutex(arena, name);
+  const { words } = arena;
+  let torn = 0;
+  for (let i = 0; i < times; i++) {
+    arena.thread.setPriority(i % 5);
+    const held = i % 3 === 0 ? await mutex.acquireAsync({ priority: i % 7 }) : mutex.acquire();
+    const value = words[record] as number;
+    if (words[record + 1] !== value) torn++;
+    words[record] = value + 1;
+    words[record + 1] = value + 1;
+    held.release();
+  }
+  return torn;
+}
+
+function codeOf(call: () => void): string {
+  try {
+    call();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'none';
+}
+
+export function unlockElsewhere(arena: Arena, name: string): string {
+  return codeOf(() => new RtMutex(arena, name).unlock());
+}
+
+function say(arena: Arena, stage: number, value: number): void {
+  Atomics.store(arena.words, stage, value);
+  Atomics.notify(arena.words, stage);
+}
