@@ -22,7 +22,7 @@ export {
 export { SeqCount } from './locking/seq-count.ts';
 export { SeqCountLatch } from './locking/seq-count-latch.ts';
 export { SeqLock, SeqLockGuard } from './locking/seq-lock.ts';
-export { SpinLock } from './locking/spin-lock.ts';
+export { SpinLock, SpinLock as PthreadSpin } from './locking/spin-lock.ts';
 export { SpinGuard } from './locking/spinning-lock.ts';
 export { TicketLock } from './locking/ticket-lock.ts';
 export { type AsyncWaitQueueOptions, WaitQueue, type WaitQueueOptions } from './locking/wait-queue.ts';
@@ -38,7 +38,6 @@ export {
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, PthreadRwlockGuard, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
-export { PthreadSpin } from './pthread/spin.ts';
 export { Arena, type ArenaHandle, type ArenaOptions } from './sched/arena.ts';
 export type { AsyncWaitOptions, WaitOptions } from './sched/drive.ts';
 export type { ObjectHandle } from './sched/shared-object.ts';

@@ -1,0 +1,188 @@
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import { openFutexes } from '../futex/open.ts';
+import { takeLatch } from '../futex/repair-latch.ts';
+import type { Futexes } from '../futex/table.ts';
+import { wait } from '../futex/wait.ts';
+import { MATCH_ANY, wake } from '../futex/wake.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  type SlowPath,
+  type Waiter,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { claimHold, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Hold } from '../sched/task.ts';
+import { maxThreads } from '../sched/thread.ts';
+
+const BarrierWords = struct({
+  header: ObjectHeader.words,
+  latch: 1,
+  /** How many meet; 0 until the first opener says. */
+  count: 1,
+  round: 1,
+});
+
+/** The most tasks that can meet. */
+const MOST = 1 << 20;
+
+/** What a record of a task that has arrived in `round` counts: even, and never 0. */
+function ticketOf(round: number): number {
+  return ((round & 0xfffffff) + 1) << 1;
+}
+
+const everybody = () => true;
+
+const KIND = defineKind<Repairer>({
+  name: 'pthread barrier',
+  words: BarrierWords.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => false,
+  repair,
+});
+
+type Outcome = 'serial' | 'passed' | 'exhausted' | 'timed-out' | 'aborted';
+
+/** The records of those who have arrived in this round. Under the latch. */
+function arrivals(futexes: Futexes, barrier: number): number[] {
+  const { cpu } = futexes.thread;
+  const ticket = ticketOf(cpu.load(barrier + BarrierWords.round));
+  const records = holdsOf(cpu, maxThreads(cpu), barrier, everybody);
+  return records.filter((record) => cpu.load(record + Hold.count) === ticket);
+}
+
+function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread } = futexes;
+  const { cpu, id } = thread;
+  latch(cpu, barrier + BarrierWords.latch, id);
+  const record = claimHold(cpu, waiter.task, barrier);
+  const round = cpu.load(barrier + BarrierWords.round);
+  const ticket = ticketOf(round);
+  let passing: number[] = [];
+  if (record !== 0) {
+    cpu.storeRelease(record + Hold.count, ticket);
+    passing = arrivals(futexes, barrier);
+    if (passing.length >= cpu.load(barrier + BarrierWords.count)) {
+      cpu.store(barrier + BarrierWords.round, (round + 1) | 0);
+      // Whoever finds its ticket taken may go, and destroy the barrier: that waits for the latch.
+      for (const each of passing) cpu.cmpxchgRelease(each + Hold.count, ticket, 0);
+    } else passing = [];
+  }
+  unlatch(cpu, barrier + BarrierWords.latch);
+  if (record === 0) return 'exhausted';
+  if (passing.length > 0) {
+    for (const each of passing) if (each !== record) wake(futexes, each + Hold.count, 1, MATCH_ANY);
+    return 'serial';
+  }
+  // From here on nothing of the barrier is touched. Pairs with the release of the one that takes the ticket.
+  while (cpu.loadAcquire(record + Hold.count) === ticket) {
+    const result = yield* wait(futexes, record + Hold.count, ticket, MATCH_ANY, waiter);
+    if (result !== 'timed-out' && result !== 'aborted') continue;
+    if (cpu.cmpxchg(record + Hold.count, ticket, 0) === ticket) return result;
+  }
+  return 'passed';
+}
+
+/** After deaths: a round that was complete lets its last ones go. The dead have not arrived: nobody counts them. */
+function repair(repairer: Repairer, barrier: number): boolean {
+  const { cpu, threads, isDead } = repairer;
+  if (!takeLatch(repairer, barrier + BarrierWords.latch, () => {})) return false;
+  const ticket = ticketOf(cpu.load(barrier + BarrierWords.round));
+  for (const record of holdsOf(cpu, threads, barrier, isDead)) cpu.store(record + Hold.count, 0);
+  for (const record of holdsOf(cpu, threads, barrier, everybody)) {
+    const count = cpu.load(record + Hold.count);
+    if (count !== ticket) cpu.cmpxchgRelease(record + Hold.count, count, 0);
+  }
+  unlatch(cpu, barrier + BarrierWords.latch);
+  return true;
+}
+
+/**
+ * pthread_barrier_t: `count` tasks wait for each other, again and again.
+ *
+ *   wait   latch; note in my own record that I have come; all there? next round, take all the notes, wake
+ *          each sleeps on its own record until the note has been taken
+ *
+ * So nobody touches the barrier once it may go, and whoever returns first may destroy it. Who has come stands in the
+ * records of the living: a thread that dies while it waits has not come, and another may come in its place.
+ *
+ * Source: pthread_barrier_wait(3p).
+ */
+export class PthreadBarrier extends SharedObject {
+  readonly #futexes: Futexes;
+
+  /** `count`: how many meet, 1 to 2^20; all who open one name give the same. */
+  constructor(arena: Arena, count: number, which?: string | ObjectHandle) {
+    if (!Number.isInteger(count) || count < 1 || count > MOST) {
+      throw new HoldfastError('EINVAL', `a barrier is for 1 to ${MOST} tasks, received ${shown(count)}`);
+    }
+    super(KIND, arena, which);
+    this.#futexes = openFutexes(arena);
+    const set = arena.cpu.cmpxchg(this.address + BarrierWords.count, 0, count);
+    if (set !== 0 && set !== count) {
+      throw new HoldfastError('EINVAL', `the ${this.label} is for ${set} tasks, not for ${count}`);
+    }
+  }
+
+  static from(arena: Arena, count: number, handle: ObjectHandle): PthreadBarrier {
+    return new PthreadBarrier(arena, count, handle);
+  }
+
+  /**
+   * Waits until all have come. True for one of them (PTHREAD_BARRIER_SERIAL_THREAD). Throws ETIMEDOUT: then it has not
+   * come; EAGAIN when this thread has no record left.
+   */
+  wait(options?: WaitOptions): boolean {
+    const outcome = block(this.thread, options, (waiter) => pass(this.#futexes, this.address, waiter));
+    return this.#passed(outcome, options);
+  }
+
+  async waitAsync(options?: AsyncWaitOptions): Promise<boolean> {
+    const { outcome, task } = await blockAsync(this.thread, this.arena.heap, options, (waiter) =>
+      pass(this.#futexes, this.address, waiter),
+    );
+    this.thread.returnTask(task);
+    return this.#passed(outcome, options);
+  }
+
+  /** How many wait; out of date as soon as it is read. */
+  get waiting(): number {
+    const { cpu, id } = this.thread;
+    latch(cpu, this.address + BarrierWords.latch, id);
+    const { length } = arrivals(this.#futexes, this.address);
+    unlatch(cpu, this.address + BarrierWords.latch);
+    return length;
+  }
+
+  /** Throws EBUSY while somebody waits for others to come; whoever has been let go does not count. */
+  override destroy(): void {
+    if (this.waiting > 0) throw new HoldfastError('EBUSY', `${this.waiting} wait at the ${this.label}`);
+    super.destroy();
+  }
+
+  [inspect.custom](): string {
+    const count = this.thread.cpu.load(this.address + BarrierWords.count);
+    return `PthreadBarrier(${this.name ?? this.address}, ${this.waiting} of ${count})`;
+  }
+
+  #passed(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome === 'exhausted') {
+      throw new HoldfastError('EAGAIN', `this thread holds too many locks to wait at the barrier`);
+    }
+    if (outcome === 'timed-out') {
+      throw new HoldfastError('ETIMEDOUT', `the others did not come to the barrier within ${options?.timeout} ms`);
+    }
+    return outcome === 'serial';
+  }
+}

@@ -1,0 +1,152 @@
+import { HoldfastError, shown } from '../errors.ts';
+import { openFutexes } from '../futex/open.ts';
+import type { Futexes } from '../futex/table.ts';
+import { wait } from '../futex/wait.ts';
+import { MATCH_ANY, wake } from '../futex/wake.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  type SlowPath,
+  type Waiter,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Task } from '../sched/task.ts';
+
+const OnceWords = struct({
+  header: ObjectHeader.words,
+  /** 0, the task that runs the routine, or DONE. */
+  state: 1,
+});
+
+/** No task's address. */
+const DONE = 1;
+
+const KIND = defineKind<Repairer>({
+  name: 'pthread once',
+  words: OnceWords.words,
+  format: () => {},
+  holder(cpu, once) {
+    const runner = cpu.load(once + OnceWords.state);
+    return runner === 0 || runner === DONE ? 0 : cpu.load(runner + Task.thread);
+  },
+  isBusy(cpu, once) {
+    const state = cpu.load(once + OnceWords.state);
+    return state !== 0 && state !== DONE;
+  },
+  // Those who wait find the state changed, and one of them runs the routine.
+  repair({ cpu, isDead }, once) {
+    const runner = cpu.load(once + OnceWords.state);
+    if (runner !== 0 && runner !== DONE && isDead(cpu.load(runner + Task.thread))) {
+      cpu.cmpxchg(once + OnceWords.state, runner, 0);
+    }
+    return true;
+  },
+});
+
+type Outcome = 'mine' | 'done' | 'deadlock' | 'timed-out' | 'aborted';
+
+/** 'mine': the caller is to run the routine. */
+function* begin(futexes: Futexes, state: number, waiter: Waiter): SlowPath<Outcome> {
+  const { cpu, id } = futexes.thread;
+  for (;;) {
+    const runner = cpu.cmpxchg(state, 0, waiter.task);
+    if (runner === 0) return 'mine';
+    if (runner === DONE) return 'done';
+    if (!waiter.async && cpu.load(runner + Task.thread) === id) return 'deadlock';
+    const result = yield* wait(futexes, state, runner, MATCH_ANY, waiter);
+    if (result === 'timed-out' || result === 'aborted') return result;
+  }
+}
+
+/**
+ * pthread_once_t: runs a routine once, whichever thread comes first; the others wait until it is done. What the routine
+ * wrote is seen by all of them. If it throws, or its thread dies inside, it counts as not run, and the next runs it
+ * (as with a cancelled thread in pthread_once(3p)).
+ */
+export class PthreadOnce extends SharedObject {
+  readonly #state: number;
+  readonly #futexes: Futexes;
+
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#state = this.address + OnceWords.state;
+    this.#futexes = openFutexes(arena);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): PthreadOnce {
+    return new PthreadOnce(arena, handle);
+  }
+
+  get isDone(): boolean {
+    return this.thread.cpu.loadAcquire(this.#state) === DONE;
+  }
+
+  /** True when this call ran the routine. Throws what it throws, ETIMEDOUT, and EDEADLK from inside the routine. */
+  call(routine: () => void, options?: WaitOptions): boolean {
+    if (typeof routine !== 'function') throw notRoutine(routine);
+    if (this.isDone) return false;
+    if (
+      !this.#isMine(
+        block(this.thread, options, (waiter) => begin(this.#futexes, this.#state, waiter)),
+        options,
+      )
+    ) {
+      return false;
+    }
+    let state = 0;
+    try {
+      routine();
+      state = DONE;
+    } finally {
+      this.#end(state);
+    }
+    return true;
+  }
+
+  /** `call` with a routine that may be asynchronous. */
+  async callAsync(routine: () => void | Promise<void>, options?: AsyncWaitOptions): Promise<boolean> {
+    if (typeof routine !== 'function') throw notRoutine(routine);
+    if (this.isDone) return false;
+    const { thread } = this;
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      begin(this.#futexes, this.#state, waiter),
+    );
+    if (outcome !== 'mine') thread.returnTask(task);
+    if (!this.#isMine(outcome, options)) return false;
+    let state = 0;
+    try {
+      await routine();
+      state = DONE;
+    } finally {
+      this.#end(state);
+      thread.returnTask(task);
+    }
+    return true;
+  }
+
+  #end(state: number): void {
+    // Pairs with the acquire in isDone.
+    this.thread.cpu.storeRelease(this.#state, state);
+    wake(this.#futexes, this.#state, Number.POSITIVE_INFINITY, MATCH_ANY);
+  }
+
+  #isMine(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome === 'timed-out') {
+      throw new HoldfastError('ETIMEDOUT', `the ${this.label} was not done within ${options?.timeout} ms`);
+    }
+    if (outcome === 'deadlock') throw new HoldfastError('EDEADLK', `this thread runs the ${this.label} itself`);
+    return outcome === 'mine';
+  }
+}
+
+function notRoutine(received: unknown): HoldfastError {
+  return new HoldfastError('EINVAL', `once takes a function, received ${shown(received)}`);
+}

@@ -1,0 +1,188 @@
+/**
+ * The pthread read-write lock: a latch over a few words, and one futex, the gate, that all waiters sleep on.
+ *
+ *   writer   the task that holds it for writing, or 0
+ *   readers  how many hold it for reading: the sum of the readers' own records (`sched/holds.ts`)
+ *   flags    READERS_WAIT, WRITERS_WAIT: some of them may sleep on the gate, with that bitset
+ *            OWNER_DIED: a writer died inside
+ *   gate     counts the times the lock came free, or who may have it changed
+ *
+ *   take     latch; free for me? else note that I wait, and the gate; unlatch; FUTEX_WAIT_BITSET(gate)
+ *   release  latch; if it is free now: gate + 1; unlatch; FUTEX_WAKE_BITSET those whose turn it is
+ *
+ * A writer that is preferred keeps readers out by WRITERS_WAIT, except those whose thread's task reads already, for
+ * they would never let the writer in. When a release finds no writer to wake, it takes the flag back.
+ *
+ * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
+ */
+import { takeLatch } from '../futex/repair-latch.ts';
+import type { Futexes } from '../futex/table.ts';
+import { wait } from '../futex/wait.ts';
+import { MATCH_ANY, wake } from '../futex/wake.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { claimHold, findHold, HELD, heldBy, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { ASYNC, Hold, Task } from '../sched/task.ts';
+import { maxThreads } from '../sched/thread.ts';
+
+export const RwlockWords = struct({
+  header: ObjectHeader.words,
+  latch: 1,
+  gate: 1,
+  writer: 1,
+  readers: 1,
+  flags: 1,
+});
+
+/** What is wanted; also the bitset that one sleeps with, and the flag that says so. */
+export const READ = 1;
+export const WRITE = 2;
+export const OWNER_DIED = 4;
+
+export type Preference = 'readers' | 'writers';
+export type Outcome = 'acquired' | 'busy' | 'deadlock' | 'exhausted' | 'timed-out' | 'aborted';
+
+/**
+ * One attempt for `task`. 'deadlock': what is in the way is this thread's own. With `waiter`, one that fails leaves
+ * word that somebody waits, in the same step, unless waiting would never end.
+ */
+export function tryTake(
+  { thread }: Futexes,
+  lock: number,
+  task: number,
+  want: number,
+  preference: Preference,
+  waiter?: Waiter,
+): Outcome {
+  const { cpu, id } = thread;
+  latch(cpu, lock + RwlockWords.latch, id);
+  let outcome = want === READ ? tryRead(cpu, lock, task, preference) : tryWrite(cpu, lock, task);
+  if (outcome === 'busy') {
+    const isEndless = waiter === undefined || waiter.deadline === Number.POSITIVE_INFINITY;
+    const isSync = cpu.load(task + Task.mode) !== ASYNC;
+    if (isEndless && isSync && isInOwnWay(cpu, lock, id, want)) outcome = 'deadlock';
+    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.flags, want);
+  }
+  unlatch(cpu, lock + RwlockWords.latch);
+  return outcome;
+}
+
+function tryRead(cpu: Cpu, lock: number, task: number, preference: Preference): Outcome {
+  if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';
+  const yields = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
+  if (yields && heldBy(cpu, task, lock) === 0) return 'busy';
+  const record = claimHold(cpu, task, lock);
+  if (record === 0) return 'exhausted';
+  cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) + HELD);
+  cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) + 1);
+  return 'acquired';
+}
+
+function tryWrite(cpu: Cpu, lock: number, task: number): Outcome {
+  if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return 'busy';
+  cpu.store(lock + RwlockWords.writer, task);
+  return 'acquired';
+}
+
+function isInOwnWay(cpu: Cpu, lock: number, id: number, want: number): boolean {
+  const writer = cpu.load(lock + RwlockWords.writer);
+  if (writer !== 0) return cpu.load(writer + Task.thread) === id;
+  return want === WRITE && holdsOf(cpu, maxThreads(cpu), lock, (thread) => thread === id).length > 0;
+}
+
+/** Everything beyond the first attempt. */
+export function* takeSlow(
+  futexes: Futexes,
+  lock: number,
+  waiter: Waiter,
+  want: number,
+  preference: Preference,
+): SlowPath<Outcome> {
+  const { cpu, counters } = futexes.thread;
+  counters.contended++;
+  for (;;) {
+    // Read before the attempt: a release that comes after it moves the gate.
+    const gate = cpu.loadAcquire(lock + RwlockWords.gate);
+    const outcome = tryTake(futexes, lock, waiter.task, want, preference, waiter);
+    if (outcome !== 'busy') return outcome;
+    const result = yield* wait(futexes, lock + RwlockWords.gate, gate, want, waiter);
+    if (result === 'timed-out' || result === 'aborted') {
+      if (want === WRITE) giveUp(futexes, lock);
+      return result;
+    }
+  }
+}
+
+/** A writer that waits no more takes the flag back that kept readers out; writers that still wait set it again. */
+function giveUp(futexes: Futexes, lock: number): void {
+  const { cpu, id } = futexes.thread;
+  latch(cpu, lock + RwlockWords.latch, id);
+  openGate(cpu, lock, ~WRITE);
+  unlatch(cpu, lock + RwlockWords.latch);
+  wake(futexes, lock + RwlockWords.gate, Number.POSITIVE_INFINITY, MATCH_ANY);
+}
+
+/** Under the latch. Returns the gate's new value. */
+function openGate(cpu: Cpu, lock: number, keep: number): number {
+  const gate = (cpu.load(lock + RwlockWords.gate) + 1) | 0;
+  cpu.fetchAndRelaxed(lock + RwlockWords.flags, keep);
+  cpu.store(lock + RwlockWords.gate, gate);
+  return gate;
+}
+
+/** Releases what `task` holds. False when it holds nothing. */
+export function release(futexes: Futexes, lock: number, task: number, preference: Preference): boolean {
+  const { cpu, id } = futexes.thread;
+  latch(cpu, lock + RwlockWords.latch, id);
+  const isWriter = cpu.load(lock + RwlockWords.writer) === task;
+  const record = isWriter ? 0 : findHold(cpu, task, lock);
+  const holds = isWriter || (record !== 0 && cpu.load(record + Hold.count) > 0);
+  if (isWriter) cpu.store(lock + RwlockWords.writer, 0);
+  else if (holds) {
+    cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) - HELD);
+    cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) - 1);
+  }
+  const isFree = holds && cpu.load(lock + RwlockWords.readers) === 0;
+  const flags = cpu.load(lock + RwlockWords.flags);
+  const hasWaiters = isFree && (flags & (READ | WRITE)) !== 0;
+  const gate = hasWaiters ? openGate(cpu, lock, ~READ) : 0;
+  unlatch(cpu, lock + RwlockWords.latch);
+  if (hasWaiters) wakeNext(futexes, lock, gate, preference);
+  return holds;
+}
+
+function wakeNext(futexes: Futexes, lock: number, gate: number, preference: Preference): void {
+  const { cpu, id } = futexes.thread;
+  const address = lock + RwlockWords.gate;
+  const readersFirst = preference === 'readers';
+  if (readersFirst && wake(futexes, address, Number.POSITIVE_INFINITY, READ) !== 0) return;
+  if (wake(futexes, address, 1, WRITE) !== 0) return;
+  latch(cpu, lock + RwlockWords.latch, id);
+  if (cpu.load(address) === gate) openGate(cpu, lock, ~WRITE);
+  unlatch(cpu, lock + RwlockWords.latch);
+  wake(futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
+}
+
+/** After deaths. */
+export function repair(repairer: Repairer, lock: number): boolean {
+  const { cpu, threads, isDead } = repairer;
+  if (!takeLatch(repairer, lock + RwlockWords.latch, () => {})) return false;
+  const living = holdsOf(cpu, threads, lock, (id) => !isDead(id));
+  cpu.store(
+    lock + RwlockWords.readers,
+    living.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0),
+  );
+  const writer = cpu.load(lock + RwlockWords.writer);
+  if (writer !== 0 && isDead(cpu.load(writer + Task.thread))) {
+    cpu.fetchOrRelaxed(lock + RwlockWords.flags, OWNER_DIED);
+    cpu.store(lock + RwlockWords.writer, 0);
+  }
+  // All waiters are unparked, find the gate moved, and say again what they wait for.
+  openGate(cpu, lock, ~(READ | WRITE));
+  unlatch(cpu, lock + RwlockWords.latch);
+  return true;
+}

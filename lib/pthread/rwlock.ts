@@ -1,0 +1,207 @@
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import { openFutexes } from '../futex/open.ts';
+import type { Futexes } from '../futex/table.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Task } from '../sched/task.ts';
+import {
+  type Outcome,
+  OWNER_DIED,
+  type Preference,
+  READ,
+  RwlockWords,
+  release,
+  repair,
+  takeSlow,
+  tryTake,
+  WRITE,
+} from './rwlock-core.ts';
+
+export type PthreadRwlockPreference = Preference;
+
+function define(preference: Preference): Kind<Repairer> {
+  return defineKind<Repairer>({
+    name: preference === 'writers' ? 'pthread rwlock' : 'pthread reader-preferring rwlock',
+    words: RwlockWords.words,
+    format: () => {},
+    holder(cpu, lock) {
+      const writer = cpu.load(lock + RwlockWords.writer);
+      return writer === 0 ? 0 : cpu.load(writer + Task.thread);
+    },
+    isBusy: (cpu, lock) => cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0,
+    repair,
+  });
+}
+
+const KINDS = { readers: define('readers'), writers: define('writers') };
+
+function kindOf(preference: Preference): Kind {
+  if (Object.hasOwn(KINDS, preference)) return KINDS[preference];
+  throw new HoldfastError('EINVAL', `a rwlock prefers 'readers' or 'writers', received ${shown(preference)}`);
+}
+
+/** A rwlock held by one task until `release`, or until the end of the scope that `using` gives it. */
+export class PthreadRwlockGuard {
+  #release: (() => void) | undefined;
+
+  constructor(release: () => void) {
+    this.#release = release;
+  }
+
+  /** Throws EPERM when the guard was released before. */
+  release(): void {
+    if (this.#release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
+    this.#release();
+    this.#release = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/**
+ * pthread_rwlock_t: many read, or one writes. It prefers writers (a writer that waits keeps new readers out, and
+ * readers starve if writers never stop) or readers (the other way round). A thread's synchronous code may lock for
+ * reading again what it reads already, also while a writer waits.
+ *
+ * Death: readers that die let go. When a writer dies inside, the lock comes free with `ownerDied` set until
+ * `makeConsistent()`; POSIX has nothing for that. EAGAIN when this thread reads more different locks at once than it has
+ * records for.
+ *
+ * For speed use `RwSemaphore`; this one is for exact POSIX semantics. Source: pthread_rwlock_rdlock(3p), and glibc's
+ * PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP.
+ */
+export class PthreadRwlock extends SharedObject {
+  readonly #futexes: Futexes;
+  readonly #preference: Preference;
+
+  /** `preference`, 'writers' by default: all who open one name must give the same. */
+  constructor(arena: Arena, which?: string | ObjectHandle, preference: PthreadRwlockPreference = 'writers') {
+    super(kindOf(preference), arena, which);
+    this.#futexes = openFutexes(arena);
+    this.#preference = preference;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle, preference?: PthreadRwlockPreference): PthreadRwlock {
+    return new PthreadRwlock(arena, handle, preference);
+  }
+
+  /** Waits until it may read. Throws ETIMEDOUT, EAGAIN, EDEADLK when this thread holds the lock for writing. */
+  readLock(options?: WaitOptions): void {
+    this.#lock(READ, options);
+  }
+
+  /** Waits until it is alone. Throws ETIMEDOUT, EDEADLK when this thread holds the lock. */
+  writeLock(options?: WaitOptions): void {
+    this.#lock(WRITE, options);
+  }
+
+  /** False for EBUSY. */
+  tryReadLock(): boolean {
+    return this.#try(READ);
+  }
+
+  tryWriteLock(): boolean {
+    return this.#try(WRITE);
+  }
+
+  /** Releases what this thread's synchronous code holds. Throws EPERM when that is nothing. */
+  unlock(): void {
+    if (!release(this.#futexes, this.address, this.thread.current(), this.#preference)) {
+      throw new HoldfastError('EPERM', `unlock of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+    }
+  }
+
+  acquireRead(options?: WaitOptions): PthreadRwlockGuard {
+    this.#lock(READ, options);
+    return new PthreadRwlockGuard(() => this.unlock());
+  }
+
+  acquireWrite(options?: WaitOptions): PthreadRwlockGuard {
+    this.#lock(WRITE, options);
+    return new PthreadRwlockGuard(() => this.unlock());
+  }
+
+  acquireReadAsync(options?: AsyncWaitOptions): Promise<PthreadRwlockGuard> {
+    return this.#acquireAsync(READ, options);
+  }
+
+  acquireWriteAsync(options?: AsyncWaitOptions): Promise<PthreadRwlockGuard> {
+    return this.#acquireAsync(WRITE, options);
+  }
+
+  /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return (this.thread.cpu.load(this.address + RwlockWords.flags) & OWNER_DIED) !== 0;
+  }
+
+  /** Whoever holds the lock for writing says that what it protects is in order. Throws EPERM, EINVAL. */
+  makeConsistent(): void {
+    const { cpu, id } = this.thread;
+    const writer = cpu.load(this.address + RwlockWords.writer);
+    if (writer === 0 || cpu.load(writer + Task.thread) !== id) {
+      throw new HoldfastError('EPERM', `makeConsistent of the ${this.label}: ${this.#state()}`);
+    }
+    if (!this.ownerDied) throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died`);
+    cpu.fetchAndRelaxed(this.address + RwlockWords.flags, ~OWNER_DIED);
+  }
+
+  [inspect.custom](): string {
+    return `PthreadRwlock(${this.name ?? this.address}, ${this.#state()})`;
+  }
+
+  #lock(want: number, options: WaitOptions | undefined): void {
+    const { thread, address } = this;
+    const first =
+      options === undefined ? tryTake(this.#futexes, address, thread.current(), want, this.#preference) : 'busy';
+    const outcome =
+      first === 'busy'
+        ? block(thread, options, (waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference))
+        : first;
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+  }
+
+  #try(want: number): boolean {
+    const outcome = tryTake(this.#futexes, this.address, this.thread.current(), want, this.#preference);
+    if (outcome === 'exhausted') throw this.#refusal(outcome, undefined);
+    return outcome === 'acquired';
+  }
+
+  async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<PthreadRwlockGuard> {
+    const { thread } = this;
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      takeSlow(this.#futexes, this.address, waiter, want, this.#preference),
+    );
+    if (outcome === 'acquired') {
+      return new PthreadRwlockGuard(() => {
+        release(this.#futexes, this.address, task, this.#preference);
+        thread.returnTask(task);
+      });
+    }
+    thread.returnTask(task);
+    throw outcome === 'aborted' ? options?.signal?.reason : this.#refusal(outcome, options);
+  }
+
+  #state(): string {
+    const { cpu } = this.thread;
+    const writer = cpu.load(this.address + RwlockWords.writer);
+    if (writer !== 0) return `written by thread ${cpu.load(writer + Task.thread) - 1}`;
+    const readers = cpu.load(this.address + RwlockWords.readers);
+    return readers === 0 ? 'free' : `${readers} readers`;
+  }
+
+  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
+    if (outcome === 'timed-out') {
+      return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+    }
+    if (outcome === 'exhausted') {
+      return new HoldfastError('EAGAIN', `this thread reads too many locks at once to read the ${this.label}`);
+    }
+    return new HoldfastError('EDEADLK', `this thread already holds the ${this.label}: ${this.#state()}`);
+  }
+}

@@ -1,0 +1,147 @@
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import { openFutexes } from '../futex/open.ts';
+import type { Futexes } from '../futex/table.ts';
+import { wait } from '../futex/wait.ts';
+import { MATCH_ANY, wake } from '../futex/wake.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { defineKind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  type SlowPath,
+  type Waiter,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+
+const SemWords = struct({
+  header: ObjectHeader.words,
+  /** 0 and up: how often it can be decremented; UNSET until the first opener says. */
+  value: 1,
+});
+
+const UNSET = -1;
+/** SEM_VALUE_MAX. */
+export const SEM_VALUE_MAX = 2 ** 31 - 1;
+
+const KIND = defineKind<Repairer>({
+  name: 'pthread sem',
+  words: SemWords.words,
+  format: (cpu, sem) => cpu.write(sem + SemWords.value, UNSET),
+  holder: () => 0,
+  isBusy: () => false,
+  // What was taken stays taken: nobody owns a POSIX semaphore.
+  repair: () => true,
+});
+
+function tryWait(cpu: Cpu, value: number): boolean {
+  let seen = cpu.load(value);
+  while (seen > 0) {
+    const old = cpu.cmpxchgAcquire(value, seen, seen - 1);
+    if (old === seen) return true;
+    seen = old;
+  }
+  return false;
+}
+
+function* waitSlow(futexes: Futexes, value: number, waiter: Waiter): SlowPath<'acquired' | 'timed-out' | 'aborted'> {
+  while (!tryWait(futexes.thread.cpu, value)) {
+    const result = yield* wait(futexes, value, 0, MATCH_ANY, waiter);
+    if (result === 'timed-out' || result === 'aborted') return result;
+  }
+  return 'acquired';
+}
+
+/**
+ * sem_t: a count that `wait` takes from and `post` adds to. Nobody owns what was taken: a thread that dies with it
+ * does not give it back; `Semaphore` has guards for that.
+ *
+ *   wait   n > 0 -> n - 1; at 0: FUTEX_WAIT(0)
+ *   post   n -> n + 1, FUTEX_WAKE one
+ *
+ * Fairness: whoever comes first; of those who sleep the one that has waited longest is woken, and may find that
+ * another was quicker. Source: sem_wait(3p), sem_post(3p).
+ */
+export class PthreadSem extends SharedObject {
+  readonly #value: number;
+  readonly #futexes: Futexes;
+
+  /** `initial`: the value, 0 to 2^31 - 1, if the semaphore is new. */
+  constructor(arena: Arena, which?: string | ObjectHandle, initial = 0) {
+    if (!Number.isInteger(initial) || initial < 0 || initial > SEM_VALUE_MAX) {
+      throw new HoldfastError(
+        'EINVAL',
+        `a semaphore starts at a whole number from 0 to ${SEM_VALUE_MAX}; received ${shown(initial)}`,
+      );
+    }
+    super(KIND, arena, which);
+    this.#value = this.address + SemWords.value;
+    this.#futexes = openFutexes(arena);
+    arena.cpu.cmpxchg(this.#value, UNSET, initial);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): PthreadSem {
+    return new PthreadSem(arena, handle);
+  }
+
+  /** sem_wait, sem_timedwait. Throws ETIMEDOUT. */
+  wait(options?: WaitOptions): void {
+    const { thread } = this;
+    thread.current();
+    if (options === undefined && tryWait(thread.cpu, this.#value)) return;
+    this.#finish(
+      block(thread, options, (waiter) => waitSlow(this.#futexes, this.#value, waiter)),
+      options,
+    );
+  }
+
+  /** False for EAGAIN. */
+  tryWait(): boolean {
+    this.thread.current();
+    return tryWait(this.thread.cpu, this.#value);
+  }
+
+  async waitAsync(options?: AsyncWaitOptions): Promise<void> {
+    const { thread } = this;
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      waitSlow(this.#futexes, this.#value, waiter),
+    );
+    thread.returnTask(task);
+    this.#finish(outcome, options);
+  }
+
+  /** Throws EOVERFLOW when the value is SEM_VALUE_MAX. */
+  post(): void {
+    const { cpu } = this.thread;
+    this.thread.current();
+    for (let value = cpu.load(this.#value); ; ) {
+      if (value === SEM_VALUE_MAX) throw new HoldfastError('EOVERFLOW', `the ${this.label} is at ${value}`);
+      const seen = cpu.cmpxchgRelease(this.#value, value, value + 1);
+      if (seen === value) break;
+      value = seen;
+    }
+    wake(this.#futexes, this.#value, 1, MATCH_ANY);
+  }
+
+  /** sem_getvalue; out of date as soon as it is read. */
+  get value(): number {
+    return this.thread.cpu.load(this.#value);
+  }
+
+  [inspect.custom](): string {
+    return `PthreadSem(${this.name ?? this.address}, ${this.value})`;
+  }
+
+  #finish(outcome: 'acquired' | 'timed-out' | 'aborted', options: AsyncWaitOptions | undefined): void {
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome === 'timed-out') {
+      throw new HoldfastError('ETIMEDOUT', `nobody posted the ${this.label} within ${options?.timeout} ms`);
+    }
+  }
+}
