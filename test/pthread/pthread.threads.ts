@@ -1,0 +1,168 @@
+import {
+  type Arena,
+  PthreadBarrier,
+  PthreadCond,
+  PthreadMutex,
+  PthreadOnce,
+  PthreadRwlock,
+  PthreadSem,
+} from '../../lib/index.ts';
+
+/** Adds to two words that must stay equal, holding the mutex, synchronously or asynchronously by turns. */
+export async function count(arena: Arena, name: string, record: number, times: number): Promise<number> {
+  const mutex = new PthreadMutex(arena, name);
+  let torn = 0;
+  for (let i = 0; i < times; i++) {
+    const held = i % 3 === 0 ? await mutex.acquireAsync() : mutex.acquire();
+    torn += bump(arena, record);
+    held.release();
+  }
+  return torn;
+}
+
+/** As `count`; writes and reads by turns under a rwlock. */
+export async function readAndWrite(
+  arena: Arena,
+  name: string,
+  preference: 'readers' | 'writers',
+  record: number,
+  times: number,
+): Promise<number> {
+  const lock = new PthreadRwlock(arena, name, preference);
+  let torn = 0;
+  for (let i = 0; i < times; i++) {
+    const held = i % 5 === 0 ? await lock.acquireWriteAsync() : lock.acquireWrite();
+    torn += bump(arena, record);
+    held.release();
+    const read = i % 7 === 0 ? await lock.acquireReadAsync() : lock.acquireRead();
+    if (arena.words[record] !== arena.words[record + 1]) torn++;
+    read.release();
+  }
+  return torn;
+}
+
+function bump({ words }: Arena, record: number): number {
+  const value = words[record] as number;
+  const torn = words[record + 1] === value ? 0 : 1;
+  words[record] = value + 1;
+  words[record + 1] = value + 1;
+  return torn;
+}
+
+export function unlockElsewhere(arena: Arena, name: string): string {
+  return codeOf(() => new PthreadMutex(arena, name).unlock());
+}
+
+/** Takes what `what` says, says so at `stage`, and never lets go. */
+export function holdForEver(arena: Arena, what: string, stage: number): Promise<never> {
+  const take: Record<string, () => void> = {
+    robust: () => new PthreadMutex(arena, what).lock(),
+    stalling: () => new PthreadMutex(arena, what, { robust: false }).lock(),
+    read: () => new PthreadRwlock(arena, 'rw').readLock(),
+    write: () => new PthreadRwlock(arena, 'rw').writeLock(),
+    once: () => void new PthreadOnce(arena, 'o').call(() => forEver(arena, stage)),
+    barrier: () => {
+      arrive(arena, stage);
+      new PthreadBarrier(arena, 2, 'b').wait();
+    },
+    cond: () => {
+      const mutex = new PthreadMutex(arena, 'm');
+      mutex.lock();
+      arrive(arena, stage);
+      new PthreadCond(arena, 'c').wait(mutex);
+    },
+  };
+  (take[what] as () => void)();
+  arrive(arena, stage);
+  setInterval(() => {}, 1000);
+  return new Promise(() => {});
+}
+
+function forEver(arena: Arena, stage: number): void {
+  arrive(arena, stage);
+  for (;;) Atomics.wait(arena.words, stage + 1, 0, 1000);
+}
+
+/** Takes items that a producer announces by a condition variable until there are no more; how many it got. */
+export function consume(arena: Arena, queue: number): number {
+  const mutex = new PthreadMutex(arena, 'm');
+  const cond = new PthreadCond(arena, 'c');
+  const { words } = arena;
+  for (let got = 0; ; got++) {
+    mutex.lock();
+    while (words[queue] === 0 && words[queue + 1] === 0) cond.wait(mutex);
+    if (words[queue] === 0) {
+      mutex.unlock();
+      return got;
+    }
+    words[queue] = (words[queue] as number) - 1;
+    mutex.unlock();
+  }
+}
+
+/** Waits for one broadcast; adds one to `stage` when it waits, and to the next word afterwards. */
+export function waitForBroadcast(arena: Arena, stage: number): void {
+  const mutex = new PthreadMutex(arena, 'm');
+  const cond = new PthreadCond(arena, 'c');
+  mutex.lock();
+  arrive(arena, stage);
+  while (arena.words[stage + 2] === 0) cond.wait(mutex);
+  mutex.unlock();
+  arrive(arena, stage + 1);
+}
+
+/** Meets the others `rounds` times; how often it was the serial thread, or -1 when one ran ahead. */
+export function meet(arena: Arena, count: number, stage: number, rounds: number): number {
+  const barrier = new PthreadBarrier(arena, count, 'b');
+  let serial = 0;
+  for (let round = 1; round <= rounds; round++) {
+    Atomics.add(arena.words, stage, 1);
+    if (barrier.wait()) serial++;
+    if (Atomics.load(arena.words, stage) < count * round) return -1;
+  }
+  return serial;
+}
+
+/** Makes, meets at and destroys one barrier after another, of the same name. */
+export function meetAndDestroy(arena: Arena, rounds: number, isDestroyer: boolean): number {
+  for (let round = 0; round < rounds; round++) {
+    const barrier = new PthreadBarrier(arena, 2, `b${round}`);
+    barrier.wait();
+    if (isDestroyer) barrier.destroy();
+  }
+  return arena.use().blocks;
+}
+
+export function runOnce(arena: Arena, word: number): boolean {
+  return new PthreadOnce(arena, 'o').call(() => {
+    const value = arena.words[word] as number;
+    Atomics.wait(arena.words, word + 1, 0, 5);
+    arena.words[word] = value + 1;
+  });
+}
+
+export function takeAndPost(arena: Arena, times: number, word: number): number {
+  const sem = new PthreadSem(arena, 's', 2);
+  let most = 0;
+  for (let i = 0; i < times; i++) {
+    sem.wait();
+    most = Math.max(most, Atomics.add(arena.words, word, 1) + 1);
+    Atomics.sub(arena.words, word, 1);
+    sem.post();
+  }
+  return most;
+}
+
+function codeOf(call: () => void): string {
+  try {
+    call();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'none';
+}
+
+function arrive(arena: Arena, stage: number): void {
+  Atomics.add(arena.words, stage, 1);
+  Atomics.notify(arena.words, stage);
+}

@@ -1,0 +1,114 @@
+import { inspect } from 'node:util';
+import { expect, test } from 'vitest';
+import { Arena, PthreadRwlock, type PthreadRwlockPreference } from '../../lib/index.ts';
+import { inThread, thrown, until } from '../support/threads.ts';
+
+const THREADS = new URL('./pthread.threads.ts', import.meta.url).href;
+
+function setup(preference?: PthreadRwlockPreference) {
+  const arena = Arena.create({ bytes: 512 << 10, maxThreads: 8 });
+  const stage = arena.alloc(16);
+  arena.words.fill(0, stage, stage + 16);
+  return { arena, stage, lock: new PthreadRwlock(arena, 'rw', preference) };
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+for (const preference of ['readers', 'writers'] as const) {
+  test(`a writer that is not alone, preferring ${preference}`, async () => {
+    const { arena, stage } = setup(preference);
+    const threads = Array.from({ length: 3 }, () =>
+      inThread<number>(arena, THREADS, 'readAndWrite', 'rw', preference, stage, 1500),
+    );
+    for (const { result } of threads) expect(await result).toBe(0);
+    expect(arena.words[stage]).toBe(4500);
+  }, 30_000);
+}
+
+test('readers let past a writer that waits, or the other way round', async () => {
+  for (const preference of ['readers', 'writers'] as const) {
+    const { lock } = setup(preference);
+    const order: string[] = [];
+    lock.readLock();
+    const writing = lock.acquireWriteAsync().then((held) => {
+      order.push('writer');
+      held.release();
+    });
+    await turn();
+    const reading = lock.acquireReadAsync().then((held) => {
+      order.push('reader');
+      held.release();
+    });
+    await turn();
+    // Who reads already may read again, whatever is preferred.
+    expect(lock.tryReadLock()).toBe(true);
+    lock.unlock();
+    lock.unlock();
+    await Promise.all([writing, reading]);
+    expect(order).toEqual(preference === 'readers' ? ['reader', 'writer'] : ['writer', 'reader']);
+  }
+});
+
+test('a writer that gives up and leaves the readers shut out', async () => {
+  const { arena, lock } = setup('writers');
+  lock.readLock();
+  const controller = new AbortController();
+  const late = lock.acquireWriteAsync({ timeout: 10 }).catch((error) => error.code);
+  const aborted = lock.acquireWriteAsync({ signal: controller.signal }).catch((error) => error);
+  await turn();
+  const reading = lock.acquireReadAsync();
+  await turn();
+  controller.abort('enough');
+  expect(await aborted).toBe('enough');
+  expect(await late).toBe('ETIMEDOUT');
+  (await reading).release();
+  lock.unlock();
+  expect(inspect(lock)).toBe('PthreadRwlock(rw, free)');
+  expect(arena.thread.tasksInUse).toBe(0);
+});
+
+test('a thread that waits for itself, or unlocks what it does not hold', async () => {
+  const { arena, lock } = setup();
+  expect(thrown(() => lock.unlock()).code).toBe('EPERM');
+  lock.readLock();
+  expect(thrown(() => lock.writeLock()).code).toBe('EDEADLK');
+  expect(thrown(() => lock.writeLock({ timeout: 2 })).code).toBe('ETIMEDOUT');
+  expect(lock.tryWriteLock()).toBe(false);
+  expect(thrown(() => lock.destroy()).code).toBe('EBUSY');
+  lock.unlock();
+  const held = await lock.acquireWriteAsync();
+  expect(thrown(() => lock.readLock()).code).toBe('EDEADLK');
+  expect(lock.tryReadLock()).toBe(false);
+  expect(thrown(() => lock.unlock()).code).toBe('EPERM');
+  held.release();
+  expect(thrown(() => held.release()).code).toBe('EPERM');
+  lock.writeLock();
+  lock.unlock();
+  expect(thrown(() => new PthreadRwlock(arena, 'rw', 'readers')).code).toBe('EINVAL');
+  expect(thrown(() => new PthreadRwlock(arena, 'x', 'nobody' as never)).code).toBe('EINVAL');
+});
+
+test('a thread that dies inside and leaves the lock held', async () => {
+  const { arena, stage, lock } = setup();
+  const reader = inThread(arena, THREADS, 'holdForEver', 'read', stage);
+  await until(arena, stage, 1);
+  const writing = lock.acquireWriteAsync();
+  await turn();
+  await reader.worker.terminate();
+  const held = await writing;
+  expect(lock.ownerDied).toBe(false);
+  held.release();
+  const writer = inThread(arena, THREADS, 'holdForEver', 'write', stage);
+  await until(arena, stage, 2);
+  const reading = [lock.acquireReadAsync(), lock.acquireReadAsync()];
+  await turn();
+  await writer.worker.terminate();
+  for (const each of await Promise.all(reading)) each.release();
+  expect(lock.ownerDied).toBe(true);
+  expect(thrown(() => lock.makeConsistent()).code).toBe('EPERM');
+  lock.writeLock();
+  lock.makeConsistent();
+  expect(thrown(() => lock.makeConsistent()).code).toBe('EINVAL');
+  lock.unlock();
+  lock.destroy();
+});
