@@ -10,7 +10,7 @@ const branches = new Map(
 );
 
 parentPort?.on('message', (/** @type {Job} */ job) => {
-  parentPort?.postMessage({ id: job.id, error: transfer(job) });
+  parentPort?.postMessage({ error: transfer(job) });
 });
 
 /** @param {Job} job */
@@ -35,4 +35,4 @@ function stallForEver() {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
-/** @typedef {{ id: number, branch: string, transfer: import('./branch.js').Transfer, stall?: boolean }} Job */
+/** @typedef {{ branch: string, transfer: import('./branch.js').Transfer, stall?: boolean }} Job */
