@@ -20,7 +20,10 @@ test.each([
       const anew = g.clone();
       expect(machine.ordering.rebuild(anew)).toBe(true);
       const rows = g.before.subarray(0, g.n * g.stride);
-      expect(rows.every((bits, i) => bits === anew.before[i]), `execution ${count}`).toBe(true);
+      expect(
+        rows.every((bits, i) => bits === anew.before[i]),
+        `execution ${count}`,
+      ).toBe(true);
       if (count > 1000) break;
     }
     expect(count).toBeGreaterThan(10);
