@@ -1,0 +1,138 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { firstWaiter } from '../sched/wait-list.ts';
+import {
+  CONTENDED,
+  downSlow,
+  repair,
+  reset,
+  SemaphoreWords,
+  tryDown,
+  tryDownLatched,
+  UNBOUNDED,
+  up,
+} from './semaphore-core.ts';
+
+const KIND = defineKind<Repairer>({
+  name: 'completion',
+  words: SemaphoreWords.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: (cpu, completion) => (cpu.load(completion + SemaphoreWords.count) & CONTENDED) !== 0,
+  repair,
+});
+
+/**
+ * Something that others wait for: a result that is ready, a thread that has started. `complete()` lets one waiter go, now
+ * or later; `completeAll()` lets all go, now and from then on, until `reinit()`.
+ *
+ * Fairness: first come, first served. Only a synchronous waiter goes in front of its own thread's asynchronous ones.
+ *
+ * Death: if a waiter dies, what `complete()` gave it goes to the next. If the one dies who was to complete, nobody
+ * does it instead: wait with a timeout where that can happen.
+ *
+ * Source: kernel/sched/completion.c. It is a semaphore that starts at 0.
+ */
+export class Completion extends SharedObject {
+  readonly #count: number;
+
+  /** Opens the completion of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#count = this.address + SemaphoreWords.count;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): Completion {
+    return new Completion(arena, handle);
+  }
+
+  /** Lets one waiter go; if nobody waits, the next that comes. */
+  complete(): void {
+    this.thread.current();
+    if (!up(this.thread, this.address, 1)) {
+      throw new HoldfastError('EINVAL', `the ${this.label} was completed ${this.count} times more than waited for`);
+    }
+  }
+
+  /** Lets all go that wait, and all that come later. */
+  completeAll(): void {
+    this.thread.current();
+    up(this.thread, this.address, UNBOUNDED);
+  }
+
+  /** Takes back all `complete` and `completeAll` that nobody has waited for. */
+  reinit(): void {
+    this.thread.current();
+    reset(this.thread, this.address, 0);
+  }
+
+  /** Waits for a `complete`, blocking the thread. Throws ETIMEDOUT, and EINVAL for bad options. */
+  wait(options?: WaitOptions): void {
+    const { thread, address } = this;
+    thread.current();
+    if (options !== undefined) this.#check(options);
+    if (tryDown(thread.cpu, address, 1)) return;
+    const outcome = block(thread, options, (waiter) => downSlow(address, 1, false, waiter));
+    if (outcome !== 'acquired') throw this.#timedOut(options);
+  }
+
+  /** Waits without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
+  async waitAsync(options?: AsyncWaitOptions): Promise<void> {
+    const { thread, address } = this;
+    thread.current();
+    if (options !== undefined) this.#check(options);
+    if (tryDown(thread.cpu, address, 1)) return;
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      downSlow(address, 1, false, waiter),
+    );
+    thread.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome !== 'acquired') throw this.#timedOut(options);
+  }
+
+  /** Takes a `complete` if there is one and nobody waits. */
+  tryWait(): boolean {
+    const { thread, address } = this;
+    thread.current();
+    return tryDown(thread.cpu, address, 1) || tryDownLatched(thread, address, 1, 0);
+  }
+
+  /** How many more waiters may go; Infinity after `completeAll`. Out of date as soon as it is read. */
+  get count(): number {
+    const free = this.thread.cpu.load(this.#count) >> 1;
+    return free === UNBOUNDED ? Number.POSITIVE_INFINITY : free;
+  }
+
+  /** Whether a waiter would go on at once; out of date as soon as it is read. */
+  get isDone(): boolean {
+    return this.count > 0;
+  }
+
+  [inspect.custom](): string {
+    const { count } = this;
+    const waiting = firstWaiter(this.thread.cpu, this.address + SemaphoreWords.waiters) !== 0;
+    const state = count === Number.POSITIVE_INFINITY ? 'complete' : count > 0 ? `complete for ${count}` : 'incomplete';
+    return `Completion(${this.name ?? this.address}, ${state}${waiting ? ', waited for' : ''})`;
+  }
+
+  #check(options: AsyncWaitOptions): void {
+    checkOptions(options);
+    deadlineOf(this.thread.cpu, options.timeout);
+  }
+
+  #timedOut(options: WaitOptions | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `the ${this.label} was not completed within ${options?.timeout} ms`);
+  }
+}
