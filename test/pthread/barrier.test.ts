@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Arena, PthreadBarrier } from '../../lib/index.ts';
-import { inThread, thrown, until } from '../support/threads.ts';
+import { inThread, thrown } from '../support/threads.ts';
 
 const THREADS = new URL('./pthread.threads.ts', import.meta.url).href;
 
