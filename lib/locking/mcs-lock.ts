@@ -81,6 +81,7 @@ export class McsLock extends SpinningLock {
       const prev = cpu.xchg(this.address + Mcs.tail, node);
       linkNode(cpu, node, prev);
       if (prev === 0) return;
+      this.thread.counters.contended++;
       // The acquire pairs with the release in leaveQueue.
       const grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, Number.POSITIVE_INFINITY);
       if (!isEvicted(grant)) return;

@@ -48,6 +48,7 @@ export function osqLock(thread: Thread, tail: number): boolean {
     prev = seen;
   }
   if (prev === 0) return true;
+  thread.counters.contended++;
   // Pairs with the acquires in takeNext: who finds the node finds its prev.
   cpu.storeRelease(prev + SpinNode.next, node);
   // Pairs with the release in osqUnlock.

@@ -154,21 +154,21 @@ function nodesOf({ cpu, threads, isDead }: Repairer, kind: QueueKind, lock: numb
 }
 
 /**
- * The proxy: the one that an earlier call lined up, if nobody has died since, or an unused node of a dead thread's. 0
+ * The proxy: the one that an earlier call lined up, if no other thread is dead now, or an unused node of a dead thread's. 0
  * when there is none at present.
  */
 function lineUp(repairer: Repairer, kind: QueueKind, lock: number): number {
   const { cpu, threads, isDead } = repairer;
-  const deaths = cpu.load(Header.deaths) + 1;
+  const era = cpu.load(Header.era) + 1;
   for (const node of nodesOf(repairer, kind, lock, true)) {
-    if (cpu.load(node + SpinNode.deaths) === deaths && cpu.load(node + SpinNode.prev) !== UNKNOWN) return node;
+    if (cpu.load(node + SpinNode.era) === era && cpu.load(node + SpinNode.prev) !== UNKNOWN) return node;
   }
   for (let number = 0; number < threads; number++) {
     if (!isDead(number + 1)) continue;
     for (const offset of kind.proxies) {
       const node = slotAddress(cpu, number) + offset;
       if (cpu.load(node + SpinNode.lock) !== 0) continue;
-      cpu.store(node + SpinNode.deaths, deaths);
+      cpu.store(node + SpinNode.era, era);
       prepareNode(cpu, node, lock);
       const prev = kind.exchangeTail(cpu, lock, node);
       cpu.store(node + SpinNode.prev, prev);
@@ -229,6 +229,6 @@ function isBehind(cpu: Cpu, node: number, proxy: number): boolean {
 
 /** A dead thread's node is unused from here on. */
 function forget(cpu: Cpu, node: number): void {
-  cpu.store(node + SpinNode.deaths, 0);
+  cpu.store(node + SpinNode.era, 0);
   releaseNode(cpu, node);
 }

@@ -44,8 +44,8 @@ export const Header = struct({
   heapLatch: 1,
   /** Held by the thread that reaps; dead threads are reaped one reaper at a time. Taken before all others. */
   reaperLatch: 1,
-  /** Threads that have died so far; counted after `life` says so. */
-  deaths: 1,
+  /** Counts the sets of dead threads that reapers have met. Guarded by reaperLatch. */
+  era: 1,
   /** Guards who waits for which rt-mutex, and all inherited priorities. Taken after namesLatch. */
   priorityLatch: 1,
   padHeap: LINE_WORDS - 4,

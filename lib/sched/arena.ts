@@ -179,10 +179,15 @@ export class Arena {
   /** The thread ends, or detaches: what its tasks hold passes to others while it still lives. */
   #leave(): void {
     const { thread } = this;
-    // Nobody takes this thread for dead before its slot is free, so nobody else reaps it meanwhile.
-    while (reap(thread, this.heap, this.objects, (id) => id === thread.id) === 'again') this.#sweep();
+    // Nobody takes this thread for dead, so until its slot is free it must let no other reaper in between.
+    const isDead = (id: number) => id === thread.id || this.#isDead(id);
+    while (reap(thread, this.heap, this.objects, isDead, { patient: true }) === 'again') this.#sweep();
     thread.self = DETACHED;
     attached.delete(this.id);
+  }
+
+  #isDead(id: number): boolean {
+    return this.cpu.loadAcquire(slotAddress(this.cpu, id - 1) + Slot.life) < 0;
   }
 
   #markDead(tid: number): void {
@@ -193,10 +198,10 @@ export class Arena {
   }
 
   #reapDead = () => {
-    const { cpu, thread } = this;
+    const { thread } = this;
     if (thread.self === DETACHED) return;
-    const isDead = (id: number) => cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) < 0;
-    if (reap(thread, this.heap, this.objects, isDead) === 'again') setTimeout(this.#reapDead, SETTLE_MS);
+    if (reap(thread, this.heap, this.objects, (id) => this.#isDead(id)) === 'again')
+      setTimeout(this.#reapDead, SETTLE_MS);
   };
 
   /** Finds threads that ended without anyone's being told. */
@@ -209,7 +214,7 @@ export class Arena {
       if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, life);
       found ||= cpu.load(slot + Slot.life) < 0;
     }
-    if (found) reap(thread, this.heap, this.objects, (id) => cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) < 0);
+    if (found) reap(thread, this.heap, this.objects, (id) => this.#isDead(id));
   }
 }
 
@@ -222,7 +227,7 @@ export function format(cpu: Cpu, words: number, threads: number, id: number): vo
 
 /** The thread whose slot has `life` there will take no further step. */
 export function markDead(cpu: Cpu, life: number, expected: number): void {
-  if (cpu.cmpxchg(life, expected, -expected) === expected) cpu.fetchAdd(Header.deaths, 1);
+  cpu.cmpxchg(life, expected, -expected);
 }
 
 function claimSlot(cpu: RealCpu): number {

@@ -47,6 +47,13 @@ export interface Repairer {
 /** Loads that `settle` waits for a live thread, by default: some 10 us. */
 const SETTLE_SPINS = 1000;
 
+export interface ReapOptions {
+  /** Loads that `settle` waits; Infinity on a machine whose threads are not preempted. */
+  settleSpins?: number;
+  /** Stay until everything is settled. */
+  patient?: boolean;
+}
+
 /**
  * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work. Returns 'done',
  * or 'again' when it must be called again later.
@@ -56,13 +63,48 @@ export function reap(
   heap: Heap,
   objects: Objects,
   isDead: (id: number) => boolean,
-  settleSpins = SETTLE_SPINS,
+  { settleSpins = SETTLE_SPINS, patient = false }: ReapOptions = {},
 ): 'done' | 'again' {
   const { cpu, id: owner } = thread;
-  const threads = maxThreads(cpu);
-  const dead = Array.from({ length: threads }, (_, i) => i + 1).filter(isDead);
-  if (dead.length === 0) return 'done';
+  const all = Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
+  if (!all.some(isDead)) return 'done';
+  const heir = all.find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
+  if (heir === undefined && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
+  let settled = false;
+  do {
+    // One set for the whole pass, whoever else dies meanwhile.
+    const dead = all.filter(isDead);
+    declareEra(cpu, dead);
+    settled = repairAll(thread, heap, objects, dead, settleSpins);
+    if (settled) for (const id of dead) if (id !== owner) vacate(cpu, slotAddress(cpu, id - 1));
+    wakeAll(cpu, all.length);
+  } while (!settled && patient);
+  unlatch(cpu, Header.reaperLatch);
+  // Last: with its slot free, a thread that is killed here would leave a latch that nobody could inherit.
+  if (settled && isDead(owner)) vacate(cpu, thread.slot);
+  return settled ? 'done' : 'again';
+}
 
+/**
+ * Begins an era when a thread is dead that no reaper has met yet. What a reaper prepares for its next call, such as a
+ * node in a queue behind all that are dead, is good for one era.
+ */
+function declareEra(cpu: Cpu, dead: readonly number[]): void {
+  const met = (id: number) => slotAddress(cpu, id - 1) + Slot.met;
+  if (dead.every((id) => cpu.load(met(id)) !== 0)) return;
+  cpu.fetchAdd(Header.era, 1);
+  for (const id of dead) cpu.storeRelease(met(id), 1);
+}
+
+/** One pass over everything. Returns whether it is settled. */
+function repairAll(
+  thread: Thread,
+  heap: Heap,
+  objects: Objects,
+  dead: readonly number[],
+  settleSpins: number,
+): boolean {
+  const { cpu, id: owner } = thread;
   const inherit = (address: number, rebuild: () => void): boolean =>
     dead.some((id) => {
       if (!inheritLatch(cpu, address, id, owner)) return false;
@@ -72,8 +114,8 @@ export function reap(
   const repairer: Repairer = {
     cpu,
     owner,
-    threads,
-    isDead,
+    threads: maxThreads(cpu),
+    isDead: (id) => dead.includes(id),
     latch(address, rebuild) {
       if (!inherit(address, rebuild)) latch(cpu, address, owner);
       cpu.wake(address, Number.POSITIVE_INFINITY);
@@ -81,7 +123,6 @@ export function reap(
     settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
   };
 
-  if (!inherit(Header.reaperLatch, () => {}) && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
   for (const id of dead) {
     const nascent = slotAddress(cpu, id - 1) + Slot.nascent;
     if (inheritLatch(cpu, Header.heapLatch, id, owner)) {
@@ -107,10 +148,7 @@ export function reap(
   // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
   if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
-  if (settled) for (const id of dead) vacate(cpu, slotAddress(cpu, id - 1));
-  wakeAll(cpu, threads);
-  unlatch(cpu, Header.reaperLatch);
-  return settled ? 'done' : 'again';
+  return settled;
 }
 
 /** Leaves a dead thread's slot as a new thread expects it. */
@@ -127,6 +165,7 @@ function vacate(cpu: Cpu, slot: number): void {
   }
   cpu.store(slot + Slot.ownPriority, 0);
   cpu.store(slot + Slot.ownDue, 0);
+  cpu.store(slot + Slot.met, 0);
   cpu.store(slot + Slot.osThread, 0);
   cpu.store(slot + Slot.robustList, 0);
   cpu.storeRelease(slot + Slot.life, 0);

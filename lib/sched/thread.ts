@@ -32,8 +32,8 @@ export const SpinNode = struct({
   grant: 1,
   /** The task that waits here. Set once. */
   task: 1,
-  /** For a reaper's node: the number of deaths when it lined up, plus one; 0 for a waiter's. */
-  deaths: 1,
+  /** For a reaper's node: the era in which it lined up, plus one; 0 for a waiter's. */
+  era: 1,
   pad: LINE_WORDS - 6,
 });
 
@@ -63,7 +63,9 @@ export const Slot = struct({
   ownDue: 1,
   /** Root of the tree of the most urgent waiters of each rt-mutex that the thread holds. */
   topWaiters: 1,
-  pad: TASK_ALIGN - 8,
+  /** Whether a reaper has met this death. Guarded by reaperLatch. */
+  met: 1,
+  pad: TASK_ALIGN - 9,
   mainTask: Task.words,
   qspinNodes: QSPIN_NODES * SpinNode.words,
   osqNode: SpinNode.words,

@@ -77,6 +77,22 @@ describe.each(Object.keys(LOCKS) as LockName[])('%s', (kind) => {
     lock.lock();
     lock.unlock();
   });
+
+  test('a holder that exits while the reaper waits to pass on the place of a dead waiter', async () => {
+    const { arena, lock, stage } = setup();
+    const holder = inThread(arena, THREADS, 'holdUntilExit', kind, stage);
+    await until(arena, stage, 1);
+    const doomed = inThread(arena, THREADS, 'take', kind, stage + 1);
+    await until(arena, stage + 1, 1);
+    await doomed.worker.terminate();
+    const behind = inThread<boolean>(arena, THREADS, 'take', kind, stage + 1);
+    await until(arena, stage + 1, 2);
+    Atomics.store(arena.words, stage, 2);
+    Atomics.notify(arena.words, stage);
+    await holder.exited;
+    expect(await behind.result).toBe(true);
+    expect(lock.isLocked).toBe(false);
+  });
 });
 
 test.each(['McsLock', 'TicketLock'] as const)('%s: more locks at once than a thread has nodes', (kind) => {

@@ -28,6 +28,15 @@ export function holdForEver(arena: Arena, kind: LockName, stage: number): Promis
   return new Promise(() => {});
 }
 
+/** Takes the lock, says so, and calls process.exit() when told. */
+export function holdUntilExit(arena: Arena, kind: LockName, stage: number): void {
+  new LOCKS[kind](arena, 'lock').lock();
+  Atomics.store(arena.words, stage, 1);
+  Atomics.notify(arena.words, stage);
+  Atomics.wait(arena.words, stage, 1);
+  process.exit();
+}
+
 /** Takes the lock once; whether its owner had died. */
 export function take(arena: Arena, kind: LockName, stage: number): boolean {
   const lock = new LOCKS[kind](arena, 'lock');

@@ -58,7 +58,7 @@ export function reapDead({ arenas }: View, died: number): void {
   const dead = arenas[died]!.thread;
   markDead(cpu, dead.slot + Slot.life, LIFE + died);
   const isDead = (id: number) => id === dead.id;
-  while (reap(thread, heap, objects, isDead, Number.POSITIVE_INFINITY) === 'again') cpu.relax();
+  while (reap(thread, heap, objects, isDead, { settleSpins: Number.POSITIVE_INFINITY }) === 'again') cpu.relax();
 }
 
 /** Names for the words of the arena, so that a failure can be read: `t0.mcs1.next`. */
