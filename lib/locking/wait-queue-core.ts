@@ -1,0 +1,131 @@
+/**
+ * The wait queue, kernel/sched/wait.c: tasks that sleep until a condition of their own holds, and wakers that make it
+ * hold and then wake some.
+ *
+ *   sleeper                              waker
+ *   joins the list, waiting + 1          makes the condition true
+ *   state := SLEEPING (full)             full barrier
+ *   looks at the condition               looks at `waiting`; takes waiters out of the list and wakes them
+ *
+ * So either the sleeper sees the condition or the waker sees the sleeper.
+ *
+ * The list: waiters that share a wake-up first, then exclusive ones in order of arrival. A waker takes out all of the
+ * first kind and as many of the second as it was told to wake; `grant` of a task says that it was taken out. An
+ * exclusive waiter that was taken out and then gives up passes the wake-up on.
+ *
+ * A dead waiter leaves the list. Whatever wake-up died with it, or with a waker, every sleeper of the arena looks at its
+ * condition again after a death.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
+import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+
+export const WaitQueueWords = struct({
+  header: ObjectHeader.words,
+  /** How many wait. Written under the latch. */
+  waiting: 1,
+  waiters: WaitList.words,
+});
+
+/** What a waiter wants: to be woken with all others, or alone. */
+export const SHARED = 0;
+export const EXCLUSIVE = 1;
+
+export type Outcome = 'done' | 'timed-out' | 'aborted';
+
+/** Sleeps until `condition` holds. `___wait_event`. */
+export function* waitUntil(queue: number, want: number, condition: () => boolean, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task } = waiter;
+  const { cpu } = thread;
+  let reason = 'woken';
+  for (;;) {
+    const givesUp = waiter.aborted || reason === 'timed-out';
+    if (!givesUp) enqueue(waiter, queue, want);
+    prepareToPark(cpu, task);
+    const isDone = condition();
+    if (isDone || givesUp) {
+      finishPark(cpu, task);
+      leave(thread, queue, task, isDone);
+      return isDone ? 'done' : waiter.aborted ? 'aborted' : 'timed-out';
+    }
+    reason = yield;
+  }
+}
+
+/** Wakes all that share, and up to `count` of the exclusive ones. Returns how many it woke. `__wake_up`. */
+export function wakeUp(thread: Thread, queue: number, count: number): number {
+  const { cpu, id } = thread;
+  // Pairs with the exchange in prepareToPark: the condition before, the waiters after.
+  cpu.mb();
+  if (cpu.load(queue + WaitQueueWords.waiting) === 0) return 0;
+  const list = queue + WaitQueueWords.waiters;
+  latch(cpu, list + WaitList.latch, id);
+  const chosen: number[] = [];
+  let exclusive = 0;
+  for (const task of waiters(cpu, list)) {
+    if (cpu.load(task + Task.want) === EXCLUSIVE && exclusive++ >= count) continue;
+    chosen.push(task);
+    takeOut(cpu, queue, task);
+  }
+  unlatch(cpu, list + WaitList.latch);
+  for (const task of chosen) unpark(cpu, task);
+  return chosen.length;
+}
+
+export function repair(repairer: Repairer, queue: number): true {
+  const { cpu, isDead } = repairer;
+  const list = queue + WaitQueueWords.waiters;
+  repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list));
+  for (const task of waiters(cpu, list)) {
+    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
+  }
+  cpu.store(queue + WaitQueueWords.waiting, waiters(cpu, list).length);
+  unlatch(cpu, list + WaitList.latch);
+  return true;
+}
+
+/** Under the latch. */
+function takeOut(cpu: Cpu, queue: number, task: number): void {
+  cpu.store(task + Task.grant, queue);
+  leaveList(cpu, queue + WaitQueueWords.waiters, task);
+  cpu.store(queue + WaitQueueWords.waiting, cpu.load(queue + WaitQueueWords.waiting) - 1);
+}
+
+/** Puts the task in the list, unless it is there. */
+function enqueue({ thread, task, async }: Waiter, queue: number, want: number): void {
+  const { cpu, id } = thread;
+  const list = queue + WaitQueueWords.waiters;
+  latch(cpu, list + WaitList.latch, id);
+  if (cpu.load(task + Task.list) !== list) {
+    cpu.store(task + Task.grant, 0);
+    cpu.store(task + Task.want, want);
+    const all = waiters(cpu, list);
+    const isBehind = (other: number) =>
+      want === SHARED
+        ? cpu.load(other + Task.want) === EXCLUSIVE
+        : !async && cpu.load(other + Task.want) === EXCLUSIVE && cpu.load(other + Task.thread) === id;
+    const before = all.find(isBehind);
+    if (before === undefined) joinList(cpu, list, queue, task);
+    else joinListBefore(cpu, list, queue, task, before);
+    cpu.store(queue + WaitQueueWords.waiting, all.length + 1);
+  }
+  unlatch(cpu, list + WaitList.latch);
+}
+
+/** Takes the task out of the list; without what it waited for, it passes on the wake-up that it may have had. */
+function leave(thread: Thread, queue: number, task: number, isDone: boolean): void {
+  const { cpu, id } = thread;
+  const list = queue + WaitQueueWords.waiters;
+  latch(cpu, list + WaitList.latch, id);
+  const isWaiting = cpu.load(task + Task.list) === list;
+  if (isWaiting) takeOut(cpu, queue, task);
+  cpu.store(task + Task.grant, 0);
+  unlatch(cpu, list + WaitList.latch);
+  if (!isWaiting && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);
+}

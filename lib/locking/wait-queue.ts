@@ -1,0 +1,155 @@
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { EXCLUSIVE, repair, SHARED, WaitQueueWords, waitUntil, wakeUp } from './wait-queue-core.ts';
+
+const KIND = defineKind<Repairer>({
+  name: 'wait-queue',
+  words: WaitQueueWords.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: (cpu, queue) => cpu.load(queue + WaitQueueWords.waiting) !== 0,
+  repair,
+});
+
+export interface WaitQueueOptions extends WaitOptions {
+  /** Be woken one at a time, instead of with all others. Default false. */
+  exclusive?: boolean | undefined;
+}
+
+export interface AsyncWaitQueueOptions extends AsyncWaitOptions {
+  /** Be woken one at a time, instead of with all others. Default false. */
+  exclusive?: boolean | undefined;
+}
+
+/**
+ * Where tasks sleep until a condition holds: any function of the arena's words (read them with Atomics). Whoever changes
+ * those words, with Atomics, calls `wake` afterwards; a waiter looks at its condition before it sleeps and each time it
+ * is woken, so no change is missed.
+ *
+ * Fairness: `wake(n)` wakes all waiters that share and the n exclusive ones that have waited longest. An exclusive waiter
+ * that was woken and gives up (timeout, abort) passes it on. What a woken waiter finds is another matter: somebody may
+ * have come first, and then it sleeps again, at the end of the line.
+ *
+ * Death: a dead waiter is forgotten. After a death, all waiters look at their conditions again.
+ *
+ * Source: kernel/sched/wait.c.
+ */
+export class WaitQueue extends SharedObject {
+  /** Opens the queue of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): WaitQueue {
+    return new WaitQueue(arena, handle);
+  }
+
+  /**
+   * Sleeps until `condition()` is true, blocking the thread. What the condition throws is thrown here. Throws ETIMEDOUT,
+   * and EINVAL for bad options.
+   */
+  wait(condition: () => boolean, options?: WaitQueueOptions): void {
+    const { thread } = this;
+    const want = this.#check(condition, options);
+    if (condition()) return;
+    const guarded = new GuardedCondition(condition);
+    const outcome = block(thread, options, (waiter) => waitUntil(this.address, want, guarded.holds, waiter));
+    guarded.rethrow();
+    if (outcome !== 'done') throw this.#timedOut(options);
+  }
+
+  /** `wait` without blocking the event loop. Rejects as that throws, with ENOMEM, or with the signal's reason. */
+  async waitAsync(condition: () => boolean, options?: AsyncWaitQueueOptions): Promise<void> {
+    const { thread } = this;
+    const want = this.#check(condition, options);
+    if (condition()) return;
+    const guarded = new GuardedCondition(condition);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      waitUntil(this.address, want, guarded.holds, waiter),
+    );
+    thread.returnTask(task);
+    guarded.rethrow();
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome !== 'done') throw this.#timedOut(options);
+  }
+
+  /** Wakes all waiters that share, and up to `exclusive` of the exclusive ones. Returns how many it woke. */
+  wake(exclusive = 1): number {
+    this.thread.current();
+    if (!Number.isInteger(exclusive) || exclusive < 0) {
+      throw new HoldfastError(
+        'EINVAL',
+        `wake() takes a whole number of waiters, at least 0; received ${shown(exclusive)}`,
+      );
+    }
+    return wakeUp(this.thread, this.address, exclusive);
+  }
+
+  /** Wakes all waiters. Returns how many. */
+  wakeAll(): number {
+    this.thread.current();
+    return wakeUp(this.thread, this.address, Number.POSITIVE_INFINITY);
+  }
+
+  /** How many wait; out of date as soon as it is read. */
+  get waiting(): number {
+    return this.thread.cpu.load(this.address + WaitQueueWords.waiting);
+  }
+
+  [inspect.custom](): string {
+    return `WaitQueue(${this.name ?? this.address}, ${this.waiting} waiting)`;
+  }
+
+  #check(condition: () => boolean, options: AsyncWaitQueueOptions | undefined): number {
+    this.thread.current();
+    if (typeof condition !== 'function') {
+      throw new HoldfastError('EINVAL', `expected a condition, a function; received ${shown(condition)}`);
+    }
+    checkOptions(options);
+    if (options === undefined) return SHARED;
+    deadlineOf(this.thread.cpu, options.timeout);
+    return options.exclusive ? EXCLUSIVE : SHARED;
+  }
+
+  #timedOut(options: WaitOptions | undefined): HoldfastError {
+    return new HoldfastError(
+      'ETIMEDOUT',
+      `the condition awaited in the ${this.label} did not hold within ${options?.timeout} ms`,
+    );
+  }
+}
+
+/** A condition that throws ends the wait as one that holds does, so that the task leaves the queue. */
+class GuardedCondition {
+  readonly #condition: () => boolean;
+  #thrown: { readonly error: unknown } | undefined;
+
+  constructor(condition: () => boolean) {
+    this.#condition = condition;
+  }
+
+  readonly holds = (): boolean => {
+    try {
+      return this.#condition();
+    } catch (error) {
+      this.#thrown = { error };
+      return true;
+    }
+  };
+
+  rethrow(): void {
+    if (this.#thrown !== undefined) throw this.#thrown.error;
+  }
+}
