@@ -36,6 +36,7 @@ export class RunStage {
     this.cpu = this.arena.cpu;
     this.type = type;
     this.threads = threads;
+    type.furnish?.(this.arena);
     this.#blocks = this.arena.use().blocks;
     this.lock = type.create(this.arena);
     this.address = this.arena.alloc(stageWords(this.seats));
