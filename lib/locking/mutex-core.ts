@@ -102,7 +102,9 @@ function spin(thread: Thread, mutex: number, task: number, isFirst: boolean): bo
   let isMine = tryAcquire(cpu, mutex, task, 0);
   for (let owners = 0; !isMine && owners < SPIN_OWNERS; owners++) {
     const owner = ownerOf(cpu.load(address));
-    if (owner !== 0 && ownerOf(cpu.condLoad(address, ownerChanged, owner, thread.spins)) === owner) break;
+    if (owner === UNRECOVERABLE) break;
+    const isTaken = owner !== 0 && owner !== task;
+    if (isTaken && ownerOf(cpu.condLoad(address, ownerChanged, owner, thread.spins)) === owner) break;
     isMine = tryAcquire(cpu, mutex, task, 0);
   }
   if (!isFirst) osqUnlock(thread, mutex + MutexWords.osq);

@@ -197,7 +197,7 @@ function lockWithoutNode(cpu: Cpu, address: number, id: number): void {
 function waitInQueue(thread: Thread, lock: number, node: number): boolean {
   const { cpu, id, self } = thread;
   const address = lock + Spin.word;
-  if (steal(cpu, address, id)) return true;
+  if (thread.spins !== Number.POSITIVE_INFINITY && steal(cpu, address, id)) return true;
   prepareNode(cpu, node, lock);
   const prev = QUEUE.exchangeTail(cpu, lock, node);
   linkNode(cpu, node, prev);
@@ -235,11 +235,9 @@ function waitAsHead(thread: Thread, lock: number, node: number): number {
   const myTail = encodeTail(cpu, node);
   let hasLost = false;
   for (;;) {
-    let word = cpu.load(address);
-    if ((word & PENDING) === 0 && !isUnlocked(word) && thread.spins !== Number.POSITIVE_INFINITY) {
-      if (cpu.cmpxchgRelaxed(address, word, word | mine) !== word) continue;
-    }
-    word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
+    // Nobody sleeps on a machine without preemption, so there nobody steals.
+    if (thread.spins !== Number.POSITIVE_INFINITY && !claim(cpu, address, mine)) continue;
+    const word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
     if (isForHead(word, mine)) {
       const tail = word & TAIL;
       if (cpu.cmpxchgAcquire(address, word, tail === myTail ? id : tail | id) === word) return tail;
@@ -255,6 +253,12 @@ function waitAsHead(thread: Thread, lock: number, node: number): number {
     else sleep(thread);
     hasLost = true;
   }
+}
+
+/** Becomes pending, if the lock is held and nobody is. False when the word changed meanwhile. */
+function claim(cpu: Cpu, address: number, mine: number): boolean {
+  const word = cpu.load(address);
+  return (word & PENDING) !== 0 || isUnlocked(word) || cpu.cmpxchgRelaxed(address, word, word | mine) === word;
 }
 
 function sleep(thread: Thread): void {

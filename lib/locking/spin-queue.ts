@@ -28,7 +28,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Repairer } from '../sched/reaper.ts';
-import { unpark } from '../sched/task.ts';
+import { Task, unpark } from '../sched/task.ts';
 import { SpinNode, slotAddress } from '../sched/thread.ts';
 
 const WAITING = 0;
@@ -190,21 +190,22 @@ function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: num
   if (!allSettled()) return false;
   for (const node of nodesOf(repairer, kind, lock, false)) {
     const value = cpu.loadAcquire(node + SpinNode.grant);
-    if (!isWaiting(value) || !isHere(node) || cpu.load(node + SpinNode.prev) === 0 || isBehind(cpu, node, proxy))
-      continue;
-    if (cpu.cmpxchg(node + SpinNode.grant, value, value | EVICTED) === value)
-      unpark(cpu, cpu.load(node + SpinNode.task));
+    if (!isWaiting(value)) continue;
+    const isInFront = standsInFront(repairer, node, proxy);
+    if (isInFront === undefined) return false;
+    if (isInFront && isHere(node) && evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));
   }
   for (const node of nodesOf(repairer, kind, lock, true)) {
-    const value = cpu.load(node + SpinNode.grant);
-    if (node !== proxy && isWaiting(value)) cpu.cmpxchg(node + SpinNode.grant, value, value | EVICTED);
+    if (node !== proxy) evict(cpu, node, cpu.loadAcquire(node + SpinNode.grant));
   }
   // Who had granted the node behind before that one could be evicted is on the way out.
   if (!allSettled()) return false;
-  const head = nodesOf(repairer, kind, lock, false).find((node) => {
-    const isFirst = cpu.load(node + SpinNode.prev) === 0 || (cpu.load(node + SpinNode.grant) & STATE) === GRANTED;
-    return isFirst && isHere(node);
-  });
+  let head: number | undefined;
+  for (const node of nodesOf(repairer, kind, lock, false)) {
+    const isFirst = isHead(repairer, lock, node);
+    if (isFirst === undefined) return false;
+    if (isFirst) head = node;
+  }
   if (head === undefined) {
     ownHead();
     grant(cpu, proxy);
@@ -216,15 +217,46 @@ function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: num
   return true;
 }
 
-/** Whether the waiting `node` lined up after the proxy, which waits. Those behind it cannot move, so the walk is safe. */
-function isBehind(cpu: Cpu, node: number, proxy: number): boolean {
-  for (let at = node; isWaiting(cpu.loadAcquire(at + SpinNode.grant)); ) {
-    const prev = cpu.loadAcquire(at + SpinNode.prev);
-    if (prev <= 0) return false;
-    at = prev & ~LINKED;
-    if (at === proxy) return true;
-  }
+/** Evicts `node` from the use of it that `value` was read in. It may have left meanwhile, and lined up again. */
+function evict(cpu: Cpu, node: number, value: number): boolean {
+  const address = node + SpinNode.grant;
+  if (isWaiting(value) && cpu.cmpxchg(address, value, value | EVICTED) === value) return true;
+  // Acquires from whoever has granted the node: what that one said before, on its way out, is seen from here on.
+  cpu.loadAcquire(address);
   return false;
+}
+
+/**
+ * Whether `node` is the head of `lock`. Once everyone in front of the proxy is evicted the head can only try in vain to
+ * leave, saying UNKNOWN while it does. Undefined when its thread does not get on.
+ */
+function isHead({ cpu, settled }: Repairer, lock: number, node: number): boolean | undefined {
+  for (;;) {
+    const prev = settled(node + SpinNode.prev, isSettled, 0);
+    const value = cpu.loadAcquire(node + SpinNode.grant);
+    if (cpu.loadAcquire(node + SpinNode.lock) !== lock) return false;
+    if (prev === undefined) return undefined;
+    // Otherwise it has tried to leave, or left and lined up again, between the loads.
+    const isSame = cpu.loadAcquire(node + SpinNode.prev) === prev && cpu.load(node + SpinNode.grant) === value;
+    if (isSame) return prev === 0 || (value & STATE) === GRANTED;
+  }
+}
+
+/**
+ * Whether `node`, which waits, lined up before the proxy and behind somebody. Those behind the proxy cannot move, so
+ * walking from one leads to it. Undefined when a thread on the way does not get on.
+ */
+function standsInFront({ cpu, isDead, settled }: Repairer, node: number, proxy: number): boolean | undefined {
+  for (let at = node; ; ) {
+    const thread = cpu.load(cpu.load(at + SpinNode.task) + Task.thread);
+    // Where a dead thread stood it may have taken with it, but not that it was in front.
+    const prev = isDead(thread) ? cpu.loadAcquire(at + SpinNode.prev) : settled(at + SpinNode.prev, isSettled, 0);
+    if (prev === undefined) return undefined;
+    if (prev <= 0) return at !== node;
+    at = prev & ~LINKED;
+    if (at === proxy) return false;
+    if (!isWaiting(cpu.loadAcquire(at + SpinNode.grant))) return true;
+  }
 }
 
 /** A dead thread's node is unused from here on. */

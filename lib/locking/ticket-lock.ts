@@ -146,7 +146,8 @@ function repair({ cpu, threads, isDead, settle }: Repairer, lock: number): boole
   const holders = live.filter((entry) => cpu.loadAcquire(entry + TicketEntry.phase) === TAKEN);
   const taken = new Set(holders.map((entry) => cpu.load(entry + TicketEntry.ticket)));
   const orphans: number[] = [];
-  for (let ticket = cpu.loadAcquire(lock + Ticket.serving); ticket !== next; ticket = (ticket + 1) | 0) {
+  // Live threads may have been served past `next` meanwhile.
+  for (let ticket = cpu.loadAcquire(lock + Ticket.serving); ((next - ticket) | 0) > 0; ticket = (ticket + 1) | 0) {
     if (!taken.has(ticket) && !isLate(ticket)) orphans.push(ticket);
   }
   for (const ticket of orphans) {

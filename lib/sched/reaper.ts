@@ -42,6 +42,8 @@ export interface Repairer {
    * thread is preempted, or dead itself and not known yet): repair gives up for now.
    */
   settle(address: number, until: (value: number, arg: number) => boolean, arg: number): boolean;
+  /** `settle` that returns the value for which `until` held, or undefined. */
+  settled(address: number, until: (value: number, arg: number) => boolean, arg: number): number | undefined;
 }
 
 /** Loads that `settle` waits for a live thread, by default: some 10 us. */
@@ -120,7 +122,11 @@ function repairAll(
       if (!inherit(address, rebuild)) latch(cpu, address, owner);
       cpu.wake(address, Number.POSITIVE_INFINITY);
     },
-    settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
+    settle: (address, until, arg) => repairer.settled(address, until, arg) !== undefined,
+    settled(address, until, arg) {
+      const value = cpu.condLoadAcquire(address, until, arg, settleSpins);
+      return until(value, arg) ? value : undefined;
+    },
   };
 
   for (const id of dead) {
@@ -176,7 +182,9 @@ function wakeAll(cpu: Cpu, threads: number): void {
     const slot = slotAddress(cpu, number);
     if (cpu.load(slot + Slot.life) <= 0) continue;
     for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+      // A thread that died inside unpark may have said RUNNING, and not notified.
       if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
+      else cpu.wake(task + Task.state, 1);
     }
   }
 }

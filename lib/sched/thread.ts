@@ -191,7 +191,10 @@ export function formatSlot(cpu: Cpu, number: number): void {
   cpu.write(task + Task.thread, number + 1);
   cpu.write(task + Task.mode, MAIN);
   for (let i = 0; i < QSPIN_NODES; i++) cpu.write(slot + Slot.qspinNodes + i * SpinNode.words + SpinNode.task, task);
-  for (let i = 0; i < MCS_NODES; i++) cpu.write(slot + Slot.mcsNodes + i * SpinNode.words + SpinNode.task, task);
+  for (let i = 0; i < MCS_NODES; i++) {
+    cpu.write(slot + Slot.mcsNodes + i * SpinNode.words + SpinNode.task, task);
+    cpu.write(slot + Slot.mcsProxies + i * SpinNode.words + SpinNode.task, task);
+  }
   cpu.write(slot + Slot.osqNode + SpinNode.task, task);
 }
 
