@@ -1,6 +1,7 @@
 /** The kernel's error codes, as far as the library reports them. */
 export type ErrorCode =
   | 'EAGAIN'
+  | 'EALREADY'
   | 'EBUSY'
   | 'EDEADLK'
   | 'EFAULT'

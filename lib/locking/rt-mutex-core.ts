@@ -109,7 +109,11 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
     if (waiter.aborted) outcome ??= 'aborted';
     else if (reason === 'timed-out') outcome ??= 'timed-out';
     if (outcome !== undefined) break;
-    if (cpu.load(task + Task.rtMutex) === 0) enqueue(cpu, lock, task, late, contest);
+    if (cpu.load(task + Task.rtMutex) === 0) {
+      enqueue(cpu, lock, task, late, contest);
+      // An older context comes in front of a waiter that was woken for a free lock, and would not be woken itself.
+      if (ownerOf(cpu.load(address)) === 0) continue;
+    }
     prepareToPark(cpu, task);
     unlatchPriorities(cpu, id, late);
     reason = yield;

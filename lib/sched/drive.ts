@@ -72,16 +72,20 @@ export function block<Outcome>(
   return drive(waiter, path(waiter));
 }
 
-/** Runs a slow path for a task of its own, on the event loop. The caller returns the task when it is done with it. */
+/**
+ * Runs a slow path on the event loop, for `own` or else for a task of its own, which the caller returns when it is done
+ * with it.
+ */
 export async function blockAsync<Outcome>(
   thread: Thread,
   heap: Heap,
   options: AsyncWaitOptions | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
+  own?: number,
 ): Promise<{ outcome: Outcome; task: number }> {
   checkOptions(options);
   const deadline = deadlineOf(thread.cpu, options?.timeout);
-  const task = thread.takeTask(heap);
+  const task = own ?? thread.takeTask(heap);
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
   return { outcome: await driveAsync(waiter, path(waiter), options?.signal), task };
 }

@@ -1,0 +1,85 @@
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Task } from '../sched/task.ts';
+import { nextStamp, WwClassWords } from './ww-contest.ts';
+import { WwContext } from './ww-context.ts';
+
+/** Which of two contexts backs off: see `WwClass`. */
+export type WwPolicy = 'wound-wait' | 'wait-die';
+
+function kindOf(policy: WwPolicy): Kind {
+  return defineKind({
+    name: `ww-class-${policy}`,
+    words: WwClassWords.words,
+    format: (cpu, wwClass) => cpu.write(wwClass + WwClassWords.waitDie, policy === 'wait-die' ? 1 : 0),
+    holder: () => 0,
+    isBusy: () => false,
+    repair: () => true,
+  });
+}
+
+const KINDS: Record<WwPolicy, Kind> = { 'wound-wait': kindOf('wound-wait'), 'wait-die': kindOf('wait-die') };
+
+export interface WwContextOptions {
+  /** Have this context back off without need, ever more seldom, to try out the code that handles it. Default: false. */
+  injectDeadlocks?: boolean | undefined;
+}
+
+/**
+ * What wound/wait mutexes that are taken together belong to: it gives out the stamps that say which context is older,
+ * and the policy. 'wound-wait' (the default) has fewer back-offs; with 'wait-die' whoever backs off does so at once,
+ * when it asks for a lock, and never because of what others do later.
+ *
+ * Source: kernel include/linux/ww_mutex.h, Documentation/locking/ww-mutex-design.rst.
+ */
+export class WwClass extends SharedObject {
+  readonly policy: WwPolicy;
+
+  /** Opens the class of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle, policy: WwPolicy = 'wound-wait') {
+    const kind = KINDS[policy];
+    if (kind === undefined) {
+      throw new HoldfastError('EINVAL', `a policy is 'wound-wait' or 'wait-die', received ${shown(policy)}`);
+    }
+    super(kind, arena, which);
+    this.policy = policy;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): WwClass {
+    const isWaitDie = handle?.type === `holdfast.${KINDS['wait-die'].name}`;
+    return new WwClass(arena, handle, isWaitDie ? 'wait-die' : 'wound-wait');
+  }
+
+  /**
+   * A context for synchronous calls, younger than all before it. Throws EBUSY while this thread has one: two contexts
+   * of one thread could wait for each other.
+   */
+  begin(options?: WwContextOptions): WwContext {
+    const { thread } = this;
+    const task = thread.current();
+    if (thread.cpu.load(task + Task.stamp) !== 0) {
+      throw new HoldfastError('EBUSY', 'this thread has an acquire context already; end it with release()');
+    }
+    return this.#context(task, options);
+  }
+
+  /** A context for asynchronous calls. Any number of them may be under way in one thread. Throws ENOMEM. */
+  beginAsync(options?: WwContextOptions): WwContext {
+    return this.#context(this.thread.takeTask(this.arena.heap), options);
+  }
+
+  [inspect.custom](): string {
+    return `WwClass(${this.name ?? this.address}, ${this.policy})`;
+  }
+
+  #context(task: number, options: WwContextOptions | undefined): WwContext {
+    const { cpu } = this.thread;
+    cpu.store(task + Task.wounded, 0);
+    const stamp = nextStamp(cpu, this.address);
+    cpu.store(task + Task.stamp, stamp);
+    return new WwContext(this, this.thread, task, stamp, options?.injectDeadlocks === true);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Acquire contexts: who gets the better of whom when several locks are taken in no fixed order. Kernel
+ * kernel/locking/ww_mutex.h, Documentation/locking/ww-mutex-design.rst; Rosenkrantz, Stearns and Lewis 1978.
+ *
+ * A context takes the next stamp of its class when it begins, and keeps it when it backs off; the lower stamp is the
+ * older. Its task carries the stamp while the context lasts, and a lock taken with it says so by CTX. Of two contexts,
+ * one of which waits for what the other holds, it is always the younger that backs off:
+ *
+ *                       the waiter is older                      the waiter is younger
+ *   wait-die            waits                                    backs off ("dies"), if it holds anything
+ *   wound-wait          wounds the holder: that one backs off    waits
+ *                       at its next wait, or is woken to
+ *
+ * A pair is judged whenever it comes about: when the waiter comes to wait, and when somebody takes a lock that others
+ * wait for. So no cycle of waits can last, and the oldest context never backs off: all end.
+ *
+ * Everything here is called under priorityLatch.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { Late } from '../sched/priority.ts';
+import { Task } from '../sched/task.ts';
+import { type Contest, CTX, ownerOf } from './rt-mutex-core.ts';
+
+export const WwClassWords = struct({
+  header: ObjectHeader.words,
+  /** The last stamp given. */
+  stamp: 1,
+  /** 1: wait-die; 0: wound-wait. Set when the class is made. */
+  waitDie: 1,
+});
+
+/** A stamp that no context of the class has; 0 is none. */
+export function nextStamp(cpu: Cpu, wwClass: number): number {
+  const stamp = (cpu.fetchAddRelaxed(wwClass + WwClassWords.stamp, 1) + 1) | 0;
+  return stamp === 0 ? nextStamp(cpu, wwClass) : stamp;
+}
+
+function isOlder(stamp: number, other: number): boolean {
+  return ((stamp - other) | 0) < 0;
+}
+
+/** A wait without a context: in the order of stamps, and out of the contest. */
+export function bystander(cpu: Cpu, wwClass: number): Contest {
+  return { flag: 0, ticket: nextStamp(cpu, wwClass), backsOff: () => false, taken: () => {} };
+}
+
+/** A wait of the context whose task is `task`. `holds`: whether it holds any lock. */
+export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boolean): Contest {
+  const stamp = cpu.load(task + Task.stamp);
+  return {
+    flag: CTX,
+    ticket: stamp,
+    backsOff(word, late) {
+      const owner = (word & CTX) === 0 ? 0 : ownerOf(word);
+      const other = owner === 0 ? 0 : cpu.load(owner + Task.stamp);
+      if (isWaitDie) return holds && other !== 0 && isOlder(other, stamp);
+      if (other !== 0 && isOlder(stamp, other)) wound(cpu, owner, late);
+      return holds && cpu.load(task + Task.wounded) !== 0;
+    },
+    taken(waiters, late) {
+      for (const waiter of waiters) {
+        const other = cpu.load(waiter + Task.stamp);
+        if (other === 0) continue;
+        if (isWaitDie && isOlder(stamp, other)) late.wake.push(waiter);
+        else if (!isWaitDie && isOlder(other, stamp)) cpu.store(task + Task.wounded, 1);
+      }
+    },
+  };
+}
+
+/** The owner backs off at its next wait, or at the one it is in. */
+function wound(cpu: Cpu, owner: number, late: Late): void {
+  if (cpu.load(owner + Task.wounded) !== 0) return;
+  cpu.store(owner + Task.wounded, 1);
+  late.wake.push(owner);
+}

@@ -1,0 +1,189 @@
+/**
+ * WwMutex: the rt-mutex of `rt-mutex-core.ts`, taken by acquire contexts (`ww-contest.ts`). Words: RtWords, and the
+ * class that the lock belongs to.
+ */
+import { inspect } from 'node:util';
+import { HoldfastError, shown } from '../errors.ts';
+import { struct } from '../memory/struct.ts';
+import { type AsyncWaitOptions, block, blockAsync, checkOptions, type WaitOptions } from '../sched/drive.ts';
+import type { ObjectHandle } from '../sched/shared-object.ts';
+import { RtLock, rtKind } from './rt-lock.ts';
+import { type Contest, CTX, lockSlow, type Outcome, ownerOf, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
+import { WwClass } from './ww-class.ts';
+import { bystander, contender } from './ww-contest.ts';
+import { WwContext } from './ww-context.ts';
+
+const Words = struct({ rt: RtWords.words, wwClass: 1 });
+
+const KIND = rtKind('ww-mutex', Words.words);
+
+/**
+ * One of many locks that are taken together in no fixed order, without deadlock: when two contexts are in each other's
+ * way, the younger gets EDEADLK, lets go of all it holds (`context.unlockAll()`), waits with `lockSlow` for the lock
+ * that it did not get, and takes the others again. `context.acquireAll(mutexes)` does all of that.
+ *
+ * Fairness: waiters in the order of their contexts' stamps, the oldest first; more urgent priorities before all. A
+ * context never gets younger by backing off, and the oldest never backs off, so each gets its locks in the end.
+ *
+ * Death: as for `Mutex`. Errors: EDEADLK: back off. EALREADY: this context holds the lock. Without a context it is a
+ * plain mutex that nobody backs off for.
+ *
+ * Source: kernel/locking/ww_mutex.h, Documentation/locking/ww-mutex-design.rst.
+ */
+export class WwMutex extends RtLock {
+  readonly wwClass: WwClass;
+  readonly #owner: number;
+
+  /** Opens the lock of that name, making it if there is none, or that of a handle. Throws EINVAL if it is of another class. */
+  constructor(wwClass: WwClass, which?: string | ObjectHandle) {
+    if (!(wwClass instanceof WwClass)) {
+      throw new HoldfastError('EINVAL', `a ww-mutex belongs to a WwClass, received ${shown(wwClass)}`);
+    }
+    super(KIND, wwClass.arena, which);
+    this.wwClass = wwClass;
+    this.#owner = this.address + RtWords.owner;
+    const before = this.thread.cpu.cmpxchgRelaxed(this.address + Words.wwClass, 0, wwClass.address);
+    if (before !== 0 && before !== wwClass.address) {
+      throw new HoldfastError('EINVAL', `the ${this.label} belongs to the class at ${before}, not ${wwClass.address}`);
+    }
+  }
+
+  static from(wwClass: WwClass, handle: ObjectHandle): WwMutex {
+    return new WwMutex(wwClass, handle);
+  }
+
+  /** Waits for the lock, blocking the thread. Throws EDEADLK, EALREADY, ETIMEDOUT, ENOTRECOVERABLE, EINVAL, EPERM. */
+  lock(context?: WwContext, options?: WaitOptions): void {
+    if (!this.attempt(context, options)) throw this.#backOff();
+  }
+
+  /**
+   * `lock` after EDEADLK, when the context has let go of everything: it waits for the lock that was in the way, so it
+   * does not run into the same again. Throws EINVAL when the context still holds something.
+   */
+  lockSlow(context: WwContext, options?: WaitOptions): void {
+    this.#checkEmpty(context);
+    this.lock(context, options);
+  }
+
+  /** `lock` that never blocks the event loop, with a context from `beginAsync`. Also rejects with the signal's reason. */
+  async lockAsync(context: WwContext, options?: AsyncWaitOptions): Promise<void> {
+    if (!(await this.attemptAsync(context, options))) throw this.#backOff();
+  }
+
+  /** `lockSlow` that never blocks the event loop. */
+  async lockSlowAsync(context: WwContext, options?: AsyncWaitOptions): Promise<void> {
+    this.#checkEmpty(context);
+    await this.lockAsync(context, options);
+  }
+
+  /** Takes the lock if it is free, and no waiter is as urgent. Throws EALREADY, ENOTRECOVERABLE. */
+  tryLock(context?: WwContext): boolean {
+    const task = this.#taskOf(context, context?.isAsync ?? false);
+    if (this.isUnrecoverable) throw this.refusal('unrecoverable');
+    const isTaken = tryLock(this.thread, this.address, task, this.#contest(context));
+    if (isTaken) context?.note(this, true);
+    return isTaken;
+  }
+
+  /** Unlocks; `context`: the one it was locked with, if any. Throws EPERM when it was not. */
+  unlock(context?: WwContext): void {
+    const { cpu, self } = this.thread;
+    const task = context?.task ?? self;
+    const mine = context === undefined ? task : task | CTX;
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
+      const word = cpu.load(this.#owner);
+      if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.notOwner('unlock');
+      unlockSlow(this.thread, this.address);
+    }
+    context?.note(this, false);
+  }
+
+  /** `lock` that says false where `lock` throws EDEADLK: the context has to back off. */
+  attempt(context?: WwContext, options?: WaitOptions): boolean {
+    const task = this.#taskOf(context, false);
+    const { thread, address } = this;
+    checkOptions(options);
+    if (context?.injects()) return this.#lost(context);
+    const mine = context === undefined ? task : task | CTX;
+    if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, mine) === 0) {
+      context?.note(this, true);
+      return true;
+    }
+    const cycle: number[] = [];
+    const contest = this.#contest(context);
+    const outcome = block(thread, options, (waiter) => lockSlow(address, waiter, cycle, contest));
+    return this.#concluded(outcome, context, options, cycle);
+  }
+
+  /** `lockAsync` that says false where `lockAsync` rejects with EDEADLK. */
+  async attemptAsync(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
+    const task = this.#taskOf(context, true);
+    const { thread, address } = this;
+    checkOptions(options);
+    if (context.injects()) return this.#lost(context);
+    if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
+      context.note(this, true);
+      return true;
+    }
+    const contest = this.#contest(context);
+    const path = (waiter: Parameters<typeof lockSlow>[1]) => lockSlow(address, waiter, [], contest);
+    const { outcome } = await blockAsync(thread, this.arena.heap, options, path, task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    return this.#concluded(outcome, context, options);
+  }
+
+  [inspect.custom](): string {
+    return `WwMutex(${this.name ?? this.address}, ${this.state})`;
+  }
+
+  /** The task that is to own the lock. */
+  #taskOf(context: WwContext | undefined, isAsync: boolean): number {
+    const main = this.thread.current();
+    if (context === undefined) return main;
+    if (!(context instanceof WwContext)) {
+      throw new HoldfastError('EINVAL', `expected an acquire context from WwClass.begin(), received ${shown(context)}`);
+    }
+    if (context.wwClass.address !== this.wwClass.address) {
+      throw new HoldfastError('EINVAL', `the ${this.label} is of another class than the acquire context`);
+    }
+    context.check(isAsync);
+    if (context.holds(this)) {
+      throw new HoldfastError('EALREADY', `this acquire context holds the ${this.label} already`);
+    }
+    return context.task;
+  }
+
+  #contest(context: WwContext | undefined): Contest {
+    const { cpu } = this.thread;
+    if (context === undefined) return bystander(cpu, this.wwClass.address);
+    return contender(cpu, context.task, this.wwClass.policy === 'wait-die', context.size > 0);
+  }
+
+  #concluded(outcome: Outcome, context?: WwContext, options?: WaitOptions, cycle?: number[]): boolean {
+    if (outcome === 'back-off' && context !== undefined) return this.#lost(context);
+    if (outcome === 'acquired' || outcome === 'owner-died') {
+      context?.note(this, true);
+      return true;
+    }
+    throw this.refusal(outcome, options, cycle);
+  }
+
+  #lost(context: WwContext): false {
+    context.backOffs++;
+    return false;
+  }
+
+  #checkEmpty(context: WwContext): void {
+    if (context instanceof WwContext && context.size > 0) {
+      throw new HoldfastError('EINVAL', 'lockSlow() is for a context that has let go of everything: call unlockAll()');
+    }
+  }
+
+  #backOff(): HoldfastError {
+    return new HoldfastError(
+      'EDEADLK',
+      `an older acquire context is in the way of the ${this.label}: unlock what this one holds, then lockSlow()`,
+    );
+  }
+}
