@@ -14,13 +14,13 @@
  *   the node in front   WAITING    GRANTED   the node is the head
  *   the reaper          WAITING    EVICTED   the queue in front is broken; line up again
  *
- * `prev` is a journal for the reaper: UNKNOWN from before the exchange on the tail until its result is stored, then
- * the node in front, with LINKED added once that node's `next` says so; 0 for a head. A head that is about to leave
- * says UNKNOWN again.
+ * Two journals for the reaper: `prev` is UNKNOWN from before the exchange on the tail until its result is stored, and 0
+ * for a node that found the queue empty. `settled` is 0 while the node lines up and is not its predecessor's `next` yet,
+ * and while a head tries to leave.
  *
  * Repair. A dead node would hold up everyone behind it, and the result of its exchange may have died with it. So the
  * reaper lines up a node of its own, the proxy. All that died before stand in front of it; whoever comes from then on
- * waits behind it in good order. Once every live node is LINKED (a few steps of its own), nobody will write to
+ * waits behind it in good order. Once every live node is settled (a few steps of its own), nobody will write to
  * another's node unasked, and the reaper evicts everyone in front who waits. Then nobody in front can be granted any
  * more, so the head stays the head: if it is alive, the proxy becomes its `next`; if not, the proxy is the head. What
  * the proxy is granted it passes on at once.
@@ -38,36 +38,36 @@ const STATE = 3;
 const USE = 4;
 
 const UNKNOWN = -1;
-const LINKED = 1;
 
 export const isWaiting = (grant: number) => (grant & STATE) === WAITING;
 export const isEvicted = (grant: number) => (grant & STATE) === EVICTED;
 export const isDecided = (grant: number) => (grant & STATE) !== WAITING;
 const isSome = (next: number) => next !== 0;
 const differs = (next: number, from: number) => next !== from;
-const isSettled = (prev: number) => prev === 0 || (prev > 0 && (prev & LINKED) !== 0);
+const isSettled = (settled: number) => settled !== 0;
 
 /** Makes `node` ready to line up for `lock`; the caller's exchange on the tail, a release, publishes it. */
 export function prepareNode(cpu: Cpu, node: number, lock: number): void {
   cpu.store(node + SpinNode.next, 0);
-  cpu.store(node + SpinNode.grant, (cpu.load(node + SpinNode.grant) & ~STATE) + USE);
+  cpu.store(node + SpinNode.settled, 0);
   cpu.store(node + SpinNode.prev, UNKNOWN);
+  // Pairs with the acquire in grant: who sees the new use does not see the old prev.
+  cpu.storeRelease(node + SpinNode.grant, (cpu.load(node + SpinNode.grant) & ~STATE) + USE);
   cpu.storeRelease(node + SpinNode.lock, lock);
 }
 
 /** Links `node` behind `prev`, which its exchange on the tail returned. */
 export function linkNode(cpu: Cpu, node: number, prev: number): void {
   cpu.store(node + SpinNode.prev, prev);
-  if (prev === 0) return;
   // Pairs with the acquire in leaveQueue: who finds the node finds it prepared.
-  cpu.storeRelease(prev + SpinNode.next, node);
-  cpu.store(node + SpinNode.prev, prev | LINKED);
+  if (prev !== 0) cpu.storeRelease(prev + SpinNode.next, node);
+  cpu.storeRelease(node + SpinNode.settled, 1);
 }
 
 /** The node's use is over: evicted, or out of the queue. */
 export function releaseNode(cpu: Cpu, node: number): void {
   cpu.store(node + SpinNode.lock, 0);
-  cpu.storeRelease(node + SpinNode.prev, 0);
+  cpu.storeRelease(node + SpinNode.settled, 1);
 }
 
 /** Where the nodes of one kind of lock are, and how that kind's tail works. */
@@ -86,31 +86,33 @@ export interface QueueKind {
  * pairs with the acquire of the heir's wait on `grant`.
  */
 export function leaveQueue(cpu: Cpu, kind: QueueKind, lock: number, node: number): number {
-  const prev = node + SpinNode.prev;
+  const settled = node + SpinNode.settled;
   let next = cpu.loadAcquire(node + SpinNode.next);
-  cpu.store(prev, UNKNOWN);
+  cpu.store(settled, 0);
   if (next === 0) {
     if (kind.removeTail(cpu, lock, node)) {
       releaseNode(cpu, node);
       return 0;
     }
-    cpu.store(prev, 0);
+    cpu.storeRelease(settled, 1);
     next = cpu.condLoadAcquire(node + SpinNode.next, isSome, 0, Number.POSITIVE_INFINITY);
-    cpu.store(prev, UNKNOWN);
+    cpu.store(settled, 0);
   }
-  while (!grant(cpu, next)) {
+  while (!grant(cpu, next, node)) {
     // The reaper has evicted it, and puts its proxy there.
-    cpu.store(prev, 0);
+    cpu.storeRelease(settled, 1);
     next = cpu.condLoadAcquire(node + SpinNode.next, differs, next, Number.POSITIVE_INFINITY);
-    cpu.store(prev, UNKNOWN);
+    cpu.store(settled, 0);
   }
   releaseNode(cpu, node);
   return next;
 }
 
-function grant(cpu: Cpu, node: number): boolean {
-  const value = cpu.load(node + SpinNode.grant);
-  return isWaiting(value) && cpu.cmpxchgRelease(node + SpinNode.grant, value, value | GRANTED) === value;
+/** Makes `node` the head if it waits behind `prev`; evicted, it may be waiting elsewhere by now. */
+function grant(cpu: Cpu, node: number, prev: number): boolean {
+  const value = cpu.loadAcquire(node + SpinNode.grant);
+  if (!isWaiting(value) || cpu.load(node + SpinNode.prev) !== prev) return false;
+  return cpu.cmpxchgRelease(node + SpinNode.grant, value, value | GRANTED) === value;
 }
 
 /**
@@ -128,8 +130,7 @@ export function repairQueue(
   if (nodesOf(repairer, kind, lock, true).length === 0) return true;
   const proxy = lineUp(repairer, kind, lock);
   if (proxy === 0) return false;
-  const isLinked = isSettled(cpu.load(proxy + SpinNode.prev));
-  if (!isLinked && !takeApart(repairer, kind, lock, proxy, ownHead)) return false;
+  if (cpu.load(proxy + SpinNode.settled) === 0 && !takeApart(repairer, kind, lock, proxy, ownHead)) return false;
   for (const node of nodesOf(repairer, kind, lock, true)) if (node !== proxy) forget(cpu, node);
   if (!settle(proxy + SpinNode.grant, isDecided, 0)) return false;
   if (!kind.removeTail(cpu, lock, proxy)) {
@@ -172,7 +173,7 @@ function lineUp(repairer: Repairer, kind: QueueKind, lock: number): number {
       prepareNode(cpu, node, lock);
       const prev = kind.exchangeTail(cpu, lock, node);
       cpu.store(node + SpinNode.prev, prev);
-      if (prev === 0) grant(cpu, node);
+      if (prev === 0) becomeHead(cpu, node);
       return node;
     }
   }
@@ -185,16 +186,18 @@ function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: num
   const isHere = (node: number) => cpu.loadAcquire(node + SpinNode.lock) === lock;
   const allSettled = () =>
     nodesOf(repairer, kind, lock, false).every(
-      (node) => repairer.settle(node + SpinNode.prev, isSettled, 0) || !isHere(node),
+      (node) => repairer.settle(node + SpinNode.settled, isSettled, 0) || !isHere(node),
     );
   if (!allSettled()) return false;
+  // First all who stand in front, then out with them: who is evicted may line up again at once, behind the proxy.
+  const inFront: { node: number; value: number }[] = [];
   for (const node of nodesOf(repairer, kind, lock, false)) {
     const value = cpu.loadAcquire(node + SpinNode.grant);
-    if (!isWaiting(value)) continue;
-    const isInFront = standsInFront(repairer, node, proxy);
+    const isInFront = isWaiting(value) ? standsInFront(repairer, node, proxy) : false;
     if (isInFront === undefined) return false;
-    if (isInFront && isHere(node) && evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));
+    if (isInFront && isHere(node)) inFront.push({ node, value });
   }
+  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));
   for (const node of nodesOf(repairer, kind, lock, true)) {
     if (node !== proxy) evict(cpu, node, cpu.loadAcquire(node + SpinNode.grant));
   }
@@ -208,13 +211,18 @@ function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: num
   }
   if (head === undefined) {
     ownHead();
-    grant(cpu, proxy);
-    cpu.store(proxy + SpinNode.prev, 0);
+    becomeHead(cpu, proxy);
   } else {
+    cpu.store(proxy + SpinNode.prev, head);
     cpu.storeRelease(head + SpinNode.next, proxy);
-    cpu.store(proxy + SpinNode.prev, head | LINKED);
+    cpu.store(proxy + SpinNode.settled, 1);
   }
   return true;
+}
+
+function becomeHead(cpu: Cpu, proxy: number): void {
+  cpu.store(proxy + SpinNode.grant, cpu.load(proxy + SpinNode.grant) | GRANTED);
+  cpu.store(proxy + SpinNode.settled, 1);
 }
 
 /** Evicts `node` from the use of it that `value` was read in. It may have left meanwhile, and lined up again. */
@@ -228,17 +236,17 @@ function evict(cpu: Cpu, node: number, value: number): boolean {
 
 /**
  * Whether `node` is the head of `lock`. Once everyone in front of the proxy is evicted the head can only try in vain to
- * leave, saying UNKNOWN while it does. Undefined when its thread does not get on.
+ * leave, unsettled while it does. Undefined when its thread does not get on.
  */
-function isHead({ cpu, settled }: Repairer, lock: number, node: number): boolean | undefined {
+function isHead({ cpu, settle }: Repairer, lock: number, node: number): boolean | undefined {
   for (;;) {
-    const prev = settled(node + SpinNode.prev, isSettled, 0);
     const value = cpu.loadAcquire(node + SpinNode.grant);
+    const isSteady = settle(node + SpinNode.settled, isSettled, 0);
+    const prev = cpu.loadAcquire(node + SpinNode.prev);
     if (cpu.loadAcquire(node + SpinNode.lock) !== lock) return false;
-    if (prev === undefined) return undefined;
-    // Otherwise it has tried to leave, or left and lined up again, between the loads.
-    const isSame = cpu.loadAcquire(node + SpinNode.prev) === prev && cpu.load(node + SpinNode.grant) === value;
-    if (isSame) return prev === 0 || (value & STATE) === GRANTED;
+    if (!isSteady) return undefined;
+    // Otherwise it has left, and lined up again, between the loads.
+    if (cpu.load(node + SpinNode.grant) === value) return prev === 0 || (value & STATE) === GRANTED;
   }
 }
 
@@ -246,14 +254,14 @@ function isHead({ cpu, settled }: Repairer, lock: number, node: number): boolean
  * Whether `node`, which waits, lined up before the proxy and behind somebody. Those behind the proxy cannot move, so
  * walking from one leads to it. Undefined when a thread on the way does not get on.
  */
-function standsInFront({ cpu, isDead, settled }: Repairer, node: number, proxy: number): boolean | undefined {
+function standsInFront({ cpu, isDead, settle }: Repairer, node: number, proxy: number): boolean | undefined {
   for (let at = node; ; ) {
     const thread = cpu.load(cpu.load(at + SpinNode.task) + Task.thread);
+    if (!isDead(thread) && !settle(at + SpinNode.settled, isSettled, 0)) return undefined;
     // Where a dead thread stood it may have taken with it, but not that it was in front.
-    const prev = isDead(thread) ? cpu.loadAcquire(at + SpinNode.prev) : settled(at + SpinNode.prev, isSettled, 0);
-    if (prev === undefined) return undefined;
+    const prev = cpu.loadAcquire(at + SpinNode.prev);
     if (prev <= 0) return at !== node;
-    at = prev & ~LINKED;
+    at = prev;
     if (at === proxy) return false;
     if (!isWaiting(cpu.loadAcquire(at + SpinNode.grant))) return true;
   }

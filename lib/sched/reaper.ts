@@ -42,8 +42,6 @@ export interface Repairer {
    * thread is preempted, or dead itself and not known yet): repair gives up for now.
    */
   settle(address: number, until: (value: number, arg: number) => boolean, arg: number): boolean;
-  /** `settle` that returns the value for which `until` held, or undefined. */
-  settled(address: number, until: (value: number, arg: number) => boolean, arg: number): number | undefined;
 }
 
 /** Loads that `settle` waits for a live thread, by default: some 10 us. */
@@ -122,11 +120,7 @@ function repairAll(
       if (!inherit(address, rebuild)) latch(cpu, address, owner);
       cpu.wake(address, Number.POSITIVE_INFINITY);
     },
-    settle: (address, until, arg) => repairer.settled(address, until, arg) !== undefined,
-    settled(address, until, arg) {
-      const value = cpu.condLoadAcquire(address, until, arg, settleSpins);
-      return until(value, arg) ? value : undefined;
-    },
+    settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
   };
 
   for (const id of dead) {

@@ -32,9 +32,11 @@ export const SpinNode = struct({
   grant: 1,
   /** The task that waits here. Set once. */
   task: 1,
+  /** 0 while the owner of the node is between two steps that belong together, 1 otherwise. Journal. */
+  settled: 1,
   /** For a reaper's node: the era in which it lined up, plus one; 0 for a waiter's. */
   era: 1,
-  pad: LINE_WORDS - 6,
+  pad: LINE_WORDS - 7,
 });
 
 /** One ticket lock that a thread has a ticket for; see `lib/locking/ticket-lock.ts`. */
