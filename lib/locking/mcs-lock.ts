@@ -82,7 +82,7 @@ export class McsLock extends SpinningLock {
       linkNode(cpu, node, prev);
       if (prev === 0) return;
       this.thread.counters.contended++;
-      // The acquire pairs with the release in leaveQueue.
+      // The acquire pairs with the release in passOn.
       const grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, Number.POSITIVE_INFINITY);
       if (!isEvicted(grant)) return;
       releaseNode(cpu, node);

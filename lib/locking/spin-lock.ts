@@ -38,8 +38,8 @@ import {
   isDecided,
   isEvicted,
   isWaiting,
-  leaveQueue,
   linkNode,
+  passOn,
   prepareNode,
   type QueueKind,
   releaseNode,
@@ -70,21 +70,15 @@ const isFree = (word: number) => word === 0;
 const QUEUE: QueueKind = {
   nodes: NODES,
   proxies: NODES,
-  exchangeTail(cpu, lock, node) {
-    const tail = encodeTail(cpu, node);
-    for (;;) {
-      const word = cpu.load(lock + Spin.word);
-      // Fully ordered: the node is prepared before anybody finds it (the write barrier before xchg_tail).
-      if (cpu.cmpxchg(lock + Spin.word, word, (word & ~TAIL) | tail) === word) return decodeTail(cpu, word);
-    }
-  },
+  exchangeTail: (cpu, lock, node) => exchangeTail(cpu, lock, node, cpu.load(lock + Spin.word)),
   removeTail(cpu, lock, node) {
     const tail = encodeTail(cpu, node);
-    for (;;) {
-      const word = cpu.load(lock + Spin.word);
-      if ((word & TAIL) !== tail) return false;
-      if (cpu.cmpxchgRelease(lock + Spin.word, word, word & ~TAIL) === word) return true;
+    for (let word = cpu.load(lock + Spin.word); (word & TAIL) === tail; ) {
+      const seen = cpu.cmpxchgRelease(lock + Spin.word, word, word & ~TAIL);
+      if (seen === word) return true;
+      word = seen;
     }
+    return false;
   },
 };
 
@@ -120,7 +114,8 @@ export class SpinLock extends SpinningLock {
 
   lock(): void {
     if (this.thread.self === DETACHED) this.thread.current();
-    if (this.thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked) !== 0) this.#lockSlow();
+    const word = this.thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked);
+    if (word !== 0) this.#lockSlow(word);
   }
 
   tryLock(): boolean {
@@ -130,7 +125,8 @@ export class SpinLock extends SpinningLock {
 
   unlock(): void {
     if (this.thread.self === DETACHED) this.thread.current();
-    if (this.thread.cpu.cmpxchgRelease(this.address + Spin.word, this.#locked, 0) !== this.#locked) this.#unlockSlow();
+    const word = this.thread.cpu.cmpxchgRelease(this.address + Spin.word, this.#locked, 0);
+    if (word !== this.#locked) this.#unlockSlow(word);
   }
 
   get owner(): number | undefined {
@@ -138,35 +134,38 @@ export class SpinLock extends SpinningLock {
     return locked === 0 ? undefined : locked - 1;
   }
 
-  #lockSlow(): void {
-    if (this.owner === this.thread.number) throw this.relocked();
+  #lockSlow(seen: number): void {
+    if ((seen & LOCKED) === this.#locked) throw this.relocked();
     this.thread.counters.contended++;
-    lockSlow(this.thread, this.address);
+    lockSlow(this.thread, this.address, seen);
   }
 
-  #unlockSlow(): void {
-    if (this.owner !== this.thread.number) throw this.notOwner();
+  #unlockSlow(seen: number): void {
     const { cpu } = this.thread;
+    this.thread.current();
+    if ((seen & LOCKED) !== this.#locked) throw this.notOwner();
     // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps.
     const word = cpu.fetchSub(this.address + Spin.word, this.#locked);
     wakeNext(cpu, this.address, word);
   }
 }
 
-function lockSlow(thread: Thread, lock: number): void {
+/** `seen`: what the fast path found. */
+function lockSlow(thread: Thread, lock: number, seen: number): void {
   const { cpu, id, spins } = thread;
   const address = lock + Spin.word;
   const mine = id << PENDING_SHIFT;
-  const word = cpu.load(address);
-  if ((word & ~LOCKED) === 0 && cpu.cmpxchgAcquire(address, word, word | (word === 0 ? id : mine)) === word) {
-    if (word === 0 || waitPending(cpu, address, id, mine, spins)) return;
+  let word = seen;
+  if ((word & ~LOCKED) === 0) {
+    word = cpu.cmpxchgAcquire(address, seen, seen | mine);
+    if (word === seen && waitPending(cpu, address, id, mine, spins)) return;
   }
   if (thread.qspinDepth === QSPIN_NODES) {
     lockWithoutNode(cpu, address, id);
     return;
   }
   const node = thread.slot + (NODES[thread.qspinDepth++] as number);
-  while (!waitInQueue(thread, lock, node)) {
+  while (!waitInQueue(thread, lock, node, word)) {
     // The reaper took the queue apart.
   }
   thread.qspinDepth--;
@@ -194,15 +193,15 @@ function lockWithoutNode(cpu: Cpu, address: number, id: number): void {
 }
 
 /** Lines up with `node` and takes the lock. False when the reaper has taken the queue apart meanwhile. */
-function waitInQueue(thread: Thread, lock: number, node: number): boolean {
+function waitInQueue(thread: Thread, lock: number, node: number, seen: number): boolean {
   const { cpu, id, self } = thread;
   const address = lock + Spin.word;
   if (thread.spins !== Number.POSITIVE_INFINITY && steal(cpu, address, id)) return true;
   prepareNode(cpu, node, lock);
-  const prev = QUEUE.exchangeTail(cpu, lock, node);
+  const prev = exchangeTail(cpu, lock, node, seen);
   linkNode(cpu, node, prev);
   if (prev !== 0) {
-    // The acquire pairs with the release in leaveQueue.
+    // The acquire pairs with the release in passOn.
     let grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, thread.spins);
     while (isWaiting(grant)) {
       prepareToPark(cpu, self);
@@ -221,8 +220,7 @@ function waitInQueue(thread: Thread, lock: number, node: number): boolean {
     releaseNode(cpu, node);
   } else {
     // A heir that sleeps goes on sleeping: our unlock finds it in `head`, and wakes it when the lock is free.
-    const heir = leaveQueue(cpu, QUEUE, lock, node);
-    if (heir !== 0) cpu.store(lock + Spin.head, heir);
+    cpu.store(lock + Spin.head, passOn(cpu, node, 0));
   }
   return true;
 }
@@ -237,11 +235,12 @@ function waitAsHead(thread: Thread, lock: number, node: number): number {
   for (;;) {
     // Nobody sleeps on a machine without preemption, so there nobody steals.
     if (thread.spins !== Number.POSITIVE_INFINITY && !claim(cpu, address, mine)) continue;
-    const word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
-    if (isForHead(word, mine)) {
+    let word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
+    while (isForHead(word, mine)) {
       const tail = word & TAIL;
-      if (cpu.cmpxchgAcquire(address, word, tail === myTail ? id : tail | id) === word) return tail;
-      continue;
+      const seen = cpu.cmpxchgAcquire(address, word, tail === myTail ? id : tail | id);
+      if (seen === word) return tail;
+      word = seen;
     }
     // Whoever unlocks finds us by `pending` while we keep it, by `head` otherwise.
     if (!hasLost && (word & PENDING) === mine) {
@@ -285,6 +284,17 @@ function wakeNext(cpu: Cpu, lock: number, word: number): void {
 
 function kick(cpu: Cpu, task: number): void {
   if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
+}
+
+/** `seen`: what the word may be. Returns the node that was the tail, or 0. */
+function exchangeTail(cpu: Cpu, lock: number, node: number, seen: number): number {
+  const tail = encodeTail(cpu, node);
+  for (let word = seen; ; ) {
+    // Fully ordered: the node is prepared before anybody finds it (the write barrier before xchg_tail).
+    const now = cpu.cmpxchg(lock + Spin.word, word, (word & ~TAIL) | tail);
+    if (now === word) return decodeTail(cpu, word);
+    word = now;
+  }
 }
 
 function encodeTail(cpu: Cpu, node: number): number {

@@ -81,31 +81,35 @@ export interface QueueKind {
   removeTail(cpu: Cpu, lock: number, node: number): boolean;
 }
 
-/**
- * The head leaves, and the node behind is the head. Returns that node, or 0 when the queue is empty. The release
- * pairs with the acquire of the heir's wait on `grant`.
- */
+/** The head leaves, and the node behind is the head. Returns that node, or 0 when the queue is empty. */
 export function leaveQueue(cpu: Cpu, kind: QueueKind, lock: number, node: number): number {
-  const settled = node + SpinNode.settled;
-  let next = cpu.loadAcquire(node + SpinNode.next);
-  cpu.store(settled, 0);
+  const next = cpu.loadAcquire(node + SpinNode.next);
   if (next === 0) {
+    cpu.store(node + SpinNode.settled, 0);
     if (kind.removeTail(cpu, lock, node)) {
       releaseNode(cpu, node);
       return 0;
     }
-    cpu.storeRelease(settled, 1);
-    next = cpu.condLoadAcquire(node + SpinNode.next, isSome, 0, Number.POSITIVE_INFINITY);
-    cpu.store(settled, 0);
+    cpu.storeRelease(node + SpinNode.settled, 1);
   }
-  while (!grant(cpu, next, node)) {
+  return passOn(cpu, node, next);
+}
+
+/**
+ * The head leaves, somebody having lined up behind: `next`, or 0 when that is not known yet. Returns who is the head.
+ * The release pairs with the acquire of the heir's wait on `grant`.
+ */
+export function passOn(cpu: Cpu, node: number, next: number): number {
+  let heir = next || cpu.condLoadAcquire(node + SpinNode.next, isSome, 0, Number.POSITIVE_INFINITY);
+  for (;;) {
+    cpu.store(node + SpinNode.settled, 0);
+    if (grant(cpu, heir, node)) break;
     // The reaper has evicted it, and puts its proxy there.
-    cpu.storeRelease(settled, 1);
-    next = cpu.condLoadAcquire(node + SpinNode.next, differs, next, Number.POSITIVE_INFINITY);
-    cpu.store(settled, 0);
+    cpu.storeRelease(node + SpinNode.settled, 1);
+    heir = cpu.condLoadAcquire(node + SpinNode.next, differs, heir, Number.POSITIVE_INFINITY);
   }
   releaseNode(cpu, node);
-  return next;
+  return heir;
 }
 
 /** Makes `node` the head if it waits behind `prev`; evicted, it may be waiting elsewhere by now. */
