@@ -71,6 +71,8 @@ export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'dea
 export interface Contest {
   /** CTX when the lock is taken with a context. */
   readonly flag: number;
+  /** Whether the waiter holds anything that it could let go of. */
+  readonly holds: boolean;
   /** The waiter's place among the equally urgent. */
   readonly ticket: number;
   /** Whether the waiter has to let go of what it holds. `owner`: the lock's word. */
@@ -180,28 +182,33 @@ function refuse(waiter: Waiter, lock: number, cycle: number[], late: Late, conte
   const word = cpu.load(lock + RtWords.owner);
   if (ownerOf(word) === UNRECOVERABLE) return 'unrecoverable';
   if (contest?.backsOff(word, late)) return 'back-off';
-  if (!waiter.async && closesCycle(waiter.thread, lock, cycle)) return 'deadlock';
-  return undefined;
+  const isContest = contest?.flag === CTX;
+  if (waiter.async || !closesCycle(waiter.thread, lock, cycle, isContest)) return undefined;
+  return isContest && contest.holds && cycle.length > 2 ? 'back-off' : 'deadlock';
 }
 
 /**
- * Whether this thread would wait for itself. Contexts solve their own cycles, so the walk ends where one waits. A chain
- * longer than the limit counts as a cycle, as in the kernel.
+ * Whether this thread would wait for itself. Contexts solve their own cycles, so the walk ends where one waits; for a
+ * context it counts only when it goes through an asynchronous owner, which cannot back off while its thread sleeps. A
+ * chain longer than the limit counts as a cycle, as in the kernel.
  */
-function closesCycle({ cpu, slot }: Thread, first: number, cycle: number[]): boolean {
+function closesCycle({ cpu, slot }: Thread, first: number, cycle: number[], isContest: boolean): boolean {
   cycle.length = 0;
   let lock = first;
+  let isStuck = false;
   for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
     const owner = ownerOf(cpu.load(lock + RtWords.owner));
     if (owner === 0 || owner === UNRECOVERABLE) return false;
     const next = slotOf(cpu, owner);
     cycle.push(lock, cpu.load(owner + Task.thread) - 1);
-    if (next === slot) return true;
+    isStuck ||= lock === first && next === slot;
+    isStuck ||= cpu.load(owner + Task.mode) === ASYNC;
+    if (next === slot) return isStuck || !isContest;
     const main = next + Slot.mainTask;
     lock = cpu.load(main + Task.rtMutex);
-    if (lock === 0 || cpu.load(main + Task.stamp) !== 0) return false;
+    if (lock === 0 || (!isContest && cpu.load(main + Task.stamp) !== 0)) return false;
   }
-  return true;
+  return !isContest;
 }
 
 /** `task_blocks_on_rt_mutex`. */
@@ -291,17 +298,21 @@ function wakeTop(cpu: Cpu, lock: number, late: Late): void {
   if (main !== top && cpu.load(main + Task.rtMutex) === lock) late.wake.push(main);
 }
 
-/** Unlocks for the owner, when the fast path did not. `rt_mutex_slowunlock`. */
-export function unlockSlow({ cpu, id, slot }: Thread, lock: number): void {
+/**
+ * Unlocks for the owner, when the fast path did not. `rt_mutex_slowunlock`. What an earlier owner left in disorder makes
+ * the lock useless, or with `isPassedOn` is for the next owner to learn.
+ */
+export function unlockSlow({ cpu, id, slot }: Thread, lock: number, isPassedOn = false): void {
   const address = lock + RtWords.owner;
   const late = latchPriorities(cpu, id);
   const word = cpu.load(address);
   const flag = cpu.read(lock + RtWords.waiters) === 0 ? 0 : WAITERS;
   detachTop(cpu, lock);
+  const isLost = (word & OWNER_DIED) !== 0 && !isPassedOn;
   // Pairs with the acquire of the next owner's fast path.
-  cpu.storeRelease(address, word & OWNER_DIED ? UNRECOVERABLE | flag : flag);
+  cpu.storeRelease(address, isLost ? UNRECOVERABLE | flag : (word & OWNER_DIED) | flag);
   inherit(cpu, slot, late);
-  if (word & OWNER_DIED) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
+  if (isLost) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
   else wakeTop(cpu, lock, late);
   unlatchPriorities(cpu, id, late);
 }

@@ -76,19 +76,20 @@ export function readerBit(id: number): number {
 }
 
 /** One attempt to read. Fully ordered: either this reader sees the writer, or the writer sees the reader. */
-export function tryRead(thread: Thread, lock: number): boolean {
-  const { cpu, id } = thread;
-  cpu.fetchOr(readerWord(lock, id), readerBit(id));
+export function tryRead(cpu: Cpu, lock: number, readers: number, bit: number): boolean {
+  cpu.fetchOr(readers, bit);
   // The acquire pairs with the exchange in writeUnlock.
   if ((cpu.loadAcquire(lock + RwWords.word) & (WRITER | CLAIM)) === 0) return true;
-  readUnlock(thread, lock);
+  readUnlock(cpu, lock, readers, bit);
   return false;
 }
 
-export function readUnlock({ cpu, id }: Thread, lock: number): void {
-  cpu.fetchAnd(readerWord(lock, id), ~readerBit(id));
+/** Returns whether the thread with that bit did read. */
+export function readUnlock(cpu: Cpu, lock: number, readers: number, bit: number): boolean {
+  const before = cpu.fetchAnd(readers, ~bit);
   const writer = cpu.load(lock + RwWords.word) & WRITER;
   if (writer !== 0) kick(cpu, mainTask(cpu, writer));
+  return (before & bit) !== 0;
 }
 
 /** Takes the place of the writer, if nobody has it or has claimed it; readers may be inside still. */
@@ -136,7 +137,8 @@ export function lockQueued(thread: Thread, lock: number, isReader: boolean, word
 /** For a thread that is inside more slow paths than it has nodes: waits until nobody wants to write. */
 export function lockWithoutNode(thread: Thread, lock: number, isReader: boolean, words: number): void {
   const { cpu } = thread;
-  while (!(isReader ? tryRead(thread, lock) : tryPlace(thread, lock))) {
+  const { id } = thread;
+  while (!(isReader ? tryRead(cpu, lock, readerWord(lock, id), readerBit(id)) : tryPlace(thread, lock))) {
     cpu.condLoad(lock + RwWords.word, isZero, 0, Number.POSITIVE_INFINITY);
   }
   if (!isReader) drain(thread, lock, words);

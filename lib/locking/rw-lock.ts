@@ -4,7 +4,7 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
-import { maxThreads, QSPIN_NODES } from '../sched/thread.ts';
+import { DETACHED, maxThreads, QSPIN_NODES } from '../sched/thread.ts';
 import {
   drain,
   isBusy,
@@ -89,20 +89,21 @@ export class RwLock extends SharedObject {
 
   /** Waits until nobody writes. Throws EDEADLK when this thread holds the lock, for reading or writing. */
   readLock(): void {
-    this.#checkIdle();
-    if (!tryRead(this.thread, this.address)) this.#wait(true);
+    const { cpu, self } = this.thread;
+    if (self === DETACHED || (cpu.load(this.#reader) & this.#bit) !== 0) this.#checkIdle();
+    if (!tryRead(cpu, this.address, this.#reader, this.#bit)) this.#wait(true);
   }
 
   /** Takes the lock for reading, if nobody writes or wants to. */
   tryReadLock(): boolean {
-    return !this.#isHeld() && tryRead(this.thread, this.address);
+    return !this.#isHeld() && tryRead(this.thread.cpu, this.address, this.#reader, this.#bit);
   }
 
   /** Throws EPERM unless this thread holds the lock for reading. */
   readUnlock(): void {
-    this.thread.current();
-    if ((this.thread.cpu.load(this.#reader) & this.#bit) === 0) throw this.#notHeld('readUnlock');
-    readUnlock(this.thread, this.address);
+    const { cpu, self } = this.thread;
+    if (self === DETACHED) this.thread.current();
+    if (!readUnlock(cpu, this.address, this.#reader, this.#bit)) throw this.#notHeld('readUnlock');
   }
 
   /** Waits until nobody else is inside. Throws EDEADLK when this thread holds the lock, for reading or writing. */
@@ -187,6 +188,7 @@ export class RwLock extends SharedObject {
 
   #wait(isReader: boolean): void {
     const { thread, address } = this;
+    this.#checkIdle();
     thread.counters.contended++;
     const isNested = thread.qspinDepth === QSPIN_NODES;
     (isNested ? lockWithoutNode : lockQueued)(thread, address, isReader, this.#readerWords);

@@ -54,25 +54,39 @@ export class WwClass extends SharedObject {
   }
 
   /**
-   * A context for synchronous calls, younger than all before it. Throws EBUSY while this thread has one: two contexts
-   * of one thread could wait for each other.
+   * A context for synchronous calls, younger than all before it. Throws EBUSY while this thread has another context: a
+   * synchronous wait would keep it from backing off.
    */
   begin(options?: WwContextOptions): WwContext {
-    const { thread } = this;
-    const task = thread.current();
-    if (thread.cpu.load(task + Task.stamp) !== 0) {
-      throw new HoldfastError('EBUSY', 'this thread has an acquire context already; end it with release()');
-    }
+    const task = this.thread.current();
+    this.#checkAlone();
+    if (this.thread.asyncContexts > 0) throw this.#busy('asynchronous acquire contexts under way');
     return this.#context(task, options);
   }
 
-  /** A context for asynchronous calls. Any number of them may be under way in one thread. Throws ENOMEM. */
+  /**
+   * A context for asynchronous calls. Any number of them may be under way in one thread. Throws EBUSY while the thread
+   * has a synchronous one, and ENOMEM.
+   */
   beginAsync(options?: WwContextOptions): WwContext {
-    return this.#context(this.thread.takeTask(this.arena.heap), options);
+    this.thread.current();
+    this.#checkAlone();
+    const task = this.thread.takeTask(this.arena.heap);
+    this.thread.asyncContexts++;
+    return this.#context(task, options);
   }
 
   [inspect.custom](): string {
     return `WwClass(${this.name ?? this.address}, ${this.policy})`;
+  }
+
+  #checkAlone(): void {
+    const { cpu, self } = this.thread;
+    if (cpu.load(self + Task.stamp) !== 0) throw this.#busy('a synchronous acquire context');
+  }
+
+  #busy(what: string): HoldfastError {
+    return new HoldfastError('EBUSY', `this thread has ${what}; end that with release() first`);
   }
 
   #context(task: number, options: WwContextOptions | undefined): WwContext {

@@ -43,7 +43,7 @@ function isOlder(stamp: number, other: number): boolean {
 
 /** A wait without a context: in the order of stamps, and out of the contest. */
 export function bystander(cpu: Cpu, wwClass: number): Contest {
-  return { flag: 0, ticket: nextStamp(cpu, wwClass), backsOff: () => false, taken: () => {} };
+  return { flag: 0, holds: false, ticket: nextStamp(cpu, wwClass), backsOff: () => false, taken: () => {} };
 }
 
 /** A wait of the context whose task is `task`. `holds`: whether it holds any lock. */
@@ -51,6 +51,7 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
   const stamp = cpu.load(task + Task.stamp);
   return {
     flag: CTX,
+    holds,
     ticket: stamp,
     backsOff(word, late) {
       const owner = (word & CTX) === 0 ? 0 : ownerOf(word);

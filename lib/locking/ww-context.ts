@@ -94,7 +94,9 @@ export class WwContext {
     this.unlockAll();
     this.#isOver = true;
     this.#thread.cpu.store(this.task + Task.stamp, 0);
-    if (this.isAsync) this.#thread.returnTask(this.task);
+    if (!this.isAsync) return;
+    this.#thread.asyncContexts--;
+    this.#thread.returnTask(this.task);
   }
 
   [Symbol.dispose](): void {

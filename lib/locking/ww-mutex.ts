@@ -25,8 +25,9 @@ const KIND = rtKind('ww-mutex', Words.words);
  * Fairness: waiters in the order of their contexts' stamps, the oldest first; more urgent priorities before all. A
  * context never gets younger by backing off, and the oldest never backs off, so each gets its locks in the end.
  *
- * Death: as for `Mutex`. Errors: EDEADLK: back off. EALREADY: this context holds the lock. Without a context it is a
- * plain mutex that nobody backs off for.
+ * Death: `ownerDied` says so to all that come after, until one of them calls `makeConsistent()`; backing off does not.
+ * Errors: EDEADLK: back off. EALREADY: this context holds the lock. Without a context it is a plain mutex that nobody
+ * backs off for.
  *
  * Source: kernel/locking/ww_mutex.h, Documentation/locking/ww-mutex-design.rst.
  */
@@ -94,7 +95,7 @@ export class WwMutex extends RtLock {
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
       const word = cpu.load(this.#owner);
       if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.notOwner('unlock');
-      unlockSlow(this.thread, this.address);
+      unlockSlow(this.thread, this.address, true);
     }
     context?.note(this, false);
   }

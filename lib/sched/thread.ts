@@ -111,6 +111,8 @@ export class Thread {
   readonly spins: number;
   /** What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
+  /** Asynchronous acquire contexts under way; see `lib/locking/ww-class.ts`. */
+  asyncContexts = 0;
   /** Queue nodes in use by nested qspinlock slow paths. */
   qspinDepth = 0;
   readonly #freeTasks: number[] = [];

@@ -2,19 +2,30 @@ import { mcsLockBusted } from './busted/mcs-lock.ts';
 import { mutexBusted } from './busted/mutex.ts';
 import { mutexAmnesiac } from './busted/mutex-amnesiac.ts';
 import { osqLockBusted } from './busted/osq-lock.ts';
-import { futexMutexBusted, pthreadCondBusted, pthreadMutexBusted, pthreadRwlockBusted } from './busted/pthread.ts';
+import {
+  futexMutexBusted,
+  piFutexBusted,
+  pthreadCondBusted,
+  pthreadMutexBusted,
+  pthreadRwlockBusted,
+} from './busted/pthread.ts';
+import { rtMutexBusted, rwLockBusted, seqLockBusted, wwMutexBusted } from './busted/rt-mutex.ts';
 import { spinLockBusted } from './busted/spin-lock.ts';
 import { ticketLockBusted } from './busted/ticket-lock.ts';
 import type { LockType } from './lock-type.ts';
-import { futexMutex } from './types/futex-mutex.ts';
+import { futexMutex, piFutex } from './types/futex-mutex.ts';
 import { mcsLock } from './types/mcs-lock.ts';
 import { mutex } from './types/mutex.ts';
 import { osqLock } from './types/osq-lock.ts';
 import { pthreadCond } from './types/pthread-cond.ts';
 import { pthreadMutex } from './types/pthread-mutex.ts';
 import { pthreadRwlock } from './types/pthread-rwlock.ts';
+import { rtMutex } from './types/rt-mutex.ts';
+import { rwLock } from './types/rw-lock.ts';
+import { seqLock } from './types/seq-lock.ts';
 import { spinLock } from './types/spin-lock.ts';
 import { ticketLock } from './types/ticket-lock.ts';
+import { wwMutex } from './types/ww-mutex.ts';
 
 /** All that `holdfast torture` can be asked for. */
 export const LOCK_TYPES: readonly LockType[] = [
@@ -23,7 +34,12 @@ export const LOCK_TYPES: readonly LockType[] = [
   mcsLock,
   ticketLock,
   osqLock,
+  seqLock,
+  rwLock,
+  rtMutex,
+  wwMutex,
   futexMutex,
+  piFutex,
   pthreadMutex,
   pthreadCond,
   pthreadRwlock,
@@ -33,7 +49,12 @@ export const LOCK_TYPES: readonly LockType[] = [
   mcsLockBusted,
   ticketLockBusted,
   osqLockBusted,
+  seqLockBusted,
+  rwLockBusted,
+  rtMutexBusted,
+  wwMutexBusted,
   futexMutexBusted,
+  piFutexBusted,
   pthreadMutexBusted,
   pthreadCondBusted,
   pthreadRwlockBusted,

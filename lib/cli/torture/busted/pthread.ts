@@ -1,6 +1,6 @@
 /** The real locks, in the hands of wrappers that use them wrongly. */
 import type { LockType, View } from '../lock-type.ts';
-import { futexMutex } from '../types/futex-mutex.ts';
+import { futexMutex, piFutex } from '../types/futex-mutex.ts';
 import { pthreadCond } from '../types/pthread-cond.ts';
 import { pthreadMutex } from '../types/pthread-mutex.ts';
 import { pthreadRwlock } from '../types/pthread-rwlock.ts';
@@ -8,7 +8,7 @@ import { pthreadRwlock } from '../types/pthread-rwlock.ts';
 /** How long a hasty waiter waits, ms. */
 const HASTE = 0.05;
 
-function twin(of: LockType, summary: string, spoil: (view: View) => Pick<View, 'lock' | 'unlock'>): LockType {
+export function twin(of: LockType, summary: string, spoil: (view: View) => Pick<View, 'lock' | 'unlock'>): LockType {
   return {
     ...of,
     name: `${of.name}-busted`,
@@ -31,7 +31,7 @@ function twin(of: LockType, summary: string, spoil: (view: View) => Pick<View, '
 }
 
 /** Goes in when the wait has timed out, without the lock. */
-function hasty(view: View): Pick<View, 'lock' | 'unlock'> {
+export function hasty(view: View): Pick<View, 'lock' | 'unlock'> {
   let isMine = false;
   return {
     lock(mode) {
@@ -49,6 +49,8 @@ function hasty(view: View): Pick<View, 'lock' | 'unlock'> {
 }
 
 export const futexMutexBusted = twin(futexMutex, 'takes ETIMEDOUT for the lock', hasty);
+
+export const piFutexBusted = twin(piFutex, 'takes ETIMEDOUT for the lock', hasty);
 
 export const pthreadMutexBusted = twin(pthreadMutex, 'takes ETIMEDOUT for the lock', hasty);
 
