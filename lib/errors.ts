@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'EOWNERDEAD'
   | 'EOVERFLOW'
   | 'EPERM'
+  | 'ESRCH'
   | 'ETIMEDOUT';
 
 /**

@@ -1,6 +1,7 @@
 export { type ErrorCode, HoldfastError } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
+export { PiFutex } from './futex/pi-futex.ts';
 export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './futex/robust-list.ts';
 export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
 export { Completion } from './locking/completion.ts';

@@ -1,13 +1,6 @@
 import { HoldfastError, shown } from '../errors.ts';
 import type { Arena } from '../sched/arena.ts';
-import {
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  type SlowPath,
-  type Waiter,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { Slot, slotAddress } from '../sched/thread.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
@@ -63,7 +56,7 @@ export class Futex {
   /** FUTEX_WAIT. Sleeps while `word` holds `value`; returns 0 when woken. Throws EAGAIN, ETIMEDOUT. */
   wait(word: number, value: number, options?: WaitOptions): 0 {
     this.#check(word);
-    return this.#slept(word, value, this.#block(options, wait, word, checkValue(value), MATCH_ANY), undefined);
+    return this.#slept(word, value, this.#block(options, word, checkValue(value), MATCH_ANY), undefined);
   }
 
   async waitAsync(word: number, value: number, options?: AsyncWaitOptions): Promise<0> {
@@ -71,7 +64,7 @@ export class Futex {
     return this.#slept(
       word,
       value,
-      await this.#blockAsync(options, wait, word, checkValue(value), MATCH_ANY),
+      await this.#blockAsync(options, word, checkValue(value), MATCH_ANY),
       options?.signal,
     );
   }
@@ -81,19 +74,14 @@ export class Futex {
     this.#check(word);
     checkBitset(bitset);
     const timed = relative(this.arena.cpu, options);
-    return this.#slept(word, value, this.#block(timed, wait, word, checkValue(value), bitset), undefined);
+    return this.#slept(word, value, this.#block(timed, word, checkValue(value), bitset), undefined);
   }
 
   async waitBitsetAsync(word: number, value: number, bitset: number, options?: AsyncDeadlineOptions): Promise<0> {
     this.#check(word);
     checkBitset(bitset);
     const timed = relative(this.arena.cpu, options);
-    return this.#slept(
-      word,
-      value,
-      await this.#blockAsync(timed, wait, word, checkValue(value), bitset),
-      options?.signal,
-    );
+    return this.#slept(word, value, await this.#blockAsync(timed, word, checkValue(value), bitset), options?.signal);
   }
 
   /**
@@ -199,21 +187,20 @@ export class Futex {
     return plain(count);
   }
 
-  #block<Args extends unknown[]>(
-    options: WaitOptions | undefined,
-    path: (futexes: Futexes, ...rest: [...Args, Waiter]) => SlowPath<WaitResult>,
-    ...args: Args
-  ): WaitResult {
-    return block(this.arena.thread, options, (waiter) => path(this.#futexes, ...args, waiter));
+  #block(options: WaitOptions | undefined, word: number, value: number, bitset: number): WaitResult {
+    return block(this.arena.thread, options, (waiter) => wait(this.#futexes, word, value, bitset, waiter));
   }
 
-  async #blockAsync<Args extends unknown[]>(
+  async #blockAsync(
     options: AsyncWaitOptions | undefined,
-    path: (futexes: Futexes, ...rest: [...Args, Waiter]) => SlowPath<WaitResult>,
-    ...args: Args
+    word: number,
+    value: number,
+    bitset: number,
   ): Promise<WaitResult> {
     const { thread, heap } = this.arena;
-    const { outcome, task } = await blockAsync(thread, heap, options, (waiter) => path(this.#futexes, ...args, waiter));
+    const { outcome, task } = await blockAsync(thread, heap, options, (waiter) =>
+      wait(this.#futexes, word, value, bitset, waiter),
+    );
     thread.returnTask(task);
     return outcome;
   }

@@ -9,7 +9,7 @@
  *   list       is the bucket, 0 when the node waits for nothing or has been woken
  *   blockedOn  is the word it waits for
  *   want       is its bitset
- *   result     is PLAIN, or what a priority-inheriting operation waits for (`pi.ts`)
+ *   result     is PLAIN, or the word that WAIT_REQUEUE_PI is to lock then (`pi.ts`)
  *
  * Whoever takes a node out to wake it does so under the latch; unpark comes after. A waiter that finds its `list` 0
  * has been woken, whatever else has happened to it.
@@ -38,7 +38,12 @@ import {
 /** The kernel has 256 for each CPU; one line each. */
 export const BUCKET_BITS = 7;
 
-export const Bucket = struct({ list: WaitList.words, pad: LINE_WORDS - WaitList.words });
+export const Bucket = struct({
+  list: WaitList.words,
+  /** The first of the states that priority-inheriting words of this bucket have; see `pi-state.ts`. */
+  piStates: 1,
+  pad: LINE_WORDS - WaitList.words - 1,
+});
 
 export const TableWords = struct({
   header: ObjectHeader.words,
@@ -65,7 +70,7 @@ export function bucketOf(table: number, word: number): number {
  */
 export function mayHaveWaiters(cpu: Cpu, bucket: number): boolean {
   cpu.mb();
-  return firstWaiter(cpu, bucket) !== 0;
+  return firstWaiter(cpu, bucket) !== 0 || cpu.load(bucket + Bucket.piStates) !== 0;
 }
 
 export function latchBucket({ cpu, id }: Thread, bucket: number): void {

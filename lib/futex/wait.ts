@@ -18,20 +18,24 @@ import { PLAIN } from './wake.ts';
 /** 'changed': the word holds another value than the one expected. */
 export type WaitResult = 'woken' | 'changed' | 'timed-out' | 'aborted';
 
-/** Sleeps while `word` holds `value`, until woken by somebody whose bitset has a bit of `bitset` set. */
+/**
+ * Sleeps while `word` holds `value`, until woken by somebody whose bitset has a bit of `bitset` set. `purpose`: PLAIN, or
+ * what else the node's `result` is to say.
+ */
 export function* wait(
   { thread, table }: Futexes,
   word: number,
   value: number,
   bitset: number,
   waiter: Waiter,
+  purpose = PLAIN,
 ): SlowPath<WaitResult> {
   const { cpu } = thread;
   const { task } = waiter;
   if (cpu.load(word) !== value) return 'changed';
   if (waiter.aborted) return 'aborted';
   cpu.store(task + Task.want, bitset);
-  cpu.store(task + Task.result, PLAIN);
+  cpu.store(task + Task.result, purpose);
   let bucket = bucketOf(table, word);
   latchBucket(thread, bucket);
   enqueue(cpu, bucket, word, task);

@@ -7,6 +7,7 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Task, unpark } from '../sched/task.ts';
+import { isPiLocked } from './pi-state.ts';
 import {
   bucketOf,
   dequeue,
@@ -23,7 +24,7 @@ import {
 
 /** Matches every bitset. */
 export const MATCH_ANY = -1;
-/** What a node's `result` says of its waiter: it waits by a plain operation. */
+/** A node's `result`: its waiter waits by a plain operation. */
 export const PLAIN = 0;
 
 /**
@@ -145,6 +146,7 @@ export function wakeOp(
 
 /** Takes out at most `count` nodes, noting whom they wake. False when it meets one that is not to be woken so. */
 function takeOut(cpu: Cpu, bucket: number, word: number, count: number, bitset: number, sleepers: number[]): boolean {
+  if (isPiLocked(cpu, bucket, word)) return false;
   let node = nextFor(cpu, bucket, word, 0);
   for (let left = count, next: number; left > 0 && node !== 0; node = next) {
     next = nextFor(cpu, bucket, word, node);
@@ -157,6 +159,6 @@ function takeOut(cpu: Cpu, bucket: number, word: number, count: number, bitset: 
   return true;
 }
 
-function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
+export function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
   for (const task of sleepers) unpark(cpu, task);
 }

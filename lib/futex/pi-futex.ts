@@ -1,0 +1,209 @@
+import { HoldfastError, shown } from '../errors.ts';
+import type { Arena } from '../sched/arena.ts';
+import { block, blockAsync, type SlowPath, type Waiter } from '../sched/drive.ts';
+import { Task } from '../sched/task.ts';
+import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
+import { openFutexes } from './open.ts';
+import { lockPi, type PiOutcome, requeuePi, type Spare, tryLockPi, unlockPi } from './pi.ts';
+import { freePiState, makePiState } from './pi-state.ts';
+import { FUTEX_TID_MASK } from './robust-list.ts';
+import type { Futexes } from './table.ts';
+import { wait } from './wait.ts';
+import { MATCH_ANY } from './wake.ts';
+
+/**
+ * The priority-inheriting operations of futex(2), on words that hold their owner's `tid`: the program locks with a
+ * compare-and-exchange from 0 to its tid and unlocks with one back, and calls these when that fails. The owner is as
+ * urgent as the most urgent of those who wait (see `RtMutex`).
+ *
+ * Codes: EDEADLK (the caller has it, or waiting would close a cycle), ESRCH (the word names no living owner), EPERM
+ * (unlock by another), EAGAIN, EINVAL (waiters of another operation), ETIMEDOUT. When an owner dies, the next one's word
+ * has FUTEX_OWNER_DIED set, which the program clears.
+ *
+ * Who is next: the most urgent, among equals the one that came first. Source: kernel/futex/pi.c.
+ */
+export class PiFutex {
+  readonly arena: Arena;
+  readonly #futexes: Futexes;
+
+  constructor(arena: Arena) {
+    if (typeof arena?.thread?.current !== 'function') {
+      throw new HoldfastError('EINVAL', `a futex lives in an Arena, received ${shown(arena)}`);
+    }
+    this.arena = arena;
+    this.#futexes = openFutexes(arena);
+  }
+
+  /** The calling thread's id in words that it locks synchronously. */
+  get tid(): number {
+    return this.arena.thread.current();
+  }
+
+  /** FUTEX_LOCK_PI. The deadline is on the realtime clock. */
+  lockPi(word: number, options?: DeadlineOptions): 0 {
+    return this.#lock(word, options, 'realtime');
+  }
+
+  /** FUTEX_LOCK_PI2. The deadline is on the monotonic clock unless `clock` says otherwise. */
+  lockPi2(word: number, options?: DeadlineOptions): 0 {
+    return this.#lock(word, options, 'monotonic');
+  }
+
+  /** LOCK_PI2 without blocking the event loop. The owner is a task of its own; resolves to its tid. */
+  lockPiAsync(word: number, options?: AsyncDeadlineOptions): Promise<number> {
+    return this.#runAsync(options, word, (waiter, spare) => lockPi(this.#futexes, word, waiter, spare));
+  }
+
+  /** FUTEX_TRYLOCK_PI. Throws EAGAIN when it is locked. */
+  tryLockPi(word: number): 0 {
+    this.#check(word);
+    const attempt = tryLockPi(this.#futexes, word, this.tid);
+    return this.#result(word, attempt === 'busy' || attempt === 'dying' ? 'busy' : attempt, undefined);
+  }
+
+  /** FUTEX_UNLOCK_PI, of a word that this thread's synchronous code or one of its `lockPiAsync` locked. */
+  unlockPi(word: number): 0 {
+    this.#check(word);
+    const { cpu, thread } = this.arena;
+    const task = cpu.load(word) & FUTEX_TID_MASK;
+    if (task !== this.tid && !thread.unguarded.has(task)) {
+      throw new HoldfastError('EPERM', `the futex ${word} holds ${cpu.load(word)}: no owner in this thread`);
+    }
+    const orphan = unlockPi(this.#futexes, word, task);
+    if (orphan === 'mismatch') throw mismatch(word);
+    if (orphan !== 0) freePiState(this.arena, orphan);
+    if (task !== thread.self) {
+      thread.unguarded.delete(task);
+      thread.returnTask(task);
+    }
+    return 0;
+  }
+
+  /**
+   * FUTEX_WAIT_REQUEUE_PI. Sleeps while `word` holds `value`; when CMP_REQUEUE_PI lets it, goes on to lock `to`, and
+   * returns holding that. Throws EAGAIN, ETIMEDOUT.
+   */
+  waitRequeuePi(word: number, value: number, to: number, options?: DeadlineOptions): 0 {
+    this.#checkPair(word, to);
+    const outcome = this.#run(relative(this.arena.cpu, options), (waiter, spare) =>
+      this.#waitThenLock(word, value | 0, to, waiter, spare),
+    );
+    return this.#result(outcome === 'changed' ? word : to, outcome, undefined);
+  }
+
+  /** `waitRequeuePi` without blocking the event loop; resolves to the tid that owns `to`. */
+  waitRequeuePiAsync(word: number, value: number, to: number, options?: AsyncDeadlineOptions): Promise<number> {
+    this.#checkPair(word, to);
+    return this.#runAsync(options, to, (waiter, spare) => this.#waitThenLock(word, value | 0, to, waiter, spare));
+  }
+
+  /**
+   * FUTEX_CMP_REQUEUE_PI. If `word` holds `value`, lets one of its waiters, and at most `moves` others, go on to lock
+   * `to`; returns how many. Throws EAGAIN, EINVAL when a waiter meant another word or waits by another operation.
+   */
+  cmpRequeuePi(word: number, to: number, moves: number, value: number): number {
+    this.#checkPair(word, to);
+    if (!(moves >= 0)) throw new HoldfastError('EINVAL', `a number of waiters is at least 0, received ${shown(moves)}`);
+    const count = requeuePi(this.#futexes, word, to, moves, value | 0);
+    if (count === 'mismatch') throw mismatch(word);
+    if (count === 'changed') {
+      throw new HoldfastError(
+        'EAGAIN',
+        `the futex ${word} holds ${this.arena.cpu.load(word)}, expected ${shown(value)}`,
+      );
+    }
+    return count;
+  }
+
+  *#waitThenLock(
+    word: number,
+    value: number,
+    to: number,
+    waiter: Waiter,
+    spare: Spare,
+  ): SlowPath<PiOutcome | 'changed'> {
+    const result = yield* wait(this.#futexes, word, value, MATCH_ANY, waiter, to);
+    this.arena.cpu.store(waiter.task + Task.result, 0);
+    return result === 'woken' ? yield* lockPi(this.#futexes, to, waiter, spare) : result;
+  }
+
+  #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {
+    this.#check(word);
+    const timed = relative(this.arena.cpu, options, clock);
+    const outcome = this.#run(timed, (waiter, spare) => lockPi(this.#futexes, word, waiter, spare));
+    return this.#result(word, outcome, undefined);
+  }
+
+  #run<Outcome>(
+    timed: { timeout?: number | undefined },
+    path: (waiter: Waiter, spare: Spare) => SlowPath<Outcome>,
+  ): Outcome {
+    const spare = { state: makePiState(this.arena), isUsed: false, orphan: 0 };
+    const outcome = block(this.arena.thread, timed, (waiter) => path(waiter, spare));
+    this.#free(spare);
+    return outcome;
+  }
+
+  async #runAsync(
+    options: AsyncDeadlineOptions | undefined,
+    word: number,
+    path: (waiter: Waiter, spare: Spare) => SlowPath<PiOutcome | 'changed'>,
+  ): Promise<number> {
+    this.#check(word);
+    const { arena } = this;
+    const timed = relative(arena.cpu, options);
+    timed.signal?.throwIfAborted();
+    const spare = { state: makePiState(arena), isUsed: false, orphan: 0 };
+    const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) => path(waiter, spare));
+    this.#free(spare);
+    if (outcome === 'acquired') arena.thread.unguarded.add(task);
+    else arena.thread.returnTask(task);
+    this.#result(word, outcome, timed.signal);
+    return task;
+  }
+
+  #free(spare: Spare): void {
+    if (!spare.isUsed) freePiState(this.arena, spare.state);
+    if (spare.orphan !== 0) freePiState(this.arena, spare.orphan);
+  }
+
+  #result(word: number, outcome: PiOutcome | 'changed', signal: AbortSignal | undefined): 0 {
+    const held = `the futex ${word} holds ${this.arena.cpu.load(word)}`;
+    switch (outcome) {
+      case 'acquired':
+        return 0;
+      case 'mismatch':
+        throw mismatch(word);
+      case 'deadlock':
+        throw new HoldfastError('EDEADLK', `${held}: waiting for it here would never end`);
+      case 'no-owner':
+        throw new HoldfastError('ESRCH', `${held}, which names no thread of the arena`);
+      case 'timed-out':
+        throw new HoldfastError('ETIMEDOUT', `${held}: not locked in time`);
+      case 'aborted':
+        throw signal?.reason;
+      default:
+        throw new HoldfastError('EAGAIN', held);
+    }
+  }
+
+  #checkPair(word: number, to: number): void {
+    this.#check(word);
+    this.#check(to);
+    if (word === to) throw new HoldfastError('EINVAL', `requeueing from the futex ${word} to itself`);
+  }
+
+  #check(word: number): void {
+    const { length } = this.arena.words;
+    if (!Number.isInteger(word) || word < 1 || word >= length) {
+      throw new HoldfastError(
+        'EFAULT',
+        `a futex is a word of the arena, an index below ${length}; received ${shown(word)}`,
+      );
+    }
+  }
+}
+
+function mismatch(word: number): HoldfastError {
+  return new HoldfastError('EINVAL', `somebody waits for the futex ${word} by another operation than this one ends`);
+}

@@ -1,0 +1,239 @@
+/**
+ * The priority-inheriting futex operations: LOCK_PI, TRYLOCK_PI, UNLOCK_PI, WAIT_REQUEUE_PI, CMP_REQUEUE_PI.
+ *
+ * Word:   bit 31  FUTEX_WAITERS      unlocking takes UNLOCK_PI
+ *         bit 30  FUTEX_OWNER_DIED   an owner died inside; the program clears it
+ *         0 - 29  the owner's thread id (a task), or 0
+ *
+ *   the program     0             -> tid             locks without us
+ *                   tid           -> 0               unlocks without us
+ *   LOCK_PI         x             -> x|WAITERS       and waits for the word's state (`pi-state.ts`), an rt-mutex
+ *                   [DIED|]WAITERS -> tid|...        who has got the rt-mutex, under the bucket's latch
+ *   UNLOCK_PI       tid|WAITERS   -> WAITERS         and unlocks the rt-mutex; 0 without waiters
+ *   owner dies      its rt-mutex is freed, marked; the next owner's word says OWNER_DIED
+ *
+ * Who gets it next: by priority, as for `RtMutex`. Latches: the bucket's, inside it the priorities'.
+ *
+ * Unlike the kernel's, a waiter that CMP_REQUEUE_PI requeues does wake up, and locks the second word itself.
+ *
+ * Source: kernel/futex/pi.c.
+ */
+import {
+  lockSlow,
+  makeConsistent,
+  OWNER_DIED,
+  ownerOf,
+  RtWords,
+  tryLock,
+  unlockSlow,
+} from '../locking/rt-mutex-core.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { Task } from '../sched/task.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress } from '../sched/thread.ts';
+import { findPiState, isPiLocked, linkPiState, PI, PiState, unlinkPiState } from './pi-state.ts';
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
+import {
+  bucketOf,
+  dequeue,
+  type Futexes,
+  latchBoth,
+  latchBucket,
+  nextFor,
+  sleeperOf,
+  unlatchBoth,
+  unlatchBucket,
+} from './table.ts';
+import { wait } from './wait.ts';
+import { MATCH_ANY, PLAIN, unparkAll } from './wake.ts';
+
+/** 'busy': it has an owner, who may be waited for. 'dying': the reaper has not seen to the owner yet. */
+export type Attempt = 'acquired' | 'busy' | 'dying' | 'deadlock' | 'mismatch' | 'no-owner';
+export type PiOutcome = Attempt | 'timed-out' | 'aborted';
+
+/** `futex_lock_pi_atomic`, without waiting. Under the latch. */
+function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: number): Attempt {
+  const { cpu } = thread;
+  if (nextFor(cpu, bucket, word, 0) !== 0) return 'mismatch';
+  const isWaitedFor = isPiLocked(cpu, bucket, word);
+  for (let value = cpu.load(word); ; ) {
+    const tid = value & FUTEX_TID_MASK;
+    if (tid === task) return 'deadlock';
+    if (isWaitedFor) return 'busy';
+    if (tid !== 0) {
+      const slot = slotOfTid(cpu, tid);
+      const life = slot === 0 ? 0 : cpu.loadAcquire(slot + Slot.life);
+      return life > 0 ? 'busy' : life < 0 ? 'dying' : 'no-owner';
+    }
+    const seen = cpu.cmpxchgAcquire(word, value, (value & FUTEX_OWNER_DIED) | task);
+    if (seen === value) return 'acquired';
+    value = seen;
+  }
+}
+
+/** The slot whose task a thread id names, or 0: a word may hold anything. */
+function slotOfTid(cpu: Cpu, tid: number): number {
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    if (tid === slot + Slot.mainTask || asyncTasks(cpu, slot).includes(tid)) return slot;
+  }
+  return 0;
+}
+
+/** TRYLOCK_PI, and the first attempt of LOCK_PI. */
+export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt {
+  const { thread, table } = futexes;
+  const bucket = bucketOf(table, word);
+  latchBucket(thread, bucket);
+  let attempt = tryAtomic(futexes, bucket, word, task);
+  const state = findPiState(thread.cpu, bucket, word);
+  // The rt-mutex may have been let go, and not picked up yet.
+  if (attempt === 'busy' && state !== 0 && (thread.cpu.load(word) & FUTEX_TID_MASK) === 0) {
+    if (tryLock(thread, state, task)) {
+      own(thread.cpu, word, state, task);
+      attempt = 'acquired';
+    }
+  }
+  unlatchBucket(thread, bucket);
+  return attempt;
+}
+
+/** A state that a LOCK_PI brings along in case the word has none; `isUsed` says whether it is the word's now. */
+export interface Spare {
+  readonly state: number;
+  isUsed: boolean;
+  /** A state that has lost its last waiter, to be freed; or 0. */
+  orphan: number;
+}
+
+/** LOCK_PI. */
+export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, spare: Spare): SlowPath<PiOutcome> {
+  const { thread, table } = futexes;
+  const { cpu } = thread;
+  const { task } = waiter;
+  const bucket = bucketOf(table, word);
+  for (;;) {
+    latchBucket(thread, bucket);
+    const attempt = tryAtomic(futexes, bucket, word, task);
+    const value = cpu.load(word);
+    const state = attempt === 'busy' ? attach(cpu, bucket, word, task, spare) : 0;
+    unlatchBucket(thread, bucket);
+    if (attempt === 'busy' && state === 0) continue;
+    if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter, spare);
+    if (attempt !== 'dying') return attempt;
+    // The reaper marks the word if it can, vacates the slot, and unparks everybody.
+    const slot = slotOfTid(cpu, value & FUTEX_TID_MASK);
+    const life = slot === 0 ? 0 : cpu.load(slot + Slot.life);
+    const result = life < 0 ? yield* wait(futexes, slot + Slot.life, life, MATCH_ANY, waiter) : 'changed';
+    if (result === 'timed-out' || result === 'aborted') return result;
+  }
+}
+
+/** `attach_to_pi_owner`: the task is going to wait. 0 when the word has changed. Under the latch. */
+function attach(cpu: Cpu, bucket: number, word: number, task: number, spare: Spare): number {
+  const value = cpu.load(word);
+  if (cpu.cmpxchg(word, value, value | FUTEX_WAITERS) !== value) return 0;
+  let state = findPiState(cpu, bucket, word);
+  if (state === 0) {
+    state = spare.state;
+    spare.isUsed = true;
+    cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
+    linkPiState(cpu, bucket, word, state);
+  } else if (cpu.read(state + PiState.refs) === 0) {
+    cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
+  }
+  cpu.store(task + Task.want, state);
+  cpu.store(task + Task.result, PI);
+  cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) + 1);
+  return state;
+}
+
+function* sleep(
+  futexes: Futexes,
+  bucket: number,
+  word: number,
+  state: number,
+  waiter: Waiter,
+  spare: Spare,
+): SlowPath<PiOutcome> {
+  const { thread } = futexes;
+  const { cpu } = thread;
+  const { task } = waiter;
+  const outcome = yield* lockSlow(state, waiter, []);
+  latchBucket(thread, bucket);
+  const refs = cpu.read(state + PiState.refs) - 1;
+  cpu.write(state + PiState.refs, refs);
+  cpu.store(task + Task.result, PLAIN);
+  const isMine = outcome === 'acquired' || outcome === 'owner-died';
+  if (isMine) own(cpu, word, state, task);
+  if (refs === 0) {
+    unlinkPiState(cpu, bucket, state);
+    spare.orphan = state;
+  }
+  unlatchBucket(thread, bucket);
+  if (isMine) return 'acquired';
+  return outcome === 'timed-out' || outcome === 'aborted' ? outcome : 'deadlock';
+}
+
+/** `fixup_pi_owner`: who has the rt-mutex has the word. Under the latch. */
+function own(cpu: Cpu, word: number, state: number, task: number): void {
+  const died = cpu.load(state + PiState.rt + RtWords.owner) & OWNER_DIED ? FUTEX_OWNER_DIED : 0;
+  makeConsistent(cpu, state);
+  const waits = cpu.read(state + PiState.refs) > 0 ? FUTEX_WAITERS : 0;
+  for (let value = cpu.load(word); ; ) {
+    const seen = cpu.cmpxchgAcquire(word, value, task | waits | died | (value & FUTEX_OWNER_DIED));
+    if (seen === value) return;
+    value = seen;
+  }
+}
+
+/** UNLOCK_PI, for the owner `task`. Returns a state to be freed, 0, or 'mismatch' when others wait some other way. */
+export function unlockPi({ thread, table }: Futexes, word: number, task: number): number | 'mismatch' {
+  const { cpu } = thread;
+  const bucket = bucketOf(table, word);
+  latchBucket(thread, bucket);
+  const state = findPiState(cpu, bucket, word);
+  const hasWaiters = isPiLocked(cpu, bucket, word);
+  const isRight =
+    nextFor(cpu, bucket, word, 0) === 0 &&
+    (!hasWaiters || ownerOf(cpu.load(state + PiState.rt + RtWords.owner)) === task);
+  if (isRight) {
+    cpu.xchgRelease(word, hasWaiters ? FUTEX_WAITERS : 0);
+    if (hasWaiters) unlockSlow(thread, state);
+    else if (state !== 0) unlinkPiState(cpu, bucket, state);
+  }
+  unlatchBucket(thread, bucket);
+  if (!isRight) return 'mismatch';
+  return hasWaiters ? 0 : state;
+}
+
+/**
+ * CMP_REQUEUE_PI: lets one, and at most `moves` others, of those who wait for `word` by WAIT_REQUEUE_PI go on to lock
+ * `to`. Returns how many.
+ */
+export function requeuePi(
+  { thread, table }: Futexes,
+  word: number,
+  to: number,
+  moves: number,
+  expected: number,
+): number | 'changed' | 'mismatch' {
+  const { cpu } = thread;
+  const [source, target] = [bucketOf(table, word), bucketOf(table, to)];
+  const sleepers: number[] = [];
+  let isRight = true;
+  latchBoth(thread, source, target);
+  const isChanged = cpu.load(word) !== expected;
+  let node = isChanged ? 0 : nextFor(cpu, source, word, 0);
+  for (let next: number; node !== 0 && sleepers.length <= moves; node = next) {
+    next = nextFor(cpu, source, word, node);
+    isRight = cpu.load(node + Task.result) === to;
+    if (!isRight) break;
+    dequeue(cpu, source, node);
+    sleepers.push(sleeperOf(cpu, node));
+  }
+  unlatchBoth(thread, source, target);
+  unparkAll(cpu, sleepers);
+  if (isChanged) return 'changed';
+  return isRight ? sleepers.length : 'mismatch';
+}
