@@ -1,0 +1,341 @@
+/**
+ * The reader-writer semaphore for much reading and little writing, kernel/locking/percpu-rwsem.c: a reader writes only
+ * to a record of its own (`lib/sched/holds.ts`), a writer looks through the records of all threads.
+ *
+ * Word `block`: the writer's address, or 0, and
+ *
+ *   flag        who sets it               who clears it            what it means
+ *   WAITERS     waiter, under the latch   who hands over, latch    the wait list is not empty
+ *   DRAINING    the writer, or who        the writer               the writer waits for readers to leave
+ *               made it the writer
+ *   OWNER_DIED  the reaper                makeConsistent           a writer died inside
+ *
+ *      read          record + 1 (full); block names no writer (acquire)? else record - 1, and wait
+ *      read unlock   record - 1 (full); if block is DRAINING, wake the writer
+ *      write         block: 0 -> me|DRAINING (full); wait until all records are 0 (acquire); me|DRAINING -> me
+ *      write unlock  block: me -> 0 (release)
+ *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0
+ *
+ * Reader and writer each write their own word and then look at the other's, with a full barrier in between: so at least
+ * one of them sees the other (store buffering).
+ *
+ * A dead reader's record is set to 0 by the reaper; there is nothing else to find. A writer's name is in `block`.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { struct } from '../memory/struct.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { claimHold, findHold, HELD, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { asyncTasks, maxThreads, type Thread } from '../sched/thread.ts';
+import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+
+export const PercpuWords = struct({
+  header: ObjectHeader.words,
+  block: 1,
+  waiters: WaitList.words,
+});
+
+export const WAITERS = 1;
+export const DRAINING = 2;
+export const OWNER_DIED = 4;
+const FLAGS = 7;
+
+const READ = 0;
+const WRITE = 1;
+
+export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'full';
+
+export function writerOf(block: number): number {
+  return block & ~FLAGS;
+}
+
+const blockOf = (lock: number) => lock + PercpuWords.block;
+const listOf = (lock: number) => lock + PercpuWords.waiters;
+const latchOf = (lock: number) => listOf(lock) + WaitList.latch;
+
+/** Enters as a reader if no writer is there; undefined when one is. With `joins`, even if it waits for readers to leave. */
+export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): Outcome | undefined {
+  const record = claimHold(cpu, task, lock);
+  if (record === 0) return 'full';
+  const count = cpu.read(record + Hold.count);
+  // Store buffering with a writer; see above. The acquire pairs with a writer's release of the block.
+  cpu.xchg(record + Hold.count, count + HELD);
+  if (joins || writerOf(cpu.loadAcquire(blockOf(lock))) === 0) return 'acquired';
+  retire(cpu, lock, record, count);
+  return undefined;
+}
+
+/** Leaves as a reader. False when `task` is none. */
+export function leaveRead(cpu: Cpu, lock: number, task: number): boolean {
+  const record = findHold(cpu, task, lock);
+  const count = record === 0 ? 0 : cpu.read(record + Hold.count);
+  if (count === 0) return false;
+  retire(cpu, lock, record, count - HELD);
+  return true;
+}
+
+function retire(cpu: Cpu, lock: number, record: number, count: number): void {
+  // Store buffering with a writer, and a release that pairs with the acquire in isDrained.
+  cpu.xchg(record + Hold.count, count);
+  const block = cpu.load(blockOf(lock));
+  if (block & DRAINING) unpark(cpu, writerOf(block));
+}
+
+/** Whether nobody reads. */
+function isDrained(cpu: Cpu, lock: number): boolean {
+  return holdsOf(cpu, maxThreads(cpu), lock, () => true).length === 0;
+}
+
+/** Writes if nobody reads, writes or waits. */
+export function tryWrite(thread: Thread, lock: number, task: number): boolean {
+  if (!claimBlock(thread.cpu, lock, task)) return false;
+  if (settleBlock(thread.cpu, lock, task)) return true;
+  leaveWrite(thread, lock, task);
+  return false;
+}
+
+/** Becomes the writer that waits for readers to leave. */
+function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
+  const word = cpu.load(blockOf(lock));
+  if ((word & ~OWNER_DIED) !== 0) return false;
+  return cpu.cmpxchg(blockOf(lock), word, word | task | DRAINING) === word;
+}
+
+/** Whether `task` is the writer and nobody reads any more; it has the lock then. */
+function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
+  if (writerOf(cpu.loadAcquire(blockOf(lock))) !== task) return false;
+  // Who made it the writer may still be taking it out of the list.
+  if (cpu.loadAcquire(task + Task.list) === listOf(lock) || !isDrained(cpu, lock)) return false;
+  cpu.fetchAndAcquire(blockOf(lock), ~DRAINING);
+  return true;
+}
+
+/** Lets go for the writer, drained or not. */
+export function leaveWrite(thread: Thread, lock: number, task: number): void {
+  const { cpu, id } = thread;
+  const word = cpu.load(blockOf(lock));
+  // Pairs with the acquires of readers and writers.
+  if (!(word & WAITERS) && cpu.cmpxchgRelease(blockOf(lock), word, word & OWNER_DIED) === word) return;
+  latch(cpu, latchOf(lock), id);
+  const died = cpu.load(blockOf(lock)) & OWNER_DIED;
+  const woken = writerOf(cpu.load(blockOf(lock))) === task ? handOver(cpu, lock, died) : [];
+  unlatch(cpu, latchOf(lock));
+  thread.counters.handoffs += woken.length;
+  for (const sleeper of woken) unpark(cpu, sleeper);
+}
+
+/** Under the latch, for a writer that is done: lets in the readers in front of the next writer, and makes that the writer. */
+function handOver(cpu: Cpu, lock: number, died: number): number[] {
+  const woken: number[] = [];
+  let next = 0;
+  let left = 0;
+  for (const task of waiters(cpu, listOf(lock))) {
+    if (next !== 0) left++;
+    else if (cpu.load(task + Task.want) === WRITE) next = task;
+    else {
+      cpu.store(cpu.load(task + Task.holdAt) + Hold.count, HELD);
+      grant(cpu, lock, task);
+      woken.push(task);
+    }
+  }
+  // Full: the next writer's look at the records comes after. Its release pairs with the acquires of all who come next.
+  cpu.xchg(blockOf(lock), (next === 0 ? 0 : next | DRAINING) | (left === 0 ? 0 : WAITERS) | died);
+  if (next !== 0) {
+    grant(cpu, lock, next);
+    woken.push(next);
+  }
+  return woken;
+}
+
+function grant(cpu: Cpu, lock: number, task: number): void {
+  // Pairs with the acquire in isGranted. It decides; the task goes once it is out of the list too.
+  cpu.storeRelease(task + Task.grant, lock);
+  leaveList(cpu, listOf(lock), task);
+}
+
+function isGranted(cpu: Cpu, lock: number, task: number): boolean {
+  return cpu.loadAcquire(task + Task.grant) === lock && cpu.loadAcquire(task + Task.list) !== listOf(lock);
+}
+
+/** Reads without sleeping; undefined when that is not possible. */
+export function readAwake(thread: Thread, lock: number, task: number, async: boolean): Outcome | undefined {
+  const { cpu, id } = thread;
+  const tried = tryRead(cpu, lock, task, false);
+  if (tried !== undefined || async) return tried;
+  thread.counters.contended++;
+  const block = cpu.load(blockOf(lock));
+  const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
+  if (isOwn && !(block & DRAINING)) return 'deadlock';
+  // A writer that waits for this thread's readers, or cannot run before this thread goes on, must not be waited for.
+  return isOwn || readsHere(thread, lock) ? tryRead(cpu, lock, task, true) : undefined;
+}
+
+/** Waits in the list for a grant, after readAwake. */
+export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task } = waiter;
+  const { cpu, id } = thread;
+  const record = claimHold(cpu, task, lock);
+  if (record === 0) return 'full';
+  for (;;) {
+    latch(cpu, latchOf(lock), id);
+    const isWaiting = enqueue(waiter, lock, READ, record);
+    unlatch(cpu, latchOf(lock));
+    if (isWaiting) break;
+    const tried = tryRead(cpu, lock, task, false);
+    if (tried !== undefined) return tried;
+  }
+  let reason = 'woken';
+  for (;;) {
+    prepareToPark(cpu, task);
+    if (isGranted(cpu, lock, task)) break;
+    if (waiter.aborted || reason === 'timed-out') {
+      if (cancel(thread, lock, task)) return waiter.aborted ? 'aborted' : 'timed-out';
+      break;
+    }
+    reason = yield;
+  }
+  finishPark(cpu, task);
+  cpu.store(task + Task.grant, 0);
+  return 'acquired';
+}
+
+/** Writes without sleeping; undefined when that is not possible. */
+export function writeAwake(thread: Thread, lock: number, task: number, async: boolean): Outcome | undefined {
+  const { cpu, id } = thread;
+  thread.counters.contended++;
+  if (!async) {
+    const block = cpu.load(blockOf(lock));
+    const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
+    if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock)) return 'deadlock';
+  }
+  return tryWrite(thread, lock, task) ? 'acquired' : undefined;
+}
+
+/** Waits to be the writer, and then for readers to leave. */
+export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, task, async } = waiter;
+  const { cpu, id } = thread;
+  latch(cpu, latchOf(lock), id);
+  if (async || !takeBlock(thread, lock, task)) {
+    while (!enqueue(waiter, lock, WRITE, 0) && !claimBlock(cpu, lock, task));
+  }
+  if (!async) takeBack(thread, lock);
+  unlatch(cpu, latchOf(lock));
+  let reason = 'woken';
+  for (;;) {
+    prepareToPark(cpu, task);
+    if (settleBlock(cpu, lock, task)) break;
+    if (waiter.aborted || reason === 'timed-out') {
+      finishPark(cpu, task);
+      if (!cancel(thread, lock, task)) leaveWrite(thread, lock, task);
+      cpu.store(task + Task.grant, 0);
+      return waiter.aborted ? 'aborted' : 'timed-out';
+    }
+    reason = yield;
+  }
+  finishPark(cpu, task);
+  cpu.store(task + Task.grant, 0);
+  return 'acquired';
+}
+
+/** The writer vouches for what the lock protects. */
+export function makeConsistent(cpu: Cpu, lock: number): void {
+  cpu.fetchAndRelaxed(blockOf(lock), ~OWNER_DIED);
+}
+
+export function repair(repairer: Repairer, lock: number): true {
+  const { cpu, isDead, threads } = repairer;
+  const list = listOf(lock);
+  repairer.latch(latchOf(lock), () => {
+    rebuildList(repairer, list);
+    const writer = writerOf(cpu.load(blockOf(lock)));
+    for (const task of waiters(cpu, list)) {
+      if (task === writer || cpu.load(task + Task.grant) === lock) grant(cpu, lock, task);
+      else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
+    }
+  });
+  for (const task of waiters(cpu, list)) {
+    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
+  }
+  for (const record of holdsOf(cpu, threads, lock, isDead)) cpu.storeRelease(record + Hold.count, 0);
+  const block = cpu.load(blockOf(lock));
+  const writer = writerOf(block);
+  const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
+  const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;
+  const isStuck = writerDied || (writer === 0 && waiters(cpu, list).length > 0);
+  const woken = isStuck ? handOver(cpu, lock, died) : writer === 0 ? [] : [writer];
+  unlatch(cpu, latchOf(lock));
+  for (const task of woken) unpark(cpu, task);
+  return true;
+}
+
+/** Whether this thread reads; not counting asynchronous tasks that were let in and do not know yet. */
+function readsHere(thread: Thread, lock: number): boolean {
+  const { cpu, id } = thread;
+  const unaware = pendingTasks(thread, lock).map((task) => cpu.load(task + Task.holdAt));
+  return holdsOf(cpu, id, lock, (other) => other === id).some((record) => !unaware.includes(record));
+}
+
+function pendingTasks({ cpu, slot }: Thread, lock: number): number[] {
+  return asyncTasks(cpu, slot).filter((task) => isGranted(cpu, lock, task) && cpu.load(task + Task.want) === READ);
+}
+
+/** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */
+function takeBack(thread: Thread, lock: number): void {
+  const { cpu } = thread;
+  for (const reader of pendingTasks(thread, lock)) {
+    cpu.store(cpu.load(reader + Task.holdAt) + Hold.count, 0);
+    cpu.store(reader + Task.grant, 0);
+    lineUpAgain(cpu, lock, reader);
+  }
+}
+
+/** Under the latch: `task` goes on for an asynchronous writer of its own thread that waits for readers to leave. */
+function takeBlock({ cpu, id }: Thread, lock: number, task: number): boolean {
+  const block = cpu.load(blockOf(lock));
+  const writer = writerOf(block);
+  if (!(block & DRAINING) || cpu.load(writer + Task.thread) !== id || cpu.load(writer + Task.mode) !== ASYNC)
+    return false;
+  cpu.store(writer + Task.grant, 0);
+  // Nobody else changes the block now: its writer cannot run, and waiters need the latch.
+  cpu.xchg(blockOf(lock), (block & FLAGS) | task);
+  lineUpAgain(cpu, lock, writer);
+  return true;
+}
+
+function lineUpAgain(cpu: Cpu, lock: number, task: number): void {
+  joinList(cpu, listOf(lock), lock, task);
+  cpu.fetchOr(blockOf(lock), WAITERS);
+}
+
+/** Under the latch: puts the task in the list behind a writer. False when there is none. */
+function enqueue({ thread, task, async }: Waiter, lock: number, want: number, record: number): boolean {
+  const { cpu, id } = thread;
+  const list = listOf(lock);
+  for (;;) {
+    const word = cpu.load(blockOf(lock));
+    if (writerOf(word) === 0) return false;
+    if (cpu.cmpxchg(blockOf(lock), word, word | WAITERS) === word) break;
+  }
+  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Task.want, want);
+  cpu.store(task + Task.holdAt, record);
+  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
+  if (mine === undefined) joinList(cpu, list, lock, task);
+  else joinListBefore(cpu, list, lock, task, mine);
+  return true;
+}
+
+/** Takes the task out of the list. False when it is not there: it was granted what it waits for. */
+function cancel({ cpu, id }: Thread, lock: number, task: number): boolean {
+  const list = listOf(lock);
+  latch(cpu, latchOf(lock), id);
+  const isWaiting = cpu.load(task + Task.list) === list;
+  if (isWaiting && leaveList(cpu, list, task)) cpu.fetchAnd(blockOf(lock), ~WAITERS);
+  if (isWaiting) finishPark(cpu, task);
+  unlatch(cpu, latchOf(lock));
+  return isWaiting;
+}

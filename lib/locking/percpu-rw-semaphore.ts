@@ -1,0 +1,333 @@
+import { inspect } from 'node:util';
+import { HoldfastError } from '../errors.ts';
+import { defineKind } from '../memory/kinds.ts';
+import type { Arena } from '../sched/arena.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { heldBy, holdsOf } from '../sched/holds.ts';
+import type { Repairer } from '../sched/reaper.ts';
+import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Hold, Task } from '../sched/task.ts';
+import { HOLDS, maxThreads } from '../sched/thread.ts';
+import {
+  DRAINING,
+  leaveRead,
+  leaveWrite,
+  makeConsistent,
+  type Outcome,
+  OWNER_DIED,
+  PercpuWords,
+  readAsleep,
+  readAwake,
+  repair,
+  tryRead,
+  tryWrite,
+  writeAsleep,
+  writeAwake,
+  writerOf,
+} from './percpu-rw-semaphore-core.ts';
+
+const KIND = defineKind<Repairer>({
+  name: 'percpu-rw-semaphore',
+  words: PercpuWords.words,
+  format: () => {},
+  holder(cpu, lock) {
+    const writer = writerOf(cpu.load(lock + PercpuWords.block));
+    return writer === 0 ? 0 : cpu.load(writer + Task.thread);
+  },
+  isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
+  isBusy: (cpu, lock) =>
+    (cpu.load(lock + PercpuWords.block) & ~OWNER_DIED) !== 0 ||
+    holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0,
+  repair,
+});
+
+/** A PercpuRwSemaphore held until `release`, or until the end of the scope that `using` gives it. */
+export class PercpuRwSemaphoreGuard {
+  readonly #lock: PercpuRwSemaphore;
+  #release: (() => void) | undefined;
+
+  constructor(lock: PercpuRwSemaphore, release: () => void) {
+    this.#lock = lock;
+    this.#release = release;
+  }
+
+  /** Whether a writer died inside: what the lock protects may be half-changed. */
+  get ownerDied(): boolean {
+    return this.#lock.ownerDied;
+  }
+
+  /** See `PercpuRwSemaphore.makeConsistent`. */
+  makeConsistent(): void {
+    this.#lock.makeConsistent();
+  }
+
+  /** Unlocks. Throws EPERM when the guard was released before. */
+  release(): void {
+    const release = this.#release;
+    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
+    release();
+    this.#release = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/**
+ * A reader-writer lock for what is read all the time and hardly ever written: readers on different threads share no
+ * cache line that either writes to, while a writer has to look at every thread of the arena.
+ *
+ * Fairness: a writer stops new readers and waits until those inside have left. When it is done, the readers that came
+ * before the next writer go in, and then that writer's turn begins: nobody starves. A thread whose code reads already
+ * may read again without waiting, so that it cannot lock itself out.
+ *
+ * Death: a dead reader has left. If a thread ends while it writes, `ownerDied` is set from then on, for readers too,
+ * until a writer has repaired what the lock protects and calls `makeConsistent()`.
+ *
+ * Not to be upgraded: EDEADLK for a synchronous `downWrite` on a thread that reads or writes already, and for
+ * `downRead` on one that writes. An asynchronous acquisition that waits for its own caller's lock cannot be told from
+ * any other, and waits.
+ *
+ * Source: kernel/locking/percpu-rwsem.c. There readers do without the full barrier as long as no writer came lately,
+ * which takes RCU; here an uncontended reader costs two atomic exchanges.
+ */
+export class PercpuRwSemaphore extends SharedObject {
+  readonly #block: number;
+
+  /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+    this.#block = this.address + PercpuWords.block;
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): PercpuRwSemaphore {
+    return new PercpuRwSemaphore(arena, handle);
+  }
+
+  /**
+   * Waits to read, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread writes, EAGAIN when the thread holds
+   * 32 other shared locks, and EINVAL for bad options.
+   */
+  downRead(options?: WaitOptions): void {
+    const { thread, address } = this;
+    const task = this.#check(options);
+    const outcome =
+      readAwake(thread, address, task, false) ?? block(thread, options, (waiter) => readAsleep(address, waiter));
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+  }
+
+  /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
+  upRead(): void {
+    const { thread, address } = this;
+    if (leaveRead(thread.cpu, address, thread.current())) return;
+    for (const task of thread.unguarded) {
+      if (heldBy(thread.cpu, task, address) === 0) continue;
+      leaveRead(thread.cpu, address, task);
+      thread.unguarded.delete(task);
+      thread.returnTask(task);
+      return;
+    }
+    throw this.#notHeld('upRead');
+  }
+
+  /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and EINVAL. */
+  downWrite(options?: WaitOptions): void {
+    const { thread, address } = this;
+    const task = this.#check(options);
+    const outcome =
+      writeAwake(thread, address, task, false) ?? block(thread, options, (waiter) => writeAsleep(address, waiter));
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+  }
+
+  /** Lets go of what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
+  upWrite(): void {
+    const { thread } = this;
+    const self = thread.current();
+    const task = this.#writingTask;
+    if (task === 0 || (task !== self && !thread.unguarded.has(task))) throw this.#notHeld('upWrite');
+    leaveWrite(thread, this.address, task);
+    if (task !== self) {
+      thread.unguarded.delete(task);
+      thread.returnTask(task);
+    }
+  }
+
+  /** Reads, if no writer is there. Throws EAGAIN as `downRead`. */
+  tryDownRead(): boolean {
+    const { thread } = this;
+    const outcome = tryRead(thread.cpu, this.address, thread.current(), false);
+    if (outcome === 'full') throw this.#refusal('full', undefined);
+    return outcome === 'acquired';
+  }
+
+  /** Writes, if nobody reads, writes or waits. */
+  tryDownWrite(): boolean {
+    return tryWrite(this.thread, this.address, this.thread.current());
+  }
+
+  /** `downRead`, returning a guard for `using`. */
+  acquireRead(options?: WaitOptions): PercpuRwSemaphoreGuard {
+    this.downRead(options);
+    return this.#readGuard(this.thread.self);
+  }
+
+  /** `downWrite`, returning a guard for `using`. */
+  acquireWrite(options?: WaitOptions): PercpuRwSemaphoreGuard {
+    this.downWrite(options);
+    return this.#writeGuard(this.thread.self);
+  }
+
+  /**
+   * Waits to read without blocking the event loop; `upRead` lets go. Rejects with ETIMEDOUT, EINVAL, ENOMEM (no memory
+   * for another waiting task), or the signal's reason.
+   */
+  async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#readAsync(options));
+  }
+
+  /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
+  async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#writeAsync(options));
+  }
+
+  /** `downReadAsync`, with a guard. The guard alone can release it. */
+  async acquireReadAsync(options?: AsyncWaitOptions): Promise<PercpuRwSemaphoreGuard> {
+    return this.#readGuard(await this.#readAsync(options));
+  }
+
+  /** `downWriteAsync`, with a guard. The guard alone can release it. */
+  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<PercpuRwSemaphoreGuard> {
+    return this.#writeGuard(await this.#writeAsync(options));
+  }
+
+  /** How many read, over all threads; out of date as soon as it is read. */
+  get readers(): number {
+    const { cpu } = this.thread;
+    const records = holdsOf(cpu, maxThreads(cpu), this.address, () => true);
+    return records.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
+  }
+
+  /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
+  get writer(): number | undefined {
+    const task = this.#writingTask;
+    return task === 0 ? undefined : this.thread.cpu.load(task + Task.thread) - 1;
+  }
+
+  /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return (this.thread.cpu.load(this.#block) & OWNER_DIED) !== 0;
+  }
+
+  /**
+   * The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes, EINVAL unless
+   * a writer had died.
+   */
+  makeConsistent(): void {
+    if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
+    if (!this.ownerDied) {
+      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
+    }
+    makeConsistent(this.thread.cpu, this.address);
+  }
+
+  [inspect.custom](): string {
+    return `PercpuRwSemaphore(${this.name ?? this.address}, ${this.#state()})`;
+  }
+
+  /** The writer inside, or 0. */
+  get #writingTask(): number {
+    const word = this.thread.cpu.load(this.#block);
+    return word & DRAINING ? 0 : writerOf(word);
+  }
+
+  async #readAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+    const { thread, address } = this;
+    this.#check(options);
+    const task = thread.takeTask(this.arena.heap);
+    if (readAwake(thread, address, task, true) === 'acquired') return task;
+    thread.returnTask(task);
+    return this.#settled(
+      await blockAsync(thread, this.arena.heap, options, (waiter) => readAsleep(address, waiter)),
+      options,
+    );
+  }
+
+  async #writeAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+    const { thread, address } = this;
+    this.#check(options);
+    const task = thread.takeTask(this.arena.heap);
+    if (writeAwake(thread, address, task, true) === 'acquired') return task;
+    thread.returnTask(task);
+    return this.#settled(
+      await blockAsync(thread, this.arena.heap, options, (waiter) => writeAsleep(address, waiter)),
+      options,
+    );
+  }
+
+  #settled({ outcome, task }: { outcome: Outcome; task: number }, options: AsyncWaitOptions | undefined): number {
+    if (outcome === 'acquired') return task;
+    this.thread.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    throw this.#refusal(outcome, options);
+  }
+
+  #readGuard(task: number): PercpuRwSemaphoreGuard {
+    const { thread } = this;
+    return new PercpuRwSemaphoreGuard(this, () => {
+      const self = thread.current();
+      if (!leaveRead(thread.cpu, this.address, task)) throw this.#notHeld('release');
+      if (task !== self) thread.returnTask(task);
+    });
+  }
+
+  #writeGuard(task: number): PercpuRwSemaphoreGuard {
+    const { thread } = this;
+    return new PercpuRwSemaphoreGuard(this, () => {
+      const self = thread.current();
+      if (this.#writingTask !== task) throw this.#notHeld('release');
+      leaveWrite(thread, this.address, task);
+      if (task !== self) thread.returnTask(task);
+    });
+  }
+
+  #check(options: AsyncWaitOptions | undefined): number {
+    const task = this.thread.current();
+    if (options !== undefined) {
+      checkOptions(options);
+      deadlineOf(this.thread.cpu, options.timeout);
+    }
+    return task;
+  }
+
+  #state(): string {
+    const { readers, writer } = this;
+    if (writer !== undefined) return `written by thread ${writer}`;
+    return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
+  }
+
+  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
+    switch (outcome) {
+      case 'deadlock':
+        return new HoldfastError(
+          'EDEADLK',
+          `this thread holds the ${this.label} already: waiting for it here would never end`,
+        );
+      case 'full':
+        return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
+      default:
+        return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+    }
+  }
+
+  #notHeld(call: string): HoldfastError {
+    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  }
+}
