@@ -10,6 +10,7 @@ import {
   pthreadRwlockBusted,
 } from './busted/pthread.ts';
 import { rtMutexBusted, rwLockBusted, seqLockBusted, wwMutexBusted } from './busted/rt-mutex.ts';
+import { percpuRwSemaphoreBusted, rwSemaphoreBusted, semaphoreBusted } from './busted/rw-semaphore.ts';
 import { spinLockBusted } from './busted/spin-lock.ts';
 import { ticketLockBusted } from './busted/ticket-lock.ts';
 import type { LockType } from './lock-type.ts';
@@ -22,6 +23,8 @@ import { pthreadMutex } from './types/pthread-mutex.ts';
 import { pthreadRwlock } from './types/pthread-rwlock.ts';
 import { rtMutex } from './types/rt-mutex.ts';
 import { rwLock } from './types/rw-lock.ts';
+import { percpuRwSemaphore, rwSemaphore } from './types/rw-semaphore.ts';
+import { semaphore } from './types/semaphore.ts';
 import { seqLock } from './types/seq-lock.ts';
 import { spinLock } from './types/spin-lock.ts';
 import { ticketLock } from './types/ticket-lock.ts';
@@ -38,6 +41,9 @@ export const LOCK_TYPES: readonly LockType[] = [
   rwLock,
   rtMutex,
   wwMutex,
+  semaphore,
+  rwSemaphore,
+  percpuRwSemaphore,
   futexMutex,
   piFutex,
   pthreadMutex,
@@ -53,6 +59,9 @@ export const LOCK_TYPES: readonly LockType[] = [
   rwLockBusted,
   rtMutexBusted,
   wwMutexBusted,
+  semaphoreBusted,
+  rwSemaphoreBusted,
+  percpuRwSemaphoreBusted,
   futexMutexBusted,
   piFutexBusted,
   pthreadMutexBusted,

@@ -1,0 +1,46 @@
+import { HoldfastError } from '../../../errors.ts';
+import { Semaphore, type SemaphoreGuard } from '../../../locking/semaphore.ts';
+import type { ObjectHandle } from '../../../sched/shared-object.ts';
+import type { LockType } from '../lock-type.ts';
+
+/**
+ * How long a synchronous waiter without a timeout waits, ms: a semaphore cannot tell it that its own thread's
+ * asynchronous code has the permit.
+ */
+const PATIENCE = 50;
+
+export const semaphore: LockType = {
+  name: 'semaphore',
+  summary: 'Semaphore: one permit, taken with a guard, which comes back from the dead',
+  isBusted: false,
+  modes: ['write'],
+  isRobust: false,
+  isAsync: true,
+  hasTry: false,
+  hasTimeouts: true,
+  longHold: 5000,
+  create: (arena) => new Semaphore(arena, 'semaphore').handle,
+  open(arena, handle) {
+    const lock = Semaphore.from(arena, handle as ObjectHandle);
+    let held: SemaphoreGuard | undefined;
+    return {
+      lock(_mode, timeout) {
+        try {
+          held = lock.acquire({ timeout: timeout ?? PATIENCE });
+          return true;
+        } catch (error) {
+          if (timeout === undefined && error instanceof HoldfastError && error.code === 'ETIMEDOUT') return false;
+          throw error;
+        }
+      },
+      unlock: () => held?.release(),
+      lockAsync: async (_mode, options) => {
+        const guard = await lock.acquireAsync(options);
+        return () => guard.release();
+      },
+      ownerDied: false,
+      makeConsistent: () => {},
+      destroy: () => lock.destroy(),
+    };
+  },
+};
