@@ -7,7 +7,7 @@ import type { Arena } from '../sched/arena.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { Task } from '../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
-import { recountPiStates } from './pi-state.ts';
+import { repairPiStates } from './pi-state.ts';
 import { takeLatch } from './repair-latch.ts';
 import { repairRobustLists } from './robust-list.ts';
 import { BUCKET_BITS, Bucket, bucketOf, type Futexes, TableWords } from './table.ts';
@@ -49,7 +49,7 @@ function repair(repairer: Repairer, table: number): boolean {
       const isAstray = bucketOf(table, cpu.load(node + Task.blockedOn)) !== bucket;
       if (isDead(cpu.load(node + Task.thread)) || isAstray) leaveList(cpu, bucket, node);
     }
-    recountPiStates(repairer, bucket);
+    repairPiStates(repairer, bucket);
     if (!isHeld) unlatch(cpu, bucket + WaitList.latch);
   }
   // Marking a word wakes a waiter, which takes the word's latch.

@@ -4,8 +4,8 @@ import { block, blockAsync, type SlowPath, type Waiter } from '../sched/drive.ts
 import { Task } from '../sched/task.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
-import { lockPi, type PiOutcome, requeuePi, type Spare, tryLockPi, unlockPi } from './pi.ts';
-import { freePiState, makePiState } from './pi-state.ts';
+import { type Leaving, lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi } from './pi.ts';
+import { freePiState, reservePiState } from './pi-state.ts';
 import { FUTEX_TID_MASK } from './robust-list.ts';
 import type { Futexes } from './table.ts';
 import { wait } from './wait.ts';
@@ -51,7 +51,7 @@ export class PiFutex {
 
   /** LOCK_PI2 without blocking the event loop. The owner is a task of its own; resolves to its tid. */
   lockPiAsync(word: number, options?: AsyncDeadlineOptions): Promise<number> {
-    return this.#runAsync(options, word, (waiter, spare) => lockPi(this.#futexes, word, waiter, spare));
+    return this.#runAsync(options, word, (waiter, leaving) => lockPi(this.#futexes, word, waiter, leaving));
   }
 
   /** FUTEX_TRYLOCK_PI. Throws EAGAIN when it is locked. */
@@ -85,8 +85,8 @@ export class PiFutex {
    */
   waitRequeuePi(word: number, value: number, to: number, options?: DeadlineOptions): 0 {
     this.#checkPair(word, to);
-    const outcome = this.#run(relative(this.arena.cpu, options), (waiter, spare) =>
-      this.#waitThenLock(word, value | 0, to, waiter, spare),
+    const outcome = this.#run(options, 'monotonic', (waiter, leaving) =>
+      this.#waitThenLock(word, value | 0, to, waiter, leaving),
     );
     return this.#result(outcome === 'changed' ? word : to, outcome, undefined);
   }
@@ -94,7 +94,7 @@ export class PiFutex {
   /** `waitRequeuePi` without blocking the event loop; resolves to the tid that owns `to`. */
   waitRequeuePiAsync(word: number, value: number, to: number, options?: AsyncDeadlineOptions): Promise<number> {
     this.#checkPair(word, to);
-    return this.#runAsync(options, to, (waiter, spare) => this.#waitThenLock(word, value | 0, to, waiter, spare));
+    return this.#runAsync(options, to, (waiter, leaving) => this.#waitThenLock(word, value | 0, to, waiter, leaving));
   }
 
   /**
@@ -120,51 +120,55 @@ export class PiFutex {
     value: number,
     to: number,
     waiter: Waiter,
-    spare: Spare,
+    leaving: Leaving,
   ): SlowPath<PiOutcome | 'changed'> {
     const result = yield* wait(this.#futexes, word, value, MATCH_ANY, waiter, to);
     this.arena.cpu.store(waiter.task + Task.result, 0);
-    return result === 'woken' ? yield* lockPi(this.#futexes, to, waiter, spare) : result;
+    return result === 'woken' ? yield* lockPi(this.#futexes, to, waiter, leaving) : result;
   }
 
   #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {
     this.#check(word);
-    const timed = relative(this.arena.cpu, options, clock);
-    const outcome = this.#run(timed, (waiter, spare) => lockPi(this.#futexes, word, waiter, spare));
+    const outcome = this.#run(options, clock, (waiter, leaving) => lockPi(this.#futexes, word, waiter, leaving));
     return this.#result(word, outcome, undefined);
   }
 
   #run<Outcome>(
-    timed: { timeout?: number | undefined },
-    path: (waiter: Waiter, spare: Spare) => SlowPath<Outcome>,
+    options: DeadlineOptions | undefined,
+    clock: FutexClock,
+    path: (waiter: Waiter, leaving: Leaving) => SlowPath<Outcome>,
   ): Outcome {
-    const spare = { state: makePiState(this.arena), isUsed: false, orphan: 0 };
-    const outcome = block(this.arena.thread, timed, (waiter) => path(waiter, spare));
-    this.#free(spare);
+    const { arena } = this;
+    const leaving = { orphan: 0 };
+    const timed = relative(arena.cpu, options, clock);
+    reservePiState(arena);
+    const outcome = block(arena.thread, timed, (waiter) => path(waiter, leaving));
+    if (leaving.orphan !== 0) freePiState(arena, leaving.orphan);
     return outcome;
   }
 
   async #runAsync(
     options: AsyncDeadlineOptions | undefined,
     word: number,
-    path: (waiter: Waiter, spare: Spare) => SlowPath<PiOutcome | 'changed'>,
+    path: (waiter: Waiter, leaving: Leaving) => SlowPath<PiOutcome | 'changed'>,
   ): Promise<number> {
     this.#check(word);
     const { arena } = this;
-    const timed = relative(arena.cpu, options);
-    timed.signal?.throwIfAborted();
-    const spare = { state: makePiState(arena), isUsed: false, orphan: 0 };
-    const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) => path(waiter, spare));
-    this.#free(spare);
-    if (outcome === 'acquired') arena.thread.unguarded.add(task);
-    else arena.thread.returnTask(task);
-    this.#result(word, outcome, timed.signal);
-    return task;
-  }
-
-  #free(spare: Spare): void {
-    if (!spare.isUsed) freePiState(this.arena, spare.state);
-    if (spare.orphan !== 0) freePiState(this.arena, spare.orphan);
+    for (let next = path; ; next = (waiter, leaving) => lockPi(this.#futexes, word, waiter, leaving)) {
+      const leaving = { orphan: 0 };
+      const timed = relative(arena.cpu, options);
+      timed.signal?.throwIfAborted();
+      reservePiState(arena);
+      const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) => next(waiter, leaving));
+      if (leaving.orphan !== 0) freePiState(arena, leaving.orphan);
+      if (outcome === 'acquired') {
+        arena.thread.unguarded.add(task);
+        return task;
+      }
+      arena.thread.returnTask(task);
+      // The thread's spare state went with another wait, and this one had come as far as locking: it tries again.
+      if (outcome !== 'no-state') this.#result(word, outcome, timed.signal);
+    }
   }
 
   #result(word: number, outcome: PiOutcome | 'changed', signal: AbortSignal | undefined): 0 {

@@ -30,8 +30,8 @@ import {
 import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress } from '../sched/thread.ts';
-import { findPiState, isPiLocked, linkPiState, PI, PiState, unlinkPiState } from './pi-state.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import { bringPiState, findPiState, isPiLocked, PI, PiState, retirePiState } from './pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
 import {
   bucketOf,
@@ -49,7 +49,13 @@ import { MATCH_ANY, PLAIN, unparkAll } from './wake.ts';
 
 /** 'busy': it has an owner, who may be waited for. 'dying': the reaper has not seen to the owner yet. */
 export type Attempt = 'acquired' | 'busy' | 'dying' | 'deadlock' | 'mismatch' | 'no-owner';
-export type PiOutcome = Attempt | 'timed-out' | 'aborted';
+/** 'no-state': the thread has no state to bring along; `reservePiState`, and again. */
+export type PiOutcome = Attempt | 'no-state' | 'timed-out' | 'aborted';
+
+/** A state that lost its last waiter and is to be freed, or 0. */
+export interface Leaving {
+  orphan: number;
+}
 
 /** `futex_lock_pi_atomic`, without waiting. Under the latch. */
 function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: number): Attempt {
@@ -98,28 +104,21 @@ export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt
   return attempt;
 }
 
-/** A state that a LOCK_PI brings along in case the word has none; `isUsed` says whether it is the word's now. */
-export interface Spare {
-  readonly state: number;
-  isUsed: boolean;
-  /** A state that has lost its last waiter, to be freed; or 0. */
-  orphan: number;
-}
-
 /** LOCK_PI. */
-export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, spare: Spare): SlowPath<PiOutcome> {
+export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, leaving: Leaving): SlowPath<PiOutcome> {
   const { thread, table } = futexes;
   const { cpu } = thread;
   const { task } = waiter;
   const bucket = bucketOf(table, word);
   for (;;) {
     latchBucket(thread, bucket);
-    const attempt = tryAtomic(futexes, bucket, word, task);
     const value = cpu.load(word);
-    const state = attempt === 'busy' ? attach(cpu, bucket, word, task, spare) : 0;
+    const attempt = tryAtomic(futexes, bucket, word, task);
+    const state = attempt === 'busy' ? attach(thread, bucket, word, value, task) : 0;
     unlatchBucket(thread, bucket);
+    if (state === 'no-state') return state;
     if (attempt === 'busy' && state === 0) continue;
-    if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter, spare);
+    if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter, leaving);
     if (attempt !== 'dying') return attempt;
     // The reaper marks the word if it can, vacates the slot, and unparks everybody.
     const slot = slotOfTid(cpu, value & FUTEX_TID_MASK);
@@ -129,19 +128,14 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, spare: S
   }
 }
 
-/** `attach_to_pi_owner`: the task is going to wait. 0 when the word has changed. Under the latch. */
-function attach(cpu: Cpu, bucket: number, word: number, task: number, spare: Spare): number {
-  const value = cpu.load(word);
-  if (cpu.cmpxchg(word, value, value | FUTEX_WAITERS) !== value) return 0;
+/** `attach_to_pi_owner`: the task is going to wait. 0 when the word does not hold `value` any more. Under the latch. */
+function attach(thread: Thread, bucket: number, word: number, value: number, task: number): number | 'no-state' {
+  const { cpu } = thread;
   let state = findPiState(cpu, bucket, word);
-  if (state === 0) {
-    state = spare.state;
-    spare.isUsed = true;
-    cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
-    linkPiState(cpu, bucket, word, state);
-  } else if (cpu.read(state + PiState.refs) === 0) {
-    cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
-  }
+  if (state === 0 && cpu.load(thread.slot + Slot.piState) === 0) return 'no-state';
+  if (cpu.cmpxchg(word, value, value | FUTEX_WAITERS) !== value) return 0;
+  if (state === 0) state = bringPiState(thread, bucket, word);
+  if (cpu.read(state + PiState.refs) === 0) cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
   cpu.store(task + Task.want, state);
   cpu.store(task + Task.result, PI);
   cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) + 1);
@@ -154,7 +148,7 @@ function* sleep(
   word: number,
   state: number,
   waiter: Waiter,
-  spare: Spare,
+  leaving: Leaving,
 ): SlowPath<PiOutcome> {
   const { thread } = futexes;
   const { cpu } = thread;
@@ -166,10 +160,7 @@ function* sleep(
   cpu.store(task + Task.result, PLAIN);
   const isMine = outcome === 'acquired' || outcome === 'owner-died';
   if (isMine) own(cpu, word, state, task);
-  if (refs === 0) {
-    unlinkPiState(cpu, bucket, state);
-    spare.orphan = state;
-  }
+  if (refs === 0) leaving.orphan = retirePiState(thread, bucket, state);
   unlatchBucket(thread, bucket);
   if (isMine) return 'acquired';
   return outcome === 'timed-out' || outcome === 'aborted' ? outcome : 'deadlock';
@@ -197,14 +188,14 @@ export function unlockPi({ thread, table }: Futexes, word: number, task: number)
   const isRight =
     nextFor(cpu, bucket, word, 0) === 0 &&
     (!hasWaiters || ownerOf(cpu.load(state + PiState.rt + RtWords.owner)) === task);
+  let orphan = 0;
   if (isRight) {
     cpu.xchgRelease(word, hasWaiters ? FUTEX_WAITERS : 0);
     if (hasWaiters) unlockSlow(thread, state);
-    else if (state !== 0) unlinkPiState(cpu, bucket, state);
+    else if (state !== 0) orphan = retirePiState(thread, bucket, state);
   }
   unlatchBucket(thread, bucket);
-  if (!isRight) return 'mismatch';
-  return hasWaiters ? 0 : state;
+  return isRight ? orphan : 'mismatch';
 }
 
 /**

@@ -60,6 +60,8 @@ export const Slot = struct({
   osThread: 1,
   /** The head of the thread's list of robust futexes, or 0. See `futex/robust-list.ts`. */
   robustList: 1,
+  /** A state for the next priority-inheriting futex that the thread waits for, or 0. See `futex/pi-state.ts`. */
+  piState: 1,
   /** The thread's own priority and deadline; what its main task has may be inherited. See `priority.ts`. */
   ownPriority: 1,
   ownDue: 1,
@@ -67,7 +69,7 @@ export const Slot = struct({
   topWaiters: 1,
   /** Whether a reaper has met this death. Guarded by reaperLatch. */
   met: 1,
-  pad: TASK_ALIGN - 9,
+  pad: TASK_ALIGN - 10,
   mainTask: Task.words,
   qspinNodes: QSPIN_NODES * SpinNode.words,
   osqNode: SpinNode.words,
