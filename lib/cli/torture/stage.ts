@@ -94,7 +94,7 @@ export class RunStage {
         for (let actor = 0; actor < ACTORS; actor++) new Mutex(arena, churnName(seat, actor)).destroy();
       }
       arena.free(this.address);
-      const leaked = arena.use().blocks - this.#blocks - this.#taskChunks();
+      const leaked = arena.use().blocks - this.#blocks - this.#slotBlocks();
       if (leaked !== 0) this.fail(`${leaked} blocks of the heap leaked`);
       arena.detach();
     } catch (error) {
@@ -128,12 +128,14 @@ export class RunStage {
     return false;
   }
 
-  /** Blocks that hold tasks of asynchronous acquisitions: they stay with their slots. */
-  #taskChunks(): number {
+  /** Blocks that stay with their slots: tasks of asynchronous acquisitions, and the spare state of PI futexes. */
+  #slotBlocks(): number {
     const { cpu } = this;
     let chunks = 0;
     for (let number = 0; number < maxThreads(cpu); number++) {
-      for (let chunk = cpu.load(slotAddress(cpu, number) + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) chunks++;
+      const slot = slotAddress(cpu, number);
+      for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) chunks++;
+      if (cpu.load(slot + Slot.piState) !== 0) chunks++;
     }
     return chunks;
   }

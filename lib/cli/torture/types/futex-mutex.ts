@@ -1,7 +1,14 @@
 import { HoldfastError } from '../../../errors.ts';
 import { Futex } from '../../../futex/futex.ts';
 import { openFutexes } from '../../../futex/open.ts';
-import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, RobustListHead } from '../../../futex/robust-list.ts';
+import { PiFutex } from '../../../futex/pi-futex.ts';
+import {
+  FUTEX_OWNER_DIED,
+  FUTEX_TID_MASK,
+  FUTEX_WAITERS,
+  ROBUST_PI,
+  RobustListHead,
+} from '../../../futex/robust-list.ts';
 import type { Arena } from '../../../sched/arena.ts';
 import { maxThreads } from '../../../sched/thread.ts';
 import type { LockType, View } from '../lock-type.ts';
@@ -32,19 +39,29 @@ export const futexMutex: LockType = {
   open: (arena, handle) => new FutexMutex(arena, handle as number),
 };
 
+export const piFutex: LockType = {
+  ...futexMutex,
+  name: 'pi-futex',
+  summary: 'a mutex of one word over LOCK_PI and UNLOCK_PI, held by the robust list protocol',
+  open: (arena, handle) => new PiFutexMutex(arena, handle as number),
+};
+
 /** What a program would write with futex(2) and set_robust_list(2). */
 export class FutexMutex implements View {
   readonly #arena: Arena;
   readonly #futex: Futex;
   readonly #block: number;
+  /** The block as a link of the robust list. */
+  readonly #entry: number;
   readonly #word: number;
   readonly #head: number;
 
-  constructor(arena: Arena, block: number) {
+  constructor(arena: Arena, block: number, flag = 0) {
     const { cpu } = arena;
     this.#arena = arena;
     this.#futex = new Futex(arena);
     this.#block = block;
+    this.#entry = block | flag;
     this.#word = block + WORD;
     this.#head = block + HEADS + arena.thread.number * HEAD_WORDS;
     cpu.store(this.#head + RobustListHead.next, this.#head);
@@ -55,15 +72,12 @@ export class FutexMutex implements View {
 
   lock(_mode: string, timeout: number | undefined): boolean {
     const { cpu } = this.#arena;
-    const deadline = cpu.now() + (timeout ?? 0) * 1e6;
-    cpu.store(this.#head + RobustListHead.pending, this.#block);
-    for (let mark = 0; !this.#take(mark); mark = FUTEX_WAITERS) {
-      const word = cpu.load(this.#word);
-      const expected = word | FUTEX_WAITERS;
-      if ((word & FUTEX_TID_MASK) === 0) continue;
-      if (word !== expected && cpu.cmpxchgRelaxed(this.#word, word, expected) !== word) continue;
-      const left = timeout === undefined ? undefined : Math.max(0, (deadline - cpu.now()) / 1e6);
-      this.#sleep(expected, left);
+    cpu.store(this.#head + RobustListHead.pending, this.#entry);
+    try {
+      this.wait(timeout);
+    } catch (error) {
+      cpu.store(this.#head + RobustListHead.pending, 0);
+      throw error;
     }
     this.#link();
     return true;
@@ -71,8 +85,8 @@ export class FutexMutex implements View {
 
   tryLock(): boolean {
     const { cpu } = this.#arena;
-    cpu.store(this.#head + RobustListHead.pending, this.#block);
-    const isTaken = this.#take(0);
+    cpu.store(this.#head + RobustListHead.pending, this.#entry);
+    const isTaken = this.take(0);
     if (isTaken) this.#link();
     else cpu.store(this.#head + RobustListHead.pending, 0);
     return isTaken;
@@ -80,9 +94,9 @@ export class FutexMutex implements View {
 
   unlock(): void {
     const { cpu } = this.#arena;
-    cpu.store(this.#head + RobustListHead.pending, this.#block);
+    cpu.store(this.#head + RobustListHead.pending, this.#entry);
     cpu.store(this.#head + RobustListHead.next, cpu.load(this.#block + ENTRY));
-    if (cpu.xchgRelease(this.#word, 0) & FUTEX_WAITERS) this.#futex.wake(this.#word);
+    this.release();
     cpu.store(this.#head + RobustListHead.pending, 0);
   }
 
@@ -103,7 +117,21 @@ export class FutexMutex implements View {
     this.#arena.free(this.#block);
   }
 
-  #take(mark: number): boolean {
+  /** Takes the word, or throws ETIMEDOUT. */
+  protected wait(timeout: number | undefined): void {
+    const { cpu } = this.#arena;
+    const deadline = cpu.now() + (timeout ?? 0) * 1e6;
+    for (let mark = 0; !this.take(mark); mark = FUTEX_WAITERS) {
+      const word = cpu.load(this.#word);
+      const expected = word | FUTEX_WAITERS;
+      if ((word & FUTEX_TID_MASK) === 0) continue;
+      if (word !== expected && cpu.cmpxchgRelaxed(this.#word, word, expected) !== word) continue;
+      const left = timeout === undefined ? undefined : Math.max(0, (deadline - cpu.now()) / 1e6);
+      this.#sleep(expected, left);
+    }
+  }
+
+  protected take(mark: number): boolean {
     const { cpu } = this.#arena;
     let word = cpu.load(this.#word);
     while ((word & FUTEX_TID_MASK) === 0) {
@@ -114,10 +142,14 @@ export class FutexMutex implements View {
     return false;
   }
 
+  protected release(): void {
+    if (this.#arena.cpu.xchgRelease(this.#word, 0) & FUTEX_WAITERS) this.#futex.wake(this.#word);
+  }
+
   #link(): void {
     const { cpu } = this.#arena;
     cpu.store(this.#block + ENTRY, cpu.load(this.#head + RobustListHead.next));
-    cpu.store(this.#head + RobustListHead.next, this.#block);
+    cpu.store(this.#head + RobustListHead.next, this.#entry);
     cpu.store(this.#head + RobustListHead.pending, 0);
   }
 
@@ -125,9 +157,45 @@ export class FutexMutex implements View {
     try {
       this.#futex.wait(this.#word, expected, { timeout });
     } catch (error) {
-      if (error instanceof HoldfastError && error.code === 'EAGAIN') return;
-      this.#arena.cpu.store(this.#head + RobustListHead.pending, 0);
+      if (!(error instanceof HoldfastError && error.code === 'EAGAIN')) throw error;
+    }
+  }
+}
+
+/** The same by the priority-inheriting operations. */
+export class PiFutexMutex extends FutexMutex {
+  readonly #arena: Arena;
+  readonly #pi: PiFutex;
+  readonly #word: number;
+
+  constructor(arena: Arena, block: number) {
+    super(arena, block, ROBUST_PI);
+    this.#arena = arena;
+    this.#pi = new PiFutex(arena);
+    this.#word = block + WORD;
+  }
+
+  protected override wait(timeout: number | undefined): void {
+    if (this.#arena.cpu.cmpxchgAcquire(this.#word, 0, this.#pi.tid) === 0) return;
+    this.#pi.lockPi2(
+      this.#word,
+      timeout === undefined ? undefined : { deadline: this.#arena.cpu.now() / 1e6 + timeout },
+    );
+  }
+
+  protected override take(): boolean {
+    if (this.#arena.cpu.cmpxchgAcquire(this.#word, 0, this.#pi.tid) === 0) return true;
+    try {
+      this.#pi.tryLockPi(this.#word);
+      return true;
+    } catch (error) {
+      if (error instanceof HoldfastError && error.code === 'EAGAIN') return false;
       throw error;
     }
+  }
+
+  protected override release(): void {
+    const { tid } = this.#pi;
+    if (this.#arena.cpu.cmpxchgRelease(this.#word, tid, 0) !== tid) this.#pi.unlockPi(this.#word);
   }
 }
