@@ -169,22 +169,31 @@ export function readAwake(thread: Thread, lock: number, task: number, async: boo
   const block = cpu.load(blockOf(lock));
   const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   if (isOwn && !(block & DRAINING)) return 'deadlock';
-  // A writer that waits for this thread's readers, or cannot run before this thread goes on, must not be waited for.
-  return isOwn || readsHere(thread, lock) ? tryRead(cpu, lock, task, true) : undefined;
+  return mayJoin(thread, lock) ? tryRead(cpu, lock, task, true) : undefined;
+}
+
+/** Whether the writer waits for this thread's readers, or cannot run before this thread goes on: not to be waited for. */
+function mayJoin(thread: Thread, lock: number): boolean {
+  const { cpu, id } = thread;
+  const block = cpu.load(blockOf(lock));
+  const isOwn = (block & DRAINING) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
+  return isOwn || readsHere(thread, lock, true);
 }
 
 /** Waits in the list for a grant, after readAwake. */
 export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
-  const { thread, task } = waiter;
+  const { thread, task, async } = waiter;
   const { cpu, id } = thread;
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'full';
   for (;;) {
     latch(cpu, latchOf(lock), id);
-    const isWaiting = enqueue(waiter, lock, READ, record);
+    // The thread's own asynchronous tasks may have been granted something since readAwake looked.
+    const joins = !async && mayJoin(thread, lock);
+    const isWaiting = !joins && enqueue(waiter, lock, READ, record);
     unlatch(cpu, latchOf(lock));
     if (isWaiting) break;
-    const tried = tryRead(cpu, lock, task, false);
+    const tried = tryRead(cpu, lock, task, joins);
     if (tried !== undefined) return tried;
   }
   let reason = 'woken';
@@ -209,7 +218,7 @@ export function writeAwake(thread: Thread, lock: number, task: number, async: bo
   if (!async) {
     const block = cpu.load(blockOf(lock));
     const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
-    if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock)) return 'deadlock';
+    if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock, false)) return 'deadlock';
   }
   return tryWrite(thread, lock, task) ? 'acquired' : undefined;
 }
@@ -272,11 +281,13 @@ export function repair(repairer: Repairer, lock: number): true {
   return true;
 }
 
-/** Whether this thread reads; not counting asynchronous tasks that were let in and do not know yet. */
-function readsHere(thread: Thread, lock: number): boolean {
+/** Whether a task of this thread reads; `pending` counts asynchronous ones that were let in and do not know yet. */
+function readsHere(thread: Thread, lock: number, pending: boolean): boolean {
   const { cpu, id } = thread;
+  const records = holdsOf(cpu, id, lock, (other) => other === id);
+  if (pending) return records.length > 0;
   const unaware = pendingTasks(thread, lock).map((task) => cpu.load(task + Task.holdAt));
-  return holdsOf(cpu, id, lock, (other) => other === id).some((record) => !unaware.includes(record));
+  return records.some((record) => !unaware.includes(record));
 }
 
 function pendingTasks({ cpu, slot }: Thread, lock: number): number[] {
@@ -287,7 +298,7 @@ function pendingTasks({ cpu, slot }: Thread, lock: number): number[] {
 function takeBack(thread: Thread, lock: number): void {
   const { cpu } = thread;
   for (const reader of pendingTasks(thread, lock)) {
-    cpu.store(cpu.load(reader + Task.holdAt) + Hold.count, 0);
+    retire(cpu, lock, cpu.load(reader + Task.holdAt), 0);
     cpu.store(reader + Task.grant, 0);
     lineUpAgain(cpu, lock, reader);
   }
@@ -315,14 +326,15 @@ function lineUpAgain(cpu: Cpu, lock: number, task: number): void {
 function enqueue({ thread, task, async }: Waiter, lock: number, want: number, record: number): boolean {
   const { cpu, id } = thread;
   const list = listOf(lock);
+  // Also for a writer that need not wait yet: a synchronous one of its thread may send it back to the list.
+  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Task.want, want);
+  cpu.store(task + Task.holdAt, record);
   for (;;) {
     const word = cpu.load(blockOf(lock));
     if (writerOf(word) === 0) return false;
     if (cpu.cmpxchg(blockOf(lock), word, word | WAITERS) === word) break;
   }
-  cpu.store(task + Task.grant, 0);
-  cpu.store(task + Task.want, want);
-  cpu.store(task + Task.holdAt, record);
   const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
   if (mine === undefined) joinList(cpu, list, lock, task);
   else joinListBefore(cpu, list, lock, task, mine);

@@ -171,6 +171,12 @@ function changeCount(cpu: Cpu, address: number, word: number, record: number, by
   return isDone;
 }
 
+/** Under the latch: enters a word that counts, whoever waits. */
+export function joinReaders(cpu: Cpu, semaphore: number, record: number): void {
+  const address = wordOf(semaphore);
+  while (!changeCount(cpu, address, cpu.load(address), record, 1));
+}
+
 /** Leaves for the reader that is counted as `first`. */
 function leaveFirst(thread: Thread, semaphore: number, task: number): boolean {
   const { cpu, id } = thread;

@@ -20,6 +20,7 @@ import {
   HANDOFF_AFTER,
   isFree,
   isUnrecoverable,
+  joinReaders,
   listOf,
   MODE,
   microseconds,
@@ -61,6 +62,12 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
   const record = claimHold(cpu, task, semaphore);
   if (record === 0) return 'full';
   latch(cpu, listOf(semaphore) + WaitList.latch, id);
+  // Readers of this thread, let in since readAwake looked, cannot leave while it waits; the word counts them.
+  if (!async && pendingTasks(thread, semaphore).length > 0) {
+    joinReaders(cpu, semaphore, record);
+    unlatch(cpu, listOf(semaphore) + WaitList.latch);
+    return acquired(thread, semaphore);
+  }
   enqueue(waiter, semaphore, READ, record);
   prepareToPark(cpu, task);
   const woken = wakeWaiters(cpu, semaphore);
