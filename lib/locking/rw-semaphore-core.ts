@@ -140,7 +140,8 @@ export function leaveRead(thread: Thread, semaphore: number, task: number): bool
   const { cpu } = thread;
   const address = wordOf(semaphore);
   for (;;) {
-    const word = cpu.load(address);
+    // Pairs with countSole: who sees a word that counts sees `first`.
+    const word = cpu.loadAcquire(address);
     const mode = word & MODE;
     if (mode === WRITER) return false;
     if (mode === SEALED) {

@@ -202,7 +202,8 @@ function acquired(thread: Thread, semaphore: number): Outcome {
 /** Whether a task of this thread reads; `pending` counts asynchronous ones that were let in and do not know yet. */
 export function readsHere(thread: Thread, semaphore: number, pending: boolean): boolean {
   const { cpu, id } = thread;
-  const word = cpu.load(wordOf(semaphore));
+  // Pairs with countSole.
+  const word = cpu.loadAcquire(wordOf(semaphore));
   if (readersOf(word) === 0) return false;
   const isOurs = (task: number) => task !== 0 && cpu.load(task + Task.thread) === id;
   if (isOurs(taskOf(word)) || isOurs(cpu.load(semaphore + RwSemaphoreWords.first))) return true;

@@ -308,7 +308,7 @@ export class RwSemaphore extends SharedObject {
 
   #reads(task: number): boolean {
     const { cpu } = this.thread;
-    const word = cpu.load(this.#word);
+    const word = cpu.loadAcquire(this.#word);
     return (
       ((word & MODE) === SOLE && taskOf(word) === task) ||
       cpu.load(this.address + RwSemaphoreWords.first) === task ||
