@@ -8,7 +8,6 @@ import type { Repairer } from '../sched/reaper.ts';
 import { Task } from '../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import { repairPiStates } from './pi-state.ts';
-import { takeLatch } from './repair-latch.ts';
 import { repairRobustLists } from './robust-list.ts';
 import { BUCKET_BITS, Bucket, bucketOf, type Futexes, TableWords } from './table.ts';
 import { vectorNodes } from './vector.ts';
@@ -40,7 +39,7 @@ function repair(repairer: Repairer, table: number): boolean {
     // A thread that waits for the second of two latches may be the one that reaps; it has changed nothing yet.
     const isHeld = latchOwner(cpu, bucket + WaitList.latch) === owner;
     if (isHeld) isSettled = false;
-    else if (!takeLatch(repairer, bucket + WaitList.latch, () => rebuild(repairer, bucket))) {
+    else if (!repairer.latch(bucket + WaitList.latch, () => rebuild(repairer, bucket))) {
       isSettled = false;
       continue;
     }

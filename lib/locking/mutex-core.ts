@@ -235,7 +235,7 @@ export function repair(repairer: Repairer, mutex: number): boolean {
   const { cpu, isDead } = repairer;
   const isSettled = repairOsq(repairer, mutex + MutexWords.osq);
   const list = mutex + MutexWords.waiters;
-  repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list));
+  if (!repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list))) return false;
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }

@@ -255,17 +255,20 @@ export function makeConsistent(cpu: Cpu, lock: number): void {
   cpu.fetchAndRelaxed(blockOf(lock), ~OWNER_DIED);
 }
 
-export function repair(repairer: Repairer, lock: number): true {
+export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, isDead, threads } = repairer;
   const list = listOf(lock);
-  repairer.latch(latchOf(lock), () => {
-    rebuildList(repairer, list);
-    const writer = writerOf(cpu.load(blockOf(lock)));
-    for (const task of waiters(cpu, list)) {
-      if (task === writer || cpu.load(task + Task.grant) === lock) grant(cpu, lock, task);
-      else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
-    }
-  });
+  if (
+    !repairer.latch(latchOf(lock), () => {
+      rebuildList(repairer, list);
+      const writer = writerOf(cpu.load(blockOf(lock)));
+      for (const task of waiters(cpu, list)) {
+        if (task === writer || cpu.load(task + Task.grant) === lock) grant(cpu, lock, task);
+        else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
+      }
+    })
+  )
+    return false;
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }

@@ -24,9 +24,12 @@ import {
 export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, isDead } = repairer;
   let isStale = false;
-  repairer.latch(Header.priorityLatch, () => {
-    isStale = true;
-  });
+  if (
+    !repairer.latch(Header.priorityLatch, () => {
+      isStale = true;
+    })
+  )
+    return false;
   if (isStale || waitingTasks(repairer).some((task) => isDead(cpu.load(task + Task.thread)))) rebuild(repairer);
   const root = lock + RtWords.waiters;
   // The dead thread had taken the last waiter out, and not said so at the root.

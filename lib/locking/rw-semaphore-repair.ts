@@ -32,10 +32,13 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   const list = listOf(semaphore);
   const hasSpinners = !repairOsq(repairer, semaphore + RwSemaphoreWords.osq);
   let isTorn = false;
-  repairer.latch(list + WaitList.latch, () => {
-    isTorn = true;
-    rebuild(repairer, semaphore);
-  });
+  if (
+    !repairer.latch(list + WaitList.latch, () => {
+      isTorn = true;
+      rebuild(repairer, semaphore);
+    })
+  )
+    return false;
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }

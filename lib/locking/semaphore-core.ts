@@ -149,21 +149,24 @@ export function reset(thread: Thread, semaphore: number, permits: number): void 
 }
 
 /** After deaths: takes dead tasks out of the list, and gives back what they held with a guard or never picked up. */
-export function repair(repairer: Repairer, semaphore: number): true {
+export function repair(repairer: Repairer, semaphore: number): boolean {
   const { cpu, isDead, threads } = repairer;
   const list = semaphore + SemaphoreWords.waiters;
-  repairer.latch(list + WaitList.latch, () => {
-    if (cpu.load(semaphore + SemaphoreWords.armed) !== 0) {
-      const task = cpu.read(semaphore + SemaphoreWords.granted);
-      apply(cpu, semaphore);
-      if (task !== 0 && cpu.load(task + Task.list) === list) {
-        cpu.storeRelease(task + Task.grant, semaphore);
-        cpu.store(task + Task.list, 0);
+  if (
+    !repairer.latch(list + WaitList.latch, () => {
+      if (cpu.load(semaphore + SemaphoreWords.armed) !== 0) {
+        const task = cpu.read(semaphore + SemaphoreWords.granted);
+        apply(cpu, semaphore);
+        if (task !== 0 && cpu.load(task + Task.list) === list) {
+          cpu.storeRelease(task + Task.grant, semaphore);
+          cpu.store(task + Task.list, 0);
+        }
+        cpu.store(semaphore + SemaphoreWords.armed, 0);
       }
-      cpu.store(semaphore + SemaphoreWords.armed, 0);
-    }
-    rebuildList(repairer, list);
-  });
+      rebuildList(repairer, list);
+    })
+  )
+    return false;
   let free = freeze(cpu, semaphore);
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);

@@ -78,10 +78,10 @@ export function wakeUp(thread: Thread, queue: number, count: number): number {
   return chosen.length;
 }
 
-export function repair(repairer: Repairer, queue: number): true {
+export function repair(repairer: Repairer, queue: number): boolean {
   const { cpu, isDead } = repairer;
   const list = queue + WaitQueueWords.waiters;
-  repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list));
+  if (!repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list))) return false;
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }

@@ -1,7 +1,6 @@
 import { inspect } from 'node:util';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
-import { takeLatch } from '../futex/repair-latch.ts';
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, wake } from '../futex/wake.ts';
@@ -96,7 +95,7 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
 /** After deaths: a round that was complete lets its last ones go. The dead have not arrived: nobody counts them. */
 function repair(repairer: Repairer, barrier: number): boolean {
   const { cpu, threads, isDead } = repairer;
-  if (!takeLatch(repairer, barrier + BarrierWords.latch, () => {})) return false;
+  if (!repairer.latch(barrier + BarrierWords.latch, () => {})) return false;
   const ticket = ticketOf(cpu.load(barrier + BarrierWords.round));
   for (const record of holdsOf(cpu, threads, barrier, isDead)) cpu.store(record + Hold.count, 0);
   for (const record of holdsOf(cpu, threads, barrier, everybody)) {

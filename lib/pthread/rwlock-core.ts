@@ -15,7 +15,6 @@
  *
  * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
  */
-import { takeLatch } from '../futex/repair-latch.ts';
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, wake } from '../futex/wake.ts';
@@ -170,7 +169,7 @@ function wakeNext(futexes: Futexes, lock: number, gate: number, preference: Pref
 /** After deaths. */
 export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, threads, isDead } = repairer;
-  if (!takeLatch(repairer, lock + RwlockWords.latch, () => {})) return false;
+  if (!repairer.latch(lock + RwlockWords.latch, () => {})) return false;
   const living = holdsOf(cpu, threads, lock, (id) => !isDead(id));
   cpu.store(
     lock + RwlockWords.readers,

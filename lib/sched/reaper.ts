@@ -17,7 +17,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
-import { inheritLatch, latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
+import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader, type Objects } from '../memory/objects.ts';
 import { clearHolds } from './holds.ts';
 import { RUNNING, SLEEPING, Task, unpark } from './task.ts';
@@ -34,15 +34,18 @@ export interface Repairer {
   readonly isDead: (id: number) => boolean;
   /**
    * Takes a latch that may be held by a dead thread; `rebuild` runs first if it was. Also wakes whoever a dead
-   * thread's unlatch had still been going to wake.
+   * thread's unlatch had still been going to wake. False when somebody has it who is not known to be dead and does not
+   * let go of it for a moment: that thread may have died since this pass began, and repair gives up for now.
    */
-  latch(address: number, rebuild: () => void): void;
+  latch(address: number, rebuild: () => void): boolean;
   /**
    * Waits a moment for a live thread's next few steps to make `until` hold at `address`. False when it does not (the
    * thread is preempted, or dead itself and not known yet): repair gives up for now.
    */
   settle(address: number, until: (value: number, arg: number) => boolean, arg: number): boolean;
 }
+
+const isFree = (value: number) => value === 0;
 
 /** Loads that `settle` waits for a live thread, by default: some 10 us. */
 const SETTLE_SPINS = 1000;
@@ -68,6 +71,11 @@ export function reap(
   const { cpu, id: owner } = thread;
   const all = Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
   if (!all.some(isDead)) return 'done';
+  if (latchOwner(cpu, Header.reaperLatch) === owner) {
+    // In the middle of a pass this thread waits for the heap, and has found out meanwhile that its owner is dead.
+    recoverHeap(thread, heap, all.filter(isDead));
+    return 'again';
+  }
   const heir = all.find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
   if (heir === undefined && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
   let settled = false;
@@ -117,23 +125,19 @@ function repairAll(
     threads: maxThreads(cpu),
     isDead: (id) => dead.includes(id),
     latch(address, rebuild) {
-      if (!inherit(address, rebuild)) latch(cpu, address, owner);
+      while (!inherit(address, rebuild) && !tryLatch(cpu, address, owner)) {
+        if (!repairer.settle(address, isFree, 0)) return false;
+      }
       cpu.wake(address, Number.POSITIVE_INFINITY);
+      return true;
     },
     settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
   };
 
-  for (const id of dead) {
-    const nascent = slotAddress(cpu, id - 1) + Slot.nascent;
-    if (inheritLatch(cpu, Header.heapLatch, id, owner)) {
-      heap.rebuild(nascent);
-      unlatch(cpu, Header.heapLatch);
-    }
-  }
-  cpu.wake(Header.heapLatch, Number.POSITIVE_INFINITY);
+  recoverHeap(thread, heap, dead);
   // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
   const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
-  if (!hasNames) repairer.latch(Header.namesLatch, () => {});
+  if (!hasNames && !repairer.latch(Header.namesLatch, () => {})) return false;
   for (const id of dead) {
     const slot = slotAddress(cpu, id - 1);
     const block = cpu.load(slot + Slot.nascent);
@@ -149,6 +153,16 @@ function repairAll(
   if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
   return settled;
+}
+
+/** The heap is everybody's: also a reaper that waits for it must find it in order. */
+function recoverHeap({ cpu, id: owner }: Thread, heap: Heap, dead: readonly number[]): void {
+  for (const id of dead) {
+    if (!inheritLatch(cpu, Header.heapLatch, id, owner)) continue;
+    heap.rebuild(slotAddress(cpu, id - 1) + Slot.nascent);
+    unlatch(cpu, Header.heapLatch);
+  }
+  cpu.wake(Header.heapLatch, Number.POSITIVE_INFINITY);
 }
 
 /** Leaves a dead thread's slot as a new thread expects it. */

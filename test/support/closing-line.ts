@@ -8,6 +8,8 @@ export default class ClosingLine implements Reporter {
       if (module.errors().length > 0) counts.failed++;
       for (const test of module.children.allTests()) counts[test.result().state]++;
     }
-    process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped\n`);
+    process.stdout.write(
+      `\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped\n`,
+    );
   }
 }
