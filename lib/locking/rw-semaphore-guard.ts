@@ -1,23 +1,25 @@
 import { HoldfastError } from '../errors.ts';
 import type { RwSemaphore } from './rw-semaphore.ts';
 
+/** What a guard asks its lock to do for a task; one object for all guards of a lock. */
+export interface Letting {
+  go(mode: 'read' | 'write', task: number): void;
+  downgrade(task: number): void;
+}
+
 /** An RwSemaphore held until `release`, or until the end of the scope that `using` gives it. */
 export class RwSemaphoreGuard {
   readonly #lock: RwSemaphore;
+  readonly #letting: Letting;
+  readonly #task: number;
   #mode: 'read' | 'write';
-  #release: ((mode: 'read' | 'write') => void) | undefined;
-  readonly #downgrade: () => void;
+  #isHeld = true;
 
-  constructor(
-    lock: RwSemaphore,
-    mode: 'read' | 'write',
-    release: (mode: 'read' | 'write') => void,
-    downgrade: () => void,
-  ) {
+  constructor(lock: RwSemaphore, letting: Letting, mode: 'read' | 'write', task: number) {
     this.#lock = lock;
+    this.#letting = letting;
     this.#mode = mode;
-    this.#release = release;
-    this.#downgrade = downgrade;
+    this.#task = task;
   }
 
   get mode(): 'read' | 'write' {
@@ -36,19 +38,18 @@ export class RwSemaphoreGuard {
 
   /** From writing to reading, with no writer in between. Throws EPERM unless the guard holds the lock for writing. */
   downgrade(): void {
-    if (this.#release === undefined || this.#mode === 'read') {
+    if (!this.#isHeld || this.#mode === 'read') {
       throw new HoldfastError('EPERM', 'downgrade of a guard that does not hold its lock for writing');
     }
-    this.#downgrade();
+    this.#letting.downgrade(this.#task);
     this.#mode = 'read';
   }
 
   /** Unlocks. Throws EPERM when the guard was released before. */
   release(): void {
-    const release = this.#release;
-    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
-    release(this.#mode);
-    this.#release = undefined;
+    if (!this.#isHeld) throw new HoldfastError('EPERM', 'this guard was released before');
+    this.#letting.go(this.#mode, this.#task);
+    this.#isHeld = false;
   }
 
   [Symbol.dispose](): void {

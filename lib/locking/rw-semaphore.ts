@@ -32,7 +32,7 @@ import {
   WAITERS,
   WRITER,
 } from './rw-semaphore-core.ts';
-import { RwSemaphoreGuard } from './rw-semaphore-guard.ts';
+import { type Letting, RwSemaphoreGuard } from './rw-semaphore-guard.ts';
 import { repair } from './rw-semaphore-repair.ts';
 import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './rw-semaphore-wait.ts';
 
@@ -77,6 +77,12 @@ const KIND = defineKind<Repairer>({
  */
 export class RwSemaphore extends SharedObject {
   readonly #word: number;
+  readonly #letting: Letting = {
+    go: (mode, task) => this.#letGo(mode, task),
+    downgrade: (task) => {
+      if (!downgrade(this.thread, this.address, task)) throw this.#notHeld('downgrade');
+    },
+  };
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -317,15 +323,21 @@ export class RwSemaphore extends SharedObject {
   }
 
   #guardOf(mode: 'read' | 'write', task: number): RwSemaphoreGuard {
+    return new RwSemaphoreGuard(this, this.#letting, mode, task);
+  }
+
+  /** For a guard. Throws EPERM when the task does not hold the lock that way. */
+  #letGo(mode: 'read' | 'write', task: number): void {
     const { thread, address } = this;
-    const release = (held: 'read' | 'write') => {
-      const self = thread.current();
-      if (!(held === 'read' ? leaveRead : leaveWrite)(thread, address, task)) throw this.#notHeld('release');
-      if (task !== self) thread.returnTask(task);
-    };
-    return new RwSemaphoreGuard(this, mode, release, () => {
-      if (!downgrade(thread, address, task)) throw this.#notHeld('downgrade');
-    });
+    const { self, cpu } = thread;
+    const word = task | (mode === 'read' ? SOLE : WRITER);
+    if (self === DETACHED) thread.current();
+    // Pairs with the acquires in downRead and downWrite.
+    if (cpu.cmpxchgRelease(this.#word, word, 0) !== word) {
+      const isDone = mode === 'read' ? leaveRead(thread, address, task) : leaveWrite(thread, address, task);
+      if (!isDone) throw this.#notHeld('release');
+    }
+    if (task !== self) thread.returnTask(task);
   }
 
   #check(options: AsyncWaitOptions | undefined): void {
