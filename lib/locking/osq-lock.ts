@@ -20,7 +20,7 @@ const KIND = defineKind<Repairer>({
 
 /**
  * The queue of optimistic spinners as a lock of its own: for building locks whose waiters spin before they sleep.
- * `lock` gives up after about 2 us of spinning, so it is a lock that need not be had.
+ * `lock` gives up after about as long as a sleep would cost, so it is a lock that need not be had.
  *
  * Fairness: order of arrival among those who have not given up. A thread can be in one such queue at a time. If a
  * thread dies in it, everyone is turned away until the queue is empty. Source: kernel/locking/osq_lock.c.

@@ -93,7 +93,7 @@ const KIND = defineKind<Repairer>({
 
 /**
  * The spinlock to use on worker threads: for sections of well under a microsecond, with any number of threads on any
- * number of cores. A waiter spins for about 2 us and then sleeps; unlock wakes the one that is next.
+ * number of cores. A waiter spins for about as long as a sleep would cost, and then sleeps; unlock wakes the one that is next.
  *
  * Fairness: order of arrival in the queue, except that a contender may take a free lock while the head of the queue
  * sleeps. A head that was woken once and lost keeps its claim from then on, so each is passed over for a bounded time.
