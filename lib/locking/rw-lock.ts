@@ -59,7 +59,7 @@ export class RwGuard {
 
 /**
  * A spinlock that any number of threads can hold for reading, or one for writing: for sections of well under a
- * microsecond; `RwSemaphore` for longer ones. A waiter spins for about 2 us and then sleeps.
+ * microsecond; `RwSemaphore` for longer ones. A waiter spins for about as long as a sleep would cost.
  *
  * Fairness: readers and writers queue up in one line, in order of arrival; readers next to each other in it are inside
  * together. A contender may take a free lock while the head of the line sleeps for the first time. Synchronous only;

@@ -145,7 +145,7 @@ function tryWriteQueued(cpu: Cpu, semaphore: number, task: number, isFirst: bool
 const writerChanged = (word: number, writer: number) => (word & MODE) !== WRITER || taskOf(word) !== writer;
 /** How many writers a spinner lets pass before it sleeps. */
 const SPIN_WRITERS = 16;
-/** As in the kernel, a writer spins for readers 10 us, and half a us more for each, up to 30. `thread.spins` is 2 us. */
+/** As in the kernel, a writer spins for readers 10 us, and half a us more for each, up to 30. `thread.spins` is about 8 us. */
 const READERS_SPUN_FOR = 30;
 
 /** Spins, one spinner at a time, while writers come and go, or readers are about to leave. `rwsem_optimistic_spin`. */
@@ -161,7 +161,7 @@ function spin(thread: Thread, semaphore: number, task: number): boolean {
     if (word & HANDOFF) break;
     const readers = readersOf(word);
     if (readers > 0) {
-      const spins = Math.ceil((thread.spins * (20 + Math.min(readers, READERS_SPUN_FOR))) / 4);
+      const spins = Math.ceil((thread.spins * (20 + Math.min(readers, READERS_SPUN_FOR))) / 16);
       if (readersOf(cpu.condLoad(address, hasNoReaders, 0, spins)) > 0) {
         cpu.store(nonspinnable, 1);
         break;
