@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
+import { explore } from '../../../native-sim/explore/explore.ts';
 import { allocations, LOCK_NAMES, lock, namings, parkUnpark } from './programs/holdfast.ts';
 
 const forever = Number.POSITIVE_INFINITY;
@@ -29,6 +30,13 @@ describe.each(LOCK_NAMES)('%s', (name) => {
 test.each(LOCK_NAMES)('%s strands nobody when a thread dies', async (name) => {
   const result = await expectExplored({ ...lock(name, 2, forever), model: 'armv8', maxEvents, kill: true });
   expect(result.kills).toBeGreaterThan(4);
+});
+
+test('a waiter that is evicted and lines up again is granted out of turn, or left behind, when a third thread dies', async () => {
+  // Both were found within the first 4,400 executions; all of them are too many.
+  const result = await explore({ ...lock('mcs', 3, forever), model: 'sc', maxEvents, kill: true, executions: 6000 });
+  expect(result.failure).toBe(null);
+  expect(result.executions).toBeGreaterThan(4400);
 });
 
 test.each(MODELS)('park loses no unpark on %s', async (model) => {
