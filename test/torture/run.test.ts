@@ -45,7 +45,9 @@ describe('a broken lock that goes unnoticed', () => {
   test.each(sound.map(({ name }) => `${name}-busted`))('%s', async (name) => {
     const outcome = await torture(name, { seconds: 5 });
     expect(outcome.verdict).toBe('violation');
-    expect(outcome.violations.join()).toMatch(/inside|not alone|torn|counter|standstill|stranded|written by another|written while/);
+    expect(outcome.violations.join()).toMatch(
+      /inside|not alone|torn|counter|standstill|stranded|written by another|written while/,
+    );
   });
 
   test('mutex-amnesiac: an owner that died goes unmentioned', async () => {
