@@ -48,7 +48,7 @@ function repair(repairer: Repairer, table: number): boolean {
       const isAstray = bucketOf(table, cpu.load(node + Task.blockedOn)) !== bucket;
       if (isDead(cpu.load(node + Task.thread)) || isAstray) leaveList(cpu, bucket, node);
     }
-    repairPiStates(repairer, bucket);
+    if (!repairPiStates(repairer, bucket)) isSettled = false;
     if (!isHeld) unlatch(cpu, bucket + WaitList.latch);
   }
   // Marking a word wakes a waiter, which takes the word's latch.

@@ -4,8 +4,8 @@ import { block, blockAsync, type SlowPath, type Waiter } from '../sched/drive.ts
 import { Task } from '../sched/task.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
-import { type Leaving, lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi } from './pi.ts';
-import { freePiState, reservePiState } from './pi-state.ts';
+import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi } from './pi.ts';
+import { reservePiState } from './pi-state.ts';
 import { FUTEX_TID_MASK } from './robust-list.ts';
 import type { Futexes } from './table.ts';
 import { wait } from './wait.ts';
@@ -51,7 +51,7 @@ export class PiFutex {
 
   /** LOCK_PI2 without blocking the event loop. The owner is a task of its own; resolves to its tid. */
   lockPiAsync(word: number, options?: AsyncDeadlineOptions): Promise<number> {
-    return this.#runAsync(options, word, (waiter, leaving) => lockPi(this.#futexes, word, waiter, leaving));
+    return this.#runAsync(options, word, (waiter) => lockPi(this.#futexes, word, waiter));
   }
 
   /** FUTEX_TRYLOCK_PI. Throws EAGAIN when it is locked. */
@@ -69,9 +69,7 @@ export class PiFutex {
     if (task !== this.tid && !thread.unguarded.has(task)) {
       throw new HoldfastError('EPERM', `the futex ${word} holds ${cpu.load(word)}: no owner in this thread`);
     }
-    const orphan = unlockPi(this.#futexes, word, task);
-    if (orphan === 'mismatch') throw mismatch(word);
-    if (orphan !== 0) freePiState(this.arena, orphan);
+    if (unlockPi(this.#futexes, word, task) === 'mismatch') throw mismatch(word);
     if (task !== thread.self) {
       thread.unguarded.delete(task);
       thread.returnTask(task);
@@ -85,16 +83,14 @@ export class PiFutex {
    */
   waitRequeuePi(word: number, value: number, to: number, options?: DeadlineOptions): 0 {
     this.#checkPair(word, to);
-    const outcome = this.#run(options, 'monotonic', (waiter, leaving) =>
-      this.#waitThenLock(word, value | 0, to, waiter, leaving),
-    );
+    const outcome = this.#run(options, 'monotonic', (waiter) => this.#waitThenLock(word, value | 0, to, waiter));
     return this.#result(outcome === 'changed' ? word : to, outcome, undefined);
   }
 
   /** `waitRequeuePi` without blocking the event loop; resolves to the tid that owns `to`. */
   waitRequeuePiAsync(word: number, value: number, to: number, options?: AsyncDeadlineOptions): Promise<number> {
     this.#checkPair(word, to);
-    return this.#runAsync(options, to, (waiter, leaving) => this.#waitThenLock(word, value | 0, to, waiter, leaving));
+    return this.#runAsync(options, to, (waiter) => this.#waitThenLock(word, value | 0, to, waiter));
   }
 
   /**
@@ -115,52 +111,42 @@ export class PiFutex {
     return count;
   }
 
-  *#waitThenLock(
-    word: number,
-    value: number,
-    to: number,
-    waiter: Waiter,
-    leaving: Leaving,
-  ): SlowPath<PiOutcome | 'changed'> {
+  *#waitThenLock(word: number, value: number, to: number, waiter: Waiter): SlowPath<PiOutcome | 'changed'> {
     const result = yield* wait(this.#futexes, word, value, MATCH_ANY, waiter, to);
     this.arena.cpu.store(waiter.task + Task.result, 0);
-    return result === 'woken' ? yield* lockPi(this.#futexes, to, waiter, leaving) : result;
+    return result === 'woken' ? yield* lockPi(this.#futexes, to, waiter) : result;
   }
 
   #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {
     this.#check(word);
-    const outcome = this.#run(options, clock, (waiter, leaving) => lockPi(this.#futexes, word, waiter, leaving));
+    const outcome = this.#run(options, clock, (waiter) => lockPi(this.#futexes, word, waiter));
     return this.#result(word, outcome, undefined);
   }
 
   #run<Outcome>(
     options: DeadlineOptions | undefined,
     clock: FutexClock,
-    path: (waiter: Waiter, leaving: Leaving) => SlowPath<Outcome>,
+    path: (waiter: Waiter) => SlowPath<Outcome>,
   ): Outcome {
     const { arena } = this;
-    const leaving = { orphan: 0 };
     const timed = relative(arena.cpu, options, clock);
     reservePiState(arena);
-    const outcome = block(arena.thread, timed, (waiter) => path(waiter, leaving));
-    if (leaving.orphan !== 0) freePiState(arena, leaving.orphan);
+    const outcome = block(arena.thread, timed, path);
     return outcome;
   }
 
   async #runAsync(
     options: AsyncDeadlineOptions | undefined,
     word: number,
-    path: (waiter: Waiter, leaving: Leaving) => SlowPath<PiOutcome | 'changed'>,
+    path: (waiter: Waiter) => SlowPath<PiOutcome | 'changed'>,
   ): Promise<number> {
     this.#check(word);
     const { arena } = this;
-    for (let next = path; ; next = (waiter, leaving) => lockPi(this.#futexes, word, waiter, leaving)) {
-      const leaving = { orphan: 0 };
+    for (let next = path; ; next = (waiter) => lockPi(this.#futexes, word, waiter)) {
       const timed = relative(arena.cpu, options);
       timed.signal?.throwIfAborted();
       reservePiState(arena);
-      const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) => next(waiter, leaving));
-      if (leaving.orphan !== 0) freePiState(arena, leaving.orphan);
+      const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, next);
       if (outcome === 'acquired') {
         arena.thread.unguarded.add(task);
         return task;

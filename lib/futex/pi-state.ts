@@ -1,15 +1,18 @@
 /**
  * The state of a priority-inheriting futex that somebody waits for: an rt-mutex that stands for the word, so that the
- * word's owner inherits from its waiters. The first waiter brings it along, the last one keeps it for the next time: in
- * the slot's word `piState` (the kernel's pi_state_cache), which stays with the slot.
+ * word's owner inherits from its waiters.
  *
  *   rt     its owner is the word's owner, its waiters are those of the word
  *   key    the word
  *   next   the next state in the bucket
  *   refs   tasks that wait for it, or are about to: those whose `want` is the state while `result` is PI
  *
- * `next` and `refs` are guarded by the bucket's latch. Links change by one store each, and a state is in the bucket or
- * in a slot's word at all times, for a moment in both: so the reaper knows whose it is. refs are counted again.
+ * Where a state is:  slot's word `piState`  ->  the bucket of the first word it was needed for, for good
+ *
+ * A thread that may have to wait sees to it that its slot has one (the kernel's pi_state_cache), and brings it along
+ * when the bucket has none that is idle (refs 0). So a bucket keeps as many as it ever needed at once, nothing is
+ * allocated under its latch, and nothing ever freed: a state is in a slot or in a bucket whoever dies when, for a
+ * moment in both. The rest is guarded by the bucket's latch; refs, and their sum in the bucket, are counted again.
  *
  * Source: struct futex_pi_state in kernel/futex/.
  */
@@ -21,74 +24,81 @@ import { struct } from '../memory/struct.ts';
 import type { Arena } from '../sched/arena.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
-import { Bucket } from './table.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import { BUCKET_BITS, Bucket, type Futexes, PI, PLAIN, TableWords } from './table.ts';
 
 export const PiState = struct({ rt: RtWords.words, key: 1, next: 1, refs: 1 });
-
-/** A task's `result`: its `want` is the state that it waits for. */
-export const PI = -1;
 
 const KIND = rtKind('futex pi state', PiState.words);
 
 /** Sees to it that the calling thread has a state to bring along. Throws ENOMEM. */
 export function reservePiState({ cpu, objects, thread }: Arena): void {
   const spare = thread.slot + Slot.piState;
-  if (cpu.load(spare) === 0) cpu.store(spare, objects.create(KIND));
+  if (cpu.load(spare) === 0) objects.create(KIND, spare);
 }
 
-/** Frees a state that `retirePiState` could not keep. */
-export function freePiState({ objects }: Arena, state: number): void {
-  objects.destroy(KIND, state);
-}
-
-/** The word's state, or 0. Under the latch. */
+/** The state of the word, or 0 when nobody waits for it by a priority-inheriting operation. Under the latch. */
 export function findPiState(cpu: Cpu, bucket: number, word: number): number {
-  let state = cpu.load(bucket + Bucket.piStates);
-  while (state !== 0 && cpu.read(state + PiState.key) !== word) state = cpu.read(state + PiState.next);
-  return state;
+  return findState(
+    cpu,
+    bucket,
+    (state) => cpu.read(state + PiState.refs) > 0 && cpu.read(state + PiState.key) === word,
+  );
 }
 
-/** Whether somebody waits for the word by a priority-inheriting operation. Under the latch. */
-export function isPiLocked(cpu: Cpu, bucket: number, word: number): boolean {
-  const state = findPiState(cpu, bucket, word);
-  return state !== 0 && cpu.read(state + PiState.refs) > 0;
-}
-
-/** Makes the calling thread's spare the state of the word; 0 when it has none. Under the latch. */
+/**
+ * A state that is to be the word's: one of the bucket's, or else the calling thread's spare one; 0 when it has none.
+ * Under the latch.
+ */
 export function bringPiState({ cpu, slot }: Thread, bucket: number, word: number): number {
-  const state = cpu.load(slot + Slot.piState);
+  const idle = findState(cpu, bucket, (state) => cpu.read(state + PiState.refs) === 0);
+  const state = idle || cpu.load(slot + Slot.piState);
   if (state === 0) return 0;
   cpu.write(state + PiState.key, word);
-  cpu.write(state + PiState.refs, 0);
+  if (idle !== 0) return state;
   cpu.write(state + PiState.next, cpu.load(bucket + Bucket.piStates));
   cpu.storeRelease(bucket + Bucket.piStates, state);
   cpu.store(slot + Slot.piState, 0);
   return state;
 }
 
-/** Takes a state without waiters out of the bucket. Returns it if it is to be freed, 0 if kept. Under the latch. */
-export function retirePiState({ cpu, slot }: Thread, bucket: number, state: number): number {
-  const keeps = cpu.load(slot + Slot.piState) === 0;
+/** `task` is going to wait. Under the latch. */
+export function getPiState(cpu: Cpu, bucket: number, state: number, task: number): void {
+  cpu.store(task + Task.want, state);
+  cpu.store(task + Task.result, PI);
+  count(cpu, bucket, state, 1);
+}
+
+/** `task` does not wait any more. Without anybody else the state is idle. Under the latch. */
+export function putPiState(cpu: Cpu, bucket: number, state: number, task: number): void {
+  count(cpu, bucket, state, -1);
+  cpu.store(task + Task.result, PLAIN);
+}
+
+function count(cpu: Cpu, bucket: number, state: number, change: number): void {
+  cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) + change);
+  cpu.store(bucket + Bucket.piWaiters, cpu.load(bucket + Bucket.piWaiters) + change);
+}
+
+/** Ends the state's part in the word: who owned it, owns the word alone. Under the latch. */
+export function idlePiState(cpu: Cpu, state: number): void {
   cpu.store(state + PiState.rt + RtWords.owner, 0);
-  if (keeps) cpu.store(slot + Slot.piState, state);
-  const next = cpu.read(state + PiState.next);
-  const first = cpu.load(bucket + Bucket.piStates);
-  if (first === state) cpu.store(bucket + Bucket.piStates, next);
-  else {
-    let prev = first;
-    while (cpu.read(prev + PiState.next) !== state) prev = cpu.read(prev + PiState.next);
-    cpu.write(prev + PiState.next, next);
-  }
-  return keeps ? 0 : state;
+}
+
+function findState(cpu: Cpu, bucket: number, isRight: (state: number) => boolean): number {
+  let state = cpu.load(bucket + Bucket.piStates);
+  while (state !== 0 && !isRight(state)) state = cpu.read(state + PiState.next);
+  return state;
 }
 
 /**
  * For the reaper, under the latch. A waiter may have named a dead owner after the reaper looked at the state itself, so
- * it looks again.
+ * it looks again. False when it must come again.
  */
-export function repairPiStates(repairer: Repairer, bucket: number): void {
+export function repairPiStates(repairer: Repairer, bucket: number): boolean {
   const { cpu, threads, isDead } = repairer;
+  let isSettled = true;
+  let waiters = 0;
   for (let state = cpu.load(bucket + Bucket.piStates); state !== 0; state = cpu.read(state + PiState.next)) {
     let refs = 0;
     for (let number = 0; number < threads; number++) {
@@ -96,11 +106,29 @@ export function repairPiStates(repairer: Repairer, bucket: number): void {
       if (cpu.load(slot + Slot.piState) === state) cpu.store(slot + Slot.piState, 0);
       for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
         if (cpu.load(task + Task.result) !== PI || cpu.load(task + Task.want) !== state) continue;
-        if (isDead(number + 1)) cpu.store(task + Task.result, 0);
+        if (isDead(number + 1)) cpu.store(task + Task.result, PLAIN);
         else refs++;
       }
     }
     cpu.write(state + PiState.refs, refs);
-    repair(repairer, state);
+    waiters += refs;
+    if (!repair(repairer, state)) isSettled = false;
+    else if (refs === 0) idlePiState(cpu, state);
   }
+  cpu.store(bucket + Bucket.piWaiters, waiters);
+  return isSettled;
+}
+
+/** How many blocks of the heap the table's states take up. For the torture run, when everybody has left. */
+export function countPiStates({ thread, table }: Futexes): number {
+  const { cpu } = thread;
+  let count = 0;
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    if (cpu.load(slotAddress(cpu, number) + Slot.piState) !== 0) count++;
+  }
+  for (let i = 0; i < 1 << BUCKET_BITS; i++) {
+    const first = table + TableWords.buckets + i * Bucket.words + Bucket.piStates;
+    for (let state = cpu.load(first); state !== 0; state = cpu.read(state + PiState.next)) count++;
+  }
+  return count;
 }

@@ -31,7 +31,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Task } from '../sched/task.ts';
 import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from '../sched/thread.ts';
-import { bringPiState, findPiState, isPiLocked, PI, PiState, retirePiState } from './pi-state.ts';
+import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
 import {
   bucketOf,
@@ -45,23 +45,18 @@ import {
   unlatchBucket,
 } from './table.ts';
 import { wait } from './wait.ts';
-import { MATCH_ANY, PLAIN, unparkAll } from './wake.ts';
+import { MATCH_ANY, unparkAll } from './wake.ts';
 
 /** 'busy': it has an owner, who may be waited for. 'dying': the reaper has not seen to the owner yet. */
 export type Attempt = 'acquired' | 'busy' | 'dying' | 'deadlock' | 'mismatch' | 'no-owner';
 /** 'no-state': the thread has no state to bring along; `reservePiState`, and again. */
 export type PiOutcome = Attempt | 'no-state' | 'timed-out' | 'aborted';
 
-/** A state that lost its last waiter and is to be freed, or 0. */
-export interface Leaving {
-  orphan: number;
-}
-
 /** `futex_lock_pi_atomic`, without waiting. Under the latch. */
 function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: number): Attempt {
   const { cpu } = thread;
   if (nextFor(cpu, bucket, word, 0) !== 0) return 'mismatch';
-  const isWaitedFor = isPiLocked(cpu, bucket, word);
+  const isWaitedFor = findPiState(cpu, bucket, word) !== 0;
   for (let value = cpu.load(word); ; ) {
     const tid = value & FUTEX_TID_MASK;
     if (tid === task) return 'deadlock';
@@ -105,7 +100,7 @@ export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt
 }
 
 /** LOCK_PI. */
-export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, leaving: Leaving): SlowPath<PiOutcome> {
+export function* lockPi(futexes: Futexes, word: number, waiter: Waiter): SlowPath<PiOutcome> {
   const { thread, table } = futexes;
   const { cpu } = thread;
   const { task } = waiter;
@@ -118,7 +113,7 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, leaving:
     unlatchBucket(thread, bucket);
     if (state === 'no-state') return state;
     if (attempt === 'busy' && state === 0) continue;
-    if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter, leaving);
+    if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter);
     if (attempt !== 'dying') return attempt;
     // The reaper marks the word if it can, vacates the slot, and unparks everybody.
     const slot = slotOfTid(cpu, value & FUTEX_TID_MASK);
@@ -131,36 +126,24 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, leaving:
 /** `attach_to_pi_owner`: the task is going to wait. 0 when the word does not hold `value` any more. Under the latch. */
 function attach(thread: Thread, bucket: number, word: number, value: number, task: number): number | 'no-state' {
   const { cpu } = thread;
-  let state = findPiState(cpu, bucket, word);
-  if (state === 0 && cpu.load(thread.slot + Slot.piState) === 0) return 'no-state';
+  const state = findPiState(cpu, bucket, word) || bringPiState(thread, bucket, word);
+  if (state === 0) return 'no-state';
   if (cpu.cmpxchg(word, value, value | FUTEX_WAITERS) !== value) return 0;
-  if (state === 0) state = bringPiState(thread, bucket, word);
   if (cpu.read(state + PiState.refs) === 0) cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
-  cpu.store(task + Task.want, state);
-  cpu.store(task + Task.result, PI);
-  cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) + 1);
+  getPiState(cpu, bucket, state, task);
   return state;
 }
 
-function* sleep(
-  futexes: Futexes,
-  bucket: number,
-  word: number,
-  state: number,
-  waiter: Waiter,
-  leaving: Leaving,
-): SlowPath<PiOutcome> {
+function* sleep(futexes: Futexes, bucket: number, word: number, state: number, waiter: Waiter): SlowPath<PiOutcome> {
   const { thread } = futexes;
   const { cpu } = thread;
   const { task } = waiter;
   const outcome = yield* lockSlow(state, waiter, []);
   latchBucket(thread, bucket);
-  const refs = cpu.read(state + PiState.refs) - 1;
-  cpu.write(state + PiState.refs, refs);
-  cpu.store(task + Task.result, PLAIN);
+  putPiState(cpu, bucket, state, task);
   const isMine = outcome === 'acquired' || outcome === 'owner-died';
   if (isMine) own(cpu, word, state, task);
-  if (refs === 0) leaving.orphan = retirePiState(thread, bucket, state);
+  if (cpu.read(state + PiState.refs) === 0) idlePiState(cpu, state);
   unlatchBucket(thread, bucket);
   if (isMine) return 'acquired';
   return outcome === 'timed-out' || outcome === 'aborted' ? outcome : 'deadlock';
@@ -178,24 +161,21 @@ function own(cpu: Cpu, word: number, state: number, task: number): void {
   }
 }
 
-/** UNLOCK_PI, for the owner `task`. Returns a state to be freed, 0, or 'mismatch' when others wait some other way. */
-export function unlockPi({ thread, table }: Futexes, word: number, task: number): number | 'mismatch' {
+/** UNLOCK_PI, for the owner `task`. 'mismatch' when others wait some other way. */
+export function unlockPi({ thread, table }: Futexes, word: number, task: number): 'unlocked' | 'mismatch' {
   const { cpu } = thread;
   const bucket = bucketOf(table, word);
   latchBucket(thread, bucket);
   const state = findPiState(cpu, bucket, word);
-  const hasWaiters = isPiLocked(cpu, bucket, word);
   const isRight =
     nextFor(cpu, bucket, word, 0) === 0 &&
-    (!hasWaiters || ownerOf(cpu.load(state + PiState.rt + RtWords.owner)) === task);
-  let orphan = 0;
+    (state === 0 || ownerOf(cpu.load(state + PiState.rt + RtWords.owner)) === task);
   if (isRight) {
-    cpu.xchgRelease(word, hasWaiters ? FUTEX_WAITERS : 0);
-    if (hasWaiters) unlockSlow(thread, state);
-    else if (state !== 0) orphan = retirePiState(thread, bucket, state);
+    cpu.xchgRelease(word, state === 0 ? 0 : FUTEX_WAITERS);
+    if (state !== 0) unlockSlow(thread, state);
   }
   unlatchBucket(thread, bucket);
-  return isRight ? orphan : 'mismatch';
+  return isRight ? 'unlocked' : 'mismatch';
 }
 
 /**

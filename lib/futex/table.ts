@@ -11,6 +11,8 @@
  *   want       is its bitset
  *   result     is PLAIN, or the word that WAIT_REQUEUE_PI is to lock then (`pi.ts`)
  *
+ * A task whose `result` is PI waits in no bucket, but for the state in its `want` (`pi-state.ts`).
+ *
  * Whoever takes a node out to wake it does so under the latch; unpark comes after. A waiter that finds its `list` 0
  * has been woken, whatever else has happened to it.
  *
@@ -35,14 +37,19 @@ import {
   WaitList,
 } from '../sched/wait-list.ts';
 
+/** A node's `result`. */
+export const PLAIN = 0;
+export const PI = -1;
+
 /** The kernel has 256 for each CPU; one line each. */
 export const BUCKET_BITS = 7;
 
 export const Bucket = struct({
   list: WaitList.words,
-  /** The first of the states that priority-inheriting words of this bucket have; see `pi-state.ts`. */
+  /** The first of the states for priority-inheriting words of this bucket, and how many tasks wait for one of them. */
   piStates: 1,
-  pad: LINE_WORDS - WaitList.words - 1,
+  piWaiters: 1,
+  pad: LINE_WORDS - WaitList.words - 2,
 });
 
 export const TableWords = struct({
@@ -70,7 +77,7 @@ export function bucketOf(table: number, word: number): number {
  */
 export function mayHaveWaiters(cpu: Cpu, bucket: number): boolean {
   cpu.mb();
-  return firstWaiter(cpu, bucket) !== 0 || cpu.load(bucket + Bucket.piStates) !== 0;
+  return firstWaiter(cpu, bucket) !== 0 || cpu.load(bucket + Bucket.piWaiters) !== 0;
 }
 
 export function latchBucket({ cpu, id }: Thread, bucket: number): void {

@@ -12,8 +12,7 @@
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { finishPark, prepareToPark, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { bucketOf, dequeue, enqueue, type Futexes, latchBucket, unlatchBucket } from './table.ts';
-import { PLAIN } from './wake.ts';
+import { bucketOf, dequeue, enqueue, type Futexes, latchBucket, PLAIN, unlatchBucket } from './table.ts';
 
 /** 'changed': the word holds another value than the one expected. */
 export type WaitResult = 'woken' | 'changed' | 'timed-out' | 'aborted';

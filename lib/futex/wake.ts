@@ -7,7 +7,7 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Task, unpark } from '../sched/task.ts';
-import { isPiLocked } from './pi-state.ts';
+import { findPiState } from './pi-state.ts';
 import {
   bucketOf,
   dequeue,
@@ -17,6 +17,7 @@ import {
   mayHaveWaiters,
   moveNode,
   nextFor,
+  PLAIN,
   sleeperOf,
   unlatchBoth,
   unlatchBucket,
@@ -24,8 +25,6 @@ import {
 
 /** Matches every bitset. */
 export const MATCH_ANY = -1;
-/** A node's `result`: its waiter waits by a plain operation. */
-export const PLAIN = 0;
 
 /**
  * Wakes at most `count` of those who wait for `word` with a bit of `bitset` set in their own, and returns how many.
@@ -146,7 +145,7 @@ export function wakeOp(
 
 /** Takes out at most `count` nodes, noting whom they wake. False when it meets one that is not to be woken so. */
 function takeOut(cpu: Cpu, bucket: number, word: number, count: number, bitset: number, sleepers: number[]): boolean {
-  if (isPiLocked(cpu, bucket, word)) return false;
+  if (findPiState(cpu, bucket, word) !== 0) return false;
   let node = nextFor(cpu, bucket, word, 0);
   for (let left = count, next: number; left > 0 && node !== 0; node = next) {
     next = nextFor(cpu, bucket, word, node);

@@ -121,12 +121,16 @@ export class Heap {
     return line >= 0;
   }
 
-  /** A block in use becomes a shared object, which `objects` lists. `nascent`: a word to clear in the same step. */
-  publish(address: number, nascent = 0): void {
+  /**
+   * A block in use becomes a shared object, which `objects` lists. `home`: a word that is to name it; `nascent`: a word
+   * to clear. Both in the same step.
+   */
+  publish(address: number, nascent = 0, home = 0): void {
     const cpu = this.#cpu;
     latch(cpu, Header.heapLatch, this.#owner);
     const tag = this.#map + (address - this.#base) / LINE_WORDS;
     cpu.write(tag, cpu.read(tag) | OBJECT);
+    if (home !== 0) cpu.store(home, address);
     if (nascent !== 0) cpu.store(nascent, 0);
     unlatch(cpu, Header.heapLatch);
   }

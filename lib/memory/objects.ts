@@ -44,11 +44,14 @@ export class Objects {
     this.#buckets = cpu.read(Header.names);
   }
 
-  /** A new object without a name. */
-  create(kind: Kind): number {
+  /**
+   * A new object without a name. `home`: a word of the thread's slot that names it from then on, whoever dies when;
+   * the reaper has to know that word (`keepsNascent`).
+   */
+  create(kind: Kind, home = 0): number {
     const address = this.#make(kind, new Uint8Array(0));
     if (address === 0) throw this.#heap.exhausted(kind.words);
-    this.#heap.publish(address, this.#nascent);
+    this.#heap.publish(address, this.#nascent, home);
     return address;
   }
 

@@ -21,7 +21,7 @@ import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts'
 import { ObjectHeader, type Objects } from '../memory/objects.ts';
 import { clearHolds } from './holds.ts';
 import { RUNNING, SLEEPING, Task, unpark } from './task.ts';
-import { asyncTasks, maxThreads, ownsChunk, Slot, slotAddress, type Thread } from './thread.ts';
+import { asyncTasks, keepsNascent, maxThreads, Slot, slotAddress, type Thread } from './thread.ts';
 
 /** What a kind's `repair` needs to know. */
 export interface Repairer {
@@ -141,7 +141,7 @@ function repairAll(
   for (const id of dead) {
     const slot = slotAddress(cpu, id - 1);
     const block = cpu.load(slot + Slot.nascent);
-    if (block !== 0 && ownsChunk(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
+    if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
     else objects.reclaim(slot + Slot.nascent);
   }
   let settled = true;

@@ -220,8 +220,9 @@ function chunkIn(block: number): number {
   return Math.ceil(block / TASK_ALIGN) * TASK_ALIGN;
 }
 
-/** Whether the heap block belongs to the slot's tasks. */
-export function ownsChunk(cpu: Cpu, slot: number, block: number): boolean {
+/** Whether a word of the slot, or of its tasks, leads to the heap block: then it stays with the slot. */
+export function keepsNascent(cpu: Cpu, slot: number, block: number): boolean {
+  if (cpu.load(slot + Slot.piState) === block) return true;
   if (leadsTo(cpu, slot + Slot.chunks, chunkIn(block))) return true;
   const tasks = [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
   return tasks.some((task) => leadsTo(cpu, task + Task.vector, block));

@@ -38,8 +38,6 @@ export interface LockType {
   readonly hasTimeouts: boolean;
   /** The longest hold, us. */
   readonly longHold: number;
-  /** Makes what all locks of an arena share and what stays with it, so that it is not taken for a leak. */
-  furnish?(arena: Arena): void;
   /** Makes a lock; what comes back is structured-cloneable, for `open` on other threads. */
   create(arena: Arena): unknown;
   open(arena: Arena, handle: unknown): View;

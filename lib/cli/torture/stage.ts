@@ -4,6 +4,8 @@
  */
 import type { RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
+import { openFutexes } from '../../futex/open.ts';
+import { countPiStates } from '../../futex/pi-state.ts';
 import { Mutex } from '../../locking/mutex.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { Arena } from '../../sched/arena.ts';
@@ -36,7 +38,8 @@ export class RunStage {
     this.cpu = this.arena.cpu;
     this.type = type;
     this.threads = threads;
-    type.furnish?.(this.arena);
+    // What stays with an arena is no leak.
+    openFutexes(this.arena);
     this.#blocks = this.arena.use().blocks;
     this.lock = type.create(this.arena);
     this.address = this.arena.alloc(stageWords(this.seats));
@@ -94,7 +97,7 @@ export class RunStage {
         for (let actor = 0; actor < ACTORS; actor++) new Mutex(arena, churnName(seat, actor)).destroy();
       }
       arena.free(this.address);
-      const leaked = arena.use().blocks - this.#blocks - this.#slotBlocks();
+      const leaked = arena.use().blocks - this.#blocks - this.#keptBlocks();
       if (leaked !== 0) this.fail(`${leaked} blocks of the heap leaked`);
       arena.detach();
     } catch (error) {
@@ -128,15 +131,14 @@ export class RunStage {
     return false;
   }
 
-  /** Blocks that stay with their slots: tasks of asynchronous acquisitions, and the spare state of PI futexes. */
-  #slotBlocks(): number {
+  /** Blocks that are kept for use again: the slots' tasks of asynchronous acquisitions, and the states of PI futexes. */
+  #keptBlocks(): number {
     const { cpu } = this;
-    let chunks = 0;
+    let kept = countPiStates(openFutexes(this.arena));
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
-      for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) chunks++;
-      if (cpu.load(slot + Slot.piState) !== 0) chunks++;
+      for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) kept++;
     }
-    return chunks;
+    return kept;
   }
 }

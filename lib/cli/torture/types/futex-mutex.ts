@@ -1,6 +1,5 @@
 import { HoldfastError } from '../../../errors.ts';
 import { Futex } from '../../../futex/futex.ts';
-import { openFutexes } from '../../../futex/open.ts';
 import { PiFutex } from '../../../futex/pi-futex.ts';
 import {
   FUTEX_OWNER_DIED,
@@ -29,7 +28,6 @@ export const futexMutex: LockType = {
   hasTry: true,
   hasTimeouts: true,
   longHold: 5000,
-  furnish: (arena) => void openFutexes(arena),
   create(arena) {
     const words = HEADS + maxThreads(arena.cpu) * HEAD_WORDS;
     const block = arena.alloc(words);

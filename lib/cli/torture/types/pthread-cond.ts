@@ -1,5 +1,4 @@
 import { HoldfastError } from '../../../errors.ts';
-import { openFutexes } from '../../../futex/open.ts';
 import { PthreadCond } from '../../../pthread/cond.ts';
 import { PthreadMutex } from '../../../pthread/mutex.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
@@ -19,7 +18,6 @@ export const pthreadCond: LockType = {
   hasTry: false,
   hasTimeouts: true,
   longHold: 1000,
-  furnish: (arena) => void openFutexes(arena),
   create: (arena) => ({
     mutex: new PthreadMutex(arena, 'pthread-cond.mutex').handle,
     cond: new PthreadCond(arena, 'pthread-cond').handle,

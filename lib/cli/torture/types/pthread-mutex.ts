@@ -1,4 +1,3 @@
-import { openFutexes } from '../../../futex/open.ts';
 import { PthreadMutex } from '../../../pthread/mutex.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
 import type { LockType, View } from '../lock-type.ts';
@@ -13,7 +12,6 @@ export const pthreadMutex: LockType = {
   hasTry: true,
   hasTimeouts: true,
   longHold: 5000,
-  furnish: (arena) => void openFutexes(arena),
   create: (arena) => new PthreadMutex(arena, 'pthread-mutex').handle,
   open: (arena, handle) => viewOf(PthreadMutex.from(arena, handle as ObjectHandle)),
 };

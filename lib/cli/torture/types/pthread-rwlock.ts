@@ -1,4 +1,3 @@
-import { openFutexes } from '../../../futex/open.ts';
 import { PthreadRwlock } from '../../../pthread/rwlock.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
 import type { LockType } from '../lock-type.ts';
@@ -14,7 +13,6 @@ export const pthreadRwlock: LockType = {
   hasTry: true,
   hasTimeouts: true,
   longHold: 5000,
-  furnish: (arena) => void openFutexes(arena),
   create: (arena) => new PthreadRwlock(arena, 'pthread-rwlock').handle,
   open(arena, handle) {
     const lock = PthreadRwlock.from(arena, handle as ObjectHandle);

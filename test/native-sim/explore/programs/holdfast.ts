@@ -45,11 +45,11 @@ interface Lock {
 }
 
 /** An arena with a CPU for each thread and one for the reaper, whose waiters spin for `spins` loads. */
-export function makeArenas(cpu: Cpu, threads: number, spins: number): View {
-  format(cpu, WORDS, threads + 1, 7);
+export function makeArenas(cpu: Cpu, threads: number, spins: number, words = WORDS): View {
+  format(cpu, words, threads + 1, 7);
   const arenas = Array.from({ length: threads + 1 }, (_, number) => new Arena(cpu, number, { spins }));
   for (const { thread } of arenas) cpu.store(thread.slot + Slot.life, LIFE + thread.number);
-  return { arenas, shared: WORDS };
+  return { arenas, shared: words };
 }
 
 /** What the library does when it is told that a thread has died. */
@@ -210,8 +210,8 @@ export function parkUnpark(): Program {
 }
 
 /** The memory that an execution leaves, for the library's own code to look at. */
-function snapshot(memory: FinalMemory): RealCpu {
-  return new RealCpu(Int32Array.from({ length: WORDS }, (_, address) => memory.read(address)));
+export function snapshot(memory: FinalMemory, words = WORDS): RealCpu {
+  return new RealCpu(Int32Array.from({ length: words }, (_, address) => memory.read(address)));
 }
 
 /** Two threads allocate a block, write to it and free it; the heap must end as it began. */

@@ -5,38 +5,11 @@ import { RwSemaphore } from '../../../../lib/locking/rw-semaphore.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore.ts';
 import { WaitQueue } from '../../../../lib/locking/wait-queue.ts';
 import { EXCLUSIVE, waitUntil, wakeUp } from '../../../../lib/locking/wait-queue-core.ts';
-import type { Cpu } from '../../../../lib/machine/cpu.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
 import { block } from '../../../../lib/sched/drive.ts';
-import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
-
-/** Words of the simulated memory behind the arena. */
-const MORE = 2;
+import { type Body, onObject } from './on-object.ts';
 
 export type Act = 'read' | 'write' | 'downgrade' | 'twice';
-
-type Shared = View & { handle: ObjectHandle };
-
-/** What thread `me` does, with its view of the object; `cell` is a word that the lock protects. */
-type Body = (cpu: Cpu, me: number, arena: Arena, handle: ObjectHandle, cell: number) => void;
-
-function program(make: (arena: Arena) => { readonly handle: ObjectHandle }, bodies: Body[], spins: number): Program {
-  const threads = bodies.length;
-  const whole: Program<Shared> = {
-    words: 4096 + MORE,
-    setup(cpu) {
-      const view = makeArenas(cpu, threads, spins);
-      return { ...view, handle: make(view.arenas[0]!).handle };
-    },
-    threads: bodies.map((body) => (cpu: Cpu, me: number, { arenas, handle, shared }: Shared) => {
-      body(cpu, me, arenas[me]!, handle, shared);
-    }),
-    reaper: (_cpu, died, view) => reapDead(view, died),
-  };
-  return whole as unknown as Program;
-}
 
 /** Readers and writers of one word. */
 export function readersAndWriters(
@@ -71,7 +44,7 @@ export function readersAndWriters(
         }
       },
   );
-  return program((arena) => new Lock(arena), bodies, spins);
+  return onObject((arena) => new Lock(arena), bodies, spins);
 }
 
 /** Each thread takes the one permit, with a guard or without, and counts. */
@@ -87,7 +60,7 @@ export function permits(guards: readonly boolean[], spins: number): Program {
         else held.release();
       },
   );
-  return program((arena) => new Semaphore(arena), bodies, spins);
+  return onObject((arena) => new Semaphore(arena), bodies, spins);
 }
 
 /** One thread completes what the other waits for. */
@@ -100,7 +73,7 @@ export function completion(spins: number): Program {
     cpu.write(cell, 1);
     Completion.from(arena, handle).complete();
   };
-  return program((arena) => new Completion(arena), [waiter, completer], spins);
+  return onObject((arena) => new Completion(arena), [waiter, completer], spins);
 }
 
 /** A waiter, and one that makes its condition hold. */
@@ -115,5 +88,5 @@ export function waitQueue(spins: number): Program {
     cpu.storeRelease(cell + 1, 1);
     wakeUp(arena.thread, handle.address, 1);
   };
-  return program((arena) => new WaitQueue(arena), [waiter, waker], spins);
+  return onObject((arena) => new WaitQueue(arena), [waiter, waker], spins);
 }
