@@ -2,6 +2,7 @@
 import { Mutex as AsyncMutex } from 'async-mutex';
 import Benchmark from 'benchmark';
 import { Arena, Mutex } from '../lib/index.ts';
+import { webLocks } from './absent.ts';
 import type { Effort } from './effort.ts';
 import type { Figures } from './figure.ts';
 
@@ -49,7 +50,7 @@ function pairs(): Record<string, Pairs> {
       for (let i = 0; i < PAIRS; i++) await Promise.resolve(i);
     },
   };
-  const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
+  const locks = webLocks;
   if (locks !== undefined) {
     const section = () => {};
     contestants['navigator.locks'] = async () => {

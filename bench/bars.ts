@@ -27,14 +27,27 @@ const ASYNC = /^uncontended, async$/;
 const CONTENDED = /^contended/;
 const SPINNING = /^spinning/;
 const GARBAGE = /^garbage/;
+const READING = /^95 % reads/;
+const PERMITS = /^2 permits/;
 const BARE = 'bare cmpxchg pair';
 const ASYNC_HOLDFAST = 'holdfast acquireAsync';
+
+/** What one compare-and-exchange takes and another lets go of. */
+const PAIRS = ['RwSemaphore, read', 'RwSemaphore, write', 'Semaphore', 'RtMutex', 'PthreadMutex'];
 
 // A lock is N times faster where its time is at most 1/N.
 const BARS: readonly Bar[] = [
   { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: BARE, bound: 'at most', bar: 1.15 },
-  { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: 'v8', bound: 'at most', bar: 0.8 },
   { scenario: ALONE, unit: 'ns', peer: 'holdfast acquire + release', against: BARE, bound: 'at most', bar: 1.5 },
+  ...PAIRS.map((peer): Bar => ({ scenario: ALONE, unit: 'ns', peer, against: BARE, bound: 'at most', bar: 1.25 })),
+  {
+    scenario: /^reading/,
+    unit: 'ns',
+    peer: 'SeqLock, 4 words',
+    less: '4 atomic loads',
+    bound: 'at most',
+    bar: 10,
+  },
   { scenario: GARBAGE, unit: 'bytes', peer: 'holdfast acquire + release', bound: 'at most', bar: 0 },
   ...['native', 'compiled'].flatMap((how): Bar[] => {
     const peer = `holdfast using, ${how}`;
@@ -46,13 +59,26 @@ const BARS: readonly Bar[] = [
       { scenario: GARBAGE, unit: 'bytes', peer, less, bound: 'at most', bar: 0 },
     ];
   }),
+  {
+    scenario: /^uncontended, beside/,
+    unit: 'ns',
+    peer: 'holdfast lock + unlock',
+    against: 'v8',
+    bound: 'at most',
+    bar: 0.8,
+  },
   { scenario: ASYNC, unit: 'ns', peer: ASYNC_HOLDFAST, against: 'async-mutex', bound: 'at most', bar: 1 / 5 },
   { scenario: ASYNC, unit: 'ns', peer: ASYNC_HOLDFAST, against: 'navigator.locks', bound: 'at most', bar: 1 / 20 },
-  { scenario: CONTENDED, unit: 'k/s', peer: 'holdfast', against: 'v8', bound: 'at least', bar: 1 },
-  { scenario: CONTENDED, unit: 'k/s', peer: 'holdfast', against: 'textbook', bound: 'at least', bar: 0.9 },
-  { scenario: CONTENDED, unit: 'ms', peer: 'holdfast', against: 'textbook', bound: 'at most', bar: 1 / 4 },
-  { scenario: CONTENDED, unit: 'ms', peer: 'holdfast', against: 'v8', bound: 'at most', bar: 1 / 10 },
-  { scenario: SPINNING, unit: 'k/s', peer: 'spin', against: 'holdfast', bound: 'at least', bar: 0.5 },
+  { scenario: CONTENDED, unit: 'k/s', peer: 'Mutex', against: 'v8', bound: 'at least', bar: 1 },
+  { scenario: CONTENDED, unit: 'k/s', peer: 'Mutex', against: 'textbook', bound: 'at least', bar: 0.9 },
+  { scenario: CONTENDED, unit: 'ms', peer: 'Mutex', against: 'textbook', bound: 'at most', bar: 1 / 4 },
+  { scenario: CONTENDED, unit: 'ms', peer: 'Mutex', against: 'v8', bound: 'at most', bar: 1 / 10 },
+  { scenario: SPINNING, unit: 'k/s', peer: 'SpinLock', against: 'Mutex', bound: 'at least', bar: 0.5 },
+  ...['Mutex', 'textbook RwLock', 'multithreading RwLock'].map(
+    (against): Bar => ({ scenario: READING, unit: 'k/s', peer: 'RwSemaphore', against, bound: 'at least', bar: 1 }),
+  ),
+  { scenario: READING, unit: 'ms', peer: 'RwSemaphore', against: 'textbook RwLock', bound: 'at most', bar: 1 / 4 },
+  { scenario: PERMITS, unit: 'k/s', peer: 'Semaphore', against: 'multithreading Semaphore', bound: 'at least', bar: 1 },
 ];
 
 const MEASURES: Record<Figure['unit'], string> = {

@@ -8,14 +8,11 @@ import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import pc from 'picocolors';
+import { absent } from './absent.ts';
 import { verdicts } from './bars.ts';
 import { DEFAULT, type Effort, QUICK } from './effort.ts';
 import { type Figure, Figures, type Measured, median } from './figure.ts';
-
-const SUITES = ['single', 'garbage', 'asynchronous', 'contended'];
-
-/** --harmony-struct brings V8's Atomics.Mutex, --expose-gc lets `garbage` start from a clean heap. */
-const NODE_OPTIONS = ['--harmony-struct', '--expose-gc', '--import', import.meta.resolve('tsx')];
+import { SUITES, type SuiteName } from './suites.ts';
 
 /** Many times what any one measurement takes. */
 const HANGS_MS = 60_000;
@@ -23,58 +20,75 @@ const HANGS_MS = 60_000;
 /** What other processes may take of the machine without much effect on the ratios. */
 const QUIET = 0.1;
 
+/** How a suite ended: the share of the machine that other processes took meanwhile, or what killed it. */
+type Ending = { others: number } | { died: string };
+
 async function main(): Promise<void> {
+  const names = Object.keys(SUITES) as SuiteName[];
   const command = new Command('bench')
     .description('Measures the locks against their alternatives, on this machine and this Node.')
-    .argument('[suites...]', SUITES.join(', '))
+    .argument('[suites...]', names.join(', '))
     .option('--quick', 'shorter and less exact')
     .option('--json', 'print figures and verdicts as JSON')
     .option('--rounds <n>', 'how often all peers take turns')
     .parse();
-  const wanted = command.args.length === 0 ? SUITES : command.args;
-  const unknown = wanted.find((suite) => !SUITES.includes(suite));
-  if (unknown !== undefined) command.error(`unknown suite ${JSON.stringify(unknown)}; there are ${SUITES.join(', ')}`);
+  const isSuite = (name: string): name is SuiteName => Object.hasOwn(SUITES, name);
+  const unknown = command.args.find((name) => !isSuite(name));
+  if (unknown !== undefined) command.error(`unknown suite ${JSON.stringify(unknown)}; there are ${names.join(', ')}`);
+  const wanted = command.args.length === 0 ? names : command.args.filter(isSuite);
   const options = command.opts<{ quick?: boolean; json?: boolean; rounds?: string }>();
   const effort = options.quick ? QUICK : DEFAULT;
   const rounds = Number(options.rounds ?? effort.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) command.error('--rounds takes a whole number of at least 1');
 
   const measured = new Figures();
-  const others: Record<string, number> = {};
-  for (const suite of wanted) others[suite] = await run(suite, { ...effort, rounds }, measured);
+  const endings: Partial<Record<SuiteName, Ending>> = {};
+  for (const suite of wanted) {
+    const ending = await run(suite, { ...effort, rounds }, measured);
+    endings[suite] = ending;
+    if ('died' in ending) process.exitCode = 1;
+  }
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   const figures = measured.all();
-  const machine = { node: process.version, cores: availableParallelism() };
-  if (options.json) console.log(JSON.stringify({ ...machine, others, figures, verdicts: verdicts(figures) }, null, 2));
-  else {
+  const machine = { node: process.version, cores: availableParallelism(), absent };
+  if (options.json) {
+    console.log(JSON.stringify({ ...machine, suites: endings, figures, verdicts: verdicts(figures) }, null, 2));
+  } else {
     print(figures, `Node ${machine.node}, ${machine.cores} cores`);
-    for (const [suite, share] of Object.entries(others)) {
-      const percent = `${Math.round(share * 100)} % of the machine`;
-      if (share > QUIET) console.log(pc.yellow(`Other processes took ${percent} during ${suite}: expect noise.`));
-    }
+    for (const peer of absent) console.log(`This Node has no ${peer}.`);
+    for (const [suite, ending] of Object.entries(endings)) explain(suite, ending);
+  }
+}
+
+function explain(suite: string, ending: Ending): void {
+  if ('died' in ending) {
+    console.log(pc.red(`Suite ${suite} died: ${ending.died}. What it had measured by then is above.`));
+  } else if (ending.others > QUIET) {
+    const percent = `${Math.round(ending.others * 100)} % of the machine`;
+    console.log(pc.yellow(`Other processes took ${percent} during ${suite}: expect noise.`));
   }
 }
 
 /**
  * Runs a suite in a process of its own, and ends that process when it has reported: V8's shared heap crashes Node 20
- * where threads end while it is in use. Resolves with the share of the machine that other processes took meanwhile.
+ * where threads end while it is in use.
  */
-function run(suite: string, effort: Effort, figures: Figures): Promise<number> {
+function run(suite: SuiteName, effort: Effort, figures: Figures): Promise<Ending> {
   const child = fork(fileURLToPath(new URL('./suite.ts', import.meta.url)), [suite, JSON.stringify(effort)], {
-    execArgv: NODE_OPTIONS,
+    execArgv: [...SUITES[suite]],
   });
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     let last = 'it started';
     const hangs = () => {
+      resolve({ died: `nothing for ${HANGS_MS / 1000} s since ${last}` });
       child.kill('SIGKILL');
-      reject(new Error(`suite ${suite}: nothing for ${HANGS_MS / 1000} s since ${last}`));
     };
     let watchdog = setTimeout(hangs, HANGS_MS);
     child.on('message', (message: Measured | { others: number }) => {
       clearTimeout(watchdog);
       if ('others' in message) {
+        resolve(message);
         child.kill('SIGKILL');
-        resolve(message.others);
         return;
       }
       const { scenario, peer, unit, value } = message;
@@ -83,10 +97,10 @@ function run(suite: string, effort: Effort, figures: Figures): Promise<number> {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${pc.dim(last)}`);
       watchdog = setTimeout(hangs, HANGS_MS);
     });
-    child.once('error', reject);
+    child.once('error', (error) => resolve({ died: error.message }));
     child.once('exit', (code, signal) => {
       clearTimeout(watchdog);
-      reject(new Error(`suite ${suite} ended early, after ${last}: ${signal ?? `code ${code}`}`));
+      resolve({ died: `${signal ?? `code ${code}`} after ${last}` });
     });
   });
 }

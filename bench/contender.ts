@@ -2,7 +2,7 @@
  * One contending thread, as a long Piscina task: it meets the others at a barrier, then takes the lock, works inside
  * and thinks outside, over and over, until a deadline that all threads share.
  */
-import { type PeerName, peers } from './peers.ts';
+import { type Opened, PERMITS, type PeerName, peers } from './peers.ts';
 import { work } from './work.ts';
 
 export interface Contest {
@@ -15,14 +15,20 @@ export interface Contest {
   readonly inside: number;
   /** Steps of `work` between two sections, on average. */
   readonly outside: number;
+  /** The share of sections that only read, 0 to 1; or 'permits' where several may be inside. */
+  readonly reads: number | 'permits';
   /** Laid out by `words` below. */
   readonly shared: SharedArrayBuffer;
 }
 
 export interface Contender {
   readonly acquisitions: number;
-  /** From the call to the first moment inside, ms. */
+  /** Sections that others saw the end of: with permits none. */
+  readonly writes: number;
+  /** From the call to the first moment inside, ms; where some only read, of those that write. */
   readonly longestWait: number;
+  /** How often this thread met somebody inside who should not have been there. */
+  readonly intruders: number;
 }
 
 /** The memory of one contest, besides the lock. */
@@ -32,31 +38,46 @@ export function words(shared: SharedArrayBuffer) {
     barrier: new Int32Array(shared, 0, 2),
     /** [when the contest ends, ms of the process's clock] */
     deadline: new Float64Array(shared, 64, 1),
-    /** [sections so far]: plain accesses that only the lock protects. */
+    /** [writes so far]: plain accesses of writers, which only the lock protects. */
     counter: new Int32Array(shared, 128, 1),
+    /** [threads with a permit] */
+    inside: new Int32Array(shared, 192, 1),
   };
 }
 
-export const SHARED_BYTES = 192;
+export const SHARED_BYTES = 256;
 
 /** Each thread's performance clock starts at its own zero. */
 const clockOffset = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 export default async function contend(contest: Contest): Promise<Contender> {
-  const { barrier, deadline, counter } = words(contest.shared);
-  const open = peers[contest.peer].open as (lock: unknown) => ReturnType<(typeof peers)['holdfast']['open']>;
-  const exclusive = await open(contest.lock);
-  const { inside, outside } = contest;
+  const { barrier, deadline, counter, inside } = words(contest.shared);
+  const open = peers[contest.peer].open as (lock: unknown) => Opened | Promise<Opened>;
+  const { write, read = write } = await open(contest.lock);
+  const { outside, reads } = contest;
   let acquisitions = 0;
+  let writes = 0;
   let longestWait = 0;
+  let intruders = 0;
   let called = 0;
   let random = 1;
 
-  const section = () => {
+  const writing = () => {
     longestWait = Math.max(longestWait, performance.now() - called);
-    random = work(inside, random);
+    random = work(contest.inside, random);
     counter[0] = (counter[0] as number) + 1;
-    acquisitions++;
+    writes++;
+  };
+  const reading = () => {
+    const before = Atomics.load(counter, 0);
+    random = work(contest.inside, random);
+    if (Atomics.load(counter, 0) !== before) intruders++;
+  };
+  const permitted = () => {
+    longestWait = Math.max(longestWait, performance.now() - called);
+    if (Atomics.add(inside, 0, 1) >= PERMITS) intruders++;
+    random = work(contest.inside, random);
+    Atomics.sub(inside, 0, 1);
   };
 
   meet(barrier, contest.threads, () => {
@@ -64,11 +85,14 @@ export default async function contend(contest: Contest): Promise<Contender> {
   });
   const end = (deadline[0] as number) - clockOffset;
   while ((called = performance.now()) < end) {
-    exclusive(section);
+    if (reads === 'permits') write(permitted);
+    else if (reads > 0 && random >>> 16 < reads * 0x10000) read(reading);
+    else write(writing);
+    acquisitions++;
     // From 0 to twice the average, so that the threads do not fall into step.
-    random = work((outside * (random >>> 16)) >>> 15, random);
+    random = work(1 + ((outside * (random >>> 16)) >>> 15), random);
   }
-  return { acquisitions, longestWait };
+  return { acquisitions, writes, longestWait, intruders };
 }
 
 function meet(barrier: Int32Array, threads: number, last: () => void): void {

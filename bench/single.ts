@@ -3,84 +3,129 @@
  * cost of the call itself, some nanoseconds, does not blur costs of the same size.
  */
 import Benchmark from 'benchmark';
-import { Arena, Mutex } from '../lib/index.ts';
+import { Arena, Mutex, SeqLock } from '../lib/index.ts';
+import { hasMultithreading } from './absent.ts';
 import type { Effort } from './effort.ts';
 import type { Figures } from './figure.ts';
+import { type Loop, lockPairs } from './pairs.ts';
 import { TextbookMutex } from './textbook.ts';
 import { emptyGuard, usingLoops } from './using.ts';
 import { V8Mutex } from './v8-mutex.ts';
 
-const PAIRS = 1000;
-const SCENARIO = 'uncontended';
+const TIMES = 1000;
 
-type Pairs = () => void;
+export async function single(figures: Figures, effort: Effort): Promise<void> {
+  takeTurns(figures, effort, 'uncontended', {
+    ...barePairs(),
+    ...guardPairs(),
+    ...(await peerPairs()),
+    ...lockPairs(TIMES),
+  });
+  takeTurns(figures, effort, 'reading, nobody writes', reads());
+}
 
-export async function single(figures: Figures, { rounds, seconds }: Effort): Promise<void> {
-  const contestants = await pairs();
+/** In a process of its own, because V8's mutex needs a flag. */
+export function singleBesideV8(figures: Figures, effort: Effort): void {
+  takeTurns(figures, effort, "uncontended, beside V8's", { ...barePairs(), v8: v8Pairs() });
+}
+
+function takeTurns(figures: Figures, { rounds, seconds }: Effort, scenario: string, loops: Record<string, Loop>): void {
   for (let round = 0; round < rounds; round++) {
-    for (const [peer, run] of Object.entries(contestants)) {
-      figures.add(SCENARIO, peer, 'ns', nanoseconds(run, seconds) / PAIRS);
+    for (const [peer, loop] of Object.entries(loops)) {
+      figures.add(scenario, peer, 'ns', nanoseconds(loop, seconds) / TIMES);
     }
   }
 }
 
 /** The best of the samples that benchmark.js takes: the work is always the same, and only others can make it longer. */
-function nanoseconds(run: Pairs, seconds: number): number {
-  const benchmark = new Benchmark({ fn: run, maxTime: seconds, minTime: seconds / 25, minSamples: 10 });
+function nanoseconds(loop: Loop, seconds: number): number {
+  const benchmark = new Benchmark({ fn: loop, maxTime: seconds, minTime: seconds / 25, minSamples: 10 });
   benchmark.run();
   if (benchmark.error !== undefined) throw benchmark.error;
   return Math.min(...(benchmark.stats?.sample ?? [])) * 1e9;
 }
 
-async function pairs(): Promise<Record<string, Pairs>> {
+function barePairs(): Record<string, Loop> {
   const word = new Int32Array(new SharedArrayBuffer(4));
   const mutex = new Mutex(Arena.create({ bytes: 1 << 20 }));
-  const textbook = new TextbookMutex(new SharedArrayBuffer(4));
-  const contestants: Record<string, Pairs> = {
+  return {
     'bare cmpxchg pair': () => {
-      for (let i = 0; i < PAIRS; i++) {
+      for (let i = 0; i < TIMES; i++) {
         if (Atomics.compareExchange(word, 0, 0, 1) !== 0) throw new Error('the word is taken');
         if (Atomics.compareExchange(word, 0, 1, 0) !== 1) throw new Error('the word is free');
       }
     },
     'holdfast lock + unlock': () => {
-      for (let i = 0; i < PAIRS; i++) {
+      for (let i = 0; i < TIMES; i++) {
         mutex.lock();
         mutex.unlock();
       }
     },
+  };
+}
+
+function guardPairs(): Record<string, Loop> {
+  const mutex = new Mutex(Arena.create({ bytes: 1 << 20 }));
+  const empty = { acquire: () => emptyGuard };
+  const loops: Record<string, Loop> = {
     'holdfast acquire + release': () => {
-      for (let i = 0; i < PAIRS; i++) {
+      for (let i = 0; i < TIMES; i++) {
         const held = mutex.acquire();
         held.release();
       }
     },
+  };
+  for (const [how, loop] of usingLoops()) {
+    loops[`holdfast using, ${how}`] = () => loop(mutex, TIMES);
+    loops[`using of nothing, ${how}`] = () => loop(empty, TIMES);
+  }
+  return loops;
+}
+
+async function peerPairs(): Promise<Record<string, Loop>> {
+  const textbook = new TextbookMutex(new SharedArrayBuffer(4));
+  const loops: Record<string, Loop> = {
     textbook: () => {
-      for (let i = 0; i < PAIRS; i++) {
+      for (let i = 0; i < TIMES; i++) {
         textbook.lock();
         textbook.unlock();
       }
     },
   };
-  const empty = { acquire: () => emptyGuard };
-  for (const [how, loop] of usingLoops()) {
-    contestants[`holdfast using, ${how}`] = () => loop(mutex, PAIRS);
-    contestants[`using of nothing, ${how}`] = () => loop(empty, PAIRS);
-  }
-  if (V8Mutex !== undefined) {
-    const V8 = V8Mutex;
-    const v8 = new V8();
-    const section = () => {};
-    contestants.v8 = () => {
-      for (let i = 0; i < PAIRS; i++) V8.lock(v8, section);
-    };
-  }
-  if (typeof navigator !== 'undefined') {
+  if (hasMultithreading) {
     const { Mutex } = await import('multithreading');
     const theirs = new Mutex();
-    contestants.multithreading = () => {
-      for (let i = 0; i < PAIRS; i++) theirs.blockingLock().dispose();
+    loops.multithreading = () => {
+      for (let i = 0; i < TIMES; i++) theirs.blockingLock().dispose();
     };
   }
-  return contestants;
+  return loops;
+}
+
+function v8Pairs(): Loop {
+  if (V8Mutex === undefined) throw new Error('Atomics.Mutex needs --harmony-struct');
+  const V8 = V8Mutex;
+  const mutex = new V8();
+  const section = () => {};
+  return () => {
+    for (let i = 0; i < TIMES; i++) V8.lock(mutex, section);
+  };
+}
+
+function reads(): Record<string, Loop> {
+  const arena = Arena.create({ bytes: 1 << 20 });
+  const lock = new SeqLock(arena);
+  const { words } = arena;
+  const into = new Int32Array(4);
+  const from = arena.alloc(into.length);
+  return {
+    '4 atomic loads': () => {
+      for (let i = 0; i < TIMES; i++) {
+        for (let word = 0; word < into.length; word++) into[word] = Atomics.load(words, from + word);
+      }
+    },
+    'SeqLock, 4 words': () => {
+      for (let i = 0; i < TIMES; i++) lock.read(from, into);
+    },
+  };
 }

@@ -4,16 +4,26 @@
  * parent then ends this process.
  */
 import { asynchronous } from './asynchronous.ts';
-import { contended } from './contended.ts';
+import { contended, contendedBesideV8, permits, reading } from './contended.ts';
 import type { Effort } from './effort.ts';
 import { Figures } from './figure.ts';
 import { garbage } from './garbage.ts';
-import { single } from './single.ts';
+import { single, singleBesideV8 } from './single.ts';
+import type { SuiteName } from './suites.ts';
 import { Usage } from './usage.ts';
 
-export const suites = { single, garbage, asynchronous, contended };
+const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Promise<void>> = {
+  single,
+  garbage,
+  asynchronous,
+  contended,
+  reading,
+  permits,
+  'v8-single': singleBesideV8,
+  'v8-contended': contendedBesideV8,
+};
 
-const [name, effort] = process.argv.slice(2) as [keyof typeof suites, string];
+const [name, effort] = process.argv.slice(2) as [SuiteName, string];
 const figures = new Figures((measured) => process.send?.(measured));
 const usage = new Usage();
 await suites[name](figures, JSON.parse(effort) as Effort);

@@ -1,0 +1,19 @@
+/**
+ * The suites, and the options of Node that each runs with. V8's Atomics.Mutex comes with --harmony-struct, which crashes
+ * Node 20 now and then: only the rows that compare with it run with it.
+ */
+const LOADER = ['--import', import.meta.resolve('tsx')];
+const V8_MUTEX = ['--harmony-struct', ...LOADER];
+
+export const SUITES = {
+  single: LOADER,
+  garbage: ['--expose-gc', ...LOADER],
+  asynchronous: LOADER,
+  contended: LOADER,
+  reading: LOADER,
+  permits: LOADER,
+  'v8-single': V8_MUTEX,
+  'v8-contended': V8_MUTEX,
+} as const satisfies Record<string, readonly string[]>;
+
+export type SuiteName = keyof typeof SUITES;
