@@ -15,16 +15,31 @@ export type ErrorCode =
   | 'ESRCH'
   | 'ETIMEDOUT';
 
+/** One who waits. */
+export interface WaitsFor {
+  /** CPU number of the thread that waits. */
+  readonly thread: number;
+  /** Whether one of its asynchronous acquisitions waits, rather than the thread itself. */
+  readonly async: boolean;
+  /** What for: its kind, and its name or address. */
+  readonly object: string;
+  /** CPU numbers of the threads that hold the object; none where that is not known. */
+  readonly holders: readonly number[];
+}
+
 /**
  * Every error the library throws of its own. `code` is the kernel's; the message names the object, what was received
  * and what was expected. When one is thrown for misuse, nothing in shared memory has changed.
  */
 export class HoldfastError extends Error {
   readonly code: ErrorCode;
+  /** Of ETIMEDOUT: what those wait for who kept the caller waiting. Of EDEADLK: the cycle, if it was looked for. */
+  readonly waitsFor: readonly WaitsFor[];
 
-  constructor(code: ErrorCode, message: string) {
+  constructor(code: ErrorCode, message: string, waitsFor: readonly WaitsFor[] = []) {
     super(`${code}: ${message}`);
     this.code = code;
+    this.waitsFor = waitsFor;
   }
 
   override get name(): string {

@@ -1,4 +1,4 @@
-export { type ErrorCode, HoldfastError } from './errors.ts';
+export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
 export { PiFutex } from './futex/pi-futex.ts';
@@ -44,5 +44,5 @@ export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, PthreadRwlockGuard, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
 export { Arena, type ArenaHandle, type ArenaOptions } from './sched/arena.ts';
-export type { AsyncWaitOptions, WaitOptions } from './sched/drive.ts';
+export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export type { ObjectHandle } from './sched/shared-object.ts';

@@ -280,7 +280,7 @@ export class Mutex extends SharedObject {
   #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
     switch (outcome) {
       case 'timed-out':
-        return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+        return this.notInTime(options, this.#state());
       case 'deadlock':
         return new HoldfastError(
           'EDEADLK',

@@ -323,7 +323,7 @@ export class PercpuRwSemaphore extends SharedObject {
       case 'full':
         return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
       default:
-        return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+        return this.notInTime(options, this.#state());
     }
   }
 

@@ -1,9 +1,10 @@
-import { HoldfastError } from '../errors.ts';
+import { HoldfastError, type WaitsFor } from '../errors.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { WaitOptions } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { SharedObject } from '../sched/shared-object.ts';
 import { ASYNC, Task } from '../sched/task.ts';
+import { waitsShown } from '../sched/waits-for.ts';
 import type { MutexOwner } from './mutex.ts';
 import {
   CHAIN_LIMIT,
@@ -83,9 +84,9 @@ export abstract class RtLock extends SharedObject {
 
   protected refusal(outcome: Outcome, options?: WaitOptions, cycle: readonly number[] = []): HoldfastError {
     if (outcome === 'timed-out') {
-      return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.state}`);
+      return this.notInTime(options, this.state);
     }
-    if (outcome === 'deadlock') return new HoldfastError('EDEADLK', this.#cycleShown(cycle));
+    if (outcome === 'deadlock') return this.#wouldDeadlock(cycle);
     return new HoldfastError(
       'ENOTRECOVERABLE',
       `an owner of the ${this.label} died, and the next unlocked it without makeConsistent()`,
@@ -96,19 +97,19 @@ export abstract class RtLock extends SharedObject {
     return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.state}`);
   }
 
-  #cycleShown(cycle: readonly number[]): string {
-    if (cycle.length <= 2) return `this thread already holds the ${this.label}: waiting for it here would never end`;
-    const links: string[] = [];
-    let waiter = this.thread.number;
+  #wouldDeadlock(cycle: readonly number[]): HoldfastError {
+    const links: WaitsFor[] = [];
+    let thread = this.thread.number;
     for (let i = 0; i < cycle.length; i += 2) {
       const [lock, holder] = [cycle[i] as number, cycle[i + 1] as number];
-      if (links.length < 8) {
-        links.push(`thread ${waiter} waits for ${this.arena.objects.nameOf(lock) ?? lock}, held by thread ${holder}`);
-      }
-      waiter = holder;
+      links.push({ thread, async: false, object: this.arena.objects.labelOf(lock), holders: [holder] });
+      thread = holder;
     }
-    const more = cycle.length / 2 - links.length;
-    const kind = cycle.length / 2 < CHAIN_LIMIT ? 'a deadlock' : `a chain of ${CHAIN_LIMIT} locks or more`;
-    return `waiting for the ${this.label} would make ${kind}: ${links.join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
+    const kind = links.length < CHAIN_LIMIT ? 'a deadlock' : `a chain of ${CHAIN_LIMIT} locks or more`;
+    const message =
+      links.length <= 1
+        ? `this thread already holds the ${this.label}: waiting for it here would never end`
+        : `waiting for the ${this.label} would make ${kind}: ${waitsShown(links)}`;
+    return new HoldfastError('EDEADLK', message, links);
   }
 }

@@ -36,6 +36,7 @@ const KIND = defineKind<Repairer>({
   format: (cpu, semaphore) => cpu.write(semaphore + SemaphoreWords.count, PERMIT),
   holder: () => 0,
   isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
+  isAnyOf: true,
   isBusy: (cpu, semaphore) =>
     (cpu.load(semaphore + SemaphoreWords.count) & CONTENDED) !== 0 ||
     holdsOf(cpu, maxThreads(cpu), semaphore, () => true).length > 0,

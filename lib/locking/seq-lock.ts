@@ -300,7 +300,7 @@ export class SeqLock extends SharedObject {
   #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
     return outcome === 'deadlock'
       ? new HoldfastError('EDEADLK', `this thread is in a write section of the ${this.label} already`)
-      : new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+      : this.notInTime(options, this.#state());
   }
 
   #notOwner(call: string): HoldfastError {

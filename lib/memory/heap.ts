@@ -144,6 +144,20 @@ export class Heap {
     return found;
   }
 
+  /** The shared object that the word at `address` is part of, or 0. */
+  objectAt(address: number): number {
+    const cpu = this.#cpu;
+    const line = Math.floor((address - this.#base) / LINE_WORDS);
+    if (line < 0 || line >= this.#lines) return 0;
+    latch(cpu, Header.heapLatch, this.#owner);
+    // A block's first line is the only one with a tag, but for free blocks.
+    let first = line;
+    while (cpu.read(this.#map + first) === 0) first--;
+    const tag = cpu.read(this.#map + first);
+    unlatch(cpu, Header.heapLatch);
+    return (tag & STATE_MASK) === OBJECT ? this.#base + first * LINE_WORDS : 0;
+  }
+
   use(): HeapUse {
     const use = { bytes: this.#lines * LINE_WORDS * 4, used: 0, free: 0, largestFree: 0, blocks: 0 };
     this.#walk((_line, lines, state) => {

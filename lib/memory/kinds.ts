@@ -18,6 +18,8 @@ export interface Kind<Repairer = never> {
   readonly holder: (cpu: Cpu, address: number) => number;
   /** For objects that several threads can hold at once: whether the thread with this CPU number plus one does. */
   readonly isHeldBy?: (cpu: Cpu, address: number, id: number) => boolean;
+  /** Whether who waits needs only one of the holders to let go, or even somebody else. */
+  readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */
   readonly isBusy: (cpu: Cpu, address: number) => boolean;
   /**

@@ -114,6 +114,12 @@ export class Objects {
     return length === 0 ? undefined : new TextDecoder().decode(this.#nameBytes(address, length));
   }
 
+  /** How messages name an object: its kind, and its name or else its address. */
+  labelOf(address: number, kind = kindById(this.#cpu.read(address + ObjectHeader.kind))): string {
+    const name = this.nameOf(address);
+    return `${kind?.name ?? 'foreign object'} ${name === undefined ? `at ${address}` : shown(name)}`;
+  }
+
   /** For the reaper, which holds namesLatch: frees a dead thread's nascent block, unless a name leads to it. */
   reclaim(nascent: number): void {
     const address = this.#cpu.load(nascent);

@@ -288,7 +288,7 @@ export class PthreadMutex extends SharedObject {
 
   #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
     if (outcome === 'timed-out') {
-      return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+      return this.notInTime(options, this.#state());
     }
     if (outcome === 'deadlock') {
       return new HoldfastError('EDEADLK', `this thread already holds the ${this.label}`);

@@ -197,7 +197,7 @@ export class PthreadRwlock extends SharedObject {
 
   #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
     if (outcome === 'timed-out') {
-      return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${this.#state()}`);
+      return this.notInTime(options, this.#state());
     }
     if (outcome === 'exhausted') {
       return new HoldfastError('EAGAIN', `this thread reads too many locks at once to read the ${this.label}`);

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { isMainThread, threadId, type Worker } from 'node:worker_threads';
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { RealCpu } from '../machine/real.ts';
 import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/header.ts';
@@ -10,6 +10,7 @@ import { ObjectHeader, Objects } from '../memory/objects.ts';
 import { isGone, osThread } from './liveness.ts';
 import { reap } from './reaper.ts';
 import { DETACHED, formatSlot, maxThreads, Slot, slotAddress, Thread } from './thread.ts';
+import { allWaits } from './waits-for.ts';
 
 export interface ArenaOptions {
   /** Size of the whole arena. Default 16 MiB. */
@@ -167,6 +168,12 @@ export class Arena {
   /** The arena's memory. Words that `alloc` gave are the program's own; all others are the library's. */
   get words(): Int32Array {
     return (this.cpu as RealCpu).words;
+  }
+
+  /** Who waits for what at this moment, and who holds that: for a look at a program that has come to a halt. */
+  waits(): WaitsFor[] {
+    this.thread.current();
+    return allWaits(this.thread);
   }
 
   /** How full the arena is. */

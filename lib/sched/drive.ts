@@ -3,22 +3,33 @@
  * the task runs again. Two drivers run them: one blocks the thread, one lives on the event loop. So the synchronous
  * and the asynchronous form of a lock are one algorithm.
  */
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
 import { park, parkAsync, unpark, type Woken } from './task.ts';
 import type { Thread } from './thread.ts';
+import { findDeadlock, waitsShown } from './waits-for.ts';
 
 export type SlowPath<Outcome> = Generator<void, Outcome, Woken>;
 
-/** Options of every blocking call in its synchronous form. */
-export interface WaitOptions {
+/** Options of every blocking call. */
+export interface TimeoutOptions {
   /** Give up after this many milliseconds, with ETIMEDOUT; 0 tries once. Default: wait for ever. */
   timeout?: number | undefined;
 }
 
+/** Options of every blocking call in its synchronous form. */
+export interface WaitOptions extends TimeoutOptions {
+  /**
+   * Look, before the thread sleeps and every 100 ms while it does, whether who holds the lock waits, directly or by
+   * way of others, for this thread; then give up, with EDEADLK and the cycle. Default false. Of two threads that
+   * wait for each other both may find out.
+   */
+  detectDeadlock?: boolean | undefined;
+}
+
 /** Options of every blocking call in its asynchronous form. */
-export interface AsyncWaitOptions extends WaitOptions {
+export interface AsyncWaitOptions extends TimeoutOptions {
   /** Give up when this signal aborts, rejecting with its reason. */
   signal?: AbortSignal | undefined;
 }
@@ -32,15 +43,23 @@ export interface Waiter {
   /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
   readonly async: boolean;
   aborted: boolean;
+  /** The cycle that the wait would close, once it was found. */
+  deadlock?: readonly WaitsFor[] | undefined;
 }
 
+/** How often a thread that asked for it looks for a deadlock while it sleeps, ns. */
+const LOOK_INTERVAL = 100e6;
+
 /** Throws EINVAL for what is no options object, and the signal's reason when it has aborted already. */
-export function checkOptions(options: AsyncWaitOptions | undefined): void {
+export function checkOptions(options: (AsyncWaitOptions & WaitOptions) | undefined): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null) {
     throw new HoldfastError('EINVAL', `expected options like { timeout: 50 }, received ${shown(options)}`);
   }
-  const { signal } = options;
+  const { signal, detectDeadlock = false } = options;
+  if (typeof detectDeadlock !== 'boolean') {
+    throw new HoldfastError('EINVAL', `detectDeadlock is true or false, received ${shown(detectDeadlock)}`);
+  }
   if (signal === undefined) return;
   if (!(signal instanceof AbortSignal)) {
     throw new HoldfastError('EINVAL', `signal must be an AbortSignal, received ${shown(signal)}`);
@@ -69,7 +88,11 @@ export function block<Outcome>(
   checkOptions(options);
   const deadline = deadlineOf(thread.cpu, options?.timeout);
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false };
-  return drive(waiter, path(waiter));
+  const outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
+  if (outcome === 'aborted' && waiter.deadlock !== undefined) {
+    throw new HoldfastError('EDEADLK', `a deadlock: ${waitsShown(waiter.deadlock)}`, waiter.deadlock);
+  }
+  return outcome;
 }
 
 /**
@@ -97,6 +120,23 @@ function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
   while (!step.done) {
     counters.parks++;
     step = path.next(park(cpu, waiter.task, waiter.deadline));
+  }
+  return step.value;
+}
+
+/** `drive` that ends the wait as an abort does, once it finds that nobody else can. */
+function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
+  const { thread, task, deadline } = waiter;
+  const { cpu, counters } = thread;
+  let step = path.next();
+  while (!step.done) {
+    counters.parks++;
+    // The task says already what it waits for and that it sleeps: of two that close a cycle, the later one sees it.
+    waiter.deadlock ??= findDeadlock(thread);
+    waiter.aborted = waiter.deadlock !== undefined;
+    if (waiter.aborted) unpark(cpu, task);
+    const reason = park(cpu, task, Math.min(deadline, cpu.now() + LOOK_INTERVAL));
+    step = path.next(cpu.now() < deadline ? 'woken' : reason);
   }
   return step.value;
 }

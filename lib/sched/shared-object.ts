@@ -1,7 +1,9 @@
 import { HoldfastError, shown } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import type { Arena } from './arena.ts';
+import type { TimeoutOptions } from './drive.ts';
 import type { Thread } from './thread.ts';
+import { waitsOfHolders, waitsShown } from './waits-for.ts';
 
 /** What another thread needs to open the same object: plain structured-cloneable data. */
 export interface ObjectHandle {
@@ -57,7 +59,17 @@ export abstract class SharedObject {
 
   /** How messages name the object. */
   protected get label(): string {
-    return `${this.#kind.name} ${this.name === undefined ? `at ${this.address}` : shown(this.name)}`;
+    return this.arena.objects.labelOf(this.address, this.#kind as Kind<never>);
+  }
+
+  /** The ETIMEDOUT of a wait for the object, with what its holders wait for. `state`: who holds it. */
+  protected notInTime(options: TimeoutOptions | undefined, state: string): HoldfastError {
+    // With a timeout of 0 nobody has waited, and the call is to be quick.
+    const links = options?.timeout === 0 ? [] : waitsOfHolders(this.thread, this.address);
+    const last = links.find(({ holders }) => holders.includes(this.thread.number));
+    const end = last === undefined ? '' : `: ${last.async ? 'perhaps ' : ''}they wait for each other`;
+    const rest = links.length === 0 ? '' : `; ${waitsShown(links)}${end}`;
+    return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${state}${rest}`, links);
   }
 }
 

@@ -193,7 +193,7 @@ test.each([2, 3, 5])('%i threads that wait for each other', async (threads) => {
   const errors = messages.filter((message) => message !== 'none');
   expect(errors).toHaveLength(1);
   expect(errors[0]).toMatch(/^EDEADLK: waiting for the rt-mutex "lock \d" would make a deadlock: /);
-  expect(errors[0]?.match(/thread \d waits for lock \d, held by thread \d/g)).toHaveLength(threads);
+  expect(errors[0]?.match(/thread \d waits for the rt-mutex "lock \d", held by thread \d/g)).toHaveLength(threads);
 });
 
 test('a thread that waits behind its own async task', async () => {

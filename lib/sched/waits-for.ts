@@ -1,0 +1,166 @@
+/**
+ * Who waits for whom: the waits-for graph, read from the words that locks and tasks keep anyway. A task says in
+ * `blockedOn` what it waits for, an object's kind says who holds it.
+ *
+ *   thread 0  --waits for-->  mutex "b"  --held by-->  thread 1  --waits for-->  mutex "a"  --held by-->  thread 0
+ *
+ * A thread that sleeps in a synchronous call lets go of nothing meanwhile, neither what its synchronous code holds nor
+ * what its asynchronous tasks do: so a chain of such threads that leads back to its start is a deadlock. What waits
+ * asynchronously may depend on anything its event loop does, so it is shown, and no conclusion drawn from it.
+ *
+ * Each link is read at a time of its own. In a cycle that is closed by the caller, who holds its last lock and does not
+ * let go, the last thread cannot move; so on a second walk that finds the same links, the last but one could not have
+ * moved either since the first, and so on to the front. namesLatch keeps the objects in being.
+ *
+ * Source: the idea is that of the rt-mutex's chain walk and of lockdep's reports; Holt 1972 for the graph.
+ */
+import type { WaitsFor } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import { Heap } from '../memory/heap.ts';
+import { kindById } from '../memory/kinds.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader, Objects } from '../memory/objects.ts';
+import { ASYNC, Task } from './task.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from './thread.ts';
+
+interface Link {
+  readonly wait: WaitsFor;
+  /** Of the object. */
+  readonly address: number;
+  /** Whether the wait ends when one of the holders lets go, whichever: nothing follows from where a single one waits. */
+  readonly isAnyOf: boolean;
+}
+
+/** Links that a report shows. */
+const MOST_SHOWN = 8;
+
+/**
+ * What the calling thread's main task, which is about to sleep, waits for, and what the holder of that waits for, and so
+ * on, if that leads back to this thread; else undefined.
+ */
+export function findDeadlock(thread: Thread): readonly WaitsFor[] | undefined {
+  const walk = new Walk(thread);
+  const cycle = walk.cycle();
+  const again = cycle && walk.cycle();
+  walk.end();
+  const isSame = again?.length === cycle?.length && again?.every((link, i) => isEqual(link, cycle?.[i] as Link));
+  return isSame ? cycle?.map(({ wait }) => wait) : undefined;
+}
+
+/** What is waited for by those who hold the object at `address`, and by those who hold that, and so on. */
+export function waitsOfHolders(thread: Thread, address: number): WaitsFor[] {
+  const walk = new Walk(thread);
+  const links = walk.behind(address);
+  walk.end();
+  return links.map(({ wait }) => wait);
+}
+
+/** Everything that anybody attached to the arena waits for. */
+export function allWaits(thread: Thread): WaitsFor[] {
+  const walk = new Walk(thread);
+  const links = Array.from({ length: maxThreads(thread.cpu) }, (_, number) => walk.waitsOf(number)).flat();
+  walk.end();
+  return links.map(({ wait }) => wait);
+}
+
+/** Links in words: `thread 1 waits for the mutex "a", held by thread 0`. */
+export function waitsShown(links: readonly WaitsFor[]): string {
+  const lines: string[] = links.slice(0, MOST_SHOWN).map(({ thread, async, object, holders }) => {
+    const threads = `${holders.length === 1 ? 'thread' : 'threads'} ${holders.join(', ')}`;
+    const held = holders.length === 0 ? '' : `, held by ${threads}`;
+    return `thread ${thread}${async ? ', async,' : ''} waits for the ${object}${held}`;
+  });
+  if (links.length > MOST_SHOWN) lines.push(`and ${links.length - MOST_SHOWN} more`);
+  return lines.join('; ');
+}
+
+function isEqual(a: Link, b: Link): boolean {
+  return a.wait.thread === b.wait.thread && a.address === b.address;
+}
+
+/** Holds namesLatch until `end`. */
+class Walk {
+  readonly #thread: Thread;
+  readonly #cpu: Cpu;
+  readonly #heap: Heap;
+  readonly #objects: Objects;
+
+  constructor(thread: Thread) {
+    this.#thread = thread;
+    this.#cpu = thread.cpu;
+    this.#heap = new Heap(thread.cpu, thread.id);
+    this.#objects = new Objects(thread.cpu, this.#heap, thread.id, thread.nascent);
+    latch(this.#cpu, Header.namesLatch, thread.id);
+  }
+
+  end(): void {
+    unlatch(this.#cpu, Header.namesLatch);
+  }
+
+  /** Depth first, from this thread to itself by way of threads that sleep. */
+  cycle(): Link[] | undefined {
+    const seen = new Set<number>();
+    const search = (number: number): Link[] | undefined => {
+      seen.add(number);
+      const link = this.#waitOf(slotAddress(this.#cpu, number) + Slot.mainTask);
+      if (link === undefined || link.isAnyOf) return undefined;
+      for (const holder of link.wait.holders) {
+        if (holder === this.#thread.number) return [link];
+        const rest = seen.has(holder) ? undefined : search(holder);
+        if (rest !== undefined) return [link, ...rest];
+      }
+      return undefined;
+    };
+    return search(this.#thread.number);
+  }
+
+  /** Breadth first, by way of all tasks; without those who wait for the object itself. */
+  behind(address: number): Link[] {
+    const links: Link[] = [];
+    const seen = new Set<number>();
+    let threads = this.#holders(address);
+    while (threads.length > 0) {
+      const fresh = [...new Set(threads)].filter((number) => !seen.has(number));
+      for (const number of fresh) seen.add(number);
+      const found = fresh.flatMap((number) => this.waitsOf(number)).filter((link) => link.address !== address);
+      links.push(...found);
+      threads = found.flatMap(({ wait }) => wait.holders);
+    }
+    return links;
+  }
+
+  waitsOf(number: number): Link[] {
+    const slot = slotAddress(this.#cpu, number);
+    const tasks = [slot + Slot.mainTask, ...asyncTasks(this.#cpu, slot)];
+    return tasks.map((task) => this.#waitOf(task)).filter((link) => link !== undefined);
+  }
+
+  #waitOf(task: number): Link | undefined {
+    const cpu = this.#cpu;
+    const word = cpu.load(task + Task.blockedOn);
+    if (word === 0) return undefined;
+    const address = this.#heap.objectAt(word);
+    const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
+    const wait = {
+      thread: cpu.load(task + Task.thread) - 1,
+      async: cpu.load(task + Task.mode) === ASYNC,
+      object: kind === undefined ? `word ${word}` : this.#objects.labelOf(address, kind),
+      holders: kind === undefined ? [] : this.#holders(address),
+    };
+    return {
+      wait,
+      address,
+      isAnyOf: kind?.isAnyOf === true,
+    };
+  }
+
+  #holders(address: number): number[] {
+    const cpu = this.#cpu;
+    const kind = kindById(cpu.read(address + ObjectHeader.kind));
+    const holder = kind?.holder(cpu, address) ?? 0;
+    if (holder !== 0) return [holder - 1];
+    const all = Array.from({ length: maxThreads(cpu) }, (_, number) => number);
+    return all.filter((number) => kind?.isHeldBy?.(cpu, address, number + 1));
+  }
+}

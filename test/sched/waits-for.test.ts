@@ -1,0 +1,171 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { Arena, type HoldfastError, Mutex, Semaphore } from '../../lib/index.ts';
+import { inThread, thrown } from '../support/threads.ts';
+import { type TakenKind, take } from './waits-for.threads.ts';
+
+const THREADS = new URL('./waits-for.threads.ts', import.meta.url).href;
+
+type Which = readonly [TakenKind, string];
+
+function setup() {
+  const arena = Arena.create({ bytes: 1 << 20 });
+  return { arena, stage: arena.alloc(1) };
+}
+
+/** Until so many threads wait for something, asleep. */
+async function untilWaiting(arena: Arena, count: number): Promise<void> {
+  while (arena.waits().length < count) await turn();
+}
+
+const LINK = (thread: number, object: string, holder: number) => ({
+  thread,
+  async: false,
+  object,
+  holders: [holder],
+});
+
+test.each<[Which, Which]>([
+  [
+    ['mutex', 'a'],
+    ['mutex', 'b'],
+  ],
+  [
+    ['mutex', 'a'],
+    ['pthread mutex', 'b'],
+  ],
+  [
+    ['rw-semaphore', 'a'],
+    ['rt-mutex', 'b'],
+  ],
+  [
+    ['percpu-rw-semaphore', 'a'],
+    ['mutex', 'b'],
+  ],
+])('two threads that take %o and %o in opposite orders', async (a, b) => {
+  const { arena, stage } = setup();
+  const options = { detectDeadlock: true };
+  const one = inThread<string>(arena, THREADS, 'takeTwo', a, b, stage, 2, options);
+  const other = inThread<string>(arena, THREADS, 'takeTwo', b, a, stage, 2, options);
+  const outcomes = await Promise.all([one.result, other.result]);
+  const errors = outcomes.filter((outcome) => outcome !== 'taken');
+  expect(errors.length).toBeGreaterThan(0);
+  for (const error of errors) {
+    expect(error).toMatch(/^EDEADLK: a deadlock: thread \d waits for the .+, held by thread \d; thread \d waits for/);
+  }
+});
+
+test('a deadlock that another thread closes is found all the same', async () => {
+  const { arena, stage } = setup();
+  const wary = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'a'], ['mutex', 'b'], stage, 2, {
+    detectDeadlock: true,
+  });
+  const careless = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'b'], ['mutex', 'a'], stage, 2);
+  expect(await wary.result).toMatch(/^EDEADLK: a deadlock: /);
+  expect(await careless.result).toBe('taken');
+});
+
+test('a ring of four, one of them a reader among others', async () => {
+  const { arena, stage } = setup();
+  const ring: Which[] = [
+    ['mutex', 'a'],
+    ['reader', 'b'],
+    ['pthread mutex', 'c'],
+    ['rt-mutex', 'd'],
+  ];
+  const reader = take(arena, ['reader', 'b']);
+  const all = ring.map((which, i) => {
+    const next = ring[(i + 1) % 4] as Which;
+    // Whoever waits for the readers wants to write.
+    const second = next[0] === 'reader' ? ['rw-semaphore', 'b'] : next;
+    return inThread<string>(arena, THREADS, 'takeTwo', which, second, stage, 4, { detectDeadlock: true });
+  });
+  const first = await Promise.race(all.map(({ result }) => result));
+  reader.release();
+  const outcomes = await Promise.all(all.map(({ result }) => result));
+  expect([first, ...outcomes].filter((outcome) => outcome.startsWith('EDEADLK')).length).toBeGreaterThan(0);
+});
+
+describe('a wait that is over says what kept it waiting', () => {
+  test('with the cycle', async () => {
+    const { arena, stage } = setup();
+    const mine = new Mutex(arena, 'mine').acquire();
+    const other = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'theirs'], ['mutex', 'mine'], stage, 1);
+    await untilWaiting(arena, 1);
+    expect(arena.waits()).toEqual([LINK(1, 'mutex "mine"', 0)]);
+    const error = thrown(() => new Mutex(arena, 'theirs').lock({ timeout: 20 })) as HoldfastError;
+    expect(error.message).toBe(
+      'ETIMEDOUT: no mutex "theirs" within 20 ms: held by thread 1; ' +
+        'thread 1 waits for the mutex "mine", held by thread 0: they wait for each other',
+    );
+    expect(error.waitsFor).toEqual([LINK(1, 'mutex "mine"', 0)]);
+    mine.release();
+    expect(await other.result).toBe('taken');
+  });
+
+  test('with a chain that leads elsewhere', async () => {
+    const { arena, stage } = setup();
+    const end = new Semaphore(arena, 'end').acquire();
+    const first = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'a'], ['semaphore', 'end'], stage, 1);
+    await untilWaiting(arena, 1);
+    const second = inThread<string>(arena, THREADS, 'takeTwo', ['pthread mutex', 'b'], ['mutex', 'a'], stage, 1);
+    await untilWaiting(arena, 2);
+    const error = thrown(() => take(arena, ['pthread mutex', 'b'], { timeout: 20 })) as HoldfastError;
+    expect(error.message).toContain(
+      'thread 2 waits for the mutex "a", held by thread 1; thread 1 waits for the semaphore "end"',
+    );
+    end.release();
+    expect(await Promise.all([first.result, second.result])).toEqual(['taken', 'taken']);
+  });
+
+  test('among asynchronous flows of one thread', async () => {
+    const { arena } = setup();
+    const [a, b] = [new Mutex(arena, 'a'), new Mutex(arena, 'b')];
+    const [heldA, heldB] = [await a.acquireAsync(), await b.acquireAsync()];
+    const message = ({ message }: HoldfastError) => message;
+    const waiting = a.lockAsync({ timeout: 60 }).catch(message);
+    expect(await b.lockAsync({ timeout: 20 }).catch(message)).toBe(
+      'ETIMEDOUT: no mutex "b" within 20 ms: held by thread 0, async; ' +
+        'thread 0, async, waits for the mutex "a", held by thread 0: perhaps they wait for each other',
+    );
+    expect(arena.waits()).toEqual([{ ...LINK(0, 'mutex "a"', 0), async: true }]);
+    expect(await waiting).toBe('ETIMEDOUT: no mutex "a" within 60 ms: held by thread 0, async');
+    heldA.release();
+    heldB.release();
+  });
+});
+
+test('whoever waits without a cycle gets the lock', async () => {
+  const { arena, stage } = setup();
+  const end = new Mutex(arena, 'end').acquire();
+  const wary = { detectDeadlock: true };
+  const first = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'a'], ['mutex', 'end'], stage, 1, wary);
+  await untilWaiting(arena, 1);
+  const second = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'b'], ['mutex', 'a'], stage, 1, wary);
+  await untilWaiting(arena, 2);
+  end.release();
+  expect(await Promise.all([first.result, second.result])).toEqual(['taken', 'taken']);
+});
+
+test('a semaphore is no link of a deadlock: any thread may give its permits back', async () => {
+  const { arena, stage } = setup();
+  const semaphore = new Semaphore(arena, 's');
+  semaphore.down();
+  const other = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'm'], ['semaphore', 's'], stage, 1, {
+    detectDeadlock: true,
+  });
+  await untilWaiting(arena, 1);
+  expect(thrown(() => new Mutex(arena, 'm').lock({ timeout: 150, detectDeadlock: true })).message).toMatch(
+    /^ETIMEDOUT/,
+  );
+  semaphore.up();
+  expect(await other.result).toBe('taken');
+});
+
+test('detectDeadlock is a boolean', () => {
+  const { arena } = setup();
+  const detectDeadlock = 'yes' as never;
+  expect(thrown(() => new Mutex(arena).lock({ detectDeadlock })).message).toMatch(
+    /^EINVAL: detectDeadlock is true or false, received "yes"/,
+  );
+});

@@ -1,0 +1,60 @@
+import {
+  type Arena,
+  HoldfastError,
+  Mutex,
+  PercpuRwSemaphore,
+  PthreadMutex,
+  RtMutex,
+  RwSemaphore,
+  Semaphore,
+  type WaitOptions,
+} from '../../lib/index.ts';
+
+const TAKE = {
+  mutex: (arena: Arena, name: string, options?: WaitOptions) => new Mutex(arena, name).acquire(options),
+  'rt-mutex': (arena: Arena, name: string, options?: WaitOptions) => new RtMutex(arena, name).acquire(options),
+  'pthread mutex': (arena: Arena, name: string, options?: WaitOptions) =>
+    new PthreadMutex(arena, name).acquire(options),
+  'rw-semaphore': (arena: Arena, name: string, options?: WaitOptions) =>
+    new RwSemaphore(arena, name).acquireWrite(options),
+  reader: (arena: Arena, name: string, options?: WaitOptions) => new RwSemaphore(arena, name).acquireRead(options),
+  'percpu-rw-semaphore': (arena: Arena, name: string, options?: WaitOptions) =>
+    new PercpuRwSemaphore(arena, name).acquireWrite(options),
+  semaphore: (arena: Arena, name: string, options?: WaitOptions) => new Semaphore(arena, name).acquire(options),
+};
+
+export type TakenKind = keyof typeof TAKE;
+
+export function take(arena: Arena, [kind, name]: readonly [TakenKind, string], options?: WaitOptions) {
+  return TAKE[kind](arena, name, options);
+}
+
+/**
+ * Takes `first`, says so at `stage`, waits until `threads` have, and goes for `second`; the message of the error it
+ * gets instead, if any.
+ */
+export function takeTwo(
+  arena: Arena,
+  first: readonly [TakenKind, string],
+  second: readonly [TakenKind, string],
+  stage: number,
+  threads: number,
+  options?: WaitOptions,
+): string {
+  const { words } = arena;
+  const held = take(arena, first);
+  Atomics.add(words, stage, 1);
+  Atomics.notify(words, stage);
+  for (let here = Atomics.load(words, stage); here < threads; here = Atomics.load(words, stage)) {
+    Atomics.wait(words, stage, here);
+  }
+  try {
+    take(arena, second, options).release();
+    return 'taken';
+  } catch (error) {
+    if (error instanceof HoldfastError) return error.message;
+    throw error;
+  } finally {
+    held.release();
+  }
+}
