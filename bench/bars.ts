@@ -29,6 +29,8 @@ const SPINNING = /^spinning/;
 const GARBAGE = /^garbage/;
 const READING = /^95 % reads/;
 const PERMITS = /^2 permits/;
+const INVERSION = /^priority inversion/;
+const SETS = /^sets/;
 const BARE = 'bare cmpxchg pair';
 const ASYNC_HOLDFAST = 'holdfast acquireAsync';
 
@@ -79,6 +81,11 @@ const BARS: readonly Bar[] = [
   ),
   { scenario: READING, unit: 'ms', peer: 'RwSemaphore', against: 'textbook RwLock', bound: 'at most', bar: 1 / 4 },
   { scenario: PERMITS, unit: 'k/s', peer: 'Semaphore', against: 'multithreading Semaphore', bound: 'at least', bar: 1 },
+  { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'RtMutex, held by the low', bound: 'at most', bar: 1 },
+  { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'Mutex', bound: 'at most', bar: 1 / 2 },
+  ...['wound-wait', 'wait-die'].map(
+    (peer): Bar => ({ scenario: SETS, unit: 'unended', peer, bound: 'at most', bar: 0 }),
+  ),
 ];
 
 const MEASURES: Record<Figure['unit'], string> = {
@@ -87,6 +94,8 @@ const MEASURES: Record<Figure['unit'], string> = {
   ms: 'longest wait',
   bytes: 'bytes',
   'least/most': 'evenness',
+  'back-offs/set': 'back-offs in a set',
+  unended: 'sets that never ended',
 };
 
 /** The bars whose figures were measured, in the order of the figures. */

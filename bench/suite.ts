@@ -8,6 +8,8 @@ import { contended, contendedBesideV8, permits, reading } from './contended.ts';
 import type { Effort } from './effort.ts';
 import { Figures } from './figure.ts';
 import { garbage } from './garbage.ts';
+import { inversion } from './inversion.ts';
+import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
 import type { SuiteName } from './suites.ts';
 import { Usage } from './usage.ts';
@@ -19,6 +21,8 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   contended,
   reading,
   permits,
+  inversion,
+  sets,
   'v8-single': singleBesideV8,
   'v8-contended': contendedBesideV8,
 };

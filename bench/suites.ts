@@ -12,6 +12,8 @@ export const SUITES = {
   contended: LOADER,
   reading: LOADER,
   permits: LOADER,
+  inversion: LOADER,
+  sets: LOADER,
   'v8-single': V8_MUTEX,
   'v8-contended': V8_MUTEX,
 } as const satisfies Record<string, readonly string[]>;
