@@ -34,12 +34,9 @@ export { WwMutex } from './locking/ww-mutex.ts';
 export type { HeapUse } from './memory/heap.ts';
 export { PthreadBarrier } from './pthread/barrier.ts';
 export { PthreadCond } from './pthread/cond.ts';
-export {
-  PthreadMutex,
-  type PthreadMutexAttributes,
-  PthreadMutexGuard,
-  type PthreadMutexType,
-} from './pthread/mutex.ts';
+export { PthreadMutex } from './pthread/mutex.ts';
+export type { PthreadMutexAttributes, PthreadMutexProtocol, PthreadMutexType } from './pthread/mutex-attributes.ts';
+export { PthreadMutexGuard } from './pthread/mutex-guard.ts';
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, PthreadRwlockGuard, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';

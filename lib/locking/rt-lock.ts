@@ -1,10 +1,9 @@
-import { HoldfastError, type WaitsFor } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { WaitOptions } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { SharedObject } from '../sched/shared-object.ts';
 import { ASYNC, Task } from '../sched/task.ts';
-import { waitsShown } from '../sched/waits-for.ts';
 import type { MutexOwner } from './mutex.ts';
 import {
   CHAIN_LIMIT,
@@ -86,7 +85,7 @@ export abstract class RtLock extends SharedObject {
     if (outcome === 'timed-out') {
       return this.notInTime(options, this.state);
     }
-    if (outcome === 'deadlock') return this.#wouldDeadlock(cycle);
+    if (outcome === 'deadlock') return this.wouldDeadlock(cycle, CHAIN_LIMIT);
     return new HoldfastError(
       'ENOTRECOVERABLE',
       `an owner of the ${this.label} died, and the next unlocked it without makeConsistent()`,
@@ -95,21 +94,5 @@ export abstract class RtLock extends SharedObject {
 
   protected notOwner(call: string): HoldfastError {
     return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.state}`);
-  }
-
-  #wouldDeadlock(cycle: readonly number[]): HoldfastError {
-    const links: WaitsFor[] = [];
-    let thread = this.thread.number;
-    for (let i = 0; i < cycle.length; i += 2) {
-      const [lock, holder] = [cycle[i] as number, cycle[i + 1] as number];
-      links.push({ thread, async: false, object: this.arena.objects.labelOf(lock), holders: [holder] });
-      thread = holder;
-    }
-    const kind = links.length < CHAIN_LIMIT ? 'a deadlock' : `a chain of ${CHAIN_LIMIT} locks or more`;
-    const message =
-      links.length <= 1
-        ? `this thread already holds the ${this.label}: waiting for it here would never end`
-        : `waiting for the ${this.label} would make ${kind}: ${waitsShown(links)}`;
-    return new HoldfastError('EDEADLK', message, links);
   }
 }

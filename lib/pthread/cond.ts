@@ -1,6 +1,5 @@
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
-import { FUTEX_WAITERS } from '../futex/robust-list.ts';
 import { bucketOf, type Futexes, latchBucket, mayHaveWaiters, nextFor, unlatchBucket } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
@@ -18,15 +17,17 @@ import {
 } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
-import { PthreadMutex, PthreadMutexGuard } from './mutex.ts';
-import { lockSlow, type Outcome, PthreadMutexWords, unlockSlow } from './mutex-core.ts';
+import { PthreadMutex } from './mutex.ts';
+import type { Outcome } from './mutex-core.ts';
+import { PthreadMutexGuard } from './mutex-guard.ts';
 
 const CondWords = struct({
   header: ObjectHeader.words,
   /** Counts signals and broadcasts; waiters sleep while it has not moved. */
   sequence: 1,
-  /** The mutex that the latest waiter came with, for broadcast to requeue to. Written under that mutex. */
+  /** The mutex that the latest waiter came with, and its word for broadcast to requeue to. Written under that mutex. */
   mutex: 1,
+  requeueWord: 1,
 });
 
 const KIND = defineKind<Repairer>({
@@ -80,9 +81,9 @@ export class PthreadCond extends SharedObject {
    */
   wait(mutex: PthreadMutex, options?: WaitOptions): void {
     if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
-    const owner = mutex.heldBySelf();
+    mutex.heldBySelf();
     this.#associate(mutex);
-    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter, owner));
+    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter));
     this.#finish(mutex, waited, outcome, options);
   }
 
@@ -91,10 +92,8 @@ export class PthreadCond extends SharedObject {
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
     const { mutex, task: owner } = guard;
     this.#associate(mutex);
-    const { outcome: result, task } = await blockAsync(this.thread, this.arena.heap, options, (waiter) =>
-      this.#wait(mutex, waiter, owner),
-    );
-    this.thread.returnTask(task);
+    const wait = (waiter: Waiter) => this.#wait(mutex, waiter);
+    const { outcome: result } = await blockAsync(this.thread, this.arena.heap, options, wait, owner);
     this.#finish(mutex, result.waited, result.outcome, options);
   }
 
@@ -113,9 +112,10 @@ export class PthreadCond extends SharedObject {
     thread.current();
     cpu.fetchAdd(this.#sequence, 1);
     if (!mayHaveWaiters(cpu, bucketOf(this.#futexes.table, this.#sequence))) return;
-    const mutex = cpu.load(this.#mutex);
+    const target = cpu.load(this.address + CondWords.requeueWord);
     // The one that is woken takes the mutex with FUTEX_WAITERS set, so its unlock wakes the next.
-    requeue(this.#futexes, this.#sequence, 1, mutex + PthreadMutexWords.word, Number.POSITIVE_INFINITY, undefined);
+    if (target !== 0) requeue(this.#futexes, this.#sequence, 1, target, Number.POSITIVE_INFINITY, undefined);
+    else wake(this.#futexes, this.#sequence, Number.POSITIVE_INFINITY, MATCH_ANY);
   }
 
   /** Throws EBUSY while somebody waits. */
@@ -124,18 +124,16 @@ export class PthreadCond extends SharedObject {
     super.destroy();
   }
 
-  *#wait(mutex: PthreadMutex, waiter: Waiter, owner: number): SlowPath<{ waited: Waited; outcome: Outcome }> {
-    const futexes = this.#futexes;
-    const seen = futexes.thread.cpu.load(this.#sequence);
-    unlockSlow(futexes, mutex.address);
-    const result = yield* wait(futexes, this.#sequence, seen, MATCH_ANY, waiter);
+  /** The waiter's task is the mutex's owner. */
+  *#wait(mutex: PthreadMutex, waiter: Waiter): SlowPath<{ waited: Waited; outcome: Outcome }> {
+    const seen = this.thread.cpu.load(this.#sequence);
+    mutex.letGo(waiter.task);
+    const result = yield* wait(this.#futexes, this.#sequence, seen, MATCH_ANY, waiter);
     const waited = result === 'changed' ? 'woken' : result;
     // The mutex has to be had, however late it is.
     waiter.deadline = Number.POSITIVE_INFINITY;
     waiter.aborted = false;
-    const attempt = { owner, mark: FUTEX_WAITERS, isChecked: false };
-    const outcome = yield* lockSlow(futexes, mutex.address, waiter, attempt);
-    return { waited, outcome };
+    return { waited, outcome: yield* mutex.lockAgain(waiter) };
   }
 
   #associate(mutex: PthreadMutex): void {
@@ -145,6 +143,7 @@ export class PthreadCond extends SharedObject {
       throw new HoldfastError('EINVAL', `others wait for the ${this.label} with another mutex than ${mutex.address}`);
     }
     cpu.store(this.#mutex, mutex.address);
+    cpu.store(this.address + CondWords.requeueWord, mutex.requeueWord);
   }
 
   #hasWaiters(): boolean {
@@ -157,7 +156,6 @@ export class PthreadCond extends SharedObject {
   }
 
   #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AsyncWaitOptions | undefined): void {
-    if (outcome === 'owner-died') this.thread.counters.ownerDeaths++;
     if (outcome === 'unrecoverable') {
       throw new HoldfastError('ENOTRECOVERABLE', `the mutex at ${mutex.address} cannot be locked again`);
     }

@@ -28,18 +28,23 @@ import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../futex/robust
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, wake } from '../futex/wake.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { RtWords } from '../locking/rt-mutex-core.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
-import { Task } from '../sched/task.ts';
+import { TASK_ALIGN, Task } from '../sched/task.ts';
 
 export const PthreadMutexWords = struct({
-  header: ObjectHeader.words,
-  word: 1,
+  /** The word above; of a priority-inheriting mutex an rt-mutex, whose word is in the same place. */
+  rt: RtWords.words,
   /** How often the owner of a recursive mutex has locked it again. The owner's. */
   depth: 1,
+  /** Of a priority-protecting mutex. The owner's to change. */
+  ceiling: 1,
 });
+
+/** Where the word is. */
+export const WORD = RtWords.owner;
 
 /** No tasks' addresses: those are multiples of 32 behind the arena's header. */
 export const UNRECOVERABLE = 1;
@@ -54,20 +59,17 @@ export function ownerOf(word: number): number {
 
 /** Whether the owner's field names a task. */
 export function isTask(owner: number): boolean {
-  return owner > STALLED;
+  return owner >= TASK_ALIGN;
 }
 
 /** One attempt for `task`. */
 export function tryAcquire({ thread }: Futexes, mutex: number, task: number, mark: number): boolean {
   const { cpu } = thread;
-  const address = mutex + PthreadMutexWords.word;
+  const address = mutex + WORD;
   let word = cpu.load(address);
   while (ownerOf(word) === 0) {
     const seen = cpu.cmpxchgAcquire(address, word, task | word | mark);
-    if (seen === word) {
-      if (word & FUTEX_OWNER_DIED) cpu.write(mutex + PthreadMutexWords.depth, 0);
-      return true;
-    }
+    if (seen === word) return true;
     word = seen;
   }
   return false;
@@ -77,25 +79,27 @@ const ownerChanged = (word: number, owner: number) => ownerOf(word) !== owner;
 
 /** How a lock call goes about it. */
 export interface Attempt {
-  /** The task that shall own the mutex. */
-  readonly owner: number;
   /** FUTEX_WAITERS for one who comes from waiting elsewhere, so that others may wait behind it; else 0. */
   readonly mark: number;
   /** Whether a wait for a lock that this thread holds itself is refused even if it would time out. */
   readonly isChecked: boolean;
+  /** Where a cycle of rt-mutexes is noted; see `rt-mutex-core.ts`. */
+  readonly cycle: number[];
 }
 
 /** Everything beyond the one compare-and-exchange of the fast path. */
 export function* lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attempt: Attempt): SlowPath<Outcome> {
   const { thread } = futexes;
   const { cpu } = thread;
-  const address = mutex + PthreadMutexWords.word;
+  const address = mutex + WORD;
   let { mark } = attempt;
   thread.counters.contended++;
   let spins = waiter.async ? 0 : thread.spins;
   for (;;) {
-    if (tryAcquire(futexes, mutex, attempt.owner, mark)) {
-      return cpu.load(address) & FUTEX_OWNER_DIED ? 'owner-died' : 'acquired';
+    if (tryAcquire(futexes, mutex, waiter.task, mark)) {
+      if (!(cpu.load(address) & FUTEX_OWNER_DIED)) return 'acquired';
+      thread.counters.ownerDeaths++;
+      return 'owner-died';
     }
     const word = cpu.load(address);
     const owner = ownerOf(word);
@@ -119,7 +123,7 @@ export function* lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attem
 /** Unlocks for the owner, when the fast path did not. */
 export function unlockSlow(futexes: Futexes, mutex: number): void {
   const { cpu } = futexes.thread;
-  const address = mutex + PthreadMutexWords.word;
+  const address = mutex + WORD;
   let word = cpu.load(address);
   for (;;) {
     const next = word & FUTEX_OWNER_DIED ? UNRECOVERABLE : 0;
@@ -134,7 +138,7 @@ export function unlockSlow(futexes: Futexes, mutex: number): void {
 
 /** After deaths: a dead owner's mutex passes on, marked. Its waiters look again when the reaper unparks them. */
 export function repair({ cpu, isDead }: Repairer, mutex: number, isRobust: boolean): boolean {
-  const address = mutex + PthreadMutexWords.word;
+  const address = mutex + WORD;
   for (;;) {
     const word = cpu.load(address);
     const owner = ownerOf(word);

@@ -1,125 +1,42 @@
 import { inspect } from 'node:util';
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
-import { FUTEX_OWNER_DIED } from '../futex/robust-list.ts';
+import { FUTEX_WAITERS } from '../futex/robust-list.ts';
 import type { Futexes } from '../futex/table.ts';
-import { defineKind, type Kind } from '../memory/kinds.ts';
+import { CHAIN_LIMIT } from '../locking/rt-mutex-core.ts';
 import type { Arena } from '../sched/arena.ts';
-import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  type SlowPath,
+  type TimeoutOptions,
+  type Waiter,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { checkPriority, dropCeiling, raiseToCeiling } from '../sched/priority.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
-import { DETACHED } from '../sched/thread.ts';
-import {
-  type Attempt,
-  isTask,
-  lockSlow,
-  type Outcome,
-  ownerOf,
-  PthreadMutexWords,
-  repair,
-  STALLED,
-  tryAcquire,
-  UNRECOVERABLE,
-  unlockSlow,
-} from './mutex-core.ts';
-
-export type PthreadMutexType = 'normal' | 'errorcheck' | 'recursive';
-
-/** Attributes of a mutex. All who open one name must give the same. */
-export interface PthreadMutexAttributes {
-  /**
-   * What a thread gets that locks it again. 'normal', the default: with a timeout ETIMEDOUT, without one EDEADLK, for
-   * it would never end. 'errorcheck': EDEADLK at once. 'recursive': the lock once more.
-   */
-  type?: PthreadMutexType | undefined;
-  /** Whether the next owner gets the mutex of a thread that died. Default true, unlike POSIX: nobody does otherwise. */
-  robust?: boolean | undefined;
-}
-
-function define(type: PthreadMutexType, isRobust: boolean): Kind<Repairer> {
-  return defineKind<Repairer>({
-    name: `pthread ${isRobust ? '' : 'stalling '}${type === 'normal' ? '' : `${type} `}mutex`,
-    words: PthreadMutexWords.words,
-    format: () => {},
-    holder(cpu, mutex) {
-      const owner = ownerOf(cpu.load(mutex + PthreadMutexWords.word));
-      return isTask(owner) ? cpu.load(owner + Task.thread) : 0;
-    },
-    isBusy: (cpu, mutex) => isTask(ownerOf(cpu.load(mutex + PthreadMutexWords.word))),
-    repair: (repairer, mutex) => repair(repairer, mutex, isRobust),
-  });
-}
-
-const ROBUST = {
-  normal: define('normal', true),
-  errorcheck: define('errorcheck', true),
-  recursive: define('recursive', true),
-};
-const STALLING = {
-  normal: define('normal', false),
-  errorcheck: define('errorcheck', false),
-  recursive: define('recursive', false),
-};
-
-function kindOf({ type = 'normal', robust = true }: PthreadMutexAttributes = {}): Kind {
-  if (!Object.hasOwn(ROBUST, type) || typeof robust !== 'boolean') {
-    throw new HoldfastError(
-      'EINVAL',
-      `attributes are { type: 'normal' | 'errorcheck' | 'recursive', robust: boolean }; received type ${shown(type)}, robust ${shown(robust)}`,
-    );
-  }
-  return (robust ? ROBUST : STALLING)[type];
-}
+import { DETACHED, Slot } from '../sched/thread.ts';
+import { kindOf, type PthreadMutexAttributes } from './mutex-attributes.ts';
+import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './mutex-core.ts';
+import { PthreadMutexGuard } from './mutex-guard.ts';
+import { INHERIT, PLAIN, type Protocol } from './mutex-protocol.ts';
 
 /** The most that a recursive mutex can be locked again. */
 const MOST_DEPTH = 2 ** 31 - 1;
 
-/** A pthread mutex held until `release`, or until the end of the scope that `using` gives it. */
-export class PthreadMutexGuard {
-  readonly mutex: PthreadMutex;
-  /** The task that owns the mutex, 0 once released. */
-  #task: number;
-  readonly #isAsync: boolean;
-
-  constructor(mutex: PthreadMutex, task: number, isAsync: boolean) {
-    this.mutex = mutex;
-    this.#task = task;
-    this.#isAsync = isAsync;
-  }
-
-  /** @internal */
-  get task(): number {
-    if (this.#task === 0) throw new HoldfastError('EPERM', 'this guard was released before');
-    return this.#task;
-  }
-
-  get ownerDied(): boolean {
-    return this.mutex.ownerDied;
-  }
-
-  makeConsistent(): void {
-    this.mutex.makeConsistent();
-  }
-
-  /** Unlocks. Throws EPERM when the guard was released before. */
-  release(): void {
-    const { task } = this;
-    this.#task = 0;
-    if (this.#isAsync) this.mutex.releaseTask(task);
-    else this.mutex.unlock();
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
-  }
-}
-
 /**
- * pthread_mutex_t: normal, error-checking or recursive, robust unless told otherwise. One word, over the futex.
+ * pthread_mutex_t: normal, error-checking or recursive; robust unless told otherwise; inheriting or protecting
+ * priorities if told so. One word, over the futex; with priority inheritance, over the rt-mutex.
  *
  * Fairness: a free mutex goes to whoever comes first, also past those who sleep, and is never handed over: quicker than
- * `Mutex` under contention, but a waiter can be passed over again and again. Those who sleep are woken in order.
+ * `Mutex` under contention, but a waiter can be passed over again and again. Those who sleep are woken in order. With
+ * protocol 'inherit' it goes to the most urgent, as an `RtMutex` does.
+ *
+ * Priorities are those of `arena.thread.setPriority`, lower is more urgent. With 'protect' a thread that holds the mutex,
+ * synchronously or not, is as urgent as the ceiling; one that is more urgent than that cannot lock it (EINVAL). With
+ * 'inherit' what would deadlock by way of such mutexes throws EDEADLK, whatever the type.
  *
  * Death: as `Mutex`. The next owner gets it with `ownerDied` set (EOWNERDEAD), and calls `makeConsistent()`; if it
  * unlocks without, all lock calls throw ENOTRECOVERABLE.
@@ -129,17 +46,23 @@ export class PthreadMutexGuard {
 export class PthreadMutex extends SharedObject {
   readonly #word: number;
   readonly #depth: number;
+  readonly #ceiling: number;
   readonly #isRecursive: boolean;
   readonly #isChecked: boolean;
+  readonly #isProtecting: boolean;
+  readonly #protocol: Protocol;
   readonly #futexes: Futexes;
 
   /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle, attributes?: PthreadMutexAttributes) {
     super(kindOf(attributes), arena, which);
-    this.#word = this.address + PthreadMutexWords.word;
+    this.#word = this.address + WORD;
     this.#depth = this.address + PthreadMutexWords.depth;
+    this.#ceiling = this.address + PthreadMutexWords.ceiling;
     this.#isRecursive = attributes?.type === 'recursive';
     this.#isChecked = attributes?.type !== undefined && attributes.type !== 'normal';
+    this.#isProtecting = attributes?.protocol === 'protect';
+    this.#protocol = attributes?.protocol === 'inherit' ? INHERIT : PLAIN;
     this.#futexes = openFutexes(arena);
   }
 
@@ -147,27 +70,35 @@ export class PthreadMutex extends SharedObject {
     return new PthreadMutex(arena, handle, attributes);
   }
 
-  /** Waits for the lock, blocking the thread. Throws ETIMEDOUT, EDEADLK, ENOTRECOVERABLE, EAGAIN (locked too often). */
+  /**
+   * Waits for the lock, blocking the thread. Throws ETIMEDOUT, EDEADLK, ENOTRECOVERABLE, EAGAIN (locked too often), and
+   * EINVAL when this thread is more urgent than the ceiling.
+   */
   lock(options?: WaitOptions): void {
     const { self, cpu } = this.thread;
     if (self === DETACHED) this.thread.current();
+    if (this.#isProtecting) this.#checkCeiling();
     if (options !== undefined || cpu.cmpxchgAcquire(this.#word, 0, self) !== 0) this.#lockSlow(options);
+    else if (this.#isProtecting) this.#taken(false);
   }
 
   /** Takes the lock if it is free, or this thread's own and recursive. False for EBUSY. */
   tryLock(): boolean {
     const task = this.thread.current();
     const { cpu } = this.thread;
-    if (cpu.cmpxchgAcquire(this.#word, 0, task) === 0 || this.#relock(task)) return true;
-    if (ownerOf(cpu.load(this.#word)) === UNRECOVERABLE) throw this.#refusal('unrecoverable', undefined);
-    return tryAcquire(this.#futexes, this.address, task, 0);
+    if (this.#isProtecting) this.#checkCeiling();
+    if (this.#relock(task)) return true;
+    if (this.#owner === this.#protocol.unrecoverable) throw this.#refusal('unrecoverable', undefined);
+    if (!this.#protocol.tryAcquire(this.#futexes, this.address, task)) return false;
+    this.#taken((cpu.load(this.#word) & this.#protocol.ownerDied) !== 0);
+    return true;
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
     const { self, cpu } = this.thread;
     if (this.#isRecursive && this.#unnest()) return;
-    if (cpu.cmpxchgRelease(this.#word, self, 0) !== self) this.#unlockSlow();
+    if (this.#isProtecting || cpu.cmpxchgRelease(this.#word, self, 0) !== self) this.#unlockSlow();
   }
 
   /** `lock`, returning a guard for `using`. */
@@ -191,23 +122,44 @@ export class PthreadMutex extends SharedObject {
 
   /** Whether somebody holds the lock; out of date as soon as it is read. */
   get isLocked(): boolean {
-    return ownerOf(this.thread.cpu.load(this.#word)) !== 0;
+    return this.#owner !== 0;
   }
 
   /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return (this.thread.cpu.load(this.#word) & FUTEX_OWNER_DIED) !== 0;
+    return (this.thread.cpu.load(this.#word) & this.#protocol.ownerDied) !== 0;
   }
 
   /** pthread_mutex_consistent(3). Throws EPERM unless this thread holds the mutex, EINVAL unless an owner had died. */
   makeConsistent(): void {
     const { cpu, id } = this.thread;
-    const owner = ownerOf(cpu.load(this.#word));
+    const owner = this.#owner;
     if (!isTask(owner) || cpu.load(owner + Task.thread) !== id) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
     }
-    cpu.fetchAndRelaxed(this.#word, ~FUTEX_OWNER_DIED);
+    cpu.fetchAndRelaxed(this.#word, ~this.#protocol.ownerDied);
+  }
+
+  /** pthread_mutex_getprioceiling(3p); undefined unless the protocol is 'protect'. */
+  get prioceiling(): number | undefined {
+    return this.#isProtecting ? this.thread.cpu.load(this.#ceiling) : undefined;
+  }
+
+  /**
+   * pthread_mutex_setprioceiling(3p): waits for the lock, even if this thread is more urgent than the ceiling, changes
+   * that, and unlocks. Returns the old ceiling. Throws EINVAL unless the protocol is 'protect'.
+   */
+  setPrioceiling(ceiling: number, options?: WaitOptions): number {
+    const { cpu } = this.thread;
+    this.thread.current();
+    if (!this.#isProtecting) throw new HoldfastError('EINVAL', `the ${this.label} has no ceiling`);
+    checkPriority(ceiling);
+    this.#lockSlow(options);
+    const old = cpu.load(this.#ceiling);
+    cpu.store(this.#ceiling, ceiling);
+    this.unlock();
+    return old;
   }
 
   [inspect.custom](): string {
@@ -216,36 +168,69 @@ export class PthreadMutex extends SharedObject {
 
   /** @internal For guards. */
   releaseTask(task: number): void {
-    const { cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#word, task, 0) !== task) unlockSlow(this.#futexes, this.address);
+    this.letGo(task);
     this.thread.returnTask(task);
+  }
+
+  /** @internal The word, where waiters may be requeued to; 0 when they may not, because they inherit priorities. */
+  get requeueWord(): number {
+    return this.#protocol === INHERIT ? 0 : this.#word;
   }
 
   /** @internal For condition variables: the task of this thread's synchronous code. Throws EPERM unless it holds it. */
   heldBySelf(): number {
     const { cpu, self } = this.thread;
-    if (ownerOf(cpu.load(this.#word)) !== self) throw this.#notOwner('waiting with');
+    if (this.#owner !== self) throw this.#notOwner('waiting with');
     if (this.#isRecursive && cpu.read(this.#depth) > 0) {
       throw new HoldfastError('EPERM', `the ${this.label} is locked more than once: waiting would not unlock it`);
     }
     return self;
   }
 
+  /** @internal Unlocks for `task`, which owns it. */
+  letGo(task: number): void {
+    const { thread } = this;
+    if (thread.cpu.cmpxchgRelease(this.#word, task, 0) !== task) {
+      this.#protocol.unlockSlow(this.#futexes, this.address);
+    }
+    if (this.#isProtecting) dropCeiling(thread, this.address);
+  }
+
+  /** @internal For one who comes from waiting elsewhere, so that others may wait behind it. */
+  *lockAgain(waiter: Waiter): SlowPath<Outcome> {
+    const attempt = { mark: FUTEX_WAITERS, isChecked: false, cycle: [] };
+    const outcome = yield* this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+    if (outcome === 'acquired' || outcome === 'owner-died') this.#taken(outcome === 'owner-died');
+    return outcome;
+  }
+
+  get #owner(): number {
+    return this.#protocol.ownerOf(this.thread.cpu.load(this.#word));
+  }
+
   #lockSlow(options: WaitOptions | undefined): void {
-    const { self } = this.thread;
-    if (this.#relock(self)) return;
-    const attempt: Attempt = { owner: self, mark: 0, isChecked: this.#isChecked };
-    const outcome = block(this.thread, options, (waiter) => lockSlow(this.#futexes, this.address, waiter, attempt));
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
-    if (outcome === 'owner-died') this.thread.counters.ownerDeaths++;
+    const { thread } = this;
+    if (this.#relock(thread.self)) return;
+    const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
+    const outcome = block(thread, options, (waiter) => {
+      return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+    });
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
+    this.#taken(outcome === 'owner-died');
   }
 
   async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
     const { thread } = this;
+    thread.current();
+    if (this.#isProtecting) this.#checkCeiling();
+    const attempt = { mark: 0, isChecked: false, cycle: [] };
     const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) => {
-      return lockSlow(this.#futexes, this.address, waiter, { owner: waiter.task, mark: 0, isChecked: false });
+      return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
     });
-    if (outcome === 'acquired' || outcome === 'owner-died') return task;
+    if (outcome === 'acquired' || outcome === 'owner-died') {
+      this.#taken(outcome === 'owner-died');
+      return task;
+    }
     thread.returnTask(task);
     if (outcome === 'aborted') throw options?.signal?.reason;
     throw this.#refusal(outcome, options);
@@ -253,16 +238,34 @@ export class PthreadMutex extends SharedObject {
 
   #unlockSlow(): void {
     const { thread } = this;
-    const task = ownerOf(thread.cpu.load(this.#word));
+    const task = this.#owner;
     if (task === 0 || (task !== thread.current() && !thread.unguarded.delete(task))) throw this.#notOwner('unlock');
-    unlockSlow(this.#futexes, this.address);
+    this.letGo(task);
     if (task !== thread.self) thread.returnTask(task);
+  }
+
+  /** The thread has the mutex. */
+  #taken(ownerDied: boolean): void {
+    const { cpu } = this.thread;
+    if (ownerDied) cpu.write(this.#depth, 0);
+    if (this.#isProtecting) raiseToCeiling(this.thread, this.address, cpu.load(this.#ceiling));
+  }
+
+  #checkCeiling(): void {
+    const { cpu, slot } = this.thread;
+    const [priority, ceiling] = [cpu.load(slot + Slot.ownPriority), cpu.load(this.#ceiling)];
+    if (priority < ceiling) {
+      throw new HoldfastError(
+        'EINVAL',
+        `the ceiling of the ${this.label} is ${ceiling}: a thread of priority ${priority} is more urgent`,
+      );
+    }
   }
 
   /** Whether a recursive mutex was this task's already. */
   #relock(task: number): boolean {
+    if (!this.#isRecursive || this.#owner !== task) return false;
     const { cpu } = this.thread;
-    if (!this.#isRecursive || ownerOf(cpu.load(this.#word)) !== task) return false;
     const depth = cpu.read(this.#depth);
     if (depth === MOST_DEPTH) throw new HoldfastError('EAGAIN', `the ${this.label} is locked ${depth} times`);
     cpu.write(this.#depth, depth + 1);
@@ -271,28 +274,23 @@ export class PthreadMutex extends SharedObject {
 
   #unnest(): boolean {
     const { cpu, self } = this.thread;
-    if (ownerOf(cpu.load(this.#word)) !== self) return false;
+    if (this.#owner !== self) return false;
     const depth = cpu.read(this.#depth);
     if (depth > 0) cpu.write(this.#depth, depth - 1);
     return depth > 0;
   }
 
   #state(): string {
-    const { cpu } = this.thread;
-    const owner = ownerOf(cpu.load(this.#word));
+    const owner = this.#owner;
     if (owner === 0) return 'free';
-    if (owner === UNRECOVERABLE) return 'not recoverable';
+    if (owner === this.#protocol.unrecoverable) return 'not recoverable';
     if (owner === STALLED) return 'held by a dead thread';
-    return `held by thread ${cpu.load(owner + Task.thread) - 1}`;
+    return `held by thread ${this.thread.cpu.load(owner + Task.thread) - 1}`;
   }
 
-  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
-    if (outcome === 'timed-out') {
-      return this.notInTime(options, this.#state());
-    }
-    if (outcome === 'deadlock') {
-      return new HoldfastError('EDEADLK', `this thread already holds the ${this.label}`);
-    }
+  #refusal(outcome: Outcome, options: TimeoutOptions | undefined, cycle: readonly number[] = []): HoldfastError {
+    if (outcome === 'timed-out') return this.notInTime(options, this.#state());
+    if (outcome === 'deadlock') return this.wouldDeadlock(cycle, CHAIN_LIMIT);
     return new HoldfastError(
       'ENOTRECOVERABLE',
       `an owner of the ${this.label} died, and the next unlocked it without makeConsistent()`,

@@ -3,8 +3,9 @@
  * it (Sha, Rajkumar and Lehoczky 1990; kernel/locking/rtmutex.c, kernel/sched/core.c rt_mutex_setprio).
  *
  *   slot.ownPriority, ownDue   what the thread asked for
+ *   slot.ceiling               the most urgent ceiling of the mutexes with one that the thread holds
  *   slot.topWaiters            tree of tasks: of each rt-mutex that the thread holds, the most urgent waiter
- *   task.priority, due         of a main task: the more urgent of its own and of the first in topWaiters
+ *   task.priority, due         of a main task: the most urgent of its own, the ceiling, and the first in topWaiters
  *   task.rank, rankDue         what the two were when the task was put where it waits
  *
  * Who inherits is the thread, by its main task, also when one of its asynchronous tasks holds the lock: an event loop
@@ -24,7 +25,7 @@ import { Header } from '../memory/header.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { Tree } from '../memory/rbtree.ts';
 import { Task, unpark } from './task.ts';
-import { Slot, slotAddress, type Thread } from './thread.ts';
+import { NO_CEILING, Slot, slotAddress, type Thread } from './thread.ts';
 import { reorder } from './wait-list.ts';
 
 /** What is left to do once priorityLatch is free. */
@@ -75,6 +76,11 @@ export function adjustPriority(cpu: Cpu, slot: number): boolean {
   const main = slot + Slot.mainTask;
   let priority = cpu.load(slot + Slot.ownPriority);
   let due = cpu.load(slot + Slot.ownDue);
+  const ceiling = cpu.load(slot + Slot.ceiling);
+  if (ceiling < priority) {
+    priority = ceiling;
+    due = 0;
+  }
   const top = topTree.first(cpu, slot + Slot.topWaiters);
   if (top !== 0 && isMoreUrgent(cpu.read(top + Task.rank), cpu.read(top + Task.rankDue), priority, due)) {
     priority = cpu.read(top + Task.rank);
@@ -91,11 +97,32 @@ export function slotOf(cpu: Cpu, task: number): number {
   return slotAddress(cpu, cpu.load(task + Task.thread) - 1);
 }
 
-/** For a thread's own use: its main task runs, so it is in no queue that would have to be put in order. */
+// For a thread's own use: its main task runs, so it is in no queue that would have to be put in order.
+
 export function setOwnPriority({ cpu, id, slot }: Thread, priority: number, due: number): void {
   const late = latchPriorities(cpu, id);
   cpu.store(slot + Slot.ownPriority, priority);
   cpu.store(slot + Slot.ownDue, due);
+  adjustPriority(cpu, slot);
+  unlatchPriorities(cpu, id, late);
+}
+
+/** The thread has `mutex`, and is at least as urgent as `ceiling` until `dropCeiling`. */
+export function raiseToCeiling(thread: Thread, mutex: number, ceiling: number): void {
+  thread.ceilings.set(mutex, ceiling);
+  adjustCeiling(thread);
+}
+
+export function dropCeiling(thread: Thread, mutex: number): void {
+  thread.ceilings.delete(mutex);
+  adjustCeiling(thread);
+}
+
+function adjustCeiling({ cpu, id, slot, ceilings }: Thread): void {
+  const ceiling = Math.min(NO_CEILING, ...ceilings.values());
+  if (cpu.load(slot + Slot.ceiling) === ceiling) return;
+  const late = latchPriorities(cpu, id);
+  cpu.store(slot + Slot.ceiling, ceiling);
   adjustPriority(cpu, slot);
   unlatchPriorities(cpu, id, late);
 }

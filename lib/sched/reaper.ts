@@ -21,7 +21,7 @@ import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts'
 import { ObjectHeader, type Objects } from '../memory/objects.ts';
 import { clearHolds } from './holds.ts';
 import { RUNNING, SLEEPING, Task, unpark } from './task.ts';
-import { asyncTasks, keepsNascent, maxThreads, Slot, slotAddress, type Thread } from './thread.ts';
+import { asyncTasks, keepsNascent, maxThreads, NO_CEILING, Slot, slotAddress, type Thread } from './thread.ts';
 
 /** What a kind's `repair` needs to know. */
 export interface Repairer {
@@ -179,6 +179,7 @@ function vacate(cpu: Cpu, slot: number): void {
   }
   cpu.store(slot + Slot.ownPriority, 0);
   cpu.store(slot + Slot.ownDue, 0);
+  cpu.store(slot + Slot.ceiling, NO_CEILING);
   cpu.store(slot + Slot.met, 0);
   cpu.store(slot + Slot.osThread, 0);
   cpu.store(slot + Slot.robustList, 0);

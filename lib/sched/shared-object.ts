@@ -1,4 +1,4 @@
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import type { Arena } from './arena.ts';
 import type { TimeoutOptions } from './drive.ts';
@@ -60,6 +60,26 @@ export abstract class SharedObject {
   /** How messages name the object. */
   protected get label(): string {
     return this.arena.objects.labelOf(this.address, this.#kind as Kind<never>);
+  }
+
+  /**
+   * The EDEADLK of a synchronous wait. `cycle`: the lock, the number of the thread that has it, the lock that this one
+   * waits for, and so on, back to this thread; a chain of `limit` locks was not followed to its end.
+   */
+  protected wouldDeadlock(cycle: readonly number[], limit: number): HoldfastError {
+    const links: WaitsFor[] = [];
+    let thread = this.thread.number;
+    for (let i = 0; i < cycle.length; i += 2) {
+      const [lock, holder] = [cycle[i] as number, cycle[i + 1] as number];
+      links.push({ thread, async: false, object: this.arena.objects.labelOf(lock), holders: [holder] });
+      thread = holder;
+    }
+    const kind = links.length < limit ? 'a deadlock' : `a chain of ${limit} locks or more`;
+    const message =
+      links.length <= 1
+        ? `this thread already holds the ${this.label}: waiting for it here would never end`
+        : `waiting for the ${this.label} would make ${kind}: ${waitsShown(links)}`;
+    return new HoldfastError('EDEADLK', message, links);
   }
 
   /** The ETIMEDOUT of a wait for the object, with what its holders wait for. `state`: who holds it. */

@@ -50,6 +50,9 @@ export const TICKET_ENTRIES = 4;
 /** How many locks a thread's synchronous code can have records of at once; see `holds.ts`. */
 export const HOLDS = 32;
 
+/** The least urgent priority there is. */
+export const NO_CEILING = 0x7fffffff;
+
 export const Slot = struct({
   life: 1,
   /** A block of the heap that this thread has taken and not published yet. */
@@ -65,11 +68,13 @@ export const Slot = struct({
   /** The thread's own priority and deadline; what its main task has may be inherited. See `priority.ts`. */
   ownPriority: 1,
   ownDue: 1,
+  /** The most urgent ceiling of the PRIO_PROTECT mutexes that the thread holds, or NO_CEILING. See `pthread/mutex.ts`. */
+  ceiling: 1,
   /** Root of the tree of the most urgent waiters of each rt-mutex that the thread holds. */
   topWaiters: 1,
   /** Whether a reaper has met this death. Guarded by reaperLatch. */
   met: 1,
-  pad: TASK_ALIGN - 10,
+  pad: TASK_ALIGN - 11,
   mainTask: Task.words,
   qspinNodes: QSPIN_NODES * SpinNode.words,
   osqNode: SpinNode.words,
@@ -166,6 +171,8 @@ export class Thread {
 
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new Set<number>();
+  /** Ceilings of the PRIO_PROTECT mutexes that the thread holds, by the mutex's address. */
+  readonly ceilings = new Map<number, number>();
 
   returnTask(task: number): void {
     this.#freeTasks.push(task);
@@ -199,6 +206,7 @@ export function formatSlot(cpu: Cpu, number: number): void {
   const task = slot + Slot.mainTask;
   cpu.write(task + Task.thread, number + 1);
   cpu.write(task + Task.mode, MAIN);
+  cpu.write(slot + Slot.ceiling, NO_CEILING);
   for (let i = 0; i < QSPIN_NODES; i++) cpu.write(slot + Slot.qspinNodes + i * SpinNode.words + SpinNode.task, task);
   for (let i = 0; i < MCS_NODES; i++) {
     cpu.write(slot + Slot.mcsNodes + i * SpinNode.words + SpinNode.task, task);

@@ -1,16 +1,24 @@
 import {
   type Arena,
+  Mutex,
   PthreadBarrier,
   PthreadCond,
   PthreadMutex,
+  type PthreadMutexAttributes,
   PthreadOnce,
   PthreadRwlock,
   PthreadSem,
 } from '../../lib/index.ts';
 
 /** Adds to two words that must stay equal, holding the mutex, synchronously or asynchronously by turns. */
-export async function count(arena: Arena, name: string, record: number, times: number): Promise<number> {
-  const mutex = new PthreadMutex(arena, name);
+export async function count(
+  arena: Arena,
+  name: string,
+  record: number,
+  times: number,
+  attributes?: PthreadMutexAttributes,
+): Promise<number> {
+  const mutex = new PthreadMutex(arena, name, attributes);
   let torn = 0;
   for (let i = 0; i < times; i++) {
     const held = i % 3 === 0 ? await mutex.acquireAsync() : mutex.acquire();
@@ -57,6 +65,7 @@ export function unlockElsewhere(arena: Arena, name: string): string {
 export function holdForEver(arena: Arena, what: string, stage: number): Promise<never> {
   const take: Record<string, () => void> = {
     robust: () => new PthreadMutex(arena, what).lock(),
+    inherit: () => new PthreadMutex(arena, what, { protocol: 'inherit' }).lock(),
     stalling: () => new PthreadMutex(arena, what, { robust: false }).lock(),
     read: () => new PthreadRwlock(arena, 'rw').readLock(),
     write: () => new PthreadRwlock(arena, 'rw').writeLock(),
@@ -151,6 +160,59 @@ export function takeAndPost(arena: Arena, times: number, word: number): number {
     sem.post();
   }
   return most;
+}
+
+/** Holds the mutex from stage 1 to stage 2; the thread's priority when the other one waits, and when it has let go. */
+export function priorities(arena: Arena, name: string, stage: number): number[] {
+  const mutex = new PthreadMutex(arena, name, { protocol: 'inherit' });
+  arena.thread.setPriority(5);
+  mutex.lock();
+  arrive(arena, stage);
+  while (arena.thread.priority === 5) Atomics.wait(arena.words, stage, 1, 1);
+  const inherited = arena.thread.priority;
+  mutex.unlock();
+  return [inherited, arena.thread.priority];
+}
+
+/** Holds `first`, says so at `stage` until all have, and goes for `second`; the code of the error, if any. */
+export function lockBoth(arena: Arena, first: string, second: string, stage: number, threads: number): string {
+  const [one, other] = [first, second].map((name) => new PthreadMutex(arena, name, { protocol: 'inherit' })) as [
+    PthreadMutex,
+    PthreadMutex,
+  ];
+  one.lock();
+  arrive(arena, stage);
+  for (let here = 0; here < threads; here = Atomics.load(arena.words, stage)) Atomics.wait(arena.words, stage, here);
+  const code = codeOf(() => {
+    other.lock();
+    other.unlock();
+  });
+  one.unlock();
+  return code;
+}
+
+/** Waits for the condition, with a mutex that inherits priorities, and notes who was let go when. */
+export function waitInOrder(arena: Arena, priority: number, stage: number, log: number): void {
+  const mutex = new PthreadMutex(arena, 'm', { protocol: 'inherit' });
+  const cond = new PthreadCond(arena, 'c');
+  arena.thread.setPriority(priority);
+  mutex.lock();
+  arrive(arena, stage);
+  cond.wait(mutex);
+  arena.words[log + Atomics.add(arena.words, log, 1) + 1] = priority;
+  mutex.unlock();
+}
+
+/** Waits for the mutex 'queue', holding a mutex with that ceiling if one is given, and notes the ceiling. */
+export function passQueue(arena: Arena, ceiling: number | undefined, stage: number, log: number): void {
+  const attributes = { protocol: 'protect', prioceiling: ceiling ?? 0 } as const;
+  const mutex = new PthreadMutex(arena, undefined, attributes);
+  if (ceiling !== undefined) mutex.lock();
+  arrive(arena, stage);
+  const held = new Mutex(arena, 'queue').acquire();
+  arena.words[log + Atomics.add(arena.words, log, 1) + 1] = ceiling ?? 0;
+  held.release();
+  if (ceiling !== undefined) mutex.unlock();
 }
 
 function codeOf(call: () => void): string {

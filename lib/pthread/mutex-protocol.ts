@@ -1,0 +1,62 @@
+/**
+ * The two ways in which a pthread mutex keeps its word. In both it is 0 when the mutex is free, and the owning task alone
+ * when there is nothing else to say: so the fast paths are the same.
+ *
+ *   PLAIN     `mutex-core.ts`, over the futex; PTHREAD_PRIO_NONE and PTHREAD_PRIO_PROTECT
+ *   INHERIT   the rt-mutex itself, PTHREAD_PRIO_INHERIT. (Where the system has it behind a call, that is LOCK_PI.)
+ */
+import { FUTEX_OWNER_DIED } from '../futex/robust-list.ts';
+import type { Futexes } from '../futex/table.ts';
+import * as rt from '../locking/rt-mutex-core.ts';
+import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { Task } from '../sched/task.ts';
+import { Slot } from '../sched/thread.ts';
+import type { Attempt, Outcome } from './mutex-core.ts';
+import * as plain from './mutex-core.ts';
+
+export interface Protocol {
+  /** In the word: an owner died inside. */
+  readonly ownerDied: number;
+  /** In the word when nobody gets the mutex any more: an owner died, and the next let go without makeConsistent. */
+  readonly unrecoverable: number;
+  /** The task that owns the mutex, or else what the word holds in its place. */
+  ownerOf(word: number): number;
+  /** One attempt for a task of the calling thread. */
+  tryAcquire(futexes: Futexes, mutex: number, task: number): boolean;
+  /** Everything beyond the one compare-and-exchange of the fast path. */
+  lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attempt: Attempt): SlowPath<Outcome>;
+  /** Unlocks for the owner, when the fast path did not. */
+  unlockSlow(futexes: Futexes, mutex: number): void;
+}
+
+export const PLAIN: Protocol = {
+  ownerDied: FUTEX_OWNER_DIED,
+  unrecoverable: plain.UNRECOVERABLE,
+  ownerOf: plain.ownerOf,
+  tryAcquire: (futexes, mutex, task) => plain.tryAcquire(futexes, mutex, task, 0),
+  lockSlow: plain.lockSlow,
+  unlockSlow: plain.unlockSlow,
+};
+
+export const INHERIT: Protocol = {
+  ownerDied: rt.OWNER_DIED,
+  unrecoverable: rt.UNRECOVERABLE,
+  ownerOf: rt.ownerOf,
+  tryAcquire: ({ thread }, mutex, task) => rt.tryLock(thread, mutex, task),
+  *lockSlow({ thread }, mutex, waiter, { cycle }) {
+    const { cpu, slot } = thread;
+    // An asynchronous acquisition is as urgent as its thread was made.
+    if (waiter.async) {
+      cpu.store(waiter.task + Task.priority, cpu.load(slot + Slot.ownPriority));
+      cpu.store(waiter.task + Task.due, cpu.load(slot + Slot.ownDue));
+    }
+    const outcome = yield* rt.lockSlow(mutex, waiter, cycle);
+    if (waiter.async) {
+      cpu.store(waiter.task + Task.priority, 0);
+      cpu.store(waiter.task + Task.due, 0);
+    }
+    // Without an acquire context nobody backs off.
+    return outcome as Outcome;
+  },
+  unlockSlow: ({ thread }, mutex) => rt.unlockSlow(thread, mutex),
+};
