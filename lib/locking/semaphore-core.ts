@@ -1,12 +1,13 @@
 /**
- * The semaphore algorithm, kernel/locking/semaphore.c: `up` gives permits straight to who waits, first come first
- * served. What differs is that a semaphore nobody waits for is one word, changed by one compare-and-exchange, and
- * that several permits can be taken at once. `Completion` is the same with other names.
+ * The semaphore algorithm, kernel/locking/semaphore.c, where `up` gives permits straight to who waits, first come first
+ * served. What differs is that a semaphore nobody waits for is one word, changed by one compare-and-exchange, that
+ * several permits can be taken at once, and that a waiter may be patient. `Completion` is the same with other names.
  *
  * Word `count`: the free permits << 1, and
  *
  *   flag       who sets it        who clears it                        what it means
- *   CONTENDED  the latch holder   the latch holder, if nobody waits    only the latch holder may change the word
+ *   CONTENDED  the latch holder   the latch holder, if nobody waits,   only the latch holder may change the word
+ *                                 or who is next is on its way
  *
  *      down, uncontended   n        -> n - 1              acquire
  *      up, uncontended     n        -> n + 1              release
@@ -14,6 +15,15 @@
  *      slow path ends      n|CONTENDED -> m, or m|CONTENDED if anybody waits   release
  *
  * With all permits UNBOUNDED, taking and giving changes nothing.
+ *
+ * A permit that is given to a thread which sleeps lies idle until that wakes up, and so do all permits in turn once there
+ * is a queue (a lock convoy). So a patient waiter, who is next and could have its permits, is woken without them, and
+ * others may take them on the fast path until it comes. If it comes in vain, it is not patient any more:
+ *
+ *   result    PATIENT -> WOKEN       by who gives permits      it is on its way; the word is not CONTENDED
+ *             WOKEN   -> INSISTS     by itself                 it gets the permits as soon as there are enough
+ *
+ * Asynchronous waiters insist: what comes before they run again is not known, and those behind them need not wait for it.
  *
  * A grant is `grant` of the waiting task = the semaphore, and the task's leaving the list. A thread may be killed
  * between the words that one step changes: the new count, the record of a guard, the grant. So each step is written to
@@ -64,6 +74,11 @@ export const UNBOUNDED = 2 ** 30 - 1;
 /** The most free permits that a semaphore can have. */
 export const MOST_PERMITS = UNBOUNDED - 1;
 
+/** `result` of a waiting task: how it gets what it waits for. */
+const INSISTS = 0;
+const PATIENT = 1;
+const WOKEN = 2;
+
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'full';
 
 /** Takes permits if they are free and nobody waits, without the latch. */
@@ -83,7 +98,8 @@ export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
 export function tryDownLatched(thread: Thread, semaphore: number, permits: number, record: number): boolean {
   const { cpu } = thread;
   const free = enter(thread, semaphore);
-  const takes = firstWaiter(cpu, semaphore + SemaphoreWords.waiters) === 0 && free >= permits;
+  const first = firstWaiter(cpu, semaphore + SemaphoreWords.waiters);
+  const takes = free >= permits && (first === 0 || cpu.load(first + Task.result) === WOKEN);
   const left = takes ? take(free, permits) : free;
   if (takes && record !== 0) {
     commit(cpu, semaphore, left, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD, 0);
@@ -92,15 +108,21 @@ export function tryDownLatched(thread: Thread, semaphore: number, permits: numbe
   return takes;
 }
 
-/** Waits in the list. With `recorded`, the permits are a guard's. */
-export function* downSlow(semaphore: number, permits: number, recorded: boolean, waiter: Waiter): SlowPath<Outcome> {
+/** Waits in the list. With `recorded`, the permits are a guard's. Whoever is `patient` lets itself be passed once. */
+export function* downSlow(
+  semaphore: number,
+  permits: number,
+  recorded: boolean,
+  waiter: Waiter,
+  patient = false,
+): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   thread.counters.contended++;
   const record = recorded ? claimHold(cpu, task, semaphore) : 0;
   if (recorded && record === 0) return 'full';
   const free = enter(thread, semaphore);
-  enqueue(waiter, semaphore, permits, record);
+  enqueue(waiter, semaphore, permits, record, patient);
   prepareToPark(cpu, task);
   leave(thread, semaphore, async ? free : takeBack(thread, semaphore, free));
   let reason = 'woken';
@@ -111,6 +133,7 @@ export function* downSlow(semaphore: number, permits: number, recorded: boolean,
     }
     reason = yield;
     prepareToPark(cpu, task);
+    if (cpu.load(task + Task.result) === WOKEN) insist(thread, semaphore, task);
   }
   finishPark(cpu, task);
   cpu.store(task + Task.grant, 0);
@@ -121,12 +144,13 @@ export function* downSlow(semaphore: number, permits: number, recorded: boolean,
 export function up(thread: Thread, semaphore: number, permits: number): boolean {
   const { cpu } = thread;
   const address = semaphore + SemaphoreWords.count;
-  const word = cpu.load(address);
-  if (!(word & CONTENDED)) {
+  for (let word = cpu.load(address); !(word & CONTENDED); ) {
     const more = give(word >> 1, permits);
     if (more > UNBOUNDED) return false;
     // Pairs with the acquire of `tryDown`.
-    if (cpu.cmpxchgRelease(address, word, more * PERMIT) === word) return true;
+    const seen = cpu.cmpxchgRelease(address, word, more * PERMIT);
+    if (seen === word) return true;
+    word = seen;
   }
   const free = enter(thread, semaphore);
   const more = give(free, permits);
@@ -209,25 +233,41 @@ function freeze(cpu: Cpu, semaphore: number): number {
 
 /** Grants what there is, lets the latch go, and wakes. */
 function leave({ cpu, counters }: Thread, semaphore: number, free: number): void {
-  const granted = exit(cpu, semaphore, free);
-  counters.handoffs += granted.length;
-  for (const task of granted) unpark(cpu, task);
+  const woken = exit(cpu, semaphore, free);
+  counters.handoffs += woken.length;
+  for (const task of woken) unpark(cpu, task);
 }
 
+/** Returns whom to wake. */
 function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   const list = semaphore + SemaphoreWords.waiters;
-  const granted: number[] = [];
+  const woken: number[] = [];
   let free = permits;
+  let isOpen = false;
   let task = firstWaiter(cpu, list);
   for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstWaiter(cpu, list)) {
+    const how = cpu.load(task + Task.result);
+    if (how !== WOKEN) woken.push(task);
+    if (how !== INSISTS) {
+      cpu.store(task + Task.result, WOKEN);
+      isOpen = true;
+      break;
+    }
     free = take(free, cpu.load(task + Task.want));
     grant(cpu, semaphore, free, task);
-    granted.push(task);
   }
   // Pairs with the acquire of `tryDown`.
-  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (task === 0 ? 0 : CONTENDED));
+  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (task === 0 || isOpen ? 0 : CONTENDED));
   unlatch(cpu, list + WaitList.latch);
-  return granted;
+  return woken;
+}
+
+/** A waiter that was woken without its permits: takes them, or is not passed by any more. */
+function insist(thread: Thread, semaphore: number, task: number): void {
+  const { cpu } = thread;
+  const free = enter(thread, semaphore);
+  cpu.store(task + Task.result, INSISTS);
+  leave(thread, semaphore, free);
 }
 
 function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
@@ -264,9 +304,16 @@ function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
   return cpu.loadAcquire(task + Task.grant) === semaphore && cpu.loadAcquire(task + Task.list) !== list;
 }
 
-function enqueue({ thread, task, async }: Waiter, semaphore: number, permits: number, record: number): void {
+function enqueue(
+  { thread, task, async }: Waiter,
+  semaphore: number,
+  permits: number,
+  record: number,
+  patient: boolean,
+): void {
   const { cpu, id } = thread;
   const list = semaphore + SemaphoreWords.waiters;
+  cpu.store(task + Task.result, patient ? PATIENT : INSISTS);
   cpu.store(task + Task.grant, 0);
   cpu.store(task + Task.want, permits);
   cpu.store(task + Task.holdAt, record);

@@ -38,7 +38,7 @@ const KIND = defineKind<Repairer>({
   isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
   isAnyOf: true,
   isBusy: (cpu, semaphore) =>
-    (cpu.load(semaphore + SemaphoreWords.count) & CONTENDED) !== 0 ||
+    firstWaiter(cpu, semaphore + SemaphoreWords.waiters) !== 0 ||
     holdsOf(cpu, maxThreads(cpu), semaphore, () => true).length > 0,
   repair,
 });
@@ -85,9 +85,10 @@ export class SemaphoreGuard {
  * A number of permits, to be taken and given back: how many may use something at once. Any thread may give permits,
  * also ones that it never took.
  *
- * Fairness: first come, first served, by `up` itself: a permit goes to whoever has waited longest, and nobody comes in
- * between. Who wants several permits waits in line until there are as many; those behind wait too, even if there were
- * enough for them. Only a synchronous waiter goes in front of its own thread's asynchronous ones.
+ * Fairness: first come, first served, but a synchronous waiter that is next may be passed by once, while it wakes up; then
+ * `up` itself gives it the permits. Asynchronous waiters are given theirs at once. Who wants several permits waits in line
+ * until there are as many; those behind wait too, even if there were enough for them. Only a synchronous waiter goes in
+ * front of its own thread's asynchronous ones.
  *
  * Death: permits that a thread took with a guard (`acquire`, `acquireAsync`) come back when it dies, and so do those
  * that it was given while it waited and never saw. Permits that `down` or `downAsync` took do not: nobody can
@@ -168,7 +169,7 @@ export class Semaphore extends SharedObject {
     const record = claimHold(cpu, task, this.address);
     if (record === 0) throw this.#refusal('full', options);
     if (!tryDownLatched(thread, this.address, permits, record)) {
-      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter));
+      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true));
       if (outcome !== 'acquired') throw this.#refusal(outcome, options);
     }
     return new SemaphoreGuard(permits, () => this.#release(permits, task));
@@ -221,7 +222,7 @@ export class Semaphore extends SharedObject {
   #downSlow(options: DownOptions | undefined): void {
     const permits = this.#check(options);
     if (this.#tryDown(permits)) return;
-    const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter));
+    const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true));
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
   }
 
