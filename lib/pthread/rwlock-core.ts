@@ -13,6 +13,10 @@
  * A writer that is preferred keeps readers out by WRITERS_WAIT, except those whose thread's task reads already, for
  * they would never let the writer in. When a release finds no writer to wake, it takes the flag back.
  *
+ * Nor does it keep out a synchronous reader whose thread has asynchronous acquisitions under way: one of these may be
+ * that writer, or the reader that it waits for, and cannot go on while the thread sleeps. Such a reader sleeps as
+ * writers do, so that it gets the wake-ups that its thread's own writers would have got: it stands in front of them.
+ *
  * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
  */
 import type { Futexes } from '../futex/table.ts';
@@ -26,7 +30,7 @@ import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, findHold, HELD, heldBy, holdsOf } from '../sched/holds.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { ASYNC, Hold, Task } from '../sched/task.ts';
-import { maxThreads } from '../sched/thread.ts';
+import { maxThreads, type Thread } from '../sched/thread.ts';
 
 export const RwlockWords = struct({
   header: ObjectHeader.words,
@@ -59,20 +63,27 @@ export function tryTake(
 ): Outcome {
   const { cpu, id } = thread;
   latch(cpu, lock + RwlockWords.latch, id);
-  let outcome = want === READ ? tryRead(cpu, lock, task, preference) : tryWrite(cpu, lock, task);
+  let outcome = want === READ ? tryRead(thread, lock, task, preference) : tryWrite(cpu, lock, task);
   if (outcome === 'busy') {
     const isEndless = waiter === undefined || waiter.deadline === Number.POSITIVE_INFINITY;
     const isSync = cpu.load(task + Task.mode) !== ASYNC;
     if (isEndless && isSync && isInOwnWay(cpu, lock, id, want)) outcome = 'deadlock';
-    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.flags, want);
+    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.flags, sleepsAs(thread, task, want));
   }
   unlatch(cpu, lock + RwlockWords.latch);
   return outcome;
 }
 
-function tryRead(cpu: Cpu, lock: number, task: number, preference: Preference): Outcome {
+/** The bits that `task` sets in the flags and sleeps with. */
+function sleepsAs({ cpu, tasksInUse }: Thread, task: number, want: number): number {
+  return cpu.load(task + Task.mode) !== ASYNC && tasksInUse > 0 ? want | WRITE : want;
+}
+
+function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Outcome {
+  const { cpu } = thread;
   if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';
-  const yields = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
+  const isKeptOut = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
+  const yields = isKeptOut && sleepsAs(thread, task, READ) === READ;
   if (yields && heldBy(cpu, task, lock) === 0) return 'busy';
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'exhausted';
@@ -102,21 +113,22 @@ export function* takeSlow(
   preference: Preference,
 ): SlowPath<Outcome> {
   const { cpu, counters } = futexes.thread;
+  const bits = sleepsAs(futexes.thread, waiter.task, want);
   counters.contended++;
   for (;;) {
     // Read before the attempt: a release that comes after it moves the gate.
     const gate = cpu.loadAcquire(lock + RwlockWords.gate);
     const outcome = tryTake(futexes, lock, waiter.task, want, preference, waiter);
     if (outcome !== 'busy') return outcome;
-    const result = yield* wait(futexes, lock + RwlockWords.gate, gate, want, waiter);
+    const result = yield* wait(futexes, lock + RwlockWords.gate, gate, bits, waiter);
     if (result === 'timed-out' || result === 'aborted') {
-      if (want === WRITE) giveUp(futexes, lock);
+      if (bits & WRITE) giveUp(futexes, lock);
       return result;
     }
   }
 }
 
-/** A writer that waits no more takes the flag back that kept readers out; writers that still wait set it again. */
+/** Who slept as a writer and waits no more takes the flag back that kept readers out; writers that still wait set it again. */
 function giveUp(futexes: Futexes, lock: number): void {
   const { cpu, id } = futexes.thread;
   latch(cpu, lock + RwlockWords.latch, id);

@@ -9,6 +9,7 @@ import {
   PthreadRwlock,
   PthreadSem,
 } from '../../lib/index.ts';
+import { SLEEPING, Task } from '../../lib/sched/task.ts';
 
 /** Adds to two words that must stay equal, holding the mutex, synchronously or asynchronously by turns. */
 export async function count(
@@ -55,6 +56,16 @@ function bump({ words }: Arena, record: number): number {
   words[record] = value + 1;
   words[record + 1] = value + 1;
   return torn;
+}
+
+/** Writes until the task sleeps, and lives on: its end would wake everybody. */
+export function writeUntilAsleep(arena: Arena, stage: number, task: number): void {
+  const lock = new PthreadRwlock(arena, 'rw');
+  lock.writeLock();
+  arrive(arena, stage);
+  while (Atomics.load(arena.words, task + Task.state) !== SLEEPING) Atomics.wait(arena.words, stage + 1, 0, 1);
+  lock.unlock();
+  Atomics.wait(arena.words, stage + 1, 0);
 }
 
 export function unlockElsewhere(arena: Arena, name: string): string {

@@ -49,6 +49,31 @@ test('readers let past a writer that waits, or the other way round', async () =>
   }
 });
 
+test('a thread that waits for a writer that waits for its own asynchronous reader', async () => {
+  const { lock } = setup('writers');
+  const held = await lock.acquireReadAsync();
+  const writing = lock.acquireWriteAsync();
+  await turn();
+  lock.readLock({ timeout: 2000 });
+  lock.unlock();
+  held.release();
+  (await writing).release();
+});
+
+test('a wake-up for an asynchronous writer whose thread sleeps, waiting to read', async () => {
+  const { arena, stage, lock } = setup('writers');
+  const other = inThread(arena, THREADS, 'writeUntilAsleep', stage, arena.thread.self);
+  await until(arena, stage, 1);
+  const writing = lock.acquireWriteAsync();
+  await turn();
+  lock.readLock({ timeout: 2000 });
+  lock.unlock();
+  (await writing).release();
+  Atomics.store(arena.words, stage + 1, 1);
+  Atomics.notify(arena.words, stage + 1);
+  await other.result;
+});
+
 test('a writer that gives up and leaves the readers shut out', async () => {
   const { arena, lock } = setup('writers');
   lock.readLock();
