@@ -34,7 +34,8 @@ export function openFutexes(arena: Arena): Futexes {
 function repair(repairer: Repairer, table: number): boolean {
   const { cpu, isDead, owner } = repairer;
   let isSettled = true;
-  for (let i = 0; i < 1 << BUCKET_BITS; i++) {
+  // Who holds one latch and waits for another waits for a higher one, which a dead thread may have.
+  for (let i = (1 << BUCKET_BITS) - 1; i >= 0; i--) {
     const bucket = table + TableWords.buckets + i * Bucket.words;
     // A thread that waits for the second of two latches may be the one that reaps; it has changed nothing yet.
     const isHeld = latchOwner(cpu, bucket + WaitList.latch) === owner;

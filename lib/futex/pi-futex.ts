@@ -7,7 +7,7 @@ import { openFutexes } from './open.ts';
 import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi } from './pi.ts';
 import { reservePiState } from './pi-state.ts';
 import { FUTEX_TID_MASK } from './robust-list.ts';
-import type { Futexes } from './table.ts';
+import { type Futexes, PLAIN } from './table.ts';
 import { wait } from './wait.ts';
 import { MATCH_ANY } from './wake.ts';
 
@@ -100,6 +100,7 @@ export class PiFutex {
   cmpRequeuePi(word: number, to: number, moves: number, value: number): number {
     this.#checkPair(word, to);
     if (!(moves >= 0)) throw new HoldfastError('EINVAL', `a number of waiters is at least 0, received ${shown(moves)}`);
+    reservePiState(this.arena);
     const count = requeuePi(this.#futexes, word, to, moves, value | 0);
     if (count === 'mismatch') throw mismatch(word);
     if (count === 'changed') {
@@ -113,8 +114,9 @@ export class PiFutex {
 
   *#waitThenLock(word: number, value: number, to: number, waiter: Waiter): SlowPath<PiOutcome | 'changed'> {
     const result = yield* wait(this.#futexes, word, value, MATCH_ANY, waiter, to);
-    this.arena.cpu.store(waiter.task + Task.result, 0);
-    return result === 'woken' ? yield* lockPi(this.#futexes, to, waiter) : result;
+    if (result === 'woken') return yield* lockPi(this.#futexes, to, waiter, true);
+    this.arena.cpu.store(waiter.task + Task.result, PLAIN);
+    return result;
   }
 
   #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {

@@ -12,23 +12,27 @@
  *   UNLOCK_PI       tid|WAITERS   -> WAITERS         and unlocks the rt-mutex; 0 without waiters
  *   owner dies      its rt-mutex is freed, marked; the next owner's word says OWNER_DIED
  *
- * Who gets it next: by priority, as for `RtMutex`. Latches: the bucket's, inside it the priorities'.
+ *   CMP_REQUEUE_PI  0             -> tid of a waiter, which wakes up owning the word
+ *                   x             -> x|WAITERS       and lets the waiter, asleep as it is, wait for the word's state
  *
- * Unlike the kernel's, a waiter that CMP_REQUEUE_PI requeues does wake up, and locks the second word itself.
+ * Who gets it next: by priority, as for `RtMutex`. Latches: the bucket's, inside it the priorities'; and what that leaves
+ * to see to, afterwards.
  *
  * Source: kernel/futex/pi.c.
  */
 import {
+  enqueueSleeper,
   lockSlow,
   makeConsistent,
   OWNER_DIED,
   ownerOf,
   RtWords,
-  tryLock,
-  unlockSlow,
+  tryLockLate,
+  unlockLate,
 } from '../locking/rt-mutex-core.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { type Late, nothingLate, seeTo } from '../sched/priority.ts';
 import { Task } from '../sched/task.ts';
 import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from '../sched/thread.ts';
 import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
@@ -40,12 +44,13 @@ import {
   latchBoth,
   latchBucket,
   nextFor,
-  sleeperOf,
+  PI,
+  PLAIN,
   unlatchBoth,
   unlatchBucket,
 } from './table.ts';
 import { wait } from './wait.ts';
-import { MATCH_ANY, unparkAll } from './wake.ts';
+import { MATCH_ANY } from './wake.ts';
 
 /** 'busy': it has an owner, who may be waited for. 'dying': the reaper has not seen to the owner yet. */
 export type Attempt = 'acquired' | 'busy' | 'dying' | 'deadlock' | 'mismatch' | 'no-owner';
@@ -85,26 +90,37 @@ function slotOfTid(cpu: Cpu, tid: number): number {
 export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt {
   const { thread, table } = futexes;
   const bucket = bucketOf(table, word);
+  const late = nothingLate();
   latchBucket(thread, bucket);
   let attempt = tryAtomic(futexes, bucket, word, task);
   const state = findPiState(thread.cpu, bucket, word);
   // The rt-mutex may have been let go, and not picked up yet.
   if (attempt === 'busy' && state !== 0 && (thread.cpu.load(word) & FUTEX_TID_MASK) === 0) {
-    if (tryLock(thread, state, task)) {
+    if (tryLockLate(thread, state, task, late)) {
       own(thread.cpu, word, state, task);
       attempt = 'acquired';
     }
   }
   unlatchBucket(thread, bucket);
+  seeTo(thread, late);
   return attempt;
 }
 
-/** LOCK_PI. */
-export function* lockPi(futexes: Futexes, word: number, waiter: Waiter): SlowPath<PiOutcome> {
+/** LOCK_PI. `isRequeued`: for one whom CMP_REQUEUE_PI took out of its queue, and may have put in this one. */
+export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeued = false): SlowPath<PiOutcome> {
   const { thread, table } = futexes;
   const { cpu } = thread;
   const { task } = waiter;
   const bucket = bucketOf(table, word);
+  if (isRequeued) {
+    latchBucket(thread, bucket);
+    const state = cpu.load(task + Task.result) === PI ? cpu.load(task + Task.want) : 0;
+    if (state === 0) cpu.store(task + Task.result, PLAIN);
+    const isMine = (cpu.load(word) & FUTEX_TID_MASK) === task;
+    unlatchBucket(thread, bucket);
+    if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter);
+    if (isMine) return 'acquired';
+  }
   for (;;) {
     latchBucket(thread, bucket);
     const value = cpu.load(word);
@@ -165,6 +181,7 @@ function own(cpu: Cpu, word: number, state: number, task: number): void {
 export function unlockPi({ thread, table }: Futexes, word: number, task: number): 'unlocked' | 'mismatch' {
   const { cpu } = thread;
   const bucket = bucketOf(table, word);
+  const late = nothingLate();
   latchBucket(thread, bucket);
   const state = findPiState(cpu, bucket, word);
   const isRight =
@@ -172,39 +189,61 @@ export function unlockPi({ thread, table }: Futexes, word: number, task: number)
     (state === 0 || ownerOf(cpu.load(state + PiState.rt + RtWords.owner)) === task);
   if (isRight) {
     cpu.xchgRelease(word, state === 0 ? 0 : FUTEX_WAITERS);
-    if (state !== 0) unlockSlow(thread, state);
+    if (state !== 0) unlockLate(thread, state, late);
   }
   unlatchBucket(thread, bucket);
+  seeTo(thread, late);
   return isRight ? 'unlocked' : 'mismatch';
 }
 
 /**
- * CMP_REQUEUE_PI: lets one, and at most `moves` others, of those who wait for `word` by WAIT_REQUEUE_PI go on to lock
- * `to`. Returns how many.
+ * CMP_REQUEUE_PI: lets one, and at most `moves` others, of those who wait for `word` by WAIT_REQUEUE_PI wait for `to`
+ * instead, or have it. Returns how many.
  */
 export function requeuePi(
-  { thread, table }: Futexes,
+  futexes: Futexes,
   word: number,
   to: number,
   moves: number,
   expected: number,
 ): number | 'changed' | 'mismatch' {
+  const { thread, table } = futexes;
   const { cpu } = thread;
   const [source, target] = [bucketOf(table, word), bucketOf(table, to)];
-  const sleepers: number[] = [];
+  const late = nothingLate();
+  let count = 0;
   let isRight = true;
   latchBoth(thread, source, target);
   const isChanged = cpu.load(word) !== expected;
   let node = isChanged ? 0 : nextFor(cpu, source, word, 0);
-  for (let next: number; node !== 0 && sleepers.length <= moves; node = next) {
+  for (let next: number; node !== 0 && count <= moves; node = next) {
     next = nextFor(cpu, source, word, node);
     isRight = cpu.load(node + Task.result) === to;
     if (!isRight) break;
+    // In neither queue for a moment: if this thread dies here, the waiter is woken, and goes to lock by itself.
     dequeue(cpu, source, node);
-    sleepers.push(sleeperOf(cpu, node));
+    if (!moveSleeper(futexes, target, to, node, late)) late.wake.push(node);
+    count++;
   }
   unlatchBoth(thread, source, target);
-  unparkAll(cpu, sleepers);
+  seeTo(thread, late);
   if (isChanged) return 'changed';
-  return isRight ? sleepers.length : 'mismatch';
+  return isRight ? count : 'mismatch';
+}
+
+/** Lets a task that sleeps wait for the word. False when it must wake up: because it has it, or to see why not. */
+function moveSleeper(futexes: Futexes, bucket: number, word: number, task: number, late: Late): boolean {
+  const { thread } = futexes;
+  const { cpu } = thread;
+  for (;;) {
+    const value = cpu.load(word);
+    if (tryAtomic(futexes, bucket, word, task) !== 'busy') return false;
+    const state = attach(thread, bucket, word, value, task);
+    if (state === 'no-state') return false;
+    if (state === 0) continue;
+    if (enqueueSleeper(thread, state, task, late)) return true;
+    putPiState(cpu, bucket, state, task);
+    if (cpu.read(state + PiState.refs) === 0) idlePiState(cpu, state);
+    return false;
+  }
 }

@@ -39,6 +39,8 @@ import {
   isMoreUrgent,
   type Late,
   latchPriorities,
+  nothingLate,
+  seeTo,
   slotOf,
   topTree,
   unlatchPriorities,
@@ -100,7 +102,8 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   if (!waiter.async && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
     if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return 'acquired';
   }
-  let late = latchPriorities(cpu, id);
+  let late = nothingLate();
+  latchPriorities(cpu, id);
   // From here on nobody locks or unlocks without the latch. The acquire pairs with the last unlock that did.
   cpu.fetchOrAcquire(address, WAITERS);
   let outcome: Outcome | undefined;
@@ -117,9 +120,11 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
       if (ownerOf(cpu.load(address)) === 0) continue;
     }
     prepareToPark(cpu, task);
-    unlatchPriorities(cpu, id, late);
+    unlatchPriorities(cpu);
+    seeTo(thread, late);
     reason = yield;
-    late = latchPriorities(cpu, id);
+    late = nothingLate();
+    latchPriorities(cpu, id);
   }
   finishPark(cpu, task);
   if (outcome !== undefined) {
@@ -127,23 +132,48 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
     else settleWaiters(cpu, lock);
   }
   const isDead = outcome === undefined && (cpu.load(address) & OWNER_DIED) !== 0;
-  unlatchPriorities(cpu, id, late);
+  unlatchPriorities(cpu);
+  seeTo(thread, late);
   if (isDead) thread.counters.ownerDeaths++;
   return outcome ?? (isDead ? 'owner-died' : 'acquired');
 }
 
 /** One attempt that neither waits nor leaves anything behind; takes a free lock from waiters that are less urgent. */
 export function tryLock(thread: Thread, lock: number, task: number, contest?: Contest): boolean {
+  const late = nothingLate();
+  const isTaken = tryLockLate(thread, lock, task, late, contest);
+  seeTo(thread, late);
+  return isTaken;
+}
+
+/** `tryLock` under other latches, which leaves the caller something to see to. */
+export function tryLockLate(thread: Thread, lock: number, task: number, late: Late, contest?: Contest): boolean {
   const { cpu, id } = thread;
   const address = lock + RtWords.owner;
   if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return true;
   if (ownerOf(cpu.load(address)) !== 0) return false;
-  const late = latchPriorities(cpu, id);
+  latchPriorities(cpu, id);
   cpu.fetchOrAcquire(address, WAITERS);
   const isTaken = tryTake(thread, lock, task, true, late, contest);
   if (!isTaken) settleWaiters(cpu, lock);
-  unlatchPriorities(cpu, id, late);
+  unlatchPriorities(cpu);
   return isTaken;
+}
+
+/**
+ * `rt_mutex_start_proxy_lock`: `task`, which sleeps elsewhere, waits for this lock from now on. When it wakes it goes on
+ * with `lockSlow`. False when it has to find out itself what is wrong: it would close a cycle. For callers under other
+ * latches.
+ */
+export function enqueueSleeper({ cpu, id }: Thread, lock: number, task: number, late: Late): boolean {
+  latchPriorities(cpu, id);
+  cpu.fetchOrAcquire(lock + RtWords.owner, WAITERS);
+  const isSound = cpu.load(task + Task.mode) === ASYNC || !closesCycle(cpu, slotOf(cpu, task), lock, [], false);
+  if (isSound) enqueue(cpu, lock, task, late);
+  if (isSound && isUnowned(cpu.load(lock + RtWords.owner))) wakeTop(cpu, lock, late);
+  settleWaiters(cpu, lock);
+  unlatchPriorities(cpu);
+  return isSound;
 }
 
 /** `try_to_take_rt_mutex`: under the latch, with WAITERS set. */
@@ -183,16 +213,16 @@ function refuse(waiter: Waiter, lock: number, cycle: number[], late: Late, conte
   if (ownerOf(word) === UNRECOVERABLE) return 'unrecoverable';
   if (contest?.backsOff(word, late)) return 'back-off';
   const isContest = contest?.flag === CTX;
-  if (waiter.async || !closesCycle(waiter.thread, lock, cycle, isContest)) return undefined;
+  if (waiter.async || !closesCycle(cpu, waiter.thread.slot, lock, cycle, isContest)) return undefined;
   return isContest && contest.holds && cycle.length > 2 ? 'back-off' : 'deadlock';
 }
 
 /**
- * Whether this thread would wait for itself. Contexts solve their own cycles, so the walk ends where one waits; for a
+ * Whether the thread with that slot would wait for itself. Contexts solve their own cycles, so the walk ends where one waits; for a
  * context it counts only when it goes through an asynchronous owner, which cannot back off while its thread sleeps. A
  * chain longer than the limit counts as a cycle, as in the kernel.
  */
-function closesCycle({ cpu, slot }: Thread, first: number, cycle: number[], isContest: boolean): boolean {
+function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isContest: boolean): boolean {
   cycle.length = 0;
   let lock = first;
   let isStuck = false;
@@ -302,9 +332,16 @@ function wakeTop(cpu: Cpu, lock: number, late: Late): void {
  * Unlocks for the owner, when the fast path did not. `rt_mutex_slowunlock`. What an earlier owner left in disorder makes
  * the lock useless, or with `isPassedOn` is for the next owner to learn.
  */
-export function unlockSlow({ cpu, id, slot }: Thread, lock: number, isPassedOn = false): void {
+export function unlockSlow(thread: Thread, lock: number, isPassedOn = false): void {
+  const late = nothingLate();
+  unlockLate(thread, lock, late, isPassedOn);
+  seeTo(thread, late);
+}
+
+/** `unlockSlow` under other latches, which leaves the caller something to see to. */
+export function unlockLate({ cpu, id, slot }: Thread, lock: number, late: Late, isPassedOn = false): void {
   const address = lock + RtWords.owner;
-  const late = latchPriorities(cpu, id);
+  latchPriorities(cpu, id);
   const word = cpu.load(address);
   const flag = cpu.read(lock + RtWords.waiters) === 0 ? 0 : WAITERS;
   detachTop(cpu, lock);
@@ -314,7 +351,7 @@ export function unlockSlow({ cpu, id, slot }: Thread, lock: number, isPassedOn =
   inherit(cpu, slot, late);
   if (isLost) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
   else wakeTop(cpu, lock, late);
-  unlatchPriorities(cpu, id, late);
+  unlatchPriorities(cpu);
 }
 
 /** The owner vouches for what the lock protects. */

@@ -17,7 +17,8 @@
  * Everything here is guarded by one latch for the whole arena, priorityLatch: a chain of locks is walked in one go, so
  * nothing changes half-way and there is no order among the latches of its locks to keep. Only slow paths take it.
  * Order of latches: namesLatch, then priorityLatch; namesLatch, then a wait list's latch. Nobody who holds
- * priorityLatch takes another: tasks to move in wait lists, and to wake, are noted in `Late` and seen to afterwards.
+ * priorityLatch takes another: tasks to move in wait lists, and to wake, are noted in `Late` and seen to when the thread
+ * holds no latch any more.
  */
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
@@ -57,13 +58,18 @@ function isDueBefore(due: number, other: number): boolean {
   return ((due - other) | 0) < 0;
 }
 
-export function latchPriorities(cpu: Cpu, owner: number): Late {
+export const nothingLate = (): Late => ({ wake: [], reorder: [] });
+
+export function latchPriorities(cpu: Cpu, owner: number): void {
   latch(cpu, Header.priorityLatch, owner);
-  return { wake: [], reorder: [] };
 }
 
-export function unlatchPriorities(cpu: Cpu, owner: number, late: Late): void {
+export function unlatchPriorities(cpu: Cpu): void {
   unlatch(cpu, Header.priorityLatch);
+}
+
+/** Does what was left to do. The caller holds no latch at all. */
+export function seeTo({ cpu, id: owner }: Thread, late: Late): void {
   for (const task of late.wake) unpark(cpu, task);
   if (late.reorder.length === 0) return;
   latch(cpu, Header.namesLatch, owner);
@@ -100,11 +106,11 @@ export function slotOf(cpu: Cpu, task: number): number {
 // For a thread's own use: its main task runs, so it is in no queue that would have to be put in order.
 
 export function setOwnPriority({ cpu, id, slot }: Thread, priority: number, due: number): void {
-  const late = latchPriorities(cpu, id);
+  latchPriorities(cpu, id);
   cpu.store(slot + Slot.ownPriority, priority);
   cpu.store(slot + Slot.ownDue, due);
   adjustPriority(cpu, slot);
-  unlatchPriorities(cpu, id, late);
+  unlatchPriorities(cpu);
 }
 
 /** The thread has `mutex`, and is at least as urgent as `ceiling` until `dropCeiling`. */
@@ -121,10 +127,10 @@ export function dropCeiling(thread: Thread, mutex: number): void {
 function adjustCeiling({ cpu, id, slot, ceilings }: Thread): void {
   const ceiling = Math.min(NO_CEILING, ...ceilings.values());
   if (cpu.load(slot + Slot.ceiling) === ceiling) return;
-  const late = latchPriorities(cpu, id);
+  latchPriorities(cpu, id);
   cpu.store(slot + Slot.ceiling, ceiling);
   adjustPriority(cpu, slot);
-  unlatchPriorities(cpu, id, late);
+  unlatchPriorities(cpu);
 }
 
 /** Throws EINVAL unless `priority` fits a word. */

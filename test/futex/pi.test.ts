@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
+import { openFutexes } from '../../lib/futex/open.ts';
+import { bucketOf } from '../../lib/futex/table.ts';
 import { Arena, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, Futex, PiFutex } from '../../lib/index.ts';
+import { Header } from '../../lib/memory/header.ts';
+import { latchOwner } from '../../lib/memory/latch.ts';
+import { WaitList } from '../../lib/sched/wait-list.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./pi.threads.ts', import.meta.url).href;
@@ -133,6 +138,31 @@ test('an owner that does not inherit, or keeps what it inherited', async () => {
   await until(arena, stage, 1);
   const urgent = inThread(arena, THREADS, 'lockWith', f1, -7);
   expect(await holder.result).toBe(0);
+  await urgent.result;
+});
+
+test('a bucket latched while others, who want it, hold namesLatch', async () => {
+  // `reorder` takes namesLatch and then the bucket of whoever sleeps there: nobody may do it the other way round.
+  const { arena, pi, f1 } = setup();
+  const { cpu, thread } = arena;
+  arena.thread.setPriority(5);
+  pi.lockPi(f1);
+  const urgent = inThread(arena, THREADS, 'lockWith', f1, -7);
+  while (arena.thread.priority !== -7) await turn();
+  const bucket = bucketOf(openFutexes(arena).table, f1) + WaitList.latch;
+  let taken = 0;
+  const { cmpxchgAcquire } = cpu;
+  cpu.cmpxchgAcquire = (address, expected, value) => {
+    if (address === Header.namesLatch) {
+      taken++;
+      expect(latchOwner(cpu, bucket)).not.toBe(thread.id);
+    }
+    return cmpxchgAcquire.call(cpu, address, expected, value);
+  };
+  pi.unlockPi(f1);
+  cpu.cmpxchgAcquire = cmpxchgAcquire;
+  expect(taken).toBeGreaterThan(0);
+  expect(arena.thread.priority).toBe(5);
   await urgent.result;
 });
 

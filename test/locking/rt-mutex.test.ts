@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Arena, Mutex, RtMutex } from '../../lib/index.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { maxThreads, Slot, slotAddress } from '../../lib/sched/thread.ts';
-import { inThread, thrown, until } from '../support/threads.ts';
+import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./rt-mutex.threads.ts', import.meta.url).href;
 
@@ -16,14 +16,6 @@ function setup() {
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
-
-/** Until `count` synchronous calls wait for the object at `address`. */
-async function waiting(arena: Arena, address: number, count: number): Promise<void> {
-  const { cpu } = arena;
-  const slots = Array.from({ length: maxThreads(cpu) }, (_, number) => slotAddress(cpu, number) + Slot.mainTask);
-  const isThere = () => slots.filter((task) => cpu.load(task + Task.blockedOn) === address).length === count;
-  while (!isThere()) await turn();
-}
 
 /** Until who waits for the object at `address` with `priority` has its place there by that. */
 async function moved(arena: Arena, address: number, priority: number): Promise<void> {
@@ -83,11 +75,11 @@ test.each([
   const run = (priority: number, held: string | undefined, wanted: string, at: number) =>
     inThread<number>(arena, THREADS, 'pass', kind, priority, held, wanted, log, stage + at);
   const middle = [run(5, undefined, 'queue', 1), run(5, undefined, 'queue', 2)];
-  await waiting(arena, queue.address, 2);
+  await asleep(arena, 2, queue.address);
   const low = run(10, 'a', 'queue', 0);
-  await waiting(arena, queue.address, 3);
+  await asleep(arena, 3, queue.address);
   const high = run(1, undefined, 'a', 3);
-  await waiting(arena, lock.address, 1);
+  await asleep(arena, 1, lock.address);
   if (place === 'first') await moved(arena, queue.address, 1);
   queue.unlock();
   expect(await low.result).toBe(place === 'first' ? 1 : 10);
@@ -107,15 +99,15 @@ test.each(['Mutex', 'RtMutex'] as const)('a chain of three locks that ends behin
   const run = (priority: number, held: string | undefined, wanted: string, at: number) =>
     inThread<number>(arena, THREADS, 'pass', kind, priority, held, wanted, log, stage + at);
   const all = [run(5, undefined, 'queue', 0)];
-  await waiting(arena, queue.address, 1);
+  await asleep(arena, 1, queue.address);
   all.push(run(13, 'c', 'queue', 1));
-  await waiting(arena, queue.address, 2);
+  await asleep(arena, 2, queue.address);
   all.push(run(12, 'b', 'c', 2));
-  await waiting(arena, lockOf('c').address, 1);
+  await asleep(arena, 1, lockOf('c').address);
   all.push(run(11, 'a', 'b', 3));
-  await waiting(arena, lockOf('b').address, 1);
+  await asleep(arena, 1, lockOf('b').address);
   all.push(run(1, undefined, 'a', 4));
-  await waiting(arena, lockOf('a').address, 1);
+  await asleep(arena, 1, lockOf('a').address);
   if (kind === 'RtMutex') await moved(arena, queue.address, 1);
   queue.unlock();
   const inherited = await Promise.all(all.map(({ result }) => result));
@@ -152,9 +144,9 @@ test('a priority inherited from a thread that has died', async () => {
   const holder = inThread<number>(arena, THREADS, 'hold', 'm', stage);
   await until(arena, stage, 1);
   const doomed = inThread(arena, THREADS, 'waitFor', 'm', -9);
-  await waiting(arena, mutex.address, 1);
+  await asleep(arena, 1, mutex.address);
   const survivor = inThread<boolean>(arena, THREADS, 'waitFor', 'm', 4);
-  await waiting(arena, mutex.address, 2);
+  await asleep(arena, 2, mutex.address);
   await doomed.worker.terminate();
   await doomed.exited;
   go(arena, stage);
@@ -245,7 +237,7 @@ test('a held lock that dies with its thread', async () => {
   const holder = inThread(arena, THREADS, 'holdForEver', 'm', stage);
   await until(arena, stage, 1);
   const waiters = [3, 2, 1].map((priority) => inThread<boolean>(arena, THREADS, 'waitFor', 'm', priority));
-  await waiting(arena, mutex.address, 3);
+  await asleep(arena, 3, mutex.address);
   await holder.worker.terminate();
   const died = await Promise.all(waiters.map(({ result }) => result));
   expect(died).toEqual([false, false, true]);

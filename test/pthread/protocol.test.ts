@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PthreadCond, PthreadMutex, type PthreadMutexType } from '../../lib/index.ts';
-import { inThread, thrown, until } from '../support/threads.ts';
+import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./pthread.threads.ts', import.meta.url).href;
 
@@ -212,9 +212,9 @@ describe('protect', () => {
     const queue = new Mutex(arena, 'queue').acquire();
     const plain = [1, 2].map(() => inThread(arena, THREADS, 'passQueue', undefined, stage, stage + 1));
     await until(arena, stage, 2);
-    while (arena.waits().length < 2) await turn();
+    await asleep(arena, 2);
     const urgent = inThread(arena, THREADS, 'passQueue', -4, stage, stage + 1);
-    while (arena.waits().length < 3) await turn();
+    await asleep(arena, 3);
     queue.release();
     await Promise.all([...plain, urgent].map(({ result }) => result));
     expect(arena.words[stage + 2]).toBe(-4);

@@ -1,7 +1,6 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Arena, type HoldfastError, Mutex, Semaphore } from '../../lib/index.ts';
-import { inThread, thrown } from '../support/threads.ts';
+import { asleep, inThread, thrown } from '../support/threads.ts';
 import { type TakenKind, take } from './waits-for.threads.ts';
 
 const THREADS = new URL('./waits-for.threads.ts', import.meta.url).href;
@@ -11,11 +10,6 @@ type Which = readonly [TakenKind, string];
 function setup() {
   const arena = Arena.create({ bytes: 1 << 20 });
   return { arena, stage: arena.alloc(1) };
-}
-
-/** Until so many threads wait for something, asleep. */
-async function untilWaiting(arena: Arena, count: number): Promise<void> {
-  while (arena.waits().length < count) await turn();
 }
 
 const LINK = (thread: number, object: string, holder: number) => ({
@@ -91,7 +85,7 @@ describe('a wait that is over says what kept it waiting', () => {
     const { arena, stage } = setup();
     const mine = new Mutex(arena, 'mine').acquire();
     const other = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'theirs'], ['mutex', 'mine'], stage, 1);
-    await untilWaiting(arena, 1);
+    await asleep(arena, 1);
     expect(arena.waits()).toEqual([LINK(1, 'mutex "mine"', 0)]);
     const error = thrown(() => new Mutex(arena, 'theirs').lock({ timeout: 20 })) as HoldfastError;
     expect(error.message).toBe(
@@ -107,9 +101,9 @@ describe('a wait that is over says what kept it waiting', () => {
     const { arena, stage } = setup();
     const end = new Semaphore(arena, 'end').acquire();
     const first = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'a'], ['semaphore', 'end'], stage, 1);
-    await untilWaiting(arena, 1);
+    await asleep(arena, 1);
     const second = inThread<string>(arena, THREADS, 'takeTwo', ['pthread mutex', 'b'], ['mutex', 'a'], stage, 1);
-    await untilWaiting(arena, 2);
+    await asleep(arena, 2);
     const error = thrown(() => take(arena, ['pthread mutex', 'b'], { timeout: 20 })) as HoldfastError;
     expect(error.message).toContain(
       'thread 2 waits for the mutex "a", held by thread 1; thread 1 waits for the semaphore "end"',
@@ -140,9 +134,9 @@ test('whoever waits without a cycle gets the lock', async () => {
   const end = new Mutex(arena, 'end').acquire();
   const wary = { detectDeadlock: true };
   const first = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'a'], ['mutex', 'end'], stage, 1, wary);
-  await untilWaiting(arena, 1);
+  await asleep(arena, 1);
   const second = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'b'], ['mutex', 'a'], stage, 1, wary);
-  await untilWaiting(arena, 2);
+  await asleep(arena, 2);
   end.release();
   expect(await Promise.all([first.result, second.result])).toEqual(['taken', 'taken']);
 });
@@ -154,7 +148,7 @@ test('a semaphore is no link of a deadlock: any thread may give its permits back
   const other = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'm'], ['semaphore', 's'], stage, 1, {
     detectDeadlock: true,
   });
-  await untilWaiting(arena, 1);
+  await asleep(arena, 1);
   expect(thrown(() => new Mutex(arena, 'm').lock({ timeout: 150, detectDeadlock: true })).message).toMatch(
     /^ETIMEDOUT/,
   );

@@ -1,6 +1,11 @@
 import type { Worker } from 'node:worker_threads';
 import { spawnWorker } from '../../lib/cli/spawn-worker.ts';
 import type { Arena } from '../../lib/index.ts';
+import type { Cpu } from '../../lib/machine/cpu.ts';
+import { Header } from '../../lib/memory/header.ts';
+import { SLEEPING, Task } from '../../lib/sched/task.ts';
+import { maxThreads, Slot, slotAddress } from '../../lib/sched/thread.ts';
+import { WaitList } from '../../lib/sched/wait-list.ts';
 
 export interface Running<Result> {
   readonly worker: Worker;
@@ -38,6 +43,27 @@ export async function until(arena: Arena, word: number, value: number): Promise<
     if (seen === value) return;
     await Atomics.waitAsync(arena.words, word, seen, 20).value;
   }
+}
+
+/**
+ * Until exactly `count` synchronous calls sleep, for the object at `address` if one is given. They have left their
+ * queue's latch: a call that has just joined still makes an attempt, and may get a lock that is let go just then.
+ */
+export async function asleep(arena: Arena, count: number, address?: number): Promise<void> {
+  const { cpu } = arena;
+  const tasks = Array.from({ length: maxThreads(cpu) }, (_, number) => slotAddress(cpu, number) + Slot.mainTask);
+  const sleeps = (task: number) => {
+    const object = cpu.load(task + Task.blockedOn);
+    if (object === 0 || (address !== undefined && object !== address)) return false;
+    const list = cpu.load(task + Task.list);
+    return cpu.load(task + Task.state) === SLEEPING && isFree(cpu, list);
+  };
+  while (tasks.filter(sleeps).length !== count) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The latch of a wait list, or with 0 that of the rt-mutexes. */
+function isFree(cpu: Cpu, list: number): boolean {
+  return cpu.load(list === 0 ? Header.priorityLatch : list + WaitList.latch) === 0;
 }
 
 /** The error that `call` throws. */
