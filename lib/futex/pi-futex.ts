@@ -1,15 +1,12 @@
 import { HoldfastError, shown } from '../errors.ts';
 import type { Arena } from '../sched/arena.ts';
 import { block, blockAsync, type SlowPath, type Waiter } from '../sched/drive.ts';
-import { Task } from '../sched/task.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
-import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi } from './pi.ts';
+import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi, waitRequeuePi } from './pi.ts';
 import { reservePiState } from './pi-state.ts';
 import { FUTEX_TID_MASK } from './robust-list.ts';
-import { type Futexes, PLAIN } from './table.ts';
-import { wait } from './wait.ts';
-import { MATCH_ANY } from './wake.ts';
+import type { Futexes } from './table.ts';
 
 /**
  * The priority-inheriting operations of futex(2), on words that hold their owner's `tid`: the program locks with a
@@ -83,14 +80,16 @@ export class PiFutex {
    */
   waitRequeuePi(word: number, value: number, to: number, options?: DeadlineOptions): 0 {
     this.#checkPair(word, to);
-    const outcome = this.#run(options, 'monotonic', (waiter) => this.#waitThenLock(word, value | 0, to, waiter));
+    const outcome = this.#run(options, 'monotonic', (waiter) =>
+      waitRequeuePi(this.#futexes, word, value | 0, to, waiter),
+    );
     return this.#result(outcome === 'changed' ? word : to, outcome, undefined);
   }
 
   /** `waitRequeuePi` without blocking the event loop; resolves to the tid that owns `to`. */
   waitRequeuePiAsync(word: number, value: number, to: number, options?: AsyncDeadlineOptions): Promise<number> {
     this.#checkPair(word, to);
-    return this.#runAsync(options, to, (waiter) => this.#waitThenLock(word, value | 0, to, waiter));
+    return this.#runAsync(options, to, (waiter) => waitRequeuePi(this.#futexes, word, value | 0, to, waiter));
   }
 
   /**
@@ -110,13 +109,6 @@ export class PiFutex {
       );
     }
     return count;
-  }
-
-  *#waitThenLock(word: number, value: number, to: number, waiter: Waiter): SlowPath<PiOutcome | 'changed'> {
-    const result = yield* wait(this.#futexes, word, value, MATCH_ANY, waiter, to);
-    if (result === 'woken') return yield* lockPi(this.#futexes, to, waiter, true);
-    this.arena.cpu.store(waiter.task + Task.result, PLAIN);
-    return result;
   }
 
   #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {

@@ -139,6 +139,20 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
   }
 }
 
+/** WAIT_REQUEUE_PI. */
+export function* waitRequeuePi(
+  futexes: Futexes,
+  word: number,
+  value: number,
+  to: number,
+  waiter: Waiter,
+): SlowPath<PiOutcome | 'changed'> {
+  const result = yield* wait(futexes, word, value, MATCH_ANY, waiter, to);
+  if (result === 'woken') return yield* lockPi(futexes, to, waiter, true);
+  futexes.thread.cpu.store(waiter.task + Task.result, PLAIN);
+  return result;
+}
+
 /** `attach_to_pi_owner`: the task is going to wait. 0 when the word does not hold `value` any more. Under the latch. */
 function attach(thread: Thread, bucket: number, word: number, value: number, task: number): number | 'no-state' {
   const { cpu } = thread;
