@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LOCK_TYPES } from '../../lib/cli/torture/lock-types.ts';
 import { holdfast } from './cli.ts';
 
 describe('a command line that makes no sense ends with 2, and says why', () => {
@@ -24,9 +25,9 @@ describe('a command line that makes no sense ends with 2, and says why', () => {
 
 test('--list names every type with its broken twin, and runs none', async () => {
   const { code, stdout } = await holdfast('torture', '--list');
-  for (const type of ['mutex', 'spin-lock', 'mcs-lock', 'ticket-lock', 'osq-lock']) {
-    expect(stdout).toMatch(new RegExp(`^${type} `, 'm'));
-    expect(stdout).toMatch(new RegExp(`^${type}-busted `, 'm'));
+  for (const { name, isBusted } of LOCK_TYPES) {
+    expect(stdout).toMatch(new RegExp(`^${name} +\\S`, 'm'));
+    if (!isBusted) expect(stdout).toMatch(new RegExp(`^${name}-busted +\\S`, 'm'));
   }
   expect(code).toBe(0);
 });

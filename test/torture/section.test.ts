@@ -119,3 +119,43 @@ describe('a death whose traces stay', () => {
     expect(steps).toEqual(['wrecked', 'arrived', 'torn', 'written']);
   });
 });
+
+describe('a torn copy that a reader takes for whole', () => {
+  const reader = (copy: (address: number, into: Int32Array) => boolean) =>
+    section(1, { ownerDied: false, makeConsistent: () => {}, snapshot: copy });
+  const careless = (address: number, into: Int32Array) => {
+    into.set(arena.words.subarray(address, address + into.length));
+    return true;
+  };
+  const reads = () => arena.cpu.read(seatAddress(stage, 1) + Seat.reads);
+
+  test('a whole one counts, one that cannot be had does not', () => {
+    pass(0);
+    for (const _ of reader(careless).read());
+    expect(reads()).toBe(1);
+    for (const _ of reader(() => false).read());
+    expect(reads()).toBe(1);
+  });
+
+  test('a writer is in the middle', () => {
+    const writer = section(0).write();
+    writer.next();
+    writer.next();
+    expect(() => [...reader(careless).read()]).toThrow(/thread 0 is inside as well/);
+  });
+
+  test.each([
+    ['half of the record is of the next version', () => stage + Stage.record, /torn/],
+    ['the counter is ahead', () => stage + Stage.counter, /1 updates of the counter too many/],
+    ["a seat's count is ahead", () => seatAddress(stage, 0) + Seat.writes, /1 updates of the counter lost/],
+  ])('%s', (_, word, fault) => {
+    pass(0);
+    const torn = (address: number, into: Int32Array) => {
+      careless(address, into);
+      const index = word() - address;
+      into[index] = (into[index] as number) + 1;
+      return true;
+    };
+    expect(() => [...reader(torn).read()]).toThrow(fault);
+  });
+});

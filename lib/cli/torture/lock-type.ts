@@ -2,12 +2,20 @@
  * What the torture run knows about a kind of lock. Another kind is one small file under `types/`, and a line in
  * `lock-types.ts`.
  */
+import { HoldfastError } from '../../errors.ts';
 import type { Arena } from '../../sched/arena.ts';
-import type { AsyncWaitOptions } from '../../sched/drive.ts';
+import type { AsyncWaitOptions, WaitOptions } from '../../sched/drive.ts';
 import type { Mortal } from './section.ts';
 
 /** Whether the holder has the lock to itself, or shares it with other readers. */
 export type Mode = 'write' | 'read';
+
+/** What the lock is to protect, and how many threads will use it. */
+export interface Scene {
+  readonly address: number;
+  readonly words: number;
+  readonly threads: number;
+}
 
 /** One thread's view of the lock under test. */
 export interface View extends Mortal {
@@ -20,6 +28,8 @@ export interface View extends Mortal {
   lockAsync?(mode: Mode, options: AsyncWaitOptions): Promise<() => void>;
   /** Whether somebody holds it. Without, the run looks who is in the section, which comes later. */
   readonly isTaken?: boolean;
+  /** Does what a program does when one of its threads has died. Called once for each, by the director. */
+  afterDeath?(): void;
   /** Frees the lock. Throws when it is in use. */
   destroy(): void;
 }
@@ -39,6 +49,34 @@ export interface LockType {
   /** The longest hold, us. */
   readonly longHold: number;
   /** Makes a lock; what comes back is structured-cloneable, for `open` on other threads. */
-  create(arena: Arena): unknown;
+  create(arena: Arena, scene: Scene): unknown;
   open(arena: Arena, handle: unknown): View;
+}
+
+/** What a lock that sleeps can do when it can do everything. */
+export const SLEEPING = {
+  isBusted: false,
+  modes: ['write'],
+  isRobust: true,
+  isAsync: true,
+  hasTry: true,
+  hasTimeouts: true,
+  longHold: 5000,
+} satisfies Partial<LockType>;
+
+/** What a lock whose waiters spin can do. */
+export const SPINNING = {
+  ...SLEEPING,
+  isAsync: false,
+  hasTimeouts: false,
+  longHold: 500,
+} satisfies Partial<LockType>;
+
+/** The options of a wait of `timeout` ms; fast paths are for those who give none. */
+export function within(timeout: number | undefined): WaitOptions | undefined {
+  return timeout === undefined ? undefined : { timeout };
+}
+
+export function isTimeout(error: unknown): boolean {
+  return error instanceof HoldfastError && error.code === 'ETIMEDOUT';
 }

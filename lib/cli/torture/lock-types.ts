@@ -2,32 +2,23 @@ import { mcsLockBusted } from './busted/mcs-lock.ts';
 import { mutexBusted } from './busted/mutex.ts';
 import { mutexAmnesiac } from './busted/mutex-amnesiac.ts';
 import { osqLockBusted } from './busted/osq-lock.ts';
-import {
-  futexMutexBusted,
-  piFutexBusted,
-  pthreadCondBusted,
-  pthreadMutexBusted,
-  pthreadRwlockBusted,
-} from './busted/pthread.ts';
-import { rtMutexBusted, rwLockBusted, seqLockBusted, wwMutexBusted } from './busted/rt-mutex.ts';
-import { percpuRwSemaphoreBusted, rwSemaphoreBusted, semaphoreBusted } from './busted/rw-semaphore.ts';
 import { spinLockBusted } from './busted/spin-lock.ts';
 import { ticketLockBusted } from './busted/ticket-lock.ts';
+import { TWINS } from './busted/twins.ts';
 import type { LockType } from './lock-type.ts';
 import { futexMutex, piFutex } from './types/futex-mutex.ts';
-import { mcsLock } from './types/mcs-lock.ts';
-import { mutex } from './types/mutex.ts';
+import { mutex, pthreadMutex } from './types/mutex.ts';
 import { osqLock } from './types/osq-lock.ts';
+import { pthreadBarrier } from './types/pthread-barrier.ts';
 import { pthreadCond } from './types/pthread-cond.ts';
-import { pthreadMutex } from './types/pthread-mutex.ts';
-import { pthreadRwlock } from './types/pthread-rwlock.ts';
+import { pthreadOnce } from './types/pthread-once.ts';
+import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from './types/reader-writer.ts';
 import { rtMutex } from './types/rt-mutex.ts';
-import { rwLock } from './types/rw-lock.ts';
-import { percpuRwSemaphore, rwSemaphore } from './types/rw-semaphore.ts';
 import { semaphore } from './types/semaphore.ts';
-import { seqLock } from './types/seq-lock.ts';
-import { spinLock } from './types/spin-lock.ts';
-import { ticketLock } from './types/ticket-lock.ts';
+import { seqCount, seqCountLatch, seqLock } from './types/sequence.ts';
+import { mcsLock, spinLock, ticketLock } from './types/spinning.ts';
+import { completion, pthreadSem } from './types/token.ts';
+import { waitQueue } from './types/wait-queue.ts';
 import { wwMutex } from './types/ww-mutex.ts';
 
 /** All that `holdfast torture` can be asked for. */
@@ -38,35 +29,31 @@ export const LOCK_TYPES: readonly LockType[] = [
   ticketLock,
   osqLock,
   seqLock,
+  seqCount,
+  seqCountLatch,
   rwLock,
   rtMutex,
   wwMutex,
   semaphore,
   rwSemaphore,
   percpuRwSemaphore,
+  completion,
+  waitQueue,
   futexMutex,
   piFutex,
   pthreadMutex,
   pthreadCond,
   pthreadRwlock,
+  pthreadSem,
+  pthreadBarrier,
+  pthreadOnce,
   mutexBusted,
   mutexAmnesiac,
   spinLockBusted,
   mcsLockBusted,
   ticketLockBusted,
   osqLockBusted,
-  seqLockBusted,
-  rwLockBusted,
-  rtMutexBusted,
-  wwMutexBusted,
-  semaphoreBusted,
-  rwSemaphoreBusted,
-  percpuRwSemaphoreBusted,
-  futexMutexBusted,
-  piFutexBusted,
-  pthreadMutexBusted,
-  pthreadCondBusted,
-  pthreadRwlockBusted,
+  ...TWINS,
 ];
 
 export function lockTypeNamed(name: string): LockType | undefined {

@@ -110,6 +110,7 @@ export class Performer {
       this.#state = 'ended';
       this.#stage.fail(`thread ${this.seat} ended by itself, with code ${code}`);
     }
+    if (this.#state === 'doomed') this.#stage.afterDeath();
     if (this.#state === 'doomed' && !this.#stage.isStopped) this.#start();
     else this.#end();
   }

@@ -14,12 +14,18 @@
  * takes the new words back, last one first, so that a death during repair leaves a prefix as well.
  */
 import type { Cpu } from '../../machine/cpu.ts';
-import { RECORD_WORDS, recordWord, Seat, Stage, seatAddress } from './words.ts';
+import type { Scene } from './lock-type.ts';
+import { RECORD_WORDS, recordWord, Seat, Stage, sceneOf, seatAddress } from './words.ts';
 
-/** What the lock under test can say about its dead; see `View`. */
+/** What the lock under test does for those inside; see `View`. */
 export interface Mortal {
   readonly ownerDied: boolean;
   makeConsistent(): void;
+  /**
+   * For locks whose readers hold nothing: copies the words from `address` on as they were at one moment, or returns false
+   * because a writer has died.
+   */
+  snapshot?(address: number, into: Int32Array): boolean;
 }
 
 /** The lock under test, or its repair, broke a promise. */
@@ -27,6 +33,9 @@ export class Violation extends Error {}
 
 /** Points at which whoever runs the section may hold the lock, or die. */
 export type Step = 'arrived' | 'wrecked' | 'torn' | 'written';
+
+/** What a word is, or was when it was copied. */
+type Look = (word: number) => number;
 
 const SEAT_BITS = 8;
 const HALF = RECORD_WORDS / 2;
@@ -39,6 +48,11 @@ export class Section {
   readonly #isRobust: boolean;
   readonly #own: number;
   readonly #tag: number;
+  readonly #scene: Scene;
+  readonly #copy: Int32Array;
+  readonly #now: Look;
+  readonly #then: Look;
+  readonly #put: (word: number, value: number) => void;
 
   /** For the worker in `seat`, of `seats` in all. A lock that is not `isRobust` cannot say that an owner died. */
   constructor(cpu: Cpu, stage: number, seats: number, seat: number, lock: Mortal, isRobust: boolean) {
@@ -48,6 +62,15 @@ export class Section {
     this.#lock = lock;
     this.#isRobust = isRobust;
     this.#own = seatAddress(stage, seat);
+    this.#scene = sceneOf(stage, seats);
+    const { address, words } = this.#scene;
+    const copy = new Int32Array(words);
+    this.#copy = copy;
+    this.#now = (word) => cpu.read(word);
+    this.#then = (word) => copy[word - address] as number;
+    // Who reads without holding anything does so while another writes.
+    this.#put =
+      lock.snapshot === undefined ? (word, value) => cpu.write(word, value) : (word, value) => cpu.store(word, value);
     this.#tag = (Math.abs(cpu.load(this.#own + Seat.incarnation)) << SEAT_BITS) | (seat + 1);
   }
 
@@ -62,8 +85,8 @@ export class Section {
     yield 'arrived';
     const count = cpu.read(stage + Stage.counter);
     const next = (cpu.read(stage + Stage.version) + 1) | 0;
-    cpu.write(inside, this.#tag);
-    cpu.write(stage + Stage.next, next);
+    this.#put(inside, this.#tag);
+    this.#put(stage + Stage.next, next);
     this.#fill(0, HALF, next);
     yield 'torn';
     if (cpu.read(inside) !== this.#tag)
@@ -72,15 +95,16 @@ export class Section {
       throw new Violation('the record was written by another while this thread held the lock');
     }
     this.#fill(HALF, RECORD_WORDS, next);
-    cpu.write(stage + Stage.version, next);
-    cpu.write(stage + Stage.counter, (count + 1) | 0);
-    cpu.write(this.#own + Seat.writes, (cpu.read(this.#own + Seat.writes) + 1) | 0);
+    this.#put(stage + Stage.version, next);
+    this.#put(stage + Stage.counter, (count + 1) | 0);
+    this.#put(this.#own + Seat.writes, (cpu.read(this.#own + Seat.writes) + 1) | 0);
     yield 'written';
-    cpu.write(inside, 0);
+    this.#put(inside, 0);
   }
 
   /** The section of one who may share the lock with other readers. Throws Violation. */
   *read(): Generator<Step, void> {
+    if (this.#lock.snapshot !== undefined) return yield* this.#readCopy();
     const version = this.#cpu.read(this.#stage + Stage.version);
     this.#check();
     yield 'torn';
@@ -88,6 +112,17 @@ export class Section {
     if (this.#cpu.read(this.#stage + Stage.version) !== version) {
       throw new Violation('the record was written while this thread held the lock for reading');
     }
+    this.#countRead();
+  }
+
+  *#readCopy(): Generator<Step, void> {
+    yield 'arrived';
+    if (!this.#lock.snapshot?.(this.#scene.address, this.#copy)) return;
+    this.#check(this.#then);
+    this.#countRead();
+  }
+
+  #countRead(): void {
     this.#cpu.write(this.#own + Seat.reads, (this.#cpu.read(this.#own + Seat.reads) + 1) | 0);
   }
 
@@ -96,19 +131,18 @@ export class Section {
     return this.#cpu.load(this.#stage + Stage.inside) !== 0;
   }
 
-  #check(): void {
-    const cpu = this.#cpu;
-    const found = cpu.read(this.#stage + Stage.inside);
+  #check(look = this.#now): void {
+    const found = look(this.#stage + Stage.inside);
     if (found !== 0) {
       const fault = this.#isAlive(found) ? 'is inside as well' : 'died inside, and the lock did not say so';
       throw new Violation(`${this.#who(found)} ${fault}`);
     }
-    const version = cpu.read(this.#stage + Stage.version);
-    const next = cpu.read(this.#stage + Stage.next);
-    if (next !== version || this.#newWords(version) !== RECORD_WORDS) {
+    const version = look(this.#stage + Stage.version);
+    const next = look(this.#stage + Stage.next);
+    if (next !== version || this.#newWords(version, look) !== RECORD_WORDS) {
       throw new Violation(`the record is torn: version ${version}, being written ${next}`);
     }
-    const missing = this.#missing();
+    const missing = this.#missing(look);
     if (missing !== 0)
       throw new Violation(`${Math.abs(missing)} updates of the counter ${missing > 0 ? 'lost' : 'too many'}`);
   }
@@ -135,33 +169,31 @@ export class Section {
     if (missing > 0 || missing < -1) throw new Violation(`no single death leaves the counter ${-missing} ahead`);
     yield 'wrecked';
     if (next !== version) {
-      for (let i = written - 1; i >= 0; i--) cpu.write(stage + Stage.record + i, recordWord(version, i));
-      cpu.write(stage + Stage.next, version);
+      for (let i = written - 1; i >= 0; i--) this.#put(stage + Stage.record + i, recordWord(version, i));
+      this.#put(stage + Stage.next, version);
     }
-    cpu.write(stage + Stage.counter, (cpu.read(stage + Stage.counter) + missing) | 0);
-    cpu.write(stage + Stage.inside, 0);
-    cpu.write(this.#own + Seat.recoveries, cpu.read(this.#own + Seat.recoveries) + 1);
+    this.#put(stage + Stage.counter, (cpu.read(stage + Stage.counter) + missing) | 0);
+    this.#put(stage + Stage.inside, 0);
+    this.#put(this.#own + Seat.recoveries, cpu.read(this.#own + Seat.recoveries) + 1);
     if (this.#isRobust) this.#lock.makeConsistent();
   }
 
   /** Length of the prefix of the record that is of `version`. */
-  #newWords(version: number): number {
+  #newWords(version: number, look = this.#now): number {
     let i = 0;
-    while (i < RECORD_WORDS && this.#cpu.read(this.#stage + Stage.record + i) === recordWord(version, i)) i++;
+    while (i < RECORD_WORDS && look(this.#stage + Stage.record + i) === recordWord(version, i)) i++;
     return i;
   }
 
   #fill(from: number, to: number, version: number): void {
-    for (let i = from; i < to; i++) this.#cpu.write(this.#stage + Stage.record + i, recordWord(version, i));
+    for (let i = from; i < to; i++) this.#put(this.#stage + Stage.record + i, recordWord(version, i));
   }
 
   /** The sum of all seats' counts, minus the counter. */
-  #missing(): number {
+  #missing(look = this.#now): number {
     let sum = 0;
-    for (let seat = 0; seat < this.#seats; seat++) {
-      sum += this.#cpu.read(seatAddress(this.#stage, seat) + Seat.writes);
-    }
-    return (sum - this.#cpu.read(this.#stage + Stage.counter)) | 0;
+    for (let seat = 0; seat < this.#seats; seat++) sum += look(seatAddress(this.#stage, seat) + Seat.writes);
+    return (sum - look(this.#stage + Stage.counter)) | 0;
   }
 
   #isAlive(tag: number): boolean {

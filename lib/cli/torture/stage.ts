@@ -9,13 +9,14 @@ import { countPiStates } from '../../futex/pi-state.ts';
 import { Mutex } from '../../locking/mutex.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { Arena } from '../../sched/arena.ts';
+import type { ObjectHandle } from '../../sched/shared-object.ts';
 import { Task } from '../../sched/task.ts';
 import { maxThreads, Slot, slotAddress } from '../../sched/thread.ts';
 import { churnName } from './actor.ts';
 import { durations } from './histograms.ts';
-import type { LockType } from './lock-type.ts';
+import type { LockType, View } from './lock-type.ts';
 import { formatStage, Section } from './section.ts';
-import { ACTORS, Seat, Stage, seatAddress, stageWords } from './words.ts';
+import { ACTORS, Seat, Stage, sceneOf, seatAddress, stageWords } from './words.ts';
 
 /** How long the dead may take to be reaped once nothing runs any more, ms. */
 const REAPING_MS = 5000;
@@ -31,6 +32,7 @@ export class RunStage {
   readonly holds: readonly RecordableHistogram[];
   readonly violations: string[] = [];
   readonly #blocks: number;
+  readonly #view: View;
 
   constructor(type: LockType, threads: number) {
     // A seat's next worker may come before the reaper has dealt with the last one.
@@ -41,9 +43,10 @@ export class RunStage {
     // What stays with an arena is no leak.
     openFutexes(this.arena);
     this.#blocks = this.arena.use().blocks;
-    this.lock = type.create(this.arena);
     this.address = this.arena.alloc(stageWords(this.seats));
     formatStage(this.cpu, this.address, stageWords(this.seats));
+    this.lock = type.create(this.arena, sceneOf(this.address, this.seats));
+    this.#view = type.open(this.arena, this.lock);
     this.waits = Array.from({ length: threads }, durations);
     this.holds = Array.from({ length: threads }, durations);
   }
@@ -75,6 +78,11 @@ export class RunStage {
     this.cpu.store(this.address + Stage.stop, 1);
   }
 
+  /** A worker has died: its slot says so, whether or not the reaper has finished with it. */
+  afterDeath(): void {
+    this.#view.afterDeath?.();
+  }
+
   /** The lock broke a promise: the run is over. */
   fail(violation: string): void {
     this.violations.push(violation);
@@ -86,7 +94,7 @@ export class RunStage {
     if (!(await this.#isReaped())) return this.fail('the reaper never finished with the dead threads');
     const { arena, type, cpu, threads } = this;
     try {
-      const view = type.open(arena, this.lock);
+      const view = this.#view;
       cpu.store(seatAddress(this.address, threads) + Seat.incarnation, 1);
       const isMine = view.tryLock?.('write') ?? view.lock('write', undefined);
       if (!isMine) return this.fail('all threads have ended, but the lock cannot be had');
@@ -107,8 +115,7 @@ export class RunStage {
 
   /** The lock's words and the threads' states, for whoever looks into a violation. */
   describe(): string {
-    const { arena, cpu, lock } = this;
-    const address = typeof lock === 'number' ? lock : (lock as { address: number }).address;
+    const { arena, cpu } = this;
     const slots: string[] = [];
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
@@ -117,7 +124,10 @@ export class RunStage {
       const task = slot + Slot.mainTask;
       slots.push(`cpu ${number} life ${life} task ${task} state ${cpu.load(task + Task.state)}`);
     }
-    return `lock ${address}: [${arena.words.slice(address, address + 16).join(' ')}]; ${slots.join('; ')}`;
+    const objects = addressesIn(this.lock).map(
+      (address) => `lock ${address}: [${arena.words.slice(address, address + 16).join(' ')}]`,
+    );
+    return [...objects, ...slots].join('; ');
   }
 
   async #isReaped(): Promise<boolean> {
@@ -141,4 +151,12 @@ export class RunStage {
     }
     return kept;
   }
+}
+
+/** Where the objects are that a type's handle leads to. */
+function addressesIn(handle: unknown): number[] {
+  if (typeof handle === 'number') return [handle];
+  const { address } = handle as Partial<ObjectHandle>;
+  if (address !== undefined) return [address];
+  return Object.values(handle as object).flatMap(addressesIn);
 }

@@ -3,6 +3,7 @@
  * place in the run; when a worker is killed, the next one, the seat's next incarnation, takes over its words.
  */
 import { LINE_WORDS, struct } from '../../memory/struct.ts';
+import type { Scene } from './lock-type.ts';
 
 /** What the lock under test protects. */
 export const RECORD_WORDS = 8;
@@ -73,6 +74,11 @@ export function actorAddress(stage: number, seat: number, actor: number): number
 
 export function stageWords(seats: number): number {
   return Stage.words + seats * Seat.words;
+}
+
+/** What the lock under test protects: all from `inside` on, the seats' counts among it. The last seat is the director's. */
+export function sceneOf(stage: number, seats: number): Scene {
+  return { address: stage + Stage.inside, words: stageWords(seats) - Stage.inside, threads: seats - 1 };
 }
 
 export function recordWord(version: number, index: number): number {

@@ -9,8 +9,9 @@ import {
   RobustListHead,
 } from '../../../futex/robust-list.ts';
 import type { Arena } from '../../../sched/arena.ts';
+import type { AsyncWaitOptions } from '../../../sched/drive.ts';
 import { maxThreads } from '../../../sched/thread.ts';
-import type { LockType, View } from '../lock-type.ts';
+import { type LockType, SLEEPING, type View } from '../lock-type.ts';
 
 /** The list entry of the lock, and its futex word; then a robust list's head for each thread. */
 const ENTRY = 0;
@@ -19,15 +20,9 @@ const HEADS = 16;
 const HEAD_WORDS = 16;
 
 export const futexMutex: LockType = {
+  ...SLEEPING,
   name: 'futex-mutex',
   summary: 'a mutex of one word over the raw futex, held by the robust list protocol',
-  isBusted: false,
-  modes: ['write'],
-  isRobust: true,
-  isAsync: false,
-  hasTry: true,
-  hasTimeouts: true,
-  longHold: 5000,
   create(arena) {
     const words = HEADS + maxThreads(arena.cpu) * HEAD_WORDS;
     const block = arena.alloc(words);
@@ -53,6 +48,8 @@ export class FutexMutex implements View {
   readonly #entry: number;
   readonly #word: number;
   readonly #head: number;
+  /** The thread's calls for which the lock is the pending one. */
+  #underWay = 0;
 
   constructor(arena: Arena, block: number, flag = 0) {
     const { cpu } = arena;
@@ -69,33 +66,41 @@ export class FutexMutex implements View {
   }
 
   lock(_mode: string, timeout: number | undefined): boolean {
-    const { cpu } = this.#arena;
-    cpu.store(this.#head + RobustListHead.pending, this.#entry);
+    this.#begin();
     try {
       this.wait(timeout);
-    } catch (error) {
-      cpu.store(this.#head + RobustListHead.pending, 0);
-      throw error;
+      this.#link();
+    } finally {
+      this.#end();
     }
-    this.#link();
     return true;
   }
 
+  async lockAsync(_mode: string, options: AsyncWaitOptions): Promise<() => void> {
+    this.#begin();
+    try {
+      await this.waitAsync(options);
+      this.#link();
+    } finally {
+      this.#end();
+    }
+    return () => this.unlock();
+  }
+
   tryLock(): boolean {
-    const { cpu } = this.#arena;
-    cpu.store(this.#head + RobustListHead.pending, this.#entry);
+    this.#begin();
     const isTaken = this.take(0);
     if (isTaken) this.#link();
-    else cpu.store(this.#head + RobustListHead.pending, 0);
+    this.#end();
     return isTaken;
   }
 
   unlock(): void {
     const { cpu } = this.#arena;
-    cpu.store(this.#head + RobustListHead.pending, this.#entry);
+    this.#begin();
     cpu.store(this.#head + RobustListHead.next, cpu.load(this.#block + ENTRY));
     this.release();
-    cpu.store(this.#head + RobustListHead.pending, 0);
+    this.#end();
   }
 
   get isTaken(): boolean {
@@ -117,15 +122,21 @@ export class FutexMutex implements View {
 
   /** Takes the word, or throws ETIMEDOUT. */
   protected wait(timeout: number | undefined): void {
-    const { cpu } = this.#arena;
-    const deadline = cpu.now() + (timeout ?? 0) * 1e6;
-    for (let mark = 0; !this.take(mark); mark = FUTEX_WAITERS) {
-      const word = cpu.load(this.#word);
-      const expected = word | FUTEX_WAITERS;
-      if ((word & FUTEX_TID_MASK) === 0) continue;
-      if (word !== expected && cpu.cmpxchgRelaxed(this.#word, word, expected) !== word) continue;
-      const left = timeout === undefined ? undefined : Math.max(0, (deadline - cpu.now()) / 1e6);
-      this.#sleep(expected, left);
+    const left = this.#timer(timeout);
+    for (let seen = this.#takeOrMark(0); seen !== undefined; seen = this.#takeOrMark(FUTEX_WAITERS)) {
+      if ((seen & FUTEX_TID_MASK) === this.#futex.tid) throw new HoldfastError('EDEADLK', 'this thread has the futex');
+      try {
+        this.#futex.wait(this.#word, seen, { timeout: left() });
+      } catch (error) {
+        unlessChanged(error);
+      }
+    }
+  }
+
+  protected async waitAsync({ timeout, signal }: AsyncWaitOptions): Promise<void> {
+    const left = this.#timer(timeout);
+    for (let seen = this.#takeOrMark(0); seen !== undefined; seen = this.#takeOrMark(FUTEX_WAITERS)) {
+      await this.#futex.waitAsync(this.#word, seen, { timeout: left(), signal }).catch(unlessChanged);
     }
   }
 
@@ -144,20 +155,43 @@ export class FutexMutex implements View {
     if (this.#arena.cpu.xchgRelease(this.#word, 0) & FUTEX_WAITERS) this.#futex.wake(this.#word);
   }
 
+  /** Takes the word, or says that somebody waits; then what the word is. */
+  #takeOrMark(mark: number): number | undefined {
+    const { cpu } = this.#arena;
+    while (!this.take(mark)) {
+      const word = cpu.load(this.#word);
+      const marked = word | FUTEX_WAITERS;
+      if ((word & FUTEX_TID_MASK) === 0) continue;
+      if (word === marked || cpu.cmpxchgRelaxed(this.#word, word, marked) === word) return marked;
+    }
+    return undefined;
+  }
+
+  #timer(timeout: number | undefined): () => number | undefined {
+    const { cpu } = this.#arena;
+    if (timeout === undefined) return () => undefined;
+    const deadline = cpu.now() + timeout * 1e6;
+    return () => Math.max(0, (deadline - cpu.now()) / 1e6);
+  }
+
+  #begin(): void {
+    this.#underWay++;
+    this.#arena.cpu.store(this.#head + RobustListHead.pending, this.#entry);
+  }
+
+  #end(): void {
+    if (--this.#underWay === 0) this.#arena.cpu.store(this.#head + RobustListHead.pending, 0);
+  }
+
   #link(): void {
     const { cpu } = this.#arena;
     cpu.store(this.#block + ENTRY, cpu.load(this.#head + RobustListHead.next));
     cpu.store(this.#head + RobustListHead.next, this.#entry);
-    cpu.store(this.#head + RobustListHead.pending, 0);
   }
+}
 
-  #sleep(expected: number, timeout: number | undefined): void {
-    try {
-      this.#futex.wait(this.#word, expected, { timeout });
-    } catch (error) {
-      if (!(error instanceof HoldfastError && error.code === 'EAGAIN')) throw error;
-    }
-  }
+function unlessChanged(error: unknown): void {
+  if (!(error instanceof HoldfastError && error.code === 'EAGAIN')) throw error;
 }
 
 /** The same by the priority-inheriting operations. */
@@ -175,10 +209,11 @@ export class PiFutexMutex extends FutexMutex {
 
   protected override wait(timeout: number | undefined): void {
     if (this.#arena.cpu.cmpxchgAcquire(this.#word, 0, this.#pi.tid) === 0) return;
-    this.#pi.lockPi2(
-      this.#word,
-      timeout === undefined ? undefined : { deadline: this.#arena.cpu.now() / 1e6 + timeout },
-    );
+    this.#pi.lockPi2(this.#word, this.#until(timeout));
+  }
+
+  protected override async waitAsync({ timeout, signal }: AsyncWaitOptions): Promise<void> {
+    await this.#pi.lockPiAsync(this.#word, { ...this.#until(timeout), signal });
   }
 
   protected override take(): boolean {
@@ -195,5 +230,9 @@ export class PiFutexMutex extends FutexMutex {
   protected override release(): void {
     const { tid } = this.#pi;
     if (this.#arena.cpu.cmpxchgRelease(this.#word, tid, 0) !== tid) this.#pi.unlockPi(this.#word);
+  }
+
+  #until(timeout: number | undefined): { deadline: number } | undefined {
+    return timeout === undefined ? undefined : { deadline: this.#arena.cpu.now() / 1e6 + timeout };
   }
 }

@@ -1,26 +1,36 @@
 import { Mutex } from '../../../locking/mutex.ts';
+import { PthreadMutex } from '../../../pthread/mutex.ts';
+import type { Arena } from '../../../sched/arena.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
-import type { LockType, View } from '../lock-type.ts';
+import { type LockType, SLEEPING, type View, within } from '../lock-type.ts';
 
-export const mutex: LockType = {
-  name: 'mutex',
-  summary: 'Mutex: sleeping, robust, synchronous and asynchronous',
-  isBusted: false,
-  modes: ['write'],
-  isRobust: true,
-  isAsync: true,
-  hasTry: true,
-  hasTimeouts: true,
-  longHold: 5000,
-  create: (arena) => new Mutex(arena, 'mutex').handle,
-  open: (arena, handle) => viewOf(Mutex.from(arena, handle as ObjectHandle)),
-};
+export const mutex = mutexType('mutex', 'Mutex: sleeping, robust, synchronous and asynchronous', Mutex);
 
-export function viewOf(lock: Mutex): View {
+export const pthreadMutex = mutexType(
+  'pthread-mutex',
+  'PthreadMutex: normal, robust, synchronous and asynchronous',
+  PthreadMutex,
+);
+
+function mutexType(
+  name: string,
+  summary: string,
+  Lock: new (arena: Arena, which: string | ObjectHandle) => Mutex | PthreadMutex,
+): LockType {
+  return {
+    ...SLEEPING,
+    name,
+    summary,
+    create: (arena) => new Lock(arena, name).handle,
+    open: (arena, handle) => viewOf(new Lock(arena, handle as ObjectHandle)),
+  };
+}
+
+export function viewOf(lock: Mutex | PthreadMutex): View {
   let turn = 0;
   return {
     lock: (_mode, timeout) => {
-      lock.lock(timeout === undefined ? undefined : { timeout });
+      lock.lock(within(timeout));
       return true;
     },
     unlock: () => lock.unlock(),

@@ -1,20 +1,14 @@
 import { RtMutex } from '../../../locking/rt-mutex.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
-import type { LockType } from '../lock-type.ts';
+import { type LockType, SLEEPING, within } from '../lock-type.ts';
 
 /** Priorities that each thread goes through, acquisition by acquisition. */
 const PRIORITIES = 4;
 
 export const rtMutex: LockType = {
+  ...SLEEPING,
   name: 'rt-mutex',
   summary: 'RtMutex: sleeping, robust, by priority, with inheritance',
-  isBusted: false,
-  modes: ['write'],
-  isRobust: true,
-  isAsync: true,
-  hasTry: true,
-  hasTimeouts: true,
-  longHold: 5000,
   create: (arena) => new RtMutex(arena, 'rt-mutex').handle,
   open: (arena, handle) => {
     const lock = RtMutex.from(arena, handle as ObjectHandle);
@@ -22,7 +16,7 @@ export const rtMutex: LockType = {
     return {
       lock: (_mode, timeout) => {
         arena.thread.setPriority(turn++ % PRIORITIES);
-        lock.lock(timeout === undefined ? undefined : { timeout });
+        lock.lock(within(timeout));
         return true;
       },
       unlock: () => lock.unlock(),

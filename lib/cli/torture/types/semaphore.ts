@@ -1,7 +1,6 @@
-import { HoldfastError } from '../../../errors.ts';
 import { Semaphore, type SemaphoreGuard } from '../../../locking/semaphore.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
-import type { LockType } from '../lock-type.ts';
+import { isTimeout, type LockType, SLEEPING } from '../lock-type.ts';
 
 /**
  * How long a synchronous waiter without a timeout waits, ms: a semaphore cannot tell it that its own thread's
@@ -10,15 +9,11 @@ import type { LockType } from '../lock-type.ts';
 const PATIENCE = 50;
 
 export const semaphore: LockType = {
+  ...SLEEPING,
   name: 'semaphore',
   summary: 'Semaphore: one permit, taken with a guard, which comes back from the dead',
-  isBusted: false,
-  modes: ['write'],
   isRobust: false,
-  isAsync: true,
   hasTry: false,
-  hasTimeouts: true,
-  longHold: 5000,
   create: (arena) => new Semaphore(arena, 'semaphore').handle,
   open(arena, handle) {
     const lock = Semaphore.from(arena, handle as ObjectHandle);
@@ -29,7 +24,7 @@ export const semaphore: LockType = {
           held = lock.acquire({ timeout: timeout ?? PATIENCE });
           return true;
         } catch (error) {
-          if (timeout === undefined && error instanceof HoldfastError && error.code === 'ETIMEDOUT') return false;
+          if (timeout === undefined && isTimeout(error)) return false;
           throw error;
         }
       },

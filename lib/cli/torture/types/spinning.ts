@@ -1,24 +1,38 @@
+import { McsLock } from '../../../locking/mcs-lock.ts';
+import { SpinLock } from '../../../locking/spin-lock.ts';
 import type { SpinningLock } from '../../../locking/spinning-lock.ts';
+import { TicketLock } from '../../../locking/ticket-lock.ts';
 import type { Arena } from '../../../sched/arena.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
-import type { LockType, View } from '../lock-type.ts';
+import { type LockType, SPINNING, type View } from '../lock-type.ts';
 
-/** The lock type of a class of spinning locks. */
-export function spinningType(
+export const spinLock = spinningType(
+  'spin-lock',
+  'SpinLock: queued spinlock that sleeps when it has spun enough',
+  SpinLock,
+);
+
+export const mcsLock = spinningType(
+  'mcs-lock',
+  'McsLock: first come, first served, each waiter spinning on its own word',
+  McsLock,
+);
+
+export const ticketLock = spinningType(
+  'ticket-lock',
+  'TicketLock: first come, first served, all spinning on one word',
+  TicketLock,
+);
+
+function spinningType(
   name: string,
   summary: string,
   Lock: new (arena: Arena, which?: string | ObjectHandle) => SpinningLock,
 ): LockType {
   return {
+    ...SPINNING,
     name,
     summary,
-    isBusted: false,
-    modes: ['write'],
-    isRobust: true,
-    isAsync: false,
-    hasTry: true,
-    hasTimeouts: false,
-    longHold: 500,
     create: (arena) => new Lock(arena, name).handle,
     open: (arena, handle) => viewOf(new Lock(arena, handle as ObjectHandle)),
   };

@@ -2,7 +2,7 @@ import { WwClass } from '../../../locking/ww-class.ts';
 import type { WwContext } from '../../../locking/ww-context.ts';
 import { WwMutex } from '../../../locking/ww-mutex.ts';
 import type { ObjectHandle } from '../../../sched/shared-object.ts';
-import type { LockType } from '../lock-type.ts';
+import { type LockType, SLEEPING } from '../lock-type.ts';
 
 interface Handles {
   readonly wwClass: ObjectHandle;
@@ -13,15 +13,12 @@ const LOCKS = 3;
 
 /** Who is inside holds all the locks, taken in changing order. */
 export const wwMutex: LockType = {
+  ...SLEEPING,
   name: 'ww-mutex',
   summary: `WwMutex: ${LOCKS} of them by acquire contexts, in any order`,
-  isBusted: false,
-  modes: ['write'],
-  isRobust: true,
   isAsync: false,
   hasTry: false,
   hasTimeouts: false,
-  longHold: 5000,
   create: (arena): Handles => {
     const wwClass = new WwClass(arena, 'ww-class');
     const locks = Array.from({ length: LOCKS }, (_, i) => new WwMutex(wwClass, `ww-mutex ${i}`).handle);
