@@ -25,8 +25,8 @@ const table: Readonly<Record<string, string>> = {
     'SB+mbs; SB+xchgs; MP+wmb+rmb; MP+rel+acq; MP+wmb+addr; MP+locks; LB+acq+rel; LB+mb+ctrl; LB+ctrls; LB+datas; ' +
     'S+wmb+acq; S+wmb+addr; R+mbs; WRC+rel+rmb; IRIW+mbs; ISA2+rel+acq; Z6.2+rels; W+RWC+mb+acq+mb; CoRR; CoRW; ' +
     'CoWR; CoWW; fetch-adds; seqlock',
-  '---F': 'RCU+reader+gp; RCU-MP; RCU+2readers+2gps; SRCU+nested+gp',
-  '---A': 'RCU+2readers+gp; SRCU+other-domain',
+  '---F': 'RCU+reader+gp; RCU-MP; RCU+2readers+2gps; SRCU+nested+gp; SRCU+down+up',
+  '---A': 'RCU+2readers+gp; SRCU+other-domain; SRCU+overlap+gp',
 };
 
 const rows = Object.entries(table).flatMap(([verdicts, names]) =>
