@@ -11,7 +11,8 @@
  *   SEALED   number of readers    the reaper counts the readers; only the latch holder may change the word
  *
  *   flag        who sets it                        who clears it             what it means
- *   WAITERS     waiter, under the latch            the latch holder          the wait list is not empty
+ *   WAITERS     waiter, under the latch            the latch holder          somebody waits, and no writer that is first
+ *                                                                            in line is on its way: who lets go wakes
  *   HANDOFF     the first waiter, or who wakes it  who takes the lock for    only the first waiter may take the lock
  *               in vain, after 4 ms                it; who leaves the list
  *   OWNER_DIED  the reaper                         makeConsistent            a writer died inside
@@ -103,6 +104,12 @@ const latchOf = (semaphore: number) => listOf(semaphore) + WaitList.latch;
 
 export const microseconds = (cpu: Cpu) => Math.floor(cpu.now() / 1000) & 0x7fffffff;
 
+/** A free lock may be taken from those who are still waking up, unless they have waited too long. */
+export function mayRead(word: number, joins: boolean): boolean {
+  if ((word & MODE) === WRITER) return false;
+  return joins || !(word & HANDOFF || (word & WAITERS && !isFree(word)));
+}
+
 /**
  * Enters as a reader if that can be done without waiting; undefined when it cannot. With `joins`, the thread reads
  * already, and must not line up behind writers that wait for it to stop.
@@ -113,9 +120,7 @@ export function tryRead(thread: Thread, semaphore: number, task: number, joins: 
   for (;;) {
     const word = cpu.load(address);
     const mode = word & MODE;
-    if (mode === WRITER) return undefined;
-    // A free lock may be taken from those who are still waking up, unless they have waited too long.
-    if (!joins && (word & HANDOFF || (word & WAITERS && !isFree(word)))) return undefined;
+    if (!mayRead(word, joins)) return undefined;
     if (mode === SEALED) {
       passLatch(thread, semaphore);
     } else if (mode === SOLE) {
@@ -292,7 +297,7 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   const address = wordOf(semaphore);
   const first = firstWaiter(cpu, list);
   if (first === 0) return [];
-  if (cpu.load(first + Task.want) === WRITE) return isFree(cpu.load(address)) ? [first] : [];
+  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address) ? [first] : [];
   countSole(cpu, semaphore);
   const readers = nextReaders(cpu, list);
   let word = cpu.load(address);
@@ -318,6 +323,16 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
     if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
   }
   return readers;
+}
+
+/** If the lock is free, the writer that is first in line is to be woken; until it comes, nobody else has to do that. */
+function callWriter(cpu: Cpu, address: number): boolean {
+  for (let word = cpu.load(address); isFree(word); ) {
+    const seen = cpu.cmpxchgRelaxed(address, word, word & ~WAITERS);
+    if (seen === word) return true;
+    word = seen;
+  }
+  return false;
 }
 
 /**

@@ -46,8 +46,8 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   const isCounted = recount(repairer, semaphore, isTorn);
   const address = wordOf(semaphore);
   // Whoever was to be handed the lock may be dead; who is not asks again.
-  if (waiters(cpu, list).length === 0) cpu.fetchAnd(address, ~(WAITERS | HANDOFF));
-  else cpu.fetchAnd(address, ~HANDOFF);
+  cpu.fetchAnd(address, ~(WAITERS | HANDOFF));
+  if (waiters(cpu, list).length > 0) cpu.fetchOr(address, WAITERS);
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, list + WaitList.latch);
   for (const task of woken) unpark(cpu, task);

@@ -23,6 +23,7 @@ import {
   joinReaders,
   listOf,
   MODE,
+  mayRead,
   microseconds,
   type Outcome,
   OWNER_DIED,
@@ -45,8 +46,14 @@ export function readAwake(thread: Thread, semaphore: number, task: number, async
   thread.counters.contended++;
   const tried = readNow(thread, semaphore, task, async);
   if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
-  return refuse(thread, semaphore, async);
+  const refusal = refuse(thread, semaphore, async);
+  if (refusal !== undefined || async) return refusal;
+  // A writer, or one who wants the lock next, may be done sooner than this thread would fall asleep.
+  const word = thread.cpu.condLoad(wordOf(semaphore), mayReadNow, 0, thread.spins);
+  return mayReadNow(word) ? tryRead(thread, semaphore, task, false) : undefined;
 }
+
+const mayReadNow = (word: number) => mayRead(word, false);
 
 /** One attempt to read; a thread whose tasks read already may do so at once, synchronously. */
 export function readNow(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
@@ -131,14 +138,15 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   return outcome ?? acquired(thread, semaphore);
 }
 
-/** Under the latch: takes the lock, or, when `isLate`, leaves HANDOFF in the word of one that is held. */
+/** Under the latch: takes the lock, or leaves WAITERS in its word, and HANDOFF when `isLate`. */
 function tryWriteQueued(cpu: Cpu, semaphore: number, task: number, isFirst: boolean, isLate: boolean): boolean {
   const address = wordOf(semaphore);
+  const marks = isLate ? WAITERS | HANDOFF : WAITERS;
   for (;;) {
     if (tryWrite(cpu, semaphore, task, isFirst)) return true;
-    if (!isLate) return false;
     const word = cpu.load(address);
-    if (word & HANDOFF || (!isFree(word) && cpu.cmpxchgRelaxed(address, word, word | HANDOFF) === word)) return false;
+    if (isFirst && isFree(word)) continue;
+    if ((word & marks) === marks || cpu.cmpxchgRelaxed(address, word, word | marks) === word) return false;
   }
 }
 
@@ -255,6 +263,8 @@ function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): n
     cpu.fetchAndRelaxed(wordOf(semaphore), ~(WAITERS | HANDOFF));
     return [];
   }
+  // Others wait for this one's turn to be over, whether it has come or not.
+  if (wasFirst) cpu.fetchOr(wordOf(semaphore), WAITERS);
   if (isOwner || !wasFirst) return [];
   cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
   return wakeWaiters(cpu, semaphore);

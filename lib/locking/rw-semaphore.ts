@@ -15,11 +15,13 @@ import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED, HOLDS } from '../sched/thread.ts';
+import { firstWaiter } from '../sched/wait-list.ts';
 import {
   downgrade,
   isUnrecoverable,
   leaveRead,
   leaveWrite,
+  listOf,
   MODE,
   makeConsistent,
   type Outcome,
@@ -29,7 +31,6 @@ import {
   SOLE,
   taskOf,
   tryWrite,
-  WAITERS,
   WRITER,
 } from './rw-semaphore-core.ts';
 import { type Letting, RwSemaphoreGuard } from './rw-semaphore-guard.ts';
@@ -51,7 +52,8 @@ const KIND = defineKind<Repairer>({
   },
   isBusy(cpu, semaphore) {
     const word = cpu.load(semaphore + RwSemaphoreWords.word);
-    return word !== 0 && word !== OWNER_DIED && !isUnrecoverable(word);
+    const isFree = word === 0 || word === OWNER_DIED || isUnrecoverable(word);
+    return !isFree || firstWaiter(cpu, listOf(semaphore)) !== 0;
   },
   repair,
 });
@@ -61,7 +63,7 @@ const KIND = defineKind<Repairer>({
  * code alike.
  *
  * Fairness: a free lock goes to whoever comes first, also past those who are still waking up. Once anybody waits, new
- * readers wait too. When readers are first in line, all readers in line are let in together (up to 256). Whoever is
+ * readers wait too, unless the writer that is next is still waking up. When readers are first in line, all readers in line are let in together (up to 256). Whoever is
  * first in line and has waited 4 ms gets the lock next: neither readers nor writers starve. A thread whose code reads
  * already may read again without waiting, so that it cannot lock itself out.
  *
@@ -205,7 +207,7 @@ export class RwSemaphore extends SharedObject {
 
   /** Whether anybody waits; out of date as soon as it is read. */
   get isContended(): boolean {
-    return (this.thread.cpu.load(this.#word) & WAITERS) !== 0;
+    return firstWaiter(this.thread.cpu, listOf(this.address)) !== 0;
   }
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
