@@ -46,8 +46,7 @@ export function* waitUntil(queue: number, want: number, condition: () => boolean
   let reason = 'woken';
   for (;;) {
     const givesUp = waiter.aborted || reason === 'timed-out';
-    if (!givesUp) enqueue(waiter, queue, want);
-    prepareToPark(cpu, task);
+    if (!givesUp) prepareToWait(waiter, queue, want);
     const isDone = condition();
     if (isDone || givesUp) {
       finishPark(cpu, task);
@@ -97,8 +96,12 @@ function takeOut(cpu: Cpu, queue: number, task: number): void {
   cpu.store(queue + WaitQueueWords.waiting, cpu.load(queue + WaitQueueWords.waiting) - 1);
 }
 
-/** Puts the task in the list, unless it is there. */
-function enqueue({ thread, task, async }: Waiter, queue: number, want: number): void {
+/**
+ * Puts the task in the list, unless it is there. Who is in the list is SLEEPING, or has been woken: one that said so only
+ * afterwards could be taken out in between, find that the condition does not hold after all, and sleep in no list.
+ * `prepare_to_wait_event`.
+ */
+function prepareToWait({ thread, task, async }: Waiter, queue: number, want: number): void {
   const { cpu, id } = thread;
   const list = queue + WaitQueueWords.waiters;
   latch(cpu, list + WaitList.latch, id);
@@ -115,6 +118,7 @@ function enqueue({ thread, task, async }: Waiter, queue: number, want: number): 
     else joinListBefore(cpu, list, queue, task, before);
     cpu.store(queue + WaitQueueWords.waiting, all.length + 1);
   }
+  prepareToPark(cpu, task);
   unlatch(cpu, list + WaitList.latch);
 }
 
