@@ -25,6 +25,8 @@ export class Performer {
   readonly #seed: number;
   #end: () => void = () => {};
   #worker: Worker | undefined;
+  /** The thread, once it has done its part. */
+  #done: Remote<TortureThread> | undefined;
   #state: 'performing' | 'doomed' | 'ended' = 'performing';
   #incarnation = 0;
 
@@ -69,6 +71,9 @@ export class Performer {
 
   async dismiss(): Promise<void> {
     if (this.isPerforming) this.#state = 'ended';
+    if (this.#stage.violations.length === 0) {
+      await this.#done?.leave().catch((error) => this.#stage.fail(`thread ${this.seat}: ${error.message}`));
+    }
     await this.#worker?.terminate();
   }
 
@@ -94,13 +99,14 @@ export class Performer {
     const histograms = { waits: waits[seat], holds: holds[seat] };
     const part = { arena: arena.handle, type: type.name, lock, stage: address, seats, seat, incarnation };
     remote.perform({ ...part, ...histograms, seed: this.#seed } as never).then(
-      (violation) => this.#performed(violation),
+      (violation) => this.#performed(remote, violation),
       (error: unknown) => this.#stage.fail(`thread ${seat}: ${String((error as Error)?.stack ?? error)}`),
     );
   }
 
-  #performed(violation: string | undefined): void {
+  #performed(remote: Remote<TortureThread>, violation: string | undefined): void {
     if (violation !== undefined) this.#stage.fail(`thread ${this.seat}: ${violation}`);
+    else if (this.isPerforming) this.#done = remote;
     if (this.isPerforming) this.#state = 'ended';
     this.#end();
   }

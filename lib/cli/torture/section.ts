@@ -5,6 +5,8 @@
  *           torn      (hold the lock here) is it all as I left it? the other half, version, counter, my own count
  *           written   inside := 0
  *
+ *   read    everything in order? (hold) and still? Who holds nothing looks at a copy instead.
+ *
  * Every write goes through the steps in this order, so of a dead writer's work a prefix is there:
  *
  *   next = version       nothing was begun, or all of the record was written; counter may be one ahead of the counts

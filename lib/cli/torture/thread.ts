@@ -37,6 +37,8 @@ export interface Part {
 export interface TortureThread {
   /** Resolves when the thread has stopped: to nothing, or to what went wrong. */
   perform(part: Part): Promise<string | undefined>;
+  /** Detaches. Not before all have ended: it wakes everybody, also those whom nobody else would have woken. */
+  leave(): void;
   /** Runs the torture of a type, with threads started from `source`, and reports on the way. */
   direct(type: string, settings: Settings, source: string, onProgress: (progress: Progress) => void): Promise<Outcome>;
 }
@@ -59,11 +61,13 @@ export interface Performance {
 
 export function runTortureThread(): void {
   if (parentPort === null) throw new Error('this is the entry of a worker thread');
-  expose({ perform, direct } satisfies TortureThread, nodeEndpoint(parentPort));
+  expose({ perform, leave, direct } satisfies TortureThread, nodeEndpoint(parentPort));
 }
 
+let arena: Arena;
+
 async function perform(part: Part): Promise<string | undefined> {
-  const arena = Arena.attach(part.arena);
+  arena = Arena.attach(part.arena);
   const { cpu } = arena;
   try {
     const type = namedType(part.type);
@@ -73,13 +77,16 @@ async function perform(part: Part): Promise<string | undefined> {
       (_, i) => new Acquirer(performance, new Decider(part.seed, type, part.seat, part.incarnation, i), i),
     );
     await Promise.all(acquirers.map((acquirer) => acquirer.run()));
-    arena.detach();
     return undefined;
   } catch (error) {
     cpu.store(part.stage + Stage.stop, 1);
     cpu.fetchAdd(part.stage + Stage.violations, 1);
     return error instanceof Violation ? error.message : String((error as Error).stack);
   }
+}
+
+function leave(): void {
+  arena.detach();
 }
 
 function direct(
