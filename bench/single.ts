@@ -37,9 +37,12 @@ function takeTurns(figures: Figures, { rounds, seconds }: Effort, scenario: stri
   }
 }
 
+/** How long a sample takes, s: less than the slices of time that a busy machine gives out. */
+const SAMPLE = 0.001;
+
 /** The best of the samples that benchmark.js takes: the work is always the same, and only others can make it longer. */
 function nanoseconds(loop: Loop, seconds: number): number {
-  const benchmark = new Benchmark({ fn: loop, maxTime: seconds, minTime: seconds / 25, minSamples: 10 });
+  const benchmark = new Benchmark({ fn: loop, maxTime: seconds, minTime: SAMPLE, minSamples: 10 });
   benchmark.run();
   if (benchmark.error !== undefined) throw benchmark.error;
   return Math.min(...(benchmark.stats?.sample ?? [])) * 1e9;
