@@ -130,10 +130,13 @@ export class PthreadCond extends SharedObject {
     mutex.letGo(waiter.task);
     const result = yield* wait(this.#futexes, this.#sequence, seen, MATCH_ANY, waiter);
     const waited = result === 'changed' ? 'woken' : result;
-    // The mutex has to be had, however late it is.
+    // The mutex has to be had, however late it is, and whoever aborts meanwhile.
     waiter.deadline = Number.POSITIVE_INFINITY;
-    waiter.aborted = false;
-    return { waited, outcome: yield* mutex.lockAgain(waiter) };
+    for (;;) {
+      waiter.aborted = false;
+      const outcome = yield* mutex.lockAgain(waiter);
+      if (outcome !== 'aborted') return { waited, outcome };
+    }
   }
 
   #associate(mutex: PthreadMutex): void {

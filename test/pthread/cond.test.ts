@@ -95,6 +95,24 @@ test('a wait that ends without the mutex', async () => {
   expect(arena.thread.tasksInUse).toBe(0);
 });
 
+test('an abort that comes when the wait is over, and ends the wait for the mutex', async () => {
+  const { arena, mutex, cond } = setup();
+  const held = await mutex.acquireAsync();
+  const controller = new AbortController();
+  const waiting = cond.waitAsync(held, { signal: controller.signal });
+  await turn();
+  mutex.lock();
+  cond.signal();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort('too late');
+  await turn();
+  mutex.unlock();
+  await waiting;
+  expect(mutex.tryLock()).toBe(false);
+  held.release();
+  expect(arena.thread.tasksInUse).toBe(0);
+});
+
 test('a wait with a mutex that is not held, held twice, or another than the others wait with', async () => {
   const { arena, mutex, cond } = setup();
   expect(thrown(() => cond.wait(mutex)).code).toBe('EPERM');
