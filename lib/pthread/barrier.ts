@@ -23,7 +23,7 @@ import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Hold } from '../sched/task.ts';
 import { maxThreads } from '../sched/thread.ts';
 
-const BarrierWords = struct({
+export const BarrierWords = struct({
   header: ObjectHeader.words,
   latch: 1,
   /** How many meet; 0 until the first opener says. */
@@ -38,6 +38,9 @@ const MOST = 1 << 20;
 function ticketOf(round: number): number {
   return ((round & 0xfffffff) + 1) << 1;
 }
+
+/** In a record: somebody is counting whether all have come, and its task cannot take it back until that is clear. */
+const COUNTED = 1;
 
 const everybody = () => true;
 
@@ -60,39 +63,59 @@ function arrivals(futexes: Futexes, barrier: number): number[] {
   return records.filter((record) => cpu.load(record + Hold.count) === ticket);
 }
 
+/**
+ * Ends the round if all have come. One who gives up takes its ticket back without the latch; so each is counted by a
+ * step that fails then, and nobody is let go before all are. Under the latch.
+ */
+function endRound(futexes: Futexes, barrier: number, round: number): { isOver: boolean; counted: number[] } {
+  const { cpu } = futexes.thread;
+  const ticket = ticketOf(round);
+  const here = arrivals(futexes, barrier);
+  if (here.length < cpu.load(barrier + BarrierWords.count)) return { isOver: false, counted: [] };
+  const counted = here.filter((each) => cpu.cmpxchg(each + Hold.count, ticket, ticket | COUNTED) === ticket);
+  const isOver = counted.length === here.length;
+  if (isOver) cpu.store(barrier + BarrierWords.round, (round + 1) | 0);
+  // Whoever finds its ticket taken may go, and destroy the barrier: that waits for the latch.
+  for (const each of counted) cpu.storeRelease(each + Hold.count, isOver ? 0 : ticket);
+  return { isOver, counted };
+}
+
 function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread } = futexes;
   const { cpu, id } = thread;
   latch(cpu, barrier + BarrierWords.latch, id);
   const record = claimHold(cpu, waiter.task, barrier);
+  if (record === 0) {
+    unlatch(cpu, barrier + BarrierWords.latch);
+    return 'exhausted';
+  }
   const round = cpu.load(barrier + BarrierWords.round);
   const ticket = ticketOf(round);
-  let passing: number[] = [];
-  if (record !== 0) {
-    cpu.storeRelease(record + Hold.count, ticket);
-    passing = arrivals(futexes, barrier);
-    if (passing.length >= cpu.load(barrier + BarrierWords.count)) {
-      cpu.store(barrier + BarrierWords.round, (round + 1) | 0);
-      // Whoever finds its ticket taken may go, and destroy the barrier: that waits for the latch.
-      for (const each of passing) cpu.cmpxchgRelease(each + Hold.count, ticket, 0);
-    } else passing = [];
-  }
+  cpu.storeRelease(record + Hold.count, ticket);
+  const { isOver, counted } = endRound(futexes, barrier, round);
   unlatch(cpu, barrier + BarrierWords.latch);
-  if (record === 0) return 'exhausted';
-  if (passing.length > 0) {
-    for (const each of passing) if (each !== record) wake(futexes, each + Hold.count, 1, MATCH_ANY);
-    return 'serial';
-  }
-  // From here on nothing of the barrier is touched. Pairs with the release of the one that takes the ticket.
-  while (cpu.loadAcquire(record + Hold.count) === ticket) {
-    const result = yield* wait(futexes, record + Hold.count, ticket, MATCH_ANY, waiter);
+  for (const each of counted) if (each !== record) wake(futexes, each + Hold.count, 1, MATCH_ANY);
+  if (isOver) return 'serial';
+  // From here on nothing of the barrier is touched.
+  let late: 'timed-out' | 'aborted' | undefined;
+  for (;;) {
+    // Pairs with the release of the one that takes the ticket.
+    const seen = cpu.loadAcquire(record + Hold.count);
+    if (seen !== ticket && seen !== (ticket | COUNTED)) return 'passed';
+    if (late !== undefined && cpu.cmpxchg(record + Hold.count, ticket, 0) === ticket) return late;
+    const result = yield* wait(futexes, record + Hold.count, seen, MATCH_ANY, waiter);
     if (result !== 'timed-out' && result !== 'aborted') continue;
-    if (cpu.cmpxchg(record + Hold.count, ticket, 0) === ticket) return result;
+    late = result;
+    // While it is being counted, it has to see how that ends.
+    waiter.deadline = Number.POSITIVE_INFINITY;
+    waiter.aborted = false;
   }
-  return 'passed';
 }
 
-/** After deaths: a round that was complete lets its last ones go. The dead have not arrived: nobody counts them. */
+/**
+ * After deaths: a round that was complete lets its last ones go, and one that was being counted goes on. The dead have
+ * not arrived: nobody counts them.
+ */
 function repair(repairer: Repairer, barrier: number): boolean {
   const { cpu, threads, isDead } = repairer;
   if (!repairer.latch(barrier + BarrierWords.latch, () => {})) return false;
@@ -100,7 +123,7 @@ function repair(repairer: Repairer, barrier: number): boolean {
   for (const record of holdsOf(cpu, threads, barrier, isDead)) cpu.store(record + Hold.count, 0);
   for (const record of holdsOf(cpu, threads, barrier, everybody)) {
     const count = cpu.load(record + Hold.count);
-    if (count !== ticket) cpu.cmpxchgRelease(record + Hold.count, count, 0);
+    if (count !== ticket) cpu.cmpxchgRelease(record + Hold.count, count, count === (ticket | COUNTED) ? ticket : 0);
   }
   unlatch(cpu, barrier + BarrierWords.latch);
   return true;
