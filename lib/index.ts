@@ -6,11 +6,12 @@ export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './fu
 export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
 export { Completion } from './locking/completion.ts';
 export { McsLock } from './locking/mcs-lock.ts';
-export { Mutex, MutexGuard, type MutexOwner } from './locking/mutex.ts';
+export { Mutex } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
+export type { LockOwner } from './locking/owned-lock.ts';
 export { PercpuRwSemaphore, PercpuRwSemaphoreGuard } from './locking/percpu-rw-semaphore.ts';
 export { Refcount } from './locking/refcount.ts';
-export { type RtAsyncOptions, RtMutex, RtMutexGuard } from './locking/rt-mutex.ts';
+export { type RtAsyncOptions, RtMutex } from './locking/rt-mutex.ts';
 export { RwGuard, RwLock } from './locking/rw-lock.ts';
 export { RwSemaphore } from './locking/rw-semaphore.ts';
 export { RwSemaphoreGuard } from './locking/rw-semaphore-guard.ts';
@@ -42,4 +43,5 @@ export { PthreadRwlock, PthreadRwlockGuard, type PthreadRwlockPreference } from 
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
 export { Arena, type ArenaHandle, type ArenaOptions } from './sched/arena.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
+export { Guard, LockGuard } from './sched/guard.ts';
 export type { ObjectHandle } from './sched/shared-object.ts';

@@ -66,7 +66,7 @@ export class Branch {
   /**
    * To be called after each acquisition. If the last owner was killed inside, undoes what it had begun.
    *
-   * @param {import('holdfast').MutexGuard} held
+   * @param {import('holdfast').LockGuard} held
    */
   repair(held) {
     if (!held.ownerDied) return;

@@ -20,16 +20,8 @@
  *
  * Source: kernel/futex/pi.c.
  */
-import {
-  enqueueSleeper,
-  lockSlow,
-  makeConsistent,
-  OWNER_DIED,
-  ownerOf,
-  RtWords,
-  tryLockLate,
-  unlockLate,
-} from '../locking/rt-mutex-core.ts';
+import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
+import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../locking/rt-mutex-core.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { type Late, nothingLate, seeTo } from '../sched/priority.ts';

@@ -1,7 +1,7 @@
 /**
  * The mutex algorithm: kernel/locking/mutex.c, with owners that can die.
  *
- * Word `owner`: the owning task's address, and flags in its low bits:
+ * Word `owner`: as in owner-word.ts, with the flags:
  *
  *   flag        who sets it                  who clears it                    what it means
  *   WAITERS     waiter, before it sleeps     unlock, which wakes the first;   the first waiter is asleep, or about to be:
@@ -10,9 +10,6 @@
  *               wake-up was in vain          lock, or the reaper              waiter instead of letting it go
  *   PICKUP      unlock, under the latch      the task named                   the lock is given, not picked up yet
  *   OWNER_DIED  the reaper                   makeConsistent; unlock           an owner died inside
- *
- * With owner UNRECOVERABLE the lock is of no use any more: an owner that learned of OWNER_DIED let go without
- * makeConsistent.
  *
  *      lock, uncontended      0                  -> me                         acquire
  *      lock                   flags              -> me|flags                   acquire
@@ -31,7 +28,6 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import type { Repairer } from '../sched/reaper.ts';
@@ -47,29 +43,19 @@ import {
   waiters,
 } from '../sched/wait-list.ts';
 import { osqLock, osqUnlock, repairOsq } from './osq.ts';
+import type { Outcome } from './owned-lock.ts';
+import { FLAGS, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
 
 export const MutexWords = struct({
-  header: ObjectHeader.words,
+  header: OWNER,
   owner: 1,
   waiters: WaitList.words,
   /** Tail of the queue of spinners. */
   osq: 1,
 });
 
-export const WAITERS = 1;
 export const HANDOFF = 2;
 export const PICKUP = 4;
-export const OWNER_DIED = 8;
-const FLAGS = 15;
-/** No task's address: those are multiples of 32 behind the arena's header. */
-export const UNRECOVERABLE = 16;
-
-export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable';
-
-/** The task that owns the lock, or 0. */
-export function ownerOf(word: number): number {
-  return word & ~FLAGS;
-}
 
 /**
  * One attempt for `task`. A failure leaves `marks` behind in the word of a lock that is held; one compare-and-exchange
@@ -79,7 +65,7 @@ export function tryAcquire(cpu: Cpu, mutex: number, task: number, marks: number)
   const address = mutex + MutexWords.owner;
   let word = cpu.load(address);
   for (;;) {
-    const owner = word & ~FLAGS;
+    const owner = ownerOf(word);
     const takes = owner === 0 || (owner === task && (word & PICKUP) !== 0);
     const next = takes ? task | (word & FLAGS & ~(HANDOFF | PICKUP)) : word | marks;
     if (next === word) return false;
@@ -225,11 +211,6 @@ export function unlockSlow(thread: Thread, mutex: number): void {
   for (const task of woken) unpark(cpu, task);
 }
 
-/** The owner vouches for what the lock protects. */
-export function makeConsistent(cpu: Cpu, mutex: number): void {
-  cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~OWNER_DIED);
-}
-
 /** After deaths: takes dead tasks out of the list, and the lock out of a dead owner's hands. */
 export function repair(repairer: Repairer, mutex: number): boolean {
   const { cpu, isDead } = repairer;
@@ -242,8 +223,7 @@ export function repair(repairer: Repairer, mutex: number): boolean {
   const address = mutex + MutexWords.owner;
   for (;;) {
     const word = cpu.load(address);
-    const owner = ownerOf(word);
-    const ownerDied = owner !== 0 && owner !== UNRECOVERABLE && isDead(cpu.load(owner + Task.thread));
+    const ownerDied = isOwned(word) && isDead(cpu.load(ownerOf(word) + Task.thread));
     let next = word & ~(WAITERS | HANDOFF);
     // A lock that was given, but not picked up, had nobody inside.
     if (ownerDied) next = word & PICKUP ? word & OWNER_DIED : OWNER_DIED;

@@ -1,105 +1,24 @@
 import { inspect } from 'node:util';
-import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
-import {
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkOptions,
-  deadlineOf,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { type LockGuard, SyncGuard } from '../sched/guard.ts';
 import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
-import { ASYNC, Task } from '../sched/task.ts';
+import type { ObjectHandle } from '../sched/shared-object.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
-import {
-  lockAsleep,
-  lockAwake,
-  MutexWords,
-  makeConsistent,
-  type Outcome,
-  OWNER_DIED,
-  ownerOf,
-  repair,
-  tryAcquire,
-  UNRECOVERABLE,
-  unlockSlow,
-} from './mutex-core.ts';
+import { lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import { OwnedLock } from './owned-lock.ts';
+import { holderOf } from './owner-word.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'mutex',
   words: MutexWords.words,
   format: () => {},
-  holder(cpu, mutex) {
-    const owner = ownerOf(cpu.load(mutex + MutexWords.owner));
-    return owner === 0 || owner === UNRECOVERABLE ? 0 : cpu.load(owner + Task.thread);
-  },
-  isBusy: (cpu, mutex) => {
-    const owner = ownerOf(cpu.load(mutex + MutexWords.owner));
-    return (owner !== 0 && owner !== UNRECOVERABLE) || cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0;
-  },
+  holder: holderOf,
+  isBusy: (cpu, mutex) => holderOf(cpu, mutex) !== 0 || cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0,
   repair,
 });
-
-/** Who holds a mutex. */
-export interface MutexOwner {
-  /** CPU number of the thread. */
-  readonly thread: number;
-  /** Whether the thread's asynchronous code holds it, rather than a synchronous call. */
-  readonly async: boolean;
-}
-
-/** A mutex held until `release`, or until the end of the scope that `using` gives it. */
-export class MutexGuard {
-  readonly #mutex: Mutex;
-
-  constructor(mutex: Mutex) {
-    this.#mutex = mutex;
-  }
-
-  /** Whether an earlier owner died inside: what the mutex protects may be half-changed. */
-  get ownerDied(): boolean {
-    return this.#mutex.ownerDied;
-  }
-
-  /** See `Mutex.makeConsistent`. */
-  makeConsistent(): void {
-    this.#mutex.makeConsistent();
-  }
-
-  /** Unlocks. Throws EPERM when the guard was released before. */
-  release(): void {
-    this.#mutex.unlock();
-  }
-
-  [Symbol.dispose](): void {
-    this.#mutex.unlock();
-  }
-}
-
-/** The guard of one asynchronous acquisition, with a task of its own. */
-class AsyncMutexGuard extends MutexGuard {
-  #release: (() => void) | undefined;
-
-  constructor(mutex: Mutex, release: () => void) {
-    super(mutex);
-    this.#release = release;
-  }
-
-  override release(): void {
-    const release = this.#release;
-    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
-    this.#release = undefined;
-    release();
-  }
-
-  override [Symbol.dispose](): void {
-    this.release();
-  }
-}
 
 /**
  * A lock that one task at a time can hold: a thread's synchronous code, or one of its asynchronous acquisitions. It
@@ -117,9 +36,9 @@ class AsyncMutexGuard extends MutexGuard {
  *
  * Source: kernel/locking/mutex.c; robust owners as in pthread_mutexattr_setrobust(3).
  */
-export class Mutex extends SharedObject {
+export class Mutex extends OwnedLock {
   readonly #owner: number;
-  readonly #guard = new MutexGuard(this);
+  readonly #guard = new SyncGuard(this);
 
   /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -146,18 +65,18 @@ export class Mutex extends SharedObject {
   tryLock(): boolean {
     const { cpu } = this.thread;
     const task = this.thread.current();
-    if (ownerOf(cpu.load(this.#owner)) === UNRECOVERABLE) throw this.#refusal('unrecoverable', undefined);
+    if (this.isUnrecoverable) throw this.refusal('unrecoverable');
     return tryAcquire(cpu, this.address, task, 0);
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
     const { self, cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.#unlockSlow();
+    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.unlockSlow();
   }
 
   /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
-  acquire(options?: WaitOptions): MutexGuard {
+  acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
     return this.#guard;
   }
@@ -172,19 +91,14 @@ export class Mutex extends SharedObject {
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
-  acquireAsync(options?: AsyncWaitOptions): Promise<MutexGuard> {
+  acquireAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
     try {
       const task = this.#tryAsync(options);
-      if (task !== 0) return Promise.resolve(this.#guardOf(task));
+      if (task !== 0) return Promise.resolve(this.guardOf(task));
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#waitAsync(options).then((task) => this.#guardOf(task));
-  }
-
-  /** Whether somebody holds the lock; out of date as soon as it is read. */
-  get isLocked(): boolean {
-    return this.owner !== undefined;
+    return this.#waitAsync(options).then((task) => this.guardOf(task));
   }
 
   /** Whether anybody sleeps for the lock; out of date as soon as it is read. */
@@ -192,32 +106,8 @@ export class Mutex extends SharedObject {
     return this.thread.cpu.load(this.address + MutexWords.waiters + WaitList.first) !== 0;
   }
 
-  /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
-  get owner(): MutexOwner | undefined {
-    const { cpu } = this.thread;
-    const task = ownerOf(cpu.load(this.#owner));
-    if (task === 0 || task === UNRECOVERABLE) return undefined;
-    return { thread: cpu.load(task + Task.thread) - 1, async: cpu.load(task + Task.mode) === ASYNC };
-  }
-
-  /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
-  get ownerDied(): boolean {
-    return (this.thread.cpu.load(this.#owner) & OWNER_DIED) !== 0;
-  }
-
-  /**
-   * The owner says that what the mutex protects is in order again (pthread_mutex_consistent). Throws EPERM unless this
-   * thread holds the mutex, EINVAL unless an owner had died.
-   */
-  makeConsistent(): void {
-    if (this.owner?.thread !== this.thread.number) throw this.#notOwner('makeConsistent');
-    if (!this.ownerDied)
-      throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
-    makeConsistent(this.thread.cpu, this.address);
-  }
-
   [inspect.custom](): string {
-    return `Mutex(${this.name ?? this.address}, ${this.#state()})`;
+    return `Mutex(${this.name ?? this.address}, ${this.state})`;
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
@@ -226,16 +116,11 @@ export class Mutex extends SharedObject {
     deadlineOf(thread.cpu, options?.timeout);
     const outcome =
       lockAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => lockAsleep(address, waiter));
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
   }
 
-  #unlockSlow(): void {
-    const { thread } = this;
-    const task = ownerOf(thread.cpu.load(this.#owner));
-    const isOurs = task === thread.current() || thread.unguarded.delete(task);
-    if (!isOurs) throw this.#notOwner('unlock');
-    unlockSlow(thread, this.address);
-    if (task !== thread.self) thread.returnTask(task);
+  protected override letGo(): void {
+    unlockSlow(this.thread, this.address);
   }
 
   /** The task that took the lock at once, or 0. */
@@ -251,50 +136,8 @@ export class Mutex extends SharedObject {
     return 0;
   }
 
-  async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
-    const { thread } = this;
-    thread.counters.contended++;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      lockAsleep(this.address, waiter),
-    );
-    if (outcome === 'acquired' || outcome === 'owner-died') return task;
-    thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.#refusal(outcome, options);
-  }
-
-  #guardOf(task: number): MutexGuard {
-    return new AsyncMutexGuard(this, () => {
-      const { thread } = this;
-      if (thread.cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
-      thread.returnTask(task);
-    });
-  }
-
-  #state(): string {
-    if (ownerOf(this.thread.cpu.load(this.#owner)) === UNRECOVERABLE) return 'not recoverable';
-    const { owner } = this;
-    return owner === undefined ? 'free' : `held by thread ${owner.thread}${owner.async ? ', async' : ''}`;
-  }
-
-  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
-    switch (outcome) {
-      case 'timed-out':
-        return this.notInTime(options, this.#state());
-      case 'deadlock':
-        return new HoldfastError(
-          'EDEADLK',
-          `this thread already holds the ${this.label}: waiting for it here would never end`,
-        );
-      default:
-        return new HoldfastError(
-          'ENOTRECOVERABLE',
-          `an owner of the ${this.label} died, and the next unlocked it without makeConsistent()`,
-        );
-    }
-  }
-
-  #notOwner(call: string): HoldfastError {
-    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+    this.thread.counters.contended++;
+    return this.waitAsync(options, (waiter) => lockAsleep(this.address, waiter));
   }
 }

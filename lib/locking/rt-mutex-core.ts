@@ -1,7 +1,7 @@
 /**
  * The rt-mutex: kernel/locking/rtmutex.c, with owners that can die. Base of `RtMutex` and of `WwMutex`.
  *
- * Word `owner`: the owning task's address, and flags in its low bits:
+ * Word `owner`: as in owner-word.ts, with the flags:
  *
  *   flag        who sets it                      who clears it              what it means
  *   WAITERS     who waits, before it looks       under the latch, when      locking and unlocking go by way of the latch
@@ -9,8 +9,6 @@
  *   OWNER_DIED  the reaper                       makeConsistent; unlock     an owner died inside
  *   CTX         the owner, with an acquire       unlock                     the owner's stamp holds for this lock
  *               context (`ww-mutex.ts`)
- *
- * With owner UNRECOVERABLE the lock is of no use any more, as for a mutex.
  *
  *      lock, uncontended     0            -> me                     acquire
  *      unlock, uncontended   me           -> 0                      release
@@ -31,7 +29,6 @@
  * Source: Documentation/locking/rt-mutex-design.rst.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import {
@@ -48,26 +45,21 @@ import {
 } from '../sched/priority.ts';
 import { ASYNC, finishPark, prepareToPark, Task } from '../sched/task.ts';
 import { Slot, type Thread } from '../sched/thread.ts';
+import type { Outcome } from './owned-lock.ts';
+import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
 
 export const RtWords = struct({
-  header: ObjectHeader.words,
+  header: OWNER,
   owner: 1,
   /** Root of the tree of waiters, and a count of those that have joined it. */
   waiters: 1,
   ticket: 1,
 });
 
-export const WAITERS = 1;
-export const OWNER_DIED = 2;
 export const CTX = 4;
-const FLAGS = 15;
-/** No task's address: those are multiples of 32 behind the arena's header. */
-export const UNRECOVERABLE = 16;
 
 /** The longest chain of locks that is walked (the kernel's max_lock_depth). */
 export const CHAIN_LIMIT = 1024;
-
-export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'back-off';
 
 /** What an acquire context has to say about a wait. Its methods are called under the latch. */
 export interface Contest {
@@ -83,12 +75,7 @@ export interface Contest {
   taken(waiters: readonly number[], late: Late): void;
 }
 
-/** The task that owns the lock, or 0. */
-export function ownerOf(word: number): number {
-  return word & ~FLAGS;
-}
-
-const isUnowned = (word: number) => (word & ~FLAGS) === 0;
+const isUnowned = (word: number) => ownerOf(word) === 0;
 
 /**
  * Everything beyond the one compare-and-exchange of the fast path. When it ends with 'deadlock', `cycle` says who
@@ -227,8 +214,9 @@ function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isC
   let lock = first;
   let isStuck = false;
   for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
-    const owner = ownerOf(cpu.load(lock + RtWords.owner));
-    if (owner === 0 || owner === UNRECOVERABLE) return false;
+    const word = cpu.load(lock + RtWords.owner);
+    if (!isOwned(word)) return false;
+    const owner = ownerOf(word);
     const next = slotOf(cpu, owner);
     cycle.push(lock, cpu.load(owner + Task.thread) - 1);
     isStuck ||= lock === first && next === slot;
@@ -282,17 +270,16 @@ function settleWaiters(cpu: Cpu, lock: number): void {
 
 /** Takes the lock's first waiter out of its owner's topWaiters. */
 export function detachTop(cpu: Cpu, lock: number): void {
-  const owner = ownerOf(cpu.load(lock + RtWords.owner));
+  const word = cpu.load(lock + RtWords.owner);
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
-  if (owner === 0 || owner === UNRECOVERABLE || top === 0) return;
-  topTree.remove(cpu, slotOf(cpu, owner) + Slot.topWaiters, top);
+  if (isOwned(word) && top !== 0) topTree.remove(cpu, slotOf(cpu, ownerOf(word)) + Slot.topWaiters, top);
 }
 
 /** Puts it there again. Returns the slot of the owner's thread, or 0. */
 export function attachTop(cpu: Cpu, lock: number): number {
-  const owner = ownerOf(cpu.load(lock + RtWords.owner));
-  if (owner === 0 || owner === UNRECOVERABLE) return 0;
-  const slot = slotOf(cpu, owner);
+  const word = cpu.load(lock + RtWords.owner);
+  if (!isOwned(word)) return 0;
+  const slot = slotOf(cpu, ownerOf(word));
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
   if (top !== 0) topTree.insert(cpu, slot + Slot.topWaiters, top);
   return slot;
@@ -352,9 +339,4 @@ export function unlockLate({ cpu, id, slot }: Thread, lock: number, late: Late, 
   if (isLost) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
   else wakeTop(cpu, lock, late);
   unlatchPriorities(cpu);
-}
-
-/** The owner vouches for what the lock protects. */
-export function makeConsistent(cpu: Cpu, lock: number): void {
-  cpu.fetchAndRelaxed(lock + RtWords.owner, ~OWNER_DIED);
 }

@@ -6,16 +6,8 @@ import { waiterTree } from '../sched/priority.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { Task } from '../sched/task.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/thread.ts';
-import {
-  attachTop,
-  detachTop,
-  inherit,
-  OWNER_DIED,
-  ownerOf,
-  RtWords,
-  UNRECOVERABLE,
-  WAITERS,
-} from './rt-mutex-core.ts';
+import { isOwned, OWNER_DIED, ownerOf, WAITERS } from './owner-word.ts';
+import { attachTop, detachTop, inherit, RtWords } from './rt-mutex-core.ts';
 
 /**
  * After deaths: takes dead tasks out of the queue of `lock`, and the lock out of a dead owner's hands. What changes in
@@ -37,8 +29,7 @@ export function repair(repairer: Repairer, lock: number): boolean {
   if (top !== 0 && cpu.load(top + Task.rtMutex) !== lock) cpu.write(root, 0);
   const address = lock + RtWords.owner;
   const word = cpu.load(address);
-  const owner = ownerOf(word);
-  if (owner !== 0 && owner !== UNRECOVERABLE && isDead(cpu.load(owner + Task.thread))) {
+  if (isOwned(word) && isDead(cpu.load(ownerOf(word) + Task.thread))) {
     detachTop(cpu, lock);
     cpu.storeRelease(address, OWNER_DIED | (cpu.read(root) === 0 ? 0 : WAITERS));
   }

@@ -1,20 +1,13 @@
 import { inspect } from 'node:util';
-import { HoldfastError } from '../errors.ts';
 import type { Arena } from '../sched/arena.ts';
-import {
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkOptions,
-  deadlineOf,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { type LockGuard, SyncGuard } from '../sched/guard.ts';
 import { checkPriority, dueIn } from '../sched/priority.ts';
 import type { ObjectHandle } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED, Slot } from '../sched/thread.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
-import { lockSlow, ownerOf, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
+import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
 
 const KIND = rtKind('rt-mutex', RtWords.words);
 
@@ -24,46 +17,6 @@ export interface RtAsyncOptions extends AsyncWaitOptions {
   priority?: number | undefined;
   /** Among equals the earlier deadline goes first: ms from now. Default: none. */
   deadline?: number | undefined;
-}
-
-/** An rt-mutex held until `release`, or until the end of the scope that `using` gives it. */
-export class RtMutexGuard {
-  readonly #mutex: RtMutex;
-  readonly #isAsync: boolean;
-  #release: (() => void) | undefined;
-
-  /** `release`: for an asynchronous acquisition, which has a task of its own. */
-  constructor(mutex: RtMutex, release?: () => void) {
-    this.#mutex = mutex;
-    this.#release = release;
-    this.#isAsync = release !== undefined;
-  }
-
-  /** Whether an earlier owner died inside: what the mutex protects may be half-changed. */
-  get ownerDied(): boolean {
-    return this.#mutex.ownerDied;
-  }
-
-  /** See `RtMutex.makeConsistent`. */
-  makeConsistent(): void {
-    this.#mutex.makeConsistent();
-  }
-
-  /** Unlocks. Throws EPERM when the guard was released before. */
-  release(): void {
-    if (!this.#isAsync) {
-      this.#mutex.unlock();
-      return;
-    }
-    const release = this.#release;
-    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
-    this.#release = undefined;
-    release();
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
-  }
 }
 
 /**
@@ -86,7 +39,7 @@ export class RtMutexGuard {
  */
 export class RtMutex extends RtLock {
   readonly #owner: number;
-  readonly #guard = new RtMutexGuard(this);
+  readonly #guard = new SyncGuard(this);
 
   /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -116,11 +69,11 @@ export class RtMutex extends RtLock {
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
     const { self, cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.#unlockSlow();
+    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.unlockSlow();
   }
 
   /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
-  acquire(options?: WaitOptions): RtMutexGuard {
+  acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
     return this.#guard;
   }
@@ -134,13 +87,8 @@ export class RtMutex extends RtLock {
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
-  async acquireAsync(options?: RtAsyncOptions): Promise<RtMutexGuard> {
-    const task = await this.#waitAsync(options);
-    return new RtMutexGuard(this, () => {
-      const { thread } = this;
-      if (thread.cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
-      this.#returnTask(task);
-    });
+  async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
+    return this.guardOf(await this.#waitAsync(options));
   }
 
   [inspect.custom](): string {
@@ -150,40 +98,31 @@ export class RtMutex extends RtLock {
   #lockSlow(options: WaitOptions | undefined): void {
     const cycle: number[] = [];
     const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter, cycle));
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle);
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
   }
 
-  #unlockSlow(): void {
-    const { thread } = this;
-    const task = ownerOf(thread.cpu.load(this.#owner));
-    const isOurs = task === thread.current() || thread.unguarded.delete(task);
-    if (!isOurs) throw this.notOwner('unlock');
-    unlockSlow(thread, this.address);
-    if (task !== thread.self) this.#returnTask(task);
+  protected override letGo(): void {
+    unlockSlow(this.thread, this.address);
+  }
+
+  /** The task has a priority of its own for as long as it waits and holds. */
+  protected override returnTask(task: number): void {
+    const { cpu } = this.thread;
+    cpu.store(task + Task.priority, 0);
+    cpu.store(task + Task.due, 0);
+    super.returnTask(task);
   }
 
   async #waitAsync(options: RtAsyncOptions | undefined): Promise<number> {
-    const { thread } = this;
-    const { cpu } = thread;
+    const { cpu, slot } = this.thread;
     checkOptions(options);
     deadlineOf(cpu, options?.timeout);
-    const priority = checkPriority(options?.priority ?? cpu.load(thread.slot + Slot.ownPriority));
+    const priority = checkPriority(options?.priority ?? cpu.load(slot + Slot.ownPriority));
     const due = dueIn(cpu, options?.deadline);
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) => {
+    return this.waitAsync(options, (waiter) => {
       cpu.store(waiter.task + Task.priority, priority);
       cpu.store(waiter.task + Task.due, due);
       return lockSlow(this.address, waiter, []);
     });
-    if (outcome === 'acquired' || outcome === 'owner-died') return task;
-    this.#returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.refusal(outcome, options);
-  }
-
-  #returnTask(task: number): void {
-    const { cpu } = this.thread;
-    cpu.store(task + Task.priority, 0);
-    cpu.store(task + Task.due, 0);
-    this.thread.returnTask(task);
   }
 }

@@ -35,18 +35,9 @@ import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
-import {
-  lockAsleep,
-  lockAwake,
-  MutexWords,
-  makeConsistent,
-  type Outcome,
-  OWNER_DIED,
-  ownerOf,
-  repair,
-  tryAcquire,
-  unlockSlow,
-} from './mutex-core.ts';
+import { lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import type { Outcome } from './owned-lock.ts';
+import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from './owner-word.ts';
 import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ mutex: MutexWords.words, sequence: 1, torn: 1 });
@@ -58,10 +49,7 @@ const KIND = defineKind<Repairer>({
   name: 'seq-lock',
   words: Words.words,
   format: () => {},
-  holder(cpu, lock) {
-    const owner = ownerOf(cpu.load(lock + MutexWords.owner));
-    return owner === 0 ? 0 : cpu.load(owner + Task.thread);
-  },
+  holder: holderOf,
   isBusy: (cpu, lock) => (cpu.load(lock + MutexWords.owner) & ~OWNER_DIED) !== 0,
   repair,
 });

@@ -21,7 +21,8 @@ import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
 import type { Late } from '../sched/priority.ts';
 import { Task } from '../sched/task.ts';
-import { type Contest, CTX, ownerOf } from './rt-mutex-core.ts';
+import { ownerOf } from './owner-word.ts';
+import { type Contest, CTX } from './rt-mutex-core.ts';
 
 export const WwClassWords = struct({
   header: ObjectHeader.words,

@@ -7,8 +7,10 @@ import { HoldfastError, shown } from '../errors.ts';
 import { struct } from '../memory/struct.ts';
 import { type AsyncWaitOptions, block, blockAsync, checkOptions, type WaitOptions } from '../sched/drive.ts';
 import type { ObjectHandle } from '../sched/shared-object.ts';
+import type { Outcome } from './owned-lock.ts';
+import { ownerOf } from './owner-word.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
-import { type Contest, CTX, lockSlow, type Outcome, ownerOf, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
+import { CHAIN_LIMIT, type Contest, CTX, lockSlow, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
 import { WwClass } from './ww-class.ts';
 import { bystander, contender } from './ww-contest.ts';
 import { WwContext } from './ww-context.ts';
@@ -95,7 +97,7 @@ export class WwMutex extends RtLock {
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
       const word = cpu.load(this.#owner);
       if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.notOwner('unlock');
-      unlockSlow(this.thread, this.address, true);
+      this.letGo();
     }
     context?.note(this, false);
   }
@@ -138,6 +140,10 @@ export class WwMutex extends RtLock {
     return `WwMutex(${this.name ?? this.address}, ${this.state})`;
   }
 
+  protected override letGo(): void {
+    unlockSlow(this.thread, this.address, true);
+  }
+
   /** The task that is to own the lock. */
   #taskOf(context: WwContext | undefined, isAsync: boolean): number {
     const main = this.thread.current();
@@ -167,7 +173,7 @@ export class WwMutex extends RtLock {
       context?.note(this, true);
       return true;
     }
-    throw this.refusal(outcome, options, cycle);
+    throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
   }
 
   #lost(context: WwContext): false {

@@ -7,6 +7,7 @@
  */
 import { FUTEX_OWNER_DIED } from '../futex/robust-list.ts';
 import type { Futexes } from '../futex/table.ts';
+import * as owner from '../locking/owner-word.ts';
 import * as rt from '../locking/rt-mutex-core.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Task } from '../sched/task.ts';
@@ -39,9 +40,9 @@ export const PLAIN: Protocol = {
 };
 
 export const INHERIT: Protocol = {
-  ownerDied: rt.OWNER_DIED,
-  unrecoverable: rt.UNRECOVERABLE,
-  ownerOf: rt.ownerOf,
+  ownerDied: owner.OWNER_DIED,
+  unrecoverable: owner.UNRECOVERABLE,
+  ownerOf: owner.ownerOf,
   tryAcquire: ({ thread }, mutex, task) => rt.tryLock(thread, mutex, task),
   *lockSlow({ thread }, mutex, waiter, { cycle }) {
     const { cpu, slot } = thread;

@@ -1,0 +1,120 @@
+import { HoldfastError } from '../errors.ts';
+import { type AsyncWaitOptions, blockAsync, type SlowPath, type TimeoutOptions, type Waiter } from '../sched/drive.ts';
+import { OnceGuard } from '../sched/guard.ts';
+import { SharedObject } from '../sched/shared-object.ts';
+import { ASYNC, Task } from '../sched/task.ts';
+import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
+
+/** Who holds a lock. */
+export interface LockOwner {
+  /** CPU number of the thread. */
+  readonly thread: number;
+  /** Whether the thread's asynchronous code holds it, rather than a synchronous call. */
+  readonly async: boolean;
+}
+
+/** How a wait for such a lock ends. */
+export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'back-off';
+
+/** What the locks whose word names their owner have in common, but for the fast paths. */
+export abstract class OwnedLock extends SharedObject {
+  /** Whether somebody holds the lock; out of date as soon as it is read. */
+  get isLocked(): boolean {
+    return this.owner !== undefined;
+  }
+
+  /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
+  get owner(): LockOwner | undefined {
+    const { cpu } = this.thread;
+    const word = this.#word;
+    if (!isOwned(word)) return undefined;
+    const task = ownerOf(word);
+    return { thread: cpu.load(task + Task.thread) - 1, async: cpu.load(task + Task.mode) === ASYNC };
+  }
+
+  /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
+  get ownerDied(): boolean {
+    return (this.#word & OWNER_DIED) !== 0;
+  }
+
+  /**
+   * The owner says that what the lock protects is in order again (pthread_mutex_consistent). Throws EPERM unless this
+   * thread holds it, EINVAL unless an owner had died.
+   */
+  makeConsistent(): void {
+    if (this.owner?.thread !== this.thread.number) throw this.notOwner('makeConsistent');
+    if (!this.ownerDied) {
+      throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
+    }
+    makeConsistent(this.thread.cpu, this.address);
+  }
+
+  /** Lets go for whoever owns the lock, when the fast path did not. */
+  protected abstract letGo(): void;
+
+  protected get isUnrecoverable(): boolean {
+    return ownerOf(this.#word) === UNRECOVERABLE;
+  }
+
+  protected get state(): string {
+    if (this.isUnrecoverable) return 'not recoverable';
+    const { owner } = this;
+    return owner === undefined ? 'free' : `held by thread ${owner.thread}${owner.async ? ', async' : ''}`;
+  }
+
+  /** Unlocks for this thread's synchronous code, or what one of its asynchronous acquisitions holds without a guard. */
+  protected unlockSlow(): void {
+    const { thread } = this;
+    const task = ownerOf(this.#word);
+    const isOurs = task === thread.current() || thread.unguarded.delete(task);
+    if (!isOurs) throw this.notOwner('unlock');
+    this.letGo();
+    if (task !== thread.self) this.returnTask(task);
+  }
+
+  /** Runs `path` on the event loop; resolves to the task that has the lock then. */
+  protected async waitAsync(
+    options: AsyncWaitOptions | undefined,
+    path: (waiter: Waiter) => SlowPath<Outcome>,
+  ): Promise<number> {
+    const { outcome, task } = await blockAsync(this.thread, this.arena.heap, options, path);
+    if (outcome === 'acquired' || outcome === 'owner-died') return task;
+    this.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    throw this.refusal(outcome, options);
+  }
+
+  protected guardOf(task: number): OnceGuard {
+    return new OnceGuard(this, () => {
+      if (this.thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.letGo();
+      this.returnTask(task);
+    });
+  }
+
+  protected returnTask(task: number): void {
+    this.thread.returnTask(task);
+  }
+
+  /** The error of a wait that came to nothing. `cycle`: see `wouldDeadlock`; a longer one than `limit` was not followed. */
+  protected refusal(
+    outcome: Outcome,
+    options?: TimeoutOptions,
+    cycle: readonly number[] = [],
+    limit = Number.POSITIVE_INFINITY,
+  ): HoldfastError {
+    if (outcome === 'timed-out') return this.notInTime(options, this.state);
+    if (outcome === 'deadlock') return this.wouldDeadlock(cycle, limit);
+    return new HoldfastError(
+      'ENOTRECOVERABLE',
+      `an owner of the ${this.label} died, and the next unlocked it without makeConsistent()`,
+    );
+  }
+
+  protected notOwner(call: string): HoldfastError {
+    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.state}`);
+  }
+
+  get #word(): number {
+    return this.thread.cpu.load(this.address + OWNER);
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The word of a lock that names its owner: the task's address, and flags in its low bits. `Mutex` and the rt-mutex add
+ * flags of their own; the library's seqlock has a mutex inside.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { TASK_ALIGN, Task } from '../sched/task.ts';
+
+/** Where it is in the object. */
+export const OWNER = ObjectHeader.words;
+
+/** Somebody waits: the owner may not just let go. */
+export const WAITERS = 1;
+/** An owner died inside, and nobody has made things consistent since. */
+export const OWNER_DIED = 8;
+export const FLAGS = 15;
+/** In the owner's place, when a lock is of no use any more: an owner that learned of OWNER_DIED let go without a word. */
+export const UNRECOVERABLE = 16;
+
+/** The task that owns the lock, UNRECOVERABLE, or 0. */
+export function ownerOf(word: number): number {
+  return word & ~FLAGS;
+}
+
+/** Whether a task owns the lock. */
+export function isOwned(word: number): boolean {
+  return ownerOf(word) >= TASK_ALIGN;
+}
+
+/** Who holds the lock: a CPU number plus one, or 0. */
+export function holderOf(cpu: Cpu, lock: number): number {
+  const word = cpu.load(lock + OWNER);
+  return isOwned(word) ? cpu.load(ownerOf(word) + Task.thread) : 0;
+}
+
+/** The owner vouches for what the lock protects. */
+export function makeConsistent(cpu: Cpu, lock: number): void {
+  cpu.fetchAndRelaxed(lock + OWNER, ~OWNER_DIED);
+}
