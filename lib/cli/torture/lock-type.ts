@@ -22,7 +22,7 @@ export interface View extends Mortal {
   /** Waits for the lock, `timeout` ms if the type has timeouts; false when the lock is one that gives up. */
   lock(mode: Mode, timeout: number | undefined): boolean;
   unlock(mode: Mode): void;
-  /** For types that have `hasTry`. */
+  /** For types that have `hasTry`, and for the look at the end where one alone cannot have the lock. */
   tryLock?(mode: Mode): boolean;
   /** For types that can be acquired on an event loop. Resolves to what releases the lock. */
   lockAsync?(mode: Mode, options: AsyncWaitOptions): Promise<() => void>;

@@ -38,7 +38,11 @@ export const seqCount: LockType = {
   ...COMMON,
   name: 'seq-count',
   summary: 'SeqCount: writers kept apart by a Mutex, and readers that write nothing',
-  create: (arena): Handles => ({ mutex: new Mutex(arena).handle, sequence: new SeqCount(arena).handle }),
+  create(arena): Handles {
+    // The reaper goes by addresses: when the mutex of a dead writer is free, the count no longer names that writer.
+    const sequence = new SeqCount(arena).handle;
+    return { sequence, mutex: new Mutex(arena).handle };
+  },
   open(arena, handle) {
     const { mutex, sequence } = handle as Handles;
     const writers = Mutex.from(arena, mutex);
