@@ -67,6 +67,8 @@ export class Graph {
   /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
   kept: number[][] = [];
   implied: Int32Array[] = [];
+  /** How many events of its thread, from the first on, are all among those. */
+  solid: number[] = [];
   /** `before` speaks of events that are gone, since one was cut that had been placed ahead of one that stays. */
   stale = false;
   /** 1 where adding the event put it before events that were there already. */
@@ -234,6 +236,7 @@ export class Graph {
       copy.until[m] = this.until[e]!;
       copy.kept[m] = this.kept[e]!;
       copy.implied[m] = this.implied[e]!;
+      copy.solid[m] = this.solid[e]!;
       copy.rf[m] = this.rf[e]!;
       const row = e * threadCount;
       for (let t = 0; t < threadCount; t++) copy.clock[m * threadCount + t] = this.clock[row + t]!;

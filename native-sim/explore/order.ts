@@ -66,6 +66,7 @@ export class Ordering {
   /** See `#keptBefore`. */
   readonly #kept: number[] = [];
   #implied = new Int32Array(8);
+  #solid = 0;
   #direct = new Int32Array(256);
 
   constructor(model: ModelName) {
@@ -97,7 +98,8 @@ export class Ordering {
     const implied = this.#implied;
     implied.fill(0, 0, words);
     let near = true;
-    for (let i = count - 1; i >= 0; i--) {
+    let solid = 0;
+    for (let i = count - 1; i >= solid; i--) {
       const a = list[i]!;
       const same = g.location[a] === location;
       if ((implied[i >>> 5]! & (1 << (i & 31))) === 0 && this.#keeps(g.flags[a]!, flags, same, near)) {
@@ -105,9 +107,12 @@ export class Ordering {
         const further = g.implied[a]!;
         for (let w = 0; w < further.length; w++) implied[w]! |= further[w]!;
         implied[i >>> 5]! |= 1 << (i & 31);
+        solid = Math.max(solid, g.solid[a]!);
       }
       if (same && g.flags[a]! & WRITE) near = false;
     }
+    while (solid < count && (implied[solid >>> 5]! & (1 << (solid & 31))) !== 0) solid++;
+    this.#solid = solid;
   }
 
   /** Everything before an event with `flags` that follows the thread's first `count` events, by the thread's doing. */
@@ -126,7 +131,9 @@ export class Ordering {
 
   #note(g: Graph, e: number): void {
     g.kept[e] = this.#kept.slice();
-    if (this.model !== 'sc') g.implied[e] = this.#implied.slice(0, (g.index[e]! + 31) >>> 5);
+    if (this.model === 'sc') return;
+    g.implied[e] = this.#implied.slice(0, (g.index[e]! + 31) >>> 5);
+    g.solid[e] = this.#solid;
   }
 
   /** The flags of `e` have changed, so what its thread keeps before it may have. */
