@@ -166,7 +166,10 @@ function waitInQueue(thread: Thread, lock: number, node: number, isReader: boole
   }
   waitAsHead(thread, lock, node, isReader);
   const heir = leaveQueue(cpu, QUEUE, lock, node);
-  if (heir !== 0) kick(cpu, cpu.load(heir + SpinNode.task));
+  if (heir === 0) return true;
+  // The grant before, its sleep after: pairs with the exchange in prepareToPark.
+  cpu.mb();
+  kick(cpu, cpu.load(heir + SpinNode.task));
   return true;
 }
 

@@ -1,17 +1,57 @@
 import { describe, expect, test } from 'vitest';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
-import { piLock } from './programs/futex.ts';
+import { explore } from '../../../native-sim/explore/explore.ts';
+import {
+  piLock,
+  requeueAll,
+  requeueUnlessChanged,
+  waitForEither,
+  wakeByBit,
+  wakeNobody,
+  wakeOne,
+  wakeTwice,
+} from './programs/futex.ts';
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
-const maxEvents = 20_000;
+const random = { maxEvents: 20_000, mode: 'random', executions: 600 } as const;
+/** After a death the reaper looks at 128 buckets: a hundred deaths, a few executions each. */
+const deaths = { ...random, kill: true, executions: 150 } as const;
+
+const OPERATIONS = {
+  'FUTEX_WAIT and FUTEX_WAKE': () => wakeOne(2, 1),
+  'FUTEX_WAIT after FUTEX_WAIT': () => wakeTwice(1),
+  FUTEX_WAKE_BITSET: () => wakeByBit(1),
+  FUTEX_REQUEUE: () => requeueAll(1),
+  FUTEX_CMP_REQUEUE: () => requeueUnlessChanged(1),
+  'futex_waitv(2)': () => waitForEither(2, 1),
+};
+
+describe.each(Object.entries(OPERATIONS))('%s', (_name, make) => {
+  test.each(MODELS)('loses no wake-up, on %s', async (model) => {
+    await expectExplored({ ...make(), model, ...random });
+  });
+
+  test('leaves nobody asleep when a thread dies at any step', async () => {
+    expect((await expectExplored({ ...make(), ...deaths })).kills).toBeGreaterThan(30);
+  });
+});
+
+test('two threads and one word, in every way', async () => {
+  await expectExplored({ ...wakeOne(1, 1), maxEvents: 20_000 });
+});
+
+test('a waker that sees nobody in the bucket does not wait for its latch', async () => {
+  await expectExplored(wakeNobody(false));
+  expect((await explore(wakeNobody(true))).failure?.kind).toBe('deadlock');
+});
 
 describe('a priority-inheriting futex', () => {
   test.each(MODELS)('lets one in at a time, on %s', async (model) => {
-    await expectExplored({ ...piLock(2, 1), model, maxEvents, mode: 'random', executions: 1000 });
+    await expectExplored({ ...piLock(2, 1), model, ...random });
   });
 
   test('strands nobody and loses no memory when a thread dies at any step', async () => {
-    const options = { model: 'armv8', maxEvents, kill: true, mode: 'random', executions: 1000 } as const;
-    expect((await expectExplored({ ...piLock(2, 1), ...options })).kills).toBeGreaterThan(50);
+    const { kills } = await expectExplored({ ...piLock(2, 1), ...deaths, executions: 300 });
+    expect(kills).toBeGreaterThan(30);
   });
 });

@@ -3,25 +3,184 @@ import { openFutexes } from '../../../../lib/futex/open.ts';
 import { lockPi, unlockPi } from '../../../../lib/futex/pi.ts';
 import { countPiStates, reservePiState } from '../../../../lib/futex/pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from '../../../../lib/futex/robust-list.ts';
-import type { Futexes } from '../../../../lib/futex/table.ts';
+import { bucketOf, type Futexes, latchBucket } from '../../../../lib/futex/table.ts';
+import { reserveNodes } from '../../../../lib/futex/vector.ts';
+import { wait, waitAll } from '../../../../lib/futex/wait.ts';
+import { MATCH_ANY, requeue, wake } from '../../../../lib/futex/wake.ts';
+import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { Heap } from '../../../../lib/memory/heap.ts';
 import type { Arena } from '../../../../lib/sched/arena.ts';
 import { block } from '../../../../lib/sched/drive.ts';
 import { Thread } from '../../../../lib/sched/thread.ts';
+import { WaitList } from '../../../../lib/sched/wait-list.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { snapshot } from './holdfast.ts';
 import { type Body, onObject } from './on-object.ts';
 
-/** The table alone takes 2,064 words. */
-const WORDS = 8192;
+/** The size of an arena with a futex table, which alone takes 2,064 words. */
+export const FUTEX_WORDS = 8192;
+const words = FUTEX_WORDS;
+const everybody = Number.POSITIVE_INFINITY;
 
-const makeTable = (arena: Arena) => ({ handle: openFutexes(arena).table });
+/** Sleeps until the word at `address` has come up to `value`. */
+function sleepUntil(cpu: Cpu, futexes: Futexes, address: number, value: number, bitset = MATCH_ANY): void {
+  for (let seen = cpu.loadAcquire(address); seen < value; seen = cpu.loadAcquire(address)) {
+    const expected = seen;
+    block(futexes.thread, undefined, (waiter) => wait(futexes, address, expected, bitset, waiter));
+  }
+}
+
+/** FUTEX_WAIT and FUTEX_WAKE: waiters that are woken one at a time, each by the one before. */
+export function wakeOne(waiters: number, spins: number): Program {
+  const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, cell) => {
+    sleepUntil(cpu, futexes, cell + 1, 1);
+    if (cpu.read(cell) !== 1) throw new Error('the wait was over before the word had changed');
+    wake(futexes, cell + 1, 1, MATCH_ANY);
+  };
+  const waker: Body<Futexes> = (cpu, _me, _arena, futexes, cell) => {
+    cpu.write(cell, 1);
+    cpu.storeRelease(cell + 1, 1);
+    wake(futexes, cell + 1, 1, MATCH_ANY);
+  };
+  return onObject(openFutexes, [...Array<Body<Futexes>>(waiters).fill(waiter), waker], spins, {
+    words,
+    heir(cpu, died, arena, futexes, cell) {
+      if (died === waiters && cpu.load(cell + 1) === 0) waker(cpu, died, arena, futexes, cell);
+    },
+  });
+}
+
+/** One that waits for a second word as soon as it has been woken for the first. */
+export function wakeTwice(spins: number): Program {
+  const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, cell) => {
+    sleepUntil(cpu, futexes, cell, 1);
+    sleepUntil(cpu, futexes, cell + 1, 1);
+  };
+  const waker: Body<Futexes> = (cpu, _me, _arena, futexes, cell) => {
+    for (const word of [cell, cell + 1]) {
+      cpu.storeRelease(word, 1);
+      wake(futexes, word, 1, MATCH_ANY);
+    }
+  };
+  return onObject(openFutexes, [waiter, waker], spins, {
+    words,
+    heir(cpu, died, arena, futexes, cell) {
+      if (died === 1 && cpu.load(cell + 1) === 0) waker(cpu, died, arena, futexes, cell);
+    },
+  });
+}
+
+/** A wake while somebody else has the bucket's latch for ever; `isExpected`: while somebody waits in the bucket. */
+export function wakeNobody(isExpected: boolean): Program {
+  const open = (arena: Arena, first?: Futexes) => {
+    const futexes = openFutexes(arena);
+    const bucket = bucketOf(futexes.table, words);
+    if (first === undefined) latchBucket(futexes.thread, bucket);
+    if (isExpected) arena.cpu.store(bucket + WaitList.first, futexes.thread.self);
+    return futexes;
+  };
+  return onObject(open, [(_cpu, _me, _arena, futexes, word) => void wake(futexes, word, 1, MATCH_ANY)], 1, { words });
+}
+
+/** FUTEX_WAKE_BITSET: of two waiters the second must not be taken for the first, for whose change it does not wait. */
+export function wakeByBit(spins: number): Program {
+  const waiter: Body<Futexes> = (cpu, me, _arena, futexes, word) => sleepUntil(cpu, futexes, word, me + 1, me + 1);
+  const waker: Body<Futexes> = (cpu, _me, _arena, futexes, word) => {
+    for (const turn of [1, 2]) {
+      cpu.storeRelease(word, turn);
+      wake(futexes, word, 1, turn);
+    }
+  };
+  return onObject(openFutexes, [waiter, waiter, waker], spins, {
+    words,
+    heir(cpu, died, _arena, futexes, word) {
+      if (died !== 2 || cpu.load(word) === 2) return;
+      cpu.storeRelease(word, 2);
+      wake(futexes, word, everybody, MATCH_ANY);
+    },
+  });
+}
+
+/** FUTEX_REQUEUE, as a broadcast uses it: one is woken, which wakes the other where that waits then. */
+export function requeueAll(spins: number): Program {
+  const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, from) => {
+    sleepUntil(cpu, futexes, from, 1);
+    wake(futexes, from + 1, 1, MATCH_ANY);
+  };
+  const requeuer: Body<Futexes> = (cpu, _me, _arena, futexes, from) => {
+    cpu.storeRelease(from, 1);
+    requeue(futexes, from, 1, from + 1, everybody, undefined);
+  };
+  return onObject(openFutexes, [waiter, waiter, requeuer], spins, {
+    words,
+    heir(cpu, died, arena, futexes, from) {
+      if (died === 2 && cpu.load(from) === 0) requeuer(cpu, died, arena, futexes, from);
+    },
+  });
+}
+
+/** FUTEX_CMP_REQUEUE next to a change of the word: whoever is told that it has changed has moved nobody. */
+export function requeueUnlessChanged(spins: number): Program {
+  const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, from) => sleepUntil(cpu, futexes, from, 1);
+  const requeuer: Body<Futexes> = (_cpu, _me, _arena, futexes, from) => {
+    const moved = requeue(futexes, from, 0, from + 1, everybody, 0);
+    if (moved !== 'changed') wake(futexes, from + 1, everybody, MATCH_ANY);
+  };
+  const waker: Body<Futexes> = (cpu, _me, _arena, futexes, from) => {
+    cpu.storeRelease(from, 1);
+    wake(futexes, from, everybody, MATCH_ANY);
+  };
+  return onObject(openFutexes, [waiter, requeuer, waker], spins, {
+    words,
+    heir(cpu, died, arena, futexes, from) {
+      if (died === 1) wake(futexes, from + 1, everybody, MATCH_ANY);
+      if (died === 2 && cpu.load(from) === 0) waker(cpu, died, arena, futexes, from);
+    },
+  });
+}
+
+/** futex_waitv(2): one waits for either of two words, which the others change; it leaves no node behind. */
+export function waitForEither(wakers: number, spins: number): Program {
+  type Vector = Futexes & { nodes: number[] };
+  const open = (arena: Arena): Vector => {
+    const nodes = reserveNodes(arena.thread, arena.heap, arena.thread.self, 2);
+    return { ...openFutexes(arena), nodes };
+  };
+  const waiter: Body<Vector> = (cpu, _me, _arena, futexes, cell) => {
+    const either = [cell, cell + 1];
+    while (either.every((word) => cpu.loadAcquire(word) === 0)) {
+      const result = block(futexes.thread, undefined, (task) =>
+        waitAll(
+          futexes,
+          either.map((word) => ({ word, value: 0 })),
+          futexes.nodes,
+          task,
+        ),
+      );
+      if (typeof result === 'number' && result > wakers - 1) throw new Error(`woken by word ${result}`);
+    }
+  };
+  const waker: Body<Vector> = (cpu, me, _arena, futexes, cell) => {
+    const word = cell + me - 1;
+    cpu.storeRelease(word, 1);
+    wake(futexes, word, 1, MATCH_ANY);
+  };
+  return onObject(open, [waiter, ...Array<Body<Vector>>(wakers).fill(waker)], spins, {
+    words,
+    heir(cpu, died, arena, futexes, cell) {
+      if (died > 0 && cpu.load(cell + died - 1) === 0) waker(cpu, died, arena, futexes, cell);
+    },
+    check({ read }, cell, [{ table }]) {
+      const isQueued = [cell, cell + 1].some((word) => read(bucketOf(table, word) + WaitList.first) !== 0);
+      if (isQueued) throw new Error('a node is in its bucket still');
+    },
+  });
+}
 
 /** Each thread locks a priority-inheriting word, counts, and unlocks. */
 export function piLock(threads: number, spins: number): Program {
-  const body: Body<number> = (cpu, _me, arena, table, word) => {
+  const body: Body<Futexes> = (cpu, _me, arena, futexes, word) => {
     const { thread } = arena;
-    const futexes: Futexes = { thread, table };
     const cell = word + 1;
     if (cpu.cmpxchgAcquire(word, 0, thread.self) !== 0) {
       reservePiState(arena);
@@ -35,12 +194,12 @@ export function piLock(threads: number, spins: number): Program {
     cpu.write(cell, cpu.read(cell) + 1);
     if (cpu.cmpxchgRelease(word, thread.self, 0) !== thread.self) unlockPi(futexes, word, thread.self);
   };
-  return onObject(makeTable, Array<Body<number>>(threads).fill(body), spins, { words: WORDS, check: nothingLeaks });
+  return onObject(openFutexes, Array<Body<Futexes>>(threads).fill(body), spins, { words, check: nothingLeaks });
 }
 
 /** All blocks of the heap are the table, and states that are in their places. */
-function nothingLeaks(memory: FinalMemory, _cell: number, table: number): void {
-  const cpu = snapshot(memory, WORDS);
+function nothingLeaks(memory: FinalMemory, _cell: number, [{ table }]: readonly [Futexes, ...Futexes[]]): void {
+  const cpu = snapshot(memory, words);
   const { blocks } = new Heap(cpu, 1).use();
   const states = countPiStates({ thread: new Thread(cpu, 0), table });
   if (blocks !== 1 + states) throw new Error(`${blocks} blocks for the table and ${states} states`);

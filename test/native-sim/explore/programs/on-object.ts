@@ -1,45 +1,53 @@
 /** Programs whose threads, each with its own view of the arena, use one shared object of the library, and may die. */
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import type { Arena } from '../../../../lib/sched/arena.ts';
-import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapDead } from './holdfast.ts';
 
 /** Words of the simulated memory behind the arena: the cells, for what the object protects. */
 const CELLS = 4;
 const ARENA_WORDS = 4096;
 
-/** What thread `me` does, with its view of the object; `cell` is the first of the words that the object protects. */
-export type Body<Handle = ObjectHandle> = (cpu: Cpu, me: number, arena: Arena, handle: Handle, cell: number) => void;
+/** What thread `me` does with its `view` of the object; `cell` is the first of the words that the object protects. */
+export type Body<View> = (cpu: Cpu, me: number, arena: Arena, view: View, cell: number) => void;
 
-export interface OnObjectOptions<Handle> {
+export interface OnObjectOptions<View> {
   /** Size of the arena. */
   words?: number;
+  /** What a survivor does once the reaper is done, for thread `me`, which is dead. */
+  heir?: Body<View>;
   /** Looks at the memory that an execution left. */
-  check?: (memory: FinalMemory, cell: number, handle: Handle) => void;
+  check?: (memory: FinalMemory, cell: number, views: readonly [View, ...View[]]) => void;
 }
 
-/** `make` makes the object before the threads start; its waiters spin for `spins` loads. */
-export function onObject<Handle = ObjectHandle>(
-  make: (arena: Arena) => { readonly handle: Handle },
-  bodies: readonly Body<Handle>[],
+/**
+ * `open` makes the object, and then a view of it for each other arena, before the threads start; waiters spin for
+ * `spins` loads.
+ */
+export function onObject<View>(
+  open: (arena: Arena, first?: View) => View,
+  bodies: readonly Body<View>[],
   spins: number,
-  { words = ARENA_WORDS, check }: OnObjectOptions<Handle> = {},
+  { words = ARENA_WORDS, heir, check }: OnObjectOptions<View> = {},
 ): Program {
-  type Shared = View & { handle: Handle };
+  type Shared = { arenas: Arena[]; views: [View, ...View[]]; cell: number };
   const program: Program<Shared> = {
     words: words + CELLS,
     setup(cpu) {
-      const view = makeArenas(cpu, bodies.length, spins, words);
-      return { ...view, handle: make(view.arenas[0]!).handle };
+      const { arenas, shared: cell } = makeArenas(cpu, bodies.length, spins, words);
+      const first = open(arenas[0]!);
+      return { arenas, views: [first, ...arenas.slice(1).map((arena) => open(arena, first))], cell };
     },
-    threads: bodies.map((body) => (cpu: Cpu, me: number, { arenas, handle, shared }: Shared) => {
+    threads: bodies.map((body) => (cpu: Cpu, me: number, { arenas, views, cell }: Shared) => {
       // A replay starts from nothing, also in what a thread keeps outside shared memory.
       arenas[me]!.thread.qspinDepth = 0;
-      body(cpu, me, arenas[me]!, handle, shared);
+      body(cpu, me, arenas[me]!, views[me]!, cell);
     }),
-    reaper: (_cpu, died, view) => reapDead(view, died),
-    ...(check && { check: (memory: FinalMemory, view: Shared) => check(memory, view.shared, view.handle) }),
+    reaper(cpu, died, { arenas, views, cell }) {
+      reapDead({ arenas, shared: cell }, died);
+      heir?.(cpu, died, arenas.at(-1)!, views.at(-1)!, cell);
+    },
+    ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),
   };
   return program as unknown as Program;
 }

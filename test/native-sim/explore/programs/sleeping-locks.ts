@@ -1,57 +1,18 @@
-/** The sleeping locks that several can hold, as programs to explore: threads that read and write, and may die. */
+/** Sleeping locks and queues as programs to explore: threads that hold, wait for and wake, and may die. */
 import { Completion } from '../../../../lib/locking/completion.ts';
-import type { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
-import { RwSemaphore } from '../../../../lib/locking/rw-semaphore.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore.ts';
+import { PERMIT, SemaphoreWords } from '../../../../lib/locking/semaphore-core.ts';
 import { WaitQueue } from '../../../../lib/locking/wait-queue.ts';
-import { EXCLUSIVE, waitUntil, wakeUp } from '../../../../lib/locking/wait-queue-core.ts';
-import { block } from '../../../../lib/sched/drive.ts';
+import type { Arena } from '../../../../lib/sched/arena.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { type Body, onObject } from './on-object.ts';
-
-export type Act = 'read' | 'write' | 'downgrade' | 'twice';
-
-/** Readers and writers of one word. */
-export function readersAndWriters(
-  Lock: typeof RwSemaphore | typeof PercpuRwSemaphore,
-  acts: readonly Act[],
-  spins: number,
-): Program {
-  const bodies = acts.map(
-    (act): Body =>
-      (cpu, _me, arena, handle, cell) => {
-        const lock = Lock.from(arena, handle);
-        if (act === 'read' || act === 'twice') {
-          lock.downRead();
-          if (act === 'twice') lock.downRead();
-          cpu.read(cell);
-          lock.upRead();
-          if (act === 'twice') {
-            cpu.read(cell);
-            lock.upRead();
-          }
-          return;
-        }
-        lock.downWrite();
-        if (lock.ownerDied) lock.makeConsistent();
-        cpu.write(cell, cpu.read(cell) + 1);
-        if (act === 'downgrade' && lock instanceof RwSemaphore) {
-          lock.downgradeWrite();
-          cpu.read(cell);
-          lock.upRead();
-        } else {
-          lock.upWrite();
-        }
-      },
-  );
-  return onObject((arena) => new Lock(arena), bodies, spins);
-}
 
 /** Each thread takes the one permit, with a guard or without, and counts. */
 export function permits(guards: readonly boolean[], spins: number): Program {
   const bodies = guards.map(
-    (guard): Body =>
-      (cpu, _me, arena, handle, cell) => {
+    (guard): Body<Semaphore> =>
+      (cpu, _me, arena, { handle }, cell) => {
+        // A view keeps what it saw last, and a replay starts from nothing.
         const semaphore = Semaphore.from(arena, handle);
         const held = guard ? semaphore.acquire() : undefined;
         if (held === undefined) semaphore.down();
@@ -60,33 +21,74 @@ export function permits(guards: readonly boolean[], spins: number): Program {
         else held.release();
       },
   );
-  return onObject((arena) => new Semaphore(arena), bodies, spins);
+  return onObject((arena, first) => first ?? new Semaphore(arena), bodies, spins);
 }
 
-/** One thread completes what the other waits for. */
-export function completion(spins: number): Program {
-  const waiter: Body = (cpu, _me, arena, handle, cell) => {
-    Completion.from(arena, handle).wait();
-    if (cpu.read(cell) !== 1) throw new Error('the wait was over before the completion');
-  };
-  const completer: Body = (cpu, _me, arena, handle, cell) => {
-    cpu.write(cell, 1);
-    Completion.from(arena, handle).complete();
-  };
-  return onObject((arena) => new Completion(arena), [waiter, completer], spins);
+/** What can be waited for, once for each time that it was given. */
+export interface Counted {
+  readonly address: number;
+  take(): void;
+  give(): void;
 }
 
-/** A waiter, and one that makes its condition hold. */
-export function waitQueue(spins: number): Program {
-  const waiter: Body = (cpu, _me, arena, handle, cell) => {
-    const condition = () => cpu.loadAcquire(cell + 1) === 1;
-    block(arena.thread, undefined, (one) => waitUntil(handle.address, EXCLUSIVE, condition, one));
+/**
+ * The last thread gives as often as the others take. One of those that dies has taken nothing, for that would have been
+ * its last step; so what it was granted is there for the next. `left`: what is in the word at an offset of the object.
+ */
+export function givenOut<View extends Counted>(
+  open: (arena: Arena, first?: View) => View,
+  takers: number,
+  spins: number,
+  left: { offset: number; unit: number },
+  words?: number,
+): Program {
+  const taker: Body<View> = (_cpu, _me, _arena, counted) => counted.take();
+  const reader: Body<View> = (cpu, _me, _arena, counted, cell) => {
+    counted.take();
+    if (cpu.load(cell) !== 1) throw new Error('taken before it was given');
+  };
+  const giver: Body<View> = (cpu, _me, _arena, counted, cell) => {
+    cpu.store(cell, 1);
+    for (let i = 0; i < takers; i++) counted.give();
+  };
+  return onObject(open, [...Array<Body<View>>(takers - 1).fill(taker), reader, giver], spins, {
+    ...(words && { words }),
+    heir(cpu, died, arena, counted, cell) {
+      if (died === takers) giver(cpu, died, arena, counted, cell);
+    },
+    check({ read, died }, _cell, [{ address }]) {
+      const count = read(address + left.offset) / left.unit;
+      if (died.every((thread) => thread < takers - 1) && count !== died.length) {
+        throw new Error(`${count} are left after ${died.length} deaths`);
+      }
+    },
+  });
+}
+
+export function completion(waiters: number, spins: number): Program {
+  const open = (arena: Arena, first?: Completion & Counted) => {
+    const view = new Completion(arena, first?.handle);
+    return Object.assign(view, { take: () => view.wait(), give: () => view.complete() });
+  };
+  return givenOut(open, waiters, spins, { offset: SemaphoreWords.count, unit: PERMIT });
+}
+
+/** Waiters that are woken one at a time, each by the one before, and one that makes their condition hold. */
+export function waitQueue(waiters: number, spins: number): Program {
+  const waiter: Body<WaitQueue> = (cpu, _me, _arena, queue, cell) => {
+    queue.wait(() => cpu.loadAcquire(cell + 1) === 1, { exclusive: true });
     if (cpu.read(cell) !== 1) throw new Error('the wait was over before the condition held');
+    queue.wake();
   };
-  const waker: Body = (cpu, _me, arena, handle, cell) => {
+  const waker: Body<WaitQueue> = (cpu, _me, _arena, queue, cell) => {
     cpu.write(cell, 1);
     cpu.storeRelease(cell + 1, 1);
-    wakeUp(arena.thread, handle.address, 1);
+    queue.wake();
   };
-  return onObject((arena) => new WaitQueue(arena), [waiter, waker], spins);
+  const bodies = [...Array<Body<WaitQueue>>(waiters).fill(waiter), waker];
+  return onObject((arena, first) => new WaitQueue(arena, first?.handle), bodies, spins, {
+    heir(cpu, died, arena, queue, cell) {
+      if (died === waiters && cpu.load(cell + 1) === 0) waker(cpu, died, arena, queue, cell);
+    },
+  });
 }

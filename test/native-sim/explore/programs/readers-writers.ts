@@ -1,0 +1,99 @@
+/** The locks that one can hold for writing or several for reading, as programs to explore. */
+import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
+import { RwLock } from '../../../../lib/locking/rw-lock.ts';
+import { RwSemaphore } from '../../../../lib/locking/rw-semaphore.ts';
+import { PthreadRwlock, type PthreadRwlockPreference } from '../../../../lib/pthread/rwlock.ts';
+import type { Arena } from '../../../../lib/sched/arena.ts';
+import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
+import type { Program } from '../../../../native-sim/explore/program.ts';
+import { FUTEX_WORDS } from './futex.ts';
+import { type Body, onObject } from './on-object.ts';
+
+interface ReaderWriterLock {
+  readonly handle: ObjectHandle;
+  readonly ownerDied: boolean;
+  makeConsistent(): void;
+  downRead(): void;
+  upRead(): void;
+  downWrite(): void;
+  upWrite(): void;
+  downgradeWrite?(): void;
+}
+
+function rwLock(arena: Arena, handle?: ObjectHandle): ReaderWriterLock {
+  const lock = new RwLock(arena, handle);
+  return {
+    handle: lock.handle,
+    get ownerDied() {
+      return lock.ownerDied;
+    },
+    makeConsistent: () => lock.makeConsistent(),
+    downRead: () => lock.readLock(),
+    upRead: () => lock.readUnlock(),
+    downWrite: () => lock.writeLock(),
+    upWrite: () => lock.writeUnlock(),
+  };
+}
+
+function pthreadRwlock(preference: PthreadRwlockPreference) {
+  return (arena: Arena, handle?: ObjectHandle): ReaderWriterLock => {
+    const lock = new PthreadRwlock(arena, handle, preference);
+    return {
+      handle: lock.handle,
+      get ownerDied() {
+        return lock.ownerDied;
+      },
+      makeConsistent: () => lock.makeConsistent(),
+      downRead: () => lock.readLock(),
+      upRead: () => lock.unlock(),
+      downWrite: () => lock.writeLock(),
+      upWrite: () => lock.unlock(),
+    };
+  };
+}
+
+const MAKERS = {
+  'rw-lock': rwLock,
+  'rw-semaphore': (arena: Arena, handle?: ObjectHandle) => new RwSemaphore(arena, handle),
+  'percpu-rw-semaphore': (arena: Arena, handle?: ObjectHandle) => new PercpuRwSemaphore(arena, handle),
+  'pthread rwlock': pthreadRwlock('writers'),
+  'reader-preferring pthread rwlock': pthreadRwlock('readers'),
+};
+
+export type RwLockName = keyof typeof MAKERS;
+export const RW_LOCK_NAMES = Object.keys(MAKERS) as RwLockName[];
+
+export type Act = 'read' | 'write' | 'downgrade' | 'twice';
+
+/** Each thread reads or writes one word. `twice`: it reads inside while it reads; `downgrade`: it writes, then reads. */
+export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins: number): Program {
+  const make: (arena: Arena, handle?: ObjectHandle) => ReaderWriterLock = MAKERS[name];
+  const words = name.includes('pthread') ? { words: FUTEX_WORDS } : {};
+  return onObject((arena, first) => make(arena, first?.handle), acts.map(bodyOf), spins, words);
+}
+
+function bodyOf(act: Act): Body<ReaderWriterLock> {
+  return (cpu, _me, _arena, lock, cell) => {
+    if (act === 'read' || act === 'twice') {
+      lock.downRead();
+      if (act === 'twice') lock.downRead();
+      cpu.read(cell);
+      lock.upRead();
+      if (act === 'twice') {
+        cpu.read(cell);
+        lock.upRead();
+      }
+      return;
+    }
+    lock.downWrite();
+    if (lock.ownerDied) lock.makeConsistent();
+    cpu.write(cell, cpu.read(cell) + 1);
+    if (act === 'downgrade') {
+      lock.downgradeWrite?.();
+      cpu.read(cell);
+      lock.upRead();
+    } else {
+      lock.upWrite();
+    }
+  };
+}
