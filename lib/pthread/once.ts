@@ -56,9 +56,13 @@ type Outcome = 'mine' | 'done' | 'deadlock' | 'timed-out' | 'aborted';
 function* begin(futexes: Futexes, state: number, waiter: Waiter): SlowPath<Outcome> {
   const { cpu, id } = futexes.thread;
   for (;;) {
-    const runner = cpu.cmpxchg(state, 0, waiter.task);
-    if (runner === 0) return 'mine';
+    // Pairs with the release in #end; a compare-and-exchange that fails would order nothing.
+    const runner = cpu.loadAcquire(state);
     if (runner === DONE) return 'done';
+    if (runner === 0) {
+      if (cpu.cmpxchgAcquire(state, 0, waiter.task) === 0) return 'mine';
+      continue;
+    }
     if (!waiter.async && cpu.load(runner + Task.thread) === id) return 'deadlock';
     const result = yield* wait(futexes, state, runner, MATCH_ANY, waiter);
     if (result === 'timed-out' || result === 'aborted') return result;

@@ -20,7 +20,7 @@ import {
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 
-const SemWords = struct({
+export const SemWords = struct({
   header: ObjectHeader.words,
   /** 0 and up: how often it can be decremented; UNSET until the first opener says. */
   value: 1,

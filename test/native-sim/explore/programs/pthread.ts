@@ -1,0 +1,103 @@
+/** The pthread objects as programs to explore. */
+import { BarrierWords, PthreadBarrier } from '../../../../lib/pthread/barrier.ts';
+import { PthreadCond } from '../../../../lib/pthread/cond.ts';
+import { PthreadMutex } from '../../../../lib/pthread/mutex.ts';
+import { PthreadOnce } from '../../../../lib/pthread/once.ts';
+import { PthreadSem, SemWords } from '../../../../lib/pthread/sem.ts';
+import type { Arena } from '../../../../lib/sched/arena.ts';
+import type { Program } from '../../../../native-sim/explore/program.ts';
+import { FUTEX_WORDS } from './futex.ts';
+import { type Body, onObject } from './on-object.ts';
+import { type Counted, givenOut } from './sleeping-locks.ts';
+
+const words = FUTEX_WORDS;
+
+function lock(mutex: PthreadMutex): void {
+  mutex.lock();
+  if (mutex.ownerDied) mutex.makeConsistent();
+}
+
+/** Each thread locks the mutex, twice if that is allowed, and counts. */
+export function mutex(type: 'normal' | 'recursive', threads: number, spins: number): Program {
+  const body: Body<PthreadMutex> = (cpu, _me, _arena, mutex, cell) => {
+    lock(mutex);
+    if (type === 'recursive') mutex.lock();
+    cpu.write(cell, cpu.read(cell) + 1);
+    if (type === 'recursive') mutex.unlock();
+    mutex.unlock();
+  };
+  const open = (arena: Arena, first?: PthreadMutex) => new PthreadMutex(arena, first?.handle, { type });
+  return onObject(open, Array<Body<PthreadMutex>>(threads).fill(body), spins, { words });
+}
+
+/** Consumers that wait for what the last thread makes; one that is signalled signals the next. */
+export function cond(how: 'signal' | 'broadcast', consumers: number, spins: number): Program {
+  type Pair = { mutex: PthreadMutex; cond: PthreadCond };
+  const open = (arena: Arena, first?: Pair): Pair => ({
+    mutex: new PthreadMutex(arena, first?.mutex.handle),
+    cond: new PthreadCond(arena, first?.cond.handle),
+  });
+  const consumer: Body<Pair> = (cpu, _me, _arena, { mutex, cond }, cell) => {
+    lock(mutex);
+    while (cpu.read(cell) === 0) {
+      cond.wait(mutex);
+      if (mutex.ownerDied) mutex.makeConsistent();
+    }
+    if (how === 'signal') cond.signal();
+    mutex.unlock();
+  };
+  const producer: Body<Pair> = (cpu, _me, _arena, { mutex, cond }, cell) => {
+    lock(mutex);
+    const isMade = cpu.read(cell) === 1;
+    cpu.write(cell, 1);
+    mutex.unlock();
+    if (!isMade) cond[how]();
+  };
+  return onObject(open, [...Array<Body<Pair>>(consumers).fill(consumer), producer], spins, {
+    words,
+    heir(cpu, died, arena, pair, cell) {
+      if (died === consumers) producer(cpu, died, arena, pair, cell);
+    },
+  });
+}
+
+/** Whoever passes the barrier first destroys it, and uses its memory for something else. */
+export function barrier(threads: number, spins: number, isDestroyed: boolean): Program {
+  const { words: own } = BarrierWords;
+  const body: Body<PthreadBarrier> = (cpu, me, _arena, barrier, cell) => {
+    cpu.write(cell + me, 1);
+    barrier.wait();
+    for (let other = 0; other < threads; other++) {
+      if (!isDestroyed) break;
+      if (cpu.read(cell + other) !== 1) throw new Error('passed before all had come');
+    }
+    if (!isDestroyed || cpu.xchg(cell + threads, 1) === 1) return;
+    barrier.destroy();
+    for (let word = 0; word < own; word++) cpu.write(barrier.address + word, -1);
+  };
+  const open = (arena: Arena, first?: PthreadBarrier) => new PthreadBarrier(arena, threads, first?.handle);
+  return onObject(open, Array<Body<PthreadBarrier>>(threads).fill(body), spins, {
+    words,
+    heir(cpu, _died, _arena, barrier) {
+      if (cpu.load(barrier.address + BarrierWords.round) === 0) barrier.wait();
+    },
+  });
+}
+
+/** Each thread calls the routine, and finds its work done. */
+export function once(threads: number, spins: number): Program {
+  const body: Body<PthreadOnce> = (cpu, _me, _arena, once, cell) => {
+    once.call(() => cpu.write(cell, cpu.read(cell + 1) + 1));
+    if (cpu.read(cell) !== 1) throw new Error('the routine had not run');
+  };
+  const open = (arena: Arena, first?: PthreadOnce) => new PthreadOnce(arena, first?.handle);
+  return onObject(open, Array<Body<PthreadOnce>>(threads).fill(body), spins, { words });
+}
+
+export function sem(waiters: number, spins: number): Program {
+  const open = (arena: Arena, first?: PthreadSem & Counted) => {
+    const view = new PthreadSem(arena, first?.handle);
+    return Object.assign(view, { take: () => view.wait(), give: () => view.post() });
+  };
+  return givenOut(open, waiters, spins, { offset: SemWords.value, unit: 1 }, words);
+}
