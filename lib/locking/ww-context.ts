@@ -112,7 +112,12 @@ export class WwContext {
         `an acquire context from ${this.isAsync ? 'beginAsync() is for asynchronous' : 'begin() is for synchronous'} calls`,
       );
     }
-    if (this.#held.size === 0) this.#thread.cpu.store(this.task + Task.wounded, 0);
+    if (this.#held.size > 0) return;
+    const { cpu } = this.#thread;
+    cpu.store(this.task + Task.wounded, 0);
+    // Whoever finds a lock taken with this context finds its stamp, and wounds it after this: pairs with the acquire in
+    // the slow path of that one's lock call.
+    cpu.wmb();
   }
 
   /** For `WwMutex`: whether to back off without need this time. */

@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { expectExplored } from '../../../native-sim/explore/expect.ts';
+import { rtMutex, rtOrder, wwMutexes } from './programs/rt-mutex.ts';
+
+const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
+const random = { maxEvents: 6000, mode: 'random', executions: 600 } as const;
+
+describe('an rt-mutex', () => {
+  test.each(MODELS)('lets one in at a time, and lends and takes back what is more urgent, on %s', async (model) => {
+    for (const spins of [Number.POSITIVE_INFINITY, 1]) {
+      await expectExplored({ ...rtMutex([0, -1], spins), model, ...random });
+      await expectExplored({ ...rtMutex([0, -1, 3], spins), model, ...random });
+    }
+  });
+
+  test('goes to the more urgent waiter, whoever came first', async () => {
+    await expectExplored({ ...rtOrder(1), ...random });
+  });
+
+  test('strands nobody, and lends nothing for ever, when a thread dies at any step', async () => {
+    const { kills } = await expectExplored({ ...rtMutex([0, -1], 1), ...random, kill: true });
+    expect(kills).toBeGreaterThan(50);
+  });
+});
+
+describe.each(['wound-wait', 'wait-die'] as const)('%s', (policy) => {
+  const crossed = [
+    [0, 1],
+    [1, 0],
+  ];
+  const round = [
+    [0, 1],
+    [1, 2],
+    [2, 0],
+  ];
+
+  test.each(MODELS)('ends every cycle of waits, on %s', async (model) => {
+    await expectExplored({ ...wwMutexes(policy, crossed, 1), model, ...random });
+    await expectExplored({ ...wwMutexes(policy, round, 1), model, ...random });
+  });
+
+  test('strands nobody when a thread dies at any step', async () => {
+    const { kills } = await expectExplored({ ...wwMutexes(policy, crossed, 1), ...random, kill: true });
+    expect(kills).toBeGreaterThan(50);
+  });
+});
