@@ -1,0 +1,76 @@
+/** What is read without a lock, between two looks at a count, as programs to explore. */
+import { HoldfastError } from '../../../../lib/errors.ts';
+import { SeqCount } from '../../../../lib/locking/seq-count.ts';
+import { SeqCountLatch } from '../../../../lib/locking/seq-count-latch.ts';
+import { SeqLock } from '../../../../lib/locking/seq-lock.ts';
+import type { Cpu } from '../../../../lib/machine/cpu.ts';
+import type { Arena } from '../../../../lib/sched/arena.ts';
+import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
+import type { Program } from '../../../../native-sim/explore/program.ts';
+import { type Body, onObject } from './on-object.ts';
+
+const MAKERS = {
+  'seq-lock': (arena: Arena, handle?: ObjectHandle) => new SeqLock(arena, handle),
+  'seq-count': (arena: Arena, handle?: ObjectHandle) => new SeqCount(arena, handle),
+  'seq-count-latch': (arena: Arena, handle?: ObjectHandle) => new SeqCountLatch(arena, handle),
+};
+
+export type SequenceName = keyof typeof MAKERS;
+export const SEQUENCE_NAMES = Object.keys(MAKERS) as SequenceName[];
+type Sequence = SeqLock | SeqCount | SeqCountLatch;
+
+/**
+ * read: with `read`; section: between `readBegin` and `readRetry`; write: the next value to both words; twice: two of
+ * those.
+ */
+export type SequenceAct = 'read' | 'section' | 'write' | 'twice';
+
+/** Readers of two words that are always written alike. */
+export function sequence(name: SequenceName, acts: readonly SequenceAct[], spins: number): Program {
+  const make: (arena: Arena, handle?: ObjectHandle) => Sequence = MAKERS[name];
+  return onObject((arena, first?: Sequence) => make(arena, first?.handle), acts.map(bodyOf), spins);
+}
+
+function bodyOf(act: SequenceAct): Body<Sequence> {
+  if (act === 'write' || act === 'twice') {
+    return (cpu, me, _arena, sequence, cell) => {
+      for (let i = 1; i <= (act === 'twice' ? 2 : 1); i++) write(cpu, sequence, cell, me * 10 + i);
+    };
+  }
+  return (cpu, _me, _arena, sequence, cell) => {
+    const [one, other] = act === 'read' ? whole(sequence, cell) : section(cpu, sequence, cell);
+    if (one !== other) throw new Error(`read ${one} and ${other}`);
+  };
+}
+
+function write(cpu: Cpu, sequence: Sequence, cell: number, value: number): void {
+  if (!(sequence instanceof SeqLock)) {
+    sequence.write(cell, [value, value]);
+    return;
+  }
+  sequence.lock();
+  cpu.store(cell, value);
+  cpu.store(cell + 1, value);
+  if (sequence.ownerDied) sequence.makeConsistent();
+  sequence.unlock();
+}
+
+function whole(sequence: Sequence, cell: number): number[] {
+  const into = new Int32Array(2);
+  try {
+    sequence.read(cell, into);
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== 'EOWNERDEAD') throw error;
+    return [0, 0];
+  }
+  return [...into];
+}
+
+function section(cpu: Cpu, sequence: Sequence, cell: number): number[] {
+  for (;;) {
+    const begun = sequence.readBegin();
+    const copy = sequence instanceof SeqCountLatch ? cell + (begun & 1) * 2 : cell;
+    const values = [cpu.load(copy), cpu.load(copy + 1)];
+    if (!sequence.readRetry(begun)) return values;
+  }
+}
