@@ -140,6 +140,16 @@ export function tryRead(thread: Thread, semaphore: number, task: number, joins: 
   }
 }
 
+/** Enters as a reader among readers, if nobody waits: a word that counts stays so. Undefined when that cannot be. */
+export function readCounted(cpu: Cpu, semaphore: number, task: number): 'alone' | 'shared' | undefined {
+  const address = wordOf(semaphore);
+  const word = cpu.load(address);
+  if (word & (MODE | WAITERS | HANDOFF)) return undefined;
+  const record = claimHold(cpu, task, semaphore);
+  if (record === 0 || !changeCount(cpu, address, word, record, 1)) return undefined;
+  return isFree(word) ? 'alone' : 'shared';
+}
+
 /** Leaves as a reader. False when `task` is none. */
 export function leaveRead(thread: Thread, semaphore: number, task: number): boolean {
   const { cpu } = thread;

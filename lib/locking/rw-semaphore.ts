@@ -27,6 +27,7 @@ import {
   type Outcome,
   OWNER_DIED,
   RwSemaphoreWords,
+  readCounted,
   readersOf,
   SOLE,
   taskOf,
@@ -36,6 +37,12 @@ import {
 import { type Letting, RwSemaphoreGuard } from './rw-semaphore-guard.ts';
 import { repair } from './rw-semaphore-repair.ts';
 import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './rw-semaphore-wait.ts';
+
+/**
+ * A word with one reader's name in it costs less alone, and much more when a second one comes: so whoever has met other
+ * readers is counted for a while.
+ */
+const SHARING = 64;
 
 const KIND = defineKind<Repairer>({
   name: 'rw-semaphore',
@@ -63,9 +70,10 @@ const KIND = defineKind<Repairer>({
  * code alike.
  *
  * Fairness: a free lock goes to whoever comes first, also past those who are still waking up. Once anybody waits, new
- * readers wait too, unless the writer that is next is still waking up. When readers are first in line, all readers in line are let in together (up to 256). Whoever is
- * first in line and has waited 4 ms gets the lock next: neither readers nor writers starve. A thread whose code reads
- * already may read again without waiting, so that it cannot lock itself out.
+ * readers wait too, unless the writer that is next is still waking up. When readers are first in line, all readers in
+ * line are let in together (up to 256). Whoever is first in line and has waited 4 ms gets the lock next: neither readers
+ * nor writers starve. A thread whose code reads already may read again without waiting, so that it cannot lock itself
+ * out.
  *
  * Death: a dead reader's share is taken out of the count. If a thread ends while it writes, `ownerDied` is set from
  * then on, for readers too; the next writer repairs what the lock protects and calls `makeConsistent()`. If it unlocks
@@ -79,6 +87,8 @@ const KIND = defineKind<Repairer>({
  */
 export class RwSemaphore extends SharedObject {
   readonly #word: number;
+  /** How many more reads without company it takes until this thread expects to be the only reader again. */
+  #sharing = 0;
   readonly #letting: Letting = {
     go: (mode, task) => this.#letGo(mode, task),
     downgrade: (task) => {
@@ -105,14 +115,15 @@ export class RwSemaphore extends SharedObject {
     const { self } = thread;
     if (self === DETACHED) thread.current();
     // Pairs with the release in upWrite.
-    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#word, 0, self | SOLE) !== 0) this.#readSlow(options);
+    if (options !== undefined || this.#sharing > 0 || thread.cpu.cmpxchgAcquire(this.#word, 0, self | SOLE) !== 0)
+      this.#readSlow(options);
   }
 
   /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
   upRead(): void {
     const { self, cpu } = this.thread;
     // Pairs with the acquire in downWrite.
-    if (cpu.cmpxchgRelease(this.#word, self | SOLE, 0) !== (self | SOLE)) this.#upReadSlow();
+    if (this.#sharing > 0 || cpu.cmpxchgRelease(this.#word, self | SOLE, 0) !== (self | SOLE)) this.#upReadSlow();
   }
 
   /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and as above. */
@@ -233,7 +244,13 @@ export class RwSemaphore extends SharedObject {
 
   #readSlow(options: WaitOptions | undefined): void {
     const { thread, address } = this;
+    if (this.#sharing > 0 && options === undefined) {
+      const company = readCounted(thread.cpu, address, thread.self);
+      if (company === 'alone') this.#sharing--;
+      if (company !== undefined) return;
+    }
     this.#check(options);
+    if (readersOf(thread.cpu.load(this.#word)) > 0) this.#sharing = SHARING;
     const outcome =
       readAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => readAsleep(address, waiter));
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
