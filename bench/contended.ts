@@ -23,7 +23,7 @@ export async function contendedBesideV8(figures: Figures, effort: Effort): Promi
 }
 
 export async function reading(figures: Figures, effort: Effort): Promise<void> {
-  for (const section of LENGTHS) {
+  for (const section of [...LENGTHS, 'back to back'] as const) {
     await contest(figures, effort, {
       scenario: `95 % reads, ${section}, 4 threads`,
       peers: ['RwSemaphore', 'Mutex', 'textbook RwLock', 'multithreading RwLock'],

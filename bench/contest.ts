@@ -13,6 +13,7 @@ import { stepsPerNanosecond } from './work.ts';
 export const SECTIONS = {
   short: { inside: 100, outside: 200 },
   medium: { inside: 3_000, outside: 6_000 },
+  'back to back': { inside: 3_000, outside: 300 },
 };
 
 export interface Rules {
