@@ -7,7 +7,7 @@ import { ticketLockBusted } from './busted/ticket-lock.ts';
 import { TWINS } from './busted/twins.ts';
 import type { LockType } from './lock-type.ts';
 import { futexMutex, piFutex } from './types/futex-mutex.ts';
-import { mutex, pthreadMutex } from './types/mutex.ts';
+import { mutex, pthreadMutex, pthreadMutexInherit } from './types/mutex.ts';
 import { osqLock } from './types/osq-lock.ts';
 import { pthreadBarrier } from './types/pthread-barrier.ts';
 import { pthreadCond } from './types/pthread-cond.ts';
@@ -42,6 +42,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   futexMutex,
   piFutex,
   pthreadMutex,
+  pthreadMutexInherit,
   pthreadCond,
   pthreadRwlock,
   pthreadSem,

@@ -5,7 +5,7 @@ import { PthreadOnce } from '../../../pthread/once.ts';
 import type { Arena } from '../../../sched/arena.ts';
 import { isTimeout, type LockType, type View } from '../lock-type.ts';
 import { futexMutex, piFutex } from '../types/futex-mutex.ts';
-import { pthreadMutex } from '../types/mutex.ts';
+import { pthreadMutex, pthreadMutexInherit } from '../types/mutex.ts';
 import { barrierType } from '../types/pthread-barrier.ts';
 import { pthreadCond } from '../types/pthread-cond.ts';
 import { onceType } from '../types/pthread-once.ts';
@@ -77,6 +77,7 @@ export const TWINS: readonly LockType[] = [
   twin(futexMutex, TIMES_OUT, hasty),
   twin(piFutex, TIMES_OUT, hasty),
   twin(pthreadMutex, TIMES_OUT, hasty),
+  twin(pthreadMutexInherit, TIMES_OUT, hasty),
   twin(pthreadCond, 'returns from the wait without the mutex', fleeting),
   twin(pthreadRwlock, LETS_READERS_IN, hospitable),
   twin(pthreadSem, TIMES_OUT, hasty),

@@ -12,6 +12,18 @@ export const pthreadMutex = mutexType(
   PthreadMutex,
 );
 
+class Inheriting extends PthreadMutex {
+  constructor(arena: Arena, which: string | ObjectHandle) {
+    super(arena, which, { protocol: 'inherit' });
+  }
+}
+
+export const pthreadMutexInherit = mutexType(
+  'pthread-mutex-inherit',
+  'PthreadMutex: with priority inheritance, synchronous and asynchronous',
+  Inheriting,
+);
+
 function mutexType(
   name: string,
   summary: string,
