@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
+import { STOP } from './seqlock.threads.ts';
 
 const THREADS = new URL('./seqlock.threads.ts', import.meta.url).href;
 const WORDS = 4;
@@ -15,7 +16,7 @@ function setup() {
 }
 
 function finish(arena: Arena, stage: number): void {
-  Atomics.store(arena.words, stage, 2);
+  Atomics.store(arena.words, stage, STOP);
   Atomics.notify(arena.words, stage);
 }
 
@@ -27,7 +28,7 @@ test.each([
   const { arena, record, stage, into } = setup();
   const lock = new Kind(arena, 's');
   const threads = Array.from({ length: writers }, () => inThread<number>(arena, THREADS, writer, 's', record, stage));
-  await until(arena, stage, 1);
+  await until(arena, stage, writers);
   const seen = new Set<number>();
   let torn = 0;
   for (let i = 0; i < 5000 || seen.size < 3; i++) {

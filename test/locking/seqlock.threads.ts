@@ -1,29 +1,30 @@
 import { type Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
 
 const WORDS = 4;
+export const STOP = 100;
 
-/** Writes records of equal words until `stage` is 2. */
+/** Writes records of equal words until `stage` is STOP; all writers have come in there before. */
 export function writeLock(arena: Arena, name: string, record: number, stage: number): number {
   const lock = new SeqLock(arena, name);
   let written = 0;
-  say(arena, stage, 1);
-  while (Atomics.load(arena.words, stage) !== 2) lock.write(record, new Array(WORDS).fill(++written));
+  arrive(arena, stage);
+  while (Atomics.load(arena.words, stage) !== STOP) lock.write(record, new Array(WORDS).fill(++written));
   return written;
 }
 
 export function writeCount(arena: Arena, name: string, record: number, stage: number): number {
   const count = new SeqCount(arena, name);
   let written = 0;
-  say(arena, stage, 1);
-  while (Atomics.load(arena.words, stage) !== 2) count.write(record, new Array(WORDS).fill(++written));
+  arrive(arena, stage);
+  while (Atomics.load(arena.words, stage) !== STOP) count.write(record, new Array(WORDS).fill(++written));
   return written;
 }
 
 export function writeLatch(arena: Arena, name: string, record: number, stage: number): number {
   const latch = new SeqCountLatch(arena, name);
   let written = 0;
-  say(arena, stage, 1);
-  while (Atomics.load(arena.words, stage) !== 2) latch.write(record, new Array(WORDS).fill(++written));
+  arrive(arena, stage);
+  while (Atomics.load(arena.words, stage) !== STOP) latch.write(record, new Array(WORDS).fill(++written));
   return written;
 }
 
@@ -64,6 +65,11 @@ function stay(arena: Arena, stage: number): Promise<never> {
   say(arena, stage, 1);
   setInterval(() => {}, 1000);
   return new Promise(() => {});
+}
+
+function arrive(arena: Arena, stage: number): void {
+  Atomics.add(arena.words, stage, 1);
+  Atomics.notify(arena.words, stage);
 }
 
 function say(arena: Arena, stage: number, value: number): void {
