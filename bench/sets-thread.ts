@@ -6,8 +6,8 @@ export interface SetTask {
   readonly peer: WwPolicy | 'Mutexes, in order';
   readonly arena: ArenaHandle;
   readonly locks: readonly ObjectHandle[];
-  /** A word: how many sets have begun and not ended. */
-  readonly begun: number;
+  /** Two words: how many sets have begun, and how many have ended. */
+  readonly progress: number;
   /** A word for each lock, counted up under it by plain accesses. */
   readonly taken: number;
   readonly milliseconds: number;
@@ -29,7 +29,7 @@ const LARGEST = 64;
 type Take = (set: ReadonlySet<number>, section: () => void) => number;
 
 export default function takeSets(task: SetTask & { seed: number }): SetTotals {
-  const { begun, taken, milliseconds, locks } = task;
+  const { progress, taken, milliseconds, locks } = task;
   const arena = Arena.attach(task.arena);
   const { words } = arena;
   const take = opened.get(task.arena.buffer) ?? open(arena, task);
@@ -42,13 +42,13 @@ export default function takeSets(task: SetTask & { seed: number }): SetTotals {
   };
   for (const end = performance.now() + milliseconds; performance.now() < end; totals.sets++) {
     const set = new Set(Array.from({ length: 1 + draw(LARGEST) }, () => draw(locks.length)));
-    Atomics.add(words, begun, 1);
+    Atomics.add(words, progress, 1);
     const asked = performance.now();
     totals.backOffs += take(set, () => {
       totals.longest = Math.max(totals.longest, performance.now() - asked);
       for (const lock of set) words[taken + lock] = (words[taken + lock] as number) + 1;
     });
-    Atomics.sub(words, begun, 1);
+    Atomics.add(words, progress + 1, 1);
     totals.locks += set.size;
   }
   return totals;

@@ -11,7 +11,7 @@ import type { SetTask, SetTotals } from './sets-thread.ts';
 
 const THREADS = 16;
 const LOCKS = 2047;
-/** How long a set may take after the last has begun, ms: one that takes longer will never end. */
+/** When no set has ended for so long, ms, those that have begun never will. */
 const STUCK_MS = 20_000;
 
 export async function sets(figures: Figures, { rounds, milliseconds }: Effort): Promise<void> {
@@ -51,14 +51,14 @@ function contest(peer: SetTask['peer'], make: (arena: Arena) => ObjectHandle[]) 
     idleTimeout: Number.POSITIVE_INFINITY,
     recordTiming: false,
   });
-  const task = { peer, arena: arena.handle, locks: make(arena), begun: arena.alloc(1), taken: arena.alloc(LOCKS) };
+  const task = { peer, arena: arena.handle, locks: make(arena), progress: arena.alloc(2), taken: arena.alloc(LOCKS) };
   return { peer, run: (milliseconds: number) => once(pool, arena, { ...task, milliseconds }) };
 }
 
 async function once(pool: Piscina, { words }: Arena, task: SetTask) {
-  const { begun, taken, milliseconds } = task;
+  const { progress, taken } = task;
   words.fill(0, taken, taken + LOCKS);
-  Atomics.store(words, begun, 0);
+  words.fill(0, progress, progress + 2);
   const total: SetTotals = { sets: 0, locks: 0, backOffs: 0, longest: 0 };
   const runs = Array.from({ length: THREADS }, async (_, thread) => {
     const { sets, locks, backOffs, longest }: SetTotals = await pool.run({ ...task, seed: thread + 1 });
@@ -67,15 +67,22 @@ async function once(pool: Piscina, { words }: Arena, task: SetTask) {
     total.backOffs += backOffs;
     total.longest = Math.max(total.longest, longest);
   });
-  const stuck = new AbortController();
-  await Promise.race([
-    Promise.all(runs).finally(() => stuck.abort()),
-    setTimeout(milliseconds + STUCK_MS, undefined, { signal: stuck.signal }).catch(() => {}),
-  ]);
-  const unended = Atomics.load(words, begun);
+  const over = new AbortController();
+  await Promise.race([Promise.all(runs).finally(() => over.abort()), stuck(words, progress, over.signal)]);
+  const unended = Atomics.load(words, progress) - Atomics.load(words, progress + 1);
   const counted = words.subarray(taken, taken + LOCKS).reduce((sum, count) => sum + count, 0);
   if (unended === 0 && counted !== total.locks) {
     throw new Error(`${task.peer} let two in at once: ${total.locks} locks taken, ${counted} counted`);
   }
   return { ...total, unended };
+}
+
+/** Resolves when sets have begun and none has ended for STUCK_MS, or when it is all over. */
+async function stuck(words: Int32Array, progress: number, over: AbortSignal): Promise<void> {
+  for (let before = -1; !over.aborted; ) {
+    await setTimeout(STUCK_MS, undefined, { signal: over }).catch(() => {});
+    const ended = Atomics.load(words, progress + 1);
+    if (ended === before && Atomics.load(words, progress) > ended) return;
+    before = ended;
+  }
 }
