@@ -1,31 +1,63 @@
-import { describe, expect, test } from 'vitest';
-import type { Change } from '../../../native-sim/explore/alter.ts';
-import { explore } from '../../../native-sim/explore/explore.ts';
-import type { Program } from '../../../native-sim/explore/program.ts';
-import type { Site } from '../../../native-sim/explore/site.ts';
 import { type LockName, lock, parkUnpark } from './programs/holdfast.ts';
+import { type Act, readersAndWriters } from './programs/readers-writers.ts';
+import { type SequenceName, sequence } from './programs/sequences.ts';
+import { testsOfWeakOrders, type WeakOrder } from './weakened.ts';
 
 const forever = Number.POSITIVE_INFINITY;
-
-interface Bug {
-  name: string;
-  make: () => Program;
-  /** The file and the operation, all of whose calls are weakened; or only those in one function. */
-  file: string;
-  op: Site['op'];
-  within?: string;
-  /** Where the state space is large and the bug is not deep. */
-  mode?: 'random';
-  to?: Change;
-  tso?: true;
-}
 
 const make =
   (name: LockName, threads = 2, spins = forever) =>
   () =>
     lock(name, threads, spins);
 
-const BUGS: Bug[] = [
+const QUEUE: Act[] = ['write', 'write', 'read'];
+const READERS: Act[] = ['write', 'read', 'read'];
+
+const rwLock = (
+  [
+    ["the reader's bit before its look, at the writer", READERS, 'fetchOr', 'tryRead', 'acquire'],
+    ["the reader's acquire", READERS, 'loadAcquire', 'tryRead'],
+    ["the reader's release", READERS, 'fetchAnd', 'readUnlock', 'acquire'],
+    ["the reader's leaving before its look for a writer", READERS, 'fetchAnd', 'readUnlock', 'release'],
+    ["the writer's place before its look at the readers", READERS, 'cmpxchg', 'tryPlace', 'acquire'],
+    ["the writer's acquire of readers that have left", QUEUE, 'loadAcquire', 'isDrained'],
+    ["the writer's acquire of readers that leave", READERS, 'condLoadAcquire', 'drain'],
+    ["the writer's release", QUEUE, 'fetchSub', 'writeUnlock', 'acquire'],
+    ["the writer's release before its look at the head", QUEUE, 'fetchSub', 'writeUnlock', 'release'],
+    ['the tail exchange', QUEUE, 'xchg', 'exchangeTail'],
+    ['the grant before the look whether the heir sleeps', READERS, 'mb', 'waitInQueue'],
+    ["the head's address before ASLEEP", READERS, 'cmpxchgRelease', 'sleepAsHead'],
+  ] as const
+).map(
+  ([name, acts, op, within, to]): WeakOrder => ({
+    name: `rw-lock: ${name}`,
+    make: () => readersAndWriters('rw-lock', acts, 1),
+    file: 'rw-lock-core.ts',
+    op,
+    within,
+    mode: 'random',
+    ...(to && { to }),
+  }),
+);
+
+const read = (name: SequenceName) => () => sequence(name, ['twice', 'read'], forever);
+
+const sequences: WeakOrder[] = (['seq-lock', 'seq-count'] as const).flatMap((name): WeakOrder[] => [
+  { name: `${name}: the acquire`, make: read(name), file: `${name}.ts`, op: 'loadAcquire', within: 'read' },
+  { name: `${name}: the acquire, waiting`, make: read(name), file: 'seq-core.ts', op: 'condLoadAcquire' },
+  { name: `${name}: the read barrier`, make: read(name), file: 'seq-core.ts', op: 'rmb' },
+  { name: `${name}: the write barrier`, make: read(name), file: 'seq-core.ts', op: 'wmb' },
+  { name: `${name}: the release`, make: read(name), file: 'seq-core.ts', op: 'storeRelease' },
+]);
+const latched = { make: read('seq-count-latch'), file: 'seq-count-latch.ts' };
+sequences.push(
+  { name: 'seq-count-latch: the acquire', ...latched, op: 'loadAcquire', within: 'read' },
+  { name: 'seq-count-latch: the read barrier', ...latched, file: 'seq-core.ts', op: 'rmb' },
+  { name: 'seq-count-latch: the write barrier', ...latched, op: 'wmb' },
+  { name: 'seq-count-latch: the release', ...latched, op: 'storeRelease' },
+);
+
+testsOfWeakOrders([
   { name: "ticket: the waiter's acquire", make: make('ticket'), file: 'ticket-lock.ts', op: 'condLoadAcquire' },
   { name: "ticket: unlock's release", make: make('ticket'), file: 'ticket-lock.ts', op: 'storeRelease' },
   { name: "MCS: the waiter's acquire", make: make('mcs'), file: 'mcs-lock.ts', op: 'condLoadAcquire' },
@@ -62,30 +94,17 @@ const BUGS: Bug[] = [
     file: 'task.ts',
     op: 'xchg',
     within: 'prepareToPark',
-    tso: true,
   },
   { name: 'unpark: looking for a sleeper', make: parkUnpark, file: 'task.ts', op: 'xchg', within: 'unpark' },
-];
-
-describe.each(BUGS)('$name, weakened', ({ make, file, op, within, to, mode }) => {
-  test('is found', async () => {
-    const match = (site: Site) =>
-      site.op === op && site.file.endsWith(`/${file}`) && (within === undefined || site.stack[0]!.includes(within));
-    let weakened = 0;
-    const alter = (site: Site) => {
-      if (!match(site)) return null;
-      weakened++;
-      return to ?? 'relaxed';
-    };
-    const { failure, verdict } = await explore({
-      ...make(),
-      model: 'armv8',
-      maxEvents: 2000,
-      mode: mode ?? 'exhaustive',
-      alter,
-    });
-    expect(weakened, 'no such call').toBeGreaterThan(0);
-    expect(verdict).toBe('failure');
-    expect(['data-race', 'deadlock', 'check', 'exception']).toContain(failure?.kind);
-  });
-});
+  {
+    // The kernel's smp_wmb in osq_lock. Here the exchange, and the store of the link, each do for it.
+    name: 'osq: the write barrier between the two links of a node',
+    make: make('osq'),
+    file: 'osq.ts',
+    op: ['cmpxchg', 'storeRelease'],
+    within: 'osqLock',
+    to: 'acquire',
+  },
+  ...rwLock,
+  ...sequences,
+]);

@@ -1,14 +1,18 @@
 /**
- * `npm run explore`: what `npm test` has no time for. Every lock with three threads or with deaths, all models, to the
- * end or to the end of its time; exits with 1 if anything fails.
+ * `npm run explore [SECONDS [PART OF A NAME]]`: what `npm test` has no time for. Every program with three threads or with
+ * deaths, all models, to the end or to the end of its time; exits with 1 if anything fails.
  */
 import { availableParallelism } from 'node:os';
+import { inspect } from 'node:util';
 import { exploreParallel, type PlainOptions } from '../../../native-sim/explore/parallel.ts';
 import { printCounterexample } from '../../../native-sim/explore/report.ts';
 import { LOCK_NAMES } from './programs/holdfast.ts';
+import { RW_LOCK_NAMES } from './programs/readers-writers.ts';
+import { SEQUENCE_NAMES } from './programs/sequences.ts';
 
 interface Case {
   name: string;
+  module: string;
   export: string;
   arguments: unknown[];
   options: PlainOptions;
@@ -16,34 +20,72 @@ interface Case {
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const SECONDS = Number(process.argv[2] ?? 120);
+const PART = process.argv[3] ?? '';
 const forever = Number.POSITIVE_INFINITY;
 
 const cases: Case[] = [];
-for (const model of MODELS) {
-  const add = (name: string, exported: string, args: unknown[], options: PlainOptions = {}) => {
-    cases.push({ name: `${name}, ${model}`, export: exported, arguments: args, options: { model, ...options } });
-  };
-  for (const lock of LOCK_NAMES) {
-    for (const spins of [forever, 1]) {
-      const how = spins === 1 ? ', hardly spinning' : '';
-      add(`${lock}, 3 threads${how}`, 'lock', [lock, 3, spins]);
-      add(`${lock}, 2 threads, deaths${how}`, 'lock', [lock, 2, spins], { kill: true });
-      add(`${lock}, 3 threads, deaths${how}`, 'lock', [lock, 3, spins], { kill: true });
+
+/** `mortal`: once more, with deaths. */
+function add(module: string, exported: string, args: unknown[], mortal = true): void {
+  for (const model of MODELS) {
+    for (const kill of mortal ? [false, true] : [false]) {
+      const name = `${exported}(${args.map((each) => inspect(each)).join(', ')})${kill ? ', deaths' : ''}, ${model}`;
+      cases.push({ name, module, export: exported, arguments: args, options: { model, kill } });
     }
   }
-  add('park and unpark', 'parkUnpark', []);
-  add('allocator, deaths', 'allocations', [], { kill: true });
-  add('names, deaths', 'namings', [], { kill: true });
 }
 
-const module = new URL('./programs/holdfast.ts', import.meta.url).href;
+for (const spins of [forever, 1]) {
+  for (const lock of LOCK_NAMES) for (const threads of [2, 3]) add('holdfast', 'lock', [lock, threads, spins]);
+  for (const lock of RW_LOCK_NAMES) {
+    for (const others of [['write'], ['read'], ['read', 'read'], ['write', 'read']]) {
+      add('readers-writers', 'readersAndWriters', [lock, ['write', ...others], spins]);
+    }
+  }
+  for (const priorities of [
+    [0, -1],
+    [0, -1, 3],
+  ]) {
+    add('rt-mutex', 'rtMutex', [priorities, spins]);
+  }
+}
+add('holdfast', 'parkUnpark', [], false);
+add('holdfast', 'allocations', []);
+add('holdfast', 'namings', []);
+
+add('sleeping-locks', 'permits', [[true, true], 1]);
+add('sleeping-locks', 'completion', [2, 1]);
+add('sleeping-locks', 'waitQueue', [2, 1]);
+add('rt-mutex', 'rtOrder', [1], false);
+for (const policy of ['wound-wait', 'wait-die']) {
+  const crossed = [
+    [0, 1],
+    [1, 0],
+  ];
+  add('rt-mutex', 'wwMutexes', [policy, crossed, 1]);
+}
+for (const name of SEQUENCE_NAMES) {
+  // Who waits for a dead writer of a seq-count looks for it only after a bounded spin, and naps without end.
+  add('sequences', 'sequence', [name, ['twice', 'read', 'section'], forever], name === 'seq-count-latch');
+}
+add('sequences', 'sequence', ['seq-lock', ['write', 'write', 'read'], 1]);
+
+for (const operation of ['wakeTwice', 'wakeByBit', 'requeueAll', 'requeueUnlessChanged']) add('futex', operation, [1]);
+for (const operation of ['wakeOne', 'waitForEither', 'piLock']) add('futex', operation, [2, 1]);
+
+for (const type of ['normal', 'recursive']) add('pthread', 'mutex', [type, 2, 1]);
+for (const how of ['signal', 'broadcast']) add('pthread', 'cond', [how, 2, 1]);
+add('pthread', 'barrier', [3, 1, true], false);
+add('pthread', 'barrier', [2, 1, false]);
+for (const object of ['once', 'sem']) add('pthread', object, [2, 1]);
+
 const workers = availableParallelism();
 let failures = 0;
-for (const { name, export: exported, arguments: args, options } of cases) {
-  const limits = { maxEvents: 4000, timeLimit: SECONDS * 1000 };
-  const source = { module, export: exported, arguments: args };
+for (const { name, module, options, ...source } of cases.filter((each) => each.name.includes(PART))) {
+  const limits = { maxEvents: 20_000, timeLimit: SECONDS * 1000 };
+  const url = new URL(`./programs/${module}.ts`, import.meta.url).href;
   try {
-    const result = await exploreParallel(source, { ...options, ...limits }, workers);
+    const result = await exploreParallel({ ...source, module: url }, { ...options, ...limits }, workers);
     const { verdict, executions, blocked, kills, elapsed, share } = result;
     const reach = verdict === 'incomplete' ? `${(share * 100).toFixed(1)}% of ` : '';
     console.log(

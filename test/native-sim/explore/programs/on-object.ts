@@ -14,6 +14,8 @@ export type Body<View> = (cpu: Cpu, me: number, arena: Arena, view: View, cell: 
 export interface OnObjectOptions<View> {
   /** Size of the arena. */
   words?: number;
+  /** Views keep what they have seen: a replay, which starts from nothing, opens its own. */
+  remembers?: boolean;
   /** What a survivor does once the reaper is done, for thread `me`, which is dead. */
   heir?: Body<View>;
   /** Looks at the memory that an execution left. */
@@ -28,7 +30,7 @@ export function onObject<View>(
   open: (arena: Arena, first?: View) => View,
   bodies: readonly Body<View>[],
   spins: number,
-  { words = ARENA_WORDS, heir, check }: OnObjectOptions<View> = {},
+  { words = ARENA_WORDS, remembers = false, heir, check }: OnObjectOptions<View> = {},
 ): Program {
   type Shared = { arenas: Arena[]; views: [View, ...View[]]; cell: number };
   const program: Program<Shared> = {
@@ -39,9 +41,9 @@ export function onObject<View>(
       return { arenas, views: [first, ...arenas.slice(1).map((arena) => open(arena, first))], cell };
     },
     threads: bodies.map((body) => (cpu: Cpu, me: number, { arenas, views, cell }: Shared) => {
-      // A replay starts from nothing, also in what a thread keeps outside shared memory.
-      arenas[me]!.thread.qspinDepth = 0;
-      body(cpu, me, arenas[me]!, views[me]!, cell);
+      const arena = arenas[me]!;
+      arena.thread.qspinDepth = 0;
+      body(cpu, me, arena, remembers ? open(arena, views[0]) : views[me]!, cell);
     }),
     reaper(cpu, died, { arenas, views, cell }) {
       reapDead({ arenas, shared: cell }, died);

@@ -68,8 +68,8 @@ export type Act = 'read' | 'write' | 'downgrade' | 'twice';
 /** Each thread reads or writes one word. `twice`: it reads inside while it reads; `downgrade`: it writes, then reads. */
 export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins: number): Program {
   const make: (arena: Arena, handle?: ObjectHandle) => ReaderWriterLock = MAKERS[name];
-  const words = name.includes('pthread') ? { words: FUTEX_WORDS } : {};
-  return onObject((arena, first) => make(arena, first?.handle), acts.map(bodyOf), spins, words);
+  const options = name.includes('pthread') ? { words: FUTEX_WORDS } : { remembers: true };
+  return onObject((arena, first) => make(arena, first?.handle), acts.map(bodyOf), spins, options);
 }
 
 function bodyOf(act: Act): Body<ReaderWriterLock> {

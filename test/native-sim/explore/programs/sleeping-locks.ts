@@ -11,9 +11,7 @@ import { type Body, onObject } from './on-object.ts';
 export function permits(guards: readonly boolean[], spins: number): Program {
   const bodies = guards.map(
     (guard): Body<Semaphore> =>
-      (cpu, _me, arena, { handle }, cell) => {
-        // A view keeps what it saw last, and a replay starts from nothing.
-        const semaphore = Semaphore.from(arena, handle);
+      (cpu, _me, _arena, semaphore, cell) => {
         const held = guard ? semaphore.acquire() : undefined;
         if (held === undefined) semaphore.down();
         cpu.write(cell, cpu.read(cell) + 1);
@@ -21,7 +19,7 @@ export function permits(guards: readonly boolean[], spins: number): Program {
         else held.release();
       },
   );
-  return onObject((arena, first) => first ?? new Semaphore(arena), bodies, spins);
+  return onObject((arena, first) => new Semaphore(arena, first?.handle), bodies, spins, { remembers: true });
 }
 
 /** What can be waited for, once for each time that it was given. */

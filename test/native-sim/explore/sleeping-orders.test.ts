@@ -1,0 +1,106 @@
+import type { Program } from '../../../native-sim/explore/program.ts';
+import { requeueUnlessChanged, waitForEither, wakeByBit, wakeOne, wakeTwice } from './programs/futex.ts';
+import { barrier, cond, mutex, once, sem } from './programs/pthread.ts';
+import { type Act, type RwLockName, readersAndWriters } from './programs/readers-writers.ts';
+import { rtMutex, wwMutexes } from './programs/rt-mutex.ts';
+import { completion, permits, waitQueue } from './programs/sleeping-locks.ts';
+import { testsOfWeakOrders, type WeakOrder } from './weakened.ts';
+
+type Row = readonly [name: string, make: () => Program, op: WeakOrder['op'], within?: string, to?: WeakOrder['to']];
+
+function inFile(file: string, rows: readonly Row[]): void {
+  const orders = rows.map(([name, make, op, within, to]): WeakOrder => {
+    return { name, make, file, op, mode: 'random', ...(within && { within }), ...(to && { to }) };
+  });
+  testsOfWeakOrders(orders);
+}
+
+const rw =
+  (name: RwLockName, ...acts: Act[]) =>
+  () =>
+    readersAndWriters(name, acts, 1);
+const permit = (guard: boolean) => () => permits([false, guard], 1);
+const crossed = [
+  [0, 1],
+  [1, 0],
+];
+
+inFile('rw-semaphore-core.ts', [
+  ["rw-semaphore: the reader's acquire", rw('rw-semaphore', 'write', 'read'), 'cmpxchgAcquire', 'tryRead'],
+  ["rw-semaphore: the reader's release", rw('rw-semaphore', 'downgrade', 'read'), 'cmpxchgRelease', 'leaveRead'],
+  ['rw-semaphore: readers come and go', rw('rw-semaphore', 'write', 'read', 'read'), 'cmpxchg', 'changeCount'],
+  ["rw-semaphore: the writer's acquire", rw('rw-semaphore', 'write', 'write'), 'cmpxchgAcquire', 'tryWrite'],
+  ["rw-semaphore: the writer's release", rw('rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'leaveWrite'],
+  ['rw-semaphore: the downgrade', rw('rw-semaphore', 'downgrade', 'read'), 'cmpxchgRelease', 'downgrade'],
+]);
+
+inFile('percpu-rw-semaphore-core.ts', [
+  ['percpu: the record before the look at the writer', rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'tryRead'],
+  ["percpu: the reader's acquire", rw('percpu-rw-semaphore', 'write', 'read'), 'loadAcquire', 'tryRead'],
+  ["percpu: the reader's release", rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'retire'],
+  ["percpu: the writer's release", rw('percpu-rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'leaveWrite'],
+]);
+
+inFile('semaphore-core.ts', [
+  ['semaphore: taking a free permit', permit(false), 'cmpxchgAcquire', 'tryDown'],
+  ['semaphore: closing the fast paths', permit(true), 'fetchOrAcquire', 'freeze'],
+  ['semaphore: opening them', permit(true), 'storeRelease', 'exit'],
+  ['completion: taking one', () => completion(2, 1), 'cmpxchgAcquire', 'tryDown'],
+  ['completion: completing', () => completion(2, 1), 'cmpxchgRelease', 'up'],
+  ["completion: the waiter's acquire", () => completion(2, 1), 'loadAcquire', 'isGranted'],
+]);
+
+inFile('wait-queue-core.ts', [['wait queue: the change before the look for waiters', () => waitQueue(2, 1), 'mb']]);
+inFile('task.ts', [
+  ['wait queue: the change before the look for a sleeper', () => waitQueue(1, 1), 'xchg', 'unpark', 'acquire'],
+]);
+
+inFile('table.ts', [
+  ['FUTEX_WAKE: the change before the look for waiters', () => wakeOne(2, 1), 'mb', 'mayHaveWaiters'],
+  ['FUTEX_WAKE_BITSET: the change before the look for waiters', () => wakeByBit(1), 'mb', 'mayHaveWaiters'],
+  ['FUTEX_CMP_REQUEUE: the change before the look for waiters', () => requeueUnlessChanged(1), 'mb', 'mayHaveWaiters'],
+  ['futex_waitv(2): the change before the look for waiters', () => waitForEither(2, 1), 'mb', 'mayHaveWaiters'],
+]);
+
+inFile('pthread/mutex.ts', [
+  ["pthread mutex: the lock's acquire", () => mutex('normal', 2, 1), 'cmpxchgAcquire'],
+  ["pthread mutex: unlock's release", () => mutex('normal', 2, 1), 'cmpxchgRelease'],
+  ["pthread cond: the wait's release of the mutex", () => cond('signal', 1, 1), 'cmpxchgRelease', 'letGo'],
+]);
+inFile('pthread/mutex-core.ts', [
+  ["pthread mutex: the contended lock's acquire", () => mutex('normal', 2, 1), 'cmpxchgAcquire', 'tryAcquire'],
+  ["pthread mutex: the contended unlock's release", () => mutex('normal', 2, 1), 'cmpxchgRelease', 'unlockSlow'],
+  ["pthread cond: the waiter's acquire of the mutex", () => cond('broadcast', 2, 1), 'cmpxchgAcquire', 'tryAcquire'],
+]);
+inFile('table.ts', [
+  ['pthread signal: the change before the look for waiters', () => cond('signal', 1, 1), 'mb', 'mayHaveWaiters'],
+  ['pthread broadcast: the change before the look for waiters', () => cond('broadcast', 1, 1), 'mb', 'mayHaveWaiters'],
+]);
+inFile('latch.ts', [
+  ["pthread rwlock: its latch's acquire", rw('pthread rwlock', 'write', 'read'), 'cmpxchgAcquire', 'latch'],
+  ["pthread rwlock: its latch's release", rw('pthread rwlock', 'write', 'read'), 'xchgRelease', 'unlatch'],
+]);
+inFile('barrier.ts', [["pthread barrier: the waiter's acquire", () => barrier(2, 1, true), 'loadAcquire', 'pass']]);
+inFile('once.ts', [
+  ["pthread once: the caller's acquire", () => once(2, 1), 'loadAcquire', 'isDone'],
+  ["pthread once: the waiter's acquire", () => once(2, 1), 'loadAcquire', 'begin'],
+  ["pthread once: the next runner's acquire", () => once(2, 1), 'cmpxchgAcquire', 'begin'],
+  ["pthread once: the routine's release", () => once(2, 1), 'storeRelease'],
+]);
+inFile('sem.ts', [
+  ["pthread sem: the waiter's acquire", () => sem(2, 1), 'cmpxchgAcquire'],
+  ["pthread sem: the post's release", () => sem(2, 1), 'cmpxchgRelease'],
+]);
+
+inFile('rt-mutex.ts', [
+  ["rt-mutex: the lock's acquire", () => rtMutex([0, -1], 1), 'cmpxchgAcquire'],
+  ["rt-mutex: unlock's release", () => rtMutex([0, -1], 1), 'cmpxchgRelease'],
+]);
+inFile('rt-mutex-core.ts', [
+  ["rt-mutex: the spinner's acquire", () => rtMutex([0, -1], 1), 'cmpxchgAcquire', 'lockSlow'],
+  ['ww-mutex: finding who holds it', () => wwMutexes('wait-die', crossed, 1), 'fetchOrAcquire', 'lockSlow'],
+]);
+inFile('ww-context.ts', [['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb']]);
+inFile('wait.ts', [
+  ['FUTEX_WAIT: finding out that one was woken', () => wakeTwice(1), 'loadAcquire', 'latchOwnBucket'],
+]);
