@@ -8,7 +8,7 @@
  *   writeEnd          (me, odd)   -> (me, even) -> (0, even)
  *   a writer dies     (x, even)   -> (0, even)       nothing was being written
  *                     (x, odd)    -> (DIED, odd)     readers throw EOWNERDEAD
- *   writeBegin then   (DIED, odd) -> (me, odd)       it must write everything anew
+ *   writeBegin then   (DIED, odd) -> (me, odd)       it must write everything anew; also from (x, odd)
  *
  * A reader waits for a writer that is preempted inside: it spins, and then naps to leave it the core.
  */
@@ -21,6 +21,7 @@ import type { Arena } from '../sched/arena.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { park, prepareToPark } from '../sched/task.ts';
+import { isDying } from '../sched/thread.ts';
 import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });
@@ -38,7 +39,8 @@ const KIND = defineKind<Repairer>({
   repair({ cpu, isDead }, count) {
     const writer = cpu.load(count + Words.writer);
     if (writer <= 0 || !isDead(writer)) return true;
-    cpu.store(count + Words.writer, isEven(cpu.load(count + Words.sequence)) ? 0 : DIED);
+    // Unless the next writer has come first.
+    cpu.cmpxchg(count + Words.writer, writer, isEven(cpu.load(count + Words.sequence)) ? 0 : DIED);
     return true;
   },
 });
@@ -94,10 +96,13 @@ export class SeqCount extends SharedObject {
   writeBegin(): boolean {
     const { cpu, id } = this.thread;
     this.thread.current();
-    const writer = cpu.load(this.#writer);
-    if (writer > 0) throw this.#refused('writeBegin', writer);
-    cpu.store(this.#writer, id);
-    if (writer === DIED) return true;
+    let writer: number;
+    do {
+      writer = cpu.load(this.#writer);
+      // The lock that keeps writers apart may have come from a dead one before the reaper has come here.
+      if (writer > 0 && !isDying(cpu, writer)) throw this.#refused('writeBegin', writer);
+    } while (cpu.cmpxchg(this.#writer, writer, id) !== writer);
+    if (!isEven(cpu.load(this.#sequence))) return true;
     seqWriteBegin(cpu, this.#sequence);
     return false;
   }

@@ -9,7 +9,7 @@ import { kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
 import { isGone, osThread } from './liveness.ts';
 import { reap } from './reaper.ts';
-import { DETACHED, formatSlot, maxThreads, Slot, slotAddress, Thread } from './thread.ts';
+import { DETACHED, formatSlot, isDying, maxThreads, Slot, slotAddress, Thread } from './thread.ts';
 import { allWaits } from './waits-for.ts';
 
 export interface ArenaOptions {
@@ -194,7 +194,7 @@ export class Arena {
   }
 
   #isDead(id: number): boolean {
-    return this.cpu.loadAcquire(slotAddress(this.cpu, id - 1) + Slot.life) < 0;
+    return isDying(this.cpu, id);
   }
 
   #markDead(tid: number): void {

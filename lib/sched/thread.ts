@@ -223,6 +223,11 @@ export function maxThreads(cpu: Cpu): number {
   return cpu.read(Header.maxThreads);
 }
 
+/** Whether the thread with this CPU number plus one is dead, and the reaper has not finished with it. */
+export function isDying(cpu: Cpu, id: number): boolean {
+  return cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) < 0;
+}
+
 /** Blocks start at multiples of a line, tasks at multiples of two. */
 function chunkIn(block: number): number {
   return Math.ceil(block / TASK_ALIGN) * TASK_ALIGN;

@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
+import { ObjectHeader } from '../../lib/memory/objects.ts';
+import { Slot, slotAddress } from '../../lib/sched/thread.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 import { STOP } from './seqlock.threads.ts';
 
@@ -88,6 +90,24 @@ test('a SeqCount that is odd for ever after its writer died', async () => {
   expect([...count.read(record, into)]).toEqual([6, 6, 6, 6]);
   expect(count.writeBegin()).toBe(false);
   count.writeEnd();
+});
+
+test('a writer that is refused because the one before it is dead, but not reaped', () => {
+  const { arena } = setup();
+  const { cpu } = arena;
+  const count = new SeqCount(arena);
+  const life = slotAddress(cpu, 1) + Slot.life;
+  // Thread 1 died inside, and what keeps writers apart has been taken from it already.
+  count.writeBegin();
+  expect(cpu.load(count.address + ObjectHeader.words + 1)).toBe(1);
+  cpu.store(count.address + ObjectHeader.words + 1, 2);
+  cpu.store(life, 99);
+  expect(thrown(() => count.writeBegin()).code).toBe('EPERM');
+  cpu.store(life, -99);
+  expect(count.writeBegin()).toBe(true);
+  cpu.store(life, 0);
+  count.writeEnd();
+  expect(count.writeBegin()).toBe(false);
 });
 
 test('a SeqCountLatch whose readers see what a dead writer left', async () => {

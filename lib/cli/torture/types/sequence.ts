@@ -39,9 +39,9 @@ export const seqCount: LockType = {
   name: 'seq-count',
   summary: 'SeqCount: writers kept apart by a Mutex, and readers that write nothing',
   create(arena): Handles {
-    // The reaper goes by addresses: when the mutex of a dead writer is free, the count no longer names that writer.
-    const sequence = new SeqCount(arena).handle;
-    return { sequence, mutex: new Mutex(arena).handle };
+    // The reaper goes by addresses: the mutex of a dead writer is free while the count still names that writer.
+    const mutex = new Mutex(arena).handle;
+    return { mutex, sequence: new SeqCount(arena).handle };
   },
   open(arena, handle) {
     const { mutex, sequence } = handle as Handles;
