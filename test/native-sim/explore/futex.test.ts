@@ -23,7 +23,8 @@ const OPERATIONS = {
   FUTEX_WAKE_BITSET: () => wakeByBit(1),
   FUTEX_REQUEUE: () => requeueAll(1),
   FUTEX_CMP_REQUEUE: () => requeueUnlessChanged(1),
-  'futex_waitv(2)': () => waitForEither(2, 1),
+  'futex_waitv(2), both words changed': () => waitForEither(2, 1),
+  'futex_waitv(2), one word changed': () => waitForEither(1, 1),
 };
 
 describe.each(Object.entries(OPERATIONS))('%s', (_name, make) => {

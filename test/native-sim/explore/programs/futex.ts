@@ -157,7 +157,7 @@ export function waitForEither(wakers: number, spins: number): Program {
           task,
         ),
       );
-      if (typeof result === 'number' && result > wakers - 1) throw new Error(`woken by word ${result}`);
+      if (typeof result === 'number' && result >= wakers) throw new Error(`woken by word ${result}`);
     }
   };
   const waker: Body<Vector> = (cpu, me, _arena, futexes, cell) => {

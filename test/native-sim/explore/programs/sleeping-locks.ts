@@ -51,8 +51,12 @@ export function givenOut<View extends Counted>(
   };
   return onObject(open, [...Array<Body<View>>(takers - 1).fill(taker), reader, giver], spins, {
     ...(words && { words }),
-    heir(cpu, died, arena, counted, cell) {
-      if (died === takers) giver(cpu, died, arena, counted, cell);
+    heir(cpu, died, _arena, counted, cell) {
+      if (died !== takers) return;
+      cpu.store(cell, 1);
+      // Who sleeps for what is there already, the reaper has woken.
+      const given = Math.floor(cpu.load(counted.address + left.offset) / left.unit);
+      for (let i = given; i < takers; i++) counted.give();
     },
     check({ read, died }, _cell, [{ address }]) {
       const count = read(address + left.offset) / left.unit;
