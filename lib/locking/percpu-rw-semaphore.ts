@@ -10,6 +10,7 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { type LockGuard, OnceGuard } from '../sched/guard.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
@@ -47,39 +48,6 @@ const KIND = defineKind<Repairer>({
     holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0,
   repair,
 });
-
-/** A PercpuRwSemaphore held until `release`, or until the end of the scope that `using` gives it. */
-export class PercpuRwSemaphoreGuard {
-  readonly #lock: PercpuRwSemaphore;
-  #release: (() => void) | undefined;
-
-  constructor(lock: PercpuRwSemaphore, release: () => void) {
-    this.#lock = lock;
-    this.#release = release;
-  }
-
-  /** Whether a writer died inside: what the lock protects may be half-changed. */
-  get ownerDied(): boolean {
-    return this.#lock.ownerDied;
-  }
-
-  /** See `PercpuRwSemaphore.makeConsistent`. */
-  makeConsistent(): void {
-    this.#lock.makeConsistent();
-  }
-
-  /** Unlocks. Throws EPERM when the guard was released before. */
-  release(): void {
-    const release = this.#release;
-    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
-    release();
-    this.#release = undefined;
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
-  }
-}
 
 /**
  * A reader-writer lock for what is read all the time and hardly ever written: readers on different threads share no
@@ -174,13 +142,13 @@ export class PercpuRwSemaphore extends SharedObject {
   }
 
   /** `downRead`, returning a guard for `using`. */
-  acquireRead(options?: WaitOptions): PercpuRwSemaphoreGuard {
+  acquireRead(options?: WaitOptions): LockGuard {
     this.downRead(options);
     return this.#readGuard(this.thread.self);
   }
 
   /** `downWrite`, returning a guard for `using`. */
-  acquireWrite(options?: WaitOptions): PercpuRwSemaphoreGuard {
+  acquireWrite(options?: WaitOptions): LockGuard {
     this.downWrite(options);
     return this.#writeGuard(this.thread.self);
   }
@@ -199,12 +167,12 @@ export class PercpuRwSemaphore extends SharedObject {
   }
 
   /** `downReadAsync`, with a guard. The guard alone can release it. */
-  async acquireReadAsync(options?: AsyncWaitOptions): Promise<PercpuRwSemaphoreGuard> {
+  async acquireReadAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
     return this.#readGuard(await this.#readAsync(options));
   }
 
   /** `downWriteAsync`, with a guard. The guard alone can release it. */
-  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<PercpuRwSemaphoreGuard> {
+  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
     return this.#writeGuard(await this.#writeAsync(options));
   }
 
@@ -279,18 +247,18 @@ export class PercpuRwSemaphore extends SharedObject {
     throw this.#refusal(outcome, options);
   }
 
-  #readGuard(task: number): PercpuRwSemaphoreGuard {
+  #readGuard(task: number): LockGuard {
     const { thread } = this;
-    return new PercpuRwSemaphoreGuard(this, () => {
+    return new OnceGuard(this, () => {
       const self = thread.current();
       if (!leaveRead(thread.cpu, this.address, task)) throw this.#notHeld('release');
       if (task !== self) thread.returnTask(task);
     });
   }
 
-  #writeGuard(task: number): PercpuRwSemaphoreGuard {
+  #writeGuard(task: number): LockGuard {
     const { thread } = this;
-    return new PercpuRwSemaphoreGuard(this, () => {
+    return new OnceGuard(this, () => {
       const self = thread.current();
       if (this.#writingTask !== task) throw this.#notHeld('release');
       leaveWrite(thread, this.address, task);

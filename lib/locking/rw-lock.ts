@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
+import { LockGuard } from '../sched/guard.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { DETACHED, maxThreads, QSPIN_NODES } from '../sched/thread.ts';
@@ -33,27 +34,17 @@ const KIND = defineKind<Repairer>({
 });
 
 /** Releases one side of an RwLock when its scope ends. Two per view of a lock: used again by the next acquire. */
-export class RwGuard {
-  readonly #lock: RwLock;
+export class RwGuard extends LockGuard<RwLock> {
   readonly #isReader: boolean;
 
   constructor(lock: RwLock, isReader: boolean) {
-    this.#lock = lock;
+    super(lock);
     this.#isReader = isReader;
   }
 
-  /** Whether a thread died while it held the lock for writing, and nobody has called `makeConsistent` since. */
-  get ownerDied(): boolean {
-    return this.#lock.ownerDied;
-  }
-
-  release(): void {
-    if (this.#isReader) this.#lock.readUnlock();
-    else this.#lock.writeUnlock();
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
+  override release(): void {
+    if (this.#isReader) this.lock.readUnlock();
+    else this.lock.writeUnlock();
   }
 }
 

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../errors.ts';
+import { LockGuard, releasedBefore } from '../sched/guard.ts';
 import type { RwSemaphore } from './rw-semaphore.ts';
 
 /** What a guard asks its lock to do for a task; one object for all guards of a lock. */
@@ -8,15 +9,14 @@ export interface Letting {
 }
 
 /** An RwSemaphore held until `release`, or until the end of the scope that `using` gives it. */
-export class RwSemaphoreGuard {
-  readonly #lock: RwSemaphore;
+export class RwSemaphoreGuard extends LockGuard<RwSemaphore> {
   readonly #letting: Letting;
   readonly #task: number;
   #mode: 'read' | 'write';
   #isHeld = true;
 
   constructor(lock: RwSemaphore, letting: Letting, mode: 'read' | 'write', task: number) {
-    this.#lock = lock;
+    super(lock);
     this.#letting = letting;
     this.#mode = mode;
     this.#task = task;
@@ -24,16 +24,6 @@ export class RwSemaphoreGuard {
 
   get mode(): 'read' | 'write' {
     return this.#mode;
-  }
-
-  /** Whether a writer died inside: what the lock protects may be half-changed. */
-  get ownerDied(): boolean {
-    return this.#lock.ownerDied;
-  }
-
-  /** See `RwSemaphore.makeConsistent`. */
-  makeConsistent(): void {
-    this.#lock.makeConsistent();
   }
 
   /** From writing to reading, with no writer in between. Throws EPERM unless the guard holds the lock for writing. */
@@ -45,14 +35,9 @@ export class RwSemaphoreGuard {
     this.#mode = 'read';
   }
 
-  /** Unlocks. Throws EPERM when the guard was released before. */
-  release(): void {
-    if (!this.#isHeld) throw new HoldfastError('EPERM', 'this guard was released before');
+  override release(): void {
+    if (!this.#isHeld) throw releasedBefore();
     this.#letting.go(this.#mode, this.#task);
     this.#isHeld = false;
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
   }
 }

@@ -11,6 +11,7 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { Guard, releasedBefore } from '../sched/guard.ts';
 import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
@@ -59,25 +60,22 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
 }
 
 /** Permits that are held until `release`, or until the end of the scope that `using` gives them. */
-export class SemaphoreGuard {
+export class SemaphoreGuard extends Guard {
   readonly permits: number;
   #release: (() => void) | undefined;
 
   constructor(permits: number, release: () => void) {
+    super();
     this.permits = permits;
     this.#release = release;
   }
 
   /** Gives the permits back. Throws EPERM when that was done before. */
-  release(): void {
+  override release(): void {
     const release = this.#release;
-    if (release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
+    if (release === undefined) throw releasedBefore();
     this.#release = undefined;
     release();
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
   }
 }
 

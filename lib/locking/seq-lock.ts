@@ -31,6 +31,7 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { type LockGuard, SyncGuard } from '../sched/guard.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
@@ -54,33 +55,6 @@ const KIND = defineKind<Repairer>({
   repair,
 });
 
-/** A write section that ends with `release`, or with the scope that `using` gives it. */
-export class SeqLockGuard {
-  readonly #lock: SeqLock;
-
-  constructor(lock: SeqLock) {
-    this.#lock = lock;
-  }
-
-  /** Whether a writer died inside, so that the data may be half-written. */
-  get ownerDied(): boolean {
-    return this.#lock.ownerDied;
-  }
-
-  /** See `SeqLock.makeConsistent`. */
-  makeConsistent(): void {
-    this.#lock.makeConsistent();
-  }
-
-  release(): void {
-    this.#lock.unlock();
-  }
-
-  [Symbol.dispose](): void {
-    this.#lock.unlock();
-  }
-}
-
 /**
  * For a few words that are read often and written seldom: readers write nothing, so any number of them run at full
  * speed, and a read that a writer disturbed is made again. Data are words of the arena (`arena.alloc`), written between
@@ -95,7 +69,7 @@ export class SeqLock extends SharedObject {
   readonly #owner: number;
   readonly #sequence: number;
   readonly #torn: number;
-  readonly #guard = new SeqLockGuard(this);
+  readonly #guard = new SyncGuard(this);
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -168,7 +142,7 @@ export class SeqLock extends SharedObject {
   }
 
   /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
-  acquire(options?: WaitOptions): SeqLockGuard {
+  acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
     return this.#guard;
   }

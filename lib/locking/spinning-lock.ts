@@ -4,6 +4,7 @@ import type { Kind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
 import type { Arena } from '../sched/arena.ts';
+import { type LockGuard, SyncGuard } from '../sched/guard.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 
 /** How every spinning lock in shared memory starts. */
@@ -13,40 +14,18 @@ export const SpinningLockHeader = struct({
   ownerDied: 1,
 });
 
-/** Releases a spinning lock when its scope ends. One per view of a lock: it is used again by the next `acquire`. */
-export class SpinGuard {
-  readonly #lock: SpinningLock;
-
-  constructor(lock: SpinningLock) {
-    this.#lock = lock;
-  }
-
-  /** Whether a thread died while it held the lock, and nobody has called `makeConsistent` since. */
-  get ownerDied(): boolean {
-    return this.#lock.ownerDied;
-  }
-
-  release(): void {
-    this.#lock.unlock();
-  }
-
-  [Symbol.dispose](): void {
-    this.#lock.unlock();
-  }
-}
-
 /**
  * What the spinning locks have in common. They are synchronous only, and know no timeouts: they are held for less time
  * than it takes to sleep. If a thread dies inside one, the next owner gets it with `ownerDied` set.
  */
 export abstract class SpinningLock extends SharedObject {
   readonly #kindName: string;
-  readonly #guard: SpinGuard;
+  readonly #guard: SyncGuard;
 
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
     this.#kindName = kind.name;
-    this.#guard = new SpinGuard(this);
+    this.#guard = new SyncGuard(this);
   }
 
   /** Waits for the lock. Throws EDEADLK when this thread holds it. */
@@ -57,7 +36,7 @@ export abstract class SpinningLock extends SharedObject {
   abstract unlock(): void;
 
   /** `lock`, returning a guard for `using`. The guard is valid until it is released. */
-  acquire(): SpinGuard {
+  acquire(): LockGuard {
     this.lock();
     return this.#guard;
   }

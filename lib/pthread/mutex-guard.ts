@@ -1,42 +1,32 @@
-import { HoldfastError } from '../errors.ts';
+import { LockGuard, releasedBefore } from '../sched/guard.ts';
 import type { PthreadMutex } from './mutex.ts';
 
 /** A pthread mutex held until `release`, or until the end of the scope that `using` gives it. */
-export class PthreadMutexGuard {
-  readonly mutex: PthreadMutex;
+export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
   /** The task that owns the mutex, 0 once released. */
   #task: number;
   readonly #isAsync: boolean;
 
   constructor(mutex: PthreadMutex, task: number, isAsync: boolean) {
-    this.mutex = mutex;
+    super(mutex);
     this.#task = task;
     this.#isAsync = isAsync;
   }
 
+  get mutex(): PthreadMutex {
+    return this.lock;
+  }
+
   /** @internal */
   get task(): number {
-    if (this.#task === 0) throw new HoldfastError('EPERM', 'this guard was released before');
+    if (this.#task === 0) throw releasedBefore();
     return this.#task;
   }
 
-  get ownerDied(): boolean {
-    return this.mutex.ownerDied;
-  }
-
-  makeConsistent(): void {
-    this.mutex.makeConsistent();
-  }
-
-  /** Unlocks. Throws EPERM when the guard was released before. */
-  release(): void {
+  override release(): void {
     const { task } = this;
     this.#task = 0;
     if (this.#isAsync) this.mutex.releaseTask(task);
     else this.mutex.unlock();
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
   }
 }

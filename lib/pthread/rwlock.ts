@@ -5,6 +5,7 @@ import type { Futexes } from '../futex/table.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
 import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import { type LockGuard, OnceGuard } from '../sched/guard.ts';
 import type { Repairer } from '../sched/reaper.ts';
 import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
@@ -42,26 +43,6 @@ const KINDS = { readers: define('readers'), writers: define('writers') };
 function kindOf(preference: Preference): Kind {
   if (Object.hasOwn(KINDS, preference)) return KINDS[preference];
   throw new HoldfastError('EINVAL', `a rwlock prefers 'readers' or 'writers', received ${shown(preference)}`);
-}
-
-/** A rwlock held by one task until `release`, or until the end of the scope that `using` gives it. */
-export class PthreadRwlockGuard {
-  #release: (() => void) | undefined;
-
-  constructor(release: () => void) {
-    this.#release = release;
-  }
-
-  /** Throws EPERM when the guard was released before. */
-  release(): void {
-    if (this.#release === undefined) throw new HoldfastError('EPERM', 'this guard was released before');
-    this.#release();
-    this.#release = undefined;
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
-  }
 }
 
 /**
@@ -118,21 +99,21 @@ export class PthreadRwlock extends SharedObject {
     }
   }
 
-  acquireRead(options?: WaitOptions): PthreadRwlockGuard {
+  acquireRead(options?: WaitOptions): LockGuard {
     this.#lock(READ, options);
-    return new PthreadRwlockGuard(() => this.unlock());
+    return new OnceGuard(this, () => this.unlock());
   }
 
-  acquireWrite(options?: WaitOptions): PthreadRwlockGuard {
+  acquireWrite(options?: WaitOptions): LockGuard {
     this.#lock(WRITE, options);
-    return new PthreadRwlockGuard(() => this.unlock());
+    return new OnceGuard(this, () => this.unlock());
   }
 
-  acquireReadAsync(options?: AsyncWaitOptions): Promise<PthreadRwlockGuard> {
+  acquireReadAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
     return this.#acquireAsync(READ, options);
   }
 
-  acquireWriteAsync(options?: AsyncWaitOptions): Promise<PthreadRwlockGuard> {
+  acquireWriteAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
     return this.#acquireAsync(WRITE, options);
   }
 
@@ -173,13 +154,13 @@ export class PthreadRwlock extends SharedObject {
     return outcome === 'acquired';
   }
 
-  async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<PthreadRwlockGuard> {
+  async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<LockGuard> {
     const { thread } = this;
     const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       takeSlow(this.#futexes, this.address, waiter, want, this.#preference),
     );
     if (outcome === 'acquired') {
-      return new PthreadRwlockGuard(() => {
+      return new OnceGuard(this, () => {
         release(this.#futexes, this.address, task, this.#preference);
         thread.returnTask(task);
       });
