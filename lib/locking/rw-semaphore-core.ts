@@ -111,6 +111,21 @@ export function mayRead(word: number, joins: boolean): boolean {
 }
 
 /**
+ * Whether a thread that reads at once may join the readers inside past those who wait: as long as the first of them has
+ * not waited too long. Read without the latch: the first may be another meanwhile, and be passed a little longer.
+ */
+export function mayPass(cpu: Cpu, semaphore: number): boolean {
+  const word = cpu.load(wordOf(semaphore));
+  if ((word & MODE) === WRITER || word & HANDOFF || !(word & WAITERS)) return false;
+  const first = firstWaiter(cpu, listOf(semaphore));
+  return first !== 0 && !hasWaitedLong(cpu, first);
+}
+
+function hasWaitedLong(cpu: Cpu, task: number): boolean {
+  return ((microseconds(cpu) - cpu.load(task + Task.since)) & 0x7fffffff) >= HANDOFF_AFTER;
+}
+
+/**
  * Enters as a reader if that can be done without waiting; undefined when it cannot. With `joins`, the thread reads
  * already, and must not line up behind writers that wait for it to stop.
  */
@@ -143,11 +158,13 @@ export function tryRead(thread: Thread, semaphore: number, task: number, joins: 
 /** Enters as a reader among readers, if nobody waits: a word that counts stays so. Undefined when that cannot be. */
 export function readCounted(cpu: Cpu, semaphore: number, task: number): 'alone' | 'shared' | undefined {
   const address = wordOf(semaphore);
-  const word = cpu.load(address);
-  if (word & (MODE | WAITERS | HANDOFF)) return undefined;
   const record = claimHold(cpu, task, semaphore);
-  if (record === 0 || !changeCount(cpu, address, word, record, 1)) return undefined;
-  return isFree(word) ? 'alone' : 'shared';
+  if (record === 0) return undefined;
+  for (;;) {
+    const word = cpu.load(address);
+    if (word & (MODE | WAITERS | HANDOFF)) return undefined;
+    if (changeCount(cpu, address, word, record, 1)) return isFree(word) ? 'alone' : 'shared';
+  }
 }
 
 /** Leaves as a reader. False when `task` is none. */
@@ -362,6 +379,5 @@ function nextReaders(cpu: Cpu, list: number): number[] {
 
 /** A writer came before the readers who are first: not again, if they have waited long. */
 function demandHandoff(cpu: Cpu, address: number, word: number, first: number): void {
-  if (word & HANDOFF || ((microseconds(cpu) - cpu.load(first + Task.since)) & 0x7fffffff) < HANDOFF_AFTER) return;
-  cpu.cmpxchgRelaxed(address, word, word | HANDOFF);
+  if (!(word & HANDOFF) && hasWaitedLong(cpu, first)) cpu.cmpxchgRelaxed(address, word, word | HANDOFF);
 }

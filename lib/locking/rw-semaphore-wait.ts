@@ -23,6 +23,7 @@ import {
   joinReaders,
   listOf,
   MODE,
+  mayPass,
   mayRead,
   microseconds,
   type Outcome,
@@ -44,7 +45,10 @@ import {
 /** Reads without sleeping; undefined when that is not possible. */
 export function readAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
   thread.counters.contended++;
-  const tried = readNow(thread, semaphore, task, async);
+  // To sleep behind a writer that sleeps would cost everyone more than a few who pass it.
+  const passes = !async && mayPass(thread.cpu, semaphore);
+  const tried =
+    (passes ? tryRead(thread, semaphore, task, true) : undefined) ?? readNow(thread, semaphore, task, async);
   if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
   const refusal = refuse(thread, semaphore, async);
   if (refusal !== undefined || async) return refusal;
