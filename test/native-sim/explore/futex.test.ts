@@ -4,6 +4,7 @@ import { explore } from '../../../native-sim/explore/explore.ts';
 import {
   piLock,
   requeueAll,
+  requeuePiAll,
   requeueUnlessChanged,
   waitForEither,
   wakeByBit,
@@ -46,13 +47,17 @@ test('a waker that sees nobody in the bucket does not wait for its latch', async
   expect((await explore(wakeNobody(true))).failure?.kind).toBe('deadlock');
 });
 
-describe('a priority-inheriting futex', () => {
+describe.each([
+  ['a priority-inheriting futex', () => piLock(2, 1)],
+  ['FUTEX_CMP_REQUEUE_PI of one', () => requeuePiAll(1, 1)],
+  ['FUTEX_CMP_REQUEUE_PI of two', () => requeuePiAll(2, 1)],
+])('%s', (_name, make) => {
   test.each(MODELS)('lets one in at a time, on %s', async (model) => {
-    await expectExplored({ ...piLock(2, 1), model, ...random });
+    await expectExplored({ ...make(), model, ...random });
   });
 
   test('strands nobody and loses no memory when a thread dies at any step', async () => {
-    const { kills } = await expectExplored({ ...piLock(2, 1), ...deaths, executions: 300 });
+    const { kills } = await expectExplored({ ...make(), ...deaths, executions: 300 });
     expect(kills).toBeGreaterThan(30);
   });
 });

@@ -71,7 +71,7 @@ for (const name of SEQUENCE_NAMES) {
 add('sequences', 'sequence', ['seq-lock', ['write', 'write', 'read'], 1]);
 
 for (const operation of ['wakeTwice', 'wakeByBit', 'requeueAll', 'requeueUnlessChanged']) add('futex', operation, [1]);
-for (const operation of ['wakeOne', 'waitForEither', 'piLock']) add('futex', operation, [2, 1]);
+for (const operation of ['wakeOne', 'waitForEither', 'piLock', 'requeuePiAll']) add('futex', operation, [2, 1]);
 
 for (const type of ['normal', 'recursive']) add('pthread', 'mutex', [type, 2, 1]);
 for (const how of ['signal', 'broadcast']) add('pthread', 'cond', [how, 2, 1]);

@@ -1,6 +1,6 @@
 /** The futex operations as programs to explore: threads that lock, sleep on and wake words next to the arena. */
 import { openFutexes } from '../../../../lib/futex/open.ts';
-import { lockPi, unlockPi } from '../../../../lib/futex/pi.ts';
+import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../../../../lib/futex/pi.ts';
 import { countPiStates, reservePiState } from '../../../../lib/futex/pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from '../../../../lib/futex/robust-list.ts';
 import { bucketOf, type Futexes, latchBucket } from '../../../../lib/futex/table.ts';
@@ -180,21 +180,67 @@ export function waitForEither(wakers: number, spins: number): Program {
 /** Each thread locks a priority-inheriting word, counts, and unlocks. */
 export function piLock(threads: number, spins: number): Program {
   const body: Body<Futexes> = (cpu, _me, arena, futexes, word) => {
-    const { thread } = arena;
-    const cell = word + 1;
-    if (cpu.cmpxchgAcquire(word, 0, thread.self) !== 0) {
-      reservePiState(arena);
-      const outcome = block(thread, undefined, (waiter) => lockPi(futexes, word, waiter));
-      // Without a robust list nobody marks the word of an owner that dies before anybody waits.
-      if (outcome === 'no-owner') return;
-      if (outcome !== 'acquired') throw new Error(`LOCK_PI: ${outcome}`);
-      if ((cpu.load(word) & FUTEX_TID_MASK) !== thread.self) throw new Error(`the word holds ${cpu.load(word)}`);
-      cpu.fetchAndRelaxed(word, ~FUTEX_OWNER_DIED);
-    }
-    cpu.write(cell, cpu.read(cell) + 1);
-    if (cpu.cmpxchgRelease(word, thread.self, 0) !== thread.self) unlockPi(futexes, word, thread.self);
+    if (lockPiWord(cpu, arena, futexes, word)) countInside(cpu, futexes, word);
   };
   return onObject(openFutexes, Array<Body<Futexes>>(threads).fill(body), spins, { words, check: nothingLeaks });
+}
+
+/**
+ * WAIT_REQUEUE_PI and CMP_REQUEUE_PI: waiters for the word behind the lock's, and one that changes it while it holds the
+ * lock and lets them wait for that. Each counts when it has the lock.
+ */
+export function requeuePiAll(waiters: number, spins: number): Program {
+  const waiter: Body<Futexes> = (cpu, _me, arena, futexes, lock) => {
+    reservePiState(arena);
+    const condition = lock + 2;
+    const outcome = block(arena.thread, undefined, (one) => waitRequeuePi(futexes, condition, 0, lock, one));
+    const isMine =
+      outcome === 'changed' ? lockPiWord(cpu, arena, futexes, lock) : isLocked(cpu, futexes, lock, outcome);
+    if (isMine) countInside(cpu, futexes, lock);
+  };
+  const mover: Body<Futexes> = (cpu, _me, arena, futexes, lock) => {
+    if (!lockPiWord(cpu, arena, futexes, lock)) return;
+    const condition = lock + 2;
+    cpu.store(condition, 1);
+    reservePiState(arena);
+    const moved = requeuePi(futexes, condition, lock, everybody, 1);
+    if (typeof moved !== 'number') throw new Error(`CMP_REQUEUE_PI: ${moved}`);
+    countInside(cpu, futexes, lock);
+  };
+  return onObject(openFutexes, [...Array<Body<Futexes>>(waiters).fill(waiter), mover], spins, {
+    words,
+    check: nothingLeaks,
+    heir(cpu, died, arena, futexes, lock) {
+      if (died === waiters && cpu.load(lock + 2) === 0) mover(cpu, died, arena, futexes, lock);
+    },
+  });
+}
+
+function lockPiWord(cpu: Cpu, arena: Arena, futexes: Futexes, word: number): boolean {
+  if (cpu.cmpxchgAcquire(word, 0, arena.thread.self) === 0) return true;
+  reservePiState(arena);
+  return isLocked(
+    cpu,
+    futexes,
+    word,
+    block(arena.thread, undefined, (waiter) => lockPi(futexes, word, waiter)),
+  );
+}
+
+/** False for a word whose owner is dead: without a robust list nobody marks it before anybody waits. */
+function isLocked(cpu: Cpu, { thread }: Futexes, word: number, outcome: string): boolean {
+  if (outcome === 'no-owner') return false;
+  if (outcome !== 'acquired') throw new Error(`LOCK_PI: ${outcome}`);
+  if ((cpu.load(word) & FUTEX_TID_MASK) !== thread.self) throw new Error(`the word holds ${cpu.load(word)}`);
+  cpu.fetchAndRelaxed(word, ~FUTEX_OWNER_DIED);
+  return true;
+}
+
+/** Adds to the word behind the lock, which protects it, and unlocks. */
+function countInside(cpu: Cpu, futexes: Futexes, lock: number): void {
+  const { self } = futexes.thread;
+  cpu.write(lock + 1, cpu.read(lock + 1) + 1);
+  if (cpu.cmpxchgRelease(lock, self, 0) !== self) unlockPi(futexes, lock, self);
 }
 
 /** All blocks of the heap are the table, and states that are in their places. */
