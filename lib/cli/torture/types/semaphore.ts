@@ -6,7 +6,7 @@ import { isTimeout, type LockType, SLEEPING } from '../lock-type.ts';
  * How long a synchronous waiter without a timeout waits, ms: a semaphore cannot tell it that its own thread's
  * asynchronous code has the permit.
  */
-const PATIENCE = 50;
+const PATIENCE = 5;
 
 export const semaphore: LockType = {
   ...SLEEPING,
