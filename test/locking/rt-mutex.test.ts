@@ -73,7 +73,7 @@ test.each([
   const log = stage + 4;
   queue.lock();
   const run = (priority: number, held: string | undefined, wanted: string, at: number) =>
-    inThread<number>(arena, THREADS, 'pass', kind, priority, held, wanted, log, stage + at);
+    inThread<number>(arena, THREADS, 'pass', kind, priority, held, wanted, log, stage + at, 4);
   const middle = [run(5, undefined, 'queue', 1), run(5, undefined, 'queue', 2)];
   await asleep(arena, 2, queue.address);
   const low = run(10, 'a', 'queue', 0);
@@ -97,7 +97,7 @@ test.each(['Mutex', 'RtMutex'] as const)('a chain of three locks that ends behin
   const log = stage + 8;
   queue.lock();
   const run = (priority: number, held: string | undefined, wanted: string, at: number) =>
-    inThread<number>(arena, THREADS, 'pass', kind, priority, held, wanted, log, stage + at);
+    inThread<number>(arena, THREADS, 'pass', kind, priority, held, wanted, log, stage + at, 5);
   const all = [run(5, undefined, 'queue', 0)];
   await asleep(arena, 1, queue.address);
   all.push(run(13, 'c', 'queue', 1));

@@ -37,7 +37,8 @@ export function giveUp(arena: Arena, name: string, priority: number, timeout: nu
 
 /**
  * Holds the lock `held` of the kind, if any, while it waits for `wanted`, and then notes itself in the log: a count, and
- * behind it who came when.
+ * behind it who came when. Ends when `all` have: a thread that leaves wakes everybody once, and whoever is quicker than
+ * the one who is next gets a lock that is free.
  */
 export function pass(
   arena: Arena,
@@ -47,6 +48,7 @@ export function pass(
   wanted: string,
   log: number,
   stage: number,
+  all: number,
 ): number {
   arena.thread.setPriority(priority);
   const Kind = kind === 'RtMutex' ? RtMutex : Mutex;
@@ -60,6 +62,8 @@ export function pass(
   second.unlock();
   first?.unlock();
   if (arena.thread.priority !== priority) throw new Error(`priority ${arena.thread.priority} is left over`);
+  Atomics.notify(arena.words, log);
+  for (let come = 0; (come = Atomics.load(arena.words, log)) < all; ) Atomics.wait(arena.words, log, come);
   return inherited;
 }
 
