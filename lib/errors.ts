@@ -33,13 +33,17 @@ export interface WaitsFor {
  */
 export class HoldfastError extends Error {
   readonly code: ErrorCode;
-  /** Of ETIMEDOUT: what those wait for who kept the caller waiting. Of EDEADLK: the cycle, if it was looked for. */
-  readonly waitsFor: readonly WaitsFor[];
+  readonly #waitsFor: readonly WaitsFor[];
 
   constructor(code: ErrorCode, message: string, waitsFor: readonly WaitsFor[] = []) {
     super(`${code}: ${message}`);
     this.code = code;
-    this.waitsFor = waitsFor;
+    this.#waitsFor = waitsFor;
+  }
+
+  /** Of ETIMEDOUT: what those wait for who kept the caller waiting. Of EDEADLK: the cycle, if it was looked for. */
+  get waitsFor(): readonly WaitsFor[] {
+    return this.#waitsFor;
   }
 
   override get name(): string {

@@ -126,17 +126,19 @@ function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
 
 /** `drive` that ends the wait as an abort does, once it finds that nobody else can. */
 function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
-  const { thread, task, deadline } = waiter;
+  const { thread, task } = waiter;
   const { cpu, counters } = thread;
   let step = path.next();
   while (!step.done) {
     counters.parks++;
     // The task says already what it waits for and that it sleeps: of two that close a cycle, the later one sees it.
-    waiter.deadlock ??= findDeadlock(thread);
-    waiter.aborted = waiter.deadlock !== undefined;
-    if (waiter.aborted) unpark(cpu, task);
-    const reason = park(cpu, task, Math.min(deadline, cpu.now() + LOOK_INTERVAL));
-    step = path.next(cpu.now() < deadline ? 'woken' : reason);
+    if (waiter.deadlock === undefined) {
+      waiter.deadlock = findDeadlock(thread);
+      waiter.aborted = waiter.deadlock !== undefined;
+      if (waiter.aborted) unpark(cpu, task);
+    }
+    const reason = park(cpu, task, Math.min(waiter.deadline, cpu.now() + LOOK_INTERVAL));
+    step = path.next(cpu.now() < waiter.deadline ? 'woken' : reason);
   }
   return step.value;
 }

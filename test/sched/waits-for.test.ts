@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Arena, type HoldfastError, Mutex, Semaphore } from '../../lib/index.ts';
+import { Arena, type HoldfastError, Mutex, PthreadCond, PthreadMutex, Semaphore } from '../../lib/index.ts';
+import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { asleep, inThread, thrown } from '../support/threads.ts';
 import { type TakenKind, take } from './waits-for.threads.ts';
 
@@ -154,6 +155,26 @@ test('a semaphore is no link of a deadlock: any thread may give its permits back
   );
   semaphore.up();
   expect(await other.result).toBe('taken');
+});
+
+test('a wait for a condition, which has to have its mutex whatever it finds, and does not look for it all the time', async () => {
+  const { arena, stage } = setup();
+  const mine = new Mutex(arena, 'mine').acquire();
+  const mutex = new PthreadMutex(arena, 'm');
+  const cond = new PthreadCond(arena);
+  mutex.lock();
+  const which: Which[] = [
+    ['pthread mutex', 'm'],
+    ['mutex', 'mine'],
+  ];
+  const other = inThread<string>(arena, THREADS, 'takeTwo', ...which, stage, 1, { timeout: 300 });
+  await asleep(arena, 1, mutex.address + ObjectHeader.words);
+  const parks = arena.thread.counters.parks;
+  expect(thrown(() => cond.wait(mutex, { timeout: 50, detectDeadlock: true })).message).toMatch(/^ETIMEDOUT/);
+  expect(arena.thread.counters.parks - parks).toBeLessThan(20);
+  expect(await other.result).toMatch(/^ETIMEDOUT/);
+  mutex.unlock();
+  mine.release();
 });
 
 test('detectDeadlock is a boolean', () => {
