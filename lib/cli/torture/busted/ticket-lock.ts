@@ -3,10 +3,9 @@ import { bustedType } from './busted-type.ts';
 const NEXT = 0;
 const SERVING = 1;
 
-/** Loads between the two steps: at a few instructions, two seldom meet there. */
-const GAP = 200;
+/** Between the two steps, ns. Asleep, so that two meet there also on one core. */
+const GAP = 20_000;
 
-const isTaken = (next: number, ticket: number) => next !== ticket;
 const isReached = (serving: number, ticket: number) => ((serving - ticket) | 0) >= 0;
 
 export const ticketLockBusted = bustedType(
@@ -15,7 +14,7 @@ export const ticketLockBusted = bustedType(
   ({ cpu }, lock) => ({
     lock() {
       const ticket = cpu.load(lock + NEXT);
-      cpu.condLoad(lock + NEXT, isTaken, ticket, GAP);
+      cpu.wait(lock + NEXT, ticket, cpu.now() + GAP);
       cpu.store(lock + NEXT, (ticket + 1) | 0);
       cpu.condLoadAcquire(lock + SERVING, isReached, ticket, Number.POSITIVE_INFINITY);
       return true;
