@@ -5,6 +5,9 @@ import type { LockType } from '../lock-type.ts';
 export const RING = 128;
 const WORDS = 16 + RING;
 
+/** How long a thread sleeps between two steps that should be one, ns: so two meet there, also on one core. */
+export const GAP = 20_000;
+
 /** A broken lock of a few words of the arena, all zero at first. */
 export function bustedType(
   name: string,

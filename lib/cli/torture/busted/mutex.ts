@@ -1,4 +1,4 @@
-import { bustedType } from './busted-type.ts';
+import { bustedType, GAP } from './busted-type.ts';
 
 const is = (value: number, wanted: number) => value === wanted;
 
@@ -8,6 +8,7 @@ export const mutexBusted = bustedType(
   ({ cpu }, word) => ({
     lock() {
       while (cpu.condLoadAcquire(word, is, 0, 100) !== 0) cpu.wait(word, 1, Number.POSITIVE_INFINITY);
+      cpu.wait(word, 0, cpu.now() + GAP);
       cpu.store(word, 1);
       return true;
     },

@@ -1,10 +1,7 @@
-import { bustedType } from './busted-type.ts';
+import { bustedType, GAP } from './busted-type.ts';
 
 const NEXT = 0;
 const SERVING = 1;
-
-/** Between the two steps, ns. Asleep, so that two meet there also on one core. */
-const GAP = 20_000;
 
 const isReached = (serving: number, ticket: number) => ((serving - ticket) | 0) >= 0;
 
