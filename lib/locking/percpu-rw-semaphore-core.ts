@@ -31,6 +31,7 @@ import type { Repairer } from '../sched/reaper.ts';
 import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
 import { asyncTasks, maxThreads, type Thread } from '../sched/thread.ts';
 import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import type { Outcome } from './reader-writer.ts';
 
 export const PercpuWords = struct({
   header: ObjectHeader.words,
@@ -45,8 +46,6 @@ const FLAGS = 7;
 
 const READ = 0;
 const WRITE = 1;
-
-export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'full';
 
 export function writerOf(block: number): number {
   return block & ~FLAGS;

@@ -1,27 +1,18 @@
 import { inspect } from 'node:util';
-import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
-import {
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkOptions,
-  deadlineOf,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import type { WaitOptions } from '../sched/drive.ts';
 import { type LockGuard, OnceGuard } from '../sched/guard.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
 import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import type { ObjectHandle } from '../sched/shared-object.ts';
 import { Hold, Task } from '../sched/task.ts';
-import { HOLDS, maxThreads } from '../sched/thread.ts';
+import { maxThreads } from '../sched/thread.ts';
 import {
   DRAINING,
   leaveRead,
   leaveWrite,
   makeConsistent,
-  type Outcome,
   OWNER_DIED,
   PercpuWords,
   readAsleep,
@@ -33,6 +24,7 @@ import {
   writeAwake,
   writerOf,
 } from './percpu-rw-semaphore-core.ts';
+import { ReaderWriterLock } from './reader-writer.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'percpu-rw-semaphore',
@@ -48,6 +40,11 @@ const KIND = defineKind<Repairer>({
     holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0,
   repair,
 });
+
+const ENTRIES = {
+  read: { awake: readAwake, asleep: readAsleep },
+  write: { awake: writeAwake, asleep: writeAsleep },
+};
 
 /**
  * A reader-writer lock for what is read all the time and hardly ever written: readers on different threads share no
@@ -67,7 +64,8 @@ const KIND = defineKind<Repairer>({
  * Source: kernel/locking/percpu-rwsem.c. There readers do without the full barrier as long as no writer came lately,
  * which takes RCU; here an uncontended reader costs two atomic exchanges.
  */
-export class PercpuRwSemaphore extends SharedObject {
+export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
+  protected override readonly entries = ENTRIES;
   readonly #block: number;
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
@@ -85,11 +83,7 @@ export class PercpuRwSemaphore extends SharedObject {
    * 32 other shared locks, and EINVAL for bad options.
    */
   downRead(options?: WaitOptions): void {
-    const { thread, address } = this;
-    const task = this.#check(options);
-    const outcome =
-      readAwake(thread, address, task, false) ?? block(thread, options, (waiter) => readAsleep(address, waiter));
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    this.enter('read', options);
   }
 
   /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
@@ -103,16 +97,12 @@ export class PercpuRwSemaphore extends SharedObject {
       thread.returnTask(task);
       return;
     }
-    throw this.#notHeld('upRead');
+    throw this.notHeld('upRead');
   }
 
   /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and EINVAL. */
   downWrite(options?: WaitOptions): void {
-    const { thread, address } = this;
-    const task = this.#check(options);
-    const outcome =
-      writeAwake(thread, address, task, false) ?? block(thread, options, (waiter) => writeAsleep(address, waiter));
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    this.enter('write', options);
   }
 
   /** Lets go of what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
@@ -120,7 +110,7 @@ export class PercpuRwSemaphore extends SharedObject {
     const { thread } = this;
     const self = thread.current();
     const task = this.#writingTask;
-    if (task === 0 || (task !== self && !thread.unguarded.has(task))) throw this.#notHeld('upWrite');
+    if (task === 0 || (task !== self && !thread.unguarded.has(task))) throw this.notHeld('upWrite');
     leaveWrite(thread, this.address, task);
     if (task !== self) {
       thread.unguarded.delete(task);
@@ -132,48 +122,13 @@ export class PercpuRwSemaphore extends SharedObject {
   tryDownRead(): boolean {
     const { thread } = this;
     const outcome = tryRead(thread.cpu, this.address, thread.current(), false);
-    if (outcome === 'full') throw this.#refusal('full', undefined);
+    if (outcome === 'full') throw this.refusal('full');
     return outcome === 'acquired';
   }
 
   /** Writes, if nobody reads, writes or waits. */
   tryDownWrite(): boolean {
     return tryWrite(this.thread, this.address, this.thread.current());
-  }
-
-  /** `downRead`, returning a guard for `using`. */
-  acquireRead(options?: WaitOptions): LockGuard {
-    this.downRead(options);
-    return this.#readGuard(this.thread.self);
-  }
-
-  /** `downWrite`, returning a guard for `using`. */
-  acquireWrite(options?: WaitOptions): LockGuard {
-    this.downWrite(options);
-    return this.#writeGuard(this.thread.self);
-  }
-
-  /**
-   * Waits to read without blocking the event loop; `upRead` lets go. Rejects with ETIMEDOUT, EINVAL, ENOMEM (no memory
-   * for another waiting task), or the signal's reason.
-   */
-  async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#readAsync(options));
-  }
-
-  /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
-  async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#writeAsync(options));
-  }
-
-  /** `downReadAsync`, with a guard. The guard alone can release it. */
-  async acquireReadAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
-    return this.#readGuard(await this.#readAsync(options));
-  }
-
-  /** `downWriteAsync`, with a guard. The guard alone can release it. */
-  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
-    return this.#writeGuard(await this.#writeAsync(options));
   }
 
   /** How many read, over all threads; out of date as soon as it is read. */
@@ -194,20 +149,8 @@ export class PercpuRwSemaphore extends SharedObject {
     return (this.thread.cpu.load(this.#block) & OWNER_DIED) !== 0;
   }
 
-  /**
-   * The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes, EINVAL unless
-   * a writer had died.
-   */
-  makeConsistent(): void {
-    if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
-    if (!this.ownerDied) {
-      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
-    }
-    makeConsistent(this.thread.cpu, this.address);
-  }
-
   [inspect.custom](): string {
-    return `PercpuRwSemaphore(${this.name ?? this.address}, ${this.#state()})`;
+    return `PercpuRwSemaphore(${this.name ?? this.address}, ${this.state})`;
   }
 
   /** The writer inside, or 0. */
@@ -216,86 +159,17 @@ export class PercpuRwSemaphore extends SharedObject {
     return word & DRAINING ? 0 : writerOf(word);
   }
 
-  async #readAsync(options: AsyncWaitOptions | undefined): Promise<number> {
-    const { thread, address } = this;
-    this.#check(options);
-    const task = thread.takeTask(this.arena.heap);
-    if (readAwake(thread, address, task, true) === 'acquired') return task;
-    thread.returnTask(task);
-    return this.#settled(
-      await blockAsync(thread, this.arena.heap, options, (waiter) => readAsleep(address, waiter)),
-      options,
-    );
-  }
-
-  async #writeAsync(options: AsyncWaitOptions | undefined): Promise<number> {
-    const { thread, address } = this;
-    this.#check(options);
-    const task = thread.takeTask(this.arena.heap);
-    if (writeAwake(thread, address, task, true) === 'acquired') return task;
-    thread.returnTask(task);
-    return this.#settled(
-      await blockAsync(thread, this.arena.heap, options, (waiter) => writeAsleep(address, waiter)),
-      options,
-    );
-  }
-
-  #settled({ outcome, task }: { outcome: Outcome; task: number }, options: AsyncWaitOptions | undefined): number {
-    if (outcome === 'acquired') return task;
-    this.thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.#refusal(outcome, options);
-  }
-
-  #readGuard(task: number): LockGuard {
-    const { thread } = this;
+  protected override guardOf(mode: 'read' | 'write', task: number): LockGuard {
     return new OnceGuard(this, () => {
+      const { thread, address } = this;
       const self = thread.current();
-      if (!leaveRead(thread.cpu, this.address, task)) throw this.#notHeld('release');
+      if (mode === 'write' && this.#writingTask === task) leaveWrite(thread, address, task);
+      else if (mode === 'write' || !leaveRead(thread.cpu, address, task)) throw this.notHeld('release');
       if (task !== self) thread.returnTask(task);
     });
   }
 
-  #writeGuard(task: number): LockGuard {
-    const { thread } = this;
-    return new OnceGuard(this, () => {
-      const self = thread.current();
-      if (this.#writingTask !== task) throw this.#notHeld('release');
-      leaveWrite(thread, this.address, task);
-      if (task !== self) thread.returnTask(task);
-    });
-  }
-
-  #check(options: AsyncWaitOptions | undefined): number {
-    const task = this.thread.current();
-    if (options !== undefined) {
-      checkOptions(options);
-      deadlineOf(this.thread.cpu, options.timeout);
-    }
-    return task;
-  }
-
-  #state(): string {
-    const { readers, writer } = this;
-    if (writer !== undefined) return `written by thread ${writer}`;
-    return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
-  }
-
-  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
-    switch (outcome) {
-      case 'deadlock':
-        return new HoldfastError(
-          'EDEADLK',
-          `this thread holds the ${this.label} already: waiting for it here would never end`,
-        );
-      case 'full':
-        return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
-      default:
-        return this.notInTime(options, this.#state());
-    }
-  }
-
-  #notHeld(call: string): HoldfastError {
-    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  protected override clearDeath(): void {
+    makeConsistent(this.thread.cpu, this.address);
   }
 }

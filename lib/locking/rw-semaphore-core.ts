@@ -41,6 +41,7 @@ import { claimHold, findHold, HELD, TRANSIT } from '../sched/holds.ts';
 import { Hold, MAIN, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { firstWaiter, leaveList, WaitList, waiters } from '../sched/wait-list.ts';
+import type { Outcome } from './reader-writer.ts';
 
 export const RwSemaphoreWords = struct({
   header: ObjectHeader.words,
@@ -75,8 +76,6 @@ export const WRITE = 1;
 export const HANDOFF_AFTER = 4000;
 /** The most readers that one wake-up lets in. The kernel's MAX_READERS_WAKEUP. */
 const READERS_AT_ONCE = 256;
-
-export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
 
 /** The writer, or the only reader whose name is in the word, or 0. */
 export function taskOf(word: number): number {

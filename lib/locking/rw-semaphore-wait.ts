@@ -15,6 +15,7 @@ import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts'
 import { asyncTasks, type Thread } from '../sched/thread.ts';
 import { firstWaiter, joinList, joinListBefore, leaveList, WaitList, waiters } from '../sched/wait-list.ts';
 import { osqLock, osqUnlock } from './osq.ts';
+import type { Outcome } from './reader-writer.ts';
 import {
   HANDOFF,
   HANDOFF_AFTER,
@@ -26,7 +27,6 @@ import {
   mayPass,
   mayRead,
   microseconds,
-  type Outcome,
   OWNER_DIED,
   READ,
   RwSemaphoreWords,

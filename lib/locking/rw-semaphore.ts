@@ -1,21 +1,14 @@
 import { inspect } from 'node:util';
-import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Arena } from '../sched/arena.ts';
-import {
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkOptions,
-  deadlineOf,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import type { WaitOptions } from '../sched/drive.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
 import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import type { ObjectHandle } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
-import { DETACHED, HOLDS } from '../sched/thread.ts';
+import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter } from '../sched/wait-list.ts';
+import { ReaderWriterLock } from './reader-writer.ts';
 import {
   downgrade,
   isUnrecoverable,
@@ -24,7 +17,6 @@ import {
   listOf,
   MODE,
   makeConsistent,
-  type Outcome,
   OWNER_DIED,
   RwSemaphoreWords,
   readCounted,
@@ -65,6 +57,11 @@ const KIND = defineKind<Repairer>({
   repair,
 });
 
+const ENTRIES = {
+  read: { awake: readAwake, asleep: readAsleep },
+  write: { awake: writeAwake, asleep: writeAsleep },
+};
+
 /**
  * A lock that any number of readers hold together, or one writer alone; across threads and inside one thread's async
  * code alike.
@@ -86,14 +83,15 @@ const KIND = defineKind<Repairer>({
  *
  * Source: kernel/locking/rwsem.c.
  */
-export class RwSemaphore extends SharedObject {
+export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
+  protected override readonly entries = ENTRIES;
   readonly #word: number;
   /** How many more reads without company it takes until this thread expects to be the only reader again. */
   #sharing = 0;
   readonly #letting: Letting = {
     go: (mode, task) => this.#letGo(mode, task),
     downgrade: (task) => {
-      if (!downgrade(this.thread, this.address, task)) throw this.#notHeld('downgrade');
+      if (!downgrade(this.thread, this.address, task)) throw this.notHeld('downgrade');
     },
   };
 
@@ -134,7 +132,7 @@ export class RwSemaphore extends SharedObject {
     if (self === DETACHED) thread.current();
     // Pairs with the releases in upRead and upWrite.
     if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#word, 0, self | WRITER) !== 0)
-      this.#writeSlow(options);
+      this.enter('write', options);
   }
 
   /** Lets go of what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
@@ -150,7 +148,7 @@ export class RwSemaphore extends SharedObject {
     const task = thread.current();
     this.#checkRecoverable();
     const outcome = readNow(thread, this.address, task, false);
-    if (outcome === 'full') throw this.#refusal('full', undefined);
+    if (outcome === 'full') throw this.refusal('full');
     return outcome === 'acquired';
   }
 
@@ -166,42 +164,7 @@ export class RwSemaphore extends SharedObject {
   downgradeWrite(): void {
     const { thread } = this;
     const task = this.#writerHere();
-    if (task === 0 || !downgrade(thread, this.address, task)) throw this.#notHeld('downgradeWrite');
-  }
-
-  /** `downRead`, returning a guard for `using`. */
-  acquireRead(options?: WaitOptions): RwSemaphoreGuard {
-    this.downRead(options);
-    return this.#guardOf('read', this.thread.self);
-  }
-
-  /** `downWrite`, returning a guard for `using`. */
-  acquireWrite(options?: WaitOptions): RwSemaphoreGuard {
-    this.downWrite(options);
-    return this.#guardOf('write', this.thread.self);
-  }
-
-  /**
-   * Waits to read without blocking the event loop; `upRead` lets go. Rejects with ETIMEDOUT, ENOTRECOVERABLE, EINVAL,
-   * ENOMEM (no memory for another waiting task), or the signal's reason.
-   */
-  async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#readAsync(options));
-  }
-
-  /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
-  async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#writeAsync(options));
-  }
-
-  /** `downReadAsync`, with a guard. The guard alone can release it. */
-  async acquireReadAsync(options?: AsyncWaitOptions): Promise<RwSemaphoreGuard> {
-    return this.#guardOf('read', await this.#readAsync(options));
-  }
-
-  /** `downWriteAsync`, with a guard. The guard alone can release it. */
-  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<RwSemaphoreGuard> {
-    return this.#guardOf('write', await this.#writeAsync(options));
+    if (task === 0 || !downgrade(thread, this.address, task)) throw this.notHeld('downgradeWrite');
   }
 
   /** How many read; out of date as soon as it is read. */
@@ -227,20 +190,8 @@ export class RwSemaphore extends SharedObject {
     return (this.thread.cpu.load(this.#word) & OWNER_DIED) !== 0;
   }
 
-  /**
-   * The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes, EINVAL unless
-   * a writer had died.
-   */
-  makeConsistent(): void {
-    if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
-    if (!this.ownerDied) {
-      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
-    }
-    makeConsistent(this.thread.cpu, this.address);
-  }
-
   [inspect.custom](): string {
-    return `RwSemaphore(${this.name ?? this.address}, ${this.#state()})`;
+    return `RwSemaphore(${this.name ?? this.address}, ${this.state})`;
   }
 
   #readSlow(options: WaitOptions | undefined): void {
@@ -250,55 +201,8 @@ export class RwSemaphore extends SharedObject {
       if (company === 'alone') this.#sharing--;
       if (company !== undefined) return;
     }
-    this.#check(options);
     if (readersOf(thread.cpu.load(this.#word)) > 0) this.#sharing = SHARING;
-    const outcome =
-      readAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => readAsleep(address, waiter));
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
-  }
-
-  #writeSlow(options: WaitOptions | undefined): void {
-    const { thread, address } = this;
-    this.#check(options);
-    const outcome =
-      writeAwake(thread, address, thread.self, false) ??
-      block(thread, options, (waiter) => writeAsleep(address, waiter));
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
-  }
-
-  async #readAsync(options: AsyncWaitOptions | undefined): Promise<number> {
-    const { thread, address } = this;
-    this.#check(options);
-    const task = thread.takeTask(this.arena.heap);
-    const outcome = readAwake(thread, address, task, true);
-    if (outcome === 'acquired') return task;
-    thread.returnTask(task);
-    if (outcome !== undefined) throw this.#refusal(outcome, options);
-    return this.#settled(
-      await blockAsync(thread, this.arena.heap, options, (waiter) => readAsleep(address, waiter)),
-      options,
-    );
-  }
-
-  async #writeAsync(options: AsyncWaitOptions | undefined): Promise<number> {
-    const { thread, address } = this;
-    this.#check(options);
-    const task = thread.takeTask(this.arena.heap);
-    const outcome = writeAwake(thread, address, task, true);
-    if (outcome === 'acquired') return task;
-    thread.returnTask(task);
-    if (outcome !== undefined) throw this.#refusal(outcome, options);
-    return this.#settled(
-      await blockAsync(thread, this.arena.heap, options, (waiter) => writeAsleep(address, waiter)),
-      options,
-    );
-  }
-
-  #settled({ outcome, task }: { outcome: Outcome; task: number }, options: AsyncWaitOptions | undefined): number {
-    if (outcome === 'acquired') return task;
-    this.thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.#refusal(outcome, options);
+    this.enter('read', options);
   }
 
   #upReadSlow(): void {
@@ -310,13 +214,13 @@ export class RwSemaphore extends SharedObject {
       thread.returnTask(task);
       return;
     }
-    throw this.#notHeld('upRead');
+    throw this.notHeld('upRead');
   }
 
   #upWriteSlow(): void {
     const { thread } = this;
     const task = this.#writerHere();
-    if (task === 0 || !leaveWrite(thread, this.address, task)) throw this.#notHeld('upWrite');
+    if (task === 0 || !leaveWrite(thread, this.address, task)) throw this.notHeld('upWrite');
     if (task !== thread.self) {
       thread.unguarded.delete(task);
       thread.returnTask(task);
@@ -342,7 +246,7 @@ export class RwSemaphore extends SharedObject {
     );
   }
 
-  #guardOf(mode: 'read' | 'write', task: number): RwSemaphoreGuard {
+  protected override guardOf(mode: 'read' | 'write', task: number): RwSemaphoreGuard {
     return new RwSemaphoreGuard(this, this.#letting, mode, task);
   }
 
@@ -355,49 +259,20 @@ export class RwSemaphore extends SharedObject {
     // Pairs with the acquires in downRead and downWrite.
     if (cpu.cmpxchgRelease(this.#word, word, 0) !== word) {
       const isDone = mode === 'read' ? leaveRead(thread, address, task) : leaveWrite(thread, address, task);
-      if (!isDone) throw this.#notHeld('release');
+      if (!isDone) throw this.notHeld('release');
     }
     if (task !== self) thread.returnTask(task);
   }
 
-  #check(options: AsyncWaitOptions | undefined): void {
-    this.thread.current();
-    if (options === undefined) return;
-    checkOptions(options);
-    deadlineOf(this.thread.cpu, options.timeout);
-  }
-
   #checkRecoverable(): void {
-    if (isUnrecoverable(this.thread.cpu.load(this.#word))) throw this.#refusal('unrecoverable', undefined);
+    if (isUnrecoverable(this.thread.cpu.load(this.#word))) throw this.refusal('unrecoverable');
   }
 
-  #state(): string {
-    const { readers, writer } = this;
-    if (isUnrecoverable(this.thread.cpu.load(this.#word))) return 'not recoverable';
-    if (writer !== undefined) return `written by thread ${writer}`;
-    return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
+  protected override clearDeath(): void {
+    makeConsistent(this.thread.cpu, this.address);
   }
 
-  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
-    switch (outcome) {
-      case 'timed-out':
-        return this.notInTime(options, this.#state());
-      case 'deadlock':
-        return new HoldfastError(
-          'EDEADLK',
-          `this thread holds the ${this.label} already: waiting for it here would never end`,
-        );
-      case 'full':
-        return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
-      default:
-        return new HoldfastError(
-          'ENOTRECOVERABLE',
-          `a writer of the ${this.label} died, and the next unlocked it without makeConsistent()`,
-        );
-    }
-  }
-
-  #notHeld(call: string): HoldfastError {
-    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  protected override get state(): string {
+    return isUnrecoverable(this.thread.cpu.load(this.#word)) ? 'not recoverable' : super.state;
   }
 }

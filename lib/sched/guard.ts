@@ -44,10 +44,6 @@ export class SyncGuard extends LockGuard<RobustLock & { unlock(): void }> {
   override release(): void {
     this.lock.unlock();
   }
-
-  override [Symbol.dispose](): void {
-    this.lock.unlock();
-  }
 }
 
 /** For one acquisition, which is let go of once. */

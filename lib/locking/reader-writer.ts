@@ -1,0 +1,156 @@
+import { HoldfastError } from '../errors.ts';
+import {
+  type AsyncWaitOptions,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type SlowPath,
+  type Waiter,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import type { LockGuard } from '../sched/guard.ts';
+import { SharedObject } from '../sched/shared-object.ts';
+import { HOLDS, type Thread } from '../sched/thread.ts';
+
+export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
+
+/** How a lock is entered, for reading or for writing. */
+export interface Entry {
+  /** Without sleeping; undefined when that is not possible. */
+  awake(thread: Thread, lock: number, task: number, async: boolean): Outcome | undefined;
+  /** After that, in the wait list. */
+  asleep(lock: number, waiter: Waiter): SlowPath<Outcome>;
+}
+
+/** What the sleeping locks that many can read and one can write have in common, but for the fast paths. */
+export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedObject {
+  protected abstract readonly entries: { readonly read: Entry; readonly write: Entry };
+
+  /** Waits to read, blocking the thread. */
+  abstract downRead(options?: WaitOptions): void;
+  /** Waits to write, blocking the thread. */
+  abstract downWrite(options?: WaitOptions): void;
+  /** How many read; out of date as soon as it is read. */
+  abstract get readers(): number;
+  /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
+  abstract get writer(): number | undefined;
+  /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
+  abstract get ownerDied(): boolean;
+
+  /** `downRead`, returning a guard for `using`. */
+  acquireRead(options?: WaitOptions): Guard {
+    this.downRead(options);
+    return this.guardOf('read', this.thread.self);
+  }
+
+  /** `downWrite`, returning a guard for `using`. */
+  acquireWrite(options?: WaitOptions): Guard {
+    this.downWrite(options);
+    return this.guardOf('write', this.thread.self);
+  }
+
+  /**
+   * Waits to read without blocking the event loop; `upRead` lets go. Rejects with ETIMEDOUT, ENOTRECOVERABLE, EINVAL,
+   * ENOMEM (no memory for another waiting task), or the signal's reason.
+   */
+  async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#enterAsync('read', options));
+  }
+
+  /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
+  async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.unguarded.add(await this.#enterAsync('write', options));
+  }
+
+  /** `downReadAsync`, with a guard. The guard alone can release it. */
+  async acquireReadAsync(options?: AsyncWaitOptions): Promise<Guard> {
+    return this.guardOf('read', await this.#enterAsync('read', options));
+  }
+
+  /** `downWriteAsync`, with a guard. The guard alone can release it. */
+  async acquireWriteAsync(options?: AsyncWaitOptions): Promise<Guard> {
+    return this.guardOf('write', await this.#enterAsync('write', options));
+  }
+
+  /**
+   * The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes, EINVAL unless
+   * a writer had died.
+   */
+  makeConsistent(): void {
+    if (this.writer !== this.thread.number) throw this.notHeld('makeConsistent');
+    if (!this.ownerDied) {
+      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
+    }
+    this.clearDeath();
+  }
+
+  /** What `makeConsistent` does to the lock. */
+  protected abstract clearDeath(): void;
+
+  /** A guard for what `task` holds. */
+  protected abstract guardOf(mode: 'read' | 'write', task: number): Guard;
+
+  /** Waits for the lock for the thread's synchronous code, beyond the fast path. */
+  protected enter(mode: 'read' | 'write', options: WaitOptions | undefined): void {
+    const { thread, address } = this;
+    const { awake, asleep } = this.entries[mode];
+    this.#check(options);
+    const outcome =
+      awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter));
+    if (outcome !== 'acquired') throw this.refusal(outcome, options);
+  }
+
+  /** The task that has the lock then. */
+  async #enterAsync(mode: 'read' | 'write', options: AsyncWaitOptions | undefined): Promise<number> {
+    const { thread, address } = this;
+    const { awake, asleep } = this.entries[mode];
+    this.#check(options);
+    const own = thread.takeTask(this.arena.heap);
+    const tried = awake(thread, address, own, true);
+    if (tried === 'acquired') return own;
+    thread.returnTask(own);
+    if (tried !== undefined) throw this.refusal(tried, options);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) => asleep(address, waiter));
+    if (outcome === 'acquired') return task;
+    thread.returnTask(task);
+    if (outcome === 'aborted') throw options?.signal?.reason;
+    throw this.refusal(outcome, options);
+  }
+
+  #check(options: AsyncWaitOptions | undefined): void {
+    this.thread.current();
+    if (options === undefined) return;
+    checkOptions(options);
+    deadlineOf(this.thread.cpu, options.timeout);
+  }
+
+  protected get state(): string {
+    const { readers, writer } = this;
+    if (writer !== undefined) return `written by thread ${writer}`;
+    return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
+  }
+
+  protected refusal(outcome: Outcome, options?: WaitOptions): HoldfastError {
+    switch (outcome) {
+      case 'timed-out':
+        return this.notInTime(options, this.state);
+      case 'deadlock':
+        return new HoldfastError(
+          'EDEADLK',
+          `this thread holds the ${this.label} already: waiting for it here would never end`,
+        );
+      case 'full':
+        return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
+      default:
+        return new HoldfastError(
+          'ENOTRECOVERABLE',
+          `a writer of the ${this.label} died, and the next unlocked it without makeConsistent()`,
+        );
+    }
+  }
+
+  protected notHeld(call: string): HoldfastError {
+    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.state}`);
+  }
+}
