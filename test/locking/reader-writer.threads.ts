@@ -1,12 +1,18 @@
-import { type Arena, RwSemaphore } from '../../lib/index.ts';
+import { type Arena, PercpuRwSemaphore, RwSemaphore, RwSemaphoreGuard } from '../../lib/index.ts';
 
 type Mode = 'read' | 'write';
+type Lock = RwSemaphore | PercpuRwSemaphore;
 
-const take = (lock: RwSemaphore, mode: Mode) => (mode === 'read' ? lock.acquireRead() : lock.acquireWrite());
+/** The lock is named after its class. */
+function open(arena: Arena, name: string): Lock {
+  return name === 'RwSemaphore' ? new RwSemaphore(arena, name) : new PercpuRwSemaphore(arena, name);
+}
+
+const take = (lock: Lock, mode: Mode) => (mode === 'read' ? lock.acquireRead() : lock.acquireWrite());
 
 /** Says 1 at `stage` when it holds the lock, and keeps it until `stage` is 2. */
 export function hold(arena: Arena, name: string, mode: Mode, stage: number): void {
-  using _held = take(new RwSemaphore(arena, name), mode);
+  using _held = take(open(arena, name), mode);
   say(arena, stage, 1);
   while (Atomics.load(arena.words, stage) < 2) Atomics.wait(arena.words, stage, 1, 1000);
 }
@@ -20,7 +26,7 @@ export async function holdAndEnd(
   stage: number,
   times = 1,
 ): Promise<void> {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   for (let i = 0; i < times; i++) {
     if (how !== 'async') take(lock, mode);
     else if (mode === 'read') await lock.acquireReadAsync();
@@ -37,7 +43,7 @@ export async function holdAndEnd(
 
 /** Waits for the lock; adds 1 to `stage` just before, and to `stage + 1` when it has it. */
 export function waitFor(arena: Arena, name: string, mode: Mode, stage: number): void {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   Atomics.add(arena.words, stage, 1);
   Atomics.notify(arena.words, stage);
   using _held = take(lock, mode);
@@ -47,7 +53,7 @@ export function waitFor(arena: Arena, name: string, mode: Mode, stage: number): 
 
 /** Reads and writes two words that must stay equal, in all ways there are. Returns how often they were not. */
 export async function churn(arena: Arena, name: string, record: number, times: number, me: number): Promise<number> {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   const { words } = arena;
   let torn = 0;
   const look = () => {
@@ -69,8 +75,10 @@ export async function churn(arena: Arena, name: string, record: number, times: n
       case 1: {
         using held = lock.acquireWrite();
         change();
-        held.downgrade();
-        look();
+        if (held instanceof RwSemaphoreGuard) {
+          held.downgrade();
+          look();
+        }
         break;
       }
       case 2: {
@@ -116,7 +124,7 @@ export async function churn(arena: Arena, name: string, record: number, times: n
 
 /** Reads, or writes now and then, until it is killed. */
 export function churnForEver(arena: Arena, name: string, stage: number, writes: number): void {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   say(arena, stage, 1);
   for (let i = 0; ; i++) {
     if (i % 10 < writes) {
@@ -134,7 +142,7 @@ export function churnForEver(arena: Arena, name: string, stage: number, writes: 
 
 /** Reads without a pause, so that there is always a reader, until `stage` is 2. */
 export function readOn(arena: Arena, name: string, stage: number, overlap: number): void {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   while (Atomics.load(arena.words, stage) < 2) {
     using _held = lock.acquireRead();
     Atomics.add(arena.words, overlap, 1);
@@ -144,7 +152,7 @@ export function readOn(arena: Arena, name: string, stage: number, overlap: numbe
 
 /** Writes without a pause until `stage` is 2. */
 export function writeOn(arena: Arena, name: string, stage: number): void {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   while (Atomics.load(arena.words, stage) < 2) {
     using _held = lock.acquireWrite();
     for (let i = 0; i < 2000; i++) Atomics.load(arena.words, stage);
@@ -153,7 +161,7 @@ export function writeOn(arena: Arena, name: string, stage: number): void {
 
 /** The code of the error that letting go throws here. */
 export function leaveElsewhere(arena: Arena, name: string, mode: Mode): string {
-  const lock = new RwSemaphore(arena, name);
+  const lock = open(arena, name);
   try {
     if (mode === 'read') lock.upRead();
     else lock.upWrite();
