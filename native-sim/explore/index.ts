@@ -2,7 +2,7 @@ export type { Change, Weakening } from './alter.ts';
 export { CounterexampleError, expectExplored } from './expect.ts';
 export { type ExploreOptions, type ExploreResult, explore, type Progress } from './explore.ts';
 export type { ExploredCpu } from './explored-cpu.ts';
-export type { ModelName } from './order.ts';
+export type { ModelName } from './keeps.ts';
 export { type ChangedOrder, findIdleOrders, suggestRepairs } from './orders.ts';
 export { exploreParallel, type ProgramSource } from './parallel.ts';
 export { ExploreError, type FinalMemory, type Program } from './program.ts';

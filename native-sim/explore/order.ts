@@ -3,7 +3,7 @@
  *
  * SC, x86-TSO and Armv8 have one shape (`native-sim/models/` states them as published; a test compares the two on
  * every execution of small programs): coherence per location, atomicity of read-modify-writes, and one order that has
- * no cycle: what the thread itself keeps (`keeps` below: the only place where the models differ), what threads saw
+ * no cycle: what the thread itself keeps (`keeps.ts`: the only place where the models differ), what threads saw
  * of each other (external rf, co, fr), and their transitive closure. `graph.before` is that closure.
  *
  * The new event is the last of its thread, so nothing its own thread keeps comes after it. The only edges out of it
@@ -13,49 +13,9 @@
  * Armv8 read-modify-writes are the LDXR/STXR pairs of the kernel's LL/SC atomics, a fully ordered one being
  * `LDXR; STLXR; DMB`. Dependencies are invisible to a library, and a compiler may break them: none are assumed.
  */
-import {
-  ACQUIRE,
-  FENCE,
-  FENCE_LD,
-  FENCE_ST,
-  FULL,
-  INIT,
-  NOTHING,
-  PLAIN,
-  POISON,
-  READ,
-  RELEASE,
-  RMW,
-  WRITE,
-} from './events.ts';
+import { INIT, NOTHING, PLAIN, POISON, READ, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
-
-export type ModelName = 'sc' | 'x86-tso' | 'armv8';
-
-/** Does the thread keep `a` before the later `b`? `near`: nothing was written to b's location in between. */
-type Keeps = (a: number, b: number, sameLocation: boolean, near: boolean) => boolean;
-
-const keepsSc: Keeps = () => true;
-
-/** A store may be delayed past later loads; nothing else. */
-const keepsTso: Keeps = (a, b) => {
-  if (a & FENCE) return (a & FULL) !== 0;
-  if (b & FENCE) return (b & FULL) !== 0;
-  return (b & WRITE) !== 0 || (a & READ) !== 0 || ((a | b) & RMW) !== 0;
-};
-
-const keepsArmv8: Keeps = (a, b, sameLocation, near) => {
-  if (b & FENCE) {
-    if (a & FENCE) return false;
-    return b & FULL ? true : b & FENCE_LD ? (a & READ) !== 0 : (a & WRITE) !== 0;
-  }
-  if (a & FENCE) return (a & (FULL | FENCE_LD)) !== 0 || ((a & FENCE_ST) !== 0 && (b & WRITE) !== 0);
-  if (a & READ ? a & ACQUIRE : a & FULL) return true;
-  if (b & WRITE) return (b & RELEASE) !== 0 || sameLocation;
-  return (a & WRITE) !== 0 && (b & ACQUIRE) !== 0 && ((a & RELEASE) !== 0 || (sameLocation && near && (a & RMW) !== 0));
-};
-
-const KEEPS: Record<ModelName, Keeps> = { sc: keepsSc, 'x86-tso': keepsTso, armv8: keepsArmv8 };
+import { KEEPS, type Keeps, type ModelName } from './keeps.ts';
 
 export class Ordering {
   readonly model: ModelName;

@@ -2,8 +2,9 @@
 import { type Executor, ExploredCpu } from './explored-cpu.ts';
 import { FlatMemory } from './flat.ts';
 import type { Graph } from './graph.ts';
+import type { ModelName } from './keeps.ts';
 import { Memory } from './memory.ts';
-import { type ModelName, Ordering } from './order.ts';
+import { Ordering } from './order.ts';
 import { ExploreError, type FinalMemory, type Kill, type Program } from './program.ts';
 import { latest, type Replay } from './replay.ts';
 

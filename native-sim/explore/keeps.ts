@@ -1,0 +1,32 @@
+/**
+ * What a thread keeps of its own order, model by model: the only place where the explored machine's models differ.
+ * `order.ts` tells what else they have in common.
+ */
+import { ACQUIRE, FENCE, FENCE_LD, FENCE_ST, FULL, READ, RELEASE, RMW, WRITE } from './events.ts';
+
+export type ModelName = 'sc' | 'x86-tso' | 'armv8';
+
+/** Does the thread keep `a` before the later `b`? `near`: nothing was written to b's location in between. */
+export type Keeps = (a: number, b: number, sameLocation: boolean, near: boolean) => boolean;
+
+const keepsSc: Keeps = () => true;
+
+/** A store may be delayed past later loads; nothing else. */
+const keepsTso: Keeps = (a, b) => {
+  if (a & FENCE) return (a & FULL) !== 0;
+  if (b & FENCE) return (b & FULL) !== 0;
+  return (b & WRITE) !== 0 || (a & READ) !== 0 || ((a | b) & RMW) !== 0;
+};
+
+const keepsArmv8: Keeps = (a, b, sameLocation, near) => {
+  if (b & FENCE) {
+    if (a & FENCE) return false;
+    return b & FULL ? true : b & FENCE_LD ? (a & READ) !== 0 : (a & WRITE) !== 0;
+  }
+  if (a & FENCE) return (a & (FULL | FENCE_LD)) !== 0 || ((a & FENCE_ST) !== 0 && (b & WRITE) !== 0);
+  if (a & READ ? a & ACQUIRE : a & FULL) return true;
+  if (b & WRITE) return (b & RELEASE) !== 0 || sameLocation;
+  return (a & WRITE) !== 0 && (b & ACQUIRE) !== 0 && ((a & RELEASE) !== 0 || (sameLocation && near && (a & RMW) !== 0));
+};
+
+export const KEEPS: Record<ModelName, Keeps> = { sc: keepsSc, 'x86-tso': keepsTso, armv8: keepsArmv8 };
