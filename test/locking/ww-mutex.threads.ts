@@ -71,10 +71,13 @@ export function cross(arena: Arena, policy: WwPolicy, first: string, second: str
   } catch (error) {
     if ((error as { code: string }).code !== 'EDEADLK') throw error;
   }
-  context.unlockAll();
-  b.lockSlow(context);
-  a.lock(context);
-  return true;
+  // By wait-die, it has to back off again while the older one, which lets go of one lock after the other, has only let
+  // go of the first.
+  for (let [inTheWay, other] = [b, a]; ; [inTheWay, other] = [other, inTheWay]) {
+    context.unlockAll();
+    inTheWay.lockSlow(context);
+    if (other.attempt(context)) return true;
+  }
 }
 
 /** Takes all the locks, and never lets go. */
