@@ -1,0 +1,198 @@
+/**
+ * Several threads of one arena on one JavaScript thread, stepped by the test: right before a chosen operation of one
+ * thread, another one runs, or the thread dies. It tells the story of a race in ten lines.
+ *
+ *   const { arenas, before, killBefore, reap } = stepper(3);
+ *   before(0, on('xchg', word), () => second.unlock());      // thread 1 unlocks in the middle of
+ *   first.lock();                                            // thread 0's lock()
+ *   killBefore(1, on('store', next), () => second.unlock()); // thread 1 dies there; true: it got so far
+ *   expect(reap(2)).toBe('done');
+ *
+ * What runs in the middle of a thread's step runs to its end there: threads nest, they do not alternate. A thread that
+ * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait; a wait with a
+ * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones.
+ */
+import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
+import { RealCpu } from '../../lib/machine/real.ts';
+import { Arena, format, markDead } from '../../lib/sched/arena.ts';
+import { reap } from '../../lib/sched/reaper.ts';
+import { isDying, Slot, slotAddress } from '../../lib/sched/thread.ts';
+
+/** An operation that a thread is about to make: the method of `Cpu`, and its arguments, the address first. */
+export interface Step {
+  readonly op: keyof Cpu;
+  readonly address: number;
+  readonly args: readonly unknown[];
+}
+export type When = (step: Step) => boolean;
+
+/** Thrown into a thread to end it; nothing in `lib/` catches it. */
+class Killed extends Error {}
+
+/** A thread would sleep or spin for ever. */
+export class Hang extends Error {}
+
+export interface StepperOptions {
+  /** Size of the arena. @default 65,536 */
+  words?: number;
+  /** Loads that a waiter spins. @default 4 */
+  spins?: number;
+}
+
+/**
+ * The operation `op` ('' for any) at `address`, or anywhere if that is left out; the `nth` of them, counted from 1.
+ * With 'store' or 'load' only that method is meant, not its ordered forms: name those in full ('storeRelease').
+ */
+export function on(op: keyof Cpu | '', address?: number, nth = 1): When {
+  let seen = 0;
+  return (step) => {
+    if ((op !== '' && step.op !== op) || (address !== undefined && step.address !== address)) return false;
+    return ++seen === nth;
+  };
+}
+
+/** The `n`th operation, whatever it is, counted from 1: to try an action at each step in turn. */
+export function step(n: number): When {
+  return on('', undefined, n);
+}
+
+/** An arena with `threads` attached threads; `arenas[n]` is the view of thread n. */
+export function stepper(threads: number, { words = 1 << 16, spins = 4 }: StepperOptions = {}) {
+  const memory = new Int32Array(new SharedArrayBuffer(words * 4));
+  const real = new RealCpu(memory);
+  format(real, words, threads, 12_345);
+  const cpus = new SteppedCpus(real);
+  const arenas = Array.from({ length: threads }, (_, number) => {
+    real.store(slotAddress(real, number) + Slot.life, number + 1);
+    return new Arena(cpus.of(number), number, { spins });
+  });
+
+  /** Thread `number` takes no further step. */
+  const die = (number: number) => markDead(real, slotAddress(real, number) + Slot.life, number + 1);
+
+  return {
+    arenas,
+    /** Looks at the memory, and is nobody's: no action runs before its operations. */
+    real,
+    die,
+    /** Right before the next operation of thread `number` for which `when` holds, `action` runs; once. */
+    before: (number: number, when: When, action: () => void) => cpus.plan(number, when, action),
+    /** Takes back what `before` has planned for the thread. True when it had not happened. */
+    cancel: (number: number) => cpus.cancel(number),
+    /**
+     * Runs `body` as thread `number`, which is preempted for good right before the operation: not dead, and not going
+     * on. False when `body` came to its end.
+     */
+    stopBefore: (number: number, when: When, body: () => unknown) => cpus.stop(number, when, body),
+    /** Runs `body` as thread `number`, which dies right before the operation. False when `body` came to its end. */
+    killBefore(number: number, when: When, body: () => unknown): boolean {
+      const stopped = cpus.stop(number, when, body);
+      if (stopped) die(number);
+      return stopped;
+    },
+    /** Thread `by` repairs what the dead have left. */
+    reap(by: number): 'done' | 'again' {
+      const { thread, heap, objects } = arenas[by]!;
+      return reap(thread, heap, objects, (id) => isDying(real, id));
+    },
+  };
+}
+
+/** Puts an action before an operation of one of several threads that share a JavaScript thread. */
+class SteppedCpus {
+  readonly #real: RealCpu;
+  readonly #plans = new Map<number, { when: When; action: () => void }>();
+  /** How often each word has been woken: tells a sleeper whether the action before its wait woke it. */
+  readonly #wakes = new Map<number, number>();
+  /** How far the threads' clock is ahead of the real one, ns. */
+  #ahead = 0;
+
+  constructor(real: RealCpu) {
+    this.#real = real;
+  }
+
+  plan(number: number, when: When, action: () => void): void {
+    if (this.#plans.has(number)) throw new Error(`thread ${number} has a plan already`);
+    this.#plans.set(number, { when, action });
+  }
+
+  cancel(number: number): boolean {
+    return this.#plans.delete(number);
+  }
+
+  stop(number: number, when: When, body: () => unknown): boolean {
+    this.plan(number, when, () => {
+      throw new Killed();
+    });
+    try {
+      body();
+    } catch (error) {
+      if (error instanceof Killed) return true;
+      throw error;
+    } finally {
+      this.cancel(number);
+    }
+    return false;
+  }
+
+  /** The processor of thread `number`. */
+  of(number: number): Cpu {
+    const operations: Partial<Cpu> = {
+      now: () => this.#real.now() + this.#ahead,
+      condLoad: (a, until, arg, spins) => this.#spin(number, a, until, arg, spins),
+      condLoadAcquire: (a, until, arg, spins) => this.#spin(number, a, until, arg, spins),
+      wait: (a, expected, deadline) => this.#wait(number, a, expected, deadline),
+      wake: (a, count) => {
+        this.#step(number, 'wake', [a, count]);
+        this.#wakes.set(a, this.#wakesOf(a) + 1);
+        return this.#real.wake(a, count);
+      },
+    };
+    return new Proxy<Cpu>(this.#real, {
+      get: (real, name: keyof Cpu) => {
+        const own = operations[name];
+        if (own !== undefined) return own;
+        const operation = real[name] as unknown;
+        if (typeof operation !== 'function') return operation;
+        return (...args: unknown[]) => {
+          this.#step(number, name, args);
+          return operation.apply(real, args);
+        };
+      },
+      set: (real, name, value) => Reflect.set(real, name, value, real),
+    });
+  }
+
+  #step(number: number, op: keyof Cpu, args: readonly unknown[]): void {
+    const plan = this.#plans.get(number);
+    if (plan === undefined || !plan.when({ op, address: args[0] as number, args })) return;
+    this.#plans.delete(number);
+    plan.action();
+  }
+
+  #spin(number: number, a: number, until: (value: number, arg: number) => boolean, arg: number, spins: number): number {
+    this.#step(number, 'condLoad', [a, arg, spins]);
+    const value = this.#real.load(a);
+    // Nobody else runs from here on: what does not hold now never will.
+    if (spins === Number.POSITIVE_INFINITY && !until(value, arg)) {
+      throw new Hang(`thread ${number} spins for ever at word ${a}, which is ${value}`);
+    }
+    return value;
+  }
+
+  #wait(number: number, a: number, expected: number, deadline: number): WaitOutcome {
+    const wakes = this.#wakesOf(a);
+    this.#step(number, 'wait', [a, expected, deadline]);
+    if (this.#real.load(a) !== expected) return 'not-equal';
+    if (this.#wakesOf(a) !== wakes) return 'ok';
+    if (deadline === Number.POSITIVE_INFINITY) {
+      throw new Hang(`thread ${number} sleeps for ever at word ${a}, which is ${expected}`);
+    }
+    this.#ahead += Math.max(deadline - this.#real.now() - this.#ahead, 0);
+    return 'timed-out';
+  }
+
+  #wakesOf(a: number): number {
+    return this.#wakes.get(a) ?? 0;
+  }
+}
