@@ -45,7 +45,7 @@ try {
     if (!version.startsWith(`v${major}.`)) throw new Error(`expected Node ${major}, npm gave ${version}`);
     const output = run(project, node, 'main.js').trim();
     if (output !== 'package works') throw new Error(`Node ${version} printed ${JSON.stringify(output)}`);
-    const help = run(project, node, 'node_modules/holdfast/dist/lib/cli/holdfast.js', '--help');
+    const help = run(project, node, 'node_modules/holdfast/dist/holdfast.js', '--help');
     if (!help.includes('holdfast')) throw new Error(`Node ${version}: the command does not explain itself: ${help}`);
     console.log(`Node ${version}: library and command work`);
   }

@@ -16,6 +16,6 @@ export function spawnWorker(entry: URL, options: WorkerOptions = {}): Worker {
 
 /** The URL of a thread entry in `workers/`, next to this package's `lib/`, in the form that is running. */
 export function workerEntry(name: string): URL {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`../../workers/${name}.${extension}`, import.meta.url);
+  const fromSource = import.meta.url.endsWith('.ts');
+  return new URL(fromSource ? `../../workers/${name}.ts` : `./workers/${name}.js`, import.meta.url);
 }

@@ -6,9 +6,8 @@
  * numbers. The first thread explores until a plan has enough alternatives open, gives each away as one task, and goes on
  * to the next plan; small plans never leave it. In random mode each worker walks with a seed of its own.
  */
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Exhaustive } from './exhaustive.ts';
 import {
@@ -216,10 +215,10 @@ class Pool {
 /** The worker's script is TypeScript in the source tree, which a bare Worker does not load; JavaScript once built. */
 function startWorker(source: ProgramSource, options: PlainOptions): Worker {
   const workerData = { source, options };
-  const script = new URL('../../workers/explore.ts', import.meta.url);
-  if (!existsSync(fileURLToPath(script))) {
-    return new Worker(new URL('../../workers/explore.js', import.meta.url), { workerData });
+  if (!import.meta.url.endsWith('.ts')) {
+    return new Worker(new URL('./workers/explore.js', import.meta.url), { workerData });
   }
+  const script = new URL('../../workers/explore.ts', import.meta.url);
   const tsxPackage = pathToFileURL(createRequire(import.meta.url).resolve('tsx/package.json'));
   const tsx = new URL('./dist/esm/api/index.mjs', tsxPackage).href;
   const bootstrap = `import { register } from '${tsx}'; register(); await import('${script.href}');`;

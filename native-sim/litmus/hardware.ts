@@ -112,7 +112,7 @@ function initialWords(test: LitmusTest, offsets: ReadonlyMap<string, number>, wo
 
 /** Run from source, the worker must load TypeScript first; as installed, it is JavaScript already. */
 const fromSource = import.meta.url.endsWith('.ts');
-const workerUrl = new URL(`../../workers/litmus.${fromSource ? 'ts' : 'js'}`, import.meta.url);
+const workerUrl = new URL(fromSource ? '../../workers/litmus.ts' : './workers/litmus.js', import.meta.url);
 
 function startWorker(plan: HardwarePlan): Worker {
   if (!fromSource) return new Worker(workerUrl, { workerData: plan });

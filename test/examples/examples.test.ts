@@ -2,31 +2,22 @@
  * Each example runs as a user would run it: plain `node`, in a project of its own, with this package built and
  * installed there.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundle } from '../../scripts/build.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 let project: string;
 
-beforeAll(() => {
+beforeAll(async () => {
   project = mkdtempSync(join(tmpdir(), 'holdfast-examples-'));
   const installed = join(project, 'node_modules/holdfast');
   mkdirSync(installed, { recursive: true });
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const options = [
-    '-p',
-    'tsconfig.build.json',
-    '--noCheck',
-    '--declaration',
-    'false',
-    '--outDir',
-    join(installed, 'dist'),
-  ];
-  execFileSync(process.execPath, [tsc, ...options], { cwd: ROOT });
+  await bundle(join(installed, 'dist'));
   cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
   for (const name of ['piscina', 'comlink']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(project, 'node_modules', name), 'junction');

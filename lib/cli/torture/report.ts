@@ -9,11 +9,15 @@ import type { Outcome, Settings } from './outcome.ts';
 import { REPORT_SCRIPT } from './report-script.ts';
 import { REPORT_STYLE } from './report-style.ts';
 
-const require = createRequire(import.meta.url);
+/** From the sources the plots' files are uPlot's own; in the package they lie beside the bundle. */
+function plotFile(name: string): string | URL {
+  if (import.meta.url.endsWith('.ts')) return createRequire(import.meta.url).resolve(`uplot/dist/${name}`);
+  return new URL(`./plots/${name}`, import.meta.url);
+}
 
 export async function reportPage(outcomes: readonly Outcome[], settings: Settings): Promise<string> {
-  const plots = await readFile(require.resolve('uplot/dist/uPlot.iife.min.js'), 'utf8');
-  const plotStyle = await readFile(require.resolve('uplot/dist/uPlot.min.css'), 'utf8');
+  const plots = await readFile(plotFile('uPlot.iife.min.js'), 'utf8');
+  const plotStyle = await readFile(plotFile('uPlot.min.css'), 'utf8');
   const failed = outcomes.filter(({ verdict }) => verdict === 'violation').length;
   const verdict = failed === 0 ? 'every lock kept its promises' : `${failed} of ${outcomes.length} broke a promise`;
   return `<!doctype html>
