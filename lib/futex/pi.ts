@@ -26,7 +26,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { type Late, nothingLate, seeTo } from '../sched/priority.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import { asyncTasks, maxThreads, phaseOf, Slot, slotAddress, type Thread } from '../sched/thread.ts';
 import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
 import {
@@ -44,7 +44,10 @@ import {
 import { wait } from './wait.ts';
 import { MATCH_ANY } from './wake.ts';
 
-/** 'busy': it has an owner, who may be waited for. 'dying': the reaper has not seen to the owner yet. */
+/**
+ * 'busy': it has an owner, who may be waited for. 'dying': the owner is dead or leaving. Illegal to say 'busy' then, unless
+ * others wait already: whoever repairs what it leaves may have been through this bucket.
+ */
 export type Attempt = 'acquired' | 'busy' | 'dying' | 'deadlock' | 'mismatch' | 'no-owner';
 /** 'no-state': the thread has no state to bring along; `reservePiState`, and again. */
 export type PiOutcome = Attempt | 'no-state' | 'timed-out' | 'aborted';
@@ -60,8 +63,8 @@ function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: numb
     if (isWaitedFor) return 'busy';
     if (tid !== 0) {
       const slot = slotOfTid(cpu, tid);
-      const life = slot === 0 ? 0 : cpu.loadAcquire(slot + Slot.life);
-      return life > 0 ? 'busy' : life < 0 ? 'dying' : 'no-owner';
+      const phase = slot === 0 ? 'free' : phaseOf(cpu.loadAcquire(slot + Slot.life));
+      return phase === 'attached' ? 'busy' : phase === 'dying' ? 'dying' : 'no-owner';
     }
     const seen = cpu.cmpxchgAcquire(word, value, (value & FUTEX_OWNER_DIED) | task);
     if (seen === value) return 'acquired';
@@ -123,10 +126,11 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
     if (attempt === 'busy' && state === 0) continue;
     if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter);
     if (attempt !== 'dying') return attempt;
-    // The reaper marks the word if it can, vacates the slot, and unparks everybody.
+    // Whoever repairs what the owner leaves marks the word if it can, vacates the slot, and unparks everybody.
     const slot = slotOfTid(cpu, value & FUTEX_TID_MASK);
     const life = slot === 0 ? 0 : cpu.load(slot + Slot.life);
-    const result = life < 0 ? yield* wait(futexes, slot + Slot.life, life, MATCH_ANY, waiter) : 'changed';
+    const result =
+      phaseOf(life) === 'dying' ? yield* wait(futexes, slot + Slot.life, life, MATCH_ANY, waiter) : 'changed';
     if (result === 'timed-out' || result === 'aborted') return result;
   }
 }

@@ -99,8 +99,11 @@ export class SeqCount extends SharedObject {
     let writer: number;
     do {
       writer = cpu.load(this.#writer);
-      // The lock that keeps writers apart may have come from a dead one before the reaper has come here.
-      if (writer > 0 && !isDying(cpu, writer)) throw this.#refused('writeBegin', writer);
+      // The lock that keeps writers apart may have come from a writer that died or left, before its repair came here;
+      // then the repair may end between the first two loads, which the third one sees.
+      if (writer > 0 && !isDying(cpu, writer) && cpu.load(this.#writer) === writer) {
+        throw this.#refused('writeBegin', writer);
+      }
     } while (cpu.cmpxchg(this.#writer, writer, id) !== writer);
     if (!isEven(cpu.load(this.#sequence))) return true;
     seqWriteBegin(cpu, this.#sequence);

@@ -9,7 +9,7 @@ import { kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
 import { isGone, osThread } from './liveness.ts';
 import { reap } from './reaper.ts';
-import { DETACHED, formatSlot, isDying, maxThreads, Slot, slotAddress, Thread } from './thread.ts';
+import { DETACHED, formatSlot, isDead, markDead, maxThreads, Slot, slotAddress, Thread, threadOf } from './thread.ts';
 import { allWaits } from './waits-for.ts';
 
 export interface ArenaOptions {
@@ -187,14 +187,14 @@ export class Arena {
   #leave(): void {
     const { thread } = this;
     // Nobody takes this thread for dead, so until its slot is free it must let no other reaper in between.
-    const isDead = (id: number) => id === thread.id || this.#isDead(id);
-    while (reap(thread, this.heap, this.objects, isDead, { patient: true }) === 'again') this.#sweep();
+    const isReaped = (id: number) => id === thread.id || this.#isDead(id);
+    while (reap(thread, this.heap, this.objects, isReaped, { patient: true }) === 'again') this.#sweep();
     thread.self = DETACHED;
     attached.delete(this.id);
   }
 
   #isDead(id: number): boolean {
-    return isDying(this.cpu, id);
+    return isDead(this.cpu, id);
   }
 
   #markDead(tid: number): void {
@@ -218,7 +218,7 @@ export class Arena {
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
       const life = cpu.loadAcquire(slot + Slot.life);
-      if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, life);
+      if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, threadOf(life));
       found ||= cpu.load(slot + Slot.life) < 0;
     }
     if (found) reap(thread, this.heap, this.objects, (id) => this.#isDead(id));
@@ -230,11 +230,6 @@ export function format(cpu: Cpu, words: number, threads: number, id: number): vo
   formatHeader(cpu, { words, maxThreads: threads, threadWords: Slot.words, id });
   for (let number = 0; number < threads; number++) formatSlot(cpu, number);
   new Heap(cpu, 1).format();
-}
-
-/** The thread whose slot has `life` there will take no further step. */
-export function markDead(cpu: Cpu, life: number, expected: number): void {
-  cpu.cmpxchg(life, expected, -expected);
 }
 
 function claimSlot(cpu: RealCpu): number {

@@ -21,7 +21,17 @@ import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts'
 import { ObjectHeader, type Objects } from '../memory/objects.ts';
 import { clearHolds } from './holds.ts';
 import { RUNNING, SLEEPING, Task, unpark } from './task.ts';
-import { asyncTasks, keepsNascent, maxThreads, NO_CEILING, Slot, slotAddress, type Thread } from './thread.ts';
+import {
+  asyncTasks,
+  beginLeaving,
+  endLeaving,
+  keepsNascent,
+  maxThreads,
+  NO_CEILING,
+  Slot,
+  slotAddress,
+  type Thread,
+} from './thread.ts';
 
 /** What a kind's `repair` needs to know. */
 export interface Repairer {
@@ -58,8 +68,8 @@ export interface ReapOptions {
 }
 
 /**
- * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work. Returns 'done',
- * or 'again' when it must be called again later.
+ * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work; a thread for which
+ * `isDead` holds itself gives up its slot. Returns 'done', or 'again' when it must be called again later.
  */
 export function reap(
   thread: Thread,
@@ -76,6 +86,8 @@ export function reap(
     recoverHeap(thread, heap, all.filter(isDead));
     return 'again';
   }
+  const isLeaving = isDead(owner);
+  if (isLeaving) beginLeaving(cpu, thread.slot);
   const heir = all.find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
   if (heir === undefined && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
   let settled = false;
@@ -84,12 +96,12 @@ export function reap(
     const dead = all.filter(isDead);
     declareEra(cpu, dead);
     settled = repairAll(thread, heap, objects, dead, settleSpins);
-    if (settled) for (const id of dead) if (id !== owner) vacate(cpu, slotAddress(cpu, id - 1));
+    if (settled) for (const id of dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
     wakeAll(cpu, all.length);
   } while (!settled && patient);
   unlatch(cpu, Header.reaperLatch);
-  // Last: with its slot free, a thread that is killed here would leave a latch that nobody could inherit.
-  if (settled && isDead(owner)) vacate(cpu, thread.slot);
+  // Last: with its slot vacated, a thread that is killed here would leave a latch that nobody could inherit.
+  if (settled && isLeaving) leave(cpu, thread.slot, all.length);
   return settled ? 'done' : 'again';
 }
 
@@ -165,7 +177,23 @@ function recoverHeap({ cpu, id: owner }: Thread, heap: Heap, dead: readonly numb
   cpu.wake(Header.heapLatch, Number.POSITIVE_INFINITY);
 }
 
-/** Leaves a dead thread's slot as a new thread expects it. */
+/** A dead thread's slot may be taken by a new thread. */
+function free(cpu: Cpu, slot: number): void {
+  vacate(cpu, slot);
+  cpu.store(slot + Slot.osThread, 0);
+  cpu.storeRelease(slot + Slot.life, 0);
+}
+
+/** The calling thread's own slot may be taken. Nobody repairs it after that, so those that wait for that come first. */
+function leave(cpu: Cpu, slot: number, threads: number): void {
+  vacate(cpu, slot);
+  endLeaving(cpu, slot);
+  wakeAll(cpu, threads);
+  cpu.store(slot + Slot.osThread, 0);
+  cpu.storeRelease(slot + Slot.life, 0);
+}
+
+/** Leaves a slot as a new thread expects it, but for `life` and what tells whether the thread exists. */
 function vacate(cpu: Cpu, slot: number): void {
   for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
     cpu.store(task + Task.state, RUNNING);
@@ -181,12 +209,12 @@ function vacate(cpu: Cpu, slot: number): void {
   cpu.store(slot + Slot.ownDue, 0);
   cpu.store(slot + Slot.ceiling, NO_CEILING);
   cpu.store(slot + Slot.met, 0);
-  cpu.store(slot + Slot.osThread, 0);
   cpu.store(slot + Slot.robustList, 0);
-  cpu.storeRelease(slot + Slot.life, 0);
 }
 
 function wakeAll(cpu: Cpu, threads: number): void {
+  // Pairs with the exchange in `prepareToPark`: a sleeper sees what was repaired, or the loads here see that it sleeps.
+  cpu.mb();
   for (let number = 0; number < threads; number++) {
     const slot = slotAddress(cpu, number);
     if (cpu.load(slot + Slot.life) <= 0) continue;

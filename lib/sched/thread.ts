@@ -5,12 +5,18 @@
  *
  * `life` of a slot:
  *
- *   0           free
- *   tid + 1     attached; tid is the worker's threadId, unique in the process
- *   -(tid + 1)  dead, to be reaped
+ *   0                 free
+ *   tid + 1           attached; tid is the worker's threadId, unique in the process
+ *   tid + 1, LEAVING  the thread ends in order or detaches, and repairs what it leaves: nobody may wait for it as the
+ *                     owner of something any more, because its pass may have been there already
+ *   tid + 1, LEFT     it holds nothing, its slot is as a new thread expects it, and it wakes those that wait for that
+ *   < 0               minus one of these: killed, to be reaped
  *
- *   attach  0 -> tid+1          detach  tid+1 -> 0 (nothing held)
- *   exit    tid+1 -> -(tid+1)   reaped  -(tid+1) -> 0
+ *   attach   0 -> tid+1       leave   tid+1 -> LEAVING -> LEFT -> 0
+ *   killed   x -> -x          reaped  -x -> 0
+ *
+ * LEAVING is what FUTEX_STATE_EXITING is in the kernel. It must be set before the thread's pass looks at anything. LEFT
+ * is there because the wake-up comes after: a thread that is killed between the two must be found by its slot.
  */
 import { availableParallelism } from 'node:os';
 import { HoldfastError } from '../errors.ts';
@@ -49,6 +55,10 @@ export const MCS_NODES = 4;
 export const TICKET_ENTRIES = 4;
 /** How many locks a thread's synchronous code can have records of at once; see `holds.ts`. */
 export const HOLDS = 32;
+
+/** Flags of `life`. */
+const LEAVING = 1 << 29;
+const LEFT = 1 << 28;
 
 /** The least urgent priority there is. */
 export const NO_CEILING = 0x7fffffff;
@@ -223,9 +233,41 @@ export function maxThreads(cpu: Cpu): number {
   return cpu.read(Header.maxThreads);
 }
 
-/** Whether the thread with this CPU number plus one is dead, and the reaper has not finished with it. */
-export function isDying(cpu: Cpu, id: number): boolean {
+/** Whether the thread with this CPU number plus one was killed, and the reaper has not finished with it. */
+export function isDead(cpu: Cpu, id: number): boolean {
   return cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) < 0;
+}
+
+/** Whether that thread is dead or leaves in order, so that its locks are about to pass to others. */
+export function isDying(cpu: Cpu, id: number): boolean {
+  return phaseOf(cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life)) === 'dying';
+}
+
+/** What a slot's `life` says: 'dying' while somebody repairs, or is to repair, what the thread left. */
+export function phaseOf(life: number): 'free' | 'attached' | 'dying' {
+  if (life < 0 || life & LEAVING) return 'dying';
+  return life === 0 || life & LEFT ? 'free' : 'attached';
+}
+
+/** The thread whose slot has `life` there will take no further step. `thread`: its tid + 1. */
+export function markDead(cpu: Cpu, life: number, thread: number): void {
+  const value = cpu.load(life);
+  if (value > 0 && threadOf(value) === thread) cpu.cmpxchg(life, value, -value);
+}
+
+/** The tid + 1 in the `life` of a thread that has not been killed. */
+export function threadOf(life: number): number {
+  return life & ~(LEAVING | LEFT);
+}
+
+/** The calling thread begins to repair what it leaves. */
+export function beginLeaving(cpu: Cpu, slot: number): void {
+  cpu.fetchOr(slot + Slot.life, LEAVING);
+}
+
+/** The calling thread has repaired all that it leaves, and its slot is vacated. */
+export function endLeaving(cpu: Cpu, slot: number): void {
+  cpu.store(slot + Slot.life, (cpu.load(slot + Slot.life) & ~LEAVING) | LEFT);
 }
 
 /** Blocks start at multiples of a line, tasks at multiples of two. */

@@ -1,8 +1,9 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
+import { Arena, Mutex, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { Slot, slotAddress } from '../../lib/sched/thread.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 import { STOP } from './seqlock.threads.ts';
 
@@ -109,6 +110,42 @@ test('a writer that is refused because the one before it is dead, but not reaped
   count.writeEnd();
   expect(count.writeBegin()).toBe(false);
 });
+
+/** Threads 0 to 2 and their views of a count; thread 0 is in a write section, with the mutex that keeps writers apart. */
+function writing() {
+  const stage = stepper(3);
+  const mutexes = stage.arenas.map((arena) => new Mutex(arena, 'm'));
+  const counts = stage.arenas.map((arena) => new SeqCount(arena, 'c'));
+  mutexes[0]!.lock();
+  counts[0]!.writeBegin();
+  return { ...stage, mutex: mutexes[1]!, count: counts[1]!, writer: counts[1]!.address + ObjectHeader.words + 1 };
+}
+
+test('a writer that is refused because the one before it leaves, and has not repaired the count yet', () => {
+  const { before, cancel, leave, mutex, count, writer } = writing();
+  before(0, on('load', writer), () => {
+    expect(mutex.tryLock()).toBe(true);
+    expect(count.writeBegin()).toBe(true);
+    count.writeEnd();
+  });
+  expect(leave(0)).toBe('done');
+  expect(cancel(0)).toBe(false);
+  expect(count.writeBegin()).toBe(false);
+});
+
+test.each(['dies', 'leaves'] as const)(
+  'a writer that is refused when the one before it %s between two loads',
+  (how) => {
+    const { before, cancel, leave, die, reap, arenas, count } = writing();
+    const { thread } = arenas[0]!;
+    before(1, on('loadAcquire', thread.slot + Slot.life), () => {
+      if (how === 'dies') die(0);
+      expect(how === 'dies' ? reap(2) : leave(0)).toBe('done');
+    });
+    expect(count.writeBegin()).toBe(true);
+    expect(cancel(1)).toBe(false);
+  },
+);
 
 test('a SeqCountLatch whose readers see what a dead writer left', async () => {
   const { arena, record, stage, into } = setup();

@@ -14,9 +14,9 @@
  */
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 import { RealCpu } from '../../lib/machine/real.ts';
-import { Arena, format, markDead } from '../../lib/sched/arena.ts';
+import { Arena, format } from '../../lib/sched/arena.ts';
 import { reap } from '../../lib/sched/reaper.ts';
-import { isDying, Slot, slotAddress } from '../../lib/sched/thread.ts';
+import { isDead, markDead, Slot, slotAddress } from '../../lib/sched/thread.ts';
 
 /** An operation that a thread is about to make: the method of `Cpu`, and its arguments, the address first. */
 export interface Step {
@@ -93,7 +93,13 @@ export function stepper(threads: number, { words = 1 << 16, spins = 4 }: Stepper
     /** Thread `by` repairs what the dead have left. */
     reap(by: number): 'done' | 'again' {
       const { thread, heap, objects } = arenas[by]!;
-      return reap(thread, heap, objects, (id) => isDying(real, id));
+      return reap(thread, heap, objects, (id) => isDead(real, id));
+    },
+    /** Thread `number` ends in order: it repairs what it leaves, and gives up its slot. */
+    leave(number: number): 'done' | 'again' {
+      const { thread, heap, objects } = arenas[number]!;
+      const isReaped = (id: number) => id === thread.id || isDead(real, id);
+      return reap(thread, heap, objects, isReaped, { patient: true });
     },
   };
 }

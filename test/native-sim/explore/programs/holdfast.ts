@@ -13,12 +13,13 @@ import { Heap } from '../../../../lib/memory/heap.ts';
 import { defineKind } from '../../../../lib/memory/kinds.ts';
 import { inheritLatch, latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
-import { Arena, format, markDead } from '../../../../lib/sched/arena.ts';
+import { Arena, format } from '../../../../lib/sched/arena.ts';
 import { reap } from '../../../../lib/sched/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
 import { finishPark, park, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import {
   MCS_NODES,
+  markDead,
   QSPIN_NODES,
   Slot,
   SpinNode,
