@@ -1,3 +1,6 @@
+export { Arena, type ArenaHandle, type ArenaOptions } from './arena/arena.ts';
+export { Guard, LockGuard } from './arena/guard.ts';
+export type { ObjectHandle } from './arena/shared-object.ts';
 export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
@@ -40,7 +43,4 @@ export { PthreadMutexGuard } from './pthread/mutex-guard.ts';
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
-export { Arena, type ArenaHandle, type ArenaOptions } from './sched/arena.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
-export { Guard, LockGuard } from './sched/guard.ts';
-export type { ObjectHandle } from './sched/shared-object.ts';

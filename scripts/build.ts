@@ -17,7 +17,7 @@ import { build, type Metafile } from 'esbuild';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 
-/** The plots of reports go into them as they are; see `lib/cli/torture/report.ts`. */
+/** The plots of reports go into them as they are; see `lib/torture/report.ts`. */
 const PLOT_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'];
 
 const ENTRIES = {
@@ -68,7 +68,7 @@ function finish(file: string, inputs: readonly string[]): void {
   // The command's packages are CommonJS, and esbuild's stand-in for `require` looks for a real one.
   if (code.includes('__require='))
     code = `import{createRequire}from"node:module";const require=createRequire(import.meta.url);${code}`;
-  if (!inputs.some((input) => input.startsWith('lib/') && !input.startsWith('lib/cli/'))) {
+  if (!inputs.some((input) => /^lib\/(?!cli|torture)/.test(input))) {
     rmSync(`${file}.map`);
     code = code.replace(/^\/\/# sourceMappingURL=.*$/m, '');
   }

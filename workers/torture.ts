@@ -1,4 +1,4 @@
 /** One thread of a torture run. */
-import { runTortureThread } from '../lib/cli/torture/thread.ts';
+import { runTortureThread } from '../lib/torture/thread.ts';
 
 runTortureThread();

@@ -4,8 +4,8 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { LockType } from './torture/lock-type.ts';
-import { LOCK_TYPES, lockTypeNamed } from './torture/lock-types.ts';
+import type { LockType } from '../torture/lock-type.ts';
+import { LOCK_TYPES, lockTypeNamed } from '../torture/lock-types.ts';
 
 const MOST_THREADS = 64;
 const MOST_SECONDS = 86_400;
@@ -50,7 +50,7 @@ async function torture(names: string[], options: Options, command: Command): Pro
   // Before the run: nobody wants to hear after an hour that there is no such directory.
   if (options.report !== undefined)
     await writeFile(options.report, '').catch((error) => command.error(`error: --report: ${error.message}`));
-  const { runTorture } = await import('./torture/command.ts');
+  const { runTorture } = await import('../torture/command.ts');
   const outcomes = await runTorture({
     types,
     settings: {

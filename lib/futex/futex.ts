@@ -1,7 +1,7 @@
+import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import type { Arena } from '../sched/arena.ts';
 import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
-import { Slot, slotAddress } from '../sched/thread.ts';
+import { Slot, slotAddress } from '../sched/slot.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { RobustListHead } from './robust-list.ts';

@@ -1,10 +1,11 @@
 /**
  * The futex table as a shared object: how a thread finds it, and how the reaper puts it in order after deaths.
  */
+
+import type { Arena } from '../arena/arena.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { latchOwner, unlatch } from '../memory/latch.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { Task } from '../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import { repairPiStates } from './pi-state.ts';

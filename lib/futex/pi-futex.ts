@@ -1,5 +1,5 @@
+import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import type { Arena } from '../sched/arena.ts';
 import { block, blockAsync, type SlowPath, type Waiter } from '../sched/drive.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';

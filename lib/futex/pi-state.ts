@@ -16,15 +16,17 @@
  *
  * Source: struct futex_pi_state in kernel/futex/.
  */
+
+import type { Arena } from '../arena/arena.ts';
 import { rtKind } from '../locking/rt-lock.ts';
 import { RtWords } from '../locking/rt-mutex-core.ts';
 import { repair } from '../locking/rt-mutex-repair.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import { BUCKET_BITS, Bucket, type Futexes, PI, PLAIN, TableWords } from './table.ts';
 
 export const PiState = struct({ rt: RtWords.words, key: 1, next: 1, refs: 1 });

@@ -25,8 +25,9 @@ import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../l
 import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { type Late, nothingLate, seeTo } from '../sched/priority.ts';
+import { asyncTasks, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, maxThreads, phaseOf, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
 import {

@@ -26,9 +26,10 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
+import type { Thread } from '../sched/thread.ts';
 import { MATCH_ANY, wake } from './wake.ts';
 
 export const FUTEX_WAITERS = 1 << 31;

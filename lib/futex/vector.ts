@@ -9,10 +9,11 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS } from '../memory/struct.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 
 /** Words of a node: `Task.sleeper` is within. */
 const NODE_WORDS = LINE_WORDS;

@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -10,8 +12,6 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { firstWaiter } from '../sched/wait-list.ts';
 import {
   CONTENDED,

@@ -8,13 +8,14 @@
  *
  * After Mellor-Crummey and Scott, "Algorithms for Scalable Synchronization" (1991) and kernel/locking/mcs_spinlock.h.
  */
+
+import type { Arena } from '../arena/arena.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
-import { MCS_NODES, maxThreads, Slot, SpinNode, slotAddress } from '../sched/thread.ts';
+import { MCS_NODES, maxThreads, Slot, SpinNode, slotAddress } from '../sched/slot.ts';
 import {
   isDecided,
   isEvicted,

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type LockGuard, SyncGuard } from '../arena/guard.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
-import { type LockGuard, SyncGuard } from '../sched/guard.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import { lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';

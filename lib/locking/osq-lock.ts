@@ -1,10 +1,10 @@
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { isInOsq, osqLock, osqUnlock, repairOsq } from './osq.ts';
 
 const Osq = struct({ header: ObjectHeader.words, tail: 1 });

@@ -20,8 +20,9 @@
  * again when they have left. After kernel/locking/osq_lock.c.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { Slot, SpinNode, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import type { Thread } from '../sched/thread.ts';
 
 const GRANTED = 1;
 const NONE = 1;

@@ -1,7 +1,7 @@
+import { OnceGuard } from '../arena/guard.ts';
+import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { type AsyncWaitOptions, blockAsync, type SlowPath, type TimeoutOptions, type Waiter } from '../sched/drive.ts';
-import { OnceGuard } from '../sched/guard.ts';
-import { SharedObject } from '../sched/shared-object.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
 

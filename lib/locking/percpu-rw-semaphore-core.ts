@@ -24,12 +24,13 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, findHold, HELD, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { asyncTasks, maxThreads } from '../sched/slot.ts';
 import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
-import { asyncTasks, maxThreads, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import type { Outcome } from './reader-writer.ts';
 

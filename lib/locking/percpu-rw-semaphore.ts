@@ -1,13 +1,13 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type LockGuard, OnceGuard } from '../arena/guard.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import type { WaitOptions } from '../sched/drive.ts';
-import { type LockGuard, OnceGuard } from '../sched/guard.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
+import { maxThreads } from '../sched/slot.ts';
 import { Hold, Task } from '../sched/task.ts';
-import { maxThreads } from '../sched/thread.ts';
 import {
   DRAINING,
   leaveRead,

@@ -1,3 +1,5 @@
+import type { LockGuard } from '../arena/guard.ts';
+import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import {
   type AsyncWaitOptions,
@@ -9,9 +11,8 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { LockGuard } from '../sched/guard.ts';
-import { SharedObject } from '../sched/shared-object.ts';
-import { HOLDS, type Thread } from '../sched/thread.ts';
+import { HOLDS } from '../sched/slot.ts';
+import type { Thread } from '../sched/thread.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
 

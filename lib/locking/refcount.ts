@@ -14,13 +14,13 @@
  * before it is set again. The release pairs with the barrier of the last `dec`: who frees has seen all uses end.
  */
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 
 const Words = struct({ header: ObjectHeader.words, count: 1 });
 

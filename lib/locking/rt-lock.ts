@@ -1,5 +1,5 @@
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { holderOf } from './owner-word.ts';
 import { RtWords } from './rt-mutex-core.ts';

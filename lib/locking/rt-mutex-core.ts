@@ -43,8 +43,9 @@ import {
   unlatchPriorities,
   waiterTree,
 } from '../sched/priority.ts';
+import { Slot } from '../sched/slot.ts';
 import { ASYNC, finishPark, prepareToPark, Task } from '../sched/task.ts';
-import { Slot, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import type { Outcome } from './owned-lock.ts';
 import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
 

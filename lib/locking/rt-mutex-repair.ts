@@ -2,10 +2,10 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { unlatch } from '../memory/latch.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { waiterTree } from '../sched/priority.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { asyncTasks, Slot, slotAddress } from '../sched/thread.ts';
 import { isOwned, OWNER_DIED, ownerOf, WAITERS } from './owner-word.ts';
 import { attachTop, detachTop, inherit, RtWords } from './rt-mutex-core.ts';
 

@@ -1,11 +1,12 @@
 import { inspect } from 'node:util';
-import type { Arena } from '../sched/arena.ts';
+import type { Arena } from '../arena/arena.ts';
+import { type LockGuard, SyncGuard } from '../arena/guard.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
-import { type LockGuard, SyncGuard } from '../sched/guard.ts';
 import { checkPriority, dueIn } from '../sched/priority.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
+import { Slot } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { DETACHED, Slot } from '../sched/thread.ts';
+import { DETACHED } from '../sched/thread.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
 import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
 

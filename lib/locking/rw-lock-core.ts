@@ -20,10 +20,11 @@
  *   unlock   readers &= ~x, and wake a writer that waits for that; or (x, *) -> (0, *), and wake the head
  */
 import type { Cpu } from '../machine/cpu.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { QSPIN_NODES, Slot, SpinNode, slotAddress } from '../sched/slot.ts';
 import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
-import { QSPIN_NODES, Slot, SpinNode, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import {
   isDecided,
   isEvicted,

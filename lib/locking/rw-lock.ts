@@ -1,11 +1,12 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { LockGuard } from '../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
-import { LockGuard } from '../sched/guard.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
-import { DETACHED, maxThreads, QSPIN_NODES } from '../sched/thread.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { maxThreads, QSPIN_NODES } from '../sched/slot.ts';
+import { DETACHED } from '../sched/thread.ts';
 import {
   drain,
   isBusy,

@@ -1,5 +1,5 @@
+import { LockGuard, releasedBefore } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
-import { LockGuard, releasedBefore } from '../sched/guard.ts';
 import type { RwSemaphore } from './rw-semaphore.ts';
 
 /** What a guard asks its lock to do for a task; one object for all guards of a lock. */

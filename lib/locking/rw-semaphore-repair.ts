@@ -4,8 +4,8 @@
  * which makes everybody's attempts fail, waits until no live record is in TRANSIT, and counts the live ones.
  */
 import { unlatch } from '../memory/latch.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { holdsOf, isSteady } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
 import { Hold, Task, unpark } from '../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import { repairOsq } from './osq.ts';

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import type { WaitOptions } from '../sched/drive.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter } from '../sched/wait-list.ts';

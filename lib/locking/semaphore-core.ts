@@ -36,12 +36,13 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, HELD, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
-import { asyncTasks, Slot, slotAddress, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import {
   firstWaiter,
   joinList,

@@ -1,8 +1,11 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { Guard, releasedBefore } from '../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -11,11 +14,9 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { Guard, releasedBefore } from '../sched/guard.ts';
 import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
-import { DETACHED, HOLDS, maxThreads } from '../sched/thread.ts';
+import { HOLDS, maxThreads } from '../sched/slot.ts';
+import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter } from '../sched/wait-list.ts';
 import {
   CONTENDED,

@@ -17,12 +17,12 @@
  * the data, so one copy is enough.
  */
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { seqRead, seqRetry, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1 });

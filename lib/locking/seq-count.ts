@@ -13,15 +13,15 @@
  * A reader waits for a writer that is preempted inside: it spins, and then naps to leave it the core.
  */
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { isDying } from '../sched/slot.ts';
 import { park, prepareToPark } from '../sched/task.ts';
-import { isDying } from '../sched/thread.ts';
 import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });

@@ -19,10 +19,13 @@
  * the writers' queue and reads with the lock held.
  */
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type LockGuard, SyncGuard } from '../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -31,9 +34,6 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { type LockGuard, SyncGuard } from '../sched/guard.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';

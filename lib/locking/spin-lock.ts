@@ -25,15 +25,17 @@
  * compare-and-exchange, as in the kernel's variant for 16,384 CPUs and more. Instead of the kernel's hash from locks
  * to sleeping heads, a second word holds the head's node, for unlock to find.
  */
+
+import type { Arena } from '../arena/arena.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { defineKind } from '../memory/kinds.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
+import { QSPIN_NODES, Slot, SpinNode, slotAddress } from '../sched/slot.ts';
 import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
-import { DETACHED, QSPIN_NODES, Slot, SpinNode, slotAddress, type Thread } from '../sched/thread.ts';
+import { DETACHED, type Thread } from '../sched/thread.ts';
 import {
   isDecided,
   isEvicted,

@@ -27,9 +27,9 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { SpinNode, slotAddress } from '../sched/slot.ts';
 import { Task, unpark } from '../sched/task.ts';
-import { SpinNode, slotAddress } from '../sched/thread.ts';
 
 const WAITING = 0;
 const GRANTED = 1;

@@ -1,11 +1,11 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type LockGuard, SyncGuard } from '../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import { type LockGuard, SyncGuard } from '../sched/guard.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 
 /** How every spinning lock in shared memory starts. */
 export const SpinningLockHeader = struct({

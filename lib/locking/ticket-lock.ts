@@ -10,13 +10,14 @@
  *
  * After Mellor-Crummey and Scott 1991, and include/asm-generic/spinlock.h.
  */
+
+import type { Arena } from '../arena/arena.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
-import { maxThreads, Slot, slotAddress, TICKET_ENTRIES, TicketEntry } from '../sched/thread.ts';
+import { maxThreads, Slot, slotAddress, TICKET_ENTRIES, TicketEntry } from '../sched/slot.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Ticket = struct({ header: SpinningLockHeader.words, next: 1, serving: 1 });

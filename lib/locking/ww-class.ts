@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import { nextStamp, WwClassWords } from './ww-contest.ts';
 import { WwContext } from './ww-context.ts';

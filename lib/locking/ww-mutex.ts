@@ -3,10 +3,10 @@
  * class that the lock belongs to.
  */
 import { inspect } from 'node:util';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { struct } from '../memory/struct.ts';
 import { type AsyncWaitOptions, block, blockAsync, checkOptions, type WaitOptions } from '../sched/drive.ts';
-import type { ObjectHandle } from '../sched/shared-object.ts';
 import type { Outcome } from './owned-lock.ts';
 import { ownerOf } from './owner-word.ts';
 import { RtLock, rtKind } from './rt-lock.ts';

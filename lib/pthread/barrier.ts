@@ -1,4 +1,6 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
@@ -7,8 +9,8 @@ import { MATCH_ANY, wake } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -18,10 +20,8 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { claimHold, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { maxThreads } from '../sched/slot.ts';
 import { Hold } from '../sched/task.ts';
-import { maxThreads } from '../sched/thread.ts';
 
 export const BarrierWords = struct({
   header: ObjectHeader.words,

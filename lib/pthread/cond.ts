@@ -1,3 +1,5 @@
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import { bucketOf, type Futexes, latchBucket, mayHaveWaiters, nextFor, unlatchBucket } from '../futex/table.ts';
@@ -5,8 +7,8 @@ import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -15,8 +17,6 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { PthreadMutex } from './mutex.ts';
 import type { Outcome } from './mutex-core.ts';
 import { PthreadMutexGuard } from './mutex-guard.ts';

@@ -2,8 +2,8 @@ import { HoldfastError, shown } from '../errors.ts';
 import { rtKind } from '../locking/rt-lock.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { checkPriority } from '../sched/priority.ts';
-import type { Repairer } from '../sched/reaper.ts';
 import { Task } from '../sched/task.ts';
 import { isTask, ownerOf, PthreadMutexWords, repair, WORD } from './mutex-core.ts';
 

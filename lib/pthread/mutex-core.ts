@@ -29,9 +29,9 @@ import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, wake } from '../futex/wake.ts';
 import { RtWords } from '../locking/rt-mutex-core.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
-import type { Repairer } from '../sched/reaper.ts';
 import { TASK_ALIGN, Task } from '../sched/task.ts';
 
 export const PthreadMutexWords = struct({

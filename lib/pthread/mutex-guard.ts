@@ -1,4 +1,4 @@
-import { LockGuard, releasedBefore } from '../sched/guard.ts';
+import { LockGuard, releasedBefore } from '../arena/guard.ts';
 import type { PthreadMutex } from './mutex.ts';
 
 /** A pthread mutex held until `release`, or until the end of the scope that `using` gives it. */

@@ -10,8 +10,8 @@ import type { Futexes } from '../futex/table.ts';
 import * as owner from '../locking/owner-word.ts';
 import * as rt from '../locking/rt-mutex-core.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { Slot } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { Slot } from '../sched/thread.ts';
 import type { Attempt, Outcome } from './mutex-core.ts';
 import * as plain from './mutex-core.ts';
 

@@ -1,10 +1,11 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import { FUTEX_WAITERS } from '../futex/robust-list.ts';
 import type { Futexes } from '../futex/table.ts';
 import { CHAIN_LIMIT } from '../locking/rt-mutex-core.ts';
-import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -15,9 +16,9 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { checkPriority, dropCeiling, raiseToCeiling } from '../sched/priority.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
+import { Slot } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { DETACHED, Slot } from '../sched/thread.ts';
+import { DETACHED } from '../sched/thread.ts';
 import { kindOf, type PthreadMutexAttributes } from './mutex-attributes.ts';
 import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './mutex-core.ts';
 import { PthreadMutexGuard } from './mutex-guard.ts';

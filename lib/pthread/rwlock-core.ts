@@ -25,12 +25,13 @@ import { MATCH_ANY, wake } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, findHold, HELD, heldBy, holdsOf } from '../sched/holds.ts';
-import type { Repairer } from '../sched/reaper.ts';
+import { maxThreads } from '../sched/slot.ts';
 import { ASYNC, Hold, Task } from '../sched/task.ts';
-import { maxThreads, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 
 export const RwlockWords = struct({
   header: ObjectHeader.words,

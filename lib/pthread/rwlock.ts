@@ -1,13 +1,13 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type LockGuard, OnceGuard } from '../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Arena } from '../sched/arena.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
-import { type LockGuard, OnceGuard } from '../sched/guard.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 import { Task } from '../sched/task.ts';
 import {
   type Outcome,

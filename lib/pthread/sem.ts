@@ -1,4 +1,6 @@
 import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
@@ -7,8 +9,8 @@ import { MATCH_ANY, wake } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Arena } from '../sched/arena.ts';
 import {
   type AsyncWaitOptions,
   block,
@@ -17,8 +19,6 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { Repairer } from '../sched/reaper.ts';
-import { type ObjectHandle, SharedObject } from '../sched/shared-object.ts';
 
 export const SemWords = struct({
   header: ObjectHeader.words,

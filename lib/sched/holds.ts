@@ -14,8 +14,8 @@
  * So either the reaper sees TRANSIT and waits for the outcome, or the task's cmpxchg fails.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { asyncTasks, HOLDS, Slot, slotAddress } from './slot.ts';
 import { ASYNC, Hold, MAIN, Task } from './task.ts';
-import { asyncTasks, HOLDS, Slot, slotAddress } from './thread.ts';
 
 export const TRANSIT = 1;
 /** One of whatever is held. */

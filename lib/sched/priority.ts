@@ -25,8 +25,8 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { Tree } from '../memory/rbtree.ts';
+import { NO_CEILING, Slot, slotAddress } from './slot.ts';
 import { Task, unpark } from './task.ts';
-import { NO_CEILING, Slot, slotAddress, type Thread } from './thread.ts';
 import { reorder } from './wait-list.ts';
 
 /** What is left to do once priorityLatch is free. */
@@ -68,8 +68,16 @@ export function unlatchPriorities(cpu: Cpu): void {
   unlatch(cpu, Header.priorityLatch);
 }
 
+/** What this file needs of a `Thread`, which stands above it. */
+export interface CurrentThread {
+  readonly cpu: Cpu;
+  readonly id: number;
+  readonly slot: number;
+  readonly ceilings: Map<number, number>;
+}
+
 /** Does what was left to do. The caller holds no latch at all. */
-export function seeTo({ cpu, id: owner }: Thread, late: Late): void {
+export function seeTo({ cpu, id: owner }: CurrentThread, late: Late): void {
   for (const task of late.wake) unpark(cpu, task);
   if (late.reorder.length === 0) return;
   latch(cpu, Header.namesLatch, owner);
@@ -105,7 +113,7 @@ export function slotOf(cpu: Cpu, task: number): number {
 
 // For a thread's own use: its main task runs, so it is in no queue that would have to be put in order.
 
-export function setOwnPriority({ cpu, id, slot }: Thread, priority: number, due: number): void {
+export function setOwnPriority({ cpu, id, slot }: CurrentThread, priority: number, due: number): void {
   latchPriorities(cpu, id);
   cpu.store(slot + Slot.ownPriority, priority);
   cpu.store(slot + Slot.ownDue, due);
@@ -114,17 +122,17 @@ export function setOwnPriority({ cpu, id, slot }: Thread, priority: number, due:
 }
 
 /** The thread has `mutex`, and is at least as urgent as `ceiling` until `dropCeiling`. */
-export function raiseToCeiling(thread: Thread, mutex: number, ceiling: number): void {
+export function raiseToCeiling(thread: CurrentThread, mutex: number, ceiling: number): void {
   thread.ceilings.set(mutex, ceiling);
   adjustCeiling(thread);
 }
 
-export function dropCeiling(thread: Thread, mutex: number): void {
+export function dropCeiling(thread: CurrentThread, mutex: number): void {
   thread.ceilings.delete(mutex);
   adjustCeiling(thread);
 }
 
-function adjustCeiling({ cpu, id, slot, ceilings }: Thread): void {
+function adjustCeiling({ cpu, id, slot, ceilings }: CurrentThread): void {
   const ceiling = Math.min(NO_CEILING, ...ceilings.values());
   if (cpu.load(slot + Slot.ceiling) === ceiling) return;
   latchPriorities(cpu, id);

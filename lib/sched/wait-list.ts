@@ -9,10 +9,10 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { listInsert, listNodes, listRemove } from '../memory/list.ts';
+import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { Repairer } from './reaper.ts';
+import { asyncTasks, Slot, slotAddress } from './slot.ts';
 import { Task } from './task.ts';
-import { asyncTasks, Slot, slotAddress } from './thread.ts';
 
 export const WaitList = struct({
   first: 1,

@@ -21,8 +21,9 @@ import { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress } from './slot.ts';
 import { ASYNC, Task } from './task.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress, type Thread } from './thread.ts';
+import type { Thread } from './thread.ts';
 
 interface Link {
   readonly wait: WaitsFor;

@@ -1,14 +1,14 @@
 /** A thread that ends in order repairs what it leaves while it still counts as alive. */
 import { expect, test } from 'vitest';
+import type { Arena } from '../../lib/arena/arena.ts';
 import { openFutexes } from '../../lib/futex/open.ts';
 import { lockPi, tryLockPi } from '../../lib/futex/pi.ts';
 import { reservePiState } from '../../lib/futex/pi-state.ts';
 import { ROBUST_PI } from '../../lib/futex/robust-list.ts';
 import { bucketOf } from '../../lib/futex/table.ts';
 import { FUTEX_OWNER_DIED } from '../../lib/index.ts';
-import type { Arena } from '../../lib/sched/arena.ts';
+import { Slot } from '../../lib/sched/slot.ts';
 import { RUNNING, SLEEPING, Task } from '../../lib/sched/task.ts';
-import { Slot } from '../../lib/sched/thread.ts';
 import { on, stepper, type When } from '../support/stepper.ts';
 
 /** Threads 0 to 2; thread 0 holds `word`, by its robust list if it is so. */

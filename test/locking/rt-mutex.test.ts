@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, Mutex, RtMutex } from '../../lib/index.ts';
+import { maxThreads, Slot, slotAddress } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
-import { maxThreads, Slot, slotAddress } from '../../lib/sched/thread.ts';
 import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./rt-mutex.threads.ts', import.meta.url).href;

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, Mutex, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
-import { Slot, slotAddress } from '../../lib/sched/thread.ts';
+import { Slot, slotAddress } from '../../lib/sched/slot.ts';
 import { on, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 import { STOP } from './seqlock.threads.ts';

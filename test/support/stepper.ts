@@ -12,11 +12,11 @@
  * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait; a wait with a
  * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones.
  */
+import { Arena, format } from '../../lib/arena/arena.ts';
+import { reap } from '../../lib/arena/reaper.ts';
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 import { RealCpu } from '../../lib/machine/real.ts';
-import { Arena, format } from '../../lib/sched/arena.ts';
-import { reap } from '../../lib/sched/reaper.ts';
-import { isDead, markDead, Slot, slotAddress } from '../../lib/sched/thread.ts';
+import { isDead, markDead, Slot, slotAddress } from '../../lib/sched/slot.ts';
 
 /** An operation that a thread is about to make: the method of `Cpu`, and its arguments, the address first. */
 export interface Step {

@@ -1,10 +1,10 @@
 import type { Worker } from 'node:worker_threads';
-import { spawnWorker } from '../../lib/cli/spawn-worker.ts';
+import { spawnWorker } from '../../lib/arena/spawn.ts';
 import type { Arena } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
 import { Header } from '../../lib/memory/header.ts';
+import { maxThreads, Slot, slotAddress } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
-import { maxThreads, Slot, slotAddress } from '../../lib/sched/thread.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
 
 export interface Running<Result> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LOCK_TYPES } from '../../lib/cli/torture/lock-types.ts';
+import { LOCK_TYPES } from '../../lib/torture/lock-types.ts';
 import { holdfast } from './cli.ts';
 
 describe('a command line that makes no sense ends with 2, and says why', () => {

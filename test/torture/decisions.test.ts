@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Decider, type Decision } from '../../lib/cli/torture/decisions.ts';
-import { LOCK_TYPES } from '../../lib/cli/torture/lock-types.ts';
+import { Decider, type Decision } from '../../lib/torture/decisions.ts';
+import { LOCK_TYPES } from '../../lib/torture/lock-types.ts';
 
 const [mutex, spinLock] = LOCK_TYPES;
 

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'node-html-parser';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { directTorture } from '../../lib/cli/torture/direct.ts';
-import { LOCK_TYPES } from '../../lib/cli/torture/lock-types.ts';
-import type { Outcome, Settings } from '../../lib/cli/torture/outcome.ts';
-import { prepareWorkers } from '../../lib/cli/torture/worker-source.ts';
+import { directTorture } from '../../lib/torture/direct.ts';
+import { LOCK_TYPES } from '../../lib/torture/lock-types.ts';
+import type { Outcome, Settings } from '../../lib/torture/outcome.ts';
+import { prepareWorkers } from '../../lib/torture/worker-source.ts';
 import { holdfast } from './cli.ts';
 
 const SETTINGS: Settings = { threads: 4, seconds: 1.5, kill: false, seed: 7 };

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { formatStage, type Mortal, Section, type Step } from '../../lib/cli/torture/section.ts';
-import { Seat, Stage, seatAddress, stageWords } from '../../lib/cli/torture/words.ts';
 import { Arena } from '../../lib/index.ts';
+import { formatStage, type Mortal, Section, type Step } from '../../lib/torture/section.ts';
+import { Seat, Stage, seatAddress, stageWords } from '../../lib/torture/words.ts';
 
 const SEATS = 2;
 

@@ -1,4 +1,6 @@
 /** The futex operations as programs to explore: threads that lock, sleep on and wake words next to the arena. */
+
+import type { Arena } from '../../../../lib/arena/arena.ts';
 import { openFutexes } from '../../../../lib/futex/open.ts';
 import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../../../../lib/futex/pi.ts';
 import { countPiStates, reservePiState } from '../../../../lib/futex/pi-state.ts';
@@ -9,7 +11,6 @@ import { wait, waitAll } from '../../../../lib/futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../../../../lib/futex/wake.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { Heap } from '../../../../lib/memory/heap.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
 import { block } from '../../../../lib/sched/drive.ts';
 import { Thread } from '../../../../lib/sched/thread.ts';
 import { WaitList } from '../../../../lib/sched/wait-list.ts';

@@ -1,5 +1,7 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
-
+import { Arena, format } from '../../../../lib/arena/arena.ts';
+import { reap } from '../../../../lib/arena/reaper.ts';
+import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { McsLock } from '../../../../lib/locking/mcs-lock.ts';
 import { Mutex } from '../../../../lib/locking/mutex.ts';
 import { osqLock, osqUnlock } from '../../../../lib/locking/osq.ts';
@@ -13,10 +15,6 @@ import { Heap } from '../../../../lib/memory/heap.ts';
 import { defineKind } from '../../../../lib/memory/kinds.ts';
 import { inheritLatch, latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
-import { Arena, format } from '../../../../lib/sched/arena.ts';
-import { reap } from '../../../../lib/sched/reaper.ts';
-import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
-import { finishPark, park, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import {
   MCS_NODES,
   markDead,
@@ -26,7 +24,8 @@ import {
   slotAddress,
   TICKET_ENTRIES,
   TicketEntry,
-} from '../../../../lib/sched/thread.ts';
+} from '../../../../lib/sched/slot.ts';
+import { finishPark, park, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 
 const WORDS = 4096;

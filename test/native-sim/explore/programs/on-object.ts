@@ -1,6 +1,7 @@
 /** Programs whose threads, each with its own view of the arena, use one shared object of the library, and may die. */
+
+import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { makeArenas, reapDead } from './holdfast.ts';
 

@@ -1,10 +1,11 @@
 /** The pthread objects as programs to explore. */
+
+import type { Arena } from '../../../../lib/arena/arena.ts';
 import { BarrierWords, PthreadBarrier } from '../../../../lib/pthread/barrier.ts';
 import { PthreadCond } from '../../../../lib/pthread/cond.ts';
 import { PthreadMutex } from '../../../../lib/pthread/mutex.ts';
 import { PthreadOnce } from '../../../../lib/pthread/once.ts';
 import { PthreadSem, SemWords } from '../../../../lib/pthread/sem.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
 import { type Body, onObject } from './on-object.ts';

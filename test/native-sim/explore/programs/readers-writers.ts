@@ -1,10 +1,11 @@
 /** The locks that one can hold for writing or several for reading, as programs to explore. */
+
+import type { Arena } from '../../../../lib/arena/arena.ts';
+import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
 import { RwLock } from '../../../../lib/locking/rw-lock.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore.ts';
 import { PthreadRwlock, type PthreadRwlockPreference } from '../../../../lib/pthread/rwlock.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
-import type { ObjectHandle } from '../../../../lib/sched/shared-object.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
 import { type Body, onObject } from './on-object.ts';

@@ -1,12 +1,13 @@
 /** The locks on the rt-mutex algorithm as programs to explore: waiters with priorities, and contexts in a cycle. */
+
+import type { Arena } from '../../../../lib/arena/arena.ts';
 import { RtMutex } from '../../../../lib/locking/rt-mutex.ts';
 import { WwClass, type WwPolicy } from '../../../../lib/locking/ww-class.ts';
 import { WwMutex } from '../../../../lib/locking/ww-mutex.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
 import { latchPriorities, unlatchPriorities } from '../../../../lib/sched/priority.ts';
+import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { Task } from '../../../../lib/sched/task.ts';
-import { Slot, slotAddress } from '../../../../lib/sched/thread.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { type Body, onObject } from './on-object.ts';
 

@@ -1,9 +1,10 @@
 /** Sleeping locks and queues as programs to explore: threads that hold, wait for and wake, and may die. */
+
+import type { Arena } from '../../../../lib/arena/arena.ts';
 import { Completion } from '../../../../lib/locking/completion.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore.ts';
 import { PERMIT, SemaphoreWords } from '../../../../lib/locking/semaphore-core.ts';
 import { WaitQueue } from '../../../../lib/locking/wait-queue.ts';
-import type { Arena } from '../../../../lib/sched/arena.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { type Body, onObject } from './on-object.ts';
 

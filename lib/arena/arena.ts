@@ -1,0 +1,249 @@
+import { randomInt } from 'node:crypto';
+import { isMainThread, threadId, type Worker } from 'node:worker_threads';
+import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { RealCpu } from '../machine/real.ts';
+import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/header.ts';
+import { Heap, type HeapUse } from '../memory/heap.ts';
+import { kindById } from '../memory/kinds.ts';
+import { ObjectHeader, Objects } from '../memory/objects.ts';
+import { formatSlot, isDead, markDead, maxThreads, Slot, slotAddress, threadOf } from '../sched/slot.ts';
+import { DETACHED, Thread } from '../sched/thread.ts';
+import { allWaits } from '../sched/waits-for.ts';
+import { isGone, osThread } from './liveness.ts';
+import { reap } from './reaper.ts';
+
+export interface ArenaOptions {
+  /** Size of the whole arena. Default 16 MiB. */
+  bytes?: number | undefined;
+  /** How many threads can be attached at once, 1 to 1022. Each takes 1,408 bytes. Default 64. */
+  maxThreads?: number | undefined;
+}
+
+/** What another thread needs to attach: plain structured-cloneable data. */
+export interface ArenaHandle {
+  readonly type: 'holdfast.arena';
+  readonly buffer: SharedArrayBuffer;
+}
+
+const MOST_BYTES = 2 ** 31;
+/** How long the reaper waits for a live thread to take its next few steps before it looks again, ms. */
+const SETTLE_MS = 1;
+
+/** The arenas this thread is attached to, by id: a thread has one CPU number in an arena, however often it attaches. */
+const attached = new Map<number, Arena>();
+
+/**
+ * Shared memory, and this thread's place in it: locks, queues and named objects live in an arena.
+ *
+ * One thread calls `Arena.create`, passes `arena.handle` to the others, and each of them calls `Arena.attach`. A
+ * thread that ends gives up its place; so that its locks are recovered at once, whoever starts a worker calls
+ * `arena.watch(worker)`.
+ */
+export class Arena {
+  readonly cpu: Cpu;
+  readonly thread: Thread;
+  readonly heap: Heap;
+  readonly objects: Objects;
+  /** Differs between arenas; handles carry it. */
+  readonly id: number;
+  readonly #handle: ArenaHandle | undefined;
+  readonly #watched = new Set<Worker>();
+
+  /**
+   * For the simulated machines, whose CPUs are not threads of this process: the view of CPU `number`, whose waiters
+   * spin for `spins` loads. Users call `create` and `attach`.
+   */
+  constructor(cpu: Cpu, number: number, { handle, spins }: { handle?: ArenaHandle; spins?: number } = {}) {
+    this.cpu = cpu;
+    this.thread = new Thread(cpu, number, spins);
+    this.heap = new Heap(cpu, this.thread.id);
+    this.objects = new Objects(cpu, this.heap, this.thread.id, this.thread.nascent);
+    this.id = cpu.read(Header.id);
+    this.#handle = handle;
+  }
+
+  /** Makes an arena and attaches the calling thread. Throws EINVAL for a size that is too small or too large. */
+  static create({ bytes = 16 << 20, maxThreads = 64 }: ArenaOptions = {}): Arena {
+    if (!Number.isInteger(bytes) || bytes < 0 || bytes > MOST_BYTES) {
+      throw new HoldfastError(
+        'EINVAL',
+        `an arena has at most ${MOST_BYTES} bytes, a whole number; received ${shown(bytes)}`,
+      );
+    }
+    if (!Number.isInteger(maxThreads) || maxThreads < 1 || maxThreads > MOST_THREADS) {
+      throw new HoldfastError(
+        'EINVAL',
+        `maxThreads is a whole number from 1 to ${MOST_THREADS}; received ${shown(maxThreads)}`,
+      );
+    }
+    const words = Math.floor(bytes / 4);
+    const buffer = new SharedArrayBuffer(words * 4);
+    format(new RealCpu(new Int32Array(buffer)), words, maxThreads, randomInt(1, 2 ** 31));
+    return Arena.attach({ type: 'holdfast.arena', buffer });
+  }
+
+  /**
+   * Attaches the calling thread. The same Arena comes back for each attachment of one thread. Throws EINVAL for
+   * anything but an arena's handle, EAGAIN when `maxThreads` threads are attached.
+   */
+  static attach(handle: ArenaHandle): Arena {
+    const buffer = handle?.buffer;
+    if (handle?.type !== 'holdfast.arena' || !(buffer instanceof SharedArrayBuffer)) {
+      throw new HoldfastError('EINVAL', `expected the handle of an arena (arena.handle), received ${shown(handle)}`);
+    }
+    const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+    const cpu = new RealCpu(words);
+    checkHeader(cpu, words.length, Slot.words);
+    const before = attached.get(cpu.read(Header.id));
+    if (before !== undefined) return before;
+    const arena = new Arena(cpu, claimSlot(cpu), { handle });
+    cpu.onStall = () => arena.#sweep();
+    attached.set(arena.id, arena);
+    if (!isMainThread) process.once('exit', arena.#exit);
+    return arena;
+  }
+
+  /** For `Arena.attach` on another thread: pass it in workerData or a message. */
+  get handle(): ArenaHandle {
+    if (this.#handle === undefined) throw new HoldfastError('EINVAL', 'a simulated arena has no handle');
+    return this.#handle;
+  }
+
+  /**
+   * Recovers what `worker` leaves behind when it exits, however it does. The calling thread's event loop does the
+   * work; on Linux, threads that sleep in a synchronous call look for dead threads too.
+   */
+  watch(worker: Worker): void {
+    this.thread.current();
+    if (typeof worker?.threadId !== 'number' || typeof worker.once !== 'function') {
+      throw new HoldfastError('EINVAL', `watch() expects a Worker, received ${shown(worker)}`);
+    }
+    if (this.#watched.has(worker)) return;
+    this.#watched.add(worker);
+    const tid = worker.threadId;
+    worker.once('exit', () => {
+      this.#watched.delete(worker);
+      if (tid >= 0) this.#markDead(tid);
+      this.#reapDead();
+    });
+  }
+
+  /** Gives up this thread's place. Throws EBUSY while the thread holds a lock or waits for one. */
+  detach(): void {
+    this.thread.current();
+    const { cpu, thread } = this;
+    for (const address of this.heap.objects()) {
+      const kind = kindById(cpu.read(address + ObjectHeader.kind));
+      if (kind?.holder(cpu, address) === thread.id || kind?.isHeldBy?.(cpu, address, thread.id)) {
+        throw new HoldfastError(
+          'EBUSY',
+          `this thread still holds the ${kind.name} ${shown(this.objects.nameOf(address) ?? address)}`,
+        );
+      }
+    }
+    if (thread.tasksInUse > 0) {
+      throw new HoldfastError('EBUSY', `this thread has ${thread.tasksInUse} asynchronous acquisitions under way`);
+    }
+    process.removeListener('exit', this.#exit);
+    this.#leave();
+  }
+
+  /** Memory of at least `words` 32-bit words for the program's own use, starting a cache line; its index in `words`. */
+  alloc(words: number): number {
+    this.thread.current();
+    if (!Number.isInteger(words) || words < 1) {
+      throw new HoldfastError('EINVAL', `alloc() takes a whole number of words, at least 1; received ${shown(words)}`);
+    }
+    const address = this.heap.alloc(words, this.thread.nascent);
+    this.cpu.store(this.thread.nascent, 0);
+    return address;
+  }
+
+  /** Gives memory from `alloc` back. Throws EINVAL when it is none, or was freed before. */
+  free(address: number): void {
+    this.thread.current();
+    this.heap.free(address);
+  }
+
+  /** The arena's memory. Words that `alloc` gave are the program's own; all others are the library's. */
+  get words(): Int32Array {
+    return (this.cpu as RealCpu).words;
+  }
+
+  /** Who waits for what at this moment, and who holds that: for a look at a program that has come to a halt. */
+  waits(): WaitsFor[] {
+    this.thread.current();
+    return allWaits(this.thread);
+  }
+
+  /** How full the arena is. */
+  use(): HeapUse {
+    return this.heap.use();
+  }
+
+  readonly #exit = () => this.#leave();
+
+  /** The thread ends, or detaches: what its tasks hold passes to others while it still lives. */
+  #leave(): void {
+    const { thread } = this;
+    // Nobody takes this thread for dead, so until its slot is free it must let no other reaper in between.
+    const isReaped = (id: number) => id === thread.id || this.#isDead(id);
+    while (reap(thread, this.heap, this.objects, isReaped, { patient: true }) === 'again') this.#sweep();
+    thread.self = DETACHED;
+    attached.delete(this.id);
+  }
+
+  #isDead(id: number): boolean {
+    return isDead(this.cpu, id);
+  }
+
+  #markDead(tid: number): void {
+    const { cpu } = this;
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      markDead(cpu, slotAddress(cpu, number) + Slot.life, tid + 1);
+    }
+  }
+
+  #reapDead = () => {
+    const { thread } = this;
+    if (thread.self === DETACHED) return;
+    if (reap(thread, this.heap, this.objects, (id) => this.#isDead(id)) === 'again')
+      setTimeout(this.#reapDead, SETTLE_MS);
+  };
+
+  /** Finds threads that ended without anyone's being told. */
+  #sweep(): void {
+    const { cpu, thread } = this;
+    let found = false;
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      const slot = slotAddress(cpu, number);
+      const life = cpu.loadAcquire(slot + Slot.life);
+      if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, threadOf(life));
+      found ||= cpu.load(slot + Slot.life) < 0;
+    }
+    if (found) reap(thread, this.heap, this.objects, (id) => this.#isDead(id));
+  }
+}
+
+/** Lays out an arena over memory that is all zero and that no other thread can reach yet. */
+export function format(cpu: Cpu, words: number, threads: number, id: number): void {
+  formatHeader(cpu, { words, maxThreads: threads, threadWords: Slot.words, id });
+  for (let number = 0; number < threads; number++) formatSlot(cpu, number);
+  new Heap(cpu, 1).format();
+}
+
+function claimSlot(cpu: RealCpu): number {
+  const threads = maxThreads(cpu);
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    if (cpu.cmpxchg(slot + Slot.life, 0, threadId + 1) === 0) {
+      cpu.store(slot + Slot.osThread, osThread());
+      return number;
+    }
+  }
+  throw new HoldfastError(
+    'EAGAIN',
+    `all ${threads} places for threads are taken; Arena.create({ maxThreads }) sets how many there are`,
+  );
+}

@@ -1,0 +1,206 @@
+/**
+ * The reaper: repairs what dead threads left behind. `worker.terminate()` and crashes stop a thread between any two
+ * operations, so nothing here trusts that a critical section was left in order.
+ *
+ * 1. A latch that a dead thread holds is inherited, the structure behind it rebuilt from words that are always
+ *    consistent (block starts in the heap map, the tasks' own `blockedOn` and `ticket`), and the latch let go.
+ * 2. What the dead thread had allocated and not yet published is freed.
+ * 3. Every shared object is repaired by its kind: locks whose owner word names a dead task pass to the next owner,
+ *    marked; dead waiters leave the queues. There is no list of held locks to keep up to date on the fast path: who
+ *    holds a lock stands in its word, and death is rare enough to look at all of them.
+ * 4. Death is a broadcast. The dead thread may have been about to wake somebody, and nobody can know whom: so every
+ *    sleeping task is unparked, once, and looks at its condition again.
+ *
+ * One reaper works at a time (reaperLatch), and each step may run twice: when a reaper dies, the next one starts over.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import type { Heap } from '../memory/heap.ts';
+import { kindById } from '../memory/kinds.ts';
+import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { clearHolds } from '../sched/holds.ts';
+import {
+  asyncTasks,
+  beginLeaving,
+  endLeaving,
+  keepsNascent,
+  maxThreads,
+  NO_CEILING,
+  Slot,
+  slotAddress,
+} from '../sched/slot.ts';
+import { RUNNING, SLEEPING, Task, unpark } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
+
+const isFree = (value: number) => value === 0;
+
+/** Loads that `settle` waits for a live thread, by default: some 10 us. */
+const SETTLE_SPINS = 1000;
+
+export interface ReapOptions {
+  /** Loads that `settle` waits; Infinity on a machine whose threads are not preempted. */
+  settleSpins?: number;
+  /** Stay until everything is settled. */
+  patient?: boolean;
+}
+
+/**
+ * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work; a thread for which
+ * `isDead` holds itself gives up its slot. Returns 'done', or 'again' when it must be called again later.
+ */
+export function reap(
+  thread: Thread,
+  heap: Heap,
+  objects: Objects,
+  isDead: (id: number) => boolean,
+  { settleSpins = SETTLE_SPINS, patient = false }: ReapOptions = {},
+): 'done' | 'again' {
+  const { cpu, id: owner } = thread;
+  const all = Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
+  if (!all.some(isDead)) return 'done';
+  if (latchOwner(cpu, Header.reaperLatch) === owner) {
+    // In the middle of a pass this thread waits for the heap, and has found out meanwhile that its owner is dead.
+    recoverHeap(thread, heap, all.filter(isDead));
+    return 'again';
+  }
+  const isLeaving = isDead(owner);
+  if (isLeaving) beginLeaving(cpu, thread.slot);
+  const heir = all.find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
+  if (heir === undefined && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
+  let settled = false;
+  do {
+    // One set for the whole pass, whoever else dies meanwhile.
+    const dead = all.filter(isDead);
+    declareEra(cpu, dead);
+    settled = repairAll(thread, heap, objects, dead, settleSpins);
+    if (settled) for (const id of dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
+    wakeAll(cpu, all.length);
+  } while (!settled && patient);
+  unlatch(cpu, Header.reaperLatch);
+  // Last: with its slot vacated, a thread that is killed here would leave a latch that nobody could inherit.
+  if (settled && isLeaving) leave(cpu, thread.slot, all.length);
+  return settled ? 'done' : 'again';
+}
+
+/**
+ * Begins an era when a thread is dead that no reaper has met yet. What a reaper prepares for its next call, such as a
+ * node in a queue behind all that are dead, is good for one era.
+ */
+function declareEra(cpu: Cpu, dead: readonly number[]): void {
+  const met = (id: number) => slotAddress(cpu, id - 1) + Slot.met;
+  if (dead.every((id) => cpu.load(met(id)) !== 0)) return;
+  cpu.fetchAdd(Header.era, 1);
+  for (const id of dead) cpu.storeRelease(met(id), 1);
+}
+
+/** One pass over everything. Returns whether it is settled. */
+function repairAll(
+  thread: Thread,
+  heap: Heap,
+  objects: Objects,
+  dead: readonly number[],
+  settleSpins: number,
+): boolean {
+  const { cpu, id: owner } = thread;
+  const inherit = (address: number, rebuild: () => void): boolean =>
+    dead.some((id) => {
+      if (!inheritLatch(cpu, address, id, owner)) return false;
+      rebuild();
+      return true;
+    });
+  const repairer: Repairer = {
+    cpu,
+    owner,
+    threads: maxThreads(cpu),
+    isDead: (id) => dead.includes(id),
+    latch(address, rebuild) {
+      while (!inherit(address, rebuild) && !tryLatch(cpu, address, owner)) {
+        if (!repairer.settle(address, isFree, 0)) return false;
+      }
+      cpu.wake(address, Number.POSITIVE_INFINITY);
+      return true;
+    },
+    settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
+  };
+
+  recoverHeap(thread, heap, dead);
+  // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
+  const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
+  if (!hasNames && !repairer.latch(Header.namesLatch, () => {})) return false;
+  for (const id of dead) {
+    const slot = slotAddress(cpu, id - 1);
+    const block = cpu.load(slot + Slot.nascent);
+    if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
+    else objects.reclaim(slot + Slot.nascent);
+  }
+  let settled = true;
+  for (const address of heap.objects()) {
+    const kind = kindById(cpu.read(address + ObjectHeader.kind));
+    if (kind !== undefined && !kind.repair(repairer as never, address)) settled = false;
+  }
+  // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
+  if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
+  if (!hasNames) unlatch(cpu, Header.namesLatch);
+  return settled;
+}
+
+/** The heap is everybody's: also a reaper that waits for it must find it in order. */
+function recoverHeap({ cpu, id: owner }: Thread, heap: Heap, dead: readonly number[]): void {
+  for (const id of dead) {
+    if (!inheritLatch(cpu, Header.heapLatch, id, owner)) continue;
+    heap.rebuild(slotAddress(cpu, id - 1) + Slot.nascent);
+    unlatch(cpu, Header.heapLatch);
+  }
+  cpu.wake(Header.heapLatch, Number.POSITIVE_INFINITY);
+}
+
+/** A dead thread's slot may be taken by a new thread. */
+function free(cpu: Cpu, slot: number): void {
+  vacate(cpu, slot);
+  cpu.store(slot + Slot.osThread, 0);
+  cpu.storeRelease(slot + Slot.life, 0);
+}
+
+/** The calling thread's own slot may be taken. Nobody repairs it after that, so those that wait for that come first. */
+function leave(cpu: Cpu, slot: number, threads: number): void {
+  vacate(cpu, slot);
+  endLeaving(cpu, slot);
+  wakeAll(cpu, threads);
+  cpu.store(slot + Slot.osThread, 0);
+  cpu.storeRelease(slot + Slot.life, 0);
+}
+
+/** Leaves a slot as a new thread expects it, but for `life` and what tells whether the thread exists. */
+function vacate(cpu: Cpu, slot: number): void {
+  for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+    cpu.store(task + Task.state, RUNNING);
+    cpu.store(task + Task.blockedOn, 0);
+    cpu.store(task + Task.list, 0);
+    cpu.store(task + Task.priority, 0);
+    cpu.store(task + Task.due, 0);
+    cpu.store(task + Task.stamp, 0);
+    cpu.store(task + Task.wounded, 0);
+    clearHolds(cpu, task);
+  }
+  cpu.store(slot + Slot.ownPriority, 0);
+  cpu.store(slot + Slot.ownDue, 0);
+  cpu.store(slot + Slot.ceiling, NO_CEILING);
+  cpu.store(slot + Slot.met, 0);
+  cpu.store(slot + Slot.robustList, 0);
+}
+
+function wakeAll(cpu: Cpu, threads: number): void {
+  // Pairs with the exchange in `prepareToPark`: a sleeper sees what was repaired, or the loads here see that it sleeps.
+  cpu.mb();
+  for (let number = 0; number < threads; number++) {
+    const slot = slotAddress(cpu, number);
+    if (cpu.load(slot + Slot.life) <= 0) continue;
+    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
+      // A thread that died inside unpark may have said RUNNING, and not notified.
+      if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
+      else cpu.wake(task + Task.state, 1);
+    }
+  }
+}

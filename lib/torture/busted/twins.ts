@@ -1,0 +1,87 @@
+/** The types of `types/`, used wrongly or with one method gone wrong. */
+
+import type { Arena } from '../../arena/arena.ts';
+import { Completion } from '../../locking/completion.ts';
+import { WaitQueue } from '../../locking/wait-queue.ts';
+import { PthreadOnce } from '../../pthread/once.ts';
+import { isTimeout, type LockType, type View } from '../lock-type.ts';
+import { futexMutex, piFutex } from '../types/futex-mutex.ts';
+import { pthreadMutex, pthreadMutexInherit } from '../types/mutex.ts';
+import { barrierType } from '../types/pthread-barrier.ts';
+import { pthreadCond } from '../types/pthread-cond.ts';
+import { onceType } from '../types/pthread-once.ts';
+import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from '../types/reader-writer.ts';
+import { rtMutex } from '../types/rt-mutex.ts';
+import { semaphore } from '../types/semaphore.ts';
+import { seqCount, seqCountLatch, seqLock } from '../types/sequence.ts';
+import { pthreadSem, tokenType } from '../types/token.ts';
+import { waitQueueType } from '../types/wait-queue.ts';
+import { wwMutex } from '../types/ww-mutex.ts';
+import { fleeting, hasty, hospitable, twin } from './twin.ts';
+
+const TIMES_OUT = 'takes ETIMEDOUT for the lock';
+const LETS_READERS_IN = 'lets readers in at any time';
+const READS_ON = 'reads without a look at the sequence';
+
+class Generous extends Completion {
+  override complete(): void {
+    super.complete();
+    super.complete();
+  }
+}
+
+class Sociable extends WaitQueue {
+  override wake(): number {
+    return super.wake(0);
+  }
+}
+
+class Impatient extends PthreadOnce {
+  override async callAsync(routine: () => Promise<void>): Promise<boolean> {
+    try {
+      return await super.callAsync(routine, { timeout: 0 });
+    } catch (error) {
+      if (!isTimeout(error)) throw error;
+      await routine();
+      return true;
+    }
+  }
+}
+
+const busted = (type: LockType): LockType => ({ ...type, isBusted: true });
+
+/** Reads the words as they come. */
+const careless = (_view: View, { words }: Arena): Partial<View> => ({
+  snapshot(address, into) {
+    into.set(words.subarray(address, address + into.length));
+    return true;
+  },
+});
+
+const byReading = (view: View): Partial<View> => ({
+  lock: (_mode, timeout) => view.lock('read', timeout),
+  unlock: () => view.unlock('read'),
+});
+
+export const TWINS: readonly LockType[] = [
+  twin(seqLock, READS_ON, careless),
+  twin(seqCount, READS_ON, careless),
+  twin(seqCountLatch, READS_ON, careless),
+  twin(rwLock, LETS_READERS_IN, hospitable),
+  twin(rtMutex, TIMES_OUT, hasty),
+  twin(wwMutex, 'lets go of the locks as soon as it has them all', fleeting),
+  twin(semaphore, 'gives the permit back before it has done with it', fleeting),
+  twin(rwSemaphore, 'writes as a reader', byReading),
+  twin(percpuRwSemaphore, LETS_READERS_IN, hospitable),
+  busted(tokenType('completion-busted', 'complete() lets two go', Generous)),
+  busted(waitQueueType('wait-queue-busted', 'wakes nobody who waits alone; found at the end', Sociable)),
+  twin(futexMutex, TIMES_OUT, hasty),
+  twin(piFutex, TIMES_OUT, hasty),
+  twin(pthreadMutex, TIMES_OUT, hasty),
+  twin(pthreadMutexInherit, TIMES_OUT, hasty),
+  twin(pthreadCond, 'returns from the wait without the mutex', fleeting),
+  twin(pthreadRwlock, LETS_READERS_IN, hospitable),
+  twin(pthreadSem, TIMES_OUT, hasty),
+  busted(barrierType('pthread-barrier-busted', 'lets all go when all but one have come', 1)),
+  busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),
+];

@@ -1,0 +1,162 @@
+/**
+ * The shared memory of one run: an arena of its own, the lock under test in it, and the words of `words.ts`. Made by the
+ * director, which also looks at everything again when the threads have gone.
+ */
+import type { RecordableHistogram } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Arena } from '../arena/arena.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
+import { openFutexes } from '../futex/open.ts';
+import { countPiStates } from '../futex/pi-state.ts';
+import { Mutex } from '../locking/mutex.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { Task } from '../sched/task.ts';
+import { churnName } from './actor.ts';
+import { durations } from './histograms.ts';
+import type { LockType, View } from './lock-type.ts';
+import { formatStage, Section } from './section.ts';
+import { ACTORS, Seat, Stage, sceneOf, seatAddress, stageWords } from './words.ts';
+
+/** How long the dead may take to be reaped once nothing runs any more, ms. */
+const REAPING_MS = 5000;
+
+export class RunStage {
+  readonly arena: Arena;
+  readonly cpu: Cpu;
+  readonly type: LockType;
+  readonly lock: unknown;
+  readonly address: number;
+  readonly threads: number;
+  readonly waits: readonly RecordableHistogram[];
+  readonly holds: readonly RecordableHistogram[];
+  readonly violations: string[] = [];
+  readonly #blocks: number;
+  readonly #view: View;
+
+  constructor(type: LockType, threads: number) {
+    // A seat's next worker may come before the reaper has dealt with the last one.
+    this.arena = Arena.create({ bytes: 4 << 20, maxThreads: 2 * threads + 2 });
+    this.cpu = this.arena.cpu;
+    this.type = type;
+    this.threads = threads;
+    // What stays with an arena is no leak.
+    openFutexes(this.arena);
+    this.#blocks = this.arena.use().blocks;
+    this.address = this.arena.alloc(stageWords(this.seats));
+    formatStage(this.cpu, this.address, stageWords(this.seats));
+    this.lock = type.create(this.arena, sceneOf(this.address, this.seats));
+    this.#view = type.open(this.arena, this.lock);
+    this.waits = Array.from({ length: threads }, durations);
+    this.holds = Array.from({ length: threads }, durations);
+  }
+
+  /** The last seat is the director's own, for its look at the end. */
+  get seats(): number {
+    return this.threads + 1;
+  }
+
+  seatWord(seat: number, word: number): number {
+    return this.cpu.load(seatAddress(this.address, seat) + word);
+  }
+
+  sum(word: number): number {
+    let sum = 0;
+    for (let seat = 0; seat < this.threads; seat++) sum += this.seatWord(seat, word);
+    return sum;
+  }
+
+  acquisitionsOf(seat: number): number {
+    return this.seatWord(seat, Seat.writes) + this.seatWord(seat, Seat.reads);
+  }
+
+  get isStopped(): boolean {
+    return this.cpu.load(this.address + Stage.stop) !== 0;
+  }
+
+  stop(): void {
+    this.cpu.store(this.address + Stage.stop, 1);
+  }
+
+  /** A worker has died: its slot says so, whether or not the reaper has finished with it. */
+  afterDeath(): void {
+    this.#view.afterDeath?.();
+  }
+
+  /** The lock broke a promise: the run is over. */
+  fail(violation: string): void {
+    this.violations.push(violation);
+    this.stop();
+  }
+
+  /** All threads have ended: nothing may be held, waited for, torn or leaked. */
+  async inspect(): Promise<void> {
+    if (!(await this.#isReaped())) return this.fail('the reaper never finished with the dead threads');
+    const { arena, type, cpu, threads } = this;
+    try {
+      const view = this.#view;
+      cpu.store(seatAddress(this.address, threads) + Seat.incarnation, 1);
+      const isMine = view.tryLock?.('write') ?? view.lock('write', undefined);
+      if (!isMine) return this.fail('all threads have ended, but the lock cannot be had');
+      for (const _ of new Section(cpu, this.address, this.seats, threads, view, type.isRobust).write());
+      view.unlock('write');
+      view.destroy();
+      for (let seat = 0; seat < threads; seat++) {
+        for (let actor = 0; actor < ACTORS; actor++) new Mutex(arena, churnName(seat, actor)).destroy();
+      }
+      arena.free(this.address);
+      const leaked = arena.use().blocks - this.#blocks - this.#keptBlocks();
+      if (leaked !== 0) this.fail(`${leaked} blocks of the heap leaked`);
+      arena.detach();
+    } catch (error) {
+      this.fail(`at the end: ${(error as Error).message}`);
+    }
+  }
+
+  /** The lock's words and the threads' states, for whoever looks into a violation. */
+  describe(): string {
+    const { arena, cpu } = this;
+    const slots: string[] = [];
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      const slot = slotAddress(cpu, number);
+      const life = cpu.load(slot + Slot.life);
+      if (life === 0) continue;
+      const task = slot + Slot.mainTask;
+      slots.push(`cpu ${number} life ${life} task ${task} state ${cpu.load(task + Task.state)}`);
+    }
+    const objects = addressesIn(this.lock).map(
+      (address) => `lock ${address}: [${arena.words.slice(address, address + 16).join(' ')}]`,
+    );
+    return [...objects, ...slots].join('; ');
+  }
+
+  async #isReaped(): Promise<boolean> {
+    const { cpu, arena } = this;
+    const isGone = (number: number) =>
+      number === arena.thread.number || cpu.load(slotAddress(cpu, number) + Slot.life) === 0;
+    for (let waited = 0; waited < REAPING_MS; waited++) {
+      if (Array.from({ length: maxThreads(cpu) }, (_, i) => i).every(isGone)) return true;
+      await delay(1);
+    }
+    return false;
+  }
+
+  /** Blocks that are kept for use again: the slots' tasks of asynchronous acquisitions, and the states of PI futexes. */
+  #keptBlocks(): number {
+    const { cpu } = this;
+    let kept = countPiStates(openFutexes(this.arena));
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      const slot = slotAddress(cpu, number);
+      for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) kept++;
+    }
+    return kept;
+  }
+}
+
+/** Where the objects are that a type's handle leads to. */
+function addressesIn(handle: unknown): number[] {
+  if (typeof handle === 'number') return [handle];
+  const { address } = handle as Partial<ObjectHandle>;
+  if (address !== undefined) return [address];
+  return Object.values(handle as object).flatMap(addressesIn);
+}
