@@ -3,33 +3,25 @@
  * installed there.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundle } from '../../scripts/build.ts';
+import { type Application, application } from '../support/application.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-let project: string;
+let project: Application;
 
 beforeAll(async () => {
-  project = mkdtempSync(join(tmpdir(), 'holdfast-examples-'));
-  const installed = join(project, 'node_modules/holdfast');
-  mkdirSync(installed, { recursive: true });
-  await bundle(join(installed, 'dist'));
-  cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
-  for (const name of ['piscina', 'comlink']) {
-    symlinkSync(join(ROOT, 'node_modules', name), join(project, 'node_modules', name), 'junction');
-  }
-  writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-  cpSync(join(ROOT, 'examples'), join(project, 'examples'), { recursive: true });
+  project = await application(['piscina', 'comlink']);
+  cpSync(fileURLToPath(new URL('../../examples', import.meta.url)), join(project.folder, 'examples'), {
+    recursive: true,
+  });
 });
 
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+afterAll(() => project.remove());
 
 function run(example: string): { status: number | null; stdout: string; stderr: string } {
-  const main = join(project, 'examples', example, 'main.js');
+  const main = join(project.folder, 'examples', example, 'main.js');
   return spawnSync(process.execPath, [main], { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGKILL' });
 }
 

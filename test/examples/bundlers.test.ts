@@ -1,0 +1,81 @@
+/**
+ * A service is often shipped as a bundle, and its main program may use no lock at all: its bundle must still know every
+ * kind of object, or it takes a dead worker for recovered without having repaired anything.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { nodeResolve } from '@rollup/plugin-node-resolve';
+import { build } from 'esbuild';
+import { rollup } from 'rollup';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import webpack from 'webpack';
+import { type Application, application } from '../support/application.ts';
+
+let project: Application;
+
+beforeAll(async () => {
+  project = await application();
+  const programs = fileURLToPath(new URL('./bundled', import.meta.url));
+  for (const program of ['main', 'worker']) {
+    cpSync(join(programs, `${program}.js`), join(project.folder, `${program}.js`));
+  }
+});
+
+afterAll(() => project.remove());
+
+/** Bundles one program of the application to `outFile`. */
+const bundlers: Record<string, (program: string, outFile: string) => Promise<void>> = {
+  async esbuild(program, outFile) {
+    await build({
+      entryPoints: [program],
+      outfile: outFile,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      minify: true,
+    });
+  },
+  async rollup(program, outFile) {
+    const made = await rollup({ input: program, external: /^node:/, plugins: [nodeResolve()], onwarn() {} });
+    await made.write({ file: outFile, format: 'esm' });
+    await made.close();
+  },
+  async webpack(program, outFile) {
+    const [folder, name] = [join(outFile, '..'), outFile.slice(outFile.lastIndexOf('/') + 1)];
+    const compiler = webpack({
+      mode: 'production',
+      entry: program,
+      target: 'node20',
+      experiments: { outputModule: true },
+      output: { path: folder, filename: name, module: true, chunkFormat: 'module' },
+      // The path of the worker's bundle is the application's own business.
+      module: { parser: { javascript: { url: false, worker: false, importMeta: false } } },
+    });
+    await new Promise<void>((resolve, reject) => {
+      compiler?.run((error, stats) => {
+        if (error) reject(error);
+        else if (stats?.hasErrors()) reject(new Error(stats.toString('errors-only')));
+        else compiler.close(() => resolve());
+      });
+    });
+  },
+};
+
+test.each(Object.keys(bundlers))(
+  '%s: a main program that uses no lock recovers that of a dead worker',
+  async (name) => {
+    const folder = join(project.folder, `bundle-${name}`);
+    for (const program of ['main', 'worker']) {
+      await bundlers[name]!(join(project.folder, `${program}.js`), join(folder, `${program}.js`));
+    }
+    const run = spawnSync(process.execPath, [join(folder, 'main.js')], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      cwd: folder,
+    });
+    expect(run.stderr).toBe('');
+    expect(run.stdout).toBe('the lock came with ownerDied\n');
+  },
+);
