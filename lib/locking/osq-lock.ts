@@ -5,6 +5,7 @@ import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { slotAddress } from '../sched/slot.ts';
 import { isInOsq, osqLock, osqUnlock, repairOsq } from './osq.ts';
 
 const Osq = struct({ header: ObjectHeader.words, tail: 1 });
@@ -14,6 +15,7 @@ const KIND = defineKind<Repairer>({
   words: Osq.words,
   format: () => {},
   holder: () => 0,
+  isHeldBy: (cpu, lock, id) => isInOsq(cpu, slotAddress(cpu, id - 1), lock + Osq.tail),
   isBusy: (cpu, lock) => cpu.load(lock + Osq.tail) !== 0,
   repair: (repairer, lock) => repairOsq(repairer, lock + Osq.tail),
 });
@@ -47,7 +49,7 @@ export class OsqLock extends SharedObject {
 
   /** Throws EPERM unless this view of the lock holds it. */
   unlock(): void {
-    if (!this.#isHeld || !isInOsq(this.thread, this.address + Osq.tail)) {
+    if (!this.#isHeld || !isInOsq(this.thread.cpu, this.thread.slot, this.address + Osq.tail)) {
       throw new HoldfastError('EPERM', `unlock of the ${this.label}, which thread ${this.thread.number} does not hold`);
     }
     this.#isHeld = false;

@@ -16,8 +16,18 @@
  * Each word that a waiter waits on is its own node's, so every wait is one condLoad. A grant is an exchange against
  * "you stand behind me", so it cannot hit a node that has gone elsewhere.
  *
+ *   node.lock     0 free; the tail of the queue it is in or about to enter; minus that tail: evicted from it. Journal
+ *   node.settled  0 from before `lock` is set until the thread writes to no other node of that queue any more. Journal
+ *
  * Repair: nobody has a right to a place here, so the reaper closes the queue, evicts every live node, and opens it
- * again when they have left. After kernel/locking/osq_lock.c.
+ * again when they have left. An evicted node stays evicted until its whole queue has left: only then may its thread use
+ * it for another queue, because another evicted thread may write to it late, and so may the reaper. So:
+ *   - only the reaper changes `lock` from -tail to 0, and only when every node that was in the queue is settled;
+ *   - a thread that was in the queue and finds it closed leaves `lock` for the reaper to clear (it may not have been
+ *     evicted yet); a thread that finds the queue closed on entry clears `lock` itself, unless it has been evicted.
+ * No thread waits for that: with its node not free it does not spin.
+ *
+ * After kernel/locking/osq_lock.c.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import type { Repairer } from '../memory/repairer.ts';
@@ -28,21 +38,27 @@ const GRANTED = 1;
 const NONE = 1;
 const EVICTED = 2;
 const CLOSED = -1;
+/** What takeNext returns in a queue that the reaper has closed. */
+const SHUT = -1;
 
 const isDecided = (prev: number) => prev === GRANTED || prev === EVICTED;
 const isSome = (next: number) => next !== 0;
+const isSettled = (settled: number) => settled !== 0;
 const differs = (value: number, from: number) => value !== from;
 
 /** Lines up in the queue whose tail is the word at `tail`. False when it spun enough, or this thread is in a queue already. */
 export function osqLock(thread: Thread, tail: number): boolean {
   const { cpu } = thread;
   const node = thread.slot + Slot.osqNode;
-  if (cpu.load(node + SpinNode.lock) !== 0) return false;
+  // Pairs with the release in repairOsq, after which the reaper does not write to the node.
+  if (cpu.loadAcquire(node + SpinNode.lock) !== 0) return false;
   cpu.store(node + SpinNode.next, 0);
+  cpu.store(node + SpinNode.settled, 0);
+  // Pairs with the acquire in membersOf: a reaper that finds the node in the queue finds it not settled.
   cpu.storeRelease(node + SpinNode.lock, tail);
   let prev = cpu.load(tail);
   for (;;) {
-    if (prev === CLOSED) return leave(cpu, node);
+    if (prev === CLOSED) return leave(cpu, tail, node);
     cpu.store(node + SpinNode.prev, prev);
     const seen = cpu.cmpxchg(tail, prev, node);
     if (seen === prev) break;
@@ -55,7 +71,7 @@ export function osqLock(thread: Thread, tail: number): boolean {
   // Pairs with the release in osqUnlock.
   const seen = cpu.condLoadAcquire(node + SpinNode.prev, isDecided, 0, thread.spins);
   if (seen === GRANTED) return true;
-  return seen === EVICTED ? leave(cpu, node) : unqueue(cpu, tail, node, seen);
+  return seen === EVICTED ? leave(cpu, tail, node) : unqueue(cpu, tail, node, seen);
 }
 
 export function osqUnlock(thread: Thread, tail: number): void {
@@ -63,14 +79,18 @@ export function osqUnlock(thread: Thread, tail: number): void {
   const node = thread.slot + Slot.osqNode;
   for (;;) {
     const next = takeNext(cpu, tail, node, 0);
+    if (next === SHUT) {
+      abandon(cpu, node);
+      return;
+    }
     if (next === 0 || cpu.cmpxchgRelease(next + SpinNode.prev, node, GRANTED) === node) break;
   }
-  leave(cpu, node);
+  leave(cpu, tail, node);
 }
 
-/** Whether the thread stands in, or holds, the queue of that tail. */
-export function isInOsq(thread: Thread, tail: number): boolean {
-  return thread.cpu.load(thread.slot + Slot.osqNode + SpinNode.lock) === tail;
+/** Whether the thread of that slot stands in, or holds, the queue of that tail. */
+export function isInOsq(cpu: Cpu, slot: number, tail: number): boolean {
+  return Math.abs(cpu.load(slot + Slot.osqNode + SpinNode.lock)) === tail;
 }
 
 function unqueue(cpu: Cpu, tail: number, node: number, seen: number): boolean {
@@ -78,29 +98,33 @@ function unqueue(cpu: Cpu, tail: number, node: number, seen: number): boolean {
   while (cpu.cmpxchg(prev + SpinNode.next, node, 0) !== node) {
     prev = cpu.condLoadAcquire(node + SpinNode.prev, differs, prev, Number.POSITIVE_INFINITY);
     if (prev === GRANTED) return true;
-    if (prev === EVICTED) return leave(cpu, node);
+    if (prev === EVICTED) return leave(cpu, tail, node);
   }
   const next = takeNext(cpu, tail, node, prev);
+  if (next === SHUT) {
+    abandon(cpu, node);
+    return false;
+  }
   if (next !== 0 && cpu.cmpxchg(next + SpinNode.prev, node, prev) === node) replaceNext(cpu, prev, next);
-  return leave(cpu, node);
+  return leave(cpu, tail, node);
 }
 
 /**
  * Step B: takes the node behind out of `node.next`, so that it can no longer leave. 0 when there is none: then `prev`
- * (0 for the holder) is the tail, or the queue is closed.
+ * (0 for the holder) is the tail. SHUT when the queue is closed.
  */
 function takeNext(cpu: Cpu, tail: number, node: number, prev: number): number {
   const word = node + SpinNode.next;
   for (;;) {
     const seen = cpu.cmpxchg(tail, node, prev);
-    if (seen === CLOSED) return 0;
+    if (seen === CLOSED) return SHUT;
     if (seen === node) {
       if (prev !== 0) cpu.cmpxchg(prev + SpinNode.next, 0, NONE);
       return 0;
     }
     cpu.condLoadAcquire(word, isSome, 0, Number.POSITIVE_INFINITY);
     const next = cpu.xchg(word, 0);
-    if (next === EVICTED) return 0;
+    if (next === EVICTED) return SHUT;
     if (next !== 0 && next !== NONE) return next;
   }
 }
@@ -114,32 +138,46 @@ function replaceNext(cpu: Cpu, prev: number, next: number): void {
   }
 }
 
-function leave(cpu: Cpu, node: number): false {
-  cpu.storeRelease(node + SpinNode.lock, 0);
+/** The node is out of the queue of `tail`, and free unless a reaper has evicted it. */
+function leave(cpu: Cpu, tail: number, node: number): false {
+  cpu.storeRelease(node + SpinNode.settled, 1);
+  cpu.cmpxchgRelease(node + SpinNode.lock, tail, 0);
   return false;
 }
 
+/** The node leaves a queue that is closed. The node behind may not be linked yet, so the reaper frees this one. */
+function abandon(cpu: Cpu, node: number): void {
+  cpu.storeRelease(node + SpinNode.settled, 1);
+}
+
 /** Repairs the queue of the tail at `tail`; returns whether it is settled. */
-export function repairOsq({ cpu, threads, isDead, settle }: Repairer, tail: number): boolean {
-  const dead: number[] = [];
-  const live: number[] = [];
-  for (let number = 0; number < threads; number++) {
-    const node = slotAddress(cpu, number) + Slot.osqNode;
-    if (isDead(number + 1)) {
-      if (cpu.loadAcquire(node + SpinNode.lock) === tail) dead.push(node);
-    } else {
-      live.push(node);
-    }
-  }
+export function repairOsq(repairer: Repairer, tail: number): boolean {
+  const { cpu, settle } = repairer;
+  const dead = membersOf(repairer, tail, true);
   if (dead.length === 0) return true;
   cpu.xchg(tail, CLOSED);
-  const inQueue = live.filter((node) => cpu.loadAcquire(node + SpinNode.lock) === tail);
-  for (const node of inQueue) {
-    cpu.xchg(node + SpinNode.prev, EVICTED);
-    cpu.xchg(node + SpinNode.next, EVICTED);
-  }
-  if (!inQueue.every((node) => settle(node + SpinNode.lock, differs, tail))) return false;
+  const evicted = membersOf(repairer, tail, false).filter((node) => evict(cpu, tail, node));
+  if (!evicted.every((node) => settle(node + SpinNode.settled, isSettled, 0))) return false;
+  // In this order: whoever dies when, a queue that is closed has a dead node that names it, and nobody can destroy it.
+  for (const node of evicted) cpu.storeRelease(node + SpinNode.lock, 0);
   cpu.storeRelease(tail, 0);
   for (const node of dead) cpu.storeRelease(node + SpinNode.lock, 0);
+  return true;
+}
+
+/** The nodes, of dead threads or of live ones, that are in the queue of `tail`, about to enter it, or evicted from it. */
+function membersOf({ cpu, threads, isDead }: Repairer, tail: number, dead: boolean): number[] {
+  return Array.from({ length: threads }, (_, number) => number)
+    .filter((number) => isDead(number + 1) === dead)
+    .map((number) => slotAddress(cpu, number) + Slot.osqNode)
+    .filter((node) => Math.abs(cpu.loadAcquire(node + SpinNode.lock)) === tail);
+}
+
+/** Evicts `node`, unless its thread has left the queue meanwhile. */
+function evict(cpu: Cpu, tail: number, node: number): boolean {
+  const seen = cpu.cmpxchg(node + SpinNode.lock, tail, -tail);
+  if (seen !== tail && seen !== -tail) return false;
+  cpu.xchg(node + SpinNode.prev, EVICTED);
+  cpu.xchg(node + SpinNode.next, EVICTED);
   return true;
 }
