@@ -24,6 +24,7 @@ import { clearHolds } from '../sched/holds.ts';
 import {
   asyncTasks,
   beginLeaving,
+  clearJournals,
   endLeaving,
   keepsNascent,
   maxThreads,
@@ -148,9 +149,10 @@ function repairAll(
 
 /** The heap is everybody's: also a reaper that waits for it must find it in order. */
 function recoverHeap({ cpu, id: owner }: Thread, heap: Heap, dead: readonly number[]): void {
+  const nascent = dead.map((id) => slotAddress(cpu, id - 1) + Slot.nascent);
   for (const id of dead) {
     if (!inheritLatch(cpu, Header.heapLatch, id, owner)) continue;
-    heap.rebuild(slotAddress(cpu, id - 1) + Slot.nascent);
+    heap.rebuild(nascent);
     unlatch(cpu, Header.heapLatch);
   }
   cpu.wake(Header.heapLatch, Number.POSITIVE_INFINITY);
@@ -172,8 +174,12 @@ function leave(cpu: Cpu, slot: number, threads: number): void {
   cpu.storeRelease(slot + Slot.life, 0);
 }
 
-/** Leaves a slot as a new thread expects it, but for `life` and what tells whether the thread exists. */
+/**
+ * Leaves a slot as a new thread expects it, but for `life` and what tells whether the thread exists. Journals too: what
+ * still names a lock here names one that was destroyed before a reaper came.
+ */
 function vacate(cpu: Cpu, slot: number): void {
+  clearJournals(cpu, slot);
   for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
     cpu.store(task + Task.state, RUNNING);
     cpu.store(task + Task.blockedOn, 0);

@@ -16,7 +16,10 @@ const KIND = defineKind<Repairer>({
   words: MutexWords.words,
   format: () => {},
   holder: holderOf,
-  isBusy: (cpu, mutex) => holderOf(cpu, mutex) !== 0 || cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0,
+  isBusy: (cpu, mutex) =>
+    holderOf(cpu, mutex) !== 0 ||
+    cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0 ||
+    cpu.load(mutex + MutexWords.osq) !== 0,
   repair,
 });
 

@@ -30,6 +30,7 @@ const KIND = defineKind<Repairer>({
   words: RwWords.words,
   format: () => {},
   holder: (cpu, lock) => cpu.load(lock + RwWords.word) & WRITER,
+  isHeldBy: (cpu, lock, id) => (cpu.load(readerWord(lock, id)) & readerBit(id)) !== 0,
   isBusy,
   repair,
 });

@@ -52,7 +52,7 @@ const KIND = defineKind<Repairer>({
   isBusy(cpu, semaphore) {
     const word = cpu.load(semaphore + RwSemaphoreWords.word);
     const isFree = word === 0 || word === OWNER_DIED || isUnrecoverable(word);
-    return !isFree || firstWaiter(cpu, listOf(semaphore)) !== 0;
+    return !isFree || firstWaiter(cpu, listOf(semaphore)) !== 0 || cpu.load(semaphore + RwSemaphoreWords.osq) !== 0;
   },
   repair,
 });

@@ -112,6 +112,19 @@ export class Heap {
     if (line < 0) throw new HoldfastError('EINVAL', `free(${shown(address)}): no block in use starts there`);
   }
 
+  /**
+   * For the reaper: frees the block that the word `nascent` names, if it names one in use, and clears the word in the
+   * same step.
+   */
+  reclaim(nascent: number): void {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const line = this.#lineOf(cpu.load(nascent));
+    if (line >= 0) this.#release(line, cpu.read(this.#map + line) >> STATE_BITS);
+    cpu.store(nascent, 0);
+    unlatch(cpu, Header.heapLatch);
+  }
+
   /** Whether a block in use starts at `address`. */
   isBlock(address: number): boolean {
     const cpu = this.#cpu;
@@ -175,9 +188,11 @@ export class Heap {
 
   /**
    * For the reaper, which has inherited heapLatch from a dead thread: makes everything from the block starts.
-   * `nascent`: the dead thread's word, cleared when its block is not in use.
+   * `nascent`: the words of all dead threads. One that names no block in use is cleared, whoever it belongs to: the
+   * thread that died here may itself have been a reaper, which freed another thread's block. It is illegal to release
+   * heapLatch while a word names a free block, because the next thread to allocate may get that block.
    */
-  rebuild(nascent: number): void {
+  rebuild(nascent: readonly number[]): void {
     const cpu = this.#cpu;
     for (let bin = 0; bin < HEAP_BINS; bin++) cpu.write(Header.bins + bin, 0);
     for (let line = 0; line < this.#lines; ) {
@@ -190,8 +205,7 @@ export class Heap {
       }
       line += lines;
     }
-    const address = cpu.load(nascent);
-    if (address !== 0 && this.#lineOf(address) < 0) cpu.store(nascent, 0);
+    for (const word of nascent) if (this.#lineOf(cpu.load(word)) < 0) cpu.store(word, 0);
   }
 
   #walk(visit: (line: number, lines: number, state: number) => void): void {

@@ -125,7 +125,7 @@ export class Objects {
     const address = this.#cpu.load(nascent);
     if (address === 0) return;
     if (this.#isNamed(address)) this.#cpu.store(nascent, 0);
-    else this.#heap.free(address, nascent);
+    else this.#heap.reclaim(nascent);
   }
 
   #mismatch(kind: Kind, address: number): string {

@@ -90,9 +90,10 @@ export const Slot = struct({
   holds: HOLDS * Hold.words,
 });
 
-/** Tasks that a slot takes from the heap at a time. */
+/** Tasks that a slot takes from the heap at a time. `block`: where the heap's block starts that the chunk lies in. */
+export const Chunk = struct({ next: 1, block: 1, pad: TASK_ALIGN - 2 });
 export const CHUNK_TASKS = 16;
-export const CHUNK_WORDS = TASK_ALIGN + CHUNK_TASKS * Task.words;
+export const CHUNK_WORDS = Chunk.words + CHUNK_TASKS * Task.words;
 
 /** Writes a slot's fixed fields: memory that no other thread can reach yet. */
 export function formatSlot(cpu: Cpu, number: number): void {
@@ -159,10 +160,24 @@ export function chunkIn(block: number): number {
   return Math.ceil(block / TASK_ALIGN) * TASK_ALIGN;
 }
 
+/** For the reaper: a dead thread is in no queue of spinners any more, and has no ticket. */
+export function clearJournals(cpu: Cpu, slot: number): void {
+  const first = slot + Slot.qspinNodes;
+  const nodes = QSPIN_NODES + 1 + 2 * MCS_NODES;
+  for (let node = first; node < first + nodes * SpinNode.words; node += SpinNode.words) {
+    cpu.store(node + SpinNode.era, 0);
+    cpu.store(node + SpinNode.lock, 0);
+  }
+  const entries = slot + Slot.tickets;
+  for (let i = 0; i < TICKET_ENTRIES; i++) cpu.store(entries + i * TicketEntry.words + TicketEntry.lock, 0);
+}
+
 /** Whether a word of the slot, or of its tasks, leads to the heap block: then it stays with the slot. */
 export function keepsNascent(cpu: Cpu, slot: number, block: number): boolean {
   if (cpu.load(slot + Slot.piState) === block) return true;
-  if (leadsTo(cpu, slot + Slot.chunks, chunkIn(block))) return true;
+  // A neighbour of one line that ends where a chunk begins is no chunk: the chunk itself says which block it lies in.
+  const chunk = chunkIn(block);
+  if (leadsTo(cpu, slot + Slot.chunks, chunk) && cpu.read(chunk + Chunk.block) === block) return true;
   const tasks = [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
   return tasks.some((task) => leadsTo(cpu, task + Task.vector, block));
 }
@@ -178,7 +193,7 @@ function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
 export function asyncTasks(cpu: Cpu, slot: number): number[] {
   const tasks: number[] = [];
   for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
-    for (let i = 0; i < CHUNK_TASKS; i++) tasks.push(chunk + TASK_ALIGN + i * Task.words);
+    for (let i = 0; i < CHUNK_TASKS; i++) tasks.push(chunk + Chunk.words + i * Task.words);
   }
   return tasks;
 }

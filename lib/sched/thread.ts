@@ -8,7 +8,7 @@ import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
-import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, chunkIn, Slot, slotAddress } from './slot.ts';
+import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
 
 /**
@@ -107,10 +107,12 @@ export class Thread {
 
   #addChunk(heap: Heap): void {
     const { cpu } = this;
-    const chunk = chunkIn(heap.alloc(CHUNK_WORDS + TASK_ALIGN, this.nascent));
-    cpu.write(chunk, cpu.read(this.slot + Slot.chunks));
+    const block = heap.alloc(CHUNK_WORDS + TASK_ALIGN, this.nascent);
+    const chunk = chunkIn(block);
+    cpu.write(chunk + Chunk.next, cpu.read(this.slot + Slot.chunks));
+    cpu.write(chunk + Chunk.block, block);
     for (let i = CHUNK_TASKS - 1; i >= 0; i--) {
-      const task = chunk + TASK_ALIGN + i * Task.words;
+      const task = chunk + Chunk.words + i * Task.words;
       for (let word = 0; word < Task.words; word++) cpu.write(task + word, 0);
       cpu.store(task + Task.thread, this.id);
       cpu.store(task + Task.mode, ASYNC);

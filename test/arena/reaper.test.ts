@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import { Arena as View } from '../../lib/arena/arena.ts';
+import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
+import { Arena, McsLock, Mutex, OsqLock, RwLock, SpinLock, TicketLock } from '../../lib/index.ts';
+import { MutexWords } from '../../lib/locking/mutex-core.ts';
+import { Header } from '../../lib/memory/header.ts';
+import { latchOwner } from '../../lib/memory/latch.ts';
+import { Slot, TicketEntry } from '../../lib/sched/slot.ts';
+import { TASK_ALIGN } from '../../lib/sched/task.ts';
+import { on, type Step, step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
+
+/** A new thread in the slot that thread `number` has left. */
+function successor({ arenas, real }: ReturnType<typeof stepper>, number: number): View {
+  const { cpu, thread } = arenas[number]!;
+  expect(real.load(thread.slot + Slot.life)).toBe(0);
+  real.store(thread.slot + Slot.life, 500 + number);
+  const arena = new View(cpu, number, { spins: 4 });
+  arenas[number] = arena;
+  return arena;
+}
+
+const isEnd = (word: number) => (s: Step) => s.op === 'store' && s.address === word && s.args[1] === 0;
+
+test('a block freed twice, when the reaper is killed at any step while it frees what a dead thread had', () => {
+  for (let n = 1; ; n++) {
+    const { arenas, real, killBefore, before, cancel, reap } = stepper(4);
+    const [dead, , third, fourth] = arenas as [View, View, View, View];
+    const { nascent } = dead.thread;
+    expect(killBefore(0, isEnd(nascent), () => dead.alloc(100))).toBe(true);
+    const wasKilled = killBefore(1, step(n), () => reap(1));
+    // Another thread allocates as soon as the heap is in order, and keeps what it gets.
+    let mine = 0;
+    before(2, on('load', nascent, 2), () => {
+      if (latchOwner(real, Header.heapLatch) === 0) mine = fourth.alloc(100);
+    });
+    expect(reap(2)).toBe('done');
+    cancel(2);
+    expect(third.use().blocks).toBe(mine === 0 ? 0 : 1);
+    if (mine !== 0) expect(third.heap.isBlock(mine)).toBe(true);
+    if (!wasKilled) break;
+  }
+});
+
+test("a dead thread's block that is lost, because a chunk of tasks begins where it ends", () => {
+  const { arenas, killBefore, reap } = stepper(2);
+  const [first, second] = arenas as [View, View];
+  let block = first.alloc(1);
+  if (block % TASK_ALIGN === 0) block = first.alloc(1);
+  first.thread.takeTask(first.heap);
+  first.free(block);
+  const { blocks } = second.use();
+  expect(killBefore(0, isEnd(first.thread.nascent), () => first.alloc(1))).toBe(true);
+  expect(reap(1)).toBe('done');
+  expect(second.use().blocks).toBe(blocks);
+});
+
+describe('a thread dies in a lock that is destroyed before the reaper comes; the next thread in its slot', () => {
+  test('is refused a ticket lock that it does not hold, and may unlock it', () => {
+    const stage = stepper(2);
+    const [first, second] = stage.arenas as [View, View];
+    const lock = new TicketLock(first);
+    const entry = first.thread.slot + Slot.tickets + TicketEntry.lock;
+    const isLast = (s: Step) => s.op === 'storeRelease' && s.address === entry && s.args[1] === 0;
+    const body = () => {
+      lock.lock();
+      lock.unlock();
+    };
+    expect(stage.killBefore(0, isLast, body)).toBe(true);
+    TicketLock.from(second, lock.handle).destroy();
+    expect(stage.reap(1)).toBe('done');
+    const other = new TicketLock(second);
+    expect(other.address).toBe(lock.address);
+    const mine = TicketLock.from(successor(stage, 0), other.handle);
+    expect(mine.tryLock()).toBe(true);
+    mine.unlock();
+    expect(thrown(() => mine.unlock()).code).toBe('EPERM');
+  });
+
+  test.each([
+    { name: 'MCS lock', make: (arena: View, handle?: ObjectHandle) => new McsLock(arena, handle) },
+    { name: 'spinlock', make: (arena: View, handle?: ObjectHandle) => new SpinLock(arena, handle) },
+  ])('is refused a lock that it does not hold, or counts as one in its queue: $name', ({ make }) => {
+    const stage = stepper(3);
+    const [first, second] = stage.arenas as [View, View, View];
+    const holder = make(second);
+    const lock = make(first, holder.handle);
+    // About to line up, behind a holder that unlocks and destroys the lock.
+    const isLiningUp = (s: Step) => s.op === 'storeRelease' && s.args[1] === lock.address;
+    let journalled = false;
+    const next = (s: Step) => {
+      if (journalled) return true;
+      journalled = isLiningUp(s);
+      return false;
+    };
+    holder.lock();
+    expect(stage.killBefore(0, next, () => lock.lock())).toBe(true);
+    holder.unlock();
+    holder.destroy();
+    expect(stage.reap(1)).toBe('done');
+    const other = make(second);
+    expect(other.address).toBe(lock.address);
+    const mine = make(successor(stage, 0), other.handle);
+    mine.lock();
+    mine.unlock();
+    const { slot } = stage.arenas[0]!.thread;
+    for (let word = slot; word < slot + Slot.words; word++) expect(stage.real.load(word)).not.toBe(lock.address);
+  });
+});
+
+test('a mutex that is destroyed while its queue of spinners has somebody in it', () => {
+  const { arenas, killBefore, reap } = stepper(2);
+  const [first, second] = arenas as [View, View];
+  const mutex = new Mutex(second);
+  mutex.lock();
+  const spins = on('condLoad', mutex.address + MutexWords.owner);
+  expect(killBefore(0, spins, () => Mutex.from(first, mutex.handle).lock())).toBe(true);
+  mutex.unlock();
+  expect(thrown(() => mutex.destroy()).code).toBe('EBUSY');
+  expect(reap(1)).toBe('done');
+  mutex.destroy();
+});
+
+test.each([
+  ['RwLock, for reading', (arena: Arena) => new RwLock(arena).readLock()],
+  ['RwLock, for writing', (arena: Arena) => new RwLock(arena).writeLock()],
+  ['OsqLock', (arena: Arena) => new OsqLock(arena).lock()],
+  ['SpinLock', (arena: Arena) => new SpinLock(arena).lock()],
+])('detach while the thread holds a lock: %s', (_name, take) => {
+  const arena = Arena.create({ bytes: 512 << 10, maxThreads: 4 });
+  take(arena);
+  expect(thrown(() => arena.detach()).code).toBe('EBUSY');
+});
