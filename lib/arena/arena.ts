@@ -3,10 +3,12 @@ import { isMainThread, threadId, type Worker } from 'node:worker_threads';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { RealCpu } from '../machine/real.ts';
+import { inspectMemory } from '../memory/fsck.ts';
 import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/header.ts';
 import { Heap, type HeapUse } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
+import { inspectThreads } from '../sched/fsck.ts';
 import { formatSlot, isDead, markDead, maxThreads, Slot, slotAddress, threadOf } from '../sched/slot.ts';
 import { DETACHED, Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
@@ -175,6 +177,17 @@ export class Arena {
   waits(): WaitsFor[] {
     this.thread.current();
     return allWaits(this.thread);
+  }
+
+  /**
+   * What does not hold in the arena's own structures: the heap, its free blocks, the table of names, the thread table,
+   * the lists that tasks wait in. Empty when all is in order. It looks at everything, under the latches that guard it,
+   * and so holds other threads up: for tests and for a look at an arena that misbehaves.
+   */
+  fsck(): string[] {
+    this.thread.current();
+    const { cpu, heap, thread } = this;
+    return [...inspectMemory(cpu, heap, thread.id), ...inspectThreads(cpu, heap, thread.id)];
   }
 
   /** How full the arena is. */

@@ -208,6 +208,55 @@ export class Heap {
     for (const word of nascent) if (this.#lineOf(cpu.load(word)) < 0) cpu.store(word, 0);
   }
 
+  /** What does not hold: tags that do not fit together, free blocks that no bin or the wrong bin has. */
+  inspect(): string[] {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const problems: string[] = [];
+    const free = new Map<number, number>();
+    let wasFree = false;
+    for (let line = 0; line < this.#lines; ) {
+      const tag = cpu.read(this.#map + line);
+      const [lines, state] = [tag >> STATE_BITS, tag & STATE_MASK];
+      if (lines < 1 || line + lines > this.#lines || state === 0) {
+        problems.push(`line ${line} of the heap has the tag ${tag}: no block can start there`);
+        break;
+      }
+      if (state === FREE) free.set(line, lines);
+      if (state === FREE && wasFree) problems.push(`the free block at line ${line} was not merged with the one before`);
+      wasFree = state === FREE;
+      for (let i = 1; i < lines; i++) {
+        const expected = state === FREE && i === lines - 1 ? tag : 0;
+        const seen = cpu.read(this.#map + line + i);
+        if (seen !== expected) problems.push(`line ${line + i}, inside a block, has the tag ${seen}, not ${expected}`);
+      }
+      line += lines;
+    }
+    problems.push(...this.#inspectBins(free));
+    unlatch(cpu, Header.heapLatch);
+    return problems;
+  }
+
+  /** `free`: the lengths of all free blocks, by first line. */
+  #inspectBins(free: Map<number, number>): string[] {
+    const cpu = this.#cpu;
+    const problems: string[] = [];
+    for (let bin = 0; bin < HEAP_BINS; bin++) {
+      let prev = 0;
+      for (let line = cpu.read(Header.bins + bin) - 1; line >= 0; line = cpu.read(this.#word(line, NEXT)) - 1) {
+        const lines = free.get(line);
+        if (lines === undefined || binOf(lines) !== bin || cpu.read(this.#word(line, PREV)) !== prev) {
+          problems.push(`bin ${bin} leads to line ${line}, where no free block of its size and links starts`);
+          break;
+        }
+        free.delete(line);
+        prev = line + 1;
+      }
+    }
+    for (const [line, lines] of free) problems.push(`the free block of ${lines} lines at line ${line} is in no bin`);
+    return problems;
+  }
+
   #walk(visit: (line: number, lines: number, state: number) => void): void {
     const cpu = this.#cpu;
     latch(cpu, Header.heapLatch, this.#owner);

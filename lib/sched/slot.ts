@@ -178,8 +178,7 @@ export function keepsNascent(cpu: Cpu, slot: number, block: number): boolean {
   // A neighbour of one line that ends where a chunk begins is no chunk: the chunk itself says which block it lies in.
   const chunk = chunkIn(block);
   if (leadsTo(cpu, slot + Slot.chunks, chunk) && cpu.read(chunk + Chunk.block) === block) return true;
-  const tasks = [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
-  return tasks.some((task) => leadsTo(cpu, task + Task.vector, block));
+  return tasksOf(cpu, slot).some((task) => leadsTo(cpu, task + Task.vector, block));
 }
 
 /** Whether the chain of chunks that starts in the word `first` has `chunk` in it. */
@@ -187,6 +186,11 @@ function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
   let link = cpu.loadAcquire(first);
   while (link !== 0 && link !== chunk) link = cpu.read(link);
   return link !== 0;
+}
+
+/** All tasks of a slot, in use or not: the main task first. */
+export function tasksOf(cpu: Cpu, slot: number): number[] {
+  return [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
 }
 
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */

@@ -107,6 +107,7 @@ export class RunStage {
       arena.free(this.address);
       const leaked = arena.use().blocks - this.#blocks - this.#keptBlocks();
       if (leaked !== 0) this.fail(`${leaked} blocks of the heap leaked`);
+      for (const problem of arena.fsck()) this.fail(problem);
       arena.detach();
     } catch (error) {
       this.fail(`at the end: ${(error as Error).message}`);

@@ -1,0 +1,49 @@
+/**
+ * Looks at everything that the heap and the table of names keep, and says what does not hold: for tests, for the end of
+ * a torture run, and for a look at an arena that misbehaves. What is guarded is read under its latch.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header, NAME_BUCKETS } from './header.ts';
+import type { Heap } from './heap.ts';
+import { kindById } from './kinds.ts';
+import { latch, unlatch } from './latch.ts';
+import { ObjectHeader } from './objects.ts';
+
+/** What does not hold in the heap, the objects and the table of names; empty when all is in order. */
+export function inspectMemory(cpu: Cpu, heap: Heap, owner: number): string[] {
+  latch(cpu, Header.namesLatch, owner);
+  const problems = heap.inspect();
+  // Where the blocks do not fit together, the walk that finds the objects may not end.
+  const objects = problems.length === 0 ? heap.objects() : [];
+  if (problems.length === 0) problems.push(...inspectObjects(cpu, objects), ...inspectNames(cpu, objects));
+  unlatch(cpu, Header.namesLatch);
+  return problems;
+}
+
+function inspectObjects(cpu: Cpu, objects: readonly number[]): string[] {
+  const problems: string[] = [];
+  for (const address of objects) {
+    const kind = kindById(cpu.read(address + ObjectHeader.kind));
+    if (kind === undefined) problems.push(`the object at ${address} is of a kind that this thread does not know`);
+    else if (cpu.read(address + ObjectHeader.nameAt) !== kind.words) {
+      problems.push(`the ${kind.name} at ${address} has its name at a wrong place`);
+    }
+  }
+  return problems;
+}
+
+/** Each named object hangs in one bucket, once; nothing else hangs in any. */
+function inspectNames(cpu: Cpu, objects: readonly number[]): string[] {
+  const problems: string[] = [];
+  const unseen = new Set(objects.filter((address) => cpu.read(address + ObjectHeader.nameLength) > 0));
+  const buckets = cpu.read(Header.names);
+  for (let bucket = 0; bucket < NAME_BUCKETS; bucket++) {
+    for (let at = cpu.read(buckets + bucket); at !== 0; at = cpu.read(at + ObjectHeader.nextNamed)) {
+      if (unseen.delete(at)) continue;
+      problems.push(`bucket ${bucket} of the names leads to ${at}, which is no named object, or to it twice`);
+      break;
+    }
+  }
+  for (const address of unseen) problems.push(`the named object at ${address} hangs in no bucket`);
+  return problems;
+}

@@ -1,0 +1,46 @@
+/** What does not hold in the thread table: the counterpart of `memory/fsck.ts` for tasks and what they wait for. */
+import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
+import type { Heap } from '../memory/heap.ts';
+import { latch, unlatch } from '../memory/latch.ts';
+import { listNodes } from '../memory/list.ts';
+import { maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
+import { Task } from './task.ts';
+import { WaitList } from './wait-list.ts';
+
+/**
+ * What does not hold: a free slot with something left in it, a task in a list that does not lead to it. A thread that is
+ * just being killed or repaired is no problem; for a meaningful answer the arena should be at rest. `owner`: the calling
+ * thread's CPU number plus one.
+ */
+export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
+  const problems: string[] = [];
+  // The objects whose lists are looked at stay: destroying one takes this latch.
+  latch(cpu, Header.namesLatch, owner);
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    const isFree = cpu.loadAcquire(slot + Slot.life) === 0;
+    const nascent = cpu.load(slot + Slot.nascent);
+    if (isFree && nascent !== 0) problems.push(`the free slot ${number} still notes the new block ${nascent}`);
+    for (const task of tasksOf(cpu, slot)) {
+      const list = cpu.load(task + Task.list);
+      if (isFree && (list !== 0 || cpu.load(task + Task.blockedOn) !== 0)) {
+        problems.push(`the task ${task} of the free slot ${number} still waits`);
+      } else if (list !== 0 && !isInList(cpu, heap, list, task, owner)) {
+        problems.push(`the task ${task} of slot ${number} says that it is in the list at ${list}, and is not`);
+      }
+    }
+  }
+  unlatch(cpu, Header.namesLatch);
+  return problems;
+}
+
+/** Whether the list leads to the task, or the task has left it meanwhile. */
+function isInList(cpu: Cpu, heap: Heap, list: number, task: number, owner: number): boolean {
+  if (heap.objectAt(list) === 0) return false;
+  latch(cpu, list + WaitList.latch, owner);
+  const isMember = listNodes(cpu, list + WaitList.first, Task).includes(task);
+  const isGone = cpu.load(task + Task.list) !== list;
+  unlatch(cpu, list + WaitList.latch);
+  return isMember || isGone;
+}

@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'vitest';
+import { Arena, Mutex, Semaphore } from '../../lib/index.ts';
+import { MutexWords } from '../../lib/locking/mutex-core.ts';
+import { Header, NAME_BUCKETS } from '../../lib/memory/header.ts';
+import { ObjectHeader } from '../../lib/memory/objects.ts';
+import { Slot } from '../../lib/sched/slot.ts';
+import { Task } from '../../lib/sched/task.ts';
+import { step, stepper } from '../support/stepper.ts';
+
+const LINE = 16;
+
+/** An arena with a free block between two in use, and two named objects. */
+function arenaInUse() {
+  const arena = Arena.create({ bytes: 256 << 10, maxThreads: 4 });
+  const [first, second] = [new Mutex(arena, 'first'), new Semaphore(arena, 'second', { permits: 1 })];
+  const blocks = [40, 40, 40].map((words) => arena.alloc(words));
+  arena.free(blocks[1]!);
+  const map = arena.cpu.read(Header.map);
+  const lineOf = (address: number) => map + (address - arena.cpu.read(Header.heap)) / LINE;
+  return { arena, blocks: blocks as [number, number, number], first, second, lineOf };
+}
+
+describe('fsck', () => {
+  test('finds nothing in an arena that is in order', () => {
+    expect(arenaInUse().arena.fsck()).toEqual([]);
+  });
+
+  test('does not see a tag that lies inside a block', () => {
+    const { arena, blocks, lineOf } = arenaInUse();
+    arena.words[lineOf(blocks[0]) + 1] = 7;
+    expect(arena.fsck()).toEqual([expect.stringMatching(/^line \d+, inside a block, has the tag 7, not 0$/)]);
+  });
+
+  test('does not see a tag that ends in the middle of nowhere', () => {
+    const { arena, blocks, lineOf } = arenaInUse();
+    arena.words[lineOf(blocks[2])] = 0;
+    expect(arena.fsck().join()).toMatch(/has the tag 0: no block can start there/);
+  });
+
+  test('does not see a free block that no bin has, or a bin that leads astray', () => {
+    const { arena, blocks } = arenaInUse();
+    const bin = Header.bins + 3;
+    expect(arena.words[bin]).toBeGreaterThan(0);
+    arena.words[blocks[1] + 1] = 9;
+    expect(arena.fsck().join()).toMatch(/bin 3 leads to line \d+, where no free block of its size and links starts/);
+    arena.words[bin] = 0;
+    expect(arena.fsck()).toEqual([expect.stringMatching(/^the free block of 3 lines at line \d+ is in no bin$/)]);
+  });
+
+  test('does not see two free blocks side by side', () => {
+    const { arena, blocks, lineOf } = arenaInUse();
+    const free = arena.words[lineOf(blocks[1])]!;
+    arena.words[lineOf(blocks[0])] = free;
+    arena.words[lineOf(blocks[0]) + 2] = free;
+    expect(arena.fsck().join()).toMatch(/was not merged with the one before/);
+  });
+
+  test('does not see a name that is lost, or one that leads to something else', () => {
+    const { arena, first } = arenaInUse();
+    const names = arena.cpu.read(Header.names);
+    const bucket = Array.from({ length: NAME_BUCKETS }, (_, i) => names + i).find(
+      (word) => arena.words[word] === first.address,
+    )!;
+    arena.words[bucket] = 0;
+    expect(arena.fsck()).toEqual([`the named object at ${first.address} hangs in no bucket`]);
+    arena.words[bucket] = first.address + LINE;
+    expect(arena.fsck().join()).toMatch(/which is no named object/);
+  });
+
+  test('does not see an object of an unknown kind', () => {
+    const { arena, first } = arenaInUse();
+    arena.words[first.address + ObjectHeader.kind] = 12_345;
+    expect(arena.fsck()).toEqual([`the object at ${first.address} is of a kind that this thread does not know`]);
+  });
+
+  test('does not see a task that is in no list, though it says so', () => {
+    const { arena, first } = arenaInUse();
+    const list = first.address + MutexWords.waiters;
+    arena.words[arena.thread.current() + Task.list] = list;
+    expect(arena.fsck()).toEqual([expect.stringMatching(`says that it is in the list at ${list}, and is not`)]);
+  });
+
+  test('does not see what a free slot has left in it', () => {
+    const { arenas, real } = stepper(2);
+    const slot = arenas[1]!.thread.slot;
+    real.store(slot + Slot.life, 0);
+    real.store(slot + Slot.nascent, 4711);
+    real.store(slot + Slot.mainTask + Task.blockedOn, 1);
+    expect(arenas[0]!.fsck()).toHaveLength(2);
+  });
+});
+
+/** What allocates, frees, names and destroys: a death at any of its steps must leave nothing behind. */
+const errands: Record<string, (arena: Arena) => void> = {
+  'alloc that splits a block': (arena) => void arena.alloc(100),
+  'free that merges with both neighbours': (arena) => {
+    const blocks = [40, 40, 40].map((words) => arena.alloc(words));
+    arena.free(blocks[0]!);
+    arena.free(blocks[2]!);
+    arena.free(blocks[1]!);
+  },
+  'open of a new name': (arena) => void new Mutex(arena, 'accounts'),
+  'anonymous object': (arena) => void new Mutex(arena),
+  'destroy of a named object': (arena) => {
+    new Mutex(arena, 'first');
+    new Mutex(arena, 'accounts').destroy();
+  },
+};
+
+describe.each(Object.keys(errands))('%s', (name) => {
+  test('leaves something behind when its thread dies at one of its steps', () => {
+    for (let n = 1; ; n++) {
+      const { arenas, killBefore, reap } = stepper(3, { words: 1 << 13 });
+      const [first, victim] = [arenas[0]!, arenas[1]!];
+      const kept = new Mutex(first, 'kept');
+      const before = first.use().blocks;
+      const died = killBefore(1, step(n), () => errands[name]!(victim));
+      if (!died) break;
+      expect(reap(0)).toBe('done');
+      expect(first.fsck(), `step ${n}`).toEqual([]);
+      // Plain memory that a dead thread had is lost to it, whoever knows of it; objects stay until they are destroyed.
+      for (const known of ['first', 'accounts']) new Mutex(first, known).destroy();
+      kept.destroy();
+      const largest = first.use();
+      expect(largest.blocks, `step ${n}`).toBeLessThanOrEqual(before + 2);
+      expect(first.fsck(), `step ${n}`).toEqual([]);
+    }
+  });
+});
