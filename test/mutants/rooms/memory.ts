@@ -1,0 +1,161 @@
+import type { Mutant } from '../mutant.ts';
+
+const HEAP = 'lib/memory/heap.ts';
+const OBJECTS = 'lib/memory/objects.ts';
+const LATCH = 'lib/memory/latch.ts';
+const REAPER = 'lib/arena/reaper.ts';
+const FSCK = 'test/memory/fsck.test.ts';
+const HEAP_TEST = 'test/memory/heap.test.ts';
+const NAMES = 'test/memory/names.test.ts';
+const REAPING = 'test/arena/reaper.test.ts';
+const EXPLORED = 'test/native-sim/explore/holdfast.test.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'alloc notes the block once it is in use',
+    file: HEAP,
+    from: '      cpu.store(nascent, address);\n      this.#take(line, lines);',
+    to: '      this.#take(line, lines);\n      cpu.store(nascent, address);',
+    tests: [FSCK],
+  },
+  {
+    name: 'take shortens the head before the rest has its tag',
+    file: HEAP,
+    from: '    this.#remove(line, length);\n    if (length > lines) {',
+    to: '    cpu.write(this.#map + line, USED | (lines << STATE_BITS));\n    this.#remove(line, length);\n    if (length > lines) {',
+    tests: [FSCK],
+  },
+  {
+    name: 'take leaves the last tag of a free block that is used whole',
+    file: HEAP,
+    from: '    } else if (length > 1) {',
+    to: '    } else if (length > 99) {',
+    tests: [FSCK, HEAP_TEST],
+  },
+  {
+    name: 'free does not merge with the block behind',
+    file: HEAP,
+    from: 'if ((tagBehind & STATE_MASK) === FREE) {',
+    to: 'if ((tagBehind & STATE_MASK) === FREE && lines < 0) {',
+    tests: [HEAP_TEST],
+  },
+  {
+    name: 'free does not merge with the block before',
+    file: HEAP,
+    from: 'if ((tagBefore & STATE_MASK) === FREE) {',
+    to: 'if ((tagBefore & STATE_MASK) === FREE && lines < 0) {',
+    tests: [HEAP_TEST],
+  },
+  {
+    name: 'free clears the tags between before the store that frees',
+    file: HEAP,
+    from: '    // The store that frees: from here on a walk sees one block.\n',
+    to: '    if (first < line) cpu.write(this.#map + line, 0);\n',
+    tests: [FSCK],
+  },
+  {
+    name: 'rebuild keeps the bins',
+    file: HEAP,
+    from: 'for (let bin = 0; bin < HEAP_BINS; bin++) cpu.write(Header.bins + bin, 0);',
+    to: '',
+    tests: [FSCK],
+  },
+  {
+    name: 'rebuild keeps stale tags inside blocks',
+    file: HEAP,
+    from: 'for (let i = 1; i < lines; i++) cpu.write(this.#map + line + i, 0);',
+    to: '',
+    tests: [FSCK],
+  },
+  {
+    name: 'rebuild does not put the last tag of free blocks back',
+    file: HEAP,
+    from: '        cpu.write(this.#map + line + lines - 1, tag);\n        this.#push(line, lines);\n      }\n      line += lines;\n    }\n    for',
+    to: '        this.#push(line, lines);\n      }\n      line += lines;\n    }\n    for',
+    tests: [FSCK],
+  },
+  {
+    name: 'rebuild believes a nascent word whose block is free again',
+    file: HEAP,
+    from: 'for (const word of nascent) if (this.#lineOf(cpu.load(word)) < 0) cpu.store(word, 0);',
+    to: '',
+    tests: [FSCK, REAPING],
+  },
+  {
+    name: 'open names the object before it is complete',
+    file: OBJECTS,
+    from: '      this.#heap.publish(address);\n      cpu.write(bucket, address);',
+    to: '      cpu.write(bucket, address);\n      this.#heap.publish(address);',
+    tests: [FSCK],
+  },
+  {
+    name: 'open forgets the rest of the bucket',
+    file: OBJECTS,
+    from: 'cpu.write(address + ObjectHeader.nextNamed, cpu.read(bucket));',
+    to: '',
+    tests: [NAMES, FSCK],
+  },
+  {
+    name: 'open lets go of the nascent word before the bucket leads to the object',
+    file: OBJECTS,
+    from: '      this.#heap.publish(address);\n',
+    to: '      this.#heap.publish(address, this.#nascent);\n',
+    tests: [FSCK],
+  },
+  {
+    name: 'destroy does not note what it is about to free',
+    file: OBJECTS,
+    from: '      cpu.store(this.#nascent, address);\n      if (cpu.read',
+    to: '      if (cpu.read',
+    tests: [FSCK],
+  },
+  {
+    name: 'reclaim frees a block that a name leads to',
+    file: OBJECTS,
+    from: 'if (this.#isNamed(address)) this.#cpu.store(nascent, 0);\n    else ',
+    to: '',
+    tests: [FSCK],
+  },
+  {
+    name: 'unlatch wakes nobody',
+    file: LATCH,
+    from: 'if (cpu.xchgRelease(address, 0) & WAITERS) cpu.wake(address, 1);',
+    to: 'cpu.xchgRelease(address, 0);',
+    tests: [EXPLORED],
+  },
+  {
+    name: 'a contender that has slept takes the latch as if nobody else slept',
+    file: LATCH,
+    from: 'if (cpu.cmpxchgAcquire(address, 0, mine | WAITERS) === 0) return;',
+    to: 'if (cpu.cmpxchgAcquire(address, 0, mine) === 0) return;',
+    tests: [EXPLORED],
+  },
+  {
+    name: 'a reaper that inherits a latch wakes nobody when it lets go',
+    file: LATCH,
+    from: '(owner << 1) | WAITERS) === value',
+    to: 'owner << 1) === value',
+    tests: [EXPLORED, FSCK],
+  },
+  {
+    name: 'the reaper leaves what a dead thread had allocated and not published',
+    file: REAPER,
+    from: 'else objects.reclaim(slot + Slot.nascent);',
+    to: '',
+    tests: [FSCK],
+  },
+  {
+    name: 'the reaper does not inherit the heap',
+    file: REAPER,
+    from: 'if (!inheritLatch(cpu, Header.heapLatch, id, owner)) continue;\n    heap.rebuild(nascent);',
+    to: 'if (!inheritLatch(cpu, Header.heapLatch, id, owner)) continue;',
+    tests: [FSCK],
+  },
+  {
+    name: 'the reaper keeps the priorities latch of a dead thread',
+    file: REAPER,
+    from: 'if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);',
+    to: '',
+    tests: ['test/native-sim/explore/rt-mutex.test.ts', REAPING],
+  },
+];
