@@ -18,7 +18,7 @@ import { reap } from './reaper.ts';
 export interface ArenaOptions {
   /** Size of the whole arena. Default 16 MiB. */
   bytes?: number | undefined;
-  /** How many threads can be attached at once, 1 to 1022. Each takes 1,408 bytes. Default 64. */
+  /** How many threads can be attached at once, 1 to 1022. Each takes 1,280 bytes. Default 64. */
   maxThreads?: number | undefined;
 }
 

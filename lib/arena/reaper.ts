@@ -87,13 +87,13 @@ export function reap(
 
 /**
  * Begins an era when a thread is dead that no reaper has met yet. What a reaper prepares for its next call, such as a
- * node in a queue behind all that are dead, is good for one era.
+ * node in a queue behind all that are dead, is good until a death of a later era concerns it.
  */
 function declareEra(cpu: Cpu, dead: readonly number[]): void {
   const met = (id: number) => slotAddress(cpu, id - 1) + Slot.met;
   if (dead.every((id) => cpu.load(met(id)) !== 0)) return;
-  cpu.fetchAdd(Header.era, 1);
-  for (const id of dead) cpu.storeRelease(met(id), 1);
+  const era = cpu.fetchAdd(Header.era, 1) + 1;
+  for (const id of dead) if (cpu.load(met(id)) === 0) cpu.storeRelease(met(id), era);
 }
 
 /** One pass over everything. Returns whether it is settled. */

@@ -19,13 +19,13 @@ import { MCS_NODES, maxThreads, Slot, SpinNode, slotAddress } from '../sched/slo
 import {
   isDecided,
   isEvicted,
-  isWaiting,
-  leaveQueue,
+  isGranted,
   linkNode,
   prepareNode,
   type QueueKind,
   releaseNode,
   repairQueue,
+  unlockQueue,
 } from './spin-queue.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
@@ -38,6 +38,7 @@ const QUEUE: QueueKind = {
   proxies: offsets(Slot.mcsProxies),
   exchangeTail: (cpu, lock, node) => cpu.xchg(lock + Mcs.tail, node),
   removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + Mcs.tail, node, 0) === node,
+  headDied: (cpu, lock) => cpu.store(lock + SpinningLockHeader.ownerDied, 1),
 };
 
 const KIND = defineKind<Repairer>({
@@ -46,14 +47,7 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder,
   isBusy: (cpu, lock) => cpu.load(lock + Mcs.tail) !== 0,
-  repair: (repairer, lock) =>
-    repairQueue(
-      repairer,
-      QUEUE,
-      lock,
-      () => repairer.cpu.store(lock + SpinningLockHeader.ownerDied, 1),
-      () => {},
-    ),
+  repair: (repairer, lock) => repairQueue(repairer, QUEUE, lock),
 });
 
 /**
@@ -83,8 +77,8 @@ export class McsLock extends SpinningLock {
       linkNode(cpu, node, prev);
       if (prev === 0) return;
       this.thread.counters.contended++;
-      // The acquire pairs with the release in passOn.
-      const grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, Number.POSITIVE_INFINITY);
+      // The acquire pairs with the release in grantNext.
+      const grant = cpu.condLoadAcquire(node + SpinNode.locked, isDecided, 0, Number.POSITIVE_INFINITY);
       if (!isEvicted(grant)) return;
       releaseNode(cpu, node);
     }
@@ -105,7 +99,7 @@ export class McsLock extends SpinningLock {
   unlock(): void {
     const node = this.#ownNode();
     if (node === 0) throw this.notOwner();
-    leaveQueue(this.thread.cpu, QUEUE, this.address, node);
+    unlockQueue(this.thread.cpu, QUEUE, this.address, node);
   }
 
   get owner(): number | undefined {
@@ -138,7 +132,7 @@ function holder(cpu: Cpu, lock: number): number {
     for (const offset of QUEUE.nodes) {
       const node = slotAddress(cpu, number) + offset;
       if (cpu.load(node + SpinNode.lock) !== lock) continue;
-      if (cpu.load(node + SpinNode.prev) === 0 || !isWaiting(cpu.load(node + SpinNode.grant))) return number + 1;
+      if (cpu.load(node + SpinNode.prev) === 0 || isGranted(cpu.load(node + SpinNode.locked))) return number + 1;
     }
   }
   return 0;

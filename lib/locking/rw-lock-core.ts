@@ -4,7 +4,8 @@
  *   word     bits  0..9   writer    who has it for writing, as CPU number plus one; 0: nobody
  *            bits 10..19  claim     the head of the queue, awake, likewise: nobody else comes in
  *            bit  20      ASLEEP    the head of the queue sleeps without a claim; its node is in `head`
- *   readers  one bit for each thread that has it for reading
+ *   readers  bits 0..30 of each word: one for each thread that has it for reading
+ *            bit 31      WAITED: the writer may sleep until the threads of this word have left
  *   tail     the last node of the queue, or 0
  *
  * The kernel counts readers in the lock word. Here each sets a bit, so that the share of a dead one can be told and
@@ -17,29 +18,42 @@
  *            reader:  readers |= x; (0, x) -> (0, 0)          in, and the next is the head
  *            writer:  (0, x) -> (x, 0); the next is the head; in once `readers` is 0
  *   asleep   (y, x) -> (y, 0)|ASLEEP                    the first time the head sleeps others may take the lock
- *   unlock   readers &= ~x, and wake a writer that waits for that; or (x, *) -> (0, *), and wake the head
+ *   unlock   readers &= ~x, and wake the writer if it has set WAITED; or (x, c) -> (0, c), and wake the head
+ *
+ * It is illegal for WAITED to be clear while the writer sleeps for readers of that word, and for ASLEEP to be clear while
+ * the head sleeps without a claim. It is legal for both to be set in vain.
+ *
+ * It is illegal to touch the lock after the step that releases it, because the next holder may destroy it. So a thread
+ * looks up whom it will wake before: while it reads, the writer that waits for it cannot leave; while it writes, a head
+ * that it finds asleep stays where it is.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { MOST_THREADS } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { QSPIN_NODES, Slot, SpinNode, slotAddress } from '../sched/slot.ts';
-import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
+import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { finishPark, prepareToPark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
-  isDecided,
-  isEvicted,
-  isWaiting,
-  leaveQueue,
+  kick,
   linkNode,
   prepareNode,
   type QueueKind,
-  releaseNode,
   repairQueue,
+  sleep,
+  unlockQueue,
+  waitToBeHead,
 } from './spin-queue.ts';
 import { SpinningLockHeader } from './spinning-lock.ts';
 
-/** Words of reader bits: enough for the 1022 threads that an arena can have. */
-const READER_WORDS = 32;
+const WAITED = 1 << 31;
+const READERS = ~WAITED;
+const READERS_A_WORD = 31;
+
+/** How many words of reader bits there are for `threads` threads. */
+export const readerWords = (threads: number) => Math.ceil(threads / READERS_A_WORD);
+
+const READER_WORDS = readerWords(MOST_THREADS);
 
 export const RwWords = struct({
   header: SpinningLockHeader.words,
@@ -54,26 +68,24 @@ const CLAIM_SHIFT = 10;
 const CLAIM = WRITER << CLAIM_SHIFT;
 const ASLEEP = 1 << 20;
 
-const NODES = Array.from({ length: QSPIN_NODES }, (_, i) => Slot.qspinNodes + i * SpinNode.words);
-
 const QUEUE: QueueKind = {
-  nodes: NODES,
-  proxies: NODES,
+  nodes: [Slot.spinNode],
+  proxies: [Slot.spinProxy],
   exchangeTail: (cpu, lock, node) => cpu.xchg(lock + RwWords.tail, node),
   removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + RwWords.tail, node, 0) === node,
 };
 
-const isZero = (value: number) => value === 0;
+const isDrainedOf = (readers: number) => (readers & READERS) === 0;
 const isForHead = (word: number, mine: number) =>
   (word & CLAIM) === 0 || ((word & CLAIM) === mine && (word & WRITER) === 0);
 
 /** The word in which thread `id` (its CPU number plus one) has its reader bit, and the bit. */
 export function readerWord(lock: number, id: number): number {
-  return lock + RwWords.readers + ((id - 1) >> 5);
+  return lock + RwWords.readers + Math.floor((id - 1) / READERS_A_WORD);
 }
 
 export function readerBit(id: number): number {
-  return 1 << ((id - 1) & 31);
+  return 1 << ((id - 1) % READERS_A_WORD);
 }
 
 /** One attempt to read. Fully ordered: either this reader sees the writer, or the writer sees the reader. */
@@ -87,10 +99,16 @@ export function tryRead(cpu: Cpu, lock: number, readers: number, bit: number): b
 
 /** Returns whether the thread with that bit did read. */
 export function readUnlock(cpu: Cpu, lock: number, readers: number, bit: number): boolean {
-  const before = cpu.fetchAnd(readers, ~bit);
-  const writer = cpu.load(lock + RwWords.word) & WRITER;
-  if (writer !== 0) kick(cpu, mainTask(cpu, writer));
-  return (before & bit) !== 0;
+  for (;;) {
+    // Pairs with the fetchOr in drain: with WAITED this finds the writer that has set it, and then that it sleeps.
+    const value = cpu.loadAcquire(readers);
+    if ((value & bit) === 0) return false;
+    const writer = (value & WAITED) === 0 ? 0 : cpu.load(lock + RwWords.word) & WRITER;
+    // The release pairs with the acquires in isDrained and drain.
+    if (cpu.cmpxchgRelease(readers, value, value & ~bit) !== value) continue;
+    if (writer !== 0) kick(cpu, mainTask(cpu, writer));
+    return true;
+  }
 }
 
 /** Takes the place of the writer, if nobody has it or has claimed it; readers may be inside still. */
@@ -101,7 +119,7 @@ export function tryPlace({ cpu, id }: Thread, lock: number): boolean {
 
 /** Whether nobody reads. The acquire pairs with the release in readUnlock. */
 export function isDrained(cpu: Cpu, lock: number, words: number): boolean {
-  for (let i = 0; i < words; i++) if (cpu.loadAcquire(lock + RwWords.readers + i) !== 0) return false;
+  for (let i = 0; i < words; i++) if (!isDrainedOf(cpu.loadAcquire(lock + RwWords.readers + i))) return false;
   return true;
 }
 
@@ -110,67 +128,52 @@ export function drain(thread: Thread, lock: number, words: number): void {
   const { cpu, self, spins } = thread;
   for (let i = 0; i < words; i++) {
     const readers = lock + RwWords.readers + i;
-    while (cpu.condLoadAcquire(readers, isZero, 0, spins) !== 0) {
+    let value = cpu.condLoadAcquire(readers, isDrainedOf, 0, spins);
+    while (!isDrainedOf(value)) {
       prepareToPark(cpu, self);
-      if (cpu.load(readers) === 0) finishPark(cpu, self);
+      if (isDrainedOf(cpu.fetchOr(readers, WAITED))) finishPark(cpu, self);
       else sleep(thread);
+      value = cpu.condLoadAcquire(readers, isDrainedOf, 0, spins);
     }
+    if (value !== 0) cpu.fetchAndRelaxed(readers, READERS);
   }
 }
 
 /** Gives up the writer's place. */
 export function writeUnlock({ cpu, id }: Thread, lock: number): void {
-  // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps.
-  const word = cpu.fetchSub(lock + RwWords.word, id) - id;
-  if (word !== 0) wakeHead(cpu, lock, word);
+  const address = lock + RwWords.word;
+  for (;;) {
+    // Pairs with the release in sleepAsHead: with ASLEEP this finds the head in `head`.
+    const word = cpu.loadAcquire(address);
+    const next = nextTask(cpu, lock, word);
+    // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps.
+    if (cpu.cmpxchg(address, word, word - id) !== word) continue;
+    if (next !== 0) kick(cpu, next);
+    return;
+  }
 }
 
 /** Waits in the queue for the lock. */
 export function lockQueued(thread: Thread, lock: number, isReader: boolean, words: number): void {
-  const node = thread.slot + (NODES[thread.qspinDepth++] as number);
-  while (!waitInQueue(thread, lock, node, isReader)) {
+  while (!waitInQueue(thread, lock, isReader)) {
     // The reaper took the queue apart.
   }
-  thread.qspinDepth--;
   if (!isReader) drain(thread, lock, words);
 }
 
-/** For a thread that is inside more slow paths than it has nodes: waits until nobody wants to write. */
-export function lockWithoutNode(thread: Thread, lock: number, isReader: boolean, words: number): void {
+function waitInQueue(thread: Thread, lock: number, isReader: boolean): boolean {
   const { cpu } = thread;
-  const { id } = thread;
-  while (!(isReader ? tryRead(cpu, lock, readerWord(lock, id), readerBit(id)) : tryPlace(thread, lock))) {
-    cpu.condLoad(lock + RwWords.word, isZero, 0, Number.POSITIVE_INFINITY);
-  }
-  if (!isReader) drain(thread, lock, words);
-}
-
-function waitInQueue(thread: Thread, lock: number, node: number, isReader: boolean): boolean {
-  const { cpu, self } = thread;
+  const node = thread.slot + Slot.spinNode;
   prepareNode(cpu, node, lock);
   const prev = QUEUE.exchangeTail(cpu, lock, node);
   linkNode(cpu, node, prev);
-  if (prev !== 0) {
-    // The acquire pairs with the release in leaveQueue.
-    let grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, thread.spins);
-    while (isWaiting(grant)) {
-      prepareToPark(cpu, self);
-      grant = cpu.loadAcquire(node + SpinNode.grant);
-      if (isWaiting(grant)) sleep(thread);
-      else finishPark(cpu, self);
-      grant = cpu.loadAcquire(node + SpinNode.grant);
-    }
-    if (isEvicted(grant)) {
-      releaseNode(cpu, node);
-      return false;
-    }
-  }
+  if (prev !== 0 && !waitToBeHead(thread, node)) return false;
   waitAsHead(thread, lock, node, isReader);
-  const heir = leaveQueue(cpu, QUEUE, lock, node);
-  if (heir === 0) return true;
+  const head = unlockQueue(cpu, QUEUE, lock, node);
+  if (head === 0) return true;
   // The grant before, its sleep after: pairs with the exchange in prepareToPark.
   cpu.mb();
-  kick(cpu, cpu.load(heir + SpinNode.task));
+  kick(cpu, cpu.load(head + SpinNode.task));
   return true;
 }
 
@@ -209,33 +212,22 @@ function sleepAsHead(thread: Thread, lock: number, node: number, keepsClaim: boo
   if (isForHead(word, mine)) return;
   if (!keepsClaim && (word & CLAIM) === mine) {
     cpu.store(lock + RwWords.head, node);
-    // Only while there is a writer, whose unlock then finds ASLEEP. The release pairs with the load in wakeHead.
+    // Only while there is a writer, whose unlock then finds ASLEEP. The release pairs with the acquire in writeUnlock.
     if (cpu.cmpxchgRelease(address, word, (word - mine) | ASLEEP) !== word) return;
   }
   sleep(thread);
 }
 
-function sleep(thread: Thread): void {
-  thread.counters.parks++;
-  park(thread.cpu, thread.self, Number.POSITIVE_INFINITY);
-}
-
-function wakeHead(cpu: Cpu, lock: number, word: number): void {
+/** The task to wake when the writer's place is given up while the word is `word`, or 0. */
+function nextTask(cpu: Cpu, lock: number, word: number): number {
   const claim = (word & CLAIM) >>> CLAIM_SHIFT;
-  if (claim !== 0) {
-    kick(cpu, mainTask(cpu, claim));
-  } else if ((word & ASLEEP) !== 0) {
-    const head = cpu.load(lock + RwWords.head);
-    if (head !== 0) kick(cpu, cpu.load(head + SpinNode.task));
-  }
+  if (claim !== 0) return mainTask(cpu, claim);
+  const head = (word & ASLEEP) !== 0 ? cpu.load(lock + RwWords.head) : 0;
+  return head === 0 ? 0 : cpu.load(head + SpinNode.task);
 }
 
 function mainTask(cpu: Cpu, id: number): number {
   return slotAddress(cpu, id - 1) + Slot.mainTask;
-}
-
-function kick(cpu: Cpu, task: number): void {
-  if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
 }
 
 /** Whether anybody holds the lock or waits for it. */
@@ -247,15 +239,7 @@ export function isBusy(cpu: Cpu, lock: number): boolean {
 /** After deaths: takes dead readers, a dead writer and a dead head's claim out of the words. */
 export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, threads, isDead } = repairer;
-  const isSettled = repairQueue(
-    repairer,
-    QUEUE,
-    lock,
-    () => {},
-    (heir) => {
-      if (heir !== 0) unpark(cpu, cpu.load(heir + SpinNode.task));
-    },
-  );
+  const isSettled = repairQueue(repairer, QUEUE, lock);
   for (let id = 1; id <= threads; id++) {
     if (isDead(id)) cpu.fetchAnd(readerWord(lock, id), ~readerBit(id));
   }
@@ -268,6 +252,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
     const lost = (writerDied ? writer : 0) + (claim !== 0 && isDead(claim) ? word & CLAIM : 0);
     if (lost === 0) return isSettled;
     if (writerDied) cpu.store(lock + SpinningLockHeader.ownerDied, 1);
-    if (cpu.cmpxchg(address, word, word - lost) === word) wakeHead(cpu, lock, word - lost);
+    if (cpu.cmpxchg(address, word, word - lost) !== word) continue;
+    const next = nextTask(cpu, lock, word - lost);
+    if (next !== 0) kick(cpu, next);
   }
 }

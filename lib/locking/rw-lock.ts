@@ -5,17 +5,17 @@ import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { maxThreads, QSPIN_NODES } from '../sched/slot.ts';
+import { maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
 import {
   drain,
   isBusy,
   isDrained,
   lockQueued,
-  lockWithoutNode,
   RwWords,
   readerBit,
   readerWord,
+  readerWords,
   readUnlock,
   repair,
   tryPlace,
@@ -73,7 +73,7 @@ export class RwLock extends SharedObject {
     super(KIND, arena, which);
     this.#reader = readerWord(this.address, this.thread.id);
     this.#bit = readerBit(this.thread.id);
-    this.#readerWords = (maxThreads(this.thread.cpu) + 31) >> 5;
+    this.#readerWords = readerWords(maxThreads(this.thread.cpu));
   }
 
   static from(arena: Arena, handle: ObjectHandle): RwLock {
@@ -183,8 +183,7 @@ export class RwLock extends SharedObject {
     const { thread, address } = this;
     this.#checkIdle();
     thread.counters.contended++;
-    const isNested = thread.qspinDepth === QSPIN_NODES;
-    (isNested ? lockWithoutNode : lockQueued)(thread, address, isReader, this.#readerWords);
+    lockQueued(thread, address, isReader, this.#readerWords);
   }
 
   #state(): string {

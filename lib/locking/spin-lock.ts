@@ -5,25 +5,34 @@
  *
  * Word:   bits  0..9   locked    the owner, as CPU number plus one; 0: free
  *         bits 10..19  pending   the thread that is next and awake, likewise
- *         bits 20..31  tail      the last node in the queue, as (CPU number plus one) * 4 + node index
+ *         bit  20      ASLEEP    the head of the queue may sleep without being pending; its node is in `head`
+ *         bits 21..31  tail      the last node in the queue, as (CPU number plus one) * 2, plus 1 for a reaper's proxy
  *
- * (tail, pending, locked), x the contender, y some other thread:
+ * (tail, pending, locked), x the contender, y some other thread; * means ASLEEP:
  *
  *   uncontended   (0, 0, 0) -> (0, 0, x)                       lock, tryLock
  *   pending       (0, 0, y) -> (0, x, y)                       first contender: no queue needed
  *                 (0, x, 0) -> (0, 0, x)                       the owner has gone
- *                 (*, x, y) -> (*, 0, y)                       the owner takes its time: queue up instead
- *   queue         (t, *, *) -> (x, *, *)                       link behind t, wait to be the head
- *   head          (t, 0, y) -> (t, x, y)                       awake: nobody steals any more
- *                 (t, x, 0) -> (t, 0, x) or (0, 0, x) if t=x   the lock is taken, the queue moves up
- *                 (t, x, y) -> (t, 0, y)                       about to sleep, the first time: stealing is allowed
+ *                 (t, x, y) -> (t, 0, y)                       the owner takes its time: queue up instead
+ *   queue         (t, p, l) -> (x, p, l)                       link behind t, wait to be the head
+ *   head          (t, 0, y) -> (t, x, y), ASLEEP is cleared    awake: nobody steals any more
+ *                 (t, x, 0) -> (t, 0, x)*                      the lock is taken, the queue moves up
+ *                 (x, x, 0) -> (0, 0, x)                       the same, the queue is empty
+ *                 (t, x, y) -> (t, 0, y)*                      about to sleep, the first time: stealing is allowed
  *   steal         (t, 0, 0) -> (t, 0, x)                       a contender, before it queues up
- *   unlock        (*, *, x) -> (*, *, 0)                       and wake whoever is next, if it sleeps
+ *   unlock        (t, p, x) -> (t, p, 0)                       and wake the thread that is next, if it sleeps
+ *
+ * It is illegal for ASLEEP to be clear while the head sleeps and is not pending, and for `head` to name another node
+ * than the head then. Only the head writes `head`: its own node before it sleeps, or its successor's before it grants
+ * that. (After the grant the successor may die, and the reaper make another node the head.)
+ *
+ * It is illegal for unlock to touch the lock after the store that releases it: the next owner may destroy the lock. So
+ * unlock looks up whom it will wake before.
  *
  * The kernel's pending bit and locked byte are numbers here: a dead thread's share of the word can be told and taken
  * back. That leaves no room for a byte store, so clear-pending-set-locked is an addition and the tail is exchanged by
  * compare-and-exchange, as in the kernel's variant for 16,384 CPUs and more. Instead of the kernel's hash from locks
- * to sleeping heads, a second word holds the head's node, for unlock to find.
+ * to sleeping heads, a second word holds the head's node, as ASLEEP is the kernel's _Q_SLOW_VAL.
  */
 
 import type { Arena } from '../arena/arena.ts';
@@ -33,55 +42,54 @@ import { Header } from '../memory/header.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { QSPIN_NODES, Slot, SpinNode, slotAddress } from '../sched/slot.ts';
-import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
+import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { finishPark, prepareToPark } from '../sched/task.ts';
 import { DETACHED, type Thread } from '../sched/thread.ts';
 import {
-  isDecided,
-  isEvicted,
-  isWaiting,
+  grantNext,
+  kick,
   linkNode,
-  passOn,
   prepareNode,
   type QueueKind,
   releaseNode,
   repairQueue,
+  sleep,
+  waitToBeHead,
 } from './spin-queue.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Spin = struct({
   header: SpinningLockHeader.words,
   word: 1,
-  /** The node of the head of the queue, once it may sleep. Stale otherwise: who is woken for nothing looks again. */
+  /** The node of the head of the queue, while ASLEEP is set. Stale otherwise. */
   head: 1,
 });
 
 const LOCKED = 0x3ff;
 const PENDING_SHIFT = 10;
 const PENDING = LOCKED << PENDING_SHIFT;
-const TAIL_SHIFT = 20;
-const TAIL = 0xfff << TAIL_SHIFT;
-
-const NODES = Array.from({ length: QSPIN_NODES }, (_, i) => Slot.qspinNodes + i * SpinNode.words);
+const ASLEEP = 1 << 20;
+const TAIL_SHIFT = 21;
+const TAIL = 0x7ff << TAIL_SHIFT;
 
 const isUnlocked = (word: number) => (word & LOCKED) === 0;
 const isForHead = (word: number, mine: number) =>
   (word & LOCKED) === 0 && ((word & PENDING) === 0 || (word & PENDING) === mine);
-const isFree = (word: number) => word === 0;
 
 const QUEUE: QueueKind = {
-  nodes: NODES,
-  proxies: NODES,
+  nodes: [Slot.spinNode],
+  proxies: [Slot.spinProxy],
   exchangeTail: (cpu, lock, node) => exchangeTail(cpu, lock, node, cpu.load(lock + Spin.word)),
   removeTail(cpu, lock, node) {
     const tail = encodeTail(cpu, node);
     for (let word = cpu.load(lock + Spin.word); (word & TAIL) === tail; ) {
-      const seen = cpu.cmpxchgRelease(lock + Spin.word, word, word & ~TAIL);
+      const seen = cpu.cmpxchgRelease(lock + Spin.word, word, word & ~(TAIL | ASLEEP));
       if (seen === word) return true;
       word = seen;
     }
     return false;
   },
+  nameHead: (cpu, lock, node) => cpu.store(lock + Spin.head, node),
 };
 
 const KIND = defineKind<Repairer>({
@@ -146,9 +154,15 @@ export class SpinLock extends SpinningLock {
     const { cpu } = this.thread;
     this.thread.current();
     if ((seen & LOCKED) !== this.#locked) throw this.notOwner();
-    // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps.
-    const word = cpu.fetchSub(this.address + Spin.word, this.#locked);
-    wakeNext(cpu, this.address, word);
+    const address = this.address + Spin.word;
+    for (;;) {
+      const word = cpu.loadAcquire(address);
+      const next = nextTask(cpu, this.address, word);
+      // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps (sleepAsHead).
+      if (cpu.cmpxchg(address, word, word - this.#locked) !== word) continue;
+      if (next !== 0) kick(cpu, next);
+      return;
+    }
   }
 }
 
@@ -162,15 +176,9 @@ function lockSlow(thread: Thread, lock: number, seen: number): void {
     word = cpu.cmpxchgAcquire(address, seen, seen | mine);
     if (word === seen && waitPending(cpu, address, id, mine, spins)) return;
   }
-  if (thread.qspinDepth === QSPIN_NODES) {
-    lockWithoutNode(cpu, address, id);
-    return;
-  }
-  const node = thread.slot + (NODES[thread.qspinDepth++] as number);
-  while (!waitInQueue(thread, lock, node, word)) {
+  while (!waitInQueue(thread, lock, word)) {
     // The reaper took the queue apart.
   }
-  thread.qspinDepth--;
 }
 
 /** This thread is pending: takes the lock from its owner, unless that takes too long. */
@@ -187,84 +195,70 @@ function waitPending(cpu: Cpu, address: number, id: number, mine: number, spins:
   }
 }
 
-/** For a thread that is inside more slow paths than it has nodes. */
-function lockWithoutNode(cpu: Cpu, address: number, id: number): void {
-  do {
-    cpu.condLoad(address, isFree, 0, Number.POSITIVE_INFINITY);
-  } while (cpu.cmpxchgAcquire(address, 0, id) !== 0);
-}
-
-/** Lines up with `node` and takes the lock. False when the reaper has taken the queue apart meanwhile. */
-function waitInQueue(thread: Thread, lock: number, node: number, seen: number): boolean {
-  const { cpu, id, self } = thread;
-  const address = lock + Spin.word;
-  if (thread.spins !== Number.POSITIVE_INFINITY && steal(cpu, address, id)) return true;
+/** Lines up and takes the lock. False when the reaper has taken the queue apart meanwhile. */
+function waitInQueue(thread: Thread, lock: number, seen: number): boolean {
+  const { cpu, id } = thread;
+  const node = thread.slot + Slot.spinNode;
+  if (thread.isPreemptible && steal(cpu, lock + Spin.word, id)) return true;
   prepareNode(cpu, node, lock);
   const prev = exchangeTail(cpu, lock, node, seen);
   linkNode(cpu, node, prev);
-  if (prev !== 0) {
-    // The acquire pairs with the release in passOn.
-    let grant = cpu.condLoadAcquire(node + SpinNode.grant, isDecided, 0, thread.spins);
-    while (isWaiting(grant)) {
-      prepareToPark(cpu, self);
-      grant = cpu.loadAcquire(node + SpinNode.grant);
-      if (isWaiting(grant)) sleep(thread);
-      else finishPark(cpu, self);
-      grant = cpu.loadAcquire(node + SpinNode.grant);
-    }
-    if (isEvicted(grant)) {
-      releaseNode(cpu, node);
-      return false;
-    }
-  }
+  if (prev !== 0 && !waitToBeHead(thread, node)) return false;
   const tail = waitAsHead(thread, lock, node);
-  if (tail === encodeTail(cpu, node)) {
-    releaseNode(cpu, node);
-  } else {
-    // A heir that sleeps goes on sleeping: our unlock finds it in `head`, and wakes it when the lock is free.
-    cpu.store(lock + Spin.head, passOn(cpu, node, 0));
-  }
+  // A successor that sleeps goes on sleeping: our unlock finds it in `head`, and wakes it when the lock is free.
+  if (tail === encodeTail(cpu, node)) releaseNode(cpu, node);
+  else grantNext(cpu, QUEUE, lock, node, 0);
   return true;
 }
 
 /** Waits at the head of the queue, takes the lock, and returns the tail that the word had then. */
 function waitAsHead(thread: Thread, lock: number, node: number): number {
-  const { cpu, id, self } = thread;
+  const { cpu, id } = thread;
   const address = lock + Spin.word;
   const mine = id << PENDING_SHIFT;
   const myTail = encodeTail(cpu, node);
-  let hasLost = false;
-  for (;;) {
-    // Nobody sleeps on a machine without preemption, so there nobody steals.
-    if (thread.spins !== Number.POSITIVE_INFINITY && !claim(cpu, address, mine)) continue;
+  for (let keepsClaim = false; ; keepsClaim = true) {
+    // Where nobody is preempted nobody sleeps, so nobody steals, and a claim is not needed.
+    if (thread.isPreemptible) claimPending(cpu, address, mine);
     let word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
     while (isForHead(word, mine)) {
       const tail = word & TAIL;
-      const seen = cpu.cmpxchgAcquire(address, word, tail === myTail ? id : tail | id);
+      const seen = cpu.cmpxchgAcquire(address, word, tail === myTail ? id : tail | ASLEEP | id);
       if (seen === word) return tail;
       word = seen;
     }
-    // Whoever unlocks finds us by `pending` while we keep it, by `head` otherwise.
-    if (!hasLost && (word & PENDING) === mine) {
-      if (cpu.cmpxchgRelaxed(address, word, word - mine) !== word) continue;
-    }
-    cpu.store(lock + Spin.head, node);
-    prepareToPark(cpu, self);
-    if (isForHead(cpu.load(address), mine)) finishPark(cpu, self);
-    else sleep(thread);
-    hasLost = true;
+    sleepAsHead(thread, lock, node, keepsClaim);
   }
 }
 
-/** Becomes pending, if the lock is held and nobody is. False when the word changed meanwhile. */
-function claim(cpu: Cpu, address: number, mine: number): boolean {
-  const word = cpu.load(address);
-  return (word & PENDING) !== 0 || isUnlocked(word) || cpu.cmpxchgRelaxed(address, word, word | mine) === word;
+/** Becomes pending, if the lock is held and nobody is: (t, 0, y) -> (t, x, y). */
+function claimPending(cpu: Cpu, address: number, mine: number): void {
+  for (;;) {
+    const word = cpu.load(address);
+    if ((word & PENDING) !== 0 || isUnlocked(word)) return;
+    if (cpu.cmpxchgRelaxed(address, word, (word & ~ASLEEP) | mine) === word) return;
+  }
 }
 
-function sleep(thread: Thread): void {
-  thread.counters.parks++;
-  park(thread.cpu, thread.self, Number.POSITIVE_INFINITY);
+/** A thread that unlocks finds this one by `pending` while it keeps its claim, by `head` otherwise. */
+function sleepAsHead(thread: Thread, lock: number, node: number, keepsClaim: boolean): void {
+  const { cpu, id, self } = thread;
+  const address = lock + Spin.word;
+  const mine = id << PENDING_SHIFT;
+  cpu.store(lock + Spin.head, node);
+  // Pairs with the full exchange in unlock: this sees the lock free, or unlock sees that this sleeps.
+  prepareToPark(cpu, self);
+  for (;;) {
+    const word = cpu.load(address);
+    if (isForHead(word, mine)) break;
+    const isPending = (word & PENDING) === mine;
+    const next = isPending && keepsClaim ? word : (isPending ? word - mine : word) | ASLEEP;
+    // Release: pairs with the acquire in unlock, which finds ASLEEP and then this node in `head`.
+    if (next !== word && cpu.cmpxchgRelease(address, word, next) !== word) continue;
+    sleep(thread);
+    return;
+  }
+  finishPark(cpu, self);
 }
 
 /** Takes a lock that is free while the head of its queue, if any, sleeps. */
@@ -273,19 +267,12 @@ function steal(cpu: Cpu, address: number, id: number): boolean {
   return (word & (LOCKED | PENDING)) === 0 && cpu.cmpxchgAcquire(address, word, word | id) === word;
 }
 
-/** `word`: what the lock's word was when it was unlocked. */
-function wakeNext(cpu: Cpu, lock: number, word: number): void {
+/** The task to wake when the lock is unlocked while its word is `word`, or 0. */
+function nextTask(cpu: Cpu, lock: number, word: number): number {
   const pending = (word & PENDING) >>> PENDING_SHIFT;
-  if (pending !== 0) {
-    kick(cpu, slotAddress(cpu, pending - 1) + Slot.mainTask);
-  } else if ((word & TAIL) !== 0) {
-    const head = cpu.load(lock + Spin.head);
-    if (head !== 0) kick(cpu, cpu.load(head + SpinNode.task));
-  }
-}
-
-function kick(cpu: Cpu, task: number): void {
-  if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
+  if (pending !== 0) return slotAddress(cpu, pending - 1) + Slot.mainTask;
+  const head = (word & ASLEEP) !== 0 ? cpu.load(lock + Spin.head) : 0;
+  return head === 0 ? 0 : cpu.load(head + SpinNode.task);
 }
 
 /** `seen`: what the word may be. Returns the node that was the tail, or 0. */
@@ -301,30 +288,20 @@ function exchangeTail(cpu: Cpu, lock: number, node: number, seen: number): numbe
 
 function encodeTail(cpu: Cpu, node: number): number {
   const number = Math.floor((node - cpu.read(Header.threads)) / Slot.words);
-  const index = (node - slotAddress(cpu, number) - Slot.qspinNodes) / SpinNode.words;
-  return ((number + 1) * QSPIN_NODES + index) << TAIL_SHIFT;
+  const isProxy = node - slotAddress(cpu, number) === Slot.spinProxy;
+  return ((number + 1) * 2 + (isProxy ? 1 : 0)) << TAIL_SHIFT;
 }
 
 function decodeTail(cpu: Cpu, word: number): number {
   const tail = word >>> TAIL_SHIFT;
   if (tail === 0) return 0;
-  return slotAddress(cpu, Math.floor(tail / QSPIN_NODES) - 1) + (NODES[tail % QSPIN_NODES] as number);
+  return slotAddress(cpu, (tail >> 1) - 1) + (tail & 1 ? Slot.spinProxy : Slot.spinNode);
 }
 
 function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, isDead } = repairer;
   const address = lock + Spin.word;
-  const isSettled = repairQueue(
-    repairer,
-    QUEUE,
-    lock,
-    () => {},
-    (heir) => {
-      if (heir === 0) return;
-      cpu.store(lock + Spin.head, heir);
-      unpark(cpu, cpu.load(heir + SpinNode.task));
-    },
-  );
+  const isSettled = repairQueue(repairer, QUEUE, lock);
   for (;;) {
     const word = cpu.load(address);
     const owner = word & LOCKED;
@@ -333,6 +310,8 @@ function repair(repairer: Repairer, lock: number): boolean {
     const lost = (ownerDied ? owner : 0) + (pending !== 0 && isDead(pending) ? word & PENDING : 0);
     if (lost === 0) return isSettled;
     if (ownerDied) cpu.store(lock + SpinningLockHeader.ownerDied, 1);
-    if (cpu.cmpxchg(address, word, word - lost) === word) wakeNext(cpu, lock, word - lost);
+    if (cpu.cmpxchg(address, word, word - lost) !== word) continue;
+    const next = nextTask(cpu, lock, word - lost);
+    if (next !== 0) kick(cpu, next);
   }
 }

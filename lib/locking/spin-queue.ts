@@ -7,7 +7,7 @@
  *   head  <- prev -  node  <- prev - node
  *         -- next ->       -- next ->
  *
- * `grant` of a node, which carries the number of the use the node is in, so that a late exchange cannot hit the next:
+ * `locked` of a node, which carries the number of the use the node is in, so that a late exchange cannot hit the next:
  *
  *   who                 from       to        what it means
  *   owner of the node   any        WAITING   before it lines up
@@ -19,17 +19,27 @@
  * and while a head tries to leave.
  *
  * Repair. A dead node would hold up everyone behind it, and the result of its exchange may have died with it. So the
- * reaper lines up a node of its own, the proxy. All that died before stand in front of it; whoever comes from then on
- * waits behind it in good order. Once every live node is settled (a few steps of its own), nobody will write to
+ * reaper lines up a node of its own, the proxy, taken from a dead thread's slot. All that died before stand in front of
+ * it; every later waiter waits behind it in good order.
+ *
+ *   before   head <- dead <- a <- dead <- b        (who is behind whom may be lost)
+ *   evicted  head <- proxy <- a <- b               (a and b line up again)
+ *
+ * Once every live node is settled (a few steps of its own), nobody will write to
  * another's node unasked, and the reaper evicts everyone in front who waits. Then nobody in front can be granted any
  * more, so the head stays the head: if it is alive, the proxy becomes its `next`; if not, the proxy is the head. What
  * the proxy is granted it passes on at once.
+ *
+ * A proxy is good for the next call too, as long as no thread has died since that has a node in the same queue: so each
+ * death calls for one proxy at most, and brings one. It is illegal for `era` of a proxy to be set while a reaper works on
+ * it: when that reaper dies, nobody knows how far it came, and the proxy is a dead node like others.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { SpinNode, slotAddress } from '../sched/slot.ts';
-import { Task, unpark } from '../sched/task.ts';
+import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
 
 const WAITING = 0;
 const GRANTED = 1;
@@ -40,6 +50,7 @@ const USE = 4;
 const UNKNOWN = -1;
 
 export const isWaiting = (grant: number) => (grant & STATE) === WAITING;
+export const isGranted = (locked: number) => (locked & STATE) === GRANTED;
 export const isEvicted = (grant: number) => (grant & STATE) === EVICTED;
 export const isDecided = (grant: number) => (grant & STATE) !== WAITING;
 const isSome = (next: number) => next !== 0;
@@ -52,16 +63,42 @@ export function prepareNode(cpu: Cpu, node: number, lock: number): void {
   cpu.store(node + SpinNode.settled, 0);
   cpu.store(node + SpinNode.prev, UNKNOWN);
   // Pairs with the acquire in grant: who sees the new use does not see the old prev.
-  cpu.storeRelease(node + SpinNode.grant, (cpu.load(node + SpinNode.grant) & ~STATE) + USE);
+  cpu.storeRelease(node + SpinNode.locked, (cpu.load(node + SpinNode.locked) & ~STATE) + USE);
   cpu.storeRelease(node + SpinNode.lock, lock);
 }
 
 /** Links `node` behind `prev`, which its exchange on the tail returned. */
 export function linkNode(cpu: Cpu, node: number, prev: number): void {
   cpu.store(node + SpinNode.prev, prev);
-  // Pairs with the acquire in leaveQueue: who finds the node finds it prepared.
+  // Pairs with the acquire in unlockQueue: who finds the node finds it prepared.
   if (prev !== 0) cpu.storeRelease(prev + SpinNode.next, node);
   cpu.storeRelease(node + SpinNode.settled, 1);
+}
+
+/** Waits behind another node until this one is the head. False, and the node is released, when the reaper has evicted it. */
+export function waitToBeHead(thread: Thread, node: number): boolean {
+  const { cpu, self } = thread;
+  // The acquires pair with the release in `grant`.
+  let locked = cpu.condLoadAcquire(node + SpinNode.locked, isDecided, 0, thread.spins);
+  while (isWaiting(locked)) {
+    prepareToPark(cpu, self);
+    if (isWaiting(cpu.loadAcquire(node + SpinNode.locked))) sleep(thread);
+    else finishPark(cpu, self);
+    locked = cpu.loadAcquire(node + SpinNode.locked);
+  }
+  if (isGranted(locked)) return true;
+  releaseNode(cpu, node);
+  return false;
+}
+
+export function sleep(thread: Thread): void {
+  thread.counters.parks++;
+  park(thread.cpu, thread.self, Number.POSITIVE_INFINITY);
+}
+
+/** Wakes a task that may sleep. The caller's last step, fully ordered, is what the sleeper looks at before it sleeps. */
+export function kick(cpu: Cpu, task: number): void {
+  if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
 }
 
 /** The node's use is over: evicted, or out of the queue. */
@@ -79,10 +116,14 @@ export interface QueueKind {
   exchangeTail(cpu: Cpu, lock: number, node: number): number;
   /** If `node` is the tail of `lock`, empties the queue: a release. */
   removeTail(cpu: Cpu, lock: number, node: number): boolean;
+  /** `node` is about to become the head: called by the head, before it grants `node`. Afterwards only `node` may say so. */
+  nameHead?(cpu: Cpu, lock: number, node: number): void;
+  /** The head has died; called while the proxy takes its place, and perhaps again. */
+  headDied?(cpu: Cpu, lock: number): void;
 }
 
-/** The head leaves, and the node behind is the head. Returns that node, or 0 when the queue is empty. */
-export function leaveQueue(cpu: Cpu, kind: QueueKind, lock: number, node: number): number {
+/** The head leaves, and its successor is the head. Returns that node, or 0 when the queue is empty. */
+export function unlockQueue(cpu: Cpu, kind: QueueKind, lock: number, node: number): number {
   const next = cpu.loadAcquire(node + SpinNode.next);
   if (next === 0) {
     cpu.store(node + SpinNode.settled, 0);
@@ -92,57 +133,50 @@ export function leaveQueue(cpu: Cpu, kind: QueueKind, lock: number, node: number
     }
     cpu.storeRelease(node + SpinNode.settled, 1);
   }
-  return passOn(cpu, node, next);
+  return grantNext(cpu, kind, lock, node, next);
 }
 
 /**
- * The head leaves, somebody having lined up behind: `next`, or 0 when that is not known yet. Returns who is the head.
- * The release pairs with the acquire of the heir's wait on `grant`.
+ * The head leaves, somebody having lined up behind: `next`, or 0 when that is not known yet. Returns the new head.
+ * The release in `grant` pairs with the acquire of the successor's wait on `locked`.
  */
-export function passOn(cpu: Cpu, node: number, next: number): number {
-  let heir = next || cpu.condLoadAcquire(node + SpinNode.next, isSome, 0, Number.POSITIVE_INFINITY);
+export function grantNext(cpu: Cpu, kind: QueueKind, lock: number, node: number, next: number): number {
+  let successor = next || cpu.condLoadAcquire(node + SpinNode.next, isSome, 0, Number.POSITIVE_INFINITY);
   for (;;) {
     cpu.store(node + SpinNode.settled, 0);
-    if (grant(cpu, heir, node)) break;
+    kind.nameHead?.(cpu, lock, successor);
+    if (grant(cpu, successor, node)) break;
     // The reaper has evicted it, and puts its proxy there.
     cpu.storeRelease(node + SpinNode.settled, 1);
-    heir = cpu.condLoadAcquire(node + SpinNode.next, differs, heir, Number.POSITIVE_INFINITY);
+    successor = cpu.condLoadAcquire(node + SpinNode.next, differs, successor, Number.POSITIVE_INFINITY);
   }
   releaseNode(cpu, node);
-  return heir;
+  return successor;
 }
 
 /** Makes `node` the head if it waits behind `prev`; evicted, it may be waiting elsewhere by now. */
 function grant(cpu: Cpu, node: number, prev: number): boolean {
-  const value = cpu.loadAcquire(node + SpinNode.grant);
+  const value = cpu.loadAcquire(node + SpinNode.locked);
   if (!isWaiting(value) || cpu.load(node + SpinNode.prev) !== prev) return false;
-  return cpu.cmpxchgRelease(node + SpinNode.grant, value, value | GRANTED) === value;
+  return cpu.cmpxchgRelease(node + SpinNode.locked, value, value | GRANTED) === value;
 }
 
-/**
- * Repairs the queue of `lock`, and returns whether it is settled. `ownHead` is called when the head is dead, while the
- * proxy stands in its place; what comes back from `leaveQueue` is handed to `headed`.
- */
-export function repairQueue(
-  repairer: Repairer,
-  kind: QueueKind,
-  lock: number,
-  ownHead: () => void,
-  headed: (node: number) => void,
-): boolean {
-  const { cpu, settle } = repairer;
-  if (nodesOf(repairer, kind, lock, true).length === 0) return true;
-  const proxy = lineUp(repairer, kind, lock);
+/** Repairs the queue of `lock`, and returns whether it is settled. */
+export function repairQueue(repairer: Repairer, kind: QueueKind, lock: number): boolean {
+  const { cpu } = repairer;
+  const dead = nodesOf(repairer, kind, lock, true);
+  if (dead.length === 0) return true;
+  const proxy = findProxy(cpu, dead) || enqueueProxy(repairer, kind, lock);
   if (proxy === 0) return false;
-  if (cpu.load(proxy + SpinNode.settled) === 0 && !takeApart(repairer, kind, lock, proxy, ownHead)) return false;
-  for (const node of nodesOf(repairer, kind, lock, true)) if (node !== proxy) forget(cpu, node);
-  if (!settle(proxy + SpinNode.grant, isDecided, 0)) return false;
-  if (!kind.removeTail(cpu, lock, proxy)) {
-    if (!settle(proxy + SpinNode.next, isSome, 0)) return false;
-    headed(leaveQueue(cpu, kind, lock, proxy));
+  const era = cpu.load(proxy + SpinNode.era);
+  cpu.store(proxy + SpinNode.era, 0);
+  const isPlaced = cpu.load(proxy + SpinNode.settled) !== 0;
+  if ((isPlaced || placeProxy(repairer, kind, lock, proxy)) && drainProxy(repairer, kind, lock, proxy)) {
+    forget(cpu, proxy);
+    return true;
   }
-  forget(cpu, proxy);
-  return true;
+  cpu.store(proxy + SpinNode.era, era);
+  return false;
 }
 
 /** The nodes, of dead threads or of live ones, that are in the queue of `lock` or about to enter it. */
@@ -158,63 +192,46 @@ function nodesOf({ cpu, threads, isDead }: Repairer, kind: QueueKind, lock: numb
   return nodes;
 }
 
-/**
- * The proxy: the one that an earlier call lined up, if no other thread is dead now, or an unused node of a dead thread's. 0
- * when there is none at present.
- */
-function lineUp(repairer: Repairer, kind: QueueKind, lock: number): number {
-  const { cpu, threads, isDead } = repairer;
-  const era = cpu.load(Header.era) + 1;
-  for (const node of nodesOf(repairer, kind, lock, true)) {
-    if (cpu.load(node + SpinNode.era) === era && cpu.load(node + SpinNode.prev) !== UNKNOWN) return node;
-  }
+/** The proxy that an earlier call lined up behind all of these dead threads' nodes, or 0. */
+function findProxy(cpu: Cpu, dead: readonly number[]): number {
+  const metIn = (node: number) => {
+    const thread = cpu.load(cpu.load(node + SpinNode.task) + Task.thread);
+    return cpu.load(slotAddress(cpu, thread - 1) + Slot.met);
+  };
+  const latest = Math.max(...dead.map(metIn));
+  return dead.find((node) => cpu.load(node + SpinNode.era) > latest) ?? 0;
+}
+
+/** Lines up an unused node of a dead thread's. 0 when there is none at present. */
+function enqueueProxy({ cpu, threads, isDead }: Repairer, kind: QueueKind, lock: number): number {
   for (let number = 0; number < threads; number++) {
     if (!isDead(number + 1)) continue;
     for (const offset of kind.proxies) {
       const node = slotAddress(cpu, number) + offset;
       if (cpu.load(node + SpinNode.lock) !== 0) continue;
-      cpu.store(node + SpinNode.era, era);
+      cpu.store(node + SpinNode.era, 0);
       prepareNode(cpu, node, lock);
       const prev = kind.exchangeTail(cpu, lock, node);
       cpu.store(node + SpinNode.prev, prev);
       if (prev === 0) becomeHead(cpu, node);
+      cpu.store(node + SpinNode.era, cpu.load(Header.era) + 1);
       return node;
     }
   }
   return 0;
 }
 
-/** Evicts who waits in front of the proxy, and puts the proxy behind the head, or in the head's place. */
-function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: number, ownHead: () => void): boolean {
+/** Evicts the waiters in front of the proxy, and puts the proxy behind the head, or in the head's place if it is dead. */
+function placeProxy(repairer: Repairer, kind: QueueKind, lock: number, proxy: number): boolean {
   const { cpu } = repairer;
-  const isHere = (node: number) => cpu.loadAcquire(node + SpinNode.lock) === lock;
-  const allSettled = () =>
-    nodesOf(repairer, kind, lock, false).every(
-      (node) => repairer.settle(node + SpinNode.settled, isSettled, 0) || !isHere(node),
-    );
-  if (!allSettled()) return false;
-  // First all who stand in front, then out with them: who is evicted may line up again at once, behind the proxy.
-  const inFront: { node: number; value: number }[] = [];
-  for (const node of nodesOf(repairer, kind, lock, false)) {
-    const value = cpu.loadAcquire(node + SpinNode.grant);
-    const isInFront = isWaiting(value) ? standsInFront(repairer, node, proxy) : false;
-    if (isInFront === undefined) return false;
-    if (isInFront && isHere(node)) inFront.push({ node, value });
-  }
-  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));
-  for (const node of nodesOf(repairer, kind, lock, true)) {
-    if (node !== proxy) evict(cpu, node, cpu.loadAcquire(node + SpinNode.grant));
-  }
-  // Who had granted the node behind before that one could be evicted is on the way out.
-  if (!allSettled()) return false;
-  let head: number | undefined;
-  for (const node of nodesOf(repairer, kind, lock, false)) {
-    const isFirst = isHead(repairer, lock, node);
-    if (isFirst === undefined) return false;
-    if (isFirst) head = node;
-  }
-  if (head === undefined) {
-    ownHead();
+  if (!allSettled(repairer, kind, lock)) return false;
+  if (!evictAhead(repairer, kind, lock, proxy)) return false;
+  // A node that had granted its successor before that could be evicted is leaving.
+  if (!allSettled(repairer, kind, lock)) return false;
+  const head = findHead(repairer, kind, lock);
+  if (head === undefined) return false;
+  if (head === 0) {
+    kind.headDied?.(cpu, lock);
     becomeHead(cpu, proxy);
   } else {
     cpu.store(proxy + SpinNode.prev, head);
@@ -224,16 +241,67 @@ function takeApart(repairer: Repairer, kind: QueueKind, lock: number, proxy: num
   return true;
 }
 
+/** Waits until each live node in the queue is settled, or has left. False when one's thread does not get on. */
+function allSettled(repairer: Repairer, kind: QueueKind, lock: number): boolean {
+  const { cpu, settle } = repairer;
+  return nodesOf(repairer, kind, lock, false).every(
+    (node) => settle(node + SpinNode.settled, isSettled, 0) || cpu.loadAcquire(node + SpinNode.lock) !== lock,
+  );
+}
+
+/**
+ * Evicts the live waiters in front of the proxy, and the dead. First all are found, then all are evicted: an evicted
+ * thread may line up again at once, behind the proxy. False when a thread does not get on.
+ */
+function evictAhead(repairer: Repairer, kind: QueueKind, lock: number, proxy: number): boolean {
+  const { cpu } = repairer;
+  const inFront: { node: number; value: number }[] = [];
+  for (const node of nodesOf(repairer, kind, lock, false)) {
+    const value = cpu.loadAcquire(node + SpinNode.locked);
+    const isInFront = isWaiting(value) ? standsInFront(repairer, node, proxy) : false;
+    if (isInFront === undefined) return false;
+    if (isInFront && cpu.loadAcquire(node + SpinNode.lock) === lock) inFront.push({ node, value });
+  }
+  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));
+  for (const node of nodesOf(repairer, kind, lock, true)) {
+    if (node !== proxy) evict(cpu, node, cpu.loadAcquire(node + SpinNode.locked));
+  }
+  return true;
+}
+
+/** The live head, or 0 when the head is dead. Undefined when a thread does not get on. */
+function findHead(repairer: Repairer, kind: QueueKind, lock: number): number | undefined {
+  let head = 0;
+  for (const node of nodesOf(repairer, kind, lock, false)) {
+    const isFirst = isHead(repairer, lock, node);
+    if (isFirst === undefined) return undefined;
+    if (isFirst) head = node;
+  }
+  return head;
+}
+
+/** The proxy is in its place: once it is granted, it grants its successor. False while it is not. */
+function drainProxy(repairer: Repairer, kind: QueueKind, lock: number, proxy: number): boolean {
+  const { cpu, settle } = repairer;
+  for (const node of nodesOf(repairer, kind, lock, true)) if (node !== proxy) forget(cpu, node);
+  if (!settle(proxy + SpinNode.locked, isDecided, 0)) return false;
+  if (kind.removeTail(cpu, lock, proxy)) return true;
+  if (!settle(proxy + SpinNode.next, isSome, 0)) return false;
+  const head = unlockQueue(cpu, kind, lock, proxy);
+  if (head !== 0) unpark(cpu, cpu.load(head + SpinNode.task));
+  return true;
+}
+
 function becomeHead(cpu: Cpu, proxy: number): void {
-  cpu.store(proxy + SpinNode.grant, cpu.load(proxy + SpinNode.grant) | GRANTED);
+  cpu.store(proxy + SpinNode.locked, cpu.load(proxy + SpinNode.locked) | GRANTED);
   cpu.store(proxy + SpinNode.settled, 1);
 }
 
 /** Evicts `node` from the use of it that `value` was read in. It may have left meanwhile, and lined up again. */
 function evict(cpu: Cpu, node: number, value: number): boolean {
-  const address = node + SpinNode.grant;
+  const address = node + SpinNode.locked;
   if (isWaiting(value) && cpu.cmpxchg(address, value, value | EVICTED) === value) return true;
-  // Acquires from whoever has granted the node: what that one said before, on its way out, is seen from here on.
+  // Acquire: if the predecessor has granted this node, the reaper now sees that predecessor's earlier stores.
   cpu.loadAcquire(address);
   return false;
 }
@@ -244,13 +312,13 @@ function evict(cpu: Cpu, node: number, value: number): boolean {
  */
 function isHead({ cpu, settle }: Repairer, lock: number, node: number): boolean | undefined {
   for (;;) {
-    const value = cpu.loadAcquire(node + SpinNode.grant);
+    const value = cpu.loadAcquire(node + SpinNode.locked);
     const isSteady = settle(node + SpinNode.settled, isSettled, 0);
     const prev = cpu.loadAcquire(node + SpinNode.prev);
     if (cpu.loadAcquire(node + SpinNode.lock) !== lock) return false;
     if (!isSteady) return undefined;
     // Otherwise it has left, and lined up again, between the loads.
-    if (cpu.load(node + SpinNode.grant) === value) return prev === 0 || (value & STATE) === GRANTED;
+    if (cpu.load(node + SpinNode.locked) === value) return prev === 0 || isGranted(value);
   }
 }
 
@@ -262,12 +330,12 @@ function standsInFront({ cpu, isDead, settle }: Repairer, node: number, proxy: n
   for (let at = node; ; ) {
     const thread = cpu.load(cpu.load(at + SpinNode.task) + Task.thread);
     if (!isDead(thread) && !settle(at + SpinNode.settled, isSettled, 0)) return undefined;
-    // Where a dead thread stood it may have taken with it, but not that it was in front.
+    // The dead thread's place in the queue may be lost. That it was in front is not.
     const prev = cpu.loadAcquire(at + SpinNode.prev);
     if (prev <= 0) return at !== node;
     at = prev;
     if (at === proxy) return false;
-    if (!isWaiting(cpu.loadAcquire(at + SpinNode.grant))) return true;
+    if (!isWaiting(cpu.loadAcquire(at + SpinNode.locked))) return true;
   }
 }
 

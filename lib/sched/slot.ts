@@ -30,12 +30,13 @@ export const SpinNode = struct({
   prev: 1,
   /** The node behind, once it has said so. */
   next: 1,
-  grant: 1,
+  /** Who is let in; see the table in `spin-queue.ts`. */
+  locked: 1,
   /** The task that waits here. Set once. */
   task: 1,
   /** 0 while the owner of the node is between two steps that belong together, 1 otherwise. Journal. */
   settled: 1,
-  /** For a reaper's node: the era in which it lined up, plus one; 0 for a waiter's. */
+  /** For a reaper's node: the era in which it lined up, plus one; 0 for a waiter's, and while a reaper works on it. */
   era: 1,
   pad: LINE_WORDS - 7,
 });
@@ -43,8 +44,6 @@ export const SpinNode = struct({
 /** One ticket lock that a thread has a ticket for; see `lib/locking/ticket-lock.ts`. */
 export const TicketEntry = struct({ lock: 1, ticket: 1, phase: 1, pad: 1 });
 
-/** Nodes of a slot for qspinlock: as in the kernel, one for each context that can interrupt another. */
-export const QSPIN_NODES = 4;
 /** How many MCS locks, and how many ticket locks, a thread can hold at once. */
 export const MCS_NODES = 4;
 export const TICKET_ENTRIES = 4;
@@ -77,11 +76,17 @@ export const Slot = struct({
   ceiling: 1,
   /** Root of the tree of the most urgent waiters of each rt-mutex that the thread holds. */
   topWaiters: 1,
-  /** Whether a reaper has met this death. Guarded by reaperLatch. */
+  /** The era in which a reaper has met this death, or 0. Guarded by reaperLatch. */
   met: 1,
   pad: TASK_ALIGN - 11,
   mainTask: Task.words,
-  qspinNodes: QSPIN_NODES * SpinNode.words,
+  /**
+   * Where the thread waits for a SpinLock or an RwLock. The kernel has four nodes a CPU, one for each context that can
+   * interrupt another; a JavaScript thread waits for one lock at a time.
+   */
+  spinNode: SpinNode.words,
+  /** For the reaper, once the thread is dead, to line up behind the dead. */
+  spinProxy: SpinNode.words,
   osqNode: SpinNode.words,
   mcsNodes: MCS_NODES * SpinNode.words,
   /** One for each MCS node, for the reaper to line up behind it. */
@@ -102,7 +107,8 @@ export function formatSlot(cpu: Cpu, number: number): void {
   cpu.write(task + Task.thread, number + 1);
   cpu.write(task + Task.mode, MAIN);
   cpu.write(slot + Slot.ceiling, NO_CEILING);
-  for (let i = 0; i < QSPIN_NODES; i++) cpu.write(slot + Slot.qspinNodes + i * SpinNode.words + SpinNode.task, task);
+  cpu.write(slot + Slot.spinNode + SpinNode.task, task);
+  cpu.write(slot + Slot.spinProxy + SpinNode.task, task);
   for (let i = 0; i < MCS_NODES; i++) {
     cpu.write(slot + Slot.mcsNodes + i * SpinNode.words + SpinNode.task, task);
     cpu.write(slot + Slot.mcsProxies + i * SpinNode.words + SpinNode.task, task);
@@ -162,8 +168,8 @@ export function chunkIn(block: number): number {
 
 /** For the reaper: a dead thread is in no queue of spinners any more, and has no ticket. */
 export function clearJournals(cpu: Cpu, slot: number): void {
-  const first = slot + Slot.qspinNodes;
-  const nodes = QSPIN_NODES + 1 + 2 * MCS_NODES;
+  const first = slot + Slot.spinNode;
+  const nodes = 2 + 1 + 2 * MCS_NODES;
   for (let node = first; node < first + nodes * SpinNode.words; node += SpinNode.words) {
     cpu.store(node + SpinNode.era, 0);
     cpu.store(node + SpinNode.lock, 0);

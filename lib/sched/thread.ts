@@ -41,12 +41,12 @@ export class Thread {
   self: number;
   readonly nascent: number;
   readonly spins: number;
+  /** False on a machine without preemption, where waiters spin for ever and nobody sleeps. */
+  readonly isPreemptible: boolean;
   /** What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
   /** Asynchronous acquire contexts under way; see `lib/locking/ww-class.ts`. */
   asyncContexts = 0;
-  /** Queue nodes in use by nested qspinlock slow paths. */
-  qspinDepth = 0;
   readonly #freeTasks: number[] = [];
   #tasks = 0;
 
@@ -54,6 +54,7 @@ export class Thread {
   constructor(cpu: Cpu, number: number, spins = availableParallelism() > 1 ? SPINS : 1) {
     this.cpu = cpu;
     this.spins = spins;
+    this.isPreemptible = spins !== Number.POSITIVE_INFINITY;
     this.number = number;
     this.id = number + 1;
     this.slot = slotAddress(cpu, number);

@@ -18,7 +18,6 @@ import { ObjectHeader } from '../../../../lib/memory/objects.ts';
 import {
   MCS_NODES,
   markDead,
-  QSPIN_NODES,
   Slot,
   SpinNode,
   slotAddress,
@@ -78,7 +77,8 @@ function labelsOf(threads: number): Record<string, number> {
     add(`t${t}.task.`, slot + Slot.mainTask, Task);
     for (let i = 0; i < MCS_NODES; i++) add(`t${t}.mcs${i}.`, slot + Slot.mcsNodes + i * SpinNode.words, SpinNode);
     for (let i = 0; i < MCS_NODES; i++) add(`t${t}.proxy${i}.`, slot + Slot.mcsProxies + i * SpinNode.words, SpinNode);
-    for (let i = 0; i < QSPIN_NODES; i++) add(`t${t}.spin${i}.`, slot + Slot.qspinNodes + i * SpinNode.words, SpinNode);
+    add(`t${t}.spin.`, slot + Slot.spinNode, SpinNode);
+    add(`t${t}.spinProxy.`, slot + Slot.spinProxy, SpinNode);
     for (let i = 0; i < TICKET_ENTRIES; i++)
       add(`t${t}.ticket${i}.`, slot + Slot.tickets + i * TicketEntry.words, TicketEntry);
     add(`t${t}.osq.`, slot + Slot.osqNode, SpinNode);
@@ -106,9 +106,7 @@ function exclusion(
     threads: Array.from(
       { length: threads },
       () =>
-        (cpu: Cpu, me: number, { arenas, locks, shared }: View & { locks: Lock[] }) => {
-          // A replay starts from nothing, also in what a thread keeps outside shared memory.
-          arenas[me]!.thread.qspinDepth = 0;
+        (cpu: Cpu, me: number, { locks, shared }: View & { locks: Lock[] }) => {
           locks[me]!.lock();
           if (locks[me]!.ownerDied) locks[me]!.makeConsistent();
           cpu.write(shared, cpu.read(shared) + 1);

@@ -43,7 +43,6 @@ export function onObject<View>(
     },
     threads: bodies.map((body) => (cpu: Cpu, me: number, { arenas, views, cell }: Shared) => {
       const arena = arenas[me]!;
-      arena.thread.qspinDepth = 0;
       body(cpu, me, arena, remembers ? open(arena, views[0]) : views[me]!, cell);
     }),
     reaper(cpu, died, { arenas, views, cell }) {
