@@ -12,10 +12,10 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { firstWaiter } from '../sched/wait-list.ts';
+import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import {
-  CONTENDED,
   downSlow,
+  reordered,
   repair,
   reset,
   SemaphoreWords,
@@ -30,7 +30,8 @@ const KIND = defineKind<Repairer>({
   words: SemaphoreWords.words,
   format: () => {},
   holder: () => 0,
-  isBusy: (cpu, completion) => (cpu.load(completion + SemaphoreWords.count) & CONTENDED) !== 0,
+  isBusy: (cpu, completion) => isListBusy(cpu, completion + SemaphoreWords.waiters),
+  reordered,
   repair,
 });
 

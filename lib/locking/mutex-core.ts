@@ -33,15 +33,7 @@ import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import {
-  firstWaiter,
-  joinList,
-  joinListBefore,
-  leaveList,
-  rebuildList,
-  WaitList,
-  waiters,
-} from '../sched/wait-list.ts';
+import { firstOfThread, firstWaiter, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import { osqLock, osqUnlock, repairOsq } from './osq.ts';
 import type { Outcome } from './owned-lock.ts';
 import { FLAGS, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
@@ -156,9 +148,7 @@ function acquired(thread: Thread, mutex: number): Outcome {
 function enqueue({ thread, task, async }: Waiter, mutex: number): void {
   const { cpu, id } = thread;
   const list = mutex + MutexWords.waiters;
-  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
-  if (mine === undefined) joinList(cpu, list, mutex, task);
-  else joinListBefore(cpu, list, mutex, task, mine);
+  joinList(cpu, list, mutex, task, async ? 0 : firstOfThread(cpu, list, id));
 }
 
 /**

@@ -11,13 +11,16 @@
  *   OWNER_DIED  the reaper                makeConsistent           a writer died inside
  *
  *      read          record + 1 (full); block names no writer (acquire)? else record - 1, and wait
- *      read unlock   record - 1 (full); if block is DRAINING, wake the writer
+ *      read unlock   record - 1, TRANSIT (full); if block is DRAINING, wake the writer; TRANSIT off
  *      write         block: 0 -> me|DRAINING (full); wait until all records are 0 (acquire); me|DRAINING -> me
  *      write unlock  block: me -> 0 (release)
  *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0
  *
  * Reader and writer each write their own word and then look at the other's, with a full barrier in between: so at least
  * one of them sees the other (store buffering).
+ *
+ * A record in TRANSIT is no reader's any more, but its thread is about to look at the block: the lock may not be destroyed
+ * yet.
  *
  * A dead reader's record is set to 0 by the reaper; there is nothing else to find. A writer's name is in `block`.
  */
@@ -27,11 +30,11 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { claimHold, findHold, HELD, holdsOf } from '../sched/holds.ts';
+import { claimHold, findHold, HELD, holdsOf, TRANSIT } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
 import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import { firstOfThread, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import type { Outcome } from './reader-writer.ts';
 
 export const PercpuWords = struct({
@@ -79,14 +82,16 @@ export function leaveRead(cpu: Cpu, lock: number, task: number): boolean {
 
 function retire(cpu: Cpu, lock: number, record: number, count: number): void {
   // Store buffering with a writer, and a release that pairs with the acquire in isDrained.
-  cpu.xchg(record + Hold.count, count);
-  const block = cpu.load(blockOf(lock));
+  cpu.xchg(record + Hold.count, count | TRANSIT);
+  // Acquire: illegal to clear TRANSIT earlier, for who destroys the lock looks at it (`isBusy`).
+  const block = cpu.loadAcquire(blockOf(lock));
   if (block & DRAINING) unpark(cpu, writerOf(block));
+  cpu.storeUnordered(record + Hold.count, count);
 }
 
 /** Whether nobody reads. */
 function isDrained(cpu: Cpu, lock: number): boolean {
-  return holdsOf(cpu, maxThreads(cpu), lock, () => true).length === 0;
+  return holdsOf(cpu, maxThreads(cpu), lock, () => true, HELD).length === 0;
 }
 
 /** Writes if nobody reads, writes or waits. */
@@ -231,6 +236,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   if (async || !takeBlock(thread, lock, task)) {
     while (!enqueue(waiter, lock, WRITE, 0) && !claimBlock(cpu, lock, task));
   }
+  // With this one in the list, enqueue has seen to it.
   if (!async) takeBack(thread, lock);
   unlatch(cpu, latchOf(lock));
   let reason = 'woken';
@@ -338,9 +344,9 @@ function enqueue({ thread, task, async }: Waiter, lock: number, want: number, re
     if (writerOf(word) === 0) return false;
     if (cpu.cmpxchg(blockOf(lock), word, word | WAITERS) === word) break;
   }
-  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
-  if (mine === undefined) joinList(cpu, list, lock, task);
-  else joinListBefore(cpu, list, lock, task, mine);
+  // First of all: those that line up again have to be behind this one.
+  if (!async && want === WRITE) takeBack(thread, lock);
+  joinList(cpu, list, lock, task, async ? 0 : firstOfThread(cpu, list, id));
   return true;
 }
 

@@ -8,6 +8,7 @@ import type { WaitOptions } from '../sched/drive.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Hold, Task } from '../sched/task.ts';
+import { isListBusy } from '../sched/wait-list.ts';
 import {
   DRAINING,
   leaveRead,
@@ -37,7 +38,8 @@ const KIND = defineKind<Repairer>({
   isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
   isBusy: (cpu, lock) =>
     (cpu.load(lock + PercpuWords.block) & ~OWNER_DIED) !== 0 ||
-    holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0,
+    holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0 ||
+    isListBusy(cpu, lock + PercpuWords.waiters),
   repair,
 });
 

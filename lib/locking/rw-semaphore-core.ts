@@ -5,23 +5,29 @@
  * Word: two bits of mode, three flags, and the rest, which the mode explains.
  *
  *   mode     the rest             what it means
- *   COUNTED  number of readers    free, or held by that many readers
+ *   COUNTED  number of readers,   free, or held by that many readers
+ *            FIRST                `first` is one of them, and has no record
  *   WRITER   a task's address     held by one writer; without a task: not recoverable
  *   SOLE     a task's address     held by one reader
- *   SEALED   number of readers    the reaper counts the readers; only the latch holder may change the word
+ *   SEALED   as COUNTED           the reaper counts the readers; only the latch holder may change the word
  *
  *   flag        who sets it                        who clears it             what it means
- *   WAITERS     waiter, under the latch            the latch holder          somebody waits, and no writer that is first
- *                                                                            in line is on its way: who lets go wakes
+ *   WAITERS     waiter, under the latch            the latch holder          who lets go wakes
  *   HANDOFF     the first waiter, or who wakes it  who takes the lock for    only the first waiter may take the lock
  *               in vain, after 4 ms                it; who leaves the list
  *   OWNER_DIED  the reaper                         makeConsistent            a writer died inside
  *
+ * WAITERS may be clear while somebody waits only if the first waiter is a writer that was woken for the free lock and has
+ * not tried since. So illegal to fail to set: when that writer leaves the list, with or without the lock, and others stay;
+ * when another waiter comes to stand in front of it. Whoever releases a word with WAITERS does so under the latch: the
+ * lock may be destroyed as soon as it is free and nobody has the latch.
+ *
  *      read, uncontended        0                  -> SOLE|me              acquire
  *      read, with others        n                  -> n + 1                full
- *      second reader            SOLE|x             -> 1, first = x         under the latch
+ *      second reader            SOLE|x             -> 1|FIRST, first = x   under the latch
  *      read unlock              SOLE|me|flags      -> flags                release
  *                               n|flags            -> n - 1|flags          full
+ *                               n|FIRST|flags      -> n - 1|flags          full, by `first`
  *      write, uncontended       0                  -> WRITER|me            acquire
  *      write                    WAITERS            -> WRITER|me|WAITERS    acquire
  *      write unlock             WRITER|me|flags    -> flags                release
@@ -46,8 +52,10 @@ import type { Outcome } from './reader-writer.ts';
 export const RwSemaphoreWords = struct({
   header: ObjectHeader.words,
   word: 1,
-  /** The reader that is counted without a record, or 0. Set under the latch; cleared by that reader, under the latch. */
+  /** The reader that is counted without a record, if the word says FIRST; else it means nothing. Written under the latch. */
   first: 1,
+  /** Whether the count may be of readers that were never let in, until the reaper has counted. Guarded by the latch. */
+  torn: 1,
   waiters: WaitList.words,
   /** Tail of the queue of spinners. */
   osq: 1,
@@ -65,8 +73,11 @@ export const HANDOFF = 8;
 export const OWNER_DIED = 16;
 const FLAGS = WAITERS | HANDOFF | OWNER_DIED;
 const UNRECOVERABLE = WRITER | OWNER_DIED;
+/** In a counted word: one of the readers is `first`. */
+export const FIRST = 32;
 /** One reader of a counted word. */
-export const READER = 32;
+export const READER = 64;
+const READER_SHIFT = 6;
 
 /** What a waiter wants. */
 export const READ = 0;
@@ -94,7 +105,7 @@ export function isUnrecoverable(word: number): boolean {
 /** How many readers there are. */
 export function readersOf(word: number): number {
   const mode = word & MODE;
-  return mode === SOLE ? 1 : mode === WRITER ? 0 : word >> 5;
+  return mode === SOLE ? 1 : mode === WRITER ? 0 : word >> READER_SHIFT;
 }
 
 export const wordOf = (semaphore: number) => semaphore + RwSemaphoreWords.word;
@@ -169,28 +180,61 @@ export function readCounted(cpu: Cpu, semaphore: number, task: number): 'alone' 
 /** Leaves as a reader. False when `task` is none. */
 export function leaveRead(thread: Thread, semaphore: number, task: number): boolean {
   const { cpu } = thread;
-  const address = wordOf(semaphore);
   for (;;) {
-    // Pairs with countSole: who sees a word that counts sees `first`.
-    const word = cpu.loadAcquire(address);
-    const mode = word & MODE;
-    if (mode === WRITER) return false;
-    if (mode === SEALED) {
+    // Pairs with countSole: who sees FIRST sees `first`.
+    const word = cpu.loadAcquire(wordOf(semaphore));
+    if ((word & MODE) === SEALED) {
       passLatch(thread, semaphore);
-    } else if (mode === SOLE) {
-      if (taskOf(word) !== task) return false;
-      // Pairs with the acquire of a writer.
-      if (cpu.cmpxchgRelease(address, word, word & FLAGS) !== word) continue;
-      if (word & WAITERS) wake(thread, semaphore);
-      return true;
-    } else {
-      const record = findHold(cpu, task, semaphore);
-      if (record === 0 || cpu.read(record + Hold.count) === 0) return leaveFirst(thread, semaphore, task);
-      if (!changeCount(cpu, address, word, record, -1)) continue;
-      if (word & WAITERS && isFree(word - READER)) wake(thread, semaphore);
+      continue;
+    }
+    const leaver = leaverOf(cpu, semaphore, task, word);
+    if (leaver === undefined) return false;
+    if (!(word & WAITERS) || readersOf(word) > 1) {
+      if (leaver(word)) return true;
+    } else if (releaseAndWake(thread, semaphore, word, leaver)) {
       return true;
     }
   }
+}
+
+/** How `task` leaves as a reader: a step that fails when the word has changed. Undefined when it is no reader. */
+function leaverOf(cpu: Cpu, semaphore: number, task: number, word: number): Leaver | undefined {
+  const address = wordOf(semaphore);
+  if ((word & MODE) === WRITER) return undefined;
+  if ((word & MODE) === SOLE) {
+    // Pairs with the acquire of a writer.
+    return taskOf(word) === task ? (seen) => cpu.cmpxchgRelease(address, seen, seen & FLAGS) === seen : undefined;
+  }
+  const record = findHold(cpu, task, semaphore);
+  if (record !== 0 && cpu.read(record + Hold.count) !== 0) return (seen) => changeCount(cpu, address, seen, record, -1);
+  if (!isFirst(cpu, semaphore, word, task)) return undefined;
+  // Nobody but this task takes FIRST off, and until then nobody writes `first`: one step, whoever dies when.
+  return (seen) => cpu.cmpxchg(address, seen, seen - READER - FIRST) === seen;
+}
+
+type Leaver = (word: number) => boolean;
+
+/** Whether `word`, which was acquired, counts `task` without a record. */
+export function isFirst(cpu: Cpu, semaphore: number, word: number, task: number): boolean {
+  return (word & MODE) === COUNTED && (word & FIRST) !== 0 && cpu.load(semaphore + RwSemaphoreWords.first) === task;
+}
+
+/** The reader that `word`, which was acquired, counts without a record, or 0. */
+export function firstReader(cpu: Cpu, semaphore: number, word: number): number {
+  return (word & MODE) === COUNTED && word & FIRST ? cpu.load(semaphore + RwSemaphoreWords.first) : 0;
+}
+
+/** A release that somebody may wait for, all of it under the latch. False when the word has changed. */
+function releaseAndWake(thread: Thread, semaphore: number, word: number, release: Leaver): boolean {
+  const { cpu, id, counters } = thread;
+  latch(cpu, latchOf(semaphore), id);
+  const isDone = release(word);
+  const isLost = isUnrecoverable(cpu.load(wordOf(semaphore)));
+  const woken = !isDone ? [] : isLost ? waiters(cpu, listOf(semaphore)) : wakeWaiters(cpu, semaphore);
+  unlatch(cpu, latchOf(semaphore));
+  counters.handoffs += woken.length;
+  for (const task of woken) unpark(cpu, task);
+  return isDone;
 }
 
 /** One reader more, or less, in the word and in its record. */
@@ -209,20 +253,6 @@ export function joinReaders(cpu: Cpu, semaphore: number, record: number): void {
   while (!changeCount(cpu, address, cpu.load(address), record, 1));
 }
 
-/** Leaves for the reader that is counted as `first`. */
-function leaveFirst(thread: Thread, semaphore: number, task: number): boolean {
-  const { cpu, id } = thread;
-  if (cpu.load(semaphore + RwSemaphoreWords.first) !== task) return false;
-  latch(cpu, latchOf(semaphore), id);
-  const word = removeReader(cpu, semaphore);
-  // If this thread dies in between, the reaper counts without it.
-  cpu.store(semaphore + RwSemaphoreWords.first, 0);
-  const woken = word & WAITERS && isFree(word) ? wakeWaiters(cpu, semaphore) : [];
-  unlatch(cpu, latchOf(semaphore));
-  for (const sleeper of woken) unpark(cpu, sleeper);
-  return true;
-}
-
 /** Takes one reader off a counted word, under the latch. Returns the new word. */
 export function removeReader(cpu: Cpu, semaphore: number): number {
   const address = wordOf(semaphore);
@@ -238,8 +268,8 @@ export function countSole(cpu: Cpu, semaphore: number): void {
   const word = cpu.load(address);
   if ((word & MODE) !== SOLE) return;
   cpu.store(semaphore + RwSemaphoreWords.first, taskOf(word));
-  const seen = cpu.cmpxchg(address, word, READER | (word & FLAGS));
-  if (seen !== word) cpu.store(semaphore + RwSemaphoreWords.first, 0);
+  // Until this says FIRST, `first` means nothing.
+  cpu.cmpxchg(address, word, READER | FIRST | (word & FLAGS));
 }
 
 /** Waits until the reaper, which has the latch, opens the word again. */
@@ -263,25 +293,16 @@ export function tryWrite(cpu: Cpu, semaphore: number, task: number, isFirst: boo
 
 /** Lets go for the writer. False when `task` is not it. */
 export function leaveWrite(thread: Thread, semaphore: number, task: number): boolean {
-  const { cpu, id } = thread;
+  const { cpu } = thread;
   const address = wordOf(semaphore);
-  let word = cpu.load(address);
+  // Pairs with the acquires of readers and writers.
+  const release = (word: number) =>
+    cpu.cmpxchgRelease(address, word, word & OWNER_DIED ? UNRECOVERABLE : word & FLAGS) === word;
   for (;;) {
+    const word = cpu.load(address);
     if ((word & MODE) !== WRITER || taskOf(word) !== task) return false;
-    // Pairs with the acquires of readers and writers.
-    const seen = cpu.cmpxchgRelease(address, word, word & OWNER_DIED ? UNRECOVERABLE : word & FLAGS);
-    if (seen === word) break;
-    word = seen;
+    if (word & (WAITERS | OWNER_DIED) ? releaseAndWake(thread, semaphore, word, release) : release(word)) return true;
   }
-  if (word & OWNER_DIED) {
-    latch(cpu, latchOf(semaphore), id);
-    const all = waiters(cpu, listOf(semaphore));
-    unlatch(cpu, latchOf(semaphore));
-    for (const sleeper of all) unpark(cpu, sleeper);
-  } else if (word & WAITERS) {
-    wake(thread, semaphore);
-  }
-  return true;
 }
 
 /** Makes the writer a reader. False when `task` is not the writer. */
@@ -303,6 +324,15 @@ export function downgrade(thread: Thread, semaphore: number, task: number): bool
 /** The writer vouches for what the lock protects. */
 export function makeConsistent(cpu: Cpu, semaphore: number): void {
   cpu.fetchAndRelaxed(wordOf(semaphore), ~OWNER_DIED);
+}
+
+/** Another waiter is first: the writer that was on its way may not be, and the new one may be let in. */
+export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
+  latch(cpu, latchOf(semaphore), owner);
+  if (firstWaiter(cpu, listOf(semaphore)) !== 0) cpu.fetchOr(wordOf(semaphore), WAITERS);
+  const woken = wakeWaiters(cpu, semaphore);
+  unlatch(cpu, latchOf(semaphore));
+  for (const task of woken) unpark(cpu, task);
 }
 
 /** `rwsem_wake`. */

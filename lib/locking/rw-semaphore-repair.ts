@@ -11,6 +11,8 @@ import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts
 import { repairOsq } from './osq.ts';
 import {
   COUNTED,
+  FIRST,
+  firstReader,
   HANDOFF,
   isFree,
   listOf,
@@ -31,10 +33,10 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   const { cpu, isDead } = repairer;
   const list = listOf(semaphore);
   const hasSpinners = !repairOsq(repairer, semaphore + RwSemaphoreWords.osq);
-  let isTorn = false;
   if (
     !repairer.latch(list + WaitList.latch, () => {
-      isTorn = true;
+      // Stays until the readers are counted, by whichever pass and whichever reaper.
+      cpu.store(semaphore + RwSemaphoreWords.torn, 1);
       rebuild(repairer, semaphore);
     })
   )
@@ -43,7 +45,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
   evict(repairer, semaphore);
-  const isCounted = recount(repairer, semaphore, isTorn);
+  const isCounted = recount(repairer, semaphore);
   const address = wordOf(semaphore);
   // Whoever was to be handed the lock may be dead; who is not asks again.
   cpu.fetchAnd(address, ~(WAITERS | HANDOFF));
@@ -78,30 +80,32 @@ function evict({ cpu, isDead }: Repairer, semaphore: number): void {
 }
 
 /** Counts the readers of a counted word again, if dead threads may be among them. False when a live one must move on first. */
-function recount({ cpu, isDead, settle, threads }: Repairer, semaphore: number, isTorn: boolean): boolean {
+function recount({ cpu, isDead, settle, threads }: Repairer, semaphore: number): boolean {
   const address = wordOf(semaphore);
-  const firstAt = semaphore + RwSemaphoreWords.first;
-  const first = cpu.load(firstAt);
+  const tornAt = semaphore + RwSemaphoreWords.torn;
+  const first = firstReader(cpu, semaphore, cpu.loadAcquire(address) & ~MODE);
   const firstDied = first !== 0 && isDead(cpu.load(first + Task.thread));
-  if (!isTorn && !firstDied && holdsOf(cpu, threads, semaphore, isDead).length === 0) return true;
+  if (cpu.load(tornAt) === 0 && !firstDied && holdsOf(cpu, threads, semaphore, isDead).length === 0) return true;
   for (;;) {
     const word = cpu.load(address);
     const isCounted = (word & MODE) === COUNTED || (word & MODE) === SEALED;
     if (!isCounted || isFree(word)) {
-      cpu.store(firstAt, 0);
+      cpu.store(tornAt, 0);
       return true;
     }
     // Acquires what the readers whose attempts came before had written; those that come after fail.
     if (cpu.cmpxchg(address, word, word | SEALED) === word) break;
   }
-  const live = holdsOf(cpu, threads, semaphore, (id) => !isDead(id));
-  if (!live.every((record) => settle(record + Hold.count, isSteady, 0))) {
+  const live = () => holdsOf(cpu, threads, semaphore, (id) => !isDead(id));
+  if (!live().every((record) => settle(record + Hold.count, isSteady, 0))) {
     cpu.fetchAnd(address, ~MODE);
     return false;
   }
-  if (firstDied) cpu.store(firstAt, 0);
-  const readers = live.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
+  // A fresh look: a record may be another lock's by now. One in TRANSIT again says what it held before, and will hold.
+  const recorded = live().reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
   const flags = cpu.load(address) & (WAITERS | HANDOFF | OWNER_DIED);
-  cpu.storeRelease(address, (readers + (cpu.load(firstAt) === 0 ? 0 : 1)) * READER + flags);
+  const named = first !== 0 && !firstDied ? READER | FIRST : 0;
+  cpu.storeRelease(address, recorded * READER + named + flags);
+  cpu.store(tornAt, 0);
   return true;
 }

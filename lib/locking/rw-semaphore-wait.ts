@@ -14,10 +14,11 @@ import { claimHold, holdsOf } from '../sched/holds.ts';
 import { asyncTasks } from '../sched/slot.ts';
 import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { firstWaiter, joinList, joinListBefore, leaveList, WaitList, waiters } from '../sched/wait-list.ts';
+import { firstOfThread, firstWaiter, joinList, leaveList, WaitList } from '../sched/wait-list.ts';
 import { osqLock, osqUnlock } from './osq.ts';
 import type { Outcome } from './reader-writer.ts';
 import {
+  firstReader,
   HANDOFF,
   HANDOFF_AFTER,
   isFree,
@@ -121,7 +122,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   latch(cpu, list + WaitList.latch, id);
   if (!async) takeBack(thread, semaphore);
   enqueue(waiter, semaphore, WRITE, 0);
-  if (firstWaiter(cpu, list) !== task) for (const sleeper of wakeWaiters(cpu, semaphore)) unpark(cpu, sleeper);
+  const passed = firstWaiter(cpu, list) === task ? [] : wakeWaiters(cpu, semaphore);
   let outcome: Outcome | undefined;
   let reason = 'woken';
   for (;;) {
@@ -132,6 +133,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
     unlatch(cpu, list + WaitList.latch);
+    for (const sleeper of passed.splice(0)) unpark(cpu, sleeper);
     const isComing = isLate && !async && isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, thread.spins));
     if (!isComing) reason = yield;
     latch(cpu, list + WaitList.latch, id);
@@ -139,7 +141,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   finishPark(cpu, task);
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);
   unlatch(cpu, list + WaitList.latch);
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  for (const sleeper of [...passed, ...woken]) unpark(cpu, sleeper);
   return outcome ?? acquired(thread, semaphore);
 }
 
@@ -219,7 +221,7 @@ export function readsHere(thread: Thread, semaphore: number, pending: boolean): 
   const word = cpu.loadAcquire(wordOf(semaphore));
   if (readersOf(word) === 0) return false;
   const isOurs = (task: number) => task !== 0 && cpu.load(task + Task.thread) === id;
-  if (isOurs(taskOf(word)) || isOurs(cpu.load(semaphore + RwSemaphoreWords.first))) return true;
+  if (isOurs(taskOf(word)) || isOurs(firstReader(cpu, semaphore, word))) return true;
   const records = holdsOf(cpu, id, semaphore, (other) => other === id);
   if (pending) return records.length > 0;
   const unaware = pendingTasks(thread, semaphore).map((task) => cpu.load(task + Task.holdAt));
@@ -253,9 +255,7 @@ function enqueue({ thread, task, async }: Waiter, semaphore: number, want: numbe
   cpu.store(task + Task.want, want);
   cpu.store(task + Task.holdAt, record);
   cpu.store(task + Task.since, microseconds(cpu));
-  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
-  if (mine === undefined) joinList(cpu, list, semaphore, task);
-  else joinListBefore(cpu, list, semaphore, task, mine);
+  joinList(cpu, list, semaphore, task, async ? 0 : firstOfThread(cpu, list, id));
   // Full: whoever lets go from here on sees it, and who let go before is seen by what follows.
   cpu.fetchOr(wordOf(semaphore), WAITERS);
 }
@@ -268,8 +268,8 @@ function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): n
     cpu.fetchAndRelaxed(wordOf(semaphore), ~(WAITERS | HANDOFF));
     return [];
   }
-  // Others wait for this one's turn to be over, whether it has come or not.
-  if (wasFirst) cpu.fetchOr(wordOf(semaphore), WAITERS);
+  // It may have been the writer on its way for which WAITERS is clear, also if it is not first any more.
+  cpu.fetchOr(wordOf(semaphore), WAITERS);
   if (isOwner || !wasFirst) return [];
   cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
   return wakeWaiters(cpu, semaphore);

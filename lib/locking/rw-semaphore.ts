@@ -7,10 +7,12 @@ import type { WaitOptions } from '../sched/drive.ts';
 import { heldBy, holdsOf } from '../sched/holds.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
-import { firstWaiter } from '../sched/wait-list.ts';
+import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import { ReaderWriterLock } from './reader-writer.ts';
 import {
   downgrade,
+  firstReader,
+  isFirst,
   isUnrecoverable,
   leaveRead,
   leaveWrite,
@@ -21,6 +23,7 @@ import {
   RwSemaphoreWords,
   readCounted,
   readersOf,
+  reordered,
   SOLE,
   taskOf,
   tryWrite,
@@ -45,15 +48,16 @@ const KIND = defineKind<Repairer>({
     return task === 0 ? 0 : cpu.load(task + Task.thread);
   },
   isHeldBy(cpu, semaphore, id) {
-    const first = cpu.load(semaphore + RwSemaphoreWords.first);
+    const first = firstReader(cpu, semaphore, cpu.loadAcquire(semaphore + RwSemaphoreWords.word));
     if (first !== 0 && cpu.load(first + Task.thread) === id) return true;
     return holdsOf(cpu, id, semaphore, (other) => other === id).length > 0;
   },
   isBusy(cpu, semaphore) {
     const word = cpu.load(semaphore + RwSemaphoreWords.word);
     const isFree = word === 0 || word === OWNER_DIED || isUnrecoverable(word);
-    return !isFree || firstWaiter(cpu, listOf(semaphore)) !== 0 || cpu.load(semaphore + RwSemaphoreWords.osq) !== 0;
+    return !isFree || cpu.load(semaphore + RwSemaphoreWords.osq) !== 0 || isListBusy(cpu, listOf(semaphore));
   },
+  reordered,
   repair,
 });
 
@@ -241,7 +245,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const word = cpu.loadAcquire(this.#word);
     return (
       ((word & MODE) === SOLE && taskOf(word) === task) ||
-      cpu.load(this.address + RwSemaphoreWords.first) === task ||
+      isFirst(cpu, this.address, word, task) ||
       heldBy(cpu, task, this.address) > 0
     );
   }

@@ -43,15 +43,7 @@ import { claimHold, HELD, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import {
-  firstWaiter,
-  joinList,
-  joinListBefore,
-  leaveList,
-  rebuildList,
-  WaitList,
-  waiters,
-} from '../sched/wait-list.ts';
+import { firstOfThread, firstWaiter, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 
 export const SemaphoreWords = struct({
   header: ObjectHeader.words,
@@ -122,10 +114,12 @@ export function* downSlow(
   thread.counters.contended++;
   const record = recorded ? claimHold(cpu, task, semaphore) : 0;
   if (recorded && record === 0) return 'full';
-  const free = enter(thread, semaphore);
+  let free = enter(thread, semaphore);
+  // First of all: those that line up again have to be behind this one.
+  if (!async) free = takeBack(thread, semaphore, free);
   enqueue(waiter, semaphore, permits, record, patient);
   prepareToPark(cpu, task);
-  leave(thread, semaphore, async ? free : takeBack(thread, semaphore, free));
+  leave(thread, semaphore, free);
   let reason = 'woken';
   while (!isGranted(cpu, semaphore, task)) {
     if (waiter.aborted || reason === 'timed-out') {
@@ -147,7 +141,7 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
   const address = semaphore + SemaphoreWords.count;
   for (let word = cpu.load(address); !(word & CONTENDED); ) {
     const more = give(word >> 1, permits);
-    if (more > UNBOUNDED) return false;
+    if (more === undefined) return false;
     // Pairs with the acquire of `tryDown`.
     const seen = cpu.cmpxchgRelease(address, word, more * PERMIT);
     if (seen === word) return true;
@@ -155,16 +149,22 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
   }
   const free = enter(thread, semaphore);
   const more = give(free, permits);
-  leave(thread, semaphore, more > UNBOUNDED ? free : more);
-  return more <= UNBOUNDED;
+  leave(thread, semaphore, more ?? free);
+  return more !== undefined;
 }
 
 /** Gives back what a guard's record holds. */
 export function upRecorded(thread: Thread, semaphore: number, permits: number, record: number): void {
   const { cpu } = thread;
-  const more = give(enter(thread, semaphore), permits);
+  const more = giveBack(enter(thread, semaphore), permits);
   commit(cpu, semaphore, more, record + Hold.count, cpu.read(record + Hold.count) - permits * HELD, 0);
   leave(thread, semaphore, more);
+}
+
+/** Another waiter is first: grants it what there is. */
+export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
+  latch(cpu, semaphore + SemaphoreWords.waiters + WaitList.latch, owner);
+  for (const task of exit(cpu, semaphore, freeze(cpu, semaphore))) unpark(cpu, task);
 }
 
 /** Sets the free permits, whatever they were. */
@@ -197,7 +197,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
   for (const record of holdsOf(cpu, threads, semaphore, isDead)) {
-    free = give(free, cpu.read(record + Hold.count) >> 1);
+    free = giveBack(free, cpu.read(record + Hold.count) >> 1);
     commit(cpu, semaphore, free, record + Hold.count, 0, 0);
   }
   for (let number = 0; number < threads; number++) {
@@ -205,7 +205,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
     const slot = slotAddress(cpu, number);
     for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
       if (cpu.load(task + Task.grant) !== semaphore) continue;
-      if (cpu.load(task + Task.holdAt) === 0) free = give(free, cpu.load(task + Task.want));
+      if (cpu.load(task + Task.holdAt) === 0) free = giveBack(free, cpu.load(task + Task.want));
       commit(cpu, semaphore, free, task + Task.grant, 0, 0);
     }
   }
@@ -217,8 +217,15 @@ function take(free: number, permits: number): number {
   return free === UNBOUNDED ? UNBOUNDED : free - permits;
 }
 
-function give(free: number, permits: number): number {
-  return free === UNBOUNDED || permits === UNBOUNDED ? UNBOUNDED : free + permits;
+/** The free permits with so many more; undefined when there would be more than MOST_PERMITS, which is no number of them. */
+function give(free: number, permits: number): number | undefined {
+  if (free === UNBOUNDED || permits === UNBOUNDED) return UNBOUNDED;
+  return free + permits > MOST_PERMITS ? undefined : free + permits;
+}
+
+/** `give` of permits that were taken before: what others have given meanwhile may leave no room for all of them. */
+function giveBack(free: number, permits: number): number {
+  return give(free, permits) ?? MOST_PERMITS;
 }
 
 /** Takes the latch, and the word away from the fast paths. Returns the free permits. */
@@ -318,9 +325,7 @@ function enqueue(
   cpu.store(task + Task.grant, 0);
   cpu.store(task + Task.want, permits);
   cpu.store(task + Task.holdAt, record);
-  const mine = async ? undefined : waiters(cpu, list).find((other) => cpu.load(other + Task.thread) === id);
-  if (mine === undefined) joinList(cpu, list, semaphore, task);
-  else joinListBefore(cpu, list, semaphore, task, mine);
+  joinList(cpu, list, semaphore, task, async ? 0 : firstOfThread(cpu, list, id));
 }
 
 /** Takes `task` out of the list. False when it was granted its permits after all. */
@@ -345,7 +350,7 @@ function takeBack({ cpu, slot }: Thread, semaphore: number, permits: number): nu
   for (const task of asyncTasks(cpu, slot)) {
     if (cpu.load(task + Task.grant) !== semaphore || cpu.load(task + Task.list) === list) continue;
     const record = cpu.load(task + Task.holdAt);
-    free = give(free, cpu.load(task + Task.want));
+    free = giveBack(free, cpu.load(task + Task.want));
     if (record === 0) {
       commit(cpu, semaphore, free, task + Task.grant, 0, 0);
     } else {

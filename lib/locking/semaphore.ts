@@ -17,13 +17,14 @@ import {
 import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
 import { HOLDS, maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
-import { firstWaiter } from '../sched/wait-list.ts';
+import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import {
   CONTENDED,
   downSlow,
   MOST_PERMITS,
   type Outcome,
   PERMIT,
+  reordered,
   repair,
   SemaphoreWords,
   tryDown,
@@ -40,8 +41,9 @@ const KIND = defineKind<Repairer>({
   isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
   isAnyOf: true,
   isBusy: (cpu, semaphore) =>
-    firstWaiter(cpu, semaphore + SemaphoreWords.waiters) !== 0 ||
+    isListBusy(cpu, semaphore + SemaphoreWords.waiters) ||
     holdsOf(cpu, maxThreads(cpu), semaphore, () => true).length > 0,
+  reordered,
   repair,
 });
 
@@ -229,7 +231,7 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     thread.current();
     checkPermits(permits, 1);
-    if (this.permits + permits > MOST_PERMITS || !up(thread, this.address, permits)) {
+    if (!up(thread, this.address, permits)) {
       throw new HoldfastError('EINVAL', `the ${this.label} would have more than ${MOST_PERMITS} permits`);
     }
     this.#seen = thread.cpu.load(this.#count);

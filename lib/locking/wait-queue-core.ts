@@ -11,7 +11,7 @@
  *
  * The list: waiters that share a wake-up first, then exclusive ones in order of arrival. A waker takes out all of the
  * first kind and as many of the second as it was told to wake; `grant` of a task says that it was taken out. An
- * exclusive waiter that was taken out and then gives up passes the wake-up on.
+ * exclusive waiter that was taken out, and then gives up or finds that its condition throws, passes the wake-up on.
  *
  * A dead waiter leaves the list. Whatever wake-up died with it, or with a waker, every sleeper of the arena looks at its
  * condition again after a death.
@@ -37,21 +37,28 @@ export const WaitQueueWords = struct({
 export const SHARED = 0;
 export const EXCLUSIVE = 1;
 
-export type Outcome = 'done' | 'timed-out' | 'aborted';
+export type Outcome = 'done' | 'timed-out' | 'aborted' | 'failed';
 
-/** Sleeps until `condition` holds. `___wait_event`. */
-export function* waitUntil(queue: number, want: number, condition: () => boolean, waiter: Waiter): SlowPath<Outcome> {
+/** Sleeps until `condition` holds, or says 'failed'. `___wait_event`. */
+export function* waitUntil(
+  queue: number,
+  want: number,
+  condition: () => boolean | 'failed',
+  waiter: Waiter,
+): SlowPath<Outcome> {
   const { thread, task } = waiter;
   const { cpu } = thread;
   let reason = 'woken';
-  for (;;) {
+  for (let isFirstLook = true; ; isFirstLook = false) {
     const givesUp = waiter.aborted || reason === 'timed-out';
-    if (!givesUp) prepareToWait(waiter, queue, want);
-    const isDone = condition();
-    if (isDone || givesUp) {
+    // A waiter that has to join again was taken out, so it has had a wake-up; that is spent once it sleeps again.
+    const wasWoken = !givesUp && prepareToWait(waiter, queue, want) && !isFirstLook;
+    const state = condition();
+    if (state !== false || givesUp) {
       finishPark(cpu, task);
-      leave(thread, queue, task, isDone);
-      return isDone ? 'done' : waiter.aborted ? 'aborted' : 'timed-out';
+      leave(thread, queue, task, state === true, wasWoken);
+      if (state === 'failed') return 'failed';
+      return state ? 'done' : waiter.aborted ? 'aborted' : 'timed-out';
     }
     reason = yield;
   }
@@ -99,13 +106,15 @@ function takeOut(cpu: Cpu, queue: number, task: number): void {
 /**
  * Puts the task in the list, unless it is there. Who is in the list is SLEEPING, or has been woken: one that said so only
  * afterwards could be taken out in between, find that the condition does not hold after all, and sleep in no list.
+ * Returns whether it was not there.
  * `prepare_to_wait_event`.
  */
-function prepareToWait({ thread, task, async }: Waiter, queue: number, want: number): void {
+function prepareToWait({ thread, task, async }: Waiter, queue: number, want: number): boolean {
   const { cpu, id } = thread;
   const list = queue + WaitQueueWords.waiters;
   latch(cpu, list + WaitList.latch, id);
-  if (cpu.load(task + Task.list) !== list) {
+  const joins = cpu.load(task + Task.list) !== list;
+  if (joins) {
     cpu.store(task + Task.grant, 0);
     cpu.store(task + Task.want, want);
     const all = waiters(cpu, list);
@@ -113,17 +122,18 @@ function prepareToWait({ thread, task, async }: Waiter, queue: number, want: num
       want === SHARED
         ? cpu.load(other + Task.want) === EXCLUSIVE
         : !async && cpu.load(other + Task.want) === EXCLUSIVE && cpu.load(other + Task.thread) === id;
-    const before = all.find(isBehind);
-    if (before === undefined) joinList(cpu, list, queue, task);
-    else joinListBefore(cpu, list, queue, task, before);
+    const before = all.find(isBehind) ?? 0;
+    if (want === SHARED && before !== 0) joinListBefore(cpu, list, queue, task, before);
+    else joinList(cpu, list, queue, task, before);
     cpu.store(queue + WaitQueueWords.waiting, all.length + 1);
   }
   prepareToPark(cpu, task);
   unlatch(cpu, list + WaitList.latch);
+  return joins;
 }
 
 /** Takes the task out of the list; without what it waited for, it passes on the wake-up that it may have had. */
-function leave(thread: Thread, queue: number, task: number, isDone: boolean): void {
+function leave(thread: Thread, queue: number, task: number, isDone: boolean, wasWoken: boolean): void {
   const { cpu, id } = thread;
   const list = queue + WaitQueueWords.waiters;
   latch(cpu, list + WaitList.latch, id);
@@ -131,5 +141,5 @@ function leave(thread: Thread, queue: number, task: number, isDone: boolean): vo
   if (isWaiting) takeOut(cpu, queue, task);
   cpu.store(task + Task.grant, 0);
   unlatch(cpu, list + WaitList.latch);
-  if (!isWaiting && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);
+  if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);
 }

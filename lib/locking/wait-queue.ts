@@ -12,6 +12,7 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { isListBusy } from '../sched/wait-list.ts';
 import { EXCLUSIVE, repair, SHARED, WaitQueueWords, waitUntil, wakeUp } from './wait-queue-core.ts';
 
 const KIND = defineKind<Repairer>({
@@ -19,7 +20,7 @@ const KIND = defineKind<Repairer>({
   words: WaitQueueWords.words,
   format: () => {},
   holder: () => 0,
-  isBusy: (cpu, queue) => cpu.load(queue + WaitQueueWords.waiting) !== 0,
+  isBusy: (cpu, queue) => isListBusy(cpu, queue + WaitQueueWords.waiters),
   repair,
 });
 
@@ -131,7 +132,7 @@ export class WaitQueue extends SharedObject {
   }
 }
 
-/** A condition that throws ends the wait as one that holds does, so that the task leaves the queue. */
+/** A condition that throws ends the wait, so that the task leaves the queue and passes on a wake-up that it has had. */
 class GuardedCondition {
   readonly #condition: () => boolean;
   #thrown: { readonly error: unknown } | undefined;
@@ -140,12 +141,12 @@ class GuardedCondition {
     this.#condition = condition;
   }
 
-  readonly holds = (): boolean => {
+  readonly holds = (): boolean | 'failed' => {
     try {
       return this.#condition();
     } catch (error) {
       this.#thrown = { error };
-      return true;
+      return 'failed';
     }
   };
 

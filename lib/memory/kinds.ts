@@ -23,6 +23,11 @@ export interface Kind<Repairer = never> {
   /** Whether the object is held or waited for, and so may not be destroyed. */
   readonly isBusy: (cpu: Cpu, address: number) => boolean;
   /**
+   * Another waiter is the first in the object's wait list, because priorities have changed: lets go on whom the object's
+   * state lets go on now. `owner` is the calling thread's CPU number plus one; it holds namesLatch.
+   */
+  readonly reordered?: (cpu: Cpu, address: number, owner: number) => void;
+  /**
    * Undoes what dead threads left half-done in one object. False when that takes a live thread's next few steps: it is
    * called again then, as it is when the reaper dies half-way.
    */

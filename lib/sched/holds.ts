@@ -56,19 +56,31 @@ export function heldBy(cpu: Cpu, task: number, lock: number): number {
   return record === 0 ? 0 : cpu.read(record + Hold.count) >> 1;
 }
 
-/** All records of `lock` with a count, of threads for which `include` holds. */
-export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: number) => boolean): number[] {
+/**
+ * All records of `lock` with a count of at least `least`, of threads for which `include` holds. A thread's asynchronous tasks come first: its
+ * synchronous code may begin to read because one of them reads already, and that one may leave then. Whoever looks in the
+ * other order sees neither.
+ */
+export function holdsOf(
+  cpu: Cpu,
+  threads: number,
+  lock: number,
+  include: (id: number) => boolean,
+  least = 1,
+): number[] {
   const records: number[] = [];
   const look = (record: number) => {
-    // The lock is set before the count, a release: whoever sees the count sees whose it is.
-    if (cpu.loadAcquire(record + Hold.count) !== 0 && cpu.load(record + Hold.lock) === lock) records.push(record);
+    // The lock is set before the count, a release: whoever sees the count sees whose it is. Both loads acquire: a record
+    // that is another lock's by now (the release in claimHold) was given up for this one before.
+    if (cpu.loadAcquire(record + Hold.count) >= least && cpu.loadAcquire(record + Hold.lock) === lock)
+      records.push(record);
   };
   for (let number = 0; number < threads; number++) {
     if (!include(number + 1)) continue;
     const slot = slotAddress(cpu, number);
+    for (const task of asyncTasks(cpu, slot)) look(task + Task.hold);
     const table = slot + Slot.holds;
     for (let i = 0; i < HOLDS && cpu.load(table + i * Hold.words + Hold.lock) !== 0; i++) look(table + i * Hold.words);
-    for (const task of asyncTasks(cpu, slot)) look(task + Task.hold);
   }
   return records;
 }

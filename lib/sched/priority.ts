@@ -23,7 +23,10 @@
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
+import { Heap } from '../memory/heap.ts';
+import { kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
 import { Tree } from '../memory/rbtree.ts';
 import { NO_CEILING, Slot, slotAddress } from './slot.ts';
 import { Task, unpark } from './task.ts';
@@ -81,7 +84,11 @@ export function seeTo({ cpu, id: owner }: CurrentThread, late: Late): void {
   for (const task of late.wake) unpark(cpu, task);
   if (late.reorder.length === 0) return;
   latch(cpu, Header.namesLatch, owner);
-  for (const task of late.reorder) reorder(cpu, task, owner);
+  for (const task of late.reorder) {
+    const list = reorder(cpu, task, owner);
+    const address = list === 0 ? 0 : new Heap(cpu, owner).objectAt(list);
+    if (address !== 0) kindById(cpu.read(address + ObjectHeader.kind))?.reordered?.(cpu, address, owner);
+  }
   unlatch(cpu, Header.namesLatch);
 }
 

@@ -21,40 +21,58 @@ export const WaitList = struct({
   latch: 1,
 });
 
-/** Puts `task`, which waits for `object`, in the list: behind all that are as urgent. The latch is held. */
-export function joinList(cpu: Cpu, list: number, object: number, task: number): void {
+/**
+ * Puts `task`, which waits for `object`, in the list: behind all that are as urgent, but in front of `mine`, the first
+ * asynchronous task of its own thread there (0 for none), which cannot run while it waits. The latch is held.
+ */
+export function joinList(cpu: Cpu, list: number, object: number, task: number, mine = 0): void {
   const ticket = (cpu.read(list + WaitList.ticket) + 1) | 0;
   cpu.write(list + WaitList.ticket, ticket);
   for (;;) {
     const priority = cpu.load(task + Task.priority);
-    insert(cpu, list, object, task, ticket, priority, behindEquals(cpu, list, priority));
+    if (isAlone(cpu, list, task)) cpu.write(task + Task.rank, priority);
+    else if (mine !== 0 && cpu.read(mine + Task.rank) <= priority) joinListBefore(cpu, list, object, task, mine);
+    else insert(cpu, list, object, task, ticket, priority, behindEquals(cpu, list, priority));
     // Pairs with the barrier in `reorder`: either it finds the task in the list, or its new priority is found here.
     cpu.mb();
     if (cpu.load(task + Task.priority) === priority) return;
-    listRemove(cpu, list + WaitList.first, task, Task);
+    if (!isAlone(cpu, list, task)) listRemove(cpu, list + WaitList.first, task, Task);
   }
 }
 
 /**
  * Moves `task`, whose priority has changed, to its new place in the list it is in, if any; without passing by an
- * asynchronous task of its own thread, which cannot run while it waits. The caller holds namesLatch, so the list's
- * object stays; `owner` is its CPU number plus one.
+ * asynchronous task of its own thread, which cannot run while it waits. Returns the list if another task is its first
+ * now, else 0: whoever is first decides what the object's state lets go on, so the caller has the object's kind look
+ * again (`reordered`). At no time is the list empty: others look at `first` without the latch, and would wake nobody. The
+ * caller holds namesLatch, so the list's object stays; `owner` is its CPU number plus one.
  */
-export function reorder(cpu: Cpu, task: number, owner: number): void {
+export function reorder(cpu: Cpu, task: number, owner: number): number {
   cpu.mb();
   const list = cpu.load(task + Task.list);
-  if (list === 0) return;
+  if (list === 0) return 0;
   latch(cpu, list + WaitList.latch, owner);
+  const before = firstWaiter(cpu, list);
   const priority = cpu.load(task + Task.priority);
   if (cpu.load(task + Task.list) === list && cpu.read(task + Task.rank) !== priority) {
-    const object = cpu.load(task + Task.blockedOn);
     const id = cpu.load(task + Task.thread);
     const mine = waiters(cpu, list).find((other) => other !== task && cpu.load(other + Task.thread) === id);
-    listRemove(cpu, list + WaitList.first, task, Task);
-    if (mine !== undefined && cpu.read(mine + Task.rank) <= priority) joinListBefore(cpu, list, object, task, mine);
-    else joinList(cpu, list, object, task);
+    if (!isAlone(cpu, list, task)) listRemove(cpu, list + WaitList.first, task, Task);
+    joinList(cpu, list, cpu.load(task + Task.blockedOn), task, mine);
   }
+  const hasChanged = firstWaiter(cpu, list) !== before;
   unlatch(cpu, list + WaitList.latch);
+  return hasChanged ? list : 0;
+}
+
+/** Whether `task` is the only one in the list. */
+function isAlone(cpu: Cpu, list: number, task: number): boolean {
+  return firstWaiter(cpu, list) === task && cpu.read(task + Task.next) === task;
+}
+
+/** The first task of the thread with this CPU number plus one in the list, or 0. The latch is held. */
+export function firstOfThread(cpu: Cpu, list: number, id: number): number {
+  return waiters(cpu, list).find((task) => cpu.load(task + Task.thread) === id) ?? 0;
 }
 
 /** Puts `task` in the list right in front of `other`. The latch is held. */
@@ -87,6 +105,19 @@ export function leaveList(cpu: Cpu, list: number, task: number): boolean {
   // Pairs with the acquire of a waiter that sees, without the latch, that it was taken out, and joins another list.
   cpu.storeRelease(task + Task.list, 0);
   return cpu.load(list + WaitList.first) === 0;
+}
+
+const isFree = (value: number) => value === 0;
+/** Loads that `isListBusy` waits for the latch: longer than anybody holds it who is not preempted. */
+const LATCH_SPINS = 1000;
+
+/**
+ * Whether a task is in the list, or a thread holds its latch: it may have let the last waiters go on, and is about to
+ * write to the latch once more. For `isBusy` of a kind, after it has found the object released.
+ */
+export function isListBusy(cpu: Cpu, list: number): boolean {
+  if (firstWaiter(cpu, list) !== 0) return true;
+  return cpu.condLoadAcquire(list + WaitList.latch, isFree, 0, LATCH_SPINS) !== 0;
 }
 
 /** The first task, or 0. The latch is held. */
