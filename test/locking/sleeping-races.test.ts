@@ -169,7 +169,11 @@ describe('RwSemaphore after deaths', () => {
     const counts = on('cmpxchgAcquire', word);
     rightBefore(
       4,
-      (at) => (isCounted ? at.op === 'store' : ((isCounted = counts(at)), false)),
+      (at) => {
+        if (isCounted) return at.op === 'store';
+        isCounted = counts(at);
+        return false;
+      },
       () => {
         throw new Error('killed');
       },
