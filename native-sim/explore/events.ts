@@ -31,6 +31,8 @@ export const HIDDEN = 1 << 13;
 
 /** The read of a compare-and-exchange becomes an acquire when it succeeds. */
 export const CAS_ACQUIRE = 1 << 14;
+/** Not an access: one of several ways to go on, by number; `arg` is the canonical one. Orders nothing. */
+export const CHOICE = 1 << 15;
 
 /** Reads-from: the initial value; nothing, because the read is blocked. */
 export const INIT = -1;
@@ -56,6 +58,9 @@ const NAMES = [
   'reap',
   'allocate',
   'free',
+  'relax',
+  'stir',
+  'now',
   'cmpxchg',
   'cmpxchgRelaxed',
   'cmpxchgAcquire',

@@ -9,33 +9,61 @@
  * way in which the deleted part could have turned out, so exactly one of them is allowed to revisit: the one in which
  * each deleted event, and the read, is as the coherence-latest choice would have made it (`#isMaximal`).
  *
- * Two things are our own. An awaiting read reads only writes that satisfy it; its canonical choice, for the rule above,
- * is to read nothing and block, and it is added only when no thread has anything else to do. And the write half of a
- * read-modify-write may find its place taken by another: that graph is dropped, after the write has revisited.
+ * Three things are our own. An awaiting read reads only writes that satisfy it; its canonical choice, for the rule
+ * above, is to read nothing and block, and it is added only when no thread has anything else to do. The write half of a
+ * read-modify-write may find its place taken by another: then, after it has revisited, that thread is doomed and the
+ * graph no execution; but the others go on, because in a futex wait there is a load between the halves, which what they
+ * write may revisit. And a thread may have several ways to go on (`CHOICE`), one of them canonical.
  *
  * Nothing is remembered but a stack of alternatives, so memory does not grow with the number of executions.
  */
-import { ACQUIRE, AWAIT, CAS, CAS_ACQUIRE, HIDDEN, INIT, NOTHING, Op, PLAIN, READ, RMW, WRITE } from './events.ts';
+import {
+  ACQUIRE,
+  AWAIT,
+  CAS,
+  CAS_ACQUIRE,
+  CHOICE,
+  FENCE,
+  HIDDEN,
+  INIT,
+  NOTHING,
+  Op,
+  PLAIN,
+  POISON,
+  READ,
+  RMW,
+  WRITE,
+} from './events.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
 import { Machine } from './machine.ts';
 import { latest } from './replay.ts';
 
+/** What is different in an alternative. Stamps are those of its graph. */
+type Difference =
+  /** The read `stamp` reads from `rf`. `before`: the order of the events before it: cheaper than to compute it anew. */
+  | { kind: 'read'; stamp: number; rf: number; before: Int32Array }
+  /** The write `stamp` takes another place in coherence order. */
+  | { kind: 'write'; stamp: number; place: number; before: Int32Array | null }
+  /** The choice `stamp` is made differently. */
+  | { kind: 'choice'; stamp: number; value: number }
+  /** The write `stamp` revisits a read. */
+  | { kind: 'revisit'; stamp: number; read: number }
+  /** The graph is as it is to be. */
+  | { kind: 'graph' };
+
 interface Alternative {
-  kind: 'read' | 'write' | 'revisit' | 'graph';
   g: Graph;
-  /** The event that is made differently; for a revisit, the write. */
-  stamp: number;
-  /** What it reads from; its place; the read that it revisits. */
-  choice: number;
+  difference: Difference;
   /** Which share of the search it stands for. */
   weight: number;
   /** How many revisits led here. */
   depth: number;
-  /** The order of the events before `stamp`, as it was: cheaper than to compute it anew. */
-  before: Int32Array | null;
   /** Which alternatives were taken to get here, to hand the subtree to another worker. */
   path: number[];
 }
+
+/** Turns of an idle loop before it leaves by itself that are explored one by one; the rest are like the last. */
+const TURNS_TOLD_APART = 64;
 
 export type Outcome = 'execution' | 'blocked' | 'dropped';
 
@@ -83,13 +111,12 @@ export class Exhaustive extends Machine {
 
   #runToEnd(): Outcome {
     const base = this.stack.length;
-    this.aborted = false;
     this.graphs++;
-    for (;;) {
+    this.hopeless = false;
+    while (this.failure === null && !this.hopeless) {
       const thread = this.#pick();
       if (thread < 0) break;
       this.run(thread);
-      if (this.aborted || this.failure !== null) break;
     }
     const children = this.stack.length - base;
     const share = this.#weight / (children + 1);
@@ -99,8 +126,7 @@ export class Exhaustive extends Machine {
       child.path = [...this.#path, i - base];
     }
     this.progress += share;
-    if (this.failure !== null) return 'execution';
-    return this.aborted ? 'dropped' : this.#classify();
+    return this.failure !== null ? 'execution' : this.#classify();
   }
 
   /** Who goes next. It depends on the graph alone. */
@@ -146,16 +172,12 @@ export class Exhaustive extends Machine {
     return true;
   }
 
-  protected override mayRepeat(): boolean {
-    return true;
-  }
-
   protected override strict(): boolean {
     return false;
   }
 
-  #push(kind: Alternative['kind'], stamp: number, choice: number, before: Int32Array | null): void {
-    this.stack.push({ kind, g: this.g, stamp, choice, weight: 0, depth: this.#depth, before, path: [] });
+  #push(difference: Difference): void {
+    this.stack.push({ g: this.g, difference, weight: 0, depth: this.#depth, path: [] });
   }
 
   #snapshot(): Int32Array {
@@ -168,15 +190,26 @@ export class Exhaustive extends Machine {
     const mayBlock = (flags & AWAIT) !== 0 && this.g.stop.includes(Stop.atAwait);
     if (choices.length === 1 && !mayBlock) return choices[0]!;
     const before = this.#snapshot();
-    for (let i = 1; i < choices.length; i++) this.#push('read', stamp, choices[i]!, before);
-    if (mayBlock) this.#push('read', stamp, NOTHING, before);
+    for (let i = 1; i < choices.length; i++) this.#push({ kind: 'read', stamp, rf: choices[i]!, before });
+    if (mayBlock) this.#push({ kind: 'read', stamp, rf: NOTHING, before });
     return choices[0]!;
   }
 
   protected override decideWrite(places: number[]): number {
     const before = places.length > 1 ? this.#snapshot() : null;
-    for (let i = 1; i < places.length; i++) this.#push('write', this.g.n, places[i]!, before);
+    for (let i = 1; i < places.length; i++) this.#push({ kind: 'write', stamp: this.g.n, place: places[i]!, before });
     return places[0]!;
+  }
+
+  protected override decide(count: number): number {
+    for (let value = 0; value < count - 1; value++) this.#push({ kind: 'choice', stamp: this.g.n, value });
+    return count - 1;
+  }
+
+  protected override decideTurns(e: number, turns: number): number {
+    const most = this.g.span[e] === 0 ? 0 : Math.min(turns, TURNS_TOLD_APART);
+    for (let value = 0; value < most; value++) this.#push({ kind: 'choice', stamp: e, value });
+    return turns;
   }
 
   protected override afterWrite(w: number): void {
@@ -188,7 +221,7 @@ export class Exhaustive extends Machine {
       if (g.flags[r]! & AWAIT && !(g.rf[r] === NOTHING && g.until[r]!(g.value[w]!, g.arg[r]!))) continue;
       if (!this.#isRevisitable(r, w)) continue;
       if (this.#depth >= this.bound) this.beyondBound++;
-      else this.#push('revisit', w, r, null);
+      else this.#push({ kind: 'revisit', stamp: w, read: r });
     }
   }
 
@@ -204,6 +237,7 @@ export class Exhaustive extends Machine {
   #isMaximal(e: number, w: number): boolean {
     const { g } = this;
     const flags = g.flags[e]!;
+    if (flags & CHOICE) return g.value[e] === g.arg[e];
     if (!(flags & (READ | WRITE))) return true;
     if (flags & AWAIT) return g.rf[e] === NOTHING;
     const location = g.location[e]!;
@@ -214,7 +248,10 @@ export class Exhaustive extends Machine {
     }
     const subject = flags & READ ? g.rf[e]! : e;
     const co = g.co[location]!;
-    for (let i = subject === INIT ? 0 : co.indexOf(subject) + 1; i < co.length; i++) {
+    const place = subject === INIT ? -1 : co.indexOf(subject);
+    // A write that found no place had no other to choose.
+    if (place < 0 && subject !== INIT) return true;
+    for (let i = place + 1; i < co.length; i++) {
       const later = co[i]!;
       if (later !== w && (later <= e || g.inPrefix(later, w))) return false;
     }
@@ -227,16 +264,28 @@ export class Exhaustive extends Machine {
     this.#weight = a.weight;
     this.#depth = a.depth;
     this.#path = a.path;
-    if (a.kind === 'read') this.#rereadFrom(a);
-    else if (a.kind === 'write') this.#rewriteAt(a);
-    else if (a.kind === 'revisit') {
-      this.#revisit(a);
-      return false;
+    const { difference } = a;
+    switch (difference.kind) {
+      case 'read':
+        this.#cut(difference.stamp, difference.before);
+        this.#rereadFrom(difference.stamp, difference.rf);
+        return true;
+      case 'write':
+        this.#cut(difference.stamp, difference.before);
+        this.#rewriteAt(difference.stamp, difference.place);
+        return true;
+      case 'choice':
+        this.#chooseAgain(difference.stamp, difference.value);
+        return true;
+      case 'revisit':
+        this.#revisit(a, difference.stamp, difference.read);
+        return false;
+      case 'graph':
+        return true;
     }
-    return true;
   }
 
-  #cut({ stamp, before }: Alternative): void {
+  #cut(stamp: number, before: Int32Array | null): void {
     const { g } = this;
     g.cut(stamp);
     if (!g.stale) return;
@@ -248,16 +297,15 @@ export class Exhaustive extends Machine {
     g.stale = false;
   }
 
-  #rereadFrom(a: Alternative): void {
+  /** The last event, which has been cut, is made again, and reads from `rf`. */
+  #rereadFrom(e: number, rf: number): void {
     const { g } = this;
-    const { stamp: e, choice: rf } = a;
     const thread = g.thread[e]!;
     const op = g.op[e]!;
     const location = g.location[e]!;
     const arg = g.arg[e]!;
     const until = g.until[e]!;
     const flags = g.flags[e]!;
-    this.#cut(a);
     g.reserve();
     const value = rf === NOTHING ? 0 : this.valueOf(location, rf);
     g.push(thread, op, readFlags(flags, value, arg), location, value, rf);
@@ -265,27 +313,39 @@ export class Exhaustive extends Machine {
     g.until[e] = until;
     this.ordering.insertRead(g, e);
     if (rf === NOTHING) g.stop[thread] = Stop.blocked;
+    else if (!(g.flags[e]! & (HIDDEN | RMW)) && !this.isDoomed()) this.checkRead(e);
   }
 
-  #rewriteAt(a: Alternative): void {
+  #rewriteAt(e: number, place: number): void {
     const { g } = this;
-    const { stamp: e, choice: place } = a;
     const thread = g.thread[e]!;
     const op = g.op[e]!;
     const location = g.location[e]!;
     const flags = g.flags[e]!;
     const value = g.value[e]!;
-    this.#cut(a);
     g.reserve();
     g.push(thread, op, flags, location, value, INIT);
     this.ordering.insertWrite(g, e, place);
+    if (!(flags & (HIDDEN | POISON)) && !this.isDoomed()) this.checkFreed(e);
+  }
+
+  #chooseAgain(e: number, value: number): void {
+    const { g } = this;
+    const thread = g.thread[e]!;
+    const op = g.op[e]!;
+    const canonical = g.arg[e]!;
+    const span = g.span[e]!;
+    this.#cut(e, null);
+    g.reserve();
+    g.push(thread, op, FENCE | CHOICE, -1, value, INIT);
+    g.arg[e] = canonical;
+    g.span[e] = span;
+    this.ordering.insertFence(g, e);
   }
 
   /** Pushes a graph for each consistent place of the write in the revisit. */
-  #revisit(a: Alternative): void {
+  #revisit(a: Alternative, w: number, r: number): void {
     const { g } = this;
-    const r = a.choice;
-    const w = a.stamp;
     g.cut(w + 1);
     const keep = new Uint8Array(g.n);
     let readAt = -1;
@@ -298,29 +358,21 @@ export class Exhaustive extends Machine {
     const writeAt = base.n - 1;
     const location = base.location[writeAt]!;
     const co = base.co[location]!;
-    co.splice(co.indexOf(writeAt), 1);
+    if (co.includes(writeAt)) co.splice(co.indexOf(writeAt), 1);
     base.rf[readAt] = writeAt;
     base.value[readAt] = base.value[writeAt]!;
     base.flags[readAt] = readFlags(base.flags[readAt]!, base.value[readAt]!, base.arg[readAt]!);
     base.setClock(readAt);
     this.ordering.reconsider(base, readAt);
     base.stop[base.thread[readAt]!] = Stop.none;
+    base.stop[base.thread[writeAt]!] = Stop.none;
     const first = this.stack.length;
     const places = this.#places(base, writeAt, readAt);
     for (const place of places) {
       const attempt = places.length === 1 ? base : base.clone();
       attempt.co[location]!.splice(place, 0, writeAt);
       if (!this.ordering.rebuild(attempt)) continue;
-      this.stack.push({
-        kind: 'graph',
-        g: attempt,
-        stamp: -1,
-        choice: place,
-        weight: 0,
-        depth: a.depth + 1,
-        before: null,
-        path: a.path,
-      });
+      this.stack.push({ g: attempt, difference: { kind: 'graph' }, weight: 0, depth: a.depth + 1, path: a.path });
     }
     const graphs = this.stack.length - first;
     if (graphs === 0) this.progress += a.weight;
@@ -351,9 +403,12 @@ export class Exhaustive extends Machine {
   /** Everybody has stopped. Is that the end, or does a thread only wait for what another graph will bring? */
   #classify(): Outcome {
     const { g } = this;
+    if (this.isDoomed()) return 'dropped';
     for (let t = 0; t < this.bodies.length; t++) {
       if (this.killAt[t]! >= 0 && g.stop[t] !== Stop.dead) return 'dropped';
     }
+    this.checkRaces();
+    if (this.failure !== null) return 'execution';
     const stuck: number[] = [];
     for (let t = 0; t < this.bodies.length; t++) {
       const stop = g.stop[t];

@@ -10,7 +10,7 @@
  */
 import { type Alteration, alterer, type Weakening, weakening } from './alter.ts';
 import { Exhaustive, type Outcome } from './exhaustive.ts';
-import type { ModelName } from './keeps.ts';
+import type { ModelName } from './ppo.ts';
 import type { Kill, Program } from './program.ts';
 import { RandomWalk, randomSource } from './random.ts';
 import { type Counterexample, counterexample } from './report.ts';

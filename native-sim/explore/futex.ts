@@ -20,6 +20,9 @@ interface QueueState {
   readonly removed: readonly number[];
 }
 
+/** A sleeper is named by its thread, and by the position of its `wait` in that thread. */
+export const MAX_THREADS = 16;
+
 const EMPTY: QueueState = { sleepers: [], removed: [] };
 
 export class FutexQueues {
@@ -66,6 +69,6 @@ export class FutexQueues {
   }
 
   describe(state: number): string {
-    return `asleep: ${this.#states[state]!.sleepers.map((s) => `thread ${s >> 12}`).join(', ') || 'nobody'}`;
+    return `asleep: ${this.#states[state]!.sleepers.map((s) => `thread ${s % MAX_THREADS}`).join(', ') || 'nobody'}`;
   }
 }

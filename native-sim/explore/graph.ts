@@ -22,6 +22,11 @@ export const Stop = {
   /** It repeats reads that change nothing, for ever. */
   spinning: 4,
   dead: 5,
+  /**
+   * It can never go on, so this graph is no execution; but what the other threads still write may revisit earlier
+   * reads, and those graphs may be executions.
+   */
+  doomed: 6,
 } as const;
 
 export type Until = (value: number, arg: number) => boolean;
@@ -35,11 +40,34 @@ export interface Pending {
   arg: number;
 }
 
-const grownInts = (from: Int32Array, length: number) => {
-  const to = new Int32Array(length);
-  to.set(from);
-  return to;
-};
+/** What is kept of each event as a number: which array holds it, and how many elements there are for an event. */
+const COLUMNS = {
+  thread: { of: Int32Array, wide: false },
+  /** Position in the thread, from 0. */
+  index: { of: Int32Array, wide: false },
+  op: { of: Int32Array, wide: false },
+  flags: { of: Int32Array, wide: false },
+  location: { of: Int32Array, wide: false },
+  /** What was read, written or chosen. */
+  value: { of: Int32Array, wide: false },
+  /** What a compare-and-exchange expects, the argument of an awaiting read's predicate, or the canonical choice. */
+  arg: { of: Int32Array, wide: false },
+  rf: { of: Int32Array, wide: false },
+  /** How many events the turn of a loop has that this `relax` repeats. */
+  span: { of: Int32Array, wide: false },
+  /** 1 where adding the event put it before events that were there already. */
+  early: { of: Uint8Array, wide: false },
+  /** How many events of its thread, from the first on, are all in `ppoClosure`. */
+  ppoPrefix: { of: Int32Array, wide: false },
+  /** The least time, in ns, at which it can have happened: a clock goes forward along po | rf. */
+  time: { of: Float64Array, wide: false },
+  /** How many events of each thread precede this one in po | rf, itself included. */
+  clock: { of: Int32Array, wide: true },
+} as const;
+
+type ColumnName = keyof typeof COLUMNS;
+type Column<K extends ColumnName> = InstanceType<(typeof COLUMNS)[K]['of']>;
+const NAMES = Object.keys(COLUMNS) as ColumnName[];
 
 export class Graph {
   readonly threadCount: number;
@@ -48,80 +76,68 @@ export class Graph {
   /** 32-bit words in a row of `before`. */
   stride: number;
 
-  thread: Int32Array;
-  /** Position in the thread, from 0. */
-  index: Int32Array;
-  op: Int32Array;
-  flags: Int32Array;
-  location: Int32Array;
-  /** What was read, or written. */
-  value: Int32Array;
-  /** What a compare-and-exchange expects, or the argument of an awaiting read's predicate. */
-  arg: Int32Array;
+  thread!: Column<'thread'>;
+  index!: Column<'index'>;
+  op!: Column<'op'>;
+  flags!: Column<'flags'>;
+  location!: Column<'location'>;
+  value!: Column<'value'>;
+  arg!: Column<'arg'>;
+  rf!: Column<'rf'>;
+  span!: Column<'span'>;
+  early!: Column<'early'>;
+  ppoPrefix!: Column<'ppoPrefix'>;
+  time!: Column<'time'>;
+  clock!: Column<'clock'>;
   until: (Until | null)[] = [];
-  rf: Int32Array;
-  /** How many events of each thread precede this one in po | rf, itself included. */
-  clock: Int32Array;
+  /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
+  ppoEdges: number[][] = [];
+  ppoClosure: Int32Array[] = [];
   /** The events ordered before each event, as bits. */
   before: Int32Array;
-  /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
-  kept: number[][] = [];
-  implied: Int32Array[] = [];
-  /** How many events of its thread, from the first on, are all among those. */
-  solid: number[] = [];
   /** `before` speaks of events that are gone, since one was cut that had been placed ahead of one that stays. */
   stale = false;
-  /** 1 where adding the event put it before events that were there already. */
-  early: Uint8Array;
 
   threads: number[][];
   /** By location: its writes, oldest first; its reads, in no order. */
   co: number[][] = [];
   reads: number[][] = [];
 
-  /** By thread: what is known of it (`Stop`), the read it awaits, and how many events its idle loop repeats. */
+  /** By thread: what is known of it (`Stop`), and the read it awaits. */
   stop: Int32Array;
   pending: (Pending | null)[];
-  turn: Int32Array;
 
   constructor(threadCount: number, capacity = 64) {
     this.threadCount = threadCount;
     this.capacity = capacity;
     this.stride = capacity >>> 5;
-    this.thread = new Int32Array(capacity);
-    this.index = new Int32Array(capacity);
-    this.op = new Int32Array(capacity);
-    this.flags = new Int32Array(capacity);
-    this.location = new Int32Array(capacity);
-    this.value = new Int32Array(capacity);
-    this.arg = new Int32Array(capacity);
-    this.rf = new Int32Array(capacity);
-    this.clock = new Int32Array(capacity * threadCount);
+    this.#allocate(capacity);
     this.before = new Int32Array(capacity * this.stride);
-    this.early = new Uint8Array(capacity);
     this.threads = Array.from({ length: threadCount }, () => []);
     this.stop = new Int32Array(threadCount);
     this.pending = this.threads.map(() => null);
-    this.turn = new Int32Array(threadCount);
+  }
+
+  #width(name: ColumnName): number {
+    return COLUMNS[name].wide ? this.threadCount : 1;
+  }
+
+  #allocate(capacity: number): void {
+    const columns = this as unknown as Record<ColumnName, Int32Array>;
+    for (const name of NAMES) {
+      columns[name] = new (COLUMNS[name].of as Int32ArrayConstructor)(capacity * this.#width(name));
+    }
   }
 
   #grow(): void {
-    const old = this.stride;
-    const capacity = this.capacity * 2;
-    this.capacity = capacity;
-    this.stride = capacity >>> 5;
-    for (const column of ['thread', 'index', 'op', 'flags', 'location', 'value', 'arg', 'rf'] as const) {
-      this[column] = grownInts(this[column], capacity);
-    }
-    this.clock = grownInts(this.clock, capacity * this.threadCount);
-    const early = new Uint8Array(capacity);
-    early.set(this.early);
-    this.early = early;
-    const before = new Int32Array(capacity * this.stride);
-    for (let e = 0; e < this.n; e++) {
-      before.set(this.before.subarray(e * old, (e + 1) * old), e * this.stride);
-    }
-    this.before = before;
+    const { stride, before, n } = this;
+    const old = NAMES.map((name) => this[name]);
+    this.capacity *= 2;
+    this.stride = this.capacity >>> 5;
+    this.#allocate(this.capacity);
+    for (const [i, name] of NAMES.entries()) this[name].set(old[i]!);
+    this.before = new Int32Array(this.capacity * this.stride);
+    for (let e = 0; e < n; e++) this.before.set(before.subarray(e * stride, (e + 1) * stride), e * this.stride);
   }
 
   /** Makes room for one more event, so that `stride` holds still while its place is computed. */
@@ -147,7 +163,9 @@ export class Graph {
     this.flags[e] = flags;
     this.location[e] = location;
     this.value[e] = value;
+    this.arg[e] = 0;
     this.rf[e] = rf;
+    this.span[e] = 0;
     this.early[e] = 0;
     this.until[e] = null;
     list.push(e);
@@ -157,21 +175,20 @@ export class Graph {
     return e;
   }
 
+  /** Computes `clock` and `time` of an event from those before it in po | rf. */
   setClock(e: number): void {
-    const { threadCount, clock } = this;
+    const { threadCount, clock, time } = this;
     const thread = this.thread[e]!;
     const at = this.index[e]!;
     const row = e * threadCount;
-    if (at === 0) clock.fill(0, row, row + threadCount);
-    else
-      clock.copyWithin(
-        row,
-        this.threads[thread]![at - 1]! * threadCount,
-        (this.threads[thread]![at - 1]! + 1) * threadCount,
-      );
+    const last = at === 0 ? -1 : this.threads[thread]![at - 1]!;
+    if (last < 0) clock.fill(0, row, row + threadCount);
+    else clock.copyWithin(row, last * threadCount, (last + 1) * threadCount);
+    time[e] = last < 0 ? 0 : time[last]!;
     if (this.flags[e]! & READ && this.rf[e]! >= 0) {
       const from = this.rf[e]! * threadCount;
       for (let t = 0; t < threadCount; t++) if (clock[from + t]! > clock[row + t]!) clock[row + t] = clock[from + t]!;
+      time[e] = Math.max(time[e]!, time[this.rf[e]!]!);
     }
     clock[row + thread] = at + 1;
   }
@@ -201,15 +218,8 @@ export class Graph {
       this.stop[thread] = Stop.none;
       if (this.early[e] !== 0) this.stale = true;
       const flags = this.flags[e]!;
-      if (flags & WRITE) {
-        const co = this.co[this.location[e]!]!;
-        if (co[co.length - 1] === e) co.pop();
-        else co.splice(co.indexOf(e), 1);
-      } else if (flags & READ) {
-        const reads = this.reads[this.location[e]!]!;
-        if (reads[reads.length - 1] === e) reads.pop();
-        else reads.splice(reads.indexOf(e), 1);
-      }
+      if (flags & WRITE) remove(this.co[this.location[e]!]!, e);
+      else if (flags & READ) remove(this.reads[this.location[e]!]!, e);
     }
     this.n = Math.min(this.n, stamp);
     if (this.n === 0) this.stale = false;
@@ -219,27 +229,13 @@ export class Graph {
   restrict(keep: Uint8Array): Graph {
     const copy = new Graph(this.threadCount, this.capacity);
     const to = new Int32Array(this.n);
-    const { threadCount } = this;
     let m = 0;
     for (let e = 0; e < this.n; e++) {
       if (keep[e] === 0) {
         to[e] = NOT_KEPT;
         continue;
       }
-      copy.thread[m] = this.thread[e]!;
-      copy.index[m] = this.index[e]!;
-      copy.op[m] = this.op[e]!;
-      copy.flags[m] = this.flags[e]!;
-      copy.location[m] = this.location[e]!;
-      copy.value[m] = this.value[e]!;
-      copy.arg[m] = this.arg[e]!;
-      copy.until[m] = this.until[e]!;
-      copy.kept[m] = this.kept[e]!;
-      copy.implied[m] = this.implied[e]!;
-      copy.solid[m] = this.solid[e]!;
-      copy.rf[m] = this.rf[e]!;
-      const row = e * threadCount;
-      for (let t = 0; t < threadCount; t++) copy.clock[m * threadCount + t] = this.clock[row + t]!;
+      this.#copyEvent(e, copy, m);
       to[e] = m++;
     }
     copy.n = m;
@@ -256,17 +252,26 @@ export class Graph {
     copy.co = this.co.map(kept);
     copy.reads = this.reads.map(kept);
     copy.threads = this.threads.map(kept);
-    for (let t = 0; t < threadCount; t++) {
+    for (let t = 0; t < this.threadCount; t++) {
       copy.stop[t] = copy.threads[t]!.length === this.threads[t]!.length ? this.stop[t]! : Stop.none;
       copy.pending[t] = this.pending[t]!;
-      copy.turn[t] = this.turn[t]!;
     }
     return copy;
   }
 
+  #copyEvent(e: number, copy: Graph, m: number): void {
+    const { threadCount } = this;
+    for (const name of NAMES) {
+      if (!COLUMNS[name].wide) copy[name][m] = this[name][e]!;
+    }
+    for (let t = 0; t < threadCount; t++) copy.clock[m * threadCount + t] = this.clock[e * threadCount + t]!;
+    copy.until[m] = this.until[e]!;
+    copy.ppoEdges[m] = this.ppoEdges[e]!;
+    copy.ppoClosure[m] = this.ppoClosure[e]!;
+  }
+
   clone(): Graph {
-    const keep = new Uint8Array(this.n).fill(1);
-    const copy = this.restrict(keep);
+    const copy = this.restrict(new Uint8Array(this.n).fill(1));
     copy.before.set(this.before.subarray(0, this.n * this.stride));
     copy.early.set(this.early.subarray(0, this.n));
     return copy;
@@ -274,3 +279,13 @@ export class Graph {
 }
 
 const NOT_KEPT = -1;
+
+/** Takes `e`, which mostly stands at the end, out of `list`, if it is there. */
+function remove(list: number[], e: number): void {
+  if (list[list.length - 1] === e) {
+    list.pop();
+    return;
+  }
+  const at = list.indexOf(e);
+  if (at >= 0) list.splice(at, 1);
+}

@@ -4,8 +4,8 @@
  *
  * A compare-and-exchange that fails is a plain read. `condLoad` without a bound is one read that waits for a write
  * that satisfies it; with a bound it is an ordinary load, because giving up after any number of turns and finding the
- * value are told apart by the value alone. The clock stands still, except that a sleep that times out moves its
- * thread's to the deadline.
+ * value are told apart by the value alone. There is one clock: a sleep that times out moves it to the deadline, for its
+ * thread and for every thread that sees what that one did afterwards.
  */
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
 import {
@@ -27,7 +27,7 @@ import {
   WRITE,
 } from './events.ts';
 import type { Executor } from './explored-cpu.ts';
-import { FutexQueues } from './futex.ts';
+import { FutexQueues, MAX_THREADS } from './futex.ts';
 import { Stop, type Until } from './graph.ts';
 import { Replay } from './replay.ts';
 
@@ -83,6 +83,7 @@ export abstract class Machine extends Replay implements Executor {
     if (e < 0) {
       const given = this.#altered(op, READ | flags);
       e = this.addRead(op, given, location, () => given);
+      this.checkAccess(e);
     }
     return this.g.value[e]!;
   }
@@ -90,7 +91,7 @@ export abstract class Machine extends Replay implements Executor {
   write(op: number, address: number, value: number, flags: number): void {
     const location = this.#location(op, address);
     const e = this.begin(op, location);
-    if (e < 0) this.addWrite(op, this.#altered(op, WRITE | flags), location, value | 0);
+    if (e < 0) this.checkAccess(this.addWrite(op, this.#altered(op, WRITE | flags), location, value | 0));
     else this.#same(e, value | 0);
   }
 
@@ -106,10 +107,13 @@ export abstract class Machine extends Replay implements Executor {
     );
   }
 
-  /** The second half of a read-modify-write. */
+  /** The second half of a read-modify-write. Before there is one, the first is not known to happen. */
   #writeHalf(op: number, location: number, flags: number, value: number): void {
-    if (this.atFrontier()) this.addWrite(op, this.#altered(op, WRITE | RMW | flags), location, value);
-    else this.#same(this.recorded(op, location), value);
+    if (this.atFrontier()) {
+      const e = this.addWrite(op, this.#altered(op, WRITE | RMW | flags), location, value);
+      this.checkAccess(this.g.threads[this.t]![this.g.index[e]! - 1]!);
+      this.checkAccess(e);
+    } else this.#same(this.recorded(op, location), value);
   }
 
   rmw(op: number, address: number, operand: number): number {
@@ -136,6 +140,7 @@ export abstract class Machine extends Replay implements Executor {
       const succeeded = failed | RMW | (given & ACQUIRE);
       e = this.addRead(op, failed, location, (w) => (this.valueOf(location, w) === wanted ? succeeded : failed));
       this.g.arg[e] = wanted;
+      if (this.g.value[e] !== wanted) this.checkAccess(e);
     } else if (this.g.arg[e] !== wanted) {
       this.fail(
         'non-determinism',
@@ -171,6 +176,7 @@ export abstract class Machine extends Replay implements Executor {
       this.g.arg[e] = arg;
       this.g.until[e] = until;
       if (this.g.rf[e] === NOTHING) this.stopAs(Stop.blocked);
+      if (!(flags & HIDDEN)) this.checkAccess(e);
     }
     return this.g.value[e]!;
   }
@@ -184,10 +190,13 @@ export abstract class Machine extends Replay implements Executor {
       e = this.addRead(Op.wait, flags, queue, () => flags);
     }
     const state = this.g.value[e]!;
-    const sleeper = (this.t << 12) | this.g.index[e]!;
-    const compared = this.atFrontier() ? this.addRead(Op.wait, READ, word, () => READ) : this.recorded(Op.wait, word);
-    if (this.g.value[compared] !== (expected | 0)) return 'not-equal';
-    this.#queueHalf(Op.wait, queue, this.futexes.append(state, sleeper));
+    const sleeper = this.g.index[e]! * MAX_THREADS + this.t;
+    const isNew = this.atFrontier();
+    const compared = isNew ? this.addRead(Op.wait, READ, word, () => READ) : this.recorded(Op.wait, word);
+    const isEqual = this.g.value[compared] === (expected | 0);
+    if (isEqual) this.#queueHalf(Op.wait, queue, this.futexes.append(state, sleeper));
+    if (isNew) this.checkAccess(compared);
+    if (!isEqual) return 'not-equal';
 
     this.#asleepOn = queue;
     this.#sleeper = sleeper;
@@ -209,14 +218,17 @@ export abstract class Machine extends Replay implements Executor {
   #sleepOrTimeOut(queue: number, sleeper: number, deadline: number): WaitOutcome {
     let e = this.begin(Op.wait, queue);
     if (e < 0) e = this.addRead(Op.wait, READ | RMW | ACQUIRE | HIDDEN, queue, () => READ | RMW | ACQUIRE | HIDDEN);
-    if (!this.#leaveQueue(Op.wait, queue, sleeper, e)) return 'ok';
-    this.clock = Math.max(this.clock, deadline);
+    if (!this.#leaveQueue(Op.wait, queue, sleeper, e, deadline)) return 'ok';
     return 'timed-out';
   }
 
-  #leaveQueue(op: number, queue: number, sleeper: number, e: number): boolean {
-    const state = this.g.value[e]!;
+  /** Takes the sleeper off the queue, at `deadline` or later, unless somebody has. */
+  #leaveQueue(op: number, queue: number, sleeper: number, e: number, deadline = 0): boolean {
+    const { g } = this;
+    const state = g.value[e]!;
     if (!this.futexes.isAsleep(state, sleeper)) return false;
+    // What follows inherits this time.
+    g.time[e] = Math.max(g.time[e]!, deadline);
     this.#queueHalf(op, queue, this.futexes.leave(state, sleeper));
     return true;
   }
@@ -241,7 +253,7 @@ export abstract class Machine extends Replay implements Executor {
 
   now(): number {
     if (this.stopped) this.halt();
-    return this.clock;
+    return this.time;
   }
 
   poison(op: number, address: number, words: number): void {

@@ -3,7 +3,7 @@
  *
  * SC, x86-TSO and Armv8 have one shape (`native-sim/models/` states them as published; a test compares the two on
  * every execution of small programs): coherence per location, atomicity of read-modify-writes, and one order that has
- * no cycle: what the thread itself keeps (`keeps.ts`: the only place where the models differ), what threads saw
+ * no cycle: what the thread itself keeps (`ppo.ts`: the only place where the models differ), what threads saw
  * of each other (external rf, co, fr), and their transitive closure. `graph.before` is that closure.
  *
  * The new event is the last of its thread, so nothing its own thread keeps comes after it. The only edges out of it
@@ -15,23 +15,23 @@
  */
 import { INIT, NOTHING, PLAIN, POISON, READ, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
-import { KEEPS, type Keeps, type ModelName } from './keeps.ts';
+import { type ModelName, PPO, type Ppo } from './ppo.ts';
 
 export class Ordering {
   readonly model: ModelName;
-  readonly #keeps: Keeps;
+  readonly #ppo: Ppo;
   /** The events before the one being placed, as bits. */
   #row = new Int32Array(8);
   #ahead = new Int32Array(8);
-  /** See `#keptBefore`. */
-  readonly #kept: number[] = [];
-  #implied = new Int32Array(8);
-  #solid = 0;
+  /** See `#preserve`. */
+  readonly #edges: number[] = [];
+  #closure = new Int32Array(8);
+  #prefix = 0;
   #direct = new Int32Array(256);
 
   constructor(model: ModelName) {
     this.model = model;
-    this.#keeps = KEEPS[model];
+    this.#ppo = PPO[model];
   }
 
   #include(g: Graph, row: Int32Array, e: number): void {
@@ -43,44 +43,44 @@ export class Ordering {
 
   /**
    * What the thread keeps before an event with `flags` that follows its first `count` events, by position in the
-   * thread, into `#kept`; what follows from others by the thread's own order is left out.
+   * thread, into `#edges`; what follows from others by the thread's own order is left out.
    */
-  #keptBefore(g: Graph, thread: number, count: number, flags: number, location: number): void {
-    const kept = this.#kept;
-    kept.length = 0;
+  #preserve(g: Graph, thread: number, count: number, flags: number, location: number): void {
+    const edges = this.#edges;
+    edges.length = 0;
     if (this.model === 'sc') {
-      if (count > 0) kept.push(count - 1);
+      if (count > 0) edges.push(count - 1);
       return;
     }
     const list = g.threads[thread]!;
     const words = (count + 31) >>> 5;
-    if (this.#implied.length < words) this.#implied = new Int32Array(words * 2);
-    const implied = this.#implied;
-    implied.fill(0, 0, words);
+    if (this.#closure.length < words) this.#closure = new Int32Array(words * 2);
+    const closure = this.#closure;
+    closure.fill(0, 0, words);
     let near = true;
-    let solid = 0;
-    for (let i = count - 1; i >= solid; i--) {
+    let prefix = 0;
+    for (let i = count - 1; i >= prefix; i--) {
       const a = list[i]!;
       const same = g.location[a] === location;
-      if ((implied[i >>> 5]! & (1 << (i & 31))) === 0 && this.#keeps(g.flags[a]!, flags, same, near)) {
-        kept.push(i);
-        const further = g.implied[a]!;
-        for (let w = 0; w < further.length; w++) implied[w]! |= further[w]!;
-        implied[i >>> 5]! |= 1 << (i & 31);
-        solid = Math.max(solid, g.solid[a]!);
+      if ((closure[i >>> 5]! & (1 << (i & 31))) === 0 && this.#ppo(g.flags[a]!, flags, same, near)) {
+        edges.push(i);
+        const further = g.ppoClosure[a]!;
+        for (let w = 0; w < further.length; w++) closure[w]! |= further[w]!;
+        closure[i >>> 5]! |= 1 << (i & 31);
+        prefix = Math.max(prefix, g.ppoPrefix[a]!);
       }
       if (same && g.flags[a]! & WRITE) near = false;
     }
-    while (solid < count && (implied[solid >>> 5]! & (1 << (solid & 31))) !== 0) solid++;
-    this.#solid = solid;
+    while (prefix < count && (closure[prefix >>> 5]! & (1 << (prefix & 31))) !== 0) prefix++;
+    this.#prefix = prefix;
   }
 
   /** Everything before an event with `flags` that follows the thread's first `count` events, by the thread's doing. */
   local(g: Graph, row: Int32Array, thread: number, count: number, flags: number, location: number): void {
     row.fill(0, 0, g.stride);
-    this.#keptBefore(g, thread, count, flags, location);
+    this.#preserve(g, thread, count, flags, location);
     const list = g.threads[thread]!;
-    for (const i of this.#kept) this.#include(g, row, list[i]!);
+    for (const i of this.#edges) this.#include(g, row, list[i]!);
   }
 
   /** `local` for the event `e`, which is in the graph; what its thread keeps before it is noted there. */
@@ -90,15 +90,15 @@ export class Ordering {
   }
 
   #note(g: Graph, e: number): void {
-    g.kept[e] = this.#kept.slice();
+    g.ppoEdges[e] = this.#edges.slice();
     if (this.model === 'sc') return;
-    g.implied[e] = this.#implied.slice(0, (g.index[e]! + 31) >>> 5);
-    g.solid[e] = this.#solid;
+    g.ppoClosure[e] = this.#closure.slice(0, (g.index[e]! + 31) >>> 5);
+    g.ppoPrefix[e] = this.#prefix;
   }
 
   /** The flags of `e` have changed, so what its thread keeps before it may have. */
   reconsider(g: Graph, e: number): void {
-    this.#keptBefore(g, g.thread[e]!, g.index[e]!, g.flags[e]!, g.location[e]!);
+    this.#preserve(g, g.thread[e]!, g.index[e]!, g.flags[e]!, g.location[e]!);
     this.#note(g, e);
   }
 
@@ -295,26 +295,77 @@ export class Ordering {
   }
 
   /**
-   * The first access that conflicts with an access about to be made and is not ordered before it, or -1. An access
-   * that is not ordered after an earlier-stamped one is concurrent with it in this very execution: had it been ordered
-   * before, one of the two would have to see the other.
+   * An access that conflicts with `e`, the last of its thread, and is ordered neither before nor after it; or -1. That
+   * one reads the other, or overwrites it, is no order: it is what the race decides. So of two accesses related in this
+   * way alone, the edge between them is left out.
    */
-  race(g: Graph, thread: number, location: number, flags: number): number {
-    this.#scratch(g);
-    const row = this.#row;
-    let ready = false;
-    const mark = (e: number): boolean => {
-      if (g.thread[e] === thread || g.rf[e] === NOTHING) return false;
-      if (!((g.flags[e]! | flags) & PLAIN)) return false;
-      if (!ready) {
-        this.local(g, row, thread, g.threads[thread]!.length, flags, location);
-        ready = true;
-      }
-      return (row[e >>> 5]! & (1 << (e & 31))) === 0;
-    };
-    for (const e of g.co[location]!) if (mark(e)) return e;
-    if (flags & WRITE) for (const e of g.reads[location]!) if (mark(e)) return e;
+  race(g: Graph, e: number): number {
+    this.#surroundings = NOTHING;
+    return this.#findRival(g, e, (other) => {
+      this.#surround(g, e);
+      if (this.#row[other >>> 5]! & (1 << (other & 31))) return false;
+      const { stride, before } = g;
+      for (let i = 0, at = other * stride; i < stride; i++) if (before[at + i]! & this.#ahead[i]!) return false;
+      return true;
+    });
+  }
+
+  /** `race` for any event of a graph: finds those accesses that are not ordered after it. */
+  raceBefore(g: Graph, e: number): number {
+    this.#surroundings = NOTHING;
+    return this.#findRival(g, e, (other) => {
+      if (!g.isBefore(other, e)) return !g.isBefore(e, other);
+      this.#surround(g, e);
+      return (this.#row[other >>> 5]! & (1 << (other & 31))) === 0;
+    });
+  }
+
+  #findRival(g: Graph, e: number, isRival: (other: number) => boolean): number {
+    const flags = g.flags[e]!;
+    const conflicts = (other: number): boolean =>
+      ((g.flags[other]! | flags) & PLAIN) !== 0 && g.thread[other] !== g.thread[e] && g.rf[other] !== NOTHING;
+    for (const other of g.co[g.location[e]!]!) if (conflicts(other) && isRival(other)) return other;
+    if (!(flags & WRITE)) return -1;
+    for (const other of g.reads[g.location[e]!]!) if (conflicts(other) && isRival(other)) return other;
     return -1;
+  }
+
+  /** The event whose surroundings are in `#row` and `#ahead`. */
+  #surroundings = NOTHING;
+
+  /** What is before `e` by more than one edge from another thread, into `#row`; its direct successors into `#ahead`. */
+  #surround(g: Graph, e: number): void {
+    if (this.#surroundings === e) return;
+    this.#surroundings = e;
+    this.#scratch(g);
+    const { stride, before } = g;
+    const row = this.#row;
+    const ahead = this.#ahead;
+    const thread = g.thread[e]!;
+    const co = g.co[g.location[e]!]!;
+    row.fill(0, 0, stride);
+    ahead.fill(0, 0, stride);
+    for (const i of g.ppoEdges[e]!) this.#include(g, row, g.threads[thread]![i]!);
+    const precede = (y: number): void => {
+      if (y < 0 || g.thread[y] === thread) return;
+      for (let i = 0, at = y * stride; i < stride; i++) row[i]! |= before[at + i]!;
+    };
+    let place: number;
+    if (g.flags[e]! & READ) {
+      const write = g.rf[e]!;
+      precede(write);
+      place = write === INIT ? 0 : co.indexOf(write) + 1;
+    } else {
+      place = co.indexOf(e);
+      for (let j = 0; j < place; j++) precede(co[j]!);
+      for (const r of g.reads[g.location[e]!]!) {
+        if (g.rf[r] !== NOTHING && (g.rf[r] === INIT || co.indexOf(g.rf[r]!) < place)) precede(r);
+      }
+    }
+    for (let j = place; j < co.length; j++) {
+      const later = co[j]!;
+      if (g.thread[later] !== thread) ahead[later >>> 5]! |= 1 << (later & 31);
+    }
   }
 
   /** Computes `before` anew, in any order of stamps; false if the order has a cycle. */
@@ -330,7 +381,7 @@ export class Ordering {
       const thread = g.thread[e]!;
       const location = g.location[e]!;
       row.fill(0, 0, stride);
-      for (const i of g.kept[e]!) {
+      for (const i of g.ppoEdges[e]!) {
         const a = g.threads[thread]![i]!;
         row[a >>> 5]! |= 1 << (a & 31);
       }

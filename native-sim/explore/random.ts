@@ -8,9 +8,11 @@
  * reaches them all. The latest write is preferred, because executions that see only old values soon end alike.
  */
 
+import { HIDDEN } from './events.ts';
 import type { Outcome } from './exhaustive.ts';
 import { type Pending, Stop } from './graph.ts';
 import { Machine } from './machine.ts';
+import { latest } from './replay.ts';
 
 /** mulberry32: a number below 1. */
 export function randomSource(seed: number): () => number {
@@ -32,18 +34,15 @@ export class RandomWalk extends Machine {
   #changeAt: number[] = [];
   #step = 0;
   #longestRun = 16;
-  #resumed = this.bodies.map(() => new Set<number>());
 
   /** One execution from the start. */
   next(): Outcome {
     this.g.cut(0);
-    this.aborted = false;
     this.#step = 0;
     const threads = this.bodies.length;
     for (let t = 0; t < threads; t++) {
       this.#priority[t] = 1 + this.random();
       this.g.stop[t] = Stop.none;
-      if (this.#resumed[t]!.size > 0) this.#resumed[t]!.clear();
     }
     this.#changeAt.length = 0;
     for (let i = 0; i < this.changes; i++) this.#changeAt.push(Math.floor(this.random() * this.#longestRun));
@@ -52,19 +51,23 @@ export class RandomWalk extends Machine {
       if (thread < 0) break;
       this.run(thread);
       if (this.failure !== null) return 'execution';
-      if (this.aborted) return 'dropped';
     }
     if (this.#step > this.#longestRun) this.#longestRun = this.#step;
     return this.#classify();
   }
 
+  /**
+   * The thread of highest priority that can go on. One that waits for a value that is no longer the latest may see it,
+   * and may miss it: a coin decides, each time.
+   */
   #pick(): number {
     let best = -1;
     for (let t = 0; t < this.bodies.length; t++) {
       if (best >= 0 && this.#priority[t]! < this.#priority[best]!) continue;
       if (this.#isEnabled(t)) best = t;
     }
-    if (best >= 0 && this.g.stop[best] === Stop.spinning) this.#resumed[best]!.add(this.g.threads[best]!.length);
+    // The loop looks again.
+    if (best >= 0 && this.g.stop[best] === Stop.spinning) this.g.value[this.g.lastOf(best)] = 0;
     return best;
   }
 
@@ -73,7 +76,7 @@ export class RandomWalk extends Machine {
       case Stop.none:
         return true;
       case Stop.atAwait:
-        return this.#isSatisfiable(t, this.g.pending[t]!);
+        return this.#wouldSee(t, this.g.pending[t]!);
       case Stop.spinning:
         return this.couldSeeNews(t);
       default:
@@ -81,11 +84,13 @@ export class RandomWalk extends Machine {
     }
   }
 
-  #isSatisfiable(thread: number, { flags, location, until, arg }: Pending): boolean {
+  /** Does the thread see a value that ends its wait? If the latest one does, it will; if it is a past one, perhaps. */
+  #wouldSee(thread: number, { flags, location, until, arg }: Pending): boolean {
     this.g.touch(location);
     const accept = (w: number) => (until(this.valueOf(location, w), arg) ? flags : 0);
     this.ordering.readChoices(this.g, thread, location, accept, this.choices, true);
-    return this.choices.length > 0;
+    if (this.choices.length === 0) return false;
+    return (flags & HIDDEN) !== 0 || this.choices[0] === latest(this.g, location) || this.random() < 0.5;
   }
 
   protected override mayStep(): boolean {
@@ -99,11 +104,15 @@ export class RandomWalk extends Machine {
   }
 
   protected override mayAwait(pending: Pending): boolean {
-    return this.#isSatisfiable(this.t, pending);
+    return this.#wouldSee(this.t, pending);
   }
 
-  protected override mayRepeat(cursor: number): boolean {
-    return !this.#resumed[this.t]!.has(cursor);
+  protected override decide(count: number): number {
+    return count - 1 - this.#choose(count);
+  }
+
+  protected override decideTurns(_e: number, turns: number): number {
+    return turns - this.#choose(turns + 1);
   }
 
   protected override strict(): boolean {
@@ -128,9 +137,12 @@ export class RandomWalk extends Machine {
 
   #classify(): Outcome {
     const { g } = this;
+    if (this.isDoomed()) return 'dropped';
+    for (let t = 0; t < this.bodies.length; t++) if (this.killAt[t]! >= 0 && g.stop[t] !== Stop.dead) return 'dropped';
+    this.checkRaces();
+    if (this.failure !== null) return 'execution';
     const stuck: number[] = [];
     for (let t = 0; t < this.bodies.length; t++) {
-      if (this.killAt[t]! >= 0 && g.stop[t] !== Stop.dead) return 'dropped';
       if (g.stop[t] !== Stop.finished && g.stop[t] !== Stop.dead) stuck.push(t);
     }
     if (stuck.length > 0) this.reportStuck(stuck);

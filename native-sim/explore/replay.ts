@@ -5,13 +5,11 @@
  * STOP; every operation that an unwinding `finally` makes throws again. This is right because threads are deterministic
  * given what memory returned; an operation that differs from the recorded one is reported.
  *
- * Spin loops. A loop that calls `relax()` and only reads is not unrolled: once a whole turn between two calls has
- * changed nothing, further turns are fed the same values without becoming events. A bounded loop leaves by itself and
- * goes on; one that does not is stopped, and is a failure if what it reads can never change again. An execution in
- * which the loop sees something new is another graph, in which that turn's reads read from elsewhere.
+ * Spin loops that call `relax()` are in `idle.ts`.
  */
-import { AWAIT, HIDDEN, INIT, NOTHING, type OpName, opName, POISON, READ, RMW, WRITE } from './events.ts';
+import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, Op, type OpName, opName, POISON, READ } from './events.ts';
 import { Graph, type Pending, Stop } from './graph.ts';
+import { FOREVER, IdleLoop } from './idle.ts';
 import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
 import { ExploreError, type FailureKind } from './program.ts';
@@ -19,9 +17,6 @@ import { describeSite, siteHere } from './site.ts';
 
 /** Thrown to unwind a thread. */
 export const STOP = Symbol('stop');
-
-/** Repeated reads in a row after which a loop counts as endless. */
-const ENDLESS = 4096;
 
 export interface Failure {
   kind: FailureKind;
@@ -43,8 +38,8 @@ export abstract class Replay {
   readonly bodies: (() => void)[];
   alter: Alter | null = null;
   failure: Failure | null = null;
-  /** No place in coherence order is left for a write: this graph is not an execution. */
-  aborted = false;
+  /** The graph is no execution, and what could still be added would revisit nothing that matters. */
+  hopeless = false;
   /** Called with each event as its operation is replayed or made. */
   onEvent: ((e: number) => void) | null = null;
   /** Only replay: add nothing. Tells what each thread would have done next. */
@@ -56,14 +51,9 @@ export abstract class Replay {
   protected t = 0;
   protected cursor = 0;
   protected stopped = false;
-  protected clock = 0;
   protected readonly choices: number[] = [];
   #steps = 0;
-  #mark = -1;
-  #turnStart = 0;
-  #turnLength = 0;
-  #turnAt = 0;
-  #repeats = 0;
+  readonly #loop: IdleLoop = new IdleLoop();
   /** Steps of the longest run of each thread, to know how many kill points there are. */
   readonly longest: Int32Array;
 
@@ -81,33 +71,55 @@ export abstract class Replay {
   protected abstract decideRead(choices: number[], flags: number): number;
   /** Which of the places a new write takes; there is at least one. */
   protected abstract decideWrite(places: number[]): number;
-  protected abstract afterWrite(e: number, placed: boolean): void;
+  protected abstract afterWrite(e: number): void;
   /** May this thread go on to make one more event? */
   protected abstract mayStep(): boolean;
   /** May an awaiting read be added now? */
   protected abstract mayAwait(pending: Pending): boolean;
-  protected abstract mayRepeat(cursor: number): boolean;
+  /** Which of `count` ways to go on; the last is canonical. */
+  protected abstract decide(count: number): number;
+  /** A loop left by itself after `turns` turns that saw nothing new: after how many does it look again? */
+  protected abstract decideTurns(e: number, turns: number): number;
   protected abstract strict(): boolean;
 
   /** Runs a thread as far as it may go. */
   run(thread: number): void {
     this.t = thread;
-    this.cursor = 0;
-    this.stopped = false;
-    this.clock = 0;
-    this.#steps = 0;
-    this.#mark = -1;
-    this.#turnLength = 0;
-    try {
-      this.bodies[thread]!();
-    } catch (error) {
-      if (error instanceof ExploreError) throw error;
-      if (!this.stopped) this.#uncaught(error);
-    }
+    do {
+      this.cursor = 0;
+      this.stopped = false;
+      this.#steps = 0;
+      this.#loop.begin(this.g.threads[thread]!);
+      this.runBody(thread);
+    } while (this.#loop.isSettled && this.#settle());
     if (this.#steps > this.longest[thread]!) this.longest[thread] = this.#steps;
     if (this.stopped) return;
     if (this.cursor < this.g.threads[thread]!.length) this.#diverged('ended');
     else this.g.stop[thread] = Stop.finished;
+  }
+
+  protected runBody(thread: number): void {
+    try {
+      this.bodies[thread]!();
+    } catch (error) {
+      if (error instanceof ExploreError) throw error;
+      // What it throws in the middle of a turn that was only fed, it throws again in one that happens.
+      if (!this.stopped && !this.#loop.leave()) this.#uncaught(error);
+      return;
+    }
+    if (!this.stopped) this.#loop.leave();
+  }
+
+  /** An idle loop has been left by itself: the thread runs once more, now that it is known when. */
+  #settle(): boolean {
+    const { g } = this;
+    const e = g.lastOf(this.t);
+    const { turns } = this.#loop;
+    g.arg[e] = turns;
+    g.value[e] = this.decideTurns(e, turns);
+    g.time[e] = g.time[e]! + this.#loop.timeAfter(g.value[e]!);
+    this.#loop.isSettled = false;
+    return true;
   }
 
   #uncaught(error: unknown): void {
@@ -116,7 +128,16 @@ export abstract class Replay {
     this.stopped = true;
   }
 
+  /** Some thread can never go on: this graph is no execution, so nothing that happens in it is a failure. */
+  isDoomed(): boolean {
+    return this.g.stop.includes(Stop.doomed);
+  }
+
   protected report(kind: FailureKind, message: string, event: number, other = -1): void {
+    if (this.isDoomed()) {
+      this.g.stop[this.t] = Stop.doomed;
+      return;
+    }
     this.failure ??= { kind, message, graph: this.g, event, other };
   }
 
@@ -143,11 +164,16 @@ export abstract class Replay {
   /** The recorded event of the operation that the thread is at, or -1 if it is to be made. */
   protected begin(op: number, location: number): number {
     if (this.stopped) throw STOP;
-    if (this.#turnLength > 0) {
-      const e = this.#repeated(op, location);
-      if (e >= 0) return e;
-    }
     if (this.killAt[this.t] === this.#steps) this.die();
+    const loop = this.#loop;
+    if (loop.isFeeding) {
+      const { g } = this;
+      const e = loop.repeated(g, op, location);
+      if (e >= 0) return e;
+      // It has left the loop, in the middle of a turn that was only fed.
+      if (!loop.leave()) this.#diverged(this.#describe(op, location), g.lastOf(this.t));
+      this.halt();
+    }
     this.#steps++;
     const list = this.g.threads[this.t]!;
     if (this.cursor < list.length) return this.recorded(op, location);
@@ -202,7 +228,6 @@ export abstract class Replay {
     this.#room(op);
     const { g, ordering, choices, t } = this;
     g.touch(location);
-    if (!(flags & HIDDEN)) this.#checkRace(op, flags, location);
     ordering.readChoices(g, t, location, accept, choices, this.strict());
     const rf = this.decideRead(choices, flags);
     const e = g.push(t, op, rf === NOTHING ? flags : accept(rf), location, 0, rf);
@@ -210,7 +235,6 @@ export abstract class Replay {
     ordering.insertRead(g, e);
     this.cursor++;
     if (this.onEvent !== null) this.onEvent(e);
-    if (rf !== NOTHING && !(flags & HIDDEN)) this.#checkPoison(e, rf, location);
     return e;
   }
 
@@ -218,105 +242,140 @@ export abstract class Replay {
     this.#room(op);
     const { g, ordering, choices, t } = this;
     g.touch(location);
-    if (!(flags & HIDDEN)) this.#checkRace(op, flags, location);
     ordering.writeChoices(g, t, location, flags, choices);
     const placed = choices.length > 0;
     const place = placed ? this.decideWrite(choices) : -1;
     const e = g.push(t, op, flags, location, value, INIT);
     if (placed) ordering.insertWrite(g, e, place);
-    else {
-      g.co[location]!.push(e);
-      ordering.reconsider(g, e);
-    }
+    else ordering.reconsider(g, e);
     this.cursor++;
     if (this.onEvent !== null) this.onEvent(e);
-    this.afterWrite(e, placed);
+    this.afterWrite(e);
     if (!placed) {
-      this.aborted = true;
-      this.halt();
+      this.hopeless = op !== Op.wait;
+      this.stopAs(Stop.doomed);
     }
-    if (!(flags & (HIDDEN | POISON))) this.#checkFreed(e, place, location);
     return e;
   }
 
-  protected addFence(op: number, flags: number): void {
+  protected addFence(op: number, flags: number): number {
     this.#room(op);
     const e = this.g.push(this.t, op, flags, -1, 0, INIT);
     this.ordering.insertFence(this.g, e);
     this.cursor++;
     if (this.onEvent !== null) this.onEvent(e);
+    return e;
+  }
+
+  /** One of `count` ways to go on, by number; the last is the one that is taken unless something is to be found. */
+  protected choose(op: number, count: number): number {
+    if (!this.atFrontier()) return this.recorded(op, -1);
+    const chosen = this.decide(count);
+    const e = this.addFence(op, FENCE | CHOICE);
+    this.g.value[e] = chosen;
+    this.g.arg[e] = count - 1;
+    return e;
   }
 
   valueOf(location: number, write: number): number {
     return write === INIT ? this.memory.initialValue(location) : this.g.value[write]!;
   }
 
-  #checkRace(op: number, flags: number, location: number): void {
+  /** Reports what is wrong with an access that has been added, unless it is half of what may not happen. */
+  protected checkAccess(e: number): void {
     const { g } = this;
-    const other = this.ordering.race(g, this.t, location, flags);
-    if (other < 0) return;
-    const freed = g.op[other]! === op ? false : opName(g.op[other]!) === 'free';
-    const e = g.push(this.t, op, flags, location, 0, flags & READ ? NOTHING : INIT);
-    if (this.onEvent !== null) this.onEvent(e);
-    const kind = freed ? 'use-after-free' : 'data-race';
-    const what = `${opName(op)} by thread ${this.t} and ${opName(g.op[other]!)} by thread ${g.thread[other]}`;
-    this.fail(kind, `${what} of ${this.memory.name(location, new Map())}: nothing orders them`, e, other);
+    if (this.isDoomed()) return;
+    this.#checkRace(e, this.ordering.race(g, e));
+    if (this.failure !== null) this.halt();
+    if (g.flags[e]! & READ) this.checkRead(e);
+    else if (!(g.flags[e]! & POISON)) this.checkFreed(e);
+    if (this.failure !== null) this.halt();
   }
 
-  #checkPoison(e: number, rf: number, location: number): void {
+  #checkRace(e: number, other: number): void {
+    const { g } = this;
+    if (other < 0) return;
+    const isFree = g.op[e] === Op.free || g.op[other] === Op.free;
+    const kind = isFree && g.op[e] !== g.op[other] ? 'use-after-free' : 'data-race';
+    const what = `${opName(g.op[e]!)} by thread ${g.thread[e]} and ${opName(g.op[other]!)} by thread ${g.thread[other]}`;
+    const where = this.memory.name(g.location[e]!, new Map());
+    this.report(kind, `${what} of ${where}: nothing orders them`, e, other);
+  }
+
+  /** Looks for races in a graph to which nothing will be added. */
+  checkRaces(): void {
+    const { g } = this;
+    for (let e = 0; e < g.n && this.failure === null; e++) {
+      if (!(g.flags[e]! & (FENCE | HIDDEN)) && g.rf[e] !== NOTHING) this.#checkRace(e, this.ordering.raceBefore(g, e));
+    }
+  }
+
+  /** Does the read `e` see memory that is not there? */
+  protected checkRead(e: number): void {
+    const { g } = this;
+    const rf = g.rf[e]!;
+    const location = g.location[e]!;
+    if (rf === NOTHING) return;
     const name: OpName | null =
       rf === INIT
         ? ([null, 'allocate', 'free'] as const)[this.memory.initialPoison(location)]!
-        : this.ordering.isPoisoned(this.g, rf)
-          ? opName(this.g.op[rf]!)
+        : this.ordering.isPoisoned(g, rf)
+          ? opName(g.op[rf]!)
           : null;
     if (name === null) return;
     const where = this.memory.name(location, new Map());
-    if (name === 'free') this.fail('use-after-free', `thread ${this.t} reads ${where}, which was freed`, e, rf);
-    this.fail('uninitialised', `thread ${this.t} reads ${where}, which was never written`, e, rf);
+    const [kind, what] =
+      name === 'free' ? (['use-after-free', 'freed'] as const) : (['uninitialised', 'never written'] as const);
+    this.report(kind, `thread ${g.thread[e]} reads ${where}, which was ${what}`, e, rf);
   }
 
-  #checkFreed(e: number, place: number, location: number): void {
-    const before = place === 0 ? INIT : this.g.co[location]![place - 1]!;
-    const freed = before === INIT ? this.memory.initialPoison(location) === 2 : opName(this.g.op[before]!) === 'free';
+  protected checkFreed(e: number): void {
+    const { g } = this;
+    const location = g.location[e]!;
+    const co = g.co[location]!;
+    const place = co.indexOf(e);
+    const before = place === 0 ? INIT : co[place - 1]!;
+    const freed = before === INIT ? this.memory.initialPoison(location) === 2 : g.op[before] === Op.free;
     if (!freed) return;
     const where = this.memory.name(location, new Map());
-    this.fail('use-after-free', `thread ${this.t} writes ${where}, which was freed`, e, before);
+    this.report('use-after-free', `thread ${g.thread[e]} writes ${where}, which was freed`, e, before);
   }
 
   /** `cpu.relax()`: the end of one turn of a spin loop. */
   relax(): void {
     if (this.stopped) throw STOP;
-    if (this.#turnLength > 0) return;
-    const start = this.#mark;
-    this.#mark = this.cursor;
-    if (start < 0 || start === this.cursor || !this.mayRepeat(this.cursor)) return;
     const { g } = this;
-    const list = g.threads[this.t]!;
-    for (let i = start; i < this.cursor; i++) {
-      const flags = g.flags[list[i]!]!;
-      if (flags & (WRITE | RMW | HIDDEN | AWAIT)) return;
-    }
-    this.#turnStart = start;
-    this.#turnLength = this.cursor - start;
-    this.#turnAt = 0;
-    this.#repeats = 0;
-  }
-
-  /** In an idle loop: the event that gives this operation its result once more, or -1 once the loop is left. */
-  #repeated(op: number, location: number): number {
-    const { g } = this;
-    const e = g.threads[this.t]![this.#turnStart + this.#turnAt]!;
-    if (g.op[e] !== op || g.location[e] !== location) {
-      this.#turnLength = 0;
-      return -1;
-    }
-    if (++this.#repeats > ENDLESS) {
-      g.turn[this.t] = this.#turnLength;
+    const loop = this.#loop;
+    const verdict = loop.turn(g, this.cursor);
+    if (verdict === 'endless') {
+      const e = g.lastOf(this.t);
+      g.value[e] = FOREVER;
+      g.arg[e] = FOREVER;
       this.stopAs(Stop.spinning);
     }
-    if (++this.#turnAt === this.#turnLength) this.#turnAt = 0;
-    return e;
+    if (verdict === 'busy') return;
+    if (verdict === 'left') {
+      if (!loop.leave()) this.#diverged('relax', g.lastOf(this.t));
+      this.halt();
+    }
+    if (this.atFrontier()) {
+      if (this.frozen) this.halt();
+      if (verdict === 'repeated' && this.strict() === false) this.stopAs(Stop.doomed);
+      const e = this.addFence(Op.relax, FENCE | CHOICE);
+      g.span[e] = loop.span;
+      loop.probe(this.cursor);
+      return;
+    }
+    const e = this.recorded(Op.relax, -1);
+    if (g.value[e] === FOREVER) this.stopAs(Stop.spinning);
+    loop.feed(this.cursor, g.value[e]!);
+  }
+
+  /** What the running thread's clock shows: what it has done, and seen others do, happened no later. */
+  protected get time(): number {
+    const list = this.g.threads[this.t]!;
+    const last = this.cursor === 0 ? 0 : this.g.time[list[this.cursor - 1]!]!;
+    return last + this.#loop.lookAtClock();
   }
 
   protected reportStuck(stuck: number[]): void {
@@ -334,7 +393,8 @@ export abstract class Replay {
   couldSeeNews(thread: number): boolean {
     const { g } = this;
     const list = g.threads[thread]!;
-    for (let i = list.length - g.turn[thread]!; i < list.length; i++) {
+    const end = list.length - 1;
+    for (let i = end - g.span[list[end]!]!; i < end; i++) {
       const e = list[i]!;
       if (g.flags[e]! & READ && g.rf[e] !== latest(g, g.location[e]!)) return true;
     }

@@ -2,9 +2,25 @@
  * A failure that a person can follow: what each thread did and where, what each read read from, and, where there was
  * something newer, what would have had to be ordered for the read to see it.
  */
-import { ACQUIRE, CAS, FENCE, FULL, HIDDEN, INIT, NOTHING, Op, opName, READ, RELEASE, RMW, WRITE } from './events.ts';
+import {
+  ACQUIRE,
+  CAS,
+  CHOICE,
+  FENCE,
+  FULL,
+  HIDDEN,
+  INIT,
+  NOTHING,
+  Op,
+  opName,
+  READ,
+  RELEASE,
+  RMW,
+  WRITE,
+} from './events.ts';
 import type { FutexQueues } from './futex.ts';
-import { Stop } from './graph.ts';
+import { type Graph, Stop } from './graph.ts';
+import { FOREVER } from './idle.ts';
 import type { Memory } from './memory.ts';
 import type { FailureKind, Kill } from './program.ts';
 import type { Failure, Replay } from './replay.ts';
@@ -68,12 +84,14 @@ export function counterexample(
   const describe = (e: number): string => {
     const op = opName(g.op[e]!);
     const flags = g.flags[e]!;
+    if (flags & CHOICE) return describeChoice(g, e);
     if (flags & FENCE) return op;
     const location = g.location[e]!;
     const where = memory.name(location, labels);
     const second = isHalf(failure, e + 1, e) ? e + 1 : -1;
     if (flags & WRITE) return `${op} ${where} = ${value(location, g.value[e]!)}${weakened(g.op[e]!, flags)}`;
-    if (g.rf[e] === NOTHING) return e === failure.event ? `${op} ${where}` : `${op} ${where}: waits`;
+    if (isRacing(failure, e)) return `${op} ${where}`;
+    if (g.rf[e] === NOTHING) return `${op} ${where}: waits`;
     const read = value(location, g.value[e]!);
     if (second >= 0) {
       const written = value(location, g.value[second]!);
@@ -87,7 +105,7 @@ export function counterexample(
       .filter((e) => !isHalf(failure, e, g.index[e]! > 0 ? list[g.index[e]! - 1]! : -1))
       .filter((e) => isTelling(failure, e))
       .map((e): Event => {
-        const reads = (g.flags[e]! & READ) !== 0 && g.rf[e] !== NOTHING;
+        const reads = (g.flags[e]! & READ) !== 0 && g.rf[e] !== NOTHING && !isRacing(failure, e);
         return {
           name: names[e]!,
           thread: t,
@@ -118,6 +136,18 @@ export function counterexample(
     edges: edgesOf(failure, name),
     culprits,
   };
+}
+
+/** A read that a data race is about: what it reads is nothing to go by. */
+function isRacing({ kind, event, graph: g }: Failure, e: number): boolean {
+  return kind === 'data-race' && e === event && (g.flags[e]! & (READ | RMW)) === READ;
+}
+
+function describeChoice(g: Graph, e: number): string {
+  const value = g.value[e]!;
+  if (g.op[e] !== Op.relax) return opName(g.op[e]!);
+  if (value === FOREVER) return 'relax: and so on, for ever';
+  return value === 0 ? 'relax' : `relax: ${value} more such turns`;
 }
 
 function relabel(message: string, memory: Memory, labels: ReadonlyMap<number, string>): string {

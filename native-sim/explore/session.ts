@@ -1,14 +1,14 @@
 /** A program made ready to run on a search: memory as `setup` left it, and each thread as a function of nothing. */
 import { type Executor, ExploredCpu } from './explored-cpu.ts';
 import { FlatMemory } from './flat.ts';
+import { MAX_THREADS } from './futex.ts';
 import type { Graph } from './graph.ts';
-import type { ModelName } from './keeps.ts';
 import { Memory } from './memory.ts';
 import { Ordering } from './order.ts';
+import type { ModelName } from './ppo.ts';
 import { ExploreError, type FinalMemory, type Kill, type Program } from './program.ts';
 import { latest, type Replay } from './replay.ts';
 
-export const MAX_THREADS = 16;
 export const MAX_EVENTS = 512;
 
 export interface Bench<M extends Replay> {

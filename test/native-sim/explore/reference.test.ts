@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { READ, WRITE } from '../../../native-sim/explore/events.ts';
 import { Exhaustive } from '../../../native-sim/explore/exhaustive.ts';
 import { type Graph, Stop } from '../../../native-sim/explore/graph.ts';
-import type { ModelName } from '../../../native-sim/explore/keeps.ts';
+import type { ModelName } from '../../../native-sim/explore/ppo.ts';
 import { makeBench } from '../../../native-sim/explore/session.ts';
 import { armv8 } from '../../../native-sim/models/armv8.ts';
 import type { Model } from '../../../native-sim/models/execution.ts';

@@ -7,18 +7,18 @@ import { ACQUIRE, FENCE, FENCE_LD, FENCE_ST, FULL, READ, RELEASE, RMW, WRITE } f
 export type ModelName = 'sc' | 'x86-tso' | 'armv8';
 
 /** Does the thread keep `a` before the later `b`? `near`: nothing was written to b's location in between. */
-export type Keeps = (a: number, b: number, sameLocation: boolean, near: boolean) => boolean;
+export type Ppo = (a: number, b: number, sameLocation: boolean, near: boolean) => boolean;
 
-const keepsSc: Keeps = () => true;
+const sc: Ppo = () => true;
 
 /** A store may be delayed past later loads; nothing else. */
-const keepsTso: Keeps = (a, b) => {
+const x86Tso: Ppo = (a, b) => {
   if (a & FENCE) return (a & FULL) !== 0;
   if (b & FENCE) return (b & FULL) !== 0;
   return (b & WRITE) !== 0 || (a & READ) !== 0 || ((a | b) & RMW) !== 0;
 };
 
-const keepsArmv8: Keeps = (a, b, sameLocation, near) => {
+const armv8: Ppo = (a, b, sameLocation, near) => {
   if (b & FENCE) {
     if (a & FENCE) return false;
     return b & FULL ? true : b & FENCE_LD ? (a & READ) !== 0 : (a & WRITE) !== 0;
@@ -29,4 +29,4 @@ const keepsArmv8: Keeps = (a, b, sameLocation, near) => {
   return (a & WRITE) !== 0 && (b & ACQUIRE) !== 0 && ((a & RELEASE) !== 0 || (sameLocation && near && (a & RMW) !== 0));
 };
 
-export const KEEPS: Record<ModelName, Keeps> = { sc: keepsSc, 'x86-tso': keepsTso, armv8: keepsArmv8 };
+export const PPO: Record<ModelName, Ppo> = { sc, 'x86-tso': x86Tso, armv8 };
