@@ -59,7 +59,6 @@ const NAMES = [
   'allocate',
   'free',
   'relax',
-  'stir',
   'now',
   'cmpxchg',
   'cmpxchgRelaxed',

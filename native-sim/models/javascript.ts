@@ -38,9 +38,11 @@ export const javascript: Model = {
     if (!x.rmw.and(x.external(fr).seq(x.external(co))).isEmpty()) return 'atomicity';
 
     const tot = hb.or(co.between(atomic, atomic), fr.between(atomic, atomic));
-    // An atomic read that takes an ordinary write precedes every atomic write that happens after that ordinary one.
+    // An atomic read that takes an ordinary write, which happens before it, precedes every atomic write that happens
+    // after that ordinary one.
     tot.addAll(
       rf
+        .and(hb)
         .inverse()
         .from(atomic)
         .seq(hb.and(loc).between(W, W.and(atomic))),
