@@ -37,7 +37,9 @@ export const javascript: Model = {
 
     if (!x.rmw.and(x.external(fr).seq(x.external(co))).isEmpty()) return 'atomicity';
 
-    const tot = hb.or(co.between(atomic, atomic), fr.between(atomic, atomic));
+    // What a read of an ordinary write precedes is not told by the place of that write: see below.
+    const ofOrdinary = rf.between(x.W.minus(atomic), R).range();
+    const tot = hb.or(co.between(atomic, atomic), fr.between(atomic.minus(ofOrdinary), atomic));
     // An atomic read that takes an ordinary write, which happens before it, precedes every atomic write that happens
     // after that ordinary one.
     tot.addAll(
