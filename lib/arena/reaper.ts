@@ -143,6 +143,8 @@ function repairAll(
   }
   // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
   if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
+  // A thread that died between the two steps of its unlatch has woken nobody.
+  cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
   return settled;
 }

@@ -135,7 +135,7 @@ export const mutants: readonly Mutant[] = [
     file: LATCH,
     from: '(owner << 1) | WAITERS) === value',
     to: 'owner << 1) === value',
-    tests: [EXPLORED, FSCK],
+    tests: ['test/native-sim/explore/rt-mutex.test.ts'],
   },
   {
     name: 'the reaper leaves what a dead thread had allocated and not published',
@@ -156,6 +156,13 @@ export const mutants: readonly Mutant[] = [
     file: REAPER,
     from: 'if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);',
     to: '',
-    tests: ['test/native-sim/explore/rt-mutex.test.ts', REAPING],
+    tests: ['test/native-sim/explore/rt-mutex.test.ts'],
+  },
+  {
+    name: 'the reaper wakes nobody who sleeps for the priorities latch, which its holder had just released',
+    file: REAPER,
+    from: '  cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);\n',
+    to: '',
+    tests: ['test/native-sim/explore/rt-mutex.test.ts'],
   },
 ];

@@ -1,9 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
-import { rtMutex, rtOrder, wwMutexes } from './programs/rt-mutex.ts';
+import { ownPriorities, rtMutex, rtOrder, wwMutexes } from './programs/rt-mutex.ts';
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const random = { maxEvents: 6000, mode: 'random', executions: 600 } as const;
+
+test('threads that set priorities sleep for ever when one of them dies under the latch', async () => {
+  await expectExplored({
+    ...ownPriorities([1, 2]),
+    model: 'sc',
+    maxEvents: 6000,
+    kill: true,
+    mode: 'random',
+    executions: 400,
+  });
+});
 
 describe('an rt-mutex', () => {
   test.each(MODELS)('lets one in at a time, and lends and takes back what is more urgent, on %s', async (model) => {

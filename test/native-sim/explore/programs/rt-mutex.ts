@@ -109,3 +109,15 @@ export function wwMutexes(policy: WwPolicy, orders: readonly (readonly number[])
     },
   });
 }
+
+/** Threads that only set priorities of their own: nothing but the latch of all priorities is contended. */
+export function ownPriorities(priorities: readonly number[]): Program {
+  const bodies = priorities.map(
+    (priority): Body<undefined> =>
+      (_cpu, _me, arena) => {
+        arena.thread.setPriority(priority);
+        arena.thread.setPriority(0);
+      },
+  );
+  return onObject(() => undefined, bodies, 1);
+}
