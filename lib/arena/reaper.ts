@@ -186,6 +186,8 @@ function vacate(cpu: Cpu, slot: number): void {
     cpu.store(task + Task.state, RUNNING);
     cpu.store(task + Task.blockedOn, 0);
     cpu.store(task + Task.list, 0);
+    cpu.store(task + Task.rtMutex, 0);
+    cpu.store(task + Task.result, 0);
     cpu.store(task + Task.priority, 0);
     cpu.store(task + Task.due, 0);
     cpu.store(task + Task.stamp, 0);

@@ -182,7 +182,8 @@ export class Futex {
     this.#check(to);
     checkCount(wakes);
     checkCount(moves);
-    const count = requeue(this.#futexes, word, wakes, to, moves, value);
+    const expected = value === undefined ? undefined : { word, value };
+    const count = requeue(this.#futexes, word, wakes, to, moves, expected);
     if (count === 'changed') throw this.#changed(word, value as number);
     return plain(count);
   }

@@ -38,23 +38,24 @@ function repair(repairer: Repairer, table: number): boolean {
   // Who holds one latch and waits for another waits for a higher one, which a dead thread may have.
   for (let i = (1 << BUCKET_BITS) - 1; i >= 0; i--) {
     const bucket = table + TableWords.buckets + i * Bucket.words;
-    // A thread that waits for the second of two latches may be the one that reaps; it has changed nothing yet.
-    const isHeld = latchOwner(cpu, bucket + WaitList.latch) === owner;
-    if (isHeld) isSettled = false;
-    else if (!repairer.latch(bucket + WaitList.latch, () => rebuild(repairer, bucket))) {
+    // This thread may be reaping while it waits for a second latch, in the middle of what it does to this bucket.
+    const isMine = latchOwner(cpu, bucket + WaitList.latch) === owner;
+    if (isMine || !repairer.latch(bucket + WaitList.latch, () => rebuild(repairer, bucket))) {
       isSettled = false;
       continue;
     }
     for (const node of waiters(cpu, bucket)) {
-      // A node that was being moved may be between two words; to wake it is always right.
-      const isAstray = bucketOf(table, cpu.load(node + Task.blockedOn)) !== bucket;
+      // A node that was being moved may be between two words, one that was being taken out has none any more; to wake
+      // it is always right.
+      const word = cpu.load(node + Task.blockedOn);
+      const isAstray = word === 0 || bucketOf(table, word) !== bucket;
       if (isDead(cpu.load(node + Task.thread)) || isAstray) leaveList(cpu, bucket, node);
     }
     if (!repairPiStates(repairer, bucket)) isSettled = false;
-    if (!isHeld) unlatch(cpu, bucket + WaitList.latch);
+    unlatch(cpu, bucket + WaitList.latch);
   }
-  // Marking a word wakes a waiter, which takes the word's latch.
-  if (isSettled) repairRobustLists(repairer, table);
+  // Last: until each bucket was seen, a CMP_REQUEUE_PI under way may give a word to one who was not known to be dead.
+  if (isSettled) repairRobustLists(repairer);
   return isSettled;
 }
 

@@ -27,7 +27,8 @@ import { struct } from '../memory/struct.ts';
 import { asyncTasks, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { BUCKET_BITS, Bucket, type Futexes, PI, PLAIN, TableWords } from './table.ts';
+import { waiters } from '../sched/wait-list.ts';
+import { BUCKET_BITS, Bucket, countWaiting, type Futexes, PI, PLAIN, TableWords } from './table.ts';
 
 export const PiState = struct({ rt: RtWords.words, key: 1, next: 1, refs: 1 });
 
@@ -68,18 +69,15 @@ export function bringPiState({ cpu, slot }: Thread, bucket: number, word: number
 export function getPiState(cpu: Cpu, bucket: number, state: number, task: number): void {
   cpu.store(task + Task.want, state);
   cpu.store(task + Task.result, PI);
-  count(cpu, bucket, state, 1);
+  countWaiting(cpu, bucket, 1);
+  cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) + 1);
 }
 
 /** `task` does not wait any more. Without anybody else the state is idle. Under the latch. */
 export function putPiState(cpu: Cpu, bucket: number, state: number, task: number): void {
-  count(cpu, bucket, state, -1);
+  cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) - 1);
   cpu.store(task + Task.result, PLAIN);
-}
-
-function count(cpu: Cpu, bucket: number, state: number, change: number): void {
-  cpu.write(state + PiState.refs, cpu.read(state + PiState.refs) + change);
-  cpu.store(bucket + Bucket.piWaiters, cpu.load(bucket + Bucket.piWaiters) + change);
+  countWaiting(cpu, bucket, -1);
 }
 
 /** Ends the state's part in the word: who owned it, owns the word alone. Under the latch. */
@@ -95,12 +93,12 @@ function findState(cpu: Cpu, bucket: number, isRight: (state: number) => boolean
 
 /**
  * For the reaper, under the latch. A waiter may have named a dead owner after the reaper looked at the state itself, so
- * it looks again. False when it must come again.
+ * it looks again. Counts the bucket's waiters, too. False when it must come again.
  */
 export function repairPiStates(repairer: Repairer, bucket: number): boolean {
   const { cpu, threads, isDead } = repairer;
   let isSettled = true;
-  let waiters = 0;
+  let waiting = waiters(cpu, bucket).length;
   for (let state = cpu.load(bucket + Bucket.piStates); state !== 0; state = cpu.read(state + PiState.next)) {
     let refs = 0;
     for (let number = 0; number < threads; number++) {
@@ -113,11 +111,11 @@ export function repairPiStates(repairer: Repairer, bucket: number): boolean {
       }
     }
     cpu.write(state + PiState.refs, refs);
-    waiters += refs;
+    waiting += refs;
     if (!repair(repairer, state)) isSettled = false;
     else if (refs === 0) idlePiState(cpu, state);
   }
-  cpu.store(bucket + Bucket.piWaiters, waiters);
+  cpu.store(bucket + Bucket.waiting, waiting);
   return isSettled;
 }
 

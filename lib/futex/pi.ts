@@ -25,7 +25,7 @@ import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../l
 import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { type Late, nothingLate, seeTo } from '../sched/priority.ts';
-import { asyncTasks, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
+import { asyncTasks, isDying, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
@@ -229,6 +229,11 @@ export function requeuePi(
   let node = isChanged ? 0 : nextFor(cpu, source, word, 0);
   for (let next: number; node !== 0 && count <= moves; node = next) {
     next = nextFor(cpu, source, word, node);
+    if (isDying(cpu, cpu.load(node + Task.thread))) {
+      // Illegal to give the word to the dead, or to line them up: the reaper may have been through the target bucket.
+      dequeue(cpu, source, node);
+      continue;
+    }
     isRight = cpu.load(node + Task.result) === to;
     if (!isRight) break;
     // In neither queue for a moment: if this thread dies here, the waiter is woken, and goes to lock by itself.

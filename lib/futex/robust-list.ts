@@ -17,9 +17,9 @@
  *   to lock    pending := entry; take the word; link the entry in;  pending := 0
  *   to unlock  pending := entry; unlink the entry; let the word go; pending := 0
  *
- * When the thread dies, each word that it owns goes from tid[|WAITERS] to OWNER_DIED[|WAITERS], and one of its waiters
- * is woken. A pending word that is 0 was being let go, so one of its waiters is woken as well. At most 2,048 entries
- * are followed, so a list that runs in a circle, or out of the arena, ends.
+ * When the thread dies, each word that it owns goes from tid[|WAITERS] to OWNER_DIED[|WAITERS]. Then every sleeper of
+ * the arena looks at its word again, so those of these words return, and those of a pending word that was being
+ * released. At most 2,048 entries are followed, so a list that runs in a circle, or out of the arena, ends.
  *
  * Source: Documentation/locking/robust-futex-ABI.rst, kernel/futex/core.c. Unlike there, bit 30 of a link says that the
  * futex inherits priorities, not bit 0: links are word indexes, and odd ones are in use.
@@ -29,8 +29,6 @@ import { Header } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
-import type { Thread } from '../sched/thread.ts';
-import { MATCH_ANY, wake } from './wake.ts';
 
 export const FUTEX_WAITERS = 1 << 31;
 export const FUTEX_OWNER_DIED = 1 << 30;
@@ -43,59 +41,49 @@ const ROBUST_LIST_LIMIT = 2048;
 
 export const RobustListHead = struct({ next: 1, offset: 1, pending: 1 });
 
-/** Marks what the dead hold by their robust lists. To do it twice changes nothing. */
-export function repairRobustLists({ cpu, owner, threads, isDead }: Repairer, table: number): void {
-  const reaper = { cpu, id: owner } as Thread;
+/**
+ * Marks what the dead hold by their robust lists. To do it twice changes nothing. Nobody is woken here: the reaper
+ * unparks everybody afterwards, and a waiter whose word has changed looks again.
+ */
+export function repairRobustLists({ cpu, threads, isDead }: Repairer): void {
   for (let number = 0; number < threads; number++) {
     const slot = slotAddress(cpu, number);
     const head = cpu.load(slot + Slot.robustList);
-    if (head !== 0 && isDead(number + 1)) walk(reaper, table, slot, head);
+    if (head === 0 || !isDead(number + 1)) continue;
+    const { entries, offset } = collect(cpu, head);
+    // From last to first: once an entry is marked, its next owner may link it elsewhere. If this reaper dies, the next
+    // one still gets to all that are in front of it.
+    for (const entry of entries.reverse()) markDead(cpu, slot, (entry & ~ROBUST_PI) + offset);
   }
 }
 
-/** `exit_robust_list`. What the list says is the program's, and believed only as far as it leads into the arena. */
-function walk(reaper: Thread, table: number, slot: number, head: number): void {
-  const { cpu } = reaper;
+/**
+ * The entries that the list leads to, in their order, and the pending one. What the list says is the program's, and
+ * believed only as far as it leads into the arena.
+ */
+function collect(cpu: Cpu, head: number): { entries: number[]; offset: number } {
   const words = cpu.read(Header.words);
   const isInside = (address: number) => address > 0 && address < words;
-  if (!isInside(head + RobustListHead.pending)) return;
-  const offset = cpu.load(head + RobustListHead.offset);
-  const pending = cpu.load(head + RobustListHead.pending);
+  if (!isInside(head + RobustListHead.pending)) return { entries: [], offset: 0 };
+  const entries: number[] = [];
   let entry = cpu.load(head + RobustListHead.next);
-  for (let left = ROBUST_LIST_LIMIT; left > 0 && entry !== head && isInside(entry & ~ROBUST_PI); left--) {
-    // Read first: as soon as the word is marked, its next owner may free it.
-    const next = cpu.load(entry & ~ROBUST_PI);
-    if (entry !== pending) markDead(reaper, table, slot, entry, offset, false);
-    entry = next;
+  while (entries.length < ROBUST_LIST_LIMIT && entry !== head && isInside(entry & ~ROBUST_PI)) {
+    entries.push(entry);
+    entry = cpu.load(entry & ~ROBUST_PI);
   }
-  if (pending !== 0) markDead(reaper, table, slot, pending, offset, true);
+  const pending = cpu.load(head + RobustListHead.pending);
+  if (pending !== 0 && !entries.includes(pending)) entries.push(pending);
+  return { entries, offset: cpu.load(head + RobustListHead.offset) };
 }
 
 /** `handle_futex_death`. */
-function markDead(
-  reaper: Thread,
-  table: number,
-  slot: number,
-  entry: number,
-  offset: number,
-  isPending: boolean,
-): void {
-  const { cpu } = reaper;
-  const word = (entry & ~ROBUST_PI) + offset;
-  const isPi = (entry & ROBUST_PI) !== 0;
+function markDead(cpu: Cpu, slot: number, word: number): void {
   if (word <= 0 || word >= cpu.read(Header.words)) return;
   for (let value = cpu.load(word); ; ) {
     const tid = value & FUTEX_TID_MASK;
-    if (isPending && !isPi && value === 0) {
-      wake({ thread: reaper, table }, word, 1, MATCH_ANY);
-      return;
-    }
     if (tid === 0 || !isTaskOf(cpu, slot, tid)) return;
     const seen = cpu.cmpxchg(word, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
-    if (seen === value) {
-      if (!isPi && value & FUTEX_WAITERS) wake({ thread: reaper, table }, word, 1, MATCH_ANY);
-      return;
-    }
+    if (seen === value) return;
     value = seen;
   }
 }

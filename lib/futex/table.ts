@@ -46,9 +46,14 @@ export const BUCKET_BITS = 7;
 
 export const Bucket = struct({
   list: WaitList.words,
-  /** The first of the states for priority-inheriting words of this bucket, and how many tasks wait for one of them. */
+  /** The first of the states for priority-inheriting words of this bucket. */
   piStates: 1,
-  piWaiters: 1,
+  /**
+   * How many nodes are in the list, or wait for a state, or are on the way here. Written under the latch, read by wakers
+   * without it. Illegal to be 0 while a node is in the list, or is to be moved there: raised before a node is listed, and
+   * before one that is to come is taken out of another bucket; lowered after. The reaper counts again.
+   */
+  waiting: 1,
   pad: LINE_WORDS - WaitList.words - 2,
 });
 
@@ -77,7 +82,13 @@ export function bucketOf(table: number, word: number): number {
  */
 export function mayHaveWaiters(cpu: Cpu, bucket: number): boolean {
   cpu.mb();
-  return firstWaiter(cpu, bucket) !== 0 || cpu.load(bucket + Bucket.piWaiters) !== 0;
+  // Not the list's head: `reorder` takes a node out for a moment, and `requeue` has one that is in no list.
+  return cpu.load(bucket + Bucket.waiting) !== 0;
+}
+
+/** One waiter more, or one less. Under the latch. */
+export function countWaiting(cpu: Cpu, bucket: number, change: 1 | -1): void {
+  cpu.store(bucket + Bucket.waiting, cpu.load(bucket + Bucket.waiting) + change);
 }
 
 export function latchBucket({ cpu, id }: Thread, bucket: number): void {
@@ -101,7 +112,8 @@ export function unlatchBoth(thread: Thread, one: number, other: number): void {
 
 /** Puts a node in the bucket of `word`. What the caller loads afterwards is ordered behind it. Under the latch. */
 export function enqueue(cpu: Cpu, bucket: number, word: number, node: number): void {
-  const before = asyncOfSameThread(cpu, bucket, word, node);
+  countWaiting(cpu, bucket, 1);
+  const before = placeBefore(cpu, bucket, word, node);
   if (before === 0) joinList(cpu, bucket, word, node);
   else joinListBefore(cpu, bucket, word, node, before);
   // Pairs with the fence in mayHaveWaiters.
@@ -110,12 +122,15 @@ export function enqueue(cpu: Cpu, bucket: number, word: number, node: number): v
 
 /** Lets a node that waits in `from` wait for `word` in the bucket `to` instead. Under both latches. */
 export function moveNode(cpu: Cpu, from: number, to: number, word: number, node: number): void {
-  moveToList(cpu, from, to, word, node, asyncOfSameThread(cpu, to, word, node) || undefined);
+  countWaiting(cpu, to, 1);
+  moveToList(cpu, from, to, word, node, placeBefore(cpu, to, word, node) || undefined);
+  countWaiting(cpu, from, -1);
 }
 
 /** Takes a node out. Under the latch. */
 export function dequeue(cpu: Cpu, bucket: number, node: number): void {
   leaveList(cpu, bucket, node);
+  countWaiting(cpu, bucket, -1);
 }
 
 /** The first node behind `node` (0: from the start) that waits for `word`, or 0. Under the latch. */
@@ -130,13 +145,16 @@ export function sleeperOf(cpu: Cpu, node: number): number {
   return cpu.read(node + Task.sleeper) || node;
 }
 
-/** Where a synchronous waiter has to go in: in front of the first asynchronous one of its thread, or 0. */
-function asyncOfSameThread(cpu: Cpu, bucket: number, word: number, node: number): number {
+/**
+ * The node in front of which a synchronous waiter has to go in: the first asynchronous one of its thread, unless its own
+ * priority takes it further to the front. 0: it goes where its priority says.
+ */
+function placeBefore(cpu: Cpu, bucket: number, word: number, node: number): number {
   if (cpu.load(node + Task.mode) !== MAIN) return 0;
   const thread = cpu.load(node + Task.thread);
   let other = nextFor(cpu, bucket, word, 0);
   while (other !== 0 && (cpu.load(other + Task.thread) !== thread || cpu.load(other + Task.mode) !== ASYNC)) {
     other = nextFor(cpu, bucket, word, other);
   }
-  return other;
+  return other !== 0 && cpu.read(other + Task.rank) <= cpu.load(node + Task.priority) ? other : 0;
 }

@@ -5,7 +5,8 @@
  *
  * The value check and the enqueue are one step for everybody who takes the latch. A task that was not woken and whose
  * word still holds the value sleeps on where it is in the list; if the word has changed, it does not: so a waker that
- * is killed between its store and its wake leaves nobody asleep, because the reaper unparks everybody once.
+ * is killed between its store and its wake leaves nobody asleep, because the reaper unparks everybody once. One that was
+ * moved to another word does not know what that should hold, and returns.
  *
  * Source: kernel/futex/waitwake.c.
  */
@@ -46,6 +47,8 @@ export function* wait(
     if (cpu.load(word) !== value) result = 'changed';
     else if (waiter.aborted) result = 'aborted';
     else if (!isFirstLook && reason === 'timed-out') result = 'timed-out';
+    // What its new word should hold is not known to a moved waiter. It was unparked where it is: somebody has died.
+    else if (cpu.load(task + Task.blockedOn) !== word) result = 'woken';
     if (result !== undefined) {
       finishPark(cpu, task);
       dequeue(cpu, bucket, task);
@@ -111,11 +114,15 @@ export function* waitAll(
     }
     queued.push(node);
   }
-  for (let reason = 'woken'; result === undefined; ) {
+  const isMoved = (node: number, i: number) => cpu.load(node + Task.blockedOn) !== words[i]?.word;
+  let hasSlept = false;
+  for (let reason = 'woken'; result === undefined; hasSlept = true) {
     if (queued.some((node) => cpu.load(node + Task.list) === 0)) break;
     if (words.some(({ word, value }) => cpu.load(word) !== value)) result = 'changed';
     else if (waiter.aborted) result = 'aborted';
     else if (reason === 'timed-out') result = 'timed-out';
+    // As in `wait`.
+    else if (hasSlept && queued.some(isMoved)) break;
     else {
       reason = yield;
       prepareToPark(cpu, task);
@@ -125,12 +132,12 @@ export function* waitAll(
   let woken = -1;
   for (const [i, node] of queued.entries()) {
     const bucket = latchOwnBucket(thread, node);
-    if (bucket === 0) woken = i;
-    else {
+    if (bucket === 0 || (result === undefined && woken < 0 && isMoved(node, i))) woken = i;
+    if (bucket !== 0) {
       dequeue(cpu, bucket, node);
       unlatchBucket(thread, bucket);
     }
   }
-  // Without a result, a node was out of its list.
+  // Without a result, a node was out of its list, or had been moved.
   return woken >= 0 ? woken : (result as WaitResult);
 }

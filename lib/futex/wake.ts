@@ -6,10 +6,12 @@
  * Source: kernel/futex/waitwake.c, kernel/futex/requeue.c.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { isDying } from '../sched/slot.ts';
 import { Task, unpark } from '../sched/task.ts';
 import { findPiState } from './pi-state.ts';
 import {
   bucketOf,
+  countWaiting,
   dequeue,
   type Futexes,
   latchBoth,
@@ -22,6 +24,7 @@ import {
   unlatchBoth,
   unlatchBucket,
 } from './table.ts';
+import type { Expected } from './wait.ts';
 
 /** Matches every bitset. */
 export const MATCH_ANY = -1;
@@ -44,7 +47,7 @@ export function wake({ thread, table }: Futexes, word: number, count: number, bi
 
 /**
  * Wakes at most `wakes` of those who wait for `from`, and lets at most `moves` of the others wait for `to` instead.
- * Returns how many were woken and moved, or 'changed' when `from` does not hold `expected`.
+ * Returns how many were woken and moved, or 'changed' when the word of `expected` does not hold its value.
  */
 export function requeue(
   { thread, table }: Futexes,
@@ -52,7 +55,7 @@ export function requeue(
   wakes: number,
   to: number,
   moves: number,
-  expected: number | undefined,
+  expected: Expected | undefined,
 ): number | 'changed' | 'mismatch' {
   const { cpu } = thread;
   const [source, target] = [bucketOf(table, from), bucketOf(table, to)];
@@ -60,19 +63,24 @@ export function requeue(
   let moved = 0;
   let isPlain = true;
   latchBoth(thread, source, target);
-  const isChanged = expected !== undefined && cpu.load(from) !== expected;
+  // Who is woken may lock and unlock `to` before the others get there, and has to find that somebody waits.
+  countWaiting(cpu, target, 1);
+  const isChanged = expected !== undefined && cpu.load(expected.word) !== expected.value;
   if (!isChanged) {
     isPlain = takeOut(cpu, source, from, wakes, MATCH_ANY, sleepers);
     // Waiters that go to the end of the same bucket wait for another word; with one and the same word, nobody moves.
     let node = from === to ? 0 : nextFor(cpu, source, from, 0);
     for (let next: number; isPlain && node !== 0 && moved < moves; node = next) {
       next = nextFor(cpu, source, from, node);
-      if (cpu.load(node + Task.result) === PLAIN) {
+      // The reaper may have been through the target bucket: a dead node that came there would stay.
+      if (isDying(cpu, cpu.load(node + Task.thread))) dequeue(cpu, source, node);
+      else if (cpu.load(node + Task.result) === PLAIN) {
         moveNode(cpu, source, target, to, node);
         moved++;
       } else isPlain = false;
     }
   }
+  countWaiting(cpu, target, -1);
   unlatchBoth(thread, source, target);
   unparkAll(cpu, sleepers);
   if (isChanged) return 'changed';

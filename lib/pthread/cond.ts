@@ -25,9 +25,12 @@ const CondWords = struct({
   header: ObjectHeader.words,
   /** Counts signals and broadcasts; waiters sleep while it has not moved. */
   sequence: 1,
-  /** The mutex that the latest waiter came with, and its word for broadcast to requeue to. Written under that mutex. */
+  /**
+   * The mutex that the waiters came with: its word, for broadcast to requeue to; or its negated address, if that may not
+   * be requeued to. Written under the latch of the sequence's bucket, while nobody waits. One word: a thread killed
+   * between two would leave a mutex and the word of another.
+   */
   mutex: 1,
-  requeueWord: 1,
 });
 
 const KIND = defineKind<Repairer>({
@@ -75,25 +78,34 @@ export class PthreadCond extends SharedObject {
   }
 
   /**
-   * Unlocks the mutex, which this thread's synchronous code holds, waits, and locks it again; it is held again
-   * whatever happens. Throws ETIMEDOUT, EPERM when the mutex is not held, EINVAL when others wait with another mutex,
-   * ENOTRECOVERABLE.
+   * Unlocks the mutex, which this thread's synchronous code holds, waits, and locks it again. Throws ETIMEDOUT, EPERM
+   * when the mutex is not held, EINVAL when others wait with another mutex: the mutex is held then. Throws
+   * ENOTRECOVERABLE, and EDEADLK when locking it again would never end: it is not held then.
    */
   wait(mutex: PthreadMutex, options?: WaitOptions): void {
     if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
     mutex.heldBySelf();
-    this.#associate(mutex);
-    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter));
+    const { waited, outcome } = block(this.thread, options, (waiter) => {
+      this.#associate(mutex);
+      return this.#wait(mutex, waiter);
+    });
     this.#finish(mutex, waited, outcome, options);
   }
 
-  /** `wait` without blocking the event loop, with a guard from `acquireAsync`, which is held again afterwards. */
+  /**
+   * `wait` without blocking the event loop, with a guard from `acquireAsync`. Until the promise settles the guard can
+   * neither be released nor wait again (EPERM). It is held again afterwards, except after ENOTRECOVERABLE.
+   */
   async waitAsync(guard: PthreadMutexGuard, options?: AsyncWaitOptions): Promise<void> {
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
     const { mutex, task: owner } = guard;
-    this.#associate(mutex);
-    const wait = (waiter: Waiter) => this.#wait(mutex, waiter);
+    const wait = (waiter: Waiter) => {
+      this.#associate(mutex);
+      guard.lend();
+      return this.#wait(mutex, waiter);
+    };
     const { outcome: result } = await blockAsync(this.thread, this.arena.heap, options, wait, owner);
+    guard.endLoan(isLocked(result.outcome));
     this.#finish(mutex, result.waited, result.outcome, options);
   }
 
@@ -112,15 +124,23 @@ export class PthreadCond extends SharedObject {
     thread.current();
     cpu.fetchAdd(this.#sequence, 1);
     if (!mayHaveWaiters(cpu, bucketOf(this.#futexes.table, this.#sequence))) return;
-    const target = cpu.load(this.address + CondWords.requeueWord);
-    // The one that is woken takes the mutex with FUTEX_WAITERS set, so its unlock wakes the next.
-    if (target !== 0) requeue(this.#futexes, this.#sequence, 1, target, Number.POSITIVE_INFINITY, undefined);
-    else wake(this.#futexes, this.#sequence, Number.POSITIVE_INFINITY, MATCH_ANY);
+    for (;;) {
+      const target = cpu.load(this.#mutex);
+      if (target <= 0) {
+        wake(this.#futexes, this.#sequence, Number.POSITIVE_INFINITY, MATCH_ANY);
+        return;
+      }
+      // Compared under the latch: meanwhile all may have gone, and others come with another mutex. The waiter that is
+      // woken takes the mutex with FUTEX_WAITERS set, so its unlock wakes the next.
+      const association = { word: this.#mutex, value: target };
+      if (requeue(this.#futexes, this.#sequence, 1, target, Number.POSITIVE_INFINITY, association) !== 'changed')
+        return;
+    }
   }
 
   /** Throws EBUSY while somebody waits. */
   override destroy(): void {
-    if (this.#hasWaiters()) throw new HoldfastError('EBUSY', `somebody waits for the ${this.label}`);
+    if (this.#look(() => {})) throw new HoldfastError('EBUSY', `somebody waits for the ${this.label}`);
     super.destroy();
   }
 
@@ -141,21 +161,23 @@ export class PthreadCond extends SharedObject {
 
   #associate(mutex: PthreadMutex): void {
     const { cpu } = this.thread;
-    if (cpu.load(this.#mutex) === mutex.address) return;
-    if (this.#hasWaiters()) {
+    const association = mutex.requeueWord || -mutex.address;
+    if (cpu.load(this.#mutex) === association) return;
+    const hasWaiters = this.#look(() => cpu.store(this.#mutex, association));
+    if (hasWaiters) {
       throw new HoldfastError('EINVAL', `others wait for the ${this.label} with another mutex than ${mutex.address}`);
     }
-    cpu.store(this.#mutex, mutex.address);
-    cpu.store(this.address + CondWords.requeueWord, mutex.requeueWord);
   }
 
-  #hasWaiters(): boolean {
+  /** Whether anybody waits. If not, `action` runs before anybody can. */
+  #look(action: () => void): boolean {
     const { thread, table } = this.#futexes;
     const bucket = bucketOf(table, this.#sequence);
     latchBucket(thread, bucket);
-    const first = nextFor(thread.cpu, bucket, this.#sequence, 0);
+    const hasWaiters = nextFor(thread.cpu, bucket, this.#sequence, 0) !== 0;
+    if (!hasWaiters) action();
     unlatchBucket(thread, bucket);
-    return first !== 0;
+    return hasWaiters;
   }
 
   #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AsyncWaitOptions | undefined): void {
@@ -170,6 +192,10 @@ export class PthreadCond extends SharedObject {
       throw new HoldfastError('ETIMEDOUT', `no signal of the ${this.label} within ${options?.timeout} ms`);
     }
   }
+}
+
+function isLocked(outcome: Outcome): boolean {
+  return outcome === 'acquired' || outcome === 'owner-died';
 }
 
 function notA(expected: string, received: unknown): HoldfastError {

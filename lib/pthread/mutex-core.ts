@@ -104,7 +104,11 @@ export function* lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attem
     const word = cpu.load(address);
     const owner = ownerOf(word);
     if (owner === 0) continue;
-    if (owner === UNRECOVERABLE) return 'unrecoverable';
+    if (owner === UNRECOVERABLE) {
+      // Illegal to drop the mark: a broadcast has moved others here, and the unlock that should wake them never comes.
+      if (mark !== 0) wake(futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
+      return 'unrecoverable';
+    }
     const isOwn = !waiter.async && isTask(owner) && cpu.load(owner + Task.thread) === thread.id;
     if (isOwn && (attempt.isChecked || waiter.deadline === Number.POSITIVE_INFINITY)) return 'deadlock';
     if (spins > 0 && !(word & FUTEX_WAITERS)) {

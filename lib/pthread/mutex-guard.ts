@@ -1,12 +1,19 @@
 import { LockGuard, releasedBefore } from '../arena/guard.ts';
+import { HoldfastError } from '../errors.ts';
 import type { PthreadMutex } from './mutex.ts';
 
-/** A pthread mutex held until `release`, or until the end of the scope that `using` gives it. */
+/**
+ * A pthread mutex held until `release`, or until the end of the scope that `using` gives it. While the guard is lent to
+ * `cond.waitAsync`, it holds nothing and cannot be released. If that wait ends without the mutex (ENOTRECOVERABLE), the
+ * guard is void: the end of its scope releases nothing.
+ */
 export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
-  /** The task that owns the mutex, 0 once released. */
-  #task: number;
+  readonly #task: number;
   readonly #isAsync: boolean;
+  /** Illegal to be 'held' when #task does not own the mutex: releasing it would unlock the mutex of another owner. */
+  #state: 'held' | 'lent' | 'void' | 'released' = 'held';
 
+  /** `task`: the owner of the mutex. */
   constructor(mutex: PthreadMutex, task: number, isAsync: boolean) {
     super(mutex);
     this.#task = task;
@@ -17,16 +24,40 @@ export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
     return this.lock;
   }
 
-  /** @internal */
+  /** @internal The task that waits with the guard. Throws EPERM unless it is held, EINVAL if it is of `acquire()`. */
   get task(): number {
-    if (this.#task === 0) throw releasedBefore();
+    this.#checkHeld();
+    if (!this.#isAsync) {
+      throw new HoldfastError('EINVAL', "waitAsync takes a guard of acquireAsync(): this one is synchronous code's");
+    }
     return this.#task;
   }
 
+  /** @internal The mutex is about to be unlocked for a wait. */
+  lend(): void {
+    this.#state = 'lent';
+  }
+
+  /** @internal The wait is over. `isLocked`: the guard's task owns the mutex again. */
+  endLoan(isLocked: boolean): void {
+    this.#state = isLocked ? 'held' : 'void';
+    if (!isLocked) this.mutex.returnTask(this.#task);
+  }
+
   override release(): void {
-    const { task } = this;
-    this.#task = 0;
-    if (this.#isAsync) this.mutex.releaseTask(task);
+    this.#checkHeld();
+    this.#state = 'released';
+    if (this.#isAsync) this.mutex.releaseTask(this.#task);
     else this.mutex.unlock();
+  }
+
+  override [Symbol.dispose](): void {
+    if (this.#state !== 'void') this.release();
+  }
+
+  #checkHeld(): void {
+    if (this.#state === 'lent') throw new HoldfastError('EPERM', 'this guard is lent to a wait that is still pending');
+    if (this.#state === 'void') throw new HoldfastError('EPERM', 'this guard lost its mutex in a wait');
+    if (this.#state === 'released') throw releasedBefore();
   }
 }

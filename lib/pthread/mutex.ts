@@ -167,9 +167,14 @@ export class PthreadMutex extends SharedObject {
     return `PthreadMutex(${this.name ?? this.address}, ${this.#state()})`;
   }
 
-  /** @internal For guards. */
+  /** @internal For guards. Throws EPERM unless `task` owns the mutex. */
   releaseTask(task: number): void {
     this.letGo(task);
+    this.thread.returnTask(task);
+  }
+
+  /** @internal For guards whose mutex was not had again. */
+  returnTask(task: number): void {
     this.thread.returnTask(task);
   }
 
@@ -188,10 +193,12 @@ export class PthreadMutex extends SharedObject {
     return self;
   }
 
-  /** @internal Unlocks for `task`, which owns it. */
+  /** @internal Unlocks for `task`. Throws EPERM, and changes nothing, unless that owns the mutex. */
   letGo(task: number): void {
     const { thread } = this;
     if (thread.cpu.cmpxchgRelease(this.#word, task, 0) !== task) {
+      // Only the owner can make itself another than the owner, so it still is when the slow path runs.
+      if (this.#owner !== task) throw this.#notOwner('unlock');
       this.#protocol.unlockSlow(this.#futexes, this.address);
     }
     if (this.#isProtecting) dropCeiling(thread, this.address);

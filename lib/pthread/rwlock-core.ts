@@ -82,12 +82,13 @@ function sleepsAs({ cpu, tasksInUse }: Thread, task: number, want: number): numb
 
 function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Outcome {
   const { cpu } = thread;
+  // First: illegal to fail for want of a record after having slept, for the wake-up would be lost.
+  const record = claimHold(cpu, task, lock);
+  if (record === 0) return 'exhausted';
   if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';
   const isKeptOut = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
   const yields = isKeptOut && sleepsAs(thread, task, READ) === READ;
   if (yields && heldBy(cpu, task, lock) === 0) return 'busy';
-  const record = claimHold(cpu, task, lock);
-  if (record === 0) return 'exhausted';
   cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) + HELD);
   cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) + 1);
   return 'acquired';

@@ -124,7 +124,7 @@ export function requeueAll(spins: number): Program {
 export function requeueUnlessChanged(spins: number): Program {
   const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, from) => sleepUntil(cpu, futexes, from, 1);
   const requeuer: Body<Futexes> = (_cpu, _me, _arena, futexes, from) => {
-    const moved = requeue(futexes, from, 0, from + 1, everybody, 0);
+    const moved = requeue(futexes, from, 0, from + 1, everybody, { word: from, value: 0 });
     if (moved !== 'changed') wake(futexes, from + 1, everybody, MATCH_ANY);
   };
   const waker: Body<Futexes> = (cpu, _me, _arena, futexes, from) => {
