@@ -5,7 +5,7 @@ import { openFutexes } from '../../../../lib/futex/open.ts';
 import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../../../../lib/futex/pi.ts';
 import { countPiStates, reservePiState } from '../../../../lib/futex/pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from '../../../../lib/futex/robust-list.ts';
-import { bucketOf, type Futexes, latchBucket } from '../../../../lib/futex/table.ts';
+import { Bucket, bucketOf, type Futexes, latchBucket } from '../../../../lib/futex/table.ts';
 import { reserveNodes } from '../../../../lib/futex/vector.ts';
 import { wait, waitAll } from '../../../../lib/futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../../../../lib/futex/wake.ts';
@@ -77,7 +77,7 @@ export function wakeNobody(isExpected: boolean): Program {
     const futexes = openFutexes(arena);
     const bucket = bucketOf(futexes.table, words);
     if (first === undefined) latchBucket(futexes.thread, bucket);
-    if (isExpected) arena.cpu.store(bucket + WaitList.first, futexes.thread.self);
+    if (isExpected) arena.cpu.store(bucket + Bucket.waiting, 1);
     return futexes;
   };
   return onObject(open, [(_cpu, _me, _arena, futexes, word) => void wake(futexes, word, 1, MATCH_ANY)], 1, { words });
