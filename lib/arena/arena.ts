@@ -13,7 +13,7 @@ import { formatSlot, isDead, markDead, maxThreads, Slot, slotAddress, threadOf }
 import { DETACHED, Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
 import { isGone, osThread } from './liveness.ts';
-import { reap } from './reaper.ts';
+import { type Reaped, type ReapOptions, reap } from './reaper.ts';
 
 export interface ArenaOptions {
   /** Size of the whole arena. Default 16 MiB. */
@@ -51,6 +51,7 @@ export class Arena {
   readonly id: number;
   readonly #handle: ArenaHandle | undefined;
   readonly #watched = new Set<Worker>();
+  #hasWarned = false;
 
   /**
    * For the simulated machines, whose CPUs are not threads of this process: the view of CPU `number`, whose waiters
@@ -202,7 +203,7 @@ export class Arena {
     const { thread } = this;
     // Nobody takes this thread for dead, so until its slot is free it must let no other reaper in between.
     const isReaped = (id: number) => id === thread.id || this.#isDead(id);
-    while (reap(thread, this.heap, this.objects, isReaped, { patient: true }) === 'again') this.#sweep();
+    while (this.#reap(isReaped, { patient: true }) === 'again') this.#sweep();
     thread.self = DETACHED;
     attached.delete(this.id);
   }
@@ -221,13 +222,25 @@ export class Arena {
   #reapDead = () => {
     const { thread } = this;
     if (thread.self === DETACHED) return;
-    if (reap(thread, this.heap, this.objects, (id) => this.#isDead(id)) === 'again')
-      setTimeout(this.#reapDead, SETTLE_MS);
+    if (this.#reap((id) => this.#isDead(id)) === 'again') setTimeout(this.#reapDead, SETTLE_MS);
   };
+
+  #reap(isDead: (id: number) => boolean, options?: ReapOptions): Reaped {
+    const reaped = reap(this.thread, this.heap, this.objects, isDead, options);
+    if (reaped === 'unknown-kind' && !this.#hasWarned) {
+      this.#hasWarned = true;
+      process.emitWarning(
+        'an object in the arena is of a kind that this thread does not know, so locks of dead threads are not ' +
+          'recovered here: all threads must load one version of holdfast, whole',
+        { type: 'HoldfastWarning', code: 'HOLDFAST_UNKNOWN_KIND' },
+      );
+    }
+    return reaped;
+  }
 
   /** Finds threads that ended without anyone's being told. */
   #sweep(): void {
-    const { cpu, thread } = this;
+    const { cpu } = this;
     let found = false;
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
@@ -235,7 +248,7 @@ export class Arena {
       if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, threadOf(life));
       found ||= cpu.load(slot + Slot.life) < 0;
     }
-    if (found) reap(thread, this.heap, this.objects, (id) => this.#isDead(id));
+    if (found) this.#reap((id) => this.#isDead(id));
   }
 }
 

@@ -27,10 +27,12 @@ import {
   clearJournals,
   endLeaving,
   keepsNascent,
+  markDead,
   maxThreads,
   NO_CEILING,
   Slot,
   slotAddress,
+  threadOf,
 } from '../sched/slot.ts';
 import { RUNNING, SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -48,8 +50,14 @@ export interface ReapOptions {
 }
 
 /**
+ * 'again': the reaper must be called again later. 'unknown-kind': an object is of a kind that this thread's copy of the
+ * library does not know, so it may not be repaired; the slots of the dead stay taken, for a thread that knows the kind.
+ */
+export type Reaped = 'done' | 'again' | 'unknown-kind';
+
+/**
  * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work; a thread for which
- * `isDead` holds itself gives up its slot. Returns 'done', or 'again' when it must be called again later.
+ * `isDead` holds itself gives up its slot.
  */
 export function reap(
   thread: Thread,
@@ -57,7 +65,7 @@ export function reap(
   objects: Objects,
   isDead: (id: number) => boolean,
   { settleSpins = SETTLE_SPINS, patient = false }: ReapOptions = {},
-): 'done' | 'again' {
+): Reaped {
   const { cpu, id: owner } = thread;
   const all = Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
   if (!all.some(isDead)) return 'done';
@@ -70,19 +78,20 @@ export function reap(
   if (isLeaving) beginLeaving(cpu, thread.slot);
   const heir = all.find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
   if (heir === undefined && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
-  let settled = false;
+  let reaped: Reaped;
   do {
     // One set for the whole pass, whoever else dies meanwhile.
     const dead = all.filter(isDead);
     declareEra(cpu, dead);
-    settled = repairAll(thread, heap, objects, dead, settleSpins);
-    if (settled) for (const id of dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
+    reaped = repairAll(thread, heap, objects, dead, settleSpins);
+    if (reaped === 'done') for (const id of dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
     wakeAll(cpu, all.length);
-  } while (!settled && patient);
+  } while (reaped === 'again' && patient);
   unlatch(cpu, Header.reaperLatch);
   // Last: with its slot vacated, a thread that is killed here would leave a latch that nobody could inherit.
-  if (settled && isLeaving) leave(cpu, thread.slot, all.length);
-  return settled ? 'done' : 'again';
+  if (isLeaving && reaped === 'done') leave(cpu, thread.slot, all.length);
+  if (isLeaving && reaped === 'unknown-kind') leaveToOthers(cpu, thread.slot);
+  return reaped;
 }
 
 /**
@@ -96,14 +105,8 @@ function declareEra(cpu: Cpu, dead: readonly number[]): void {
   for (const id of dead) if (cpu.load(met(id)) === 0) cpu.storeRelease(met(id), era);
 }
 
-/** One pass over everything. Returns whether it is settled. */
-function repairAll(
-  thread: Thread,
-  heap: Heap,
-  objects: Objects,
-  dead: readonly number[],
-  settleSpins: number,
-): boolean {
+/** One pass over everything. */
+function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly number[], settleSpins: number): Reaped {
   const { cpu, id: owner } = thread;
   const inherit = (address: number, rebuild: () => void): boolean =>
     dead.some((id) => {
@@ -129,7 +132,7 @@ function repairAll(
   recoverHeap(thread, heap, dead);
   // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
   const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
-  if (!hasNames && !repairer.latch(Header.namesLatch, () => {})) return false;
+  if (!hasNames && !repairer.latch(Header.namesLatch, () => {})) return 'again';
   for (const id of dead) {
     const slot = slotAddress(cpu, id - 1);
     const block = cpu.load(slot + Slot.nascent);
@@ -137,16 +140,19 @@ function repairAll(
     else objects.reclaim(slot + Slot.nascent);
   }
   let settled = true;
+  let knowsAll = true;
   for (const address of heap.objects()) {
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
-    if (kind !== undefined && !kind.repair(repairer as never, address)) settled = false;
+    if (kind === undefined) knowsAll = false;
+    else if (!kind.repair(repairer as never, address)) settled = false;
   }
   // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
   if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
   // A thread that died between the two steps of its unlatch has woken nobody.
   cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
-  return settled;
+  if (!settled) return 'again';
+  return knowsAll ? 'done' : 'unknown-kind';
 }
 
 /** The heap is everybody's: also a reaper that waits for it must find it in order. */
@@ -174,6 +180,12 @@ function leave(cpu: Cpu, slot: number, threads: number): void {
   wakeAll(cpu, threads);
   cpu.store(slot + Slot.osThread, 0);
   cpu.storeRelease(slot + Slot.life, 0);
+}
+
+/** The calling thread could not repair all that it leaves: it counts as killed, for a thread that can. */
+function leaveToOthers(cpu: Cpu, slot: number): void {
+  const life = slot + Slot.life;
+  markDead(cpu, life, threadOf(cpu.load(life)));
 }
 
 /**

@@ -3,6 +3,7 @@
  * died. The first word of every object holds its kind's id, so that a handle or a name of another kind is found out,
  * and so that the reaper knows what it meets when it walks the heap.
  */
+import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 
 export interface Kind<Repairer = never> {
@@ -36,9 +37,16 @@ export interface Kind<Repairer = never> {
 
 const kinds = new Map<number, Kind<never>>();
 
-/** Declares a kind. Each is declared once, when its module is loaded. */
+/**
+ * Declares a kind. Each is declared once, when its module is loaded; the package's entry loads all of them, since any
+ * thread may have to repair any kind. Throws EINVAL when another kind's name has the same hash.
+ */
 export function defineKind<Repairer>(kind: Omit<Kind<Repairer>, 'id'>): Kind<Repairer> {
   const defined = Object.freeze({ ...kind, id: hash(kind.name) | 1 });
+  const other = kinds.get(defined.id);
+  if (other !== undefined) {
+    throw new HoldfastError('EINVAL', `the kinds ${shown(kind.name)} and ${shown(other.name)} have the same id`);
+  }
   kinds.set(defined.id, defined as Kind<never>);
   return defined;
 }

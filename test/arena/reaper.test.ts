@@ -1,14 +1,19 @@
+import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Arena as View } from '../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { Arena, McsLock, Mutex, OsqLock, RwLock, SpinLock, TicketLock } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
 import { Header } from '../../lib/memory/header.ts';
+import { defineKind, kindById } from '../../lib/memory/kinds.ts';
 import { latchOwner } from '../../lib/memory/latch.ts';
+import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { Slot, TicketEntry } from '../../lib/sched/slot.ts';
 import { TASK_ALIGN } from '../../lib/sched/task.ts';
 import { on, type Step, step, stepper } from '../support/stepper.ts';
-import { thrown } from '../support/threads.ts';
+import { inThread, thrown } from '../support/threads.ts';
+
+const THREADS = new URL('./arena.threads.ts', import.meta.url).href;
 
 /** A new thread in the slot that thread `number` has left. */
 function successor({ arenas, real }: ReturnType<typeof stepper>, number: number): View {
@@ -130,4 +135,58 @@ test.each([
   const arena = Arena.create({ bytes: 512 << 10, maxThreads: 4 });
   take(arena);
   expect(thrown(() => arena.detach()).code).toBe('EBUSY');
+});
+
+describe('an object of a kind that the reaping thread does not know', () => {
+  const FOREIGN = 4711;
+
+  test('is taken for repaired, and its dead thread has a successor that seems to hold it', () => {
+    const { arenas, real, die, reap } = stepper(3);
+    const mutex = new Mutex(arenas[0]!, 'accounts');
+    const kind = real.load(mutex.address);
+    mutex.lock();
+    die(0);
+    real.store(mutex.address, FOREIGN);
+    expect(reap(1)).toBe('unknown-kind');
+    expect(real.load(arenas[0]!.thread.slot + Slot.life)).toBeLessThan(0);
+    // A thread that knows the kind repairs it.
+    real.store(mutex.address, kind);
+    expect(reap(2)).toBe('done');
+    const other = Mutex.from(arenas[2]!, mutex.handle);
+    other.lock();
+    expect(other.ownerDied).toBe(true);
+  });
+
+  test('keeps a thread that leaves from being repaired by others later', () => {
+    const { arenas, real, leave, reap } = stepper(3);
+    const mutex = new Mutex(arenas[0]!, 'accounts');
+    const kind = real.load(mutex.address);
+    mutex.lock();
+    real.store(mutex.address, FOREIGN);
+    expect(leave(0)).toBe('unknown-kind');
+    real.store(mutex.address, kind);
+    expect(reap(1)).toBe('done');
+    const other = Mutex.from(arenas[1]!, mutex.handle);
+    other.lock();
+    expect(other.ownerDied).toBe(true);
+  });
+
+  test('holds up a reaper without a word', async () => {
+    const arena = Arena.create({ bytes: 512 << 10, maxThreads: 4 });
+    const mutex = new Mutex(arena, 'accounts');
+    const warned = once(process, 'warning');
+    const { exited } = inThread(arena, THREADS, 'cpuNumber');
+    arena.words[mutex.address] = FOREIGN;
+    await exited;
+    expect(await warned).toMatchObject([{ name: 'HoldfastWarning', code: 'HOLDFAST_UNKNOWN_KIND' }]);
+  });
+});
+
+test('two kinds of one name, of which the reaper would know one', () => {
+  const mutex = new Mutex(stepper(1).arenas[0]!);
+  const kind = kindById(mutex.arena.cpu.read(mutex.address + ObjectHeader.kind))!;
+  expect(thrown(() => defineKind({ ...kind }))).toMatchObject({
+    code: 'EINVAL',
+    message: expect.stringMatching(/^the kinds "mutex" and "mutex" have the same id/),
+  });
 });

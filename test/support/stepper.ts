@@ -13,7 +13,7 @@
  * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones.
  */
 import { Arena, format } from '../../lib/arena/arena.ts';
-import { reap } from '../../lib/arena/reaper.ts';
+import { type Reaped, reap } from '../../lib/arena/reaper.ts';
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 import { RealCpu } from '../../lib/machine/real.ts';
 import { isDead, markDead, Slot, slotAddress } from '../../lib/sched/slot.ts';
@@ -91,12 +91,12 @@ export function stepper(threads: number, { words = 1 << 16, spins = 4 }: Stepper
       return stopped;
     },
     /** Thread `by` repairs what the dead have left. */
-    reap(by: number): 'done' | 'again' {
+    reap(by: number): Reaped {
       const { thread, heap, objects } = arenas[by]!;
       return reap(thread, heap, objects, (id) => isDead(real, id));
     },
     /** Thread `number` ends in order: it repairs what it leaves, and gives up its slot. */
-    leave(number: number): 'done' | 'again' {
+    leave(number: number): Reaped {
       const { thread, heap, objects } = arenas[number]!;
       const isReaped = (id: number) => id === thread.id || isDead(real, id);
       return reap(thread, heap, objects, isReaped, { patient: true });
