@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Completion, Mutex, PercpuRwSemaphore, RwSemaphore, Semaphore, WaitQueue } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
 import { DRAINING, leaveWrite, PercpuWords, writerOf } from '../../lib/locking/percpu-rw-semaphore-core.ts';
-import { RwSemaphoreWords } from '../../lib/locking/rw-semaphore-core.ts';
+import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore-core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore-wait.ts';
 import { downSlow, MOST_PERMITS, SemaphoreWords } from '../../lib/locking/semaphore-core.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
@@ -186,7 +186,7 @@ describe('RwSemaphore after deaths', () => {
     die(4);
     expect(reap(5)).toBe('again');
     const record = threads[3]!.slot + Slot.holds;
-    real.store(word, real.load(word) - 64);
+    real.store(word, real.load(word) - READER);
     real.store(record + 1, 0);
     reap(5);
     (await reader).release();
@@ -310,7 +310,7 @@ test('an exclusive waiter of a WaitQueue whose condition throws, and keeps the w
     },
     { exclusive: true },
   );
-  const second = locks[1].waitAsync(() => ready, { exclusive: true, timeout: 20_000 });
+  const second = locks[1].waitAsync(() => ready, { exclusive: true });
   await turn();
   ready = true;
   expect(locks[0].wake(1)).toBe(1);
@@ -323,7 +323,7 @@ describe('permits', () => {
     const { arenas, before: rightBefore } = stepper(2);
     const semaphore = new Semaphore(arenas[0]!, undefined, { permits: MOST_PERMITS - 1 });
     const other = Semaphore.from(arenas[1]!, semaphore.handle);
-    rightBefore(0, on('cmpxchgRelease', semaphore.address + SemaphoreWords.count, 1), () => other.up());
+    rightBefore(0, on('cmpxchgRelease', semaphore.address + SemaphoreWords.count, 2), () => other.up());
     expect(thrown(() => semaphore.up(1)).code).toBe('EINVAL');
     expect(semaphore.permits).toBe(MOST_PERMITS);
     semaphore.down();
