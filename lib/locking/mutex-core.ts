@@ -14,8 +14,8 @@
  *      lock, uncontended      0                  -> me                         acquire
  *      lock                   flags              -> me|flags                   acquire
  *      unlock, uncontended    me                 -> 0                          release
- *      unlock                 me|WAITERS         -> 0, and wake the first      release
- *      unlock with HANDOFF    me|WAITERS|HANDOFF -> first|PICKUP               release
+ *      unlock, latch          me|WAITERS         -> 0, and wake the first      release
+ *      unlock with HANDOFF    me|WAITERS|HANDOFF -> first|PICKUP, latch        release
  *      pick up                me|flags|PICKUP    -> me|flags                   acquire
  *      owner dies             x|flags            -> flags|OWNER_DIED
  *
@@ -36,7 +36,7 @@ import type { Thread } from '../sched/thread.ts';
 import { firstOfThread, firstWaiter, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import { osqLock, osqUnlock, repairOsq } from './osq.ts';
 import type { Outcome } from './owned-lock.ts';
-import { FLAGS, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
+import { FLAGS, holderOf, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
 
 export const MutexWords = struct({
   header: OWNER,
@@ -48,6 +48,12 @@ export const MutexWords = struct({
 
 export const HANDOFF = 2;
 export const PICKUP = 4;
+
+/** Whether somebody holds the mutex, spins for it, or is in its list: perhaps on its way to take it, with an empty word. */
+export function isBusy(cpu: Cpu, mutex: number): boolean {
+  if (holderOf(cpu, mutex) !== 0 || cpu.load(mutex + MutexWords.osq) !== 0) return true;
+  return cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0;
+}
 
 /**
  * One attempt for `task`. A failure leaves `marks` behind in the word of a lock that is held; one compare-and-exchange
@@ -174,31 +180,43 @@ function takeOver({ thread, task }: Waiter, mutex: number): boolean {
   return cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~PICKUP)) === word;
 }
 
-/** Unlocks for the owner, when the fast path did not. `__mutex_unlock_slowpath`. */
+/**
+ * Unlocks for the owner, when the fast path did not. `__mutex_unlock_slowpath`. The mutex may be destroyed as soon as it
+ * is released, by the next owner. So the release is the last access, or it comes under the latch while somebody is in
+ * the list, who cannot leave before the latch is free.
+ */
 export function unlockSlow(thread: Thread, mutex: number): void {
   const { cpu, id } = thread;
   const address = mutex + MutexWords.owner;
-  let word = cpu.load(address);
-  while (!(word & HANDOFF)) {
-    const seen = cpu.cmpxchgRelease(address, word, word & OWNER_DIED ? UNRECOVERABLE : 0);
-    if (seen === word) {
-      if (word & (WAITERS | OWNER_DIED)) break;
-      return;
-    }
-    word = seen;
-  }
   const list = mutex + MutexWords.waiters;
-  latch(cpu, list + WaitList.latch, id);
-  const first = firstWaiter(cpu, list);
-  const woken = word & OWNER_DIED ? waiters(cpu, list) : first === 0 ? [] : [first];
-  if (word & HANDOFF) {
-    // Under the latch nobody but this thread changes the word of a lock that it holds.
-    const heir = first === 0 ? 0 : first | PICKUP;
-    thread.counters.handoffs++;
-    cpu.storeRelease(address, word & OWNER_DIED ? UNRECOVERABLE : heir);
+  for (;;) {
+    const word = cpu.load(address);
+    const free = word & OWNER_DIED ? UNRECOVERABLE : 0;
+    if (word & (WAITERS | HANDOFF | OWNER_DIED)) {
+      latch(cpu, list + WaitList.latch, id);
+      const woken = releaseToWaiters(thread, mutex, free);
+      unlatch(cpu, list + WaitList.latch);
+      for (const task of woken) unpark(cpu, task);
+      if (woken.length > 0) return;
+    }
+    // Nobody is in the list, so no flag of theirs is set; whoever joins meanwhile sets one, and this fails.
+    const alone = word & ~(WAITERS | HANDOFF);
+    if (cpu.cmpxchgRelease(address, alone, free) === alone) return;
   }
-  unlatch(cpu, list + WaitList.latch);
-  for (const task of woken) unpark(cpu, task);
+}
+
+/** Releases the mutex if anybody is in the list. Returns the waiters to wake. Under the latch. */
+function releaseToWaiters({ cpu, counters }: Thread, mutex: number, free: number): number[] {
+  const address = mutex + MutexWords.owner;
+  const list = mutex + MutexWords.waiters;
+  const first = firstWaiter(cpu, list);
+  if (first === 0) return [];
+  const woken = free === UNRECOVERABLE ? waiters(cpu, list) : [first];
+  // Under the latch nobody but this thread changes the word of a lock that it holds.
+  const isHandedOver = free === 0 && (cpu.load(address) & HANDOFF) !== 0;
+  if (isHandedOver) counters.handoffs++;
+  cpu.storeRelease(address, isHandedOver ? first | PICKUP : free);
+  return woken;
 }
 
 /** After deaths: takes dead tasks out of the list, and the lock out of a dead owner's hands. */

@@ -7,7 +7,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
-import { lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { holderOf } from './owner-word.ts';
 
@@ -16,10 +16,7 @@ const KIND = defineKind<Repairer>({
   words: MutexWords.words,
   format: () => {},
   holder: holderOf,
-  isBusy: (cpu, mutex) =>
-    holderOf(cpu, mutex) !== 0 ||
-    cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0 ||
-    cpu.load(mutex + MutexWords.osq) !== 0,
+  isBusy,
   repair,
 });
 

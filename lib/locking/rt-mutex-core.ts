@@ -326,18 +326,21 @@ export function unlockSlow(thread: Thread, lock: number, isPassedOn = false): vo
   seeTo(thread, late);
 }
 
-/** `unlockSlow` under other latches, which leaves the caller something to see to. */
+/**
+ * `unlockSlow` under other latches, which leaves the caller something to see to. The store that releases is the last
+ * access to the lock: its next owner may destroy it, and needs no latch for that when nobody waits.
+ */
 export function unlockLate({ cpu, id, slot }: Thread, lock: number, late: Late, isPassedOn = false): void {
   const address = lock + RtWords.owner;
   latchPriorities(cpu, id);
   const word = cpu.load(address);
   const flag = cpu.read(lock + RtWords.waiters) === 0 ? 0 : WAITERS;
-  detachTop(cpu, lock);
   const isLost = (word & OWNER_DIED) !== 0 && !isPassedOn;
-  // Pairs with the acquire of the next owner's fast path.
-  cpu.storeRelease(address, isLost ? UNRECOVERABLE | flag : (word & OWNER_DIED) | flag);
+  detachTop(cpu, lock);
   inherit(cpu, slot, late);
   if (isLost) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
   else wakeTop(cpu, lock, late);
+  // Pairs with the acquire of the next owner's fast path.
+  cpu.storeRelease(address, isLost ? UNRECOVERABLE | flag : (word & OWNER_DIED) | flag);
   unlatchPriorities(cpu);
 }

@@ -36,7 +36,7 @@ import {
 } from '../sched/drive.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
-import { lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import type { Outcome } from './owned-lock.ts';
 import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from './owner-word.ts';
 import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
@@ -51,7 +51,7 @@ const KIND = defineKind<Repairer>({
   words: Words.words,
   format: () => {},
   holder: holderOf,
-  isBusy: (cpu, lock) => (cpu.load(lock + MutexWords.owner) & ~OWNER_DIED) !== 0,
+  isBusy,
   repair,
 });
 
