@@ -245,13 +245,17 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     if (settleBlock(cpu, lock, task)) break;
     if (waiter.aborted || reason === 'timed-out') {
       finishPark(cpu, task);
+      cpu.store(task + Task.blockedOn, 0);
       if (!cancel(thread, lock, task)) leaveWrite(thread, lock, task);
       cpu.store(task + Task.grant, 0);
       return waiter.aborted ? 'aborted' : 'timed-out';
     }
+    // The list says so as well, until the task is the writer; from then on it waits for the readers to leave.
+    cpu.store(task + Task.blockedOn, lock);
     reason = yield;
   }
   finishPark(cpu, task);
+  cpu.store(task + Task.blockedOn, 0);
   cpu.store(task + Task.grant, 0);
   return 'acquired';
 }

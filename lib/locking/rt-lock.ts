@@ -1,5 +1,8 @@
+import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { latchPriorities, unlatchPriorities, waiterTree } from '../sched/priority.ts';
+import { Task } from '../sched/task.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { holderOf } from './owner-word.ts';
 import { RtWords } from './rt-mutex-core.ts';
@@ -12,9 +15,18 @@ export function rtKind(name: string, words: number): Kind<Repairer> {
     words,
     format: () => {},
     holder: holderOf,
+    heir,
     isBusy: (cpu, lock) => holderOf(cpu, lock) !== 0 || cpu.load(lock + RtWords.waiters) !== 0,
     repair,
   });
+}
+
+/** A free rt-mutex is kept for its first waiter, and for whoever is more urgent. */
+function heir(cpu: Cpu, lock: number, owner: number): number {
+  latchPriorities(cpu, owner);
+  const top = waiterTree.first(cpu, lock + RtWords.waiters);
+  unlatchPriorities(cpu);
+  return top === 0 ? 0 : cpu.load(top + Task.thread);
 }
 
 /** What the locks on the rt-mutex algorithm have in common. */

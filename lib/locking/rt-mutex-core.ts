@@ -206,9 +206,10 @@ function refuse(waiter: Waiter, lock: number, cycle: number[], late: Late, conte
 }
 
 /**
- * Whether the thread with that slot would wait for itself. Contexts solve their own cycles, so the walk ends where one waits; for a
- * context it counts only when it goes through an asynchronous owner, which cannot back off while its thread sleeps. A
- * chain longer than the limit counts as a cycle, as in the kernel.
+ * Whether the thread with that slot would wait for itself. Contexts solve the cycles that they make among themselves,
+ * so for a context a cycle counts only if somebody in it cannot back off: the owner of a lock that was taken without a
+ * context, or an asynchronous owner, whose thread sleeps. A wounded thread in the chain is about to back off. A chain
+ * longer than the limit counts as a cycle, as in the kernel.
  */
 function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isContest: boolean): boolean {
   cycle.length = 0;
@@ -216,18 +217,27 @@ function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isC
   let isStuck = false;
   for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
     const word = cpu.load(lock + RtWords.owner);
-    if (!isOwned(word)) return false;
-    const owner = ownerOf(word);
+    const owner = isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word);
+    if (owner === 0) return false;
     const next = slotOf(cpu, owner);
     cycle.push(lock, cpu.load(owner + Task.thread) - 1);
     isStuck ||= lock === first && next === slot;
-    isStuck ||= cpu.load(owner + Task.mode) === ASYNC;
+    isStuck ||= cpu.load(owner + Task.mode) === ASYNC || (word & CTX) === 0;
     if (next === slot) return isStuck || !isContest;
     const main = next + Slot.mainTask;
     lock = cpu.load(main + Task.rtMutex);
-    if (lock === 0 || (!isContest && cpu.load(main + Task.stamp) !== 0)) return false;
+    if (lock === 0 || cpu.load(main + Task.wounded) !== 0) return false;
   }
   return !isContest;
+}
+
+/**
+ * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
+ * the lock as long as its thread sleeps. (A synchronous one is awake, and takes it.)
+ */
+function reservedFor(cpu: Cpu, lock: number, word: number): number {
+  const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
+  return top !== 0 && cpu.load(top + Task.mode) === ASYNC ? top : 0;
 }
 
 /** `task_blocks_on_rt_mutex`. */
@@ -243,7 +253,11 @@ function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Con
   inherit(cpu, attachTop(cpu, lock), late);
 }
 
-function rank(cpu: Cpu, task: number): void {
+/**
+ * The task's place in the tree follows its priority. Illegal to fail to do before each insertion: a thread that dies
+ * between the store of a priority and the store of the rank leaves a rank that nothing stands for.
+ */
+export function rank(cpu: Cpu, task: number): void {
   cpu.write(task + Task.rank, cpu.load(task + Task.priority));
   cpu.write(task + Task.rankDue, cpu.load(task + Task.due));
 }

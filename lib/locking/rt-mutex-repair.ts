@@ -7,7 +7,7 @@ import { waiterTree } from '../sched/priority.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { isOwned, OWNER_DIED, ownerOf, WAITERS } from './owner-word.ts';
-import { attachTop, detachTop, inherit, RtWords } from './rt-mutex-core.ts';
+import { attachTop, detachTop, inherit, RtWords, rank } from './rt-mutex-core.ts';
 
 /**
  * After deaths: takes dead tasks out of the queue of `lock`, and the lock out of a dead owner's hands. What changes in
@@ -49,8 +49,12 @@ function rebuild(repairer: Repairer): void {
     locks.add(lock);
     // A dead thread may have said that it waits before it set the flag.
     cpu.fetchOrAcquire(lock + RtWords.owner, WAITERS);
-    if (isDead(cpu.load(task + Task.thread))) forget(cpu, task);
-    else waiterTree.insert(cpu, lock + RtWords.waiters, task);
+    if (isDead(cpu.load(task + Task.thread))) {
+      forget(cpu, task);
+      continue;
+    }
+    rank(cpu, task);
+    waiterTree.insert(cpu, lock + RtWords.waiters, task);
   }
   for (const lock of locks) attachTop(cpu, lock);
   for (let number = 0; number < threads; number++) {

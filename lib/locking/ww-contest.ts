@@ -50,6 +50,8 @@ export function bystander(cpu: Cpu, wwClass: number): Contest {
 /** A wait of the context whose task is `task`. `holds`: whether it holds any lock. */
 export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boolean): Contest {
   const stamp = cpu.load(task + Task.stamp);
+  // With wait-die the mark is for the length of a wait: it says to the others that the waiter is about to back off.
+  if (isWaitDie) cpu.store(task + Task.wounded, 0);
   return {
     flag: CTX,
     holds,
@@ -65,16 +67,16 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
       for (const waiter of waiters) {
         const other = cpu.load(waiter + Task.stamp);
         if (other === 0) continue;
-        if (isWaitDie && isOlder(stamp, other)) late.wake.push(waiter);
+        if (isWaitDie && isOlder(stamp, other)) wound(cpu, waiter, late);
         else if (!isWaitDie && isOlder(other, stamp)) cpu.store(task + Task.wounded, 1);
       }
     },
   };
 }
 
-/** The owner backs off at its next wait, or at the one it is in. */
-function wound(cpu: Cpu, owner: number, late: Late): void {
-  if (cpu.load(owner + Task.wounded) !== 0) return;
-  cpu.store(owner + Task.wounded, 1);
-  late.wake.push(owner);
+/** `task` backs off at its next wait, or at the one it is in. */
+function wound(cpu: Cpu, task: number, late: Late): void {
+  if (cpu.load(task + Task.wounded) !== 0) return;
+  cpu.store(task + Task.wounded, 1);
+  late.wake.push(task);
 }

@@ -19,6 +19,11 @@ export interface Kind<Repairer = never> {
   readonly holder: (cpu: Cpu, address: number) => number;
   /** For objects that several threads can hold at once: whether the thread with this CPU number plus one does. */
   readonly isHeldBy?: (cpu: Cpu, address: number, id: number) => boolean;
+  /**
+   * For objects that are kept for one waiter when nobody holds them: the thread of that waiter, or 0. `owner`: the calling
+   * thread's CPU number plus one; it holds namesLatch.
+   */
+  readonly heir?: (cpu: Cpu, address: number, owner: number) => number;
   /** Whether who waits needs only one of the holders to let go, or even somebody else. */
   readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */

@@ -8,9 +8,10 @@
  * what its asynchronous tasks do: so a chain of such threads that leads back to its start is a deadlock. What waits
  * asynchronously may depend on anything its event loop does, so it is shown, and no conclusion drawn from it.
  *
- * Each link is read at a time of its own. In a cycle that is closed by the caller, who holds its last lock and does not
- * let go, the last thread cannot move; so on a second walk that finds the same links, the last but one could not have
- * moved either since the first, and so on to the front. namesLatch keeps the objects in being.
+ * Each link is read at a time of its own. The caller holds the last lock of the cycle, so the last thread is stuck. If a
+ * second walk finds the same links, each thread before it was stuck throughout as well, by induction. A thread that has
+ * been woken and has not looked yet is not stuck: a ww-mutex's context may be about to back off. A wait with a timeout
+ * counts like any other, as in the kernel's rt-mutex. namesLatch keeps the objects in being.
  *
  * Source: the idea is that of the rt-mutex's chain walk and of lockdep's reports; Holt 1972 for the graph.
  */
@@ -22,7 +23,7 @@ import { kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
 import { asyncTasks, maxThreads, Slot, slotAddress } from './slot.ts';
-import { ASYNC, Task } from './task.ts';
+import { ASYNC, SLEEPING, Task } from './task.ts';
 import type { Thread } from './thread.ts';
 
 interface Link {
@@ -31,6 +32,8 @@ interface Link {
   readonly address: number;
   /** Whether the wait ends when one of the holders lets go, whichever: nothing follows from where a single one waits. */
   readonly isAnyOf: boolean;
+  /** False for a task that has been woken, and looks again: it may take the object, or back off. */
+  readonly isAsleep: boolean;
 }
 
 /** Links that a report shows. */
@@ -105,7 +108,7 @@ class Walk {
     const search = (number: number): Link[] | undefined => {
       seen.add(number);
       const link = this.#waitOf(slotAddress(this.#cpu, number) + Slot.mainTask);
-      if (link === undefined || link.isAnyOf) return undefined;
+      if (link === undefined || link.isAnyOf || !link.isAsleep) return undefined;
       for (const holder of link.wait.holders) {
         if (holder === this.#thread.number) return [link];
         const rest = seen.has(holder) ? undefined : search(holder);
@@ -147,21 +150,26 @@ class Walk {
       thread: cpu.load(task + Task.thread) - 1,
       async: cpu.load(task + Task.mode) === ASYNC,
       object: kind === undefined ? `word ${word}` : this.#objects.labelOf(address, kind),
-      holders: kind === undefined ? [] : this.#holders(address),
+      holders: kind === undefined ? [] : this.#holders(address, cpu.load(task + Task.thread)),
     };
     return {
       wait,
       address,
       isAnyOf: kind?.isAnyOf === true,
+      isAsleep: cpu.load(task + Task.state) === SLEEPING,
     };
   }
 
-  #holders(address: number): number[] {
+  /** `waiter`: the thread that waits. One that waits for an object in its own name waits for the others to leave it. */
+  #holders(address: number, waiter = 0): number[] {
     const cpu = this.#cpu;
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
     const holder = kind?.holder(cpu, address) ?? 0;
-    if (holder !== 0) return [holder - 1];
+    if (holder !== 0 && holder !== waiter) return [holder - 1];
     const all = Array.from({ length: maxThreads(cpu) }, (_, number) => number);
-    return all.filter((number) => kind?.isHeldBy?.(cpu, address, number + 1));
+    const holders = all.filter((number) => kind?.isHeldBy?.(cpu, address, number + 1));
+    if (holders.length > 0) return holders;
+    const next = holder || kind?.heir?.(cpu, address, this.#thread.id) || 0;
+    return next === 0 ? [] : [next - 1];
   }
 }

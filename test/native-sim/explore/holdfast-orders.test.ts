@@ -84,7 +84,7 @@ testsOfWeakOrders([
     mode: 'random',
     make: make('mutex', 3, 1),
     file: 'mutex-core.ts',
-    op: 'cmpxchgRelease',
+    op: 'storeRelease',
   },
   { name: 'latch: the acquire', make: make('latch'), file: 'latch.ts', op: 'cmpxchgAcquire' },
   { name: 'latch: the release', make: make('latch'), file: 'latch.ts', op: 'xchgRelease' },
