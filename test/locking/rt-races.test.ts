@@ -1,7 +1,7 @@
 /** Priorities and waits of the locks on the rt-mutex algorithm, at the moments when another thread dies or wakes. */
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
-import { RtMutex, WwClass, WwMutex } from '../../lib/index.ts';
+import { Mutex, PercpuRwSemaphore, RtMutex, WwClass, WwMutex } from '../../lib/index.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { on, stepper, type When } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
@@ -129,4 +129,27 @@ test('a thread that was woken for a free lock counts as stuck', () => {
   before(0, on('wait'), () => b.unlock());
   new RtMutex(first, 'b').lock({ detectDeadlock: true });
   expect(thrown(() => a.lock({ detectDeadlock: true, timeout: 1000 })).code).toBe('ETIMEDOUT');
+});
+
+test('a missing deadlock: the writer of a PercpuRwSemaphore waits for a reader that waits for it', () => {
+  const { arenas, stopBefore } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const open = (arena: Arena) => [new Mutex(arena, 'm'), new PercpuRwSemaphore(arena, 's')] as const;
+  const [mutex, semaphore] = open(first);
+  const [others, readers] = open(second);
+  readers.downRead();
+  mutex.lock();
+  expect(stopBefore(1, on('wait'), () => others.lock())).toBe(true);
+  expect(thrown(() => semaphore.downWrite({ detectDeadlock: true, timeout: 1000 })).code).toBe('EDEADLK');
+  mutex.unlock();
+});
+
+test('a missing deadlock: a reader waits for a mutex whose owner is a writer that waits for it', () => {
+  const { arenas, stopBefore } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const semaphore = new PercpuRwSemaphore(first, 's');
+  new PercpuRwSemaphore(second, 's').downRead();
+  new Mutex(first, 'm').lock();
+  expect(stopBefore(0, on('wait'), () => semaphore.downWrite())).toBe(true);
+  expect(thrown(() => new Mutex(second, 'm').lock({ detectDeadlock: true, timeout: 1000 })).code).toBe('EDEADLK');
 });
