@@ -50,8 +50,6 @@ export function bystander(cpu: Cpu, wwClass: number): Contest {
 /** A wait of the context whose task is `task`. `holds`: whether it holds any lock. */
 export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boolean): Contest {
   const stamp = cpu.load(task + Task.stamp);
-  // With wait-die the mark is for the length of a wait: it says to the others that the waiter is about to back off.
-  if (isWaitDie) cpu.store(task + Task.wounded, 0);
   return {
     flag: CTX,
     holds,
@@ -59,7 +57,11 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
     backsOff(word, late) {
       const owner = (word & CTX) === 0 ? 0 : ownerOf(word);
       const other = owner === 0 ? 0 : cpu.load(owner + Task.stamp);
-      if (isWaitDie) return holds && other !== 0 && isOlder(other, stamp);
+      if (isWaitDie) {
+        // Until it has looked again, the mark says to the others that the waiter may be about to back off.
+        cpu.store(task + Task.wounded, 0);
+        return holds && other !== 0 && isOlder(other, stamp);
+      }
       if (other !== 0 && isOlder(stamp, other)) wound(cpu, owner, late);
       return holds && cpu.load(task + Task.wounded) !== 0;
     },
