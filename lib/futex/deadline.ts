@@ -46,6 +46,6 @@ export function relative(
       `a deadline is a finite number of milliseconds, at least 0; received ${shown(deadline)}`,
     );
   }
-  const now = clock === 'realtime' ? performance.timeOrigin + performance.now() : cpu.now() / 1e6;
+  const now = clock === 'realtime' ? Date.now() : cpu.now() / 1e6;
   return { timeout: Math.max(deadline - now, 0), signal };
 }

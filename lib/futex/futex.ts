@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { Slot, slotAddress } from '../sched/slot.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
@@ -61,12 +61,8 @@ export class Futex {
 
   async waitAsync(word: number, value: number, options?: AsyncWaitOptions): Promise<0> {
     this.#check(word);
-    return this.#slept(
-      word,
-      value,
-      await this.#blockAsync(options, word, checkValue(value), MATCH_ANY),
-      options?.signal,
-    );
+    const signal = options?.signal;
+    return this.#slept(word, value, await this.#blockAsync(options, word, checkValue(value), MATCH_ANY), signal);
   }
 
   /** FUTEX_WAIT_BITSET. Only a `wakeBitset` with a bit in common wakes it. */
@@ -81,7 +77,7 @@ export class Futex {
     this.#check(word);
     checkBitset(bitset);
     const timed = relative(this.arena.cpu, options);
-    return this.#slept(word, value, await this.#blockAsync(timed, word, checkValue(value), bitset), options?.signal);
+    return this.#slept(word, value, await this.#blockAsync(timed, word, checkValue(value), bitset), timed.signal);
   }
 
   /**
@@ -107,7 +103,7 @@ export class Futex {
       return waitAll(futexes, words, nodes, waiter);
     });
     arena.thread.returnTask(task);
-    return typeof outcome === 'number' ? outcome : this.#woke(words, outcome, options?.signal);
+    return typeof outcome === 'number' ? outcome : this.#woke(words, outcome, timed.signal);
   }
 
   /** FUTEX_WAKE. Wakes at most `count` waiters, and returns how many. */
@@ -210,12 +206,12 @@ export class Futex {
     if (result === 'woken') return 0;
     if (result === 'changed') throw this.#changed(word, value);
     throw result === 'aborted'
-      ? signal?.reason
+      ? abortReason(signal)
       : new HoldfastError('ETIMEDOUT', `nobody woke the futex ${word} in time`);
   }
 
   #woke(words: readonly Expected[], result: WaitResult | 'exhausted', signal: AbortSignal | undefined): never {
-    if (result === 'aborted') throw signal?.reason;
+    if (result === 'aborted') throw abortReason(signal);
     if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS);
     if (result === 'timed-out')
       throw new HoldfastError('ETIMEDOUT', `nobody woke any of ${words.length} futexes in time`);

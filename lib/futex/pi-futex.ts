@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { block, blockAsync, type SlowPath, type Waiter } from '../sched/drive.ts';
+import { abortReason, block, blockAsync, checkOptions, type SlowPath, type Waiter } from '../sched/drive.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi, waitRequeuePi } from './pi.ts';
@@ -138,7 +138,7 @@ export class PiFutex {
     const { arena } = this;
     for (let next = path; ; next = (waiter) => lockPi(this.#futexes, word, waiter)) {
       const timed = relative(arena.cpu, options);
-      timed.signal?.throwIfAborted();
+      checkOptions(timed);
       reservePiState(arena);
       const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, next);
       if (outcome === 'acquired') {
@@ -165,7 +165,7 @@ export class PiFutex {
       case 'timed-out':
         throw new HoldfastError('ETIMEDOUT', `${held}: not locked in time`);
       case 'aborted':
-        throw signal?.reason;
+        throw abortReason(signal);
       default:
         throw new HoldfastError('EAGAIN', held);
     }

@@ -6,6 +6,7 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   checkOptions,
@@ -95,12 +96,12 @@ export class Completion extends SharedObject {
     thread.current();
     if (options !== undefined) this.#check(options);
     if (tryDown(thread.cpu, address, 1)) return;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       downSlow(address, 1, false, waiter),
     );
     thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    if (outcome !== 'acquired') throw this.#timedOut(options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    if (outcome !== 'acquired') throw this.#timedOut(asked);
   }
 
   /** Takes a `complete` if there is one and nobody waits. */

@@ -1,7 +1,14 @@
 import { OnceGuard } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
-import { type AsyncWaitOptions, blockAsync, type SlowPath, type TimeoutOptions, type Waiter } from '../sched/drive.ts';
+import {
+  type AsyncWaitOptions,
+  abortReason,
+  blockAsync,
+  type SlowPath,
+  type TimeoutOptions,
+  type Waiter,
+} from '../sched/drive.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
 
@@ -77,11 +84,11 @@ export abstract class OwnedLock extends SharedObject {
     options: AsyncWaitOptions | undefined,
     path: (waiter: Waiter) => SlowPath<Outcome>,
   ): Promise<number> {
-    const { outcome, task } = await blockAsync(this.thread, this.arena.heap, options, path);
+    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path);
     if (outcome === 'acquired' || outcome === 'owner-died') return task;
     this.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.refusal(outcome, options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    throw this.refusal(outcome, asked);
   }
 
   protected guardOf(task: number): OnceGuard {

@@ -3,6 +3,7 @@ import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   checkOptions,
@@ -112,11 +113,13 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     if (tried === 'acquired') return own;
     thread.returnTask(own);
     if (tried !== undefined) throw this.refusal(tried, options);
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) => asleep(address, waiter));
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+      asleep(address, waiter),
+    );
     if (outcome === 'acquired') return task;
     thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.refusal(outcome, options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    throw this.refusal(outcome, asked);
   }
 
   #check(options: AsyncWaitOptions | undefined): void {

@@ -8,6 +8,7 @@ import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   checkOptions,
@@ -239,13 +240,13 @@ export class Semaphore extends SharedObject {
 
   async #waitAsync(permits: number, recorded: boolean, options: AsyncDownOptions | undefined): Promise<number> {
     const { thread } = this;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       downSlow(this.address, permits, recorded, waiter),
     );
     if (outcome === 'acquired') return task;
     thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.#refusal(outcome, options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    throw this.#refusal(outcome, { ...asked, permits });
   }
 
   #asyncGuard(permits: number, task: number): SemaphoreGuard {

@@ -28,6 +28,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   checkOptions,
@@ -158,7 +159,7 @@ export class SeqLock extends SharedObject {
   async writeAsync(address: number, values: ArrayLike<number>, options?: AsyncWaitOptions): Promise<void> {
     const { thread } = this;
     const { cpu } = thread;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       lockAsleep(this.address, waiter),
     );
     const isOurs = outcome === 'acquired' || outcome === 'owner-died';
@@ -170,8 +171,8 @@ export class SeqLock extends SharedObject {
       if (cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
     }
     thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    if (!isOurs) throw this.#refusal(outcome, options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    if (!isOurs) throw this.#refusal(outcome, asked);
   }
 
   /** CPU number of the thread that writes, or undefined; out of date as soon as it is read. */

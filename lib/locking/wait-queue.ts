@@ -6,6 +6,7 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   checkOptions,
@@ -77,13 +78,13 @@ export class WaitQueue extends SharedObject {
     const want = this.#check(condition, options);
     if (condition()) return;
     const guarded = new GuardedCondition(condition);
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       waitUntil(this.address, want, guarded.holds, waiter),
     );
     thread.returnTask(task);
     guarded.rethrow();
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    if (outcome !== 'done') throw this.#timedOut(options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    if (outcome !== 'done') throw this.#timedOut(asked);
   }
 
   /** Wakes all waiters that share, and up to `exclusive` of the exclusive ones. Returns how many it woke. */

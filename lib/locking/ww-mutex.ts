@@ -6,7 +6,14 @@ import { inspect } from 'node:util';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { struct } from '../memory/struct.ts';
-import { type AsyncWaitOptions, block, blockAsync, checkOptions, type WaitOptions } from '../sched/drive.ts';
+import {
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkOptions,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import type { Outcome } from './owned-lock.ts';
 import { ownerOf } from './owner-word.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
@@ -131,9 +138,9 @@ export class WwMutex extends RtLock {
     }
     const contest = this.#contest(context);
     const path = (waiter: Parameters<typeof lockSlow>[1]) => lockSlow(address, waiter, [], contest);
-    const { outcome } = await blockAsync(thread, this.arena.heap, options, path, task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    return this.#concluded(outcome, context, options);
+    const { outcome, asked } = await blockAsync(thread, this.arena.heap, options, path, task);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    return this.#concluded(outcome, context, asked);
   }
 
   [inspect.custom](): string {

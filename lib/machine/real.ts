@@ -1,4 +1,5 @@
 import type { Cpu, WaitOutcome } from './cpu.ts';
+import { hrtime, now } from './host.ts';
 
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
@@ -30,7 +31,7 @@ export class RealCpu implements Cpu {
 
   constructor(words: Int32Array) {
     this.words = words;
-    this.#clockOffset = Number(process.hrtime.bigint()) - performance.now() * 1e6;
+    this.#clockOffset = Number(hrtime()) - now() * 1e6;
   }
 
   read(a: number): number {
@@ -173,7 +174,7 @@ export class RealCpu implements Cpu {
   }
 
   now(): number {
-    return performance.now() * 1e6 + this.#clockOffset;
+    return now() * 1e6 + this.#clockOffset;
   }
 
   #timeout(deadline: number): number {

@@ -13,6 +13,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   type SlowPath,
@@ -170,11 +171,11 @@ export class PthreadBarrier extends SharedObject {
   }
 
   async waitAsync(options?: AsyncWaitOptions): Promise<boolean> {
-    const { outcome, task } = await blockAsync(this.thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, (waiter) =>
       pass(this.#futexes, this.address, waiter),
     );
     this.thread.returnTask(task);
-    return this.#passed(outcome, options);
+    return this.#passed(outcome, asked);
   }
 
   /** How many wait; out of date as soon as it is read. */
@@ -198,7 +199,7 @@ export class PthreadBarrier extends SharedObject {
   }
 
   #passed(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
-    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'exhausted') {
       throw new HoldfastError('EAGAIN', `this thread holds too many locks to wait at the barrier`);
     }

@@ -11,6 +11,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   type SlowPath,
@@ -104,9 +105,9 @@ export class PthreadCond extends SharedObject {
       guard.lend();
       return this.#wait(mutex, waiter);
     };
-    const { outcome: result } = await blockAsync(this.thread, this.arena.heap, options, wait, owner);
+    const { outcome: result, asked } = await blockAsync(this.thread, this.arena.heap, options, wait, owner);
     guard.endLoan(isLocked(result.outcome));
-    this.#finish(mutex, result.waited, result.outcome, options);
+    this.#finish(mutex, result.waited, result.outcome, asked);
   }
 
   /** Wakes one who waits, if anybody does. Without waiters this touches no latch. */
@@ -187,7 +188,7 @@ export class PthreadCond extends SharedObject {
     if (outcome === 'deadlock') {
       throw new HoldfastError('EDEADLK', `asynchronous code of this thread holds the mutex at ${mutex.address}`);
     }
-    if (waited === 'aborted') throw options?.signal?.reason;
+    if (waited === 'aborted') throw abortReason(options?.signal);
     if (waited === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `no signal of the ${this.label} within ${options?.timeout} ms`);
     }

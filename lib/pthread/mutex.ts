@@ -8,6 +8,7 @@ import type { Futexes } from '../futex/table.ts';
 import { CHAIN_LIMIT } from '../locking/rt-mutex-core.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   type SlowPath,
@@ -232,7 +233,7 @@ export class PthreadMutex extends SharedObject {
     thread.current();
     if (this.#isProtecting) this.#checkCeiling();
     const attempt = { mark: 0, isChecked: false, cycle: [] };
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) => {
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) => {
       return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
     });
     if (outcome === 'acquired' || outcome === 'owner-died') {
@@ -240,8 +241,8 @@ export class PthreadMutex extends SharedObject {
       return task;
     }
     thread.returnTask(task);
-    if (outcome === 'aborted') throw options?.signal?.reason;
-    throw this.#refusal(outcome, options);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    throw this.#refusal(outcome, asked);
   }
 
   #unlockSlow(): void {

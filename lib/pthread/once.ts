@@ -11,6 +11,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   type SlowPath,
@@ -119,11 +120,11 @@ export class PthreadOnce extends SharedObject {
     if (typeof routine !== 'function') throw notRoutine(routine);
     if (this.isDone) return false;
     const { thread } = this;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       begin(this.#futexes, this.#state, waiter),
     );
     if (outcome !== 'mine') thread.returnTask(task);
-    if (!this.#isMine(outcome, options)) return false;
+    if (!this.#isMine(outcome, asked)) return false;
     let state = 0;
     try {
       await routine();
@@ -142,7 +143,7 @@ export class PthreadOnce extends SharedObject {
   }
 
   #isMine(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
-    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `the ${this.label} was not done within ${options?.timeout} ms`);
     }

@@ -7,7 +7,7 @@ import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { type AsyncWaitOptions, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { Task } from '../sched/task.ts';
 import {
   type Outcome,
@@ -156,7 +156,7 @@ export class PthreadRwlock extends SharedObject {
 
   async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<LockGuard> {
     const { thread } = this;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       takeSlow(this.#futexes, this.address, waiter, want, this.#preference),
     );
     if (outcome === 'acquired') {
@@ -166,7 +166,7 @@ export class PthreadRwlock extends SharedObject {
       });
     }
     thread.returnTask(task);
-    throw outcome === 'aborted' ? options?.signal?.reason : this.#refusal(outcome, options);
+    throw outcome === 'aborted' ? abortReason(asked.signal) : this.#refusal(outcome, asked);
   }
 
   #state(): string {

@@ -13,6 +13,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
   type AsyncWaitOptions,
+  abortReason,
   block,
   blockAsync,
   type SlowPath,
@@ -109,11 +110,11 @@ export class PthreadSem extends SharedObject {
 
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread } = this;
-    const { outcome, task } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       waitSlow(this.#futexes, this.#value, waiter),
     );
     thread.returnTask(task);
-    this.#finish(outcome, options);
+    this.#finish(outcome, asked);
   }
 
   /** Throws EOVERFLOW when the value is SEM_VALUE_MAX. */
@@ -139,7 +140,7 @@ export class PthreadSem extends SharedObject {
   }
 
   #finish(outcome: 'acquired' | 'timed-out' | 'aborted', options: AsyncWaitOptions | undefined): void {
-    if (outcome === 'aborted') throw options?.signal?.reason;
+    if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `nobody posted the ${this.label} within ${options?.timeout} ms`);
     }

@@ -5,6 +5,7 @@
  */
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { clearInterval, setInterval } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
 import { park, parkAsync, unpark, type Woken } from './task.ts';
 import type { Thread } from './thread.ts';
@@ -30,7 +31,10 @@ export interface WaitOptions extends TimeoutOptions {
 
 /** Options of every blocking call in its asynchronous form. */
 export interface AsyncWaitOptions extends TimeoutOptions {
-  /** Give up when this signal aborts, rejecting with its reason. */
+  /**
+   * Give up when this signal aborts, rejecting with its reason. When `abort()` returns, the call waits no more: what
+   * comes free from then on goes to others.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -47,6 +51,14 @@ export interface Waiter {
   deadlock?: readonly WaitsFor[] | undefined;
 }
 
+/** How an asynchronous wait ended. */
+export interface Ended<Outcome> {
+  readonly outcome: Outcome;
+  readonly task: number;
+  /** What the caller asked for: its options object may say something else by now. */
+  readonly asked: AsyncWaitOptions;
+}
+
 /** How often a thread that asked for it looks for a deadlock while it sleeps, ns. */
 const LOOK_INTERVAL = 100e6;
 
@@ -61,10 +73,16 @@ export function checkOptions(options: (AsyncWaitOptions & WaitOptions) | undefin
     throw new HoldfastError('EINVAL', `detectDeadlock is true or false, received ${shown(detectDeadlock)}`);
   }
   if (signal === undefined) return;
-  if (!(signal instanceof AbortSignal)) {
+  // Another realm's signal, a test environment's or a polyfill's is no instance of this realm's AbortSignal.
+  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
     throw new HoldfastError('EINVAL', `signal must be an AbortSignal, received ${shown(signal)}`);
   }
-  signal.throwIfAborted();
+  if (signal.aborted) throw abortReason(signal);
+}
+
+/** What a call rejects with when `signal` has aborted. Signals of older polyfills have no reason. */
+export function abortReason(signal: AbortSignal | undefined): unknown {
+  return signal?.reason === undefined ? new DOMException('This operation was aborted', 'AbortError') : signal.reason;
 }
 
 /** Milliseconds from now as a deadline in ns. Throws EINVAL unless `timeout` is a finite number of at least 0. */
@@ -105,12 +123,13 @@ export async function blockAsync<Outcome>(
   options: AsyncWaitOptions | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
   own?: number,
-): Promise<{ outcome: Outcome; task: number }> {
+): Promise<Ended<Outcome>> {
   checkOptions(options);
-  const deadline = deadlineOf(thread.cpu, options?.timeout);
+  const asked = { timeout: options?.timeout, signal: options?.signal };
+  const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.takeTask(heap);
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
-  return { outcome: await driveAsync(waiter, path(waiter), options?.signal), task };
+  return { outcome: await driveAsync(waiter, path(waiter), asked.signal), task, asked };
 }
 
 /** Runs a slow path on this thread, which sleeps where the path does. */
@@ -143,25 +162,43 @@ function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome
   return step.value;
 }
 
-/** Runs a slow path on the event loop. When `signal` aborts, the path runs once more with `waiter.aborted` set. */
+/**
+ * Runs a slow path on the event loop. When `signal` aborts, the path goes on at once with `waiter.aborted` set, inside
+ * `abort()`: the task leaves its queue before anybody can hand it something.
+ */
 async function driveAsync<Outcome>(
   waiter: Waiter,
   path: SlowPath<Outcome>,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
   const { cpu, counters } = waiter.thread;
-  let step = path.next();
+  let isRunning = false;
+  const advance = (reason: Woken): IteratorResult<void, Outcome> => {
+    const wasAborted = waiter.aborted;
+    isRunning = true;
+    let step = path.next(reason);
+    // Its condition has aborted the wait, in the middle of the step.
+    if (!step.done && waiter.aborted && !wasAborted) step = path.next('woken');
+    isRunning = false;
+    return step;
+  };
+  let step = advance('woken');
   if (step.done) return step.value;
   const abort = () => {
     waiter.aborted = true;
+    if (isRunning || step.done) return;
+    // Ends the sleep below; the path says SLEEPING again if it has to go on waiting.
     unpark(cpu, waiter.task);
+    step = advance('woken');
   };
   if (signal !== undefined) onAbort(signal, abort);
+  if (signal?.aborted) abort();
   holdEventLoop();
   try {
     while (!step.done) {
       counters.parks++;
-      step = path.next(await parkAsync(cpu, waiter.task, waiter.deadline));
+      const reason = await parkAsync(cpu, waiter);
+      if (!step.done) step = advance(reason);
     }
     return step.value;
   } finally {

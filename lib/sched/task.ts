@@ -101,12 +101,15 @@ export function park(cpu: Cpu, task: number, deadline: number): Woken {
   return 'woken';
 }
 
-/** `park` on an event loop. */
-export async function parkAsync(cpu: Cpu, task: number, deadline: number): Promise<Woken> {
-  const state = task + Task.state;
+/** `park` on an event loop, until a deadline that may be put off meanwhile. */
+export async function parkAsync(
+  cpu: Cpu,
+  waiter: { readonly task: number; readonly deadline: number },
+): Promise<Woken> {
+  const state = waiter.task + Task.state;
   while (cpu.load(state) === SLEEPING) {
-    const outcome = cpu.waitAsync(state, SLEEPING, deadline);
-    if ((typeof outcome === 'string' ? outcome : await outcome) === 'timed-out' && cpu.now() >= deadline) {
+    const outcome = cpu.waitAsync(state, SLEEPING, waiter.deadline);
+    if ((typeof outcome === 'string' ? outcome : await outcome) === 'timed-out' && cpu.now() >= waiter.deadline) {
       cpu.store(state, RUNNING);
       return 'timed-out';
     }
