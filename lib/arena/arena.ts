@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto';
+import { types } from 'node:util';
 import { isMainThread, threadId, type Worker } from 'node:worker_threads';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { setTimeout } from '../machine/host.ts';
 import { RealCpu } from '../machine/real.ts';
 import { inspectMemory } from '../memory/fsck.ts';
 import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/header.ts';
@@ -92,7 +94,7 @@ export class Arena {
    */
   static attach(handle: ArenaHandle): Arena {
     const buffer = handle?.buffer;
-    if (handle?.type !== 'holdfast.arena' || !(buffer instanceof SharedArrayBuffer)) {
+    if (handle?.type !== 'holdfast.arena' || !types.isSharedArrayBuffer(buffer)) {
       throw new HoldfastError('EINVAL', `expected the handle of an arena (arena.handle), received ${shown(handle)}`);
     }
     const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);

@@ -1,0 +1,277 @@
+/** Every kind that can be waited for asynchronously: what an abort does, and when. */
+import { describe, expect, test } from 'vitest';
+import {
+  Arena,
+  type AsyncWaitOptions,
+  Completion,
+  Futex,
+  Mutex,
+  PercpuRwSemaphore,
+  PthreadBarrier,
+  PthreadMutex,
+  PthreadOnce,
+  PthreadRwlock,
+  PthreadSem,
+  RtMutex,
+  RwSemaphore,
+  Semaphore,
+  SeqLock,
+  WaitQueue,
+  WwClass,
+  WwMutex,
+} from '../../lib/index.ts';
+import { thrown } from '../support/threads.ts';
+
+interface Waiting {
+  wait(options: AsyncWaitOptions): Promise<unknown>;
+  /** Lets the waiter have what it waits for, if it still waits. */
+  free(): void;
+  /** Whether the waiter left what it waited for to others. */
+  isLeft?(): boolean;
+}
+
+const kinds: Record<string, (arena: Arena) => Waiting | Promise<Waiting>> = {
+  Mutex(arena) {
+    const lock = new Mutex(arena);
+    lock.lock();
+    return { wait: (options) => lock.acquireAsync(options), free: () => lock.unlock(), isLeft: () => lock.tryLock() };
+  },
+  RtMutex(arena) {
+    const lock = new RtMutex(arena);
+    lock.lock();
+    return { wait: (options) => lock.acquireAsync(options), free: () => lock.unlock(), isLeft: () => lock.tryLock() };
+  },
+  WwMutex(arena) {
+    const wwClass = new WwClass(arena);
+    const lock = new WwMutex(wwClass);
+    lock.lock();
+    const context = wwClass.beginAsync();
+    return {
+      wait: (options) => lock.lockAsync(context, options),
+      free: () => lock.unlock(),
+      isLeft: () => lock.tryLock(),
+    };
+  },
+  'RwSemaphore, reading'(arena) {
+    const lock = new RwSemaphore(arena);
+    lock.downWrite();
+    return {
+      wait: (options) => lock.acquireReadAsync(options),
+      free: () => lock.upWrite(),
+      isLeft: () => lock.tryDownWrite(),
+    };
+  },
+  'RwSemaphore, writing'(arena) {
+    const lock = new RwSemaphore(arena);
+    lock.downRead();
+    return {
+      wait: (options) => lock.acquireWriteAsync(options),
+      free: () => lock.upRead(),
+      isLeft: () => lock.tryDownWrite(),
+    };
+  },
+  'PercpuRwSemaphore, reading'(arena) {
+    const lock = new PercpuRwSemaphore(arena);
+    lock.downWrite();
+    return {
+      wait: (options) => lock.acquireReadAsync(options),
+      free: () => lock.upWrite(),
+      isLeft: () => lock.tryDownWrite(),
+    };
+  },
+  'PercpuRwSemaphore, writing'(arena) {
+    const lock = new PercpuRwSemaphore(arena);
+    lock.downRead();
+    return {
+      wait: (options) => lock.acquireWriteAsync(options),
+      free: () => lock.upRead(),
+      isLeft: () => lock.tryDownWrite(),
+    };
+  },
+  'Semaphore, with a guard'(arena) {
+    const semaphore = new Semaphore(arena, undefined, { permits: 0 });
+    return {
+      wait: (options) => semaphore.acquireAsync(options),
+      free: () => semaphore.up(),
+      isLeft: () => semaphore.tryDown(),
+    };
+  },
+  Semaphore(arena) {
+    const semaphore = new Semaphore(arena, undefined, { permits: 0 });
+    return {
+      wait: (options) => semaphore.downAsync(options),
+      free: () => semaphore.up(),
+      isLeft: () => semaphore.tryDown(),
+    };
+  },
+  Completion(arena) {
+    const completion = new Completion(arena);
+    return {
+      wait: (options) => completion.waitAsync(options),
+      free: () => completion.complete(),
+      isLeft: () => completion.tryWait(),
+    };
+  },
+  WaitQueue(arena) {
+    const queue = new WaitQueue(arena);
+    let isTrue = false;
+    return {
+      wait: (options) => queue.waitAsync(() => isTrue, options),
+      free() {
+        isTrue = true;
+        queue.wakeAll();
+      },
+      isLeft: () => queue.waiting === 0,
+    };
+  },
+  SeqLock(arena) {
+    const lock = new SeqLock(arena);
+    const at = arena.alloc(1);
+    Atomics.store(arena.words, at, 0);
+    lock.lock();
+    return {
+      wait: (options) => lock.writeAsync(at, [7], options),
+      free: () => lock.unlock(),
+      isLeft: () => Atomics.load(arena.words, at) === 0,
+    };
+  },
+  PthreadMutex(arena) {
+    const lock = new PthreadMutex(arena);
+    lock.lock();
+    return { wait: (options) => lock.acquireAsync(options), free: () => lock.unlock(), isLeft: () => lock.tryLock() };
+  },
+  'PthreadRwlock, reading'(arena) {
+    const lock = new PthreadRwlock(arena);
+    lock.writeLock();
+    return {
+      wait: (options) => lock.acquireReadAsync(options),
+      free: () => lock.unlock(),
+      isLeft: () => lock.tryWriteLock(),
+    };
+  },
+  'PthreadRwlock, writing'(arena) {
+    const lock = new PthreadRwlock(arena);
+    lock.readLock();
+    return {
+      wait: (options) => lock.acquireWriteAsync(options),
+      free: () => lock.unlock(),
+      isLeft: () => lock.tryWriteLock(),
+    };
+  },
+  PthreadSem(arena) {
+    const semaphore = new PthreadSem(arena);
+    return {
+      wait: (options) => semaphore.waitAsync(options),
+      free: () => semaphore.post(),
+      isLeft: () => semaphore.tryWait(),
+    };
+  },
+  PthreadBarrier(arena) {
+    const barrier = new PthreadBarrier(arena, 2);
+    return {
+      wait: (options) => barrier.waitAsync(options),
+      free: () => {},
+      isLeft: () => barrier.waiting === 0,
+    };
+  },
+  async PthreadOnce(arena) {
+    const once = new PthreadOnce(arena);
+    let end = () => {};
+    const running = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    void once.callAsync(() => running);
+    await 0;
+    return { wait: (options) => once.callAsync(() => {}, options), free: () => end() };
+  },
+  Futex(arena) {
+    const futex = new Futex(arena);
+    const at = arena.alloc(1);
+    Atomics.store(arena.words, at, 0);
+    return {
+      wait: (options) => futex.waitAsync(at, 0, options),
+      free: () => futex.wake(at),
+      isLeft: () => futex.wake(at) === 0,
+    };
+  },
+};
+
+describe.each(Object.entries(kinds))('%s', (_name, make) => {
+  test('what comes free after abort() goes to the call that has given up', async () => {
+    const { wait, free, isLeft } = await make(Arena.create());
+    const controller = new AbortController();
+    const waiting = wait({ signal: controller.signal }).then(
+      () => 'acquired',
+      (error) => error,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    controller.abort('given up');
+    free();
+    if (isLeft !== undefined) expect(isLeft()).toBe(true);
+    expect(await waiting).toBe('given up');
+  });
+
+  test('the reason of another signal, because the options object has been used again', async () => {
+    const { wait } = await make(Arena.create());
+    const controller = new AbortController();
+    const options: AsyncWaitOptions = { signal: controller.signal };
+    const waiting = wait(options).catch((error) => error);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    options.signal = undefined;
+    controller.abort('the first reason');
+    expect(await waiting).toBe('the first reason');
+  });
+});
+
+test('a signal that is no instance of this AbortSignal: another realm, jsdom, a polyfill', async () => {
+  class Polyfill extends EventTarget {
+    aborted = false;
+    reason: unknown;
+    abort(reason?: unknown) {
+      this.aborted = true;
+      this.reason = reason;
+      this.dispatchEvent(new Event('abort'));
+    }
+  }
+  const lock = new Mutex(Arena.create());
+  lock.lock();
+  const waitWith = (signal: Polyfill) => lock.acquireAsync({ signal: signal as never }).catch((error) => error);
+  const [one, silent] = [new Polyfill(), new Polyfill()];
+  const [stopped, unexplained] = [waitWith(one), waitWith(silent)];
+  one.abort('stopped');
+  silent.abort();
+  expect(await stopped).toBe('stopped');
+  expect(await unexplained).toMatchObject({ name: 'AbortError' });
+  expect(await waitWith(one)).toBe('stopped');
+  expect(await lock.acquireAsync({ signal: {} as never }).catch((error) => error.code)).toBe('EINVAL');
+});
+
+test('a condition that aborts its own wait', async () => {
+  const queue = new WaitQueue(Arena.create());
+  for (const callsBefore of [0, 1, 2]) {
+    const controller = new AbortController();
+    let calls = 0;
+    const waiting = queue
+      .waitAsync(
+        () => {
+          if (calls++ === callsBefore) controller.abort('inside');
+          return false;
+        },
+        { signal: controller.signal },
+      )
+      .catch((error) => error);
+    await 0;
+    queue.wakeAll();
+    expect(await waiting).toBe('inside');
+    expect(queue.waiting).toBe(0);
+  }
+});
+
+test('a promise taken for a condition that holds, or for a routine or an update that is done', async () => {
+  const arena = Arena.create();
+  const queue = new WaitQueue(arena);
+  const later = (async () => false) as never;
+  expect(thrown(() => queue.wait(later)).code).toBe('EINVAL');
+  expect(await queue.waitAsync(later).catch((error) => error.code)).toBe('EINVAL');
+  expect(queue.waiting).toBe(0);
+});
