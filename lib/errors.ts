@@ -64,3 +64,9 @@ export function shown(value: unknown): string {
   }
   return String(value);
 }
+
+/** Throws EINVAL for what a function has returned that should have come to its end by then, if that is a promise. */
+export function refusePromise(what: string, returned: unknown): void {
+  if (typeof (returned as PromiseLike<unknown> | undefined)?.then !== 'function') return;
+  throw new HoldfastError('EINVAL', `${what} is synchronous, and this one returned a promise`);
+}

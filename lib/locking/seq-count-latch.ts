@@ -19,6 +19,7 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
+import { refusePromise } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
@@ -65,12 +66,13 @@ export class SeqCountLatch extends SharedObject {
     return seqRetry(this.thread.cpu, this.#sequence, begun);
   }
 
-  /** `update` writes all of copy 0 or 1, which nobody is sent to yet; then readers are. */
+  /** `update` writes all of copy 0 or 1, which nobody is sent to yet; then readers are. Throws EINVAL, and sends nobody
+   * there, if it returns a promise: what it writes later would be torn. */
   update(update: (copy: 0 | 1) => void): void {
     const { cpu } = this.thread;
     this.thread.current();
     const sequence = cpu.load(this.#sequence);
-    update(sequence & 1 ? 0 : 1);
+    refusePromise('an update', update(sequence & 1 ? 0 : 1));
     cpu.storeRelease(this.#sequence, (sequence + 1) | 0);
     cpu.wmb();
   }

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
@@ -65,7 +65,7 @@ export class WaitQueue extends SharedObject {
   wait(condition: () => boolean, options?: WaitQueueOptions): void {
     const { thread } = this;
     const want = this.#check(condition, options);
-    if (condition()) return;
+    if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
     const outcome = block(thread, options, (waiter) => waitUntil(this.address, want, guarded.holds, waiter));
     guarded.rethrow();
@@ -76,7 +76,7 @@ export class WaitQueue extends SharedObject {
   async waitAsync(condition: () => boolean, options?: AsyncWaitQueueOptions): Promise<void> {
     const { thread } = this;
     const want = this.#check(condition, options);
-    if (condition()) return;
+    if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       waitUntil(this.address, want, guarded.holds, waiter),
@@ -133,6 +133,13 @@ export class WaitQueue extends SharedObject {
   }
 }
 
+/** What the condition says. Throws EINVAL for a promise, which would pass for true. */
+function look(condition: () => boolean): boolean {
+  const isTrue = condition();
+  refusePromise('a condition', isTrue);
+  return isTrue;
+}
+
 /** A condition that throws ends the wait, so that the task leaves the queue and passes on a wake-up that it has had. */
 class GuardedCondition {
   readonly #condition: () => boolean;
@@ -144,7 +151,7 @@ class GuardedCondition {
 
   readonly holds = (): boolean | 'failed' => {
     try {
-      return this.#condition();
+      return look(this.#condition);
     } catch (error) {
       this.#thrown = { error };
       return 'failed';

@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError, refusePromise, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
@@ -93,7 +93,8 @@ export class PthreadOnce extends SharedObject {
     return this.thread.cpu.loadAcquire(this.#state) === DONE;
   }
 
-  /** True when this call ran the routine. Throws what it throws, ETIMEDOUT, and EDEADLK from inside the routine. */
+  /** True when this call ran the routine. Throws what it throws, ETIMEDOUT, EDEADLK from inside the
+   * routine, and EINVAL for one that returns a promise: it counts as not run. */
   call(routine: () => void, options?: WaitOptions): boolean {
     if (typeof routine !== 'function') throw notRoutine(routine);
     if (this.isDone) return false;
@@ -107,7 +108,7 @@ export class PthreadOnce extends SharedObject {
     }
     let state = 0;
     try {
-      routine();
+      refusePromise('the routine of call(), unlike that of callAsync(),', routine());
       state = DONE;
     } finally {
       this.#end(state);

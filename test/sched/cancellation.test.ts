@@ -15,6 +15,7 @@ import {
   RtMutex,
   RwSemaphore,
   Semaphore,
+  SeqCountLatch,
   SeqLock,
   WaitQueue,
   WwClass,
@@ -273,5 +274,19 @@ test('a promise taken for a condition that holds, or for a routine or an update 
   const later = (async () => false) as never;
   expect(thrown(() => queue.wait(later)).code).toBe('EINVAL');
   expect(await queue.waitAsync(later).catch((error) => error.code)).toBe('EINVAL');
+  let calls = 0;
+  const turnsAsync = () => (calls++ === 0 ? false : Promise.resolve(false)) as never;
+  const waiting = queue.waitAsync(turnsAsync).catch((error) => error.code);
+  queue.wakeAll();
+  expect(await waiting).toBe('EINVAL');
   expect(queue.waiting).toBe(0);
+
+  const once = new PthreadOnce(arena);
+  expect(thrown(() => once.call(async () => {})).message).toContain('returned a promise');
+  expect(once.call(() => {})).toBe(true);
+
+  const latch = new SeqCountLatch(arena);
+  const before = latch.readBegin();
+  expect(thrown(() => latch.update(later)).code).toBe('EINVAL');
+  expect(latch.readBegin()).toBe(before);
 });
