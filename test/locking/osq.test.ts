@@ -99,6 +99,34 @@ test('an evicted spinner whose late link hits a node in the queue of another loc
   expect(lock(2, tails[0])).toBe(true);
 });
 
+test('a spinner that is evicted on entry, and uses its node before the queue has left', () => {
+  const { tails, before, reap, die, lock, unlock } = twoQueues();
+  die(1, tails[0]);
+  before(2, on('cmpxchg', tails[0]), () => expect(reap(5)).toBe('again'));
+  expect(lock(2, tails[0])).toBe(false);
+  expect(lock(2, tails[1])).toBe(false);
+  unlock(0, tails[0]);
+  expect(reap(5)).toBe('done');
+  expect(lock(2, tails[1])).toBe(true);
+  unlock(2, tails[1]);
+});
+
+test('a holder that leaves a closed queue before it is evicted, and uses its node before the late link', () => {
+  const { tails, node, before, reap, die, lock, unlock } = twoQueues();
+  before(2, on('storeRelease', node(0) + SpinNode.next), () => {
+    die(1, tails[0]);
+    before(5, on('cmpxchg', node(0) + SpinNode.lock), () => {
+      unlock(0, tails[0]);
+      expect(lock(0, tails[1])).toBe(false);
+    });
+    expect(reap(5)).toBe('again');
+    expect(lock(0, tails[1])).toBe(false);
+  });
+  expect(lock(2, tails[0])).toBe(false);
+  expect(reap(5)).toBe('done');
+  expect(lock(0, tails[1])).toBe(true);
+});
+
 test('a queue that nobody may enter again, when the reaper is killed at any step', () => {
   for (let n = 1; ; n++) {
     const { tails, killBefore, reap, die, lock, unlock } = twoQueues();
