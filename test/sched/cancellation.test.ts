@@ -208,8 +208,8 @@ describe.each(Object.entries(kinds))('%s', (_name, make) => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     controller.abort('given up');
     free();
-    if (isLeft !== undefined) expect(isLeft()).toBe(true);
     expect(await waiting).toBe('given up');
+    if (isLeft !== undefined) expect(isLeft()).toBe(true);
   });
 
   test('the reason of another signal, because the options object has been used again', async () => {
