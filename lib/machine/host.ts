@@ -9,4 +9,4 @@ export const now: () => number = performance.now.bind(performance);
 /** Nanoseconds on the clock that all threads share. */
 export const hrtime: () => bigint = process.hrtime.bigint.bind(process.hrtime);
 
-export const { setTimeout, setInterval, clearInterval } = globalThis;
+export const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;

@@ -1,4 +1,5 @@
 import type { Cpu, WaitOutcome } from './cpu.ts';
+import { Deadlines } from './deadlines.ts';
 import { hrtime, now } from './host.ts';
 
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
@@ -7,8 +8,6 @@ const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {}
 /** The processor does; the compiler moves no access past an Atomics call. */
 const KEEPS_LOADS_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
 
-/** The longest timeout handed to `Atomics.waitAsync`, ms. Longer sleeps wake up and go back to sleep. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
 /** How long a thread sleeps before it calls `onStall`, and again after as long, ms. */
 const STALL_MS = 100;
 /** How many loads a spinning thread makes before it does the same: some 20 ms. */
@@ -28,6 +27,8 @@ export class RealCpu implements Cpu {
   onStall: (() => void) | undefined = undefined;
   /** process.hrtime minus performance.now, ns: each thread's performance clock starts at its own zero. */
   readonly #clockOffset: number;
+  /** Of this thread's asynchronous sleeps. */
+  readonly deadlines = new Deadlines(() => this.now());
 
   constructor(words: Int32Array) {
     this.words = words;
@@ -167,7 +168,11 @@ export class RealCpu implements Cpu {
     }
   }
   waitAsync(a: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {
-    return Atomics.waitAsync(this.words, a, expected, Math.min(this.#timeout(deadline), LONGEST_WAIT_MS)).value;
+    // A deadline that has passed is the host's to answer: it compares the word first, and makes no timer.
+    if (deadline <= this.now()) return Atomics.waitAsync(this.words, a, expected, 0).value;
+    const { value } = Atomics.waitAsync(this.words, a, expected);
+    if (typeof value === 'string' || deadline === Number.POSITIVE_INFINITY) return value;
+    return this.#until(value, a, deadline);
   }
   wake(a: number, count: number): number {
     return Atomics.notify(this.words, a, count);
@@ -175,6 +180,19 @@ export class RealCpu implements Cpu {
 
   now(): number {
     return now() * 1e6 + this.#clockOffset;
+  }
+
+  /** The outcome of a sleep at `a`, which ends at the deadline if nobody wakes it before. */
+  async #until(sleep: Promise<WaitOutcome>, a: number, deadline: number): Promise<WaitOutcome> {
+    let isMissed = false;
+    const entry = this.deadlines.add(deadline, () => {
+      isMissed = true;
+      // All of them: which of several sleepers at the word the host wakes first is not known. The others look again.
+      this.wake(a, Number.POSITIVE_INFINITY);
+    });
+    const outcome = await sleep;
+    this.deadlines.remove(entry);
+    return isMissed ? 'timed-out' : outcome;
   }
 
   #timeout(deadline: number): number {
