@@ -1,21 +1,49 @@
+/**
+ * The one way in which holdfast starts a thread of its own.
+ *
+ * - From the sources an entry is TypeScript, which a bare Worker does not load on all versions of Node: a bootstrap
+ *   registers tsx in the new thread first. `execArgv` is empty, so that the thread does not inherit `--import tsx`: with
+ *   it a worker on Node 20 never starts while its parent blocks.
+ * - An error that a worker throws and that nobody listens to ends its parent. So each worker has a listener from the
+ *   start; one that the caller adds is called as well.
+ */
+import { writeSync } from 'node:fs';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
+export interface SpawnOptions extends Omit<WorkerOptions, 'eval' | 'execArgv'> {
+  /** How debuggers, traces and messages call the thread. */
+  name: string;
+}
+
 /**
- * Starts a worker from a module of this package. From the sources the module is TypeScript, which a bare Worker does
- * not load on all versions of Node; a bootstrap registers tsx first.
+ * Starts a thread from the module at `entry`: a file of this package, TypeScript or JavaScript, or a `data:` URL of
+ * JavaScript. `new Worker` needs no event loop: the thread runs although the caller goes on to block.
  */
-export function spawnWorker(entry: URL, options: WorkerOptions = {}): Worker {
-  if (!entry.pathname.endsWith('.ts')) return new Worker(entry, options);
-  const bootstrap = `
-    import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))};
-    register();
-    await import(${JSON.stringify(entry.href)});
-  `;
-  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(bootstrap)}`), options);
+export function spawnWorker(entry: URL, options: SpawnOptions): Worker {
+  const worker = new Worker(entry.pathname.endsWith('.ts') ? bootstrapOf(entry) : entry, { ...options, execArgv: [] });
+  worker.on('error', (error) => {
+    // A caller with a listener of its own reports in its own way.
+    if (worker.listenerCount('error') === 1) report(`${options.name} failed: ${(error as Error)?.stack ?? error}`);
+  });
+  return worker;
 }
 
 /** The URL of a thread entry in `workers/`, next to this package's `lib/`, in the form that is running. */
 export function workerEntry(name: string): URL {
   const fromSource = import.meta.url.endsWith('.ts');
   return new URL(fromSource ? `../../workers/${name}.ts` : `./workers/${name}.js`, import.meta.url);
+}
+
+/** Says it at once, whoever blocks: a worker's console goes through the event loops of its parents. */
+export function report(message: string): void {
+  writeSync(2, `holdfast: ${message}\n`);
+}
+
+function bootstrapOf(entry: URL): URL {
+  const code = `
+    import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))};
+    register();
+    await import(${JSON.stringify(entry.href)});
+  `;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }

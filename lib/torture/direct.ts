@@ -21,7 +21,7 @@ export async function directTorture(
   onProgress: (progress: Progress) => void,
   patience = SILENCE_MS,
 ): Promise<Outcome> {
-  const director = spawnFrom(source);
+  const director = spawnFrom(source, 'torture/director');
   let last: Progress = { elapsed: 0, acquisitions: 0, kills: 0, recoveries: 0 };
   let silence = 0;
   let timer: NodeJS.Timeout | undefined;

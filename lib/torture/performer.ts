@@ -88,7 +88,7 @@ export class Performer {
     cpu.store(seatAddress(address, seat) + Seat.doom, SPARED);
     cpu.store(seatAddress(address, seat) + Seat.incarnation, incarnation);
     this.#state = 'performing';
-    const worker = spawnFrom(this.#source);
+    const worker = spawnFrom(this.#source, `torture/${seat}`);
     this.#worker = worker;
     arena.watch(worker);
     worker.once('error', (error) => {

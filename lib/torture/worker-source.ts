@@ -3,8 +3,8 @@
  * is too much for a run that kills ten in a second; so the entry is bundled once, and started from memory.
  */
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import { workerEntry } from '../arena/spawn.ts';
+import type { Worker } from 'node:worker_threads';
+import { spawnWorker, workerEntry } from '../arena/spawn.ts';
 
 /** What `spawnFrom` starts: a URL. Strings can be passed on to threads that start threads. */
 export async function prepareWorkers(): Promise<string> {
@@ -23,7 +23,6 @@ export async function prepareWorkers(): Promise<string> {
   return `data:text/javascript,${encodeURIComponent(outputFiles[0]?.text ?? '')}`;
 }
 
-export function spawnFrom(source: string): Worker {
-  // Without what tsx adds to every thread's command line: the bundle needs no loader, which takes longer than all else.
-  return new Worker(new URL(source), source.startsWith('data:') ? { execArgv: [] } : {});
+export function spawnFrom(source: string, name: string): Worker {
+  return spawnWorker(new URL(source), { name });
 }

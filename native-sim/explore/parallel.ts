@@ -6,9 +6,8 @@
  * numbers. The first thread explores until a plan has enough alternatives open, gives each away as one task, and goes on
  * to the next plan; small plans never leave it. In random mode each worker walks with a seed of its own.
  */
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { spawnWorker, workerEntry } from '../../lib/arena/spawn.ts';
 import { Exhaustive } from './exhaustive.ts';
 import {
   Exploration,
@@ -158,7 +157,7 @@ class Pool {
 
   constructor(source: ProgramSource, options: PlainOptions, workers: number) {
     this.#workers = Array.from({ length: workers }, () => {
-      const worker = startWorker(source, options);
+      const worker = spawnWorker(workerEntry('explore'), { name: 'explore', workerData: { source, options } });
       worker.on('message', (message: TaskResult | 'ready') => this.#answered(worker, message));
       worker.on('error', (error) => {
         this.#error = error;
@@ -210,17 +209,4 @@ class Pool {
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
-}
-
-/** The worker's script is TypeScript in the source tree, which a bare Worker does not load; JavaScript once built. */
-function startWorker(source: ProgramSource, options: PlainOptions): Worker {
-  const workerData = { source, options };
-  if (!import.meta.url.endsWith('.ts')) {
-    return new Worker(new URL('./workers/explore.js', import.meta.url), { workerData });
-  }
-  const script = new URL('../../workers/explore.ts', import.meta.url);
-  const tsxPackage = pathToFileURL(createRequire(import.meta.url).resolve('tsx/package.json'));
-  const tsx = new URL('./dist/esm/api/index.mjs', tsxPackage).href;
-  const bootstrap = `import { register } from '${tsx}'; register(); await import('${script.href}');`;
-  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(bootstrap)}`), { workerData });
 }

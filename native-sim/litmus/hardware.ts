@@ -2,7 +2,7 @@
  * Runs a C litmus test on this very machine: one worker thread per thread of the test, many iterations, and how often
  * each final state was seen. What is never seen may still be possible; what is seen is.
  */
-import { Worker } from 'node:worker_threads';
+import { spawnWorker, workerEntry } from '../../lib/arena/spawn.ts';
 import { shownLocations } from './check.ts';
 import { type FinalLocation, holds, mentioned } from './condition.ts';
 import { UnsupportedConstruct } from './errors.ts';
@@ -110,20 +110,9 @@ function initialWords(test: LitmusTest, offsets: ReadonlyMap<string, number>, wo
   return initial;
 }
 
-/** Run from source, the worker must load TypeScript first; as installed, it is JavaScript already. */
-const fromSource = import.meta.url.endsWith('.ts');
-const workerUrl = new URL(fromSource ? '../../workers/litmus.ts' : './workers/litmus.js', import.meta.url);
-
-function startWorker(plan: HardwarePlan): Worker {
-  if (!fromSource) return new Worker(workerUrl, { workerData: plan });
-  const loader = import.meta.resolve('tsx/esm/api');
-  const bootstrap = `import('${loader}').then((tsx) => { tsx.register(); return import('${workerUrl.href}'); });`;
-  return new Worker(bootstrap, { eval: true, workerData: plan });
-}
-
 function runPlan(plan: HardwarePlan): Promise<StateCounts> {
   return new Promise((resolve, reject) => {
-    const worker = startWorker(plan);
+    const worker = spawnWorker(workerEntry('litmus'), { name: `litmus/${plan.thread}`, workerData: plan });
     worker.once('message', resolve);
     worker.once('error', reject);
   });

@@ -23,6 +23,7 @@ export function inThread<Result = unknown>(
   ...args: unknown[]
 ): Running<Result> {
   const worker = spawnWorker(new URL('./thread.ts', import.meta.url), {
+    name,
     workerData: { arena: arena.handle, module, name, args },
   });
   arena.watch(worker);
