@@ -27,15 +27,7 @@ import { ObjectHeader } from '../memory/objects.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { ASYNC, MAIN, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import {
-  firstWaiter,
-  joinList,
-  joinListBefore,
-  leaveList,
-  moveToList,
-  nextWaiter,
-  WaitList,
-} from '../sched/wait-list.ts';
+import { firstWaiter, joinList, leaveList, moveToList, nextWaiter, WaitList } from '../sched/wait-list.ts';
 
 /** A node's `result`. */
 export const PLAIN = 0;
@@ -113,9 +105,7 @@ export function unlatchBoth(thread: Thread, one: number, other: number): void {
 /** Puts a node in the bucket of `word`. What the caller loads afterwards is ordered behind it. Under the latch. */
 export function enqueue(cpu: Cpu, bucket: number, word: number, node: number): void {
   countWaiting(cpu, bucket, 1);
-  const before = placeBefore(cpu, bucket, word, node);
-  if (before === 0) joinList(cpu, bucket, word, node);
-  else joinListBefore(cpu, bucket, word, node, before);
+  joinList(cpu, bucket, word, node, ownAsync(cpu, bucket, word, node));
   // Pairs with the fence in mayHaveWaiters.
   cpu.mb();
 }
@@ -123,7 +113,7 @@ export function enqueue(cpu: Cpu, bucket: number, word: number, node: number): v
 /** Lets a node that waits in `from` wait for `word` in the bucket `to` instead. Under both latches. */
 export function moveNode(cpu: Cpu, from: number, to: number, word: number, node: number): void {
   countWaiting(cpu, to, 1);
-  moveToList(cpu, from, to, word, node, placeBefore(cpu, to, word, node) || undefined);
+  moveToList(cpu, from, to, word, node, ownAsync(cpu, to, word, node));
   countWaiting(cpu, from, -1);
 }
 
@@ -146,15 +136,15 @@ export function sleeperOf(cpu: Cpu, node: number): number {
 }
 
 /**
- * The node in front of which a synchronous waiter has to go in: the first asynchronous one of its thread, unless its own
- * priority takes it further to the front. 0: it goes where its priority says.
+ * For a synchronous waiter: the first asynchronous node of its thread that waits for the word, or 0. It goes in front of
+ * that, unless its own priority takes it further to the front.
  */
-function placeBefore(cpu: Cpu, bucket: number, word: number, node: number): number {
+function ownAsync(cpu: Cpu, bucket: number, word: number, node: number): number {
   if (cpu.load(node + Task.mode) !== MAIN) return 0;
   const thread = cpu.load(node + Task.thread);
   let other = nextFor(cpu, bucket, word, 0);
   while (other !== 0 && (cpu.load(other + Task.thread) !== thread || cpu.load(other + Task.mode) !== ASYNC)) {
     other = nextFor(cpu, bucket, word, other);
   }
-  return other !== 0 && cpu.read(other + Task.rank) <= cpu.load(node + Task.priority) ? other : 0;
+  return other;
 }

@@ -6,7 +6,8 @@
  * The value check and the enqueue are one step for everybody who takes the latch. A task that was not woken and whose
  * word still holds the value sleeps on where it is in the list; if the word has changed, it does not: so a waker that
  * is killed between its store and its wake leaves nobody asleep, because the reaper unparks everybody once. One that was
- * moved to another word does not know what that should hold, and returns.
+ * moved to another word does not know what that should hold, and returns. One that is late or aborted says so, whatever
+ * its word holds: nobody has woken it.
  *
  * Source: kernel/futex/waitwake.c.
  */
@@ -44,11 +45,12 @@ export function* wait(
   for (;;) {
     prepareToPark(cpu, task);
     let result: WaitResult | undefined;
-    if (cpu.load(word) !== value) result = 'changed';
+    if (isFirstLook && cpu.load(word) !== value) result = 'changed';
     else if (waiter.aborted) result = 'aborted';
     else if (!isFirstLook && reason === 'timed-out') result = 'timed-out';
     // What its new word should hold is not known to a moved waiter. It was unparked where it is: somebody has died.
     else if (cpu.load(task + Task.blockedOn) !== word) result = 'woken';
+    else if (cpu.load(word) !== value) result = 'changed';
     if (result !== undefined) {
       finishPark(cpu, task);
       dequeue(cpu, bucket, task);
@@ -118,11 +120,11 @@ export function* waitAll(
   let hasSlept = false;
   for (let reason = 'woken'; result === undefined; hasSlept = true) {
     if (queued.some((node) => cpu.load(node + Task.list) === 0)) break;
-    if (words.some(({ word, value }) => cpu.load(word) !== value)) result = 'changed';
-    else if (waiter.aborted) result = 'aborted';
-    else if (reason === 'timed-out') result = 'timed-out';
     // As in `wait`.
+    if (waiter.aborted) result = 'aborted';
+    else if (hasSlept && reason === 'timed-out') result = 'timed-out';
     else if (hasSlept && queued.some(isMoved)) break;
+    else if (words.some(({ word, value }) => cpu.load(word) !== value)) result = 'changed';
     else {
       reason = yield;
       prepareToPark(cpu, task);

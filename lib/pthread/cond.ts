@@ -20,7 +20,7 @@ import {
 } from '../sched/drive.ts';
 import { PthreadMutex } from './mutex.ts';
 import type { Outcome } from './mutex-core.ts';
-import { PthreadMutexGuard } from './mutex-guard.ts';
+import { noteLoss, PthreadMutexGuard } from './mutex-guard.ts';
 
 const CondWords = struct({
   header: ObjectHeader.words,
@@ -81,7 +81,7 @@ export class PthreadCond extends SharedObject {
   /**
    * Unlocks the mutex, which this thread's synchronous code holds, waits, and locks it again. Throws ETIMEDOUT, EPERM
    * when the mutex is not held, EINVAL when others wait with another mutex: the mutex is held then. Throws
-   * ENOTRECOVERABLE, and EDEADLK when locking it again would never end: it is not held then.
+   * ENOTRECOVERABLE, and EDEADLK when locking it again would never end: it is not held then, and a guard of it is void.
    */
   wait(mutex: PthreadMutex, options?: WaitOptions): void {
     if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
@@ -90,6 +90,7 @@ export class PthreadCond extends SharedObject {
       this.#associate(mutex);
       return this.#wait(mutex, waiter);
     });
+    if (!isLocked(outcome)) noteLoss(this.thread, mutex.address);
     this.#finish(mutex, waited, outcome, options);
   }
 

@@ -150,7 +150,8 @@ export class PthreadMutex extends SharedObject {
 
   /**
    * pthread_mutex_setprioceiling(3p): waits for the lock, even if this thread is more urgent than the ceiling, changes
-   * that, and unlocks. Returns the old ceiling. Throws EINVAL unless the protocol is 'protect'.
+   * that, and unlocks. Returns the old ceiling. Throws EINVAL unless the protocol is 'protect'; and EOWNERDEAD when an
+   * owner has died inside: this thread holds the mutex then, with the old ceiling, and repairs it as after `lock`.
    */
   setPrioceiling(ceiling: number, options?: WaitOptions): number {
     const { cpu } = this.thread;
@@ -158,8 +159,13 @@ export class PthreadMutex extends SharedObject {
     if (!this.#isProtecting) throw new HoldfastError('EINVAL', `the ${this.label} has no ceiling`);
     checkPriority(ceiling);
     this.#lockSlow(options);
+    if (this.ownerDied && cpu.read(this.#depth) === 0) {
+      throw new HoldfastError('EOWNERDEAD', `an owner of the ${this.label} died: this thread holds it, to repair it`);
+    }
     const old = cpu.load(this.#ceiling);
     cpu.store(this.#ceiling, ceiling);
+    // It may have been locked before, and stay so.
+    raiseToCeiling(this.thread, this.address, ceiling);
     this.unlock();
     return old;
   }

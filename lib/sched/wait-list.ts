@@ -82,20 +82,12 @@ export function joinListBefore(cpu: Cpu, list: number, object: number, task: num
 }
 
 /**
- * Puts `task`, which is in the list `from`, in the list instead, in front of `before` or else behind all that are as
- * urgent. At no time is it in neither. Both latches are held.
+ * Puts `task`, which is in the list `from`, in the list instead, as `joinList` does. At no time is it in neither. Both
+ * latches are held.
  */
-export function moveToList(
-  cpu: Cpu,
-  from: number,
-  list: number,
-  object: number,
-  task: number,
-  before: number | undefined,
-): void {
+export function moveToList(cpu: Cpu, from: number, list: number, object: number, task: number, mine = 0): void {
   listRemove(cpu, from + WaitList.first, task, Task);
-  if (before === undefined) joinList(cpu, list, object, task);
-  else joinListBefore(cpu, list, object, task, before);
+  joinList(cpu, list, object, task, mine);
 }
 
 /** Takes `task` out of the list, and returns whether the list is empty now. The latch is held. */

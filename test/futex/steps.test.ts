@@ -9,7 +9,8 @@ import { FUTEX_OWNER_DIED, FUTEX_WAITERS, Futex, PiFutex } from '../../lib/index
 import { Slot } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { reorder, WaitList, waiters } from '../../lib/sched/wait-list.ts';
-import { on, type Step, step, stepper } from '../support/stepper.ts';
+import { Hang, on, type Step, step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
 
 const WORDS = 512;
 
@@ -251,6 +252,85 @@ test('the order of priorities, beside an asynchronous task of the same thread', 
   expect(waiters(real, bucket(word)).slice(0, 2)).toEqual([taskOf(0), taskOf(1)]);
   futex[1]!.wake(word, 3);
   await own;
+});
+
+test('a priority inherited while its thread comes to wait beside an asynchronous task of its own', async () => {
+  for (let n = 1, isAsleep = false; !isAsleep; n++) {
+    const { arenas, before, cancel, futex, stopBefore, taskOf, real, bucket, wordIn } = stage(3);
+    const word = wordIn(() => true);
+    arenas[1]!.thread.setPriority(-1);
+    stopBefore(1, on('wait'), () => futex[1]!.wait(word, 0));
+    const own = futex[0]!.waitAsync(word, 0);
+    real.store(taskOf(0) + Task.priority, 0);
+    let sees = 0;
+    before(0, step(n), () => {
+      real.store(taskOf(0) + Task.priority, -5);
+      sees = real.load(taskOf(0) + Task.list);
+    });
+    expect(() => futex[0]!.wait(word, 0)).toThrow(Hang);
+    isAsleep = cancel(0);
+    // Who raises a priority looks once, after that, whether the task is in a list.
+    if (sees !== 0) reorder(arenas[2]!.cpu, taskOf(0), 3);
+    if (!isAsleep) expect(waiters(real, bucket(word))[0], `before step ${n}`).toBe(taskOf(0));
+    futex[1]!.wake(word, 3);
+    await own;
+  }
+});
+
+describe('a wait that ends with another reason than its own', () => {
+  const ends = (wait: Promise<unknown>) =>
+    wait.then(
+      () => 'woken',
+      (error) => error.code ?? error,
+    );
+
+  test('timed out: its word has changed, and nobody has woken it', async () => {
+    const { futex, real, wordIn, ...all } = stage(2);
+    const word = wordIn(() => true);
+    const change = () => real.store(word, real.load(word) + 1);
+    all.before(0, on('wait'), change);
+    expect(thrown(() => futex[0]!.wait(word, 0, { timeout: 5 })).code).toBe('ETIMEDOUT');
+    all.before(0, on('wait'), change);
+    expect(thrown(() => futex[0]!.waitv([{ word, value: 1 }], { deadline: futex[0]!.now() + 5 })).code).toBe(
+      'ETIMEDOUT',
+    );
+    const late = ends(futex[0]!.waitAsync(word, 2, { timeout: 5 }));
+    change();
+    expect(await late).toBe('ETIMEDOUT');
+  });
+
+  test('aborted: its word has changed, and nobody has woken it', async () => {
+    const { futex, real, wordIn } = stage(2);
+    const word = wordIn(() => true);
+    const [one, other] = [new AbortController(), new AbortController()];
+    const single = ends(futex[0]!.waitAsync(word, 0, { signal: one.signal }));
+    const several = ends(futex[0]!.waitvAsync([{ word, value: 0 }], { signal: other.signal }));
+    real.store(word, 1);
+    one.abort('one');
+    other.abort('other');
+    expect(await single).toBe('one');
+    expect(await several).toBe('other');
+  });
+
+  test('timed out or unparked: it waits for another word by now', () => {
+    const { die, futex, futexes, real, reap, wordIn, bucket, ...all } = stage(3);
+    const word = wordIn(() => true);
+    const to = wordIn((other) => other !== bucket(word));
+    const move = () => {
+      requeue(futexes[1]!, word, 0, to, 1, undefined);
+      real.store(word, 1);
+    };
+    all.before(0, on('wait'), move);
+    expect(thrown(() => futex[0]!.wait(word, 0, { timeout: 5 })).code).toBe('ETIMEDOUT');
+    expect(futex[1]!.wake(to)).toBe(0);
+    real.store(word, 0);
+    all.before(0, on('wait'), () => {
+      move();
+      die(2);
+      reap(1);
+    });
+    expect(futex[0]!.wait(word, 0)).toBe(0);
+  });
 });
 
 test('slots: what a dead thread waited for is nothing to the next in its slot', () => {

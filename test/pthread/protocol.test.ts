@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PthreadCond, PthreadMutex, type PthreadMutexType } from '../../lib/index.ts';
+import { stepper } from '../support/stepper.ts';
 import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./pthread.threads.ts', import.meta.url).href;
@@ -187,6 +188,35 @@ describe('protect', () => {
     expect(thrown(() => mutex.setPrioceiling(0.5)).code).toBe('EINVAL');
     expect(thrown(() => new PthreadMutex(arena).setPrioceiling(1)).code).toBe('EINVAL');
     expect(new PthreadMutex(arena).prioceiling).toBe(undefined);
+  });
+
+  test('a new ceiling that does not count while a recursive mutex stays locked', () => {
+    const { arena } = setup();
+    const mutex = new PthreadMutex(arena, 'm', { protocol, prioceiling: -1, type: 'recursive' });
+    mutex.lock();
+    expect(mutex.setPrioceiling(-4)).toBe(-1);
+    expect(arena.thread.priority).toBe(-4);
+    mutex.unlock();
+    expect(arena.thread.priority).toBe(0);
+  });
+
+  test('a new ceiling for a mutex whose owner has died makes it unrecoverable', () => {
+    const { arenas, die, reap } = stepper(2);
+    const attributes = { protocol, prioceiling: -1 } as const;
+    const [first, second] = arenas.map((each) => new PthreadMutex(each, 'm', attributes)) as [
+      PthreadMutex,
+      PthreadMutex,
+    ];
+    first.lock();
+    die(0);
+    reap(1);
+    expect(thrown(() => second.setPrioceiling(-4)).code).toBe('EOWNERDEAD');
+    expect(second.prioceiling).toBe(-1);
+    second.makeConsistent();
+    second.unlock();
+    expect(second.setPrioceiling(-4)).toBe(-1);
+    second.lock();
+    second.unlock();
   });
 
   test('a wait for a condition that keeps the priority, or does not get it back', async () => {

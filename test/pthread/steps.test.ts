@@ -87,6 +87,27 @@ for (const protocol of PROTOCOLS) {
       expect(arenas[0]!.thread.tasksInUse).toBe(0);
     });
 
+    test("synchronous code's, in a wait that ended without the mutex: the end of the scope hides why", () => {
+      const { mutexes, conds, before, die, reap } = stage(3, protocol);
+      before(0, on('wait'), () => {
+        mutexes[1]!.lock();
+        die(1);
+        reap(2);
+        mutexes[2]!.lock();
+        mutexes[2]!.unlock();
+        conds[2]!.signal();
+      });
+      const earlier = mutexes[0]!.acquire();
+      earlier.release();
+      const scope = () => {
+        using guard = mutexes[0]!.acquire();
+        expect(guard.ownerDied).toBe(false);
+        conds[0]!.wait(mutexes[0]!);
+      };
+      expect(thrown(scope).code).toBe('ENOTRECOVERABLE');
+      expect(thrown(() => earlier[Symbol.dispose]()).message).toBe('EPERM: this guard was released before');
+    });
+
     test("synchronous code's, in an asynchronous wait", async () => {
       const { mutexes, conds } = stage(1, protocol);
       const guard = mutexes[0]!.acquire();
@@ -164,4 +185,29 @@ test('rwlock: a reader that has no record left takes the wake-up of a writer', (
     const code = thrown(() => PthreadRwlock.from(arenas[1]!, lock.handle, preference).readLock()).code;
     expect(code).toBe('EAGAIN');
   }
+});
+
+test('cond: a wait that times out ends as if it had been signalled, because another was', () => {
+  const { before, stopBefore, conds, mutexes } = stage(3);
+  mutexes[1]!.lock();
+  stopBefore(1, on('wait'), () => conds[1]!.wait(mutexes[1]!));
+  mutexes[0]!.lock();
+  before(0, on('wait'), () => conds[2]!.signal());
+  expect(thrown(() => conds[0]!.wait(mutexes[0]!, { timeout: 5 })).code).toBe('ETIMEDOUT');
+  mutexes[0]!.unlock();
+});
+
+test('cond: a mutex that inherits, whose next owner waits for the one that waits: EDEADLK, and not held', () => {
+  const { arenas, before, stopBefore, conds, mutexes } = stage(3, 'inherit');
+  const outer = arenas.map((arena) => new PthreadMutex(arena, 'outer', { protocol: 'inherit' }));
+  outer[0]!.lock();
+  mutexes[0]!.lock();
+  before(0, on('wait'), () => {
+    mutexes[1]!.lock();
+    stopBefore(1, on('wait'), () => outer[1]!.lock());
+    conds[2]!.signal();
+  });
+  expect(thrown(() => conds[0]!.wait(mutexes[0]!)).code).toBe('EDEADLK');
+  expect(thrown(() => mutexes[0]!.unlock()).code).toBe('EPERM');
+  outer[0]!.unlock();
 });
