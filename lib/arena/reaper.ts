@@ -36,6 +36,7 @@ import {
 } from '../sched/slot.ts';
 import { RUNNING, SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+import { reorderLiving } from '../sched/wait-list.ts';
 
 const isFree = (value: number) => value === 0;
 
@@ -139,13 +140,16 @@ function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly 
     if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
     else objects.reclaim(slot + Slot.nascent);
   }
-  let settled = true;
   let knowsAll = true;
-  for (const address of heap.objects()) {
-    const kind = kindById(cpu.read(address + ObjectHeader.kind));
+  const repair = (address: number): boolean => {
+    const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
     if (kind === undefined) knowsAll = false;
-    else if (!kind.repair(repairer as never, address)) settled = false;
-  }
+    return kind === undefined || kind.repair(repairer as never, address);
+  };
+  let settled = true;
+  for (const address of heap.objects()) if (!repair(address)) settled = false;
+  // Whoever comes first now may be let go on by what the object has had all along: to repair it twice does no harm.
+  settled &&= reorderLiving(repairer, (list) => repair(heap.objectAt(list)));
   // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
   if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
   // A thread that died between the two steps of its unlatch has woken nobody.

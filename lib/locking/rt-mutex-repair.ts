@@ -11,7 +11,8 @@ import { attachTop, detachTop, inherit, RtWords, rank } from './rt-mutex-core.ts
 
 /**
  * After deaths: takes dead tasks out of the queue of `lock`, and the lock out of a dead owner's hands. What changes in
- * the order of wait lists is left as it is: their latches may be in dead hands at this point.
+ * the order of wait lists is seen to when all objects are repaired (`reorderLiving`): their latches may be in dead hands
+ * at this point.
  */
 export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, isDead } = repairer;

@@ -70,7 +70,7 @@ export const MOST_PERMITS = UNBOUNDED - 1;
 /** `result` of a waiting task: how it gets what it waits for. */
 const INSISTS = 0;
 const PATIENT = 1;
-const WOKEN = 2;
+export const WOKEN = 2;
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'full';
 

@@ -8,6 +8,7 @@ import type { Futexes } from '../futex/table.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import { holdsOf } from '../sched/holds.ts';
 import { Task } from '../sched/task.ts';
 import {
   type Outcome,
@@ -33,6 +34,7 @@ function define(preference: Preference): Kind<Repairer> {
       const writer = cpu.load(lock + RwlockWords.writer);
       return writer === 0 ? 0 : cpu.load(writer + Task.thread);
     },
+    isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
     isBusy: (cpu, lock) => cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0,
     repair,
   });

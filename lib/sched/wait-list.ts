@@ -7,7 +7,7 @@
  * reaper makes the list again.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { latch, unlatch } from '../memory/latch.ts';
+import { latch, latchOwner, unlatch } from '../memory/latch.ts';
 import { listInsert, listNodes, listRemove } from '../memory/list.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
@@ -52,6 +52,13 @@ export function reorder(cpu: Cpu, task: number, owner: number): number {
   const list = cpu.load(task + Task.list);
   if (list === 0) return 0;
   latch(cpu, list + WaitList.latch, owner);
+  const hasChanged = putInPlace(cpu, list, task);
+  unlatch(cpu, list + WaitList.latch);
+  return hasChanged ? list : 0;
+}
+
+/** `reorder` under the latch. Returns whether another task is the list's first now. */
+function putInPlace(cpu: Cpu, list: number, task: number): boolean {
   const before = firstWaiter(cpu, list);
   const priority = cpu.load(task + Task.priority);
   if (cpu.load(task + Task.list) === list && cpu.read(task + Task.rank) !== priority) {
@@ -60,9 +67,34 @@ export function reorder(cpu: Cpu, task: number, owner: number): number {
     if (!isAlone(cpu, list, task)) listRemove(cpu, list + WaitList.first, task, Task);
     joinList(cpu, list, cpu.load(task + Task.blockedOn), task, mine);
   }
-  const hasChanged = firstWaiter(cpu, list) !== before;
-  unlatch(cpu, list + WaitList.latch);
-  return hasChanged ? list : 0;
+  return firstWaiter(cpu, list) !== before;
+}
+
+/**
+ * After deaths, when all objects are repaired: moves the living whose priority is not that of their place. A repair of
+ * rt-mutexes has changed it, or a thread died between that and `reorder`. `repair`: what to do about a list that has
+ * another first waiter now. False when it has to be done again later.
+ */
+export function reorderLiving(repairer: Repairer, repair: (list: number) => boolean): boolean {
+  const { cpu, threads, isDead, owner } = repairer;
+  let isSettled = true;
+  // As in `reorder`.
+  cpu.mb();
+  for (let number = 0; number < threads; number++) {
+    const task = slotAddress(cpu, number) + Slot.mainTask;
+    const list = isDead(number + 1) ? 0 : cpu.load(task + Task.list);
+    if (list === 0) continue;
+    // This thread may be reaping in the middle of what it does to the list.
+    const isMine = latchOwner(cpu, list + WaitList.latch) === owner;
+    if (isMine || !repairer.latch(list + WaitList.latch, () => {})) {
+      isSettled = false;
+      continue;
+    }
+    const hasChanged = putInPlace(cpu, list, task);
+    unlatch(cpu, list + WaitList.latch);
+    if (hasChanged && !repair(list)) isSettled = false;
+  }
+  return isSettled;
 }
 
 /** Whether `task` is the only one in the list. */

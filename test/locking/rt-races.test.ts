@@ -1,9 +1,11 @@
 /** Priorities and waits of the locks on the rt-mutex algorithm, at the moments when another thread dies or wakes. */
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
-import { Mutex, PercpuRwSemaphore, RtMutex, WwClass, WwMutex } from '../../lib/index.ts';
+import { Mutex, PercpuRwSemaphore, RtMutex, Semaphore, WwClass, WwMutex } from '../../lib/index.ts';
+import { SemaphoreWords, WOKEN } from '../../lib/locking/semaphore-core.ts';
 import { Task } from '../../lib/sched/task.ts';
-import { on, stepper, type When } from '../support/stepper.ts';
+import { waiters } from '../../lib/sched/wait-list.ts';
+import { on, step, stepper, type When } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
 /** Thread 0 owns b, 1 owns a and sleeps for b behind 2, all of priority 0; `urgent` threads are 3 (-10) and 4 (-20). */
@@ -53,6 +55,48 @@ test.each([
       left,
       left,
     ]);
+  }
+  expect(deaths).toBeGreaterThan(10);
+});
+
+test('a priority that ends with a death leaves its heir in front of those who came before it', () => {
+  const { arenas, killBefore, stopBefore, reap, real } = stepper(4);
+  const semaphores = arenas.map((arena) => new Semaphore(arena, 's', { permits: 1 }));
+  const list = semaphores[0]!.address + SemaphoreWords.waiters;
+  const [first, heir] = [arenas[0]!.thread.self, arenas[1]!.thread.self];
+  const lock = (thread: number) => new RtMutex(arenas[thread] as Arena, 'm').lock();
+  semaphores[3]!.down();
+  stopBefore(0, on('wait'), () => semaphores[0]!.down());
+  lock(1);
+  stopBefore(1, on('wait'), () => semaphores[1]!.down({ permits: 2 }));
+  arenas[2]!.thread.setPriority(-5);
+  killBefore(2, on('wait'), () => lock(2));
+  expect(waiters(real, list)).toEqual([heir, first]);
+  semaphores[3]!.up();
+  expect(reap(3)).toBe('done');
+  expect(arenas[1]!.thread.priority).toBe(0);
+  expect(waiters(real, list)).toEqual([first, heir]);
+  // The permit was too little for the heir.
+  expect([first, heir].map((task) => real.load(task + Task.result) === WOKEN)).toEqual([true, false]);
+});
+
+test('a priority that a thread has raised, and died before it moved who has it, in a list', () => {
+  let deaths = 0;
+  for (let n = 1; ; n++) {
+    const { arenas, killBefore, stopBefore, reap, real } = stepper(5);
+    const semaphores = arenas.map((arena) => new Semaphore(arena, 's', { permits: 1 }));
+    const list = semaphores[0]!.address + SemaphoreWords.waiters;
+    const lock = (thread: number) => new RtMutex(arenas[thread] as Arena, 'm').lock();
+    semaphores[4]!.down();
+    stopBefore(0, on('wait'), () => semaphores[0]!.down());
+    lock(1);
+    stopBefore(1, on('wait'), () => semaphores[1]!.down());
+    arenas[2]!.thread.setPriority(-5);
+    if (!killBefore(2, step(n), () => giveUp(new RtMutex(arenas[2] as Arena, 'm')))) break;
+    deaths++;
+    expect(reap(3)).toBe('done');
+    expect(arenas[1]!.thread.priority, `step ${n}`).toBe(0);
+    expect(waiters(real, list), `step ${n}`).toEqual([0, 1].map((thread) => arenas[thread]!.thread.self));
   }
   expect(deaths).toBeGreaterThan(10);
 });

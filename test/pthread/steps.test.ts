@@ -211,3 +211,15 @@ test('cond: a mutex that inherits, whose next owner waits for the one that waits
   expect(thrown(() => mutexes[0]!.unlock()).code).toBe('EPERM');
   outer[0]!.unlock();
 });
+
+test('rwlock: readers that nobody sees: who detaches, who waits, and a deadlock', () => {
+  const { arenas, stopBefore } = stepper(2);
+  const [one, two] = arenas.map((arena) => new PthreadRwlock(arena, 'one')) as [PthreadRwlock, PthreadRwlock];
+  const [first, second] = arenas.map((arena) => new PthreadRwlock(arena, 'two')) as [PthreadRwlock, PthreadRwlock];
+  one.readLock();
+  expect(thrown(() => arenas[0]!.detach()).code).toBe('EBUSY');
+  second.readLock();
+  stopBefore(1, on('wait'), () => two.writeLock());
+  expect(arenas[0]!.waits()).toEqual([{ thread: 1, async: false, object: 'pthread rwlock "one"', holders: [0] }]);
+  expect(thrown(() => first.writeLock({ detectDeadlock: true })).code).toBe('EDEADLK');
+});
