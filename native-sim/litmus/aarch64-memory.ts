@@ -1,10 +1,11 @@
 /**
- * AArch64 instructions that touch memory: loads, stores, exclusives, and the single-instruction atomics (LSE).
+ * AArch64 instructions that touch memory: loads, stores, pairs, exclusives, and the single-instruction atomics (LSE).
  */
 import { Tag } from '../models/execution.ts';
 import {
   getRegister,
   type MemoryOperand,
+  next,
   parseMemory,
   parseRegister,
   type Register,
@@ -20,6 +21,8 @@ const loads: Readonly<Record<string, number>> = {
   LDAR: Tag.acquire,
   LDAPR: Tag.acquirePc,
   LDAPUR: Tag.acquirePc,
+  LDXR: Tag.exclusive | Tag.rmw,
+  LDAXR: Tag.exclusive | Tag.rmw | Tag.acquire,
 };
 
 const stores: Readonly<Record<string, number>> = {
@@ -34,8 +37,10 @@ function larger(a: bigint, b: bigint): bigint {
   return b;
 }
 
+type Operation = (old: bigint, operand: bigint, bits: number) => bigint;
+
 /** What LDADD and its kin leave in memory. */
-const operations: Readonly<Record<string, (old: bigint, operand: bigint, bits: number) => bigint>> = {
+const operations: Readonly<Record<string, Operation>> = {
   ADD: (old, operand) => old + operand,
   EOR: (old, operand) => old ^ operand,
   SET: (old, operand) => old | operand,
@@ -46,38 +51,48 @@ const operations: Readonly<Record<string, (old: bigint, operand: bigint, bits: n
   UMIN: (old, operand) => old + operand - larger(old, operand),
 };
 
-const atomicPattern = /^(LD|ST)(ADD|EOR|SET|CLR|SMAX|SMIN|UMAX|UMIN)(A?)(L?)([BH]?)$/;
-
 /** `B` and `H` after a name: the access is of a byte or a halfword, a value cut to that width. */
 type Width = 'B' | 'H' | '';
 
-export function memoryInstruction(name: string, cursor: Cursor): Step | undefined {
-  const sized = /^(LDU?R|LDAR|LDAPU?R|LDA?XR|STU?R|STLU?R|STL?XR)([BH]?)$/.exec(name);
-  if (sized !== null) return plainOrExclusive(sized[1]!, sized[2] as Width, cursor);
-  const exchange = /^(SWP|CAS)(A?)(L?)([BH]?)$/.exec(name);
-  if (exchange !== null) {
-    const acquire = exchange[2] === 'A' ? Tag.acquire : 0;
-    const release = exchange[3] === 'L' ? Tag.release : 0;
-    const width = exchange[4] as Width;
-    return exchange[1] === 'SWP'
-      ? swap(acquire, release, width, cursor)
-      : compareAndSwap(acquire, release, width, cursor);
-  }
-  const atomic = atomicPattern.exec(name);
-  if (atomic === null) return undefined;
-  const acquire = atomic[3] === 'A' ? Tag.acquire : 0;
-  const release = atomic[4] === 'L' ? Tag.release : 0;
-  const width = atomic[5] as Width;
-  return fetchAndModify(operations[atomic[2]!]!, atomic[1] === 'LD', acquire, release, width, cursor);
+interface Ordering {
+  readonly acquire: number;
+  readonly release: number;
 }
 
-function plainOrExclusive(name: string, width: Width, cursor: Cursor): Step {
-  if (loads[name] !== undefined) return load(loads[name], width, cursor);
-  if (stores[name] !== undefined) return store(stores[name], width, cursor);
-  if (name.startsWith('LD')) {
-    return load(Tag.exclusive | Tag.rmw | (name === 'LDAXR' ? Tag.acquire : 0), width, cursor);
+function orderingOf(acquire: string, release: string): Ordering {
+  return { acquire: acquire === 'A' ? Tag.acquire : 0, release: release === 'L' ? Tag.release : 0 };
+}
+
+export function memoryInstruction(name: string, cursor: Cursor): Step | undefined {
+  const signed = /^(LDU?R|LDAPU?R)S([BHW])$/.exec(name);
+  if (signed !== null) return loadSigned(loads[signed[1]!]!, { B: 8, H: 16, W: 32 }[signed[2]!]!, cursor);
+  const load = /^(LDU?R|LDAR|LDAPU?R|LDA?XR)([BH]?)$/.exec(name);
+  if (load !== null) return loadOne(loads[load[1]!]!, load[2] as Width, cursor);
+  const store = /^(STL?U?R)([BH]?)$/.exec(name);
+  if (store !== null) return storeOne(stores[store[1]!]!, store[2] as Width, cursor);
+  const exclusive = /^(STL?XR)([BH]?)$/.exec(name);
+  if (exclusive !== null) {
+    return storeExclusive(exclusive[1] === 'STLXR' ? Tag.release : 0, exclusive[2] as Width, cursor);
   }
-  return storeExclusive(name === 'STLXR' ? Tag.release : 0, width, cursor);
+  if (/^LDN?P$/.test(name)) return loadPair(false, cursor);
+  if (name === 'LDPSW') return loadPair(true, cursor);
+  if (/^STN?P$/.test(name)) return storePair(cursor);
+  return atomicInstruction(name, cursor);
+}
+
+function atomicInstruction(name: string, cursor: Cursor): Step | undefined {
+  const pair = /^CASP(A?)(L?)$/.exec(name);
+  if (pair !== null) return compareAndSwapPair(orderingOf(pair[1]!, pair[2]!), cursor);
+  const exchange = /^(SWP|CAS)(A?)(L?)([BH]?)$/.exec(name);
+  if (exchange !== null) {
+    const ordering = orderingOf(exchange[2]!, exchange[3]!);
+    const width = exchange[4] as Width;
+    return exchange[1] === 'SWP' ? swap(ordering, width, cursor) : compareAndSwap(ordering, width, cursor);
+  }
+  const atomic = /^(LD|ST)(ADD|EOR|SET|CLR|SMAX|SMIN|UMAX|UMIN)(A?)(L?)([BH]?)$/.exec(name);
+  if (atomic === null) return undefined;
+  const ordering = orderingOf(atomic[3]!, atomic[4]!);
+  return fetchAndModify(operations[atomic[2]!]!, atomic[1] === 'LD', ordering, atomic[5] as Width, cursor);
 }
 
 function parseSized(cursor: Cursor, width: Width): Register {
@@ -86,8 +101,8 @@ function parseSized(cursor: Cursor, width: Width): Register {
   return { name: register.name, bits: width === 'B' ? 8 : 16 };
 }
 
-function truncated(value: Tainted, register: Register): Tainted {
-  return { ...value, value: BigInt.asUintN(register.bits, value.value) };
+function bytesOf(register: Register): number {
+  return register.bits / 8;
 }
 
 /** The atomics that discard what they read do not acquire, and DMB LD does not wait for their read. */
@@ -95,23 +110,82 @@ function readTags(acquire: number, to: Register | undefined): number {
   return Tag.rmw | (to?.name === undefined ? Tag.noReturn : acquire);
 }
 
-function load(tags: number, width: Width, cursor: Cursor): Step {
+function loadOne(tags: number, width: Width, cursor: Cursor): Step {
   const to = parseSized(cursor, width);
   cursor.expect(',');
   const memory = parseMemory(cursor);
   return (thread) => {
-    setRegister(thread, to, thread.read(memory.address(thread), tags));
+    const value = thread.read(memory.address(thread), tags, { bytes: bytesOf(to) });
+    if ((tags & Tag.exclusive) !== 0) thread.monitor = thread.last;
+    setRegister(thread, to, value);
     return undefined;
   };
 }
 
-function store(tags: number, width: Width, cursor: Cursor): Step {
+function loadSigned(tags: number, bits: number, cursor: Cursor): Step {
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const memory = parseMemory(cursor);
+  return (thread) => {
+    const value = thread.read(memory.address(thread), tags, { bytes: bits / 8 });
+    setRegister(thread, to, { ...value, value: BigInt.asIntN(bits, value.value) });
+    return undefined;
+  };
+}
+
+function storeOne(tags: number, width: Width, cursor: Cursor): Step {
   const from = parseSized(cursor, width);
   cursor.expect(',');
   const memory = parseMemory(cursor);
   return (thread) => {
     const value = getRegister(thread, from);
-    thread.write(memory.address(thread), value, tags);
+    thread.write(memory.address(thread), value, tags, { bytes: bytesOf(from) });
+    return undefined;
+  };
+}
+
+interface Pair {
+  readonly first: Register;
+  readonly second: Register;
+  readonly memory: MemoryOperand;
+}
+
+function parsePair(cursor: Cursor): Pair {
+  const first = parseRegister(cursor);
+  cursor.expect(',');
+  const second = parseRegister(cursor);
+  cursor.expect(',');
+  return { first, second, memory: parseMemory(cursor) };
+}
+
+function shifted(address: Tainted, bytes: number): Tainted {
+  return { ...address, value: address.value + BigInt(bytes) };
+}
+
+/** Two accesses of one instruction, in no order. `words`: each loads 32 bits, which it extends by their sign. */
+function loadPair(words: boolean, cursor: Cursor): Step {
+  const { first, second, memory } = parsePair(cursor);
+  const bytes = words ? 4 : bytesOf(first);
+  const extended = (value: Tainted): Tainted => (words ? { ...value, value: BigInt.asIntN(32, value.value) } : value);
+  return (thread) => {
+    const address = memory.address(thread);
+    const low = thread.read(address, Tag.none, { bytes });
+    const high = thread.read(shifted(address, bytes), Tag.none, { bytes });
+    setRegister(thread, first, extended(low));
+    setRegister(thread, second, extended(high));
+    return undefined;
+  };
+}
+
+function storePair(cursor: Cursor): Step {
+  const { first, second, memory } = parsePair(cursor);
+  const bytes = bytesOf(first);
+  return (thread) => {
+    const low = getRegister(thread, first);
+    const high = getRegister(thread, second);
+    const address = memory.address(thread);
+    thread.write(address, low, Tag.none, { bytes });
+    thread.write(shifted(address, bytes), high, Tag.none, { bytes });
     return undefined;
   };
 }
@@ -126,49 +200,71 @@ function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
   return (thread) => {
     const value = getRegister(thread, from);
     const address = memory.address(thread);
-    const reserved = reservation(thread, address.value);
-    if (reserved < 0 || thread.choose(2) === 1) {
+    const rmw = takeMonitor(thread, address.value);
+    if (rmw < 0 || thread.choose(2) === 1) {
       setRegister(thread, status, constant(1n));
       return undefined;
     }
-    thread.write(address, value, Tag.exclusive | Tag.rmw | release, reserved);
+    thread.write(address, value, Tag.exclusive | Tag.rmw | release, { rmw, bytes: bytesOf(from) });
     setRegister(thread, status, constant(0n));
     return undefined;
   };
 }
 
-/** The latest exclusive load, unless an exclusive store has used it up or it was of another address. */
-function reservation(thread: ThreadRun, address: bigint): number {
-  for (let at = thread.last; at >= 0; at--) {
-    const event = thread.events[at]!;
-    if ((event.tags & Tag.exclusive) === 0) continue;
-    return event.read >= 0 && event.address === address ? at : -1;
-  }
-  return -1;
+/** The exclusive load to pair with, or -1. The monitor is clear afterwards, whether the store succeeds or not. */
+function takeMonitor(thread: ThreadRun, address: bigint): number {
+  const { monitor } = thread;
+  thread.monitor = -1;
+  return monitor >= 0 && thread.events[monitor]!.address === address ? monitor : -1;
 }
 
-function swap(acquire: number, release: number, width: Width, cursor: Cursor): Step {
+function swap({ acquire, release }: Ordering, width: Width, cursor: Cursor): Step {
   const from = parseSized(cursor, width);
   cursor.expect(',');
   const to = parseSized(cursor, width);
   cursor.expect(',');
   const memory: MemoryOperand = parseMemory(cursor);
+  const bytes = bytesOf(from);
   return (thread) => {
     const value = getRegister(thread, from);
     const address = memory.address(thread);
-    const old = thread.read(address, readTags(acquire, to));
-    thread.write(address, value, Tag.rmw | release, thread.last);
+    const old = thread.read(address, readTags(acquire, to), { bytes });
+    thread.write(address, value, Tag.rmw | release, { rmw: thread.last, bytes });
     setRegister(thread, to, old);
     return undefined;
   };
 }
 
+interface Comparison {
+  readonly expected: Tainted;
+  readonly value: Tainted;
+  readonly bytes: number;
+  readonly tags: { readonly read: number; readonly write: number };
+  /** Leaves the value that was found, or what stands for it, in the register or registers that were compared. */
+  settle(thread: ThreadRun, found: Tainted): void;
+}
+
 /**
- * The comparison picks whether the write happens. Where it succeeds, the register holds the old value already: a
+ * The comparison decides whether the write happens. Where it succeeds, the register holds the old value already: a
  * processor may leave it, so that what comes after depends on the old register and is picked by both, or write it, so
  * that what comes after depends on memory. Where it fails, a processor may write the old value back. All are explored.
  */
-function compareAndSwap(acquire: number, release: number, width: Width, cursor: Cursor): Step {
+function compareAndExchange(thread: ThreadRun, address: Tainted, comparison: Comparison): void {
+  const { expected, value, bytes, tags } = comparison;
+  const old = thread.read(address, tags.read, { bytes });
+  const rmw = thread.last;
+  const guard = expected.from | expected.pick | old.from;
+  if (old.value !== expected.value) {
+    if (thread.choose(2) === 1) thread.write(address, old, tags.write, { rmw, bytes, guard });
+    comparison.settle(thread, old);
+    return;
+  }
+  thread.write(address, value, tags.write, { rmw, bytes, guard });
+  if ((tags.read & Tag.noReturn) !== 0) return;
+  comparison.settle(thread, thread.choose(2) === 0 ? { ...expected, pick: guard } : old);
+}
+
+function compareAndSwap({ acquire, release }: Ordering, width: Width, cursor: Cursor): Step {
   const compare = parseSized(cursor, width);
   cursor.expect(',');
   const from = parseSized(cursor, width);
@@ -177,27 +273,58 @@ function compareAndSwap(acquire: number, release: number, width: Width, cursor: 
   return (thread) => {
     const expected = getRegister(thread, compare);
     const value = getRegister(thread, from);
-    const address = memory.address(thread);
-    const old = thread.read(address, readTags(acquire, compare));
-    if (truncated(old, compare).value !== expected.value) {
-      if (thread.choose(2) === 1) thread.write(address, old, Tag.rmw | release, thread.last);
-      setRegister(thread, compare, old);
-      return undefined;
-    }
-    const picked = expected.from | expected.pick | old.from;
-    thread.write(address, { ...value, pick: value.pick | picked }, Tag.rmw | release, thread.last);
-    if (compare.name === undefined) return undefined;
-    if (thread.choose(2) === 0) setRegister(thread, compare, { ...expected, pick: picked });
-    else setRegister(thread, compare, old);
+    compareAndExchange(thread, memory.address(thread), {
+      expected,
+      value,
+      bytes: bytesOf(compare),
+      tags: { read: readTags(acquire, compare), write: Tag.rmw | release },
+      settle: (here, found) => setRegister(here, compare, found),
+    });
+    return undefined;
+  };
+}
+
+/** `CASP X0,X1,X2,X3,[X4]`: each pair is two registers that follow one another, the first of even number. */
+function compareAndSwapPair({ acquire, release }: Ordering, cursor: Cursor): Step {
+  const parseTwo = (): readonly [Register, Register] => {
+    const first = parseRegister(cursor);
+    cursor.expect(',');
+    const expected = next(first);
+    if (cursor.token.text.toUpperCase() !== expected.text) cursor.fail(expected.text);
+    cursor.next();
+    cursor.expect(',');
+    return [first, expected.register];
+  };
+  const compare = parseTwo();
+  const from = parseTwo();
+  const memory = parseMemory(cursor);
+  const half = BigInt(compare[0].bits);
+  const get = (thread: ThreadRun, [low, high]: readonly [Register, Register]): Tainted => {
+    const a = getRegister(thread, low);
+    const b = getRegister(thread, high);
+    return combine(a.value | (b.value << half), a, b);
+  };
+  return (thread) => {
+    const expected = get(thread, compare);
+    const value = get(thread, from);
+    compareAndExchange(thread, memory.address(thread), {
+      expected,
+      value,
+      bytes: 2 * bytesOf(compare[0]),
+      tags: { read: Tag.rmw | acquire, write: Tag.rmw | release },
+      settle: (here, found) => {
+        setRegister(here, compare[0], found);
+        setRegister(here, compare[1], { ...found, value: found.value >> half });
+      },
+    });
     return undefined;
   };
 }
 
 function fetchAndModify(
-  operation: (old: bigint, operand: bigint, bits: number) => bigint,
+  operation: Operation,
   returns: boolean,
-  acquire: number,
-  release: number,
+  { acquire, release }: Ordering,
   width: Width,
   cursor: Cursor,
 ): Step {
@@ -209,12 +336,13 @@ function fetchAndModify(
     cursor.expect(',');
   }
   const memory = parseMemory(cursor);
+  const bytes = bytesOf(operand);
   return (thread) => {
     const value = getRegister(thread, operand);
     const address = memory.address(thread);
-    const old = thread.read(address, readTags(acquire, to));
+    const old = thread.read(address, readTags(acquire, to), { bytes });
     const written = BigInt.asUintN(operand.bits, operation(old.value, value.value, operand.bits));
-    thread.write(address, combine(written, old, value), Tag.rmw | release, thread.last);
+    thread.write(address, combine(written, old, value), Tag.rmw | release, { rmw: thread.last, bytes });
     if (to !== undefined) setRegister(thread, to, old);
     return undefined;
   };

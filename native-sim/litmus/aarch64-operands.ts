@@ -41,6 +41,12 @@ export function parseRegister(cursor: Cursor): Register {
   return registerOf(cursor.next().text)!;
 }
 
+/** The register after this one, as it is written: X5 after X4. */
+export function next(register: Register): { text: string; register: Register } {
+  const text = `${register.bits === 64 ? 'X' : 'W'}${Number(register.name?.slice(1)) + 1}`;
+  return { text, register: registerOf(text) ?? register };
+}
+
 export function getRegister(thread: ThreadRun, register: Register): Tainted {
   if (register.name === undefined) return zero;
   const held = thread.get(register.name);

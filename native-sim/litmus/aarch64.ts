@@ -14,7 +14,7 @@ import {
 } from './aarch64-operands.ts';
 import type { InstructionReader, Step } from './assembly.ts';
 import { UnsupportedConstruct } from './errors.ts';
-import type { MemoryMap } from './test-file.ts';
+import type { MemoryMap } from './memory-map.ts';
 import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
 import type { Cursor } from './tokens.ts';
 
@@ -211,7 +211,8 @@ function select(name: string, cursor: Cursor): Step {
 function flowInstruction(name: string, cursor: Cursor): Step | undefined {
   if (name === 'DMB' || name === 'DSB') {
     const { text, line, column } = cursor.name('a barrier option');
-    const fence = barriers[text.toUpperCase()];
+    const dmb = barriers[text.toUpperCase()];
+    const fence = name === 'DSB' && dmb === Fence.dmbSt ? Fence.dsbSt : dmb;
     if (fence === undefined) throw new UnsupportedConstruct(`${name} ${text}`, line, column);
     return (thread) => {
       thread.fence(fence);

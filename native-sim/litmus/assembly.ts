@@ -12,8 +12,9 @@ export type Step = (thread: ThreadRun) => string | undefined;
 /** Reads one instruction, which begins at the cursor, to its end. */
 export type InstructionReader = (mnemonic: Token, operands: Cursor) => Step;
 
-/** herd's default: a label may be come back to twice. */
+/** herd's default: a label may be come back to twice, unless the branch depends on nothing that was read. */
 const visitsOfLabel = 3;
+const visitsOfCountingLoop = 10_000;
 
 interface Program {
   readonly steps: Step[];
@@ -60,6 +61,7 @@ export function assemble(program: Program, registers: ReadonlyMap<string, bigint
     run(thread: ThreadRun): void {
       const visits = new Map<number, number>();
       for (let at = 0; at < steps.length; ) {
+        thread.branchedOnRead = true;
         const target = steps[at]!(thread);
         if (target === undefined) {
           at++;
@@ -70,7 +72,7 @@ export function assemble(program: Program, registers: ReadonlyMap<string, bigint
         if (to <= at) {
           const count = (visits.get(to) ?? 1) + 1;
           visits.set(to, count);
-          if (count > visitsOfLabel) {
+          if (count > (thread.branchedOnRead ? visitsOfLabel : visitsOfCountingLoop)) {
             thread.cut = true;
             return;
           }

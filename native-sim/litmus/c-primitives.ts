@@ -115,7 +115,7 @@ function modify(
   const { thread } = c;
   thread.fence(how.before);
   const old = thread.read(address, how.read | extra);
-  thread.write(address, change(old), how.write, thread.last);
+  thread.write(address, change(old), how.write, { rmw: thread.last });
   thread.fence(how.after);
   return old;
 }
@@ -236,8 +236,8 @@ define('atomic_add_unless', 3, (c, args) => {
 define('spin_lock', 1, (c, args) => {
   const { thread } = c;
   const address = c.evaluate(args[0]!);
-  thread.read(address, thread.dialect.lock.read, 0n);
-  thread.write(address, constant(1n), thread.dialect.lock.write, thread.last);
+  thread.read(address, thread.dialect.lock.read, { only: 0n });
+  thread.write(address, constant(1n), thread.dialect.lock.write, { rmw: thread.last });
   return zero;
 });
 
@@ -250,11 +250,11 @@ define('spin_trylock', 1, (c, args) => {
   const { thread } = c;
   const address = c.evaluate(args[0]!);
   if (thread.choose(2) === 0) {
-    const held = thread.read(address, thread.dialect.mapping.failed.read, 1n);
+    const held = thread.read(address, thread.dialect.mapping.load.relaxed.read, { only: 1n });
     return { ...held, value: 0n };
   }
-  const free = thread.read(address, thread.dialect.lock.read, 0n);
-  thread.write(address, constant(1n), thread.dialect.lock.write, thread.last);
+  const free = thread.read(address, thread.dialect.lock.read, { only: 0n });
+  thread.write(address, constant(1n), thread.dialect.lock.write, { rmw: thread.last });
   return { ...free, value: 1n };
 });
 

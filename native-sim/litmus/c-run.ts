@@ -8,11 +8,13 @@
 import { callPrimitive } from './c-primitives.ts';
 import type { Expression, FunctionDefinition, Statement } from './c-syntax.ts';
 import { UnsupportedConstruct } from './errors.ts';
-import type { MemoryMap } from './test-file.ts';
+import type { MemoryMap } from './memory-map.ts';
 import { combine, constant, type Tainted, type ThreadProgram, type ThreadRun } from './thread-run.ts';
 
 /** herd's default number of turns of a loop. */
 const turnsOfLoop = 2;
+/** Of a loop whose condition varies, but depends on nothing that was read. */
+const turnsOfCountingLoop = 10_000;
 
 const truth = (holds: boolean): bigint => (holds ? 1n : 0n);
 
@@ -104,20 +106,27 @@ export class Interpreter {
         });
         break;
       case 'while':
-        this.#loop(statement.condition, statement.body, 0);
+        this.#loop(statement.condition, statement.body);
     }
   }
 
-  #loop(condition: Expression, body: Statement, turn: number): void {
-    this.#under(this.evaluate(condition), (holds) => {
-      if (!holds) return;
-      if (turn === turnsOfLoop) {
+  /** Each turn is under the control of the condition of every turn before it. */
+  #loop(condition: Expression, body: Statement): void {
+    const { ctrl, pickCtrl } = this.thread;
+    for (let turn = 0; ; turn++) {
+      const holds = this.evaluate(condition);
+      this.thread.branchOn(holds);
+      if (holds.value === 0n) break;
+      const counts = !this.thread.branchedOnRead && condition.kind !== 'number';
+      if (turn === (counts ? turnsOfCountingLoop : turnsOfLoop)) {
         this.thread.cut = true;
         return;
       }
       this.execute(body);
-      this.#loop(condition, body, turn + 1);
-    });
+      if (this.thread.cut) return;
+    }
+    this.thread.ctrl = ctrl;
+    this.thread.pickCtrl = pickCtrl;
   }
 
   /** A control dependency covers the arms of the `if`, and ends with them. */
@@ -142,7 +151,7 @@ export class Interpreter {
       case 'index': {
         const base = this.evaluate(expression.base);
         const index = this.evaluate(expression.index);
-        const size = expression.base.kind === 'name' ? this.#memory.elementSize(expression.base.name) : 4;
+        const size = expression.base.kind === 'name' ? this.#memory.type(expression.base.name).bytes : 4;
         return combine(base.value + index.value * BigInt(size), base, index);
       }
       case 'name':

@@ -8,20 +8,21 @@ import type { Relation } from '../models/relation.ts';
 import { type Access, type Communication, communications } from './communications.ts';
 import type { FinalLocation, FinalValue } from './condition.ts';
 import type { Dialect } from './dialect.ts';
-import { LitmusLimitExceeded } from './errors.ts';
+import { asType, asUndeclared } from './memory-map.ts';
 import type { LitmusTest } from './test-file.ts';
 import type { Trace, TraceEvent } from './thread-run.ts';
 import { findTraces } from './traces.ts';
-
-const candidateLimit = 5_000_000;
+import { Work } from './work.ts';
 
 /** Look whether a candidate is hopeless already once that many more would follow from it. */
-const worthAnEarlyLook = 6;
+const worthAnEarlyLook = 3;
 
 export interface Visited {
   /** How many candidates were put to the model. */
   readonly candidates: number;
   readonly cut: boolean;
+  /** Some run accessed what is no location. */
+  readonly strayed: boolean;
 }
 
 /** Calls `visit` with each execution that `model` allows. */
@@ -30,22 +31,15 @@ export function forEachExecution(
   model: Model,
   dialect: Dialect,
   visit: (final: FinalValue, x: Execution) => void,
+  work = new Work(),
 ): Visited {
   const traces = findTraces(test, dialect);
   const x = new Execution();
-  let candidates = 0;
-  forEachCombination(test, traces.byThread, (chosen) => {
-    const combination = new Combination(test, chosen);
-    const isAllowed = (communication: readonly Communication[], decided: number): boolean => {
-      if (++candidates > candidateLimit) throw new LitmusLimitExceeded('candidate executions', candidateLimit);
-      combination.build(x, communication, decided);
-      return model.violation(x) === null;
-    };
-    combination.forEachCandidate(model.name !== 'javascript', isAllowed, (communication) => {
-      visit(combination.finalValue(communication), x);
-    });
+  forEachCombination(test, traces.byThread, work, (chosen) => {
+    const combination = new Combination(test, chosen, model, x);
+    combination.forEachExecution(work, (communication) => visit(combination.finalValue(communication), x));
   });
-  return { candidates, cut: traces.cut };
+  return { candidates: work.candidates, cut: traces.cut, strayed: traces.strayed };
 }
 
 /** A key for "this value at this address". */
@@ -57,13 +51,14 @@ function cell(event: { readonly address: bigint; readonly value: bigint }): stri
 function forEachCombination(
   test: LitmusTest,
   byThread: readonly (readonly Trace[])[],
+  work: Work,
   visit: (chosen: readonly Trace[]) => void,
 ): void {
   const summaries = byThread.map((traces) =>
     traces.map((trace) => ({
       trace,
       needs: trace.events
-        .filter((e) => e.kind === Kind.read && e.value !== (test.initial.get(e.address) ?? 0n))
+        .filter((e) => e.kind === Kind.read && e.value !== test.memory.initialCell(e.address))
         .map(cell),
       gives: trace.events.filter((e) => e.kind === Kind.write).map(cell),
     })),
@@ -80,6 +75,7 @@ function forEachCombination(
       return;
     }
     for (const summary of summaries[thread]!) {
+      work.step();
       const given = new Set([...gives, ...summary.gives]);
       const open = [...needs, ...summary.needs].filter((need) => !given.has(need));
       if (!open.every((need) => supply[thread + 1]!.has(need))) continue;
@@ -91,17 +87,22 @@ function forEachCombination(
   choose(0, [], new Set());
 }
 
+/** One trace for each thread: all candidates that share their events. */
 class Combination {
   readonly #test: LitmusTest;
   readonly #chosen: readonly Trace[];
+  readonly #model: Model;
+  readonly #x: Execution;
   /** The first event of each thread. */
   readonly #offsets: number[] = [];
   readonly #addresses: bigint[] = [];
   #count = 0;
 
-  constructor(test: LitmusTest, chosen: readonly Trace[]) {
+  constructor(test: LitmusTest, chosen: readonly Trace[], model: Model, x: Execution) {
     this.#test = test;
     this.#chosen = chosen.slice();
+    this.#model = model;
+    this.#x = x;
     for (const trace of chosen) {
       this.#offsets.push(this.#count);
       this.#count += trace.events.length;
@@ -110,44 +111,51 @@ class Combination {
 
   /**
    * Decides location after location how its accesses communicated. The axioms of every coherent model only ever get harder to meet
-   * as more is decided, so what `isAllowed` rejects half way need not be gone on with.
+   * as more is decided, so what the model rejects half way need not be gone on with.
    */
-  forEachCandidate(
-    coherent: boolean,
-    isAllowed: (communication: readonly Communication[], decided: number) => boolean,
-    visit: (communication: readonly Communication[]) => void,
-  ): void {
-    const accesses = new Map<bigint, Access[]>();
-    this.#forEachEvent((event, id, thread) => {
-      if (event.kind === Kind.fence) return;
-      let list = accesses.get(event.address);
-      if (list === undefined) accesses.set(event.address, (list = []));
-      const rmw = event.rmw < 0 ? -1 : this.#offsets[thread]! + event.rmw;
-      list.push({ event: id, thread, write: event.kind === Kind.write, value: event.value, rmw });
-    });
+  forEachExecution(work: Work, visit: (communication: readonly Communication[]) => void): void {
+    const coherent = this.#model.name !== 'javascript';
     const choices: { address: bigint; ways: Communication[] }[] = [];
-    for (const [address, list] of accesses) {
-      const ways = communications(list, this.#test.initial.get(address) ?? 0n, coherent);
+    for (const [address, accesses] of this.#accesses()) {
+      const ways = communications(accesses, this.#test.memory.initialCell(address), coherent, work);
       if (ways.length === 0) return;
       choices.push({ address, ways });
     }
     choices.sort((a, b) => a.ways.length - b.ways.length);
-    this.#addresses.splice(0, this.#addresses.length, ...choices.map((choice) => choice.address));
+    this.#addresses.push(...choices.map((choice) => choice.address));
+    this.#layOut();
     const following = choices.map((_, at) =>
       choices.slice(at + 1).reduce((product, choice) => product * choice.ways.length, 1),
     );
     const chosen: Communication[] = [];
+    const isAllowed = (): boolean => {
+      work.candidate();
+      return this.#isAllowed(chosen, chosen.length);
+    };
     const choose = (at: number): void => {
       for (const way of choices[at]!.ways) {
         chosen[at] = way;
         chosen.length = at + 1;
         if (at + 1 === choices.length) {
-          if (isAllowed(chosen, choices.length)) visit(chosen);
-        } else if (!coherent || following[at]! < worthAnEarlyLook || isAllowed(chosen, at + 1)) choose(at + 1);
+          if (isAllowed()) visit(chosen);
+        } else if (!coherent || following[at]! < worthAnEarlyLook || isAllowed()) choose(at + 1);
       }
     };
     if (choices.length > 0) choose(0);
-    else if (isAllowed(chosen, 0)) visit(chosen);
+    else if (isAllowed()) visit(chosen);
+  }
+
+  #accesses(): Map<bigint, Access[]> {
+    const byAddress = new Map<bigint, Access[]>();
+    this.#forEachEvent((event, id, thread) => {
+      if (event.kind === Kind.fence) return;
+      let list = byAddress.get(event.address);
+      if (list === undefined) byAddress.set(event.address, (list = []));
+      // The read of the same cell, which need not be the first part of the read of the instruction.
+      const rmw = event.rmw < 0 ? undefined : list.findLast((access) => access.thread === thread && !access.write);
+      list.push({ event: id, thread, write: event.kind === Kind.write, value: event.value, rmw: rmw?.event ?? -1 });
+    });
+    return byAddress;
   }
 
   #forEachEvent(visit: (event: TraceEvent, id: number, thread: number) => void): void {
@@ -157,16 +165,20 @@ class Combination {
     }
   }
 
-  /** Lay the candidate out as an execution, of which the first `decided` addresses are decided. */
-  build(x: Execution, communication: readonly Communication[], decided: number): void {
+  /** What all candidates share: events, dependencies, and what the model makes of them alone. */
+  #layOut(): void {
+    const x = this.#x;
     x.begin(this.#count);
-    const { addresses, reads } = this.#layout();
+    const { addresses, reads } = this.#numbered();
     this.#forEachEvent((event, id, thread) => {
+      const first = this.#offsets[thread]!;
       const address = event.address < 0n ? -1 : addresses.get(event.address)!;
       if (event.kind === Kind.read) x.read(thread, address, Number(event.value), event.tags);
       else if (event.kind === Kind.write) x.write(thread, address, Number(event.value), event.tags);
       else x.barrier(thread, event.fence, address);
-      if (event.rmw >= 0) x.rmw.add(this.#offsets[thread]! + event.rmw, id);
+      x.access[id] = first + event.access;
+      x.instruction[id] = first + event.instruction;
+      if (event.rmw >= 0) this.#joinParts(thread, event.rmw, id);
       const from = reads[thread]!;
       link(x.addr, event.addr, from, id);
       link(x.data, event.data, from, id);
@@ -174,40 +186,56 @@ class Combination {
       link(x.pickAddr, event.pickAddr, from, id);
       link(x.pickData, event.pickData, from, id);
       link(x.pickCtrl, event.pickCtrl, from, id);
+      link(x.guard, event.guard, from, id);
     });
+    x.fix(this.#model);
+  }
+
+  /** Relate every part of the read that begins at `read`, an index in the trace, to the write `id`. */
+  #joinParts(thread: number, read: number, id: number): void {
+    const { events } = this.#chosen[thread]!;
+    for (let at = read; events[at]?.access === read; at++) this.#x.rmw.add(this.#offsets[thread]! + at, id);
+  }
+
+  #isAllowed(communication: readonly Communication[], decided: number): boolean {
+    const x = this.#x;
+    x.again();
     for (const { order, readsFrom } of communication) {
       x.coherence(order);
       for (const [write, read] of readsFrom) x.rf.add(write, read);
     }
-    x.finish(decided);
+    x.communicate(decided);
+    return this.#model.violation(x) === null;
   }
 
-  #layoutCache: { addresses: Map<bigint, number>; reads: number[][] } | undefined;
-
   /** A small number for each address, and the event of each read of each thread. */
-  #layout(): { addresses: Map<bigint, number>; reads: number[][] } {
-    if (this.#layoutCache !== undefined) return this.#layoutCache;
+  #numbered(): { addresses: Map<bigint, number>; reads: number[][] } {
     const addresses = new Map(this.#addresses.map((address, at) => [address, at]));
     const reads: number[][] = this.#chosen.map(() => []);
     this.#forEachEvent((event, id, thread) => {
       if (event.address >= 0n && !addresses.has(event.address)) addresses.set(event.address, addresses.size);
       if (event.read >= 0) reads[thread]![event.read] = id;
     });
-    this.#layoutCache = { addresses, reads };
-    return this.#layoutCache;
+    return { addresses, reads };
   }
 
   finalValue(communication: readonly Communication[]): FinalValue {
-    const memory = new Map<bigint, bigint>();
+    const cells = new Map<bigint, bigint>();
     for (let at = 0; at < this.#addresses.length; at++) {
-      memory.set(this.#addresses[at]!, communication[at]!.finalValue);
+      cells.set(this.#addresses[at]!, communication[at]!.finalValue);
     }
+    const { memory } = this.#test;
     return (location: FinalLocation): bigint => {
-      if (location.kind === 'register') {
-        return this.#chosen[location.thread]?.registers.get(location.register)?.value ?? 0n;
-      }
-      return memory.get(location.address) ?? this.#test.initial.get(location.address) ?? 0n;
+      if (location.kind === 'register') return this.#finalRegister(location.thread, location.register);
+      return memory.finalValue(location.address, (address) => cells.get(address) ?? memory.initialCell(address));
     };
+  }
+
+  #finalRegister(thread: number, register: string): bigint {
+    const value = this.#chosen[thread]?.registers.get(register)?.value ?? 0n;
+    if (this.#test.architecture === 'C' || this.#test.memory.isPointer(value)) return value;
+    const type = this.#test.registerTypes.get(`${thread}:${register}`);
+    return type === undefined ? asUndeclared(value) : asType(value, type);
   }
 }
 

@@ -4,7 +4,7 @@
  *     exists (0:r1=1 /\ ~(x=2 \/ 1:X0=y))
  */
 
-import type { MemoryMap } from './test-file.ts';
+import type { MemoryMap, ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
 
 /** `0:r1`, or a memory location. */
@@ -14,85 +14,100 @@ export type FinalLocation =
 
 export type Condition =
   | { readonly kind: 'true' | 'false' }
-  | { readonly kind: 'and' | 'or'; readonly left: Condition; readonly right: Condition }
+  | { readonly kind: 'and' | 'or'; readonly operands: readonly Condition[] }
   | { readonly kind: 'not'; readonly operand: Condition }
-  | { readonly kind: 'equal'; readonly location: FinalLocation; readonly value: bigint | FinalLocation };
+  | {
+      readonly kind: 'equal';
+      readonly location: FinalLocation;
+      readonly value: bigint | FinalLocation;
+      /** How many bits are compared; undefined: a word or more, as the values need. */
+      readonly bits: number | undefined;
+    };
 
 /** What a final state answers: the value of a location. */
 export type FinalValue = (location: FinalLocation) => bigint;
 
-/** How registers are named: `W3` is part of `X3`, `%eax` is `EAX`. */
-export type RegisterName = (text: string) => string;
-
-export function parseCondition(cursor: Cursor, memory: MemoryMap, register: RegisterName): Condition {
-  return parseOr(cursor, memory, register);
+/** What the names in a condition mean. */
+export interface Scope {
+  readonly memory: MemoryMap;
+  /** How registers are named: `W3` is part of `X3`, `%eax` is `EAX`. */
+  register(text: string): string;
+  readonly registerTypes: ReadonlyMap<string, ValueType>;
+  readonly threads: number;
 }
 
-function parseOr(cursor: Cursor, memory: MemoryMap, register: RegisterName): Condition {
-  let left = parseAnd(cursor, memory, register);
-  while (cursor.accept('\\/')) left = { kind: 'or', left, right: parseAnd(cursor, memory, register) };
-  return left;
+export function parseCondition(cursor: Cursor, scope: Scope): Condition {
+  const operands = [parseAnd(cursor, scope)];
+  while (cursor.accept('\\/')) operands.push(parseAnd(cursor, scope));
+  return operands.length === 1 ? operands[0]! : { kind: 'or', operands };
 }
 
-function parseAnd(cursor: Cursor, memory: MemoryMap, register: RegisterName): Condition {
-  let left = parseNot(cursor, memory, register);
-  while (cursor.accept('/\\')) left = { kind: 'and', left, right: parseNot(cursor, memory, register) };
-  return left;
+function parseAnd(cursor: Cursor, scope: Scope): Condition {
+  const operands = [parseNot(cursor, scope)];
+  while (cursor.accept('/\\')) operands.push(parseNot(cursor, scope));
+  return operands.length === 1 ? operands[0]! : { kind: 'and', operands };
 }
 
-function parseNot(cursor: Cursor, memory: MemoryMap, register: RegisterName): Condition {
+function parseNot(cursor: Cursor, scope: Scope): Condition {
   if (cursor.accept('~') || cursor.accept('not')) {
-    return { kind: 'not', operand: parseNot(cursor, memory, register) };
+    return { kind: 'not', operand: cursor.nested(() => parseNot(cursor, scope)) };
   }
   if (cursor.accept('(')) {
-    const inner = parseOr(cursor, memory, register);
+    const inner = cursor.nested(() => parseCondition(cursor, scope));
     cursor.expect(')');
     return inner;
   }
   if (cursor.accept('true')) return { kind: 'true' };
   if (cursor.accept('false')) return { kind: 'false' };
-  return parseAtom(cursor, memory, register);
+  return parseAtom(cursor, scope);
 }
 
-function parseAtom(cursor: Cursor, memory: MemoryMap, register: RegisterName): Condition {
-  const location = parseFinalLocation(cursor, memory, register);
+function parseAtom(cursor: Cursor, scope: Scope): Condition {
+  const location = parseFinalLocation(cursor, scope);
   const differs = cursor.accept('!=') || cursor.accept('<>');
   if (!differs && !cursor.accept('==')) cursor.expect('=');
-  const value = parseValue(cursor, memory, register);
-  const equal: Condition = { kind: 'equal', location, value };
+  const value = parseValue(cursor, scope);
+  const equal: Condition = { kind: 'equal', location, value, bits: bitsOf(location, scope) };
   return differs ? { kind: 'not', operand: equal } : equal;
 }
 
-function parseValue(cursor: Cursor, memory: MemoryMap, register: RegisterName): bigint | FinalLocation {
-  if (cursor.token.type === 'number' && cursor.peek().text === ':') return parseFinalLocation(cursor, memory, register);
-  if (cursor.accept('*')) return { kind: 'memory', address: memory.address(cursor.name('a location').text) };
-  if (cursor.token.type === 'number' || cursor.is('-')) return cursor.integer();
-  cursor.accept('&');
-  return parseAddress(cursor, memory, 'a number or a symbol');
+/** A word, or a register of no declared type, may hold either more or less than it says. */
+function bitsOf(location: FinalLocation, scope: Scope): number | undefined {
+  const type = typeOf(location, scope);
+  return type === undefined || type.bytes === 4 ? undefined : 8 * type.bytes;
 }
 
-/** `x`, `x[1]`, or `x` with a leading `*` or in brackets, as memory; `0:r1` as a register. */
-export function parseFinalLocation(cursor: Cursor, memory: MemoryMap, register: RegisterName): FinalLocation {
-  if (cursor.token.type === 'number') {
-    const thread = Number(cursor.integer());
+function typeOf(location: FinalLocation, scope: Pick<Scope, 'memory' | 'registerTypes'>): ValueType | undefined {
+  if (location.kind === 'memory') return scope.memory.typeAt(location.address);
+  return scope.registerTypes.get(`${location.thread}:${location.register}`);
+}
+
+function parseValue(cursor: Cursor, scope: Scope): bigint | FinalLocation {
+  if (cursor.token.type === 'number' && cursor.peek().text === ':') return parseFinalLocation(cursor, scope);
+  if (cursor.accept('*')) return { kind: 'memory', address: scope.memory.address(cursor.name('a location').text) };
+  if (cursor.token.type === 'number' || cursor.is('-')) return cursor.integer();
+  cursor.accept('&');
+  return parseAddress(cursor, scope.memory, 'a number or a symbol');
+}
+
+/** `x`, `x[1]`, or `x` with a leading `*` or in brackets, as memory; `0:r1` or `P0:r1` as a register. */
+export function parseFinalLocation(cursor: Cursor, scope: Scope): FinalLocation {
+  const { token } = cursor;
+  if (token.type === 'number' || (/^P[0-9]+$/.test(token.text) && cursor.peek().text === ':')) {
+    const thread = Number(token.text.replace('P', ''));
+    if (thread >= scope.threads) cursor.fail(`a thread of the test (0 to ${scope.threads - 1})`);
+    cursor.next();
     cursor.expect(':');
     cursor.accept('%');
-    return { kind: 'register', thread, register: register(cursor.name('a register').text) };
+    return { kind: 'register', thread, register: scope.register(cursor.name('a register').text) };
   }
-  if (cursor.token.text === 'P' || /^P[0-9]+$/.test(cursor.token.text)) {
-    if (cursor.peek().text === ':') {
-      const thread = Number(cursor.next().text.slice(1));
-      cursor.expect(':');
-      return { kind: 'register', thread, register: register(cursor.name('a register').text) };
-    }
-  }
-  if (cursor.accept('*')) return { kind: 'memory', address: parseAddress(cursor, memory, 'a location') };
+  if (cursor.accept('*')) return { kind: 'memory', address: parseAddress(cursor, scope.memory, 'a location') };
   if (cursor.accept('[')) {
-    const address = parseAddress(cursor, memory, 'a location');
+    const address = parseAddress(cursor, scope.memory, 'a location');
     cursor.expect(']');
     return { kind: 'memory', address };
   }
-  return { kind: 'memory', address: parseAddress(cursor, memory, 'a register ("0:r1") or a location') };
+  return { kind: 'memory', address: parseAddress(cursor, scope.memory, 'a register ("0:r1") or a location') };
 }
 
 /** `x` or `x[1]`. */
@@ -103,7 +118,7 @@ export function parseAddress(cursor: Cursor, memory: MemoryMap, what: string): b
   cursor.next();
   const index = cursor.integer();
   cursor.expect(']');
-  return base + index * BigInt(memory.elementSize(text));
+  return base + index * BigInt(memory.type(text).bytes);
 }
 
 export function holds(condition: Condition, final: FinalValue): boolean {
@@ -113,21 +128,23 @@ export function holds(condition: Condition, final: FinalValue): boolean {
     case 'false':
       return false;
     case 'and':
-      return holds(condition.left, final) && holds(condition.right, final);
+      return condition.operands.every((operand) => holds(operand, final));
     case 'or':
-      return holds(condition.left, final) || holds(condition.right, final);
+      return condition.operands.some((operand) => holds(operand, final));
     case 'not':
       return !holds(condition.operand, final);
     case 'equal': {
       const right = typeof condition.value === 'bigint' ? condition.value : final(condition.value);
-      return sameValue(final(condition.location), right);
+      return sameValue(final(condition.location), right, condition.bits);
     }
   }
 }
 
-/** 32-bit registers know no sign: -1 and 0xffffffff are one value. */
-function sameValue(a: bigint, b: bigint): boolean {
-  return a === b || (BigInt.asUintN(32, a) === BigInt.asUintN(32, b) && isWord(a) && isWord(b));
+/** Two's complement knows no sign: -1 and 0xffffffff are one word. */
+function sameValue(a: bigint, b: bigint, bits: number | undefined): boolean {
+  if (a === b || BigInt.asUintN(64, a) === BigInt.asUintN(64, b)) return true;
+  if (bits !== undefined) return bits < 64 && BigInt.asUintN(bits, a) === BigInt.asUintN(bits, b);
+  return BigInt.asUintN(32, a) === BigInt.asUintN(32, b) && isWord(a) && isWord(b);
 }
 
 function isWord(value: bigint): boolean {
@@ -139,7 +156,7 @@ export function mentioned(condition: Condition): FinalLocation[] {
   switch (condition.kind) {
     case 'and':
     case 'or':
-      return [...mentioned(condition.left), ...mentioned(condition.right)];
+      return condition.operands.flatMap(mentioned);
     case 'not':
       return mentioned(condition.operand);
     case 'equal':

@@ -103,8 +103,8 @@ function initialWords(test: LitmusTest, offsets: ReadonlyMap<string, number>, wo
   const initial = new Array<number>(words).fill(0);
   for (const [name, offset] of offsets) {
     for (let element = 0; element < test.memory.elements(name); element++) {
-      const address = test.memory.address(name) + BigInt(element * test.memory.elementSize(name));
-      initial[offset + element] = toWord(test.initial.get(address) ?? 0n, test, offsets);
+      const address = test.memory.address(name) + BigInt(element * test.memory.type(name).bytes);
+      initial[offset + element] = toWord(test.memory.initialCell(address), test, offsets);
     }
   }
   return initial;

@@ -3,14 +3,16 @@
  */
 
 import { isTypeWord } from './c-syntax.ts';
-import type { RegisterName } from './condition.ts';
-import type { MemoryMap } from './test-file.ts';
+import { int, type MemoryMap, type ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
 
+type RegisterName = (text: string) => string;
+
 export interface InitialState {
-  readonly memory: Map<bigint, bigint>;
   /** By thread. */
   readonly registers: Map<number, Map<string, bigint>>;
+  /** The types of those that have one, by `0:X1`. */
+  readonly registerTypes: Map<string, ValueType>;
 }
 
 /** Sizes of the types that are not four bytes. */
@@ -34,7 +36,7 @@ const sizes: Readonly<Record<string, number>> = {
 
 /** Reads from after `{` up to and including `}`. */
 export function parseInitialState(cursor: Cursor, memory: MemoryMap, register: RegisterName): InitialState {
-  const state: InitialState = { memory: new Map(), registers: new Map() };
+  const state: InitialState = { registers: new Map(), registerTypes: new Map() };
   while (!cursor.accept('}')) {
     if (cursor.accept(';')) continue;
     parseEntry(cursor, memory, register, state);
@@ -44,7 +46,7 @@ export function parseInitialState(cursor: Cursor, memory: MemoryMap, register: R
 }
 
 function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, state: InitialState): void {
-  const size = parseType(cursor);
+  const type = parseType(cursor);
   if (cursor.token.type === 'number' || (/^P[0-9]+$/.test(cursor.token.text) && cursor.peek().text === ':')) {
     const thread = Number(cursor.next().text.replace('P', ''));
     cursor.expect(':');
@@ -54,6 +56,7 @@ function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, s
     let registers = state.registers.get(thread);
     if (registers === undefined) state.registers.set(thread, (registers = new Map()));
     registers.set(name, value);
+    if (type !== undefined) state.registerTypes.set(`${thread}:${name}`, type);
     return;
   }
   const bracketed = cursor.accept('[');
@@ -65,38 +68,41 @@ function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, s
   if (cursor.accept('[')) {
     const count = cursor.is(']') ? 0n : cursor.integer();
     cursor.expect(']');
-    isElement = size === undefined;
+    isElement = type === undefined;
     if (isElement) element = count;
     else elements = Number(count);
   }
-  if (size !== undefined) memory.declare(text, elements, size);
+  if (type !== undefined) memory.declare(text, elements, type);
   const base = memory.address(text);
   if (isElement && Number(element) >= memory.elements(text)) {
-    memory.declare(text, Number(element) + 1, memory.elementSize(text));
+    memory.declare(text, Number(element) + 1, memory.type(text));
   }
   if (!cursor.accept('=')) return;
   if (cursor.accept('{')) {
     for (let index = 0; !cursor.accept('}'); index++) {
-      state.memory.set(base + BigInt(index * memory.elementSize(text)), parseInitialValue(cursor, memory));
-      if (index >= memory.elements(text)) memory.declare(text, index + 1, memory.elementSize(text));
+      memory.setInitial(base + BigInt(index * memory.type(text).bytes), parseInitialValue(cursor, memory));
+      if (index >= memory.elements(text)) memory.declare(text, index + 1, memory.type(text));
       if (!cursor.accept(',') && !cursor.is('}')) cursor.fail('"," or "}"');
     }
   } else {
     const value = parseInitialValue(cursor, memory);
-    const fits = size === undefined || size >= 4 ? value : BigInt.asIntN(8 * size, value);
-    state.memory.set(base + element * BigInt(memory.elementSize(text)), fits);
+    const fits = type === undefined || type.bytes >= 4 ? value : BigInt.asIntN(8 * type.bytes, value);
+    memory.setInitial(base + element * BigInt(memory.type(text).bytes), fits);
   }
 }
 
-/** The size of the type that stands here, or undefined where there is none. */
-function parseType(cursor: Cursor): number | undefined {
-  let size: number | undefined;
+/** The type that stands here, or undefined where there is none. */
+function parseType(cursor: Cursor): ValueType | undefined {
+  let type: ValueType | undefined;
+  let signed = true;
   while (isTypeWord(cursor.token.text) || cursor.is('*')) {
     const { text } = cursor.next();
-    size = text === '*' ? 8 : (sizes[text] ?? size ?? 4);
+    if (/^(?:unsigned|u(?:int)?[0-9]|uintptr_t|size_t)/.test(text)) signed = false;
+    const bytes = text === '*' ? 8 : (sizes[text] ?? type?.bytes ?? int.bytes);
+    type = { bytes, signed };
     if (text === 'struct' && cursor.token.type === 'name' && cursor.peek().type === 'name') cursor.next();
   }
-  return size;
+  return type;
 }
 
 function parseInitialValue(cursor: Cursor, memory: MemoryMap): bigint {
@@ -120,5 +126,5 @@ function parseInitialValue(cursor: Cursor, memory: MemoryMap): bigint {
   if (!cursor.accept('[')) return base;
   const index = cursor.integer();
   cursor.expect(']');
-  return base + index * BigInt(memory.elementSize(text));
+  return base + index * BigInt(memory.type(text).bytes);
 }

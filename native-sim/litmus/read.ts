@@ -7,21 +7,16 @@ import { registerName as aarch64Register } from './aarch64-operands.ts';
 import { assemble, type InstructionReader, readTable } from './assembly.ts';
 import { program } from './c-run.ts';
 import { type FunctionDefinition, parseFunction } from './c-syntax.ts';
-import {
-  type Condition,
-  type FinalLocation,
-  parseCondition,
-  parseFinalLocation,
-  type RegisterName,
-} from './condition.ts';
+import { type Condition, type FinalLocation, parseCondition, parseFinalLocation, type Scope } from './condition.ts';
 import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
 import { type InitialState, parseInitialState } from './initial-state.ts';
-import { type Architecture, type LitmusTest, MemoryMap } from './test-file.ts';
+import { MemoryMap } from './memory-map.ts';
+import type { Architecture, LitmusTest } from './test-file.ts';
 import type { ThreadProgram } from './thread-run.ts';
 import { Cursor, position, skipBlanks, tokenize } from './tokens.ts';
 import * as x86 from './x86.ts';
 
-const registerNames: Readonly<Record<Architecture, RegisterName>> = {
+const registerNames: Readonly<Record<Architecture, (text: string) => string>> = {
   C: (text) => text,
   AArch64: aarch64Register,
   X86: x86.registerName,
@@ -51,10 +46,10 @@ export function readLitmus(text: string): LitmusTest {
     architecture,
     name,
     memory,
-    initial: state.memory,
+    registerTypes: state.registerTypes,
     threads,
     functions,
-    ...readFinal(text, end, memory, register),
+    ...readFinal(text, end, { memory, register, registerTypes: state.registerTypes, threads: threads.length }),
   };
 }
 
@@ -164,20 +159,20 @@ function readAssembly(
 
 type Final = Pick<LitmusTest, 'quantifier' | 'condition' | 'filter' | 'locations'>;
 
-function readFinal(text: string, from: number, memory: MemoryMap, register: RegisterName): Final {
+function readFinal(text: string, from: number, scope: Scope): Final {
   const cursor = new Cursor(tokenize(text, from));
   let locations: FinalLocation[] = [];
   let filter: Condition | undefined;
   for (;;) {
-    if (cursor.accept('locations')) locations = parseLocations(cursor, memory, register);
-    else if (cursor.accept('filter')) filter = parseCondition(cursor, memory, register);
+    if (cursor.accept('locations')) locations = parseLocations(cursor, scope);
+    else if (cursor.accept('filter')) filter = parseCondition(cursor, scope);
     else break;
   }
   cursor.accept('final');
   // A test may ask for nothing: whether it has any execution at all is what is to be seen.
   if (from >= text.trimEnd().length) return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
   const quantifier = parseQuantifier(cursor);
-  const condition = parseCondition(cursor, memory, register);
+  const condition = parseCondition(cursor, scope);
   cursor.accept(';');
   if (cursor.token.type !== 'end') cursor.fail('the end of the file, or an operator of the condition');
   return { quantifier, condition, filter, locations };
@@ -194,11 +189,11 @@ function parseQuantifier(cursor: Cursor): LitmusTest['quantifier'] {
 }
 
 /** `locations [0:r1; x;]` */
-function parseLocations(cursor: Cursor, memory: MemoryMap, register: RegisterName): FinalLocation[] {
+function parseLocations(cursor: Cursor, scope: Scope): FinalLocation[] {
   cursor.expect('[');
   const locations: FinalLocation[] = [];
   while (!cursor.accept(']')) {
-    locations.push(parseFinalLocation(cursor, memory, register));
+    locations.push(parseFinalLocation(cursor, scope));
     while (cursor.token.type === 'name' || cursor.is('*')) cursor.next();
     if (!cursor.accept(';') && !cursor.is(']')) cursor.fail('";" or "]"');
   }

@@ -22,13 +22,12 @@ export function showCondition(condition: Condition, test: LitmusTest): string {
       return `not (${showCondition(condition.operand, test)})`;
     case 'and':
     case 'or': {
-      const operator = condition.kind === 'and' ? '/\\' : '\\/';
       const side = (operand: Condition): string => {
         const text = showCondition(operand, test);
         const nested = condition.kind === 'and' && operand.kind === 'or';
         return nested ? `(${text})` : text;
       };
-      return `${side(condition.left)} ${operator} ${side(condition.right)}`;
+      return condition.operands.map(side).join(condition.kind === 'and' ? ' /\\ ' : ' \\/ ');
     }
     case 'equal': {
       const { value } = condition;

@@ -46,8 +46,27 @@ export interface TraceEvent {
   readonly pickAddr: bigint;
   readonly pickData: bigint;
   readonly pickCtrl: bigint;
-  /** For the write of a read-modify-write: the index, in the trace, of its read. -1: none. */
+  /** Reads of the same instruction that decide whether this write happens. */
+  readonly guard: bigint;
+  /** For the write of a read-modify-write: the index, in the trace, of the first part of its read. -1: none. */
   readonly rmw: number;
+  /** The index of the first event of the same single-copy-atomic access, and of the same instruction. */
+  readonly access: number;
+  readonly instruction: number;
+}
+
+export interface ReadOptions {
+  /** How much is read; default: the whole element that is there. */
+  readonly bytes?: number | undefined;
+  /** The one value that the read may return: any other is another run. */
+  readonly only?: bigint;
+}
+
+export interface WriteOptions {
+  readonly bytes?: number | undefined;
+  /** The second half of a read-modify-write: the index of the first event of the first half. */
+  readonly rmw?: number;
+  readonly guard?: bigint;
 }
 
 export interface Trace {
@@ -67,11 +86,15 @@ export interface ThreadProgram {
 export interface Oracle {
   choose(count: number): number;
   valuesAt(address: bigint): readonly bigint[];
-  isLocation(address: bigint): boolean;
+  /** The size of the cells that an access touches; undefined: there is nothing to access. */
+  cell(address: bigint, bytes: number | undefined): number | undefined;
 }
 
 /** Thrown to leave a run that cannot be: a guess that led nowhere. */
 export const infeasible = Symbol('infeasible');
+
+/** Thrown to leave a run that accesses what is no location: a null pointer, beyond an array. */
+export const strayed = Symbol('strayed');
 
 export class ThreadRun {
   readonly events: TraceEvent[] = [];
@@ -79,6 +102,8 @@ export class ThreadRun {
   cut = false;
   ctrl = 0n;
   pickCtrl = 0n;
+  /** Where a load-exclusive stands that a store-exclusive may still pair with: the index of its event. -1: nowhere. */
+  monitor = -1;
   /** What kernel operations become. Assembly has none. */
   readonly dialect: Dialect;
   readonly #oracle: Oracle;
@@ -103,65 +128,111 @@ export class ThreadRun {
   }
 
   /** Read `address`; the value is any that the location may hold, or, where `only` says so, that one alone. */
-  read(address: Tainted, tags: number, only?: bigint): Tainted {
-    this.#check(address);
-    let value: bigint;
-    if (only === undefined) {
-      const values = this.#oracle.valuesAt(address.value);
-      value = values[this.#oracle.choose(values.length)]!;
-    } else value = only;
-    const read = this.#reads++;
-    this.#push(Kind.read, Fence.none, tags, address, constant(value), read, -1);
-    return { value, from: 1n << BigInt(read), pick: 0n };
+  read(address: Tainted, tags: number, options: ReadOptions = {}): Tainted {
+    const { bytes, only } = options;
+    const cell = this.#cell(address, bytes);
+    const parts = bytes === undefined ? 1 : bytes / cell;
+    const access = this.events.length;
+    let value = 0n;
+    let from = 0n;
+    for (let part = 0; part < parts; part++) {
+      const at = { ...address, value: address.value + BigInt(part * cell) };
+      let held: bigint;
+      if (only === undefined) {
+        const values = this.#oracle.valuesAt(at.value);
+        held = values[this.#oracle.choose(values.length)]!;
+      } else held = parts === 1 ? only : cut(only, part, cell);
+      const read = this.#reads++;
+      this.#push({ kind: Kind.read, tags, address: at, value: constant(held), read, access });
+      value = parts === 1 ? held : value | (held << BigInt(8 * part * cell));
+      from |= 1n << BigInt(read);
+    }
+    return { value, from, pick: 0n };
   }
 
-  /** Write, and where it is the second half of a read-modify-write, say which event was the first. */
-  write(address: Tainted, value: Tainted, tags: number, rmw = -1): void {
-    this.#check(address);
-    this.#push(Kind.write, Fence.none, tags, address, value, -1, rmw);
+  write(address: Tainted, value: Tainted, tags: number, options: WriteOptions = {}): void {
+    const { bytes, rmw = -1, guard = 0n } = options;
+    const cell = this.#cell(address, bytes);
+    const parts = bytes === undefined ? 1 : bytes / cell;
+    const access = this.events.length;
+    const isOneInstruction = rmw >= 0 && (tags & Tag.exclusive) === 0;
+    const instruction = isOneInstruction ? this.events[rmw]!.instruction : access;
+    for (let part = 0; part < parts; part++) {
+      const at = { ...address, value: address.value + BigInt(part * cell) };
+      const held = bytes === undefined ? value : { ...value, value: cut(value.value, part, cell) };
+      this.#push({ kind: Kind.write, tags, address: at, value: held, rmw, guard, access, instruction });
+    }
   }
 
   fence(fence: number, address: Tainted = constant(-1n)): void {
-    if (fence !== Fence.none) this.#push(Kind.fence, fence, Tag.none, address, zero, -1, -1);
+    if (fence !== Fence.none) this.#push({ kind: Kind.fence, fence, address, value: zero });
   }
 
   /** A fence that hands out a token, or takes one: `data` leads from the first to the second. */
   tokenFence(fence: number, address: Tainted, token: Tainted = zero): Tainted {
     const read = this.#reads++;
-    this.#push(Kind.fence, fence, Tag.none, address, token, read, -1);
+    this.#push({ kind: Kind.fence, fence, address, value: token, read });
     return { value: 0n, from: 1n << BigInt(read), pick: 0n };
   }
 
-  /** The index of the latest event, for `write`'s `rmw`. */
+  /** The index of the first event of the latest access, for `write`'s `rmw`. */
   get last(): number {
-    return this.events.length - 1;
+    return this.events.at(-1)!.access;
   }
+
+  /** Does the latest branch depend on something that was read? A loop that counts does not, and ends by itself. */
+  branchedOnRead = true;
 
   /** What follows depends on `condition` for whether it happens at all. */
   branchOn(condition: Tainted): void {
+    this.branchedOnRead = (condition.from | condition.pick) !== 0n;
     this.ctrl |= condition.from;
     this.pickCtrl |= condition.pick;
   }
 
-  #check(address: Tainted): void {
-    if (!this.#oracle.isLocation(address.value)) throw infeasible;
+  #cell(address: Tainted, bytes: number | undefined): number {
+    const cell = this.#oracle.cell(address.value, bytes);
+    if (cell === undefined) throw strayed;
+    return cell;
   }
 
-  #push(kind: number, fence: number, tags: number, address: Tainted, value: Tainted, read: number, rmw: number): void {
+  #push(event: NewEvent): void {
+    const { kind, address, value, access = this.events.length } = event;
     this.events.push({
       kind,
-      fence,
-      tags,
+      fence: event.fence ?? Fence.none,
+      tags: event.tags ?? Tag.none,
       address: address.value,
       value: value.value,
-      read,
+      read: event.read ?? -1,
       addr: address.from,
       data: kind === Kind.read ? 0n : value.from,
       ctrl: this.ctrl,
       pickAddr: address.pick,
       pickData: kind === Kind.read ? 0n : value.pick,
       pickCtrl: this.pickCtrl,
-      rmw,
+      guard: event.guard ?? 0n,
+      rmw: event.rmw ?? -1,
+      access,
+      instruction: event.instruction ?? access,
     });
   }
+}
+
+interface NewEvent {
+  readonly kind: number;
+  readonly address: Tainted;
+  readonly value: Tainted;
+  readonly fence?: number;
+  readonly tags?: number;
+  readonly read?: number;
+  readonly rmw?: number;
+  readonly guard?: bigint;
+  readonly access?: number;
+  readonly instruction?: number;
+}
+
+/** The part of a value that goes into one cell, little end first. */
+function cut(value: bigint, part: number, cell: number): bigint {
+  return BigInt.asUintN(8 * cell, value >> BigInt(8 * part * cell));
 }

@@ -3,7 +3,7 @@
  * One token language serves the initial state, the final condition, C and assembly operands. Comments are skipped in
  * C's two styles and, outside C code, where `(*x)` is a dereference, in OCaml's.
  */
-import { LitmusSyntaxError } from './errors.ts';
+import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
 
 export type TokenType = 'name' | 'number' | 'string' | 'symbol' | 'end';
 
@@ -168,9 +168,13 @@ function tokenAt(text: string, at: number, line: number, column: number): Token 
   throw new LitmusSyntaxError(line, column, 'a name, a number or an operator', JSON.stringify(text[at]));
 }
 
+/** How deep a condition, an expression or a block may lie in others. */
+const deepest = 500;
+
 export class Cursor {
   readonly tokens: readonly Token[];
   at = 0;
+  #depth = 0;
 
   constructor(tokens: readonly Token[]) {
     this.tokens = tokens;
@@ -217,6 +221,17 @@ export class Cursor {
     if (this.token.type !== 'number') this.fail('a number');
     const value = BigInt(this.next().text);
     return negative ? -value : value;
+  }
+
+  /** Parse what lies one level deeper. */
+  nested<T>(parse: () => T): T {
+    if (++this.#depth > deepest) {
+      const { line, column } = this.token;
+      throw new UnsupportedConstruct(`more than ${deepest} levels of nesting`, line, column);
+    }
+    const result = parse();
+    this.#depth--;
+    return result;
   }
 
   fail(expected: string): never {

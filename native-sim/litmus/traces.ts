@@ -11,8 +11,9 @@
 import { Kind } from '../models/execution.ts';
 import type { Dialect } from './dialect.ts';
 import { LitmusLimitExceeded } from './errors.ts';
+import { finerCells } from './memory-map.ts';
 import type { LitmusTest } from './test-file.ts';
-import { infeasible, type Oracle, ThreadRun, type Trace } from './thread-run.ts';
+import { infeasible, type Oracle, strayed, type ThreadProgram, ThreadRun, type Trace } from './thread-run.ts';
 
 const tracesPerThread = 200_000;
 
@@ -20,19 +21,32 @@ export interface Traces {
   readonly byThread: readonly (readonly Trace[])[];
   /** Some loop was cut short. */
   readonly cut: boolean;
+  /** Some run accessed what is no location. */
+  readonly strayed: boolean;
 }
 
 export function findTraces(test: LitmusTest, dialect: Dialect): Traces {
+  for (;;) {
+    try {
+      return findWithCells(test, dialect);
+    } catch (thrown) {
+      if (thrown !== finerCells) throw thrown;
+    }
+  }
+}
+
+function findWithCells(test: LitmusTest, dialect: Dialect): Traces {
   const domain = new Map<bigint, bigint[]>();
   for (let round = 0; ; round++) {
     const all = test.threads.map((_, thread) => tracesOf(test, thread, dialect, domain));
-    const writes = all.map((traces) => Math.max(0, ...traces.map(countWrites)));
+    const writes = all.map((runs) => Math.max(0, ...runs.map((run) => countWrites(run.trace))));
     const longestChain = writes.reduce((sum, count) => sum + count, 0);
     const grown = addWritten(all, test, domain);
     if (!grown || round > longestChain) {
       return {
-        byThread: all.map((traces) => traces.filter((trace) => !trace.cut)),
-        cut: all.some((traces) => traces.some((trace) => trace.cut)),
+        byThread: all.map((runs) => runs.filter((run) => run.end === 'done').map((run) => run.trace)),
+        cut: all.some((runs) => runs.some((run) => run.end === 'cut')),
+        strayed: all.some((runs) => runs.some((run) => run.end === 'strayed')),
       };
     }
   }
@@ -42,13 +56,14 @@ function countWrites(trace: Trace): number {
   return trace.events.reduce((count, event) => count + (event.kind === Kind.write ? 1 : 0), 0);
 }
 
-function addWritten(all: readonly (readonly Trace[])[], test: LitmusTest, domain: Map<bigint, bigint[]>): boolean {
+/** A run that came to nothing in the end has still written what it wrote before. */
+function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: Map<bigint, bigint[]>): boolean {
   let grown = false;
-  for (const trace of all.flat()) {
+  for (const { trace } of all.flat()) {
     for (const event of trace.events) {
       if (event.kind !== Kind.write) continue;
       let values = domain.get(event.address);
-      if (values === undefined) domain.set(event.address, (values = [test.initial.get(event.address) ?? 0n]));
+      if (values === undefined) domain.set(event.address, (values = [test.memory.initialCell(event.address)]));
       if (values.includes(event.value)) continue;
       values.push(event.value);
       grown = true;
@@ -79,11 +94,11 @@ class Chooser implements Oracle {
   }
 
   valuesAt(address: bigint): readonly bigint[] {
-    return this.#domain.get(address) ?? [this.#test.initial.get(address) ?? 0n];
+    return this.#domain.get(address) ?? [this.#test.memory.initialCell(address)];
   }
 
-  isLocation(address: bigint): boolean {
-    return this.#test.memory.isLocation(address);
+  cell(address: bigint, bytes: number | undefined): number | undefined {
+    return this.#test.memory.cell(address, bytes);
   }
 
   /** On to the next combination of choices; false where there is none. */
@@ -101,20 +116,30 @@ class Chooser implements Oracle {
   }
 }
 
-function tracesOf(test: LitmusTest, thread: number, dialect: Dialect, domain: ReadonlyMap<bigint, bigint[]>): Trace[] {
-  const traces: Trace[] = [];
+interface Run {
+  readonly trace: Trace;
+  readonly end: 'done' | 'cut' | 'strayed' | 'infeasible';
+}
+
+function tracesOf(test: LitmusTest, thread: number, dialect: Dialect, domain: ReadonlyMap<bigint, bigint[]>): Run[] {
+  const runs: Run[] = [];
   const chooser = new Chooser(test, domain);
   const program = test.threads[thread]!;
   do {
-    const run = new ThreadRun(chooser, dialect, program.registers);
-    try {
-      program.run(run);
-    } catch (thrown) {
-      if (thrown !== infeasible) throw thrown;
-      continue;
-    }
-    traces.push(run);
-    if (traces.length > tracesPerThread) throw new LitmusLimitExceeded(`traces of P${thread}`, tracesPerThread);
+    const trace = new ThreadRun(chooser, dialect, program.registers);
+    runs.push({ trace, end: runToEnd(program, trace) });
+    if (runs.length > tracesPerThread) throw new LitmusLimitExceeded(`traces of P${thread}`, tracesPerThread);
   } while (chooser.advance());
-  return traces;
+  return runs;
+}
+
+function runToEnd(program: ThreadProgram, trace: ThreadRun): Run['end'] {
+  try {
+    program.run(trace);
+  } catch (thrown) {
+    if (thrown === infeasible) return 'infeasible';
+    if (thrown === strayed) return 'strayed';
+    throw thrown;
+  }
+  return trace.cut ? 'cut' : 'done';
 }

@@ -5,7 +5,7 @@
 import { Fence, Tag } from '../models/execution.ts';
 import type { InstructionReader, Step } from './assembly.ts';
 import { UnsupportedConstruct } from './errors.ts';
-import type { MemoryMap } from './test-file.ts';
+import type { MemoryMap } from './memory-map.ts';
 import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
 import type { Cursor, Token } from './tokens.ts';
 
@@ -210,7 +210,7 @@ function modify(thread: ThreadRun, operand: Operand, lock: boolean, change: (old
   const tags = lock ? Tag.rmw : Tag.none;
   const old = thread.read(held, tags);
   const first = thread.last;
-  thread.write(held, change(old), tags, lock ? first : -1);
+  thread.write(held, change(old), tags, { rmw: lock ? first : -1 });
   return old;
 }
 
@@ -220,6 +220,6 @@ function compareAndExchange(thread: ThreadRun, lock: boolean, to: Operand, from:
   const tags = lock ? Tag.rmw : Tag.none;
   const old = thread.read(address, tags);
   thread.set(flags, combine(expected.value - old.value, expected, old));
-  if (old.value === expected.value) thread.write(address, from.get(thread), tags, lock ? thread.last : -1);
+  if (old.value === expected.value) thread.write(address, from.get(thread), tags, { rmw: lock ? thread.last : -1 });
   else thread.set('EAX', old);
 }

@@ -12,6 +12,9 @@
  *     x.finish();                                         // derives po, loc, int, fr
  *     model.violation(x);                                 // null, or the name of the axiom that fails
  *
+ * For many candidates that differ only in `rf` and `co`, everything else is laid out once: after the events and their
+ * dependencies, `x.fix(model)`; then, for each candidate, `x.again()`, `rf` and `coherence`, and `x.communicate()`.
+ *
  * There are no events for initial values: the initial write of an address precedes every other write to it, so `fr`
  * leads from a read without an rf edge to every write of the address, and nothing else could ever lead to it.
  */
@@ -63,13 +66,15 @@ export const Fence = {
   /** These carry the address of their `srcu_struct`; `data` leads from a lock to the unlock that got its index. */
   srcuLock: 14,
   srcuUnlock: 15,
-  /** Armv8. A DMB and a DSB differ in nothing that a memory access can see. */
+  /** Armv8. A DMB and a DSB differ, as far as a memory access can see, only in their ST form. */
   dmbFull: 20,
   dmbLd: 21,
   dmbSt: 22,
   isb: 23,
   /** A barrier that reaches only this core's own observers (NSH): it orders nothing that another core can see. */
   dmbNsh: 24,
+  /** Unlike a DMB ST, it orders stores before later loads too. */
+  dsbSt: 25,
   /** x86. */
   mfence: 30,
   lfence: 31,
@@ -82,6 +87,8 @@ export interface Model {
   violation(x: Execution): string | null;
   /** What is wrong with the program rather than forbidden to it, in an execution that the model allows: races. */
   flags?(x: Execution): string[];
+  /** The orders that hold whatever is read and in whichever order memory sees it: from events and dependencies alone. */
+  fixed?(x: Execution): Relation;
 }
 
 export class Execution {
@@ -94,6 +101,9 @@ export class Execution {
   fence = new Uint8Array(64);
   address = new Int32Array(64);
   value = new Int32Array(64);
+  /** The instruction, and the single-copy-atomic access, that the event is part of: by the first event of it. */
+  instruction = new Int32Array(64);
+  access = new Int32Array(64);
 
   /** Program order, transitive. Derived by `finish`. */
   po!: Relation;
@@ -113,6 +123,11 @@ export class Execution {
   pickAddr!: Relation;
   pickData!: Relation;
   pickCtrl!: Relation;
+  /** From a read that decides, inside an instruction, whether that instruction writes (CAS), to the write. */
+  guard!: Relation;
+  /** Same instruction (`si`) and same single-copy-atomic access (`sm`). Derived, reflexive. */
+  si!: Relation;
+  sm!: Relation;
   /** Same address; same thread. Derived, reflexive. */
   loc!: Relation;
   int!: Relation;
@@ -123,11 +138,15 @@ export class Execution {
   /** R | W */
   M!: EventSet;
 
+  /** What `Model.fixed` found, where `fix` asked it. */
+  fixed: Relation | null = null;
+
   #last = new Map<number, number>();
   #classes = new Map<number, EventSet>();
 
   begin(capacity: number): void {
     this.count = 0;
+    this.fixed = null;
     if (this.thread.length < capacity) this.#grow(capacity * 2);
     const u = this.universe;
     u.reset(capacity);
@@ -141,6 +160,7 @@ export class Execution {
     this.pickAddr = u.relation();
     this.pickData = u.relation();
     this.pickCtrl = u.relation();
+    this.guard = u.relation();
   }
 
   #grow(capacity: number): void {
@@ -150,6 +170,8 @@ export class Execution {
     this.fence = new Uint8Array(capacity);
     this.address = new Int32Array(capacity);
     this.value = new Int32Array(capacity);
+    this.instruction = new Int32Array(capacity);
+    this.access = new Int32Array(capacity);
   }
 
   #event(thread: number, kind: number, address: number, value: number, tags: number, fence: number): number {
@@ -161,6 +183,8 @@ export class Execution {
     this.value[id] = value;
     this.tags[id] = tags;
     this.fence[id] = fence;
+    this.instruction[id] = id;
+    this.access[id] = id;
     return id;
   }
 
@@ -184,18 +208,42 @@ export class Execution {
     }
   }
 
+  /** Derive what follows from the events, `rf` and `co`. */
+  finish(): void {
+    this.#deriveFromEvents();
+    this.communicate();
+  }
+
+  /** Derive what follows from the events and their dependencies, for all candidates that share them. */
+  fix(model: Model): void {
+    this.#deriveFromEvents();
+    this.fixed = model.fixed?.(this) ?? null;
+    this.universe.keep();
+  }
+
+  /** Begin another candidate of the same events. */
+  again(): void {
+    this.universe.again();
+    this.rf = this.universe.relation();
+    this.co = this.universe.relation();
+  }
+
   /**
-   * Derive what follows from the events, `rf` and `co`. Where only addresses below `decided` have been given theirs, no
-   * `fr` is derived for the others: every relation is then part of what it will be, so that an axiom that breaks now is
-   * broken in the end.
+   * Derive what follows from `rf` and `co`. Where only addresses below `decided` have been given theirs, no `fr` is
+   * derived for the others: every relation is then part of what it will be, so that an axiom that breaks now is broken in
+   * the end.
    */
-  finish(decided = Number.POSITIVE_INFINITY): void {
+  communicate(decided = Number.POSITIVE_INFINITY): void {
+    this.fr = this.universe.relation();
+    this.#deriveFromRead(decided);
+  }
+
+  #deriveFromEvents(): void {
     const u = this.universe;
     const n = this.count;
     const { stride } = u;
     this.loc = u.relation();
     this.int = u.relation();
-    this.fr = u.relation();
     this.R = u.set();
     this.W = u.set();
     this.F = u.set();
@@ -214,8 +262,11 @@ export class Execution {
     }
     this.#sharing(this.thread, this.int);
     this.#sharing(this.address, this.loc);
+    this.si = u.relation();
+    this.sm = u.relation();
+    this.#sharing(this.instruction, this.si);
+    this.#sharing(this.access, this.sm);
     this.M = this.R.or(this.W);
-    this.#deriveFromRead(decided);
   }
 
   /** Relate the events that have the same entry in `column`; negative entries are nobody's. */

@@ -28,6 +28,8 @@ export class Universe {
   #sets: EventSet[] = [];
   #relationsUsed = 0;
   #setsUsed = 0;
+  #relationsKept = 0;
+  #setsKept = 0;
   /** Working storage of `isAcyclic`. */
   path = new Int32Array(8);
   done = new Int32Array(8);
@@ -68,6 +70,16 @@ export class Universe {
     const id = this.relation();
     for (let a = 0; a < this.size; a++) id.add(a, a);
     return id;
+  }
+
+  /** What has been handed out so far stays good; `again()` takes back only what is handed out from here on. */
+  keep(): void {
+    this.#relationsKept = this.#relationsUsed;
+    this.#setsKept = this.#setsUsed;
+  }
+  again(): void {
+    this.#relationsUsed = this.#relationsKept;
+    this.#setsUsed = this.#setsKept;
   }
 
   /** What is handed out after `mark()` is taken back by `release(mark)`: for loops that iterate to a fixed point. */

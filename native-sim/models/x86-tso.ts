@@ -11,21 +11,32 @@
  */
 import { isAtomic, isCoherent } from './axioms.ts';
 import { type Execution, Fence, Kind, type Model, Tag } from './execution.ts';
+import type { Relation } from './relation.ts';
+
+/** What program order keeps: all but a write before a later read, and that too across a barrier. */
+function preserved(x: Execution): Relation {
+  const { po, R, W, M } = x;
+  const locked = x.tagged(Kind.read | Kind.write, Tag.rmw);
+  const poWR = po.between(W, R);
+  return po
+    .between(W, W)
+    .addAll(po.between(R, M))
+    .addAll(po.from(M).via(x.fences(Fence.mfence), po).to(M))
+    .addAll(poWR.from(locked))
+    .addAll(poWR.to(locked));
+}
 
 export const x86Tso: Model = {
   name: 'x86-tso',
+  fixed: preserved,
   violation(x: Execution): string | null {
     if (!isCoherent(x)) return 'uniproc';
     if (!isAtomic(x)) return 'atomicity';
-
-    const { po, R, W, M } = x;
-    const locked = x.tagged(Kind.read | Kind.write, Tag.rmw);
-    const poGhb = po.between(W, W).addAll(po.between(R, M));
-    const mfence = po.from(M).via(x.fences(Fence.mfence), po).to(M);
-    const poWR = po.between(W, R);
-    const implied = poWR.from(locked).addAll(poWR.to(locked));
-
-    const ghb = poGhb.addAll(mfence).addAll(implied).addAll(x.external(x.rf)).addAll(x.fr).addAll(x.co);
+    const ghb = x
+      .external(x.rf)
+      .addAll(x.fr)
+      .addAll(x.co)
+      .addAll(x.fixed ?? preserved(x));
     return ghb.isAcyclic() ? null : 'tso';
   },
 };
