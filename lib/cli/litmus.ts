@@ -33,6 +33,7 @@ export function registerLitmus(program: Command): void {
       const { withheld } = await runLitmusCommand(paths, options, {
         out: (text) => process.stdout.write(text),
         error: (text) => process.stderr.write(text),
+        ...(process.stderr.isTTY ? { progress: (text: string) => process.stderr.write(`\r\x1b[K${text}`) } : {}),
       });
       if (withheld > 0) process.exitCode = 1;
     });

@@ -33,12 +33,26 @@ export function registerName(text: string): string {
 }
 
 export function isRegister(cursor: Cursor): boolean {
+  if (cursor.is('%') || (/^[XW]$/i.test(cursor.token.text) && cursor.peek().text === '%')) return true;
   return cursor.token.type === 'name' && registerOf(cursor.token.text) !== undefined;
 }
 
 export function parseRegister(cursor: Cursor): Register {
+  const symbolic = parseSymbolic(cursor);
+  if (symbolic !== undefined) return symbolic;
   if (!isRegister(cursor)) cursor.fail('a register');
   return registerOf(cursor.next().text)!;
+}
+
+/** `X%a`, `W%a`, `%a`: a register that has a name instead of a number. */
+function parseSymbolic(cursor: Cursor): Register | undefined {
+  const prefix = cursor.token.text.toUpperCase();
+  if (cursor.is('%')) cursor.next();
+  else if ((prefix === 'X' || prefix === 'W') && cursor.peek().text === '%') {
+    cursor.next();
+    cursor.next();
+  } else return undefined;
+  return { name: cursor.name('a register').text, bits: prefix === 'W' ? 32 : 64 };
 }
 
 /** The register after this one, as it is written: X5 after X4. */

@@ -6,6 +6,7 @@ import { Fence } from '../models/execution.ts';
 import { memoryInstruction } from './aarch64-memory.ts';
 import {
   getRegister,
+  parseImmediate,
   parseRegister,
   parseSource,
   type Register,
@@ -14,6 +15,7 @@ import {
 } from './aarch64-operands.ts';
 import type { InstructionReader, Step } from './assembly.ts';
 import { UnsupportedConstruct } from './errors.ts';
+import { extensionOfInstruction } from './extensions.ts';
 import type { MemoryMap } from './memory-map.ts';
 import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
 import type { Cursor } from './tokens.ts';
@@ -29,9 +31,16 @@ const binary: Readonly<Record<string, (a: bigint, b: bigint) => bigint>> = {
   AND: (a, b) => a & b,
   BIC: (a, b) => a & ~b,
   ORN: (a, b) => a | ~b,
-  LSL: (a, b) => a << (b & 63n),
-  LSR: (a, b) => a >> (b & 63n),
+  EON: (a, b) => a ^ ~b,
   MUL: (a, b) => a * b,
+};
+
+/** Shifts, whose amount counts modulo the width, and ASR looks at the sign. */
+const shifts: Readonly<Record<string, (a: bigint, by: bigint, bits: number) => bigint>> = {
+  LSL: (a, by) => a << by,
+  LSR: (a, by) => a >> by,
+  ASR: (a, by, bits) => BigInt.asIntN(bits, a) >> by,
+  ROR: (a, by, bits) => (a >> by) | (a << (BigInt(bits) - by)),
 };
 
 const conditions: Readonly<Record<string, (n: boolean, z: boolean, c: boolean, v: boolean) => boolean>> = {
@@ -78,8 +87,10 @@ export function instructionReader(memory: MemoryMap): InstructionReader {
       registerInstruction(name, cursor) ??
       flowInstruction(name, cursor) ??
       addressInstruction(name, cursor, memory);
-    if (step === undefined) throw new UnsupportedConstruct(`instruction ${name}`, mnemonic.line, mnemonic.column);
-    return step;
+    if (step !== undefined) return step;
+    const extension = extensionOfInstruction(name);
+    const of = extension === undefined ? '' : ` of extension ${extension}`;
+    throw new UnsupportedConstruct(`instruction ${name}${of}`, mnemonic.line, mnemonic.column);
   };
 }
 
@@ -101,7 +112,13 @@ function registerInstruction(name: string, cursor: Cursor): Step | undefined {
       return () => undefined;
     case 'MOV':
     case 'MOVZ':
+    case 'MOVN':
+    case 'NEG':
+    case 'UXTB':
+    case 'UXTH':
     case 'UXTW':
+    case 'SXTB':
+    case 'SXTH':
     case 'SXTW':
     case 'MVN': {
       const to = parseRegister(cursor);
@@ -127,18 +144,87 @@ function registerInstruction(name: string, cursor: Cursor): Step | undefined {
     }
     case 'CSEL':
     case 'CSINC':
+    case 'CSINV':
+    case 'CSNEG':
     case 'CSET':
+    case 'CSETM':
       return select(name, cursor);
+    case 'MOVK':
+      return moveKeep(cursor);
+    case 'UBFM':
+    case 'SBFM':
+      return moveBitfield(name === 'SBFM', cursor);
   }
+  const shift = shifts[name.replace(/V$/, '')];
+  if (shift !== undefined) return shiftRegister(shift, cursor);
   const plain = name.endsWith('S') && binary[name] === undefined ? name.slice(0, -1) : name;
   if (binary[plain] === undefined) return undefined;
   return arithmetic(plain, plain !== name, cursor);
 }
 
 function converted(name: string, value: bigint): bigint {
-  if (name === 'SXTW') return BigInt.asIntN(32, value);
-  if (name === 'UXTW') return BigInt.asUintN(32, value);
-  return name === 'MVN' ? ~value : value;
+  const extension = /^([SU])XT([BHW])$/.exec(name);
+  if (extension !== null) {
+    const bits = { B: 8, H: 16, W: 32 }[extension[2]!]!;
+    return extension[1] === 'S' ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
+  }
+  if (name === 'NEG') return -value;
+  return name === 'MVN' || name === 'MOVN' ? ~value : value;
+}
+
+/** `MOVK X0,#5,LSL #16`: sixteen bits of the register are replaced, the rest stays. */
+function moveKeep(cursor: Cursor): Step {
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const bits = parseImmediate(cursor);
+  let by = 0n;
+  if (cursor.accept(',')) {
+    if (cursor.token.text.toUpperCase() !== 'LSL') cursor.fail('LSL');
+    cursor.next();
+    by = parseImmediate(cursor);
+  }
+  const mask = 0xffffn << by;
+  return (thread) => {
+    const held = getRegister(thread, to);
+    setRegister(thread, to, { ...held, value: (held.value & ~mask) | (bits << by) });
+    return undefined;
+  };
+}
+
+/** UBFM and SBFM, of which most shifts and extensions are aliases: bits `lsb` to `msb`, moved down, or up around the end. */
+function moveBitfield(signed: boolean, cursor: Cursor): Step {
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const from = parseRegister(cursor);
+  cursor.expect(',');
+  const lsb = parseImmediate(cursor);
+  cursor.expect(',');
+  const msb = parseImmediate(cursor);
+  const field = (value: bigint): bigint => {
+    const width = Number(msb >= lsb ? msb - lsb + 1n : msb + 1n);
+    const bits = msb >= lsb ? value >> lsb : value;
+    const cutOut = signed ? BigInt.asIntN(width, bits) : BigInt.asUintN(width, bits);
+    return msb >= lsb ? cutOut : cutOut << (BigInt(to.bits) - lsb);
+  };
+  return (thread) => {
+    const held = getRegister(thread, from);
+    setRegister(thread, to, { ...held, value: field(held.value) });
+    return undefined;
+  };
+}
+
+function shiftRegister(shift: (a: bigint, by: bigint, bits: number) => bigint, cursor: Cursor): Step {
+  const to = parseRegister(cursor);
+  cursor.expect(',');
+  const left = parseRegister(cursor);
+  cursor.expect(',');
+  const right = parseSource(cursor);
+  return (thread) => {
+    const a = getRegister(thread, left);
+    const by = right(thread);
+    setRegister(thread, to, combine(shift(a.value, by.value % BigInt(to.bits), to.bits), a, by));
+    return undefined;
+  };
 }
 
 function arithmetic(operation: string, setsFlags: boolean, cursor: Cursor): Step {
@@ -196,13 +282,19 @@ function select(name: string, cursor: Cursor): Step {
     cursor.expect(',');
     return (thread) => getRegister(thread, register);
   };
-  const first: Source = name === 'CSET' ? () => constant(1n) : operand();
-  const second: Source = name === 'CSET' ? () => constant(0n) : operand();
+  const sets = name === 'CSET' || name === 'CSETM';
+  const first: Source = sets ? () => constant(name === 'CSET' ? 1n : -1n) : operand();
+  const second: Source = sets ? () => constant(0n) : operand();
+  const otherwise: Readonly<Record<string, (value: bigint) => bigint>> = {
+    CSINC: (value) => value + 1n,
+    CSINV: (value) => ~value,
+    CSNEG: (value) => -value,
+  };
   const condition = parseConditionCode(cursor);
   return (thread) => {
     const { holds, on } = condition(thread);
     const chosen = (holds ? first : second)(thread);
-    const value = !holds && name === 'CSINC' ? chosen.value + 1n : chosen.value;
+    const value = holds ? chosen.value : (otherwise[name]?.(chosen.value) ?? chosen.value);
     setRegister(thread, to, { value, from: chosen.from, pick: chosen.pick | on.from | on.pick });
     return undefined;
   };
@@ -229,7 +321,7 @@ function flowInstruction(name: string, cursor: Cursor): Step | undefined {
   if (name === 'CBZ' || name === 'CBNZ') {
     const register = parseRegister(cursor);
     cursor.expect(',');
-    const label = cursor.name('a label').text;
+    const label = cursor.label();
     return (thread) => {
       const held = getRegister(thread, register);
       thread.branchOn(held);
@@ -241,7 +333,7 @@ function flowInstruction(name: string, cursor: Cursor): Step | undefined {
     cursor.expect(',');
     const bit = cursor.accept('#') ? cursor.integer() : cursor.integer();
     cursor.expect(',');
-    const label = cursor.name('a label').text;
+    const label = cursor.label();
     return (thread) => {
       const held = getRegister(thread, register);
       thread.branchOn(held);
@@ -254,7 +346,7 @@ function flowInstruction(name: string, cursor: Cursor): Step | undefined {
 /** `B label`, `B.EQ label`, `BEQ label`. */
 function branch(name: string, cursor: Cursor): Step | undefined {
   if (name === 'B' && !cursor.is('.')) {
-    const label = cursor.name('a label').text;
+    const label = cursor.label();
     return () => label;
   }
   let condition: ReturnType<typeof conditionCode>;
@@ -264,7 +356,7 @@ function branch(name: string, cursor: Cursor): Step | undefined {
   } else if (name.startsWith('B') && conditions[name.slice(1)] !== undefined) {
     condition = conditionCode(name.slice(1), cursor.token.line, cursor.token.column);
   } else return undefined;
-  const label = cursor.name('a label').text;
+  const label = cursor.label();
   return (thread) => {
     const { holds, on } = condition(thread);
     thread.branchOn(on);

@@ -2,7 +2,7 @@
  * What the assembly languages share: the table of code (`P0 | P1 ;`, a row per line), labels and branches, and running
  * a thread of instructions.
  */
-import { UnsupportedConstruct } from './errors.ts';
+import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
 import type { ThreadProgram, ThreadRun } from './thread-run.ts';
 import { Cursor, type Token, tokenize } from './tokens.ts';
 
@@ -19,6 +19,8 @@ const visitsOfCountingLoop = 10_000;
 interface Program {
   readonly steps: Step[];
   readonly labels: Map<string, number>;
+  /** Where branches lead to. */
+  readonly targets: Token[];
 }
 
 /** The code of each thread, from the table in `text[from, to)`. */
@@ -32,7 +34,7 @@ export function readTable(text: string, from: number, to: number, read: Instruct
   } while (header.accept('|'));
   header.expect(';');
 
-  const programs = threads.map((): Program => ({ steps: [], labels: new Map() }));
+  const programs = threads.map((): Program => ({ steps: [], labels: new Map(), targets: [] }));
   while (header.token.type !== 'end') {
     for (let column = 0; column < threads.length; column++) {
       readCell(header, programs[column]!, read);
@@ -50,12 +52,17 @@ function readCell(cursor: Cursor, program: Program, read: InstructionReader): vo
   }
   if (cursor.is('|') || cursor.is(';')) return;
   const mnemonic = cursor.name('an instruction');
+  const before = cursor.targets.length;
   program.steps.push(read(mnemonic, cursor));
+  program.targets.push(...cursor.targets.slice(before));
 }
 
 /** A program that can be run: every branch must lead somewhere. */
 export function assemble(program: Program, registers: ReadonlyMap<string, bigint>): ThreadProgram {
   const { steps, labels } = program;
+  for (const { text, line, column } of program.targets) {
+    if (!labels.has(text)) throw new LitmusSyntaxError(line, column, 'a label of this thread', JSON.stringify(text));
+  }
   return {
     registers,
     run(thread: ThreadRun): void {
@@ -67,8 +74,7 @@ export function assemble(program: Program, registers: ReadonlyMap<string, bigint
           at++;
           continue;
         }
-        const to = labels.get(target);
-        if (to === undefined) throw new UnsupportedConstruct(`branch to label "${target}", which is nowhere`);
+        const to = labels.get(target)!;
         if (to <= at) {
           const count = (visits.get(to) ?? 1) + 1;
           visits.set(to, count);

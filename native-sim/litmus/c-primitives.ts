@@ -83,6 +83,8 @@ for (const name of ['smp_store_mb', 'set_mb']) {
 
 const fences: readonly (readonly [string, number])[] = [
   ['smp_mb', Fence.mb],
+  // Its name before it was smp_mb.
+  ['smp_memb', Fence.mb],
   ['smp_rmb', Fence.rmb],
   ['smp_wmb', Fence.wmb],
   ['barrier', Fence.barrier],
@@ -233,16 +235,31 @@ define('atomic_add_unless', 3, (c, args) => {
 
 // Spin locks: 0 is free, 1 is held
 
-define('spin_lock', 1, (c, args) => {
+function lock(c: Interpreter, address: Tainted): void {
   const { thread } = c;
-  const address = c.evaluate(args[0]!);
   thread.read(address, thread.dialect.lock.read, { only: 0n });
   thread.write(address, constant(1n), thread.dialect.lock.write, { rmw: thread.last });
+}
+
+function unlock(c: Interpreter, address: Tainted): void {
+  c.thread.write(address, zero, c.thread.dialect.lock.unlock);
+}
+
+define('spin_lock', 1, (c, args) => {
+  lock(c, c.evaluate(args[0]!));
   return zero;
 });
 
 define('spin_unlock', 1, (c, args) => {
-  c.thread.write(c.evaluate(args[0]!), zero, c.thread.dialect.lock.unlock);
+  unlock(c, c.evaluate(args[0]!));
+  return zero;
+});
+
+/** The kernel says what it orders in these words: as a lock that is released at once. */
+define('spin_unlock_wait', 1, (c, args) => {
+  const address = c.evaluate(args[0]!);
+  lock(c, address);
+  unlock(c, address);
   return zero;
 });
 

@@ -71,16 +71,36 @@ function collectLocals(
       break;
     case 'while':
       collectLocals(statement.body, parameters, memory, locals);
+      if (statement.step !== undefined) collectLocals(statement.step, parameters, memory, locals);
       break;
     case 'block':
       for (const inner of statement.statements) collectLocals(inner, parameters, memory, locals);
   }
 }
 
+/** May `statement` leave the turn of the loop around it? */
+function mayLeave(statement: Statement): boolean {
+  switch (statement.kind) {
+    case 'break':
+    case 'continue':
+      return true;
+    case 'if':
+      return mayLeave(statement.then) || mayLeave(statement.otherwise);
+    case 'block':
+      return statement.statements.some(mayLeave);
+    default:
+      return false;
+  }
+}
+
+type Loop = Statement & { readonly kind: 'while' };
+
 export class Interpreter {
   readonly thread: ThreadRun;
   readonly #memory: MemoryMap;
   readonly #locals: ReadonlySet<string>;
+  /** Set between a `break` or `continue` and the end of the loop's turn. */
+  #leaving: 'break' | 'continue' | undefined;
 
   constructor(thread: ThreadRun, memory: MemoryMap, locals: ReadonlySet<string>) {
     this.thread = thread;
@@ -89,7 +109,7 @@ export class Interpreter {
   }
 
   execute(statement: Statement): void {
-    if (this.thread.cut) return;
+    if (this.thread.cut || this.#leaving !== undefined) return;
     switch (statement.kind) {
       case 'block':
         for (const inner of statement.statements) this.execute(inner);
@@ -101,39 +121,52 @@ export class Interpreter {
         this.#assign(statement.to, this.evaluate(statement.value));
         break;
       case 'if':
-        this.#under(this.evaluate(statement.condition), (holds) => {
-          this.execute(holds ? statement.then : statement.otherwise);
-        });
+        this.#branch(statement.condition, statement.then, statement.otherwise);
         break;
       case 'while':
-        this.#loop(statement.condition, statement.body);
+        this.#loop(statement);
+        break;
+      case 'break':
+      case 'continue':
+        this.#leaving = statement.kind;
     }
   }
 
   /** Each turn is under the control of the condition of every turn before it. */
-  #loop(condition: Expression, body: Statement): void {
+  #loop({ condition, body, step, bodyFirst }: Loop): void {
     const { ctrl, pickCtrl } = this.thread;
     for (let turn = 0; ; turn++) {
-      const holds = this.evaluate(condition);
-      this.thread.branchOn(holds);
-      if (holds.value === 0n) break;
+      if (turn > 0 || bodyFirst !== true) {
+        const holds = this.evaluate(condition);
+        this.thread.branchOn(holds);
+        if (holds.value === 0n) break;
+      }
       const counts = !this.thread.branchedOnRead && condition.kind !== 'number';
       if (turn === (counts ? turnsOfCountingLoop : turnsOfLoop)) {
         this.thread.cut = true;
         return;
       }
       this.execute(body);
+      const left = this.#leaving;
+      this.#leaving = undefined;
+      if (left === 'break') break;
+      if (step !== undefined) this.execute(step);
       if (this.thread.cut) return;
     }
     this.thread.ctrl = ctrl;
     this.thread.pickCtrl = pickCtrl;
   }
 
-  /** A control dependency covers the arms of the `if`, and ends with them. */
-  #under(condition: Tainted, arm: (holds: boolean) => void): void {
+  /**
+   * A control dependency covers the arms of the `if`, and ends with them; unless an arm leaves the turn of a loop, for
+   * then the rest of the turn depends on it too.
+   */
+  #branch(condition: Expression, then: Statement, otherwise: Statement): void {
     const { ctrl, pickCtrl } = this.thread;
-    this.thread.branchOn(condition);
-    arm(condition.value !== 0n);
+    const holds = this.evaluate(condition);
+    this.thread.branchOn(holds);
+    this.execute(holds.value !== 0n ? then : otherwise);
+    if (mayLeave(then) || mayLeave(otherwise)) return;
     this.thread.ctrl = ctrl;
     this.thread.pickCtrl = pickCtrl;
   }

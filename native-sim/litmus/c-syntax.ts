@@ -1,6 +1,6 @@
 /**
  * The C of litmus tests, as a tree: a list of functions `P0(int *x) { ... }` made of declarations, assignments, calls,
- * `if`/`else`, `while` and blocks.
+ * `if`/`else`, loops and blocks.
  */
 import { UnsupportedConstruct } from './errors.ts';
 import type { Cursor, Token } from './tokens.ts';
@@ -19,7 +19,16 @@ export type Statement =
   | { readonly kind: 'assign'; readonly to: Expression; readonly value: Expression }
   | { readonly kind: 'evaluate'; readonly expression: Expression }
   | { readonly kind: 'if'; readonly condition: Expression; readonly then: Statement; readonly otherwise: Statement }
-  | { readonly kind: 'while'; readonly condition: Expression; readonly body: Statement }
+  | {
+      readonly kind: 'while';
+      readonly condition: Expression;
+      readonly body: Statement;
+      /** What comes after each turn, `continue` included: the last part of a `for`. */
+      readonly step?: Statement;
+      /** `do`: the first turn comes before the condition. */
+      readonly bodyFirst?: boolean;
+    }
+  | { readonly kind: 'break' | 'continue' }
   | { readonly kind: 'block'; readonly statements: readonly Statement[] };
 
 export interface FunctionDefinition {
@@ -108,6 +117,10 @@ function parseBlock(cursor: Cursor): Statement {
 }
 
 function parseStatement(cursor: Cursor): Statement {
+  return cursor.nested(() => parseOneStatement(cursor));
+}
+
+function parseOneStatement(cursor: Cursor): Statement {
   if (cursor.is('{')) return parseBlock(cursor);
   if (cursor.accept(';')) return { kind: 'block', statements: [] };
   if (cursor.accept('if')) {
@@ -124,11 +137,42 @@ function parseStatement(cursor: Cursor): Statement {
     cursor.expect(')');
     return { kind: 'while', condition, body: parseStatement(cursor) };
   }
-  if (/^(?:for|do|switch|goto|return|break|continue)$/.test(cursor.token.text)) {
+  if (cursor.accept('do')) {
+    const body = parseStatement(cursor);
+    cursor.expect('while');
+    cursor.expect('(');
+    const condition = parseExpression(cursor);
+    cursor.expect(')');
+    cursor.expect(';');
+    return { kind: 'while', condition, body, bodyFirst: true };
+  }
+  if (cursor.accept('for')) return parseFor(cursor);
+  if (cursor.is('break') || cursor.is('continue')) {
+    const kind = cursor.next().text as 'break' | 'continue';
+    cursor.expect(';');
+    return { kind };
+  }
+  if (/^(?:switch|goto|return)$/.test(cursor.token.text)) {
     const { text, line, column } = cursor.token;
     throw new UnsupportedConstruct(`"${text}" statement`, line, column);
   }
-  return isTypeWord(cursor.token.text) ? parseDeclaration(cursor) : parseSimple(cursor);
+  return isTypeWord(cursor.token.text) ? parseDeclaration(cursor) : parseSimple(cursor, ';');
+}
+
+/** `for (r0 = 0; r0 < 2; r0++)`; a condition that is left out always holds. */
+function parseFor(cursor: Cursor): Statement {
+  cursor.expect('(');
+  const empty: Statement = { kind: 'block', statements: [] };
+  const begin = cursor.accept(';')
+    ? empty
+    : isTypeWord(cursor.token.text)
+      ? parseDeclaration(cursor)
+      : parseSimple(cursor, ';');
+  const condition: Expression = cursor.is(';') ? { kind: 'number', value: 1n } : parseExpression(cursor);
+  cursor.expect(';');
+  const step = cursor.accept(')') ? empty : parseSimple(cursor, ')');
+  const body = parseStatement(cursor);
+  return { kind: 'block', statements: [begin, { kind: 'while', condition, body, step }] };
 }
 
 /** `int r1 = *x, *r2;` */
@@ -146,14 +190,15 @@ function parseDeclaration(cursor: Cursor): Statement {
   return { kind: 'block', statements };
 }
 
-function parseSimple(cursor: Cursor): Statement {
+function parseSimple(cursor: Cursor, end: ';' | ')'): Statement {
   const first = parseExpression(cursor);
-  if (cursor.accept(';')) return { kind: 'evaluate', expression: first };
-  const compound = /^([-+&|^])=$/.exec(cursor.token.text);
+  if (cursor.accept(end)) return { kind: 'evaluate', expression: first };
+  const counting = /^([-+])\1$/.exec(cursor.token.text);
+  const compound = counting ?? /^([-+&|^])=$/.exec(cursor.token.text);
   if (compound !== null) cursor.next();
-  else if (!cursor.accept('=')) cursor.fail('"=" or ";"');
-  const right = parseExpression(cursor);
-  cursor.expect(';');
+  else if (!cursor.accept('=')) cursor.fail(`"=" or "${end}"`);
+  const right: Expression = counting === null ? parseExpression(cursor) : { kind: 'number', value: 1n };
+  cursor.expect(end);
   const value: Expression = compound === null ? right : { kind: 'binary', operator: compound[1]!, left: first, right };
   return { kind: 'assign', to: first, value };
 }
@@ -193,6 +238,10 @@ export function parseExpression(cursor: Cursor, weakest = 1): Expression {
 }
 
 function parseUnary(cursor: Cursor): Expression {
+  return cursor.nested(() => parseOneUnary(cursor));
+}
+
+function parseOneUnary(cursor: Cursor): Expression {
   const { token } = cursor;
   if (cursor.accept('*')) return { kind: 'dereference', address: parseUnary(cursor) };
   if (cursor.accept('&')) return { kind: 'address', of: parseUnary(cursor) };
@@ -214,7 +263,7 @@ function parsePostfix(cursor: Cursor): Expression {
     if (cursor.accept('[')) {
       expression = { kind: 'index', base: expression, index: parseExpression(cursor) };
       cursor.expect(']');
-    } else if (cursor.is('->') || cursor.is('.') || cursor.is('++') || cursor.is('--')) {
+    } else if (cursor.is('->') || cursor.is('.')) {
       const { text, line, column } = cursor.token;
       throw new UnsupportedConstruct(`"${text}" operator`, line, column);
     } else return expression;

@@ -5,6 +5,7 @@
  */
 import { Execution, Kind, type Model } from '../models/execution.ts';
 import type { Relation } from '../models/relation.ts';
+import { forEachCombination } from './combinations.ts';
 import { type Access, type Communication, communications } from './communications.ts';
 import type { FinalLocation, FinalValue } from './condition.ts';
 import type { Dialect } from './dialect.ts';
@@ -12,7 +13,7 @@ import { asType, asUndeclared } from './memory-map.ts';
 import type { LitmusTest } from './test-file.ts';
 import type { Trace, TraceEvent } from './thread-run.ts';
 import { findTraces } from './traces.ts';
-import { Work } from './work.ts';
+import type { Work } from './work.ts';
 
 /** Look whether a candidate is hopeless already once that many more would follow from it. */
 const worthAnEarlyLook = 3;
@@ -30,61 +31,18 @@ export function forEachExecution(
   test: LitmusTest,
   model: Model,
   dialect: Dialect,
-  visit: (final: FinalValue, x: Execution) => void,
-  work = new Work(),
+  visit: (final: FinalValue, x: Execution, addresses: ReadonlyMap<bigint, number>) => void,
+  work: Work,
 ): Visited {
   const traces = findTraces(test, dialect);
   const x = new Execution();
   forEachCombination(test, traces.byThread, work, (chosen) => {
     const combination = new Combination(test, chosen, model, x);
-    combination.forEachExecution(work, (communication) => visit(combination.finalValue(communication), x));
+    combination.forEachExecution(work, (communication) => {
+      visit(combination.finalValue(communication), x, combination.addressNumbers);
+    });
   });
   return { candidates: work.candidates, cut: traces.cut, strayed: traces.strayed };
-}
-
-/** A key for "this value at this address". */
-function cell(event: { readonly address: bigint; readonly value: bigint }): string {
-  return `${event.address}=${event.value}`;
-}
-
-/** Each choice of one trace per thread in which every value read is initial or written by someone. */
-function forEachCombination(
-  test: LitmusTest,
-  byThread: readonly (readonly Trace[])[],
-  work: Work,
-  visit: (chosen: readonly Trace[]) => void,
-): void {
-  const summaries = byThread.map((traces) =>
-    traces.map((trace) => ({
-      trace,
-      needs: trace.events
-        .filter((e) => e.kind === Kind.read && e.value !== test.memory.initialCell(e.address))
-        .map(cell),
-      gives: trace.events.filter((e) => e.kind === Kind.write).map(cell),
-    })),
-  );
-  /** What threads from here on could yet write. */
-  const supply: Set<string>[] = [new Set()];
-  for (let thread = summaries.length - 1; thread >= 0; thread--) {
-    supply.unshift(new Set([...supply[0]!, ...summaries[thread]!.flatMap((summary) => summary.gives)]));
-  }
-  const chosen: Trace[] = [];
-  const choose = (thread: number, needs: readonly string[], gives: ReadonlySet<string>): void => {
-    if (thread === summaries.length) {
-      visit(chosen);
-      return;
-    }
-    for (const summary of summaries[thread]!) {
-      work.step();
-      const given = new Set([...gives, ...summary.gives]);
-      const open = [...needs, ...summary.needs].filter((need) => !given.has(need));
-      if (!open.every((need) => supply[thread + 1]!.has(need))) continue;
-      chosen.push(summary.trace);
-      choose(thread + 1, open, given);
-      chosen.pop();
-    }
-  };
-  choose(0, [], new Set());
 }
 
 /** One trace for each thread: all candidates that share their events. */
@@ -96,6 +54,8 @@ class Combination {
   /** The first event of each thread. */
   readonly #offsets: number[] = [];
   readonly #addresses: bigint[] = [];
+  /** A small number for each address. */
+  addressNumbers: ReadonlyMap<bigint, number> = new Map();
   #count = 0;
 
   constructor(test: LitmusTest, chosen: readonly Trace[], model: Model, x: Execution) {
@@ -114,6 +74,7 @@ class Combination {
    * as more is decided, so what the model rejects half way need not be gone on with.
    */
   forEachExecution(work: Work, visit: (communication: readonly Communication[]) => void): void {
+    work.step(20);
     const coherent = this.#model.name !== 'javascript';
     const choices: { address: bigint; ways: Communication[] }[] = [];
     for (const [address, accesses] of this.#accesses()) {
@@ -170,6 +131,7 @@ class Combination {
     const x = this.#x;
     x.begin(this.#count);
     const { addresses, reads } = this.#numbered();
+    this.addressNumbers = addresses;
     this.#forEachEvent((event, id, thread) => {
       const first = this.#offsets[thread]!;
       const address = event.address < 0n ? -1 : addresses.get(event.address)!;

@@ -3,16 +3,17 @@
  * herd would say of them.
  */
 import { armv8 } from '../models/armv8.ts';
-import type { Model } from '../models/execution.ts';
+import { type Execution, type Model, Tag } from '../models/execution.ts';
 import { javascript } from '../models/javascript.ts';
 import { lkmm } from '../models/lkmm.ts';
 import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
 import { forEachExecution } from './candidates.ts';
-import { type FinalLocation, holds, mentioned } from './condition.ts';
+import { type FinalLocation, type FinalValue, holds, mentioned } from './condition.ts';
 import { dialectOf, type ModelName } from './dialect.ts';
-import { UnsupportedConstruct } from './errors.ts';
+import { NoExecution, UnsupportedConstruct } from './errors.ts';
 import type { Architecture, LitmusTest } from './test-file.ts';
+import { type Progress, Work } from './work.ts';
 
 const models: Readonly<Record<ModelName, Model>> = { sc, 'x86-tso': x86Tso, armv8, lkmm, javascript };
 
@@ -52,6 +53,10 @@ export interface CheckOptions {
   readonly model?: ModelName | undefined;
   /** How the arm64 kernel would make read-modify-writes. Default: `lse`. */
   readonly rmw?: 'lse' | 'llsc';
+  /** Called now and then while the candidates are gone through. */
+  readonly progress?: Progress | undefined;
+  /** More steps than that are an error; default: 20 million. A step is one choice; a candidate counts as 16. */
+  readonly steps?: number | undefined;
 }
 
 export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdict {
@@ -65,18 +70,26 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
   const flags = new Set<string>();
   let positive = 0;
   let negative = 0;
-  const { candidates, cut } = forEachExecution(test, model, dialectOf(name, options.rmw), (final, x) => {
+  let executions = 0;
+  const visit = (final: FinalValue, x: Execution, addresses: ReadonlyMap<bigint, number>): void => {
+    executions++;
     if (test.filter !== undefined && !holds(test.filter, final)) return;
     const satisfies = holds(test.condition, final);
     if (satisfies) positive++;
     else negative++;
     for (const flag of model.flags?.(x) ?? []) flags.add(flag);
+    if (name === 'lkmm' && asksForLock(locations, x, addresses)) flags.add('lock-final');
     const values = locations.map(final);
     const key = values.join();
     const state = states.get(key);
     if (state === undefined) states.set(key, { values, executions: 1, satisfies });
     else state.executions++;
-  });
+  };
+  const work = new Work(options.progress, options.steps);
+  const { candidates, cut, strayed } = forEachExecution(test, model, dialectOf(name, options.rmw), visit, work);
+  if (executions === 0 && !cut) {
+    throw new NoExecution(strayed ? 'every one accesses what is no location, as a null pointer is' : 'it deadlocks');
+  }
   const observation = positive === 0 ? 'Never' : negative === 0 ? 'Always' : 'Sometimes';
   return {
     test,
@@ -91,6 +104,21 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     flags: [...flags],
     candidates,
   };
+}
+
+/** Whether the final value of a spin lock is asked for, which the kernel's model does not define. */
+function asksForLock(
+  locations: readonly FinalLocation[],
+  x: Execution,
+  addresses: ReadonlyMap<bigint, number>,
+): boolean {
+  const locks = new Set<number>();
+  for (let event = 0; event < x.count; event++) {
+    if ((x.tags[event]! & (Tag.lockWrite | Tag.unlock)) !== 0) locks.add(x.address[event]!);
+  }
+  return locations.some(
+    (location) => location.kind === 'memory' && locks.has(addresses.get(location.address) ?? Number.NaN),
+  );
 }
 
 function isOk(test: LitmusTest, positive: number, negative: number): boolean {

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkLitmus } from './check.ts';
 import type { ModelName } from './dialect.ts';
-import { LitmusLimitExceeded, LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
+import { LitmusLimitExceeded, LitmusSyntaxError, NoExecution, UnsupportedConstruct } from './errors.ts';
 import { formatHardware, type HardwareResult, runOnHardware } from './hardware.ts';
 import { readLitmus } from './read.ts';
 import { formatVerdict, verdictToJson } from './report.ts';
@@ -23,6 +23,8 @@ export interface LitmusCommandOptions {
 export interface Output {
   out(text: string): void;
   error(text: string): void;
+  /** What a person sees while one test takes long; it overwrites itself. */
+  progress?(text: string): void;
 }
 
 /** Files without a verdict: malformed, unsupported, too large, unreadable. */
@@ -40,10 +42,10 @@ export async function runLitmusCommand(
   let verdicts = 0;
   let withheld = 0;
   for (const path of paths) {
-    for (const file of litmusFiles(path)) {
+    for (const file of filesOrSelf(path)) {
       try {
-        const test = readLitmus(readFileSync(file, 'utf8'));
-        const result = options.hardware ? await onHardware(test, options) : underModel(test, options, file);
+        const test = readLitmus(readFile(file));
+        const result = options.hardware ? await onHardware(test, options) : underModel(test, options, file, output);
         verdicts++;
         if (options.json) results.push({ file, ...result.json });
         else output.out(`${result.text}\n`);
@@ -57,6 +59,30 @@ export async function runLitmusCommand(
   }
   if (options.json) output.out(`${JSON.stringify(results, null, 2)}\n`);
   return { verdicts, withheld };
+}
+
+/** The file cannot be read at all: it is not there, say. */
+class Unreadable extends Error {}
+
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (thrown) {
+    throw new Unreadable((thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : String(thrown));
+  }
+}
+
+function readFile(file: string): string {
+  return reading(() => readFileSync(file, 'utf8'));
+}
+
+/** A path that cannot be walked is reported when it is read. */
+function filesOrSelf(path: string): string[] {
+  try {
+    return litmusFiles(path);
+  } catch {
+    return [path];
+  }
 }
 
 /** `path` itself, or the `.litmus` files under it, in order. */
@@ -75,9 +101,20 @@ interface Result {
   readonly json: object;
 }
 
-function underModel(test: LitmusTest, options: LitmusCommandOptions, file: string): Result {
-  const verdict = checkLitmus(test, { model: options.model, rmw: options.rmw ?? 'lse' });
-  return { text: formatVerdict(verdict), json: verdictToJson(verdict, file) };
+function underModel(test: LitmusTest, options: LitmusCommandOptions, file: string, output: Output): Result {
+  let shown = false;
+  const progress = (steps: number, candidates: number): void => {
+    shown = true;
+    output.progress?.(
+      `${test.name}: ${candidates.toLocaleString('en')} candidates, ${steps.toLocaleString('en')} steps`,
+    );
+  };
+  try {
+    const verdict = checkLitmus(test, { model: options.model, rmw: options.rmw ?? 'lse', progress });
+    return { text: formatVerdict(verdict), json: verdictToJson(verdict, file) };
+  } finally {
+    if (shown) output.progress?.('');
+  }
 }
 
 async function onHardware(test: LitmusTest, options: LitmusCommandOptions): Promise<Result> {
@@ -95,15 +132,19 @@ async function onHardware(test: LitmusTest, options: LitmusCommandOptions): Prom
   };
 }
 
-function isWithheld(thrown: unknown): thrown is LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded {
+type Withheld = LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded | NoExecution | Unreadable;
+
+function isWithheld(thrown: unknown): thrown is Withheld {
   return (
     thrown instanceof LitmusSyntaxError ||
     thrown instanceof UnsupportedConstruct ||
-    thrown instanceof LitmusLimitExceeded
+    thrown instanceof LitmusLimitExceeded ||
+    thrown instanceof NoExecution ||
+    thrown instanceof Unreadable
   );
 }
 
-function errorToJson(error: LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded): object {
+function errorToJson(error: Withheld): object {
   if (error instanceof LitmusSyntaxError) {
     const { line, column, expected, message } = error;
     return { kind: 'malformed', line, column, expected, message };
@@ -111,5 +152,7 @@ function errorToJson(error: LitmusSyntaxError | UnsupportedConstruct | LitmusLim
   if (error instanceof UnsupportedConstruct) {
     return { kind: 'unsupported', construct: error.construct, message: error.message };
   }
-  return { kind: 'too-large', message: error.message };
+  const { message } = error;
+  if (error instanceof Unreadable) return { kind: 'unreadable', message };
+  return { kind: error instanceof NoExecution ? 'no-execution' : 'too-large', message };
 }

@@ -66,9 +66,29 @@ function parseAtom(cursor: Cursor, scope: Scope): Condition {
   const location = parseFinalLocation(cursor, scope);
   const differs = cursor.accept('!=') || cursor.accept('<>');
   if (!differs && !cursor.accept('==')) cursor.expect('=');
+  if (cursor.is('{')) return parseArray(cursor, scope, location, differs);
   const value = parseValue(cursor, scope);
   const equal: Condition = { kind: 'equal', location, value, bits: bitsOf(location, scope) };
   return differs ? { kind: 'not', operand: equal } : equal;
+}
+
+/** `a={1,2}`: every element is as it says. */
+function parseArray(cursor: Cursor, scope: Scope, array: FinalLocation, differs: boolean): Condition {
+  cursor.expect('{');
+  const operands: Condition[] = [];
+  for (const location of elementsOf(array, scope.memory)) {
+    if (operands.length > 0) cursor.expect(',');
+    operands.push({ kind: 'equal', location, value: parseValue(cursor, scope), bits: bitsOf(location, scope) });
+  }
+  cursor.expect('}');
+  const equal: Condition = { kind: 'and', operands };
+  return differs ? { kind: 'not', operand: equal } : equal;
+}
+
+/** The elements of an array; anything else is its own only one. */
+export function elementsOf(location: FinalLocation, memory: MemoryMap): FinalLocation[] {
+  if (location.kind === 'register') return [location];
+  return memory.elementsAt(location.address).map((address) => ({ kind: 'memory', address }));
 }
 
 /** A word, or a register of no declared type, may hold either more or less than it says. */

@@ -1,6 +1,7 @@
 /**
- * The three ways in which a litmus file gets no verdict: it is malformed, it uses something this reader does not
- * model, or it needs more candidates than the limit. Each is its own class, so that no caller can take one for a verdict.
+ * The ways in which a litmus file gets no verdict: it is malformed, it uses something this reader does not model, it
+ * needs more work than the limit, or nothing at all can happen. Each is its own class, so that no caller can take one for
+ * a verdict.
  */
 
 /** Malformed: where, and what was expected there. Lines and columns count from 1. */
@@ -34,5 +35,13 @@ export class LitmusLimitExceeded extends Error {
   constructor(what: string, limit: number) {
     super(`too large: more than ${limit.toLocaleString('en')} ${what}`);
     this.name = 'LitmusLimitExceeded';
+  }
+}
+
+/** No execution ends: "never" would be an answer to a question that was not asked. */
+export class NoExecution extends Error {
+  constructor(why: string) {
+    super(`no execution: ${why}`);
+    this.name = 'NoExecution';
   }
 }

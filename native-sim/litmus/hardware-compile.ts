@@ -74,7 +74,9 @@ class Compiler {
         return `${variable(statement.to.name)} = ${right};`;
       }
       case 'while':
-        throw new UnsupportedConstruct('"while" on hardware');
+      case 'break':
+      case 'continue':
+        throw new UnsupportedConstruct('a loop on hardware');
     }
   }
 

@@ -82,6 +82,13 @@ export class MemoryMap {
     return this.#at(address)?.type ?? int;
   }
 
+  /** The addresses of all elements of the array that begins at `address`; of anything else, `address` alone. */
+  elementsAt(address: bigint): bigint[] {
+    const region = this.#at(address);
+    if (region === undefined || region.base !== address) return [address];
+    return Array.from({ length: region.elements }, (_, at) => address + BigInt(at * region.type.bytes));
+  }
+
   /** The names of all symbols, in the order in which they came up. */
   names(): string[] {
     return this.#regions.map((region) => region.name);

@@ -9,6 +9,7 @@ import { program } from './c-run.ts';
 import { type FunctionDefinition, parseFunction } from './c-syntax.ts';
 import { type Condition, type FinalLocation, parseCondition, parseFinalLocation, type Scope } from './condition.ts';
 import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
+import { extensionOfNotation } from './extensions.ts';
 import { type InitialState, parseInitialState } from './initial-state.ts';
 import { MemoryMap } from './memory-map.ts';
 import type { Architecture, LitmusTest } from './test-file.ts';
@@ -23,6 +24,16 @@ const registerNames: Readonly<Record<Architecture, (text: string) => string>> = 
 };
 
 export function readLitmus(text: string): LitmusTest {
+  try {
+    return read(text);
+  } catch (thrown) {
+    const extension = /^\s*AArch64\b/.test(text) ? extensionOfNotation(text) : undefined;
+    if (!(thrown instanceof LitmusSyntaxError) || extension === undefined) throw thrown;
+    throw new UnsupportedConstruct(`extension ${extension}`, thrown.line, thrown.column);
+  }
+}
+
+function read(text: string): LitmusTest {
   const start = skipBlanks(text, 0, true);
   const header = /^(\S+)[ \t]+(\S[^\n]*)/.exec(text.slice(start));
   if (header === null) fail(text, start, 'an architecture and the name of the test');
@@ -144,8 +155,7 @@ function readAssembly(
 ): [ThreadProgram[], number] {
   finalWords.lastIndex = from;
   const match = finalWords.exec(text);
-  if (match === null) fail(text, text.length, 'a final condition ("exists", "~exists" or "forall")');
-  const end = match.index + match[0].length;
+  const end = match === null ? text.length : match.index + match[0].length;
   const { instructionReader } = architecture === 'X86' ? x86 : aarch64;
   const reader: InstructionReader = instructionReader(memory);
   const table = readTable(text, from, end, reader);
@@ -170,7 +180,7 @@ function readFinal(text: string, from: number, scope: Scope): Final {
   }
   cursor.accept('final');
   // A test may ask for nothing: whether it has any execution at all is what is to be seen.
-  if (from >= text.trimEnd().length) return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
+  if (cursor.token.type === 'end') return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
   const quantifier = parseQuantifier(cursor);
   const condition = parseCondition(cursor, scope);
   cursor.accept(';');
@@ -193,7 +203,7 @@ function parseLocations(cursor: Cursor, scope: Scope): FinalLocation[] {
   cursor.expect('[');
   const locations: FinalLocation[] = [];
   while (!cursor.accept(']')) {
-    locations.push(parseFinalLocation(cursor, scope));
+    locations.push(...elementsOf(parseFinalLocation(cursor, scope), scope.memory));
     while (cursor.token.type === 'name' || cursor.is('*')) cursor.next();
     if (!cursor.accept(';') && !cursor.is(']')) cursor.fail('";" or "]"');
   }

@@ -174,6 +174,8 @@ const deepest = 500;
 export class Cursor {
   readonly tokens: readonly Token[];
   at = 0;
+  /** The labels that branches lead to, as they were read. */
+  readonly targets: Token[] = [];
   #depth = 0;
 
   constructor(tokens: readonly Token[]) {
@@ -213,6 +215,13 @@ export class Cursor {
   name(what: string): Token {
     if (this.token.type !== 'name') this.fail(what);
     return this.next();
+  }
+
+  /** The label that a branch leads to. */
+  label(): string {
+    const token = this.name('a label');
+    this.targets.push(token);
+    return token.text;
   }
 
   /** A whole number, with its sign. */

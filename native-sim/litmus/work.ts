@@ -4,30 +4,39 @@
  */
 import { LitmusLimitExceeded } from './errors.ts';
 
-const candidateLimit = 5_000_000;
+const candidateLimit = 2_000_000;
 /** Choices of traces, of places in coherence order and of writes to read from. */
-const stepLimit = 100_000_000;
-const stepsPerReport = 1 << 20;
+const defaultStepLimit = 20_000_000;
+const stepsPerReport = 1 << 17;
+
+export type Progress = (steps: number, candidates: number) => void;
 
 export class Work {
   candidates = 0;
   #steps = 0;
-  readonly #report: ((steps: number, candidates: number) => void) | undefined;
+  #nextReport = stepsPerReport;
+  readonly #report: Progress | undefined;
+
+  readonly #stepLimit: number;
 
   /** `report` is called now and then. */
-  constructor(report?: (steps: number, candidates: number) => void) {
+  constructor(report?: Progress, stepLimit = defaultStepLimit) {
     this.#report = report;
+    this.#stepLimit = stepLimit;
   }
 
-  step(): void {
-    if (++this.#steps > stepLimit) throw new LitmusLimitExceeded('steps', stepLimit);
-    if (this.#steps % stepsPerReport === 0) this.#report?.(this.#steps, this.candidates);
+  step(count = 1): void {
+    this.#steps += count;
+    if (this.#steps > this.#stepLimit) throw new LitmusLimitExceeded('steps', this.#stepLimit);
+    if (this.#steps >= this.#nextReport) {
+      this.#nextReport = this.#steps + stepsPerReport;
+      this.#report?.(this.#steps, this.candidates);
+    }
   }
 
   candidate(): void {
     if (++this.candidates > candidateLimit) throw new LitmusLimitExceeded('candidate executions', candidateLimit);
     // One look at a candidate is worth many steps.
-    this.#steps += 15;
-    this.step();
+    this.step(15);
   }
 }

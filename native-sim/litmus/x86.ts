@@ -115,7 +115,7 @@ function instruction(mnemonic: Token, lock: boolean, cursor: Cursor, memory: Mem
   }
   if (name === 'NOP') return () => undefined;
   if (name === 'JMP') {
-    const label = cursor.name('a label').text;
+    const label = cursor.label();
     return () => label;
   }
   if (jumps[name] !== undefined) return jump(jumps[name], cursor);
@@ -138,7 +138,7 @@ function instruction(mnemonic: Token, lock: boolean, cursor: Cursor, memory: Mem
 }
 
 function jump(taken: (difference: bigint) => boolean, cursor: Cursor): Step {
-  const label = cursor.name('a label').text;
+  const label = cursor.label();
   return (thread) => {
     const difference = thread.get(flags);
     thread.branchOn(difference);

@@ -89,5 +89,6 @@ export function flagLockSections(x: Execution): string[] {
   if (unmatched(SrcuLock, srcuRscs.domain()) || unmatched(SrcuUnlock, srcuRscs.range())) {
     flags.push('unbalanced-srcu-locking');
   }
+  if (!srcuRscs.inverse().seq(srcuRscs).minus(x.universe.identity()).isEmpty()) flags.push('multiple-srcu-matches');
   return flags;
 }

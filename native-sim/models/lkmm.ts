@@ -66,7 +66,8 @@ function derive(x: Execution): Orders {
   const Marked = M.or(x.F).minus(Plain);
   const Acquire = x.tagged(Kind.read, Tag.acquire);
   const Release = x.tagged(Kind.write, Tag.release);
-  const RMW = rmw.domain().or(rmw.range());
+  // An atomic operation that fails (cmpxchg) is one all the same, though it only reads.
+  const RMW = rmw.domain().or(rmw.range()).or(x.tagged(Kind.read, Tag.rmw));
   const UL = x.tagged(Kind.write, Tag.unlock);
   const LKR = x.tagged(Kind.read, Tag.lockRead);
   const LKW = x.tagged(Kind.write, Tag.lockWrite);

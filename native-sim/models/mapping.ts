@@ -15,7 +15,8 @@
  * | mb, rmb, wmb     | DMB ISH, ISHLD, ISHST | the same                | MFENCE, -, -   |
  *
  * A compare-and-exchange that fails becomes a bare load everywhere, although CASA and a failed LOCK CMPXCHG order
- * more: that is what the kernel promises of it, and code must not lean on more.
+ * more: that is what the kernel promises of it, and code must not lean on more. (In the LKMM it still counts as an atomic
+ * operation for the barriers that stand around those.)
  */
 import { Fence, Tag } from './execution.ts';
 
@@ -108,7 +109,7 @@ export const lkmmMapping: Mapping = {
     release: access(Tag.rmw, Tag.rmw | Tag.release),
     full: access(Tag.rmw, Tag.rmw, Fence.mb, Fence.mb),
   },
-  failed: bare,
+  failed: access(Tag.rmw, Tag.none),
   plain,
   mb: Fence.mb,
   rmb: Fence.rmb,

@@ -59,6 +59,21 @@ it('--json tells malformed, unsupported and verdicts apart', async () => {
   ]);
 });
 
+it('a path that is not there costs no other its verdict', async () => {
+  let error = '';
+  const absent = join(directory, 'absent.litmus');
+  const summary = await runLitmusCommand(
+    [absent, join(directory, 'inner')],
+    {},
+    {
+      out: () => {},
+      error: (text) => (error += text),
+    },
+  );
+  expect(summary).toEqual({ verdicts: 1, withheld: 1 });
+  expect(error).toBe(`${absent}: no such file\n`);
+});
+
 it('the command exits with an error where a verdict is withheld', async () => {
   const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   const errors = vi.spyOn(process.stderr, 'write').mockReturnValue(true);

@@ -1,0 +1,102 @@
+/**
+ * Which executions there are at all: none may be lost on the way to the model, and where none is left, that is an error and no
+ * verdict.
+ */
+import { describe, expect, it } from 'vitest';
+import { checkLitmus } from '../../../native-sim/litmus/check.ts';
+import { LitmusLimitExceeded, NoExecution } from '../../../native-sim/litmus/errors.ts';
+import { readLitmus } from '../../../native-sim/litmus/read.ts';
+
+const check = (text: string) => checkLitmus(readLitmus(text));
+
+describe('a thread that goes astray', () => {
+  it('has still written what it wrote before: the value gets to the others', () => {
+    // P1 gets as far as its second store only once P0 has seen the first.
+    const verdict = check(`C published-late
+{ int *p; int a = 5; }
+P0(int **p, int *flag, int *a) { int r0; r0 = READ_ONCE(*flag); if (r0) WRITE_ONCE(*p, a); }
+P1(int **p, int *flag) { int *r1; int r2; WRITE_ONCE(*flag, 1); r1 = READ_ONCE(*p); r2 = READ_ONCE(*r1); }
+exists (1:r2=5)`);
+    expect(verdict).toMatchObject({ observation: 'Always', positive: 1 });
+  });
+
+  it('always: there is no verdict', () => {
+    const text =
+      'C null\n{ int *p; }\nP0(int **p) { int *r0; int r1; r0 = READ_ONCE(*p); r1 = READ_ONCE(*r0); }\nexists (0:r1=0)';
+    expect(() => check(text)).toThrow(NoExecution);
+    expect(() => check(text)).toThrow('no location');
+  });
+
+  it('a deadlock is no verdict either', () => {
+    const text = 'C deadlock\n{}\nP0(spinlock_t *s) { spin_lock(s); spin_lock(s); }\nexists (s=0)';
+    expect(() => check(text)).toThrow('it deadlocks');
+  });
+});
+
+describe('loops', () => {
+  it('one that counts is run to its end', () => {
+    const verdict = check(`AArch64 count
+{}
+P0 ;
+MOV W0,#10 ;
+L: ADD W1,W1,#1 ;
+SUB W0,W0,#1 ;
+CBNZ W0,L ;
+forall (0:X1=10)`);
+    expect(verdict).toMatchObject({ observation: 'Always', cut: false });
+  });
+
+  it('in C too, with for, do, break and continue', () => {
+    const verdict = check(`C loops
+{}
+P0(int *x) {
+  int i; int sum; int odd; int n;
+  sum = 0; odd = 0; n = 0;
+  for (i = 0; i < 8; i++) { if (i == 5) break; sum += i; }
+  while (n < 6) { n++; if (n & 1) continue; odd++; }
+  do { n = n - 1; } while (n > 2);
+}
+forall (0:sum=10 /\\ 0:i=5 /\\ 0:odd=3 /\\ 0:n=2)`);
+    expect(verdict).toMatchObject({ observation: 'Always', cut: false });
+  });
+
+  it('what comes after a continue depends on its condition', () => {
+    const buffering = (body: string): string =>
+      check(`C LB
+{}
+P0(int *x, int *y) { int r0; int i; for (i = 0; i < 1; i++) { r0 = READ_ONCE(*x); ${body} } }
+P1(int *x, int *y) { int r0; r0 = READ_ONCE(*y); smp_store_release(x, 1); }
+exists (0:r0=1 /\\ 1:r0=1)`).observation;
+    expect(buffering('if (!r0) continue; WRITE_ONCE(*y, 1);')).toBe('Never');
+    expect(buffering('if (!r0) i = 0; WRITE_ONCE(*y, 1);')).toBe('Sometimes');
+  });
+});
+
+describe('large tests', () => {
+  it('a long chain of threads has few executions, and takes no long time', () => {
+    const links = Array.from({ length: 9 }, (_, at) => {
+      return `P${at}(int *x${at}, int *x${at + 1}) { int t; t = READ_ONCE(*x${at}); WRITE_ONCE(*x${at + 1}, t); }`;
+    });
+    const verdict = check(`C chain\n{ x0 = 1; }\n${links.join('\n')}\nexists (x9=1)`);
+    expect(verdict.observation).toBe('Sometimes');
+    expect(verdict.candidates).toBeLessThan(10_000);
+  });
+
+  it('six threads that count on one location are ordered by what they read', () => {
+    const threads = Array.from({ length: 6 }, (_, at) => {
+      return `P${at}(atomic_t *x) { int r0; r0 = atomic_fetch_inc(x); }`;
+    });
+    const verdict = check(`C count\n{}\n${threads.join('\n')}\nforall (x=6)`);
+    expect(verdict).toMatchObject({ observation: 'Always', positive: 720 });
+  });
+
+  it('work without an end is an error, not a wait', () => {
+    const threads = Array.from({ length: 7 }, (_, at) => {
+      return `P${at}(int *x) { int r0; int r1; WRITE_ONCE(*x, ${at + 1}); r0 = READ_ONCE(*x); r1 = READ_ONCE(*x); }`;
+    });
+    let reports = 0;
+    const test = readLitmus(`C many\n{}\n${threads.join('\n')}\nexists (x=7)`);
+    expect(() => checkLitmus(test, { progress: () => reports++, steps: 300_000 })).toThrow(LitmusLimitExceeded);
+    expect(reports).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,141 @@
+/**
+ * Values: signs, widths, and accesses of different sizes to one location.
+ */
+import { describe, expect, it } from 'vitest';
+import { checkLitmus } from '../../../native-sim/litmus/check.ts';
+import { readLitmus } from '../../../native-sim/litmus/read.ts';
+import { formatVerdict } from '../../../native-sim/litmus/report.ts';
+
+/** One AArch64 thread. */
+function run(state: string, code: string, end: string) {
+  const rows = code.split('; ').map((row) => `${row} ;`);
+  return checkLitmus(readLitmus(`AArch64 T\n{ ${state} }\nP0 ;\n${rows.join('\n')}\n${end}`));
+}
+
+describe('signs', () => {
+  it.each([
+    ['a 64-bit register', '', 'MOV X0,#-1', 'forall (0:X0=-1)'],
+    ['a 32-bit register', '', 'MOV W0,#-1', 'forall (0:X0=-1 /\\ 0:X0=4294967295)'],
+    ['the half of a declared one', 'int64_t 0:X0;', 'MOV W0,#-1', 'forall (0:X0=4294967295 /\\ 0:X0!=-1)'],
+    ['a bitwise not', '', 'MVN X0,XZR', 'forall (0:X0=-1)'],
+    ['memory of 64 bits', 'int64_t y=-1; 0:X1=y;', 'LDR X0,[X1]', 'forall (0:X0=-1 /\\ y=-1)'],
+    ['memory of 8 bits', 'uint8_t y=-1; 0:X1=y;', 'LDRB W0,[X1]', 'forall (0:X0=255 /\\ y=-1 /\\ y=255)'],
+    ['memory of 16 bits', 'int16_t y=-2; 0:X1=y;', 'LDRSH W0,[X1]', 'forall (0:X0=-2 /\\ y=-2)'],
+  ])('%s', (_, state, code, condition) => {
+    expect(run(state, code, condition).observation).toBe('Always');
+  });
+
+  it('are shown as the type says', () => {
+    const verdict = run('uint8_t u=254; int8_t s=-2; 0:X1=u;', 'STRB WZR,[X1]; MOV X0,#-1', 'locations [u; s; 0:X0;]');
+    expect(formatVerdict(verdict)).toContain('0:X0=-1; [s]=-2; [u]=0;');
+  });
+});
+
+describe('arrays', () => {
+  it('are asked for and shown whole', () => {
+    const verdict = run('int a[2]={1,-2}; 0:X1=a;', 'STR WZR,[X1]', 'locations [a]\nforall (a={0,-2} /\\ a!={1,-2})');
+    expect(verdict.observation).toBe('Always');
+    expect(formatVerdict(verdict)).toContain('a[1]=-2;');
+  });
+});
+
+describe('arithmetic on registers', () => {
+  it.each([
+    ['MOV W0,#1; MOVK W0,#2,LSL #16', 0x20001],
+    ['MOV X1,#-8; ASR X0,X1,#1', -4],
+    ['MOV W1,#0x1234; UBFM W0,W1,#4,#11', 0x23],
+    ['MOV W1,#0x80; SBFM W0,W1,#0,#7', -128],
+    ['MOV W1,#3; UBFM W0,W1,#28,#27', 0x30],
+    ['MOV W1,#1; CMP W1,#2; CSINV W0,W1,WZR,EQ', -1],
+    ['MOV W1,#1; CMP W1,#2; CSNEG W0,W1,W1,EQ', -1],
+    ['MOV W1,#1; ROR W0,W1,#1', -0x80000000],
+    ['MOV W1,#5; NEG W0,W1', -5],
+    ['MOV W1,#0xff; SXTB W0,W1', -1],
+  ])('%s gives %d', (code, value) => {
+    expect(run('', code, `forall (0:X0=${value})`).observation).toBe('Always');
+  });
+
+  it('registers can have names', () => {
+    expect(run('x=5; 0:%p=x;', 'LDR W%v,[X%p]; ADD W0,W%v,#1', 'forall (0:%v=5 /\\ 0:X0=6)').observation).toBe(
+      'Always',
+    );
+  });
+});
+
+describe('pairs', () => {
+  it('LDP, STP and LDPSW move two values', () => {
+    const verdict = run(
+      'int a[4]={1,-2,0,0}; 0:X0=a;',
+      'LDP W1,W2,[X0]; STP W2,W1,[X0,#8]; LDPSW X3,X4,[X0,#8]',
+      'forall (a[2]=-2 /\\ a[3]=1 /\\ 0:X3=-2 /\\ 0:X4=1)',
+    );
+    expect(verdict.observation).toBe('Always');
+  });
+
+  it('CASP compares and writes both words, or neither', () => {
+    const code = (low: number): string => `MOV W2,#${low}; MOV W3,#2; MOV W4,#7; MOV W5,#8; CASP W2,W3,W4,W5,[X0]`;
+    const state = 'int a[2]={1,2}; 0:X0=a;';
+    expect(run(state, code(1), 'forall (a[0]=7 /\\ a[1]=8 /\\ 0:X2=1 /\\ 0:X3=2)').observation).toBe('Always');
+    expect(run(state, code(3), 'forall (a[0]=1 /\\ a[1]=2 /\\ 0:X2=1 /\\ 0:X3=2)').observation).toBe('Always');
+  });
+});
+
+describe('accesses of mixed size', () => {
+  it('a byte of a word', () => {
+    expect(run('uint32_t x=0x01020304; 0:X1=x;', 'LDRB W0,[X1,#1]', 'forall (0:X0=3)').observation).toBe('Always');
+    expect(run('uint32_t x=0; 0:X1=x;', 'MOV W0,#5; STRB W0,[X1,#2]', 'forall (x=0x50000)').observation).toBe('Always');
+    expect(run('int64_t x; 0:X1=x;', 'MOV W0,#1; STR W0,[X1,#4]', 'forall (x=0x100000000)').observation).toBe('Always');
+    expect(run('uint8_t t[4]={0,0,0,0}; 0:X1=t;', 'MOV W0,#-1; STR W0,[X1]', 'forall (t[3]=255)').observation).toBe(
+      'Always',
+    );
+  });
+
+  /** P0 stores both bytes of x at once, P1 reads them one after the other. */
+  const twoBytes = (first: string, between: string, second: string): string =>
+    checkLitmus(
+      readLitmus(`AArch64 T
+{ uint16_t x; 0:X1=x; 1:X1=x; }
+P0 | P1 ;
+MOV W0,#0x101 | LDRB W0,[X1${first}] ;
+STRH W0,[X1] | ${between} ;
+ | LDRB W2,[X1${second}] ;
+exists (1:X0=1 /\\ 1:X2=0)`),
+    ).observation;
+
+  it('the parts of one store become visible together', () => {
+    expect(twoBytes('', 'DMB SY', ',#1')).toBe('Never');
+    expect(twoBytes(',#1', 'DMB LD', '')).toBe('Never');
+  });
+
+  it('two loads of different parts are not ordered, two of the same part are', () => {
+    expect(twoBytes('', 'NOP', ',#1')).toBe('Sometimes');
+    expect(twoBytes('', 'NOP', '')).toBe('Never');
+  });
+
+  it.each([
+    ['0x102', 'Sometimes', 'takes one part from its own thread, the other from another'],
+    ['0x101', 'Never', 'and no part that is older than what the other shows'],
+  ])('a load of both bytes that ends in %s is %s: it %s', (final, verdict) => {
+    const test = readLitmus(`AArch64 T
+{ uint16_t x; 0:X1=x; 1:X1=x; }
+P0 | P1 ;
+MOV W0,#2 | MOV W0,#0x101 ;
+STRB W0,[X1] | STRH W0,[X1] ;
+LDRH W2,[X1] | ;
+exists (0:X2=0x102 /\\ x=${final})`);
+    expect(checkLitmus(test).observation).toBe(verdict);
+  });
+
+  it('a half-word CAS reads and writes a half of what others write whole', () => {
+    const test = readLitmus(`AArch64 T
+{ 0:X1=x; 0:X3=y; 1:X0=y; 1:X4=x; }
+P0 | P1 ;
+MOV W0,#2 | MOV W1,#257 ;
+STR W0,[X1] | MOV W2,#514 ;
+MOV W2,#257 | CASH W1,W2,[X0] ;
+STRH W2,[X3] | MOV W3,#1 ;
+ | STR W3,[X4] ;
+exists (x=2 /\\ y=0x202 /\\ 1:X1=0x101)`);
+    expect(checkLitmus(test)).toMatchObject({ positive: 2, negative: 6 });
+  });
+});
