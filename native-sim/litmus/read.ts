@@ -7,7 +7,14 @@ import { registerName as aarch64Register } from './aarch64-operands.ts';
 import { assemble, type InstructionReader, readTable } from './assembly.ts';
 import { program } from './c-run.ts';
 import { type FunctionDefinition, parseFunction } from './c-syntax.ts';
-import { type Condition, type FinalLocation, parseCondition, parseFinalLocation, type Scope } from './condition.ts';
+import {
+  type Condition,
+  elementsOf,
+  type FinalLocation,
+  parseCondition,
+  parseFinalLocation,
+  type Scope,
+} from './condition.ts';
 import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
 import { extensionOfNotation } from './extensions.ts';
 import { type InitialState, parseInitialState } from './initial-state.ts';
@@ -180,7 +187,7 @@ function readFinal(text: string, from: number, scope: Scope): Final {
   }
   cursor.accept('final');
   // A test may ask for nothing: whether it has any execution at all is what is to be seen.
-  if (cursor.token.type === 'end') return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
+  if (cursor.token.text === '') return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
   const quantifier = parseQuantifier(cursor);
   const condition = parseCondition(cursor, scope);
   cursor.accept(';');
