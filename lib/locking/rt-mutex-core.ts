@@ -208,8 +208,8 @@ function refuse(waiter: Waiter, lock: number, cycle: number[], late: Late, conte
 /**
  * Whether the thread with that slot would wait for itself. Contexts solve the cycles that they make among themselves,
  * so for a context a cycle counts only if somebody in it cannot back off: the owner of a lock that was taken without a
- * context, or an asynchronous owner, whose thread sleeps. A wounded thread in the chain is about to back off. A chain
- * longer than the limit counts as a cycle, as in the kernel.
+ * context, or an asynchronous owner, whose thread sleeps. A wounded thread in the chain is about to back off, unless it
+ * waits without its context. A chain longer than the limit counts as a cycle, as in the kernel.
  */
 function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isContest: boolean): boolean {
   cycle.length = 0;
@@ -226,7 +226,8 @@ function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isC
     if (next === slot) return isStuck || !isContest;
     const main = next + Slot.mainTask;
     lock = cpu.load(main + Task.rtMutex);
-    if (lock === 0 || cpu.load(main + Task.wounded) !== 0) return false;
+    if (lock === 0) return false;
+    if (cpu.load(main + Task.contest) !== 0 && cpu.load(main + Task.wounded) !== 0) return false;
   }
   return !isContest;
 }
@@ -247,6 +248,7 @@ function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Con
   detachTop(cpu, lock);
   cpu.write(task + Task.ticket, contest?.ticket ?? ticket);
   rank(cpu, task);
+  cpu.store(task + Task.contest, contest?.flag ?? 0);
   cpu.store(task + Task.blockedOn, lock);
   cpu.store(task + Task.rtMutex, lock);
   waiterTree.insert(cpu, lock + RtWords.waiters, task);

@@ -65,7 +65,9 @@ export const Task = struct({
   /** Of the acquire context that the task stands for, or 0; and whether an older one wants what it holds. See `ww-mutex.ts`. */
   stamp: 1,
   wounded: 1,
-  pad: 4,
+  /** CTX while the task waits for `rtMutex` with its acquire context, and so ends the wait when it is wounded; else 0. */
+  contest: 1,
+  pad: 3,
 });
 
 export const RUNNING = 0;

@@ -157,6 +157,18 @@ async function reserved() {
   return { ...stage, y: new RtMutex(first, 'y') };
 }
 
+test('a missing deadlock: the wounded context waits for a lock without contexts, which nothing makes it give up', () => {
+  const { arenas, stopBefore } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const contested = (arena: Arena) => new WwMutex(new WwClass(arena, 'class'), 'b');
+  const [older, younger] = [new WwClass(first, 'class').begin(), new WwClass(second, 'class').begin()];
+  const plain = new RtMutex(first, 'plain');
+  plain.lock();
+  contested(second).lock(younger);
+  stopBefore(1, on('wait'), () => new RtMutex(second, 'plain').lock());
+  expect(thrown(() => contested(first).lock(older)).code).toBe('EDEADLK');
+});
+
 test('a missing deadlock: a free lock is kept for an asynchronous task whose thread sleeps', async () => {
   const { y } = await reserved();
   expect(thrown(() => y.lock()).code).toBe('EDEADLK');
