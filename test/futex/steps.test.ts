@@ -254,6 +254,27 @@ test('the order of priorities, beside an asynchronous task of the same thread', 
   await own;
 });
 
+test('a synchronous waiter behind an asynchronous one of its own thread, which cannot run', async () => {
+  const { futex, stopBefore, taskOf, real, bucket, wordIn } = stage(3);
+  const word = wordIn(() => true);
+  const own = futex[0]!.waitAsync(word, 0);
+  stopBefore(1, on('wait'), () => futex[1]!.wait(word, 0));
+  stopBefore(0, on('wait'), () => futex[0]!.wait(word, 0));
+  const order = waiters(real, bucket(word));
+  expect([order[0], order[2]]).toEqual([taskOf(0), taskOf(1)]);
+  futex[2]!.wake(word, 3);
+  await own;
+});
+
+test('UNLOCK_PI of a word that others wait for by plain operations: they sleep on at a free word', () => {
+  const { futex, pi, stopBefore, real, wordIn } = stage(2);
+  const word = wordIn(() => true);
+  pi[0]!.lockPi(word);
+  stopBefore(1, on('wait'), () => futex[1]!.wait(word, real.load(word)));
+  expect(thrown(() => pi[0]!.unlockPi(word)).code).toBe('EINVAL');
+  expect(real.load(word)).not.toBe(0);
+});
+
 test('a priority inherited while its thread comes to wait beside an asynchronous task of its own', async () => {
   for (let n = 1, isAsleep = false; !isAsleep; n++) {
     const { arenas, before, cancel, futex, stopBefore, taskOf, real, bucket, wordIn } = stage(3);

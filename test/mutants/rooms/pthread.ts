@@ -1,0 +1,68 @@
+import type { Mutant } from '../mutant.ts';
+
+const MUTEX = 'lib/pthread/mutex.ts';
+const CORE = 'lib/pthread/mutex-core.ts';
+const GUARD = 'lib/pthread/mutex-guard.ts';
+const COND = 'lib/pthread/cond.ts';
+const RWLOCK = 'lib/pthread/rwlock-core.ts';
+const STEPS = 'test/pthread/steps.test.ts';
+const PROTOCOL = 'test/pthread/protocol.test.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'setPrioceiling unlocks what a dead owner left',
+    file: MUTEX,
+    from: 'if (this.ownerDied && cpu.read(this.#depth) === 0) {',
+    to: 'if (this.ownerDied && cpu.read(this.#depth) < 0) {',
+    tests: [PROTOCOL],
+  },
+  {
+    name: 'a new ceiling counts for the next owner only',
+    file: MUTEX,
+    from: '    raiseToCeiling(this.thread, this.address, ceiling);\n',
+    to: '',
+    tests: [PROTOCOL],
+  },
+  {
+    name: 'a broadcast strands those that were moved to an unrecoverable mutex',
+    file: CORE,
+    from: '      if (mark !== 0) wake(futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);\n',
+    to: '',
+    tests: [STEPS],
+  },
+  {
+    name: 'a guard outlives the wait that lost its mutex: asynchronous',
+    file: GUARD,
+    from: "this.#state = isLocked ? 'held' : 'void';",
+    to: "this.#state = 'held';",
+    tests: [STEPS],
+  },
+  {
+    name: 'a guard outlives the wait that lost its mutex: synchronous',
+    file: COND,
+    from: '    if (!isLocked(outcome)) noteLoss(this.thread, mutex.address);\n',
+    to: '',
+    tests: [STEPS],
+  },
+  {
+    name: 'broadcast does not compare the mutex that the waiters came with',
+    file: COND,
+    from: 'target, Number.POSITIVE_INFINITY, association)',
+    to: 'target, Number.POSITIVE_INFINITY, undefined)',
+    tests: [STEPS],
+  },
+  {
+    name: 'a reader that got no record is told after it has slept',
+    file: RWLOCK,
+    from: "  const record = claimHold(cpu, task, lock);\n  if (record === 0) return 'exhausted';\n  if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';\n",
+    to: "  if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';\n  const record = claimHold(cpu, task, lock);\n  if (record === 0) return 'exhausted';\n",
+    tests: [STEPS],
+  },
+  {
+    name: 'a writer that gave up keeps readers out',
+    file: RWLOCK,
+    from: '      if (bits & WRITE) giveUp(futexes, lock);\n',
+    to: '',
+    tests: ['test/pthread/rwlock.test.ts'],
+  },
+];

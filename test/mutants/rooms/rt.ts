@@ -1,0 +1,58 @@
+import type { Mutant } from '../mutant.ts';
+
+const CORE = 'lib/locking/rt-mutex-core.ts';
+const LIST = 'lib/sched/wait-list.ts';
+const REAPER = 'lib/arena/reaper.ts';
+const RACES = 'test/locking/rt-races.test.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a wounded context counts as about to back off wherever it waits',
+    file: CORE,
+    from: 'if (cpu.load(main + Task.contest) !== 0 && cpu.load(main + Task.wounded) !== 0) return false;',
+    to: 'if (cpu.load(main + Task.wounded) !== 0) return false;',
+    tests: [RACES],
+  },
+  {
+    name: 'a wounded context does not count as about to back off',
+    file: CORE,
+    from: '    if (cpu.load(main + Task.contest) !== 0 && cpu.load(main + Task.wounded) !== 0) return false;\n',
+    to: '',
+    tests: [RACES],
+  },
+  {
+    name: 'a death leaves heirs where they wait',
+    file: REAPER,
+    from: '  settled &&= reorderLiving(repairer, (list) => repair(heap.objectAt(list)));\n',
+    to: '',
+    tests: [RACES],
+  },
+  {
+    name: 'a list with another first waiter after a death: nobody looks again',
+    file: REAPER,
+    from: '(list) => repair(heap.objectAt(list))',
+    to: '() => true',
+    tests: [RACES],
+  },
+  {
+    name: 'a free lock is not kept for an asynchronous task in the chain',
+    file: CORE,
+    from: 'isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word)',
+    to: 'isOwned(word) ? ownerOf(word) : 0',
+    tests: [RACES],
+  },
+  {
+    name: 'an unlock does not hand back what it inherited',
+    file: CORE,
+    from: '  inherit(cpu, slot, late);\n  if (isLost)',
+    to: '  if (isLost)',
+    tests: ['test/locking/rt-mutex.test.ts'],
+  },
+  {
+    name: 'a priority raised while its thread joins a list is missed',
+    file: LIST,
+    from: '    if (cpu.load(task + Task.priority) === priority) return;\n',
+    to: '    return;\n',
+    tests: ['test/futex/steps.test.ts'],
+  },
+];
