@@ -169,6 +169,17 @@ test('a missing deadlock: the wounded context waits for a lock without contexts,
   expect(thrown(() => contested(first).lock(older)).code).toBe('EDEADLK');
 });
 
+test('a false deadlock: a wounded context that is about to back off waits for a lock that was taken without one', () => {
+  const { arenas, stopBefore } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const open = (arena: Arena, name: string) => new WwMutex(new WwClass(arena, 'class'), name);
+  const [older, younger] = [new WwClass(first, 'class').begin(), new WwClass(second, 'class').begin()];
+  open(first, 'a').lock();
+  open(second, 'b').lock(younger);
+  stopBefore(1, on('wait'), () => open(second, 'a').lock(younger));
+  expect(thrown(() => open(first, 'b').lock(older, { timeout: 5 })).code).toBe('ETIMEDOUT');
+});
+
 test('a missing deadlock: a free lock is kept for an asynchronous task whose thread sleeps', async () => {
   const { y } = await reserved();
   expect(thrown(() => y.lock()).code).toBe('EDEADLK');
