@@ -13,8 +13,8 @@
  *
  *   flag        who sets it                        who clears it             what it means
  *   WAITERS     waiter, under the latch            the latch holder          who lets go wakes
- *   HANDOFF     the first waiter, or who wakes it  who takes the lock for    only the first waiter may take the lock
- *               in vain, after 4 ms                it; who leaves the list
+ *   HANDOFF     the first waiter, or who releases  who takes the lock for    only the first waiter may take the lock
+ *               the lock, after 4 ms               it; who leaves the list
  *   OWNER_DIED  the reaper                         makeConsistent            a writer died inside
  *
  * WAITERS may be clear while somebody waits only if the first waiter is a writer that was woken for the free lock and has
@@ -59,7 +59,7 @@ export const RwSemaphoreWords = struct({
   waiters: WaitList.words,
   /** Tail of the queue of spinners. */
   osq: 1,
-  /** A hint: readers held the lock for as long as a writer may spin. */
+  /** A hint: readers held the lock for as long as a writer may spin. The next writer that had to wait takes it back. */
   nonspinnable: 1,
 });
 
@@ -114,10 +114,13 @@ const latchOf = (semaphore: number) => listOf(semaphore) + WaitList.latch;
 
 export const microseconds = (cpu: Cpu) => Math.floor(cpu.now() / 1000) & 0x7fffffff;
 
-/** A free lock may be taken from those who are still waking up, unless they have waited too long. */
-export function mayRead(word: number, joins: boolean): boolean {
+/**
+ * Whether a reader may enter. A free lock may be taken from those who are still waking up, unless they have waited too
+ * long. `ignored`: the flags that do not keep this one from joining readers who are inside.
+ */
+export function mayRead(word: number, ignored: number): boolean {
   if ((word & MODE) === WRITER) return false;
-  return joins || !(word & HANDOFF || (word & WAITERS && !isFree(word)));
+  return isFree(word) ? !(word & HANDOFF) : !(word & (WAITERS | HANDOFF) & ~ignored);
 }
 
 /**
@@ -131,21 +134,23 @@ export function mayPass(cpu: Cpu, semaphore: number): boolean {
   return first !== 0 && !hasWaitedLong(cpu, first);
 }
 
-function hasWaitedLong(cpu: Cpu, task: number): boolean {
+/** Whether `task`, a waiter, is to get the lock next. */
+export function hasWaitedLong(cpu: Cpu, task: number): boolean {
   return ((microseconds(cpu) - cpu.load(task + Task.since)) & 0x7fffffff) >= HANDOFF_AFTER;
 }
 
 /**
- * Enters as a reader if that can be done without waiting; undefined when it cannot. With `joins`, the thread reads
- * already, and must not line up behind writers that wait for it to stop.
+ * Enters as a reader if that can be done without waiting; undefined when it cannot. `ignored` as in `mayRead`: none;
+ * WAITERS for one that passes those who wait; both for a thread that reads already, and must not line up behind writers
+ * that wait for it to stop.
  */
-export function tryRead(thread: Thread, semaphore: number, task: number, joins: boolean): Outcome | undefined {
+export function tryRead(thread: Thread, semaphore: number, task: number, ignored: number): Outcome | undefined {
   const { cpu } = thread;
   const address = wordOf(semaphore);
   for (;;) {
     const word = cpu.load(address);
     const mode = word & MODE;
-    if (!mayRead(word, joins)) return undefined;
+    if (!mayRead(word, ignored)) return undefined;
     if (mode === SEALED) {
       passLatch(thread, semaphore);
     } else if (mode === SOLE) {
@@ -228,7 +233,8 @@ export function firstReader(cpu: Cpu, semaphore: number, word: number): number {
 function releaseAndWake(thread: Thread, semaphore: number, word: number, release: Leaver): boolean {
   const { cpu, id, counters } = thread;
   latch(cpu, latchOf(semaphore), id);
-  const isDone = release(word);
+  const held = demandHandoff(cpu, semaphore, word);
+  const isDone = held !== undefined && release(held);
   const isLost = isUnrecoverable(cpu.load(wordOf(semaphore)));
   const woken = !isDone ? [] : isLost ? waiters(cpu, listOf(semaphore)) : wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
@@ -353,15 +359,12 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   const address = wordOf(semaphore);
   const first = firstWaiter(cpu, list);
   if (first === 0) return [];
-  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address) ? [first] : [];
+  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address, first) ? [first] : [];
   countSole(cpu, semaphore);
   const readers = nextReaders(cpu, list);
   let word = cpu.load(address);
   for (;;) {
-    if ((word & MODE) === WRITER) {
-      demandHandoff(cpu, address, word, first);
-      return [];
-    }
+    if ((word & MODE) === WRITER) return [];
     if ((word & MODE) === SOLE) {
       countSole(cpu, semaphore);
       word = cpu.load(address);
@@ -381,10 +384,14 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   return readers;
 }
 
-/** If the lock is free, the writer that is first in line is to be woken; until it comes, nobody else has to do that. */
-function callWriter(cpu: Cpu, address: number): boolean {
+/**
+ * If the lock is free, the writer that is first in line is to be woken; until it comes, nobody else has to do that, and
+ * if it has waited long, nobody else takes the lock either.
+ */
+function callWriter(cpu: Cpu, address: number, writer: number): boolean {
+  const handoff = hasWaitedLong(cpu, writer) ? HANDOFF : 0;
   for (let word = cpu.load(address); isFree(word); ) {
-    const seen = cpu.cmpxchgRelaxed(address, word, word & ~WAITERS);
+    const seen = cpu.cmpxchgRelaxed(address, word, (word & ~WAITERS) | handoff);
     if (seen === word) return true;
     word = seen;
   }
@@ -406,7 +413,12 @@ function nextReaders(cpu: Cpu, list: number): number[] {
     .slice(0, READERS_AT_ONCE);
 }
 
-/** A writer came before the readers who are first: not again, if they have waited long. */
-function demandHandoff(cpu: Cpu, address: number, word: number, first: number): void {
-  if (!(word & HANDOFF) && hasWaitedLong(cpu, first)) cpu.cmpxchgRelaxed(address, word, word | HANDOFF);
+/**
+ * Under the latch, before a release: if the first waiter has waited long, nobody may come in between. Returns the word
+ * then; undefined when it is not `word` any more.
+ */
+function demandHandoff(cpu: Cpu, semaphore: number, word: number): number | undefined {
+  const first = firstWaiter(cpu, listOf(semaphore));
+  if (first === 0 || word & HANDOFF || !hasWaitedLong(cpu, first)) return word;
+  return cpu.cmpxchgRelaxed(wordOf(semaphore), word, word | HANDOFF) === word ? word | HANDOFF : undefined;
 }

@@ -50,22 +50,22 @@ export function readAwake(thread: Thread, semaphore: number, task: number, async
   // To sleep behind a writer that sleeps would cost everyone more than a few who pass it.
   const passes = !async && mayPass(thread.cpu, semaphore);
   const tried =
-    (passes ? tryRead(thread, semaphore, task, true) : undefined) ?? readNow(thread, semaphore, task, async);
+    (passes ? tryRead(thread, semaphore, task, WAITERS) : undefined) ?? readNow(thread, semaphore, task, async);
   if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
   const refusal = refuse(thread, semaphore, async);
   if (refusal !== undefined || async) return refusal;
   // A writer, or one who wants the lock next, may be done sooner than this thread would fall asleep.
   const word = thread.cpu.condLoad(wordOf(semaphore), mayReadNow, 0, thread.spins);
-  return mayReadNow(word) ? tryRead(thread, semaphore, task, false) : undefined;
+  return mayReadNow(word) ? tryRead(thread, semaphore, task, 0) : undefined;
 }
 
-const mayReadNow = (word: number) => mayRead(word, false);
+const mayReadNow = (word: number) => mayRead(word, 0);
 
 /** One attempt to read; a thread whose tasks read already may do so at once, synchronously. */
 export function readNow(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
-  const tried = tryRead(thread, semaphore, task, false);
+  const tried = tryRead(thread, semaphore, task, 0);
   if (tried !== undefined || async || !readsHere(thread, semaphore, true)) return tried;
-  return tryRead(thread, semaphore, task, true);
+  return tryRead(thread, semaphore, task, WAITERS | HANDOFF);
 }
 
 /** Waits in the list for a grant, after readAwake. `rwsem_down_read_slowpath`. */
@@ -105,12 +105,12 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
 export function writeAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
   const { cpu } = thread;
   thread.counters.contended++;
-  if (tryWrite(cpu, semaphore, task, false)) return acquired(thread, semaphore);
+  if (tryWrite(cpu, semaphore, task, false)) return writes(thread, semaphore);
   const refusal = refuse(thread, semaphore, async);
   if (refusal !== undefined) return refusal;
   if (async) return undefined;
   if (readsHere(thread, semaphore, false)) return 'deadlock';
-  return spin(thread, semaphore, task) ? acquired(thread, semaphore) : undefined;
+  return spin(thread, semaphore, task) ? writes(thread, semaphore) : undefined;
 }
 
 /** Waits in the list until the lock is free, after writeAwake. `rwsem_down_write_slowpath`. */
@@ -142,7 +142,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);
   unlatch(cpu, list + WaitList.latch);
   for (const sleeper of [...passed, ...woken]) unpark(cpu, sleeper);
-  return outcome ?? acquired(thread, semaphore);
+  return outcome ?? writes(thread, semaphore);
 }
 
 /** Under the latch: takes the lock, or leaves WAITERS in its word, and HANDOFF when `isLate`. */
@@ -212,6 +212,13 @@ function acquired(thread: Thread, semaphore: number): Outcome {
   const { cpu } = thread;
   if (cpu.load(wordOf(semaphore)) & OWNER_DIED) thread.counters.ownerDeaths++;
   return 'acquired';
+}
+
+/** `acquired` by a writer: the readers that took too long have left, and the next ones may be quick. */
+function writes(thread: Thread, semaphore: number): Outcome {
+  const nonspinnable = semaphore + RwSemaphoreWords.nonspinnable;
+  if (thread.cpu.load(nonspinnable) !== 0) thread.cpu.store(nonspinnable, 0);
+  return acquired(thread, semaphore);
 }
 
 /** Whether a task of this thread reads; `pending` counts asynchronous ones that were let in and do not know yet. */

@@ -29,6 +29,8 @@ export class RealCpu implements Cpu {
   readonly #clockOffset: number;
   /** Of this thread's asynchronous sleeps. */
   readonly deadlines = new Deadlines(() => this.now());
+  /** The waits of this thread's event loop, by their words: what ends each when the thread itself wakes it. */
+  readonly #waits = new Map<number, (outcome: WaitOutcome) => void>();
 
   constructor(words: Int32Array) {
     this.words = words;
@@ -171,11 +173,36 @@ export class RealCpu implements Cpu {
     // A deadline that has passed is the host's to answer: it compares the word first, and makes no timer.
     if (deadline <= this.now()) return Atomics.waitAsync(this.words, a, expected, 0).value;
     const { value } = Atomics.waitAsync(this.words, a, expected);
-    if (typeof value === 'string' || deadline === Number.POSITIVE_INFINITY) return value;
-    return this.#until(value, a, deadline);
+    if (typeof value === 'string') return value;
+    const sleep = this.#endable(value, a);
+    return deadline === Number.POSITIVE_INFINITY ? sleep : this.#until(sleep, a, deadline);
   }
   wake(a: number, count: number): number {
-    return Atomics.notify(this.words, a, count);
+    const woken = Atomics.notify(this.words, a, count);
+    if (this.#waits.size > 0) this.#endOwn(a);
+    return woken;
+  }
+
+  /** `sleep` at `a`, which `#endOwn` can end as well. */
+  #endable(sleep: Promise<WaitOutcome>, a: number): Promise<WaitOutcome> {
+    return new Promise((end) => {
+      this.#waits.set(a, end);
+      void sleep.then((outcome) => {
+        if (this.#waits.get(a) === end) this.#waits.delete(a);
+        end(outcome);
+      });
+    });
+  }
+
+  /**
+   * Ends a wait of this thread's event loop as a promise ends others, in this turn. The engine would end it in a later
+   * one, which never comes while a loop of asynchronous acquisitions finds its lock free each time.
+   */
+  #endOwn(a: number): void {
+    const end = this.#waits.get(a);
+    if (end === undefined) return;
+    this.#waits.delete(a);
+    end('ok');
   }
 
   now(): number {

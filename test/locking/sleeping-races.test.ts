@@ -12,7 +12,7 @@ import { Slot } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { firstWaiter, waiters } from '../../lib/sched/wait-list.ts';
-import { on, step, stepper } from '../support/stepper.ts';
+import { on, type Step, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -154,32 +154,27 @@ test('a percpu writer that looks for a reader in the wrong order, and finds it n
 
 describe('RwSemaphore after deaths', () => {
   test('readers that were counted and never let in, when the first pass cannot settle', async () => {
-    const { locks, real, reap, stopBefore, threads, before: rightBefore, die } = stage(6, RwSemaphore);
+    const { locks, real, reap, stopBefore, threads, die } = stage(6, RwSemaphore);
     const word = locks[0].address + RwSemaphoreWords.word;
     locks[0].downRead();
     locks[3]!.downRead();
     locks[0].upRead();
     expect(locks[0].readers).toBe(1);
-    const controller = new AbortController();
-    const writer = locks[4]!.acquireWriteAsync({ signal: controller.signal });
+    const giving = waiterOf(threads[4] as Thread);
+    const writer = writeAsleep(locks[0].address, giving);
+    writer.next();
     const reader = locks[2]!.acquireReadAsync();
     await turn();
     // The writer gives up. It counts the reader behind it, and dies before it tells that one.
     let isCounted = false;
     const counts = on('cmpxchgAcquire', word);
-    rightBefore(
-      4,
-      (at) => {
-        if (isCounted) return at.op === 'store';
-        isCounted = counts(at);
-        return false;
-      },
-      () => {
-        throw new Error('killed');
-      },
-    );
-    controller.abort();
-    await expect(writer).rejects.toThrow('killed');
+    const dies = (at: Step) => {
+      if (isCounted) return at.op === 'store';
+      isCounted = counts(at);
+      return false;
+    };
+    giving.aborted = true;
+    expect(stopBefore(4, dies, () => writer.next('woken'))).toBe(true);
     expect(locks[0].readers).toBe(2);
     // Thread 3 leaves, and is preempted in the middle of it.
     expect(stopBefore(3, on('cmpxchg', word), () => locks[3]!.upRead())).toBe(true);
