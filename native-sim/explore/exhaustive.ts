@@ -109,6 +109,12 @@ export class Exhaustive extends Machine {
     return outcome ?? this.next();
   }
 
+  /** Gives away the larger half of what is open, at most `most` alternatives: those nearest to the start. */
+  giveAway(most: number): number[][] {
+    const count = Math.min(most, this.stack.length >> 1);
+    return this.stack.splice(0, count).map(({ path }) => path);
+  }
+
   #runToEnd(): Outcome {
     const base = this.stack.length;
     this.graphs++;

@@ -4,11 +4,22 @@
  *     const result = await explore({ model: 'armv8', words: 4, threads: [f, f], check });
  *     if (result.verdict === 'failure') console.log(printCounterexample(result.failure));
  *
- * A death is not an event that the search chooses: each plan (thread 1 stops before its operation 7) is a search of its
- * own, next to the one without deaths. Executions in which the thread never gets that far belong to another plan and
- * are dropped, so nothing is counted twice; and the plans of a thread are over when one of them kills nobody.
+ * In an exhaustive search each death (thread 1 stops before its operation 7) is a search of its own, next to the one
+ * without. Executions in which the thread never gets that far belong to another and are dropped, so nothing is counted
+ * twice. Where executions or time are limited, each gets an even share of what is left. In random mode, executions
+ * without deaths show which points there are, and are forked at each of them: what comes before is run once.
  */
 import { type Alteration, alterer, type Weakening, weakening } from './alter.ts';
+import {
+  Coverage,
+  DeathPlans,
+  type Deaths,
+  deathsOf,
+  type KillOptions,
+  type Origin,
+  type Points,
+  pointsOf,
+} from './deaths.ts';
 import { Exhaustive, type Outcome } from './exhaustive.ts';
 import type { ModelName } from './ppo.ts';
 import type { Kill, Program } from './program.ts';
@@ -36,8 +47,8 @@ export interface ExploreOptions<Context = unknown> extends Program<Context> {
   depth?: number;
   /** Milliseconds, after which the result says how far it got. @default no limit */
   timeLimit?: number;
-  /** Also stop threads before each of their operations: how many of them in one execution, and which. @default none */
-  kill?: boolean | { count?: number; threads?: readonly number[] };
+  /** Also stop threads before each of their operations. In random mode `executions` are those without a death. @default none */
+  kill?: boolean | KillOptions;
   /** More events in one execution are an error. @default 512 */
   maxEvents?: number;
   /** Take the order from some call sites: a seeded bug. */
@@ -66,8 +77,10 @@ export interface ExploreResult extends Progress {
   /** Every execution of the model was visited. */
   complete: boolean;
   model: ModelName;
-  /** How many plans of deaths were explored. */
+  /** How many deaths were explored: points that were reached, that is. */
   kills: number;
+  /** The points at which threads can die, and how many of them were reached. */
+  points: Points;
   failure: Counterexample | null;
 }
 
@@ -78,10 +91,26 @@ export interface PlanResult {
   graphs: number;
   complete: boolean;
   failure: Counterexample | null;
-  longest: Int32Array;
+  /** By thread: the operations of its longest run. */
+  longest: readonly number[];
 }
 
+/** What a random search came to: `tally` says how often each point was reached at which a thread can die. */
+export interface WalkResult extends PlanResult {
+  tally: Map<string, number>;
+}
+
+/** What one who shares a search out sees of it, now and then. */
+export type OnTurn = (machine: Exhaustive) => void;
+
 const TURN_MS = 40;
+
+/** Where a search stops: at so many executions in all, or at a time; and which part of everything it is. */
+interface Limits {
+  executions: number;
+  deadline: number;
+  weight: number;
+}
 
 export class Exploration {
   readonly options: ExploreOptions;
@@ -89,6 +118,7 @@ export class Exploration {
   readonly sites = new Sites();
   executions = 0;
   blocked = 0;
+  readonly deaths: Deaths;
   #doneShare = 0;
   #started = performance.now();
   #deadline: number;
@@ -96,6 +126,7 @@ export class Exploration {
   constructor(options: ExploreOptions) {
     this.options = options;
     this.model = options.model ?? 'armv8';
+    this.deaths = deathsOf(options as Program, options.kill);
     this.#deadline = this.#started + (options.timeLimit ?? Number.POSITIVE_INFINITY);
   }
 
@@ -122,36 +153,57 @@ export class Exploration {
   }
 
   async run(): Promise<ExploreResult> {
-    const plans = plansOf(this.options);
-    let complete = true;
-    let kills = 0;
-    let failure: Counterexample | null = null;
-    for (let plan: Kill[] | null = plans.first(); plan !== null && failure === null; ) {
-      const result = await this.explorePlan(plan, [], plans.share(plan));
-      this.#doneShare += plans.share(plan);
-      if (plan.length > 0 && result.executions > 0) kills++;
-      failure = result.failure;
-      complete &&= result.complete;
-      if (this.isSpent && this.options.mode !== 'random') {
-        complete &&= plans.next(plan, result) === null;
-        break;
-      }
-      if (this.isSpent) break;
-      plan = plans.next(plan, result);
+    if (this.options.mode === 'random') {
+      const { complete, failure, tally } = await this.walk();
+      return this.result(complete, pointsOf(tally), failure);
     }
-    return this.result(complete, kills, failure);
+    const plans = new DeathPlans(this.deaths);
+    let complete = true;
+    for (let plan: Kill[] | null = []; plan !== null; plan = plans.next()) {
+      // Half of what is given goes to executions without a death.
+      const parts = plan.length > 0 ? plans.left + 1 : this.deaths.count > 0 ? 2 : 1;
+      const limits = this.#shareOf(parts);
+      const result = await this.#search(plan, [], limits);
+      // The search has taken back what it did not do.
+      this.#doneShare += limits.weight;
+      complete &&= result.complete;
+      plans.done(plan, result);
+      if (result.failure !== null) return this.result(false, plans.report(), result.failure);
+      if (this.isSpent) break;
+    }
+    const points = plans.report();
+    return this.result(complete && points.missed.length === 0, points, null);
   }
 
-  result(complete: boolean, kills: number, failure: Counterexample | null): ExploreResult {
-    const isDone = complete && failure === null && this.options.mode !== 'random';
-    const verdict = failure !== null ? 'failure' : isDone || this.options.mode === 'random' ? 'ok' : 'incomplete';
+  /** One of `parts` equal parts of the executions and the time that are left. */
+  #shareOf(parts: number): Limits {
+    const now = performance.now();
+    return {
+      executions: this.executions + Math.ceil((this.budget - this.executions) / parts),
+      deadline: now + (this.#deadline - now) / parts,
+      weight: (1 - this.#doneShare) / parts,
+    };
+  }
+
+  /** `complete`: everything that was asked for was done; in random mode that is not all there is. */
+  result(complete: boolean, points: Points, failure: Counterexample | null): ExploreResult {
+    const isDone = complete && failure === null;
+    const verdict = failure !== null ? 'failure' : isDone ? 'ok' : 'incomplete';
     const share = isDone ? 1 : Math.min(this.#doneShare, 1);
-    return { ...this.progress(share), verdict, complete: isDone, model: this.model, kills, failure };
+    return {
+      ...this.progress(share),
+      verdict,
+      complete: isDone && this.options.mode !== 'random',
+      model: this.model,
+      kills: points.reached,
+      points,
+      failure,
+    };
   }
 
-  /** One plan, or the part of it below `path`. */
-  async explorePlan(kills: readonly Kill[], path: readonly number[], weight = 1): Promise<PlanResult> {
-    return this.options.mode === 'random' ? this.#walk(kills) : this.#search(kills, path, weight);
+  /** One plan, or the part of it below `path`. `onTurn` may take alternatives away. */
+  async explorePlan(kills: readonly Kill[], path: readonly number[], onTurn?: OnTurn): Promise<PlanResult> {
+    return this.#search(kills, path, this.#shareOf(1), onTurn);
   }
 
   prepare<M extends Exhaustive | RandomWalk>(
@@ -159,55 +211,60 @@ export class Exploration {
     kills: readonly Kill[],
   ): Bench<M> {
     const { options } = this;
-    const bench = makeBench(Machine, options as Program, this.model, kills, options.maxEvents ?? MAX_EVENTS);
+    const deaths = Machine === RandomWalk ? this.deaths.count : kills.length;
+    const bench = makeBench(Machine, options as Program, this.model, kills, options.maxEvents ?? MAX_EVENTS, deaths);
     const alteration = options.alter ?? (options.weaken === undefined ? null : weakening(options.weaken));
+    if (bench.machine instanceof Exhaustive && options.mode === 'bounded') bench.machine.bound = options.bound ?? 3;
     if (alteration !== null) bench.machine.alter = alterer(alteration, this.sites);
     return bench;
   }
 
-  async #search(kills: readonly Kill[], path: readonly number[], weight: number): Promise<PlanResult> {
+  async #search(kills: readonly Kill[], path: readonly number[], limits: Limits, onTurn?: OnTurn): Promise<PlanResult> {
     const bench = this.prepare(Exhaustive, kills);
     const { machine } = bench;
-    if (this.options.mode === 'bounded') machine.bound = this.options.bound ?? 3;
     let outcome = path.length === 0 ? machine.start() : machine.descend(path);
     const counts = { executions: 0, blocked: 0 };
     let turn = performance.now();
     while (outcome !== null) {
       this.count(outcome, counts, bench);
-      if (machine.failure !== null || this.executions >= this.budget) break;
+      if (machine.failure !== null || this.executions >= limits.executions) break;
       if ((machine.graphs & 15) === 0 && performance.now() - turn > TURN_MS) {
-        this.options.onProgress?.(this.progress(this.#doneShare + machine.progress * weight));
+        this.options.onProgress?.(this.progress(this.#doneShare + machine.progress * limits.weight));
         await new Promise(setImmediate);
         turn = performance.now();
-        if (this.isOutOfTime) break;
+        onTurn?.(machine);
+        if (turn >= limits.deadline) break;
       }
       outcome = machine.next();
     }
     const complete = outcome === null && machine.beyondBound === 0;
-    if (!complete) this.#doneShare += (machine.progress - 1) * weight;
+    if (!complete) this.#doneShare += (machine.progress - 1) * limits.weight;
     return this.finish(bench, counts, complete, kills);
   }
 
-  async #walk(kills: readonly Kill[]): Promise<PlanResult> {
-    const bench = this.prepare(RandomWalk, kills);
+  /** Random executions without deaths, each forked wherever somebody could die; then again where that was not enough. */
+  async walk(): Promise<WalkResult> {
+    const bench = this.prepare(RandomWalk, []);
     const { machine } = bench;
-    machine.random = randomSource((this.options.seed ?? 1) + kills.length * 7919);
+    machine.random = randomSource(this.options.seed ?? 1);
     machine.changes = (this.options.depth ?? 3) - 1;
-    const counts = { executions: 0, blocked: 0 };
-    // With deaths, the executions are shared out: half to the plan without any, the rest evenly.
-    const plans = plansOf(this.options);
-    const most = Math.max(1, Math.floor(this.budget * plans.share(kills)));
+    const walks = new Walks(this, bench);
     let turn = performance.now();
-    for (let i = 0; i < most && machine.failure === null; i++) {
-      this.count(machine.next(), counts, bench);
-      if ((i & 15) === 0 && performance.now() - turn > TURN_MS) {
-        this.options.onProgress?.(this.progress((this.executions + 1) / this.budget));
-        await new Promise(setImmediate);
-        turn = performance.now();
-        if (this.isOutOfTime) break;
+    let isDone = true;
+    for (const _ of walks.all(this.budget)) {
+      if (machine.failure !== null) break;
+      if (performance.now() - turn <= TURN_MS) continue;
+      this.options.onProgress?.(this.progress(walks.share));
+      await new Promise(setImmediate);
+      turn = performance.now();
+      if (this.isOutOfTime) {
+        isDone = false;
+        break;
       }
     }
-    return this.finish(bench, counts, false, kills);
+    const tally = walks.coverage.tally();
+    const complete = isDone && pointsOf(tally).missed.length === 0;
+    return { ...this.finish(bench, walks.counts, complete, walks.kills), tally };
   }
 
   count(
@@ -241,72 +298,71 @@ export class Exploration {
     const failure =
       machine.failure === null ? null : counterexample(machine, machine.failure, this.model, memory, labels, kills);
     const graphs = machine instanceof Exhaustive ? machine.graphs : counts.executions;
-    return { ...counts, graphs, complete, failure, longest: machine.longest };
+    return { ...counts, graphs, complete, failure, longest: [...machine.longest] };
   }
 }
 
-/** The plans of deaths, one after another: none; then each thread at each step, as far as it gets; then pairs. */
-export interface Plans {
-  first(): Kill[];
-  /** The plan after `plan`, which came to `result`; null after the last. */
-  next(plan: readonly Kill[], result: PlanResult): Kill[] | null;
-  /** An estimate of a plan's share of all the work. */
-  share(plan: readonly Kill[]): number;
-}
+/** Second deaths that are tried after each first one: the points are as many again for each. */
+const FORKS_OF_A_FORK = 4;
 
-export function plansOf(options: ExploreOptions): Plans {
-  const kill = options.kill ?? false;
-  if (kill === false) return { first: () => [], next: () => null, share: () => 1 };
-  const most = kill === true ? 1 : (kill.count ?? 1);
-  const threads = (kill === true ? undefined : kill.threads) ?? options.threads.map((_, t) => t);
-  const victims = subsets(threads, most);
-  let expected = 16 * threads.length;
-  return {
-    first: () => [],
-    next(plan, result) {
-      if (plan.length === 0) {
-        expected = Math.max(
-          1,
-          threads.reduce((sum, t) => sum + result.longest[t]!, 0),
-        );
-        return victims[0]!.map((thread) => ({ thread, step: 0 }));
+class Walks {
+  readonly counts = { executions: 0, blocked: 0 };
+  readonly coverage: Coverage;
+  /** Who dies in the current execution. */
+  kills: readonly Kill[] = [];
+  share = 0;
+  readonly #exploration: Exploration;
+  readonly #bench: Bench<RandomWalk>;
+
+  constructor(exploration: Exploration, bench: Bench<RandomWalk>) {
+    this.#exploration = exploration;
+    this.#bench = bench;
+    this.coverage = new Coverage(exploration.deaths.walks);
+  }
+
+  /** Yields after each execution; whoever asks for the next one has seen no failure. */
+  *all(budget: number): Generator<void> {
+    const { machine } = this.#bench;
+    for (let i = 0; i < budget; i++) {
+      this.share = i / budget;
+      this.kills = [];
+      this.#exploration.count(machine.next(), this.counts, this.#bench);
+      yield;
+      yield* this.#forks(Number.POSITIVE_INFINITY);
+    }
+    // What only few executions come by is reached from those that did.
+    for (const visits of this.coverage.scarce()) {
+      while (!this.coverage.isEnough(visits)) {
+        visits.count++;
+        this.#fork(visits.origin);
+        yield;
       }
-      const reached = result.executions + result.blocked > 0;
-      return following(plan, reached, victims);
-    },
-    share: (plan) => (plan.length === 0 ? 0.2 : 0.8 / expected),
-  };
-}
-
-/** Counts the steps of a plan up, the last victim's first; a victim that was not reached has no further steps. */
-function following(plan: readonly Kill[], reached: boolean, victims: number[][]): Kill[] | null {
-  const next = plan.map((k) => ({ ...k }));
-  if (reached) {
-    next[next.length - 1]!.step++;
-    return next;
-  }
-  // The innermost victim has run out. If it never got anywhere, so has the one before it.
-  for (let i = next.length - 1; i > 0; i--) {
-    const gotNowhere = next[i]!.step === 0;
-    next[i]!.step = 0;
-    if (!gotNowhere) {
-      next[i - 1]!.step++;
-      return next;
     }
   }
-  const at = victims.findIndex((set) => set.length === plan.length && set.every((t, i) => t === plan[i]!.thread));
-  const set = victims[at + 1];
-  return set === undefined ? null : set.map((thread) => ({ thread, step: 0 }));
-}
 
-function subsets(threads: readonly number[], most: number): number[][] {
-  let sets: number[][] = threads.map((t) => [t]);
-  const all = [...sets];
-  for (let size = 2; size <= most; size++) {
-    sets = sets.flatMap((set) => threads.filter((t) => t > set[set.length - 1]!).map((t) => [...set, t]));
-    all.push(...sets);
+  /** Lets somebody die in the execution that has just ended, wherever that has not been seen often enough. */
+  *#forks(most: number): Generator<void> {
+    const { machine } = this.#bench;
+    const victims = this.#exploration.deaths.victims(this.kills);
+    if (victims.length === 0) return;
+    const points = machine.points(victims, this.kills, machine.g.clone());
+    const wanting = points.filter((origin) => !this.coverage.isEnough(this.coverage.visits(origin)));
+    // A few, evenly spread: the first would always be the same.
+    const stride = Math.max(1, wanting.length / most);
+    const start = stride > 1 ? machine.random() * stride : 0;
+    for (let at = start; at < wanting.length; at += stride) {
+      const origin = wanting[Math.floor(at)]!;
+      this.coverage.visits(origin).count++;
+      this.#fork(origin);
+      yield;
+      yield* this.#forks(FORKS_OF_A_FORK);
+    }
   }
-  return all;
+
+  #fork(origin: Origin): void {
+    this.kills = origin.kills;
+    this.#exploration.count(this.#bench.machine.fork(origin), this.counts, this.#bench);
+  }
 }
 
 export async function explore<Context>(options: ExploreOptions<Context>): Promise<ExploreResult> {

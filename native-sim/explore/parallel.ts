@@ -3,20 +3,14 @@
  * an export: a program, or a function that makes one.
  *
  * A subtree of the search is named by the alternatives that lead to it, so work is handed out as short lists of
- * numbers. The first thread explores until a plan has enough alternatives open, gives each away as one task, and goes on
- * to the next plan; small plans never leave it. In random mode each worker walks with a seed of its own.
+ * numbers. A plan of deaths starts as one task; a worker that has nothing to do has another give away half of what
+ * that one has open, the alternatives nearest to the start, which are the largest. In random mode each worker walks
+ * with a seed of its own.
  */
 import type { Worker } from 'node:worker_threads';
 import { spawnWorker, workerEntry } from '../../lib/arena/spawn.ts';
-import { Exhaustive } from './exhaustive.ts';
-import {
-  Exploration,
-  type ExploreOptions,
-  type ExploreResult,
-  type PlanResult,
-  type Progress,
-  plansOf,
-} from './explore.ts';
+import { DeathPlans, type KillOptions, pointsOf } from './deaths.ts';
+import { Exploration, type ExploreOptions, type ExploreResult, type PlanResult, type Progress } from './explore.ts';
 import { ExploreError, type Kill, type Program } from './program.ts';
 import type { Counterexample } from './report.ts';
 
@@ -31,16 +25,20 @@ export interface ProgramSource {
 /** The options that can be sent to a worker. */
 export type PlainOptions = Omit<ExploreOptions, keyof Program | 'weaken' | 'alter' | 'onProgress'>;
 
-export interface Task {
-  kills: readonly Kill[];
-  path: number[];
-  seed: number;
-  executions: number | undefined;
-  /** When to stop, on the clock of Date.now(), which all threads share. */
-  until: number;
+/** The part of a plan below `path`; or random walks. `until` is on the clock of Date.now(), which all threads share. */
+export type Task =
+  | { kind: 'search'; kills: readonly Kill[]; path: number[]; until: number }
+  | { kind: 'walk'; seed: number; executions: number; kill: KillOptions | false; until: number };
+
+export interface TaskResult extends Omit<PlanResult, 'longest'> {
+  longest: readonly number[];
+  /** Of random walks: how often each point was reached at which a thread can die. */
+  tally: Map<string, number>;
 }
 
-export interface TaskResult extends Omit<PlanResult, 'longest'> {}
+export type ToWorker = Task | 'share';
+/** A worker's result; subtrees that it gives away; or that it is there. */
+export type FromWorker = { result: TaskResult } | { open: number[][] } | 'ready';
 
 export async function loadProgram(source: ProgramSource): Promise<Program & Partial<PlainOptions>> {
   const exports = (await import(source.module)) as Record<string, unknown>;
@@ -55,27 +53,38 @@ export async function loadProgram(source: ProgramSource): Promise<Program & Part
   return program as Program;
 }
 
-/** What a worker does with a task. */
-export async function runTask(program: Program, options: PlainOptions, task: Task): Promise<TaskResult> {
-  const limits = {
-    ...(task.executions === undefined ? {} : { executions: task.executions }),
-    timeLimit: Math.max(1, task.until - Date.now()),
-  };
-  const exploration = new Exploration({
-    ...options,
-    ...program,
-    ...limits,
-    seed: task.seed,
-    kill: false,
-  } as ExploreOptions);
-  const { longest: _, ...result } = await exploration.explorePlan(task.kills, task.path);
-  return result;
+/** Subtrees that a worker gives away at once. */
+const SHARED_AT_ONCE = 8;
+
+/** What a worker does with a task. `wantsShare` says whether somebody waits for a part of it, which `give` takes. */
+export async function runTask(
+  program: Program,
+  options: PlainOptions,
+  task: Task,
+  wantsShare: () => boolean,
+  give: (paths: number[][]) => void,
+): Promise<TaskResult> {
+  const timeLimit = Math.max(1, task.until - Date.now());
+  const common = { ...options, ...program, timeLimit };
+  if (task.kind === 'walk') {
+    const { seed, executions, kill } = task;
+    return new Exploration({ ...common, seed, executions, kill } as ExploreOptions).walk();
+  }
+  const { executions: _, ...unlimited } = common;
+  const exploration = new Exploration({ ...unlimited, kill: false } as ExploreOptions);
+  const result = await exploration.explorePlan(task.kills, task.path, (machine) => {
+    if (wantsShare()) give(machine.giveAway(SHARED_AT_ONCE));
+  });
+  return { ...result, tally: new Map() };
 }
 
-/** Alternatives per worker that make a plan worth sharing. */
-const SHARE_FACTOR = 8;
-/** Graphs that the first thread looks at before it gives the rest of a plan away. */
-const SHARE_AFTER = 2000;
+/** A plan of deaths of which parts are still with workers. */
+interface OpenPlan {
+  kills: readonly Kill[];
+  tasks: number;
+  until: number;
+  outcome: { executions: number; blocked: number; complete: boolean; longest: number[] };
+}
 
 export async function exploreParallel(
   source: ProgramSource,
@@ -86,79 +95,103 @@ export async function exploreParallel(
   const program = await loadProgram(source);
   const exploration = new Exploration({ ...options, ...program } as ExploreOptions);
   const pool = new Pool(source, options, workers);
-  const total = { executions: 0, blocked: 0, kills: 0, complete: true };
+  const until = Date.now() + (options.timeLimit ?? Number.POSITIVE_INFINITY);
   let failure: Counterexample | null = null;
-  const take = (result: TaskResult) => {
-    total.executions += result.executions;
-    total.blocked += result.blocked;
-    total.complete &&= result.complete;
+  let complete = true;
+  const count = (result: TaskResult): void => {
+    exploration.executions += result.executions;
+    exploration.blocked += result.blocked;
+    complete &&= result.complete;
     failure ??= result.failure;
-    exploration.executions = total.executions;
-    exploration.blocked = total.blocked;
     onProgress?.(exploration.progress(pool.share));
   };
-  const until = Date.now() + (options.timeLimit ?? Number.POSITIVE_INFINITY);
   try {
     if (options.mode === 'random') {
-      const each = Math.ceil(exploration.budget / workers);
-      const seed = options.seed ?? 1;
+      const tally = new Map<string, number>();
+      const { count: deaths, walks } = exploration.deaths;
+      const kill = deaths > 0 && {
+        ...(options.kill === true ? {} : options.kill || {}),
+        walks: Math.ceil(walks / workers),
+      };
       for (let i = 0; i < workers; i++) {
-        pool.add({ kills: [], path: [], seed: seed + i * 1_000_003, executions: each, until }, take);
+        const seed = (options.seed ?? 1) + i * 1_000_003;
+        const executions = Math.ceil(exploration.budget / workers);
+        pool.add({ kind: 'walk', seed, executions, kill, until }, (result) => {
+          count(result);
+          for (const [point, visits] of result.tally) tally.set(point, (tally.get(point) ?? 0) + visits);
+        });
       }
-    } else {
-      const plans = plansOf({ ...options, ...program } as ExploreOptions);
-      for (let plan: Kill[] | null = plans.first(); plan !== null && failure === null; ) {
-        const kills = plan;
-        const result = begin(exploration, kills, workers);
-        if (kills.length > 0 && result.executions > 0) total.kills++;
-        take(result);
-        for (const path of result.open) pool.add({ kills, path, seed: 1, executions: undefined, until }, take);
-        if (exploration.isOutOfTime) {
-          total.complete = false;
-          break;
-        }
-        plan = plans.next(kills, result);
-      }
+      await pool.drain(() => failure !== null);
+      return exploration.result(complete, pointsOf(tally), failure);
     }
-    await pool.drain(() => failure !== null);
+    const plans = new DeathPlans(exploration.deaths);
+    const isOver = () => failure !== null || Date.now() >= until || exploration.isSpent;
+    let open = 0;
+    const add = (plan: OpenPlan, path: number[]): void => {
+      plan.tasks++;
+      const done = (result: TaskResult): void => {
+        count(result);
+        const { outcome } = plan;
+        outcome.executions += result.executions;
+        outcome.blocked += result.blocked;
+        outcome.complete &&= result.complete;
+        for (const [t, steps] of result.longest.entries())
+          outcome.longest[t] = Math.max(outcome.longest[t] ?? 0, steps);
+        if (--plan.tasks > 0) return;
+        open--;
+        plans.done(plan.kills, outcome);
+      };
+      const shared = (paths: number[][]): void => {
+        for (const each of paths) add(plan, each);
+      };
+      pool.add({ kind: 'search', kills: plan.kills, path, until: plan.until }, done, shared);
+    };
+    const begin = (kills: readonly Kill[]): void => {
+      open++;
+      // Time is shared out: half to executions without a death, the rest evenly.
+      const parts =
+        kills.length > 0 ? Math.max(1, (plans.left + open) / workers) : exploration.deaths.count > 0 ? 2 : 1;
+      const outcome = { executions: 0, blocked: 0, complete: true, longest: [] };
+      add({ kills, tasks: 0, until: Date.now() + (until - Date.now()) / parts, outcome }, []);
+    };
+    begin([]);
+    for (;;) {
+      await pool.drain(isOver, () => {
+        const plan = isOver() ? null : plans.next();
+        if (plan !== null) begin(plan);
+        return plan !== null;
+      });
+      if (isOver() || (open === 0 && plans.left === 0)) break;
+    }
+    const points = plans.report();
+    return exploration.result(complete && open === 0 && points.missed.length === 0, points, failure);
   } finally {
     await pool.close();
   }
-  return exploration.result(total.complete && failure === null, total.kills, failure);
 }
 
-/** Explores a plan on this thread until it is done, or proves large; then says what is left. */
-function begin(exploration: Exploration, kills: readonly Kill[], workers: number): PlanResult & { open: number[][] } {
-  const bench = exploration.prepare(Exhaustive, kills);
-  const { machine } = bench;
-  const counts = { executions: 0, blocked: 0 };
-  let outcome = machine.start() as ReturnType<Exhaustive['next']>;
-  while (outcome !== null) {
-    exploration.count(outcome, counts, bench);
-    if (machine.failure !== null) break;
-    if (machine.graphs >= SHARE_AFTER && machine.stack.length >= workers * SHARE_FACTOR) break;
-    outcome = machine.next();
-  }
-  const open = outcome === null || machine.failure !== null ? [] : machine.stack.map((a) => a.path);
-  return { ...exploration.finish(bench, counts, machine.beyondBound === 0, kills), open };
+interface Waiting {
+  task: Task;
+  done: (result: TaskResult) => void;
+  shared: (paths: number[][]) => void;
 }
-
-type Waiting = { task: Task; done: (result: TaskResult) => void };
 
 class Pool {
   readonly #workers: Worker[];
   readonly #idle: Worker[] = [];
   readonly #waiting: Waiting[] = [];
+  readonly #running = new Map<Worker, Waiting>();
+  /** Workers that have been asked to give something away. */
+  readonly #asked = new Set<Worker>();
   #added = 0;
   #finished = 0;
   #error: unknown = null;
   #wake: () => void = () => {};
-  readonly #running = new Map<Worker, Waiting>();
 
   constructor(source: ProgramSource, options: PlainOptions, workers: number) {
     this.#workers = Array.from({ length: workers }, () => {
       const worker = spawnWorker(workerEntry('explore'), { name: 'explore', workerData: { source, options } });
-      worker.on('message', (message: TaskResult | 'ready') => this.#answered(worker, message));
+      worker.on('message', (message: FromWorker) => this.#answered(worker, message));
       worker.on('error', (error) => {
         this.#error = error;
         this.#wake();
@@ -171,19 +204,25 @@ class Pool {
     return this.#added === 0 ? 0 : this.#finished / this.#added;
   }
 
-  add(task: Task, done: Waiting['done']): void {
+  add(task: Task, done: Waiting['done'], shared: Waiting['shared'] = () => {}): void {
     this.#added++;
-    this.#waiting.push({ task, done });
+    this.#waiting.push({ task, done, shared });
     this.#dispatch();
   }
 
-  #answered(worker: Worker, message: TaskResult | 'ready'): void {
-    if (message !== 'ready') {
+  #answered(worker: Worker, message: FromWorker): void {
+    if (message === 'ready') this.#idle.push(worker);
+    else if ('open' in message) {
+      this.#asked.delete(worker);
+      this.#running.get(worker)!.shared(message.open);
+    } else {
+      const { done } = this.#running.get(worker)!;
       this.#finished++;
-      this.#running.get(worker)!.done(message);
       this.#running.delete(worker);
+      this.#asked.delete(worker);
+      this.#idle.push(worker);
+      done(message.result);
     }
-    this.#idle.push(worker);
     this.#dispatch();
     this.#wake();
   }
@@ -193,16 +232,32 @@ class Pool {
       const worker = this.#idle.pop()!;
       const next = this.#waiting.shift()!;
       this.#running.set(worker, next);
-      worker.postMessage(next.task);
+      this.#send(worker, next.task);
     }
   }
 
-  async drain(isOver: () => boolean): Promise<void> {
-    while (this.#finished < this.#added && !isOver()) {
+  #send(worker: Worker, message: ToWorker): void {
+    worker.postMessage(message);
+  }
+
+  /** Returns when all tasks are done, or it is over. `more` adds a task, if there is one, for a worker that is idle. */
+  async drain(isOver: () => boolean, more: () => boolean = () => false): Promise<void> {
+    while (!isOver()) {
       if (this.#error !== null) throw this.#error;
+      while (this.#idle.length > 0 && more());
+      if (this.#finished === this.#added) return;
+      if (this.#idle.length > 0) this.#askForWork();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+    }
+  }
+
+  #askForWork(): void {
+    for (const [worker, { task }] of this.#running) {
+      if (task.kind !== 'search' || this.#asked.has(worker)) continue;
+      this.#asked.add(worker);
+      this.#send(worker, 'share');
     }
   }
 

@@ -12,8 +12,11 @@ export interface Program<Context = unknown> {
   threads: ((cpu: Cpu, me: number, context: Context) => void)[];
   /** Looks at memory when all threads have come to rest; throws if it is wrong. */
   check?: ((memory: FinalMemory, context: Context) => void) | undefined;
-  /** Runs as one more thread after a thread has died, at the same time as the survivors. */
-  reaper?: ((cpu: Cpu, died: number, context: Context) => void) | undefined;
+  /**
+   * Runs as one more thread, `me`, once thread `died` is dead, at the same time as the survivors. There is one for each
+   * death; they are numbered from `threads.length` on, and may die as well.
+   */
+  reaper?: ((cpu: Cpu, died: number, context: Context, me: number) => void) | undefined;
   /** Names of words, for reports. */
   labels?: Readonly<Record<string, number>> | undefined;
 }

@@ -8,10 +8,12 @@
  * reaches them all. The latest write is preferred, because executions that see only old values soon end alike.
  */
 
+import type { Origin } from './deaths.ts';
 import { HIDDEN } from './events.ts';
 import type { Outcome } from './exhaustive.ts';
-import { type Pending, Stop } from './graph.ts';
+import { type Graph, type Pending, Stop } from './graph.ts';
 import { Machine } from './machine.ts';
+import type { Kill } from './program.ts';
 import { latest } from './replay.ts';
 
 /** mulberry32: a number below 1. */
@@ -35,15 +37,42 @@ export class RandomWalk extends Machine {
   #step = 0;
   #longestRun = 16;
 
-  /** One execution from the start. */
+  /** One execution from the start, in which nobody dies. */
   next(): Outcome {
     this.g.cut(0);
-    this.#step = 0;
-    const threads = this.bodies.length;
-    for (let t = 0; t < threads; t++) {
-      this.#priority[t] = 1 + this.random();
-      this.g.stop[t] = Stop.none;
+    this.g.stop.fill(Stop.none);
+    this.plan([]);
+    return this.#runToEnd();
+  }
+
+  /** An execution that begins as `origin` says, and goes on at random from there, with these deaths. */
+  fork({ graph, stamp, kills }: Origin): Outcome {
+    this.g = graph.clone();
+    this.g.cut(stamp);
+    if (this.g.stale) this.ordering.rebuild(this.g);
+    this.plan(kills);
+    // Who waits, has ended or has not begun looks again: it may be the one that dies, or a reaper.
+    for (const [t, stop] of this.g.stop.entries()) {
+      if (stop === Stop.finished || stop === Stop.atAwait) this.g.stop[t] = Stop.none;
     }
+    return this.#runToEnd();
+  }
+
+  /** The points in the execution that has just ended at which one of `victims` could have died after `kills`. */
+  points(victims: readonly number[], kills: readonly Kill[], graph: Graph): Origin[] {
+    const origins: Origin[] = [];
+    for (const thread of victims) {
+      const events = graph.threads[thread]!;
+      for (const [step, position] of this.stepAt[thread]!.entries()) {
+        origins.push({ graph, stamp: events[position] ?? graph.n, kills: [...kills, { thread, step }] });
+      }
+    }
+    return origins;
+  }
+
+  #runToEnd(): Outcome {
+    this.#step = 0;
+    for (let t = 0; t < this.bodies.length; t++) this.#priority[t] = 1 + this.random();
     this.#changeAt.length = 0;
     for (let i = 0; i < this.changes; i++) this.#changeAt.push(Math.floor(this.random() * this.#longestRun));
     for (;;) {

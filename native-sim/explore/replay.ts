@@ -12,7 +12,7 @@ import { Graph, type Pending, Stop } from './graph.ts';
 import { FOREVER, IdleLoop } from './idle.ts';
 import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
-import { ExploreError, type FailureKind } from './program.ts';
+import { ExploreError, type FailureKind, type Kill } from './program.ts';
 import { describeSite, siteHere } from './site.ts';
 
 /** Thrown to unwind a thread. */
@@ -47,6 +47,10 @@ export abstract class Replay {
   onFrontier: ((op: number, location: number) => void) | null = null;
   /** By thread: the step before which it dies, or -1. */
   readonly killAt: Int32Array;
+  /** The threads that die, in the order of their reapers. */
+  victims: number[] = [];
+  /** By thread: where each of its steps begins, by position in the thread. */
+  readonly stepAt: number[][];
 
   protected t = 0;
   protected cursor = 0;
@@ -65,6 +69,7 @@ export abstract class Replay {
     this.g = new Graph(bodies.length);
     this.killAt = new Int32Array(bodies.length).fill(-1);
     this.longest = new Int32Array(bodies.length);
+    this.stepAt = bodies.map(() => []);
   }
 
   /** Which of the candidates a new read reads from. */
@@ -82,6 +87,13 @@ export abstract class Replay {
   protected abstract decideTurns(e: number, turns: number): number;
   protected abstract strict(): boolean;
 
+  /** From now on these threads die. */
+  plan(kills: readonly Kill[]): void {
+    this.killAt.fill(-1);
+    for (const { thread, step } of kills) this.killAt[thread] = step;
+    this.victims = kills.map(({ thread }) => thread);
+  }
+
   /** Runs a thread as far as it may go. */
   run(thread: number): void {
     this.t = thread;
@@ -92,6 +104,7 @@ export abstract class Replay {
       this.#loop.begin(this.g.threads[thread]!);
       this.runBody(thread);
     } while (this.#loop.isSettled && this.#settle());
+    this.stepAt[thread]!.length = this.#steps;
     if (this.#steps > this.longest[thread]!) this.longest[thread] = this.#steps;
     if (this.stopped) return;
     if (this.cursor < this.g.threads[thread]!.length) this.#diverged('ended');
@@ -174,7 +187,7 @@ export abstract class Replay {
       if (!loop.leave()) this.#diverged(this.#describe(op, location), g.lastOf(this.t));
       this.halt();
     }
-    this.#steps++;
+    this.stepAt[this.t]![this.#steps++] = this.cursor;
     const list = this.g.threads[this.t]!;
     if (this.cursor < list.length) return this.recorded(op, location);
     if (this.frozen) {

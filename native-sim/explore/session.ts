@@ -5,7 +5,7 @@ import { MAX_THREADS } from './futex.ts';
 import type { Graph } from './graph.ts';
 import { Memory } from './memory.ts';
 import { Ordering } from './order.ts';
-import type { ModelName } from './ppo.ts';
+import { type ModelName, PPO } from './ppo.ts';
 import { ExploreError, type FinalMemory, type Kill, type Program } from './program.ts';
 import { latest, type Replay } from './replay.ts';
 
@@ -21,40 +21,47 @@ export interface Bench<M extends Replay> {
 
 type MachineClass<M> = new (memory: Memory, ordering: Ordering, bodies: (() => void)[], maxEvents: number) => M;
 
+/** `deaths`: how many there may be, if `kills` are not all that will be planned. */
 export function makeBench<M extends Replay & Executor & { awaitDeath(thread: number): void }>(
   Machine: MachineClass<M>,
   program: Program,
   model: ModelName,
   kills: readonly Kill[],
   maxEvents = MAX_EVENTS,
+  deaths = kills.length,
 ): Bench<M> {
   const { threads, reaper } = program;
-  const count = threads.length + kills.length;
+  const count = threads.length + deaths;
   if (threads.length === 0) throw new ExploreError('explore: no threads');
   if (count > MAX_THREADS)
     throw new ExploreError(`explore: ${count} threads (with reapers); the limit is ${MAX_THREADS}`);
+  if (!(model in PPO)) {
+    throw new ExploreError(`explore: model ${model}; expected one of ${Object.keys(PPO).join(', ')}`);
+  }
   const memory = new Memory(program.words, count);
   const cpu = new ExploredCpu(new FlatMemory(memory));
   const context = program.setup?.(cpu);
 
   const bodies = threads.map((body, t) => () => body(cpu, t, context));
   let machine: M;
-  for (const { thread } of reaper === undefined ? [] : kills) {
+  for (let i = 0; i < (reaper === undefined ? 0 : deaths); i++) {
     bodies.push(() => {
-      machine.awaitDeath(thread);
-      reaper!(cpu, thread, context);
+      const died = machine.victims[i];
+      if (died === undefined) return;
+      machine.awaitDeath(died);
+      reaper!(cpu, died, context, threads.length + i);
     });
   }
   machine = new Machine(memory, new Ordering(model), bodies, maxEvents);
-  for (const { thread, step } of kills) machine.killAt[thread] = step;
+  machine.plan(kills);
   cpu.executor = machine;
 
-  const check = () => program.check?.(finalMemory(machine, memory, kills), context);
+  const check = () => program.check?.(finalMemory(machine, memory), context);
   const labels = new Map(Object.entries(program.labels ?? {}).map(([name, address]) => [address, name]));
   return { machine, memory, labels, check };
 }
 
-function finalMemory(machine: Replay, memory: Memory, kills: readonly Kill[]): FinalMemory {
+function finalMemory(machine: Replay, memory: Memory): FinalMemory {
   const g: Graph = machine.g;
   return {
     read(address: number): number {
@@ -63,6 +70,6 @@ function finalMemory(machine: Replay, memory: Memory, kills: readonly Kill[]): F
       const location = memory.location(address);
       return machine.valueOf(location, latest(g, location));
     },
-    died: kills.map((k) => k.thread),
+    died: machine.victims,
   };
 }
