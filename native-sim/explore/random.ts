@@ -36,6 +36,10 @@ export class RandomWalk extends Machine {
   #changeAt: number[] = [];
   #step = 0;
   #longestRun = 16;
+  /** The running thread has called relax(), and makes no further step this time. */
+  #gaveWay = false;
+  /** By thread: where it last did. */
+  readonly #gaveWayAt: number[] = this.bodies.map(() => -1);
 
   /** One execution from the start, in which nobody dies. */
   next(): Outcome {
@@ -72,6 +76,8 @@ export class RandomWalk extends Machine {
 
   #runToEnd(): Outcome {
     this.#step = 0;
+    this.#gaveWay = false;
+    this.#gaveWayAt.fill(-1);
     for (let t = 0; t < this.bodies.length; t++) this.#priority[t] = 1 + this.random();
     this.#changeAt.length = 0;
     for (let i = 0; i < this.changes; i++) this.#changeAt.push(Math.floor(this.random() * this.#longestRun));
@@ -122,7 +128,20 @@ export class RandomWalk extends Machine {
     return (flags & HIDDEN) !== 0 || this.choices[0] === latest(this.g, location) || this.random() < 0.5;
   }
 
+  /** A thread that spins gives way to all others. */
+  override relax(): void {
+    super.relax();
+    if (!this.atFrontier() || this.cursor === this.#gaveWayAt[this.t]) return;
+    this.#gaveWayAt[this.t] = this.cursor;
+    this.#gaveWay = true;
+  }
+
   protected override mayStep(): boolean {
+    if (this.#gaveWay) {
+      this.#gaveWay = false;
+      this.#priority[this.t] = -this.#step;
+      return false;
+    }
     const step = this.#step++;
     for (const change of this.#changeAt) {
       if (change !== step) continue;

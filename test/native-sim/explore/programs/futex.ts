@@ -12,6 +12,7 @@ import { MATCH_ANY, requeue, wake } from '../../../../lib/futex/wake.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { Heap } from '../../../../lib/memory/heap.ts';
 import { block } from '../../../../lib/sched/drive.ts';
+import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { Thread } from '../../../../lib/sched/thread.ts';
 import { WaitList } from '../../../../lib/sched/wait-list.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
@@ -183,7 +184,11 @@ export function piLock(threads: number, spins: number): Program {
   const body: Body<Futexes> = (cpu, _me, arena, futexes, word) => {
     if (lockPiWord(cpu, arena, futexes, word)) countInside(cpu, futexes, word);
   };
-  return onObject(openFutexes, Array<Body<Futexes>>(threads).fill(body), spins, { words, check: nothingLeaks });
+  return onObject(openFutexes, Array<Body<Futexes>>(threads).fill(body), spins, {
+    words,
+    settleSpins: 1,
+    check: nothingLeaks,
+  });
 }
 
 /**
@@ -210,9 +215,13 @@ export function requeuePiAll(waiters: number, spins: number): Program {
   };
   return onObject(openFutexes, [...Array<Body<Futexes>>(waiters).fill(waiter), mover], spins, {
     words,
+    settleSpins: 1,
     check: nothingLeaks,
     heir(cpu, died, arena, futexes, lock) {
-      if (died === waiters && cpu.load(lock + 2) === 0) mover(cpu, died, arena, futexes, lock);
+      if (died !== waiters) return;
+      // Nobody waits for the lock, so the word still names the dead: a robust list would say so.
+      cpu.cmpxchg(lock, slotAddress(cpu, died) + Slot.mainTask, 0);
+      mover(cpu, died, arena, futexes, lock);
     },
   });
 }

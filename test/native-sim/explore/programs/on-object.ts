@@ -17,6 +17,8 @@ export interface OnObjectOptions<View> {
   words?: number;
   /** Views keep what they have seen: a replay, which starts from nothing, opens its own. */
   remembers?: boolean;
+  /** Loads after which the reaper gives up waiting for a live thread, and comes again. @default it waits for ever */
+  settleSpins?: number;
   /** What a survivor does once the reaper is done, for thread `me`, which is dead. */
   heir?: Body<View>;
   /** Looks at the memory that an execution left. */
@@ -31,7 +33,7 @@ export function onObject<View>(
   open: (arena: Arena, first?: View) => View,
   bodies: readonly Body<View>[],
   spins: number,
-  { words = ARENA_WORDS, remembers = false, heir, check }: OnObjectOptions<View> = {},
+  { words = ARENA_WORDS, remembers = false, settleSpins, heir, check }: OnObjectOptions<View> = {},
 ): Program {
   type Shared = { arenas: Arena[]; views: [View, ...View[]]; cell: number };
   const program: Program<Shared> = {
@@ -46,7 +48,7 @@ export function onObject<View>(
       body(cpu, me, arena, remembers ? open(arena, views[0]) : views[me]!, cell);
     }),
     reaper(cpu, died, { arenas, views, cell }) {
-      reapDead({ arenas, shared: cell }, died);
+      reapDead({ arenas, shared: cell }, died, settleSpins);
       heir?.(cpu, died, arenas.at(-1)!, views.at(-1)!, cell);
     },
     ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),

@@ -58,6 +58,8 @@ export function cond(how: 'signal' | 'broadcast', consumers: number, spins: numb
     words,
     heir(cpu, died, arena, pair, cell) {
       if (died === consumers) producer(cpu, died, arena, pair, cell);
+      // Whoever died may have been about to signal.
+      pair.cond[how]();
     },
   });
 }
