@@ -27,11 +27,14 @@ const crossed = [
 
 inFile('rw-semaphore-core.ts', [
   ["rw-semaphore: the reader's acquire", rw('rw-semaphore', 'write', 'read'), 'cmpxchgAcquire', 'tryRead'],
-  ["rw-semaphore: the reader's release", rw('rw-semaphore', 'downgrade', 'read'), 'cmpxchgRelease', 'leaveRead'],
   ['rw-semaphore: readers come and go', rw('rw-semaphore', 'write', 'read', 'read'), 'cmpxchg', 'changeCount'],
   ["rw-semaphore: the writer's acquire", rw('rw-semaphore', 'write', 'write'), 'cmpxchgAcquire', 'tryWrite'],
-  ["rw-semaphore: the writer's release", rw('rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'leaveWrite'],
   ['rw-semaphore: the downgrade', rw('rw-semaphore', 'downgrade', 'read'), 'cmpxchgRelease', 'downgrade'],
+]);
+
+inFile('rw-semaphore.ts', [
+  ["rw-semaphore: the reader's release", rw('rw-semaphore', 'downgrade', 'read'), 'cmpxchgRelease', 'upRead'],
+  ["rw-semaphore: the writer's release", rw('rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'upWrite'],
 ]);
 
 inFile('percpu-rw-semaphore-core.ts', [
