@@ -89,4 +89,47 @@ describe('a thread that dies', () => {
     await explore({ ...program, kill: { count: 2 } });
     expect([...died].sort()).toEqual(['', '0', '0,1', '0,2', '1', '1,2', '2']);
   });
+
+  test('is killed before every operation that any run has shown, however rare, at random too', async () => {
+    const program = { ...owned((cpu, died) => void cpu.cmpxchg(LOCK, died + 1, 0)), kill: true };
+    const all = await explore(program);
+    expect(all.points.missed).toEqual([]);
+    const random = await explore({ ...program, mode: 'random', executions: 200 });
+    expect(random).toMatchObject({ verdict: 'ok', points: { known: random.points.reached, missed: [] } });
+    expect(random.points.reached).toBeGreaterThanOrEqual(8);
+  });
+
+  test('is named where the search ended before it got there', async () => {
+    const limited = await explore({
+      ...owned((cpu, died) => void cpu.cmpxchg(LOCK, died + 1, 0), 3),
+      kill: true,
+      timeLimit: 1,
+    });
+    expect(limited.verdict).toBe('incomplete');
+    const { known, reached, missed } = limited.points;
+    expect(missed).toHaveLength(known - reached);
+    for (const point of missed) expect(point).toMatch(/^thread \d before its operation \d+$/);
+  });
+
+  test('may be the reaper, after which another comes', async () => {
+    const reapers = new Set<string>();
+    const program: Program = {
+      words: 3,
+      threads: [(cpu) => cpu.store(0, 1)],
+      reaper: (cpu, died, _context, me) => cpu.store(me, died + 10),
+      check: (memory) => void reapers.add(`${memory.died.join()}: ${memory.read(1)} ${memory.read(2)}`),
+    };
+    await explore({ ...program, kill: { count: 2 } });
+    expect([...reapers].sort()).toEqual(['0,1: 0 11', '0: 10 0', ': 0 0']);
+    reapers.clear();
+    await explore({ ...program, kill: { count: 2 }, mode: 'random', executions: 20 });
+    expect([...reapers].sort()).toEqual(['0,1: 0 11', '0: 10 0', ': 0 0']);
+  });
+
+  test('is nobody where no thread may, and no model is taken for another', async () => {
+    expect(await explore({ ...owned(undefined), kill: { threads: [] } })).toMatchObject({ verdict: 'ok', kills: 0 });
+    await expect(explore({ ...owned(undefined), model: 'lkmm' as 'sc' })).rejects.toThrow(
+      'model lkmm; expected one of',
+    );
+  });
 });

@@ -86,11 +86,12 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
   const url = new URL(`./programs/${module}.ts`, import.meta.url).href;
   try {
     const result = await exploreParallel({ ...source, module: url }, { ...options, ...limits }, workers);
-    const { verdict, executions, blocked, kills, elapsed, share } = result;
+    const { verdict, executions, blocked, points, elapsed, share } = result;
     const reach = verdict === 'incomplete' ? `${(share * 100).toFixed(1)}% of ` : '';
     console.log(
-      `${verdict.padEnd(10)} ${name}: ${reach}${executions} executions, ${blocked} blocked, ${kills} deaths, ${(elapsed / 1000).toFixed(1)} s`,
+      `${verdict.padEnd(10)} ${name}: ${reach}${executions} executions, ${blocked} blocked, ${points.reached} of ${points.known} deaths, ${(elapsed / 1000).toFixed(1)} s`,
     );
+    for (const point of points.missed) console.log(`    missed: ${point}`);
     if (result.failure === null) continue;
     failures++;
     console.log(printCounterexample(result.failure).replaceAll(/^/gm, '    '));

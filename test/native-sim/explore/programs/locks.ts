@@ -138,3 +138,30 @@ export function racyTtas(threads: number): Program {
     cpu.store(LOCK, 0);
   });
 }
+
+/** A thread whose long way is rare: it dies between its last two stores only where the other was quick. */
+export function rareDeath(): Program {
+  const [flag, way, counter] = [0, 1, 2];
+  const busy = (cpu: Cpu) => {
+    for (let i = 0; i < 3; i++) cpu.fetchAddRelaxed(counter, 1);
+  };
+  return {
+    words: 3,
+    threads: [
+      (cpu) => {
+        if (cpu.load(flag) !== 1) return;
+        cpu.store(way, 1);
+        cpu.store(way, 2);
+      },
+      (cpu) => {
+        cpu.store(flag, 1);
+        busy(cpu);
+      },
+      busy,
+      busy,
+    ],
+    check(memory) {
+      if (memory.died.includes(0) && memory.read(way) === 1) throw new Error('died between the two stores');
+    },
+  };
+}
