@@ -118,7 +118,7 @@ export interface QueueKind {
   removeTail(cpu: Cpu, lock: number, node: number): boolean;
   /** `node` is about to become the head: called by the head, before it grants `node`. Afterwards only `node` may say so. */
   nameHead?(cpu: Cpu, lock: number, node: number): void;
-  /** The head has died; called while the proxy takes its place, and perhaps again. */
+  /** A thread that was the head has died; called while the proxy takes its place, and perhaps again. */
   headDied?(cpu: Cpu, lock: number): void;
 }
 
@@ -231,7 +231,7 @@ function placeProxy(repairer: Repairer, kind: QueueKind, lock: number, proxy: nu
   const head = findHead(repairer, kind, lock);
   if (head === undefined) return false;
   if (head === 0) {
-    kind.headDied?.(cpu, lock);
+    if (wasHead(repairer, kind, lock)) kind.headDied?.(cpu, lock);
     becomeHead(cpu, proxy);
   } else {
     cpu.store(proxy + SpinNode.prev, head);
@@ -278,6 +278,19 @@ function findHead(repairer: Repairer, kind: QueueKind, lock: number): number | u
     if (isFirst) head = node;
   }
   return head;
+}
+
+/**
+ * Whether a dead thread had become the head, and knew it or could have known it. A proxy of an earlier era that was the
+ * head held nothing, nor did a thread that died before it had stored what it found in front of it.
+ */
+function wasHead(repairer: Repairer, kind: QueueKind, lock: number): boolean {
+  const { cpu } = repairer;
+  return nodesOf(repairer, kind, lock, true).some((node) => {
+    const thread = cpu.load(cpu.load(node + SpinNode.task) + Task.thread);
+    if (!kind.nodes.includes(node - slotAddress(cpu, thread - 1))) return false;
+    return cpu.load(node + SpinNode.prev) === 0 || isGranted(cpu.load(node + SpinNode.locked));
+  });
 }
 
 /** The proxy is in its place: once it is granted, it grants its successor. False while it is not. */

@@ -4,9 +4,18 @@
  *   lock    t = next++                    then wait until serving = t   (acquire)
  *   unlock  serving = t -> t + 1          (release: pairs with the acquire of whoever holds ticket t + 1)
  *
- * A thread notes in a TicketEntry which lock it has a ticket for: TAKING from before the increment, TAKEN with the
- * ticket after it. When a thread has died while TAKING, nobody knows whether it got a ticket; but every ticket from
- * `serving` to `next` that no live thread has must be a dead one's. The reaper serves those when their turn comes.
+ * A thread notes in a TicketEntry which lock it has a ticket for. `lock` of the entry:
+ *
+ *   0       unused
+ *   -lock   the thread takes a ticket or gives it back: whether it has one, only the thread knows
+ *   lock    it has the ticket that stands in `ticket`
+ *
+ * It is illegal for `lock` to be positive before `ticket` is right, and after the store to `serving` that releases the
+ * lock: by then another may have destroyed it, and the address be a new lock's, in which that ticket is somebody else's.
+ *
+ * When a thread has died with -lock, nobody knows whether it has a ticket; but every ticket from `serving` to `next` that
+ * no live thread has must be a dead one's. The reaper serves those when their turn comes. Only who has died with `lock`,
+ * and with its ticket being served, can have been inside.
  *
  * After Mellor-Crummey and Scott 1991, and include/asm-generic/spinlock.h.
  */
@@ -22,12 +31,8 @@ import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Ticket = struct({ header: SpinningLockHeader.words, next: 1, serving: 1 });
 
-const NONE = 0;
-const TAKING = 1;
-const TAKEN = 2;
-
 const equals = (value: number, ticket: number) => value === ticket;
-const isNot = (phase: number, from: number) => phase !== from;
+const differs = (value: number, from: number) => value !== from;
 
 const ENTRIES = Array.from({ length: TICKET_ENTRIES }, (_, i) => Slot.tickets + i * TicketEntry.words);
 
@@ -61,12 +66,12 @@ export class TicketLock extends SpinningLock {
   lock(): void {
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
-    cpu.store(entry + TicketEntry.phase, TAKING);
-    cpu.storeRelease(entry + TicketEntry.lock, this.address);
-    // A release, so that a reaper who sees the ticket gone sees that this thread was taking one.
+    cpu.store(entry + TicketEntry.lock, -this.address);
+    // A release, so that a reaper who sees the ticket gone (repair) sees that this thread was taking one.
     const ticket = cpu.fetchAddRelease(this.address + Ticket.next, 1);
     cpu.store(entry + TicketEntry.ticket, ticket);
-    cpu.storeRelease(entry + TicketEntry.phase, TAKEN);
+    // Pairs with the acquire in claimedTickets, which finds the ticket.
+    cpu.storeRelease(entry + TicketEntry.lock, this.address);
     cpu.condLoadAcquire(this.address + Ticket.serving, equals, ticket, Number.POSITIVE_INFINITY);
   }
 
@@ -74,12 +79,10 @@ export class TicketLock extends SpinningLock {
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
     const serving = cpu.loadAcquire(this.address + Ticket.serving);
-    cpu.store(entry + TicketEntry.phase, TAKING);
-    cpu.storeRelease(entry + TicketEntry.lock, this.address);
+    cpu.store(entry + TicketEntry.lock, -this.address);
     const isFree = cpu.cmpxchg(this.address + Ticket.next, serving, (serving + 1) | 0) === serving;
-    cpu.store(entry + TicketEntry.ticket, serving);
-    cpu.storeRelease(entry + TicketEntry.phase, isFree ? TAKEN : NONE);
-    if (!isFree) cpu.store(entry + TicketEntry.lock, 0);
+    if (isFree) cpu.store(entry + TicketEntry.ticket, serving);
+    cpu.storeRelease(entry + TicketEntry.lock, isFree ? this.address : 0);
     return isFree;
   }
 
@@ -88,6 +91,7 @@ export class TicketLock extends SpinningLock {
     const entry = this.#ownEntry();
     if (entry === 0) throw this.notOwner();
     const ticket = cpu.load(entry + TicketEntry.ticket);
+    cpu.store(entry + TicketEntry.lock, -this.address);
     cpu.storeRelease(this.address + Ticket.serving, (ticket + 1) | 0);
     cpu.storeRelease(entry + TicketEntry.lock, 0);
   }
@@ -120,43 +124,69 @@ function holder(cpu: Cpu, lock: number): number {
   for (let number = 0; number < maxThreads(cpu); number++) {
     for (const offset of ENTRIES) {
       const entry = slotAddress(cpu, number) + offset;
-      const isHere = cpu.load(entry + TicketEntry.lock) === lock && cpu.load(entry + TicketEntry.phase) === TAKEN;
-      if (isHere && cpu.load(entry + TicketEntry.ticket) === serving) return number + 1;
+      if (cpu.load(entry + TicketEntry.lock) !== lock) continue;
+      if (cpu.load(entry + TicketEntry.ticket) === serving) return number + 1;
     }
   }
   return 0;
 }
 
-function repair({ cpu, threads, isDead, settle }: Repairer, lock: number): boolean {
-  const entriesOf = (dead: boolean) => {
-    const entries: number[] = [];
-    for (let number = 0; number < threads; number++) {
-      if (isDead(number + 1) !== dead) continue;
-      for (const offset of ENTRIES) entries.push(slotAddress(cpu, number) + offset);
-    }
-    return entries.filter((entry) => cpu.loadAcquire(entry + TicketEntry.lock) === lock);
-  };
-  const dead = entriesOf(true);
+function repair(repairer: Repairer, lock: number): boolean {
+  const { cpu, settle } = repairer;
+  const dead = entriesOf(repairer, lock, true);
   if (dead.length === 0) return true;
-  const isLate = (ticket: number) => ((ticket - cpu.loadAcquire(lock + Ticket.serving)) | 0) < 0;
+  const serving = lock + Ticket.serving;
+  const isLate = (ticket: number) => ((ticket - cpu.loadAcquire(serving)) | 0) < 0;
+  markWaiters(cpu, lock, dead);
+  const held = new Set(
+    dead
+      .filter((entry) => cpu.load(entry + TicketEntry.lock) === lock)
+      .map((entry) => cpu.load(entry + TicketEntry.ticket)),
+  );
 
-  // Who is TAKING but not known yet to have a ticket is dead, or will know in a moment.
   const next = cpu.loadAcquire(lock + Ticket.next);
-  const live = entriesOf(false);
-  if (!live.every((entry) => settle(entry + TicketEntry.phase, isNot, TAKING))) return false;
-  const holders = live.filter((entry) => cpu.loadAcquire(entry + TicketEntry.phase) === TAKEN);
-  const taken = new Set(holders.map((entry) => cpu.load(entry + TicketEntry.ticket)));
-  const orphans: number[] = [];
+  const claimed = claimedTickets(repairer, lock);
+  if (claimed === undefined) return false;
   // Live threads may have been served past `next` meanwhile.
-  for (let ticket = cpu.loadAcquire(lock + Ticket.serving); ((next - ticket) | 0) > 0; ticket = (ticket + 1) | 0) {
-    if (!taken.has(ticket) && !isLate(ticket)) orphans.push(ticket);
-  }
-  for (const ticket of orphans) {
-    if (isLate(ticket)) continue;
-    if (!settle(lock + Ticket.serving, equals, ticket)) return false;
-    cpu.store(lock + SpinningLockHeader.ownerDied, 1);
-    cpu.cmpxchg(lock + Ticket.serving, ticket, (ticket + 1) | 0);
+  for (let ticket = cpu.loadAcquire(serving); ((next - ticket) | 0) > 0; ticket = (ticket + 1) | 0) {
+    if (claimed.has(ticket) || isLate(ticket)) continue;
+    if (!settle(serving, equals, ticket)) return false;
+    if (held.has(ticket)) cpu.store(lock + SpinningLockHeader.ownerDied, 1);
+    cpu.cmpxchg(serving, ticket, (ticket + 1) | 0);
   }
   for (const entry of dead) cpu.storeRelease(entry + TicketEntry.lock, 0);
   return true;
+}
+
+/** The entries, of dead threads or of live ones, that name the lock. */
+function entriesOf({ cpu, threads, isDead }: Repairer, lock: number, dead: boolean): number[] {
+  return Array.from({ length: threads }, (_, number) => number)
+    .filter((number) => isDead(number + 1) === dead)
+    .flatMap((number) => ENTRIES.map((offset) => slotAddress(cpu, number) + offset))
+    .filter((entry) => Math.abs(cpu.loadAcquire(entry + TicketEntry.lock)) === lock);
+}
+
+/**
+ * Who has died before its turn was never inside. The reaper notes that at its first look, because it may have to come
+ * back, and the turn have come by then.
+ */
+function markWaiters(cpu: Cpu, lock: number, dead: readonly number[]): void {
+  const serving = cpu.loadAcquire(lock + Ticket.serving);
+  for (const entry of dead) {
+    if (cpu.load(entry + TicketEntry.ticket) !== serving) cpu.store(entry + TicketEntry.lock, -lock);
+  }
+}
+
+/** The tickets that live threads have. Undefined when one that takes or gives back a ticket does not get on. */
+function claimedTickets(repairer: Repairer, lock: number): Set<number> | undefined {
+  const { cpu, settle } = repairer;
+  const tickets = new Set<number>();
+  for (const entry of entriesOf(repairer, lock, false)) {
+    const word = entry + TicketEntry.lock;
+    let value = cpu.loadAcquire(word);
+    // Each look counts as a whole: whoever has a ticket at one is alive, and will give it back itself.
+    for (; value === -lock; value = cpu.loadAcquire(word)) if (!settle(word, differs, -lock)) return undefined;
+    if (value === lock) tickets.add(cpu.load(entry + TicketEntry.ticket));
+  }
+  return tickets;
 }

@@ -42,7 +42,7 @@ export const SpinNode = struct({
 });
 
 /** One ticket lock that a thread has a ticket for; see `lib/locking/ticket-lock.ts`. */
-export const TicketEntry = struct({ lock: 1, ticket: 1, phase: 1, pad: 1 });
+export const TicketEntry = struct({ lock: 1, ticket: 1, pad: 2 });
 
 /** How many MCS locks, and how many ticket locks, a thread can hold at once. */
 export const MCS_NODES = 4;

@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest';
+import { McsLock, TicketLock } from '../../lib/index.ts';
+import { Slot, SpinNode, TicketEntry } from '../../lib/sched/slot.ts';
+import { on, step, stepper } from '../support/stepper.ts';
+
+/** Five threads with a view of one McsLock each. */
+function mcs() {
+  const stage = stepper(5);
+  const first = new McsLock(stage.arenas[0]!);
+  const locks = stage.arenas.map((arena, i) => (i === 0 ? first : McsLock.from(arena, first.handle)));
+  const node = (number: number) => stage.arenas[number]!.thread.slot + Slot.mcsNodes;
+  const waitIn = (number: number) =>
+    stage.stopBefore(number, on('condLoad', node(number) + SpinNode.locked), () => locks[number]!.lock());
+  const isDecided = (number: number) => (stage.real.load(node(number) + SpinNode.locked) & 3) !== 0;
+  return { ...stage, locks: locks as [McsLock, McsLock, McsLock, McsLock, McsLock], node, waitIn, isDecided };
+}
+
+/** Five threads with a view of one TicketLock each. */
+function tickets() {
+  const stage = stepper(5);
+  const first = new TicketLock(stage.arenas[0]!);
+  const locks = stage.arenas.map((arena, i) => (i === 0 ? first : TicketLock.from(arena, first.handle)));
+  const entry = (number: number) => stage.arenas[number]!.thread.slot + Slot.tickets;
+  const waitIn = (number: number) => stage.stopBefore(number, on('condLoad'), () => locks[number]!.lock());
+  return { ...stage, locks: locks as [TicketLock, TicketLock, TicketLock, TicketLock, TicketLock], entry, waitIn };
+}
+
+test('TicketLock: the death of a waiter taken for that of an owner', () => {
+  const { locks, waitIn, die, reap } = tickets();
+  locks[0].lock();
+  expect(waitIn(1)).toBe(true);
+  die(1);
+  expect(reap(4)).toBe('again');
+  // Now the dead thread's ticket is served.
+  locks[0].unlock();
+  expect(reap(4)).toBe('done');
+  expect(locks[2].tryLock()).toBe(true);
+  expect(locks[2].ownerDied).toBe(false);
+});
+
+test('TicketLock: the death of an owner that is not told, or not passed on', () => {
+  const { locks, waitIn, die, reap } = tickets();
+  locks[0].lock();
+  expect(waitIn(1)).toBe(true);
+  die(1);
+  die(0);
+  expect(reap(4)).toBe('done');
+  expect(locks[2].tryLock()).toBe(true);
+  expect(locks[2].ownerDied).toBe(true);
+});
+
+test('TicketLock: a lock that nobody gets any more, or a false owner, after a death at any step', () => {
+  for (const act of ['lock', 'tryLock', 'unlock'] as const) {
+    for (let n = 1; ; n++) {
+      const { locks, killBefore, reap, arenas } = tickets();
+      if (act === 'unlock') locks[1].lock();
+      const wasKilled = killBefore(1, step(n), () => locks[1][act]());
+      if (wasKilled) expect(reap(4)).toBe('done');
+      else if (act !== 'unlock') locks[1].unlock();
+      expect(locks[2].tryLock()).toBe(true);
+      locks[2].unlock();
+      expect(arenas[2]!.fsck()).toEqual([]);
+      if (!wasKilled) break;
+    }
+  }
+});
+
+test('TicketLock: the late end of an unlock claims a ticket of the next lock at that address', () => {
+  for (let n = 1; ; n++) {
+    const { arenas, locks, before, cancel, die, reap } = tickets();
+    const { address } = locks[0];
+    locks[0].lock();
+    let next: TicketLock | undefined;
+    before(0, step(n), () => {
+      if (!locks[1].tryLock()) return;
+      locks[1].unlock();
+      locks[1].destroy();
+      next = new TicketLock(arenas[1]!);
+      expect(next.address).toBe(address);
+      TicketLock.from(arenas[2]!, next.handle).lock();
+      die(2);
+      // Thread 0 is not through; the reaper comes back when it is.
+      if (reap(4) === 'done') expect(next.tryLock()).toBe(true);
+    });
+    locks[0].unlock();
+    if (cancel(0)) break;
+    if (next === undefined) continue;
+    expect(reap(4)).toBe('done');
+    if (next.owner === undefined) expect(next.tryLock()).toBe(true);
+    expect(next.ownerDied).toBe(true);
+  }
+});
+
+test('TicketLock: a thread that takes a ticket while the reaper looks loses it', () => {
+  const { locks, entry, before, waitIn, die, reap, real } = tickets();
+  locks[0].lock();
+  // Thread 1 has its ticket, and has not noted it yet.
+  before(1, on('store', entry(1) + TicketEntry.ticket), () => {
+    expect(waitIn(2)).toBe(true);
+    die(2);
+    expect(reap(4)).toBe('again');
+    locks[0].unlock();
+    expect(reap(4)).toBe('again');
+  });
+  locks[1].lock();
+  expect(locks[1].owner).toBe(1);
+  expect(real.load(entry(1) + TicketEntry.lock)).toBe(locks[1].address);
+  locks[1].unlock();
+  expect(reap(4)).toBe('done');
+  expect(locks[3].tryLock()).toBe(true);
+});
+
+test('McsLock: a proxy at the head taken for a dead owner', () => {
+  const { locks, waitIn, die, reap } = mcs();
+  locks[0].lock();
+  expect(waitIn(1)).toBe(true);
+  die(1);
+  expect(reap(4)).toBe('again');
+  // Somebody dies behind the proxy, which is granted the lock and does not pass it on yet.
+  expect(waitIn(2)).toBe(true);
+  locks[0].unlock();
+  die(2);
+  expect(reap(4)).toBe('done');
+  expect(locks[3].tryLock()).toBe(true);
+  expect(locks[3].ownerDied).toBe(false);
+});
+
+test('McsLock: the death of an owner behind a proxy that is not told', () => {
+  const { locks, waitIn, die, reap } = mcs();
+  locks[0].lock();
+  expect(waitIn(1)).toBe(true);
+  die(1);
+  expect(reap(4)).toBe('again');
+  die(0);
+  expect(reap(4)).toBe('done');
+  expect(locks[3].tryLock()).toBe(true);
+  expect(locks[3].ownerDied).toBe(true);
+});
+
+test('McsLock: a waiter stranded behind a thread that died behind the proxy of an earlier era', () => {
+  const { locks, node, waitIn, die, killBefore, reap, isDecided } = mcs();
+  locks[0].lock();
+  expect(waitIn(1)).toBe(true);
+  die(1);
+  expect(reap(4)).toBe('again');
+  // Thread 2 dies before it says who is in front of it: the proxy does not lead to it, nor to thread 3 behind it.
+  expect(killBefore(2, on('store', node(2) + SpinNode.prev, 2), () => locks[2].lock())).toBe(true);
+  expect(waitIn(3)).toBe(true);
+  locks[0].unlock();
+  expect(reap(4)).toBe('done');
+  expect(isDecided(3)).toBe(true);
+});
+
+test('McsLock: a lock that nobody gets any more when an owner, then the reaper, is killed at any step', () => {
+  for (let n = 1; ; n++) {
+    const { locks, waitIn, die, killBefore, reap, isDecided } = mcs();
+    locks[0].lock();
+    expect(waitIn(1)).toBe(true);
+    expect(waitIn(2)).toBe(true);
+    die(1);
+    die(0);
+    const wasKilled = killBefore(3, step(n), () => reap(3));
+    if (wasKilled) expect(reap(4)).toBe('done');
+    expect(locks[4].ownerDied).toBe(true);
+    expect(isDecided(2)).toBe(true);
+    if (!wasKilled) break;
+  }
+});
