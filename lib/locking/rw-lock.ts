@@ -101,8 +101,9 @@ export class RwLock extends SharedObject {
 
   /** Waits until nobody else is inside. Throws EDEADLK when this thread holds the lock, for reading or writing. */
   writeLock(): void {
-    this.#checkIdle();
     const { thread, address } = this;
+    // A thread that writes already gets no place, and `#wait` looks at that.
+    if (thread.self === DETACHED || (thread.cpu.load(this.#reader) & this.#bit) !== 0) this.#checkIdle();
     if (!tryPlace(thread, address)) this.#wait(false);
     else if (!isDrained(thread.cpu, address, this.#readerWords)) drain(thread, address, this.#readerWords);
   }
@@ -119,9 +120,12 @@ export class RwLock extends SharedObject {
 
   /** Throws EPERM unless this thread holds the lock for writing. */
   writeUnlock(): void {
-    if (this.writer !== this.thread.number) throw this.#notHeld('writeUnlock');
-    this.thread.current();
-    writeUnlock(this.thread, this.address);
+    const { thread, address } = this;
+    if (thread.self === DETACHED) thread.current();
+    // Nobody waits: a release is enough. Pairs with the exchange in tryPlace and the acquire in tryRead.
+    if (thread.cpu.cmpxchgRelease(address + RwWords.word, thread.id, 0) === thread.id) return;
+    if (this.writer !== thread.number) throw this.#notHeld('writeUnlock');
+    writeUnlock(thread, address);
   }
 
   /** `readLock`, returning a guard for `using`. The guard is valid until it is released. */

@@ -13,6 +13,8 @@ const make =
 
 const QUEUE: Act[] = ['write', 'write', 'read'];
 const READERS: Act[] = ['write', 'read', 'read'];
+/** The first takes the lock from under the head of the queue, which keeps its claim when it sleeps once more. */
+const THIEF: Act[] = ['write again', 'write'];
 
 const rwLock = (
   [
@@ -24,6 +26,7 @@ const rwLock = (
     ["the writer's acquire of readers that have left", QUEUE, 'loadAcquire', 'isDrained'],
     ["the writer's acquire of readers that leave", READERS, 'condLoadAcquire', 'drain'],
     ["the writer's release", QUEUE, 'cmpxchg', 'writeUnlock', 'acquire'],
+    ["the writer's release before its look whether the head sleeps", THIEF, 'cmpxchg', 'writeUnlock', 'release'],
     ["the writer's look at ASLEEP before its look at the head", READERS, 'loadAcquire', 'writeUnlock'],
     ['the tail exchange', QUEUE, 'xchg', 'exchangeTail'],
     ['the grant before the look whether the heir sleeps', READERS, 'mb', 'waitInQueue'],
@@ -107,5 +110,12 @@ testsOfWeakOrders([
     to: 'acquire',
   },
   ...rwLock,
+  {
+    name: "rw-lock: the writer's release, uncontended",
+    make: () => readersAndWriters('rw-lock', ['write', 'read'], 1),
+    file: 'rw-lock.ts',
+    op: 'cmpxchgRelease',
+    within: 'writeUnlock',
+  },
   ...sequences,
 ]);

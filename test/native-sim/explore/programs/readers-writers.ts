@@ -64,9 +64,12 @@ const MAKERS = {
 export type RwLockName = keyof typeof MAKERS;
 export const RW_LOCK_NAMES = Object.keys(MAKERS) as RwLockName[];
 
-export type Act = 'read' | 'write' | 'downgrade' | 'twice';
+export type Act = 'read' | 'write' | 'downgrade' | 'twice' | 'write again';
 
-/** Each thread reads or writes one word. `twice`: it reads inside while it reads; `downgrade`: it writes, then reads. */
+/**
+ * Each thread reads or writes one word. `twice`: it reads inside while it reads; `downgrade`: it writes, then reads;
+ * `write again`: it writes, leaves, and writes once more.
+ */
 export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins: number): Program {
   const make: (arena: Arena, handle?: ObjectHandle) => ReaderWriterLock = MAKERS[name];
   const options = name.includes('pthread') ? { words: FUTEX_WORDS } : { remembers: true };
@@ -85,6 +88,10 @@ function bodyOf(act: Act): Body<ReaderWriterLock> {
         lock.upRead();
       }
       return;
+    }
+    if (act === 'write again') {
+      lock.downWrite();
+      lock.upWrite();
     }
     lock.downWrite();
     if (lock.ownerDied) lock.makeConsistent();
