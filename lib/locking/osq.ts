@@ -27,6 +27,16 @@
  *     evicted yet); a thread that finds the queue closed on entry clears `lock` itself, unless it has been evicted.
  * No thread waits for that: with its node not free it does not spin.
  *
+ * How long a thread can be held up. It spins at most `spins` loads, then gives up. To give up or to unlock it may have
+ * to wait for another thread's next store, without a limit:
+ *   - in unqueue, for its own `prev` to change: the node in front has taken this one out of its `next`, and is about to
+ *     say so in this one's `prev`; it does not wait for anybody between the two;
+ *   - in takeNext, for its own `next`: the node behind is about to link itself, or it leaves, has done step A, and may
+ *     wait in its own step B for the node behind it, and so on, up to the last node, which finds itself the tail.
+ * So these waits cannot form a cycle, and as long as threads are not preempted they take a few steps for each node
+ * behind. A thread that is preempted between two such steps holds up its neighbours as the holder of any lock does. One
+ * that is killed there does so until the reaper comes, which writes EVICTED to `prev` and `next` of every live node.
+ *
  * After kernel/locking/osq_lock.c.
  */
 import type { Cpu } from '../machine/cpu.ts';

@@ -82,6 +82,23 @@ test('an eviction that hits a node in the queue of another lock', () => {
   }
 });
 
+test('an eviction that hits a node whose thread left before the queue was closed, and is in another queue', () => {
+  const { tails, real, node, before, stopBefore, reap, lock, unlock, wait, die, isGranted } = twoQueues();
+  die(1, tails[0]);
+  const settled = node(0) + SpinNode.settled;
+  expect(stopBefore(0, on('storeRelease', settled), () => unlock(0, tails[0]))).toBe(true);
+  before(5, on('cmpxchg', node(0) + SpinNode.lock), () => {
+    // Thread 0 goes on: the end of `leave`.
+    real.storeRelease(settled, 1);
+    real.cmpxchgRelease(node(0) + SpinNode.lock, tails[0], 0);
+    expect(lock(0, tails[1])).toBe(true);
+    expect(wait(2, tails[1])).toBe(true);
+  });
+  expect(reap(5)).toBe('done');
+  unlock(0, tails[1]);
+  expect(isGranted(2)).toBe(true);
+});
+
 test('an evicted spinner whose late link hits a node in the queue of another lock', () => {
   const { tails, node, before, reap, die, lock, unlock } = twoQueues();
   before(2, on('storeRelease', node(0) + SpinNode.next), () => {

@@ -96,3 +96,23 @@ test.each(SIDES)('unlock looks at a lock that its next owner has destroyed: $nam
   }
   expect(reused).toBeGreaterThan(0);
 });
+
+test.each([SIDES[0]!, SIDES[2]!])('a head that others pass again and again: $name', ({ open, take, unlock }) => {
+  const { arenas, before, stopBefore } = stepper(4);
+  const first = open(arenas[0]!);
+  const locks = arenas.map((arena, i) => (i === 0 ? first : open(arena, first.handle)));
+  const gets = (number: number) => !stopBefore(number, on('wait'), () => take(locks[number]!));
+  take(first);
+  const passed: boolean[] = [];
+  before(1, on('wait'), () => {
+    // Woken, and not running yet.
+    unlock(first);
+    passed.push(gets(2));
+    before(1, on('wait'), () => {
+      unlock(locks[2]!);
+      passed.push(gets(3));
+    });
+  });
+  take(locks[1]!);
+  expect(passed).toEqual([true, false]);
+});

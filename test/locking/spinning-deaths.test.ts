@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { McsLock, TicketLock } from '../../lib/index.ts';
+import { McsLock, SpinLock, TicketLock } from '../../lib/index.ts';
+import { releaseNode } from '../../lib/locking/spin-queue.ts';
 import { Slot, SpinNode, TicketEntry } from '../../lib/sched/slot.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 
@@ -13,6 +14,14 @@ function mcs() {
     stage.stopBefore(number, on('condLoad', node(number) + SpinNode.locked), () => locks[number]!.lock());
   const isDecided = (number: number) => (stage.real.load(node(number) + SpinNode.locked) & 3) !== 0;
   return { ...stage, locks: locks as [McsLock, McsLock, McsLock, McsLock, McsLock], node, waitIn, isDecided };
+}
+
+/** Five threads with a view of one SpinLock each. */
+function spin() {
+  const stage = stepper(5);
+  const first = new SpinLock(stage.arenas[0]!);
+  const locks = stage.arenas.map((arena, i) => (i === 0 ? first : SpinLock.from(arena, first.handle)));
+  return { ...stage, locks: locks as [SpinLock, SpinLock, SpinLock, SpinLock, SpinLock] };
 }
 
 /** Five threads with a view of one TicketLock each. */
@@ -165,4 +174,76 @@ test('McsLock: a lock that nobody gets any more when an owner, then the reaper, 
     expect(isDecided(2)).toBe(true);
     if (!wasKilled) break;
   }
+});
+
+test('McsLock: the head grants a node that waits behind another by now', () => {
+  const { locks, node, waitIn, die, before, reap, real } = mcs();
+  const isGranted = () => (real.load(node(1) + SpinNode.locked) & 3) === 1;
+  locks[0].lock();
+  expect(waitIn(1)).toBe(true);
+  expect(waitIn(2)).toBe(true);
+  die(2);
+  // Thread 0 has looked who is behind it. Thread 1 is evicted, and lines up again, behind the proxy.
+  before(0, on('store', node(0) + SpinNode.settled), () => {
+    expect(reap(4)).toBe('again');
+    releaseNode(real, node(1));
+    expect(waitIn(1)).toBe(true);
+  });
+  locks[0].unlock();
+  expect(isGranted()).toBe(false);
+  expect(reap(4)).toBe('done');
+  expect(isGranted()).toBe(true);
+});
+
+test('McsLock: a dead thread still in a queue that is repaired, while the reaper must come back for another', () => {
+  const { locks, arenas, node, stopBefore, die, reap, real } = mcs();
+  const other = new McsLock(arenas[1]!);
+  other.lock();
+  locks[0].lock();
+  expect(stopBefore(0, on('condLoad'), () => McsLock.from(arenas[0]!, other.handle).lock())).toBe(true);
+  die(0);
+  expect(reap(4)).toBe('again');
+  expect(real.load(node(0) + SpinNode.lock)).toBe(0);
+  other.unlock();
+  expect(reap(4)).toBe('done');
+});
+
+test('SpinLock: a dead thread that stays pending', () => {
+  const { locks, stopBefore, die, reap } = spin();
+  locks[0].lock();
+  expect(stopBefore(1, on('condLoad'), () => locks[1].lock())).toBe(true);
+  die(1);
+  expect(reap(4)).toBe('done');
+  locks[0].unlock();
+  expect(locks[2].tryLock()).toBe(true);
+});
+
+test('SpinLock: a waiter that goes on as the head after its eviction', () => {
+  const { locks, stopBefore, before, die, reap } = spin();
+  locks[0].lock();
+  // Thread 1 sleeps at the head of the queue, thread 2 behind it.
+  expect(stopBefore(1, on('wait'), () => locks[1].lock())).toBe(true);
+  before(2, on('wait'), () => {
+    die(1);
+    // Thread 3 is behind thread 2, which is evicted.
+    expect(stopBefore(3, on('wait'), () => locks[3].lock())).toBe(true);
+    die(3);
+    reap(4);
+    locks[0].unlock();
+  });
+  locks[2].lock();
+  locks[2].unlock();
+  expect(reap(4)).toBe('done');
+  expect(locks[0].tryLock()).toBe(true);
+});
+
+test('TicketLock: the next thread in a slot has a ticket of a lock that was destroyed', () => {
+  const { arenas, locks, entry, killBefore, reap, real } = tickets();
+  locks[0].lock();
+  const word = entry(0) + TicketEntry.lock;
+  expect(killBefore(0, on('storeRelease', word), () => locks[0].unlock())).toBe(true);
+  locks[1].destroy();
+  expect(reap(4)).toBe('done');
+  expect(real.load(word)).toBe(0);
+  expect(arenas[1]!.fsck()).toEqual([]);
 });
