@@ -234,11 +234,14 @@ function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isC
 
 /**
  * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
- * the lock as long as its thread sleeps. (A synchronous one is awake, and takes it.)
+ * the lock as long as its thread sleeps. A synchronous waiter that a free lock is kept for is awake, and takes it; so is
+ * one of the task's own thread, which `wakeTop` has woken with the task and which takes its place.
  */
 function reservedFor(cpu: Cpu, lock: number, word: number): number {
   const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
-  return top !== 0 && cpu.load(top + Task.mode) === ASYNC ? top : 0;
+  if (top === 0 || cpu.load(top + Task.mode) !== ASYNC) return 0;
+  const main = slotOf(cpu, top) + Slot.mainTask;
+  return cpu.load(main + Task.rtMutex) === lock ? 0 : top;
 }
 
 /** `task_blocks_on_rt_mutex`. */

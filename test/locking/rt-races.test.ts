@@ -185,6 +185,22 @@ test('a missing deadlock: a free lock is kept for an asynchronous task whose thr
   expect(thrown(() => y.lock()).code).toBe('EDEADLK');
 });
 
+test('a false deadlock: a free lock is kept for an asynchronous task whose thread waits for it synchronously, too', async () => {
+  const { arenas, stopBefore } = stepper(3);
+  const [first, second, third] = (arenas as [Arena, Arena, Arena]).map((arena) => new RtMutex(arena, 'y')) as [
+    RtMutex,
+    RtMutex,
+    RtMutex,
+  ];
+  third.lock();
+  const wait = second.lockAsync({ timeout: 10_000 });
+  wait.catch(() => {});
+  expect(stopBefore(1, on('wait'), () => second.lock())).toBe(true);
+  third.unlock();
+  // The synchronous call was woken with the task, and takes its place.
+  expect(thrown(() => first.lock({ timeout: 1 })).code).toBe('ETIMEDOUT');
+});
+
 test('a thread that was woken for a free lock counts as stuck', () => {
   const { arenas, before, stopBefore } = stepper(2);
   const [first, second] = arenas as [Arena, Arena];
