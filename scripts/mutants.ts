@@ -4,7 +4,16 @@
  * name. Exits with 1 when a mutant survives that is not marked as equivalent.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +68,8 @@ async function judge(folder: string, room: string, mutant: Mutant): Promise<Verd
 
 function firstFailure(cwd: string, tests: readonly string[]): Promise<string | undefined> {
   const report = join(cwd, '.mutant.json');
+  // What the mutant before has left would pass for this one's.
+  rmSync(report, { force: true });
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const options = ['run', '--bail=1', '--reporter=json', `--outputFile=${report}`, ...tests];
   // A group of its own: the tests' workers must not outlive a run that is cut short.
@@ -71,7 +82,9 @@ function firstFailure(cwd: string, tests: readonly string[]): Promise<string | u
     run.once('error', reject);
     run.once('exit', (code) => {
       clearTimeout(timer);
-      resolve(code === 0 ? undefined : failureIn(report));
+      if (code === 0) resolve(undefined);
+      else if (existsSync(report)) resolve(failureIn(report));
+      else reject(new Error(`vitest ended with ${code} and no report: there is no verdict on ${tests.join(', ')}`));
     });
   });
 }

@@ -148,7 +148,7 @@ function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly 
   };
   let settled = true;
   for (const address of heap.objects()) if (!repair(address)) settled = false;
-  // Whoever comes first now may be let go on by what the object has had all along: to repair it twice does no harm.
+  // The object's state may let a waiter go on that has become the first only now, so the object is repaired again.
   settled &&= reorderLiving(repairer, (list) => repair(heap.objectAt(list)));
   // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
   if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);

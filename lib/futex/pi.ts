@@ -127,7 +127,7 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
     if (attempt === 'busy' && state === 0) continue;
     if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter);
     if (attempt !== 'dying') return attempt;
-    // Whoever repairs what the owner leaves marks the word if it can, vacates the slot, and unparks everybody.
+    // The thread that repairs what the owner leaves marks the word if it can, vacates the slot, and unparks everybody.
     const slot = slotOfTid(cpu, value & FUTEX_TID_MASK);
     const life = slot === 0 ? 0 : cpu.load(slot + Slot.life);
     const result =

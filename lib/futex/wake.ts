@@ -63,7 +63,7 @@ export function requeue(
   let moved = 0;
   let isPlain = true;
   latchBoth(thread, source, target);
-  // Who is woken may lock and unlock `to` before the others get there, and has to find that somebody waits.
+  // The woken waiter may lock and unlock `to` before the moved ones get there: its unlock must find that somebody waits.
   countWaiting(cpu, target, 1);
   const isChanged = expected !== undefined && cpu.load(expected.word) !== expected.value;
   if (!isChanged) {
@@ -166,6 +166,6 @@ function takeOut(cpu: Cpu, bucket: number, word: number, count: number, bitset: 
   return true;
 }
 
-export function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
+function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
   for (const task of sleepers) unpark(cpu, task);
 }

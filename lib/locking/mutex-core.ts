@@ -47,7 +47,7 @@ export const MutexWords = struct({
 });
 
 export const HANDOFF = 2;
-export const PICKUP = 4;
+const PICKUP = 4;
 
 /** Whether somebody holds the mutex, spins for it, or is in its list: perhaps on its way to take it, with an empty word. */
 export function isBusy(cpu: Cpu, mutex: number): boolean {

@@ -19,7 +19,7 @@
  *
  * WAITERS may be clear while somebody waits only if the first waiter is a writer that was woken for the free lock and has
  * not tried since. So illegal to fail to set: when that writer leaves the list, with or without the lock, and others stay;
- * when another waiter comes to stand in front of it. Whoever releases a word with WAITERS does so under the latch: the
+ * when another waiter comes to stand in front of it. A thread releases a word with WAITERS under the latch: the
  * lock may be destroyed as soon as it is free and nobody has the latch.
  *
  *      read, uncontended        0                  -> SOLE|me              acquire
@@ -135,7 +135,7 @@ export function mayPass(cpu: Cpu, semaphore: number): boolean {
 }
 
 /** Whether `task`, a waiter, is to get the lock next. */
-export function hasWaitedLong(cpu: Cpu, task: number): boolean {
+function hasWaitedLong(cpu: Cpu, task: number): boolean {
   return ((microseconds(cpu) - cpu.load(task + Task.since)) & 0x7fffffff) >= HANDOFF_AFTER;
 }
 

@@ -167,7 +167,7 @@ function entriesOf({ cpu, threads, isDead }: Repairer, lock: number, dead: boole
 }
 
 /**
- * Who has died before its turn was never inside. The reaper notes that at its first look, because it may have to come
+ * A thread that has died before its turn was never inside. The reaper notes that at its first look, because it may have to come
  * back, and the turn have come by then.
  */
 function markWaiters(cpu: Cpu, lock: number, dead: readonly number[]): void {

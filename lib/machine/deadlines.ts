@@ -66,7 +66,7 @@ export class Deadlines {
     clearTimeout(this.#timer);
     const delay = Math.min(Math.max(Math.ceil((first.at - this.#now()) / 1e6), 0), LONGEST_DELAY);
     this.#armedFor = first.at;
-    // Who sleeps keeps the process alive, if it is to be kept; see `holdEventLoop` in sched/drive.ts.
+    // The sleeping tasks keep the process alive, not this timer; see `holdEventLoop` in sched/drive.ts.
     this.#timer = setTimeout(this.#fire, delay).unref();
   }
 

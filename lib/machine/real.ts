@@ -8,8 +8,9 @@ const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {}
 /** The processor does; the compiler moves no access past an Atomics call. */
 const KEEPS_LOADS_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
 
-/** How long a thread sleeps before it calls `onStall`, and again after as long, ms. */
+/** How long a thread sleeps before it calls `onStall`, ms; then twice as long each time, up to the longest. */
 const STALL_MS = 100;
+const LONGEST_STALL_MS = 3200;
 /** How many loads a spinning thread makes before it does the same: some 20 ms. */
 const STALL_SPINS = 1 << 20;
 
@@ -162,10 +163,10 @@ export class RealCpu implements Cpu {
   }
 
   wait(a: number, expected: number, deadline: number): WaitOutcome {
-    for (;;) {
+    for (let stall = STALL_MS; ; stall = Math.min(2 * stall, LONGEST_STALL_MS)) {
       const timeout = this.#timeout(deadline);
-      const outcome = Atomics.wait(this.words, a, expected, Math.min(timeout, STALL_MS));
-      if (outcome !== 'timed-out' || timeout <= STALL_MS) return outcome;
+      const outcome = Atomics.wait(this.words, a, expected, Math.min(timeout, stall));
+      if (outcome !== 'timed-out' || timeout <= stall) return outcome;
       this.onStall?.();
     }
   }

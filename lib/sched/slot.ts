@@ -194,6 +194,14 @@ function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
   return link !== 0;
 }
 
+/** All tasks of a slot, in use or not, one after the other: the main task first. */
+export function* eachTask(cpu: Cpu, slot: number): Generator<number, void> {
+  yield slot + Slot.mainTask;
+  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
+    for (let i = 0; i < CHUNK_TASKS; i++) yield chunk + Chunk.words + i * Task.words;
+  }
+}
+
 /** All tasks of a slot, in use or not: the main task first. */
 export function tasksOf(cpu: Cpu, slot: number): number[] {
   return [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];

@@ -114,8 +114,9 @@ export function joinListBefore(cpu: Cpu, list: number, object: number, task: num
 }
 
 /**
- * Puts `task`, which is in the list `from`, in the list instead, as `joinList` does. At no time is it in neither. Both
- * latches are held.
+ * Puts `task`, which is in the list `from`, in the list instead, as `joinList` does. Its word `list` names one of the two
+ * at all times, for the reaper; the links lead to it from neither for a moment, so a thread that looks without the latch
+ * needs a count (`Bucket.waiting`). Both latches are held.
  */
 export function moveToList(cpu: Cpu, from: number, list: number, object: number, task: number, mine = 0): void {
   listRemove(cpu, from + WaitList.first, task, Task);

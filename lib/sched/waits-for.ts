@@ -22,7 +22,7 @@ import { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress } from './slot.ts';
+import { eachTask, maxThreads, Slot, slotAddress } from './slot.ts';
 import { ASYNC, SLEEPING, Task } from './task.ts';
 import type { Thread } from './thread.ts';
 
@@ -38,6 +38,8 @@ interface Link {
 
 /** Links that a report shows. */
 const MOST_SHOWN = 8;
+/** Tasks of one thread that a report looks at: when thousands give up together, each of them makes a report. */
+const MOST_LOOKED_AT = 256;
 
 /**
  * What the calling thread's main task, which is about to sleep, waits for, and what the holder of that waits for, and so
@@ -119,7 +121,7 @@ class Walk {
     return search(this.#thread.number);
   }
 
-  /** Breadth first, by way of all tasks; without those who wait for the object itself. */
+  /** Breadth first, by way of the tasks of each thread; without those that wait for the object itself. */
   behind(address: number): Link[] {
     const links: Link[] = [];
     const seen = new Set<number>();
@@ -127,24 +129,31 @@ class Walk {
     while (threads.length > 0) {
       const fresh = [...new Set(threads)].filter((number) => !seen.has(number));
       for (const number of fresh) seen.add(number);
-      const found = fresh.flatMap((number) => this.waitsOf(number)).filter((link) => link.address !== address);
+      const found = fresh.flatMap((number) => this.waitsOf(number, MOST_LOOKED_AT, address));
       links.push(...found);
       threads = found.flatMap(({ wait }) => wait.holders);
     }
     return links;
   }
 
-  waitsOf(number: number): Link[] {
-    const slot = slotAddress(this.#cpu, number);
-    const tasks = [slot + Slot.mainTask, ...asyncTasks(this.#cpu, slot)];
-    return tasks.map((task) => this.#waitOf(task)).filter((link) => link !== undefined);
+  /** What the tasks of a thread wait for, at most `most` of them looked at; but for the object at `except`. */
+  waitsOf(number: number, most = Number.POSITIVE_INFINITY, except = 0): Link[] {
+    const links: Link[] = [];
+    let looked = 0;
+    for (const task of eachTask(this.#cpu, slotAddress(this.#cpu, number))) {
+      if (looked++ === most) break;
+      const link = this.#waitOf(task, except);
+      if (link !== undefined) links.push(link);
+    }
+    return links;
   }
 
-  #waitOf(task: number): Link | undefined {
+  #waitOf(task: number, except = 0): Link | undefined {
     const cpu = this.#cpu;
     const word = cpu.load(task + Task.blockedOn);
-    if (word === 0) return undefined;
+    if (word === 0 || word === except) return undefined;
     const address = this.#heap.objectAt(word);
+    if (address !== 0 && address === except) return undefined;
     const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
     const wait = {
       thread: cpu.load(task + Task.thread) - 1,

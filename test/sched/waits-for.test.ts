@@ -184,3 +184,24 @@ test('detectDeadlock is a boolean', () => {
     /^EINVAL: detectDeadlock is true or false, received "yes"/,
   );
 });
+
+test('a report that looks at every task of a thread, once for each of thousands that give up together', async () => {
+  const arena = Arena.create({ bytes: 8 << 20 });
+  const mutex = new Mutex(arena, 'accounts');
+  const other = new Mutex(arena, 'other');
+  const [held, heldToo] = [await mutex.acquireAsync(), await other.acquireAsync()];
+  const patient = other.acquireAsync();
+  let loads = 0;
+  const { load } = arena.cpu;
+  arena.cpu.load = (address) => {
+    loads++;
+    return load.call(arena.cpu, address);
+  };
+  const waits = Array.from({ length: 2000 }, () => mutex.acquireAsync({ timeout: 1 }).catch((error) => error));
+  const errors = await Promise.all(waits);
+  expect(loads / waits.length).toBeLessThan(1000);
+  expect(errors.map(({ code }) => code)).toEqual(waits.map(() => 'ETIMEDOUT'));
+  held.release();
+  heldToo.release();
+  (await patient).release();
+});

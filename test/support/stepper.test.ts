@@ -41,10 +41,11 @@ describe('the stepper', () => {
   });
 
   test('puts the clock forward instead of waiting', () => {
-    const { locks } = mutexes(2);
+    const { locks, arenas } = mutexes(2);
     locks[1].lock();
-    const start = performance.now();
+    const { cpu } = arenas[0]!;
+    const start = cpu.now();
     expect(() => locks[0].lock({ timeout: 3_600_000 })).toThrow('3600000 ms');
-    expect(performance.now() - start).toBeLessThan(3_600_000);
+    expect(cpu.now() - start).toBeGreaterThanOrEqual(3_600_000 * 1e6);
   });
 });
