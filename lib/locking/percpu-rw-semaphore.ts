@@ -136,6 +136,8 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   /** How many read, over all threads; out of date as soon as it is read. */
   get readers(): number {
     const { cpu } = this.thread;
+    // Beside a writer that has the lock a record is a reader's that is about to back off (`tryRead`).
+    if (this.#writingTask !== 0) return 0;
     const records = holdsOf(cpu, maxThreads(cpu), this.address, () => true);
     return records.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
   }

@@ -355,3 +355,21 @@ describe.each([RwSemaphore, PercpuRwSemaphore])('%o', (Kind) => {
     }
   });
 });
+
+test('PercpuRwSemaphore: a reader that is about to back off counts as one, beside the writer that has the lock', () => {
+  const { arenas, before, cancel } = stepper(2);
+  const lock = new PercpuRwSemaphore(arenas[0]!);
+  const other = PercpuRwSemaphore.from(arenas[1]!, lock.handle);
+  lock.downWrite();
+  // The reader has counted itself, and looks for a writer next.
+  let readers = -1;
+  before(1, on('loadAcquire', lock.address + PercpuWords.block), () => {
+    readers = lock.readers;
+  });
+  expect(other.tryDownRead()).toBe(false);
+  expect(cancel(1)).toBe(false);
+  expect(readers).toBe(0);
+  lock.upWrite();
+  expect(other.tryDownRead()).toBe(true);
+  expect(lock.readers).toBe(1);
+});
