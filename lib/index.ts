@@ -1,5 +1,5 @@
 export { Arena, type ArenaHandle, type ArenaOptions } from './arena/arena.ts';
-export { Guard, LockGuard } from './arena/guard.ts';
+export type { Guard, LockGuard } from './arena/guard.ts';
 export type { ObjectHandle } from './arena/shared-object.ts';
 export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
@@ -15,7 +15,7 @@ export type { LockOwner } from './locking/owned-lock.ts';
 export { PercpuRwSemaphore } from './locking/percpu-rw-semaphore.ts';
 export { Refcount } from './locking/refcount.ts';
 export { type RtAsyncOptions, RtMutex } from './locking/rt-mutex.ts';
-export { RwGuard, RwLock } from './locking/rw-lock.ts';
+export { RwLock } from './locking/rw-lock.ts';
 export { RwSemaphore } from './locking/rw-semaphore.ts';
 export { RwSemaphoreGuard } from './locking/rw-semaphore-guard.ts';
 export {

@@ -97,8 +97,9 @@ export class McsLock extends SpinningLock {
   }
 
   unlock(): void {
+    this.thread.current();
     const node = this.#ownNode();
-    if (node === 0) throw this.notOwner();
+    if (node === 0) throw this.notOwner('unlock');
     unlockQueue(this.thread.cpu, QUEUE, this.address, node);
   }
 

@@ -49,6 +49,7 @@ export abstract class OwnedLock extends SharedObject {
    * thread holds it, EINVAL unless an owner had died.
    */
   makeConsistent(): void {
+    this.thread.current();
     if (this.owner?.thread !== this.thread.number) throw this.notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
@@ -91,11 +92,22 @@ export abstract class OwnedLock extends SharedObject {
     throw this.refusal(outcome, asked);
   }
 
+  /** The guard of what the asynchronous `task` holds. */
   protected guardOf(task: number): OnceGuard {
     return new OnceGuard(this, () => {
-      if (this.thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.letGo();
+      const { thread } = this;
+      // After detach another thread may have the slot, and so a task of the same address.
+      thread.current();
+      if (thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.releaseSlow(task);
       this.returnTask(task);
     });
+  }
+
+  /** Releases what `task` holds, when the fast path did not. Throws EPERM, and changes nothing, unless it holds the lock. */
+  protected releaseSlow(task: number): void {
+    this.thread.current();
+    if (ownerOf(this.#word) !== task) throw this.notOwner('release');
+    this.letGo();
   }
 
   protected returnTask(task: number): void {

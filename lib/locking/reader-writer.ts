@@ -80,6 +80,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
    * a writer had died.
    */
   makeConsistent(): void {
+    this.thread.current();
     if (this.writer !== this.thread.number) throw this.notHeld('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);

@@ -40,7 +40,6 @@ export interface RtAsyncOptions extends AsyncWaitOptions {
  */
 export class RtMutex extends RtLock {
   readonly #owner: number;
-  readonly #guard = new SyncGuard(this);
 
   /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -73,10 +72,16 @@ export class RtMutex extends RtLock {
     if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.unlockSlow();
   }
 
-  /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
+  /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return this.#guard;
+    return new SyncGuard(this);
+  }
+
+  /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */
+  releaseSync(): void {
+    const { self, cpu } = this.thread;
+    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.releaseSlow(self);
   }
 
   /**

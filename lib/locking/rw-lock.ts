@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { LockGuard } from '../arena/guard.ts';
+import { type LockGuard, SyncGuard, type SyncLock } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
@@ -35,21 +35,6 @@ const KIND = defineKind<Repairer>({
   repair,
 });
 
-/** Releases one side of an RwLock when its scope ends. Two per view of a lock: used again by the next acquire. */
-export class RwGuard extends LockGuard<RwLock> {
-  readonly #isReader: boolean;
-
-  constructor(lock: RwLock, isReader: boolean) {
-    super(lock);
-    this.#isReader = isReader;
-  }
-
-  override release(): void {
-    if (this.#isReader) this.lock.readUnlock();
-    else this.lock.writeUnlock();
-  }
-}
-
 /**
  * A spinlock that any number of threads can hold for reading, or one for writing: for sections of well under a
  * microsecond; `RwSemaphore` for longer ones. A waiter spins for about as long as a sleep would cost.
@@ -65,8 +50,8 @@ export class RwLock extends SharedObject {
   readonly #reader: number;
   readonly #bit: number;
   readonly #readerWords: number;
-  readonly #readGuard = new RwGuard(this, true);
-  readonly #writeGuard = new RwGuard(this, false);
+  readonly #reading = this.#side(() => this.readUnlock());
+  readonly #writing = this.#side(() => this.writeUnlock());
 
   /** Opens the lock of that name, making it if there is none, or the lock of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -128,16 +113,16 @@ export class RwLock extends SharedObject {
     writeUnlock(thread, address);
   }
 
-  /** `readLock`, returning a guard for `using`. The guard is valid until it is released. */
-  acquireRead(): RwGuard {
+  /** `readLock`, with a guard for `using`, which releases this acquisition and no other. */
+  acquireRead(): LockGuard {
     this.readLock();
-    return this.#readGuard;
+    return new SyncGuard(this.#reading);
   }
 
-  /** `writeLock`, returning a guard for `using`. The guard is valid until it is released. */
-  acquireWrite(): RwGuard {
+  /** `writeLock`, with a guard for `using`, which releases this acquisition and no other. */
+  acquireWrite(): LockGuard {
     this.writeLock();
-    return this.#writeGuard;
+    return new SyncGuard(this.#writing);
   }
 
   /** CPU number of the thread that writes or is about to, or undefined; out of date as soon as it is read. */
@@ -159,14 +144,27 @@ export class RwLock extends SharedObject {
     return this.thread.cpu.load(this.address + SpinningLockHeader.ownerDied) !== 0;
   }
 
-  /** Who holds the lock for writing says that what it protects is in order again. Throws EPERM for anybody else. */
+  /** The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes. */
   makeConsistent(): void {
+    this.thread.current();
     if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
 
   [inspect.custom](): string {
     return `RwLock(${this.name ?? this.address}, ${this.#state()})`;
+  }
+
+  /** The lock as the guards of one of its sides see it. */
+  #side(releaseSync: () => void): SyncLock {
+    const lock = this;
+    return {
+      get ownerDied() {
+        return lock.ownerDied;
+      },
+      makeConsistent: () => this.makeConsistent(),
+      releaseSync,
+    };
   }
 
   #isHeld(): boolean {

@@ -1,4 +1,4 @@
-import { LockGuard, releasedBefore } from '../arena/guard.ts';
+import { TaskGuard } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
 import type { RwSemaphore } from './rw-semaphore.ts';
 
@@ -9,11 +9,10 @@ export interface Letting {
 }
 
 /** An RwSemaphore held until `release`, or until the end of the scope that `using` gives it. */
-export class RwSemaphoreGuard extends LockGuard<RwSemaphore> {
+export class RwSemaphoreGuard extends TaskGuard<RwSemaphore> {
   readonly #letting: Letting;
   readonly #task: number;
   #mode: 'read' | 'write';
-  #isHeld = true;
 
   constructor(lock: RwSemaphore, letting: Letting, mode: 'read' | 'write', task: number) {
     super(lock);
@@ -28,16 +27,14 @@ export class RwSemaphoreGuard extends LockGuard<RwSemaphore> {
 
   /** From writing to reading, with no writer in between. Throws EPERM unless the guard holds the lock for writing. */
   downgrade(): void {
-    if (!this.#isHeld || this.#mode === 'read') {
+    if (!this.isHeld || this.#mode === 'read') {
       throw new HoldfastError('EPERM', 'downgrade of a guard that does not hold its lock for writing');
     }
     this.#letting.downgrade(this.#task);
     this.#mode = 'read';
   }
 
-  override release(): void {
-    if (!this.#isHeld) throw releasedBefore();
+  protected override releaseLock(): void {
     this.#letting.go(this.#mode, this.#task);
-    this.#isHeld = false;
   }
 }

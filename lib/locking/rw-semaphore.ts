@@ -96,6 +96,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   readonly #letting: Letting = {
     go: (mode, task) => this.#letGo(mode, task),
     downgrade: (task) => {
+      this.thread.current();
       if (!downgrade(this.thread, this.address, task)) throw this.notHeld('downgrade');
     },
   };

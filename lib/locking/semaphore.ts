@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { Guard, releasedBefore } from '../arena/guard.ts';
+import { type Guard, releasedBefore } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
@@ -64,22 +64,25 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
 }
 
 /** Permits that are held until `release`, or until the end of the scope that `using` gives them. */
-export class SemaphoreGuard extends Guard {
+export class SemaphoreGuard implements Guard {
   readonly permits: number;
   #release: (() => void) | undefined;
 
   constructor(permits: number, release: () => void) {
-    super();
     this.permits = permits;
     this.#release = release;
   }
 
   /** Gives the permits back. Throws EPERM when that was done before. */
-  override release(): void {
+  release(): void {
     const release = this.#release;
     if (release === undefined) throw releasedBefore();
     this.#release = undefined;
     release();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#release !== undefined) this.release();
   }
 }
 

@@ -70,7 +70,6 @@ export class SeqLock extends SharedObject {
   readonly #owner: number;
   readonly #sequence: number;
   readonly #torn: number;
-  readonly #guard = new SyncGuard(this);
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -137,15 +136,21 @@ export class SeqLock extends SharedObject {
   /** Ends the write section. Throws EPERM when this thread is in none. */
   unlock(): void {
     const { cpu, self } = this.thread;
+    if (self === DETACHED) this.thread.current();
     if (ownerOf(cpu.load(this.#owner)) !== self) throw this.#notOwner('unlock');
     this.#leave();
     this.#letIn();
   }
 
-  /** `lock`, returning a guard for `using`. The guard is valid until it is released; the next `acquire` reuses it. */
+  /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return this.#guard;
+    return new SyncGuard(this);
+  }
+
+  /** @internal For guards. */
+  releaseSync(): void {
+    this.unlock();
   }
 
   /** Writes `values` to the words from `address` on, in a write section of its own. */
@@ -193,6 +198,7 @@ export class SeqLock extends SharedObject {
    */
   makeConsistent(): void {
     const { cpu, number } = this.thread;
+    this.thread.current();
     if (this.writer !== number) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);

@@ -153,7 +153,7 @@ export class SpinLock extends SpinningLock {
   #unlockSlow(seen: number): void {
     const { cpu } = this.thread;
     this.thread.current();
-    if ((seen & LOCKED) !== this.#locked) throw this.notOwner();
+    if ((seen & LOCKED) !== this.#locked) throw this.notOwner('unlock');
     const address = this.address + Spin.word;
     for (;;) {
       const word = cpu.loadAcquire(address);

@@ -20,12 +20,10 @@ export const SpinningLockHeader = struct({
  */
 export abstract class SpinningLock extends SharedObject {
   readonly #kindName: string;
-  readonly #guard: SyncGuard;
 
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
     this.#kindName = kind.name;
-    this.#guard = new SyncGuard(this);
   }
 
   /** Waits for the lock. Throws EDEADLK when this thread holds it. */
@@ -35,10 +33,15 @@ export abstract class SpinningLock extends SharedObject {
   /** Throws EPERM unless this thread holds the lock. */
   abstract unlock(): void;
 
-  /** `lock`, returning a guard for `using`. The guard is valid until it is released. */
+  /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(): LockGuard {
     this.lock();
-    return this.#guard;
+    return new SyncGuard(this);
+  }
+
+  /** @internal For guards. */
+  releaseSync(): void {
+    this.unlock();
   }
 
   /** Whether a thread died while it held the lock, and nobody has called `makeConsistent` since. */
@@ -46,8 +49,10 @@ export abstract class SpinningLock extends SharedObject {
     return this.thread.cpu.load(this.address + SpinningLockHeader.ownerDied) !== 0;
   }
 
-  /** The holder says that what the lock protects is in order again. */
+  /** The holder says that what the lock protects is in order again. Throws EPERM unless this thread holds the lock. */
   makeConsistent(): void {
+    this.thread.current();
+    if (this.owner !== this.thread.number) throw this.notOwner('makeConsistent');
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
 
@@ -67,11 +72,11 @@ export abstract class SpinningLock extends SharedObject {
     return new HoldfastError('EDEADLK', `this thread already holds the ${this.label}, which is not recursive`);
   }
 
-  protected notOwner(): HoldfastError {
+  protected notOwner(call: string): HoldfastError {
     const { owner } = this;
     return new HoldfastError(
       'EPERM',
-      `unlock of the ${this.label} by thread ${this.thread.number}: ${owner === undefined ? 'nobody holds it' : `thread ${owner} holds it`}`,
+      `${call} of the ${this.label} by thread ${this.thread.number}: ${owner === undefined ? 'nobody holds it' : `thread ${owner} holds it`}`,
     );
   }
 

@@ -88,8 +88,9 @@ export class TicketLock extends SpinningLock {
 
   unlock(): void {
     const { cpu } = this.thread;
+    this.thread.current();
     const entry = this.#ownEntry();
-    if (entry === 0) throw this.notOwner();
+    if (entry === 0) throw this.notOwner('unlock');
     const ticket = cpu.load(entry + TicketEntry.ticket);
     cpu.store(entry + TicketEntry.lock, -this.address);
     cpu.storeRelease(this.address + Ticket.serving, (ticket + 1) | 0);

@@ -11,7 +11,8 @@ const INJECTION_GROWTH = 3.5;
 
 /**
  * One attempt to hold several wound/wait mutexes at once: it keeps its age until `release`, however often it backs off.
- * `WwClass.begin` makes one.
+ * It has one task, so it waits for one lock at a time: until an asynchronous call of it has settled, every other call
+ * throws EBUSY, `release` and `unlockAll` too. `WwClass.begin` makes one.
  */
 export class WwContext {
   readonly wwClass: WwClass;
@@ -26,6 +27,11 @@ export class WwContext {
   /** By address: other views of a lock are the same lock. */
   readonly #held = new Map<number, WwMutex>();
   #isOver = false;
+  /**
+   * Whether an asynchronous call is under way. Illegal to be false while the task may be in a wait list: a second call
+   * would queue it twice, and `release` would return it to the thread's store while a lock can still come to it.
+   */
+  #isBusy = false;
   #countdown: number;
   #interval = FIRST_INJECTION;
 
@@ -70,28 +76,34 @@ export class WwContext {
   /** `acquireAll` that never blocks the event loop. Also rejects with the signal's reason. */
   async acquireAllAsync(mutexes: Iterable<WwMutex>, options?: AsyncWaitOptions): Promise<void> {
     const wanted = new Set(mutexes);
-    for (let contended: WwMutex | undefined = this.#startOver(); ; ) {
-      await contended?.lockSlowAsync(this, options);
-      contended = undefined;
-      for (const mutex of wanted) {
-        if (this.#held.has(mutex.address) || (await mutex.attemptAsync(this, options))) continue;
-        contended = mutex;
-        break;
+    this.checkIdle();
+    this.#startOver();
+    await this.exclusively(async () => {
+      for (let contended: WwMutex | undefined; ; ) {
+        // Holding nothing, the context backs off from nobody: this waits until the lock has come.
+        await contended?.attemptWithin(this, options);
+        contended = undefined;
+        for (const mutex of wanted) {
+          if (this.#held.has(mutex.address) || (await mutex.attemptWithin(this, options))) continue;
+          contended = mutex;
+          break;
+        }
+        if (contended === undefined) return;
+        this.#unlockHeld();
       }
-      if (contended === undefined) return;
-      this.unlockAll();
-    }
+    });
   }
 
-  /** Lets go of everything, and stays as old as it is: what to do after EDEADLK, before `lockSlow`. */
+  /** Unlocks everything, and stays as old as it is: what to do after EDEADLK, before `lockSlow`. Throws EBUSY. */
   unlockAll(): void {
-    for (const mutex of this.held) mutex.unlock(this);
+    this.checkIdle();
+    this.#unlockHeld();
   }
 
-  /** Lets go of everything, and ends. Throws EPERM when it has ended before. */
+  /** Unlocks everything, and ends. Throws EPERM when it has ended before, EBUSY while a call of it is under way. */
   release(): void {
-    if (this.#isOver) throw new HoldfastError('EPERM', 'this acquire context has ended');
-    this.unlockAll();
+    this.checkIdle();
+    this.#unlockHeld();
     this.#isOver = true;
     this.#thread.cpu.store(this.task + Task.stamp, 0);
     if (!this.isAsync) return;
@@ -99,19 +111,39 @@ export class WwContext {
     this.#thread.returnTask(this.task);
   }
 
+  /** `release` at the end of a scope; does nothing after a `release` inside it. */
   [Symbol.dispose](): void {
-    this.release();
+    if (!this.#isOver) this.release();
   }
 
-  /** For `WwMutex`: throws EPERM when the context has ended, EINVAL when it is for the other kind of calls. */
-  check(isAsync: boolean): void {
+  /** For `WwMutex`: throws EPERM when the context has ended, EINVAL after detach, EBUSY while a call is under way. */
+  checkIdle(): void {
     if (this.#isOver) throw new HoldfastError('EPERM', 'this acquire context has ended');
+    // After detach another thread may have the slot, and so a task of the same address.
+    this.#thread.current();
+    if (!this.#isBusy) return;
+    throw new HoldfastError('EBUSY', 'a call of this acquire context is under way: await that one first');
+  }
+
+  /** For `WwMutex`: runs one asynchronous call, which every other call is refused during. */
+  async exclusively<Result>(call: () => Promise<Result>): Promise<Result> {
+    this.#isBusy = true;
+    try {
+      return await call();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  /** For `WwMutex`: a lock call begins. Throws EINVAL when the context is for the other kind of calls. */
+  begin(isAsync: boolean): void {
     if (isAsync !== this.isAsync) {
       throw new HoldfastError(
         'EINVAL',
         `an acquire context from ${this.isAsync ? 'beginAsync() is for asynchronous' : 'begin() is for synchronous'} calls`,
       );
     }
+    // What wounded a context that holds nothing is over.
     if (this.#held.size > 0) return;
     const { cpu } = this.#thread;
     cpu.store(this.task + Task.wounded, 0);
@@ -137,6 +169,10 @@ export class WwContext {
   /** Whether it holds that lock. */
   holds(mutex: WwMutex): boolean {
     return this.#held.has(mutex.address);
+  }
+
+  #unlockHeld(): void {
+    for (const mutex of this.held) mutex.unlock(this);
   }
 
   #startOver(): undefined {

@@ -101,6 +101,11 @@ export class WwMutex extends RtLock {
     const { cpu, self } = this.thread;
     const task = context?.task ?? self;
     const mine = context === undefined ? task : task | CTX;
+    if (context !== undefined) {
+      // Its task is another context's, or after detach another thread's, once it has ended.
+      this.thread.current();
+      if (!context.holds(this)) throw this.notOwner('unlock');
+    }
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
       const word = cpu.load(this.#owner);
       if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.notOwner('unlock');
@@ -128,7 +133,13 @@ export class WwMutex extends RtLock {
 
   /** `lockAsync` that says false where `lockAsync` rejects with EDEADLK. */
   async attemptAsync(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
-    const task = this.#taskOf(context, true);
+    this.#taskOf(context, true);
+    return context.exclusively(() => this.attemptWithin(context, options));
+  }
+
+  /** @internal `attemptAsync` as part of a call of the context that is under way. */
+  async attemptWithin(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
+    const task = this.#taskOf(context, true, true);
     const { thread, address } = this;
     checkOptions(options);
     if (context.injects()) return this.#lost(context);
@@ -151,8 +162,8 @@ export class WwMutex extends RtLock {
     unlockSlow(this.thread, this.address, true);
   }
 
-  /** The task that is to own the lock. */
-  #taskOf(context: WwContext | undefined, isAsync: boolean): number {
+  /** A call begins, or goes on with another lock. Returns the task that is to own the lock. */
+  #taskOf(context: WwContext | undefined, isAsync: boolean, goesOn = false): number {
     const main = this.thread.current();
     if (context === undefined) return main;
     if (!(context instanceof WwContext)) {
@@ -161,7 +172,8 @@ export class WwMutex extends RtLock {
     if (context.wwClass.address !== this.wwClass.address) {
       throw new HoldfastError('EINVAL', `the ${this.label} is of another class than the acquire context`);
     }
-    context.check(isAsync);
+    if (!goesOn) context.checkIdle();
+    context.begin(isAsync);
     if (context.holds(this)) {
       throw new HoldfastError('EALREADY', `this acquire context holds the ${this.label} already`);
     }

@@ -1,4 +1,4 @@
-import { LockGuard, releasedBefore } from '../arena/guard.ts';
+import { releasedBefore, TaskGuard } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Thread } from '../sched/thread.ts';
 import type { PthreadMutex } from './mutex.ts';
@@ -20,13 +20,13 @@ export function noteLoss(thread: Thread, address: number): void {
  * `cond.waitAsync`, it holds nothing and cannot be released. If that wait, or a `cond.wait` inside the scope, ends without
  * the mutex (ENOTRECOVERABLE, EDEADLK), the guard is void: the end of its scope releases nothing.
  */
-export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
+export class PthreadMutexGuard extends TaskGuard<PthreadMutex> {
   readonly #task: number;
   readonly #isAsync: boolean;
   /** Losses before the guard was made: any of its mutex since then is the guard's own. */
   readonly #losses = losses;
   /** Illegal to be 'held' when #task does not own the mutex: releasing it would unlock the mutex of another owner. */
-  #state: 'held' | 'lent' | 'void' | 'released' = 'held';
+  #state: 'held' | 'lent' | 'void' = 'held';
 
   /** `task`: the owner of the mutex. */
   constructor(mutex: PthreadMutex, task: number, isAsync: boolean) {
@@ -35,6 +35,7 @@ export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
     this.#isAsync = isAsync;
   }
 
+  /** EPERM after `release`. */
   get mutex(): PthreadMutex {
     return this.lock;
   }
@@ -61,13 +62,16 @@ export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
 
   override release(): void {
     this.#checkHeld();
-    this.#state = 'released';
-    if (this.#isAsync) this.mutex.releaseTask(this.#task);
-    else this.mutex.unlock();
+    super.release();
   }
 
   override [Symbol.dispose](): void {
-    if (!this.#isVoid) this.release();
+    if (this.isHeld && !this.#isVoid) this.release();
+  }
+
+  protected override releaseLock(mutex: PthreadMutex): void {
+    if (this.#isAsync) mutex.releaseTask(this.#task);
+    else mutex.releaseSync();
   }
 
   get #isVoid(): boolean {
@@ -77,8 +81,8 @@ export class PthreadMutexGuard extends LockGuard<PthreadMutex> {
   }
 
   #checkHeld(): void {
+    if (!this.isHeld) throw releasedBefore();
     if (this.#state === 'lent') throw new HoldfastError('EPERM', 'this guard is lent to a wait that is still pending');
     if (this.#isVoid) throw new HoldfastError('EPERM', 'this guard lost its mutex in a wait');
-    if (this.#state === 'released') throw releasedBefore();
   }
 }

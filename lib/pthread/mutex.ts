@@ -135,6 +135,7 @@ export class PthreadMutex extends SharedObject {
   /** pthread_mutex_consistent(3). Throws EPERM unless this thread holds the mutex, EINVAL unless an owner had died. */
   makeConsistent(): void {
     const { cpu, id } = this.thread;
+    this.thread.current();
     const owner = this.#owner;
     if (!isTask(owner) || cpu.load(owner + Task.thread) !== id) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
@@ -174,10 +175,18 @@ export class PthreadMutex extends SharedObject {
     return `PthreadMutex(${this.name ?? this.address}, ${this.#state()})`;
   }
 
-  /** @internal For guards. Throws EPERM unless `task` owns the mutex. */
+  /** @internal For guards of asynchronous code. Throws EPERM, and changes nothing, unless `task` owns the mutex. */
   releaseTask(task: number): void {
+    // After detach another thread may have the slot, and so a task of the same address.
+    this.thread.current();
     this.letGo(task);
     this.thread.returnTask(task);
+  }
+
+  /** @internal For guards of synchronous code: unlocks for that alone. Throws EPERM unless it owns the mutex. */
+  releaseSync(): void {
+    const task = this.thread.current();
+    if (!this.#isRecursive || !this.#unnest()) this.letGo(task);
   }
 
   /** @internal For guards whose mutex was not had again. */

@@ -127,6 +127,7 @@ export class PthreadRwlock extends SharedObject {
   /** Whoever holds the lock for writing says that what it protects is in order. Throws EPERM, EINVAL. */
   makeConsistent(): void {
     const { cpu, id } = this.thread;
+    this.thread.current();
     const writer = cpu.load(this.address + RwlockWords.writer);
     if (writer === 0 || cpu.load(writer + Task.thread) !== id) {
       throw new HoldfastError('EPERM', `makeConsistent of the ${this.label}: ${this.#state()}`);
@@ -163,6 +164,8 @@ export class PthreadRwlock extends SharedObject {
     );
     if (outcome === 'acquired') {
       return new OnceGuard(this, () => {
+        // After detach another thread may have the slot, and so a task of the same address.
+        thread.current();
         release(this.#futexes, this.address, task, this.#preference);
         thread.returnTask(task);
       });

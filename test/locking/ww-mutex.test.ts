@@ -127,6 +127,80 @@ test('misuse that goes unnoticed', async () => {
   a.destroy();
 });
 
+test('two calls of one context at once: its one task stands in two queues, and neither settles', async () => {
+  const { wwClass, locks } = setup();
+  const [a, b, c] = locks;
+  const first = wwClass.beginAsync();
+  await first.acquireAllAsync([a, b]);
+  using second = wwClass.beginAsync();
+  const waiting = a.lockAsync(second);
+  const busy = { code: 'EBUSY' };
+  await expect(b.lockAsync(second)).rejects.toMatchObject(busy);
+  await expect(c.lockAsync(second)).rejects.toMatchObject(busy);
+  await expect(b.lockSlowAsync(second)).rejects.toMatchObject(busy);
+  await expect(second.acquireAllAsync([b])).rejects.toMatchObject(busy);
+  expect(thrown(() => c.tryLock(second)).code).toBe('EBUSY');
+  first.release();
+  await waiting;
+  await b.lockAsync(second);
+  expect(second.held).toEqual([a, b]);
+});
+
+test('acquireAllAsync with another call of the context between two of its locks', async () => {
+  const { wwClass, locks } = setup();
+  const [a, b, c] = locks;
+  using context = wwClass.beginAsync();
+  const all = context.acquireAllAsync([a, b]);
+  for (let turns = 0; context.size < 2 && turns < 100; turns++) {
+    await expect(c.lockAsync(context)).rejects.toMatchObject({ code: 'EBUSY' });
+  }
+  await all;
+  expect(context.held).toEqual([a, b]);
+});
+
+test('a context that ends while a call of it waits: the lock comes to nobody, and stays locked', async () => {
+  const { wwClass, locks } = setup();
+  const [a, b] = locks;
+  const first = wwClass.beginAsync();
+  await b.lockAsync(first);
+  const second = wwClass.beginAsync();
+  await a.lockAsync(second);
+  const waiting = b.lockAsync(second);
+  expect(thrown(() => second.release()).code).toBe('EBUSY');
+  expect(thrown(() => second.unlockAll()).code).toBe('EBUSY');
+  expect(second.held).toEqual([a]);
+  first.release();
+  await waiting;
+  second.release();
+  expect([a.isLocked, b.isLocked]).toEqual([false, false]);
+});
+
+test('a call that has failed keeps its context busy', async () => {
+  const { arena, wwClass, locks } = setup();
+  const [a] = locks;
+  using first = wwClass.beginAsync();
+  await a.lockAsync(first);
+  using second = wwClass.beginAsync();
+  await expect(a.lockAsync(second, { timeout: 1 })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+  await expect(a.lockAsync(second, { timeout: -1 })).rejects.toMatchObject({ code: 'EINVAL' });
+  const other = new WwMutex(new WwClass(arena, 'other'));
+  await expect(second.acquireAllAsync([other])).rejects.toMatchObject({ code: 'EINVAL' });
+  second.unlockAll();
+});
+
+test('unlock with a context that has ended, whose task is another context of the thread', async () => {
+  const { wwClass, locks } = setup();
+  const [a] = locks;
+  const ended = wwClass.beginAsync();
+  ended.release();
+  using next = wwClass.beginAsync();
+  expect(next.task).toBe(ended.task);
+  await a.lockAsync(next);
+  expect(thrown(() => a.unlock(ended)).code).toBe('EPERM');
+  expect(next.held).toEqual([a]);
+  expect(a.isLocked).toBe(true);
+});
+
 test('a timeout or an abort that takes the lock with it', async () => {
   const { arena, wwClass, locks } = setup();
   const [a] = locks;

@@ -105,7 +105,7 @@ for (const protocol of PROTOCOLS) {
         conds[0]!.wait(mutexes[0]!);
       };
       expect(thrown(scope).code).toBe('ENOTRECOVERABLE');
-      expect(thrown(() => earlier[Symbol.dispose]()).message).toBe('EPERM: this guard was released before');
+      expect(thrown(() => earlier.release()).message).toBe('EPERM: this guard was released before');
     });
 
     test("synchronous code's, in an asynchronous wait", async () => {

@@ -1,0 +1,221 @@
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import {
+  Arena,
+  type Guard,
+  McsLock,
+  Mutex,
+  PercpuRwSemaphore,
+  PthreadMutex,
+  PthreadRwlock,
+  RtMutex,
+  RwLock,
+  RwSemaphore,
+  Semaphore,
+  SeqLock,
+  SpinLock,
+  TicketLock,
+  WwClass,
+  WwMutex,
+} from '../../lib/index.ts';
+import { DETACHED } from '../../lib/sched/thread.ts';
+import { thrown } from '../support/threads.ts';
+
+/** A way to get a guard, and whether what it stands for is held, by whomever. */
+interface Case {
+  readonly take: () => Guard | Promise<Guard>;
+  readonly isHeld: () => boolean;
+}
+
+const SLEEPING = ['acquireRead', 'acquireWrite', 'acquireReadAsync', 'acquireWriteAsync'] as const;
+
+const CASES: Record<string, (arena: Arena) => Case> = {
+  'Mutex.acquire': (arena) => owned(new Mutex(arena), 'acquire'),
+  'Mutex.acquireAsync': (arena) => owned(new Mutex(arena), 'acquireAsync'),
+  'RtMutex.acquire': (arena) => owned(new RtMutex(arena), 'acquire'),
+  'RtMutex.acquireAsync': (arena) => owned(new RtMutex(arena), 'acquireAsync'),
+  'PthreadMutex.acquire': (arena) => owned(new PthreadMutex(arena), 'acquire'),
+  'PthreadMutex.acquire, recursive': (arena) => owned(new PthreadMutex(arena, 'm', { type: 'recursive' }), 'acquire'),
+  'PthreadMutex.acquireAsync': (arena) => owned(new PthreadMutex(arena), 'acquireAsync'),
+  'SpinLock.acquire': (arena) => owned(new SpinLock(arena), 'acquire'),
+  'TicketLock.acquire': (arena) => owned(new TicketLock(arena), 'acquire'),
+  'McsLock.acquire': (arena) => owned(new McsLock(arena), 'acquire'),
+  'SeqLock.acquire': (arena) => {
+    const lock = new SeqLock(arena);
+    return { take: () => lock.acquire(), isHeld: () => lock.writer !== undefined };
+  },
+  ...eachSide('RwLock', (arena) => {
+    const lock = new RwLock(arena);
+    return { lock, reads: () => lock.readers.length > 0 };
+  }),
+  ...eachSide('RwSemaphore', (arena) => {
+    const lock = new RwSemaphore(arena);
+    return { lock, reads: () => lock.readers > 0 };
+  }),
+  ...eachSide('PercpuRwSemaphore', (arena) => {
+    const lock = new PercpuRwSemaphore(arena);
+    return { lock, reads: () => lock.readers > 0 };
+  }),
+  ...eachSide('PthreadRwlock', (arena) => {
+    const lock = new PthreadRwlock(arena);
+    return { lock, reads: () => inspect(lock).includes('readers') || inspect(lock).includes('written') };
+  }),
+  'Semaphore.acquire': (arena) => permits(new Semaphore(arena), 'acquire'),
+  'Semaphore.acquireAsync': (arena) => permits(new Semaphore(arena), 'acquireAsync'),
+  'WwClass.begin': (arena) => {
+    const lock = new WwMutex(new WwClass(arena));
+    const take = () => {
+      const context = lock.wwClass.begin();
+      lock.lock(context);
+      return context;
+    };
+    return { take, isHeld: () => lock.isLocked };
+  },
+  'WwClass.beginAsync': (arena) => {
+    const lock = new WwMutex(new WwClass(arena));
+    const take = async () => {
+      const context = lock.wwClass.beginAsync();
+      await lock.lockAsync(context);
+      return context;
+    };
+    return { take, isHeld: () => lock.isLocked };
+  },
+};
+
+type Side = (typeof SLEEPING)[number];
+type Taker<Call extends string> = { readonly [call in Call]?: () => Guard | Promise<Guard> };
+interface Sided {
+  readonly lock: Taker<Side> & { readonly writer?: number | undefined };
+  readonly reads: () => boolean;
+}
+
+function eachSide(name: string, open: (arena: Arena) => Sided): Record<string, (arena: Arena) => Case> {
+  const calls: readonly Side[] = name === 'RwLock' ? ['acquireRead', 'acquireWrite'] : SLEEPING;
+  const cases = calls.map((call): [string, (arena: Arena) => Case] => [
+    `${name}.${call}`,
+    (arena) => {
+      const { lock, reads } = open(arena);
+      return { take: () => taken(lock, call), isHeld: () => reads() || lock.writer !== undefined };
+    },
+  ]);
+  return Object.fromEntries(cases);
+}
+
+function owned<Call extends 'acquire' | 'acquireAsync'>(
+  lock: Taker<Call> & { readonly isLocked: boolean },
+  call: Call,
+): Case {
+  return { take: () => taken(lock, call), isHeld: () => lock.isLocked };
+}
+
+function permits(semaphore: Semaphore, call: 'acquire' | 'acquireAsync'): Case {
+  return { take: () => semaphore[call](), isHeld: () => semaphore.permits === 0 };
+}
+
+function taken<Call extends string>(lock: Taker<Call>, call: Call): Guard | Promise<Guard> {
+  const take = lock[call];
+  if (take === undefined) throw new Error(`no ${call}`);
+  return take.call(lock);
+}
+
+describe.each(Object.entries(CASES))('%s', (_name, open) => {
+  test('released early, then the end of the scope: an error there hides that of the scope', async () => {
+    const { take, isHeld } = open(Arena.create({ bytes: 1 << 20 }));
+    const guard = await take();
+    guard.release();
+    const next = await take();
+    guard[Symbol.dispose]();
+    expect(isHeld()).toBe(true);
+    next[Symbol.dispose]();
+    expect(isHeld()).toBe(false);
+  });
+
+  test('a second release takes away what another section has acquired since', async () => {
+    const { take, isHeld } = open(Arena.create({ bytes: 1 << 20 }));
+    const guard = await take();
+    guard.release();
+    const next = await take();
+    expect(thrown(() => guard.release()).code).toBe('EPERM');
+    expect(isHeld()).toBe(true);
+    next.release();
+    expect(isHeld()).toBe(false);
+  });
+
+  test('released when the thread has left: what has come to another thread in its slot', async () => {
+    const arena = Arena.create({ bytes: 1 << 20 });
+    const { take, isHeld } = open(arena);
+    const guard = await take();
+    // The next thread in the slot has the same number and tasks, so it may hold the lock with the very same word.
+    arena.thread.self = DETACHED;
+    expect(thrown(() => guard.release()).code).toBe('EINVAL');
+    expect(isHeld()).toBe(true);
+  });
+});
+
+/** Locks whose `unlock` releases an asynchronous acquisition too. */
+const MIXED = {
+  Mutex: (arena: Arena) => mixed(new Mutex(arena)),
+  RtMutex: (arena: Arena) => mixed(new RtMutex(arena)),
+  PthreadMutex: (arena: Arena) => mixed(new PthreadMutex(arena)),
+  'RwSemaphore, read': (arena: Arena) => reading(new RwSemaphore(arena)),
+  'RwSemaphore, write': (arena: Arena) => writing(new RwSemaphore(arena)),
+  'PercpuRwSemaphore, read': (arena: Arena) => reading(new PercpuRwSemaphore(arena)),
+  'PercpuRwSemaphore, write': (arena: Arena) => writing(new PercpuRwSemaphore(arena)),
+};
+
+test.each(Object.entries(MIXED))("a stale guard releases another flow's acquisition: %s", async (_name, open) => {
+  const lock = open(Arena.create({ bytes: 1 << 20 }));
+  const guard = lock.acquire();
+  lock.unlock();
+  await lock.lockAsync();
+  expect(thrown(() => guard.release()).code).toBe('EPERM');
+  expect(lock.isHeld()).toBe(true);
+  lock.unlock();
+  expect(lock.isHeld()).toBe(false);
+});
+
+interface Mixed {
+  acquire(): Guard;
+  unlock(): void;
+  lockAsync(): Promise<void>;
+  isHeld(): boolean;
+}
+
+function mixed(lock: Mutex | RtMutex | PthreadMutex): Mixed {
+  return {
+    acquire: () => lock.acquire(),
+    unlock: () => lock.unlock(),
+    lockAsync: () => lock.lockAsync(),
+    isHeld: () => lock.isLocked,
+  };
+}
+
+function reading(lock: RwSemaphore | PercpuRwSemaphore): Mixed {
+  return {
+    acquire: () => lock.acquireRead(),
+    unlock: () => lock.upRead(),
+    lockAsync: () => lock.downReadAsync(),
+    isHeld: () => lock.readers === 1,
+  };
+}
+
+function writing(lock: RwSemaphore | PercpuRwSemaphore): Mixed {
+  return {
+    acquire: () => lock.acquireWrite(),
+    unlock: () => lock.upWrite(),
+    lockAsync: () => lock.downWriteAsync(),
+    isHeld: () => lock.writer !== undefined,
+  };
+}
+
+const SPINNING = { SpinLock, TicketLock, McsLock };
+
+test.each(Object.entries(SPINNING))('%s: makeConsistent by a thread that does not hold the lock', (_name, Kind) => {
+  const lock = new Kind(Arena.create({ bytes: 1 << 20 }));
+  expect(thrown(() => lock.makeConsistent()).code).toBe('EPERM');
+  const guard = lock.acquire();
+  guard.makeConsistent();
+  guard.release();
+  expect(thrown(() => guard.makeConsistent()).code).toBe('EPERM');
+  expect(thrown(() => guard.ownerDied).code).toBe('EPERM');
+});
