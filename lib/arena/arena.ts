@@ -165,10 +165,10 @@ export class Arena {
     return address;
   }
 
-  /** Gives memory from `alloc` back. Throws EINVAL when it is none, or was freed before. */
+  /** Gives memory from `alloc` back. Throws EINVAL when it is none, also for a lock's address, or was freed before. */
   free(address: number): void {
     this.thread.current();
-    this.heap.free(address);
+    this.heap.freePlain(address);
   }
 
   /** The arena's memory. Words that `alloc` gave are the program's own; all others are the library's. */

@@ -14,7 +14,9 @@
  * The data are words that readers and a writer use at once, so both sides use marked accesses (`Atomics.load` and
  * `Atomics.store` outside the library); plain ones could be moved across the count.
  */
+import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import type { Heap } from '../memory/heap.ts';
 
 export const isEven = (sequence: number) => (sequence & 1) === 0;
 
@@ -46,6 +48,33 @@ export function seqRead(cpu: Cpu, sequence: number, begun: number, from: number,
   return cpu.load(sequence) === begun;
 }
 
-export function storeWords(cpu: Cpu, to: number, values: ArrayLike<number>): void {
-  for (let i = 0; i < values.length; i++) cpu.store(to + i, values[i] as number);
+/**
+ * What `storeWords` is to write from `to` on, looked at before the write section begins: inside, nothing may throw. Throws
+ * EINVAL for what is no list of numbers, and for words outside the arena's heap. `copies`: how often it is written, one
+ * copy behind the other.
+ */
+export function checkWords(heap: Heap, to: number, values: ArrayLike<number>, copies = 1): Int32Array {
+  const words = values instanceof Int32Array ? values : copyOf(values);
+  if (!heap.covers(to, words.length * copies)) {
+    throw new HoldfastError(
+      'EINVAL',
+      `no ${words.length * copies} words of the arena's heap start at ${shown(to)}: write to what alloc() gave`,
+    );
+  }
+  return words;
+}
+
+/** Only a copy is sure to stay as it was checked: what looks like a list may run code when it is read. */
+function copyOf(values: ArrayLike<number>): Int32Array {
+  if (typeof values !== 'object' || values === null || !Number.isSafeInteger(values.length)) {
+    throw new HoldfastError('EINVAL', `expected the words to write, an array of numbers; received ${shown(values)}`);
+  }
+  return Int32Array.from(values, (value: unknown) => {
+    if (typeof value === 'number') return value;
+    throw new HoldfastError('EINVAL', `expected words to write, all of them numbers; received ${shown(value)}`);
+  });
+}
+
+export function storeWords(cpu: Cpu, to: number, words: Int32Array): void {
+  for (let i = 0; i < words.length; i++) cpu.store(to + i, words[i] as number);
 }

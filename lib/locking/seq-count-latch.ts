@@ -24,7 +24,7 @@ import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { seqRead, seqRetry, storeWords } from './seq-core.ts';
+import { checkWords, seqRead, seqRetry, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1 });
 
@@ -87,9 +87,10 @@ export class SeqCountLatch extends SharedObject {
     }
   }
 
-  /** Writes `values` to one of the two copies that lie one behind the other from `address` on. */
+  /** Writes `values` to one of the two copies that lie one behind the other from `address` on. Throws EINVAL. */
   write(address: number, values: ArrayLike<number>): void {
-    this.update((copy) => storeWords(this.thread.cpu, address + copy * values.length, values));
+    const words = checkWords(this.arena.heap, address, values, 2);
+    this.update((copy) => storeWords(this.thread.cpu, address + copy * words.length, words));
   }
 
   [inspect.custom](): string {

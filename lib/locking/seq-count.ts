@@ -22,7 +22,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { isDying } from '../sched/slot.ts';
 import { park, prepareToPark } from '../sched/task.ts';
-import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });
 
@@ -119,10 +119,11 @@ export class SeqCount extends SharedObject {
     cpu.store(this.#writer, 0);
   }
 
-  /** Writes `values` to the words from `address` on, in a write section. */
+  /** Writes `values` to the words from `address` on, in a write section. Throws as `writeBegin`, and EINVAL. */
   write(address: number, values: ArrayLike<number>): void {
+    const words = checkWords(this.arena.heap, address, values);
     this.writeBegin();
-    storeWords(this.thread.cpu, address, values);
+    storeWords(this.thread.cpu, address, words);
     this.writeEnd();
   }
 

@@ -40,7 +40,7 @@ import { DETACHED } from '../sched/thread.ts';
 import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import type { Outcome } from './owned-lock.ts';
 import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from './owner-word.ts';
-import { isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
 
 const Words = struct({ mutex: MutexWords.words, sequence: 1, torn: 1 });
 
@@ -153,10 +153,14 @@ export class SeqLock extends SharedObject {
     this.unlock();
   }
 
-  /** Writes `values` to the words from `address` on, in a write section of its own. */
+  /**
+   * Writes `values` to the words from `address` on, in a write section of its own. Throws as `lock`, and EINVAL for
+   * values that are no numbers, and words that are not of the arena's heap.
+   */
   write(address: number, values: ArrayLike<number>, options?: WaitOptions): void {
+    const words = checkWords(this.arena.heap, address, values);
     this.lock(options);
-    storeWords(this.thread.cpu, address, values);
+    storeWords(this.thread.cpu, address, words);
     this.unlock();
   }
 
@@ -164,6 +168,7 @@ export class SeqLock extends SharedObject {
   async writeAsync(address: number, values: ArrayLike<number>, options?: AsyncWaitOptions): Promise<void> {
     const { thread } = this;
     const { cpu } = thread;
+    const words = checkWords(this.arena.heap, address, values);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       lockAsleep(this.address, waiter),
     );
@@ -171,7 +176,7 @@ export class SeqLock extends SharedObject {
     if (isOurs) {
       this.#clearDeath();
       this.#enter();
-      storeWords(cpu, address, values);
+      storeWords(cpu, address, words);
       this.#leave();
       if (cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
     }

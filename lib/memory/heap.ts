@@ -103,13 +103,22 @@ export class Heap {
    * `nascent`: a word that names the block, cleared in the same step.
    */
   free(address: number, nascent = 0): void {
-    const cpu = this.#cpu;
-    latch(cpu, Header.heapLatch, this.#owner);
-    const line = this.#lineOf(address);
-    if (line >= 0) this.#release(line, cpu.read(this.#map + line) >> STATE_BITS);
-    if (nascent !== 0) cpu.store(nascent, 0);
-    unlatch(cpu, Header.heapLatch);
-    if (line < 0) throw new HoldfastError('EINVAL', `free(${shown(address)}): no block in use starts there`);
+    if (!this.#free(address, nascent, true)) {
+      throw new HoldfastError('EINVAL', `free(${shown(address)}): no block in use starts there`);
+    }
+  }
+
+  /** `free` of plain memory: throws EINVAL, and changes nothing, for a shared object too. */
+  freePlain(address: number): void {
+    if (!this.#free(address, 0, false)) {
+      throw new HoldfastError('EINVAL', `free(${shown(address)}): no memory from alloc() starts there`);
+    }
+  }
+
+  /** Whether the words lie in the heap, all of them. */
+  covers(address: number, words: number): boolean {
+    const isThere = Number.isInteger(address) && address >= this.#base;
+    return isThere && address + words <= this.#base + this.#lines * LINE_WORDS;
   }
 
   /**
@@ -266,6 +275,18 @@ export class Heap {
       line += tag >> STATE_BITS;
     }
     unlatch(cpu, Header.heapLatch);
+  }
+
+  #free(address: number, nascent: number, isAnyKind: boolean): boolean {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const line = this.#lineOf(address);
+    const tag = line < 0 ? FREE : cpu.read(this.#map + line);
+    const isFreed = (tag & STATE_MASK) === USED || (isAnyKind && (tag & STATE_MASK) === OBJECT);
+    if (isFreed) this.#release(line, tag >> STATE_BITS);
+    if (nascent !== 0) cpu.store(nascent, 0);
+    unlatch(cpu, Header.heapLatch);
+    return isFreed;
   }
 
   #lineOf(address: number): number {

@@ -206,3 +206,46 @@ test('a write that waits past its timeout, or its abort', async () => {
   expect(arena.thread.tasksInUse).toBe(0);
   lock.destroy();
 });
+
+const WRONG: Record<string, ArrayLike<number>> = {
+  'no values': undefined as never,
+  'a BigInt among them': [1, 2n as never, 3],
+  'a getter that throws': {
+    length: 1,
+    get 0(): number {
+      throw new Error('no');
+    },
+  },
+};
+
+test.each(Object.entries(WRONG))(
+  'a write section that throws half-way, and stays locked: %s',
+  async (_name, values) => {
+    const { arena, record, into } = setup();
+    const [lock, count, latch] = [new SeqLock(arena), new SeqCount(arena), new SeqCountLatch(arena)];
+    lock.write(record, [1, 2, 3, 4]);
+    thrown(() => lock.write(record, values));
+    await expect(lock.writeAsync(record, values)).rejects.toThrow();
+    expect(lock.writer).toBeUndefined();
+    thrown(() => count.write(record, values));
+    count.writeBegin();
+    count.writeEnd();
+    const begun = latch.readBegin();
+    thrown(() => latch.write(record, values));
+    expect(latch.readRetry(begun)).toBe(false);
+    expect([...lock.read(record, into)]).toEqual([1, 2, 3, 4]);
+  },
+);
+
+test("a write to words that are not the program's, before it is refused", async () => {
+  const { arena, record } = setup();
+  const [lock, count, latch] = [new SeqLock(arena), new SeqCount(arena), new SeqCountLatch(arena)];
+  const before = [...arena.words];
+  for (const address of [arena.words.length - 1, arena.words.length, 0, -1, 1.5, Number.NaN, String(record) as never]) {
+    for (const object of [lock, count, latch]) {
+      expect(thrown(() => object.write(address, [7, 8])).code).toBe('EINVAL');
+    }
+    await expect(lock.writeAsync(address, [7, 8])).rejects.toMatchObject({ code: 'EINVAL' });
+  }
+  expect([...arena.words]).toEqual(before);
+});

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Arena } from '../../lib/index.ts';
+import { Arena, Mutex } from '../../lib/index.ts';
 import { inThread, thrown } from '../support/threads.ts';
 
 const THREADS = new URL('./heap.threads.ts', import.meta.url).href;
@@ -64,6 +64,18 @@ test('a double free that corrupts the heap', () => {
   expect(thrown(() => arena.free(-16)).code).toBe('EINVAL');
   expect(thrown(() => arena.free(Number.NaN)).code).toBe('EINVAL');
   expect([...arena.words]).toEqual(before);
+});
+
+test('a lock that is freed as if it were memory, while it is held', () => {
+  const arena = small();
+  const mutex = new Mutex(arena, 'accounts');
+  mutex.lock();
+  const before = [...arena.words];
+  expect(thrown(() => arena.free(mutex.address)).code).toBe('EINVAL');
+  expect([...arena.words]).toEqual(before);
+  mutex.unlock();
+  mutex.destroy();
+  expect(thrown(() => arena.free(mutex.address)).code).toBe('EINVAL');
 });
 
 test('threads that exhaust one heap and leak or share blocks', async () => {
