@@ -242,10 +242,10 @@ export class Futex {
 
   #check(word: number): void {
     const { length } = this.arena.words;
-    if (!Number.isInteger(word) || word < 0 || word >= length) {
+    if (!Number.isInteger(word) || word < 1 || word >= length) {
       throw new HoldfastError(
         'EFAULT',
-        `a futex is a word of the arena, an index from 0 to ${length - 1}; received ${shown(word)}`,
+        `a futex is a word of the arena, an index from 1 to ${length - 1}; received ${shown(word)}`,
       );
     }
   }

@@ -68,14 +68,14 @@ export function requeue(
   const isChanged = expected !== undefined && cpu.load(expected.word) !== expected.value;
   if (!isChanged) {
     isPlain = takeOut(cpu, source, from, wakes, MATCH_ANY, sleepers);
-    // Waiters that go to the end of the same bucket wait for another word; with one and the same word, nobody moves.
-    let node = from === to ? 0 : nextFor(cpu, source, from, 0);
+    let node = nextFor(cpu, source, from, 0);
     for (let next: number; isPlain && node !== 0 && moved < moves; node = next) {
       next = nextFor(cpu, source, from, node);
       // The reaper may have been through the target bucket: a dead node that came there would stay.
       if (isDying(cpu, cpu.load(node + Task.thread))) dequeue(cpu, source, node);
       else if (cpu.load(node + Task.result) === PLAIN) {
-        moveNode(cpu, source, target, to, node);
+        // Who stays with its word counts too, as in the kernel; at the end of its bucket it would be met again.
+        if (from !== to) moveNode(cpu, source, target, to, node);
         moved++;
       } else isPlain = false;
     }

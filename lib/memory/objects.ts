@@ -25,6 +25,9 @@ export const ObjectHeader = struct({
   nameAt: 1,
 });
 
+/** A name's first character may be a byte order mark: it is part of the name. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
 /** UTF-8 bytes. */
 export const LONGEST_NAME = 255;
 
@@ -111,7 +114,7 @@ export class Objects {
   /** The name of the object at `address`, or undefined. */
   nameOf(address: number): string | undefined {
     const length = this.#cpu.read(address + ObjectHeader.nameLength);
-    return length === 0 ? undefined : new TextDecoder().decode(this.#nameBytes(address, length));
+    return length === 0 ? undefined : decoder.decode(this.#nameBytes(address, length));
   }
 
   /** How messages name an object: its kind, and its name or else its address. */
@@ -198,6 +201,13 @@ export class Objects {
 
 function encodeName(name: string): Uint8Array {
   if (typeof name !== 'string') throw new HoldfastError('EINVAL', `a name must be a string, received ${shown(name)}`);
+  // UTF-8 has the same three bytes for all lone surrogates: names that differ in them would be one name.
+  if (!name.isWellFormed()) {
+    throw new HoldfastError(
+      'EINVAL',
+      `a name must be well-formed, without half a surrogate pair; received ${shown(name)}`,
+    );
+  }
   const bytes = new TextEncoder().encode(name);
   if (bytes.length === 0 || bytes.length > LONGEST_NAME) {
     throw new HoldfastError(

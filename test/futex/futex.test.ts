@@ -95,7 +95,7 @@ test('a deadline that is taken for a timeout, or the other way round', () => {
 
 test('arguments that mean nothing', async () => {
   const { arena, futex, f1 } = setup();
-  for (const word of [-1, 0.5, arena.words.length, '0' as never, undefined as never]) {
+  for (const word of [-1, 0, 0.5, arena.words.length, '0' as never, undefined as never]) {
     expect(thrown(() => futex.wait(word, 0)).code).toBe('EFAULT');
     expect(thrown(() => futex.wake(word)).code).toBe('EFAULT');
     expect(thrown(() => futex.requeue(f1, 1, word, 1)).code).toBe('EFAULT');
@@ -174,6 +174,17 @@ test('requeued waiters that are lost, or woken by the old word', async () => {
   expect(futex.wake(f2, Infinity)).toBe(7);
   expect(await Promise.all(ten)).toEqual(ten.map(() => 0));
   expect(futex.requeue(f1, 1, f2, 1)).toBe(0);
+});
+
+test('waiters that are requeued to the word that they wait for already, and are not counted', async () => {
+  const { futex, f1 } = setup();
+  const three = Array.from({ length: 3 }, () => futex.waitAsync(f1, 0));
+  await turn();
+  expect(futex.requeue(f1, 0, f1, 2)).toBe(2);
+  expect(futex.requeue(f1, 0, f1, Infinity)).toBe(3);
+  expect(futex.cmpRequeue(f1, 1, f1, Infinity, 0)).toBe(3);
+  expect(futex.wake(f1, Infinity)).toBe(2);
+  expect(await Promise.all(three)).toEqual([0, 0, 0]);
 });
 
 test('a requeued waiter that cannot time out, or cannot be aborted', async () => {

@@ -38,6 +38,23 @@ test('names that only differ beyond ASCII, or that cannot be', () => {
   expect(arena.use().blocks).toBe(blocks + 1);
 });
 
+test('halves of different characters that are one name', () => {
+  const arena = Arena.create();
+  for (const name of ['job \ud83d', 'job \udc3d', '\udc3d\ud83d']) {
+    const error = thrown(() => new Mutex(arena, name));
+    expect([error.code, error.message]).toEqual(['EINVAL', expect.stringContaining('well-formed')]);
+  }
+  expect(arena.use().blocks).toBe(0);
+  expect(new Mutex(arena, 'job \ud83d\udc3d').name).toBe('job \ud83d\udc3d');
+});
+
+test('a name that loses its byte order mark', () => {
+  const arena = Arena.create();
+  const [marked, plain] = [new Mutex(arena, '\ufeffjob'), new Mutex(arena, 'job')];
+  expect([marked.name, plain.name]).toEqual(['\ufeffjob', 'job']);
+  expect(marked.address).not.toBe(plain.address);
+});
+
 test('a destroyed object that can still be opened', () => {
   const arena = Arena.create();
   const { blocks } = arena.use();
