@@ -85,6 +85,8 @@ export class McsLock extends SpinningLock {
   }
 
   tryLock(): boolean {
+    this.thread.current();
+    if (this.#ownNode() !== 0) return false;
     const node = this.#freeNode();
     const { cpu } = this.thread;
     prepareNode(cpu, node, this.address);

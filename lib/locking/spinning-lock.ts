@@ -28,7 +28,7 @@ export abstract class SpinningLock extends SharedObject {
 
   /** Waits for the lock. Throws EDEADLK when this thread holds it. */
   abstract lock(): void;
-  /** Takes the lock if it is free. */
+  /** Takes the lock if it is free: false also when this thread holds it. */
   abstract tryLock(): boolean;
   /** Throws EPERM unless this thread holds the lock. */
   abstract unlock(): void;

@@ -76,6 +76,8 @@ export class TicketLock extends SpinningLock {
   }
 
   tryLock(): boolean {
+    this.thread.current();
+    if (this.#ownEntry() !== 0) return false;
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
     const serving = cpu.loadAcquire(this.address + Ticket.serving);
