@@ -26,19 +26,35 @@ type Sequence = SeqLock | SeqCount | SeqCountLatch;
  */
 export type SequenceAct = 'read' | 'section' | 'write' | 'twice';
 
+/** `cell`: two words of the arena, and two more for the second copy of a latch. */
+interface View {
+  sequence: Sequence;
+  cell: number;
+}
+
 /** Readers of two words that are always written alike. */
 export function sequence(name: SequenceName, acts: readonly SequenceAct[], spins: number): Program {
   const make: (arena: Arena, handle?: ObjectHandle) => Sequence = MAKERS[name];
-  return onObject((arena, first?: Sequence) => make(arena, first?.handle), acts.map(bodyOf), spins);
+  const open = (arena: Arena, first?: View) => ({
+    sequence: make(arena, first?.sequence.handle),
+    cell: first?.cell ?? cells(arena),
+  });
+  return onObject(open, acts.map(bodyOf), spins);
 }
 
-function bodyOf(act: SequenceAct): Body<Sequence> {
+function cells(arena: Arena): number {
+  const cell = arena.alloc(4);
+  for (let i = 0; i < 4; i++) arena.cpu.store(cell + i, 0);
+  return cell;
+}
+
+function bodyOf(act: SequenceAct): Body<View> {
   if (act === 'write' || act === 'twice') {
-    return (cpu, me, _arena, sequence, cell) => {
+    return (cpu, me, _arena, { sequence, cell }) => {
       for (let i = 1; i <= (act === 'twice' ? 2 : 1); i++) write(cpu, sequence, cell, me * 10 + i);
     };
   }
-  return (cpu, _me, _arena, sequence, cell) => {
+  return (cpu, _me, _arena, { sequence, cell }) => {
     const [one, other] = act === 'read' ? whole(sequence, cell) : section(cpu, sequence, cell);
     if (one !== other) throw new Error(`read ${one} and ${other}`);
   };
