@@ -20,7 +20,7 @@ import { type Reaped, type ReapOptions, reap } from './reaper.ts';
 export interface ArenaOptions {
   /** Size of the whole arena. Default 16 MiB. */
   bytes?: number | undefined;
-  /** How many threads can be attached at once, 1 to 1022. Each takes 1,280 bytes. Default 64. */
+  /** How many threads can be attached at once, 1 to 1021. Each takes 1,280 bytes. Default 64. */
   maxThreads?: number | undefined;
 }
 
@@ -31,8 +31,18 @@ export interface ArenaHandle {
 }
 
 const MOST_BYTES = 2 ** 31;
+/** The slots of an arena beside those of `maxThreads` threads: one for a visitor, a thread without a place that reaps. */
+const SPARE = 1;
 /** How long the reaper waits for a live thread to take its next few steps before it looks again, ms. */
 const SETTLE_MS = 1;
+/** How long a thread that ends waits for that before it leaves the rest to others, ms. */
+const PATIENCE_MS = 100;
+/** When a thread whose end is told, and those that it started, are gone from /proc as well, ms. */
+const LINGER_MS = 100;
+/** Loads that a thread without a place waits for another visitor: some 20 ms. */
+const VISIT_SPINS = 1 << 20;
+
+const isFree = (life: number) => life === 0;
 
 /** The arenas this thread is attached to, by id: a thread has one CPU number in an arena, however often it attaches. */
 const attached = new Map<number, Arena>();
@@ -53,6 +63,7 @@ export class Arena {
   readonly id: number;
   readonly #handle: ArenaHandle | undefined;
   readonly #watched = new Set<Worker>();
+  #retry: NodeJS.Timeout | undefined;
   #hasWarned = false;
 
   /**
@@ -76,21 +87,22 @@ export class Arena {
         `an arena has at most ${MOST_BYTES} bytes, a whole number; received ${shown(bytes)}`,
       );
     }
-    if (!Number.isInteger(maxThreads) || maxThreads < 1 || maxThreads > MOST_THREADS) {
+    if (!Number.isInteger(maxThreads) || maxThreads < 1 || maxThreads > MOST_THREADS - SPARE) {
       throw new HoldfastError(
         'EINVAL',
-        `maxThreads is a whole number from 1 to ${MOST_THREADS}; received ${shown(maxThreads)}`,
+        `maxThreads is a whole number from 1 to ${MOST_THREADS - SPARE}; received ${shown(maxThreads)}`,
       );
     }
     const words = Math.floor(bytes / 4);
     const buffer = new SharedArrayBuffer(words * 4);
-    format(new RealCpu(new Int32Array(buffer)), words, maxThreads, randomInt(1, 2 ** 31));
+    format(new RealCpu(new Int32Array(buffer)), words, maxThreads, randomInt(1, 2 ** 31), SPARE);
     return Arena.attach({ type: 'holdfast.arena', buffer });
   }
 
   /**
    * Attaches the calling thread. The same Arena comes back for each attachment of one thread. Throws EINVAL for
-   * anything but an arena's handle, EAGAIN when `maxThreads` threads are attached.
+   * anything but an arena's handle, EAGAIN when `maxThreads` threads are attached; those that have ended and that
+   * nobody has watched do not count, on Linux.
    */
   static attach(handle: ArenaHandle): Arena {
     const buffer = handle?.buffer;
@@ -102,7 +114,13 @@ export class Arena {
     checkHeader(cpu, words.length, Slot.words);
     const before = attached.get(cpu.read(Header.id));
     if (before !== undefined) return before;
-    const arena = new Arena(cpu, claimSlot(cpu), { handle });
+    let number = claimSlot(cpu, 0, maxThreads(cpu) - SPARE);
+    if (number < 0) {
+      Arena.#visit(handle);
+      number = claimSlot(cpu, 0, maxThreads(cpu) - SPARE);
+    }
+    if (number < 0) throw allTaken(cpu);
+    const arena = new Arena(cpu, number, { handle });
     cpu.onStall = () => arena.#sweep();
     attached.set(arena.id, arena);
     if (!isMainThread) process.once('exit', arena.#exit);
@@ -117,7 +135,9 @@ export class Arena {
 
   /**
    * Recovers what `worker` leaves behind when it exits, however it does. The calling thread's event loop does the
-   * work; on Linux, threads that sleep in a synchronous call look for dead threads too.
+   * work; on Linux, threads that sleep in a synchronous call look for dead threads too, as do those with asynchronous
+   * acquisitions under way. What workers of the worker leave, which end with it, is found on Linux. So is one that has
+   * ended already; elsewhere that is EINVAL, since nothing tells which thread it was.
    */
   watch(worker: Worker): void {
     this.thread.current();
@@ -125,12 +145,19 @@ export class Arena {
       throw new HoldfastError('EINVAL', `watch() expects a Worker, received ${shown(worker)}`);
     }
     if (this.#watched.has(worker)) return;
-    this.#watched.add(worker);
     const tid = worker.threadId;
+    if (tid < 0) {
+      if (osThread() === 0) {
+        throw new HoldfastError('EINVAL', 'watch() of a worker that has ended: watch it when it has been started');
+      }
+      this.#lookForDead();
+      return;
+    }
+    this.#watched.add(worker);
     worker.once('exit', () => {
       this.#watched.delete(worker);
-      if (tid >= 0) this.#markDead(tid);
-      this.#reapDead();
+      this.#markDead(tid);
+      this.#lookForDead();
     });
   }
 
@@ -205,9 +232,27 @@ export class Arena {
     const { thread } = this;
     // Nobody takes this thread for dead, so until its slot is free it must let no other reaper in between.
     const isReaped = (id: number) => id === thread.id || this.#isDead(id);
-    while (this.#reap(isReaped, { patient: true }) === 'again') this.#sweep();
+    const patience = thread.cpu.now() + PATIENCE_MS * 1e6;
+    // Of the threads that it leaves to others it may be one itself.
+    while (this.#reap(isReaped, { patience }) === 'again' && !this.#isDead(thread.id)) markGone(thread.cpu);
     thread.self = DETACHED;
-    attached.delete(this.id);
+    if (attached.get(this.id) === this) attached.delete(this.id);
+  }
+
+  /** A thread without a place in the arena finds and reaps dead ones, from the slot that is kept for that. */
+  static #visit(handle: ArenaHandle): void {
+    const cpu = new RealCpu(new Int32Array(handle.buffer, 0, handle.buffer.byteLength >> 2));
+    if (!markGone(cpu)) return;
+    const last = maxThreads(cpu) - 1;
+    const number = claimSlot(cpu, last, last + 1);
+    if (number < 0) {
+      // Another visitor is there, and does what this one would.
+      cpu.condLoad(slotAddress(cpu, last) + Slot.life, isFree, 0, VISIT_SPINS);
+      return;
+    }
+    const visitor = new Arena(cpu, number, { handle });
+    cpu.onStall = () => visitor.#sweep();
+    visitor.#leave();
   }
 
   #isDead(id: number): boolean {
@@ -221,10 +266,23 @@ export class Arena {
     }
   }
 
-  #reapDead = () => {
-    const { thread } = this;
-    if (thread.self === DETACHED) return;
-    if (this.#reap((id) => this.#isDead(id)) === 'again') setTimeout(this.#reapDead, SETTLE_MS);
+  /** A thread has ended, and perhaps others with it. The calling thread may have detached since it began to watch. */
+  #lookForDead(): void {
+    const look = () => {
+      const arena = attached.get(this.id);
+      if (arena !== undefined) arena.#sweep();
+      else Arena.#visit(this.handle);
+    };
+    look();
+    // The system tells that a thread has ended a moment before its entry in /proc goes.
+    setTimeout(look, LINGER_MS).unref();
+  }
+
+  /** Reaps; what takes other threads' next few steps is tried again, whether or not this thread is asked once more. */
+  readonly #reapDead = () => {
+    this.#retry = undefined;
+    if (this.thread.self === DETACHED) return;
+    if (this.#reap((id) => this.#isDead(id)) === 'again') this.#retry ??= setTimeout(this.#reapDead, SETTLE_MS).unref();
   };
 
   #reap(isDead: (id: number) => boolean, options?: ReapOptions): Reaped {
@@ -240,38 +298,49 @@ export class Arena {
     return reaped;
   }
 
-  /** Finds threads that ended without anyone's being told. */
+  /** Finds threads that ended without anyone's being told. A slow path that waits for long calls it: it never throws. */
   #sweep(): void {
-    const { cpu } = this;
-    let found = false;
-    for (let number = 0; number < maxThreads(cpu); number++) {
-      const slot = slotAddress(cpu, number);
-      const life = cpu.loadAcquire(slot + Slot.life);
-      if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, threadOf(life));
-      found ||= cpu.load(slot + Slot.life) < 0;
-    }
-    if (found) this.#reap((id) => this.#isDead(id));
+    if (markGone(this.cpu)) this.#reapDead();
   }
 }
 
-/** Lays out an arena over memory that is all zero and that no other thread can reach yet. */
-export function format(cpu: Cpu, words: number, threads: number, id: number): void {
-  formatHeader(cpu, { words, maxThreads: threads, threadWords: Slot.words, id });
-  for (let number = 0; number < threads; number++) formatSlot(cpu, number);
+/** Marks the threads that have ended without anyone's being told. Whether there are dead threads to reap. */
+function markGone(cpu: Cpu): boolean {
+  let found = false;
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    const life = cpu.loadAcquire(slot + Slot.life);
+    if (life > 0 && isGone(cpu.load(slot + Slot.osThread))) markDead(cpu, slot + Slot.life, threadOf(life));
+    found ||= cpu.load(slot + Slot.life) < 0;
+  }
+  return found;
+}
+
+/**
+ * Lays out an arena over memory that is all zero and that no other thread can reach yet. `spare`: slots beside those of
+ * the threads.
+ */
+export function format(cpu: Cpu, words: number, threads: number, id: number, spare = 0): void {
+  formatHeader(cpu, { words, maxThreads: threads, spare, threadWords: Slot.words, id });
+  for (let number = 0; number < threads + spare; number++) formatSlot(cpu, number);
   new Heap(cpu, 1).format();
 }
 
-function claimSlot(cpu: RealCpu): number {
-  const threads = maxThreads(cpu);
-  for (let number = 0; number < threads; number++) {
+/** The calling thread takes one of the slots from `first` to before `end`; -1 when all are taken. */
+function claimSlot(cpu: RealCpu, first: number, end: number): number {
+  for (let number = first; number < end; number++) {
     const slot = slotAddress(cpu, number);
     if (cpu.cmpxchg(slot + Slot.life, 0, threadId + 1) === 0) {
       cpu.store(slot + Slot.osThread, osThread());
       return number;
     }
   }
-  throw new HoldfastError(
+  return -1;
+}
+
+function allTaken(cpu: Cpu): HoldfastError {
+  return new HoldfastError(
     'EAGAIN',
-    `all ${threads} places for threads are taken; Arena.create({ maxThreads }) sets how many there are`,
+    `all ${maxThreads(cpu) - SPARE} places for threads are taken; Arena.create({ maxThreads }) sets how many there are`,
   );
 }

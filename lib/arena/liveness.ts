@@ -2,8 +2,11 @@
  * Whether an operating-system thread of this process still exists. A thread that sleeps in a synchronous call cannot
  * receive the `exit` event of a worker; on Linux it can look in /proc instead. Elsewhere nothing is known, and only
  * `arena.watch(worker)` on a thread whose event loop runs finds the dead.
+ *
+ * Slow paths ask here, so nothing here may throw: no answer means "not known to be gone". There may have been answers
+ * before, because Node's permission model can be told at any time to refuse them.
  */
-import { existsSync, readlinkSync } from 'node:fs';
+import { readlinkSync, statSync } from 'node:fs';
 
 const TASKS = '/proc/self/task';
 
@@ -18,7 +21,17 @@ export function osThread(): number {
   }
 }
 
-/** Whether that thread has ended. */
+/** Whether that thread is known to have ended. */
 export function isGone(thread: number): boolean {
-  return thread !== 0 && !existsSync(`${TASKS}/${thread}`);
+  // In a sandbox that has taken /proc away nothing is there, and nothing follows from that.
+  return thread !== 0 && isMissing(`${TASKS}/${thread}`) && !isMissing(TASKS);
+}
+
+function isMissing(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }

@@ -46,8 +46,8 @@ const SETTLE_SPINS = 1000;
 export interface ReapOptions {
   /** Loads that `settle` waits; Infinity on a machine whose threads are not preempted. */
   settleSpins?: number;
-  /** Stay until everything is settled. */
-  patient?: boolean;
+  /** Stay until everything is settled, or until then, ns on `cpu.now()`. A thread that ends leaves the rest to others. */
+  patience?: number;
 }
 
 /**
@@ -65,7 +65,7 @@ export function reap(
   heap: Heap,
   objects: Objects,
   isDead: (id: number) => boolean,
-  { settleSpins = SETTLE_SPINS, patient = false }: ReapOptions = {},
+  { settleSpins = SETTLE_SPINS, patience = 0 }: ReapOptions = {},
 ): Reaped {
   const { cpu, id: owner } = thread;
   const all = Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
@@ -87,11 +87,11 @@ export function reap(
     reaped = repairAll(thread, heap, objects, dead, settleSpins);
     if (reaped === 'done') for (const id of dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
     wakeAll(cpu, all.length);
-  } while (reaped === 'again' && patient);
+  } while (reaped === 'again' && cpu.now() < patience);
   unlatch(cpu, Header.reaperLatch);
   // Last: with its slot vacated, a thread that is killed here would leave a latch that nobody could inherit.
   if (isLeaving && reaped === 'done') leave(cpu, thread.slot, all.length);
-  if (isLeaving && reaped === 'unknown-kind') leaveToOthers(cpu, thread.slot);
+  if (isLeaving && reaped !== 'done') leaveToOthers(cpu, thread.slot);
   return reaped;
 }
 
@@ -186,7 +186,10 @@ function leave(cpu: Cpu, slot: number, threads: number): void {
   cpu.storeRelease(slot + Slot.life, 0);
 }
 
-/** The calling thread could not repair all that it leaves: it counts as killed, for a thread that can. */
+/**
+ * The calling thread could not repair all that it leaves: it counts as killed, for a thread that can. That may take as
+ * long as a live thread holds a lock that a dead one waits for, and a thread that ends must not wait for that.
+ */
 function leaveToOthers(cpu: Cpu, slot: number): void {
   const life = slot + Slot.life;
   markDead(cpu, life, threadOf(cpu.load(life)));

@@ -1,9 +1,11 @@
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import type { TimeoutOptions } from '../sched/drive.ts';
+import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { waitsOfHolders, waitsShown } from '../sched/waits-for.ts';
 import type { Arena } from './arena.ts';
+import { isGone } from './liveness.ts';
 
 /** What another thread needs to open the same object: plain structured-cloneable data. */
 export interface ObjectHandle {
@@ -82,14 +84,33 @@ export abstract class SharedObject {
     return new HoldfastError('EDEADLK', message, links);
   }
 
-  /** The ETIMEDOUT of a wait for the object, with what its holders wait for. `state`: who holds it. */
+  /** The ETIMEDOUT of a wait for the object, with what its holders wait for or that they have ended. `state`: who holds it. */
   protected notInTime(options: TimeoutOptions | undefined, state: string): HoldfastError {
     // With a timeout of 0 nobody has waited, and the call is to be quick.
     const links = options?.timeout === 0 ? [] : waitsOfHolders(this.thread, this.address);
     const last = links.find(({ holders }) => holders.includes(this.thread.number));
     const end = last === undefined ? '' : `: ${last.async ? 'perhaps ' : ''}they wait for each other`;
     const rest = links.length === 0 ? '' : `; ${waitsShown(links)}${end}`;
-    return new HoldfastError('ETIMEDOUT', `no ${this.label} within ${options?.timeout} ms: ${state}${rest}`, links);
+    const ended = options?.timeout === 0 ? '' : this.#endedHolders();
+    return new HoldfastError(
+      'ETIMEDOUT',
+      `no ${this.label} within ${options?.timeout} ms: ${state}${rest}${ended}`,
+      links,
+    );
+  }
+
+  /** Which of the threads that hold the object are dead: whoever waits for them waits for a reaper. */
+  #endedHolders(): string {
+    const { cpu } = this.thread;
+    const ended: number[] = [];
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      const slot = slotAddress(cpu, number);
+      if (cpu.loadAcquire(slot + Slot.life) >= 0 && !isGone(cpu.load(slot + Slot.osThread))) continue;
+      const isHolder = this.#kind.holder(cpu, this.address) === number + 1;
+      if (isHolder || this.#kind.isHeldBy?.(cpu, this.address, number + 1)) ended.push(number);
+    }
+    if (ended.length === 0) return '';
+    return `; ${ended.map((number) => `thread ${number}`).join(', ')} has ended, and its locks are not recovered yet`;
   }
 }
 

@@ -90,6 +90,12 @@ export interface Cpu {
   /** Wake at most `count` sleepers on `address`, and return how many there were. */
   wake(address: number, count: number): number;
 
+  /**
+   * Called while a task waits for long, on its thread: the thread that it waits for may have died. Never throws. Not
+   * there on machines that kill threads themselves and say so.
+   */
+  onStall?: (() => void) | undefined;
+
   /** Nanoseconds on a clock that all threads share and that never goes back. */
   now(): number;
 }

@@ -3,10 +3,12 @@
  * (vitest, jest, sinon, node:test) that stand still until the test advances them; a thread that sleeps in a synchronous
  * call, and the timer that keeps the process alive, need the real ones.
  */
+import timers from 'node:timers';
 
 /** Milliseconds since this thread's own zero. */
 export const now: () => number = performance.now.bind(performance);
 /** Nanoseconds on the clock that all threads share. */
 export const hrtime: () => bigint = process.hrtime.bigint.bind(process.hrtime);
 
-export const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
+/** Node's own: a browser's test environment has timers on its global that are plain numbers. */
+export const { setTimeout, clearTimeout, setInterval, clearInterval } = timers;

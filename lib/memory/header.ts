@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -28,7 +28,8 @@ export const Header = struct({
   words: 1,
   /** Random, so that two attachments to one arena in one thread can be told from two arenas. */
   id: 1,
-  maxThreads: 1,
+  /** Slots in the thread table. */
+  slots: 1,
   threadWords: 1,
   threads: 1,
   names: 1,
@@ -55,16 +56,18 @@ export const Header = struct({
 export interface Geometry {
   words: number;
   maxThreads: number;
+  /** Slots of the thread table beside those of `maxThreads` threads. */
+  spare?: number;
   /** Words of one entry in the thread table. */
   threadWords: number;
   id: number;
 }
 
 /** Lays out an arena over memory that is all zero and that no other thread can reach yet. */
-export function formatHeader(cpu: Cpu, { words, maxThreads, threadWords, id }: Geometry): void {
+export function formatHeader(cpu: Cpu, { words, maxThreads, spare = 0, threadWords, id }: Geometry): void {
   // Tasks lie in the thread table at multiples of two lines.
   const threads = Math.ceil(Header.words / (2 * LINE_WORDS)) * 2 * LINE_WORDS;
-  const names = threads + maxThreads * threadWords;
+  const names = threads + (maxThreads + spare) * threadWords;
   const map = names + inLines(NAME_BUCKETS);
   // Each heap line costs its own words and one word of map.
   const lines = Math.floor((words - map - LINE_WORDS) / (LINE_WORDS + 1));
@@ -79,7 +82,7 @@ export function formatHeader(cpu: Cpu, { words, maxThreads, threadWords, id }: G
   cpu.write(Header.version, LAYOUT_VERSION);
   cpu.write(Header.words, words);
   cpu.write(Header.id, id);
-  cpu.write(Header.maxThreads, maxThreads);
+  cpu.write(Header.slots, maxThreads + spare);
   cpu.write(Header.threadWords, threadWords);
   cpu.write(Header.threads, threads);
   cpu.write(Header.names, names);

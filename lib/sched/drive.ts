@@ -193,7 +193,7 @@ async function driveAsync<Outcome>(
   };
   if (signal !== undefined) onAbort(signal, abort);
   if (signal?.aborted) abort();
-  holdEventLoop();
+  holdEventLoop(cpu);
   try {
     while (!step.done) {
       counters.parks++;
@@ -202,7 +202,7 @@ async function driveAsync<Outcome>(
     }
     return step.value;
   } finally {
-    releaseEventLoop();
+    releaseEventLoop(cpu);
     if (signal !== undefined) aborts.get(signal)?.delete(abort);
   }
 }
@@ -221,14 +221,23 @@ function onAbort(signal: AbortSignal, abort: () => void): void {
   signal.addEventListener('abort', () => all.forEach((call) => void call()), { once: true });
 }
 
-// A pending Atomics.waitAsync does not keep the process alive, so a timer does while anybody waits.
-let sleepers = 0;
-let keepAlive: NodeJS.Timeout | undefined;
+// A pending Atomics.waitAsync does not keep the process alive, so a timer does while anybody waits. It also does for
+// tasks on the event loop what `onStall` does for a thread that sleeps: nobody else may find out that a holder has died.
+const sleepers = new Map<Cpu, number>();
+let timer: NodeJS.Timeout | undefined;
 
-function holdEventLoop(): void {
-  if (sleepers++ === 0) keepAlive = setInterval(() => {}, 2 ** 30);
+function holdEventLoop(cpu: Cpu): void {
+  if (sleepers.size === 0) timer = setInterval(lookForDead, LOOK_INTERVAL / 1e6);
+  sleepers.set(cpu, (sleepers.get(cpu) ?? 0) + 1);
 }
 
-function releaseEventLoop(): void {
-  if (--sleepers === 0) clearInterval(keepAlive);
+function lookForDead(): void {
+  for (const cpu of sleepers.keys()) cpu.onStall?.();
+}
+
+function releaseEventLoop(cpu: Cpu): void {
+  const count = (sleepers.get(cpu) as number) - 1;
+  if (count > 0) sleepers.set(cpu, count);
+  else sleepers.delete(cpu);
+  if (sleepers.size === 0) clearInterval(timer);
 }

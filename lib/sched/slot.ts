@@ -120,8 +120,9 @@ export function slotAddress(cpu: Cpu, number: number): number {
   return cpu.read(Header.threads) + number * Slot.words;
 }
 
+/** Slots in the thread table: there are no more threads, and their CPU numbers are below. */
 export function maxThreads(cpu: Cpu): number {
-  return cpu.read(Header.maxThreads);
+  return cpu.read(Header.slots);
 }
 
 /** Whether the thread with this CPU number plus one was killed, and the reaper has not finished with it. */

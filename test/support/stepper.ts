@@ -32,6 +32,9 @@ class Killed extends Error {}
 /** A thread would sleep or spin for ever. */
 export class Hang extends Error {}
 
+/** How long a thread that ends waits for others to settle, ns. */
+const PATIENCE = 10e6;
+
 export interface StepperOptions {
   /** Size of the arena. @default 65,536 */
   words?: number;
@@ -97,9 +100,9 @@ export function stepper(threads: number, { words = 1 << 16, spins = 4 }: Stepper
     },
     /** Thread `number` ends in order: it repairs what it leaves, and gives up its slot. */
     leave(number: number): Reaped {
-      const { thread, heap, objects } = arenas[number]!;
+      const { cpu, thread, heap, objects } = arenas[number]!;
       const isReaped = (id: number) => id === thread.id || isDead(real, id);
-      return reap(thread, heap, objects, isReaped, { patient: true });
+      return reap(thread, heap, objects, isReaped, { patience: cpu.now() + PATIENCE });
     },
   };
 }

@@ -1,0 +1,19 @@
+import { type Arena, Mutex } from '../../lib/index.ts';
+import { inThread } from '../support/threads.ts';
+
+const HERE = import.meta.url;
+
+/** Takes the mutex "m", says so, and stays. */
+export function hold(arena: Arena, ready: number): Promise<never> {
+  new Mutex(arena, 'm').lock();
+  Atomics.store(arena.words, ready, 1);
+  Atomics.notify(arena.words, ready);
+  setInterval(() => {}, 1000);
+  return new Promise(() => {});
+}
+
+/** Starts and watches a worker of its own that holds the mutex. */
+export function startHolder(arena: Arena, ready: number): Promise<never> {
+  inThread(arena, HERE, 'hold', ready);
+  return new Promise(() => {});
+}
