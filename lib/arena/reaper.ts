@@ -204,6 +204,7 @@ function vacate(cpu: Cpu, slot: number): void {
   for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
     cpu.store(task + Task.state, RUNNING);
     cpu.store(task + Task.blockedOn, 0);
+    cpu.store(task + Task.within, 0);
     cpu.store(task + Task.list, 0);
     cpu.store(task + Task.rtMutex, 0);
     cpu.store(task + Task.result, 0);

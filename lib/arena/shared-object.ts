@@ -1,7 +1,7 @@
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import type { TimeoutOptions } from '../sched/drive.ts';
-import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { isWaitedFor, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { waitsOfHolders, waitsShown } from '../sched/waits-for.ts';
 import type { Arena } from './arena.ts';
@@ -51,12 +51,13 @@ export abstract class SharedObject {
   }
 
   /**
-   * Frees the object and its name. Throws EBUSY while it is held or waited for. All other views of it, in all
-   * threads, are invalid from then on.
+   * Frees the object and its name. Throws EBUSY while it is held or waited for: a waiter that was woken counts until its
+   * call has come back. All other views of it, in all threads, are invalid from then on.
    */
   destroy(): void {
     this.thread.current();
-    this.arena.objects.destroy(this.#kind, this.address);
+    const { cpu } = this.thread;
+    this.arena.objects.destroy(this.#kind, this.address, (address, end) => isWaitedFor(cpu, address, end));
   }
 
   /** How messages name the object. */

@@ -32,7 +32,7 @@ import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, findHold, HELD, holdsOf, TRANSIT } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
-import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { firstOfThread, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import type { Outcome } from './reader-writer.ts';
@@ -251,7 +251,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
       return waiter.aborted ? 'aborted' : 'timed-out';
     }
     // The list says so as well, until the task is the writer; from then on it waits for the readers to leave.
-    cpu.store(task + Task.blockedOn, lock);
+    waitFor(cpu, task, lock);
     reason = yield;
   }
   finishPark(cpu, task);

@@ -44,7 +44,7 @@ import {
   waiterTree,
 } from '../sched/priority.ts';
 import { Slot } from '../sched/slot.ts';
-import { ASYNC, finishPark, prepareToPark, Task } from '../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import type { Outcome } from './owned-lock.ts';
 import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
@@ -252,7 +252,7 @@ function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Con
   cpu.write(task + Task.ticket, contest?.ticket ?? ticket);
   rank(cpu, task);
   cpu.store(task + Task.contest, contest?.flag ?? 0);
-  cpu.store(task + Task.blockedOn, lock);
+  waitFor(cpu, task, lock);
   cpu.store(task + Task.rtMutex, lock);
   waiterTree.insert(cpu, lock + RtWords.waiters, task);
   inherit(cpu, attachTop(cpu, lock), late);

@@ -84,12 +84,16 @@ export class Objects {
     return address;
   }
 
-  /** Takes an object out of the table of names and frees it. */
-  destroy(kind: Kind, address: number): void {
+  /**
+   * Takes an object out of the table of names and frees it. `isWaitedFor`: whether anybody waits for a word from one
+   * address to before another.
+   */
+  destroy(kind: Kind, address: number, isWaitedFor: (address: number, end: number) => boolean): void {
     const cpu = this.#cpu;
     latch(cpu, Header.namesLatch, this.#owner);
     const wrong = this.#mismatch(kind, address);
-    const busy = wrong === '' && kind.isBusy(cpu, address);
+    // The waiters first: one whose call comes back in between with the object is its holder then.
+    const busy = wrong === '' && (isWaitedFor(address, address + kind.words) || kind.isBusy(cpu, address));
     if (wrong === '' && !busy) {
       cpu.store(this.#nascent, address);
       if (cpu.read(address + ObjectHeader.nameLength) > 0) this.#unlink(address);

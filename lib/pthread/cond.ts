@@ -18,6 +18,7 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { endWait } from '../sched/task.ts';
 import { PthreadMutex } from './mutex.ts';
 import type { Outcome } from './mutex-core.ts';
 import { noteLoss, PthreadMutexGuard } from './mutex-guard.ts';
@@ -151,6 +152,8 @@ export class PthreadCond extends SharedObject {
     const seen = this.thread.cpu.load(this.#sequence);
     mutex.letGo(waiter.task);
     const result = yield* wait(this.#futexes, this.#sequence, seen, MATCH_ANY, waiter);
+    // From here on nothing of the condition variable is touched: POSIX lets whoever woke the last waiter destroy it.
+    endWait(this.thread.cpu, waiter.task);
     const waited = result === 'changed' ? 'woken' : result;
     // The mutex has to be had, however late it is, and whoever aborts meanwhile.
     waiter.deadline = Number.POSITIVE_INFINITY;

@@ -7,10 +7,11 @@ import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setInterval } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
-import { park, parkAsync, unpark, type Woken } from './task.ts';
+import { endWait, park, parkAsync, unpark, type Woken } from './task.ts';
 import type { Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
 
+/** Says with what a wait ended, and throws only before it has lined up. */
 export type SlowPath<Outcome> = Generator<void, Outcome, Woken>;
 
 /** Options of every blocking call. */
@@ -107,6 +108,7 @@ export function block<Outcome>(
   const deadline = deadlineOf(thread.cpu, options?.timeout);
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false };
   const outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
+  endWait(thread.cpu, waiter.task);
   if (outcome === 'aborted' && waiter.deadlock !== undefined) {
     throw new HoldfastError('EDEADLK', `a deadlock: ${waitsShown(waiter.deadlock)}`, waiter.deadlock);
   }
@@ -129,7 +131,9 @@ export async function blockAsync<Outcome>(
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.takeTask(heap);
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
-  return { outcome: await driveAsync(waiter, path(waiter), asked.signal), task, asked };
+  const outcome = await driveAsync(waiter, path(waiter), asked.signal);
+  endWait(thread.cpu, task);
+  return { outcome, task, asked };
 }
 
 /** Runs a slow path on this thread, which sleeps where the path does. */

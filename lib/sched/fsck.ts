@@ -24,7 +24,8 @@ export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
     if (isFree && nascent !== 0) problems.push(`the free slot ${number} still notes the new block ${nascent}`);
     for (const task of tasksOf(cpu, slot)) {
       const list = cpu.load(task + Task.list);
-      if (isFree && (list !== 0 || cpu.load(task + Task.blockedOn) !== 0)) {
+      const waits = list !== 0 || cpu.load(task + Task.blockedOn) !== 0 || cpu.load(task + Task.within) !== 0;
+      if (isFree && waits) {
         problems.push(`the task ${task} of the free slot ${number} still waits`);
       } else if (list !== 0 && !isInList(cpu, heap, list, task, owner)) {
         problems.push(`the task ${task} of slot ${number} says that it is in the list at ${list}, and is not`);

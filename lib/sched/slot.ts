@@ -208,6 +208,23 @@ export function tasksOf(cpu: Cpu, slot: number): number[] {
   return [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
 }
 
+/**
+ * Whether a task of a live thread has lined up for a word from `address` to before `end`, and its call has not come back:
+ * it sleeps, or it was woken and will look again.
+ */
+export function isWaitedFor(cpu: Cpu, address: number, end: number): boolean {
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    if (cpu.loadAcquire(slot + Slot.life) <= 0) continue;
+    for (const task of tasksOf(cpu, slot)) {
+      // Pairs with the release in `endWait`: what the task did to the object came before.
+      const word = cpu.loadAcquire(task + Task.within);
+      if (word >= address && word < end) return true;
+    }
+  }
+  return false;
+}
+
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */
 export function asyncTasks(cpu: Cpu, slot: number): number[] {
   const tasks: number[] = [];

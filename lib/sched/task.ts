@@ -67,8 +67,24 @@ export const Task = struct({
   wounded: 1,
   /** CTX while the task waits for `rtMutex` with its acquire context, and so ends the wait when it is wounded; else 0. */
   contest: 1,
-  pad: 3,
+  /**
+   * What the task has lined up for, from then until its call comes back, or 0: `blockedOn` of a task that may have been
+   * woken meanwhile, and still looks at the object. Illegal to be 0 while it may; `destroy` looks here.
+   */
+  within: 1,
+  pad: 2,
 });
+
+/** The task lines up for `object`. */
+export function waitFor(cpu: Cpu, task: number, object: number): void {
+  cpu.store(task + Task.within, object);
+  cpu.store(task + Task.blockedOn, object);
+}
+
+/** The task's call comes back: what it looked at may be destroyed. Pairs with the acquire in `isWaitedFor`. */
+export function endWait(cpu: Cpu, task: number): void {
+  cpu.storeRelease(task + Task.within, 0);
+}
 
 export const RUNNING = 0;
 export const SLEEPING = 1;

@@ -12,7 +12,7 @@ import { listInsert, listNodes, listRemove } from '../memory/list.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { asyncTasks, Slot, slotAddress } from './slot.ts';
-import { Task } from './task.ts';
+import { Task, waitFor } from './task.ts';
 
 export const WaitList = struct({
   first: 1,
@@ -195,7 +195,7 @@ function insert(
 ): void {
   cpu.write(task + Task.ticket, ticket);
   cpu.write(task + Task.rank, rank);
-  cpu.store(task + Task.blockedOn, object);
+  waitFor(cpu, task, object);
   cpu.store(task + Task.list, list);
   listInsert(cpu, list + WaitList.first, task, before, Task);
 }

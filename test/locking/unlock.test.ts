@@ -7,6 +7,7 @@ import { lockAsleep } from '../../lib/locking/mutex-core.ts';
 import type { Outcome } from '../../lib/locking/owned-lock.ts';
 import { lockSlow } from '../../lib/locking/rt-mutex-core.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
+import { endWait } from '../../lib/sched/task.ts';
 import { Hang, step, stepper } from '../support/stepper.ts';
 
 interface Lock {
@@ -50,7 +51,10 @@ function scene([, open, path]: Row, m: number, n: number) {
   const giveUp = () => {
     result.gaveUp = true;
     result.isOver = true;
-    if (wait.next('timed-out').value === 'acquired') seconds.unlock();
+    const outcome = wait.next('timed-out').value;
+    // As the driver does.
+    endWait(second.cpu, thread.self);
+    if (outcome === 'acquired') seconds.unlock();
     before(0, step(n), destroy);
     result.isOver = false;
   };

@@ -31,8 +31,8 @@ export interface Counted {
 }
 
 /**
- * The last thread gives as often as the others take. One of those that dies has taken nothing, for that would have been
- * its last step; so what it was granted is there for the next. `left`: what is in the word at an offset of the object.
+ * The last thread gives as often as the others take. One of those that dies may have taken one: behind that comes a last
+ * step, with which its wait ends. Otherwise what it was granted is there for the next. `left`: what is in the word at an offset of the object.
  */
 export function givenOut<View extends Counted>(
   open: (arena: Arena, first?: View) => View,
@@ -61,9 +61,8 @@ export function givenOut<View extends Counted>(
     },
     check({ read, died }, _cell, [{ address }]) {
       const count = read(address + left.offset) / left.unit;
-      if (died.every((thread) => thread < takers - 1) && count !== died.length) {
-        throw new Error(`${count} are left after ${died.length} deaths`);
-      }
+      if (!died.every((thread) => thread < takers - 1)) return;
+      if (count < 0 || count > died.length) throw new Error(`${count} are left after ${died.length} deaths`);
     },
   });
 }
