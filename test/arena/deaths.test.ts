@@ -158,6 +158,11 @@ describe('/proc', () => {
 
   test.each([
     { name: 'denied', isKnown: false, failure: () => 'ERR_ACCESS_DENIED' },
+    {
+      name: 'denied for one thread',
+      isKnown: false,
+      failure: (path: string) => (path.endsWith('/77') ? 'ERR_ACCESS_DENIED' : undefined),
+    },
     { name: 'not readable', isKnown: false, failure: () => 'EACCES' },
     { name: 'not there', isKnown: false, failure: () => 'ENOENT' },
     { name: 'there', isKnown: true, failure: (path: string) => (path.endsWith('/77') ? 'ENOENT' : undefined) },
