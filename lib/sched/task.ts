@@ -69,7 +69,8 @@ export const Task = struct({
   contest: 1,
   /**
    * What the task has lined up for, from then until its call comes back, or 0: `blockedOn` of a task that may have been
-   * woken meanwhile, and still looks at the object. Illegal to be 0 while it may; `destroy` looks here.
+   * woken meanwhile, and still looks at the object. Illegal to be 0 while it may, once it is in a list; `destroy` looks
+   * here.
    */
   within: 1,
   pad: 2,
@@ -77,8 +78,8 @@ export const Task = struct({
 
 /** The task lines up for `object`. */
 export function waitFor(cpu: Cpu, task: number, object: number): void {
-  cpu.store(task + Task.within, object);
   cpu.store(task + Task.blockedOn, object);
+  cpu.store(task + Task.within, object);
 }
 
 /** The task's call comes back: what it looked at may be destroyed. Pairs with the acquire in `isWaitedFor`. */

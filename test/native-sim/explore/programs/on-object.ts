@@ -19,6 +19,8 @@ export interface OnObjectOptions<View> {
   remembers?: boolean;
   /** Loads after which the reaper gives up waiting for a live thread, and comes again. @default it waits for ever */
   settleSpins?: number;
+  /** Looks at what thread `me`, which is dead, leaves to the reaper. */
+  beforeReaping?: Body<View>;
   /** What a survivor does once the reaper is done, for thread `me`, which is dead. */
   heir?: Body<View>;
   /** Looks at the memory that an execution left. */
@@ -33,7 +35,7 @@ export function onObject<View>(
   open: (arena: Arena, first?: View) => View,
   bodies: readonly Body<View>[],
   spins: number,
-  { words = ARENA_WORDS, remembers = false, settleSpins, heir, check }: OnObjectOptions<View> = {},
+  { words = ARENA_WORDS, remembers = false, settleSpins, beforeReaping, heir, check }: OnObjectOptions<View> = {},
 ): Program {
   type Shared = { arenas: Arena[]; views: [View, ...View[]]; cell: number };
   const program: Program<Shared> = {
@@ -48,8 +50,10 @@ export function onObject<View>(
       body(cpu, me, arena, remembers ? open(arena, views[0]) : views[me]!, cell);
     }),
     reaper(cpu, died, { arenas, views, cell }) {
+      const [arena, view] = [arenas.at(-1)!, views.at(-1)!];
+      beforeReaping?.(cpu, died, arena, view, cell);
       reapDead({ arenas, shared: cell }, died, settleSpins);
-      heir?.(cpu, died, arenas.at(-1)!, views.at(-1)!, cell);
+      heir?.(cpu, died, arena, view, cell);
     },
     ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),
   };

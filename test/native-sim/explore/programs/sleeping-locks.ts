@@ -5,6 +5,8 @@ import { Completion } from '../../../../lib/locking/completion.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore.ts';
 import { PERMIT, SemaphoreWords } from '../../../../lib/locking/semaphore-core.ts';
 import { WaitQueue } from '../../../../lib/locking/wait-queue.ts';
+import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
+import { Task } from '../../../../lib/sched/task.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { type Body, onObject } from './on-object.ts';
 
@@ -31,8 +33,9 @@ export interface Counted {
 }
 
 /**
- * The last thread gives as often as the others take. One of those that dies may have taken one: behind that comes a last
- * step, with which its wait ends. Otherwise what it was granted is there for the next. `left`: what is in the word at an offset of the object.
+ * The last thread gives as often as the others take. What one of those was granted is there for the next when it dies,
+ * unless it had taken that already, and all it still had to do was to end its wait. `left`: what is in the word at an
+ * offset of the object.
  */
 export function givenOut<View extends Counted>(
   open: (arena: Arena, first?: View) => View,
@@ -52,6 +55,11 @@ export function givenOut<View extends Counted>(
   };
   return onObject(open, [...Array<Body<View>>(takers - 1).fill(taker), reader, giver], spins, {
     ...(words && { words }),
+    beforeReaping(cpu, died, _arena, _counted, cell) {
+      const task = slotAddress(cpu, died) + Slot.mainTask;
+      const isPending = cpu.load(task + Task.blockedOn) !== 0 || cpu.load(task + Task.grant) !== 0;
+      if (cpu.load(task + Task.within) !== 0 && !isPending) cpu.store(cell + 1, cpu.load(cell + 1) + 1);
+    },
     heir(cpu, died, _arena, counted, cell) {
       if (died !== takers) return;
       cpu.store(cell, 1);
@@ -59,10 +67,13 @@ export function givenOut<View extends Counted>(
       const given = Math.floor(cpu.load(counted.address + left.offset) / left.unit);
       for (let i = given; i < takers; i++) counted.give();
     },
-    check({ read, died }, _cell, [{ address }]) {
+    check({ read, died }, cell, [{ address }]) {
       const count = read(address + left.offset) / left.unit;
+      const mayHaveTaken = read(cell + 1);
       if (!died.every((thread) => thread < takers - 1)) return;
-      if (count < 0 || count > died.length) throw new Error(`${count} are left after ${died.length} deaths`);
+      if (count < died.length - mayHaveTaken || count > died.length) {
+        throw new Error(`${count} are left after ${died.length} deaths`);
+      }
     },
   });
 }
