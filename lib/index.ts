@@ -14,10 +14,10 @@ export { OsqLock } from './locking/osq-lock.ts';
 export type { LockOwner } from './locking/owned-lock.ts';
 export { PercpuRwSemaphore } from './locking/percpu-rw-semaphore.ts';
 export { Refcount } from './locking/refcount.ts';
-export { type RtAsyncOptions, RtMutex } from './locking/rt-mutex.ts';
+export { type RtAsyncOptions, RtMutex } from './locking/rt-mutex/rt-mutex.ts';
 export { RwLock } from './locking/rw-lock.ts';
-export { RwSemaphore } from './locking/rw-semaphore.ts';
-export { RwSemaphoreGuard } from './locking/rw-semaphore-guard.ts';
+export { RwSemaphoreGuard } from './locking/rw-semaphore/guard.ts';
+export { RwSemaphore } from './locking/rw-semaphore/rw-semaphore.ts';
 export {
   type AsyncDownOptions,
   type DownOptions,
@@ -25,21 +25,21 @@ export {
   SemaphoreGuard,
   type SemaphoreOptions,
 } from './locking/semaphore.ts';
-export { SeqCount } from './locking/seq-count.ts';
-export { SeqCountLatch } from './locking/seq-count-latch.ts';
-export { SeqLock } from './locking/seq-lock.ts';
+export { SeqCount } from './locking/seqlock/seq-count.ts';
+export { SeqCountLatch } from './locking/seqlock/seq-count-latch.ts';
+export { SeqLock } from './locking/seqlock/seq-lock.ts';
 export { SpinLock, SpinLock as PthreadSpin } from './locking/spin-lock.ts';
 export { TicketLock } from './locking/ticket-lock.ts';
 export { type AsyncWaitQueueOptions, WaitQueue, type WaitQueueOptions } from './locking/wait-queue.ts';
-export { WwClass, type WwContextOptions, type WwPolicy } from './locking/ww-class.ts';
-export { WwContext } from './locking/ww-context.ts';
-export { WwMutex } from './locking/ww-mutex.ts';
+export { WwClass, type WwContextOptions, type WwPolicy } from './locking/ww-mutex/class.ts';
+export { WwContext } from './locking/ww-mutex/context.ts';
+export { WwMutex } from './locking/ww-mutex/ww-mutex.ts';
 export type { HeapUse } from './memory/heap.ts';
 export { PthreadBarrier } from './pthread/barrier.ts';
 export { PthreadCond } from './pthread/cond.ts';
-export { PthreadMutex } from './pthread/mutex.ts';
-export type { PthreadMutexAttributes, PthreadMutexProtocol, PthreadMutexType } from './pthread/mutex-attributes.ts';
-export { PthreadMutexGuard } from './pthread/mutex-guard.ts';
+export type { PthreadMutexAttributes, PthreadMutexProtocol, PthreadMutexType } from './pthread/mutex/attributes.ts';
+export { PthreadMutexGuard } from './pthread/mutex/guard.ts';
+export { PthreadMutex } from './pthread/mutex/mutex.ts';
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';

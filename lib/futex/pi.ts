@@ -21,7 +21,7 @@
  * Source: kernel/futex/pi.c.
  */
 import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
-import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../locking/rt-mutex-core.ts';
+import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../locking/rt-mutex/core.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { type Late, nothingLate, seeTo } from '../sched/priority.ts';

@@ -19,9 +19,9 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { endWait } from '../sched/task.ts';
-import { PthreadMutex } from './mutex.ts';
-import type { Outcome } from './mutex-core.ts';
-import { noteLoss, PthreadMutexGuard } from './mutex-guard.ts';
+import type { Outcome } from './mutex/core.ts';
+import { noteLoss, PthreadMutexGuard } from './mutex/guard.ts';
+import { PthreadMutex } from './mutex/mutex.ts';
 
 const CondWords = struct({
   header: ObjectHeader.words,

@@ -72,7 +72,7 @@ export const Slot = struct({
   /** The thread's own priority and deadline; what its main task has may be inherited. See `priority.ts`. */
   ownPriority: 1,
   ownDue: 1,
-  /** The most urgent ceiling of the PRIO_PROTECT mutexes that the thread holds, or NO_CEILING. See `pthread/mutex.ts`. */
+  /** The most urgent ceiling of the PRIO_PROTECT mutexes that the thread holds, or NO_CEILING. See `pthread/mutex/mutex.ts`. */
   ceiling: 1,
   /** Root of the tree of the most urgent waiters of each rt-mutex that the thread holds. */
   topWaiters: 1,

@@ -45,7 +45,7 @@ export class Thread {
   readonly isPreemptible: boolean;
   /** What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
-  /** Asynchronous acquire contexts under way; see `lib/locking/ww-class.ts`. */
+  /** Asynchronous acquire contexts under way; see `lib/locking/ww-mutex/class.ts`. */
   asyncContexts = 0;
   readonly #freeTasks: number[] = [];
   #tasks = 0;

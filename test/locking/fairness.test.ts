@@ -1,8 +1,8 @@
 /** Who waits is served: no newcomer passes it for ever, and none once it has waited as long as the lock promises. */
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
-import { HANDOFF, RwSemaphoreWords, tryRead, WAITERS } from '../../lib/locking/rw-semaphore-core.ts';
-import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore-wait.ts';
+import { HANDOFF, RwSemaphoreWords, tryRead, WAITERS } from '../../lib/locking/rw-semaphore/core.ts';
+import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
 import { Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';

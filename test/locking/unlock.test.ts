@@ -5,7 +5,7 @@ import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { Mutex, RtMutex } from '../../lib/index.ts';
 import { lockAsleep } from '../../lib/locking/mutex-core.ts';
 import type { Outcome } from '../../lib/locking/owned-lock.ts';
-import { lockSlow } from '../../lib/locking/rt-mutex-core.ts';
+import { lockSlow } from '../../lib/locking/rt-mutex/core.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
 import { endWait } from '../../lib/sched/task.ts';
 import { Hang, step, stepper } from '../support/stepper.ts';

@@ -1,7 +1,7 @@
 import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { Mutex } from '../../locking/mutex.ts';
-import { PthreadMutex } from '../../pthread/mutex.ts';
+import { PthreadMutex } from '../../pthread/mutex/mutex.ts';
 import { type LockType, SLEEPING, type View, within } from '../lock-type.ts';
 
 export const mutex = mutexType('mutex', 'Mutex: sleeping, robust, synchronous and asynchronous', Mutex);

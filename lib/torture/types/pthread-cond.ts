@@ -1,6 +1,6 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { PthreadCond } from '../../pthread/cond.ts';
-import { PthreadMutex } from '../../pthread/mutex.ts';
+import { PthreadMutex } from '../../pthread/mutex/mutex.ts';
 import { isTimeout, type LockType, SLEEPING } from '../lock-type.ts';
 import { viewOf } from './mutex.ts';
 

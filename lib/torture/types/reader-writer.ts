@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { PercpuRwSemaphore } from '../../locking/percpu-rw-semaphore.ts';
 import { RwLock } from '../../locking/rw-lock.ts';
-import { RwSemaphore } from '../../locking/rw-semaphore.ts';
+import { RwSemaphore } from '../../locking/rw-semaphore/rw-semaphore.ts';
 import { PthreadRwlock } from '../../pthread/rwlock.ts';
 import type { AsyncWaitOptions } from '../../sched/drive.ts';
 import { type LockType, type Mode, SLEEPING, SPINNING, type View, within } from '../lock-type.ts';

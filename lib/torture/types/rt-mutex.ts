@@ -1,5 +1,5 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { RtMutex } from '../../locking/rt-mutex.ts';
+import { RtMutex } from '../../locking/rt-mutex/rt-mutex.ts';
 import { type LockType, SLEEPING, within } from '../lock-type.ts';
 
 /** Priorities that each thread goes through, acquisition by acquisition. */

@@ -6,9 +6,9 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { Mutex } from '../../locking/mutex.ts';
-import { SeqCount } from '../../locking/seq-count.ts';
-import { SeqCountLatch } from '../../locking/seq-count-latch.ts';
-import { SeqLock } from '../../locking/seq-lock.ts';
+import { SeqCount } from '../../locking/seqlock/seq-count.ts';
+import { SeqCountLatch } from '../../locking/seqlock/seq-count-latch.ts';
+import { SeqLock } from '../../locking/seqlock/seq-lock.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { type LockType, SLEEPING, type View, within } from '../lock-type.ts';
 import type { Scene } from '../words.ts';

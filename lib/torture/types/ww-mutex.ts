@@ -1,7 +1,7 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { WwClass } from '../../locking/ww-class.ts';
-import type { WwContext } from '../../locking/ww-context.ts';
-import { WwMutex } from '../../locking/ww-mutex.ts';
+import { WwClass } from '../../locking/ww-mutex/class.ts';
+import type { WwContext } from '../../locking/ww-mutex/context.ts';
+import { WwMutex } from '../../locking/ww-mutex/ww-mutex.ts';
 import { type LockType, SLEEPING } from '../lock-type.ts';
 
 interface Handles {

@@ -1,8 +1,8 @@
 import type { Mutant } from '../mutant.ts';
 
-const MUTEX = 'lib/pthread/mutex.ts';
-const CORE = 'lib/pthread/mutex-core.ts';
-const GUARD = 'lib/pthread/mutex-guard.ts';
+const MUTEX = 'lib/pthread/mutex/mutex.ts';
+const CORE = 'lib/pthread/mutex/core.ts';
+const GUARD = 'lib/pthread/mutex/guard.ts';
 const COND = 'lib/pthread/cond.ts';
 const RWLOCK = 'lib/pthread/rwlock-core.ts';
 const STEPS = 'test/pthread/steps.test.ts';

@@ -1,6 +1,6 @@
 import type { Mutant } from '../mutant.ts';
 
-const CORE = 'lib/locking/rt-mutex-core.ts';
+const CORE = 'lib/locking/rt-mutex/core.ts';
 const LIST = 'lib/sched/wait-list.ts';
 const REAPER = 'lib/arena/reaper.ts';
 const RACES = 'test/locking/rt-races.test.ts';

@@ -48,15 +48,15 @@ const read = (name: SequenceName) => () => sequence(name, ['twice', 'read'], for
 
 const sequences: WeakOrder[] = (['seq-lock', 'seq-count'] as const).flatMap((name): WeakOrder[] => [
   { name: `${name}: the acquire`, make: read(name), file: `${name}.ts`, op: 'loadAcquire', within: 'read' },
-  { name: `${name}: the acquire, waiting`, make: read(name), file: 'seq-core.ts', op: 'condLoadAcquire' },
-  { name: `${name}: the read barrier`, make: read(name), file: 'seq-core.ts', op: 'rmb' },
-  { name: `${name}: the write barrier`, make: read(name), file: 'seq-core.ts', op: 'wmb' },
-  { name: `${name}: the release`, make: read(name), file: 'seq-core.ts', op: 'storeRelease' },
+  { name: `${name}: the acquire, waiting`, make: read(name), file: 'seqlock/core.ts', op: 'condLoadAcquire' },
+  { name: `${name}: the read barrier`, make: read(name), file: 'seqlock/core.ts', op: 'rmb' },
+  { name: `${name}: the write barrier`, make: read(name), file: 'seqlock/core.ts', op: 'wmb' },
+  { name: `${name}: the release`, make: read(name), file: 'seqlock/core.ts', op: 'storeRelease' },
 ]);
 const latched = { make: read('seq-count-latch'), file: 'seq-count-latch.ts' };
 sequences.push(
   { name: 'seq-count-latch: the acquire', ...latched, op: 'loadAcquire', within: 'read' },
-  { name: 'seq-count-latch: the read barrier', ...latched, file: 'seq-core.ts', op: 'rmb' },
+  { name: 'seq-count-latch: the read barrier', ...latched, file: 'seqlock/core.ts', op: 'rmb' },
   { name: 'seq-count-latch: the write barrier', ...latched, op: 'wmb' },
   { name: 'seq-count-latch: the release', ...latched, op: 'storeRelease' },
 );

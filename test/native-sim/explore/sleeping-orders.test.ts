@@ -25,7 +25,7 @@ const crossed = [
   [1, 0],
 ];
 
-inFile('rw-semaphore-core.ts', [
+inFile('rw-semaphore/core.ts', [
   ["rw-semaphore: the reader's acquire", rw('rw-semaphore', 'write', 'read'), 'cmpxchgAcquire', 'tryRead'],
   ['rw-semaphore: readers come and go', rw('rw-semaphore', 'write', 'read', 'read'), 'cmpxchg', 'changeCount'],
   ["rw-semaphore: the writer's acquire", rw('rw-semaphore', 'write', 'write'), 'cmpxchgAcquire', 'tryWrite'],
@@ -65,12 +65,12 @@ inFile('table.ts', [
   ['futex_waitv(2): the change before the look for waiters', () => waitForEither(2, 1), 'mb', 'mayHaveWaiters'],
 ]);
 
-inFile('pthread/mutex.ts', [
+inFile('pthread/mutex/mutex.ts', [
   ["pthread mutex: the lock's acquire", () => mutex('normal', 2, 1), 'cmpxchgAcquire'],
   ["pthread mutex: unlock's release", () => mutex('normal', 2, 1), 'cmpxchgRelease'],
   ["pthread cond: the wait's release of the mutex", () => cond('signal', 1, 1), 'cmpxchgRelease', 'letGo'],
 ]);
-inFile('pthread/mutex-core.ts', [
+inFile('pthread/mutex/core.ts', [
   ["pthread mutex: the contended lock's acquire", () => mutex('normal', 2, 1), 'cmpxchgAcquire', 'tryAcquire'],
   ["pthread mutex: the contended unlock's release", () => mutex('normal', 2, 1), 'cmpxchgRelease', 'unlockSlow'],
   ["pthread cond: the waiter's acquire of the mutex", () => cond('broadcast', 2, 1), 'cmpxchgAcquire', 'tryAcquire'],
@@ -99,11 +99,11 @@ inFile('rt-mutex.ts', [
   ["rt-mutex: the lock's acquire", () => rtMutex([0, -1], 1), 'cmpxchgAcquire'],
   ["rt-mutex: unlock's release", () => rtMutex([0, -1], 1), 'cmpxchgRelease'],
 ]);
-inFile('rt-mutex-core.ts', [
+inFile('rt-mutex/core.ts', [
   ["rt-mutex: the spinner's acquire", () => rtMutex([0, -1], 1), 'cmpxchgAcquire', 'lockSlow'],
   ['ww-mutex: finding who holds it', () => wwMutexes('wait-die', crossed, 1), 'fetchOrAcquire', 'lockSlow'],
 ]);
-inFile('ww-context.ts', [['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb']]);
+inFile('ww-mutex/context.ts', [['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb']]);
 inFile('wait.ts', [
   ['FUTEX_WAIT: finding out that one was woken', () => wakeTwice(1), 'loadAcquire', 'latchOwnBucket'],
 ]);

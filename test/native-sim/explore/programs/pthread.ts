@@ -3,7 +3,7 @@
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import { BarrierWords, PthreadBarrier } from '../../../../lib/pthread/barrier.ts';
 import { PthreadCond } from '../../../../lib/pthread/cond.ts';
-import { PthreadMutex } from '../../../../lib/pthread/mutex.ts';
+import { PthreadMutex } from '../../../../lib/pthread/mutex/mutex.ts';
 import { PthreadOnce } from '../../../../lib/pthread/once.ts';
 import { PthreadSem, SemWords } from '../../../../lib/pthread/sem.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';

@@ -4,7 +4,7 @@ import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
 import { RwLock } from '../../../../lib/locking/rw-lock.ts';
-import { RwSemaphore } from '../../../../lib/locking/rw-semaphore.ts';
+import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
 import { PthreadRwlock, type PthreadRwlockPreference } from '../../../../lib/pthread/rwlock.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';

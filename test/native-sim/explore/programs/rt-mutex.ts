@@ -1,9 +1,9 @@
 /** The locks on the rt-mutex algorithm as programs to explore: waiters with priorities, and contexts in a cycle. */
 
 import type { Arena } from '../../../../lib/arena/arena.ts';
-import { RtMutex } from '../../../../lib/locking/rt-mutex.ts';
-import { WwClass, type WwPolicy } from '../../../../lib/locking/ww-class.ts';
-import { WwMutex } from '../../../../lib/locking/ww-mutex.ts';
+import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
+import { WwClass, type WwPolicy } from '../../../../lib/locking/ww-mutex/class.ts';
+import { WwMutex } from '../../../../lib/locking/ww-mutex/ww-mutex.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { latchPriorities, unlatchPriorities } from '../../../../lib/sched/priority.ts';
 import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';

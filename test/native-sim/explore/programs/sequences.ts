@@ -3,9 +3,9 @@
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { HoldfastError } from '../../../../lib/errors.ts';
-import { SeqCount } from '../../../../lib/locking/seq-count.ts';
-import { SeqCountLatch } from '../../../../lib/locking/seq-count-latch.ts';
-import { SeqLock } from '../../../../lib/locking/seq-lock.ts';
+import { SeqCount } from '../../../../lib/locking/seqlock/seq-count.ts';
+import { SeqCountLatch } from '../../../../lib/locking/seqlock/seq-count-latch.ts';
+import { SeqLock } from '../../../../lib/locking/seqlock/seq-lock.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { type Body, onObject } from './on-object.ts';

@@ -13,16 +13,16 @@
  * A reader waits for a writer that is preempted inside: it spins, and then naps to leave it the core.
  */
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError } from '../errors.ts';
-import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
-import { isDying } from '../sched/slot.ts';
-import { park, prepareToPark } from '../sched/task.ts';
-import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { HoldfastError } from '../../errors.ts';
+import { defineKind } from '../../memory/kinds.ts';
+import { ObjectHeader } from '../../memory/objects.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { struct } from '../../memory/struct.ts';
+import { isDying } from '../../sched/slot.ts';
+import { park, prepareToPark } from '../../sched/task.ts';
+import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });
 

@@ -14,9 +14,9 @@
  * The data are words that readers and a writer use at once, so both sides use marked accesses (`Atomics.load` and
  * `Atomics.store` outside the library); plain ones could be moved across the count.
  */
-import { HoldfastError, shown } from '../errors.ts';
-import type { Cpu } from '../machine/cpu.ts';
-import type { Heap } from '../memory/heap.ts';
+import { HoldfastError, shown } from '../../errors.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import type { Heap } from '../../memory/heap.ts';
 
 export const isEven = (sequence: number) => (sequence & 1) === 0;
 

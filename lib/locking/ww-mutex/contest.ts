@@ -16,13 +16,13 @@
  *
  * Everything here is called under priorityLatch.
  */
-import type { Cpu } from '../machine/cpu.ts';
-import { ObjectHeader } from '../memory/objects.ts';
-import { struct } from '../memory/struct.ts';
-import type { Late } from '../sched/priority.ts';
-import { Task } from '../sched/task.ts';
-import { ownerOf } from './owner-word.ts';
-import { type Contest, CTX } from './rt-mutex-core.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { ObjectHeader } from '../../memory/objects.ts';
+import { struct } from '../../memory/struct.ts';
+import type { Late } from '../../sched/priority.ts';
+import { Task } from '../../sched/task.ts';
+import { ownerOf } from '../owner-word.ts';
+import { type Contest, CTX } from '../rt-mutex/core.ts';
 
 export const WwClassWords = struct({
   header: ObjectHeader.words,

@@ -24,15 +24,15 @@
  *
  * Source: Drepper, "Futexes are tricky", mutex 3; glibc's and musl's robust mutexes for the bits.
  */
-import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../futex/robust-list.ts';
-import type { Futexes } from '../futex/table.ts';
-import { wait } from '../futex/wait.ts';
-import { MATCH_ANY, wake } from '../futex/wake.ts';
-import { RtWords } from '../locking/rt-mutex-core.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { TASK_ALIGN, Task } from '../sched/task.ts';
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../../futex/robust-list.ts';
+import type { Futexes } from '../../futex/table.ts';
+import { wait } from '../../futex/wait.ts';
+import { MATCH_ANY, wake } from '../../futex/wake.ts';
+import { RtWords } from '../../locking/rt-mutex/core.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { struct } from '../../memory/struct.ts';
+import type { SlowPath, Waiter } from '../../sched/drive.ts';
+import { TASK_ALIGN, Task } from '../../sched/task.ts';
 
 export const PthreadMutexWords = struct({
   /** The word above; of a priority-inheriting mutex an rt-mutex, whose word is in the same place. */
@@ -83,7 +83,7 @@ export interface Attempt {
   readonly mark: number;
   /** Whether a wait for a lock that this thread holds itself is refused even if it would time out. */
   readonly isChecked: boolean;
-  /** Where a cycle of rt-mutexes is noted; see `rt-mutex-core.ts`. */
+  /** Where a cycle of rt-mutexes is noted; see `locking/rt-mutex/core.ts`. */
   readonly cycle: number[];
 }
 

@@ -1,6 +1,6 @@
 /**
  * The reader-writer semaphore, kernel/locking/rwsem.c: its word, and every change to it. How tasks wait is in
- * `rw-semaphore-wait.ts`, what happens after a death in `rw-semaphore-repair.ts`.
+ * `wait.ts`, what happens after a death in `repair.ts`.
  *
  * Word: two bits of mode, three flags, and the rest, which the mode explains.
  *
@@ -39,15 +39,15 @@
  * compare-and-exchange. So the first reader's name is in the word itself. When a second one comes, the first one's name
  * moves to `first`, the word counts, and from there on each reader keeps a record of its own (`lib/sched/holds.ts`).
  */
-import type { Cpu } from '../machine/cpu.ts';
-import { latch, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
-import { struct } from '../memory/struct.ts';
-import { claimHold, findHold, HELD, TRANSIT } from '../sched/holds.ts';
-import { Hold, MAIN, Task, unpark } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
-import { firstWaiter, leaveList, WaitList, waiters } from '../sched/wait-list.ts';
-import type { Outcome } from './reader-writer.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { latch, unlatch } from '../../memory/latch.ts';
+import { ObjectHeader } from '../../memory/objects.ts';
+import { struct } from '../../memory/struct.ts';
+import { claimHold, findHold, HELD, TRANSIT } from '../../sched/holds.ts';
+import { Hold, MAIN, Task, unpark } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
+import { firstWaiter, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
+import type { Outcome } from '../reader-writer.ts';
 
 export const RwSemaphoreWords = struct({
   header: ObjectHeader.words,

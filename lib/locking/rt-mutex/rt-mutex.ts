@@ -1,14 +1,14 @@
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, SyncGuard } from '../arena/guard.ts';
-import type { ObjectHandle } from '../arena/shared-object.ts';
-import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
-import { checkPriority, dueIn } from '../sched/priority.ts';
-import { Slot } from '../sched/slot.ts';
-import { Task } from '../sched/task.ts';
-import { DETACHED } from '../sched/thread.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type LockGuard, SyncGuard } from '../../arena/guard.ts';
+import type { ObjectHandle } from '../../arena/shared-object.ts';
+import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../../sched/drive.ts';
+import { checkPriority, dueIn } from '../../sched/priority.ts';
+import { Slot } from '../../sched/slot.ts';
+import { Task } from '../../sched/task.ts';
+import { DETACHED } from '../../sched/thread.ts';
+import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './core.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
-import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
 
 const KIND = rtKind('rt-mutex', RtWords.words);
 

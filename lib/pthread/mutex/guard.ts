@@ -1,6 +1,6 @@
-import { releasedBefore, TaskGuard } from '../arena/guard.ts';
-import { HoldfastError } from '../errors.ts';
-import type { Thread } from '../sched/thread.ts';
+import { releasedBefore, TaskGuard } from '../../arena/guard.ts';
+import { HoldfastError } from '../../errors.ts';
+import type { Thread } from '../../sched/thread.ts';
 import type { PthreadMutex } from './mutex.ts';
 
 /** Counts the synchronous waits of this JavaScript thread that ended without their mutex. */

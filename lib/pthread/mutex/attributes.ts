@@ -1,11 +1,11 @@
-import { HoldfastError, shown } from '../errors.ts';
-import { rtKind } from '../locking/rt-lock.ts';
-import type { Cpu } from '../machine/cpu.ts';
-import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { checkPriority } from '../sched/priority.ts';
-import { Task } from '../sched/task.ts';
-import { isTask, ownerOf, PthreadMutexWords, repair, WORD } from './mutex-core.ts';
+import { HoldfastError, shown } from '../../errors.ts';
+import { rtKind } from '../../locking/rt-mutex/rt-lock.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { defineKind, type Kind } from '../../memory/kinds.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { checkPriority } from '../../sched/priority.ts';
+import { Task } from '../../sched/task.ts';
+import { isTask, ownerOf, PthreadMutexWords, repair, WORD } from './core.ts';
 
 export type PthreadMutexType = 'normal' | 'errorcheck' | 'recursive';
 export type PthreadMutexProtocol = 'none' | 'inherit' | 'protect';

@@ -1,14 +1,14 @@
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import type { ObjectHandle } from '../arena/shared-object.ts';
-import { defineKind } from '../memory/kinds.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import type { WaitOptions } from '../sched/drive.ts';
-import { heldBy, holdsOf } from '../sched/holds.ts';
-import { Task } from '../sched/task.ts';
-import { DETACHED } from '../sched/thread.ts';
-import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
-import { ReaderWriterLock } from './reader-writer.ts';
+import type { Arena } from '../../arena/arena.ts';
+import type { ObjectHandle } from '../../arena/shared-object.ts';
+import { defineKind } from '../../memory/kinds.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import type { WaitOptions } from '../../sched/drive.ts';
+import { heldBy, holdsOf } from '../../sched/holds.ts';
+import { Task } from '../../sched/task.ts';
+import { DETACHED } from '../../sched/thread.ts';
+import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
+import { ReaderWriterLock } from '../reader-writer.ts';
 import {
   downgrade,
   firstReader,
@@ -28,10 +28,10 @@ import {
   taskOf,
   tryWrite,
   WRITER,
-} from './rw-semaphore-core.ts';
-import { type Letting, RwSemaphoreGuard } from './rw-semaphore-guard.ts';
-import { repair } from './rw-semaphore-repair.ts';
-import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './rw-semaphore-wait.ts';
+} from './core.ts';
+import { type Letting, RwSemaphoreGuard } from './guard.ts';
+import { repair } from './repair.ts';
+import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './wait.ts';
 
 /**
  * A word with one reader's name in it costs less alone, and much more when a second one comes: so whoever has met other

@@ -1,12 +1,12 @@
-import type { Cpu } from '../machine/cpu.ts';
-import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { latchPriorities, unlatchPriorities, waiterTree } from '../sched/priority.ts';
-import { Task } from '../sched/task.ts';
-import { OwnedLock } from './owned-lock.ts';
-import { holderOf } from './owner-word.ts';
-import { RtWords } from './rt-mutex-core.ts';
-import { repair } from './rt-mutex-repair.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { defineKind, type Kind } from '../../memory/kinds.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { latchPriorities, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
+import { Task } from '../../sched/task.ts';
+import { OwnedLock } from '../owned-lock.ts';
+import { holderOf } from '../owner-word.ts';
+import { RtWords } from './core.ts';
+import { repair } from './repair.ts';
 
 /** The kind of a lock whose words start as RtWords. */
 export function rtKind(name: string, words: number): Kind<Repairer> {

@@ -1,13 +1,13 @@
 /** What the reaper does about rt-mutexes: trees made again from the words of the tasks in them, and locks freed. */
-import type { Cpu } from '../machine/cpu.ts';
-import { Header } from '../memory/header.ts';
-import { unlatch } from '../memory/latch.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { waiterTree } from '../sched/priority.ts';
-import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
-import { Task } from '../sched/task.ts';
-import { isOwned, OWNER_DIED, ownerOf, WAITERS } from './owner-word.ts';
-import { attachTop, detachTop, inherit, RtWords, rank } from './rt-mutex-core.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
+import { unlatch } from '../../memory/latch.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { waiterTree } from '../../sched/priority.ts';
+import { asyncTasks, Slot, slotAddress } from '../../sched/slot.ts';
+import { Task } from '../../sched/task.ts';
+import { isOwned, OWNER_DIED, ownerOf, WAITERS } from '../owner-word.ts';
+import { attachTop, detachTop, inherit, RtWords, rank } from './core.ts';
 
 /**
  * After deaths: takes dead tasks out of the queue of `lock`, and the lock out of a dead owner's hands. What changes in

@@ -1,5 +1,5 @@
-import { TaskGuard } from '../arena/guard.ts';
-import { HoldfastError } from '../errors.ts';
+import { TaskGuard } from '../../arena/guard.ts';
+import { HoldfastError } from '../../errors.ts';
 import type { RwSemaphore } from './rw-semaphore.ts';
 
 /** What a guard asks its lock to do for a task; one object for all guards of a lock. */

@@ -1,8 +1,8 @@
-import { HoldfastError } from '../errors.ts';
-import type { AsyncWaitOptions, WaitOptions } from '../sched/drive.ts';
-import { Task } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
-import type { WwClass } from './ww-class.ts';
+import { HoldfastError } from '../../errors.ts';
+import type { AsyncWaitOptions, WaitOptions } from '../../sched/drive.ts';
+import { Task } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
+import type { WwClass } from './class.ts';
 import type { WwMutex } from './ww-mutex.ts';
 
 /** Locks taken between two injected deadlocks: at first, and how many times as many after each (the kernel's 3.5). */

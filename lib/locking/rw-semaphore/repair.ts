@@ -3,12 +3,12 @@
  * a count are dead cannot be seen: a thread may have died between the word and its record. So the reaper seals the word,
  * which makes everybody's attempts fail, waits until no live record is in TRANSIT, and counts the live ones.
  */
-import { unlatch } from '../memory/latch.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { holdsOf, isSteady } from '../sched/holds.ts';
-import { Hold, Task, unpark } from '../sched/task.ts';
-import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
-import { repairOsq } from './osq.ts';
+import { unlatch } from '../../memory/latch.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { holdsOf, isSteady } from '../../sched/holds.ts';
+import { Hold, Task, unpark } from '../../sched/task.ts';
+import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
+import { repairOsq } from '../osq.ts';
 import {
   COUNTED,
   FIRST,
@@ -27,7 +27,7 @@ import {
   WRITER,
   wakeWaiters,
   wordOf,
-} from './rw-semaphore-core.ts';
+} from './core.ts';
 
 export function repair(repairer: Repairer, semaphore: number): boolean {
   const { cpu, isDead } = repairer;

@@ -19,7 +19,7 @@
  *
  * Who gets it next: the waiter that comes first by (priority, deadline, arrival); see `sched/priority.ts` for the latch,
  * for what the owner inherits, and for who inherits it. `task.rtMutex` says that the task is in the tree: written before
- * any link, cleared after the last. From these words the reaper makes all trees again (`rt-mutex-repair.ts`).
+ * any link, cleared after the last. From these words the reaper makes all trees again (`repair.ts`).
  *
  * The first waiter of each lock that a thread holds is in the thread's topWaiters. So whatever changes the first waiter,
  * or the owner, goes: detachTop, change, attachTop, inherit. `inherit` walks the chain from there:
@@ -28,9 +28,9 @@
  *
  * Source: Documentation/locking/rt-mutex-design.rst.
  */
-import type { Cpu } from '../machine/cpu.ts';
-import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { struct } from '../../memory/struct.ts';
+import type { SlowPath, Waiter } from '../../sched/drive.ts';
 import {
   adjustPriority,
   isMoreUrgent,
@@ -42,12 +42,12 @@ import {
   topTree,
   unlatchPriorities,
   waiterTree,
-} from '../sched/priority.ts';
-import { Slot } from '../sched/slot.ts';
-import { ASYNC, finishPark, prepareToPark, Task, waitFor } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
-import type { Outcome } from './owned-lock.ts';
-import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
+} from '../../sched/priority.ts';
+import { Slot } from '../../sched/slot.ts';
+import { ASYNC, finishPark, prepareToPark, Task, waitFor } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
+import type { Outcome } from '../owned-lock.ts';
+import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
 
 export const RtWords = struct({
   header: OWNER,

@@ -17,14 +17,14 @@
  * the data, so one copy is enough.
  */
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { refusePromise } from '../errors.ts';
-import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
-import { checkWords, seqRead, seqRetry, storeWords } from './seq-core.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { refusePromise } from '../../errors.ts';
+import { defineKind } from '../../memory/kinds.ts';
+import { ObjectHeader } from '../../memory/objects.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { struct } from '../../memory/struct.ts';
+import { checkWords, seqRead, seqRetry, storeWords } from './core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1 });
 

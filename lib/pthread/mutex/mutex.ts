@@ -1,11 +1,11 @@
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError } from '../errors.ts';
-import { openFutexes } from '../futex/open.ts';
-import { FUTEX_WAITERS } from '../futex/robust-list.ts';
-import type { Futexes } from '../futex/table.ts';
-import { CHAIN_LIMIT } from '../locking/rt-mutex-core.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { HoldfastError } from '../../errors.ts';
+import { openFutexes } from '../../futex/open.ts';
+import { FUTEX_WAITERS } from '../../futex/robust-list.ts';
+import type { Futexes } from '../../futex/table.ts';
+import { CHAIN_LIMIT } from '../../locking/rt-mutex/core.ts';
 import {
   type AsyncWaitOptions,
   abortReason,
@@ -15,15 +15,15 @@ import {
   type TimeoutOptions,
   type Waiter,
   type WaitOptions,
-} from '../sched/drive.ts';
-import { checkPriority, dropCeiling, raiseToCeiling } from '../sched/priority.ts';
-import { Slot } from '../sched/slot.ts';
-import { Task } from '../sched/task.ts';
-import { DETACHED } from '../sched/thread.ts';
-import { kindOf, type PthreadMutexAttributes } from './mutex-attributes.ts';
-import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './mutex-core.ts';
-import { PthreadMutexGuard } from './mutex-guard.ts';
-import { INHERIT, PLAIN, type Protocol } from './mutex-protocol.ts';
+} from '../../sched/drive.ts';
+import { checkPriority, dropCeiling, raiseToCeiling } from '../../sched/priority.ts';
+import { Slot } from '../../sched/slot.ts';
+import { Task } from '../../sched/task.ts';
+import { DETACHED } from '../../sched/thread.ts';
+import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
+import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './core.ts';
+import { PthreadMutexGuard } from './guard.ts';
+import { INHERIT, PLAIN, type Protocol } from './protocol.ts';
 
 /** The most that a recursive mutex can be locked again. */
 const MOST_DEPTH = 2 ** 31 - 1;

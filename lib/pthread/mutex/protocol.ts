@@ -5,15 +5,15 @@
  *   PLAIN     `mutex-core.ts`, over the futex; PTHREAD_PRIO_NONE and PTHREAD_PRIO_PROTECT
  *   INHERIT   the rt-mutex itself, PTHREAD_PRIO_INHERIT. (Where the system has it behind a call, that is LOCK_PI.)
  */
-import { FUTEX_OWNER_DIED } from '../futex/robust-list.ts';
-import type { Futexes } from '../futex/table.ts';
-import * as owner from '../locking/owner-word.ts';
-import * as rt from '../locking/rt-mutex-core.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { Slot } from '../sched/slot.ts';
-import { Task } from '../sched/task.ts';
-import type { Attempt, Outcome } from './mutex-core.ts';
-import * as plain from './mutex-core.ts';
+import { FUTEX_OWNER_DIED } from '../../futex/robust-list.ts';
+import type { Futexes } from '../../futex/table.ts';
+import * as owner from '../../locking/owner-word.ts';
+import * as rt from '../../locking/rt-mutex/core.ts';
+import type { SlowPath, Waiter } from '../../sched/drive.ts';
+import { Slot } from '../../sched/slot.ts';
+import { Task } from '../../sched/task.ts';
+import type { Attempt, Outcome } from './core.ts';
+import * as plain from './core.ts';
 
 export interface Protocol {
   /** In the word: an owner died inside. */

@@ -15,17 +15,17 @@
  *   unlock before  (me, odd, 1) -> (0, odd, 1)        readers go on throwing EOWNERDEAD
  *
  * The sequence itself says whether a dead writer left the data torn, so the mutex's own OWNER_DIED is cleared at once.
- * Readers: as in seq-core.ts. One that finds a writer inside for too long, or has been passed by too often, waits in
+ * Readers: as in core.ts. One that finds a writer inside for too long, or has been passed by too often, waits in
  * the writers' queue and reads with the lock held.
  */
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, SyncGuard } from '../arena/guard.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError } from '../errors.ts';
-import { defineKind } from '../memory/kinds.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type LockGuard, SyncGuard } from '../../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { HoldfastError } from '../../errors.ts';
+import { defineKind } from '../../memory/kinds.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { struct } from '../../memory/struct.ts';
 import {
   type AsyncWaitOptions,
   abortReason,
@@ -34,13 +34,13 @@ import {
   checkOptions,
   deadlineOf,
   type WaitOptions,
-} from '../sched/drive.ts';
-import { Task } from '../sched/task.ts';
-import { DETACHED } from '../sched/thread.ts';
-import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
-import type { Outcome } from './owned-lock.ts';
-import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from './owner-word.ts';
-import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './seq-core.ts';
+} from '../../sched/drive.ts';
+import { Task } from '../../sched/task.ts';
+import { DETACHED } from '../../sched/thread.ts';
+import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
+import type { Outcome } from '../owned-lock.ts';
+import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
+import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
 const Words = struct({ mutex: MutexWords.words, sequence: 1, torn: 1 });
 

@@ -1,11 +1,11 @@
 import { inspect } from 'node:util';
-import type { Arena } from '../arena/arena.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
-import { defineKind, type Kind } from '../memory/kinds.ts';
-import { Task } from '../sched/task.ts';
-import { nextStamp, WwClassWords } from './ww-contest.ts';
-import { WwContext } from './ww-context.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { HoldfastError, shown } from '../../errors.ts';
+import { defineKind, type Kind } from '../../memory/kinds.ts';
+import { Task } from '../../sched/task.ts';
+import { nextStamp, WwClassWords } from './contest.ts';
+import { WwContext } from './context.ts';
 
 /** Which of two contexts backs off: see `WwClass`. */
 export type WwPolicy = 'wound-wait' | 'wait-die';

@@ -1,11 +1,11 @@
 /**
- * WwMutex: the rt-mutex of `rt-mutex-core.ts`, taken by acquire contexts (`ww-contest.ts`). Words: RtWords, and the
+ * WwMutex: the rt-mutex of `rt-mutex/core.ts`, taken by acquire contexts (`contest.ts`). Words: RtWords, and the
  * class that the lock belongs to.
  */
 import { inspect } from 'node:util';
-import type { ObjectHandle } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
-import { struct } from '../memory/struct.ts';
+import type { ObjectHandle } from '../../arena/shared-object.ts';
+import { HoldfastError, shown } from '../../errors.ts';
+import { struct } from '../../memory/struct.ts';
 import {
   type AsyncWaitOptions,
   abortReason,
@@ -13,14 +13,14 @@ import {
   blockAsync,
   checkOptions,
   type WaitOptions,
-} from '../sched/drive.ts';
-import type { Outcome } from './owned-lock.ts';
-import { ownerOf } from './owner-word.ts';
-import { RtLock, rtKind } from './rt-lock.ts';
-import { CHAIN_LIMIT, type Contest, CTX, lockSlow, RtWords, tryLock, unlockSlow } from './rt-mutex-core.ts';
-import { WwClass } from './ww-class.ts';
-import { bystander, contender } from './ww-contest.ts';
-import { WwContext } from './ww-context.ts';
+} from '../../sched/drive.ts';
+import type { Outcome } from '../owned-lock.ts';
+import { ownerOf } from '../owner-word.ts';
+import { CHAIN_LIMIT, type Contest, CTX, lockSlow, RtWords, tryLock, unlockSlow } from '../rt-mutex/core.ts';
+import { RtLock, rtKind } from '../rt-mutex/rt-lock.ts';
+import { WwClass } from './class.ts';
+import { bystander, contender } from './contest.ts';
+import { WwContext } from './context.ts';
 
 const Words = struct({ rt: RtWords.words, wwClass: 1 });
 

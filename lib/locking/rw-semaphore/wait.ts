@@ -7,16 +7,16 @@
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
  * list, takes back what they were granted and have not picked up, and reads along with those of them that read.
  */
-import type { Cpu } from '../machine/cpu.ts';
-import { latch, unlatch } from '../memory/latch.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { claimHold, holdsOf } from '../sched/holds.ts';
-import { asyncTasks } from '../sched/slot.ts';
-import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
-import { firstOfThread, firstWaiter, joinList, leaveList, WaitList } from '../sched/wait-list.ts';
-import { osqLock, osqUnlock } from './osq.ts';
-import type { Outcome } from './reader-writer.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { latch, unlatch } from '../../memory/latch.ts';
+import type { SlowPath, Waiter } from '../../sched/drive.ts';
+import { claimHold, holdsOf } from '../../sched/holds.ts';
+import { asyncTasks } from '../../sched/slot.ts';
+import { finishPark, Hold, prepareToPark, Task, unpark } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
+import { firstOfThread, firstWaiter, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
+import { osqLock, osqUnlock } from '../osq.ts';
+import type { Outcome } from '../reader-writer.ts';
 import {
   firstReader,
   HANDOFF,
@@ -42,7 +42,7 @@ import {
   WRITER,
   wakeWaiters,
   wordOf,
-} from './rw-semaphore-core.ts';
+} from './core.ts';
 
 /** Reads without sleeping; undefined when that is not possible. */
 export function readAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
