@@ -103,7 +103,9 @@ inFile('rt-mutex/core.ts', [
   ["rt-mutex: the spinner's acquire", () => rtMutex([0, -1], 1), 'cmpxchgAcquire', 'lockSlow'],
   ['ww-mutex: finding who holds it', () => wwMutexes('wait-die', crossed, 1), 'fetchOrAcquire', 'lockSlow'],
 ]);
-inFile('ww-mutex/context.ts', [['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb']]);
-inFile('wait.ts', [
+inFile('ww-mutex/context.ts', [
+  ['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb'],
+]);
+inFile('futex/wait.ts', [
   ['FUTEX_WAIT: finding out that one was woken', () => wakeTwice(1), 'loadAcquire', 'latchOwnBucket'],
 ]);
