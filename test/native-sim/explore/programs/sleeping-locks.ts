@@ -34,8 +34,7 @@ export interface Counted {
 
 /**
  * The last thread gives as often as the others take. What one of those was granted is there for the next when it dies,
- * unless it had taken that already, and all it still had to do was to end its wait. `left`: what is in the word at an
- * offset of the object.
+ * unless it had taken that already, and died before it came back. `left`: what is in the word at an offset of the object.
  */
 export function givenOut<View extends Counted>(
   open: (arena: Arena, first?: View) => View,
@@ -58,7 +57,7 @@ export function givenOut<View extends Counted>(
     beforeReaping(cpu, died, _arena, _counted, cell) {
       const task = slotAddress(cpu, died) + Slot.mainTask;
       const isPending = cpu.load(task + Task.blockedOn) !== 0 || cpu.load(task + Task.grant) !== 0;
-      if (cpu.load(task + Task.within) !== 0 && !isPending) cpu.store(cell + 1, cpu.load(cell + 1) + 1);
+      if (!isPending) cpu.store(cell + 1, cpu.load(cell + 1) + 1);
     },
     heir(cpu, died, _arena, counted, cell) {
       if (died !== takers) return;
