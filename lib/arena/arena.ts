@@ -287,10 +287,10 @@ export class Arena {
 
   #reap(isDead: (id: number) => boolean, options?: ReapOptions): Reaped {
     const reaped = reap(this.thread, this.heap, this.objects, isDead, options);
-    if (reaped === 'unknown-kind' && !this.#hasWarned) {
+    if (reaped === 'unknown' && !this.#hasWarned) {
       this.#hasWarned = true;
       process.emitWarning(
-        'an object in the arena is of a kind that this thread does not know, so locks of dead threads are not ' +
+        'something in the arena is of a kind that this thread does not know, so locks of dead threads are not ' +
           'recovered here: all threads must load one version of holdfast, whole',
         { type: 'HoldfastWarning', code: 'HOLDFAST_UNKNOWN_KIND' },
       );

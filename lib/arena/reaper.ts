@@ -20,21 +20,20 @@ import { kindById } from '../memory/kinds.ts';
 import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader, type Objects } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { clearHolds } from '../sched/holds.ts';
 import {
   asyncTasks,
   beginLeaving,
-  clearJournals,
   endLeaving,
   keepsNascent,
+  knowsAreas,
   markDead,
   maxThreads,
-  NO_CEILING,
   Slot,
   slotAddress,
   threadOf,
+  vacate,
 } from '../sched/slot.ts';
-import { RUNNING, SLEEPING, Task, unpark } from '../sched/task.ts';
+import { SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { reorderLiving } from '../sched/wait-list.ts';
 
@@ -51,10 +50,11 @@ export interface ReapOptions {
 }
 
 /**
- * 'again': the reaper must be called again later. 'unknown-kind': an object is of a kind that this thread's copy of the
- * library does not know, so it may not be repaired; the slots of the dead stay taken, for a thread that knows the kind.
+ * 'again': the reaper must be called again later. 'unknown': an object is of a kind, or a slot has an area in use, that
+ * this thread's copy of the library does not know, so it may not be repaired; the slots of the dead stay taken, for a
+ * thread that knows it.
  */
-export type Reaped = 'done' | 'again' | 'unknown-kind';
+export type Reaped = 'done' | 'again' | 'unknown';
 
 /**
  * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work; a thread for which
@@ -134,13 +134,17 @@ function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly 
   // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
   const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
   if (!hasNames && !repairer.latch(Header.namesLatch, () => {})) return 'again';
+  let knowsAll = true;
   for (const id of dead) {
     const slot = slotAddress(cpu, id - 1);
+    if (!knowsAreas(cpu, slot)) {
+      knowsAll = false;
+      continue;
+    }
     const block = cpu.load(slot + Slot.nascent);
     if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
     else objects.reclaim(slot + Slot.nascent);
   }
-  let knowsAll = true;
   const repair = (address: number): boolean => {
     const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
     if (kind === undefined) knowsAll = false;
@@ -156,7 +160,7 @@ function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly 
   cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
   if (!settled) return 'again';
-  return knowsAll ? 'done' : 'unknown-kind';
+  return knowsAll ? 'done' : 'unknown';
 }
 
 /** The heap is everybody's: also a reaper that waits for it must find it in order. */
@@ -193,32 +197,6 @@ function leave(cpu: Cpu, slot: number, threads: number): void {
 function leaveToOthers(cpu: Cpu, slot: number): void {
   const life = slot + Slot.life;
   markDead(cpu, life, threadOf(cpu.load(life)));
-}
-
-/**
- * Leaves a slot as a new thread expects it, but for `life` and what tells whether the thread exists. Journals too: what
- * still names a lock here names one that was destroyed before a reaper came.
- */
-function vacate(cpu: Cpu, slot: number): void {
-  clearJournals(cpu, slot);
-  for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-    cpu.store(task + Task.state, RUNNING);
-    cpu.store(task + Task.blockedOn, 0);
-    cpu.store(task + Task.within, 0);
-    cpu.store(task + Task.list, 0);
-    cpu.store(task + Task.rtMutex, 0);
-    cpu.store(task + Task.result, 0);
-    cpu.store(task + Task.priority, 0);
-    cpu.store(task + Task.due, 0);
-    cpu.store(task + Task.stamp, 0);
-    cpu.store(task + Task.wounded, 0);
-    clearHolds(cpu, task);
-  }
-  cpu.store(slot + Slot.ownPriority, 0);
-  cpu.store(slot + Slot.ownDue, 0);
-  cpu.store(slot + Slot.ceiling, NO_CEILING);
-  cpu.store(slot + Slot.met, 0);
-  cpu.store(slot + Slot.robustList, 0);
 }
 
 function wakeAll(cpu: Cpu, threads: number): void {

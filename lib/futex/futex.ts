@@ -1,10 +1,10 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
-import { Slot, slotAddress } from '../sched/slot.ts';
+import { slotAddress } from '../sched/slot.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
-import { RobustListHead } from './robust-list.ts';
+import { RobustList, RobustListHead } from './robust-list.ts';
 import type { Futexes } from './table.ts';
 import { CHUNK_WORDS, reserveNodes } from './vector.ts';
 import { type Expected, type WaitResult, wait, waitAll } from './wait.ts';
@@ -164,13 +164,13 @@ export class Futex {
     }
     const { cpu, thread } = this.arena;
     thread.current();
-    cpu.store(thread.slot + Slot.robustList, head);
+    cpu.store(thread.slot + RobustList.head, head);
   }
 
   /** get_robust_list(2), of the calling thread. */
   getRobustList(): number {
     const { cpu, thread } = this.arena;
-    return cpu.load(slotAddress(cpu, thread.number) + Slot.robustList);
+    return cpu.load(slotAddress(cpu, thread.number) + RobustList.head);
   }
 
   #requeue(word: number, wakes: number, to: number, moves: number, value: number | undefined): number {

@@ -7,7 +7,7 @@
  *   next   the next state in the bucket
  *   refs   tasks that wait for it, or are about to: those whose `want` is the state while `result` is PI
  *
- * Where a state is:  slot's word `piState`  ->  the bucket of the first word it was needed for, for good
+ * Where a state is:  SparePiState of a slot  ->  the bucket of the first word it was needed for, for good
  *
  * A thread that may have to wait sees to it that its slot has one (the kernel's pi_state_cache), and brings it along
  * when the bucket has none that is idle (refs 0). So a bucket keeps as many as it ever needed at once, nothing is
@@ -24,7 +24,7 @@ import { rtKind } from '../locking/rt-mutex/rt-lock.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { asyncTasks, maxThreads, Slot, slotAddress, slotArea } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { waiters } from '../sched/wait-list.ts';
@@ -32,11 +32,18 @@ import { BUCKET_BITS, Bucket, countWaiting, type Futexes, PI, PLAIN, TableWords 
 
 export const PiState = struct({ rt: RtWords.words, key: 1, next: 1, refs: 1 });
 
+/** A state for the next priority-inheriting futex that the thread waits for, or 0. */
+const SparePiState = slotArea(
+  'piState',
+  { address: 1 },
+  { keeps: (cpu, slot, block): boolean => cpu.load(slot + SparePiState.address) === block },
+);
+
 const KIND = rtKind('futex pi state', PiState.words);
 
 /** Sees to it that the calling thread has a state to bring along. Throws ENOMEM. */
 export function reservePiState({ cpu, objects, thread }: Arena): void {
-  const spare = thread.slot + Slot.piState;
+  const spare = thread.slot + SparePiState.address;
   if (cpu.load(spare) === 0) objects.create(KIND, spare);
 }
 
@@ -55,13 +62,13 @@ export function findPiState(cpu: Cpu, bucket: number, word: number): number {
  */
 export function bringPiState({ cpu, slot }: Thread, bucket: number, word: number): number {
   const idle = findState(cpu, bucket, (state) => cpu.read(state + PiState.refs) === 0);
-  const state = idle || cpu.load(slot + Slot.piState);
+  const state = idle || cpu.load(slot + SparePiState.address);
   if (state === 0) return 0;
   cpu.write(state + PiState.key, word);
   if (idle !== 0) return state;
   cpu.write(state + PiState.next, cpu.load(bucket + Bucket.piStates));
   cpu.storeRelease(bucket + Bucket.piStates, state);
-  cpu.store(slot + Slot.piState, 0);
+  cpu.store(slot + SparePiState.address, 0);
   return state;
 }
 
@@ -103,7 +110,7 @@ export function repairPiStates(repairer: Repairer, bucket: number): boolean {
     let refs = 0;
     for (let number = 0; number < threads; number++) {
       const slot = slotAddress(cpu, number);
-      if (cpu.load(slot + Slot.piState) === state) cpu.store(slot + Slot.piState, 0);
+      if (cpu.load(slot + SparePiState.address) === state) cpu.store(slot + SparePiState.address, 0);
       for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
         if (cpu.load(task + Task.result) !== PI || cpu.load(task + Task.want) !== state) continue;
         if (isDead(number + 1)) cpu.store(task + Task.result, PLAIN);
@@ -124,7 +131,7 @@ export function countPiStates({ thread, table }: Futexes): number {
   const { cpu } = thread;
   let count = 0;
   for (let number = 0; number < maxThreads(cpu); number++) {
-    if (cpu.load(slotAddress(cpu, number) + Slot.piState) !== 0) count++;
+    if (cpu.load(slotAddress(cpu, number) + SparePiState.address) !== 0) count++;
   }
   for (let i = 0; i < 1 << BUCKET_BITS; i++) {
     const first = table + TableWords.buckets + i * Bucket.words + Bucket.piStates;

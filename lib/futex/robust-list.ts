@@ -28,7 +28,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
+import { asyncTasks, Slot, slotAddress, slotArea } from '../sched/slot.ts';
 
 export const FUTEX_WAITERS = 1 << 31;
 export const FUTEX_OWNER_DIED = 1 << 30;
@@ -39,6 +39,13 @@ export const ROBUST_PI = 1 << 30;
 /** The most entries that are followed, as in the kernel. */
 const ROBUST_LIST_LIMIT = 2048;
 
+/** The head of the thread's list, or 0. */
+export const RobustList = slotArea(
+  'robustList',
+  { head: 1 },
+  { vacate: (cpu, slot) => cpu.store(slot + RobustList.head, 0) },
+);
+
 export const RobustListHead = struct({ next: 1, offset: 1, pending: 1 });
 
 /**
@@ -48,7 +55,7 @@ export const RobustListHead = struct({ next: 1, offset: 1, pending: 1 });
 export function repairRobustLists({ cpu, threads, isDead }: Repairer): void {
   for (let number = 0; number < threads; number++) {
     const slot = slotAddress(cpu, number);
-    const head = cpu.load(slot + Slot.robustList);
+    const head = cpu.load(slot + RobustList.head);
     if (head === 0 || !isDead(number + 1)) continue;
     const { entries, offset } = collect(cpu, head);
     // From last to first: once an entry is marked, its next owner may link it elsewhere. If this reaper dies, the next

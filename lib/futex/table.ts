@@ -21,6 +21,7 @@
  *
  * Source: kernel/futex/core.c.
  */
+
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
@@ -28,6 +29,7 @@ import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { ASYNC, MAIN, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { firstWaiter, joinList, leaveList, moveToList, nextWaiter, WaitList } from '../sched/wait-list.ts';
+import { Vector } from './vector.ts';
 
 /** A node's `result`. */
 export const PLAIN = 0;
@@ -132,7 +134,7 @@ export function nextFor(cpu: Cpu, bucket: number, word: number, node: number): n
 
 /** The task that a node wakes. */
 export function sleeperOf(cpu: Cpu, node: number): number {
-  return cpu.read(node + Task.sleeper) || node;
+  return cpu.read(node + Vector.sleeper) || node;
 }
 
 /**

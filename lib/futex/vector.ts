@@ -2,7 +2,7 @@
  * Nodes for a task that waits for several words at once: it is in one wait list itself at most, so nodes of its own
  * stand in for it. A node has the layout of a task as far as `sleeper`, so wait lists take either.
  *
- *   task.vector -> chunk: next chunk | node 0 | node 1 | ... node 14     (a cache line each)
+ *   Vector.chunks -> chunk: next chunk | node 0 | node 1 | ... node 14     (a cache line each)
  *
  * Chunks stay with the task for good, as the task does with its slot: a thread that dies leaves them to the next
  * thread in its slot, and nobody has to free them.
@@ -10,13 +10,24 @@
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { LINE_WORDS } from '../memory/struct.ts';
-import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
-import { Task } from '../sched/task.ts';
+import { inLines, LINE_WORDS } from '../memory/struct.ts';
+import { asyncTasks, leadsTo, Slot, slotAddress } from '../sched/slot.ts';
+import { Task, taskArea } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
-/** Words of a node: `Task.sleeper` is within. */
-const NODE_WORDS = LINE_WORDS;
+export const Vector = taskArea(
+  'vector',
+  {
+    /** In a node: the task that it stands in for; 0 in the task itself. */
+    sleeper: 1,
+    /** In a task: its first chunk of nodes. */
+    chunks: 1,
+  },
+  { keeps: (cpu, task, block): boolean => leadsTo(cpu, task + Vector.chunks, block) },
+);
+
+/** Words of a node: those of a task that wait lists use, and `sleeper`. */
+const NODE_WORDS = inLines(Vector.sleeper + 1);
 const CHUNK_NODES = 15;
 export const CHUNK_WORDS = LINE_WORDS + CHUNK_NODES * NODE_WORDS;
 
@@ -41,7 +52,7 @@ export function vectorNodes({ cpu, threads }: Repairer): number[] {
 
 function nodesOf(cpu: Cpu, task: number): number[] {
   const nodes: number[] = [];
-  for (let chunk = cpu.loadAcquire(task + Task.vector); chunk !== 0; chunk = cpu.read(chunk)) {
+  for (let chunk = cpu.loadAcquire(task + Vector.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
     for (let i = 0; i < CHUNK_NODES; i++) nodes.push(chunk + LINE_WORDS + i * NODE_WORDS);
   }
   return nodes;
@@ -51,15 +62,15 @@ function addChunk({ cpu, nascent }: Thread, heap: Heap, task: number): boolean {
   const chunk = heap.tryAlloc(CHUNK_WORDS, nascent);
   if (chunk === 0) return false;
   for (let word = 0; word < CHUNK_WORDS; word++) cpu.write(chunk + word, 0);
-  cpu.write(chunk, cpu.load(task + Task.vector));
+  cpu.write(chunk, cpu.load(task + Vector.chunks));
   for (let i = 0; i < CHUNK_NODES; i++) {
     const node = chunk + LINE_WORDS + i * NODE_WORDS;
     cpu.write(node + Task.thread, cpu.load(task + Task.thread));
     cpu.write(node + Task.mode, cpu.load(task + Task.mode));
-    cpu.write(node + Task.sleeper, task);
+    cpu.write(node + Vector.sleeper, task);
   }
   // Pairs with the acquire of a reaper that looks for nodes.
-  cpu.storeRelease(task + Task.vector, chunk);
+  cpu.storeRelease(task + Vector.chunks, chunk);
   cpu.store(nascent, 0);
   return true;
 }

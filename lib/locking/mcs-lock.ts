@@ -15,7 +15,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { MCS_NODES, maxThreads, Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
 import {
   isDecided,
   isEvicted,
@@ -25,17 +25,32 @@ import {
   type QueueKind,
   releaseNode,
   repairQueue,
+  SpinNode,
   unlockQueue,
+  vacateNodes,
 } from './spin-queue.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Mcs = struct({ header: SpinningLockHeader.words, tail: 1 });
 
+/** How many MCS locks a thread can hold at once. */
+export const MCS_NODES = 4;
+
+export const McsNodes = slotArea(
+  'mcs',
+  {
+    waiters: MCS_NODES * SpinNode.words,
+    /** One for each waiter, for the reaper to line up behind it. */
+    proxies: MCS_NODES * SpinNode.words,
+  },
+  { vacate: (cpu, slot) => vacateNodes(cpu, slot + McsNodes.waiters, 2 * MCS_NODES) },
+);
+
 const offsets = (first: number) => Array.from({ length: MCS_NODES }, (_, i) => first + i * SpinNode.words);
 
 const QUEUE: QueueKind = {
-  nodes: offsets(Slot.mcsNodes),
-  proxies: offsets(Slot.mcsProxies),
+  nodes: offsets(McsNodes.waiters),
+  proxies: offsets(McsNodes.proxies),
   exchangeTail: (cpu, lock, node) => cpu.xchg(lock + Mcs.tail, node),
   removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + Mcs.tail, node, 0) === node,
   headDied: (cpu, lock) => cpu.store(lock + SpinningLockHeader.ownerDied, 1),

@@ -41,8 +41,16 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { slotAddress, slotArea } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
+import { SpinNode, vacateNodes } from './spin-queue.ts';
+
+/** The thread's node. */
+export const OsqNodes = slotArea(
+  'osq',
+  { own: SpinNode.words },
+  { vacate: (cpu, slot) => vacateNodes(cpu, slot + OsqNodes.own, 1) },
+);
 
 const GRANTED = 1;
 const NONE = 1;
@@ -59,7 +67,7 @@ const differs = (value: number, from: number) => value !== from;
 /** Lines up in the queue whose tail is the word at `tail`. False when it spun enough, or this thread is in a queue already. */
 export function osqLock(thread: Thread, tail: number): boolean {
   const { cpu } = thread;
-  const node = thread.slot + Slot.osqNode;
+  const node = thread.slot + OsqNodes.own;
   // Pairs with the release in repairOsq, after which the reaper does not write to the node.
   if (cpu.loadAcquire(node + SpinNode.lock) !== 0) return false;
   cpu.store(node + SpinNode.next, 0);
@@ -86,7 +94,7 @@ export function osqLock(thread: Thread, tail: number): boolean {
 
 export function osqUnlock(thread: Thread, tail: number): void {
   const { cpu } = thread;
-  const node = thread.slot + Slot.osqNode;
+  const node = thread.slot + OsqNodes.own;
   for (;;) {
     const next = takeNext(cpu, tail, node, 0);
     if (next === SHUT) {
@@ -100,7 +108,7 @@ export function osqUnlock(thread: Thread, tail: number): void {
 
 /** Whether the thread of that slot stands in, or holds, the queue of that tail. */
 export function isInOsq(cpu: Cpu, slot: number, tail: number): boolean {
-  return Math.abs(cpu.load(slot + Slot.osqNode + SpinNode.lock)) === tail;
+  return Math.abs(cpu.load(slot + OsqNodes.own + SpinNode.lock)) === tail;
 }
 
 function unqueue(cpu: Cpu, tail: number, node: number, seen: number): boolean {
@@ -179,7 +187,7 @@ export function repairOsq(repairer: Repairer, tail: number): boolean {
 function membersOf({ cpu, threads, isDead }: Repairer, tail: number, dead: boolean): number[] {
   return Array.from({ length: threads }, (_, number) => number)
     .filter((number) => isDead(number + 1) === dead)
-    .map((number) => slotAddress(cpu, number) + Slot.osqNode)
+    .map((number) => slotAddress(cpu, number) + OsqNodes.own)
     .filter((node) => Math.abs(cpu.loadAcquire(node + SpinNode.lock)) === tail);
 }
 

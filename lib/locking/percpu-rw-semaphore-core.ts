@@ -24,15 +24,17 @@
  *
  * A dead reader's record is set to 0 by the reaper; there is nothing else to find. A writer's name is in `block`.
  */
+
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { claimHold, findHold, HELD, holdsOf, TRANSIT } from '../sched/holds.ts';
+import { Grant } from '../sched/grant.ts';
+import { claimHold, findHold, HELD, Hold, holdsOf, TRANSIT } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
-import { ASYNC, finishPark, Hold, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { firstOfThread, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import type { Outcome } from './reader-writer.ts';
@@ -141,7 +143,7 @@ function handOver(cpu: Cpu, lock: number, died: number): number[] {
     if (next !== 0) left++;
     else if (cpu.load(task + Task.want) === WRITE) next = task;
     else {
-      cpu.store(cpu.load(task + Task.holdAt) + Hold.count, HELD);
+      cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
       grant(cpu, lock, task);
       woken.push(task);
     }
@@ -157,12 +159,12 @@ function handOver(cpu: Cpu, lock: number, died: number): number[] {
 
 function grant(cpu: Cpu, lock: number, task: number): void {
   // Pairs with the acquire in isGranted. It decides; the task goes once it is out of the list too.
-  cpu.storeRelease(task + Task.grant, lock);
+  cpu.storeRelease(task + Grant.from, lock);
   leaveList(cpu, listOf(lock), task);
 }
 
 function isGranted(cpu: Cpu, lock: number, task: number): boolean {
-  return cpu.loadAcquire(task + Task.grant) === lock && cpu.loadAcquire(task + Task.list) !== listOf(lock);
+  return cpu.loadAcquire(task + Grant.from) === lock && cpu.loadAcquire(task + Task.list) !== listOf(lock);
 }
 
 /** Reads without sleeping; undefined when that is not possible. */
@@ -212,7 +214,7 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     reason = yield;
   }
   finishPark(cpu, task);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   return 'acquired';
 }
 
@@ -247,7 +249,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
       finishPark(cpu, task);
       cpu.store(task + Task.blockedOn, 0);
       if (!cancel(thread, lock, task)) leaveWrite(thread, lock, task);
-      cpu.store(task + Task.grant, 0);
+      cpu.store(task + Grant.from, 0);
       return waiter.aborted ? 'aborted' : 'timed-out';
     }
     // The list says so as well, until the task is the writer; from then on it waits for the readers to leave.
@@ -256,7 +258,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   }
   finishPark(cpu, task);
   cpu.store(task + Task.blockedOn, 0);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   return 'acquired';
 }
 
@@ -273,8 +275,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
       rebuildList(repairer, list);
       const writer = writerOf(cpu.load(blockOf(lock)));
       for (const task of waiters(cpu, list)) {
-        if (task === writer || cpu.load(task + Task.grant) === lock) grant(cpu, lock, task);
-        else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
+        if (task === writer || cpu.load(task + Grant.from) === lock) grant(cpu, lock, task);
+        else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);
       }
     })
   )
@@ -299,7 +301,7 @@ function readsHere(thread: Thread, lock: number, pending: boolean): boolean {
   const { cpu, id } = thread;
   const records = holdsOf(cpu, id, lock, (other) => other === id);
   if (pending) return records.length > 0;
-  const unaware = pendingTasks(thread, lock).map((task) => cpu.load(task + Task.holdAt));
+  const unaware = pendingTasks(thread, lock).map((task) => cpu.load(task + Grant.record));
   return records.some((record) => !unaware.includes(record));
 }
 
@@ -311,8 +313,8 @@ function pendingTasks({ cpu, slot }: Thread, lock: number): number[] {
 function takeBack(thread: Thread, lock: number): void {
   const { cpu } = thread;
   for (const reader of pendingTasks(thread, lock)) {
-    retire(cpu, lock, cpu.load(reader + Task.holdAt), 0);
-    cpu.store(reader + Task.grant, 0);
+    retire(cpu, lock, cpu.load(reader + Grant.record), 0);
+    cpu.store(reader + Grant.from, 0);
     lineUpAgain(cpu, lock, reader);
   }
 }
@@ -323,7 +325,7 @@ function takeBlock({ cpu, id }: Thread, lock: number, task: number): boolean {
   const writer = writerOf(block);
   if (!(block & DRAINING) || cpu.load(writer + Task.thread) !== id || cpu.load(writer + Task.mode) !== ASYNC)
     return false;
-  cpu.store(writer + Task.grant, 0);
+  cpu.store(writer + Grant.from, 0);
   // Nobody else changes the block now: its writer cannot run, and waiters need the latch.
   cpu.xchg(blockOf(lock), (block & FLAGS) | task);
   lineUpAgain(cpu, lock, writer);
@@ -340,9 +342,9 @@ function enqueue({ thread, task, async }: Waiter, lock: number, want: number, re
   const { cpu, id } = thread;
   const list = listOf(lock);
   // Also for a writer that need not wait yet: a synchronous one of its thread may send it back to the list.
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   cpu.store(task + Task.want, want);
-  cpu.store(task + Task.holdAt, record);
+  cpu.store(task + Grant.record, record);
   for (;;) {
     const word = cpu.load(blockOf(lock));
     if (writerOf(word) === 0) return false;

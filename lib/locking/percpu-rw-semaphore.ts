@@ -5,9 +5,9 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import type { WaitOptions } from '../sched/drive.ts';
-import { heldBy, holdsOf } from '../sched/holds.ts';
+import { Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
-import { Hold, Task } from '../sched/task.ts';
+import { Task } from '../sched/task.ts';
 import { isListBusy } from '../sched/wait-list.ts';
 import {
   DRAINING,

@@ -12,7 +12,7 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { HOLDS } from '../sched/slot.ts';
+import { HOLDS } from '../sched/holds.ts';
 import type { Thread } from '../sched/thread.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';

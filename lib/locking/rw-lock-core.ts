@@ -31,7 +31,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { MOST_THREADS } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { Slot, slotAddress } from '../sched/slot.ts';
 import { finishPark, prepareToPark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -40,7 +40,9 @@ import {
   prepareNode,
   type QueueKind,
   repairQueue,
+  SpinNodes,
   sleep,
+  taskOf,
   unlockQueue,
   waitToBeHead,
 } from './spin-queue.ts';
@@ -69,8 +71,8 @@ const CLAIM = WRITER << CLAIM_SHIFT;
 const ASLEEP = 1 << 20;
 
 const QUEUE: QueueKind = {
-  nodes: [Slot.spinNode],
-  proxies: [Slot.spinProxy],
+  nodes: [SpinNodes.waiter],
+  proxies: [SpinNodes.proxy],
   exchangeTail: (cpu, lock, node) => cpu.xchg(lock + RwWords.tail, node),
   removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + RwWords.tail, node, 0) === node,
 };
@@ -163,7 +165,7 @@ export function lockQueued(thread: Thread, lock: number, isReader: boolean, word
 
 function waitInQueue(thread: Thread, lock: number, isReader: boolean): boolean {
   const { cpu } = thread;
-  const node = thread.slot + Slot.spinNode;
+  const node = thread.slot + SpinNodes.waiter;
   prepareNode(cpu, node, lock);
   const prev = QUEUE.exchangeTail(cpu, lock, node);
   linkNode(cpu, node, prev);
@@ -173,7 +175,7 @@ function waitInQueue(thread: Thread, lock: number, isReader: boolean): boolean {
   if (head === 0) return true;
   // The grant before, its sleep after: pairs with the exchange in prepareToPark.
   cpu.mb();
-  kick(cpu, cpu.load(head + SpinNode.task));
+  kick(cpu, taskOf(cpu, head));
   return true;
 }
 
@@ -223,7 +225,7 @@ function nextTask(cpu: Cpu, lock: number, word: number): number {
   const claim = (word & CLAIM) >>> CLAIM_SHIFT;
   if (claim !== 0) return mainTask(cpu, claim);
   const head = (word & ASLEEP) !== 0 ? cpu.load(lock + RwWords.head) : 0;
-  return head === 0 ? 0 : cpu.load(head + SpinNode.task);
+  return head === 0 ? 0 : taskOf(cpu, head);
 }
 
 function mainTask(cpu: Cpu, id: number): number {

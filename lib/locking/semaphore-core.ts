@@ -33,15 +33,17 @@
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
  * list, and takes back what they were granted and have not picked up.
  */
+
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { claimHold, HELD, holdsOf } from '../sched/holds.ts';
+import { Grant } from '../sched/grant.ts';
+import { claimHold, HELD, Hold, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
-import { finishPark, Hold, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { firstOfThread, firstWaiter, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 
@@ -131,7 +133,7 @@ export function* downSlow(
     if (cpu.load(task + Task.result) === WOKEN) insist(thread, semaphore, task);
   }
   finishPark(cpu, task);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   return 'acquired';
 }
 
@@ -183,7 +185,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
         const task = cpu.read(semaphore + SemaphoreWords.granted);
         apply(cpu, semaphore);
         if (task !== 0 && cpu.load(task + Task.list) === list) {
-          cpu.storeRelease(task + Task.grant, semaphore);
+          cpu.storeRelease(task + Grant.from, semaphore);
           cpu.store(task + Task.list, 0);
         }
         cpu.store(semaphore + SemaphoreWords.armed, 0);
@@ -204,9 +206,9 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
     if (!isDead(number + 1)) continue;
     const slot = slotAddress(cpu, number);
     for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + Task.grant) !== semaphore) continue;
-      if (cpu.load(task + Task.holdAt) === 0) free = giveBack(free, cpu.load(task + Task.want));
-      commit(cpu, semaphore, free, task + Task.grant, 0, 0);
+      if (cpu.load(task + Grant.from) !== semaphore) continue;
+      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));
+      commit(cpu, semaphore, free, task + Grant.from, 0, 0);
     }
   }
   for (const task of exit(cpu, semaphore, free)) unpark(cpu, task);
@@ -279,7 +281,7 @@ function insist(thread: Thread, semaphore: number, task: number): void {
 }
 
 function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
-  const record = cpu.load(task + Task.holdAt);
+  const record = cpu.load(task + Grant.record);
   const held = cpu.load(task + Task.want) * HELD;
   if (record === 0) commit(cpu, semaphore, free, 0, 0, task);
   else commit(cpu, semaphore, free, record + Hold.count, cpu.load(record + Hold.count) + held, task);
@@ -295,7 +297,7 @@ function commit(cpu: Cpu, semaphore: number, free: number, address: number, valu
   apply(cpu, semaphore);
   if (task !== 0) {
     // Pairs with the acquire in isGranted. It decides; the waiter goes once it is out of the list too.
-    cpu.storeRelease(task + Task.grant, semaphore);
+    cpu.storeRelease(task + Grant.from, semaphore);
     leaveList(cpu, semaphore + SemaphoreWords.waiters, task);
   }
   cpu.store(semaphore + SemaphoreWords.armed, 0);
@@ -309,7 +311,7 @@ function apply(cpu: Cpu, semaphore: number): void {
 
 function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
   const list = semaphore + SemaphoreWords.waiters;
-  return cpu.loadAcquire(task + Task.grant) === semaphore && cpu.loadAcquire(task + Task.list) !== list;
+  return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== list;
 }
 
 function enqueue(
@@ -322,9 +324,9 @@ function enqueue(
   const { cpu, id } = thread;
   const list = semaphore + SemaphoreWords.waiters;
   cpu.store(task + Task.result, patient ? PATIENT : INSISTS);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   cpu.store(task + Task.want, permits);
-  cpu.store(task + Task.holdAt, record);
+  cpu.store(task + Grant.record, record);
   joinList(cpu, list, semaphore, task, async ? 0 : firstOfThread(cpu, list, id));
 }
 
@@ -348,14 +350,14 @@ function takeBack({ cpu, slot }: Thread, semaphore: number, permits: number): nu
   const list = semaphore + SemaphoreWords.waiters;
   let free = permits;
   for (const task of asyncTasks(cpu, slot)) {
-    if (cpu.load(task + Task.grant) !== semaphore || cpu.load(task + Task.list) === list) continue;
-    const record = cpu.load(task + Task.holdAt);
+    if (cpu.load(task + Grant.from) !== semaphore || cpu.load(task + Task.list) === list) continue;
+    const record = cpu.load(task + Grant.record);
     free = giveBack(free, cpu.load(task + Task.want));
     if (record === 0) {
-      commit(cpu, semaphore, free, task + Task.grant, 0, 0);
+      commit(cpu, semaphore, free, task + Grant.from, 0, 0);
     } else {
       commit(cpu, semaphore, free, record + Hold.count, 0, 0);
-      cpu.store(task + Task.grant, 0);
+      cpu.store(task + Grant.from, 0);
     }
     joinList(cpu, list, semaphore, task);
   }

@@ -15,8 +15,8 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
-import { HOLDS, maxThreads } from '../sched/slot.ts';
+import { claimHold, findHold, HOLDS, holdsOf } from '../sched/holds.ts';
+import { maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import {

@@ -38,11 +38,10 @@
 import type { Arena } from '../arena/arena.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { Header } from '../memory/header.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { Slot, slotAddress, slotNumberAt } from '../sched/slot.ts';
 import { finishPark, prepareToPark } from '../sched/task.ts';
 import { DETACHED, type Thread } from '../sched/thread.ts';
 import {
@@ -53,7 +52,9 @@ import {
   type QueueKind,
   releaseNode,
   repairQueue,
+  SpinNodes,
   sleep,
+  taskOf,
   waitToBeHead,
 } from './spin-queue.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
@@ -77,8 +78,8 @@ const isForHead = (word: number, mine: number) =>
   (word & LOCKED) === 0 && ((word & PENDING) === 0 || (word & PENDING) === mine);
 
 const QUEUE: QueueKind = {
-  nodes: [Slot.spinNode],
-  proxies: [Slot.spinProxy],
+  nodes: [SpinNodes.waiter],
+  proxies: [SpinNodes.proxy],
   exchangeTail: (cpu, lock, node) => exchangeTail(cpu, lock, node, cpu.load(lock + Spin.word)),
   removeTail(cpu, lock, node) {
     const tail = encodeTail(cpu, node);
@@ -198,7 +199,7 @@ function waitPending(cpu: Cpu, address: number, id: number, mine: number, spins:
 /** Lines up and takes the lock. False when the reaper has taken the queue apart meanwhile. */
 function waitInQueue(thread: Thread, lock: number, seen: number): boolean {
   const { cpu, id } = thread;
-  const node = thread.slot + Slot.spinNode;
+  const node = thread.slot + SpinNodes.waiter;
   if (thread.isPreemptible && steal(cpu, lock + Spin.word, id)) return true;
   prepareNode(cpu, node, lock);
   const prev = exchangeTail(cpu, lock, node, seen);
@@ -272,7 +273,7 @@ function nextTask(cpu: Cpu, lock: number, word: number): number {
   const pending = (word & PENDING) >>> PENDING_SHIFT;
   if (pending !== 0) return slotAddress(cpu, pending - 1) + Slot.mainTask;
   const head = (word & ASLEEP) !== 0 ? cpu.load(lock + Spin.head) : 0;
-  return head === 0 ? 0 : cpu.load(head + SpinNode.task);
+  return head === 0 ? 0 : taskOf(cpu, head);
 }
 
 /** `seen`: what the word may be. Returns the node that was the tail, or 0. */
@@ -287,15 +288,15 @@ function exchangeTail(cpu: Cpu, lock: number, node: number, seen: number): numbe
 }
 
 function encodeTail(cpu: Cpu, node: number): number {
-  const number = Math.floor((node - cpu.read(Header.threads)) / Slot.words);
-  const isProxy = node - slotAddress(cpu, number) === Slot.spinProxy;
+  const number = slotNumberAt(cpu, node);
+  const isProxy = node - slotAddress(cpu, number) === SpinNodes.proxy;
   return ((number + 1) * 2 + (isProxy ? 1 : 0)) << TAIL_SHIFT;
 }
 
 function decodeTail(cpu: Cpu, word: number): number {
   const tail = word >>> TAIL_SHIFT;
   if (tail === 0) return 0;
-  return slotAddress(cpu, (tail >> 1) - 1) + (tail & 1 ? Slot.spinProxy : Slot.spinNode);
+  return slotAddress(cpu, (tail >> 1) - 1) + (tail & 1 ? SpinNodes.proxy : SpinNodes.waiter);
 }
 
 function repair(repairer: Repairer, lock: number): boolean {

@@ -37,9 +37,54 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { Slot, SpinNode, slotAddress } from '../sched/slot.ts';
+import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { Slot, slotAddress, slotArea, slotNumberAt } from '../sched/slot.ts';
 import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+
+/** One waiter of a queued spinning lock. */
+export const SpinNode = struct({
+  /** The lock whose queue the node is in or about to enter, 0 when unused. Journal: written first, cleared last. */
+  lock: 1,
+  /** The node in front, once it is known. */
+  prev: 1,
+  /** The node behind, once it has said so. */
+  next: 1,
+  /** Who is let in; see the table above. */
+  locked: 1,
+  /** 0 while the owner of the node is between two steps that belong together, 1 otherwise. Journal. */
+  settled: 1,
+  /** For a reaper's node: the era in which it lined up, plus one; 0 for a waiter's, and while a reaper works on it. */
+  era: 1,
+  pad: LINE_WORDS - 6,
+});
+
+/**
+ * Where a thread waits for a SpinLock or an RwLock. The kernel has four nodes a CPU, one for each context that can
+ * interrupt another; a JavaScript thread waits for one lock at a time.
+ */
+export const SpinNodes = slotArea(
+  'spinQueue',
+  {
+    waiter: SpinNode.words,
+    /** For the reaper, once the thread is dead, to line up behind the dead. */
+    proxy: SpinNode.words,
+  },
+  { vacate: (cpu, slot) => vacateNodes(cpu, slot + SpinNodes.waiter, 2) },
+);
+
+/** A dead thread is in no queue any more. `locked` counts the node's uses, so it stays. */
+export function vacateNodes(cpu: Cpu, first: number, nodes: number): void {
+  for (let node = first; node < first + nodes * SpinNode.words; node += SpinNode.words) {
+    cpu.store(node + SpinNode.era, 0);
+    cpu.store(node + SpinNode.lock, 0);
+  }
+}
+
+/** The task that waits in a node: the main task of the thread whose slot the node is in. */
+export function taskOf(cpu: Cpu, node: number): number {
+  return slotAddress(cpu, slotNumberAt(cpu, node)) + Slot.mainTask;
+}
 
 const WAITING = 0;
 const GRANTED = 1;
@@ -195,8 +240,7 @@ function nodesOf({ cpu, threads, isDead }: Repairer, kind: QueueKind, lock: numb
 /** The proxy that an earlier call lined up behind all of these dead threads' nodes, or 0. */
 function findProxy(cpu: Cpu, dead: readonly number[]): number {
   const metIn = (node: number) => {
-    const thread = cpu.load(cpu.load(node + SpinNode.task) + Task.thread);
-    return cpu.load(slotAddress(cpu, thread - 1) + Slot.met);
+    return cpu.load(slotAddress(cpu, slotNumberAt(cpu, node)) + Slot.met);
   };
   const latest = Math.max(...dead.map(metIn));
   return dead.find((node) => cpu.load(node + SpinNode.era) > latest) ?? 0;
@@ -262,7 +306,7 @@ function evictAhead(repairer: Repairer, kind: QueueKind, lock: number, proxy: nu
     if (isInFront === undefined) return false;
     if (isInFront && cpu.loadAcquire(node + SpinNode.lock) === lock) inFront.push({ node, value });
   }
-  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));
+  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, taskOf(cpu, node));
   for (const node of nodesOf(repairer, kind, lock, true)) {
     if (node !== proxy) evict(cpu, node, cpu.loadAcquire(node + SpinNode.locked));
   }
@@ -287,8 +331,7 @@ function findHead(repairer: Repairer, kind: QueueKind, lock: number): number | u
 function wasHead(repairer: Repairer, kind: QueueKind, lock: number): boolean {
   const { cpu } = repairer;
   return nodesOf(repairer, kind, lock, true).some((node) => {
-    const thread = cpu.load(cpu.load(node + SpinNode.task) + Task.thread);
-    if (!kind.nodes.includes(node - slotAddress(cpu, thread - 1))) return false;
+    if (!kind.nodes.includes(node - slotAddress(cpu, slotNumberAt(cpu, node)))) return false;
     return cpu.load(node + SpinNode.prev) === 0 || isGranted(cpu.load(node + SpinNode.locked));
   });
 }
@@ -301,7 +344,7 @@ function drainProxy(repairer: Repairer, kind: QueueKind, lock: number, proxy: nu
   if (kind.removeTail(cpu, lock, proxy)) return true;
   if (!settle(proxy + SpinNode.next, isSome, 0)) return false;
   const head = unlockQueue(cpu, kind, lock, proxy);
-  if (head !== 0) unpark(cpu, cpu.load(head + SpinNode.task));
+  if (head !== 0) unpark(cpu, taskOf(cpu, head));
   return true;
 }
 
@@ -341,8 +384,7 @@ function isHead({ cpu, settle }: Repairer, lock: number, node: number): boolean 
  */
 function standsInFront({ cpu, isDead, settle }: Repairer, node: number, proxy: number): boolean | undefined {
   for (let at = node; ; ) {
-    const thread = cpu.load(cpu.load(at + SpinNode.task) + Task.thread);
-    if (!isDead(thread) && !settle(at + SpinNode.settled, isSettled, 0)) return undefined;
+    if (!isDead(slotNumberAt(cpu, at) + 1) && !settle(at + SpinNode.settled, isSettled, 0)) return undefined;
     // The dead thread's place in the queue may be lost. That it was in front is not.
     const prev = cpu.loadAcquire(at + SpinNode.prev);
     if (prev <= 0) return at !== node;

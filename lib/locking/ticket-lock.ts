@@ -26,15 +26,31 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { maxThreads, Slot, slotAddress, TICKET_ENTRIES, TicketEntry } from '../sched/slot.ts';
+import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Ticket = struct({ header: SpinningLockHeader.words, next: 1, serving: 1 });
 
+/** One ticket lock that the thread has a ticket for. */
+export const TicketEntry = struct({ lock: 1, ticket: 1, pad: 2 });
+
+/** How many ticket locks a thread can hold at once. */
+export const TICKET_ENTRIES = 4;
+
+export const Tickets = slotArea(
+  'ticketLock',
+  { entries: TICKET_ENTRIES * TicketEntry.words },
+  {
+    vacate(cpu, slot) {
+      for (const entry of ENTRIES) cpu.store(slot + entry + TicketEntry.lock, 0);
+    },
+  },
+);
+
 const equals = (value: number, ticket: number) => value === ticket;
 const differs = (value: number, from: number) => value !== from;
 
-const ENTRIES = Array.from({ length: TICKET_ENTRIES }, (_, i) => Slot.tickets + i * TicketEntry.words);
+const ENTRIES = Array.from({ length: TICKET_ENTRIES }, (_, i) => Tickets.entries + i * TicketEntry.words);
 
 const KIND = defineKind<Repairer>({
   name: 'ticket-lock',

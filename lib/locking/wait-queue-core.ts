@@ -16,12 +16,14 @@
  * A dead waiter leaves the list. Whatever wake-up died with it, or with a waker, every sleeper of the arena looks at its
  * condition again after a death.
  */
+
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { Grant } from '../sched/grant.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
@@ -98,7 +100,7 @@ export function repair(repairer: Repairer, queue: number): boolean {
 
 /** Under the latch. */
 function takeOut(cpu: Cpu, queue: number, task: number): void {
-  cpu.store(task + Task.grant, queue);
+  cpu.store(task + Grant.from, queue);
   leaveList(cpu, queue + WaitQueueWords.waiters, task);
   cpu.store(queue + WaitQueueWords.waiting, cpu.load(queue + WaitQueueWords.waiting) - 1);
 }
@@ -115,7 +117,7 @@ function prepareToWait({ thread, task, async }: Waiter, queue: number, want: num
   latch(cpu, list + WaitList.latch, id);
   const joins = cpu.load(task + Task.list) !== list;
   if (joins) {
-    cpu.store(task + Task.grant, 0);
+    cpu.store(task + Grant.from, 0);
     cpu.store(task + Task.want, want);
     const all = waiters(cpu, list);
     const isBehind = (other: number) =>
@@ -139,7 +141,7 @@ function leave(thread: Thread, queue: number, task: number, isDone: boolean, was
   latch(cpu, list + WaitList.latch, id);
   const isWaiting = cpu.load(task + Task.list) === list;
   if (isWaiting) takeOut(cpu, queue, task);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   unlatch(cpu, list + WaitList.latch);
   if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);
 }

@@ -20,9 +20,8 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { claimHold, holdsOf } from '../sched/holds.ts';
+import { claimHold, Hold, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
-import { Hold } from '../sched/task.ts';
 
 export const BarrierWords = struct({
   header: ObjectHeader.words,

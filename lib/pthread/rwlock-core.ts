@@ -28,9 +28,9 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
-import { claimHold, findHold, HELD, heldBy, holdsOf } from '../sched/holds.ts';
+import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
-import { ASYNC, Hold, Task } from '../sched/task.ts';
+import { ASYNC, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
 export const RwlockWords = struct({

@@ -14,8 +14,24 @@
  * So either the reaper sees TRANSIT and waits for the outcome, or the task's cmpxchg fails.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { asyncTasks, HOLDS, Slot, slotAddress } from './slot.ts';
-import { ASYNC, Hold, MAIN, Task } from './task.ts';
+import { struct } from '../memory/struct.ts';
+import { asyncTasks, Slot, slotAddress, slotArea } from './slot.ts';
+import { ASYNC, Task, taskArea } from './task.ts';
+
+export const Hold = struct({ lock: 1, count: 1 });
+
+/** How many locks a thread's synchronous code can have records of at once. */
+export const HOLDS = 32;
+
+/** The records of a thread's synchronous code. */
+export const HoldTable = slotArea(
+  'holds',
+  { records: HOLDS * Hold.words },
+  { vacate: (cpu, slot) => clear(cpu, slot + HoldTable.records, HOLDS) },
+);
+
+/** The record of an asynchronous task. */
+const Held = taskArea('holds', { record: Hold.words }, { vacate: (cpu, task) => clear(cpu, task + Held.record, 1) });
 
 export const TRANSIT = 1;
 /** One of whatever is held. */
@@ -26,7 +42,7 @@ export const isSteady = (count: number) => (count & TRANSIT) === 0;
 /** The record of what `task`, the calling thread's, holds of `lock`; 0 when there is none. */
 export function findHold(cpu: Cpu, task: number, lock: number): number {
   if (cpu.load(task + Task.mode) === ASYNC) {
-    return cpu.read(task + Task.hold + Hold.lock) === lock ? task + Task.hold : 0;
+    return cpu.read(task + Held.record + Hold.lock) === lock ? task + Held.record : 0;
   }
   for (let record = firstRecord(task); record < lastRecord(task); record += Hold.words) {
     const held = cpu.read(record + Hold.lock);
@@ -41,8 +57,8 @@ export function claimHold(cpu: Cpu, task: number, lock: number): number {
   const found = findHold(cpu, task, lock);
   if (found !== 0) return found;
   const isAsync = cpu.load(task + Task.mode) === ASYNC;
-  const last = isAsync ? task + Task.hold + Hold.words : lastRecord(task);
-  for (let record = isAsync ? task + Task.hold : firstRecord(task); record < last; record += Hold.words) {
+  const last = isAsync ? task + Held.record + Hold.words : lastRecord(task);
+  for (let record = isAsync ? task + Held.record : firstRecord(task); record < last; record += Hold.words) {
     if (cpu.read(record + Hold.count) !== 0) continue;
     cpu.storeRelease(record + Hold.lock, lock);
     return record;
@@ -78,21 +94,17 @@ export function holdsOf(
   for (let number = 0; number < threads; number++) {
     if (!include(number + 1)) continue;
     const slot = slotAddress(cpu, number);
-    for (const task of asyncTasks(cpu, slot)) look(task + Task.hold);
-    const table = slot + Slot.holds;
+    for (const task of asyncTasks(cpu, slot)) look(task + Held.record);
+    const table = slot + HoldTable.records;
     for (let i = 0; i < HOLDS && cpu.load(table + i * Hold.words + Hold.lock) !== 0; i++) look(table + i * Hold.words);
   }
   return records;
 }
 
-/** For the reaper: a dead task holds nothing any more. From the last record to the first, so that it may run twice. */
-export function clearHolds(cpu: Cpu, task: number): void {
-  cpu.store(task + Task.grant, 0);
-  const isMain = cpu.load(task + Task.mode) === MAIN;
-  const first = isMain ? firstRecord(task) : task + Task.hold;
-  const last = isMain ? lastRecord(task) : first + Hold.words;
+/** A dead thread holds nothing any more. From the last record to the first, so that it may run twice. */
+function clear(cpu: Cpu, first: number, records: number): void {
   let record = first;
-  while (record < last && cpu.load(record + Hold.lock) !== 0) record += Hold.words;
+  while (record < first + records * Hold.words && cpu.load(record + Hold.lock) !== 0) record += Hold.words;
   while (record > first) {
     record -= Hold.words;
     cpu.store(record + Hold.count, 0);
@@ -101,7 +113,7 @@ export function clearHolds(cpu: Cpu, task: number): void {
 }
 
 function firstRecord(mainTask: number): number {
-  return mainTask - Slot.mainTask + Slot.holds;
+  return mainTask - Slot.mainTask + HoldTable.records;
 }
 
 function lastRecord(mainTask: number): number {

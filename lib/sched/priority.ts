@@ -2,11 +2,11 @@
  * Priorities, own and inherited. A thread that holds an rt-mutex is as urgent as the most urgent of those that wait for
  * it (Sha, Rajkumar and Lehoczky 1990; kernel/locking/rtmutex.c, kernel/sched/core.c rt_mutex_setprio).
  *
- *   slot.ownPriority, ownDue   what the thread asked for
- *   slot.ceiling               the most urgent ceiling of the mutexes with one that the thread holds
- *   slot.topWaiters            tree of tasks: of each rt-mutex that the thread holds, the most urgent waiter
- *   task.priority, due         of a main task: the most urgent of its own, the ceiling, and the first in topWaiters
- *   task.rank, rankDue         what the two were when the task was put where it waits
+ *   Priorities.own, ownDue     what the thread asked for
+ *   Priorities.ceiling         the most urgent ceiling of the mutexes with one that the thread holds
+ *   Priorities.topWaiters      tree of tasks: of each rt-mutex that the thread holds, the most urgent waiter
+ *   Task.priority, due         of a main task: the most urgent of its own, the ceiling, and the first in topWaiters
+ *   Task.rank, RtWait.due      what the two were when the task was put where it waits
  *
  * Who inherits is the thread, by its main task, also when one of its asynchronous tasks holds the lock: an event loop
  * gets nowhere while the thread sleeps in a synchronous call, and that is the only wait to be cut short.
@@ -28,9 +28,47 @@ import { kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { Tree } from '../memory/rbtree.ts';
-import { NO_CEILING, Slot, slotAddress } from './slot.ts';
-import { Task, unpark } from './task.ts';
+import { Slot, slotAddress, slotArea } from './slot.ts';
+import { Task, taskArea, unpark } from './task.ts';
 import { reorder } from './wait-list.ts';
+
+/** The least urgent priority there is. */
+export const NO_CEILING = 0x7fffffff;
+
+export const Priorities = slotArea(
+  'priority',
+  {
+    own: 1,
+    ownDue: 1,
+    /** XOR of the ceiling and NO_CEILING: 0 for none. */
+    ceiling: 1,
+    /** Root of the tree. Each rt-mutex sees to it after a death. */
+    topWaiters: 1,
+  },
+  {
+    vacate(cpu, slot) {
+      cpu.store(slot + Priorities.own, 0);
+      cpu.store(slot + Priorities.ownDue, 0);
+      cpu.store(slot + Priorities.ceiling, 0);
+    },
+  },
+);
+
+/** A task's place in the tree of the rt-mutex that it waits for, and in its owner's tree of top waiters. */
+export const RtWait = taskArea(
+  'rtWait',
+  {
+    /** The rt-mutex, or 0. */
+    mutex: 1,
+    /** With Task.rank and Task.ticket the place in the mutex's tree. */
+    due: 1,
+    parent: 1,
+    topLeft: 1,
+    topRight: 1,
+    topParent: 1,
+  },
+  { vacate: (cpu, task) => cpu.store(task + RtWait.mutex, 0) },
+);
 
 /** What is left to do once priorityLatch is free. */
 export interface Late {
@@ -39,14 +77,17 @@ export interface Late {
 }
 
 /** The tree of the waiters of one rt-mutex, and that of a thread's topWaiters. */
-export const waiterTree = new Tree({ left: Task.next, right: Task.prev, parent: Task.parent }, comesBefore);
-export const topTree = new Tree({ left: Task.topLeft, right: Task.topRight, parent: Task.topParent }, comesBefore);
+export const waiterTree = new Tree({ left: Task.next, right: Task.prev, parent: RtWait.parent }, comesBefore);
+export const topTree = new Tree(
+  { left: RtWait.topLeft, right: RtWait.topRight, parent: RtWait.topParent },
+  comesBefore,
+);
 
 /** Whether waiter `a` gets the lock before waiter `b`: by priority, then deadline, then arrival. */
 function comesBefore(cpu: Cpu, a: number, b: number): boolean {
   const [rank, other] = [cpu.read(a + Task.rank), cpu.read(b + Task.rank)];
   if (rank !== other) return rank < other;
-  const [due, otherDue] = [cpu.read(a + Task.rankDue), cpu.read(b + Task.rankDue)];
+  const [due, otherDue] = [cpu.read(a + RtWait.due), cpu.read(b + RtWait.due)];
   if (due !== otherDue) return isDueBefore(due, otherDue);
   return ((cpu.read(a + Task.ticket) - cpu.read(b + Task.ticket)) | 0) < 0;
 }
@@ -76,7 +117,6 @@ export interface CurrentThread {
   readonly cpu: Cpu;
   readonly id: number;
   readonly slot: number;
-  readonly ceilings: Map<number, number>;
 }
 
 /** Does what was left to do. The caller holds no latch at all. */
@@ -95,17 +135,17 @@ export function seeTo({ cpu, id: owner }: CurrentThread, late: Late): void {
 /** Gives a thread's main task the priority that is its due. Returns whether it is another. Under priorityLatch. */
 export function adjustPriority(cpu: Cpu, slot: number): boolean {
   const main = slot + Slot.mainTask;
-  let priority = cpu.load(slot + Slot.ownPriority);
-  let due = cpu.load(slot + Slot.ownDue);
-  const ceiling = cpu.load(slot + Slot.ceiling);
+  let priority = cpu.load(slot + Priorities.own);
+  let due = cpu.load(slot + Priorities.ownDue);
+  const ceiling = cpu.load(slot + Priorities.ceiling) ^ NO_CEILING;
   if (ceiling < priority) {
     priority = ceiling;
     due = 0;
   }
-  const top = topTree.first(cpu, slot + Slot.topWaiters);
-  if (top !== 0 && isMoreUrgent(cpu.read(top + Task.rank), cpu.read(top + Task.rankDue), priority, due)) {
+  const top = topTree.first(cpu, slot + Priorities.topWaiters);
+  if (top !== 0 && isMoreUrgent(cpu.read(top + Task.rank), cpu.read(top + RtWait.due), priority, due)) {
     priority = cpu.read(top + Task.rank);
-    due = cpu.read(top + Task.rankDue);
+    due = cpu.read(top + RtWait.due);
   }
   if (cpu.load(main + Task.priority) === priority && cpu.load(main + Task.due) === due) return false;
   cpu.store(main + Task.priority, priority);
@@ -122,28 +162,18 @@ export function slotOf(cpu: Cpu, task: number): number {
 
 export function setOwnPriority({ cpu, id, slot }: CurrentThread, priority: number, due: number): void {
   latchPriorities(cpu, id);
-  cpu.store(slot + Slot.ownPriority, priority);
-  cpu.store(slot + Slot.ownDue, due);
+  cpu.store(slot + Priorities.own, priority);
+  cpu.store(slot + Priorities.ownDue, due);
   adjustPriority(cpu, slot);
   unlatchPriorities(cpu);
 }
 
-/** The thread has `mutex`, and is at least as urgent as `ceiling` until `dropCeiling`. */
-export function raiseToCeiling(thread: CurrentThread, mutex: number, ceiling: number): void {
-  thread.ceilings.set(mutex, ceiling);
-  adjustCeiling(thread);
-}
-
-export function dropCeiling(thread: CurrentThread, mutex: number): void {
-  thread.ceilings.delete(mutex);
-  adjustCeiling(thread);
-}
-
-function adjustCeiling({ cpu, id, slot, ceilings }: CurrentThread): void {
-  const ceiling = Math.min(NO_CEILING, ...ceilings.values());
-  if (cpu.load(slot + Slot.ceiling) === ceiling) return;
+/** The thread is at least as urgent as `ceiling`. */
+export function setCeiling({ cpu, id, slot }: CurrentThread, ceiling: number): void {
+  const word = ceiling ^ NO_CEILING;
+  if (cpu.load(slot + Priorities.ceiling) === word) return;
   latchPriorities(cpu, id);
-  cpu.store(slot + Slot.ceiling, ceiling);
+  cpu.store(slot + Priorities.ceiling, word);
   adjustPriority(cpu, slot);
   unlatchPriorities(cpu);
 }

@@ -1,6 +1,6 @@
 /**
- * The thread table: one slot for each attached thread, with its main task, its queue nodes and its journals. Slots are
- * reused, and so are the tasks that belong to them.
+ * The thread table: one slot for each attached thread, with its main task and the words that rooms want there
+ * (`areas.ts`). Slots are reused, and so are the tasks that belong to them.
  *
  * `life` of a slot:
  *
@@ -19,43 +19,13 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
-import { LINE_WORDS, struct } from '../memory/struct.ts';
-import { Hold, MAIN, TASK_ALIGN, Task } from './task.ts';
-
-/** One waiter of a queued spinning lock. All of a slot's nodes have this layout; `lib/locking/spin-queue.ts` says how it is used. */
-export const SpinNode = struct({
-  /** The lock whose queue the node is in or about to enter, 0 when unused. Journal: written first, cleared last. */
-  lock: 1,
-  /** The node in front, once it is known. */
-  prev: 1,
-  /** The node behind, once it has said so. */
-  next: 1,
-  /** Who is let in; see the table in `spin-queue.ts`. */
-  locked: 1,
-  /** The task that waits here. Set once. */
-  task: 1,
-  /** 0 while the owner of the node is between two steps that belong together, 1 otherwise. Journal. */
-  settled: 1,
-  /** For a reaper's node: the era in which it lined up, plus one; 0 for a waiter's, and while a reaper works on it. */
-  era: 1,
-  pad: LINE_WORDS - 7,
-});
-
-/** One ticket lock that a thread has a ticket for; see `lib/locking/ticket-lock.ts`. */
-export const TicketEntry = struct({ lock: 1, ticket: 1, pad: 2 });
-
-/** How many MCS locks, and how many ticket locks, a thread can hold at once. */
-export const MCS_NODES = 4;
-export const TICKET_ENTRIES = 4;
-/** How many locks a thread's synchronous code can have records of at once; see `holds.ts`. */
-export const HOLDS = 32;
+import { struct } from '../memory/struct.ts';
+import { Areas, LINE_AREAS, SHORT_AREAS, type Upkeep } from './areas.ts';
+import { keepsInTask, knowsTaskAreas, MAIN, TASK_ALIGN, Task, vacateTask } from './task.ts';
 
 /** Flags of `life`. */
 const LEAVING = 1 << 29;
 const LEFT = 1 << 28;
-
-/** The least urgent priority there is. */
-export const NO_CEILING = 0x7fffffff;
 
 export const Slot = struct({
   life: 1,
@@ -65,59 +35,47 @@ export const Slot = struct({
   chunks: 1,
   /** The operating system's number for the thread, 0 where it is not known. */
   osThread: 1,
-  /** The head of the thread's list of robust futexes, or 0. See `futex/robust-list.ts`. */
-  robustList: 1,
-  /** A state for the next priority-inheriting futex that the thread waits for, or 0. See `futex/pi-state.ts`. */
-  piState: 1,
-  /** The thread's own priority and deadline; what its main task has may be inherited. See `priority.ts`. */
-  ownPriority: 1,
-  ownDue: 1,
-  /** The most urgent ceiling of the PRIO_PROTECT mutexes that the thread holds, or NO_CEILING. See `pthread/mutex/mutex.ts`. */
-  ceiling: 1,
-  /** Root of the tree of the most urgent waiters of each rt-mutex that the thread holds. */
-  topWaiters: 1,
   /** The era in which a reaper has met this death, or 0. Guarded by reaperLatch. */
   met: 1,
-  pad: TASK_ALIGN - 11,
+  /** So that the main task lies at a multiple of TASK_ALIGN. */
+  shortAreas: TASK_ALIGN - 5,
   mainTask: Task.words,
-  /**
-   * Where the thread waits for a SpinLock or an RwLock. The kernel has four nodes a CPU, one for each context that can
-   * interrupt another; a JavaScript thread waits for one lock at a time.
-   */
-  spinNode: SpinNode.words,
-  /** For the reaper, once the thread is dead, to line up behind the dead. */
-  spinProxy: SpinNode.words,
-  osqNode: SpinNode.words,
-  mcsNodes: MCS_NODES * SpinNode.words,
-  /** One for each MCS node, for the reaper to line up behind it. */
-  mcsProxies: MCS_NODES * SpinNode.words,
-  tickets: TICKET_ENTRIES * TicketEntry.words,
-  holds: HOLDS * Hold.words,
+  lineAreas: Math.ceil(struct(LINE_AREAS).words / TASK_ALIGN) * TASK_ALIGN,
 });
+
+const shortAreas = new Areas(SHORT_AREAS, Slot.shortAreas, Slot.mainTask - Slot.shortAreas);
+const lineAreas = new Areas(LINE_AREAS, Slot.lineAreas, Slot.words - Slot.lineAreas);
+
+/** Declares the fields of a room's area in every slot. What comes back maps each to its offset in the slot. */
+export function slotArea<const F extends Record<string, number>>(
+  name: keyof typeof SHORT_AREAS | keyof typeof LINE_AREAS,
+  fields: F,
+  upkeep: Upkeep = {},
+): F {
+  return name in SHORT_AREAS
+    ? shortAreas.declare(name as keyof typeof SHORT_AREAS, fields, upkeep)
+    : lineAreas.declare(name as keyof typeof LINE_AREAS, fields, upkeep);
+}
 
 /** Tasks that a slot takes from the heap at a time. `block`: where the heap's block starts that the chunk lies in. */
 export const Chunk = struct({ next: 1, block: 1, pad: TASK_ALIGN - 2 });
 export const CHUNK_TASKS = 16;
 export const CHUNK_WORDS = Chunk.words + CHUNK_TASKS * Task.words;
 
-/** Writes a slot's fixed fields: memory that no other thread can reach yet. */
+/** Writes a slot's fixed fields: memory that is all zero and that no other thread can reach yet. */
 export function formatSlot(cpu: Cpu, number: number): void {
-  const slot = slotAddress(cpu, number);
-  const task = slot + Slot.mainTask;
+  const task = slotAddress(cpu, number) + Slot.mainTask;
   cpu.write(task + Task.thread, number + 1);
   cpu.write(task + Task.mode, MAIN);
-  cpu.write(slot + Slot.ceiling, NO_CEILING);
-  cpu.write(slot + Slot.spinNode + SpinNode.task, task);
-  cpu.write(slot + Slot.spinProxy + SpinNode.task, task);
-  for (let i = 0; i < MCS_NODES; i++) {
-    cpu.write(slot + Slot.mcsNodes + i * SpinNode.words + SpinNode.task, task);
-    cpu.write(slot + Slot.mcsProxies + i * SpinNode.words + SpinNode.task, task);
-  }
-  cpu.write(slot + Slot.osqNode + SpinNode.task, task);
 }
 
 export function slotAddress(cpu: Cpu, number: number): number {
   return cpu.read(Header.threads) + number * Slot.words;
+}
+
+/** The number of the slot that the word at `address` lies in. */
+export function slotNumberAt(cpu: Cpu, address: number): number {
+  return Math.floor((address - cpu.read(Header.threads)) / Slot.words);
 }
 
 /** Slots in the thread table: there are no more threads, and their CPU numbers are below. */
@@ -167,29 +125,37 @@ export function chunkIn(block: number): number {
   return Math.ceil(block / TASK_ALIGN) * TASK_ALIGN;
 }
 
-/** For the reaper: a dead thread is in no queue of spinners any more, and has no ticket. */
-export function clearJournals(cpu: Cpu, slot: number): void {
-  const first = slot + Slot.spinNode;
-  const nodes = 2 + 1 + 2 * MCS_NODES;
-  for (let node = first; node < first + nodes * SpinNode.words; node += SpinNode.words) {
-    cpu.store(node + SpinNode.era, 0);
-    cpu.store(node + SpinNode.lock, 0);
-  }
-  const entries = slot + Slot.tickets;
-  for (let i = 0; i < TICKET_ENTRIES; i++) cpu.store(entries + i * TicketEntry.words + TicketEntry.lock, 0);
+/** Whether this thread has loaded the rooms of all areas that have been used in the slot and its tasks. */
+export function knowsAreas(cpu: Cpu, slot: number): boolean {
+  return (
+    shortAreas.areKnown(cpu, slot) &&
+    lineAreas.areKnown(cpu, slot) &&
+    tasksOf(cpu, slot).every((task) => knowsTaskAreas(cpu, task))
+  );
 }
 
 /** Whether a word of the slot, or of its tasks, leads to the heap block: then it stays with the slot. */
 export function keepsNascent(cpu: Cpu, slot: number, block: number): boolean {
-  if (cpu.load(slot + Slot.piState) === block) return true;
   // A neighbour of one line that ends where a chunk begins is no chunk: the chunk itself says which block it lies in.
   const chunk = chunkIn(block);
   if (leadsTo(cpu, slot + Slot.chunks, chunk) && cpu.read(chunk + Chunk.block) === block) return true;
-  return tasksOf(cpu, slot).some((task) => leadsTo(cpu, task + Task.vector, block));
+  if (shortAreas.keeps(cpu, slot, block) || lineAreas.keeps(cpu, slot, block)) return true;
+  return tasksOf(cpu, slot).some((task) => keepsInTask(cpu, task, block));
 }
 
-/** Whether the chain of chunks that starts in the word `first` has `chunk` in it. */
-function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
+/**
+ * For the reaper: leaves a slot as a new thread expects it, but for `life` and what tells whether the thread exists.
+ * Journals too: what still names a lock here names one that was destroyed before a reaper came.
+ */
+export function vacate(cpu: Cpu, slot: number): void {
+  shortAreas.vacate(cpu, slot);
+  lineAreas.vacate(cpu, slot);
+  for (const task of tasksOf(cpu, slot)) vacateTask(cpu, task);
+  cpu.store(slot + Slot.met, 0);
+}
+
+/** Whether the chain of blocks that starts in the word `first`, each with the next in its first word, has `chunk` in it. */
+export function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
   let link = cpu.loadAcquire(first);
   while (link !== 0 && link !== chunk) link = cpu.read(link);
   return link !== 0;

@@ -16,9 +16,10 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { struct } from '../memory/struct.ts';
+import { Areas, TASK_AREAS, type Upkeep } from './areas.ts';
 
-/** How much of one lock a task holds, where the lock's word cannot say; see `holds.ts`. */
-export const Hold = struct({ lock: 1, count: 1 });
+/** Task addresses are multiples of this, so lock words keep flags in the low bits. */
+export const TASK_ALIGN = 32;
 
 export const Task = struct({
   /** RUNNING or SLEEPING. */
@@ -29,8 +30,16 @@ export const Task = struct({
   mode: 1,
   /** How urgent the task is: lower goes first in every wait list. 0 unless set. */
   priority: 1,
+  /** With equal priorities the earlier deadline goes first: ms on `cpu.now()`, cut off to 32 bits; 0 for none. */
+  due: 1,
   /** The object that the task waits for, or 0. */
   blockedOn: 1,
+  /**
+   * What the task has lined up for, from then until its call comes back, or 0: `blockedOn` of a task that may have been
+   * woken meanwhile, and still looks at the object. Illegal to be 0 while it may, once it is in a list; `destroy` looks
+   * here.
+   */
+  within: 1,
   /** The wait list that the task is in, or 0; with rank and ticket its place there. See `wait-list.ts`. */
   list: 1,
   rank: 1,
@@ -40,41 +49,43 @@ export const Task = struct({
   /** What the task wants from the object it waits for, and what whoever woke it says: the object's own meaning. */
   want: 1,
   result: 1,
-  /** In a node that stands in for a task in a further list: the task; 0 in the task itself. */
-  sleeper: 1,
-  /** First chunk of nodes that stand in for the task; a chunk starts with the address of the next. See `futex/vector.ts`. */
-  vector: 1,
-  /** What an asynchronous task holds; a main task's holds are in its slot. */
-  hold: Hold.words,
-  /** The record that whoever grants the task what it waits for writes to, or 0. */
-  holdAt: 1,
-  /** The object that has granted the task what it waits for, until the task takes notice; 0 otherwise. */
-  grant: 1,
   /** When the task began to wait: us on `cpu.now()`, cut off to 31 bits. */
   since: 1,
-  /** With equal priorities the earlier deadline goes first: ms on `cpu.now()`, cut off to 32 bits; 0 for none. */
-  due: 1,
-  /** The rt-mutex that the task waits for, or 0; with rank, rankDue and ticket its place in the tree. See `priority.ts`. */
-  rtMutex: 1,
-  rankDue: 1,
-  parent: 1,
-  /** Links of the tree of what others wait for from one thread. */
-  topLeft: 1,
-  topRight: 1,
-  topParent: 1,
-  /** Of the acquire context that the task stands for, or 0; and whether an older one wants what it holds. See `ww-mutex.ts`. */
-  stamp: 1,
-  wounded: 1,
-  /** CTX while the task waits for `rtMutex` with its acquire context, and so ends the wait when it is wounded; else 0. */
-  contest: 1,
-  /**
-   * What the task has lined up for, from then until its call comes back, or 0: `blockedOn` of a task that may have been
-   * woken meanwhile, and still looks at the object. Illegal to be 0 while it may, once it is in a list; `destroy` looks
-   * here.
-   */
-  within: 1,
-  pad: 2,
+  areas: TASK_ALIGN - 15,
 });
+
+const areas = new Areas(TASK_AREAS, Task.areas, Task.words - Task.areas);
+
+/** Declares the fields of a room's area in every task. What comes back maps each to its offset in the task. */
+export function taskArea<const F extends Record<string, number>>(
+  name: keyof typeof TASK_AREAS,
+  fields: F,
+  upkeep: Upkeep = {},
+): F {
+  return areas.declare(name, fields, upkeep);
+}
+
+/** Whether this thread has loaded the rooms of all areas that have been used in the task. */
+export function knowsTaskAreas(cpu: Cpu, task: number): boolean {
+  return areas.areKnown(cpu, task);
+}
+
+/** Whether an area of the task leads to that block of the heap. */
+export function keepsInTask(cpu: Cpu, task: number, block: number): boolean {
+  return areas.keeps(cpu, task, block);
+}
+
+/** For the reaper: leaves a dead thread's task as a new thread expects it. */
+export function vacateTask(cpu: Cpu, task: number): void {
+  cpu.store(task + Task.state, RUNNING);
+  cpu.store(task + Task.blockedOn, 0);
+  cpu.store(task + Task.within, 0);
+  cpu.store(task + Task.list, 0);
+  cpu.store(task + Task.result, 0);
+  cpu.store(task + Task.priority, 0);
+  cpu.store(task + Task.due, 0);
+  areas.vacate(cpu, task);
+}
 
 /** The task lines up for `object`. */
 export function waitFor(cpu: Cpu, task: number, object: number): void {
@@ -92,9 +103,6 @@ export const SLEEPING = 1;
 
 export const MAIN = 0;
 export const ASYNC = 1;
-
-/** Task addresses are multiples of this, so lock words keep flags in the low bits. */
-export const TASK_ALIGN = 32;
 
 export type Woken = 'woken' | 'timed-out';
 

@@ -45,8 +45,6 @@ export class Thread {
   readonly isPreemptible: boolean;
   /** What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
-  /** Asynchronous acquire contexts under way; see `lib/locking/ww-mutex/class.ts`. */
-  asyncContexts = 0;
   readonly #freeTasks: number[] = [];
   #tasks = 0;
 
@@ -94,8 +92,6 @@ export class Thread {
 
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new Set<number>();
-  /** Ceilings of the PRIO_PROTECT mutexes that the thread holds, by the mutex's address. */
-  readonly ceilings = new Map<number, number>();
 
   returnTask(task: number): void {
     this.#freeTasks.push(task);

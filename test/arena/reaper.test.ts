@@ -4,11 +4,12 @@ import { Arena as View } from '../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { Arena, McsLock, Mutex, OsqLock, RwLock, SpinLock, TicketLock } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
+import { TicketEntry, Tickets } from '../../lib/locking/ticket-lock.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { defineKind, kindById } from '../../lib/memory/kinds.ts';
 import { latchOwner } from '../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
-import { Slot, TicketEntry } from '../../lib/sched/slot.ts';
+import { Slot } from '../../lib/sched/slot.ts';
 import { TASK_ALIGN } from '../../lib/sched/task.ts';
 import { on, type Step, step, stepper } from '../support/stepper.ts';
 import { inThread, thrown } from '../support/threads.ts';
@@ -65,7 +66,7 @@ describe('a thread dies in a lock that is destroyed before the reaper comes; the
     const stage = stepper(2);
     const [first, second] = stage.arenas as [View, View];
     const lock = new TicketLock(first);
-    const entry = first.thread.slot + Slot.tickets + TicketEntry.lock;
+    const entry = first.thread.slot + Tickets.entries + TicketEntry.lock;
     const isLast = (s: Step) => s.op === 'storeRelease' && s.address === entry && s.args[1] === 0;
     const body = () => {
       lock.lock();
@@ -147,7 +148,7 @@ describe('an object of a kind that the reaping thread does not know', () => {
     mutex.lock();
     die(0);
     real.store(mutex.address, FOREIGN);
-    expect(reap(1)).toBe('unknown-kind');
+    expect(reap(1)).toBe('unknown');
     expect(real.load(arenas[0]!.thread.slot + Slot.life)).toBeLessThan(0);
     // A thread that knows the kind repairs it.
     real.store(mutex.address, kind);
@@ -163,7 +164,7 @@ describe('an object of a kind that the reaping thread does not know', () => {
     const kind = real.load(mutex.address);
     mutex.lock();
     real.store(mutex.address, FOREIGN);
-    expect(leave(0)).toBe('unknown-kind');
+    expect(leave(0)).toBe('unknown');
     real.store(mutex.address, kind);
     expect(reap(1)).toBe('done');
     const other = Mutex.from(arenas[1]!, mutex.handle);

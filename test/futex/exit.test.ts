@@ -4,7 +4,7 @@ import type { Arena } from '../../lib/arena/arena.ts';
 import { openFutexes } from '../../lib/futex/open.ts';
 import { lockPi, tryLockPi } from '../../lib/futex/pi.ts';
 import { reservePiState } from '../../lib/futex/pi-state.ts';
-import { ROBUST_PI } from '../../lib/futex/robust-list.ts';
+import { ROBUST_PI, RobustList } from '../../lib/futex/robust-list.ts';
 import { bucketOf } from '../../lib/futex/table.ts';
 import { FUTEX_OWNER_DIED } from '../../lib/index.ts';
 import { Slot } from '../../lib/sched/slot.ts';
@@ -21,7 +21,7 @@ function setup(isRobust: boolean) {
   real.store(entry, head);
   real.store(word, owner.thread.self);
   for (const [i, value] of [entry | ROBUST_PI, 1, 0].entries()) real.store(head + i, value);
-  if (isRobust) real.store(owner.thread.slot + Slot.robustList, head);
+  if (isRobust) real.store(owner.thread.slot + RobustList.head, head);
   const { table } = openFutexes(owner);
   reservePiState(waiter);
   const { thread } = waiter;
@@ -46,7 +46,7 @@ const MOMENTS: readonly [string, (stage: Stage) => When][] = [
       ({ op, address }) =>
         op === 'cmpxchgAcquire' && address > table && address < bucketOf(table, word),
   ],
-  ['before robust lists are looked at', ({ owner }) => on('load', owner.thread.slot + Slot.robustList)],
+  ['before robust lists are looked at', ({ owner }) => on('load', owner.thread.slot + RobustList.head)],
   ['before the slot is vacated', ({ owner }) => on('store', owner.thread.slot + Slot.life)],
   ['before the slot is free', ({ owner }) => on('storeRelease', owner.thread.slot + Slot.life)],
 ];
@@ -75,7 +75,7 @@ test.each(['store', 'storeRelease'] as const)(
   (op) => {
     const { real, path, task, killBefore, leave, owner, reap } = setup(true);
     const life = owner.thread.slot + Slot.life;
-    const arrives = on('load', owner.thread.slot + Slot.robustList);
+    const arrives = on('load', owner.thread.slot + RobustList.head);
     const dies = on(op, life);
     const when: When = (step) => {
       if (arrives(step)) expect(path.next().done).toBe(false);

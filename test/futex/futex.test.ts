@@ -116,6 +116,18 @@ test('arguments that mean nothing', async () => {
   expect(thrown(() => new Futex({} as never)).code).toBe('EINVAL');
 });
 
+test('a thread that waits for as many words as a chunk of nodes has writes to the neighbouring block', () => {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+  const futex = new Futex(arena);
+  const word = arena.alloc(16);
+  const entries = Array.from({ length: 15 }, (_, i) => ({ word: word + i, value: 0 }));
+  expect(thrown(() => futex.waitv(entries, { deadline: futex.now() })).code).toBe('ETIMEDOUT');
+  const neighbour = arena.alloc(64);
+  expect(thrown(() => futex.waitv(entries, { deadline: futex.now() })).code).toBe('ETIMEDOUT');
+  expect([...arena.words.subarray(neighbour, neighbour + 64)].filter((value) => value !== 0)).toEqual([]);
+  expect(arena.fsck()).toEqual([]);
+});
+
 test('a bitset that is looked past', async () => {
   const { futex, f1 } = setup();
   const order: string[] = [];

@@ -1,4 +1,5 @@
 /** Races of the futex table, told step by step. */
+
 import { describe, expect, test } from 'vitest';
 import { openFutexes } from '../../lib/futex/open.ts';
 import { requeuePi } from '../../lib/futex/pi.ts';
@@ -6,6 +7,7 @@ import { reservePiState } from '../../lib/futex/pi-state.ts';
 import { bucketOf, mayHaveWaiters } from '../../lib/futex/table.ts';
 import { requeue } from '../../lib/futex/wake.ts';
 import { FUTEX_OWNER_DIED, FUTEX_WAITERS, Futex, PiFutex } from '../../lib/index.ts';
+import { RtWait } from '../../lib/sched/priority.ts';
 import { Slot } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { reorder, WaitList, waiters } from '../../lib/sched/wait-list.ts';
@@ -159,7 +161,7 @@ describe('after deaths', () => {
       });
       expect(reap(1)).toBe('done');
       expect(cancel(1)).toBe(false);
-      expect(real.load(taskOf(0) + Task.rtMutex)).toBe(0);
+      expect(real.load(taskOf(0) + RtWait.mutex)).toBe(0);
       if (!isFree) pi[3]!.unlockPi(to);
       expect(real.load(to)).toBe(0);
       pi[2]!.lockPi(to);

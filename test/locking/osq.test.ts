@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { Arena, Mutex, OsqLock } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
-import { osqLock, osqUnlock } from '../../lib/locking/osq.ts';
-import { Slot, SpinNode } from '../../lib/sched/slot.ts';
+import { OsqNodes, osqLock, osqUnlock } from '../../lib/locking/osq.ts';
+import { SpinNode } from '../../lib/locking/spin-queue.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
@@ -44,7 +44,7 @@ function twoQueues() {
   const stage = stepper(6);
   const { arenas } = stage;
   const tails = [0, 1].map(() => new Mutex(arenas[0]!).address + MutexWords.osq) as [number, number];
-  const node = (number: number) => arenas[number]!.thread.slot + Slot.osqNode;
+  const node = (number: number) => arenas[number]!.thread.slot + OsqNodes.own;
   const lock = (number: number, tail: number) => osqLock(arenas[number]!.thread, tail);
   const unlock = (number: number, tail: number) => osqUnlock(arenas[number]!.thread, tail);
   /** Lines up and is preempted for good in its spin. */

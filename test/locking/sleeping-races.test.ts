@@ -1,4 +1,5 @@
 /** Races of the sleeping locks that were found by reading, each told step by step. */
+
 import { describe, expect, test } from 'vitest';
 import { Completion, Mutex, PercpuRwSemaphore, RwSemaphore, Semaphore, WaitQueue } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
@@ -7,8 +8,8 @@ import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore/core.ts
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
 import { downSlow, MOST_PERMITS, SemaphoreWords } from '../../lib/locking/semaphore-core.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
+import { HoldTable } from '../../lib/sched/holds.ts';
 import { seeTo } from '../../lib/sched/priority.ts';
-import { Slot } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { firstWaiter, waiters } from '../../lib/sched/wait-list.ts';
@@ -180,7 +181,7 @@ describe('RwSemaphore after deaths', () => {
     expect(stopBefore(3, on('cmpxchg', word), () => locks[3]!.upRead())).toBe(true);
     die(4);
     expect(reap(5)).toBe('again');
-    const record = threads[3]!.slot + Slot.holds;
+    const record = threads[3]!.slot + HoldTable.records;
     real.store(word, real.load(word) - READER);
     real.store(record + 1, 0);
     reap(5);

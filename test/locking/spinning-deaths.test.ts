@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { McsLock, SpinLock, TicketLock } from '../../lib/index.ts';
-import { releaseNode } from '../../lib/locking/spin-queue.ts';
-import { Slot, SpinNode, TicketEntry } from '../../lib/sched/slot.ts';
+import { McsNodes } from '../../lib/locking/mcs-lock.ts';
+import { releaseNode, SpinNode } from '../../lib/locking/spin-queue.ts';
+import { TicketEntry, Tickets } from '../../lib/locking/ticket-lock.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 
 /** Five threads with a view of one McsLock each. */
@@ -9,7 +10,7 @@ function mcs() {
   const stage = stepper(5);
   const first = new McsLock(stage.arenas[0]!);
   const locks = stage.arenas.map((arena, i) => (i === 0 ? first : McsLock.from(arena, first.handle)));
-  const node = (number: number) => stage.arenas[number]!.thread.slot + Slot.mcsNodes;
+  const node = (number: number) => stage.arenas[number]!.thread.slot + McsNodes.waiters;
   const waitIn = (number: number) =>
     stage.stopBefore(number, on('condLoad', node(number) + SpinNode.locked), () => locks[number]!.lock());
   const isDecided = (number: number) => (stage.real.load(node(number) + SpinNode.locked) & 3) !== 0;
@@ -29,7 +30,7 @@ function tickets() {
   const stage = stepper(5);
   const first = new TicketLock(stage.arenas[0]!);
   const locks = stage.arenas.map((arena, i) => (i === 0 ? first : TicketLock.from(arena, first.handle)));
-  const entry = (number: number) => stage.arenas[number]!.thread.slot + Slot.tickets;
+  const entry = (number: number) => stage.arenas[number]!.thread.slot + Tickets.entries;
   const waitIn = (number: number) => stage.stopBefore(number, on('condLoad'), () => locks[number]!.lock());
   return { ...stage, locks: locks as [TicketLock, TicketLock, TicketLock, TicketLock, TicketLock], entry, waitIn };
 }

@@ -1,7 +1,8 @@
 /** Races of the pthread layer, told step by step. */
+
 import { describe, expect, test } from 'vitest';
 import { Arena, PthreadCond, PthreadMutex, PthreadRwlock } from '../../lib/index.ts';
-import { HOLDS } from '../../lib/sched/slot.ts';
+import { HOLDS } from '../../lib/sched/holds.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';

@@ -37,6 +37,8 @@ import {
   type Late,
   latchPriorities,
   nothingLate,
+  Priorities,
+  RtWait,
   seeTo,
   slotOf,
   topTree,
@@ -44,7 +46,7 @@ import {
   waiterTree,
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
-import { ASYNC, finishPark, prepareToPark, Task, waitFor } from '../../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, taskArea, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
@@ -58,6 +60,24 @@ export const RtWords = struct({
 });
 
 export const CTX = 4;
+
+/** A task that stands for an acquire context; see `ww-mutex/contest.ts`. */
+export const Contestant = taskArea(
+  'contest',
+  {
+    /** The context's stamp, or 0; and whether an older one wants what it holds. */
+    stamp: 1,
+    wounded: 1,
+    /** CTX while the task waits for an rt-mutex with its context, and so ends the wait when it is wounded; else 0. */
+    flag: 1,
+  },
+  {
+    vacate(cpu, task) {
+      cpu.store(task + Contestant.stamp, 0);
+      cpu.store(task + Contestant.wounded, 0);
+    },
+  },
+);
 
 /** The longest chain of locks that is walked (the kernel's max_lock_depth). */
 export const CHAIN_LIMIT = 1024;
@@ -102,7 +122,7 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
     if (waiter.aborted) outcome ??= 'aborted';
     else if (reason === 'timed-out') outcome ??= 'timed-out';
     if (outcome !== undefined) break;
-    if (cpu.load(task + Task.rtMutex) === 0) {
+    if (cpu.load(task + RtWait.mutex) === 0) {
       enqueue(cpu, lock, task, late, contest);
       // An older context comes in front of a waiter that was woken for a free lock, and would not be woken itself.
       if (ownerOf(cpu.load(address)) === 0) continue;
@@ -116,7 +136,7 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   }
   finishPark(cpu, task);
   if (outcome !== undefined) {
-    if (cpu.load(task + Task.rtMutex) !== 0) leave(cpu, lock, task, late);
+    if (cpu.load(task + RtWait.mutex) !== 0) leave(cpu, lock, task, late);
     else settleWaiters(cpu, lock);
   }
   const isDead = outcome === undefined && (cpu.load(address) & OWNER_DIED) !== 0;
@@ -173,7 +193,7 @@ function tryTake(thread: Thread, lock: number, task: number, isSync: boolean, la
   if (ownerOf(word) !== 0) return false;
   const top = waiterTree.first(cpu, root);
   if (top !== 0 && top !== task && !goesFirst(cpu, task, top) && !(isSync && isOwnAsync(thread, top))) return false;
-  if (cpu.load(task + Task.rtMutex) === lock) dequeue(cpu, lock, task);
+  if (cpu.load(task + RtWait.mutex) === lock) dequeue(cpu, lock, task);
   const hasWaiters = cpu.read(root) !== 0;
   cpu.store(address, task | (word & OWNER_DIED) | (contest?.flag ?? 0) | (hasWaiters ? WAITERS : 0));
   if (hasWaiters) {
@@ -186,7 +206,7 @@ function tryTake(thread: Thread, lock: number, task: number, isSync: boolean, la
 /** `rt_mutex_steal`: strictly more urgent than the first waiter. */
 function goesFirst(cpu: Cpu, task: number, top: number): boolean {
   const [priority, due] = [cpu.load(task + Task.priority), cpu.load(task + Task.due)];
-  return isMoreUrgent(priority, due, cpu.read(top + Task.rank), cpu.read(top + Task.rankDue));
+  return isMoreUrgent(priority, due, cpu.read(top + Task.rank), cpu.read(top + RtWait.due));
 }
 
 /** A synchronous call does not wait behind a task of its own thread: that one cannot run meanwhile. */
@@ -225,9 +245,9 @@ function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isC
     isStuck ||= cpu.load(owner + Task.mode) === ASYNC || (word & CTX) === 0;
     if (next === slot) return isStuck || !isContest;
     const main = next + Slot.mainTask;
-    lock = cpu.load(main + Task.rtMutex);
+    lock = cpu.load(main + RtWait.mutex);
     if (lock === 0) return false;
-    if (cpu.load(main + Task.contest) !== 0 && cpu.load(main + Task.wounded) !== 0) return false;
+    if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;
   }
   return !isContest;
 }
@@ -241,7 +261,7 @@ function reservedFor(cpu: Cpu, lock: number, word: number): number {
   const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
   if (top === 0 || cpu.load(top + Task.mode) !== ASYNC) return 0;
   const main = slotOf(cpu, top) + Slot.mainTask;
-  return cpu.load(main + Task.rtMutex) === lock ? 0 : top;
+  return cpu.load(main + RtWait.mutex) === lock ? 0 : top;
 }
 
 /** `task_blocks_on_rt_mutex`. */
@@ -251,9 +271,9 @@ function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Con
   detachTop(cpu, lock);
   cpu.write(task + Task.ticket, contest?.ticket ?? ticket);
   rank(cpu, task);
-  cpu.store(task + Task.contest, contest?.flag ?? 0);
+  cpu.store(task + Contestant.flag, contest?.flag ?? 0);
   waitFor(cpu, task, lock);
-  cpu.store(task + Task.rtMutex, lock);
+  cpu.store(task + RtWait.mutex, lock);
   waiterTree.insert(cpu, lock + RtWords.waiters, task);
   inherit(cpu, attachTop(cpu, lock), late);
 }
@@ -264,13 +284,13 @@ function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Con
  */
 export function rank(cpu: Cpu, task: number): void {
   cpu.write(task + Task.rank, cpu.load(task + Task.priority));
-  cpu.write(task + Task.rankDue, cpu.load(task + Task.due));
+  cpu.write(task + RtWait.due, cpu.load(task + Task.due));
 }
 
 function dequeue(cpu: Cpu, lock: number, task: number): void {
   waiterTree.remove(cpu, lock + RtWords.waiters, task);
   cpu.store(task + Task.blockedOn, 0);
-  cpu.store(task + Task.rtMutex, 0);
+  cpu.store(task + RtWait.mutex, 0);
 }
 
 /** `remove_waiter`: the task goes without the lock. What its owner had inherited from it is undone. */
@@ -292,7 +312,7 @@ function settleWaiters(cpu: Cpu, lock: number): void {
 export function detachTop(cpu: Cpu, lock: number): void {
   const word = cpu.load(lock + RtWords.owner);
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
-  if (isOwned(word) && top !== 0) topTree.remove(cpu, slotOf(cpu, ownerOf(word)) + Slot.topWaiters, top);
+  if (isOwned(word) && top !== 0) topTree.remove(cpu, slotOf(cpu, ownerOf(word)) + Priorities.topWaiters, top);
 }
 
 /** Puts it there again. Returns the slot of the owner's thread, or 0. */
@@ -301,7 +321,7 @@ export function attachTop(cpu: Cpu, lock: number): number {
   if (!isOwned(word)) return 0;
   const slot = slotOf(cpu, ownerOf(word));
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
-  if (top !== 0) topTree.insert(cpu, slot + Slot.topWaiters, top);
+  if (top !== 0) topTree.insert(cpu, slot + Priorities.topWaiters, top);
   return slot;
 }
 
@@ -310,7 +330,7 @@ export function inherit(cpu: Cpu, first: number, late: Late): void {
   let slot = first;
   for (let depth = 0; slot !== 0 && depth < CHAIN_LIMIT && adjustPriority(cpu, slot); depth++) {
     const main = slot + Slot.mainTask;
-    const lock = cpu.load(main + Task.rtMutex);
+    const lock = cpu.load(main + RtWait.mutex);
     if (lock === 0) {
       late.reorder.push(main);
       return;
@@ -332,7 +352,7 @@ function wakeTop(cpu: Cpu, lock: number, late: Late): void {
   if (top === 0) return;
   late.wake.push(top);
   const main = slotOf(cpu, top) + Slot.mainTask;
-  if (main !== top && cpu.load(main + Task.rtMutex) === lock) late.wake.push(main);
+  if (main !== top && cpu.load(main + RtWait.mutex) === lock) late.wake.push(main);
 }
 
 /**

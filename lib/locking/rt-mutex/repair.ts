@@ -3,7 +3,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
-import { waiterTree } from '../../sched/priority.ts';
+import { Priorities, RtWait, waiterTree } from '../../sched/priority.ts';
 import { asyncTasks, Slot, slotAddress } from '../../sched/slot.ts';
 import { Task } from '../../sched/task.ts';
 import { isOwned, OWNER_DIED, ownerOf, WAITERS } from '../owner-word.ts';
@@ -27,7 +27,7 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const root = lock + RtWords.waiters;
   // The dead thread had taken the last waiter out, and not said so at the root.
   const top = cpu.read(root);
-  if (top !== 0 && cpu.load(top + Task.rtMutex) !== lock) cpu.write(root, 0);
+  if (top !== 0 && cpu.load(top + RtWait.mutex) !== lock) cpu.write(root, 0);
   const address = lock + RtWords.owner;
   const word = cpu.load(address);
   if (isOwned(word) && isDead(cpu.load(ownerOf(word) + Task.thread))) {
@@ -43,9 +43,9 @@ function rebuild(repairer: Repairer): void {
   const { cpu, threads, isDead } = repairer;
   const locks = new Set<number>();
   const waiting = waitingTasks(repairer);
-  for (let number = 0; number < threads; number++) cpu.write(slotAddress(cpu, number) + Slot.topWaiters, 0);
+  for (let number = 0; number < threads; number++) cpu.write(slotAddress(cpu, number) + Priorities.topWaiters, 0);
   for (const task of waiting) {
-    const lock = cpu.load(task + Task.rtMutex);
+    const lock = cpu.load(task + RtWait.mutex);
     if (!locks.has(lock)) cpu.write(lock + RtWords.waiters, 0);
     locks.add(lock);
     // A dead thread may have said that it waits before it set the flag.
@@ -65,7 +65,7 @@ function rebuild(repairer: Repairer): void {
 
 function forget(cpu: Cpu, task: number): void {
   cpu.store(task + Task.blockedOn, 0);
-  cpu.store(task + Task.rtMutex, 0);
+  cpu.store(task + RtWait.mutex, 0);
 }
 
 function waitingTasks({ cpu, threads }: Repairer): number[] {
@@ -73,7 +73,7 @@ function waitingTasks({ cpu, threads }: Repairer): number[] {
   for (let number = 0; number < threads; number++) {
     const slot = slotAddress(cpu, number);
     for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + Task.rtMutex) !== 0) tasks.push(task);
+      if (cpu.load(task + RtWait.mutex) !== 0) tasks.push(task);
     }
   }
   return tasks;

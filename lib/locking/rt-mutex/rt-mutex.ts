@@ -3,8 +3,7 @@ import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../../sched/drive.ts';
-import { checkPriority, dueIn } from '../../sched/priority.ts';
-import { Slot } from '../../sched/slot.ts';
+import { checkPriority, dueIn, Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './core.ts';
@@ -123,7 +122,7 @@ export class RtMutex extends RtLock {
     const { cpu, slot } = this.thread;
     checkOptions(options);
     deadlineOf(cpu, options?.timeout);
-    const priority = checkPriority(options?.priority ?? cpu.load(slot + Slot.ownPriority));
+    const priority = checkPriority(options?.priority ?? cpu.load(slot + Priorities.own));
     const due = dueIn(cpu, options?.deadline);
     return this.waitAsync(options, (waiter) => {
       cpu.store(waiter.task + Task.priority, priority);

@@ -39,12 +39,14 @@
  * compare-and-exchange. So the first reader's name is in the word itself. When a second one comes, the first one's name
  * moves to `first`, the word counts, and from there on each reader keeps a record of its own (`lib/sched/holds.ts`).
  */
+
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
-import { claimHold, findHold, HELD, TRANSIT } from '../../sched/holds.ts';
-import { Hold, MAIN, Task, unpark } from '../../sched/task.ts';
+import { Grant } from '../../sched/grant.ts';
+import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
+import { MAIN, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstWaiter, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
 import type { Outcome } from '../reader-writer.ts';
@@ -376,9 +378,9 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
     word = seen;
   }
   for (const task of readers) {
-    cpu.store(cpu.load(task + Task.holdAt) + Hold.count, HELD);
+    cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
     // Pairs with the acquire in isGranted. It decides; the reader goes once it is out of the list too.
-    cpu.storeRelease(task + Task.grant, semaphore);
+    cpu.storeRelease(task + Grant.from, semaphore);
     if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
   }
   return readers;

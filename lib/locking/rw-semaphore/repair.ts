@@ -3,10 +3,12 @@
  * a count are dead cannot be seen: a thread may have died between the word and its record. So the reaper seals the word,
  * which makes everybody's attempts fail, waits until no live record is in TRANSIT, and counts the live ones.
  */
+
 import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
-import { holdsOf, isSteady } from '../../sched/holds.ts';
-import { Hold, Task, unpark } from '../../sched/task.ts';
+import { Grant } from '../../sched/grant.ts';
+import { Hold, holdsOf, isSteady } from '../../sched/holds.ts';
+import { Task, unpark } from '../../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { repairOsq } from '../osq.ts';
 import {
@@ -62,8 +64,8 @@ function rebuild(repairer: Repairer, semaphore: number): void {
   const list = listOf(semaphore);
   rebuildList(repairer, list);
   for (const task of waiters(cpu, list)) {
-    if (cpu.load(task + Task.grant) === semaphore) leaveList(cpu, list, task);
-    else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
+    if (cpu.load(task + Grant.from) === semaphore) leaveList(cpu, list, task);
+    else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);
   }
 }
 

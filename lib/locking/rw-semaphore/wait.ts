@@ -7,12 +7,14 @@
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
  * list, takes back what they were granted and have not picked up, and reads along with those of them that read.
  */
+
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import type { SlowPath, Waiter } from '../../sched/drive.ts';
-import { claimHold, holdsOf } from '../../sched/holds.ts';
+import { Grant } from '../../sched/grant.ts';
+import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
 import { asyncTasks } from '../../sched/slot.ts';
-import { finishPark, Hold, prepareToPark, Task, unpark } from '../../sched/task.ts';
+import { finishPark, prepareToPark, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstOfThread, firstWaiter, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
@@ -97,7 +99,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
     prepareToPark(cpu, task);
   }
   finishPark(cpu, task);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   return acquired(thread, semaphore);
 }
 
@@ -231,7 +233,7 @@ export function readsHere(thread: Thread, semaphore: number, pending: boolean): 
   if (isOurs(taskOf(word)) || isOurs(firstReader(cpu, semaphore, word))) return true;
   const records = holdsOf(cpu, id, semaphore, (other) => other === id);
   if (pending) return records.length > 0;
-  const unaware = pendingTasks(thread, semaphore).map((task) => cpu.load(task + Task.holdAt));
+  const unaware = pendingTasks(thread, semaphore).map((task) => cpu.load(task + Grant.record));
   return records.some((record) => !unaware.includes(record));
 }
 
@@ -244,23 +246,23 @@ function pendingTasks({ cpu, slot }: Thread, semaphore: number): number[] {
 function takeBack(thread: Thread, semaphore: number): void {
   const { cpu } = thread;
   for (const task of pendingTasks(thread, semaphore)) {
-    cpu.store(cpu.load(task + Task.holdAt) + Hold.count, 0);
-    cpu.store(task + Task.grant, 0);
+    cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);
+    cpu.store(task + Grant.from, 0);
     removeReader(cpu, semaphore);
     joinList(cpu, listOf(semaphore), semaphore, task);
   }
 }
 
 function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
-  return cpu.loadAcquire(task + Task.grant) === semaphore && cpu.loadAcquire(task + Task.list) !== listOf(semaphore);
+  return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== listOf(semaphore);
 }
 
 function enqueue({ thread, task, async }: Waiter, semaphore: number, want: number, record: number): void {
   const { cpu, id } = thread;
   const list = listOf(semaphore);
-  cpu.store(task + Task.grant, 0);
+  cpu.store(task + Grant.from, 0);
   cpu.store(task + Task.want, want);
-  cpu.store(task + Task.holdAt, record);
+  cpu.store(task + Grant.record, record);
   cpu.store(task + Task.since, microseconds(cpu));
   joinList(cpu, list, semaphore, task, async ? 0 : firstOfThread(cpu, list, id));
   // Full: whoever lets go from here on sees it, and who let go before is seen by what follows.

@@ -3,8 +3,8 @@ import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError, shown } from '../../errors.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
-import { Task } from '../../sched/task.ts';
-import { nextStamp, WwClassWords } from './contest.ts';
+import { Contestant } from '../rt-mutex/core.ts';
+import { asyncContexts, nextStamp, WwClassWords } from './contest.ts';
 import { WwContext } from './context.ts';
 
 /** Which of two contexts backs off: see `WwClass`. */
@@ -60,7 +60,7 @@ export class WwClass extends SharedObject {
   begin(options?: WwContextOptions): WwContext {
     const task = this.thread.current();
     this.#checkAlone();
-    if (this.thread.asyncContexts > 0) throw this.#busy('asynchronous acquire contexts under way');
+    if (asyncContexts.of(this.thread).size > 0) throw this.#busy('asynchronous acquire contexts under way');
     return this.#context(task, options);
   }
 
@@ -72,7 +72,7 @@ export class WwClass extends SharedObject {
     this.thread.current();
     this.#checkAlone();
     const task = this.thread.takeTask(this.arena.heap);
-    this.thread.asyncContexts++;
+    asyncContexts.of(this.thread).add(task);
     return this.#context(task, options);
   }
 
@@ -82,7 +82,7 @@ export class WwClass extends SharedObject {
 
   #checkAlone(): void {
     const { cpu, self } = this.thread;
-    if (cpu.load(self + Task.stamp) !== 0) throw this.#busy('a synchronous acquire context');
+    if (cpu.load(self + Contestant.stamp) !== 0) throw this.#busy('a synchronous acquire context');
   }
 
   #busy(what: string): HoldfastError {
@@ -91,9 +91,9 @@ export class WwClass extends SharedObject {
 
   #context(task: number, options: WwContextOptions | undefined): WwContext {
     const { cpu } = this.thread;
-    cpu.store(task + Task.wounded, 0);
+    cpu.store(task + Contestant.wounded, 0);
     const stamp = nextStamp(cpu, this.address);
-    cpu.store(task + Task.stamp, stamp);
+    cpu.store(task + Contestant.stamp, stamp);
     return new WwContext(this, this.thread, task, stamp, options?.injectDeadlocks === true);
   }
 }

@@ -20,9 +20,9 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import type { Late } from '../../sched/priority.ts';
-import { Task } from '../../sched/task.ts';
+import { ThreadLocal } from '../../sched/thread-local.ts';
 import { ownerOf } from '../owner-word.ts';
-import { type Contest, CTX } from '../rt-mutex/core.ts';
+import { type Contest, Contestant, CTX } from '../rt-mutex/core.ts';
 
 export const WwClassWords = struct({
   header: ObjectHeader.words,
@@ -31,6 +31,9 @@ export const WwClassWords = struct({
   /** 1: wait-die; 0: wound-wait. Set when the class is made. */
   waitDie: 1,
 });
+
+/** The tasks of a thread's asynchronous contexts under way. */
+export const asyncContexts = new ThreadLocal(() => new Set<number>());
 
 /** A stamp that no context of the class has; 0 is none. */
 export function nextStamp(cpu: Cpu, wwClass: number): number {
@@ -49,28 +52,28 @@ export function bystander(cpu: Cpu, wwClass: number): Contest {
 
 /** A wait of the context whose task is `task`. `holds`: whether it holds any lock. */
 export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boolean): Contest {
-  const stamp = cpu.load(task + Task.stamp);
+  const stamp = cpu.load(task + Contestant.stamp);
   return {
     flag: CTX,
     holds,
     ticket: stamp,
     backsOff(word, late) {
       const owner = (word & CTX) === 0 ? 0 : ownerOf(word);
-      const other = owner === 0 ? 0 : cpu.load(owner + Task.stamp);
+      const other = owner === 0 ? 0 : cpu.load(owner + Contestant.stamp);
       if (isWaitDie) {
         // Until it has looked again, the mark says to the others that the waiter may be about to back off.
-        cpu.store(task + Task.wounded, 0);
+        cpu.store(task + Contestant.wounded, 0);
         return holds && other !== 0 && isOlder(other, stamp);
       }
       if (other !== 0 && isOlder(stamp, other)) wound(cpu, owner, late);
-      return holds && cpu.load(task + Task.wounded) !== 0;
+      return holds && cpu.load(task + Contestant.wounded) !== 0;
     },
     taken(waiters, late) {
       for (const waiter of waiters) {
-        const other = cpu.load(waiter + Task.stamp);
+        const other = cpu.load(waiter + Contestant.stamp);
         if (other === 0) continue;
         if (isWaitDie && isOlder(stamp, other)) wound(cpu, waiter, late);
-        else if (!isWaitDie && isOlder(other, stamp)) cpu.store(task + Task.wounded, 1);
+        else if (!isWaitDie && isOlder(other, stamp)) cpu.store(task + Contestant.wounded, 1);
       }
     },
   };
@@ -78,7 +81,7 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
 
 /** `task` backs off at its next wait, or at the one it is in. */
 function wound(cpu: Cpu, task: number, late: Late): void {
-  if (cpu.load(task + Task.wounded) !== 0) return;
-  cpu.store(task + Task.wounded, 1);
+  if (cpu.load(task + Contestant.wounded) !== 0) return;
+  cpu.store(task + Contestant.wounded, 1);
   late.wake.push(task);
 }

@@ -1,8 +1,9 @@
 import { HoldfastError } from '../../errors.ts';
 import type { AsyncWaitOptions, WaitOptions } from '../../sched/drive.ts';
-import { Task } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
+import { Contestant } from '../rt-mutex/core.ts';
 import type { WwClass } from './class.ts';
+import { asyncContexts } from './contest.ts';
 import type { WwMutex } from './ww-mutex.ts';
 
 /** Locks taken between two injected deadlocks: at first, and how many times as many after each (the kernel's 3.5). */
@@ -105,9 +106,9 @@ export class WwContext {
     this.checkIdle();
     this.#unlockHeld();
     this.#isOver = true;
-    this.#thread.cpu.store(this.task + Task.stamp, 0);
+    this.#thread.cpu.store(this.task + Contestant.stamp, 0);
     if (!this.isAsync) return;
-    this.#thread.asyncContexts--;
+    asyncContexts.of(this.#thread).delete(this.task);
     this.#thread.returnTask(this.task);
   }
 
@@ -146,7 +147,7 @@ export class WwContext {
     // What wounded a context that holds nothing is over.
     if (this.#held.size > 0) return;
     const { cpu } = this.#thread;
-    cpu.store(this.task + Task.wounded, 0);
+    cpu.store(this.task + Contestant.wounded, 0);
     // Whoever finds a lock taken with this context finds its stamp, and wounds it after this: pairs with the acquire in
     // the slow path of that one's lock call.
     cpu.wmb();

@@ -16,11 +16,11 @@ import {
   type Waiter,
   type WaitOptions,
 } from '../../sched/drive.ts';
-import { checkPriority, dropCeiling, raiseToCeiling } from '../../sched/priority.ts';
-import { Slot } from '../../sched/slot.ts';
+import { checkPriority, Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
+import { dropCeiling, raiseToCeiling } from './ceiling.ts';
 import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './core.ts';
 import { PthreadMutexGuard } from './guard.ts';
 import { INHERIT, PLAIN, type Protocol } from './protocol.ts';
@@ -277,7 +277,7 @@ export class PthreadMutex extends SharedObject {
 
   #checkCeiling(): void {
     const { cpu, slot } = this.thread;
-    const [priority, ceiling] = [cpu.load(slot + Slot.ownPriority), cpu.load(this.#ceiling)];
+    const [priority, ceiling] = [cpu.load(slot + Priorities.own), cpu.load(this.#ceiling)];
     if (priority < ceiling) {
       throw new HoldfastError(
         'EINVAL',

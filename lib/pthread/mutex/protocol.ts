@@ -5,12 +5,13 @@
  *   PLAIN     `mutex-core.ts`, over the futex; PTHREAD_PRIO_NONE and PTHREAD_PRIO_PROTECT
  *   INHERIT   the rt-mutex itself, PTHREAD_PRIO_INHERIT. (Where the system has it behind a call, that is LOCK_PI.)
  */
+
 import { FUTEX_OWNER_DIED } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
 import * as owner from '../../locking/owner-word.ts';
 import * as rt from '../../locking/rt-mutex/core.ts';
 import type { SlowPath, Waiter } from '../../sched/drive.ts';
-import { Slot } from '../../sched/slot.ts';
+import { Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import type { Attempt, Outcome } from './core.ts';
 import * as plain from './core.ts';
@@ -48,8 +49,8 @@ export const INHERIT: Protocol = {
     const { cpu, slot } = thread;
     // An asynchronous acquisition is as urgent as its thread was made.
     if (waiter.async) {
-      cpu.store(waiter.task + Task.priority, cpu.load(slot + Slot.ownPriority));
-      cpu.store(waiter.task + Task.due, cpu.load(slot + Slot.ownDue));
+      cpu.store(waiter.task + Task.priority, cpu.load(slot + Priorities.own));
+      cpu.store(waiter.task + Task.due, cpu.load(slot + Priorities.ownDue));
     }
     const outcome = yield* rt.lockSlow(mutex, waiter, cycle);
     if (waiter.async) {

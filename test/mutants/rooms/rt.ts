@@ -9,14 +9,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a wounded context counts as about to back off wherever it waits',
     file: CORE,
-    from: 'if (cpu.load(main + Task.contest) !== 0 && cpu.load(main + Task.wounded) !== 0) return false;',
-    to: 'if (cpu.load(main + Task.wounded) !== 0) return false;',
+    from: 'if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;',
+    to: 'if (cpu.load(main + Contestant.wounded) !== 0) return false;',
     tests: [RACES],
   },
   {
     name: 'a wounded context does not count as about to back off',
     file: CORE,
-    from: '    if (cpu.load(main + Task.contest) !== 0 && cpu.load(main + Task.wounded) !== 0) return false;\n',
+    from: '    if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;\n',
     to: '',
     tests: [RACES],
   },

@@ -7,7 +7,6 @@ const TICKET = 'lib/locking/ticket-lock.ts';
 const OSQ = 'lib/locking/osq.ts';
 const RW = 'lib/locking/rw-lock.ts';
 const RW_CORE = 'lib/locking/rw-lock-core.ts';
-const SLOT = 'lib/sched/slot.ts';
 
 const HANDED_ON = 'test/locking/spin-queue.test.ts';
 const DEATHS = 'test/locking/spinning-deaths.test.ts';
@@ -167,7 +166,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the waiters in front of the proxy are not evicted',
     file: QUEUE,
-    from: '  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, cpu.load(node + SpinNode.task));\n',
+    from: '  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, taskOf(cpu, node));\n',
     to: '',
     tests: [DEATHS],
   },
@@ -315,15 +314,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the slot of a dead thread keeps a node in the queue of a destroyed lock',
-    file: SLOT,
-    from: '    cpu.store(node + SpinNode.lock, 0);\n',
+    file: QUEUE,
+    from: '    cpu.store(node + SpinNode.era, 0);\n    cpu.store(node + SpinNode.lock, 0);\n',
     to: '',
     tests: [REAPING],
   },
   {
     name: 'the slot of a dead thread keeps a ticket of a destroyed lock',
-    file: SLOT,
-    from: '  for (let i = 0; i < TICKET_ENTRIES; i++) cpu.store(entries + i * TicketEntry.words + TicketEntry.lock, 0);\n',
+    file: TICKET,
+    from: '      for (const entry of ENTRIES) cpu.store(slot + entry + TicketEntry.lock, 0);\n',
     to: '',
     tests: [DEATHS],
   },

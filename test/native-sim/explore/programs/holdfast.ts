@@ -1,13 +1,15 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
+
 import { Arena, format } from '../../../../lib/arena/arena.ts';
 import { reap } from '../../../../lib/arena/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
-import { McsLock } from '../../../../lib/locking/mcs-lock.ts';
+import { MCS_NODES, McsLock, McsNodes } from '../../../../lib/locking/mcs-lock.ts';
 import { Mutex } from '../../../../lib/locking/mutex.ts';
-import { osqLock, osqUnlock } from '../../../../lib/locking/osq.ts';
+import { OsqNodes, osqLock, osqUnlock } from '../../../../lib/locking/osq.ts';
 import { OsqLock } from '../../../../lib/locking/osq-lock.ts';
 import { SpinLock } from '../../../../lib/locking/spin-lock.ts';
-import { TicketLock } from '../../../../lib/locking/ticket-lock.ts';
+import { SpinNode, SpinNodes } from '../../../../lib/locking/spin-queue.ts';
+import { TICKET_ENTRIES, TicketEntry, TicketLock, Tickets } from '../../../../lib/locking/ticket-lock.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { RealCpu } from '../../../../lib/machine/real.ts';
 import { Header } from '../../../../lib/memory/header.ts';
@@ -15,15 +17,7 @@ import { Heap } from '../../../../lib/memory/heap.ts';
 import { defineKind } from '../../../../lib/memory/kinds.ts';
 import { inheritLatch, latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
-import {
-  MCS_NODES,
-  markDead,
-  Slot,
-  SpinNode,
-  slotAddress,
-  TICKET_ENTRIES,
-  TicketEntry,
-} from '../../../../lib/sched/slot.ts';
+import { markDead, Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { finishPark, park, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 
@@ -78,13 +72,13 @@ function labelsOf(threads: number): Record<string, number> {
     const slot = slotAddress(cpu, t);
     add(`t${t}.`, slot, Slot);
     add(`t${t}.task.`, slot + Slot.mainTask, Task);
-    for (let i = 0; i < MCS_NODES; i++) add(`t${t}.mcs${i}.`, slot + Slot.mcsNodes + i * SpinNode.words, SpinNode);
-    for (let i = 0; i < MCS_NODES; i++) add(`t${t}.proxy${i}.`, slot + Slot.mcsProxies + i * SpinNode.words, SpinNode);
-    add(`t${t}.spin.`, slot + Slot.spinNode, SpinNode);
-    add(`t${t}.spinProxy.`, slot + Slot.spinProxy, SpinNode);
+    for (let i = 0; i < MCS_NODES; i++) add(`t${t}.mcs${i}.`, slot + McsNodes.waiters + i * SpinNode.words, SpinNode);
+    for (let i = 0; i < MCS_NODES; i++) add(`t${t}.proxy${i}.`, slot + McsNodes.proxies + i * SpinNode.words, SpinNode);
+    add(`t${t}.spin.`, slot + SpinNodes.waiter, SpinNode);
+    add(`t${t}.spinProxy.`, slot + SpinNodes.proxy, SpinNode);
     for (let i = 0; i < TICKET_ENTRIES; i++)
-      add(`t${t}.ticket${i}.`, slot + Slot.tickets + i * TicketEntry.words, TicketEntry);
-    add(`t${t}.osq.`, slot + Slot.osqNode, SpinNode);
+      add(`t${t}.ticket${i}.`, slot + Tickets.entries + i * TicketEntry.words, TicketEntry);
+    add(`t${t}.osq.`, slot + OsqNodes.own, SpinNode);
   }
   const heap = cpu.read(Header.heap);
   for (let i = 0; i < 32; i++) labels[`lock+${i}`] = heap + i;

@@ -5,7 +5,7 @@ import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
 import { WwClass, type WwPolicy } from '../../../../lib/locking/ww-mutex/class.ts';
 import { WwMutex } from '../../../../lib/locking/ww-mutex/ww-mutex.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
-import { latchPriorities, unlatchPriorities } from '../../../../lib/sched/priority.ts';
+import { latchPriorities, Priorities, RtWait, unlatchPriorities } from '../../../../lib/sched/priority.ts';
 import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { Task } from '../../../../lib/sched/task.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
@@ -30,7 +30,7 @@ export function rtMutex(priorities: readonly number[], spins: number): Program {
     latchPriorities(cpu, thread.id);
     for (let other = 0; other < priorities.length; other++) {
       const task = slotAddress(cpu, other) + Slot.mainTask;
-      if (cpu.load(task + Task.rtMutex) !== mutex.address) continue;
+      if (cpu.load(task + RtWait.mutex) !== mutex.address) continue;
       if (cpu.load(thread.self + Task.priority) > cpu.load(task + Task.priority)) throw new Error('nothing inherited');
     }
     unlatchPriorities(cpu);
@@ -46,10 +46,11 @@ function nothingIsLent({ read, died }: FinalMemory, views: readonly RtMutex[]): 
   for (const { thread } of views.map(({ arena }) => arena)) {
     if (died.includes(thread.number)) continue;
     const main = thread.slot + Slot.mainTask;
-    if (read(main + Task.priority) !== read(thread.slot + Slot.ownPriority)) {
+    if (read(main + Task.priority) !== read(thread.slot + Priorities.own)) {
       throw new Error(`thread ${thread.number} has priority ${read(main + Task.priority)} still`);
     }
-    if (read(thread.slot + Slot.topWaiters) !== 0) throw new Error(`thread ${thread.number} has top waiters still`);
+    if (read(thread.slot + Priorities.topWaiters) !== 0)
+      throw new Error(`thread ${thread.number} has top waiters still`);
   }
 }
 
@@ -57,7 +58,7 @@ function nothingIsLent({ read, died }: FinalMemory, views: readonly RtMutex[]): 
 export function rtOrder(spins: number): Program {
   const taskOf = (cpu: Cpu, thread: number) => slotAddress(cpu, thread) + Slot.mainTask;
   const holder: Body<RtMutex> = (cpu, _me, _arena, mutex) => {
-    for (const waiter of [1, 2]) cpu.condLoad(taskOf(cpu, waiter) + Task.rtMutex, isSet, 0, Number.POSITIVE_INFINITY);
+    for (const waiter of [1, 2]) cpu.condLoad(taskOf(cpu, waiter) + RtWait.mutex, isSet, 0, Number.POSITIVE_INFINITY);
     mutex.unlock();
   };
   const waiter: Body<RtMutex> = (cpu, me, _arena, mutex, cell) => {

@@ -5,6 +5,7 @@ import { Completion } from '../../../../lib/locking/completion.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore.ts';
 import { PERMIT, SemaphoreWords } from '../../../../lib/locking/semaphore-core.ts';
 import { WaitQueue } from '../../../../lib/locking/wait-queue.ts';
+import { Grant } from '../../../../lib/sched/grant.ts';
 import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { Task } from '../../../../lib/sched/task.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
@@ -56,7 +57,7 @@ export function givenOut<View extends Counted>(
     ...(words && { words }),
     beforeReaping(cpu, died, _arena, _counted, cell) {
       const task = slotAddress(cpu, died) + Slot.mainTask;
-      const isPending = cpu.load(task + Task.blockedOn) !== 0 || cpu.load(task + Task.grant) !== 0;
+      const isPending = cpu.load(task + Task.blockedOn) !== 0 || cpu.load(task + Grant.from) !== 0;
       if (!isPending) cpu.store(cell + 1, cpu.load(cell + 1) + 1);
     },
     heir(cpu, died, _arena, counted, cell) {
