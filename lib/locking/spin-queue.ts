@@ -34,12 +34,14 @@
  * death calls for one proxy at most, and brings one. It is illegal for `era` of a proxy to be set while a reaper works on
  * it: when that reaper dies, nobody knows how far it came, and the proxy is a dead node like others.
  */
+
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { pvWait } from '../sched/schedule.ts';
 import { Slot, slotAddress, slotArea, slotNumberAt } from '../sched/slot.ts';
-import { finishPark, park, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
+import { finishPark, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
 /** One waiter of a queued spinning lock. */
@@ -138,7 +140,7 @@ export function waitToBeHead(thread: Thread, node: number): boolean {
 
 export function sleep(thread: Thread): void {
   thread.counters.parks++;
-  park(thread.cpu, thread.self, Number.POSITIVE_INFINITY);
+  pvWait(thread.cpu, thread.self);
 }
 
 /** Wakes a task that may sleep. The caller's last step, fully ordered, is what the sleeper looks at before it sleeps. */

@@ -7,7 +7,8 @@ import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setInterval } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
-import { endWait, park, parkAsync, unpark, type Woken } from './task.ts';
+import { schedule, scheduleAsync, type Woken } from './schedule.ts';
+import { endWait, unpark } from './task.ts';
 import type { Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
 
@@ -138,29 +139,24 @@ export async function blockAsync<Outcome>(
 
 /** Runs a slow path on this thread, which sleeps where the path does. */
 function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
-  const { cpu, counters } = waiter.thread;
   let step = path.next();
-  while (!step.done) {
-    counters.parks++;
-    step = path.next(park(cpu, waiter.task, waiter.deadline));
-  }
+  while (!step.done) step = path.next(schedule(waiter.thread, waiter.task, waiter.deadline));
   return step.value;
 }
 
 /** `drive` that ends the wait as an abort does, once it finds that nobody else can. */
 function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
   const { thread, task } = waiter;
-  const { cpu, counters } = thread;
+  const { cpu } = thread;
   let step = path.next();
   while (!step.done) {
-    counters.parks++;
     // The task says already what it waits for and that it sleeps: of two that close a cycle, the later one sees it.
     if (waiter.deadlock === undefined) {
       waiter.deadlock = findDeadlock(thread);
       waiter.aborted = waiter.deadlock !== undefined;
       if (waiter.aborted) unpark(cpu, task);
     }
-    const reason = park(cpu, task, Math.min(waiter.deadline, cpu.now() + LOOK_INTERVAL));
+    const reason = schedule(thread, task, Math.min(waiter.deadline, cpu.now() + LOOK_INTERVAL));
     step = path.next(cpu.now() < waiter.deadline ? 'woken' : reason);
   }
   return step.value;
@@ -175,7 +171,7 @@ async function driveAsync<Outcome>(
   path: SlowPath<Outcome>,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
-  const { cpu, counters } = waiter.thread;
+  const { cpu } = waiter.thread;
   let isRunning = false;
   const advance = (reason: Woken): IteratorResult<void, Outcome> => {
     const wasAborted = waiter.aborted;
@@ -200,8 +196,7 @@ async function driveAsync<Outcome>(
   holdEventLoop(cpu);
   try {
     while (!step.done) {
-      counters.parks++;
-      const reason = await parkAsync(cpu, waiter);
+      const reason = await scheduleAsync(waiter.thread, waiter);
       if (!step.done) step = advance(reason);
     }
     return step.value;

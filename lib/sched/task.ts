@@ -9,7 +9,7 @@
  *   sleeper                              waker
  *   prepareToPark: state := SLEEPING     make the condition true
  *   check the condition                  unpark: state := RUNNING, was it SLEEPING?
- *   park: wait while SLEEPING              then notify
+ *   wait while SLEEPING (`schedule.ts`)    then notify
  *
  * Both exchanges are fully ordered, so either the sleeper sees the condition or the waker sees SLEEPING (store
  * buffering with barriers on both sides). The exchange in `unpark` lets one of several wakers notify.
@@ -104,8 +104,6 @@ export const SLEEPING = 1;
 export const MAIN = 0;
 export const ASYNC = 1;
 
-export type Woken = 'woken' | 'timed-out';
-
 /** `set_current_state(SLEEPING)`: fully ordered before the caller's check of its condition. */
 export function prepareToPark(cpu: Cpu, task: number): void {
   cpu.xchg(task + Task.state, SLEEPING);
@@ -114,34 +112,6 @@ export function prepareToPark(cpu: Cpu, task: number): void {
 /** Takes prepareToPark back: the condition held. */
 export function finishPark(cpu: Cpu, task: number): void {
   cpu.store(task + Task.state, RUNNING);
-}
-
-/** `schedule()`: sleeps until `unpark` or until `deadline` (ns on `cpu.now()`). The task is RUNNING afterwards. */
-export function park(cpu: Cpu, task: number, deadline: number): Woken {
-  const state = task + Task.state;
-  while (cpu.load(state) === SLEEPING) {
-    if (cpu.wait(state, SLEEPING, deadline) === 'timed-out' && cpu.now() >= deadline) {
-      cpu.store(state, RUNNING);
-      return 'timed-out';
-    }
-  }
-  return 'woken';
-}
-
-/** `park` on an event loop, until a deadline that may be put off meanwhile. */
-export async function parkAsync(
-  cpu: Cpu,
-  waiter: { readonly task: number; readonly deadline: number },
-): Promise<Woken> {
-  const state = waiter.task + Task.state;
-  while (cpu.load(state) === SLEEPING) {
-    const outcome = cpu.waitAsync(state, SLEEPING, waiter.deadline);
-    if ((typeof outcome === 'string' ? outcome : await outcome) === 'timed-out' && cpu.now() >= waiter.deadline) {
-      cpu.store(state, RUNNING);
-      return 'timed-out';
-    }
-  }
-  return 'woken';
 }
 
 /** `wake_up_process()`. True when the task had been asleep, or about to be. */

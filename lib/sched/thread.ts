@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
+import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
@@ -45,6 +46,8 @@ export class Thread {
   readonly isPreemptible: boolean;
   /** What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
+  /** Who hears of the voluntary sleeps of this thread's synchronous code. */
+  readonly hooks = new SleepHooks();
   readonly #freeTasks: number[] = [];
   #tasks = 0;
 

@@ -12,6 +12,7 @@
  *
  * A reader waits for a writer that is preempted inside: it spins, and then naps to leave it the core.
  */
+
 import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
@@ -20,8 +21,9 @@ import { defineKind } from '../../memory/kinds.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
+import { pvWait } from '../../sched/schedule.ts';
 import { isDying } from '../../sched/slot.ts';
-import { park, prepareToPark } from '../../sched/task.ts';
+import { prepareToPark } from '../../sched/task.ts';
 import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
 const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });
@@ -146,7 +148,7 @@ export class SeqCount extends SharedObject {
       }
       const task = this.thread.current();
       prepareToPark(cpu, task);
-      park(cpu, task, cpu.now() + NAP);
+      pvWait(cpu, task, cpu.now() + NAP);
     }
   }
 

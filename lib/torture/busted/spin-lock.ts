@@ -1,4 +1,5 @@
-import { finishPark, park, prepareToPark, unpark } from '../../sched/task.ts';
+import { pvWait } from '../../sched/schedule.ts';
+import { finishPark, prepareToPark, unpark } from '../../sched/task.ts';
 import { bustedType, RING } from './busted-type.ts';
 
 const NEXT = 0;
@@ -20,7 +21,7 @@ export const spinLockBusted = bustedType(
       for (;;) {
         prepareToPark(cpu, thread.self);
         if (cpu.loadAcquire(lock + SERVING) === ticket) break;
-        park(cpu, thread.self, Number.POSITIVE_INFINITY);
+        pvWait(cpu, thread.self);
       }
       finishPark(cpu, thread.self);
       return true;

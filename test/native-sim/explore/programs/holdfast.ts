@@ -17,8 +17,9 @@ import { Heap } from '../../../../lib/memory/heap.ts';
 import { defineKind } from '../../../../lib/memory/kinds.ts';
 import { inheritLatch, latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
+import { pvWait } from '../../../../lib/sched/schedule.ts';
 import { markDead, Slot, slotAddress } from '../../../../lib/sched/slot.ts';
-import { finishPark, park, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
+import { finishPark, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 
 const WORDS = 4096;
@@ -194,7 +195,7 @@ export function parkUnpark(): Program {
         for (;;) {
           prepareToPark(cpu, task);
           if (cpu.load(condition) === 2) break;
-          park(cpu, task, Number.POSITIVE_INFINITY);
+          pvWait(cpu, task);
         }
         finishPark(cpu, task);
       },
