@@ -20,7 +20,7 @@ import {
 } from '../sched/drive.ts';
 import { endWait } from '../sched/task.ts';
 import type { Outcome } from './mutex/core.ts';
-import { noteLoss, PthreadMutexGuard } from './mutex/guard.ts';
+import { PthreadMutexGuard } from './mutex/guard.ts';
 import { PthreadMutex } from './mutex/mutex.ts';
 
 const CondWords = struct({
@@ -91,7 +91,7 @@ export class PthreadCond extends SharedObject {
       this.#associate(mutex);
       return this.#wait(mutex, waiter);
     });
-    if (!isLocked(outcome)) noteLoss(this.thread, mutex.address);
+    if (!isLocked(outcome)) mutex.losses.note(mutex.address);
     this.#finish(mutex, waited, outcome, options);
   }
 
@@ -99,7 +99,7 @@ export class PthreadCond extends SharedObject {
    * `wait` without blocking the event loop, with a guard from `acquireAsync`. Until the promise settles the guard can
    * neither be released nor wait again (EPERM). It is held again afterwards, except after ENOTRECOVERABLE.
    */
-  async waitAsync(guard: PthreadMutexGuard, options?: AsyncWaitOptions): Promise<void> {
+  async waitAsync(guard: PthreadMutexGuard<PthreadMutex>, options?: AsyncWaitOptions): Promise<void> {
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
     const { mutex, task: owner } = guard;
     const wait = (waiter: Waiter) => {

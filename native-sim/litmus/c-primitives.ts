@@ -4,13 +4,20 @@
  */
 import { Fence, Tag } from '../models/execution.ts';
 import type { Instructions, Order } from '../models/mapping.ts';
-import type { Interpreter } from './c-run.ts';
 import type { Expression } from './c-syntax.ts';
 import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
-import { combine, constant, infeasible, type Tainted, zero } from './thread-run.ts';
+import { combine, constant, infeasible, type Tainted, type ThreadRun, zero } from './thread-run.ts';
 import type { Token } from './tokens.ts';
 
-type Primitive = (c: Interpreter, args: readonly Expression[]) => Tainted;
+/** What a primitive needs of the thread that calls it. */
+export interface Caller {
+  readonly thread: ThreadRun;
+  evaluate(expression: Expression): Tainted;
+  /** The address that an lvalue stands for. */
+  addressOf(expression: Expression): Tainted;
+}
+
+type Primitive = (c: Caller, args: readonly Expression[]) => Tainted;
 
 interface Entry {
   readonly arity: number;
@@ -19,7 +26,7 @@ interface Entry {
 
 const primitives = new Map<string, Entry>();
 
-export function callPrimitive(c: Interpreter, name: string, args: readonly Expression[], at: Token): Tainted {
+export function callPrimitive(c: Caller, name: string, args: readonly Expression[], at: Token): Tainted {
   const entry = primitives.get(name.replace(/^atomic(?:_long|64)_/, 'atomic_'));
   if (entry === undefined) throw new UnsupportedConstruct(`function ${name}()`, at.line, at.column);
   if (args.length !== entry.arity) {
@@ -33,23 +40,23 @@ function define(name: string, arity: number, run: Primitive): void {
 }
 
 /** What the fence is under this model. */
-function requireFence(c: Interpreter, kind: number, name: string): number {
+function requireFence(c: Caller, kind: number, name: string): number {
   const here = c.thread.dialect.fence(kind);
   if (here === undefined) throw new UnsupportedConstruct(`${name}() under the model ${c.thread.dialect.name}`);
   return here;
 }
 
-function fence(c: Interpreter, kind: number, name: string, address?: Tainted): void {
+function fence(c: Caller, kind: number, name: string, address?: Tainted): void {
   c.thread.fence(requireFence(c, kind, name), address);
 }
 
 // Loads and stores
 
-function load(order: 'relaxed' | 'acquire', address: (c: Interpreter, e: Expression) => Tainted): Primitive {
+function load(order: 'relaxed' | 'acquire', address: (c: Caller, e: Expression) => Tainted): Primitive {
   return (c, args) => c.thread.read(address(c, args[0]!), c.thread.dialect.mapping.load[order].read);
 }
 
-function store(order: 'relaxed' | 'release', address: (c: Interpreter, e: Expression) => Tainted): Primitive {
+function store(order: 'relaxed' | 'release', address: (c: Caller, e: Expression) => Tainted): Primitive {
   return (c, args) => {
     const value = c.evaluate(args[1]!);
     c.thread.write(address(c, args[0]!), value, c.thread.dialect.mapping.store[order].write);
@@ -57,8 +64,8 @@ function store(order: 'relaxed' | 'release', address: (c: Interpreter, e: Expres
   };
 }
 
-const lvalue = (c: Interpreter, e: Expression): Tainted => c.addressOf(e);
-const pointer = (c: Interpreter, e: Expression): Tainted => c.evaluate(e);
+const lvalue = (c: Caller, e: Expression): Tainted => c.addressOf(e);
+const pointer = (c: Caller, e: Expression): Tainted => c.evaluate(e);
 
 define('READ_ONCE', 1, load('relaxed', lvalue));
 define('rcu_dereference', 1, load('relaxed', lvalue));
@@ -108,7 +115,7 @@ for (const [name, kind] of fences) {
 // Read-modify-writes
 
 function modify(
-  c: Interpreter,
+  c: Caller,
   how: Instructions,
   address: Tainted,
   change: (old: Tainted) => Tainted,
@@ -124,7 +131,7 @@ function modify(
 
 /** Write where `test` holds for the value found; the value found, and whether it held. */
 function modifyIf(
-  c: Interpreter,
+  c: Caller,
   how: Instructions,
   address: Tainted,
   test: (old: bigint) => boolean,
@@ -179,7 +186,7 @@ for (const [suffix, order] of orders) {
     });
   }
   for (const [name, operation] of Object.entries(operations)) {
-    const apply = (c: Interpreter, operand: Tainted, at: Expression): { old: Tainted; now: Tainted } => {
+    const apply = (c: Caller, operand: Tainted, at: Expression): { old: Tainted; now: Tainted } => {
       let now = zero;
       const old = modify(c, c.thread.dialect.mapping.rmw[order], c.evaluate(at), (found) => {
         now = combine(operation(found.value, operand.value), found, operand);
@@ -209,7 +216,7 @@ for (const [suffix, order] of orders) {
 }
 
 for (const [name, operation] of Object.entries(operations)) {
-  const silent = (c: Interpreter, operand: Tainted, at: Expression): Tainted => {
+  const silent = (c: Caller, operand: Tainted, at: Expression): Tainted => {
     const change = (old: Tainted): Tainted => combine(operation(old.value, operand.value), old, operand);
     modify(c, c.thread.dialect.mapping.rmw.relaxed, c.evaluate(at), change, Tag.noReturn);
     return zero;
@@ -235,13 +242,13 @@ define('atomic_add_unless', 3, (c, args) => {
 
 // Spin locks: 0 is free, 1 is held
 
-function lock(c: Interpreter, address: Tainted): void {
+function lock(c: Caller, address: Tainted): void {
   const { thread } = c;
   thread.read(address, thread.dialect.lock.read, { only: 0n });
   thread.write(address, constant(1n), thread.dialect.lock.write, { rmw: thread.last });
 }
 
-function unlock(c: Interpreter, address: Tainted): void {
+function unlock(c: Caller, address: Tainted): void {
   c.thread.write(address, zero, c.thread.dialect.lock.unlock);
 }
 

@@ -5,7 +5,7 @@
  * Local variables are registers. A name that is not local is a global, and its value is the address of that global, as
  * the value of the parameter that stands for it is.
  */
-import { callPrimitive } from './c-primitives.ts';
+import { type Caller, callPrimitive } from './c-primitives.ts';
 import type { Expression, FunctionDefinition, Statement } from './c-syntax.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import type { MemoryMap } from './memory-map.ts';
@@ -95,7 +95,7 @@ function mayLeave(statement: Statement): boolean {
 
 type Loop = Statement & { readonly kind: 'while' };
 
-export class Interpreter {
+class Interpreter implements Caller {
   readonly thread: ThreadRun;
   readonly #memory: MemoryMap;
   readonly #locals: ReadonlySet<string>;

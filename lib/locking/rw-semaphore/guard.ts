@@ -1,6 +1,5 @@
-import { TaskGuard } from '../../arena/guard.ts';
+import { type RobustLock, TaskGuard } from '../../arena/guard.ts';
 import { HoldfastError } from '../../errors.ts';
-import type { RwSemaphore } from './rw-semaphore.ts';
 
 /** What a guard asks its lock to do for a task; one object for all guards of a lock. */
 export interface Letting {
@@ -9,12 +8,12 @@ export interface Letting {
 }
 
 /** An RwSemaphore held until `release`, or until the end of the scope that `using` gives it. */
-export class RwSemaphoreGuard extends TaskGuard<RwSemaphore> {
+export class RwSemaphoreGuard extends TaskGuard {
   readonly #letting: Letting;
   readonly #task: number;
   #mode: 'read' | 'write';
 
-  constructor(lock: RwSemaphore, letting: Letting, mode: 'read' | 'write', task: number) {
+  constructor(lock: RobustLock, letting: Letting, mode: 'read' | 'write', task: number) {
     super(lock);
     this.#letting = letting;
     this.#mode = mode;

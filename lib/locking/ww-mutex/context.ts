@@ -1,10 +1,20 @@
+import type { RobustLock } from '../../arena/guard.ts';
+import type { SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import type { AsyncWaitOptions, WaitOptions } from '../../sched/drive.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { Contestant } from '../rt-mutex/core.ts';
-import type { WwClass } from './class.ts';
 import { asyncContexts } from './contest.ts';
-import type { WwMutex } from './ww-mutex.ts';
+
+/** What a context needs of a `WwMutex`. */
+export interface ContextLock extends RobustLock {
+  readonly address: number;
+  lockSlow(context: WwContext, options?: WaitOptions): void;
+  unlock(context: WwContext): void;
+  attempt(context: WwContext, options?: WaitOptions): boolean;
+  /** @internal */
+  attemptWithin(context: WwContext, options?: AsyncWaitOptions): Promise<boolean>;
+}
 
 /** Locks taken between two injected deadlocks: at first, and how many times as many after each (the kernel's 3.5). */
 const FIRST_INJECTION = 2;
@@ -16,7 +26,8 @@ const INJECTION_GROWTH = 3.5;
  * throws EBUSY, `release` and `unlockAll` too. `WwClass.begin` makes one.
  */
 export class WwContext {
-  readonly wwClass: WwClass;
+  /** The `WwClass`. */
+  readonly wwClass: SharedObject;
   /** Age: of two contexts of a class the one with the lower stamp is older. */
   readonly stamp: number;
   /** The task that owns what the context holds. */
@@ -26,7 +37,7 @@ export class WwContext {
   backOffs = 0;
   readonly #thread: Thread;
   /** By address: other views of a lock are the same lock. */
-  readonly #held = new Map<number, WwMutex>();
+  readonly #held = new Map<number, ContextLock>();
   #isOver = false;
   /**
    * Whether an asynchronous call is under way. Illegal to be false while the task may be in a wait list: a second call
@@ -36,7 +47,7 @@ export class WwContext {
   #countdown: number;
   #interval = FIRST_INJECTION;
 
-  constructor(wwClass: WwClass, thread: Thread, task: number, stamp: number, injectDeadlocks: boolean) {
+  constructor(wwClass: SharedObject, thread: Thread, task: number, stamp: number, injectDeadlocks: boolean) {
     this.wwClass = wwClass;
     this.stamp = stamp;
     this.task = task;
@@ -51,7 +62,7 @@ export class WwContext {
   }
 
   /** The locks it holds. */
-  get held(): readonly WwMutex[] {
+  get held(): readonly ContextLock[] {
     return [...this.#held.values()];
   }
 
@@ -59,9 +70,9 @@ export class WwContext {
    * Takes all of `mutexes`, blocking the thread: backs off as often as it takes. Throws ETIMEDOUT and ENOTRECOVERABLE,
    * and may hold some of them then. `timeout` is for each wait.
    */
-  acquireAll(mutexes: Iterable<WwMutex>, options?: WaitOptions): void {
+  acquireAll(mutexes: Iterable<ContextLock>, options?: WaitOptions): void {
     const wanted = new Set(mutexes);
-    for (let contended: WwMutex | undefined = this.#startOver(); ; ) {
+    for (let contended: ContextLock | undefined = this.#startOver(); ; ) {
       contended?.lockSlow(this, options);
       contended = undefined;
       for (const mutex of wanted) {
@@ -75,12 +86,12 @@ export class WwContext {
   }
 
   /** `acquireAll` that never blocks the event loop. Also rejects with the signal's reason. */
-  async acquireAllAsync(mutexes: Iterable<WwMutex>, options?: AsyncWaitOptions): Promise<void> {
+  async acquireAllAsync(mutexes: Iterable<ContextLock>, options?: AsyncWaitOptions): Promise<void> {
     const wanted = new Set(mutexes);
     this.checkIdle();
     this.#startOver();
     await this.exclusively(async () => {
-      for (let contended: WwMutex | undefined; ; ) {
+      for (let contended: ContextLock | undefined; ; ) {
         // Holding nothing, the context backs off from nobody: this waits until the lock has come.
         await contended?.attemptWithin(this, options);
         contended = undefined;
@@ -162,13 +173,13 @@ export class WwContext {
   }
 
   /** For `WwMutex`: the lock has come, or gone. */
-  note(mutex: WwMutex, isHeld: boolean): void {
+  note(mutex: ContextLock, isHeld: boolean): void {
     if (isHeld) this.#held.set(mutex.address, mutex);
     else this.#held.delete(mutex.address);
   }
 
   /** Whether it holds that lock. */
-  holds(mutex: WwMutex): boolean {
+  holds(mutex: ContextLock): boolean {
     return this.#held.has(mutex.address);
   }
 

@@ -1,42 +1,56 @@
-import { releasedBefore, TaskGuard } from '../../arena/guard.ts';
+import { type RobustLock, releasedBefore, TaskGuard } from '../../arena/guard.ts';
 import { HoldfastError } from '../../errors.ts';
-import type { Thread } from '../../sched/thread.ts';
-import type { PthreadMutex } from './mutex.ts';
+import { ThreadLocal } from '../../sched/thread-local.ts';
 
-/** Counts the synchronous waits of this JavaScript thread that ended without their mutex. */
-let losses = 0;
-/** Of each mutex, by its address, which of these was the last. */
-const lastLoss = new WeakMap<Thread, Map<number, number>>();
-
-/** @internal A synchronous wait ends without the mutex at `address`. */
-export function noteLoss(thread: Thread, address: number): void {
-  losses++;
-  const ofThread = lastLoss.get(thread) ?? new Map<number, number>();
-  lastLoss.set(thread, ofThread.set(address, losses));
+/** What the guard needs of its mutex. */
+export interface GuardedMutex extends RobustLock {
+  readonly address: number;
+  /** Those of the calling thread. */
+  readonly losses: Losses;
+  /** Unlocks for a task of asynchronous code, and returns the task. Throws EPERM unless it owns the mutex. */
+  releaseTask(task: number): void;
+  /** Unlocks for synchronous code. Throws EPERM unless that owns the mutex. */
+  releaseSync(): void;
+  /** The task owns the mutex no more, and waits no more. */
+  returnTask(task: number): void;
 }
+
+/** The synchronous waits of a thread that ended without their mutex. */
+export class Losses {
+  count = 0;
+  /** For each mutex, by its address, which of them was the last. */
+  readonly last = new Map<number, number>();
+
+  note(mutex: number): void {
+    this.last.set(mutex, ++this.count);
+  }
+}
+
+export const lossesOfThread = new ThreadLocal(() => new Losses());
 
 /**
  * A pthread mutex held until `release`, or until the end of the scope that `using` gives it. While the guard is lent to
  * `cond.waitAsync`, it holds nothing and cannot be released. If that wait, or a `cond.wait` inside the scope, ends without
  * the mutex (ENOTRECOVERABLE, EDEADLK), the guard is void: the end of its scope releases nothing.
  */
-export class PthreadMutexGuard extends TaskGuard<PthreadMutex> {
+export class PthreadMutexGuard<Mutex extends GuardedMutex = GuardedMutex> extends TaskGuard<Mutex> {
   readonly #task: number;
   readonly #isAsync: boolean;
   /** Losses before the guard was made: any of its mutex since then is the guard's own. */
-  readonly #losses = losses;
+  readonly #losses: number;
   /** Illegal to be 'held' when #task does not own the mutex: releasing it would unlock the mutex of another owner. */
   #state: 'held' | 'lent' | 'void' = 'held';
 
   /** `task`: the owner of the mutex. */
-  constructor(mutex: PthreadMutex, task: number, isAsync: boolean) {
+  constructor(mutex: Mutex, task: number, isAsync: boolean) {
     super(mutex);
     this.#task = task;
     this.#isAsync = isAsync;
+    this.#losses = mutex.losses.count;
   }
 
   /** EPERM after `release`. */
-  get mutex(): PthreadMutex {
+  get mutex(): Mutex {
     return this.lock;
   }
 
@@ -69,15 +83,15 @@ export class PthreadMutexGuard extends TaskGuard<PthreadMutex> {
     if (this.isHeld && !this.#isVoid) this.release();
   }
 
-  protected override releaseLock(mutex: PthreadMutex): void {
+  protected override releaseLock(mutex: Mutex): void {
     if (this.#isAsync) mutex.releaseTask(this.#task);
     else mutex.releaseSync();
   }
 
   get #isVoid(): boolean {
     if (this.#state === 'void') return true;
-    if (this.#isAsync || this.#state !== 'held' || this.#losses === losses) return false;
-    return (lastLoss.get(this.mutex.arena.thread)?.get(this.mutex.address) ?? 0) > this.#losses;
+    if (this.#isAsync || this.#state !== 'held') return false;
+    return (this.mutex.losses.last.get(this.mutex.address) ?? 0) > this.#losses;
   }
 
   #checkHeld(): void {

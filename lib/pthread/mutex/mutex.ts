@@ -22,7 +22,7 @@ import { DETACHED } from '../../sched/thread.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
 import { dropCeiling, raiseToCeiling } from './ceiling.ts';
 import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './core.ts';
-import { PthreadMutexGuard } from './guard.ts';
+import { type Losses, lossesOfThread, PthreadMutexGuard } from './guard.ts';
 import { INHERIT, PLAIN, type Protocol } from './protocol.ts';
 
 /** The most that a recursive mutex can be locked again. */
@@ -54,6 +54,8 @@ export class PthreadMutex extends SharedObject {
   readonly #isProtecting: boolean;
   readonly #protocol: Protocol;
   readonly #futexes: Futexes;
+  /** @internal For guards: the waits of this thread that ended without their mutex. */
+  readonly losses: Losses;
 
   /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle, attributes?: PthreadMutexAttributes) {
@@ -66,6 +68,7 @@ export class PthreadMutex extends SharedObject {
     this.#isProtecting = attributes?.protocol === 'protect';
     this.#protocol = attributes?.protocol === 'inherit' ? INHERIT : PLAIN;
     this.#futexes = openFutexes(arena);
+    this.losses = lossesOfThread.of(arena.thread);
   }
 
   static from(arena: Arena, handle: ObjectHandle, attributes?: PthreadMutexAttributes): PthreadMutex {
@@ -104,7 +107,7 @@ export class PthreadMutex extends SharedObject {
   }
 
   /** `lock`, returning a guard for `using`. */
-  acquire(options?: WaitOptions): PthreadMutexGuard {
+  acquire(options?: WaitOptions): PthreadMutexGuard<this> {
     this.lock(options);
     return new PthreadMutexGuard(this, this.thread.self, false);
   }
@@ -118,7 +121,7 @@ export class PthreadMutex extends SharedObject {
    * `lockAsync`, with a guard, which alone can release it. Each asynchronous acquisition is an owner of its own: a
    * recursive mutex is not taken twice by it.
    */
-  async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard> {
+  async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
     return new PthreadMutexGuard(this, await this.#waitAsync(options), true);
   }
 
