@@ -133,20 +133,23 @@ function modify(
 function modifyIf(
   c: Caller,
   how: Instructions,
-  address: Tainted,
+  at: Expression,
   test: (old: bigint) => boolean,
   change: (old: Tainted) => Tainted,
 ): { old: Tainted; done: boolean } {
   const { thread } = c;
+  const address = c.evaluate(at);
   if (thread.choose(2) === 0) {
     const old = thread.read(address, thread.dialect.mapping.failed.read);
     if (test(old.value)) throw infeasible;
+    thread.decide(at, false);
     return { old, done: false };
   }
   const old = modify(c, how, address, (found) => {
     if (!test(found.value)) throw infeasible;
     return change(found);
   });
+  thread.decide(at, true);
   return { old, done: true };
 }
 
@@ -179,7 +182,7 @@ for (const [suffix, order] of orders) {
       return modifyIf(
         c,
         how,
-        c.evaluate(args[0]!),
+        args[0]!,
         (old) => old === expected.value,
         () => value,
       ).old;
@@ -233,7 +236,7 @@ define('atomic_add_unless', 3, (c, args) => {
   const { old, done } = modifyIf(
     c,
     c.thread.dialect.mapping.rmw.full,
-    c.evaluate(args[0]!),
+    args[0]!,
     (found) => found !== unless.value,
     (found) => combine(found.value + operand.value, found, operand),
   );

@@ -138,7 +138,7 @@ class Interpreter implements Caller {
     for (let turn = 0; ; turn++) {
       if (turn > 0 || bodyFirst !== true) {
         const holds = this.evaluate(condition);
-        this.thread.branchOn(holds);
+        this.thread.branchOn(holds, condition);
         if (holds.value === 0n) break;
       }
       const counts = !this.thread.branchedOnRead && condition.kind !== 'number';
@@ -164,7 +164,7 @@ class Interpreter implements Caller {
   #branch(condition: Expression, then: Statement, otherwise: Statement): void {
     const { ctrl, pickCtrl } = this.thread;
     const holds = this.evaluate(condition);
-    this.thread.branchOn(holds);
+    this.thread.branchOn(holds, condition);
     this.execute(holds.value !== 0n ? then : otherwise);
     if (mayLeave(then) || mayLeave(otherwise)) return;
     this.thread.ctrl = ctrl;

@@ -24,6 +24,10 @@ export interface Visited {
   readonly cut: boolean;
   /** Some run accessed what is no location. */
   readonly strayed: boolean;
+  /** Executions left out because values in them come out of thin air: they circle, and no constant is where they begin. */
+  readonly circular: number;
+  /** There may be executions with values out of thin air beyond those visited: they were too many to look for. */
+  readonly incomplete: boolean;
 }
 
 /** Calls `visit` with each execution that `model` allows. */
@@ -36,13 +40,19 @@ export function forEachExecution(
 ): Visited {
   const traces = findTraces(test, dialect);
   const x = new Execution();
+  let circular = 0;
   forEachCombination(test, traces.byThread, work, (chosen) => {
     const combination = new Combination(test, chosen, model, x);
     combination.forEachExecution(work, (communication) => {
+      if (dialect.thinAir && !x.data.or(x.rf).isAcyclic()) {
+        circular++;
+        return;
+      }
       visit(combination.finalValue(communication), x, combination.addressNumbers);
     });
   });
-  return { candidates: work.candidates, cut: traces.cut, strayed: traces.strayed };
+  const { cut, strayed, incomplete } = traces;
+  return { candidates: work.candidates, cut, strayed, circular, incomplete };
 }
 
 /** One trace for each thread: all candidates that share their events. */

@@ -8,7 +8,7 @@ import { javascript } from '../models/javascript.ts';
 import { lkmm } from '../models/lkmm.ts';
 import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
-import { forEachExecution } from './candidates.ts';
+import { forEachExecution, type Visited } from './candidates.ts';
 import { type FinalLocation, type FinalValue, holds, mentioned } from './condition.ts';
 import { dialectOf, type ModelName } from './dialect.ts';
 import { NoExecution, UnsupportedConstruct } from './errors.ts';
@@ -45,6 +45,8 @@ export interface Verdict {
   readonly cut: boolean;
   /** What is wrong with the test, as `data-race`. */
   readonly flags: readonly string[];
+  /** What the verdict leaves out. */
+  readonly notes: readonly string[];
   readonly candidates: number;
 }
 
@@ -86,7 +88,8 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     else state.executions++;
   };
   const work = new Work(options.progress, options.steps);
-  const { candidates, cut, strayed } = forEachExecution(test, model, dialectOf(name, options.rmw), visit, work);
+  const visited = forEachExecution(test, model, dialectOf(name, options.rmw), visit, work);
+  const { candidates, cut, strayed } = visited;
   if (executions === 0 && !cut) {
     throw new NoExecution(strayed ? 'every one accesses what is no location, as a null pointer is' : 'it deadlocks');
   }
@@ -102,8 +105,16 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     ok: isOk(test, positive, negative),
     cut,
     flags: [...flags],
+    notes: notesOn(visited),
     candidates,
   };
+}
+
+function notesOn({ circular, incomplete }: Visited): string[] {
+  const notes: string[] = [];
+  if (circular > 0) notes.push(`left out, for their values come out of thin air: ${circular} executions`);
+  if (incomplete) notes.push('values out of thin air were not looked for: too many');
+  return notes;
 }
 
 /** Whether the final value of a spin lock is asked for, which the kernel's model does not define. */

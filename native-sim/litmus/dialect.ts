@@ -21,6 +21,8 @@ export interface Dialect {
   fence(kind: number): number | undefined;
   /** The tags of a spin lock's read, write, and unlocking write. */
   readonly lock: { readonly read: number; readonly write: number; readonly unlock: number };
+  /** The model leaves room for values out of thin air. */
+  readonly thinAir: boolean;
 }
 
 /** Fences that a hardware model can do without: they speak to the compiler, or of critical sections it has no rule for. */
@@ -42,6 +44,7 @@ function hardware(name: ModelName, mapping: Mapping, aroundAtomics: number): Dia
     mapping,
     fence: (kind) => known.get(kind),
     lock: { read, write, unlock: mapping.store.release.write },
+    thinAir: name === 'javascript',
   };
 }
 
@@ -54,6 +57,7 @@ const lkmm: Dialect = {
     write: Tag.rmw | Tag.lockWrite,
     unlock: Tag.release | Tag.unlock,
   },
+  thinAir: true,
 };
 
 const dialects: Readonly<Record<ModelName, Dialect>> = {

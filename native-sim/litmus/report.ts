@@ -56,6 +56,7 @@ export function formatVerdict(verdict: Verdict): string {
     'Witnesses',
     `Positive: ${satisfied} Negative: ${dissatisfied}`,
     ...verdict.flags.map((flag) => `Flag ${flag}`),
+    ...verdict.notes.map((note) => `Note ${note}`),
     `Condition ${test.quantifier} (${showCondition(test.condition, test)})`,
     `Observation ${test.name} ${verdict.observation} ${verdict.positive} ${verdict.negative}`,
   ];
@@ -76,6 +77,7 @@ export function verdictToJson(verdict: Verdict, file: string): object {
     positive: verdict.positive,
     negative: verdict.negative,
     flags: verdict.flags,
+    notes: verdict.notes,
     unrolled: verdict.cut,
     candidates: verdict.candidates,
     states: verdict.states.map((state) => ({

@@ -183,9 +183,18 @@ export class ThreadRun {
   /** Does the latest branch depend on something that was read? A loop that counts does not, and ends by itself. */
   branchedOnRead = true;
 
-  /** What follows depends on `condition` for whether it happens at all. */
-  branchOn(condition: Tainted): void {
+  /** How the places where what was read decides what is done have been seen to go: 1, not so; 2, so; 3, both. */
+  readonly decisions = new Map<object, number>();
+
+  /** At `site`, what was read decided for `outcome`. */
+  decide(site: object, outcome: boolean): void {
+    this.decisions.set(site, (this.decisions.get(site) ?? 0) | (outcome ? 2 : 1));
+  }
+
+  /** What follows depends on `condition` for whether it happens at all. `site` is where that is asked. */
+  branchOn(condition: Tainted, site?: object): void {
     this.branchedOnRead = (condition.from | condition.pick) !== 0n;
+    if (site !== undefined && this.branchedOnRead) this.decide(site, condition.value !== 0n);
     this.ctrl |= condition.from;
     this.pickCtrl |= condition.pick;
   }

@@ -6,16 +6,19 @@
  * the traces of the round before wrote. A value that is made from others through a chain of writes takes as many
  * rounds as the chain is long, and no chain is longer than there are writes; so the rounds end, even where values
  * could grow for ever (`x = y + 1 || y = x + 1`), and no value is left out that an execution without values out of
- * thin air could have.
+ * thin air could have. Those are in `thin-air.ts`.
  */
 import { Kind } from '../models/execution.ts';
 import type { Dialect } from './dialect.ts';
 import { LitmusLimitExceeded } from './errors.ts';
 import { finerCells } from './memory-map.ts';
 import type { LitmusTest } from './test-file.ts';
+import { constantsOf, isOneSided } from './thin-air.ts';
 import { infeasible, type Oracle, strayed, type ThreadProgram, ThreadRun, type Trace } from './thread-run.ts';
 
 const tracesPerThread = 200_000;
+/** In the search for values out of thin air, which only some tests need, and to most of which there is nothing. */
+const tracesOutOfThinAir = 20_000;
 
 export interface Traces {
   readonly byThread: readonly (readonly Trace[])[];
@@ -23,7 +26,12 @@ export interface Traces {
   readonly cut: boolean;
   /** Some run accessed what is no location. */
   readonly strayed: boolean;
+  /** Values out of thin air may be missing: there were too many to look for. */
+  readonly incomplete: boolean;
 }
+
+/** The values that each location may hold. */
+type Domain = Map<bigint, bigint[]>;
 
 export function findTraces(test: LitmusTest, dialect: Dialect): Traces {
   for (;;) {
@@ -36,20 +44,58 @@ export function findTraces(test: LitmusTest, dialect: Dialect): Traces {
 }
 
 function findWithCells(test: LitmusTest, dialect: Dialect): Traces {
-  const domain = new Map<bigint, bigint[]>();
-  for (let round = 0; ; round++) {
-    const all = test.threads.map((_, thread) => tracesOf(test, thread, dialect, domain));
-    const writes = all.map((runs) => Math.max(0, ...runs.map((run) => countWrites(run.trace))));
-    const longestChain = writes.reduce((sum, count) => sum + count, 0);
-    const grown = addWritten(all, test, domain);
-    if (!grown || round > longestChain) {
-      return {
-        byThread: all.map((runs) => runs.filter((run) => run.end === 'done').map((run) => run.trace)),
-        cut: all.some((runs) => runs.some((run) => run.end === 'cut')),
-        strayed: all.some((runs) => runs.some((run) => run.end === 'strayed')),
-      };
+  const domain: Domain = new Map();
+  let all = grow(test, dialect, domain, tracesPerThread);
+  let incomplete = false;
+  if (dialect.thinAir && isOneSided(all.flat().map((run) => run.trace))) {
+    try {
+      all = fromThinAir(test, dialect, domain);
+    } catch (thrown) {
+      if (!(thrown instanceof LitmusLimitExceeded)) throw thrown;
+      incomplete = true;
     }
   }
+  return {
+    byThread: all.map((runs) => runs.filter((run) => run.end === 'done').map((run) => run.trace)),
+    cut: all.some((runs) => runs.some((run) => run.end === 'cut')),
+    strayed: all.some((runs) => runs.some((run) => run.end === 'strayed')),
+    incomplete,
+  };
+}
+
+/** Adds to `domain` what can be written, given what is in it, until nothing is new. */
+function grow(test: LitmusTest, dialect: Dialect, domain: Domain, limit: number): Run[][] {
+  for (let round = 0; ; round++) {
+    const all = test.threads.map((_, thread) => tracesOf(test, thread, dialect, domain, limit));
+    const grown = addWritten(all, test, domain);
+    if (!grown || round > longestChain(all)) return all;
+  }
+}
+
+/** Begins with every constant at every location, and takes away what nobody writes. */
+function fromThinAir(test: LitmusTest, dialect: Dialect, least: Domain): Run[][] {
+  const constants = constantsOf(test);
+  let domain: Domain = new Map();
+  for (const address of test.memory.names().flatMap((name) => test.memory.elementsAt(test.memory.address(name)))) {
+    const possible = [test.memory.initialCell(address), ...(least.get(address) ?? []), ...constants];
+    domain.set(address, [...new Set(possible)]);
+  }
+  let all = grow(test, dialect, domain, tracesOutOfThinAir);
+  for (let round = 0; round <= longestChain(all); round++) {
+    const written: Domain = new Map();
+    addWritten(all, test, written);
+    const shrunk = [...domain].some(([address, values]) => values.length !== (written.get(address) ?? [0n]).length);
+    if (!shrunk) break;
+    domain = written;
+    all = test.threads.map((_, thread) => tracesOf(test, thread, dialect, domain, tracesOutOfThinAir));
+  }
+  return all;
+}
+
+/** No value is handed on through more writes than there are. */
+function longestChain(all: readonly (readonly Run[])[]): number {
+  const writes = all.map((runs) => runs.reduce((most, run) => Math.max(most, countWrites(run.trace)), 0));
+  return writes.reduce((sum, count) => sum + count, 0);
 }
 
 function countWrites(trace: Trace): number {
@@ -57,7 +103,7 @@ function countWrites(trace: Trace): number {
 }
 
 /** A run that came to nothing in the end has still written what it wrote before. */
-function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: Map<bigint, bigint[]>): boolean {
+function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: Domain): boolean {
   let grown = false;
   for (const { trace } of all.flat()) {
     for (const event of trace.events) {
@@ -117,18 +163,24 @@ class Chooser implements Oracle {
 }
 
 interface Run {
-  readonly trace: Trace;
+  readonly trace: ThreadRun;
   readonly end: 'done' | 'cut' | 'strayed' | 'infeasible';
 }
 
-function tracesOf(test: LitmusTest, thread: number, dialect: Dialect, domain: ReadonlyMap<bigint, bigint[]>): Run[] {
+function tracesOf(
+  test: LitmusTest,
+  thread: number,
+  dialect: Dialect,
+  domain: ReadonlyMap<bigint, bigint[]>,
+  limit: number,
+): Run[] {
   const runs: Run[] = [];
   const chooser = new Chooser(test, domain);
   const program = test.threads[thread]!;
   do {
     const trace = new ThreadRun(chooser, dialect, program.registers);
     runs.push({ trace, end: runToEnd(program, trace) });
-    if (runs.length > tracesPerThread) throw new LitmusLimitExceeded(`traces of P${thread}`, tracesPerThread);
+    if (runs.length > limit) throw new LitmusLimitExceeded(`traces of P${thread}`, limit);
   } while (chooser.advance());
   return runs;
 }
