@@ -4,7 +4,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 interface Options {
-  model?: 'sc' | 'x86-tso' | 'armv8' | 'lkmm' | 'javascript';
+  model?: 'sc' | 'x86-tso' | 'armv8' | 'rvwmo' | 'power' | 'lkmm' | 'javascript';
   rmw?: 'lse' | 'llsc';
   json?: boolean;
   hardware?: boolean;
@@ -14,13 +14,15 @@ interface Options {
 export function registerLitmus(program: Command): void {
   program
     .command('litmus')
-    .description('what a memory model allows a .litmus test (C, AArch64 or X86) to do, in the form of herd')
+    .description(
+      'what a memory model allows a .litmus test (C, AArch64, X86, X86_64, RISCV, PPC) to do, in the form of herd',
+    )
     .argument('<path...>', 'litmus files, and directories of them')
     .addOption(
       new Option(
         '-m, --model <model>',
-        'memory model; default: lkmm for C, armv8 for AArch64, x86-tso for X86',
-      ).choices(['sc', 'x86-tso', 'armv8', 'lkmm', 'javascript']),
+        'memory model; default: lkmm for C, armv8 for AArch64, x86-tso for X86 and X86_64, rvwmo for RISCV, power for PPC',
+      ).choices(['sc', 'x86-tso', 'armv8', 'rvwmo', 'power', 'lkmm', 'javascript']),
     )
     .addOption(
       new Option('--rmw <form>', 'with armv8: how the kernel makes read-modify-writes').choices(['lse', 'llsc']),

@@ -6,8 +6,11 @@ import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
 import type { ThreadProgram, ThreadRun } from './thread-run.ts';
 import { Cursor, type Token, tokenize } from './tokens.ts';
 
+/** The thread returns to whoever called it: it is at its end. */
+export const endOfThread = Symbol('end of thread');
+
 /** What an instruction does; it returns the label to go on at, or nothing to fall through. */
-export type Step = (thread: ThreadRun) => string | undefined;
+export type Step = (thread: ThreadRun) => string | typeof endOfThread | undefined;
 
 /** Reads one instruction, which begins at the cursor, to its end. */
 export type InstructionReader = (mnemonic: Token, operands: Cursor) => Step;
@@ -23,16 +26,39 @@ interface Program {
   readonly targets: Token[];
 }
 
-/** The code of each thread, from the table in `text[from, to)`. */
-export function readTable(text: string, from: number, to: number, read: InstructionReader): Map<number, Program> {
-  const header = new Cursor(tokenize(text, from, to));
+/** The row that names the threads. The oldest tests have none: their columns count from 0. */
+function readHeader(cursor: Cursor, mayLack: boolean): number[] {
   const threads: number[] = [];
+  if (mayLack && !/^P?[0-9]+$/.test(cursor.token.text)) {
+    for (let ahead = 0; cursor.peek(ahead).text !== ';' && cursor.peek(ahead).type !== 'end'; ahead++) {
+      if (ahead === 0 || cursor.peek(ahead).text === '|') threads.push(threads.length);
+    }
+    return threads;
+  }
   do {
-    const name = header.name('a thread ("P0")');
-    if (!/^P[0-9]+$/.test(name.text)) throw new UnsupportedConstruct(`column "${name.text}"`, name.line, name.column);
-    threads.push(Number(name.text.slice(1)));
-  } while (header.accept('|'));
-  header.expect(';');
+    const name = cursor.token.type === 'number' && mayLack ? cursor.next() : cursor.name('a thread ("P0")');
+    if (!/^P?[0-9]+$/.test(name.text)) throw new UnsupportedConstruct(`column "${name.text}"`, name.line, name.column);
+    threads.push(Number(name.text.replace('P', '')));
+  } while (cursor.accept('|'));
+  cursor.expect(';');
+  return threads;
+}
+
+export interface TableOptions {
+  /** There need not be a row of thread names. */
+  readonly mayLackHeader: boolean;
+}
+
+/** The code of each thread, from the table in `text[from, to)`. */
+export function readTable(
+  text: string,
+  from: number,
+  to: number,
+  read: InstructionReader,
+  { mayLackHeader }: TableOptions,
+): Map<number, Program> {
+  const header = new Cursor(tokenize(text, from, to));
+  const threads = readHeader(header, mayLackHeader);
 
   const programs = threads.map((): Program => ({ steps: [], labels: new Map(), targets: [] }));
   while (header.token.type !== 'end') {
@@ -74,6 +100,7 @@ export function assemble(program: Program, registers: ReadonlyMap<string, bigint
           at++;
           continue;
         }
+        if (target === endOfThread) return;
         const to = labels.get(target)!;
         if (to <= at) {
           const count = (visits.get(to) ?? 1) + 1;

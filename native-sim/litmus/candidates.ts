@@ -9,6 +9,7 @@ import { forEachCombination } from './combinations.ts';
 import { type Access, type Communication, communications } from './communications.ts';
 import type { FinalLocation, FinalValue } from './condition.ts';
 import type { Dialect } from './dialect.ts';
+import { UnsupportedConstruct } from './errors.ts';
 import { asType, asUndeclared } from './memory-map.ts';
 import type { LitmusTest } from './test-file.ts';
 import type { Trace, TraceEvent } from './thread-run.ts';
@@ -142,6 +143,7 @@ class Combination {
     x.begin(this.#count);
     const { addresses, reads } = this.#numbered();
     this.addressNumbers = addresses;
+    const whole = this.#model.dividesAccesses !== true;
     this.#forEachEvent((event, id, thread) => {
       const first = this.#offsets[thread]!;
       const address = event.address < 0n ? -1 : addresses.get(event.address)!;
@@ -149,6 +151,9 @@ class Combination {
       else if (event.kind === Kind.write) x.write(thread, address, Number(event.value), event.tags);
       else x.barrier(thread, event.fence, address);
       x.access[id] = first + event.access;
+      if (whole && x.access[id] !== id) {
+        throw new UnsupportedConstruct(`accesses of mixed size under the model ${this.#model.name}`);
+      }
       x.instruction[id] = first + event.instruction;
       if (event.rmw >= 0) this.#joinParts(thread, event.rmw, id);
       const from = reads[thread]!;

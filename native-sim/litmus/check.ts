@@ -6,21 +6,30 @@ import { armv8 } from '../models/armv8.ts';
 import { type Execution, type Model, Tag } from '../models/execution.ts';
 import { javascript } from '../models/javascript.ts';
 import { lkmm } from '../models/lkmm.ts';
+import { power } from '../models/power.ts';
+import { rvwmo } from '../models/rvwmo.ts';
 import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
 import { forEachExecution, type Visited } from './candidates.ts';
 import { type FinalLocation, type FinalValue, holds, mentioned } from './condition.ts';
-import { dialectOf, type ModelName } from './dialect.ts';
+import { dialectOf, isKernelModel, type ModelName } from './dialect.ts';
 import { NoExecution, UnsupportedConstruct } from './errors.ts';
 import type { Architecture, LitmusTest } from './test-file.ts';
 import { type Progress, Work } from './work.ts';
 
-const models: Readonly<Record<ModelName, Model>> = { sc, 'x86-tso': x86Tso, armv8, lkmm, javascript };
+const models: Readonly<Record<ModelName, Model>> = { sc, 'x86-tso': x86Tso, armv8, rvwmo, power, lkmm, javascript };
 
 export const modelNames = Object.keys(models) as ModelName[];
 
 /** The model that a test is written for. */
-export const nativeModel: Readonly<Record<Architecture, ModelName>> = { C: 'lkmm', AArch64: 'armv8', X86: 'x86-tso' };
+export const nativeModel: Readonly<Record<Architecture, ModelName>> = {
+  C: 'lkmm',
+  AArch64: 'armv8',
+  X86: 'x86-tso',
+  X86_64: 'x86-tso',
+  RISCV: 'rvwmo',
+  PPC: 'power',
+};
 
 export interface State {
   /** The value of each of the verdict's `locations`. */
@@ -66,6 +75,7 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
   if (test.architecture !== 'C' && name !== 'sc' && name !== nativeModel[test.architecture]) {
     throw new UnsupportedConstruct(`${test.architecture} instructions under the model ${name}`);
   }
+  if (test.architecture === 'C' && !isKernelModel(name)) throw new UnsupportedConstruct(`C under the model ${name}`);
   const model = models[name];
   const locations = shownLocations(test);
   const states = new Map<string, { values: bigint[]; executions: number; satisfies: boolean }>();

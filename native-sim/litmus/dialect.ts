@@ -12,7 +12,10 @@ import {
   x86Mapping,
 } from '../models/mapping.ts';
 
-export type ModelName = 'sc' | 'x86-tso' | 'armv8' | 'lkmm' | 'javascript';
+export type ModelName = 'sc' | 'x86-tso' | 'armv8' | 'rvwmo' | 'power' | 'lkmm' | 'javascript';
+
+/** The models that kernel operations can be put to. */
+export type KernelModelName = Exclude<ModelName, 'rvwmo' | 'power'>;
 
 export interface Dialect {
   readonly name: ModelName;
@@ -60,7 +63,7 @@ const lkmm: Dialect = {
   thinAir: true,
 };
 
-const dialects: Readonly<Record<ModelName, Dialect>> = {
+const dialects: Readonly<Record<KernelModelName, Dialect>> = {
   sc: hardware('sc', scMapping, Fence.none),
   'x86-tso': hardware('x86-tso', x86Mapping, Fence.none),
   armv8: hardware('armv8', armv8LseMapping, Fence.dmbFull),
@@ -70,6 +73,12 @@ const dialects: Readonly<Record<ModelName, Dialect>> = {
 
 const armv8Llsc = hardware('armv8', armv8LlscMapping, Fence.dmbFull);
 
+export function isKernelModel(model: ModelName): model is KernelModelName {
+  return model in dialects;
+}
+
+/** For assembly, which has no kernel operations, any will do. */
 export function dialectOf(model: ModelName, rmw: 'lse' | 'llsc' = 'lse'): Dialect {
+  if (!isKernelModel(model)) return dialects.sc;
   return model === 'armv8' && rmw === 'llsc' ? armv8Llsc : dialects[model];
 }

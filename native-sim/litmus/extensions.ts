@@ -1,6 +1,6 @@
 /**
- * AArch64 extensions that are not modelled. A file that uses one is not malformed, though its notation is none that the
- * reader knows: it is unsupported, and which extension it is can be told.
+ * Extensions that are not modelled: most are of AArch64, instruction fetch is of any machine. A file that uses one is not
+ * malformed, though its notation is none that the reader knows: it is unsupported, and which extension it is can be told.
  */
 
 interface Extension {
@@ -8,6 +8,8 @@ interface Extension {
   /** Notation of its own, in the initial state, the header or a condition. */
   readonly notation?: RegExp;
   readonly instructions?: RegExp;
+  /** The notation tells it on any machine. */
+  readonly everywhere?: boolean;
 }
 
 const extensions: readonly Extension[] = [
@@ -24,7 +26,8 @@ const extensions: readonly Extension[] = [
   },
   {
     name: 'instruction fetch',
-    notation: /\binstr:"|\blabel:"|= *(?:P[0-9]+|[0-9]+):[A-Za-z_]|\[ *P[0-9]+:|\bVariant=[^\n]*ifetch/,
+    everywhere: true,
+    notation: /\binstr:"|\bins_t\b|\blabel:"|= *(?:P[0-9]+|[0-9]+):[A-Za-z_]|\[ *P[0-9]+:|\bVariant=[^\n]*ifetch/,
     instructions: /^(?:IC|DC|BL|BLR|BR|RET|BRK|HLT)$/,
   },
   { name: 'GCS (guarded control stack)', notation: /\bGCS/i, instructions: /^(?:GCS.*|BLRAA|RETAA)$/ },
@@ -57,5 +60,7 @@ export function extensionOfInstruction(name: string): string | undefined {
 
 /** The extension whose notation a test that cannot be read is written in. */
 export function extensionOfNotation(text: string): string | undefined {
-  return extensions.find((extension) => extension.notation?.test(text) === true)?.name;
+  const ofAArch64 = /^\s*AArch64\b/.test(text);
+  const candidates = extensions.filter((extension) => ofAArch64 || extension.everywhere);
+  return candidates.find((extension) => extension.notation?.test(text) === true)?.name;
 }

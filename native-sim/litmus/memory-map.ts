@@ -10,6 +10,8 @@
  * runs the test begins again.
  */
 
+import { UnsupportedConstruct } from './errors.ts';
+
 export interface ValueType {
   readonly bytes: number;
   readonly signed: boolean;
@@ -33,8 +35,9 @@ export const finerCells = Symbol('finer cells');
 
 export const int: ValueType = { bytes: 4, signed: true };
 
-const firstBase = 0x7f00_0000_0000n;
-const regionSize = 0x1_0000n;
+/** Addresses fit a 32-bit register, as on the machines that some tests are written for. */
+const firstBase = 0x6ec1_0000n;
+const regionSize = 0x8000n;
 
 function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
@@ -70,6 +73,7 @@ export class MemoryMap {
     region.elements = elements;
     region.type = type;
     region.span = elements * type.bytes;
+    if (region.span > Number(regionSize)) throw new UnsupportedConstruct(`array ${name} of ${region.span} bytes`);
   }
 
   /** The type of an element of `name`. */

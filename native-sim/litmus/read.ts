@@ -2,9 +2,7 @@
  * Reads a `.litmus` file: a line that names architecture and test, free text, the initial state in braces, the code (C
  * functions or a table of assembly), and the final condition, perhaps after `locations` and `filter`.
  */
-import * as aarch64 from './aarch64.ts';
-import { registerName as aarch64Register } from './aarch64-operands.ts';
-import { assemble, type InstructionReader, readTable } from './assembly.ts';
+import { assemble, readTable } from './assembly.ts';
 import { program } from './c-run.ts';
 import { type FunctionDefinition, parseFunction } from './c-syntax.ts';
 import {
@@ -18,23 +16,19 @@ import {
 import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
 import { extensionOfNotation } from './extensions.ts';
 import { type InitialState, parseInitialState } from './initial-state.ts';
+import { languages } from './languages.ts';
 import { MemoryMap } from './memory-map.ts';
 import type { Architecture, LitmusTest } from './test-file.ts';
 import type { ThreadProgram } from './thread-run.ts';
 import { Cursor, position, skipBlanks, tokenize } from './tokens.ts';
-import * as x86 from './x86.ts';
 
-const registerNames: Readonly<Record<Architecture, (text: string) => string>> = {
-  C: (text) => text,
-  AArch64: aarch64Register,
-  X86: x86.registerName,
-};
+const architectures: ReadonlySet<string> = new Set<Architecture>(['C', 'AArch64', 'X86', 'X86_64', 'RISCV', 'PPC']);
 
 export function readLitmus(text: string): LitmusTest {
   try {
     return read(text);
   } catch (thrown) {
-    const extension = /^\s*AArch64\b/.test(text) ? extensionOfNotation(text) : undefined;
+    const extension = extensionOfNotation(text);
     if (!(thrown instanceof LitmusSyntaxError) || extension === undefined) throw thrown;
     throw new UnsupportedConstruct(`extension ${extension}`, thrown.line, thrown.column);
   }
@@ -46,7 +40,7 @@ function read(text: string): LitmusTest {
   if (header === null) fail(text, start, 'an architecture and the name of the test');
   const architecture = architectureOf(header[1]!, text, start);
   const name = header[2]!.replace(/\(\*.*$/, '').trim();
-  const register = registerNames[architecture];
+  const register = architecture === 'C' ? (text: string) => text : languages[architecture].registerName;
   const memory = new MemoryMap();
 
   const brace = findInitialState(text, start + header[0].length);
@@ -83,12 +77,12 @@ function fail(text: string, offset: number, expected: string): never {
 }
 
 function architectureOf(word: string, text: string, at: number): Architecture {
-  if (word === 'C' || word === 'AArch64' || word === 'X86') return word;
+  if (architectures.has(word)) return word as Architecture;
   const [line, column] = position(text, at);
-  if (/^(?:X86_64|PPC|ARM|RISCV|MIPS|LISA|Bell|BPF|ASL|CPP|C11|JAVA|Java|Alpha|ASL1|GPUAXL|PTX)$/.test(word)) {
+  if (/^(?:ARM|MIPS|LISA|Bell|BPF|ASL|CPP|C11|JAVA|Java|Alpha|ASL1|GPUAXL|PTX)$/.test(word)) {
     throw new UnsupportedConstruct(`architecture ${word}`, line, column);
   }
-  throw new LitmusSyntaxError(line, column, 'an architecture (C, AArch64 or X86)', JSON.stringify(word));
+  throw new LitmusSyntaxError(line, column, `an architecture (${[...architectures].join(', ')})`, JSON.stringify(word));
 }
 
 /** The brace that opens the initial state: the first that begins a line, after the free text. */
@@ -158,14 +152,13 @@ function readAssembly(
   from: number,
   memory: MemoryMap,
   state: InitialState,
-  architecture: 'AArch64' | 'X86',
+  architecture: Exclude<Architecture, 'C'>,
 ): [ThreadProgram[], number] {
   finalWords.lastIndex = from;
   const match = finalWords.exec(text);
   const end = match === null ? text.length : match.index + match[0].length;
-  const { instructionReader } = architecture === 'X86' ? x86 : aarch64;
-  const reader: InstructionReader = instructionReader(memory);
-  const table = readTable(text, from, end, reader);
+  const { instructionReader, mayLackHeader = false } = languages[architecture];
+  const table = readTable(text, from, end, instructionReader(memory), { mayLackHeader });
   const threads: ThreadProgram[] = [];
   for (const [thread, code] of [...table].sort(([a], [b]) => a - b)) {
     if (thread !== threads.length) fail(text, from, `thread P${threads.length}`);

@@ -7,7 +7,7 @@ import type { Condition, FinalLocation } from './condition.ts';
 import type { MemoryMap, ValueType } from './memory-map.ts';
 import type { ThreadProgram } from './thread-run.ts';
 
-export type Architecture = 'C' | 'AArch64' | 'X86';
+export type Architecture = 'C' | 'AArch64' | 'X86' | 'X86_64' | 'RISCV' | 'PPC';
 
 export interface LitmusTest {
   readonly architecture: Architecture;

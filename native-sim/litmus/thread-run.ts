@@ -38,7 +38,7 @@ export interface TraceEvent {
   /** -1n: none. */
   readonly address: bigint;
   readonly value: bigint;
-  /** Which read of the thread it is; -1: none. */
+  /** Which read of the thread it is, or other event that later ones may depend on; -1: none. */
   readonly read: number;
   readonly addr: bigint;
   readonly data: bigint;
@@ -67,6 +67,8 @@ export interface WriteOptions {
   /** The second half of a read-modify-write: the index of the first event of the first half. */
   readonly rmw?: number;
   readonly guard?: bigint;
+  /** Later instructions may depend on the write: through the value that is returned. */
+  readonly source?: boolean;
 }
 
 export interface Trace {
@@ -150,18 +152,22 @@ export class ThreadRun {
     return { value, from, pick: 0n };
   }
 
-  write(address: Tainted, value: Tainted, tags: number, options: WriteOptions = {}): void {
-    const { bytes, rmw = -1, guard = 0n } = options;
+  write(address: Tainted, value: Tainted, tags: number, options: WriteOptions = {}): Tainted {
+    const { bytes, rmw = -1, guard = 0n, source = false } = options;
     const cell = this.#cell(address, bytes);
     const parts = bytes === undefined ? 1 : bytes / cell;
     const access = this.events.length;
     const isOneInstruction = rmw >= 0 && (tags & Tag.exclusive) === 0;
     const instruction = isOneInstruction ? this.events[rmw]!.instruction : access;
+    let from = 0n;
     for (let part = 0; part < parts; part++) {
       const at = { ...address, value: address.value + BigInt(part * cell) };
       const held = bytes === undefined ? value : { ...value, value: cut(value.value, part, cell) };
-      this.#push({ kind: Kind.write, tags, address: at, value: held, rmw, guard, access, instruction });
+      const read = source ? this.#reads++ : -1;
+      if (source) from |= 1n << BigInt(read);
+      this.#push({ kind: Kind.write, tags, address: at, value: held, rmw, guard, access, instruction, read });
     }
+    return { value: 0n, from, pick: 0n };
   }
 
   fence(fence: number, address: Tainted = constant(-1n)): void {

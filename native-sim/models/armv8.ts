@@ -112,6 +112,7 @@ function locallyOrderedBefore(x: Execution): Relation {
 
 export const armv8: Model = {
   name: 'armv8',
+  dividesAccesses: true,
   fixed: locallyOrderedBefore,
   violation(x: Execution): string | null {
     if (!isCoherent(x)) return 'internal';

@@ -79,10 +79,28 @@ export const Fence = {
   mfence: 30,
   lfence: 31,
   sfence: 32,
+  /** RISC-V, by what they order before and after: reads, writes, or both (M). */
+  riscvRR: 40,
+  riscvRW: 41,
+  riscvRM: 42,
+  riscvWR: 43,
+  riscvWW: 44,
+  riscvWM: 45,
+  riscvMR: 46,
+  riscvMW: 47,
+  riscvMM: 48,
+  riscvTso: 49,
+  /** Power. */
+  sync: 50,
+  lwsync: 51,
+  eieio: 52,
+  isync: 53,
 } as const;
 
 export interface Model {
   readonly name: string;
+  /** It knows what becomes of an access that stands as several events, one for each part. */
+  readonly dividesAccesses?: boolean;
   /** The name of the first axiom that `x` breaks, or null: the model allows it. */
   violation(x: Execution): string | null;
   /** What is wrong with the program rather than forbidden to it, in an execution that the model allows: races. */
@@ -137,6 +155,9 @@ export class Execution {
   F!: EventSet;
   /** R | W */
   M!: EventSet;
+
+  /** Some access stands as several events. Derived. */
+  divided = false;
 
   /** What `Model.fixed` found, where `fix` asked it. */
   fixed: Relation | null = null;
@@ -267,6 +288,7 @@ export class Execution {
     this.#sharing(this.instruction, this.si);
     this.#sharing(this.access, this.sm);
     this.M = this.R.or(this.W);
+    this.divided = this.access.subarray(0, n).some((first, event) => first !== event);
   }
 
   /** Relate the events that have the same entry in `column`; negative entries are nobody's. */

@@ -347,6 +347,16 @@ export class Relation {
     return true;
   }
 
+  /** How many pairs there are. */
+  count(): number {
+    let count = 0;
+    const words = this.universe.size * this.universe.stride;
+    for (let w = 0; w < words; w++) {
+      for (let rest = this.bits[w]!; rest !== 0; rest &= rest - 1) count++;
+    }
+    return count;
+  }
+
   equals(that: Relation): boolean {
     const words = this.universe.size * this.universe.stride;
     for (let w = 0; w < words; w++) if (this.bits[w] !== that.bits[w]) return false;

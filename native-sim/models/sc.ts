@@ -7,9 +7,12 @@ import type { Execution, Model } from './execution.ts';
 
 export const sc: Model = {
   name: 'sc',
+  dividesAccesses: true,
   violation(x: Execution): string | null {
     if (!isAtomic(x)) return 'atomicity';
-    if (!x.po.or(x.rf, x.co, x.fr).isAcyclic()) return 'sequential consistency';
-    return null;
+    const order = x.po.or(x.rf, x.co, x.fr);
+    // The parts of an instruction happen at once: what comes before one of them comes before all.
+    const whole = x.divided ? order.minus(x.si).seq(x.si) : order;
+    return whole.isAcyclic() ? null : 'sequential consistency';
   },
 };

@@ -6,6 +6,8 @@
  *     atomicity  empty rmw & (fre ; coe)
  *     tso        acyclic po \ (W * R) | mfence | implied | rfe | co | fr
  *
+ * Accesses of mixed size stand as several events, one for each part, that `si` relates.
+ *
  * where a locked instruction is a full barrier both ways (`implied`). LFENCE and SFENCE order nothing more between
  * ordinary write-back accesses.
  */
@@ -28,15 +30,14 @@ function preserved(x: Execution): Relation {
 
 export const x86Tso: Model = {
   name: 'x86-tso',
+  dividesAccesses: true,
   fixed: preserved,
   violation(x: Execution): string | null {
     if (!isCoherent(x)) return 'uniproc';
     if (!isAtomic(x)) return 'atomicity';
-    const ghb = x
-      .external(x.rf)
-      .addAll(x.fr)
-      .addAll(x.co)
-      .addAll(x.fixed ?? preserved(x));
+    const communicated = x.external(x.rf).addAll(x.fr).addAll(x.co);
+    // What another core sees of one part of an instruction, it sees of all.
+    const ghb = (x.divided ? x.external(communicated).seq(x.si) : communicated).addAll(x.fixed ?? preserved(x));
     return ghb.isAcyclic() ? null : 'tso';
   },
 };

@@ -23,7 +23,7 @@ beforeAll(() => {
   mkdirSync(join(directory, 'inner'));
   writeFileSync(join(directory, 'inner', 'a.litmus'), sb);
   writeFileSync(join(directory, 'bad.litmus'), sb.replace('READ_ONCE(*y)', 'READ_ONCE(*y'));
-  writeFileSync(join(directory, 'ppc.litmus'), 'PPC T\n{}\n');
+  writeFileSync(join(directory, 'mips.litmus'), 'MIPS T\n{}\n');
   writeFileSync(join(directory, 'notes.txt'), 'not a test');
 });
 afterAll(() => {
@@ -46,7 +46,7 @@ it('walks directories, and a bad file costs no other its verdict', async () => {
   expect(out).toContain('Observation SB Sometimes 1 3');
   expect(error).toBe(
     `${join(directory, 'bad.litmus')}:3:66: expected "," or ")", found ";"\n` +
-      `${join(directory, 'ppc.litmus')}:1:1: unsupported: architecture PPC\n`,
+      `${join(directory, 'mips.litmus')}:1:1: unsupported: architecture MIPS\n`,
   );
 });
 
@@ -55,7 +55,7 @@ it('--json tells malformed, unsupported and verdicts apart', async () => {
   expect(JSON.parse(out)).toMatchObject([
     { error: { kind: 'malformed', line: 3, column: 66, expected: '"," or ")"' } },
     { test: 'SB', model: 'sc', observation: 'Never', ok: false, positive: 0, negative: 3 },
-    { error: { kind: 'unsupported', construct: 'architecture PPC' } },
+    { error: { kind: 'unsupported', construct: 'architecture MIPS' } },
   ]);
 });
 

@@ -34,7 +34,11 @@ const body = (statement: string): string => `C T\n{}\nP0(int *x) {\n\tint r0;\n\
 describe('malformed files', () => {
   const cases: readonly (readonly [string, string, string])[] = [
     ['an empty file', '', '1:1: expected an architecture and the name of the test, found the end'],
-    ['an unknown language', 'Fortran T\n{}\n', '1:1: expected an architecture (C, AArch64 or X86), found "Fortran"'],
+    [
+      'an unknown language',
+      'Fortran T\n{}\n',
+      '1:1: expected an architecture (C, AArch64, X86, X86_64, RISCV, PPC), found "Fortran"',
+    ],
     ['no initial state', 'C T\nP0(int *x) {}\n', '2:1: expected "{" to open the initial state, found "P0(int *x) {}"'],
     ['an unclosed initial state', 'C T\n{ x = 1;\n', '3:1: expected "}" to match the "{" at 2:1, found the end'],
     [
