@@ -84,7 +84,7 @@ describe('malformed files', () => {
 
 describe('constructs that are not modelled', () => {
   const cases: readonly (readonly [string, string, string])[] = [
-    ['a language', 'PPC T\n{}\n', '1:1: unsupported: architecture PPC'],
+    ['a language', 'MIPS T\n{}\n', '1:1: unsupported: architecture MIPS'],
     ['a function', body('r0 = rcu_dance(x);'), '5:7: unsupported: function rcu_dance()'],
     ['a statement', body('goto out;'), '5:2: unsupported: "goto" statement'],
     ['an operator', body('r0 = x->next;'), '5:8: unsupported: "->" operator'],
