@@ -1,5 +1,7 @@
 export { Arena, type ArenaHandle, type ArenaOptions } from './arena/arena.ts';
 export type { Guard, LockGuard } from './arena/guard.ts';
+export { Kthread, type KthreadOptions, type KthreadState, kthreadRun } from './arena/kthread.ts';
+export type { KthreadSelf } from './arena/kthreadd.ts';
 export type { ObjectHandle } from './arena/shared-object.ts';
 export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';

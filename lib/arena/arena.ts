@@ -14,13 +14,15 @@ import { inspectThreads } from '../sched/fsck.ts';
 import { formatSlot, isDead, markDead, maxThreads, Slot, slotAddress, threadOf } from '../sched/slot.ts';
 import { DETACHED, Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
+import { ringKthreadd, SPARE_SLOTS } from './kthreadd.ts';
+import { KthreaddParent } from './kthreadd-parent.ts';
 import { isGone, osThread } from './liveness.ts';
 import { type Reaped, type ReapOptions, reap } from './reaper.ts';
 
 export interface ArenaOptions {
   /** Size of the whole arena. Default 16 MiB. */
   bytes?: number | undefined;
-  /** How many threads can be attached at once, 1 to 1021. Each takes 1,280 bytes. Default 64. */
+  /** How many threads can be attached at once, 1 to 1020. Each takes 1,280 bytes. Default 64. */
   maxThreads?: number | undefined;
 }
 
@@ -31,8 +33,11 @@ export interface ArenaHandle {
 }
 
 const MOST_BYTES = 2 ** 31;
-/** The slots of an arena beside those of `maxThreads` threads: one for a visitor, a thread without a place that reaps. */
-const SPARE = 1;
+/**
+ * The slots of an arena beside those of `maxThreads` threads, behind them: one for kthreadd, and one for a visitor, a
+ * thread without a place that reaps.
+ */
+const SPARE = SPARE_SLOTS;
 /** How long the reaper waits for a live thread to take its next few steps before it looks again, ms. */
 const SETTLE_MS = 1;
 /** How long a thread that ends waits for that before it leaves the rest to others, ms. */
@@ -63,6 +68,7 @@ export class Arena {
   readonly id: number;
   readonly #handle: ArenaHandle | undefined;
   readonly #watched = new Set<Worker>();
+  readonly #kthreadd: KthreaddParent;
   #retry: NodeJS.Timeout | undefined;
   #hasWarned = false;
 
@@ -77,6 +83,7 @@ export class Arena {
     this.objects = new Objects(cpu, this.heap, this.thread.id, this.thread.nascent);
     this.id = cpu.read(Header.id);
     this.#handle = handle;
+    this.#kthreadd = new KthreaddParent(this);
   }
 
   /** Makes an arena and attaches the calling thread. Throws EINVAL for a size that is too small or too large. */
@@ -96,7 +103,10 @@ export class Arena {
     const words = Math.floor(bytes / 4);
     const buffer = new SharedArrayBuffer(words * 4);
     format(new RealCpu(new Int32Array(buffer)), words, maxThreads, randomInt(1, 2 ** 31), SPARE);
-    return Arena.attach({ type: 'holdfast.arena', buffer });
+    const arena = Arena.attach({ type: 'holdfast.arena', buffer });
+    arena.cpu.store(Header.creator, threadId + 1);
+    arena.#attend();
+    return arena;
   }
 
   /**
@@ -105,23 +115,34 @@ export class Arena {
    * nobody has watched do not count, on Linux.
    */
   static attach(handle: ArenaHandle): Arena {
-    const buffer = handle?.buffer;
-    if (handle?.type !== 'holdfast.arena' || !types.isSharedArrayBuffer(buffer)) {
-      throw new HoldfastError('EINVAL', `expected the handle of an arena (arena.handle), received ${shown(handle)}`);
-    }
-    const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
-    const cpu = new RealCpu(words);
-    checkHeader(cpu, words.length, Slot.words);
+    const cpu = openMemory(handle);
     const before = attached.get(cpu.read(Header.id));
     if (before !== undefined) return before;
-    let number = claimSlot(cpu, 0, maxThreads(cpu) - SPARE);
-    if (number < 0) {
-      Arena.#visit(handle);
-      number = claimSlot(cpu, 0, maxThreads(cpu) - SPARE);
-    }
+    const number = Arena.#takeSlot(cpu, handle, 0, maxThreads(cpu) - SPARE);
     if (number < 0) throw allTaken(cpu);
+    return Arena.#attachAt(cpu, number, handle);
+  }
+
+  /** `attach` for kthreadd, which has a place of its own; among the others while its predecessor's is not repaired. */
+  static attachSystem(handle: ArenaHandle): Arena {
+    const cpu = openMemory(handle);
+    const place = maxThreads(cpu) - SPARE;
+    const number = Arena.#takeSlot(cpu, handle, place, place + 1);
+    return number < 0 ? Arena.attach(handle) : Arena.#attachAt(cpu, number, handle);
+  }
+
+  /** `claimSlot`, after a look for dead threads whose slots can be had if there is none. */
+  static #takeSlot(cpu: RealCpu, handle: ArenaHandle, first: number, end: number): number {
+    const number = claimSlot(cpu, first, end);
+    if (number >= 0) return number;
+    Arena.#visit(handle);
+    return claimSlot(cpu, first, end);
+  }
+
+  static #attachAt(cpu: RealCpu, number: number, handle: ArenaHandle): Arena {
     const arena = new Arena(cpu, number, { handle });
     cpu.onStall = () => arena.#sweep();
+    cpu.onRing = () => arena.#kthreadd.look();
     attached.set(arena.id, arena);
     if (!isMainThread) process.once('exit', arena.#exit);
     return arena;
@@ -225,7 +246,25 @@ export class Arena {
     return this.heap.use();
   }
 
+  /** There is something in shared memory for kthreadd, which is started if there is none. */
+  requestKthreadd(): void {
+    this.#kthreadd.request();
+  }
+
   readonly #exit = () => this.#leave();
+
+  /** The thread that made the arena makes kthreadd when it is rung for that. */
+  #attend(): void {
+    const { cpu, thread } = this;
+    while (thread.self !== DETACHED) {
+      const rings = cpu.load(Header.creatorRing);
+      this.#kthreadd.look();
+      const ring = cpu.waitAsync(Header.creatorRing, rings, Number.POSITIVE_INFINITY);
+      if (typeof ring === 'string') continue;
+      void ring.then(() => this.#attend());
+      return;
+    }
+  }
 
   /** The thread ends, or detaches: what its tasks hold passes to others while it still lives. */
   #leave(): void {
@@ -237,11 +276,14 @@ export class Arena {
     while (this.#reap(isReaped, { patience }) === 'again' && !this.#isDead(thread.id)) markGone(thread.cpu);
     thread.self = DETACHED;
     if (attached.get(this.id) === this) attached.delete(this.id);
+    // `#attend` ends, and kthreadd looks whether anybody is left.
+    thread.cpu.wake(Header.creatorRing, Number.POSITIVE_INFINITY);
+    if (thread.cpu.load(Header.kthreaddWanted) === 1) ringKthreadd(thread.cpu);
   }
 
   /** A thread without a place in the arena finds and reaps dead ones, from the slot that is kept for that. */
   static #visit(handle: ArenaHandle): void {
-    const cpu = new RealCpu(new Int32Array(handle.buffer, 0, handle.buffer.byteLength >> 2));
+    const cpu = openMemory(handle);
     if (!markGone(cpu)) return;
     const last = maxThreads(cpu) - 1;
     const number = claimSlot(cpu, last, last + 1);
@@ -283,6 +325,7 @@ export class Arena {
     this.#retry = undefined;
     if (this.thread.self === DETACHED) return;
     if (this.#reap((id) => this.#isDead(id)) === 'again') this.#retry ??= setTimeout(this.#reapDead, SETTLE_MS).unref();
+    this.#kthreadd.look();
   };
 
   #reap(isDead: (id: number) => boolean, options?: ReapOptions): Reaped {
@@ -301,6 +344,7 @@ export class Arena {
   /** Finds threads that ended without anyone's being told. A slow path that waits for long calls it: it never throws. */
   #sweep(): void {
     if (markGone(this.cpu)) this.#reapDead();
+    this.#kthreadd.look();
   }
 }
 
@@ -324,6 +368,18 @@ export function format(cpu: Cpu, words: number, threads: number, id: number, spa
   formatHeader(cpu, { words, maxThreads: threads, spare, threadWords: Slot.words, id });
   for (let number = 0; number < threads + spare; number++) formatSlot(cpu, number);
   new Heap(cpu, 1).format();
+}
+
+/** The memory of an arena. Throws EINVAL for anything but an arena's handle. */
+function openMemory(handle: ArenaHandle): RealCpu {
+  const buffer = handle?.buffer;
+  if (handle?.type !== 'holdfast.arena' || !types.isSharedArrayBuffer(buffer)) {
+    throw new HoldfastError('EINVAL', `expected the handle of an arena (arena.handle), received ${shown(handle)}`);
+  }
+  const words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+  const cpu = new RealCpu(words);
+  checkHeader(cpu, words.length, Slot.words);
+  return cpu;
 }
 
 /** The calling thread takes one of the slots from `first` to before `end`; -1 when all are taken. */

@@ -36,6 +36,7 @@ import {
 import { SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { reorderLiving } from '../sched/wait-list.ts';
+import { repairKthreadd } from './kthreadd.ts';
 
 const isFree = (value: number) => value === 0;
 
@@ -159,6 +160,7 @@ function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly 
   // A thread that died between the two steps of its unlatch has woken nobody.
   cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);
   if (!hasNames) unlatch(cpu, Header.namesLatch);
+  repairKthreadd(repairer);
   if (!settled) return 'again';
   return knowsAll ? 'done' : 'unknown';
 }

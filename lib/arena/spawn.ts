@@ -8,7 +8,7 @@
  *   start; one that the caller adds is called as well.
  */
 import { writeSync } from 'node:fs';
-import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { getEnvironmentData, Worker, type WorkerOptions } from 'node:worker_threads';
 
 export interface SpawnOptions extends Omit<WorkerOptions, 'eval' | 'execArgv'> {
   /** How debuggers, traces and messages call the thread. */
@@ -28,8 +28,13 @@ export function spawnWorker(entry: URL, options: SpawnOptions): Worker {
   return worker;
 }
 
-/** The URL of a thread entry in `workers/`, next to this package's `lib/`, in the form that is running. */
+/**
+ * The URL of a thread entry in `workers/`, next to this package's `lib/`, in the form that is running. A program that is
+ * a bundle, and has the entry elsewhere, says where: `setEnvironmentData('holdfast:NAME', url)`, which workers inherit.
+ */
 export function workerEntry(name: string): URL {
+  const elsewhere = getEnvironmentData(`holdfast:${name}`);
+  if (typeof elsewhere === 'string') return new URL(elsewhere);
   const fromSource = import.meta.url.endsWith('.ts');
   return new URL(fromSource ? `../../workers/${name}.ts` : `./workers/${name}.js`, import.meta.url);
 }

@@ -69,7 +69,7 @@ export function repairRobustLists({ cpu, threads, isDead }: Repairer): void {
  * believed only as far as it leads into the arena.
  */
 function collect(cpu: Cpu, head: number): { entries: number[]; offset: number } {
-  const words = cpu.read(Header.words);
+  const words = cpu.read(Header.size);
   const isInside = (address: number) => address > 0 && address < words;
   if (!isInside(head + RobustListHead.pending)) return { entries: [], offset: 0 };
   const entries: number[] = [];
@@ -85,7 +85,7 @@ function collect(cpu: Cpu, head: number): { entries: number[]; offset: number } 
 
 /** `handle_futex_death`. */
 function markDead(cpu: Cpu, slot: number, word: number): void {
-  if (word <= 0 || word >= cpu.read(Header.words)) return;
+  if (word <= 0 || word >= cpu.read(Header.size)) return;
   for (let value = cpu.load(word); ; ) {
     const tid = value & FUTEX_TID_MASK;
     if (tid === 0 || !isTaskOf(cpu, slot, tid)) return;

@@ -26,6 +26,8 @@ export class RealCpu implements Cpu {
    * find out that the thread it waits for has died.
    */
   onStall: (() => void) | undefined = undefined;
+  /** Called on a thread that sleeps in a synchronous call and is woken although its word has not changed: it is rung. */
+  onRing: (() => void) | undefined = undefined;
   /** process.hrtime minus performance.now, ns: each thread's performance clock starts at its own zero. */
   readonly #clockOffset: number;
   /** Of this thread's asynchronous sleeps. */
@@ -166,6 +168,7 @@ export class RealCpu implements Cpu {
     for (let stall = STALL_MS; ; stall = Math.min(2 * stall, LONGEST_STALL_MS)) {
       const timeout = this.#timeout(deadline);
       const outcome = Atomics.wait(this.words, a, expected, Math.min(timeout, stall));
+      if (outcome === 'ok' && Atomics.load(this.words, a) === expected) this.onRing?.();
       if (outcome !== 'timed-out' || timeout <= stall) return outcome;
       this.onStall?.();
     }

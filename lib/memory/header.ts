@@ -25,7 +25,8 @@ export const MOST_THREADS = 1022;
 export const Header = struct({
   magic: 1,
   version: 1,
-  words: 1,
+  /** Of the arena, words. */
+  size: 1,
   /** Random, so that two attachments to one arena in one thread can be told from two arenas. */
   id: 1,
   /** Slots in the thread table. */
@@ -50,6 +51,17 @@ export const Header = struct({
   /** Guards who waits for which rt-mutex, and all inherited priorities. Taken after namesLatch. */
   priorityLatch: 1,
   padHeap: LINE_WORDS - 4,
+  /** Who is kthreadd, or makes it; see `arena/kthreadd.ts`. */
+  kthreadd: 1,
+  /** 1 once something was asked of kthreadd: who finds that there is none makes it. */
+  kthreaddWanted: 1,
+  /** Counts what is asked of kthreadd, which sleeps on it. */
+  kthreaddRing: 1,
+  /** The tid + 1 of the thread that made the arena; it has slot 0 for as long as it is attached. */
+  creator: 1,
+  /** Counts what is asked of that thread, which sleeps on it on its event loop. */
+  creatorRing: 1,
+  padKthreadd: LINE_WORDS - 5,
   bins: inLines(HEAP_BINS),
 });
 
@@ -80,7 +92,7 @@ export function formatHeader(cpu: Cpu, { words, maxThreads, spare = 0, threadWor
   }
   const heap = inLines(map + lines);
   cpu.write(Header.version, LAYOUT_VERSION);
-  cpu.write(Header.words, words);
+  cpu.write(Header.size, words);
   cpu.write(Header.id, id);
   cpu.write(Header.slots, maxThreads + spare);
   cpu.write(Header.threadWords, threadWords);
@@ -107,10 +119,10 @@ export function checkHeader(cpu: Cpu, words: number, threadWords: number): void 
       `the arena has layout version ${version}, this library reads ${LAYOUT_VERSION}: all threads must load one version of holdfast`,
     );
   }
-  if (cpu.read(Header.words) !== words) {
+  if (cpu.read(Header.size) !== words) {
     throw new HoldfastError(
       'EINVAL',
-      `the arena was laid out for ${shown(cpu.read(Header.words))} words, the buffer holds ${words}`,
+      `the arena was laid out for ${shown(cpu.read(Header.size))} words, the buffer holds ${words}`,
     );
   }
 }

@@ -13,6 +13,7 @@ import type { Heap } from './heap.ts';
 import { hash, type Kind, kindById } from './kinds.ts';
 import { latch, unlatch } from './latch.ts';
 import { struct } from './struct.ts';
+import { readBytes, readText, textWords, utf8, writeBytes } from './text.ts';
 
 export const ObjectHeader = struct({
   /** The kind's id; 0 once destroyed. */
@@ -24,9 +25,6 @@ export const ObjectHeader = struct({
   /** Offset of the name, words: a thread need not know the kind to compare names. */
   nameAt: 1,
 });
-
-/** A name's first character may be a byte order mark: it is part of the name. */
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** UTF-8 bytes. */
 export const LONGEST_NAME = 255;
@@ -118,7 +116,7 @@ export class Objects {
   /** The name of the object at `address`, or undefined. */
   nameOf(address: number): string | undefined {
     const length = this.#cpu.read(address + ObjectHeader.nameLength);
-    return length === 0 ? undefined : decoder.decode(this.#nameBytes(address, length));
+    return length === 0 ? undefined : readText(this.#cpu, this.#nameStart(address), length);
   }
 
   /** How messages name an object: its kind, and its name or else its address. */
@@ -146,17 +144,14 @@ export class Objects {
   /** A formatted object that stands in `nascent`, or 0 when the heap is exhausted. */
   #make(kind: Kind, name: Uint8Array): number {
     const cpu = this.#cpu;
-    const words = kind.words + Math.ceil(name.length / 4);
+    const words = kind.words + textWords(name.length);
     const address = this.#heap.tryAlloc(words, this.#nascent);
     if (address === 0) return 0;
     for (let i = 0; i < words; i++) cpu.write(address + i, 0);
     cpu.write(address + ObjectHeader.kind, kind.id);
     cpu.write(address + ObjectHeader.nameLength, name.length);
     cpu.write(address + ObjectHeader.nameAt, kind.words);
-    for (const [i, byte] of name.entries()) {
-      const word = address + kind.words + (i >> 2);
-      cpu.write(word, cpu.read(word) | (byte << ((i & 3) * 8)));
-    }
+    writeBytes(cpu, address + kind.words, name);
     kind.format(cpu, address);
     return address;
   }
@@ -165,7 +160,7 @@ export class Objects {
     const cpu = this.#cpu;
     for (let object = cpu.read(bucket); object !== 0; object = cpu.read(object + ObjectHeader.nextNamed)) {
       if (cpu.read(object + ObjectHeader.nameLength) !== name.length) continue;
-      const bytes = this.#nameBytes(object, name.length);
+      const bytes = readBytes(cpu, this.#nameStart(object), name.length);
       if (bytes.every((byte, i) => byte === name[i])) return object;
     }
     return 0;
@@ -197,9 +192,8 @@ export class Objects {
     return false;
   }
 
-  #nameBytes(object: number, length: number): Uint8Array {
-    const at = object + this.#cpu.read(object + ObjectHeader.nameAt);
-    return Uint8Array.from({ length }, (_, i) => this.#cpu.read(at + (i >> 2)) >>> ((i & 3) * 8));
+  #nameStart(object: number): number {
+    return object + this.#cpu.read(object + ObjectHeader.nameAt);
   }
 }
 
@@ -212,7 +206,7 @@ function encodeName(name: string): Uint8Array {
       `a name must be well-formed, without half a surrogate pair; received ${shown(name)}`,
     );
   }
-  const bytes = new TextEncoder().encode(name);
+  const bytes = utf8(name);
   if (bytes.length === 0 || bytes.length > LONGEST_NAME) {
     throw new HoldfastError(
       'EINVAL',

@@ -13,6 +13,7 @@ type Offsets<Fields extends Record<string, number>> = { readonly [Name in keyof 
 export function struct<const Fields extends Record<string, number>>(fields: Fields): Offsets<Fields> {
   const offsets: Record<string, number> = {};
   let words = 0;
+  if ('words' in fields) throw new Error('no field of a struct is called words: that is its length');
   for (const [name, length] of Object.entries(fields)) {
     offsets[name] = words;
     words += length;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Arena, Mutex } from '../../lib/index.ts';
+import { struct } from '../../lib/memory/struct.ts';
 import { inThread, thrown } from '../support/threads.ts';
 
 const THREADS = new URL('./heap.threads.ts', import.meta.url).href;
@@ -87,4 +88,8 @@ test('threads that exhaust one heap and leak or share blocks', async () => {
     await exited;
   }
   expect(arena.use()).toEqual(before);
+});
+
+test('a struct whose field named words is taken for its length', () => {
+  expect(() => struct({ words: 1, other: 1 } as never)).toThrow('called words');
 });

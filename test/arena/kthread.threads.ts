@@ -1,0 +1,55 @@
+// System tasks, and threads that ask for them.
+import { setTimeout as delay } from 'node:timers/promises';
+import { isMainThread, threadId } from 'node:worker_threads';
+import type { KthreadSelf } from '../../lib/index.ts';
+import { type Arena, kthreadRun, Mutex } from '../../lib/index.ts';
+
+/** Counts in the word `data`, and runs until it is told to end; then counts in the word behind. */
+export async function counts(arena: Arena, { data, signal }: KthreadSelf) {
+  Atomics.add(arena.words, data, 1);
+  Atomics.notify(arena.words, data);
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  Atomics.add(arena.words, data + 1, 1);
+  Atomics.notify(arena.words, data + 1);
+}
+
+/** Writes down which thread it runs on: its CPU number and its threadId, both plus one. */
+export function saysWhere(arena: Arena, { data }: KthreadSelf) {
+  if (isMainThread) throw new Error('a system task on the main thread');
+  arena.words[data + 1] = threadId + 1;
+  Atomics.store(arena.words, data, arena.thread.number + 1);
+  Atomics.notify(arena.words, data);
+}
+
+export function throwsError() {
+  throw new Error('on purpose');
+}
+
+export async function throwsLater() {
+  await delay(1);
+  throw new Error('on purpose, later');
+}
+
+/** Ends its thread from within. */
+export function endsItsThread(arena: Arena, { data }: KthreadSelf) {
+  if (Atomics.add(arena.words, data, 1) < 2) process.exit();
+  Atomics.notify(arena.words, data);
+}
+
+/** Asks for `counts` and goes on to do what the test says. */
+export function asks(arena: Arena, word: number, then: 'end' | 'wait' | 'block') {
+  const kthread = kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word });
+  if (then === 'wait') kthread.ready();
+  if (then === 'block') Atomics.wait(arena.words, word, 0);
+  return kthread.state;
+}
+
+/** Holds the lock `held` until the task that it asks for runs. */
+export function holdsAndAsks(arena: Arena, word: number) {
+  const mutex = new Mutex(arena, 'held');
+  mutex.lock();
+  Atomics.store(arena.words, word + 4, 1);
+  Atomics.notify(arena.words, word + 4);
+  kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word }).ready();
+  mutex.unlock();
+}
