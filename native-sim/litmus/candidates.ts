@@ -4,15 +4,14 @@
  * model's predicate decides which candidates are executions. Cycles in po | rf are candidates like any other.
  */
 import { Execution, Kind, type Model } from '../models/execution.ts';
-import type { Relation } from '../models/relation.ts';
 import { forEachCombination } from './combinations.ts';
 import { type Access, type Communication, communications } from './communications.ts';
 import type { FinalLocation, FinalValue } from './condition.ts';
 import type { Dialect } from './dialect.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import { asType, asUndeclared } from './memory-map.ts';
+import { type Edges, Preparation, type PreparedTrace } from './prepared.ts';
 import type { LitmusTest } from './test-file.ts';
-import type { Trace, TraceEvent } from './thread-run.ts';
 import { findTraces } from './traces.ts';
 import type { Work } from './work.ts';
 
@@ -31,53 +30,110 @@ export interface Visited {
   readonly incomplete: boolean;
 }
 
+/** The number that `x.address` has for an address; undefined: nothing accesses it. */
+export type AddressNumber = (address: bigint) => number | undefined;
+
 /** Calls `visit` with each execution that `model` allows. */
 export function forEachExecution(
   test: LitmusTest,
   model: Model,
   dialect: Dialect,
-  visit: (final: FinalValue, x: Execution, addresses: ReadonlyMap<bigint, number>) => void,
+  visit: (final: FinalValue, x: Execution, addressNumber: AddressNumber) => void,
   work: Work,
 ): Visited {
-  const traces = findTraces(test, dialect);
+  const { byThread, cut, strayed, incomplete } = findTraces(test, dialect);
+  const preparation = new Preparation();
+  const prepared = byThread.map((traces, thread) => traces.map((trace) => preparation.prepare(trace, thread)));
+  const ways = new Ways(test, preparation.addresses, model.name !== 'javascript', work);
   const x = new Execution();
   let circular = 0;
-  forEachCombination(test, traces.byThread, work, (chosen) => {
-    const combination = new Combination(test, chosen, model, x);
+  forEachCombination(test, prepared, work, (chosen) => {
+    const combination = new Combination(test, chosen, model, x, ways);
+    const addressNumber: AddressNumber = (address) => combination.numberOf(preparation.location(address));
     combination.forEachExecution(work, (communication) => {
       if (dialect.thinAir && !x.data.or(x.rf).isAcyclic()) {
         circular++;
         return;
       }
-      visit(combination.finalValue(communication), x, combination.addressNumbers);
+      visit(combination.finalValue(communication, preparation), x, addressNumber);
     });
   });
-  const { cut, strayed, incomplete } = traces;
   return { candidates: work.candidates, cut, strayed, circular, incomplete };
+}
+
+/** The ways in which the accesses to one location may have communicated, which many combinations share. */
+class Ways {
+  readonly coherent: boolean;
+  readonly #initial: readonly bigint[];
+  readonly #known = new Map<string, readonly Communication[]>();
+  readonly #work: Work;
+
+  constructor(test: LitmusTest, addresses: readonly bigint[], coherent: boolean, work: Work) {
+    this.coherent = coherent;
+    this.#initial = addresses.map((address) => test.memory.initialCell(address));
+    this.#work = work;
+  }
+
+  /** Accesses are numbered from 0, thread after thread. */
+  of(location: number, chosen: readonly PreparedTrace[]): readonly Communication[] {
+    let key = `${location}`;
+    for (const trace of chosen) key += `,${trace.projections.get(location)?.number ?? ''}`;
+    let ways = this.#known.get(key);
+    if (ways === undefined) {
+      ways = communications(joined(location, chosen), this.#initial[location]!, this.coherent, this.#work);
+      this.#known.set(key, ways);
+    }
+    return ways;
+  }
+}
+
+function joined(location: number, chosen: readonly PreparedTrace[]): Access[] {
+  const all: Access[] = [];
+  for (const trace of chosen) {
+    const first = all.length;
+    for (const access of trace.projections.get(location)?.accesses ?? []) {
+      const { event, rmw } = access;
+      all.push({ ...access, event: first + event, rmw: rmw < 0 ? -1 : first + rmw });
+    }
+  }
+  return all;
+}
+
+interface Choice {
+  readonly location: number;
+  readonly ways: readonly Communication[];
+  /** The events of the accesses. */
+  readonly events: readonly number[];
 }
 
 /** One trace for each thread: all candidates that share their events. */
 class Combination {
   readonly #test: LitmusTest;
-  readonly #chosen: readonly Trace[];
+  readonly #chosen: readonly PreparedTrace[];
   readonly #model: Model;
   readonly #x: Execution;
+  readonly #ways: Ways;
   /** The first event of each thread. */
   readonly #offsets: number[] = [];
-  readonly #addresses: bigint[] = [];
-  /** A small number for each address. */
-  addressNumbers: ReadonlyMap<bigint, number> = new Map();
+  /** The number of each location in this combination: in the order in which they are decided. */
+  readonly #numbers = new Map<number, number>();
+  #choices: Choice[] = [];
   #count = 0;
 
-  constructor(test: LitmusTest, chosen: readonly Trace[], model: Model, x: Execution) {
+  constructor(test: LitmusTest, chosen: readonly PreparedTrace[], model: Model, x: Execution, ways: Ways) {
     this.#test = test;
     this.#chosen = chosen.slice();
     this.#model = model;
     this.#x = x;
+    this.#ways = ways;
     for (const trace of chosen) {
       this.#offsets.push(this.#count);
       this.#count += trace.events.length;
     }
+  }
+
+  numberOf(location: number | undefined): number | undefined {
+    return location === undefined ? undefined : this.#numbers.get(location);
   }
 
   /**
@@ -86,16 +142,10 @@ class Combination {
    */
   forEachExecution(work: Work, visit: (communication: readonly Communication[]) => void): void {
     work.step(20);
-    const coherent = this.#model.name !== 'javascript';
-    const choices: { address: bigint; ways: Communication[] }[] = [];
-    for (const [address, accesses] of this.#accesses()) {
-      const ways = communications(accesses, this.#test.memory.initialCell(address), coherent, work);
-      if (ways.length === 0) return;
-      choices.push({ address, ways });
-    }
-    choices.sort((a, b) => a.ways.length - b.ways.length);
-    this.#addresses.push(...choices.map((choice) => choice.address));
+    if (!this.#chooseWays()) return;
     this.#layOut();
+    const choices = this.#choices;
+    const { coherent } = this.#ways;
     const following = choices.map((_, at) =>
       choices.slice(at + 1).reduce((product, choice) => product * choice.ways.length, 1),
     );
@@ -117,94 +167,100 @@ class Combination {
     else if (isAllowed()) visit(chosen);
   }
 
-  #accesses(): Map<bigint, Access[]> {
-    const byAddress = new Map<bigint, Access[]>();
-    this.#forEachEvent((event, id, thread) => {
-      if (event.kind === Kind.fence) return;
-      let list = byAddress.get(event.address);
-      if (list === undefined) byAddress.set(event.address, (list = []));
-      // The read of the same cell, which need not be the first part of the read of the instruction.
-      const rmw = event.rmw < 0 ? undefined : list.findLast((access) => access.thread === thread && !access.write);
-      list.push({ event: id, thread, write: event.kind === Kind.write, value: event.value, rmw: rmw?.event ?? -1 });
+  /** False: the accesses to some location cannot have communicated at all. */
+  #chooseWays(): boolean {
+    const locations = new Set<number>();
+    for (const trace of this.#chosen) for (const location of trace.projections.keys()) locations.add(location);
+    const choices: Choice[] = [];
+    for (const location of locations) {
+      const ways = this.#ways.of(location, this.#chosen);
+      if (ways.length === 0) return false;
+      choices.push({ location, ways, events: this.#eventsAt(location) });
+    }
+    choices.sort((a, b) => a.ways.length - b.ways.length);
+    this.#choices = choices;
+    choices.forEach((choice, at) => {
+      this.#numbers.set(choice.location, at);
     });
-    return byAddress;
+    return true;
   }
 
-  #forEachEvent(visit: (event: TraceEvent, id: number, thread: number) => void): void {
+  #eventsAt(location: number): number[] {
+    const all: number[] = [];
     for (let thread = 0; thread < this.#chosen.length; thread++) {
-      const { events } = this.#chosen[thread]!;
-      for (let at = 0; at < events.length; at++) visit(events[at]!, this.#offsets[thread]! + at, thread);
+      const projection = this.#chosen[thread]!.projections.get(location);
+      if (projection !== undefined) for (const event of projection.events) all.push(this.#offsets[thread]! + event);
     }
+    return all;
   }
 
   /** What all candidates share: events, dependencies, and what the model makes of them alone. */
   #layOut(): void {
     const x = this.#x;
     x.begin(this.#count);
-    const { addresses, reads } = this.#numbered();
-    this.addressNumbers = addresses;
-    const whole = this.#model.dividesAccesses !== true;
-    this.#forEachEvent((event, id, thread) => {
-      const first = this.#offsets[thread]!;
-      const address = event.address < 0n ? -1 : addresses.get(event.address)!;
-      if (event.kind === Kind.read) x.read(thread, address, Number(event.value), event.tags);
-      else if (event.kind === Kind.write) x.write(thread, address, Number(event.value), event.tags);
-      else x.barrier(thread, event.fence, address);
-      x.access[id] = first + event.access;
-      if (whole && x.access[id] !== id) {
-        throw new UnsupportedConstruct(`accesses of mixed size under the model ${this.#model.name}`);
-      }
-      x.instruction[id] = first + event.instruction;
-      if (event.rmw >= 0) this.#joinParts(thread, event.rmw, id);
-      const from = reads[thread]!;
-      link(x.addr, event.addr, from, id);
-      link(x.data, event.data, from, id);
-      link(x.ctrl, event.ctrl, from, id);
-      link(x.pickAddr, event.pickAddr, from, id);
-      link(x.pickData, event.pickData, from, id);
-      link(x.pickCtrl, event.pickCtrl, from, id);
-      link(x.guard, event.guard, from, id);
-    });
+    for (let thread = 0; thread < this.#chosen.length; thread++) {
+      this.#layOutThread(thread, this.#chosen[thread]!);
+      this.#addEdges(this.#offsets[thread]!, this.#chosen[thread]!.edges);
+    }
     x.fix(this.#model);
   }
 
-  /** Relate every part of the read that begins at `read`, an index in the trace, to the write `id`. */
-  #joinParts(thread: number, read: number, id: number): void {
-    const { events } = this.#chosen[thread]!;
-    for (let at = read; events[at]?.access === read; at++) this.#x.rmw.add(this.#offsets[thread]! + at, id);
+  #layOutThread(thread: number, { events, locations, values }: PreparedTrace): void {
+    const x = this.#x;
+    const first = this.#offsets[thread]!;
+    for (let at = 0; at < events.length; at++) {
+      const event = events[at]!;
+      const address = locations[at]! < 0 ? -1 : this.#numberOrNew(locations[at]!);
+      if (event.kind === Kind.read) x.read(thread, address, values[at]!, event.tags);
+      else if (event.kind === Kind.write) x.write(thread, address, values[at]!, event.tags);
+      else x.barrier(thread, event.fence, address);
+      x.access[first + at] = first + event.access;
+      x.instruction[first + at] = first + event.instruction;
+      if (event.access !== at && this.#model.dividesAccesses !== true) {
+        throw new UnsupportedConstruct(`accesses of mixed size under the model ${this.#model.name}`);
+      }
+    }
+  }
+
+  /** Some locations are only ever named by fences, as those of SRCU are. */
+  #numberOrNew(location: number): number {
+    let number = this.#numbers.get(location);
+    if (number === undefined) this.#numbers.set(location, (number = this.#numbers.size));
+    return number;
+  }
+
+  #addEdges(first: number, edges: Edges): void {
+    const x = this.#x;
+    for (const kind of edgeKinds) {
+      const relation = x[kind];
+      for (const [from, to] of edges[kind]) relation.add(first + from, first + to);
+    }
   }
 
   #isAllowed(communication: readonly Communication[], decided: number): boolean {
     const x = this.#x;
     x.again();
-    for (const { order, readsFrom } of communication) {
-      x.coherence(order);
-      for (const [write, read] of readsFrom) x.rf.add(write, read);
+    for (let at = 0; at < decided; at++) {
+      const { events } = this.#choices[at]!;
+      const { order, readsFrom } = communication[at]!;
+      for (let later = 1; later < order.length; later++) {
+        for (let earlier = 0; earlier < later; earlier++) x.co.add(events[order[earlier]!]!, events[order[later]!]!);
+      }
+      for (const [write, read] of readsFrom) x.rf.add(events[write]!, events[read]!);
     }
     x.communicate(decided);
     return this.#model.violation(x) === null;
   }
 
-  /** A small number for each address, and the event of each read of each thread. */
-  #numbered(): { addresses: Map<bigint, number>; reads: number[][] } {
-    const addresses = new Map(this.#addresses.map((address, at) => [address, at]));
-    const reads: number[][] = this.#chosen.map(() => []);
-    this.#forEachEvent((event, id, thread) => {
-      if (event.address >= 0n && !addresses.has(event.address)) addresses.set(event.address, addresses.size);
-      if (event.read >= 0) reads[thread]![event.read] = id;
-    });
-    return { addresses, reads };
-  }
-
-  finalValue(communication: readonly Communication[]): FinalValue {
-    const cells = new Map<bigint, bigint>();
-    for (let at = 0; at < this.#addresses.length; at++) {
-      cells.set(this.#addresses[at]!, communication[at]!.finalValue);
-    }
+  finalValue(communication: readonly Communication[], preparation: Preparation): FinalValue {
     const { memory } = this.#test;
+    const cell = (address: bigint): bigint => {
+      const number = this.numberOf(preparation.location(address));
+      return communication[number ?? -1]?.finalValue ?? memory.initialCell(address);
+    };
     return (location: FinalLocation): bigint => {
       if (location.kind === 'register') return this.#finalRegister(location.thread, location.register);
-      return memory.finalValue(location.address, (address) => cells.get(address) ?? memory.initialCell(address));
+      return memory.finalValue(location.address, cell);
     };
   }
 
@@ -216,9 +272,13 @@ class Combination {
   }
 }
 
-/** Relate each read in the set `from` to `to`. */
-function link(relation: Relation, from: bigint, reads: readonly number[], to: number): void {
-  for (let read = 0; from !== 0n; read++, from >>= 1n) {
-    if ((from & 1n) !== 0n && reads[read]! < to) relation.add(reads[read]!, to);
-  }
-}
+const edgeKinds: readonly (keyof Edges)[] = [
+  'addr',
+  'data',
+  'ctrl',
+  'pickAddr',
+  'pickData',
+  'pickCtrl',
+  'guard',
+  'rmw',
+];

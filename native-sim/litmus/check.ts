@@ -10,7 +10,7 @@ import { power } from '../models/power.ts';
 import { rvwmo } from '../models/rvwmo.ts';
 import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
-import { forEachExecution, type Visited } from './candidates.ts';
+import { type AddressNumber, forEachExecution, type Visited } from './candidates.ts';
 import { type FinalLocation, type FinalValue, holds, mentioned } from './condition.ts';
 import { dialectOf, isKernelModel, type ModelName } from './dialect.ts';
 import { NoExecution, UnsupportedConstruct } from './errors.ts';
@@ -83,14 +83,14 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
   let positive = 0;
   let negative = 0;
   let executions = 0;
-  const visit = (final: FinalValue, x: Execution, addresses: ReadonlyMap<bigint, number>): void => {
+  const visit = (final: FinalValue, x: Execution, addressNumber: AddressNumber): void => {
     executions++;
     if (test.filter !== undefined && !holds(test.filter, final)) return;
     const satisfies = holds(test.condition, final);
     if (satisfies) positive++;
     else negative++;
     for (const flag of model.flags?.(x) ?? []) flags.add(flag);
-    if (name === 'lkmm' && asksForLock(locations, x, addresses)) flags.add('lock-final');
+    if (name === 'lkmm' && asksForLock(locations, x, addressNumber)) flags.add('lock-final');
     const values = locations.map(final);
     const key = values.join();
     const state = states.get(key);
@@ -128,17 +128,13 @@ function notesOn({ circular, incomplete }: Visited): string[] {
 }
 
 /** Whether the final value of a spin lock is asked for, which the kernel's model does not define. */
-function asksForLock(
-  locations: readonly FinalLocation[],
-  x: Execution,
-  addresses: ReadonlyMap<bigint, number>,
-): boolean {
+function asksForLock(locations: readonly FinalLocation[], x: Execution, addressNumber: AddressNumber): boolean {
   const locks = new Set<number>();
   for (let event = 0; event < x.count; event++) {
     if ((x.tags[event]! & (Tag.lockWrite | Tag.unlock)) !== 0) locks.add(x.address[event]!);
   }
   return locations.some(
-    (location) => location.kind === 'memory' && locks.has(addresses.get(location.address) ?? Number.NaN),
+    (location) => location.kind === 'memory' && locks.has(addressNumber(location.address) ?? Number.NaN),
   );
 }
 

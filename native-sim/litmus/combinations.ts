@@ -7,8 +7,8 @@ import type { LitmusTest } from './test-file.ts';
 import type { Trace } from './thread-run.ts';
 import type { Work } from './work.ts';
 
-interface Summary {
-  readonly trace: Trace;
+interface Summary<T extends Trace> {
+  readonly trace: T;
   /** What the trace reads that is not initial, writes, and takes by atomic read-modify-write, as numbers of cells. */
   readonly needs: readonly number[];
   readonly gives: readonly number[];
@@ -31,7 +31,7 @@ class Numbering {
   }
 }
 
-function summarize(trace: Trace, test: LitmusTest, cells: Numbering, isInitial: Set<number>): Summary {
+function summarize<T extends Trace>(trace: T, test: LitmusTest, cells: Numbering, isInitial: Set<number>): Summary<T> {
   const needs = new Set<number>();
   const gives: number[] = [];
   const takes: number[] = [];
@@ -48,11 +48,11 @@ function summarize(trace: Trace, test: LitmusTest, cells: Numbering, isInitial: 
   return { trace, needs: [...needs], gives, takes };
 }
 
-export function forEachCombination(
+export function forEachCombination<T extends Trace>(
   test: LitmusTest,
-  byThread: readonly (readonly Trace[])[],
+  byThread: readonly (readonly T[])[],
   work: Work,
-  visit: (chosen: readonly Trace[]) => void,
+  visit: (chosen: readonly T[]) => void,
 ): void {
   const cells = new Numbering();
   const initial = new Set<number>();
@@ -62,7 +62,7 @@ export function forEachCombination(
   const given = new Int32Array(cells.size);
   const taken = new Int32Array(cells.size);
   for (const cell of initial) given[cell]!++;
-  const chosen: Trace[] = [];
+  const chosen: T[] = [];
 
   const isHopeful = (needs: readonly number[], supply: Int32Array): boolean =>
     needs.every((cell) => given[cell]! > 0 || supply[cell]! > 0);
@@ -93,7 +93,7 @@ export function forEachCombination(
 }
 
 /** For each thread, how often that one and those after it can write each cell, at most. */
-function suppliesOf(summaries: readonly (readonly Summary[])[], cells: number): Int32Array[] {
+function suppliesOf(summaries: readonly (readonly Summary<Trace>[])[], cells: number): Int32Array[] {
   const supplies = [new Int32Array(cells)];
   for (let thread = summaries.length - 1; thread >= 0; thread--) {
     const most = new Map<number, number>();

@@ -11,12 +11,12 @@ import type { Work } from './work.ts';
 const waysPerLocation = 200_000;
 
 export interface Access {
-  /** Its index among the events of the execution. */
+  /** Its number among the accesses to the location, thread after thread and in program order. */
   readonly event: number;
   readonly thread: number;
   readonly write: boolean;
   readonly value: bigint;
-  /** For the write of a read-modify-write: the event that is its read. -1: none. */
+  /** For the write of a read-modify-write: the number of its read. -1: none. */
   readonly rmw: number;
 }
 

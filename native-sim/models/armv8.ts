@@ -122,7 +122,7 @@ export const armv8: Model = {
     const ob = x.external(x.rf).addAll(coherenceAfter).seq(x.sm);
     // A read's hazard: a later read of the same address must not see what a write has yet to overwrite.
     ob.addAll(po.and(loc).between(R, R).seq(x.sm.between(R, R)).seq(coherenceAfter).seq(x.sm.between(W, W)));
-    ob.addAll(x.fixed ?? locallyOrderedBefore(x));
+    ob.addAll((x.fixed as Relation | null) ?? locallyOrderedBefore(x));
     return ob.isAcyclic() ? null : 'external';
   },
 };

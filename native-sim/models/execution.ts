@@ -106,7 +106,7 @@ export interface Model {
   /** What is wrong with the program rather than forbidden to it, in an execution that the model allows: races. */
   flags?(x: Execution): string[];
   /** The orders that hold whatever is read and in whichever order memory sees it: from events and dependencies alone. */
-  fixed?(x: Execution): Relation;
+  fixed?(x: Execution): unknown;
 }
 
 export class Execution {
@@ -160,7 +160,7 @@ export class Execution {
   divided = false;
 
   /** What `Model.fixed` found, where `fix` asked it. */
-  fixed: Relation | null = null;
+  fixed: unknown = null;
 
   #last = new Map<number, number>();
   #classes = new Map<number, EventSet>();

@@ -79,6 +79,8 @@ function unmatched(all: EventSet, matched: EventSet): boolean {
 /** What makes a test meaningless rather than an execution forbidden, by herd's names for it. */
 export function flagLockSections(x: Execution): string[] {
   const flags: string[] = [];
+  const sections = [Fence.rcuLock, Fence.rcuUnlock, Fence.srcuLock, Fence.srcuUnlock] as const;
+  if (!sections.some((kind) => x.fence.subarray(0, x.count).includes(kind))) return flags;
   const rscs = matchCriticalSections(x);
   if (unmatched(x.fences(Fence.rcuLock), rscs.domain()) || unmatched(x.fences(Fence.rcuUnlock), rscs.range())) {
     flags.push('unbalanced-rcu-locking');

@@ -20,50 +20,31 @@ import { type Execution, Fence, Kind, type Model, Tag } from './execution.ts';
 import { flagLockSections, rcuOrder } from './lkmm-rcu.ts';
 import type { EventSet, Relation } from './relation.ts';
 
-export const lkmm: Model = {
-  name: 'lkmm',
-
-  violation(x: Execution): string | null {
-    if (!isCoherent(x)) return 'coherence';
-    if (!isAtomic(x)) return 'atomic';
-    const orders = derive(x);
-    if (!orders.hb.isAcyclic()) return 'happens-before';
-    if (!orders.pb.isAcyclic()) return 'propagation';
-    if (!orders.rb.isIrreflexive()) return 'rcu';
-    if (!plainCoherence(x, orders)) return 'plain-coherence';
-    return null;
-  },
-
-  flags(x: Execution): string[] {
-    const flags = flagLockSections(x);
-    if (hasDataRace(x, derive(x))) flags.push('data-race');
-    return flags;
-  },
-};
-
-interface Orders {
-  Marked: EventSet;
-  R4rmb: EventSet;
-  strongFence: Relation;
-  nonrwFence: Relation;
-  fence: Relation;
-  addr: Relation;
-  rcuFence: Relation;
-  /** (rf ; rmw)*: a release goes on through the read-modify-writes that follow it. */
-  rmwSequence: Relation;
-  /** cumul-fence* */
-  cumulFences: Relation;
-  hb: Relation;
-  pb: Relation;
-  rb: Relation;
+/** What follows from the events and their dependencies alone. */
+interface Fixed {
+  readonly Marked: EventSet;
+  readonly Plain: EventSet;
+  readonly hasPlain: boolean;
+  readonly hasGracePeriods: boolean;
+  /** Unlocks, and the reads and writes of locks; whether there are any. */
+  readonly UL: EventSet;
+  readonly LKR: EventSet;
+  readonly LKW: EventSet;
+  readonly hasLocks: boolean;
+  readonly R4rmb: EventSet;
+  readonly poOrSelf: Relation;
+  readonly poRel: Relation;
+  readonly wmb: Relation;
+  /** All but what begins with an unlock in one thread and goes on with a lock in another. */
+  readonly strongFence: Relation;
+  readonly nonrwFence: Relation;
+  readonly fence: Relation;
 }
 
-function derive(x: Execution): Orders {
-  const { po, R, W, M, rf, co, fr, rmw } = x;
-  const id = x.universe.identity();
+function fixedOrders(x: Execution): Fixed {
+  const { po, R, W, M, rmw } = x;
   const poOrSelf = po.optional();
   const Plain = x.tagged(Kind.read | Kind.write, Tag.plain);
-  const Marked = M.or(x.F).minus(Plain);
   const Acquire = x.tagged(Kind.read, Tag.acquire);
   const Release = x.tagged(Kind.write, Tag.release);
   // An atomic operation that fails (cmpxchg) is one all the same, though it only reads.
@@ -72,22 +53,11 @@ function derive(x: Execution): Orders {
   const LKR = x.tagged(Kind.read, Tag.lockRead);
   const LKW = x.tagged(Kind.write, Tag.lockWrite);
   const SrcuUnlock = x.fences(Fence.srcuUnlock);
+  const gracePeriods = x.fences(Fence.syncRcu, Fence.syncSrcu);
   const fencerel = (kind: number): Relation => po.via(x.fences(kind), po);
-  const rfe = x.external(rf);
-  const rfi = x.internal(rf);
 
-  // A dependency goes on through a write to memory that the same thread reads back.
-  const carryDep = x.data.seq(rfi).star();
-  const addr = carryDep.seq(x.addr);
-  const ctrl = carryDep.seq(x.ctrl);
-  const data = carryDep.seq(x.data);
-
-  // Release, acquire, and locks
   const acqPo = po.between(Acquire, M);
   const poRel = po.between(M, Release);
-  const poUnlockLockPo = po.via(UL, rf.or(po)).via(LKR, po);
-
-  // Fences
   const R4rmb = R.minus(x.tagged(Kind.read, Tag.noReturn));
   const rmb = fencerel(Fence.rmb).between(R4rmb, R4rmb);
   const wmb = fencerel(Fence.wmb).between(W, W);
@@ -96,51 +66,157 @@ function derive(x: Execution): Orders {
       fencerel(Fence.beforeAtomic).to(RMW).seq(poOrSelf),
       poOrSelf.via(RMW, fencerel(Fence.afterAtomic)),
       poOrSelf.via(LKW, fencerel(Fence.afterSpinlock)),
-      po.via(UL, co.or(po)).via(LKW, fencerel(Fence.afterUnlockLock)),
       poOrSelf.via(SrcuUnlock, fencerel(Fence.afterSrcuReadUnlock)),
     )
     .between(M, M);
-  const gp = po.via(x.fences(Fence.syncRcu, Fence.syncSrcu), poOrSelf);
-  const strongFence = mb.or(gp);
+  const strongFence = mb.or(po.via(gracePeriods, poOrSelf));
   const nonrwFence = strongFence.or(poRel, acqPo);
-  const fence = nonrwFence.or(wmb, rmb);
+  return {
+    Marked: M.or(x.F).minus(Plain),
+    Plain,
+    hasPlain: !Plain.isEmpty(),
+    hasGracePeriods: !gracePeriods.isEmpty(),
+    UL,
+    LKR,
+    LKW,
+    hasLocks: !LKW.isEmpty(),
+    R4rmb,
+    poOrSelf,
+    poRel,
+    wmb,
+    strongFence,
+    nonrwFence,
+    fence: nonrwFence.or(wmb, rmb),
+  };
+}
+
+/** What a candidate adds: the orders that depend on what is read from where, and on what overwrites what. */
+interface Orders {
+  readonly fixed: Fixed;
+  readonly strongFence: Relation;
+  readonly nonrwFence: Relation;
+  readonly fence: Relation;
+  readonly addr: Relation;
+  /** (rf ; rmw)*: a release goes on through the read-modify-writes that follow it. */
+  readonly rmwSequence: Relation;
+  /** cumul-fence* */
+  readonly cumulFences: Relation;
+  readonly prop: Relation;
+  readonly hb: Relation;
+}
+
+/** What is ordered by a lock that is taken after another, or the same one, was released. */
+function lockOrders(x: Execution, { UL, LKR, LKW, hasLocks }: Fixed): { lock: Relation; mb: Relation } {
+  const { po, M } = x;
+  if (!hasLocks) return { lock: x.universe.relation(), mb: x.universe.relation() };
+  const after = po.via(x.fences(Fence.afterUnlockLock), po);
+  return {
+    lock: po.via(UL, x.rf.or(po)).via(LKR, po),
+    mb: po.via(UL, x.co.or(po)).via(LKW, after).between(M, M),
+  };
+}
+
+function derive(x: Execution): Orders {
+  const fixed = (x.fixed as Fixed | null) ?? fixedOrders(x);
+  const { Marked, Plain, poRel, wmb } = fixed;
+  const { W, rf, co, fr, rmw } = x;
+  const rfe = x.external(rf);
+  const rfi = x.internal(rf);
+  const locks = lockOrders(x, fixed);
+  const widen = (order: Relation): Relation => (fixed.hasLocks ? order.or(locks.mb) : order);
+  const strongFence = widen(fixed.strongFence);
+  const nonrwFence = widen(fixed.nonrwFence);
+  const fence = widen(fixed.fence);
+
+  // A dependency goes on through a write to memory that the same thread reads back.
+  const carried = x.data.seq(rfi);
+  const carry = (dependency: Relation): Relation => (carried.isEmpty() ? dependency : carried.star().seq(dependency));
+  const addr = carry(x.addr);
+  const data = carry(x.data);
 
   // Preserved program order
-  const dep = addr.or(data);
   const overwrite = co.or(fr);
-  const rwdep = dep.or(ctrl).to(W);
-  const toW = rwdep.or(x.internal(overwrite), addr.via(Plain, wmb));
-  const toR = addr.or(dep.via(Marked, rfi));
-  const ppo = toR.or(toW, fence, x.internal(poUnlockLockPo));
+  const dep = addr.or(data);
+  const ppo = dep.or(carry(x.ctrl)).to(W).addAll(addr).addAll(fence).addAll(x.internal(overwrite));
+  ppo.addAll(dep.via(Marked, rfi)).addAll(x.internal(locks.lock));
+  if (fixed.hasPlain) ppo.addAll(addr.via(Plain, wmb));
 
   // Propagation: what release operations and fences carry along with them
-  const cumul = (r: Relation): Relation => rfe.to(Marked).or(id).seq(r);
+  const release = strongFence.or(poRel);
   const rmwSequence = rf.seq(rmw).star();
-  const cumulFence = cumul(strongFence.or(poRel)).or(wmb, poUnlockLockPo).between(Marked, Marked).seq(rmwSequence);
-  const cumulFences = cumulFence.star();
-  const prop = x.external(overwrite).or(id).from(Marked).seq(cumulFences).via(Marked, rfe.optional()).to(Marked);
+  const cumulFence = release.or(rfe.to(Marked).seq(release), wmb, locks.lock).between(Marked, Marked);
+  const cumulFences = (rmw.isEmpty() ? cumulFence : cumulFence.seq(rmwSequence)).star();
+  const prop = x.external(overwrite).optional().from(Marked).seq(cumulFences).via(Marked, rfe.optional()).to(Marked);
 
-  // Happens before, propagates before
-  const hb = ppo.or(rfe, x.internal(prop.minus(id))).between(Marked, Marked);
-  const hbs = hb.star();
-  const pb = prop.seq(strongFence).seq(hbs).to(Marked);
+  const hb = ppo.or(rfe, x.internal(prop).minus(x.universe.identity())).between(Marked, Marked);
+  return { fixed, strongFence, nonrwFence, fence, addr, rmwSequence, cumulFences, prop, hb };
+}
 
-  // RCU
-  const pbs = pb.star();
-  const rcuLink = poOrSelf.seq(hbs).seq(pbs).seq(prop).seq(po);
-  const rcuFence = po.seq(rcuOrder(x, rcuLink)).seq(poOrSelf);
-  const rb = prop.seq(rcuFence).seq(hbs).seq(pbs).to(Marked);
+/** Propagates before: a strong fence makes what was seen before it visible to all. */
+function propagatesBefore({ prop, strongFence, fixed }: Orders, hbs: Relation): Relation {
+  return prop.seq(strongFence).seq(hbs).to(fixed.Marked);
+}
 
-  return { Marked, R4rmb, strongFence, nonrwFence, fence, addr, rcuFence, rmwSequence, cumulFences, hb, pb, rb };
+/** rcu-fence: a grace period, or what amounts to one. */
+function rcuFences(x: Execution, { fixed, prop }: Orders, hbs: Relation, pbs: Relation): Relation {
+  if (!fixed.hasGracePeriods) return x.universe.relation();
+  const link = fixed.poOrSelf.seq(hbs).seq(pbs).seq(prop).seq(x.po);
+  return x.po.seq(rcuOrder(x, link)).seq(fixed.poOrSelf);
+}
+
+function rcuBefore({ fixed, prop }: Orders, rcuFence: Relation, hbs: Relation, pbs: Relation): Relation {
+  return prop.seq(rcuFence).seq(hbs).seq(pbs).to(fixed.Marked);
+}
+
+export const lkmm: Model = {
+  name: 'lkmm',
+  fixed: fixedOrders,
+
+  violation(x: Execution): string | null {
+    if (!isCoherent(x)) return 'coherence';
+    if (!isAtomic(x)) return 'atomic';
+    const orders = derive(x);
+    if (!orders.hb.isAcyclic()) return 'happens-before';
+    const hbs = orders.hb.star();
+    const pb = propagatesBefore(orders, hbs);
+    if (!pb.isAcyclic()) return 'propagation';
+    const { hasGracePeriods, hasPlain } = orders.fixed;
+    if (!hasGracePeriods && !hasPlain) return null;
+    const pbs = pb.star();
+    const rcuFence = rcuFences(x, orders, hbs, pbs);
+    const rb = rcuBefore(orders, rcuFence, hbs, pbs);
+    if (hasGracePeriods && !rb.isIrreflexive()) return 'rcu';
+    return !hasPlain || plainCoherence(x, visibility(x, orders, rcuFence, pb, rb)) ? null : 'plain-coherence';
+  },
+
+  flags(x: Execution): string[] {
+    const flags = flagLockSections(x);
+    if (x.tagged(Kind.read | Kind.write, Tag.plain).isEmpty()) return flags;
+    const orders = derive(x);
+    const hbs = orders.hb.star();
+    const pb = propagatesBefore(orders, hbs);
+    const pbs = pb.star();
+    const rcuFence = rcuFences(x, orders, hbs, pbs);
+    const rb = rcuBefore(orders, rcuFence, hbs, pbs);
+    if (hasDataRace(x, orders.fixed, visibility(x, orders, rcuFence, pb, rb))) flags.push('data-race');
+    return flags;
+  },
+};
+
+interface Visibility {
+  readonly wwVis: Relation;
+  readonly wrVis: Relation;
+  readonly rwXb: Relation;
+  readonly preRace: Relation;
 }
 
 /** Where a plain access may and must take effect, as bounds by marked ones around it. */
-function visibility(x: Execution, o: Orders) {
+function visibility(x: Execution, o: Orders, rcuFence: Relation, pb: Relation, rb: Relation): Visibility {
   const { po } = x;
-  const { Marked } = o;
-  const xbs = o.hb.or(o.pb, o.rb).star();
-  const strongFence = o.strongFence.or(o.rcuFence);
-  const fence = o.fence.or(o.rcuFence);
+  const { Marked, Plain, R4rmb } = o.fixed;
+  const xbs = o.hb.or(pb, rb).star();
+  const strongFence = o.strongFence.or(rcuFence);
+  const fence = o.fence.or(rcuFence);
   const vis = o.cumulFences
     .seq(x.external(x.rf).optional())
     .via(Marked, strongFence.via(Marked, xbs).or(x.internal(xbs)));
@@ -148,34 +224,27 @@ function visibility(x: Execution, o: Orders) {
   const returning = x.M.or(x.F).minus(x.tagged(Kind.read, Tag.noReturn));
 
   const wPre = o.addr.or(fence).optional().from(Marked);
-  const rPre = o.addr.or(o.nonrwFence, rmbFrom.between(o.R4rmb, returning)).optional().from(Marked);
+  const rPre = o.addr.or(o.nonrwFence, rmbFrom.between(R4rmb, returning)).optional().from(Marked);
   const wPost = fence.optional().to(Marked).seq(o.rmwSequence);
-  const rPost = o.nonrwFence.or(rmbFrom.between(returning, o.R4rmb)).optional().to(Marked);
+  const rPost = o.nonrwFence.or(rmbFrom.between(returning, R4rmb)).optional().to(Marked);
 
   const afterStrong = strongFence.seq(xbs);
   const wwVis = fence.or(afterStrong.seq(wPre), wPost.seq(vis).seq(wPre));
   const wrVis = fence.or(afterStrong.seq(rPre), wPost.seq(vis).seq(rPre));
   const rwXb = fence.or(rPost.seq(xbs).seq(wPre));
-
-  const Plain = x.tagged(Kind.read | Kind.write, Tag.plain);
   const preRace = x.external(Plain.times(x.M).or(x.M.times(Plain)));
   return { wwVis, wrVis, rwXb, preRace };
 }
 
-function plainCoherence(x: Execution, o: Orders): boolean {
-  if (x.tagged(Kind.read | Kind.write, Tag.plain).isEmpty()) return true;
-  const { wwVis, wrVis, rwXb, preRace } = visibility(x, o);
+function plainCoherence(x: Execution, { wwVis, wrVis, rwXb, preRace }: Visibility): boolean {
   const wrIncoherent = preRace.and(x.rf).and(rwXb.inverse());
   const rwIncoherent = preRace.and(x.fr).and(wrVis.inverse());
   const wwIncoherent = preRace.and(x.co).and(wwVis.inverse());
   return wrIncoherent.isEmpty() && rwIncoherent.isEmpty() && wwIncoherent.isEmpty();
 }
 
-function hasDataRace(x: Execution, o: Orders): boolean {
-  if (x.tagged(Kind.read | Kind.write, Tag.plain).isEmpty()) return false;
-  const { wwVis, wrVis, rwXb, preRace } = visibility(x, o);
+function hasDataRace(x: Execution, { Marked }: Fixed, { wwVis, wrVis, rwXb, preRace }: Visibility): boolean {
   const { W } = x;
-  const { Marked } = o;
   const wwNonrace = wwVis.and(Marked.times(W).or(rwXb)).and(W.times(Marked).or(wrVis));
   const wwRace = preRace.and(x.co).minus(wwNonrace);
   const wrRace = preRace.and(x.co.optional().seq(x.rf)).minus(wrVis).minus(rwXb.inverse());

@@ -315,7 +315,9 @@ export class Relation {
 
   /** `r*` */
   star(): Relation {
-    return this.plus().optional();
+    const result = this.plus();
+    for (let a = 0; a < this.universe.size; a++) result.add(a, a);
+    return result;
   }
 
   domain(): EventSet {

@@ -81,7 +81,7 @@ export const rvwmo: Model = {
       .external(x.rf)
       .addAll(x.co)
       .addAll(x.fr)
-      .addAll(x.fixed ?? fixedOrder(x))
+      .addAll((x.fixed as Relation | null) ?? fixedOrder(x))
       .addAll(sameLocationReads(x, R))
       .addAll(rfi.from(atomicWrites))
       .addAll(x.addr.or(x.data).via(W, rfi));

@@ -37,7 +37,9 @@ export const x86Tso: Model = {
     if (!isAtomic(x)) return 'atomicity';
     const communicated = x.external(x.rf).addAll(x.fr).addAll(x.co);
     // What another core sees of one part of an instruction, it sees of all.
-    const ghb = (x.divided ? x.external(communicated).seq(x.si) : communicated).addAll(x.fixed ?? preserved(x));
+    const ghb = (x.divided ? x.external(communicated).seq(x.si) : communicated).addAll(
+      (x.fixed as Relation | null) ?? preserved(x),
+    );
     return ghb.isAcyclic() ? null : 'tso';
   },
 };
