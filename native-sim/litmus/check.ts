@@ -129,13 +129,14 @@ function notesOn({ circular, incomplete }: Visited): string[] {
 
 /** Whether the final value of a spin lock is asked for, which the kernel's model does not define. */
 function asksForLock(locations: readonly FinalLocation[], x: Execution, addressNumber: AddressNumber): boolean {
-  const locks = new Set<number>();
-  for (let event = 0; event < x.count; event++) {
-    if ((x.tags[event]! & (Tag.lockWrite | Tag.unlock)) !== 0) locks.add(x.address[event]!);
-  }
-  return locations.some(
-    (location) => location.kind === 'memory' && locks.has(addressNumber(location.address) ?? Number.NaN),
-  );
+  return locations.some((location) => {
+    if (location.kind !== 'memory') return false;
+    const number = addressNumber(location.address);
+    for (let event = 0; event < x.count; event++) {
+      if (x.address[event] === number && (x.tags[event]! & (Tag.lockWrite | Tag.unlock)) !== 0) return true;
+    }
+    return false;
+  });
 }
 
 function isOk(test: LitmusTest, positive: number, negative: number): boolean {
