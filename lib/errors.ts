@@ -65,6 +65,17 @@ export function shown(value: unknown): string {
   return String(value);
 }
 
+/** Throws EINVAL for what is no options object, and for an option with a value that is none of the `known` ones. */
+export function checkOptionNames(options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new HoldfastError('EINVAL', `expected options, an object; received ${shown(options)}`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(name)) continue;
+    throw new HoldfastError('EINVAL', `no option of this call is named ${shown(name)}; there are ${known.join(', ')}`);
+  }
+}
+
 /** Throws EINVAL for what a function has returned that should have come to its end by then, if that is a promise. */
 export function refusePromise(what: string, returned: unknown): void {
   if (typeof (returned as PromiseLike<unknown> | undefined)?.then !== 'function') return;

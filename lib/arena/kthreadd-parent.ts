@@ -22,10 +22,10 @@ const PATIENCE_MS = 100;
 const MOST_ATTEMPTS = 3;
 
 export class KthreaddParent {
-  readonly #arena: Premises;
+  readonly #arena: Premises & { view(): object };
   #attempts = 0;
 
-  constructor(arena: Premises) {
+  constructor(arena: Premises & { view(): object }) {
     this.#arena = arena;
   }
 
@@ -108,7 +108,7 @@ export class KthreaddParent {
         "let holdfast be external to the bundle, or name the entry with setEnvironmentData('holdfast:kthreadd', url)",
       { type: 'HoldfastWarning', code: 'HOLDFAST_NO_KTHREADD' },
     );
-    const kthreadd = new Kthreadd(this.#arena);
+    const kthreadd = new Kthreadd(this.#arena.view() as Premises);
     if (kthreadd.begin(mine)) void kthreadd.serve();
   }
 }

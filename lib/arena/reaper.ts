@@ -42,6 +42,10 @@ const isFree = (value: number) => value === 0;
 
 /** Loads that `settle` waits for a live thread, by default: some 10 us. */
 const SETTLE_SPINS = 1000;
+/** Objects that are looked at with the names latched, one hold. */
+const BATCH = 64;
+/** How long a pass in slices takes its thread at a time, ns. */
+const SLICE_NS = 1e6;
 
 export interface ReapOptions {
   /** Loads that `settle` waits; Infinity on a machine whose threads are not preempted. */
@@ -57,19 +61,24 @@ export interface ReapOptions {
  */
 export type Reaped = 'done' | 'again' | 'unknown';
 
+/** What a reaper works with: its thread, and that thread's views of the heap and the objects. */
+export interface ReaperPlace {
+  readonly thread: Thread;
+  readonly heap: Heap;
+  readonly objects: Objects;
+}
+
 /**
  * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work; a thread for which
  * `isDead` holds itself gives up its slot.
  */
 export function reap(
-  thread: Thread,
-  heap: Heap,
-  objects: Objects,
+  { thread, heap, objects }: ReaperPlace,
   isDead: (id: number) => boolean,
   { settleSpins = SETTLE_SPINS, patience = 0 }: ReapOptions = {},
 ): Reaped {
   const { cpu, id: owner } = thread;
-  const all = Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
+  const all = ids(cpu);
   if (!all.some(isDead)) return 'done';
   if (latchOwner(cpu, Header.reaperLatch) === owner) {
     // In the middle of a pass this thread waits for the heap, and has found out meanwhile that its owner is dead.
@@ -78,15 +87,14 @@ export function reap(
   }
   const isLeaving = isDead(owner);
   if (isLeaving) beginLeaving(cpu, thread.slot);
-  const heir = all.find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
-  if (heir === undefined && !tryLatch(cpu, Header.reaperLatch, owner)) return 'again';
+  if (!becomeReaper(cpu, owner, isDead)) return 'again';
   let reaped: Reaped;
   do {
     // One set for the whole pass, whoever else dies meanwhile.
-    const dead = all.filter(isDead);
-    declareEra(cpu, dead);
-    reaped = repairAll(thread, heap, objects, dead, settleSpins);
-    if (reaped === 'done') for (const id of dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
+    const pass = new Pass(thread, heap, objects, all.filter(isDead), settleSpins);
+    while (!pass.advance());
+    reaped = pass.outcome;
+    if (reaped === 'done') pass.freeSlots();
     wakeAll(cpu, all.length);
   } while (reaped === 'again' && cpu.now() < patience);
   unlatch(cpu, Header.reaperLatch);
@@ -94,6 +102,49 @@ export function reap(
   if (isLeaving && reaped === 'done') leave(cpu, thread.slot, all.length);
   if (isLeaving && reaped !== 'done') leaveToOthers(cpu, thread.slot);
   return reaped;
+}
+
+/**
+ * `reap` for a thread with an event loop: yields when it has worked for a millisecond, and goes on where it was. It is
+ * nobody's reaper meanwhile, so another thread, or this one in a synchronous call, may make a pass of its own. Where the
+ * set of the dead is another then, this pass begins anew: it never takes a thread for alive that a pass took for dead.
+ */
+export function* reapInSlices(
+  { thread, heap, objects }: ReaperPlace,
+  isDead: (id: number) => boolean,
+): Generator<void, Reaped, void> {
+  const { cpu, id: owner } = thread;
+  let pass: Pass | undefined;
+  let deaths = '';
+  for (;;) {
+    const dead = ids(cpu).filter(isDead);
+    if (dead.length === 0) return 'done';
+    if (!becomeReaper(cpu, owner, isDead)) return 'again';
+    // With the thread's own number: another one may have taken the slot meanwhile, and have died.
+    const seen = dead.flatMap((id) => [id, cpu.load(slotAddress(cpu, id - 1) + Slot.life)]).join();
+    if (pass === undefined || seen !== deaths) pass = new Pass(thread, heap, objects, dead, SETTLE_SPINS);
+    deaths = seen;
+    const end = cpu.now() + SLICE_NS;
+    let isOver: boolean;
+    do isOver = pass.advance();
+    while (!isOver && cpu.now() < end);
+    if (isOver && pass.outcome === 'done') pass.freeSlots();
+    if (isOver) wakeAll(cpu, maxThreads(cpu));
+    unlatch(cpu, Header.reaperLatch);
+    if (isOver) return pass.outcome;
+    yield;
+  }
+}
+
+/** The ids of all threads that there can be: their CPU numbers plus one. */
+function ids(cpu: Cpu): number[] {
+  return Array.from({ length: maxThreads(cpu) }, (_, i) => i + 1);
+}
+
+/** Takes reaperLatch, also from a dead thread. */
+function becomeReaper(cpu: Cpu, owner: number, isDead: (id: number) => boolean): boolean {
+  const isHeir = ids(cpu).some((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
+  return isHeir || tryLatch(cpu, Header.reaperLatch, owner);
 }
 
 /**
@@ -107,9 +158,96 @@ function declareEra(cpu: Cpu, dead: readonly number[]): void {
   for (const id of dead) if (cpu.load(met(id)) === 0) cpu.storeRelease(met(id), era);
 }
 
-/** One pass over everything. */
-function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly number[], settleSpins: number): Reaped {
-  const { cpu, id: owner } = thread;
+/** One pass over everything, in steps. The thread has reaperLatch in each. */
+class Pass {
+  readonly #thread: Thread;
+  readonly #heap: Heap;
+  readonly #objects: Objects;
+  readonly #dead: readonly number[];
+  readonly #repairer: Repairer;
+  /** The line of the heap up to which all objects were looked at; -1 before the first step. */
+  #line = -1;
+  #isSettled = true;
+  #knowsAll = true;
+
+  constructor(thread: Thread, heap: Heap, objects: Objects, dead: readonly number[], settleSpins: number) {
+    this.#thread = thread;
+    this.#heap = heap;
+    this.#objects = objects;
+    this.#dead = dead;
+    this.#repairer = repairerFor(thread, dead, settleSpins);
+  }
+
+  get outcome(): Reaped {
+    if (!this.#isSettled) return 'again';
+    return this.#knowsAll ? 'done' : 'unknown';
+  }
+
+  /** The slots of the dead may be taken, after a pass that is 'done'. */
+  freeSlots(): void {
+    const { cpu, id: owner } = this.#thread;
+    for (const id of this.#dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
+  }
+
+  /** The next few objects, with the names latched. True when all is over. */
+  advance(): boolean {
+    const { cpu, id: owner } = this.#thread;
+    if (this.#line < 0) declareEra(cpu, this.#dead);
+    recoverHeap(this.#thread, this.#heap, this.#dead);
+    // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
+    const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
+    if (!hasNames && !this.#repairer.latch(Header.namesLatch, () => {})) {
+      this.#isSettled = false;
+      return true;
+    }
+    if (this.#line < 0) this.#reclaimNascent();
+    const { objects, end } = this.#heap.objectsFrom(Math.max(this.#line, 0), BATCH);
+    this.#line = end;
+    for (const address of objects) if (!this.#repair(address)) this.#isSettled = false;
+    const isOver = objects.length < BATCH;
+    if (isOver) this.#finish();
+    if (!hasNames) unlatch(cpu, Header.namesLatch);
+    if (isOver) repairKthreadd(this.#repairer);
+    return isOver;
+  }
+
+  #reclaimNascent(): void {
+    const { cpu } = this.#thread;
+    for (const id of this.#dead) {
+      const slot = slotAddress(cpu, id - 1);
+      if (!knowsAreas(cpu, slot)) {
+        this.#knowsAll = false;
+        continue;
+      }
+      const block = cpu.load(slot + Slot.nascent);
+      if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
+      else this.#objects.reclaim(slot + Slot.nascent);
+    }
+  }
+
+  #repair(address: number): boolean {
+    const { cpu } = this.#thread;
+    const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
+    if (kind === undefined) this.#knowsAll = false;
+    if (kind === undefined || kind.isIdle?.(cpu, address)) return true;
+    return kind.repair(this.#repairer as never, address);
+  }
+
+  #finish(): void {
+    const { cpu } = this.#thread;
+    // The object's state may let a waiter go on that has become the first only now, so the object is repaired again.
+    const repair = (list: number) => this.#repair(this.#heap.objectAt(list));
+    if (!reorderLiving(this.#repairer, repair)) this.#isSettled = false;
+    // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
+    for (const id of this.#dead) {
+      if (inheritLatch(cpu, Header.priorityLatch, id, this.#thread.id)) unlatch(cpu, Header.priorityLatch);
+    }
+    // A thread that died between the two steps of its unlatch has woken nobody.
+    cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);
+  }
+}
+
+function repairerFor({ cpu, id: owner }: Thread, dead: readonly number[], settleSpins: number): Repairer {
   const inherit = (address: number, rebuild: () => void): boolean =>
     dead.some((id) => {
       if (!inheritLatch(cpu, address, id, owner)) return false;
@@ -130,39 +268,7 @@ function repairAll(thread: Thread, heap: Heap, objects: Objects, dead: readonly 
     },
     settle: (address, until, arg) => until(cpu.condLoadAcquire(address, until, arg, settleSpins), arg),
   };
-
-  recoverHeap(thread, heap, dead);
-  // The thread may be reaping while it waits for the heap inside `open`: then it has this latch already.
-  const hasNames = latchOwner(cpu, Header.namesLatch) === owner;
-  if (!hasNames && !repairer.latch(Header.namesLatch, () => {})) return 'again';
-  let knowsAll = true;
-  for (const id of dead) {
-    const slot = slotAddress(cpu, id - 1);
-    if (!knowsAreas(cpu, slot)) {
-      knowsAll = false;
-      continue;
-    }
-    const block = cpu.load(slot + Slot.nascent);
-    if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
-    else objects.reclaim(slot + Slot.nascent);
-  }
-  const repair = (address: number): boolean => {
-    const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
-    if (kind === undefined) knowsAll = false;
-    return kind === undefined || kind.repair(repairer as never, address);
-  };
-  let settled = true;
-  for (const address of heap.objects()) if (!repair(address)) settled = false;
-  // The object's state may let a waiter go on that has become the first only now, so the object is repaired again.
-  settled &&= reorderLiving(repairer, (list) => repair(heap.objectAt(list)));
-  // Each rt-mutex sees to what this latch guards; without any there is nothing to rebuild.
-  if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);
-  // A thread that died between the two steps of its unlatch has woken nobody.
-  cpu.wake(Header.priorityLatch, Number.POSITIVE_INFINITY);
-  if (!hasNames) unlatch(cpu, Header.namesLatch);
-  repairKthreadd(repairer);
-  if (!settled) return 'again';
-  return knowsAll ? 'done' : 'unknown';
+  return repairer;
 }
 
 /** The heap is everybody's: also a reaper that waits for it must find it in order. */

@@ -1,5 +1,5 @@
 /** Options that say until when to wait. */
-import { HoldfastError, shown } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { AsyncWaitOptions, WaitOptions } from '../sched/drive.ts';
 
@@ -22,6 +22,8 @@ export interface AsyncDeadlineOptions extends DeadlineOptions {
   signal?: AbortSignal | undefined;
 }
 
+const DEADLINE_OPTIONS = ['deadline', 'clock', 'signal'];
+
 /** The same wait with a timeout instead. Throws EINVAL for what is no time or no clock. */
 export function relative(
   cpu: Cpu,
@@ -35,6 +37,7 @@ export function relative(
       `expected options like { deadline: futex.now() + 50 }, received ${shown(options)}`,
     );
   }
+  checkOptionNames(options, DEADLINE_OPTIONS);
   const { deadline, clock = defaultClock, signal } = options;
   if (clock !== 'monotonic' && clock !== 'realtime') {
     throw new HoldfastError('EINVAL', `clock is 'monotonic' or 'realtime', received ${shown(clock)}`);

@@ -2,11 +2,11 @@ import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { slotAddress } from '../sched/slot.ts';
+import { CHUNK_WORDS, reserveNodes } from '../sched/vector.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { RobustList, RobustListHead } from './robust-list.ts';
 import type { Futexes } from './table.ts';
-import { CHUNK_WORDS, reserveNodes } from './vector.ts';
 import { type Expected, type WaitResult, wait, waitAll } from './wait.ts';
 import { COMPARISONS, MATCH_ANY, OPERATORS, requeue, type WakeOp, wake, wakeOp } from './wake.ts';
 

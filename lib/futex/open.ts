@@ -7,11 +7,11 @@ import { defineKind } from '../memory/kinds.ts';
 import { latchOwner, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { Task } from '../sched/task.ts';
+import { vectorNodes } from '../sched/vector.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 import { repairPiStates } from './pi-state.ts';
 import { repairRobustLists } from './robust-list.ts';
 import { BUCKET_BITS, Bucket, bucketOf, type Futexes, TableWords } from './table.ts';
-import { vectorNodes } from './vector.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'futex table',

@@ -1,6 +1,14 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { abortReason, block, blockAsync, checkOptions, type SlowPath, type Waiter } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  abortReason,
+  block,
+  blockAsync,
+  checkOptions,
+  type SlowPath,
+  type Waiter,
+} from '../sched/drive.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi, waitRequeuePi } from './pi.ts';
@@ -138,7 +146,7 @@ export class PiFutex {
     const { arena } = this;
     for (let next = path; ; next = (waiter) => lockPi(this.#futexes, word, waiter)) {
       const timed = relative(arena.cpu, options);
-      checkOptions(timed);
+      checkOptions(timed, ASYNC_OPTIONS);
       reservePiState(arena);
       const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, next);
       if (outcome === 'acquired') {

@@ -4,7 +4,7 @@
  *
  *   table:   header | bucket 0 | bucket 1 | ...        one cache line a bucket
  *
- * A node in a bucket's list is a task, or stands in for one (`vector.ts`). Of its words
+ * A node in a bucket's list is a task, or stands in for one (`sched/vector.ts`). Of its words
  *
  *   list       is the bucket, 0 when the node waits for nothing or has been woken
  *   blockedOn  is the word it waits for
@@ -28,8 +28,8 @@ import { ObjectHeader } from '../memory/objects.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { ASYNC, MAIN, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+import { Vector } from '../sched/vector.ts';
 import { firstWaiter, joinList, leaveList, moveToList, nextWaiter, WaitList } from '../sched/wait-list.ts';
-import { Vector } from './vector.ts';
 
 /** A node's `result`. */
 export const PLAIN = 0;

@@ -5,12 +5,14 @@ import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
   blockAsync,
   checkOptions,
   deadlineOf,
+  SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
@@ -84,7 +86,7 @@ export class Completion extends SharedObject {
   wait(options?: WaitOptions): void {
     const { thread, address } = this;
     thread.current();
-    if (options !== undefined) this.#check(options);
+    if (options !== undefined) this.#check(options, SYNC_OPTIONS);
     if (tryDown(thread.cpu, address, 1)) return;
     const outcome = block(thread, options, (waiter) => downSlow(address, 1, false, waiter));
     if (outcome !== 'acquired') throw this.#timedOut(options);
@@ -94,7 +96,7 @@ export class Completion extends SharedObject {
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread, address } = this;
     thread.current();
-    if (options !== undefined) this.#check(options);
+    if (options !== undefined) this.#check(options, ASYNC_OPTIONS);
     if (tryDown(thread.cpu, address, 1)) return;
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       downSlow(address, 1, false, waiter),
@@ -129,8 +131,8 @@ export class Completion extends SharedObject {
     return `Completion(${this.name ?? this.address}, ${state}${waiting ? ', waited for' : ''})`;
   }
 
-  #check(options: AsyncWaitOptions): void {
-    checkOptions(options);
+  #check(options: AsyncWaitOptions, known: readonly string[]): void {
+    checkOptions(options, known);
     deadlineOf(this.thread.cpu, options.timeout);
   }
 

@@ -55,6 +55,13 @@ export function isBusy(cpu: Cpu, mutex: number): boolean {
   return cpu.load(mutex + MutexWords.waiters + WaitList.first) !== 0;
 }
 
+/** Whether nobody can have left anything in the mutex: its words are as they were when it was made. */
+export function isIdle(cpu: Cpu, mutex: number): boolean {
+  const list = mutex + MutexWords.waiters;
+  if (cpu.load(mutex + MutexWords.owner) !== 0 || cpu.load(list + WaitList.latch) !== 0) return false;
+  return cpu.load(list + WaitList.first) === 0 && cpu.load(mutex + MutexWords.osq) === 0;
+}
+
 /**
  * One attempt for `task`. A failure leaves `marks` behind in the word of a lock that is held; one compare-and-exchange
  * does either, so a lock cannot be let go between the attempt and the mark. `__mutex_trylock_common`.

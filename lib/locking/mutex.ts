@@ -4,10 +4,17 @@ import { type LockGuard, SyncGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  block,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
-import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { holderOf } from './owner-word.ts';
 
@@ -17,6 +24,7 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: holderOf,
   isBusy,
+  isIdle,
   repair,
 });
 
@@ -132,7 +140,7 @@ export class Mutex extends OwnedLock {
   #tryAsync(options: AsyncWaitOptions | undefined): number {
     const { thread } = this;
     if (options !== undefined) {
-      checkOptions(options);
+      checkOptions(options, ASYNC_OPTIONS);
       deadlineOf(thread.cpu, options.timeout);
     }
     const task = thread.takeTask(this.arena.heap);

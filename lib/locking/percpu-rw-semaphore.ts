@@ -81,8 +81,8 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   }
 
   /**
-   * Waits to read, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread writes, EAGAIN when the thread holds
-   * 32 other shared locks, and EINVAL for bad options.
+   * Waits to read, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread writes, ENOMEM when there is no
+   * memory to note another shared lock, and EINVAL for bad options.
    */
   downRead(options?: WaitOptions): void {
     this.enter('read', options);
@@ -120,7 +120,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     }
   }
 
-  /** Reads, if no writer is there. Throws EAGAIN as `downRead`. */
+  /** Reads, if no writer is there. Throws ENOMEM as `downRead`. */
   tryDownRead(): boolean {
     const { thread } = this;
     const outcome = tryRead(thread.cpu, this.address, thread.current(), false);

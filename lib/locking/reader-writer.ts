@@ -2,6 +2,7 @@ import type { LockGuard } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
@@ -9,10 +10,10 @@ import {
   checkOptions,
   deadlineOf,
   type SlowPath,
+  SYNC_OPTIONS,
   type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { HOLDS } from '../sched/holds.ts';
 import type { Thread } from '../sched/thread.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
@@ -57,12 +58,12 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
    * ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#enterAsync('read', options));
+    await this.#enterAsync('read', options, true);
   }
 
   /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
   async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#enterAsync('write', options));
+    await this.#enterAsync('write', options, true);
   }
 
   /** `downReadAsync`, with a guard. The guard alone can release it. */
@@ -98,35 +99,46 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   protected enter(mode: 'read' | 'write', options: WaitOptions | undefined): void {
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
-    this.#check(options);
+    this.#check(options, SYNC_OPTIONS);
     const outcome =
       awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter));
     if (outcome !== 'acquired') throw this.refusal(outcome, options);
   }
 
-  /** The task that has the lock then. */
-  async #enterAsync(mode: 'read' | 'write', options: AsyncWaitOptions | undefined): Promise<number> {
+  /** The task that has the lock then; `isUnguarded`: without a guard, so that `upRead` or `upWrite` releases it. */
+  async #enterAsync(
+    mode: 'read' | 'write',
+    options: AsyncWaitOptions | undefined,
+    isUnguarded = false,
+  ): Promise<number> {
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
-    this.#check(options);
+    this.#check(options, ASYNC_OPTIONS);
     const own = thread.takeTask(this.arena.heap);
     const tried = awake(thread, address, own, true);
-    if (tried === 'acquired') return own;
+    if (tried === 'acquired') {
+      // At once: what is free is the caller's before the promise has settled.
+      if (isUnguarded) thread.unguarded.add(own);
+      return own;
+    }
     thread.returnTask(own);
     if (tried !== undefined) throw this.refusal(tried, options);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       asleep(address, waiter),
     );
-    if (outcome === 'acquired') return task;
+    if (outcome === 'acquired') {
+      if (isUnguarded) thread.unguarded.add(task);
+      return task;
+    }
     thread.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
     throw this.refusal(outcome, asked);
   }
 
-  #check(options: AsyncWaitOptions | undefined): void {
+  #check(options: AsyncWaitOptions | undefined, known: readonly string[]): void {
     this.thread.current();
     if (options === undefined) return;
-    checkOptions(options);
+    checkOptions(options, known);
     deadlineOf(this.thread.cpu, options.timeout);
   }
 
@@ -146,7 +158,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
           `this thread holds the ${this.label} already: waiting for it here would never end`,
         );
       case 'full':
-        return new HoldfastError('EAGAIN', `no ${this.label}: this thread holds ${HOLDS} shared locks already`);
+        return new HoldfastError('ENOMEM', `no ${this.label}: there is no memory to note another shared lock`);
       default:
         return new HoldfastError(
           'ENOTRECOVERABLE',

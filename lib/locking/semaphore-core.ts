@@ -60,6 +60,8 @@ export const SemaphoreWords = struct({
   value: 1,
   /** and the task that is granted its permits, or 0. */
   granted: 1,
+  /** The permits that a semaphore was made with. Set once. */
+  made: 1,
 });
 
 export const CONTENDED = 1;

@@ -2,20 +2,22 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type Guard, releasedBefore } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
   blockAsync,
   checkOptions,
   deadlineOf,
+  SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { claimHold, findHold, HOLDS, holdsOf } from '../sched/holds.ts';
+import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
@@ -37,7 +39,7 @@ import {
 const KIND = defineKind<Repairer>({
   name: 'semaphore',
   words: SemaphoreWords.words,
-  format: (cpu, semaphore) => cpu.write(semaphore + SemaphoreWords.count, PERMIT),
+  format: formatWith(1),
   holder: () => 0,
   isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
   isAnyOf: true,
@@ -49,7 +51,10 @@ const KIND = defineKind<Repairer>({
 });
 
 export interface SemaphoreOptions {
-  /** How many permits are free at first, 0 to 2^30 - 2; where the semaphore of that name exists, this means nothing. Default 1. */
+  /**
+   * How many permits are free at first, 0 to 2^30 - 2. Default 1; where the semaphore exists, as many as it was made
+   * with, and EINVAL for any other number.
+   */
   permits?: number | undefined;
 }
 
@@ -62,6 +67,9 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
   /** How many permits to take, all at once. Default 1. */
   permits?: number | undefined;
 }
+
+const DOWN_OPTIONS = [...SYNC_OPTIONS, 'permits'];
+const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
 
 /** Permits that are held until `release`, or until the end of the scope that `using` gives them. */
 export class SemaphoreGuard implements Guard {
@@ -109,9 +117,15 @@ export class Semaphore extends SharedObject {
   #seen = 0;
 
   /** Opens the semaphore of that name, making it if there is none, or that of a handle; with neither, a new one. */
-  constructor(arena: Arena, which?: string | ObjectHandle, { permits = 1 }: SemaphoreOptions = {}) {
-    super(kindWith(permits), arena, which);
+  constructor(arena: Arena, which?: string | ObjectHandle, options: SemaphoreOptions = {}) {
+    checkOptionNames(options, ['permits']);
+    const { permits } = options;
+    super(kindWith(permits ?? 1), arena, which);
     this.#count = this.address + SemaphoreWords.count;
+    const made = arena.cpu.read(this.address + SemaphoreWords.made);
+    if (permits !== undefined && permits !== made) {
+      throw new HoldfastError('EINVAL', `the ${this.label} was made with ${made} permits, not ${permits}`);
+    }
   }
 
   static from(arena: Arena, handle: ObjectHandle): Semaphore {
@@ -163,14 +177,14 @@ export class Semaphore extends SharedObject {
   }
 
   /**
-   * `down`, returning a guard for `using`; the permits come back when the thread dies. Throws EAGAIN when the thread
-   * holds guards of 32 locks.
+   * `down`, returning a guard for `using`; the permits come back when the thread dies. Throws ENOMEM when there
+   * is no memory to note another lock.
    */
   acquire(options?: DownOptions): SemaphoreGuard {
     const { thread } = this;
     const { cpu } = thread;
     const task = thread.current();
-    const permits = this.#check(options);
+    const permits = this.#check(options, DOWN_OPTIONS);
     const record = claimHold(cpu, task, this.address);
     if (record === 0) throw this.#refusal('full', options);
     if (!tryDownLatched(thread, this.address, permits, record)) {
@@ -185,7 +199,7 @@ export class Semaphore extends SharedObject {
    * waiting task), or the signal's reason.
    */
   async downAsync(options?: AsyncDownOptions): Promise<void> {
-    const permits = this.#check(options);
+    const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
     if (this.#tryDown(permits)) return;
     this.thread.returnTask(await this.#waitAsync(permits, false, options));
   }
@@ -193,7 +207,7 @@ export class Semaphore extends SharedObject {
   /** `downAsync`, with a guard; the permits come back when the thread dies. */
   async acquireAsync(options?: AsyncDownOptions): Promise<SemaphoreGuard> {
     const { thread } = this;
-    const permits = this.#check(options);
+    const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
     const task = thread.takeTask(this.arena.heap);
     const record = claimHold(thread.cpu, task, this.address);
     if (tryDownLatched(thread, this.address, permits, record)) return this.#asyncGuard(permits, task);
@@ -225,7 +239,7 @@ export class Semaphore extends SharedObject {
   }
 
   #downSlow(options: DownOptions | undefined): void {
-    const permits = this.#check(options);
+    const permits = this.#check(options, DOWN_OPTIONS);
     if (this.#tryDown(permits)) return;
     const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true));
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
@@ -266,10 +280,10 @@ export class Semaphore extends SharedObject {
   }
 
   /** The permits that are asked for. Throws before anything has changed. */
-  #check(options: AsyncDownOptions | undefined): number {
+  #check(options: AsyncDownOptions | undefined, known: readonly string[]): number {
     const { thread } = this;
     thread.current();
-    checkOptions(options);
+    checkOptions(options, known);
     if (options === undefined) return 1;
     deadlineOf(thread.cpu, options.timeout);
     const { permits = 1 } = options;
@@ -279,7 +293,7 @@ export class Semaphore extends SharedObject {
 
   #refusal(outcome: Outcome, options: DownOptions | undefined): HoldfastError {
     if (outcome === 'full') {
-      return new HoldfastError('EAGAIN', `no guard of the ${this.label}: this thread holds guards of ${HOLDS} locks`);
+      return new HoldfastError('ENOMEM', `no guard of the ${this.label}: there is no memory to note another lock`);
     }
     const wanted = options?.permits ?? 1;
     return new HoldfastError(
@@ -301,7 +315,12 @@ function checkPermits(permits: number, least: number): void {
 /** The kind, with the permits that a semaphore starts with if it has to be made. */
 function kindWith(permits: number): Kind {
   checkPermits(permits, 0);
-  if (permits === 1) return KIND as Kind;
-  const format = (cpu: Cpu, semaphore: number) => cpu.write(semaphore + SemaphoreWords.count, permits * PERMIT);
-  return { ...KIND, format } as Kind;
+  return permits === 1 ? (KIND as Kind) : ({ ...KIND, format: formatWith(permits) } as Kind);
+}
+
+function formatWith(permits: number) {
+  return (cpu: Cpu, semaphore: number) => {
+    cpu.write(semaphore + SemaphoreWords.count, permits * PERMIT);
+    cpu.write(semaphore + SemaphoreWords.made, permits);
+  };
 }

@@ -18,14 +18,16 @@
  */
 
 import type { Cpu } from '../machine/cpu.ts';
+import { Heap } from '../memory/heap.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Grant } from '../sched/grant.ts';
-import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { endWait, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+import { returnStandIn, takeStandIn } from '../sched/vector.ts';
 import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 
 export const WaitQueueWords = struct({
@@ -55,14 +57,87 @@ export function* waitUntil(
     const givesUp = waiter.aborted || reason === 'timed-out';
     // A waiter that has to join again was taken out, so it has had a wake-up; that is spent once it sleeps again.
     const wasWoken = !givesUp && prepareToWait(waiter, queue, want) && !isFirstLook;
-    const state = condition();
+    const place = new Place(waiter, queue);
+    const state = place.look(condition);
     if (state !== false || givesUp) {
       finishPark(cpu, task);
-      leave(thread, queue, task, state === true, wasWoken);
+      leave(thread, queue, place.task, state === true, wasWoken);
+      place.end();
       if (state === 'failed') return 'failed';
       return state ? 'done' : waiter.aborted ? 'aborted' : 'timed-out';
     }
+    place.takeBack();
     reason = yield;
+  }
+}
+
+/**
+ * A waiter's place in the list while its condition runs. A synchronous condition may wait for something itself, a lock
+ * for instance. That is the main task's to do, and it is in one list at most: so from then on another task of the
+ * thread stands in its place, until the condition has come to its end. `wait_woken` is the kernel's answer.
+ */
+class Place {
+  readonly #waiter: Waiter;
+  readonly #queue: number;
+  /** Who is in the list, or was taken out of it. */
+  task: number;
+
+  constructor(waiter: Waiter, queue: number) {
+    this.#waiter = waiter;
+    this.#queue = queue;
+    this.task = waiter.task;
+  }
+
+  look(condition: () => boolean | 'failed'): boolean | 'failed' {
+    const { thread, async } = this.#waiter;
+    if (async) return condition();
+    const { stepAside } = thread;
+    thread.stepAside = () => {
+      thread.stepAside = stepAside;
+      this.#passTo(takeStandIn(thread, new Heap(thread.cpu, thread.id)));
+    };
+    const state = condition();
+    thread.stepAside = stepAside;
+    return state;
+  }
+
+  /** The waiter is in its place again and SLEEPING; or, when that was woken meanwhile, RUNNING: then it looks again. */
+  takeBack(): void {
+    const { task } = this.#waiter;
+    const standIn = this.task;
+    if (standIn === task) return;
+    this.#passTo(task);
+    this.#giveBack(standIn);
+  }
+
+  /** The waiter has left the list. */
+  end(): void {
+    if (this.task !== this.#waiter.task) this.#giveBack(this.task);
+  }
+
+  /** `task` takes the place of whoever has it now, if that was not taken out. */
+  #passTo(task: number): void {
+    const { cpu, id } = this.#waiter.thread;
+    const list = this.#queue + WaitQueueWords.waiters;
+    const before = this.task;
+    // Illegal to be 0 for both at any time: the queue might be destroyed.
+    cpu.store(task + Task.within, this.#queue);
+    cpu.store(task + Task.want, cpu.load(before + Task.want));
+    latch(cpu, list + WaitList.latch, id);
+    if (cpu.load(before + Task.list) === list) {
+      cpu.store(task + Grant.from, 0);
+      joinListBefore(cpu, list, this.#queue, task, before);
+      leaveList(cpu, list, before);
+      prepareToPark(cpu, task);
+    }
+    unlatch(cpu, list + WaitList.latch);
+    this.task = task;
+  }
+
+  #giveBack(standIn: number): void {
+    const { thread } = this.#waiter;
+    endWait(thread.cpu, standIn);
+    returnStandIn(thread, standIn);
   }
 }
 

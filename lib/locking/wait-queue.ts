@@ -5,12 +5,14 @@ import { HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
   blockAsync,
   checkOptions,
   deadlineOf,
+  SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { isListBusy } from '../sched/wait-list.ts';
@@ -59,12 +61,12 @@ export class WaitQueue extends SharedObject {
   }
 
   /**
-   * Sleeps until `condition()` is true, blocking the thread. What the condition throws is thrown here. Throws ETIMEDOUT,
-   * and EINVAL for bad options.
+   * Sleeps until `condition()` is true, blocking the thread. The condition may take locks, and wait for them; what it
+   * throws is thrown here. Throws ETIMEDOUT, and EINVAL for bad options.
    */
   wait(condition: () => boolean, options?: WaitQueueOptions): void {
     const { thread } = this;
-    const want = this.#check(condition, options);
+    const want = this.#check(condition, options, SYNC_OPTIONS);
     if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
     const outcome = block(thread, options, (waiter) => waitUntil(this.address, want, guarded.holds, waiter));
@@ -75,7 +77,7 @@ export class WaitQueue extends SharedObject {
   /** `wait` without blocking the event loop. Rejects as that throws, with ENOMEM, or with the signal's reason. */
   async waitAsync(condition: () => boolean, options?: AsyncWaitQueueOptions): Promise<void> {
     const { thread } = this;
-    const want = this.#check(condition, options);
+    const want = this.#check(condition, options, ASYNC_OPTIONS);
     if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
@@ -114,12 +116,12 @@ export class WaitQueue extends SharedObject {
     return `WaitQueue(${this.name ?? this.address}, ${this.waiting} waiting)`;
   }
 
-  #check(condition: () => boolean, options: AsyncWaitQueueOptions | undefined): number {
+  #check(condition: () => boolean, options: AsyncWaitQueueOptions | undefined, known: readonly string[]): number {
     this.thread.current();
     if (typeof condition !== 'function') {
       throw new HoldfastError('EINVAL', `expected a condition, a function; received ${shown(condition)}`);
     }
-    checkOptions(options);
+    checkOptions(options, [...known, 'exclusive']);
     if (options === undefined) return SHARED;
     deadlineOf(this.thread.cpu, options.timeout);
     return options.exclusive ? EXCLUSIVE : SHARED;

@@ -94,7 +94,7 @@ export interface Cpu {
    * Called while a task waits for long, on its thread: the thread that it waits for may have died. Never throws. Not
    * there on machines that kill threads themselves and say so.
    */
-  onStall?: (() => void) | undefined;
+  onStall?: ((isBlocked: boolean) => void) | undefined;
 
   /** Nanoseconds on a clock that all threads share and that never goes back. */
   now(): number;

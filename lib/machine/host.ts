@@ -11,4 +11,4 @@ export const now: () => number = performance.now.bind(performance);
 export const hrtime: () => bigint = process.hrtime.bigint.bind(process.hrtime);
 
 /** Node's own: a browser's test environment has timers on its global that are plain numbers. */
-export const { setTimeout, clearTimeout, setInterval, clearInterval } = timers;
+export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = timers;

@@ -22,10 +22,11 @@ const STALL_SPINS = 1 << 20;
 export class RealCpu implements Cpu {
   readonly words: Int32Array;
   /**
-   * Called on a thread that has slept or spun for a while. Its event loop stands still, so this is where it can
-   * find out that the thread it waits for has died.
+   * Called on a thread that has slept or spun for a while (`isBlocked`), so that it can find out that the thread it waits
+   * for has died. Its event loop stands still then. It is called every now and then as well while only tasks of its event
+   * loop wait.
    */
-  onStall: (() => void) | undefined = undefined;
+  onStall: ((isBlocked: boolean) => void) | undefined = undefined;
   /** Called on a thread that sleeps in a synchronous call and is woken although its word has not changed: it is rung. */
   onRing: (() => void) | undefined = undefined;
   /** process.hrtime minus performance.now, ns: each thread's performance clock starts at its own zero. */
@@ -153,7 +154,7 @@ export class RealCpu implements Cpu {
     for (let i = 1; i <= spins && !until(value, arg); i++) {
       pause();
       value = Atomics.load(words, a);
-      if (i % STALL_SPINS === 0) this.onStall?.();
+      if (i % STALL_SPINS === 0) this.onStall?.(true);
     }
     return value;
   }
@@ -170,7 +171,7 @@ export class RealCpu implements Cpu {
       const outcome = Atomics.wait(this.words, a, expected, Math.min(timeout, stall));
       if (outcome === 'ok' && Atomics.load(this.words, a) === expected) this.onRing?.();
       if (outcome !== 'timed-out' || timeout <= stall) return outcome;
-      this.onStall?.();
+      this.onStall?.(true);
     }
   }
   waitAsync(a: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {

@@ -166,6 +166,26 @@ export class Heap {
     return found;
   }
 
+  /**
+   * The first `most` shared objects from that line on, and the line behind them, for the next call. Other threads may
+   * allocate and free in between: an object that is there all the time is found once, others at most once.
+   */
+  objectsFrom(line: number, most: number): { readonly objects: number[]; readonly end: number } {
+    const cpu = this.#cpu;
+    const objects: number[] = [];
+    latch(cpu, Header.heapLatch, this.#owner);
+    // Where a block starts that is surely one: blocks have been merged and split. The last line of a free one has a tag.
+    let at = Math.min(line, this.#lines - 1);
+    while (at > 0 && !isInUse(cpu.read(this.#map + at))) at--;
+    while (at < this.#lines && objects.length < most) {
+      const tag = cpu.read(this.#map + at);
+      if (at >= line && (tag & STATE_MASK) === OBJECT) objects.push(this.#base + at * LINE_WORDS);
+      at += tag >> STATE_BITS;
+    }
+    unlatch(cpu, Header.heapLatch);
+    return { objects, end: at };
+  }
+
   /** The shared object that the word at `address` is part of, or 0. */
   objectAt(address: number): number {
     const cpu = this.#cpu;
@@ -292,8 +312,7 @@ export class Heap {
   #lineOf(address: number): number {
     const line = (address - this.#base) / LINE_WORDS;
     if (!Number.isInteger(line) || line < 0 || line >= this.#lines) return -1;
-    const state = this.#cpu.read(this.#map + line) & STATE_MASK;
-    return state === USED || state === OBJECT ? line : -1;
+    return isInUse(this.#cpu.read(this.#map + line)) ? line : -1;
   }
 
   #findFree(lines: number): number {
@@ -372,6 +391,12 @@ export class Heap {
   #word(line: number, offset: number): number {
     return this.#base + line * LINE_WORDS + offset;
   }
+}
+
+/** Whether a tag is that of the first line of a block in use. */
+function isInUse(tag: number): boolean {
+  const state = tag & STATE_MASK;
+  return state === USED || state === OBJECT;
 }
 
 /** Lengths 1..31 have a bin each; from 32 lines on, a bin holds [2^k, 2^(k+1)). */

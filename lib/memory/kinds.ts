@@ -34,6 +34,11 @@ export interface Kind<Repairer = never> {
    */
   readonly reordered?: (cpu: Cpu, address: number, owner: number) => void;
   /**
+   * For kinds that a program may have many thousand objects of: whether nobody holds the object, waits for it or is about
+   * to, by its own words, so that no thread can have left anything half-done in it. A few loads, without a latch.
+   */
+  readonly isIdle?: (cpu: Cpu, address: number) => boolean;
+  /**
    * Undoes what dead threads left half-done in one object. False when that takes a live thread's next few steps: it is
    * called again then, as it is when the reaper dies half-way.
    */

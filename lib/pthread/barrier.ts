@@ -162,7 +162,7 @@ export class PthreadBarrier extends SharedObject {
 
   /**
    * Waits until all have come. True for one of them (PTHREAD_BARRIER_SERIAL_THREAD). Throws ETIMEDOUT: then it has not
-   * come; EAGAIN when this thread has no record left.
+   * come; EAGAIN when there is no memory to note the wait.
    */
   wait(options?: WaitOptions): boolean {
     const outcome = block(this.thread, options, (waiter) => pass(this.#futexes, this.address, waiter));
@@ -200,7 +200,7 @@ export class PthreadBarrier extends SharedObject {
   #passed(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
     if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'exhausted') {
-      throw new HoldfastError('EAGAIN', `this thread holds too many locks to wait at the barrier`);
+      throw new HoldfastError('EAGAIN', `there is no memory to note that this thread waits at the barrier`);
     }
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `the others did not come to the barrier within ${options?.timeout} ms`);

@@ -54,8 +54,8 @@ function kindOf(preference: Preference): Kind {
  * under way, it does not wait for writers that only wait: one of them may be its own.
  *
  * Death: readers that die let go. When a writer dies inside, the lock comes free with `ownerDied` set until
- * `makeConsistent()`; POSIX has nothing for that. EAGAIN when this thread reads more different locks at once than it has
- * records for.
+ * `makeConsistent()`; POSIX has nothing for that. EAGAIN when there is no memory to note that this thread reads another
+ * lock.
  *
  * For speed use `RwSemaphore`; this one is for exact POSIX semantics. Source: pthread_rwlock_rdlock(3p), and glibc's
  * PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP.
@@ -187,7 +187,7 @@ export class PthreadRwlock extends SharedObject {
       return this.notInTime(options, this.#state());
     }
     if (outcome === 'exhausted') {
-      return new HoldfastError('EAGAIN', `this thread reads too many locks at once to read the ${this.label}`);
+      return new HoldfastError('EAGAIN', `there is no memory to note that this thread reads the ${this.label}`);
     }
     return new HoldfastError('EDEADLK', `this thread already holds the ${this.label}: ${this.#state()}`);
   }

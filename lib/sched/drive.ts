@@ -3,7 +3,7 @@
  * the task runs again. Two drivers run them: one blocks the thread, one lives on the event loop. So the synchronous
  * and the asynchronous form of a lock are one algorithm.
  */
-import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setInterval } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
@@ -64,12 +64,24 @@ export interface Ended<Outcome> {
 /** How often a thread that asked for it looks for a deadlock while it sleeps, ns. */
 const LOOK_INTERVAL = 100e6;
 
-/** Throws EINVAL for what is no options object, and the signal's reason when it has aborted already. */
-export function checkOptions(options: (AsyncWaitOptions & WaitOptions) | undefined): void {
+/** The options of every blocking call, by its form. */
+export const SYNC_OPTIONS: readonly string[] = ['timeout', 'detectDeadlock'];
+export const ASYNC_OPTIONS: readonly string[] = ['timeout', 'signal'];
+/** What single classes have besides. They check more strictly before they come here. */
+const FURTHER_OPTIONS = ['permits', 'exclusive', 'priority', 'deadline'];
+const ALL_SYNC_OPTIONS = [...SYNC_OPTIONS, ...FURTHER_OPTIONS];
+const ALL_ASYNC_OPTIONS = [...ASYNC_OPTIONS, ...FURTHER_OPTIONS];
+
+/** Throws EINVAL for options that are none of the `known` ones, and the signal's reason when it has aborted already. */
+export function checkOptions(
+  options: (AsyncWaitOptions & WaitOptions) | undefined,
+  known: readonly string[] = SYNC_OPTIONS,
+): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null) {
     throw new HoldfastError('EINVAL', `expected options like { timeout: 50 }, received ${shown(options)}`);
   }
+  checkOptionNames(options, known);
   const { signal, detectDeadlock = false } = options;
   if (typeof detectDeadlock !== 'boolean') {
     throw new HoldfastError('EINVAL', `detectDeadlock is true or false, received ${shown(detectDeadlock)}`);
@@ -105,8 +117,9 @@ export function block<Outcome>(
   options: WaitOptions | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
 ): Outcome {
-  checkOptions(options);
+  checkOptions(options, ALL_SYNC_OPTIONS);
   const deadline = deadlineOf(thread.cpu, options?.timeout);
+  thread.stepAside?.();
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false };
   const outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
   endWait(thread.cpu, waiter.task);
@@ -127,7 +140,7 @@ export async function blockAsync<Outcome>(
   path: (waiter: Waiter) => SlowPath<Outcome>,
   own?: number,
 ): Promise<Ended<Outcome>> {
-  checkOptions(options);
+  checkOptions(options, ALL_ASYNC_OPTIONS);
   const asked = { timeout: options?.timeout, signal: options?.signal };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.takeTask(heap);
@@ -231,7 +244,7 @@ function holdEventLoop(cpu: Cpu): void {
 }
 
 function lookForDead(): void {
-  for (const cpu of sleepers.keys()) cpu.onStall?.();
+  for (const cpu of sleepers.keys()) cpu.onStall?.(false);
 }
 
 function releaseEventLoop(cpu: Cpu): void {

@@ -1,7 +1,8 @@
 /**
  * Holds: how much of a lock each task holds, for locks that several tasks can hold at once, and whose word therefore
  * cannot name them. An asynchronous task holds one lock and has its record in itself; a thread's synchronous code has a
- * table of records in its slot.
+ * table of records in its slot, and more of them in chunks from the heap once that is full. A chunk stays with the slot
+ * for good. The records of a slot are used in order: those behind the first without a lock are all unused.
  *
  * `count` of a record: held << 1, and TRANSIT while its task is about to change the lock's word or has just done so. A
  * record is written by its own task, or by who grants the task what it waits for, and read by the reaper.
@@ -14,24 +15,36 @@
  * So either the reaper sees TRANSIT and waits for the outcome, or the task's cmpxchg fails.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { Heap } from '../memory/heap.ts';
 import { struct } from '../memory/struct.ts';
-import { asyncTasks, Slot, slotAddress, slotArea } from './slot.ts';
+import { asyncTasks, leadsTo, Slot, slotAddress, slotArea } from './slot.ts';
 import { ASYNC, Task, taskArea } from './task.ts';
 
 export const Hold = struct({ lock: 1, count: 1 });
 
-/** How many locks a thread's synchronous code can have records of at once. */
-export const HOLDS = 32;
+/** How many locks a thread's synchronous code can have records of in its slot, and in each chunk beside it. */
+export const HOLDS = 31;
+
+/** A chunk of records; the table in the slot has the same length and the same form. */
+const Chunk = struct({ next: 1, pad: 1, records: HOLDS * Hold.words });
 
 /** The records of a thread's synchronous code. */
 export const HoldTable = slotArea(
   'holds',
-  { records: HOLDS * Hold.words },
-  { vacate: (cpu, slot) => clear(cpu, slot + HoldTable.records, HOLDS) },
+  {
+    /** The first chunk of further records, or 0. */
+    more: 1,
+    pad: 1,
+    records: HOLDS * Hold.words,
+  },
+  {
+    vacate: (cpu, slot) => clear(cpu, usedRecords(cpu, slot)),
+    keeps: (cpu, slot, block): boolean => leadsTo(cpu, slot + HoldTable.more, block),
+  },
 );
 
 /** The record of an asynchronous task. */
-const Held = taskArea('holds', { record: Hold.words }, { vacate: (cpu, task) => clear(cpu, task + Held.record, 1) });
+const Held = taskArea('holds', { record: Hold.words }, { vacate: (cpu, task) => clear(cpu, [task + Held.record]) });
 
 export const TRANSIT = 1;
 /** One of whatever is held. */
@@ -44,26 +57,50 @@ export function findHold(cpu: Cpu, task: number, lock: number): number {
   if (cpu.load(task + Task.mode) === ASYNC) {
     return cpu.read(task + Held.record + Hold.lock) === lock ? task + Held.record : 0;
   }
-  for (let record = firstRecord(task); record < lastRecord(task); record += Hold.words) {
+  const first = tableOf(task);
+  for (let record = first; record < first + HOLDS * Hold.words; record += Hold.words) {
     const held = cpu.read(record + Hold.lock);
     if (held === lock) return record;
     if (held === 0) return 0;
   }
-  return 0;
+  return chunkRecords(cpu, slotOf(task)).find((record) => cpu.read(record + Hold.lock) === lock) ?? 0;
 }
 
-/** `findHold`, or else a record that is free, which is then that lock's; 0 when all are in use. */
+/**
+ * `findHold`, or else a record that is free, which is then that lock's; 0 when all are in use and there is no memory for
+ * more.
+ */
 export function claimHold(cpu: Cpu, task: number, lock: number): number {
   const found = findHold(cpu, task, lock);
   if (found !== 0) return found;
-  const isAsync = cpu.load(task + Task.mode) === ASYNC;
-  const last = isAsync ? task + Held.record + Hold.words : lastRecord(task);
-  for (let record = isAsync ? task + Held.record : firstRecord(task); record < last; record += Hold.words) {
-    if (cpu.read(record + Hold.count) !== 0) continue;
-    cpu.storeRelease(record + Hold.lock, lock);
-    return record;
+  const record = cpu.load(task + Task.mode) === ASYNC ? task + Held.record : freeRecord(cpu, task);
+  if (record === 0 || cpu.read(record + Hold.count) !== 0) return 0;
+  cpu.storeRelease(record + Hold.lock, lock);
+  return record;
+}
+
+/** A record of the main task's that holds nothing, or 0 when there is no memory for more. */
+function freeRecord(cpu: Cpu, task: number): number {
+  const first = tableOf(task);
+  for (let record = first; record < first + HOLDS * Hold.words; record += Hold.words) {
+    if (cpu.read(record + Hold.count) === 0) return record;
   }
-  return 0;
+  const slot = slotOf(task);
+  const free = chunkRecords(cpu, slot).find((record) => cpu.read(record + Hold.count) === 0);
+  return free ?? addChunk(cpu, slot, cpu.load(task + Task.thread));
+}
+
+/** Another chunk of records for the calling thread. Returns its first, or 0 when there is no memory. */
+function addChunk(cpu: Cpu, slot: number, id: number): number {
+  const chunk = new Heap(cpu, id).tryAlloc(Chunk.words, slot + Slot.nascent);
+  if (chunk === 0) return 0;
+  for (let word = 0; word < Chunk.words; word++) cpu.write(chunk + word, 0);
+  let link = slot + HoldTable.more;
+  while (cpu.read(link) !== 0) link = cpu.read(link);
+  // Pairs with the acquires in `chunkRecords`.
+  cpu.storeRelease(link, chunk);
+  cpu.store(slot + Slot.nascent, 0);
+  return chunk + Chunk.records;
 }
 
 /** How many of `lock` the calling thread's `task` holds. */
@@ -95,27 +132,47 @@ export function holdsOf(
     if (!include(number + 1)) continue;
     const slot = slotAddress(cpu, number);
     for (const task of asyncTasks(cpu, slot)) look(task + Held.record);
-    const table = slot + HoldTable.records;
-    for (let i = 0; i < HOLDS && cpu.load(table + i * Hold.words + Hold.lock) !== 0; i++) look(table + i * Hold.words);
+    for (const record of usedRecords(cpu, slot)) look(record);
   }
   return records;
 }
 
 /** A dead thread holds nothing any more. From the last record to the first, so that it may run twice. */
-function clear(cpu: Cpu, first: number, records: number): void {
-  let record = first;
-  while (record < first + records * Hold.words && cpu.load(record + Hold.lock) !== 0) record += Hold.words;
-  while (record > first) {
-    record -= Hold.words;
+function clear(cpu: Cpu, records: number[]): void {
+  for (const record of records.reverse()) {
     cpu.store(record + Hold.count, 0);
     cpu.store(record + Hold.lock, 0);
   }
 }
 
-function firstRecord(mainTask: number): number {
-  return mainTask - Slot.mainTask + HoldTable.records;
+/** The records of a slot that are, or have been, some lock's. */
+function usedRecords(cpu: Cpu, slot: number): number[] {
+  const used: number[] = [];
+  const table = slot + HoldTable.records;
+  for (let i = 0; i < HOLDS; i++) {
+    if (cpu.load(table + i * Hold.words + Hold.lock) === 0) return used;
+    used.push(table + i * Hold.words);
+  }
+  for (const record of chunkRecords(cpu, slot)) {
+    if (cpu.load(record + Hold.lock) === 0) return used;
+    used.push(record);
+  }
+  return used;
 }
 
-function lastRecord(mainTask: number): number {
-  return firstRecord(mainTask) + HOLDS * Hold.words;
+/** The records of a slot that are not in its table. */
+function chunkRecords(cpu: Cpu, slot: number): number[] {
+  const records: number[] = [];
+  for (let chunk = cpu.loadAcquire(slot + HoldTable.more); chunk !== 0; chunk = cpu.loadAcquire(chunk)) {
+    for (let i = 0; i < HOLDS; i++) records.push(chunk + Chunk.records + i * Hold.words);
+  }
+  return records;
+}
+
+function tableOf(mainTask: number): number {
+  return slotOf(mainTask) + HoldTable.records;
+}
+
+function slotOf(mainTask: number): number {
+  return mainTask - Slot.mainTask;
 }

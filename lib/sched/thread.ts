@@ -93,6 +93,12 @@ export class Thread {
     return this.#freeTasks.pop() as number;
   }
 
+  /**
+   * Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
+   * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
+   */
+  stepAside: (() => void) | undefined = undefined;
+
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new Set<number>();
 

@@ -25,6 +25,7 @@ import { ObjectHeader, Objects } from '../memory/objects.ts';
 import { eachTask, maxThreads, Slot, slotAddress } from './slot.ts';
 import { ASYNC, SLEEPING, Task } from './task.ts';
 import type { Thread } from './thread.ts';
+import { nodesOf, Vector } from './vector.ts';
 
 interface Link {
   readonly wait: WaitsFor;
@@ -142,12 +143,15 @@ class Walk {
     let looked = 0;
     for (const task of eachTask(this.#cpu, slotAddress(this.#cpu, number))) {
       if (looked++ === most) break;
-      const link = this.#waitOf(task, except);
-      if (link !== undefined) links.push(link);
+      for (const node of [task, ...nodesOf(this.#cpu, task)]) {
+        const link = this.#waitOf(node, except);
+        if (link !== undefined) links.push(link);
+      }
     }
     return links;
   }
 
+  /** `task`: one that waits, or a node or task that stands in for it. */
   #waitOf(task: number, except = 0): Link | undefined {
     const cpu = this.#cpu;
     const word = cpu.load(task + Task.blockedOn);
@@ -157,7 +161,7 @@ class Walk {
     const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
     const wait = {
       thread: cpu.load(task + Task.thread) - 1,
-      async: cpu.load(task + Task.mode) === ASYNC,
+      async: cpu.load((cpu.load(task + Vector.sleeper) || task) + Task.mode) === ASYNC,
       object: kind === undefined ? `word ${word}` : this.#objects.labelOf(address, kind),
       holders: kind === undefined ? [] : this.#holders(address, cpu.load(task + Task.thread)),
     };

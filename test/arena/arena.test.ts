@@ -17,6 +17,16 @@ test('bad sizes that make an arena', () => {
   }
 });
 
+test('the largest size that the message allows is refused, with the bytes of a negative length', () => {
+  const arena = Arena.create({ bytes: 2 ** 31, maxThreads: 2 });
+  expect(arena.use().bytes).toBeGreaterThan(2e9);
+  const mutex = new Mutex(arena, 'm');
+  mutex.lock();
+  expect(Mutex.from(Arena.attach(arena.handle), mutex.handle).isLocked).toBe(true);
+  mutex.unlock();
+  expect(thrown(() => Arena.create({ bytes: 2 ** 31 + 4 })).message).toContain(`at most ${2 ** 31} bytes`);
+});
+
 test('attaching to what is no arena', () => {
   const buffer = new SharedArrayBuffer(1 << 16);
   const attach = (handle: unknown) => thrown(() => Arena.attach(handle as never));

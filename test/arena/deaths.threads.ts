@@ -1,4 +1,4 @@
-import { type Arena, Mutex } from '../../lib/index.ts';
+import { Arena, type ArenaHandle, Mutex } from '../../lib/index.ts';
 import { inThread } from '../support/threads.ts';
 
 const HERE = import.meta.url;
@@ -16,4 +16,10 @@ export function hold(arena: Arena, ready: number): Promise<never> {
 export function startHolder(arena: Arena, ready: number): Promise<never> {
   inThread(arena, HERE, 'hold', ready);
   return new Promise(() => {});
+}
+
+/** Attaches to all of them. Returns how many listeners wait for this thread's end. */
+export function attachAll(_arena: Arena, ...handles: ArenaHandle[]): number {
+  const arenas = handles.map((handle) => Arena.attach(handle));
+  return arenas.length === handles.length ? process.listenerCount('exit') : -1;
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Arena as View } from '../../lib/arena/arena.ts';
+import { Place } from '../../lib/arena/place.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { Arena, McsLock, Mutex, OsqLock, RwLock, SpinLock, TicketLock } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
@@ -21,7 +22,7 @@ function successor({ arenas, real }: ReturnType<typeof stepper>, number: number)
   const { cpu, thread } = arenas[number]!;
   expect(real.load(thread.slot + Slot.life)).toBe(0);
   real.store(thread.slot + Slot.life, 500 + number);
-  const arena = new View(cpu, number, { spins: 4 });
+  const arena = new View(new Place(cpu, number, { spins: 4 }));
   arenas[number] = arena;
   return arena;
 }

@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, Semaphore } from '../../lib/index.ts';
-import { inThread, thrown, until } from '../support/threads.ts';
+import { HOLDS } from '../../lib/sched/holds.ts';
+import { exhaust, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./semaphore.threads.ts', import.meta.url).href;
 
@@ -234,14 +235,16 @@ test('a semaphore that is destroyed, or left, while a guard is out', () => {
   semaphore.destroy();
 });
 
-test('guards of more locks than a thread has records for', () => {
+test('a guard that there is no memory to note, and a permit is lost', () => {
   const { arena } = setup();
-  const guards = Array.from({ length: 32 }, () => new Semaphore(arena).acquire());
+  const guards = Array.from({ length: HOLDS }, () => new Semaphore(arena).acquire());
   const last = new Semaphore(arena);
-  expect(thrown(() => last.acquire()).code).toBe('EAGAIN');
+  const filler = exhaust(arena);
+  expect(thrown(() => last.acquire()).code).toBe('ENOMEM');
   expect(last.permits).toBe(1);
-  for (const guard of guards) guard.release();
+  for (const block of filler) arena.free(block);
   last.acquire().release();
+  for (const guard of guards) guard.release();
 });
 
 test('what a person sees', () => {

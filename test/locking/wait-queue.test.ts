@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { Arena, WaitQueue } from '../../lib/index.ts';
+import { Arena, Mutex, WaitQueue } from '../../lib/index.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./wait-queue.threads.ts', import.meta.url).href;
@@ -123,4 +124,57 @@ test('what means nothing', async () => {
   expect(thrown(() => queue.wake(-1)).code).toBe('EINVAL');
   await expect(queue.waitAsync(() => true, { signal: AbortSignal.abort('no') })).rejects.toBe('no');
   expect(inspect(queue)).toBe('WaitQueue(q, 0 waiting)');
+});
+
+test('a condition that waits for a lock, and loses the place of its thread in the queue', () => {
+  const { arenas, before } = stepper(2);
+  const [mutex, others] = arenas.map((arena) => new Mutex(arena as Arena, 'm')) as [Mutex, Mutex];
+  const [queue, waker] = arenas.map((arena) => new WaitQueue(arena as Arena, 'q')) as [WaitQueue, WaitQueue];
+  const sleep = on('wait', arenas[0]!.thread.self);
+  let [looks, isOpen] = [0, false];
+  queue.wait(() => {
+    if (++looks === 2) {
+      // The thread is in the queue, and finds the lock taken.
+      others.lock();
+      before(0, sleep, () => {
+        isOpen = true;
+        expect(waker.wake()).toBe(1);
+        others.unlock();
+      });
+    }
+    mutex.lock();
+    const holds = isOpen && looks > 2;
+    mutex.unlock();
+    return holds;
+  });
+  expect(looks).toBe(3);
+  expect([queue.waiting, arenas[0]!.thread.tasksInUse]).toEqual([0, 0]);
+  expect(arenas[1]!.fsck()).toEqual([]);
+});
+
+test('a condition that waits in another queue, and in its own', () => {
+  const { arenas, before } = stepper(2);
+  const [queue, waker] = arenas.map((arena) => new WaitQueue(arena as Arena, 'q')) as [WaitQueue, WaitQueue];
+  const other = new WaitQueue(arenas[0] as Arena, 'other');
+  const wakeUp = (open: () => void) =>
+    before(0, on('wait'), () => {
+      open();
+      waker.wakeAll();
+      new WaitQueue(arenas[1] as Arena, 'other').wakeAll();
+    });
+  let [looks, inner, innermost] = [0, false, false];
+  queue.wait(() => {
+    if (++looks !== 2) return looks > 2;
+    wakeUp(() => {
+      inner = true;
+    });
+    other.wait(() => inner);
+    wakeUp(() => {
+      innermost = true;
+    });
+    queue.wait(() => innermost);
+    return false;
+  });
+  expect([queue.waiting, other.waiting, arenas[0]!.thread.tasksInUse]).toEqual([0, 0, 0]);
+  expect(arenas[1]!.fsck()).toEqual([]);
 });

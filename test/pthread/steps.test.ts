@@ -5,7 +5,7 @@ import { Arena, PthreadCond, PthreadMutex, PthreadRwlock } from '../../lib/index
 import { HOLDS } from '../../lib/sched/holds.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { on, step, stepper } from '../support/stepper.ts';
-import { thrown } from '../support/threads.ts';
+import { exhaust, thrown } from '../support/threads.ts';
 
 const PROTOCOLS = ['none', 'inherit'] as const;
 
@@ -182,6 +182,7 @@ test('rwlock: a reader that has no record left takes the wake-up of a writer', (
     const lock = new PthreadRwlock(arenas[0]!, undefined, preference);
     lock.writeLock();
     for (let i = 0; i < HOLDS; i++) new PthreadRwlock(arenas[1]!).readLock();
+    exhaust(arenas[1]!);
     // At once, and not after having slept: that would be `Hang`.
     const code = thrown(() => PthreadRwlock.from(arenas[1]!, lock.handle, preference).readLock()).code;
     expect(code).toBe('EAGAIN');

@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { Arena, type HoldfastError, Mutex, PthreadCond, PthreadMutex, Semaphore } from '../../lib/index.ts';
+import {
+  Arena,
+  Futex,
+  type HoldfastError,
+  Mutex,
+  PthreadCond,
+  PthreadMutex,
+  Semaphore,
+  WaitQueue,
+} from '../../lib/index.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { asleep, inThread, thrown } from '../support/threads.ts';
 import { type TakenKind, take } from './waits-for.threads.ts';
@@ -204,4 +213,24 @@ test('a report that looks at every task of a thread, once for each of thousands 
   held.release();
   heldToo.release();
   (await patient).release();
+});
+
+test('a sleeper of waitv, or of a wait queue, is missing or takes the blocked thread for an asynchronous task', async () => {
+  const { arena } = setup();
+  const futex = new Futex(arena);
+  const words = [arena.alloc(1), arena.alloc(1)];
+  for (const word of words) arena.words[word] = 0;
+  const waiting = futex.waitvAsync(words.map((word) => ({ word, value: 0 })));
+  const queue = new WaitQueue(arena, 'q');
+  const before = arena.waits();
+  let during: readonly unknown[] = [];
+  queue.wait(() => {
+    during = arena.waits();
+    return during.length > 2;
+  });
+  expect(before).toEqual(words.map((word) => ({ thread: 0, async: true, object: `word ${word}`, holders: [] })));
+  expect(during).toContainEqual({ thread: 0, async: false, object: 'wait-queue "q"', holders: [] });
+  futex.wake(words[0] as number);
+  await waiting;
+  expect(arena.waits()).toEqual([]);
 });

@@ -13,6 +13,7 @@
  * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones.
  */
 import { Arena, format } from '../../lib/arena/arena.ts';
+import { Place } from '../../lib/arena/place.ts';
 import { type Reaped, reap } from '../../lib/arena/reaper.ts';
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 import { RealCpu } from '../../lib/machine/real.ts';
@@ -67,7 +68,7 @@ export function stepper(threads: number, { words = 1 << 16, spins = 4 }: Stepper
   const cpus = new SteppedCpus(real);
   const arenas = Array.from({ length: threads }, (_, number) => {
     real.store(slotAddress(real, number) + Slot.life, number + 1);
-    return new Arena(cpus.of(number), number, { spins });
+    return new Arena(new Place(cpus.of(number), number, { spins }));
   });
 
   /** Thread `number` takes no further step. */
@@ -95,14 +96,13 @@ export function stepper(threads: number, { words = 1 << 16, spins = 4 }: Stepper
     },
     /** Thread `by` repairs what the dead have left. */
     reap(by: number): Reaped {
-      const { thread, heap, objects } = arenas[by]!;
-      return reap(thread, heap, objects, (id) => isDead(real, id));
+      return reap(arenas[by]!, (id) => isDead(real, id));
     },
     /** Thread `number` ends in order: it repairs what it leaves, and gives up its slot. */
     leave(number: number): Reaped {
-      const { cpu, thread, heap, objects } = arenas[number]!;
+      const { cpu, thread } = arenas[number]!;
       const isReaped = (id: number) => id === thread.id || isDead(real, id);
-      return reap(thread, heap, objects, isReaped, { patience: cpu.now() + PATIENCE });
+      return reap(arenas[number]!, isReaped, { patience: cpu.now() + PATIENCE });
     },
   };
 }

@@ -76,3 +76,12 @@ export function thrown(call: () => unknown): Error & { code?: string } {
   }
   throw new Error('nothing was thrown');
 }
+
+/** Takes all memory that the arena has left. Returns the blocks. */
+export function exhaust(arena: Arena): number[] {
+  const blocks: number[] = [];
+  for (let { largestFree } = arena.use(); largestFree > 0; { largestFree } = arena.use()) {
+    blocks.push(arena.alloc(largestFree / 4));
+  }
+  return blocks;
+}

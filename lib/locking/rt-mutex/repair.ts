@@ -23,7 +23,7 @@ export function repair(repairer: Repairer, lock: number): boolean {
     })
   )
     return false;
-  if (isStale || waitingTasks(repairer).some((task) => isDead(cpu.load(task + Task.thread)))) rebuild(repairer);
+  if (isStale || waitingTasks(repairer, isDead).length > 0) rebuild(repairer);
   const root = lock + RtWords.waiters;
   // The dead thread had taken the last waiter out, and not said so at the root.
   const top = cpu.read(root);
@@ -42,7 +42,7 @@ export function repair(repairer: Repairer, lock: number): boolean {
 function rebuild(repairer: Repairer): void {
   const { cpu, threads, isDead } = repairer;
   const locks = new Set<number>();
-  const waiting = waitingTasks(repairer);
+  const waiting = waitingTasks(repairer, () => true);
   for (let number = 0; number < threads; number++) cpu.write(slotAddress(cpu, number) + Priorities.topWaiters, 0);
   for (const task of waiting) {
     const lock = cpu.load(task + RtWait.mutex);
@@ -68,9 +68,11 @@ function forget(cpu: Cpu, task: number): void {
   cpu.store(task + RtWait.mutex, 0);
 }
 
-function waitingTasks({ cpu, threads }: Repairer): number[] {
+/** The tasks that wait for any rt-mutex, of the threads for which `include` holds. */
+function waitingTasks({ cpu, threads }: Repairer, include: (id: number) => boolean): number[] {
   const tasks: number[] = [];
   for (let number = 0; number < threads; number++) {
+    if (!include(number + 1)) continue;
     const slot = slotAddress(cpu, number);
     for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
       if (cpu.load(task + RtWait.mutex) !== 0) tasks.push(task);

@@ -2,7 +2,14 @@ import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { type AsyncWaitOptions, block, checkOptions, deadlineOf, type WaitOptions } from '../../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  block,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../../sched/drive.ts';
 import { checkPriority, dueIn, Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
@@ -12,6 +19,8 @@ import { RtLock, rtKind } from './rt-lock.ts';
 const KIND = rtKind('rt-mutex', RtWords.words);
 
 /** Options of an asynchronous acquisition of an RtMutex. */
+const RT_ASYNC_OPTIONS = [...ASYNC_OPTIONS, 'priority', 'deadline'];
+
 export interface RtAsyncOptions extends AsyncWaitOptions {
   /** How urgent this acquisition is; lower goes first. Default: the thread's own priority. */
   priority?: number | undefined;
@@ -88,12 +97,13 @@ export class RtMutex extends RtLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: RtAsyncOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#waitAsync(options));
+    const task = this.#tryAsync(options) || (await this.#waitAsync(options));
+    this.thread.unguarded.add(task);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
-    return this.guardOf(await this.#waitAsync(options));
+    return this.guardOf(this.#tryAsync(options) || (await this.#waitAsync(options)));
   }
 
   [inspect.custom](): string {
@@ -118,16 +128,36 @@ export class RtMutex extends RtLock {
     super.returnTask(task);
   }
 
-  async #waitAsync(options: RtAsyncOptions | undefined): Promise<number> {
-    const { cpu, slot } = this.thread;
-    checkOptions(options);
-    deadlineOf(cpu, options?.timeout);
-    const priority = checkPriority(options?.priority ?? cpu.load(slot + Priorities.own));
-    const due = dueIn(cpu, options?.deadline);
+  /** The task that took the lock at once, or 0. */
+  #tryAsync(options: RtAsyncOptions | undefined): number {
+    const { thread } = this;
+    const rank = this.#rankOf(options);
+    const task = thread.takeTask(this.arena.heap);
+    this.#setRank(task, rank);
+    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;
+    this.returnTask(task);
+    return 0;
+  }
+
+  #waitAsync(options: RtAsyncOptions | undefined): Promise<number> {
+    const rank = this.#rankOf(options);
     return this.waitAsync(options, (waiter) => {
-      cpu.store(waiter.task + Task.priority, priority);
-      cpu.store(waiter.task + Task.due, due);
+      this.#setRank(waiter.task, rank);
       return lockSlow(this.address, waiter, []);
     });
+  }
+
+  /** The priority and the deadline of an asynchronous acquisition. Throws EINVAL. */
+  #rankOf(options: RtAsyncOptions | undefined): readonly [number, number] {
+    const { cpu, slot } = this.thread;
+    checkOptions(options, RT_ASYNC_OPTIONS);
+    deadlineOf(cpu, options?.timeout);
+    return [checkPriority(options?.priority ?? cpu.load(slot + Priorities.own)), dueIn(cpu, options?.deadline)];
+  }
+
+  #setRank(task: number, [priority, due]: readonly [number, number]): void {
+    const { cpu } = this.thread;
+    cpu.store(task + Task.priority, priority);
+    cpu.store(task + Task.due, due);
   }
 }

@@ -112,8 +112,8 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   }
 
   /**
-   * Waits to read, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread writes, ENOTRECOVERABLE, EAGAIN when
-   * the thread reads 32 other shared locks, and EINVAL for bad options.
+   * Waits to read, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread writes, ENOTRECOVERABLE, ENOMEM
+   * when there is no memory to note another shared lock, and EINVAL for bad options.
    */
   downRead(options?: WaitOptions): void {
     const { thread } = this;
@@ -148,7 +148,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     if (cpu.cmpxchgRelease(this.#word, self | WRITER, 0) !== (self | WRITER)) this.#upWriteSlow();
   }
 
-  /** Reads, if that can be done at once. Throws ENOTRECOVERABLE, and EAGAIN as `downRead`. */
+  /** Reads, if that can be done at once. Throws ENOTRECOVERABLE, and ENOMEM as `downRead`. */
   tryDownRead(): boolean {
     const { thread } = this;
     const task = thread.current();

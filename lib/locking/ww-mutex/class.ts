@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
-import { HoldfastError, shown } from '../../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
 import { Contestant } from '../rt-mutex/core.ts';
 import { asyncContexts, nextStamp, WwClassWords } from './contest.ts';
@@ -59,7 +59,7 @@ export class WwClass extends SharedObject {
    */
   begin(options?: WwContextOptions): WwContext {
     const task = this.thread.current();
-    this.#checkAlone();
+    this.#check(options);
     if (asyncContexts.of(this.thread).size > 0) throw this.#busy('asynchronous acquire contexts under way');
     return this.#context(task, options);
   }
@@ -70,7 +70,7 @@ export class WwClass extends SharedObject {
    */
   beginAsync(options?: WwContextOptions): WwContext {
     this.thread.current();
-    this.#checkAlone();
+    this.#check(options);
     const task = this.thread.takeTask(this.arena.heap);
     asyncContexts.of(this.thread).add(task);
     return this.#context(task, options);
@@ -80,7 +80,8 @@ export class WwClass extends SharedObject {
     return `WwClass(${this.name ?? this.address}, ${this.policy})`;
   }
 
-  #checkAlone(): void {
+  #check(options: WwContextOptions | undefined): void {
+    if (options !== undefined) checkOptionNames(options, ['injectDeadlocks']);
     const { cpu, self } = this.thread;
     if (cpu.load(self + Contestant.stamp) !== 0) throw this.#busy('a synchronous acquire context');
   }

@@ -7,6 +7,7 @@ import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError, shown } from '../../errors.ts';
 import { struct } from '../../memory/struct.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
@@ -141,7 +142,7 @@ export class WwMutex extends RtLock {
   async attemptWithin(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
     const task = this.#taskOf(context, true, true);
     const { thread, address } = this;
-    checkOptions(options);
+    checkOptions(options, ASYNC_OPTIONS);
     if (context.injects()) return this.#lost(context);
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
       context.note(this, true);

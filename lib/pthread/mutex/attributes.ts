@@ -1,4 +1,4 @@
-import { HoldfastError, shown } from '../../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import { rtKind } from '../../locking/rt-mutex/rt-lock.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
@@ -67,6 +67,7 @@ const STALLING = { none: defineTypes(false, 'none'), protect: defineTypes(false,
 
 /** The kind for these attributes. Throws EINVAL. */
 export function kindOf(attributes: PthreadMutexAttributes = {}): Kind {
+  checkOptionNames(attributes, ['type', 'robust', 'protocol', 'prioceiling']);
   const { type = 'normal', robust = true, protocol = 'none', prioceiling } = attributes;
   const isKnown = Object.hasOwn(ROBUST, protocol) && Object.hasOwn(ROBUST.none, type) && typeof robust === 'boolean';
   if (!isKnown) {

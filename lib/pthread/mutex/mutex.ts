@@ -7,10 +7,13 @@ import { FUTEX_WAITERS } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
 import { CHAIN_LIMIT } from '../../locking/rt-mutex/core.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
   blockAsync,
+  checkOptions,
+  deadlineOf,
   type SlowPath,
   type TimeoutOptions,
   type Waiter,
@@ -114,7 +117,8 @@ export class PthreadMutex extends SharedObject {
 
   /** Waits for the lock without blocking the event loop; `unlock` releases it. */
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#waitAsync(options));
+    const task = this.#tryAsync(options) || (await this.#waitAsync(options));
+    this.thread.unguarded.add(task);
   }
 
   /**
@@ -122,7 +126,7 @@ export class PthreadMutex extends SharedObject {
    * recursive mutex is not taken twice by it.
    */
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
-    return new PthreadMutexGuard(this, await this.#waitAsync(options), true);
+    return new PthreadMutexGuard(this, this.#tryAsync(options) || (await this.#waitAsync(options)), true);
   }
 
   /** Whether somebody holds the lock; out of date as soon as it is read. */
@@ -244,6 +248,21 @@ export class PthreadMutex extends SharedObject {
     });
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
     this.#taken(outcome === 'owner-died');
+  }
+
+  /** The task that took the lock at once, or 0. */
+  #tryAsync(options: AsyncWaitOptions | undefined): number {
+    const { thread } = this;
+    checkOptions(options, ASYNC_OPTIONS);
+    deadlineOf(thread.cpu, options?.timeout);
+    const task = thread.takeTask(this.arena.heap);
+    if (this.#isProtecting) this.#checkCeiling();
+    if (thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0) {
+      this.#taken(false);
+      return task;
+    }
+    thread.returnTask(task);
+    return 0;
   }
 
   async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {

@@ -1,75 +1,79 @@
 import type { Mutant } from '../mutant.ts';
 
 const ARENA = 'lib/arena/arena.ts';
+const ATTACHMENTS = 'lib/arena/attachments.ts';
+const PLACE = 'lib/arena/place.ts';
 const LIVENESS = 'lib/arena/liveness.ts';
 const REAPER = 'lib/arena/reaper.ts';
 const SHARED = 'lib/arena/shared-object.ts';
 const DEATHS = 'test/arena/deaths.test.ts';
 const DESTROY = 'test/arena/destroy.test.ts';
+const SLICES = 'test/arena/slices.test.ts';
 const REAPING = 'test/arena/reaper.test.ts';
+const ENVIRONMENTS = 'test/arena/environments.test.ts';
 const BASICS = 'test/arena/arena.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
     name: 'a place that was not taken is no reason to look for the dead',
-    file: ARENA,
-    from: '      Arena.#visit(handle);\n      number = claimSlot',
+    file: PLACE,
+    from: '      Place.visit(buffer);\n      number = claimSlot',
     to: '      number = claimSlot',
     tests: [DEATHS],
   },
   {
     name: 'a thread takes the slot that is kept for visitors',
     file: ARENA,
-    from: '    let number = claimSlot(cpu, 0, maxThreads(cpu) - SPARE);',
-    to: '    let number = claimSlot(cpu, 0, maxThreads(cpu));',
+    from: '    const places = maxThreads(cpu) - SPARE_SLOTS;\n    return',
+    to: '    const places = maxThreads(cpu);\n    return',
     tests: [DEATHS, BASICS],
   },
   {
     name: 'a worker that has ended is watched without a look',
     file: ARENA,
-    from: '      this.#lookForDead();\n      return;',
+    from: '      attachments.lookForDead(new Map([[this.id, this.handle.buffer]]));',
     to: '      return;',
     tests: [DEATHS],
   },
   {
     name: 'a watched worker that ended is not marked',
-    file: ARENA,
-    from: '      this.#markDead(tid);\n',
+    file: ATTACHMENTS,
+    from: '      for (const each of ended.values()) markEnded(cpuOf(each), tid);\n',
     to: '',
     tests: [DEATHS, BASICS],
     equivalent: 'on Linux: it is gone from /proc as well. Elsewhere nothing else finds it.',
   },
   {
     name: 'nobody looks when a watched worker has ended',
-    file: ARENA,
-    from: '      this.#markDead(tid);\n      this.#lookForDead();',
-    to: '      this.#markDead(tid);',
+    file: ATTACHMENTS,
+    from: '      this.lookForDead(ended);',
+    to: '',
     tests: [DEATHS, REAPING],
   },
   {
     name: 'a watcher that has detached does not visit',
-    file: ARENA,
-    from: '      else Arena.#visit(this.handle);',
+    file: ATTACHMENTS,
+    from: '        else Place.visit(buffer);',
     to: '',
     tests: [DEATHS],
   },
   {
     name: 'a slow path that stalls does not look for the dead',
-    file: ARENA,
-    from: '    cpu.onStall = () => arena.#sweep();\n',
+    file: PLACE,
+    from: '    cpu.onStall = (isBlocked) => place.sweep(isBlocked);\n',
     to: '',
     tests: [DEATHS],
   },
   {
     name: 'dead threads are marked and not reaped',
-    file: ARENA,
-    from: '    if (markGone(this.cpu)) this.#reapDead();',
-    to: '    markGone(this.cpu);',
+    file: PLACE,
+    from: '      this.#slices = reapInSlices(this, this.#isDead);\n      this.#advance();',
+    to: '',
     tests: [DEATHS],
   },
   {
     name: 'only threads that nobody has marked are found',
-    file: ARENA,
+    file: PLACE,
     from: '    found ||= cpu.load(slot + Slot.life) < 0;',
     to: '    found ||= life > 0 && cpu.load(slot + Slot.life) < 0;',
     tests: [DEATHS, BASICS],
@@ -136,6 +140,119 @@ export const mutants: readonly Mutant[] = [
     from: '    if (isHolder || this.#kind',
     to: '    if (!isHolder && this.#kind',
     tests: [DEATHS],
+  },
+  {
+    name: 'a thread has a strong hold on its arenas',
+    file: ATTACHMENTS,
+    from: '{ view: new WeakRef(view), place }',
+    to: '{ view: { deref: () => view } as WeakRef<object>, place }',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'a place whose view is collected stays taken',
+    file: ATTACHMENTS,
+    from: '      this.leave(place);\n    }',
+    to: '    }',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'a place whose view is collected is given up with a lock held',
+    file: ATTACHMENTS,
+    from: ' || place.isInUse',
+    to: '',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'a thread that comes back gets a second place',
+    file: ARENA,
+    from: 'attachments.place(id) ?? take()',
+    to: 'take()',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'a watched worker that is attached does not keep the place of its watcher',
+    file: ATTACHMENTS,
+    from: '      if (workers.some((worker) => place.hasAttached(worker))) continue;\n',
+    to: '',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'each arena listens for the end of a worker',
+    file: ATTACHMENTS,
+    from: '      arenas.set(id, buffer);\n      return;',
+    to: '      arenas.set(id, buffer);',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'each arena listens for the end of its thread',
+    file: ATTACHMENTS,
+    from: 'if (this.#all.size === 0 && !isMainThread)',
+    to: 'if (!isMainThread)',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'copies of the package do not know of each other',
+    file: ATTACHMENTS,
+    from: 'host[KEY] ??= new Attachments();',
+    to: 'host[KEY] = new Attachments();',
+    tests: [ENVIRONMENTS],
+  },
+  {
+    name: 'bytes become a negative length',
+    file: PLACE,
+    from: 'Math.floor(buffer.byteLength / 4)',
+    to: 'buffer.byteLength >> 2',
+    tests: [BASICS],
+  },
+  {
+    name: 'a thread whose event loop stands still reaps in slices',
+    file: PLACE,
+    from: '    if (isBlocked) {',
+    to: '    if (isBlocked && this.#slices === undefined) {',
+    tests: [SLICES],
+  },
+  {
+    name: 'a pass goes on although others are dead now',
+    file: REAPER,
+    from: 'pass === undefined || seen !== deaths',
+    to: 'pass === undefined',
+    tests: [SLICES],
+  },
+  {
+    name: 'deaths are told apart by their slots alone',
+    file: REAPER,
+    from: 'dead.flatMap((id) => [id, cpu.load(slotAddress(cpu, id - 1) + Slot.life)]).join()',
+    to: 'dead.join()',
+    tests: [SLICES],
+  },
+  {
+    name: "a pass is nobody else's to make between its slices",
+    file: REAPER,
+    from: '    unlatch(cpu, Header.reaperLatch);\n    if (isOver) return',
+    to: '    if (isOver) unlatch(cpu, Header.reaperLatch);\n    if (isOver) return',
+    tests: [SLICES],
+  },
+  {
+    name: 'a pass goes on where no block starts any more',
+    file: 'lib/memory/heap.ts',
+    from: '    while (at > 0 && !isInUse(cpu.read(this.#map + at))) at--;\n',
+    to: '',
+    tests: [SLICES],
+  },
+  {
+    name: 'objects in front of the place are looked at again',
+    file: 'lib/memory/heap.ts',
+    from: 'if (at >= line && (tag',
+    to: 'if ((tag',
+    tests: [SLICES],
+    equivalent: 'but for time: a repair may run twice',
+  },
+  {
+    name: 'an object that somebody holds counts as idle',
+    file: 'lib/locking/mutex-core.ts',
+    from: 'if (cpu.load(mutex + MutexWords.owner) !== 0 || cpu.load(list',
+    to: 'if (cpu.load(list',
+    tests: [SLICES],
   },
   {
     name: 'a slot is freed with words in it of a room that the reaper has not loaded',

@@ -6,7 +6,6 @@ import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../../../../lib/fute
 import { countPiStates, reservePiState } from '../../../../lib/futex/pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from '../../../../lib/futex/robust-list.ts';
 import { Bucket, bucketOf, type Futexes, latchBucket } from '../../../../lib/futex/table.ts';
-import { reserveNodes } from '../../../../lib/futex/vector.ts';
 import { wait, waitAll } from '../../../../lib/futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../../../../lib/futex/wake.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
@@ -14,6 +13,7 @@ import { Heap } from '../../../../lib/memory/heap.ts';
 import { block } from '../../../../lib/sched/drive.ts';
 import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { Thread } from '../../../../lib/sched/thread.ts';
+import { reserveNodes } from '../../../../lib/sched/vector.ts';
 import { WaitList } from '../../../../lib/sched/wait-list.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { snapshot } from './holdfast.ts';

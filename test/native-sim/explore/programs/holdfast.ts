@@ -1,6 +1,7 @@
 /** The locks of lib/ themselves, as programs to explore: an arena in simulated memory, with one CPU for each thread. */
 
 import { Arena, format } from '../../../../lib/arena/arena.ts';
+import { Place } from '../../../../lib/arena/place.ts';
 import { reap } from '../../../../lib/arena/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { MCS_NODES, McsLock, McsNodes } from '../../../../lib/locking/mcs-lock.ts';
@@ -41,7 +42,7 @@ interface Lock {
 /** An arena with a CPU for each thread and one for the reaper, whose waiters spin for `spins` loads. */
 export function makeArenas(cpu: Cpu, threads: number, spins: number, words = WORDS): View {
   format(cpu, words, threads + 1, 7);
-  const arenas = Array.from({ length: threads + 1 }, (_, number) => new Arena(cpu, number, { spins }));
+  const arenas = Array.from({ length: threads + 1 }, (_, number) => new Arena(new Place(cpu, number, { spins })));
   for (const { thread } of arenas) cpu.store(thread.slot + Slot.life, LIFE + thread.number);
   return { arenas, shared: words };
 }
@@ -51,11 +52,12 @@ export function makeArenas(cpu: Cpu, threads: number, spins: number, words = WOR
  * the dead one, only a reaper that gives up after `settleSpins` loads, and comes again, gets on: all real ones do.
  */
 export function reapDead({ arenas }: View, died: number, settleSpins = Number.POSITIVE_INFINITY): void {
-  const { cpu, thread, heap, objects } = arenas[arenas.length - 1]!;
+  const reaper = arenas[arenas.length - 1]!;
+  const { cpu } = reaper;
   const dead = arenas[died]!.thread;
   markDead(cpu, dead.slot + Slot.life, LIFE + died);
   const isDead = (id: number) => id === dead.id;
-  while (reap(thread, heap, objects, isDead, { settleSpins }) === 'again') cpu.relax();
+  while (reap(reaper, isDead, { settleSpins }) === 'again') cpu.relax();
 }
 
 /** Names for the words of the arena, so that a failure can be read: `t0.mcs1.next`. */

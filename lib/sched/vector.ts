@@ -11,19 +11,22 @@ import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { inLines, LINE_WORDS } from '../memory/struct.ts';
-import { asyncTasks, leadsTo, Slot, slotAddress } from '../sched/slot.ts';
-import { Task, taskArea } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
+import { asyncTasks, leadsTo, Slot, slotAddress } from './slot.ts';
+import { Task, taskArea } from './task.ts';
+import type { Thread } from './thread.ts';
 
 export const Vector = taskArea(
   'vector',
   {
-    /** In a node: the task that it stands in for; 0 in the task itself. */
+    /** In a node, or in a task that stands in for another: the task that it stands in for; else 0. */
     sleeper: 1,
     /** In a task: its first chunk of nodes. */
     chunks: 1,
   },
-  { keeps: (cpu, task, block): boolean => leadsTo(cpu, task + Vector.chunks, block) },
+  {
+    vacate: (cpu, task) => cpu.store(task + Vector.sleeper, 0),
+    keeps: (cpu, task, block): boolean => leadsTo(cpu, task + Vector.chunks, block),
+  },
 );
 
 /** Words of a node: those of a task that wait lists use, and `sleeper`. */
@@ -50,12 +53,28 @@ export function vectorNodes({ cpu, threads }: Repairer): number[] {
   return nodes;
 }
 
-function nodesOf(cpu: Cpu, task: number): number[] {
+/** The nodes that stand in for `task`, in use or not. */
+export function nodesOf(cpu: Cpu, task: number): number[] {
   const nodes: number[] = [];
   for (let chunk = cpu.loadAcquire(task + Vector.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
     for (let i = 0; i < CHUNK_NODES; i++) nodes.push(chunk + LINE_WORDS + i * NODE_WORDS);
   }
   return nodes;
+}
+
+/** A task that waits in place of the thread's main one, as urgent as that is now. */
+export function takeStandIn(thread: Thread, heap: Heap): number {
+  const { cpu, self } = thread;
+  const task = thread.takeTask(heap);
+  cpu.store(task + Task.priority, cpu.load(self + Task.priority));
+  cpu.store(task + Task.due, cpu.load(self + Task.due));
+  cpu.store(task + Vector.sleeper, self);
+  return task;
+}
+
+export function returnStandIn(thread: Thread, task: number): void {
+  for (const field of [Task.priority, Task.due, Vector.sleeper]) thread.cpu.store(task + field, 0);
+  thread.returnTask(task);
 }
 
 function addChunk({ cpu, nascent }: Thread, heap: Heap, task: number): boolean {
