@@ -9,15 +9,21 @@
  * is what the larger number stands for). A loop that does not leave is stopped, and is a failure if what it reads can
  * never change again.
  *
+ * Two loops in a row may have the same turns: they are told apart by where `relax()` was called, for a loop that counts
+ * its turns and goes on to another is left at that point.
+ *
  * Turns are fed whole. Where a loop ends in the middle of one, the thread is run once more, with the number of turns
  * now known, so that what it does from there on are events. A clock that is read in such a turn goes on, faster and
  * faster.
  */
 import { AWAIT, FENCE, HIDDEN, Op, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
+import { callPath } from './site.ts';
 
 /** Turns after which a loop counts as endless. */
 const ENDLESS = 1 << 16;
+/** Turns of which it is known in which loop they were: to find out takes longer than the turn itself. */
+const TURNS_LOCATED = 1024;
 /** The value of a `relax` event that stands for all the turns there are. */
 export const FOREVER = -1;
 
@@ -40,6 +46,8 @@ export class IdleLoop {
   #most = 0;
   #at = 0;
   #looksAtClock = false;
+  /** Where the loop whose turns are counted calls `relax()`. */
+  #callPath = '';
 
   /** The thread whose events these are runs from its start. */
   begin(list: readonly number[]): void {
@@ -56,7 +64,7 @@ export class IdleLoop {
    */
   turn(g: Graph, cursor: number): 'busy' | 'idle' | 'repeated' | 'left' | 'endless' {
     if (this.isFeeding) {
-      if (this.#at < this.span) return 'left';
+      if (this.#at < this.span || this.#isInAnotherLoop()) return 'left';
       this.#at = 0;
       if (++this.turns === this.#most) this.isFeeding = false;
       return this.turns > ENDLESS ? 'endless' : 'busy';
@@ -74,6 +82,11 @@ export class IdleLoop {
     return before >= 0 && g.op[before] === Op.relax && g.value[before] !== g.arg[before] ? 'repeated' : 'idle';
   }
 
+  #isInAnotherLoop(): boolean {
+    const isCounting = this.#most === Number.POSITIVE_INFINITY;
+    return isCounting && this.turns < TURNS_LOCATED && callPath() !== this.#callPath;
+  }
+
   #isIdle(g: Graph, from: number, to: number, start: number, end: number): boolean {
     const list = this.#list;
     if (from < 0 || to - from !== end - start) return false;
@@ -89,6 +102,7 @@ export class IdleLoop {
 
   /** Feeds turns until the loop leaves; the events from `cursor` on come after it. */
   probe(cursor: number): void {
+    this.#callPath = callPath();
     this.#begin(cursor, Number.POSITIVE_INFINITY);
   }
 

@@ -62,22 +62,33 @@ export function siteKey(site: Site): string {
   return `${site.file}:${site.line} ${site.op}`;
 }
 
-/** The generated position of the caller, without source maps: fast enough for every event. */
-function rawPosition(): string {
+/** The generated positions of the first `most` frames outside this folder, without source maps: fast enough for every event. */
+function rawPositions(most: number): string {
   const { prepareStackTrace, stackTraceLimit } = Error;
   Error.stackTraceLimit = DEPTH;
   Error.prepareStackTrace = (_error, calls): string => {
+    let path = '';
+    let left = most;
     for (const call of calls) {
       const file = call.getFileName() ?? '';
-      if (file.includes(HERE) || file.startsWith('node:')) continue;
-      return `${file}:${call.getLineNumber()}:${call.getColumnNumber()}`;
+      const isOutside = !file.includes(HERE) && !file.startsWith('node:');
+      // The machine called the thread that made the operation: this is the end of it.
+      if (left === 0 || (!isOutside && path !== '')) break;
+      if (!isOutside) continue;
+      path += ` ${file}:${call.getLineNumber()}:${call.getColumnNumber()}`;
+      left--;
     }
-    return '?';
+    return path;
   };
-  const position = new Error().stack as string;
+  const path = new Error().stack as string;
   Error.prepareStackTrace = prepareStackTrace;
   Error.stackTraceLimit = stackTraceLimit;
-  return position;
+  return path;
+}
+
+/** Where the operation that is being made was called, and by whom that was called, and so on. */
+export function callPath(): string {
+  return rawPositions(DEPTH);
 }
 
 /** Sites by where they are in the code that runs. */
@@ -86,7 +97,7 @@ export class Sites {
 
   /** The site of the operation that is being made. */
   here(op: number): Site {
-    const position = `${op} ${rawPosition()}`;
+    const position = `${op}${rawPositions(1)}`;
     let site = this.#known.get(position);
     if (site === undefined) this.#known.set(position, (site = siteHere(op)));
     return site;

@@ -105,6 +105,25 @@ describe('loops around relax()', () => {
     expect(await explore({ words: 1, threads })).toMatchObject({ verdict: 'ok', executions: 1 });
   });
 
+  test.each(MODELS)('are not taken for one where two follow each other, on %s', async (model) => {
+    const spin = (cpu: Cpu, turns: number): number => {
+      for (let turn = 0; turn < turns; turn++) {
+        if (cpu.load(0) === 1) return turn;
+        cpu.relax();
+      }
+      return turns;
+    };
+    const threads: Thread[] = [
+      (cpu) => {
+        const turns = spin(cpu, 3);
+        spin(cpu, forever);
+        cpu.store(1, turns);
+      },
+      (cpu) => cpu.store(0, 1),
+    ];
+    expect(await finalValues({ words: 2, threads, model }, 1)).toEqual([0, 1, 2, 3]);
+  });
+
   test.each(MODELS)('never see an older value after a newer one, on %s', async (model) => {
     const threads: Thread[] = [
       (cpu) => {

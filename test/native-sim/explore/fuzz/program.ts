@@ -87,14 +87,16 @@ function randomAccess(below: (n: number) => number, feature: Feature): Access {
 const OUTCOMES = ['ok', 'not-equal', 'timed-out'];
 const equals = (value: number, arg: number) => value === arg;
 
-/** Runs the steps on a machine, and notes their results. */
-export function runSteps(cpu: Cpu, steps: readonly Step[], log: number[]): void {
-  for (let i = 0; i < steps.length; i++) {
-    const step = steps[i]!;
-    const result = perform(cpu, step);
-    log.push(result);
-    if (step.skip > 0 && result === step.when) i += step.skip;
-  }
+/**
+ * Runs the steps on a machine, and notes their results. Each step is called from the one before, as each statement of a
+ * program stands in a place of its own: by its place the explored machine tells one spin loop from the next.
+ */
+export function runSteps(cpu: Cpu, steps: readonly Step[], log: number[], from = 0): void {
+  const step = steps[from];
+  if (step === undefined) return;
+  const result = perform(cpu, step);
+  log.push(result);
+  runSteps(cpu, steps, log, from + 1 + (step.skip > 0 && result === step.when ? step.skip : 0));
 }
 
 function perform(cpu: Cpu, step: Step): number {
