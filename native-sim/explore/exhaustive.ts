@@ -36,7 +36,8 @@ import {
 } from './events.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
 import { Machine } from './machine.ts';
-import { latest } from './replay.ts';
+import { type Accept, latest } from './replay.ts';
+import type { Symmetry } from './symmetry.ts';
 
 /** What is different in an alternative. Stamps are those of its graph. */
 type Difference =
@@ -72,6 +73,8 @@ export class Exhaustive extends Machine {
   /** Revisits on one path; more are not followed, and counted. */
   bound = Number.POSITIVE_INFINITY;
   beyondBound = 0;
+  /** Which threads are alike, so that only one of the executions that differ in their names is looked at. */
+  symmetry: Symmetry | null = null;
   /** The share of the search that is done. */
   progress = 0;
   graphs = 0;
@@ -191,7 +194,10 @@ export class Exhaustive extends Machine {
     return before.slice(0, n * stride);
   }
 
-  protected override decideRead(choices: number[], flags: number): number {
+  protected override decideRead(choices: number[], flags: number, location: number, accept: Accept): number {
+    if (this.symmetry !== null) {
+      this.symmetry.prune(this.g, this.t, location, choices, (write) => (accept(write) & RMW) !== 0);
+    }
     const stamp = this.g.n;
     const mayBlock = (flags & AWAIT) !== 0 && this.g.stop.includes(Stop.atAwait);
     if (choices.length === 1 && !mayBlock) return choices[0]!;

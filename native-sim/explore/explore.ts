@@ -27,6 +27,7 @@ import { RandomWalk, randomSource } from './random.ts';
 import { type Counterexample, counterexample } from './report.ts';
 import { type Bench, MAX_EVENTS, makeBench } from './session.ts';
 import { Sites } from './site.ts';
+import { Symmetry } from './symmetry.ts';
 
 export interface ExploreOptions<Context = unknown> extends Program<Context> {
   /** @default 'armv8' */
@@ -49,6 +50,8 @@ export interface ExploreOptions<Context = unknown> extends Program<Context> {
   timeLimit?: number;
   /** Also stop threads before each of their operations. In random mode `executions` are those without a death. @default none */
   kill?: boolean | KillOptions;
+  /** Whether executions that differ only in the names of `alike` threads are left out. @default true */
+  symmetry?: boolean;
   /** More events in one execution are an error. @default 512 */
   maxEvents?: number;
   /** Take the order from some call sites: a seeded bug. */
@@ -214,7 +217,11 @@ export class Exploration {
     const deaths = Machine === RandomWalk ? this.deaths.count : kills.length;
     const bench = makeBench(Machine, options as Program, this.model, kills, options.maxEvents ?? MAX_EVENTS, deaths);
     const alteration = options.alter ?? (options.weaken === undefined ? null : weakening(options.weaken));
-    if (bench.machine instanceof Exhaustive && options.mode === 'bounded') bench.machine.bound = options.bound ?? 3;
+    if (bench.machine instanceof Exhaustive) {
+      if (options.mode === 'bounded') bench.machine.bound = options.bound ?? 3;
+      const { alike, threads, symmetry = true } = options;
+      if (alike !== undefined && symmetry && deaths === 0) bench.machine.symmetry = new Symmetry(alike, threads.length);
+    }
     if (alteration !== null) bench.machine.alter = alterer(alteration, this.sites);
     return bench;
   }

@@ -22,8 +22,8 @@ import { callPath } from './site.ts';
 
 /** Turns after which a loop counts as endless. */
 const ENDLESS = 1 << 16;
-/** Turns of which it is known in which loop they were: to find out takes longer than the turn itself. */
-const TURNS_LOCATED = 1024;
+/** Turns after each of which it is looked up in which loop they were; later ever more rarely, for that takes longer than the turn. */
+const TURNS_LOCATED = 64;
 /** The value of a `relax` event that stands for all the turns there are. */
 export const FOREVER = -1;
 
@@ -83,8 +83,9 @@ export class IdleLoop {
   }
 
   #isInAnotherLoop(): boolean {
-    const isCounting = this.#most === Number.POSITIVE_INFINITY;
-    return isCounting && this.turns < TURNS_LOCATED && callPath() !== this.#callPath;
+    const { turns } = this;
+    if (this.#most !== Number.POSITIVE_INFINITY) return false;
+    return (turns < TURNS_LOCATED || (turns & (turns - 1)) === 0) && callPath() !== this.#callPath;
   }
 
   #isIdle(g: Graph, from: number, to: number, start: number, end: number): boolean {

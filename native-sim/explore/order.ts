@@ -206,7 +206,7 @@ export class Ordering {
   #precedesLater(g: Graph, local: Int32Array, thread: number, location: number, place: number): boolean {
     const co = g.co[location]!;
     const row = this.#ahead;
-    row.set(local.subarray(0, g.stride));
+    for (let i = 0; i < g.stride; i++) row[i] = local[i]!;
     this.#observe(g, row, thread, location, place);
     for (let j = place; j < co.length; j++) {
       const later = co[j]!;
@@ -301,33 +301,44 @@ export class Ordering {
    */
   race(g: Graph, e: number): number {
     this.#surroundings = NOTHING;
-    return this.#findRival(g, e, (other) => {
-      this.#surround(g, e);
-      if (this.#row[other >>> 5]! & (1 << (other & 31))) return false;
-      const { stride, before } = g;
-      for (let i = 0, at = other * stride; i < stride; i++) if (before[at + i]! & this.#ahead[i]!) return false;
-      return true;
-    });
+    return this.#findRival(g, e, true);
   }
 
   /** `race` for any event of a graph: finds those accesses that are not ordered after it. */
   raceBefore(g: Graph, e: number): number {
     this.#surroundings = NOTHING;
-    return this.#findRival(g, e, (other) => {
-      if (!g.isBefore(other, e)) return !g.isBefore(e, other);
-      this.#surround(g, e);
-      return (this.#row[other >>> 5]! & (1 << (other & 31))) === 0;
-    });
+    return this.#findRival(g, e, false);
   }
 
-  #findRival(g: Graph, e: number, isRival: (other: number) => boolean): number {
+  #findRival(g: Graph, e: number, isLast: boolean): number {
+    const location = g.location[e]!;
+    const rival = this.#rivalAmong(g, e, g.co[location]!, isLast);
+    return rival >= 0 || !(g.flags[e]! & WRITE) ? rival : this.#rivalAmong(g, e, g.reads[location]!, isLast);
+  }
+
+  #rivalAmong(g: Graph, e: number, others: readonly number[], isLast: boolean): number {
     const flags = g.flags[e]!;
-    const conflicts = (other: number): boolean =>
-      ((g.flags[other]! | flags) & PLAIN) !== 0 && g.thread[other] !== g.thread[e] && g.rf[other] !== NOTHING;
-    for (const other of g.co[g.location[e]!]!) if (conflicts(other) && isRival(other)) return other;
-    if (!(flags & WRITE)) return -1;
-    for (const other of g.reads[g.location[e]!]!) if (conflicts(other) && isRival(other)) return other;
+    const thread = g.thread[e]!;
+    for (let i = 0; i < others.length; i++) {
+      const other = others[i]!;
+      if (((g.flags[other]! | flags) & PLAIN) === 0 || g.thread[other] === thread || g.rf[other] === NOTHING) continue;
+      if (isLast ? this.#isUnordered(g, e, other) : this.#isNotOrderedBefore(g, e, other)) return other;
+    }
     return -1;
+  }
+
+  #isUnordered(g: Graph, e: number, other: number): boolean {
+    this.#surround(g, e);
+    if (this.#row[other >>> 5]! & (1 << (other & 31))) return false;
+    const { stride, before } = g;
+    for (let i = 0, at = other * stride; i < stride; i++) if (before[at + i]! & this.#ahead[i]!) return false;
+    return true;
+  }
+
+  #isNotOrderedBefore(g: Graph, e: number, other: number): boolean {
+    if (!g.isBefore(other, e)) return !g.isBefore(e, other);
+    this.#surround(g, e);
+    return (this.#row[other >>> 5]! & (1 << (other & 31))) === 0;
   }
 
   /** The event whose surroundings are in `#row` and `#ahead`. */
@@ -338,7 +349,7 @@ export class Ordering {
     if (this.#surroundings === e) return;
     this.#surroundings = e;
     this.#scratch(g);
-    const { stride, before } = g;
+    const { stride } = g;
     const row = this.#row;
     const ahead = this.#ahead;
     const thread = g.thread[e]!;
@@ -346,26 +357,29 @@ export class Ordering {
     row.fill(0, 0, stride);
     ahead.fill(0, 0, stride);
     for (const i of g.ppoEdges[e]!) this.#include(g, row, g.threads[thread]![i]!);
-    const precede = (y: number): void => {
-      if (y < 0 || g.thread[y] === thread) return;
-      for (let i = 0, at = y * stride; i < stride; i++) row[i]! |= before[at + i]!;
-    };
     let place: number;
     if (g.flags[e]! & READ) {
       const write = g.rf[e]!;
-      precede(write);
+      this.#includePast(g, write, thread);
       place = write === INIT ? 0 : co.indexOf(write) + 1;
     } else {
       place = co.indexOf(e);
-      for (let j = 0; j < place; j++) precede(co[j]!);
+      for (let j = 0; j < place; j++) this.#includePast(g, co[j]!, thread);
       for (const r of g.reads[g.location[e]!]!) {
-        if (g.rf[r] !== NOTHING && (g.rf[r] === INIT || co.indexOf(g.rf[r]!) < place)) precede(r);
+        if (g.rf[r] !== NOTHING && (g.rf[r] === INIT || co.indexOf(g.rf[r]!) < place)) this.#includePast(g, r, thread);
       }
     }
     for (let j = place; j < co.length; j++) {
       const later = co[j]!;
       if (g.thread[later] !== thread) ahead[later >>> 5]! |= 1 << (later & 31);
     }
+  }
+
+  /** Adds what is before `y`, of another thread, to `#row`: without `y`. */
+  #includePast(g: Graph, y: number, thread: number): void {
+    if (y < 0 || g.thread[y] === thread) return;
+    const { stride, before } = g;
+    for (let i = 0, at = y * stride; i < stride; i++) this.#row[i]! |= before[at + i]!;
   }
 
   /** Computes `before` anew, in any order of stamps; false if the order has a cycle. */

@@ -17,6 +17,12 @@ export interface Program<Context = unknown> {
    * death; they are numbered from `threads.length` on, and may die as well.
    */
   reaper?: ((cpu: Cpu, died: number, context: Context, me: number) => void) | undefined;
+  /**
+   * Groups of threads that are alike: they do the same, and use their numbers for names only, as `setup` and `check` do.
+   * Of executions that differ in the names of these threads one is looked at; not where threads are killed, for reapers
+   * go by numbers.
+   */
+  alike?: readonly (readonly number[])[] | undefined;
   /** Names of words, for reports. */
   labels?: Readonly<Record<string, number>> | undefined;
 }

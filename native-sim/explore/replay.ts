@@ -7,7 +7,7 @@
  *
  * Spin loops that call `relax()` are in `idle.ts`.
  */
-import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, Op, type OpName, opName, POISON, READ } from './events.ts';
+import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, Op, type OpName, opName, PLAIN, POISON, READ } from './events.ts';
 import { Graph, type Pending, Stop } from './graph.ts';
 import { FOREVER, IdleLoop } from './idle.ts';
 import type { Memory } from './memory.ts';
@@ -29,6 +29,9 @@ export interface Failure {
 
 /** Rewrites the order bits of an event that is about to be made, or skips a fence (0). */
 export type Alter = (op: number, flags: number) => number;
+
+/** Gives the flags of a read if it read the given write, or 0 if it may not. */
+export type Accept = (write: number) => number;
 
 export abstract class Replay {
   g: Graph;
@@ -57,6 +60,8 @@ export abstract class Replay {
   protected stopped = false;
   protected readonly choices: number[] = [];
   #steps = 0;
+  /** By location: is it accessed as plain data? */
+  readonly #hasPlain: boolean[] = [];
   readonly #loop: IdleLoop = new IdleLoop();
   /** Steps of the longest run of each thread, to know how many kill points there are. */
   readonly longest: Int32Array;
@@ -73,7 +78,7 @@ export abstract class Replay {
   }
 
   /** Which of the candidates a new read reads from. */
-  protected abstract decideRead(choices: number[], flags: number): number;
+  protected abstract decideRead(choices: number[], flags: number, location: number, accept: Accept): number;
   /** Which of the places a new write takes; there is at least one. */
   protected abstract decideWrite(places: number[]): number;
   protected abstract afterWrite(e: number): void;
@@ -236,13 +241,13 @@ export abstract class Replay {
     this.g.reserve();
   }
 
-  /** Adds a read. `accept` gives the event's flags if it read the given write, or 0 if it may not. */
-  protected addRead(op: number, flags: number, location: number, accept: (write: number) => number): number {
+  /** Adds a read. */
+  protected addRead(op: number, flags: number, location: number, accept: Accept): number {
     this.#room(op);
     const { g, ordering, choices, t } = this;
     g.touch(location);
     ordering.readChoices(g, t, location, accept, choices, this.strict());
-    const rf = this.decideRead(choices, flags);
+    const rf = this.decideRead(choices, flags, location, accept);
     const e = g.push(t, op, rf === NOTHING ? flags : accept(rf), location, 0, rf);
     if (rf !== NOTHING) g.value[e] = this.valueOf(location, rf);
     ordering.insertRead(g, e);
@@ -318,8 +323,13 @@ export abstract class Replay {
   /** Looks for races in a graph to which nothing will be added. */
   checkRaces(): void {
     const { g } = this;
+    // Most words are never accessed as plain data, and have no races.
+    const hasPlain = this.#hasPlain;
+    hasPlain.length = 0;
+    for (let e = 0; e < g.n; e++) if (g.flags[e]! & PLAIN) hasPlain[g.location[e]!] = true;
     for (let e = 0; e < g.n && this.failure === null; e++) {
-      if (!(g.flags[e]! & (FENCE | HIDDEN)) && g.rf[e] !== NOTHING) this.#checkRace(e, this.ordering.raceBefore(g, e));
+      if (g.flags[e]! & (FENCE | HIDDEN) || hasPlain[g.location[e]!] !== true || g.rf[e] === NOTHING) continue;
+      this.#checkRace(e, this.ordering.raceBefore(g, e));
     }
   }
 

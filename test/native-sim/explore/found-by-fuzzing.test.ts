@@ -44,7 +44,8 @@ describe('executions with wait', () => {
   });
 
   test('a futex mutex of three threads has as many as brute force finds', async () => {
-    expect(await explore({ ...futexMutex(3), model: 'armv8' })).toMatchObject({ verdict: 'ok', executions: 5502 });
+    const result = await explore({ ...futexMutex(3), model: 'armv8', symmetry: false });
+    expect(result).toMatchObject({ verdict: 'ok', executions: 5502 });
   });
 
   test('a sleeper that has done 4096 operations before is not taken for another', async () => {

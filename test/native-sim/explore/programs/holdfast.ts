@@ -113,6 +113,7 @@ function exclusion(
           locks[me]!.unlock();
         },
     ),
+    alike: [Array.from({ length: threads }, (_, t) => t)],
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
   return program as unknown as Program;
@@ -156,6 +157,7 @@ function osqExclusion(threads: number, spins: number): Program {
           osqUnlock(thread, tail);
         },
     ),
+    alike: [Array.from({ length: threads }, (_, t) => t)],
     reaper: (_cpu, died, view) => reapDead(view, died),
   };
   return program as unknown as Program;
@@ -175,6 +177,7 @@ function latchExclusion(threads: number): Program {
       cpu.write(shared, cpu.read(shared) + 1);
       unlatch(cpu, word);
     }),
+    alike: [Array.from({ length: threads }, (_, t) => t)],
     reaper(cpu, died) {
       if (inheritLatch(cpu, word, died + 1, threads + 1)) unlatch(cpu, word);
       cpu.wake(word, Number.POSITIVE_INFINITY);

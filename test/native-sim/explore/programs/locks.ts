@@ -18,6 +18,7 @@ function counted(threads: number, words: number, body: (cpu: Cpu, me: number) =>
   return {
     words,
     threads: Array.from({ length: threads }, () => body),
+    alike: [Array.from({ length: threads }, (_, t) => t)],
     check(memory) {
       if (memory.read(SHARED) !== threads) throw new Error(`${memory.read(SHARED)} of ${threads} increments`);
     },
