@@ -227,31 +227,25 @@ export class Graph {
 
   /** A copy of the events for which `keep` is 1, renumbered in the same order. `before` is left for the caller. */
   restrict(keep: Uint8Array): Graph {
+    const { n } = this;
     const copy = new Graph(this.threadCount, this.capacity);
-    const to = new Int32Array(this.n);
+    const kept = new Int32Array(n);
+    const to = new Int32Array(n);
     let m = 0;
-    for (let e = 0; e < this.n; e++) {
-      if (keep[e] === 0) {
-        to[e] = NOT_KEPT;
-        continue;
-      }
-      this.#copyEvent(e, copy, m);
-      to[e] = m++;
+    for (let e = 0; e < n; e++) {
+      to[e] = keep[e] === 0 ? NOT_KEPT : m;
+      if (keep[e] !== 0) kept[m++] = e;
     }
     copy.n = m;
+    this.#copyEvents(kept, m, copy);
     // A read may be stamped before what it reads from, so the numbers are only translated now.
     for (let e = 0; e < m; e++) {
       const from = copy.rf[e]!;
       if (from >= 0 && copy.flags[e]! & READ) copy.rf[e] = to[from] === NOT_KEPT ? INIT : to[from]!;
     }
-    const kept = (list: number[]) => {
-      const out: number[] = [];
-      for (const e of list) if (to[e] !== NOT_KEPT) out.push(to[e]!);
-      return out;
-    };
-    copy.co = this.co.map(kept);
-    copy.reads = this.reads.map(kept);
-    copy.threads = this.threads.map(kept);
+    copy.co = translated(this.co, to);
+    copy.reads = translated(this.reads, to);
+    copy.threads = translated(this.threads, to);
     for (let t = 0; t < this.threadCount; t++) {
       copy.stop[t] = copy.threads[t]!.length === this.threads[t]!.length ? this.stop[t]! : Stop.none;
       copy.pending[t] = this.pending[t]!;
@@ -259,15 +253,17 @@ export class Graph {
     return copy;
   }
 
-  #copyEvent(e: number, copy: Graph, m: number): void {
-    const { threadCount } = this;
+  #copyEvents(kept: Int32Array, m: number, copy: Graph): void {
     for (const name of NAMES) {
-      if (!COLUMNS[name].wide) copy[name][m] = this[name][e]!;
+      if (!COLUMNS[name].wide) copyColumn(this[name], kept, m, copy[name]);
     }
-    for (let t = 0; t < threadCount; t++) copy.clock[m * threadCount + t] = this.clock[e * threadCount + t]!;
-    copy.until[m] = this.until[e]!;
-    copy.ppoEdges[m] = this.ppoEdges[e]!;
-    copy.ppoClosure[m] = this.ppoClosure[e]!;
+    const { threadCount, clock } = this;
+    for (let i = 0, at = 0; i < m; i++) {
+      for (let t = 0, from = kept[i]! * threadCount; t < threadCount; t++) copy.clock[at++] = clock[from + t]!;
+      copy.until.push(this.until[kept[i]!]!);
+      copy.ppoEdges.push(this.ppoEdges[kept[i]!]!);
+      copy.ppoClosure.push(this.ppoClosure[kept[i]!]!);
+    }
   }
 
   clone(): Graph {
@@ -276,6 +272,26 @@ export class Graph {
     copy.early.set(this.early.subarray(0, this.n));
     return copy;
   }
+}
+
+function copyColumn<C extends Int32Array | Uint8Array | Float64Array>(
+  from: C,
+  kept: Int32Array,
+  m: number,
+  to: C,
+): void {
+  for (let i = 0; i < m; i++) to[i] = from[kept[i]!]!;
+}
+
+/** Lists of events, by the events' new numbers. */
+function translated(lists: readonly (readonly number[])[], to: Int32Array): number[][] {
+  const out: number[][] = [];
+  for (let i = 0; i < lists.length; i++) {
+    const list: number[] = [];
+    for (const e of lists[i]!) if (to[e] !== NOT_KEPT) list.push(to[e]!);
+    out.push(list);
+  }
+  return out;
 }
 
 const NOT_KEPT = -1;
