@@ -9,9 +9,11 @@ import type { Program } from '../../../native-sim/explore/program.ts';
 import { makeBench } from '../../../native-sim/explore/session.ts';
 import { Symmetry } from '../../../native-sim/explore/symmetry.ts';
 import { type Feature, randomProgram, runSteps, WORDS } from './fuzz/program.ts';
-import { lock } from './programs/holdfast.ts';
+import { LOCK_NAMES, lock } from './programs/holdfast.ts';
 import { futexMutex, mcs, qspinlock, ticket, ttas } from './programs/locks.ts';
+import { readersAndWriters } from './programs/readers-writers.ts';
 
+const forever = Number.POSITIVE_INFINITY;
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const SEEDS = Number(process.env.EXPLORE_SEEDS ?? 60);
 const MOST_GRAPHS = 4000;
@@ -81,8 +83,8 @@ const LOCKS = {
   ttas: () => ttas(3),
   mcs: () => mcs(3),
   qspinlock: () => qspinlock(3),
-  'McsLock of the library': () => lock('mcs', 3, Number.POSITIVE_INFINITY),
-  'SpinLock of the library': () => lock('qspinlock', 3, Number.POSITIVE_INFINITY),
+  'McsLock of the library': () => lock('mcs', 3, forever),
+  'SpinLock of the library': () => lock('qspinlock', 3, forever),
 };
 
 test.each(Object.entries(LOCKS))('no execution of three threads is lost: %s', (_name, make) => {
@@ -90,6 +92,34 @@ test.each(Object.entries(LOCKS))('no execution of three threads is lost: %s', (_
   const some = orbits(make(), 'armv8', true)!;
   expect(some.found).toEqual(all.found);
   expect(some.graphs).toBeLessThan(all.graphs / 2);
+});
+
+/** Every execution as it is, and with the names of the first two threads exchanged. */
+function underBothNames(program: Program): { straight: Set<string>; crossed: Set<string> } {
+  const { machine } = makeBench(Exhaustive, program, 'armv8', [], 4000);
+  const [straight, crossed] = [new Set<string>(), new Set<string>()];
+  for (let outcome = machine.start() as string | null; outcome !== null; outcome = machine.next()) {
+    expect(machine.failure).toBeNull();
+    if (outcome !== 'execution') continue;
+    straight.add(renamed(machine.g, [0, 1, 2]));
+    crossed.add(renamed(machine.g, [1, 0, 2]));
+  }
+  return { straight, crossed };
+}
+
+const TWO_ALIKE: Record<string, () => Program> = Object.fromEntries([
+  ...LOCK_NAMES.map((name) => [name, () => lock(name, 2, forever)]),
+  ...(['rw-lock', 'rw-semaphore'] as const).flatMap((name) =>
+    (['read', 'write'] as const).map((act) => [
+      `${name}, to ${act}`,
+      () => readersAndWriters(name, [act, act], forever),
+    ]),
+  ),
+]);
+
+test.each(Object.entries(TWO_ALIKE))('threads that a program calls alike are: %s', (_name, make) => {
+  const { straight, crossed } = underBothNames(make());
+  expect(crossed).toEqual(straight);
 });
 
 test('four threads that queue in one order have one execution, and that of a futex mutex is found', async () => {

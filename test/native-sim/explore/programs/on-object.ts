@@ -19,6 +19,8 @@ export interface OnObjectOptions<View> {
   remembers?: boolean;
   /** Loads after which the reaper gives up waiting for a live thread, and comes again. @default it waits for ever */
   settleSpins?: number;
+  /** Threads that do the same, and use their numbers for names only. */
+  alike?: Program['alike'];
   /** Looks at what thread `me`, which is dead, leaves to the reaper. */
   beforeReaping?: Body<View>;
   /** What a survivor does once the reaper is done, for thread `me`, which is dead. */
@@ -35,11 +37,20 @@ export function onObject<View>(
   open: (arena: Arena, first?: View) => View,
   bodies: readonly Body<View>[],
   spins: number,
-  { words = ARENA_WORDS, remembers = false, settleSpins, beforeReaping, heir, check }: OnObjectOptions<View> = {},
+  {
+    words = ARENA_WORDS,
+    remembers = false,
+    settleSpins,
+    alike,
+    beforeReaping,
+    heir,
+    check,
+  }: OnObjectOptions<View> = {},
 ): Program {
   type Shared = { arenas: Arena[]; views: [View, ...View[]]; cell: number };
   const program: Program<Shared> = {
     words: words + CELLS,
+    alike,
     setup(cpu) {
       const { arenas, shared: cell } = makeArenas(cpu, bodies.length, spins, words);
       const first = open(arenas[0]!);
