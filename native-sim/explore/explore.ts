@@ -220,7 +220,8 @@ export class Exploration {
     if (bench.machine instanceof Exhaustive) {
       if (options.mode === 'bounded') bench.machine.bound = options.bound ?? 3;
       const { alike, threads, symmetry = true } = options;
-      if (alike !== undefined && symmetry && deaths === 0) bench.machine.symmetry = new Symmetry(alike, threads.length);
+      if (alike !== undefined && symmetry && this.deaths.count === 0)
+        bench.machine.symmetry = new Symmetry(alike, threads.length);
     }
     if (alteration !== null) bench.machine.alter = alterer(alteration, this.sites);
     return bench;

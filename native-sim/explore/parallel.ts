@@ -71,7 +71,9 @@ export async function runTask(
     return new Exploration({ ...common, seed, executions, kill } as ExploreOptions).walk();
   }
   const { executions: _, ...unlimited } = common;
-  const exploration = new Exploration({ ...unlimited, kill: false } as ExploreOptions);
+  // Where some plans have deaths no plan makes use of symmetry: from the one without it is known how far each thread gets.
+  const symmetry = options.kill ? false : (options.symmetry ?? true);
+  const exploration = new Exploration({ ...unlimited, kill: false, symmetry } as ExploreOptions);
   const result = await exploration.explorePlan(task.kills, task.path, (machine) => {
     if (wantsShare()) give(machine.giveAway(SHARED_AT_ONCE));
   });
