@@ -116,7 +116,10 @@ function loadOne(tags: number, width: Width, cursor: Cursor): Step {
   const memory = parseMemory(cursor);
   return (thread) => {
     const value = thread.read(memory.address(thread), tags, { bytes: bytesOf(to) });
-    if ((tags & Tag.exclusive) !== 0) thread.monitor = thread.last;
+    if ((tags & Tag.exclusive) !== 0) {
+      thread.monitor = thread.last;
+      thread.monitorBytes = bytesOf(to);
+    }
     setRegister(thread, to, value);
     return undefined;
   };
@@ -190,7 +193,10 @@ function storePair(cursor: Cursor): Step {
   };
 }
 
-/** May fail for no reason at all, and does where no exclusive load of the same address is pending. */
+/**
+ * May fail for no reason at all, and does where no exclusive load of the same size is pending. It may succeed at another
+ * address than that of the load, but is then no pair with it.
+ */
 function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
   const status = parseRegister(cursor);
   cursor.expect(',');
@@ -200,22 +206,23 @@ function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
   return (thread) => {
     const value = getRegister(thread, from);
     const address = memory.address(thread);
-    const rmw = takeMonitor(thread, address.value);
-    if (rmw < 0 || thread.choose(2) === 1) {
+    const load = takeMonitor(thread, bytesOf(from));
+    if (load < 0 || thread.choose(2) === 1) {
       setRegister(thread, status, constant(1n));
       return undefined;
     }
+    const rmw = thread.events[load]!.address === address.value ? load : -1;
     thread.write(address, value, Tag.exclusive | Tag.rmw | release, { rmw, bytes: bytesOf(from) });
     setRegister(thread, status, constant(0n));
     return undefined;
   };
 }
 
-/** The exclusive load to pair with, or -1. The monitor is clear afterwards, whether the store succeeds or not. */
-function takeMonitor(thread: ThreadRun, address: bigint): number {
+/** The exclusive load that is pending, or -1. None is afterwards, whether the store succeeds or not. */
+function takeMonitor(thread: ThreadRun, bytes: number): number {
   const { monitor } = thread;
   thread.monitor = -1;
-  return monitor >= 0 && thread.events[monitor]!.address === address ? monitor : -1;
+  return thread.monitorBytes === bytes ? monitor : -1;
 }
 
 function swap({ acquire, release }: Ordering, width: Width, cursor: Cursor): Step {

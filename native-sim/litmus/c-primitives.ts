@@ -277,7 +277,7 @@ define('spin_trylock', 1, (c, args) => {
   const { thread } = c;
   const address = c.evaluate(args[0]!);
   if (thread.choose(2) === 0) {
-    const held = thread.read(address, thread.dialect.mapping.load.relaxed.read, { only: 1n });
+    const held = thread.read(address, thread.dialect.lock.look, { only: 1n });
     return { ...held, value: 0n };
   }
   const free = thread.read(address, thread.dialect.lock.read, { only: 0n });
@@ -286,7 +286,7 @@ define('spin_trylock', 1, (c, args) => {
 });
 
 define('spin_is_locked', 1, (c, args) => {
-  return c.thread.read(c.evaluate(args[0]!), c.thread.dialect.mapping.load.relaxed.read);
+  return c.thread.read(c.evaluate(args[0]!), c.thread.dialect.lock.look);
 });
 
 // SRCU

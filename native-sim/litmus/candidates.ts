@@ -214,6 +214,7 @@ class Combination {
       if (event.kind === Kind.read) x.read(thread, address, values[at]!, event.tags);
       else if (event.kind === Kind.write) x.write(thread, address, values[at]!, event.tags);
       else x.barrier(thread, event.fence, address);
+      x.value[first + at] = values[at]!;
       x.access[first + at] = first + event.access;
       x.instruction[first + at] = first + event.instruction;
       if (event.access !== at && this.#model.dividesAccesses !== true) {

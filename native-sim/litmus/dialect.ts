@@ -22,8 +22,8 @@ export interface Dialect {
   readonly mapping: Mapping;
   /** What a kernel fence is here; `Fence.none`: nothing. Undefined: the model cannot say what it means. */
   fence(kind: number): number | undefined;
-  /** The tags of a spin lock's read, write, and unlocking write. */
-  readonly lock: { readonly read: number; readonly write: number; readonly unlock: number };
+  /** The tags of a spin lock's read, write, and unlocking write, and of a read that only looks at it. */
+  readonly lock: { readonly read: number; readonly write: number; readonly unlock: number; readonly look: number };
   /** The model leaves room for values out of thin air. */
   readonly thinAir: boolean;
 }
@@ -46,7 +46,7 @@ function hardware(name: ModelName, mapping: Mapping, aroundAtomics: number): Dia
     name,
     mapping,
     fence: (kind) => known.get(kind),
-    lock: { read, write, unlock: mapping.store.release.write },
+    lock: { read, write, unlock: mapping.store.release.write, look: mapping.load.relaxed.read },
     thinAir: name === 'javascript',
   };
 }
@@ -59,6 +59,7 @@ const lkmm: Dialect = {
     read: Tag.rmw | Tag.acquire | Tag.lockRead,
     write: Tag.rmw | Tag.lockWrite,
     unlock: Tag.release | Tag.unlock,
+    look: Tag.lockLook,
   },
   thinAir: true,
 };

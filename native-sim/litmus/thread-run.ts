@@ -106,6 +106,8 @@ export class ThreadRun {
   pickCtrl = 0n;
   /** Where a load-exclusive stands that a store-exclusive may still pair with: the index of its event. -1: nowhere. */
   monitor = -1;
+  /** How much that load-exclusive read. */
+  monitorBytes = 0;
   /** What kernel operations become. Assembly has none. */
   readonly dialect: Dialect;
   readonly #oracle: Oracle;

@@ -44,6 +44,8 @@ export const Tag = {
   lockRead: 1 << 7,
   lockWrite: 1 << 8,
   unlock: 1 << 9,
+  /** A read that only looks whether a spin lock is held: a `spin_trylock` that fails, `spin_is_locked`. */
+  lockLook: 1 << 10,
 } as const;
 
 /** What a fence is. */

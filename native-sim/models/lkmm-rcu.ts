@@ -10,7 +10,7 @@
  * `srcu_struct`.
  */
 import { type Execution, Fence } from './execution.ts';
-import type { EventSet, Relation } from './relation.ts';
+import type { Relation } from './relation.ts';
 
 /** From each outermost-to-innermost `rcu_read_lock` to the `rcu_read_unlock` that ends it. */
 export function matchCriticalSections(x: Execution): Relation {
@@ -31,7 +31,7 @@ export function matchCriticalSections(x: Execution): Relation {
 }
 
 /** From each `srcu_read_lock` to the `srcu_read_unlock` of the same domain that was handed its index. */
-function matchSrcuSections(x: Execution): Relation {
+export function matchSrcuSections(x: Execution): Relation {
   const SrcuLock = x.fences(Fence.srcuLock);
   const SrcuUnlock = x.fences(Fence.srcuUnlock);
   const passCookie = x.data.seq(x.rf).star().seq(x.data);
@@ -70,27 +70,4 @@ export function rcuOrder(x: Execution, link: Relation): Relation {
     u.release(mark);
     if (order.equals(before)) return order;
   }
-}
-
-function unmatched(all: EventSet, matched: EventSet): boolean {
-  return !all.minus(matched).isEmpty();
-}
-
-/** What makes a test meaningless rather than an execution forbidden, by herd's names for it. */
-export function flagLockSections(x: Execution): string[] {
-  const flags: string[] = [];
-  const sections = [Fence.rcuLock, Fence.rcuUnlock, Fence.srcuLock, Fence.srcuUnlock] as const;
-  if (!sections.some((kind) => x.fence.subarray(0, x.count).includes(kind))) return flags;
-  const rscs = matchCriticalSections(x);
-  if (unmatched(x.fences(Fence.rcuLock), rscs.domain()) || unmatched(x.fences(Fence.rcuUnlock), rscs.range())) {
-    flags.push('unbalanced-rcu-locking');
-  }
-  const srcuRscs = matchSrcuSections(x);
-  const SrcuLock = x.fences(Fence.srcuLock);
-  const SrcuUnlock = x.fences(Fence.srcuUnlock);
-  if (unmatched(SrcuLock, srcuRscs.domain()) || unmatched(SrcuUnlock, srcuRscs.range())) {
-    flags.push('unbalanced-srcu-locking');
-  }
-  if (!srcuRscs.inverse().seq(srcuRscs).minus(x.universe.identity()).isEmpty()) flags.push('multiple-srcu-matches');
-  return flags;
 }

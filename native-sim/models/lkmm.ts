@@ -17,7 +17,8 @@
  */
 import { isAtomic, isCoherent } from './axioms.ts';
 import { type Execution, Fence, Kind, type Model, Tag } from './execution.ts';
-import { flagLockSections, rcuOrder } from './lkmm-rcu.ts';
+import { flagSections } from './lkmm-flags.ts';
+import { rcuOrder } from './lkmm-rcu.ts';
 import type { EventSet, Relation } from './relation.ts';
 
 /** What follows from the events and their dependencies alone. */
@@ -190,7 +191,7 @@ export const lkmm: Model = {
   },
 
   flags(x: Execution): string[] {
-    const flags = flagLockSections(x);
+    const flags = flagSections(x);
     if (x.tagged(Kind.read | Kind.write, Tag.plain).isEmpty()) return flags;
     const orders = derive(x);
     const hbs = orders.hb.star();

@@ -49,6 +49,26 @@ exists (s=0)`).flags;
     expect(unlocks('srcu_read_unlock(s, r0);')).toContain('multiple-srcu-matches');
     expect(unlocks('')).not.toContain('multiple-srcu-matches');
   });
+
+  const one = (body: string): readonly string[] =>
+    check(`C T\n{}\nP0(spinlock_t *s, struct srcu_struct *d, int *x) { int r0; ${body} }\nexists (x=0)`).flags;
+
+  it.each([
+    ['spin_lock(s); spin_unlock(s); r0 = READ_ONCE(*s);', ['mixed-lock-accesses']],
+    ['spin_lock(s); spin_unlock(s); WRITE_ONCE(*s, 0);', ['mixed-lock-accesses']],
+    ['spin_lock(s); r0 = spin_is_locked(s); spin_unlock(s);', []],
+    ['spin_lock(s); r0 = spin_trylock(s); spin_unlock(s); r0 = spin_is_locked(s);', []],
+    ['spin_unlock(s);', ['unmatched-unlock']],
+    ['spin_lock(s); spin_unlock(s); spin_unlock(s);', ['unmatched-unlock']],
+    ['rcu_read_lock(); rcu_read_lock(); rcu_read_unlock();', ['unbalanced-rcu-locking']],
+    ['rcu_read_lock(); synchronize_srcu(d); rcu_read_unlock();', ['invalid-sleep']],
+    ['rcu_read_lock(); rcu_read_unlock(); synchronize_srcu(d);', []],
+    ['r0 = srcu_read_lock(d); srcu_read_unlock(d, r0 + 1);', ['srcu-bad-value-match']],
+    ['r0 = srcu_read_lock(d);', ['unbalanced-srcu-locking']],
+    ['r0 = srcu_read_lock(d); srcu_read_unlock(d, r0);', []],
+  ])('%s', (body, flags) => {
+    expect(one(body)).toEqual(flags);
+  });
 });
 
 describe('older names', () => {

@@ -80,6 +80,22 @@ describe('pairs', () => {
   });
 });
 
+describe('store-exclusives', () => {
+  it.each([
+    [
+      'may succeed at another address than that of the load',
+      'LDXR W1,[X0]; STXR W4,W3,[X2]',
+      'exists (y=3)',
+      'Sometimes',
+    ],
+    ['are then no pair with the load', 'LDXR W1,[X0]; STXR W4,W3,[X2]; STXR W5,W3,[X0]', 'exists (x=3)', 'Never'],
+    ['fail where the load was of another size', 'LDXRH W1,[X0]; STXR W4,W3,[X0]', 'forall (x=1 /\\ 0:X4=1)', 'Always'],
+    ['fail where there was no load', 'STXR W4,W3,[X0]', 'forall (x=1 /\\ 0:X4=1)', 'Always'],
+  ])('%s', (_, code, end, observation) => {
+    expect(run('x=1; y=2; 0:X0=x; 0:X2=y; 0:X3=3;', code, end).observation).toBe(observation);
+  });
+});
+
 describe('accesses of mixed size', () => {
   it('a byte of a word', () => {
     expect(run('uint32_t x=0x01020304; 0:X1=x;', 'LDRB W0,[X1,#1]', 'forall (0:X0=3)').observation).toBe('Always');
