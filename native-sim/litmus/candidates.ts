@@ -12,7 +12,8 @@ import { UnsupportedConstruct } from './errors.ts';
 import { asType, asUndeclared } from './memory-map.ts';
 import { type Edges, Preparation, type PreparedTrace } from './prepared.ts';
 import type { LitmusTest } from './test-file.ts';
-import { findTraces } from './traces.ts';
+import { findTraces, type Traces } from './traces.ts';
+import { isCircular, isOfUnknown } from './unknown.ts';
 import type { Work } from './work.ts';
 
 /** Look whether a candidate is hopeless already once that many more would follow from it. */
@@ -24,8 +25,10 @@ export interface Visited {
   readonly cut: boolean;
   /** Some run accessed what is no location. */
   readonly strayed: boolean;
-  /** Executions left out because values in them come out of thin air: they circle, and no constant is where they begin. */
-  readonly circular: number;
+  /** Executions in which copies hand the unknown value round. */
+  readonly ofUnknown: number;
+  /** There are others in which values go round in a circle, but not unchanged. */
+  readonly circular: boolean;
   /** There may be executions with values out of thin air beyond those visited: they were too many to look for. */
   readonly incomplete: boolean;
 }
@@ -33,32 +36,50 @@ export interface Visited {
 /** The number that `x.address` has for an address; undefined: nothing accesses it. */
 export type AddressNumber = (address: bigint) => number | undefined;
 
+type Visit = (final: FinalValue, x: Execution, addressNumber: AddressNumber) => void;
+
 /** Calls `visit` with each execution that `model` allows. */
-export function forEachExecution(
-  test: LitmusTest,
-  model: Model,
-  dialect: Dialect,
-  visit: (final: FinalValue, x: Execution, addressNumber: AddressNumber) => void,
-  work: Work,
-): Visited {
-  const { byThread, cut, strayed, incomplete } = findTraces(test, dialect);
+export function forEachExecution(test: LitmusTest, model: Model, dialect: Dialect, visit: Visit, work: Work): Visited {
+  const traces = findTraces(test, dialect);
+  let circular = 0;
+  combineAll(test, model, traces, work, (final, x, addressNumber) => {
+    if (dialect.thinAir && isCircular(x)) circular++;
+    else visit(final, x, addressNumber);
+  });
+  let ofUnknown = 0;
+  let { incomplete } = traces;
+  if (circular > 0) {
+    const withUnknown = findTraces(test, dialect, true);
+    incomplete ||= withUnknown.incomplete;
+    combineAll(test, model, withUnknown, work, (final, x, addressNumber) => {
+      if (!isCircular(x) || !isOfUnknown(x)) return;
+      ofUnknown++;
+      visit(final, x, addressNumber);
+    });
+  }
+  const { cut, strayed } = traces;
+  return {
+    candidates: work.candidates,
+    cut,
+    strayed,
+    ofUnknown,
+    circular: circular > 0 && ofUnknown === 0,
+    incomplete,
+  };
+}
+
+function combineAll(test: LitmusTest, model: Model, { byThread }: Traces, work: Work, visit: Visit): void {
   const preparation = new Preparation();
   const prepared = byThread.map((traces, thread) => traces.map((trace) => preparation.prepare(trace, thread)));
   const ways = new Ways(test, preparation.addresses, model.name !== 'javascript', work);
   const x = new Execution();
-  let circular = 0;
   forEachCombination(test, prepared, work, (chosen) => {
     const combination = new Combination(test, chosen, model, x, ways);
     const addressNumber: AddressNumber = (address) => combination.numberOf(preparation.location(address));
     combination.forEachExecution(work, (communication) => {
-      if (dialect.thinAir && !x.data.or(x.rf).isAcyclic()) {
-        circular++;
-        return;
-      }
       visit(combination.finalValue(communication, preparation), x, addressNumber);
     });
   });
-  return { candidates: work.candidates, cut, strayed, circular, incomplete };
 }
 
 /** The ways in which the accesses to one location may have communicated, which many combinations share. */

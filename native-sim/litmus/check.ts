@@ -120,9 +120,10 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
   };
 }
 
-function notesOn({ circular, incomplete }: Visited): string[] {
+function notesOn({ circular, ofUnknown, incomplete }: Visited): string[] {
   const notes: string[] = [];
-  if (circular > 0) notes.push(`left out, for their values come out of thin air: ${circular} executions`);
+  if (ofUnknown > 0) notes.push(`in ${ofUnknown} executions a value comes out of thin air: it is shown as S`);
+  if (circular) notes.push('left out: executions in which a value comes out of thin air and is calculated with');
   if (incomplete) notes.push('values out of thin air were not looked for: too many');
   return notes;
 }

@@ -6,6 +6,7 @@
 
 import type { MemoryMap, ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
+import { unknown } from './unknown.ts';
 
 /** `0:r1`, or a memory location. */
 export type FinalLocation =
@@ -162,6 +163,7 @@ export function holds(condition: Condition, final: FinalValue): boolean {
 
 /** Two's complement knows no sign: -1 and 0xffffffff are one word. */
 function sameValue(a: bigint, b: bigint, bits: number | undefined): boolean {
+  if (a === unknown || b === unknown) return a === b;
   if (a === b || BigInt.asUintN(64, a) === BigInt.asUintN(64, b)) return true;
   if (bits !== undefined) return bits < 64 && BigInt.asUintN(bits, a) === BigInt.asUintN(bits, b);
   return BigInt.asUintN(32, a) === BigInt.asUintN(32, b) && isWord(a) && isWord(b);

@@ -11,6 +11,7 @@
  */
 
 import { UnsupportedConstruct } from './errors.ts';
+import { unknown } from './unknown.ts';
 
 export interface ValueType {
   readonly bytes: number;
@@ -173,6 +174,7 @@ export class MemoryMap {
 
   /** A value as a person writes it: a symbol where it is an address. */
   show(value: bigint): string {
+    if (value === unknown) return 'S';
     const region = this.#at(value);
     if (region === undefined) return String(value);
     const offset = Number(value - region.base);

@@ -9,8 +9,11 @@
  *
  * So, where what a thread does depends on a read and one outcome has never been seen, the domains are computed
  * once more from the other side: every location may at first hold any constant of the test, and what no thread writes is
- * taken away until nothing changes. A circle in which nothing but copying hands the value on, with no constant in it, is
- * left out, as herd leaves it out: it would justify any value at all.
+ * taken away until nothing changes.
+ *
+ * A circle in which nothing but copying hands the value on, with no constant in it, would justify any value at all. herd
+ * keeps such executions with an unknown in that place (it prints S4, say), which equals no number; and it drops those
+ * in which the unknown is calculated with, or decides a branch. So do we (`unknown.ts`).
  */
 import type { Expression, Statement } from './c-syntax.ts';
 import type { LitmusTest } from './test-file.ts';

@@ -15,6 +15,7 @@ import { finerCells } from './memory-map.ts';
 import type { LitmusTest } from './test-file.ts';
 import { constantsOf, isOneSided } from './thin-air.ts';
 import { infeasible, type Oracle, strayed, type ThreadProgram, ThreadRun, type Trace } from './thread-run.ts';
+import { unknown } from './unknown.ts';
 
 const tracesPerThread = 200_000;
 /** In the search for values out of thin air, which only some tests need, and to most of which there is nothing. */
@@ -33,23 +34,26 @@ export interface Traces {
 /** The values that each location may hold. */
 type Domain = Map<bigint, bigint[]>;
 
-export function findTraces(test: LitmusTest, dialect: Dialect): Traces {
+/** `withUnknown`: the unknown value, too, may be wherever copies hand it round. */
+export function findTraces(test: LitmusTest, dialect: Dialect, withUnknown = false): Traces {
   for (;;) {
     try {
-      return findWithCells(test, dialect);
+      return findWithCells(test, dialect, withUnknown);
     } catch (thrown) {
       if (thrown !== finerCells) throw thrown;
     }
   }
 }
 
-function findWithCells(test: LitmusTest, dialect: Dialect): Traces {
+function findWithCells(test: LitmusTest, dialect: Dialect, withUnknown: boolean): Traces {
   const domain: Domain = new Map();
   let all = grow(test, dialect, domain, tracesPerThread);
   let incomplete = false;
-  if (dialect.thinAir && isOneSided(all.flat().map((run) => run.trace))) {
+  const oneSided = dialect.thinAir && isOneSided(all.flat().map((run) => run.trace));
+  if (oneSided || withUnknown) {
+    const guesses = [...(oneSided ? constantsOf(test) : []), ...(withUnknown ? [unknown] : [])];
     try {
-      all = fromThinAir(test, dialect, domain);
+      all = fromThinAir(test, dialect, domain, guesses);
     } catch (thrown) {
       if (!(thrown instanceof LitmusLimitExceeded)) throw thrown;
       incomplete = true;
@@ -72,12 +76,11 @@ function grow(test: LitmusTest, dialect: Dialect, domain: Domain, limit: number)
   }
 }
 
-/** Begins with every constant at every location, and takes away what nobody writes. */
-function fromThinAir(test: LitmusTest, dialect: Dialect, least: Domain): Run[][] {
-  const constants = constantsOf(test);
+/** Begins with every guess at every location, and takes away what nobody writes. */
+function fromThinAir(test: LitmusTest, dialect: Dialect, least: Domain, guesses: readonly bigint[]): Run[][] {
   let domain: Domain = new Map();
   for (const address of test.memory.names().flatMap((name) => test.memory.elementsAt(test.memory.address(name)))) {
-    const possible = [test.memory.initialCell(address), ...(least.get(address) ?? []), ...constants];
+    const possible = [test.memory.initialCell(address), ...(least.get(address) ?? []), ...guesses];
     domain.set(address, [...new Set(possible)]);
   }
   let all = grow(test, dialect, domain, tracesOutOfThinAir);
