@@ -107,6 +107,17 @@ describe('Power', () => {
     expect(checkLitmus(assemblyTest('PPC', state(3), [writer, reader, other], end)).observation).toBe('Never');
   });
 
+  it('a read that takes a write which came after an own one waits for that one (detour)', () => {
+    const reader = ['lwz r1,0(r21)', 'xor r3,r1,r1', 'addi r3,r3,1', 'stw r3,0(r22)', ...readOn];
+    const other = ['li r9,2', 'stw r9,0(r22)'];
+    const end = (second: number): string => `exists (1:r1=1 /\\ 1:r5=${second} /\\ z=2 /\\ 1:r6=0)`;
+    expect(checkLitmus(assemblyTest('PPC', state(3), [writer, reader, other], end(2))).observation).toBe('Never');
+    const independent = ['lwz r1,0(r21)', 'li r3,1', 'stw r3,0(r22)', ...readOn];
+    expect(checkLitmus(assemblyTest('PPC', state(3), [writer, independent, other], end(2))).observation).toBe(
+      'Sometimes',
+    );
+  });
+
   it('the reservation is lost to another write, and used up by one store', () => {
     const increment = ['lwarx r1,r0,r20', 'addi r2,r1,1', 'stwcx. r2,r0,r20', 'bne- L', 'li r7,1', 'L:'];
     const both = [increment, increment];

@@ -166,7 +166,7 @@ describe('RVWMO', () => {
     expect(both('amoswap.w.aq a0,t1,(@)', 'lw a2,0(@)')).toBe('Sometimes');
   });
 
-  it('rule 8: the halves of a read-modify-write are in order', () => {
+  it('rule 8: what comes before a load-reserved comes before its store-conditional', () => {
     const pair = ['li t1,1', 'lw a0,0(s2)', 'fence r,r', 'lr.w a1,(s3)', 'sc.w a3,t1,(s3)'];
     const other = ['lw a0,0(s3)', 'fence r,w', 'li t1,1', 'sw t1,0(s2)'];
     expect(run([pair, other], 'exists (0:a0=1 /\\ 1:a0=1)')).toBe('Never');

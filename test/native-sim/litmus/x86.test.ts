@@ -56,6 +56,19 @@ describe('x86-TSO in the notation of AT&T', () => {
     expect(verdict(name, between.split(' '))).toBe(expected);
   });
 
+  it('a locked store is not passed by the load that follows it, as others are', () => {
+    const storeBuffering = (store: string): string => {
+      const threads = [
+        [store.replace('@', 'x'), 'movl (y),%ebx'],
+        [store.replace('@', 'y'), 'movl (x),%ebx'],
+      ].map((code) => ['movl $1,%eax', ...code]);
+      return checkLitmus(assemblyTest('X86_64', '', threads, 'exists (0:rbx=0 /\\ 1:rbx=0)')).observation;
+    };
+    expect(storeBuffering('xchgl %eax,(@)')).toBe('Never');
+    expect(storeBuffering('lock xaddl %eax,(@)')).toBe('Never');
+    expect(storeBuffering('xaddl %eax,(@)')).toBe('Sometimes');
+  });
+
   it.each([
     ['movl $1,(x); movl (x),%eax', 'x', 1],
     ['movq $-1,%rax; movl $2,%eax', '0:rax', 2],
