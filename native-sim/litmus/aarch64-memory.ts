@@ -18,6 +18,7 @@ import type { Cursor } from './tokens.ts';
 const loads: Readonly<Record<string, number>> = {
   LDR: Tag.none,
   LDUR: Tag.none,
+  LDTR: Tag.none,
   LDAR: Tag.acquire,
   LDAPR: Tag.acquirePc,
   LDAPUR: Tag.acquirePc,
@@ -28,6 +29,7 @@ const loads: Readonly<Record<string, number>> = {
 const stores: Readonly<Record<string, number>> = {
   STR: Tag.none,
   STUR: Tag.none,
+  STTR: Tag.none,
   STLR: Tag.release,
   STLUR: Tag.release,
 };
@@ -64,11 +66,11 @@ function orderingOf(acquire: string, release: string): Ordering {
 }
 
 export function memoryInstruction(name: string, cursor: Cursor): Step | undefined {
-  const signed = /^(LDU?R|LDAPU?R)S([BHW])$/.exec(name);
+  const signed = /^(LD[UT]?R|LDAPU?R)S([BHW])$/.exec(name);
   if (signed !== null) return loadSigned(loads[signed[1]!]!, { B: 8, H: 16, W: 32 }[signed[2]!]!, cursor);
-  const load = /^(LDU?R|LDAR|LDAPU?R|LDA?XR)([BH]?)$/.exec(name);
+  const load = /^(LD[UT]?R|LDAR|LDAPU?R|LDA?XR)([BH]?)$/.exec(name);
   if (load !== null) return loadOne(loads[load[1]!]!, load[2] as Width, cursor);
-  const store = /^(STL?U?R)([BH]?)$/.exec(name);
+  const store = /^(STL?U?R|STTR)([BH]?)$/.exec(name);
   if (store !== null) return storeOne(stores[store[1]!]!, store[2] as Width, cursor);
   const exclusive = /^(STL?XR)([BH]?)$/.exec(name);
   if (exclusive !== null) {

@@ -98,6 +98,9 @@ export function parseSource(cursor: Cursor): Source {
   };
 }
 
+/** How many bits an extension begins with, by its last letter. */
+const extended: Readonly<Record<string, number>> = { B: 8, H: 16, W: 32 };
+
 /** `LSL #2`, `SXTW`, `UXTW #2`: what is done to a register's value before use. */
 function parseModifier(cursor: Cursor): (value: bigint) => bigint {
   const { text, line, column } = cursor.name('a shift or an extension');
@@ -111,10 +114,14 @@ function parseModifier(cursor: Cursor): (value: bigint) => bigint {
       return (value) => BigInt.asUintN(64, value) >> amount;
     case 'ASR':
       return (value) => BigInt.asUintN(64, BigInt.asIntN(64, value) >> amount);
+    case 'SXTB':
+    case 'SXTH':
     case 'SXTW':
-      return (value) => BigInt.asUintN(64, BigInt.asIntN(32, value) << amount);
+      return (value) => BigInt.asUintN(64, BigInt.asIntN(extended[text.at(-1)!.toUpperCase()]!, value) << amount);
+    case 'UXTB':
+    case 'UXTH':
     case 'UXTW':
-      return (value) => BigInt.asUintN(32, value) << amount;
+      return (value) => BigInt.asUintN(extended[text.at(-1)!.toUpperCase()]!, value) << amount;
     default:
       throw new UnsupportedConstruct(`operand modifier ${text}`, line, column);
   }
@@ -127,6 +134,10 @@ export interface MemoryOperand {
 
 /** `[X1]`, `[X1,#8]`, `[X1,X2]`, `[X1,W2,SXTW #2]`, `[X1,#8]!`, `[X1],#8`. */
 export function parseMemory(cursor: Cursor): MemoryOperand {
+  const { type, text, line, column } = cursor.token;
+  if (type === 'name' && registerOf(text) === undefined) {
+    throw new UnsupportedConstruct(`access to the code at label ${text}`, line, column);
+  }
   cursor.expect('[');
   const base = parseRegister(cursor);
   const offset: Source | undefined = cursor.accept(',') ? parseSource(cursor) : undefined;
