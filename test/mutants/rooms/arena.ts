@@ -257,15 +257,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a slot is freed with words in it of a room that the reaper has not loaded',
     file: REAPER,
-    from: '    if (!knowsAreas(cpu, slot)) {\n      knowsAll = false;\n',
-    to: '    if (!knowsAreas(cpu, slot)) {\n',
+    from: '      if (!knowsAreas(cpu, slot)) {\n        this.#knowsAll = false;\n',
+    to: '      if (!knowsAreas(cpu, slot)) {\n',
     tests: ['test/sched/areas.test.ts'],
   },
   {
     name: 'a block that a room may keep which the reaper has not loaded is freed',
     file: REAPER,
-    from: '      knowsAll = false;\n      continue;\n',
-    to: '      knowsAll = false;\n',
+    from: '        this.#knowsAll = false;\n        continue;\n',
+    to: '        this.#knowsAll = false;\n',
     tests: ['test/sched/areas.test.ts'],
   },
 ];

@@ -142,7 +142,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the reaper leaves what a dead thread had allocated and not published',
     file: REAPER,
-    from: 'else objects.reclaim(slot + Slot.nascent);',
+    from: 'else this.#objects.reclaim(slot + Slot.nascent);',
     to: '',
     tests: [FSCK],
   },
@@ -156,7 +156,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the reaper keeps the priorities latch of a dead thread',
     file: REAPER,
-    from: 'if (inherit(Header.priorityLatch, () => {})) unlatch(cpu, Header.priorityLatch);',
+    from: 'if (inheritLatch(cpu, Header.priorityLatch, id, this.#thread.id)) unlatch(cpu, Header.priorityLatch);',
     to: '',
     tests: ['test/native-sim/explore/rt-mutex.test.ts'],
   },

@@ -23,14 +23,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a death leaves heirs where they wait',
     file: REAPER,
-    from: '  settled &&= reorderLiving(repairer, (list) => repair(heap.objectAt(list)));\n',
+    from: '    if (!reorderLiving(this.#repairer, repair)) this.#isSettled = false;\n',
     to: '',
     tests: [RACES],
   },
   {
     name: 'a list with another first waiter after a death: nobody looks again',
     file: REAPER,
-    from: '(list) => repair(heap.objectAt(list))',
+    from: '(list: number) => this.#repair(this.#heap.objectAt(list))',
     to: '() => true',
     tests: [RACES],
   },
