@@ -6,8 +6,8 @@ import { CHUNK_WORDS, reserveNodes } from '../sched/vector.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { RobustList, RobustListHead } from './robust-list.ts';
-import type { Futexes } from './table.ts';
-import { type Expected, type WaitResult, wait, waitAll } from './wait.ts';
+import type { Expected, Futexes } from './table.ts';
+import { type WaitResult, wait, waitAll } from './wait.ts';
 import { COMPARISONS, MATCH_ANY, OPERATORS, requeue, type WakeOp, wake, wakeOp } from './wake.ts';
 
 /** The most words that one `waitv` can wait for. */

@@ -17,7 +17,8 @@
  * has been woken, whatever else has happened to it.
  *
  * Who is woken next: of the waiters for one word the most urgent, first come first served among equals. A synchronous
- * waiter goes in front of its own thread's asynchronous ones, which could not run as long as it sleeps.
+ * waiter goes in front of its own thread's asynchronous ones, which could not run as long as it sleeps. Waiters that cannot
+ * run (`isStuck`) are woken as well as those that were to be: they look at the word once they can.
  *
  * Source: kernel/futex/core.c.
  */
@@ -62,6 +63,12 @@ export interface Futexes {
   readonly thread: Thread;
   /** The table's address. */
   readonly table: number;
+}
+
+/** One word of waitv, and the value it is expected to hold. */
+export interface Expected {
+  word: number;
+  value: number;
 }
 
 /** The bucket of a word. Multiplicative hashing (Knuth), so that neighbouring words part. */
@@ -123,6 +130,19 @@ export function moveNode(cpu: Cpu, from: number, to: number, word: number, node:
 export function dequeue(cpu: Cpu, bucket: number, node: number): void {
   leaveList(cpu, bucket, node);
   countWaiting(cpu, bucket, -1);
+}
+
+/** Latches the bucket that the node is in, wherever it was moved; 0 when it was woken. */
+export function latchOwnBucket(thread: Thread, node: number): number {
+  const { cpu } = thread;
+  for (;;) {
+    // Pairs with the release of whoever takes the node out.
+    const bucket = cpu.loadAcquire(node + Task.list);
+    if (bucket === 0) return 0;
+    latchBucket(thread, bucket);
+    if (cpu.load(node + Task.list) === bucket) return bucket;
+    unlatchBucket(thread, bucket);
+  }
 }
 
 /** The first node behind `node` (0: from the start) that waits for `word`, or 0. Under the latch. */

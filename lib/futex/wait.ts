@@ -13,8 +13,19 @@
  */
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { finishPark, prepareToPark, Task } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
-import { bucketOf, dequeue, enqueue, type Futexes, latchBucket, PLAIN, unlatchBucket } from './table.ts';
+import type { Aside } from '../sched/thread.ts';
+import {
+  bucketOf,
+  dequeue,
+  type Expected,
+  enqueue,
+  type Futexes,
+  latchBucket,
+  latchOwnBucket,
+  PLAIN,
+  unlatchBucket,
+} from './table.ts';
+import { MATCH_ANY, wake } from './wake.ts';
 
 /** 'changed': the word holds another value than the one expected. */
 export type WaitResult = 'woken' | 'changed' | 'timed-out' | 'aborted';
@@ -24,13 +35,14 @@ export type WaitResult = 'woken' | 'changed' | 'timed-out' | 'aborted';
  * what else the node's `result` is to say.
  */
 export function* wait(
-  { thread, table }: Futexes,
+  futexes: Futexes,
   word: number,
   value: number,
   bitset: number,
   waiter: Waiter,
   purpose = PLAIN,
 ): SlowPath<WaitResult> {
+  const { thread, table } = futexes;
   const { cpu } = thread;
   const { task } = waiter;
   if (cpu.load(word) !== value) return 'changed';
@@ -40,6 +52,14 @@ export function* wait(
   let bucket = bucketOf(table, word);
   latchBucket(thread, bucket);
   enqueue(cpu, bucket, word, task);
+  if (waiter.async && purpose === PLAIN) {
+    waiter.aside ??= asideOf(
+      waiter,
+      futexes,
+      [task],
+      () => void wake(futexes, cpu.load(task + Task.within), 1, bitset),
+    );
+  }
   let reason = 'woken';
   let isFirstLook = true;
   for (;;) {
@@ -65,23 +85,23 @@ export function* wait(
   }
 }
 
-/** Latches the bucket that the node is in, wherever it was moved; 0 when it was woken. */
-export function latchOwnBucket(thread: Thread, node: number): number {
-  const { cpu } = thread;
-  for (;;) {
-    // Pairs with the release of whoever takes the node out.
-    const bucket = cpu.loadAcquire(node + Task.list);
-    if (bucket === 0) return 0;
-    latchBucket(thread, bucket);
-    if (cpu.load(node + Task.list) === bucket) return bucket;
-    unlatchBucket(thread, bucket);
-  }
-}
-
-/** One word of waitv, and the value it is expected to hold. */
-export interface Expected {
-  word: number;
-  value: number;
+/**
+ * What an asynchronous wait by `nodes` does when it cannot run: if it was woken already, `passOn` wakes others for what it
+ * would have seen to. Once: until it runs, and waits again, it has no other wake-up.
+ */
+export function asideOf(waiter: Waiter, { thread }: Futexes, nodes: readonly number[], passOn: () => void): Aside {
+  // Under the latch: whoever takes the node out later finds that it cannot run.
+  const isTakenOut = (node: number) => {
+    const bucket = latchOwnBucket(thread, node);
+    if (bucket !== 0) unlatchBucket(thread, bucket);
+    return bucket === 0;
+  };
+  const pass = () => {
+    if (!nodes.some(isTakenOut)) return;
+    waiter.aside = undefined;
+    passOn();
+  };
+  return { of: waiter.task, pass };
 }
 
 /**
@@ -89,12 +109,13 @@ export interface Expected {
  * woken, the last. `nodes`: one for each word, of the waiter's task; 'exhausted' when there are fewer.
  */
 export function* waitAll(
-  { thread, table }: Futexes,
+  futexes: Futexes,
   words: readonly Expected[],
   nodes: readonly number[],
   waiter: Waiter,
 ): SlowPath<number | WaitResult | 'exhausted'> {
   if (nodes.length < words.length) return 'exhausted';
+  const { thread, table } = futexes;
   const { cpu } = thread;
   const { task } = waiter;
   prepareToPark(cpu, task);
@@ -116,6 +137,10 @@ export function* waitAll(
     }
     queued.push(node);
   }
+  const wakeOthers = () => {
+    for (const { word } of words) wake(futexes, word, 1, MATCH_ANY);
+  };
+  if (waiter.async) waiter.aside = asideOf(waiter, futexes, queued, wakeOthers);
   const isMoved = (node: number, i: number) => cpu.load(node + Task.blockedOn) !== words[i]?.word;
   let hasSlept = false;
   for (let reason = 'woken'; result === undefined; hasSlept = true) {

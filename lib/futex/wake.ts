@@ -8,11 +8,13 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { isDying } from '../sched/slot.ts';
 import { Task, unpark } from '../sched/task.ts';
+import { isStuck } from '../sched/wait-list.ts';
 import { findPiState } from './pi-state.ts';
 import {
   bucketOf,
   countWaiting,
   dequeue,
+  type Expected,
   type Futexes,
   latchBoth,
   latchBucket,
@@ -24,25 +26,37 @@ import {
   unlatchBoth,
   unlatchBucket,
 } from './table.ts';
-import type { Expected } from './wait.ts';
 
 /** Matches every bitset. */
 export const MATCH_ANY = -1;
 
 /**
  * Wakes at most `count` of those who wait for `word` with a bit of `bitset` set in their own, and returns how many.
- * 'mismatch' for a waiter that has to be woken by UNLOCK_PI or CMP_REQUEUE_PI. Takes no latch when nobody waits.
+ * 'mismatch' for a waiter that has to be woken by UNLOCK_PI or CMP_REQUEUE_PI. Takes no latch when nobody waits. Those in
+ * front that cannot run are woken besides, and count if there are not enough others.
  */
-export function wake({ thread, table }: Futexes, word: number, count: number, bitset: number): number | 'mismatch' {
+export function wake(futexes: Futexes, word: number, count: number, bitset: number): number | 'mismatch' {
+  const taken = wakeAble(futexes, word, count, bitset);
+  return taken === 'mismatch' ? taken : Math.min(count, taken.all);
+}
+
+/** How many were taken out of a bucket, and how many of them can run. */
+interface Taken {
+  readonly all: number;
+  readonly able: number;
+}
+
+/** `wake` for callers that rely on one that can run. */
+export function wakeAble({ thread, table }: Futexes, word: number, count: number, bitset: number): Taken | 'mismatch' {
   const { cpu } = thread;
   const bucket = bucketOf(table, word);
-  if (count === 0 || !mayHaveWaiters(cpu, bucket)) return 0;
+  if (count === 0 || !mayHaveWaiters(cpu, bucket)) return { all: 0, able: 0 };
   const sleepers: number[] = [];
   latchBucket(thread, bucket);
-  const isPlain = takeOut(cpu, bucket, word, count, bitset, sleepers);
+  const able = takeOut(cpu, bucket, word, count, bitset, sleepers);
   unlatchBucket(thread, bucket);
   unparkAll(cpu, sleepers);
-  return isPlain ? sleepers.length : 'mismatch';
+  return able === 'mismatch' ? able : { all: sleepers.length, able };
 }
 
 /**
@@ -67,7 +81,7 @@ export function requeue(
   countWaiting(cpu, target, 1);
   const isChanged = expected !== undefined && cpu.load(expected.word) !== expected.value;
   if (!isChanged) {
-    isPlain = takeOut(cpu, source, from, wakes, MATCH_ANY, sleepers);
+    isPlain = takeOut(cpu, source, from, wakes, MATCH_ANY, sleepers) !== 'mismatch';
     let node = nextFor(cpu, source, from, 0);
     for (let next: number; isPlain && node !== 0 && moved < moves; node = next) {
       next = nextFor(cpu, source, from, node);
@@ -84,7 +98,7 @@ export function requeue(
   unlatchBoth(thread, source, target);
   unparkAll(cpu, sleepers);
   if (isChanged) return 'changed';
-  return isPlain ? sleepers.length + moved : 'mismatch';
+  return isPlain ? Math.min(wakes, sleepers.length) + moved : 'mismatch';
 }
 
 export type WakeOperator = 'set' | 'add' | 'or' | 'andn' | 'xor';
@@ -142,28 +156,43 @@ export function wakeOp(
   const sleepers: number[] = [];
   latchBoth(thread, one, other);
   const old = OPERATORS[op](cpu, second, shift ? 1 << (arg & 31) : arg);
-  let isPlain = takeOut(cpu, one, word, wakes, MATCH_ANY, sleepers);
+  let isPlain = takeOut(cpu, one, word, wakes, MATCH_ANY, sleepers) !== 'mismatch';
+  let count = Math.min(wakes, sleepers.length);
   if (isPlain && COMPARISONS[cmp](old, cmpArg)) {
-    isPlain = takeOut(cpu, other, second, secondWakes, MATCH_ANY, sleepers);
+    const before = sleepers.length;
+    isPlain = takeOut(cpu, other, second, secondWakes, MATCH_ANY, sleepers) !== 'mismatch';
+    count += Math.min(secondWakes, sleepers.length - before);
   }
   unlatchBoth(thread, one, other);
   unparkAll(cpu, sleepers);
-  return isPlain ? sleepers.length : 'mismatch';
+  return isPlain ? count : 'mismatch';
 }
 
-/** Takes out at most `count` nodes, noting whom they wake. False when it meets one that is not to be woken so. */
-function takeOut(cpu: Cpu, bucket: number, word: number, count: number, bitset: number, sleepers: number[]): boolean {
-  if (findPiState(cpu, bucket, word) !== 0) return false;
+/**
+ * Takes out at most `count` nodes that can run, and those in front that cannot, noting whom they wake. Illegal to count the
+ * latter: what they are woken for would have to wait for them. Returns the number of the former; 'mismatch' when it meets
+ * one that is not to be woken so.
+ */
+function takeOut(
+  cpu: Cpu,
+  bucket: number,
+  word: number,
+  count: number,
+  bitset: number,
+  sleepers: number[],
+): number | 'mismatch' {
+  if (findPiState(cpu, bucket, word) !== 0) return 'mismatch';
+  let able = 0;
   let node = nextFor(cpu, bucket, word, 0);
-  for (let left = count, next: number; left > 0 && node !== 0; node = next) {
+  for (let next: number; able < count && node !== 0; node = next) {
     next = nextFor(cpu, bucket, word, node);
-    if (cpu.load(node + Task.result) !== PLAIN) return false;
+    if (cpu.load(node + Task.result) !== PLAIN) return 'mismatch';
     if (!(cpu.load(node + Task.want) & bitset)) continue;
+    if (!isStuck(cpu, node)) able++;
     dequeue(cpu, bucket, node);
     sleepers.push(sleeperOf(cpu, node));
-    left--;
   }
-  return true;
+  return able;
 }
 
 function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {

@@ -7,7 +7,7 @@
  *   WAITERS     waiter, before it sleeps     unlock, which wakes the first;   the first waiter is asleep, or about to be:
  *                                            the last waiter, latch           unlock must wake it
  *   HANDOFF     the first waiter, once a     who hands over, or takes the     unlock must give the lock to the first
- *               wake-up was in vain          lock, or the reaper              waiter instead of letting it go
+ *               wake-up was in vain          lock, or the reaper              waiter instead of releasing it
  *   PICKUP      unlock, under the latch      the task named                   the lock is given, not picked up yet
  *   OWNER_DIED  the reaper                   makeConsistent; unlock           an owner died inside
  *
@@ -21,7 +21,11 @@
  *
  *   try -> spin in the osq -> join the list -> [ try, or leave WAITERS behind -> sleep -> the same with HANDOFF -> spin ]*
  *
- * While a woken waiter is on its way, WAITERS is clear: others lock and unlock on the fast path, and wake nobody.
+ * While a woken waiter is on its way, WAITERS is clear: others lock and unlock on the fast path, and wake nobody. So illegal
+ * to fail to set: when that waiter leaves the list, with or without the lock, and others stay; when its thread goes to
+ * sleep in a synchronous call, and it is not on its way any more.
+ *
+ * "The first waiter" is the first that can run (`isStuck`).
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running, so it must never wait behind one of
  * them: it goes in front of them in the list, and takes over what has been handed to one.
@@ -33,7 +37,18 @@ import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { firstOfThread, firstWaiter, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import {
+  firstAble,
+  firstOfThread,
+  firstToCome,
+  firstWaiter,
+  isStuck,
+  joinList,
+  leaveList,
+  rebuildList,
+  WaitList,
+  waiters,
+} from '../sched/wait-list.ts';
 import { osqLock, osqUnlock, repairOsq } from './osq.ts';
 import type { Outcome } from './owned-lock.ts';
 import { FLAGS, holderOf, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
@@ -118,6 +133,7 @@ export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   const list = mutex + MutexWords.waiters;
   latch(cpu, list + WaitList.latch, id);
   enqueue(waiter, mutex);
+  if (async) waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
   let outcome: Outcome | undefined;
   let marks = WAITERS;
   let reason = 'woken';
@@ -134,12 +150,12 @@ export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
     }
     reason = yield;
     latch(cpu, list + WaitList.latch, id);
-    if (firstWaiter(cpu, list) === task) marks = WAITERS | HANDOFF;
+    if (firstAble(cpu, list) === task) marks = WAITERS | HANDOFF;
   }
   finishPark(cpu, task);
-  const heir = dequeue(cpu, mutex, task, outcome === undefined);
+  const woken = dequeue(cpu, mutex, task, outcome === undefined);
   unlatch(cpu, list + WaitList.latch);
-  if (heir !== 0) unpark(cpu, heir);
+  for (const other of woken) unpark(cpu, other);
   return outcome ?? acquired(thread, mutex);
 }
 
@@ -165,16 +181,29 @@ function enqueue({ thread, task, async }: Waiter, mutex: number): void {
 }
 
 /**
- * Takes `task` out of the list. Returns the waiter that must be woken: the new first, when the task leaves without the
- * lock and may have had a wake-up that was for whoever is first.
+ * Takes `task` out of the list. Returns the waiters that must be woken: when the task leaves without the lock, it may have
+ * been the one that was on its way.
  */
-function dequeue(cpu: Cpu, mutex: number, task: number, isOwner: boolean): number {
+function dequeue(cpu: Cpu, mutex: number, task: number, isOwner: boolean): number[] {
   const list = mutex + MutexWords.waiters;
-  const wasFirst = firstWaiter(cpu, list) === task;
-  if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
-  else if (isOwner) cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
-  else if (wasFirst) return firstWaiter(cpu, list);
-  return 0;
+  if (!leaveList(cpu, list, task)) {
+    const word = cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
+    return isOwner || ownerOf(word) !== 0 ? [] : firstToCome(cpu, list);
+  }
+  cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
+  return [];
+}
+
+/** The thread's asynchronous tasks in the list, of which one may be on its way or have been handed the lock, cannot run. */
+function standAside(thread: Thread, mutex: number): void {
+  const { cpu, id } = thread;
+  const list = mutex + MutexWords.waiters;
+  latch(cpu, list + WaitList.latch, id);
+  const word = cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
+  const isGiven = (word & PICKUP) !== 0 && isStuck(cpu, ownerOf(word));
+  const woken = isGiven ? releaseToWaiters(thread, mutex, 0) : ownerOf(word) === 0 ? firstToCome(cpu, list) : [];
+  unlatch(cpu, list + WaitList.latch);
+  for (const task of woken) unpark(cpu, task);
 }
 
 /** A synchronous waiter takes what was handed to a task of its own thread, which cannot run while the thread waits. */
@@ -216,14 +245,14 @@ export function unlockSlow(thread: Thread, mutex: number): void {
 function releaseToWaiters({ cpu, counters }: Thread, mutex: number, free: number): number[] {
   const address = mutex + MutexWords.owner;
   const list = mutex + MutexWords.waiters;
-  const first = firstWaiter(cpu, list);
-  if (first === 0) return [];
-  const woken = free === UNRECOVERABLE ? waiters(cpu, list) : [first];
+  if (firstWaiter(cpu, list) === 0) return [];
+  const heir = firstAble(cpu, list);
   // Under the latch nobody but this thread changes the word of a lock that it holds.
-  const isHandedOver = free === 0 && (cpu.load(address) & HANDOFF) !== 0;
+  const isHandedOver = free === 0 && heir !== 0 && (cpu.load(address) & HANDOFF) !== 0;
   if (isHandedOver) counters.handoffs++;
-  cpu.storeRelease(address, isHandedOver ? first | PICKUP : free);
-  return woken;
+  cpu.storeRelease(address, isHandedOver ? heir | PICKUP : free);
+  if (isHandedOver) return [heir];
+  return free === UNRECOVERABLE ? waiters(cpu, list) : firstToCome(cpu, list);
 }
 
 /** After deaths: takes dead tasks out of the list, and the lock out of a dead owner's hands. */

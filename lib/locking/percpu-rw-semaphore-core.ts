@@ -14,7 +14,10 @@
  *      read unlock   record - 1, TRANSIT (full); if block is DRAINING, wake the writer; TRANSIT off
  *      write         block: 0 -> me|DRAINING (full); wait until all records are 0 (acquire); me|DRAINING -> me
  *      write unlock  block: me -> 0 (release)
- *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0
+ *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0; WAITERS stays
+ *
+ * Only those are let in, or made the writer, that can run (`isStuck`). So WAITERS may stay where nobody writes: the others
+ * look themselves once they can run, and newcomers need not wait for them.
  *
  * Reader and writer each write their own word and then look at the other's, with a full barrier in between: so at least
  * one of them sees the other (store buffering).
@@ -36,7 +39,16 @@ import { claimHold, findHold, HELD, Hold, holdsOf, TRANSIT } from '../sched/hold
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { firstOfThread, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import {
+  firstOfThread,
+  firstToCome,
+  isStuck,
+  joinList,
+  leaveList,
+  rebuildList,
+  WaitList,
+  waiters,
+} from '../sched/wait-list.ts';
 import type { Outcome } from './reader-writer.ts';
 
 export const PercpuWords = struct({
@@ -96,7 +108,7 @@ function isDrained(cpu: Cpu, lock: number): boolean {
   return holdsOf(cpu, maxThreads(cpu), lock, () => true, HELD).length === 0;
 }
 
-/** Writes if nobody reads, writes or waits. */
+/** Writes if nobody reads, writes or could write. */
 export function tryWrite(thread: Thread, lock: number, task: number): boolean {
   if (!claimBlock(thread.cpu, lock, task)) return false;
   if (settleBlock(thread.cpu, lock, task)) return true;
@@ -107,7 +119,7 @@ export function tryWrite(thread: Thread, lock: number, task: number): boolean {
 /** Becomes the writer that waits for readers to leave. */
 function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
   const word = cpu.load(blockOf(lock));
-  if ((word & ~OWNER_DIED) !== 0) return false;
+  if (writerOf(word) !== 0) return false;
   return cpu.cmpxchg(blockOf(lock), word, word | task | DRAINING) === word;
 }
 
@@ -134,27 +146,32 @@ export function leaveWrite(thread: Thread, lock: number, task: number): void {
   for (const sleeper of woken) unpark(cpu, sleeper);
 }
 
-/** Under the latch, for a writer that is done: lets in the readers in front of the next writer, and makes that the writer. */
+/**
+ * Under the latch, for a writer that is done, or while there is none: lets in the readers in front of the next writer, and
+ * makes that the writer. Passes those that cannot run. Returns whom to wake.
+ */
 function handOver(cpu: Cpu, lock: number, died: number): number[] {
-  const woken: number[] = [];
+  const from = cpu.load(blockOf(lock));
+  const readers: number[] = [];
   let next = 0;
   let left = 0;
   for (const task of waiters(cpu, listOf(lock))) {
-    if (next !== 0) left++;
+    if (next !== 0 || isStuck(cpu, task)) left++;
     else if (cpu.load(task + Task.want) === WRITE) next = task;
-    else {
-      cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
-      grant(cpu, lock, task);
-      woken.push(task);
-    }
+    else readers.push(task);
   }
+  for (const task of readers) cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
+  const to = (next === 0 ? 0 : next | DRAINING) | (left === 0 ? 0 : WAITERS) | died;
   // Full: the next writer's look at the records comes after. Its release pairs with the acquires of all who come next.
-  cpu.xchg(blockOf(lock), (next === 0 ? 0 : next | DRAINING) | (left === 0 ? 0 : WAITERS) | died);
-  if (next !== 0) {
-    grant(cpu, lock, next);
-    woken.push(next);
+  if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {
+    // There was no writer, and one came that does not wait for those that could not run: it hands over in its turn.
+    for (const task of readers) retire(cpu, lock, cpu.load(task + Grant.record), 0);
+    return [];
   }
-  return woken;
+  const woken = next === 0 ? readers : [...readers, next];
+  for (const task of woken) grant(cpu, lock, task);
+  // Without a writer that hands over in its turn, those that were passed look themselves.
+  return next === 0 ? [...woken, ...firstToCome(cpu, listOf(lock))] : woken;
 }
 
 function grant(cpu: Cpu, lock: number, task: number): void {
@@ -199,7 +216,10 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     const joins = !async && mayJoin(thread, lock);
     const isWaiting = !joins && enqueue(waiter, lock, READ, record);
     unlatch(cpu, latchOf(lock));
-    if (isWaiting) break;
+    if (isWaiting) {
+      if (async) waiter.aside = asideOf(thread, lock);
+      break;
+    }
     const tried = tryRead(cpu, lock, task, joins);
     if (tried !== undefined) return tried;
   }
@@ -212,10 +232,48 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
       break;
     }
     reason = yield;
+    serveFree(thread, lock);
   }
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
   return 'acquired';
+}
+
+const asideOf = (thread: Thread, lock: number) => ({ of: lock, pass: () => standAside(thread, lock) });
+
+/**
+ * The thread's asynchronous tasks, of which some may have been let in, and one made the writer that waits for readers to
+ * leave, cannot run.
+ */
+function standAside(thread: Thread, lock: number): void {
+  const { cpu, id } = thread;
+  latch(cpu, latchOf(lock), id);
+  takeBack(thread, lock);
+  const block = cpu.load(blockOf(lock));
+  const writer = writerOf(block);
+  const isOwn = (block & DRAINING) !== 0 && isStuck(cpu, writer) && cpu.load(writer + Task.thread) === id;
+  if (isOwn) {
+    cpu.store(writer + Grant.from, 0);
+    lineUpAgain(cpu, lock, writer);
+  }
+  const woken = isOwn ? handOver(cpu, lock, block & OWNER_DIED) : serve(cpu, lock);
+  unlatch(cpu, latchOf(lock));
+  for (const sleeper of woken) unpark(cpu, sleeper);
+}
+
+/** A waiter that was passed while it could not run looks whether those in line may go on. */
+function serveFree({ cpu, id }: Thread, lock: number): void {
+  if (writerOf(cpu.load(blockOf(lock))) !== 0) return;
+  latch(cpu, latchOf(lock), id);
+  const woken = serve(cpu, lock);
+  unlatch(cpu, latchOf(lock));
+  for (const sleeper of woken) unpark(cpu, sleeper);
+}
+
+/** `handOver` if there is no writer, and somebody waits. Under the latch. */
+function serve(cpu: Cpu, lock: number): number[] {
+  const block = cpu.load(blockOf(lock));
+  return writerOf(block) === 0 && block & WAITERS ? handOver(cpu, lock, block & OWNER_DIED) : [];
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
@@ -239,7 +297,8 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     while (!enqueue(waiter, lock, WRITE, 0) && !claimBlock(cpu, lock, task));
   }
   // With this one in the list, enqueue has seen to it.
-  if (!async) takeBack(thread, lock);
+  if (async) waiter.aside = asideOf(thread, lock);
+  else takeBack(thread, lock);
   unlatch(cpu, latchOf(lock));
   let reason = 'woken';
   for (;;) {
@@ -255,6 +314,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     // The list says so as well, until the task is the writer; from then on it waits for the readers to leave.
     waitFor(cpu, task, lock);
     reason = yield;
+    serveFree(thread, lock);
   }
   finishPark(cpu, task);
   cpu.store(task + Task.blockedOn, 0);
@@ -363,6 +423,9 @@ function cancel({ cpu, id }: Thread, lock: number, task: number): boolean {
   const isWaiting = cpu.load(task + Task.list) === list;
   if (isWaiting && leaveList(cpu, list, task)) cpu.fetchAnd(blockOf(lock), ~WAITERS);
   if (isWaiting) finishPark(cpu, task);
+  // It may have been the one that was woken to look.
+  const woken = isWaiting ? serve(cpu, lock) : [];
   unlatch(cpu, latchOf(lock));
+  for (const sleeper of woken) unpark(cpu, sleeper);
   return isWaiting;
 }

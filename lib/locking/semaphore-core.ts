@@ -6,8 +6,9 @@
  * Word `count`: the free permits << 1, and
  *
  *   flag       who sets it        who clears it                        what it means
- *   CONTENDED  the latch holder   the latch holder, if nobody waits,   only the latch holder may change the word
- *                                 or who is next is on its way
+ *   CONTENDED  the latch holder   the latch holder, if nobody waits    only the latch holder may change the word
+ *                                 that can run, or who is next is on
+ *                                 its way
  *
  *      down, uncontended   n        -> n - 1              acquire
  *      up, uncontended     n        -> n + 1              release
@@ -22,6 +23,8 @@
  *
  *   result    PATIENT -> WOKEN       by who gives permits      it is on its way; the word is not CONTENDED
  *             WOKEN   -> INSISTS     by itself                 it gets the permits as soon as there are enough
+ *
+ * Waiters that cannot run (`isStuck`) are passed. They are woken to look themselves, once they can.
  *
  * Asynchronous waiters insist: what comes before they run again is not known, and those behind them need not wait for it.
  *
@@ -45,7 +48,16 @@ import { claimHold, HELD, Hold, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { firstOfThread, firstWaiter, joinList, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import {
+  firstAble,
+  firstOfThread,
+  firstToCome,
+  joinList,
+  leaveList,
+  rebuildList,
+  WaitList,
+  waiters,
+} from '../sched/wait-list.ts';
 
 export const SemaphoreWords = struct({
   header: ObjectHeader.words,
@@ -95,7 +107,7 @@ export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
 export function tryDownLatched(thread: Thread, semaphore: number, permits: number, record: number): boolean {
   const { cpu } = thread;
   const free = enter(thread, semaphore);
-  const first = firstWaiter(cpu, semaphore + SemaphoreWords.waiters);
+  const first = firstAble(cpu, semaphore + SemaphoreWords.waiters);
   const takes = free >= permits && (first === 0 || cpu.load(first + Task.result) === WOKEN);
   const left = takes ? take(free, permits) : free;
   if (takes && record !== 0) {
@@ -122,6 +134,7 @@ export function* downSlow(
   // First of all: those that line up again have to be behind this one.
   if (!async) free = takeBack(thread, semaphore, free);
   enqueue(waiter, semaphore, permits, record, patient);
+  if (async) waiter.aside = { of: semaphore, pass: () => standAside(thread, semaphore) };
   prepareToPark(cpu, task);
   leave(thread, semaphore, free);
   let reason = 'woken';
@@ -132,7 +145,7 @@ export function* downSlow(
     }
     reason = yield;
     prepareToPark(cpu, task);
-    if (cpu.load(task + Task.result) === WOKEN) insist(thread, semaphore, task);
+    if (!isGranted(cpu, semaphore, task)) insist(thread, semaphore, task);
   }
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
@@ -256,8 +269,8 @@ function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   const woken: number[] = [];
   let free = permits;
   let isOpen = false;
-  let task = firstWaiter(cpu, list);
-  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstWaiter(cpu, list)) {
+  let task = firstAble(cpu, list);
+  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstAble(cpu, list)) {
     const how = cpu.load(task + Task.result);
     if (how !== WOKEN) woken.push(task);
     if (how !== INSISTS) {
@@ -268,13 +281,15 @@ function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
     free = take(free, cpu.load(task + Task.want));
     grant(cpu, semaphore, free, task);
   }
+  // Nobody else comes for those that cannot run: what is given from here on is not given under the latch.
+  if (task === 0 || isOpen) woken.push(...firstToCome(cpu, list).filter((other) => other !== task));
   // Pairs with the acquire of `tryDown`.
   cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (task === 0 || isOpen ? 0 : CONTENDED));
   unlatch(cpu, list + WaitList.latch);
   return woken;
 }
 
-/** A waiter that was woken without its permits: takes them, or is not passed by any more. */
+/** A waiter that was woken without its permits: takes them, or is not passed by any more while it can run. */
 function insist(thread: Thread, semaphore: number, task: number): void {
   const { cpu } = thread;
   const free = enter(thread, semaphore);
@@ -345,6 +360,11 @@ function cancel(thread: Thread, semaphore: number, task: number): boolean {
   // Those behind may need less than it did.
   leave(thread, semaphore, free);
   return isWaiting;
+}
+
+/** The thread's asynchronous tasks, of which some may have been granted permits, cannot run. */
+function standAside(thread: Thread, semaphore: number): void {
+  leave(thread, semaphore, takeBack(thread, semaphore, enter(thread, semaphore)));
 }
 
 /** Takes back what the thread's own asynchronous tasks were granted and have not picked up; they line up again. */

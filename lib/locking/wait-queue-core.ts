@@ -11,7 +11,8 @@
  *
  * The list: waiters that share a wake-up first, then exclusive ones in order of arrival. A waker takes out all of the
  * first kind and as many of the second as it was told to wake; `grant` of a task says that it was taken out. An
- * exclusive waiter that was taken out, and then gives up or finds that its condition throws, passes the wake-up on.
+ * exclusive waiter that was taken out, and then gives up, finds that its condition throws, or cannot run because its thread
+ * sleeps (`isStuck`), passes the wake-up on. One that cannot run already is taken out besides.
  *
  * A dead waiter leaves the list. Whatever wake-up died with it, or with a waker, every sleeper of the arena looks at its
  * condition again after a death.
@@ -28,7 +29,7 @@ import { Grant } from '../sched/grant.ts';
 import { endWait, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { returnStandIn, takeStandIn } from '../sched/vector.ts';
-import { joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import { isStuck, joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
 
 export const WaitQueueWords = struct({
   header: ObjectHeader.words,
@@ -152,13 +153,30 @@ export function wakeUp(thread: Thread, queue: number, count: number): number {
   const chosen: number[] = [];
   let exclusive = 0;
   for (const task of waiters(cpu, list)) {
-    if (cpu.load(task + Task.want) === EXCLUSIVE && exclusive++ >= count) continue;
+    if (cpu.load(task + Task.want) === EXCLUSIVE) {
+      if (exclusive >= count) continue;
+      if (!isStuck(cpu, task)) exclusive++;
+    }
     chosen.push(task);
     takeOut(cpu, queue, task);
   }
   unlatch(cpu, list + WaitList.latch);
   for (const task of chosen) unpark(cpu, task);
   return chosen.length;
+}
+
+/** The task, an exclusive waiter, cannot run: if it was taken out, another is woken in its place, once. */
+function standAside(waiter: Waiter, queue: number): void {
+  const { thread, task } = waiter;
+  const { cpu, id } = thread;
+  const latchAt = queue + WaitQueueWords.waiters + WaitList.latch;
+  // Under the latch: whoever takes it out later finds that it cannot run.
+  latch(cpu, latchAt, id);
+  const wasTakenOut = cpu.load(task + Grant.from) === queue;
+  unlatch(cpu, latchAt);
+  if (!wasTakenOut) return;
+  waiter.aside = undefined;
+  wakeUp(thread, queue, 1);
 }
 
 export function repair(repairer: Repairer, queue: number): boolean {
@@ -186,7 +204,8 @@ function takeOut(cpu: Cpu, queue: number, task: number): void {
  * Returns whether it was not there.
  * `prepare_to_wait_event`.
  */
-function prepareToWait({ thread, task, async }: Waiter, queue: number, want: number): boolean {
+function prepareToWait(waiter: Waiter, queue: number, want: number): boolean {
+  const { thread, task, async } = waiter;
   const { cpu, id } = thread;
   const list = queue + WaitQueueWords.waiters;
   latch(cpu, list + WaitList.latch, id);
@@ -203,6 +222,7 @@ function prepareToWait({ thread, task, async }: Waiter, queue: number, want: num
     if (want === SHARED && before !== 0) joinListBefore(cpu, list, queue, task, before);
     else joinList(cpu, list, queue, task, before);
     cpu.store(queue + WaitQueueWords.waiting, all.length + 1);
+    if (async && want === EXCLUSIVE) waiter.aside = { of: task, pass: () => standAside(waiter, queue) };
   }
   prepareToPark(cpu, task);
   unlatch(cpu, list + WaitList.latch);

@@ -3,7 +3,7 @@ import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import { bucketOf, type Futexes, latchBucket, mayHaveWaiters, nextFor, unlatchBucket } from '../futex/table.ts';
-import { wait } from '../futex/wait.ts';
+import { asideOf, wait } from '../futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
@@ -151,9 +151,17 @@ export class PthreadCond extends SharedObject {
   *#wait(mutex: PthreadMutex, waiter: Waiter): SlowPath<{ waited: Waited; outcome: Outcome }> {
     const seen = this.thread.cpu.load(this.#sequence);
     mutex.letGo(waiter.task);
+    // A broadcast may have moved others to the mutex, behind the one that was woken.
+    const wakeOthers = () => {
+      for (const word of [this.#sequence, mutex.requeueWord]) {
+        if (word !== 0) wake(this.#futexes, word, 1, MATCH_ANY);
+      }
+    };
+    if (waiter.async) waiter.aside = asideOf(waiter, this.#futexes, [waiter.task], wakeOthers);
     const result = yield* wait(this.#futexes, this.#sequence, seen, MATCH_ANY, waiter);
     // From here on nothing of the condition variable is touched: POSIX lets whoever woke the last waiter destroy it.
     endWait(this.thread.cpu, waiter.task);
+    waiter.aside = undefined;
     const waited = result === 'changed' ? 'woken' : result;
     // The mutex has to be had, however late it is, and whoever aborts meanwhile.
     waiter.deadline = Number.POSITIVE_INFINITY;

@@ -13,15 +13,16 @@
  * A writer that is preferred keeps readers out by WRITERS_WAIT, except those whose thread's task reads already, for
  * they would never let the writer in. When a release finds no writer to wake, it takes the flag back.
  *
- * Nor does it keep out a synchronous reader whose thread has asynchronous acquisitions under way: one of these may be
- * that writer, or the reader that it waits for, and cannot go on while the thread sleeps. Such a reader sleeps as
- * writers do, so that it gets the wake-ups that its thread's own writers would have got: it stands in front of them.
+ * Nor does it keep out a synchronous reader whose thread has asynchronous tasks that read this lock or wait at its gate:
+ * one of these may be that writer, or the reader that it waits for, and cannot go on while the thread sleeps. Such a reader
+ * sleeps as writers do, so that it gets the wake-ups that its thread's own writers would have got: it stands in front of
+ * them. A writer that cannot run (`isStuck`) keeps no reader out of a lock that is free.
  *
  * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
  */
 import type { Futexes } from '../futex/table.ts';
-import { wait } from '../futex/wait.ts';
-import { MATCH_ANY, wake } from '../futex/wake.ts';
+import { asideOf, wait } from '../futex/wait.ts';
+import { MATCH_ANY, wake, wakeAble } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
@@ -29,7 +30,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
-import { maxThreads } from '../sched/slot.ts';
+import { asyncTasks, maxThreads } from '../sched/slot.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
@@ -69,15 +70,23 @@ export function tryTake(
     const isEndless = waiter === undefined || waiter.deadline === Number.POSITIVE_INFINITY;
     const isSync = cpu.load(task + Task.mode) !== ASYNC;
     if (isEndless && isSync && isInOwnWay(cpu, lock, id, want)) outcome = 'deadlock';
-    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.flags, sleepsAs(thread, task, want));
+    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.flags, sleepsAs(thread, lock, task, want));
   }
   unlatch(cpu, lock + RwlockWords.latch);
   return outcome;
 }
 
-/** The bits that `task` sets in the flags and sleeps with. */
-function sleepsAs({ cpu, tasksInUse }: Thread, task: number, want: number): number {
-  return cpu.load(task + Task.mode) !== ASYNC && tasksInUse > 0 ? want | WRITE : want;
+/** The bits that `task` sets in the flags and sleeps with. The same as long as it waits: its thread's others cannot run. */
+function sleepsAs(thread: Thread, lock: number, task: number, want: number): number {
+  return thread.cpu.load(task + Task.mode) !== ASYNC && isHereAsync(thread, lock) ? want | WRITE : want;
+}
+
+/** Whether an asynchronous task of this thread reads, or waits at the gate. */
+function isHereAsync({ cpu, slot, tasksInUse }: Thread, lock: number): boolean {
+  if (tasksInUse === 0) return false;
+  return asyncTasks(cpu, slot).some(
+    (task) => cpu.load(task + Task.within) === lock + RwlockWords.gate || heldBy(cpu, task, lock) > 0,
+  );
 }
 
 function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Outcome {
@@ -87,8 +96,7 @@ function tryRead(thread: Thread, lock: number, task: number, preference: Prefere
   if (record === 0) return 'exhausted';
   if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';
   const isKeptOut = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
-  const yields = isKeptOut && sleepsAs(thread, task, READ) === READ;
-  if (yields && heldBy(cpu, task, lock) === 0) return 'busy';
+  if (isKeptOut && heldBy(cpu, task, lock) === 0 && sleepsAs(thread, lock, task, READ) === READ) return 'busy';
   cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) + HELD);
   cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) + 1);
   return 'acquired';
@@ -115,13 +123,15 @@ export function* takeSlow(
   preference: Preference,
 ): SlowPath<Outcome> {
   const { cpu, counters } = futexes.thread;
-  const bits = sleepsAs(futexes.thread, waiter.task, want);
+  const bits = sleepsAs(futexes.thread, lock, waiter.task, want);
+  const passOn = () => wakeIfFree(futexes, lock, preference);
   counters.contended++;
   for (;;) {
     // Read before the attempt: a release that comes after it moves the gate.
     const gate = cpu.loadAcquire(lock + RwlockWords.gate);
     const outcome = tryTake(futexes, lock, waiter.task, want, preference, waiter);
     if (outcome !== 'busy') return outcome;
+    if (waiter.async) waiter.aside = asideOf(waiter, futexes, [waiter.task], passOn);
     const result = yield* wait(futexes, lock + RwlockWords.gate, gate, bits, waiter);
     if (result === 'timed-out' || result === 'aborted') {
       if (bits & WRITE) giveUp(futexes, lock);
@@ -168,16 +178,31 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   return holds;
 }
 
+/** Wakes others than one that was woken for a lock that is still free. Whoever has it does when it releases it. */
+function wakeIfFree(futexes: Futexes, lock: number, preference: Preference): void {
+  const { cpu, id } = futexes.thread;
+  latch(cpu, lock + RwlockWords.latch, id);
+  const isFree = cpu.load(lock + RwlockWords.writer) === 0 && cpu.load(lock + RwlockWords.readers) === 0;
+  const gate = isFree ? openGate(cpu, lock, ~READ) : 0;
+  unlatch(cpu, lock + RwlockWords.latch);
+  if (isFree) wakeNext(futexes, lock, gate, preference);
+}
+
 function wakeNext(futexes: Futexes, lock: number, gate: number, preference: Preference): void {
   const { cpu, id } = futexes.thread;
   const address = lock + RwlockWords.gate;
   const readersFirst = preference === 'readers';
-  if (readersFirst && wake(futexes, address, Number.POSITIVE_INFINITY, READ) !== 0) return;
-  if (wake(futexes, address, 1, WRITE) !== 0) return;
+  if (readersFirst && wakesAble(futexes, address, Number.POSITIVE_INFINITY, READ)) return;
+  if (wakesAble(futexes, address, 1, WRITE)) return;
   latch(cpu, lock + RwlockWords.latch, id);
   if (cpu.load(address) === gate) openGate(cpu, lock, ~WRITE);
   unlatch(cpu, lock + RwlockWords.latch);
   wake(futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
+}
+
+function wakesAble(futexes: Futexes, address: number, count: number, bits: number): boolean {
+  const taken = wakeAble(futexes, address, count, bits);
+  return taken === 'mismatch' || taken.able > 0;
 }
 
 /** After deaths. */

@@ -9,7 +9,7 @@ import { clearInterval, setInterval } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
 import { endWait, unpark } from './task.ts';
-import type { Thread } from './thread.ts';
+import type { Aside, Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
 
 /** Says with what a wait ended, and throws only before it has lined up. */
@@ -49,6 +49,8 @@ export interface Waiter {
   /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
   readonly async: boolean;
   aborted: boolean;
+  /** Of a wait on an event loop: see `Aside`. */
+  aside?: Aside | undefined;
   /** The cycle that the wait would close, once it was found. */
   deadlock?: readonly WaitsFor[] | undefined;
 }
@@ -184,7 +186,7 @@ async function driveAsync<Outcome>(
   path: SlowPath<Outcome>,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
-  const { cpu } = waiter.thread;
+  const { cpu, waiters } = waiter.thread;
   let isRunning = false;
   const advance = (reason: Woken): IteratorResult<void, Outcome> => {
     const wasAborted = waiter.aborted;
@@ -193,8 +195,10 @@ async function driveAsync<Outcome>(
     // Its condition has aborted the wait, in the middle of the step.
     if (!step.done && waiter.aborted && !wasAborted) step = path.next('woken');
     isRunning = false;
+    if (step.done) waiters.delete(waiter);
     return step;
   };
+  waiters.add(waiter);
   let step = advance('woken');
   if (step.done) return step.value;
   const abort = () => {

@@ -15,14 +15,26 @@ import type { Thread } from './thread.ts';
 export type Woken = 'woken' | 'timed-out';
 
 /** Sleeps until `unpark` or until `deadline` (ns on `cpu.now()`). The task is RUNNING afterwards. */
-export function schedule({ cpu, counters, hooks }: Thread, task: number, deadline: number): Woken {
+export function schedule(thread: Thread, task: number, deadline: number): Woken {
+  const { cpu, counters, hooks } = thread;
   counters.parks++;
   const state = task + Task.state;
   if (cpu.load(state) !== SLEEPING) return 'woken';
+  if (thread.waiters.size > 0) standAside(thread);
   hooks.sleeping(task);
   const woken = waitWhileAsleep(cpu, state, deadline);
   hooks.running(task);
   return woken;
+}
+
+/** The thread says that it sleeps, and is about to: its asynchronous tasks pass on what they cannot use before it comes back. */
+function standAside({ waiters }: Thread): void {
+  const done = new Set<number>();
+  for (const { aside } of waiters) {
+    if (aside === undefined || done.has(aside.of)) continue;
+    done.add(aside.of);
+    aside.pass();
+  }
 }
 
 /** `schedule` for a spinner: no hooks. */

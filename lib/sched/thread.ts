@@ -29,6 +29,17 @@ export interface Counters {
   ownerDeaths: number;
 }
 
+/**
+ * What a wait on an event loop does when its thread is about to sleep in a synchronous call, and the wait cannot go on
+ * before that comes back: it passes on what it was given, or woken for, to those that can run (`isStuck`). Illegal to fail
+ * to set in a path whose task may be given something, or woken in the place of another.
+ */
+export interface Aside {
+  /** Waits with the same `of` have the same `pass`. */
+  readonly of: number;
+  pass(): void;
+}
+
 export const DETACHED = -1;
 
 export class Thread {
@@ -99,6 +110,8 @@ export class Thread {
    */
   stepAside: (() => void) | undefined = undefined;
 
+  /** Asynchronous calls of this thread that wait. */
+  readonly waiters = new Set<{ readonly aside?: Aside | undefined }>();
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new Set<number>();
 

@@ -12,7 +12,7 @@ import { listInsert, listNodes, listRemove } from '../memory/list.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { asyncTasks, Slot, slotAddress } from './slot.ts';
-import { Task, waitFor } from './task.ts';
+import { ASYNC, SLEEPING, Task, waitFor } from './task.ts';
 
 export const WaitList = struct({
   first: 1,
@@ -148,6 +148,40 @@ export function isListBusy(cpu: Cpu, list: number): boolean {
 /** The first task, or 0. The latch is held. */
 export function firstWaiter(cpu: Cpu, list: number): number {
   return cpu.load(list + WaitList.first);
+}
+
+/**
+ * Whether `task` cannot run for now: it is asynchronous, and its thread sleeps in a synchronous call. Illegal to rely on
+ * such a task for the others: what it is given, or woken for, it keeps until that call comes back. Of a thread that goes
+ * to sleep later, `Waiter.aside` undoes that; both come under the list's latch, so one of the two sees the other.
+ */
+export function isStuck(cpu: Cpu, task: number): boolean {
+  if (cpu.load(task + Task.mode) !== ASYNC) return false;
+  const slot = slotAddress(cpu, cpu.load(task + Task.thread) - 1);
+  return cpu.load(slot + Slot.mainTask + Task.state) === SLEEPING;
+}
+
+/** The first task that can run, or 0. The latch is held. */
+export function firstAble(cpu: Cpu, list: number): number {
+  let task = firstWaiter(cpu, list);
+  while (task !== 0 && isStuck(cpu, task)) task = nextWaiter(cpu, list, task);
+  return task;
+}
+
+/**
+ * Whom to wake for what the first that comes may take: the first task that can run, and of those in front of it one for
+ * each thread, because nobody else wakes them when their thread comes back. The latch is held.
+ */
+export function firstToCome(cpu: Cpu, list: number): number[] {
+  const tasks: number[] = [];
+  const threads = new Set<number>();
+  for (let task = firstWaiter(cpu, list); task !== 0; task = nextWaiter(cpu, list, task)) {
+    if (!isStuck(cpu, task)) return [...tasks, task];
+    const thread = cpu.load(task + Task.thread);
+    if (!threads.has(thread)) tasks.push(task);
+    threads.add(thread);
+  }
+  return tasks;
 }
 
 /** The task behind `task` in the list, or 0. The latch is held. */

@@ -10,7 +10,9 @@
  *
  * What runs in the middle of a thread's step runs to its end there: threads nest, they do not alternate. A thread that
  * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait; a wait with a
- * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones.
+ * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones, and come back while
+ * the thread's main task does not sleep: one that was stopped in a synchronous sleep, or threw `Hang`, has no event loop
+ * until somebody unparks it (`unpark` of `lib/sched/task.ts`).
  */
 import { Arena, format } from '../../lib/arena/arena.ts';
 import { Place } from '../../lib/arena/place.ts';
@@ -18,6 +20,7 @@ import { type Reaped, reap } from '../../lib/arena/reaper.ts';
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 import { RealCpu } from '../../lib/machine/real.ts';
 import { isDead, markDead, Slot, slotAddress } from '../../lib/sched/slot.ts';
+import { SLEEPING, Task } from '../../lib/sched/task.ts';
 
 /** An operation that a thread is about to make: the method of `Cpu`, and its arguments, the address first. */
 export interface Step {
@@ -151,6 +154,11 @@ class SteppedCpus {
       condLoad: (a, until, arg, spins) => this.#spin(number, a, until, arg, spins),
       condLoadAcquire: (a, until, arg, spins) => this.#spin(number, a, until, arg, spins),
       wait: (a, expected, deadline) => this.#wait(number, a, expected, deadline),
+      waitAsync: (a, expected, deadline) => {
+        this.#step(number, 'waitAsync', [a, expected, deadline]);
+        const outcome = this.#real.waitAsync(a, expected, deadline);
+        return typeof outcome === 'string' ? outcome : this.#onEventLoop(number, outcome);
+      },
       wake: (a, count) => {
         this.#step(number, 'wake', [a, count]);
         this.#wakes.set(a, this.#wakesOf(a) + 1);
@@ -199,6 +207,14 @@ class SteppedCpus {
     }
     this.#ahead += Math.max(deadline - this.#real.now() - this.#ahead, 0);
     return 'timed-out';
+  }
+
+  /** What comes to the event loop of a thread that sleeps in a synchronous call comes when that is over. */
+  async #onEventLoop(number: number, outcome: Promise<WaitOutcome>): Promise<WaitOutcome> {
+    const ended = await outcome;
+    const state = slotAddress(this.#real, number) + Slot.mainTask + Task.state;
+    while (this.#real.load(state) === SLEEPING) await this.#real.waitAsync(state, SLEEPING, Number.POSITIVE_INFINITY);
+    return ended;
   }
 
   #wakesOf(a: number): number {

@@ -19,7 +19,8 @@
  *
  * WAITERS may be clear while somebody waits only if the first waiter is a writer that was woken for the free lock and has
  * not tried since. So illegal to fail to set: when that writer leaves the list, with or without the lock, and others stay;
- * when another waiter comes to stand in front of it. A thread releases a word with WAITERS under the latch: the
+ * when another waiter comes to stand in front of it; when its thread goes to sleep in a synchronous call, and it is not on
+ * its way any more. "The first waiter" is the first that can run (`isStuck`). A thread releases a word with WAITERS under the latch: the
  * lock may be destroyed as soon as it is free and nobody has the latch.
  *
  *      read, uncontended        0                  -> SOLE|me              acquire
@@ -48,7 +49,7 @@ import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
 import { MAIN, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstWaiter, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
+import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
 import type { Outcome } from '../reader-writer.ts';
 
 export const RwSemaphoreWords = struct({
@@ -354,14 +355,20 @@ export function wake({ cpu, id, counters }: Thread, semaphore: number): void {
 
 /**
  * Under the latch: whom to unpark. A writer in front will try by itself; readers in front, and all others that wait,
- * are let in here, before they wake up. `rwsem_mark_wake`.
+ * are let in here, before they wake up. Those that cannot run are passed; they are woken to look themselves, once they can.
+ * `rwsem_mark_wake`.
  */
 export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   const list = listOf(semaphore);
   const address = wordOf(semaphore);
-  const first = firstWaiter(cpu, list);
-  if (first === 0) return [];
-  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address, first) ? [first] : [];
+  const first = firstAble(cpu, list);
+  const passed = firstToCome(cpu, list).filter((task) => task !== first);
+  if (first === 0) {
+    // Kept for nobody: all that wait cannot run.
+    cpu.fetchAndRelaxed(address, ~HANDOFF);
+    return passed;
+  }
+  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address, first) ? [...passed, first] : [];
   countSole(cpu, semaphore);
   const readers = nextReaders(cpu, list);
   let word = cpu.load(address);
@@ -383,7 +390,7 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
     cpu.storeRelease(task + Grant.from, semaphore);
     if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
   }
-  return readers;
+  return [...passed, ...readers];
 }
 
 /**
@@ -393,7 +400,7 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
 function callWriter(cpu: Cpu, address: number, writer: number): boolean {
   const handoff = hasWaitedLong(cpu, writer) ? HANDOFF : 0;
   for (let word = cpu.load(address); isFree(word); ) {
-    const seen = cpu.cmpxchgRelaxed(address, word, (word & ~WAITERS) | handoff);
+    const seen = cpu.cmpxchgRelaxed(address, word, (word & ~(WAITERS | HANDOFF)) | handoff);
     if (seen === word) return true;
     word = seen;
   }
@@ -401,8 +408,8 @@ function callWriter(cpu: Cpu, address: number, writer: number): boolean {
 }
 
 /**
- * The readers to let in, the first waiter among them. Not an asynchronous one whose thread waits here to write: it could
- * not run, and so not leave, before its thread has had the lock.
+ * The readers to let in, the first waiter among them. Not an asynchronous one that cannot run, or whose thread is about to
+ * wait here to write: it could not leave before its thread comes back.
  */
 function nextReaders(cpu: Cpu, list: number): number[] {
   const all = waiters(cpu, list);
@@ -411,7 +418,7 @@ function nextReaders(cpu: Cpu, list: number): number[] {
     wants(WRITE).map((task) => (cpu.load(task + Task.mode) === MAIN ? cpu.load(task + Task.thread) : 0)),
   );
   return wants(READ)
-    .filter((task) => !blocked.has(cpu.load(task + Task.thread)))
+    .filter((task) => !blocked.has(cpu.load(task + Task.thread)) && !isStuck(cpu, task))
     .slice(0, READERS_AT_ONCE);
 }
 
@@ -420,7 +427,7 @@ function nextReaders(cpu: Cpu, list: number): number[] {
  * then; undefined when it is not `word` any more.
  */
 function demandHandoff(cpu: Cpu, semaphore: number, word: number): number | undefined {
-  const first = firstWaiter(cpu, listOf(semaphore));
+  const first = firstAble(cpu, listOf(semaphore));
   if (first === 0 || word & HANDOFF || !hasWaitedLong(cpu, first)) return word;
   return cpu.cmpxchgRelaxed(wordOf(semaphore), word, word | HANDOFF) === word ? word | HANDOFF : undefined;
 }

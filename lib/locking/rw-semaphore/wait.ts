@@ -16,7 +16,7 @@ import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
 import { asyncTasks } from '../../sched/slot.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstOfThread, firstWaiter, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
+import { firstAble, firstOfThread, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
 import type { Outcome } from '../reader-writer.ts';
 import {
@@ -42,6 +42,7 @@ import {
   WAITERS,
   WRITE,
   WRITER,
+  wake,
   wakeWaiters,
   wordOf,
 } from './core.ts';
@@ -84,6 +85,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
     return acquired(thread, semaphore);
   }
   enqueue(waiter, semaphore, READ, record);
+  if (async) waiter.aside = asideOf(thread, semaphore);
   prepareToPark(cpu, task);
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, listOf(semaphore) + WaitList.latch);
@@ -97,6 +99,8 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
     }
     reason = yield;
     prepareToPark(cpu, task);
+    // It may have been passed while it could not run, and woken to look itself.
+    if (async && !isGranted(cpu, semaphore, task)) wake(thread, semaphore);
   }
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
@@ -124,12 +128,13 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   latch(cpu, list + WaitList.latch, id);
   if (!async) takeBack(thread, semaphore);
   enqueue(waiter, semaphore, WRITE, 0);
-  const passed = firstWaiter(cpu, list) === task ? [] : wakeWaiters(cpu, semaphore);
+  if (async) waiter.aside = asideOf(thread, semaphore);
+  const passed = firstAble(cpu, list) === task ? [] : wakeWaiters(cpu, semaphore);
   let outcome: Outcome | undefined;
   let reason = 'woken';
   for (;;) {
     prepareToPark(cpu, task);
-    const isFirst = firstWaiter(cpu, list) === task;
+    const isFirst = firstAble(cpu, list) === task;
     const isLate = isFirst && ((microseconds(cpu) - start) & 0x7fffffff) >= HANDOFF_AFTER;
     if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
     outcome = giveUp(waiter, semaphore, async, reason);
@@ -242,6 +247,19 @@ function pendingTasks({ cpu, slot }: Thread, semaphore: number): number[] {
   return asyncTasks(cpu, slot).filter((task) => isGranted(cpu, semaphore, task));
 }
 
+const asideOf = (thread: Thread, semaphore: number) => ({ of: semaphore, pass: () => standAside(thread, semaphore) });
+
+/** The thread's asynchronous tasks, of which one may be on its way or have been let in, cannot run. */
+function standAside(thread: Thread, semaphore: number): void {
+  const { cpu, id } = thread;
+  latch(cpu, listOf(semaphore) + WaitList.latch, id);
+  takeBack(thread, semaphore);
+  cpu.fetchOr(wordOf(semaphore), WAITERS);
+  const woken = wakeWaiters(cpu, semaphore);
+  unlatch(cpu, listOf(semaphore) + WaitList.latch);
+  for (const sleeper of woken) unpark(cpu, sleeper);
+}
+
 /** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */
 function takeBack(thread: Thread, semaphore: number): void {
   const { cpu } = thread;
@@ -272,15 +290,15 @@ function enqueue({ thread, task, async }: Waiter, semaphore: number, want: numbe
 /** Under the latch: takes `task` out of the list. Returns whom to wake, when it leaves without the lock. */
 function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): number[] {
   const list = listOf(semaphore);
-  const wasFirst = firstWaiter(cpu, list) === task;
+  const wasFirst = firstAble(cpu, list) === task;
   if (leaveList(cpu, list, task)) {
     cpu.fetchAndRelaxed(wordOf(semaphore), ~(WAITERS | HANDOFF));
     return [];
   }
   // It may have been the writer on its way for which WAITERS is clear, also if it is not first any more.
   cpu.fetchOr(wordOf(semaphore), WAITERS);
-  if (isOwner || !wasFirst) return [];
-  cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
+  if (isOwner) return [];
+  if (wasFirst) cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
   return wakeWaiters(cpu, semaphore);
 }
 

@@ -1,0 +1,300 @@
+/**
+ * An asynchronous waiter whose thread sleeps in a synchronous call cannot run. It does not keep what is free from those
+ * behind it, however the two meet: it sleeps already when the lock comes free, or it goes to sleep with the wake-up.
+ */
+import { describe, expect, test } from 'vitest';
+import {
+  type Arena,
+  Completion,
+  Futex,
+  Mutex,
+  PercpuRwSemaphore,
+  PthreadMutex,
+  PthreadRwlock,
+  PthreadSem,
+  RwSemaphore,
+  Semaphore,
+  WaitQueue,
+} from '../../lib/index.ts';
+import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
+import { Hang, on, step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
+
+/** One thread's view of something to wait for. */
+interface Wanted {
+  readonly handle: unknown;
+  take(): void;
+  takeAsync(): Promise<unknown>;
+  give(): void;
+  /** Waits with `take`, if that is not what the one behind does. */
+  takeBehind?(): void;
+}
+
+type Open = (arena: Arena, handle: never) => Wanted;
+
+/** `make`: how to open it, and what is done to it first, so that nobody can have it. */
+const KINDS: Record<string, Open> = {
+  Mutex: (arena, handle) => {
+    const lock = new Mutex(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.lock(),
+      takeAsync: () => lock.lockAsync(),
+      give: () => lock.unlock(),
+    };
+  },
+  'RwSemaphore, a writer behind a writer': (arena, handle) => {
+    const lock = new RwSemaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.downWrite(),
+      takeAsync: () => lock.downWriteAsync(),
+      give: () => lock.upWrite(),
+    };
+  },
+  'RwSemaphore, a writer behind a reader': (arena, handle) => {
+    const lock = new RwSemaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.downWrite(),
+      takeAsync: () => lock.downReadAsync(),
+      give: () => lock.upWrite(),
+    };
+  },
+  'RwSemaphore, a reader behind a writer': (arena, handle) => {
+    const lock = new RwSemaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.downWrite(),
+      takeAsync: () => lock.downWriteAsync(),
+      give: () => lock.upWrite(),
+      takeBehind: () => lock.downRead(),
+    };
+  },
+  'PercpuRwSemaphore, a writer behind a writer': (arena, handle) => {
+    const lock = new PercpuRwSemaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.downWrite(),
+      takeAsync: () => lock.downWriteAsync(),
+      give: () => lock.upWrite(),
+    };
+  },
+  'PercpuRwSemaphore, a writer behind a reader': (arena, handle) => {
+    const lock = new PercpuRwSemaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.downWrite(),
+      takeAsync: () => lock.downReadAsync(),
+      give: () => lock.upWrite(),
+    };
+  },
+  'PercpuRwSemaphore, a reader behind a writer': (arena, handle) => {
+    const lock = new PercpuRwSemaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.downWrite(),
+      takeAsync: () => lock.downWriteAsync(),
+      give: () => lock.upWrite(),
+      takeBehind: () => lock.downRead(),
+    };
+  },
+  Semaphore: (arena, handle) => {
+    const lock = new Semaphore(arena, handle);
+    return { handle: lock.handle, take: () => lock.down(), takeAsync: () => lock.downAsync(), give: () => lock.up() };
+  },
+  'Semaphore, with guards': (arena, handle) => {
+    const lock = new Semaphore(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => void lock.acquire(),
+      takeAsync: () => lock.acquireAsync(),
+      give: () => lock.up(),
+    };
+  },
+  Completion: (arena, handle) => {
+    const lock = new Completion(arena, handle);
+    if (handle === undefined) lock.complete();
+    return {
+      handle: lock.handle,
+      take: () => lock.wait(),
+      takeAsync: () => lock.waitAsync(),
+      give: () => lock.complete(),
+    };
+  },
+  'WaitQueue, exclusive': (arena, handle) => {
+    const queue = new WaitQueue(arena, (handle as { queue?: never } | undefined)?.queue);
+    const word = (handle as { word?: number } | undefined)?.word ?? arena.alloc(16);
+    const { cpu } = arena;
+    const takes = () => cpu.cmpxchg(word, 0, 1) === 0;
+    if (handle === undefined) cpu.store(word, 0);
+    return {
+      handle: { queue: queue.handle, word },
+      take: () => queue.wait(takes, { exclusive: true }),
+      takeAsync: () => queue.waitAsync(takes, { exclusive: true }),
+      give: () => {
+        cpu.store(word, 0);
+        queue.wake(1);
+      },
+    };
+  },
+  Futex: (arena, handle) => {
+    const futex = new Futex(arena);
+    const word = (handle as number | undefined) ?? arena.alloc(16);
+    const { cpu } = arena;
+    if (handle === undefined) cpu.store(word, 0);
+    return {
+      handle: word,
+      take: () => {
+        while (cpu.cmpxchg(word, 0, 1) !== 0) futex.wait(word, 1);
+      },
+      takeAsync: async () => {
+        while (cpu.cmpxchg(word, 0, 1) !== 0) await futex.waitAsync(word, 1);
+      },
+      give: () => {
+        cpu.store(word, 0);
+        futex.wake(word, 1);
+      },
+    };
+  },
+  PthreadMutex: (arena, handle) => {
+    const lock = new PthreadMutex(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.lock(),
+      takeAsync: () => lock.acquireAsync(),
+      give: () => lock.unlock(),
+    };
+  },
+  PthreadSem: (arena, handle) => {
+    const sem = new PthreadSem(arena, handle, 1);
+    return { handle: sem.handle, take: () => sem.wait(), takeAsync: () => sem.waitAsync(), give: () => sem.post() };
+  },
+  'PthreadRwlock, a writer behind a writer': (arena, handle) => {
+    const lock = new PthreadRwlock(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.writeLock(),
+      takeAsync: () => lock.acquireWriteAsync(),
+      give: () => lock.unlock(),
+    };
+  },
+  'PthreadRwlock, a reader behind a writer': (arena, handle) => {
+    const lock = new PthreadRwlock(arena, handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.writeLock(),
+      takeAsync: () => lock.acquireWriteAsync(),
+      give: () => lock.unlock(),
+      takeBehind: () => lock.readLock(),
+    };
+  },
+  'PthreadRwlock that prefers readers': (arena, handle) => {
+    const lock = new PthreadRwlock(arena, handle, 'readers');
+    return {
+      handle: lock.handle,
+      take: () => lock.writeLock(),
+      takeAsync: () => lock.acquireReadAsync(),
+      give: () => lock.unlock(),
+    };
+  },
+};
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Thread 0 holds it; what threads 1 and 2 sleep for elsewhere never comes. */
+function stage(open: Open) {
+  const all = stepper(5);
+  const { arenas, real, stopBefore } = all;
+  const [first] = arenas as [Arena];
+  const mine = open(first, undefined as never);
+  mine.take();
+  const elsewhere = new Semaphore(first, undefined, { permits: 0 });
+  const mainOf = (number: number) => arenas[number]!.thread.self;
+  return {
+    ...all,
+    wanted: [mine, ...arenas.slice(1).map((arena) => open(arena, mine.handle as never))] as [Wanted, ...Wanted[]],
+    /** Thread `number` goes to sleep for good in a synchronous call elsewhere. False if it has to wait for a latch. */
+    sleepsElsewhere: (number: number) => {
+      const semaphore = Semaphore.from(arenas[number]!, elsewhere.handle);
+      return thrown(() => semaphore.down()).message.includes(`word ${mainOf(number) + Task.state},`);
+    },
+    /** The call there comes back: the thread's event loop goes on. */
+    wakesUp: (number: number) => unpark(real, mainOf(number)),
+    /** Thread `number` sleeps until it gets what `take` waits for. */
+    sleeps: (number: number, take: () => void) => expect(stopBefore(number, on('wait'), take)).toBe(true),
+    isAsleep: (number: number) => real.load(mainOf(number) + Task.state) === SLEEPING,
+  };
+}
+
+const behind = (wanted: Wanted | undefined) => () => (wanted!.takeBehind ?? wanted!.take).call(wanted);
+
+describe.each(Object.entries(KINDS))('%s: what a waiter that cannot run keeps from those behind it', (_, open) => {
+  test('its thread sleeps when it comes free', () => {
+    const { wanted, sleepsElsewhere, sleeps, isAsleep } = stage(open);
+    void wanted[1]!.takeAsync();
+    sleeps(3, behind(wanted[3]));
+    sleepsElsewhere(1);
+    wanted[0].give();
+    expect(isAsleep(3)).toBe(false);
+  });
+
+  test('its thread goes to sleep when it has come free, at whichever step', () => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const { wanted, sleepsElsewhere, sleeps, isAsleep, before: rightBefore, cancel } = stage(open);
+      void wanted[1]!.takeAsync();
+      sleeps(3, behind(wanted[3]));
+      // False where thread 0 has to wait for a latch that thread 1 holds.
+      let isGiven = false;
+      rightBefore(1, step(n), () => {
+        try {
+          wanted[0].give();
+          isGiven = true;
+        } catch (error) {
+          expect(error).toBeInstanceOf(Hang);
+        }
+      });
+      sleepsElsewhere(1);
+      isOver = cancel(1);
+      if (isGiven) expect(isAsleep(3), `step ${n}`).toBe(false);
+    }
+  });
+
+  test('its thread goes to sleep at whichever step of the one that gives', () => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const { wanted, sleepsElsewhere, sleeps, isAsleep, before: rightBefore, cancel } = stage(open);
+      void wanted[1]!.takeAsync();
+      sleeps(3, behind(wanted[3]));
+      // False where thread 1 has to wait for a latch that thread 0 holds.
+      let isStuck = false;
+      rightBefore(0, step(n), () => {
+        isStuck = sleepsElsewhere(1);
+      });
+      wanted[0].give();
+      isOver = cancel(0);
+      if (isStuck) expect(isAsleep(3), `step ${n}`).toBe(false);
+    }
+  });
+
+  test('it has it once its thread comes back', async () => {
+    const { wanted, sleepsElsewhere, wakesUp } = stage(open);
+    const waiting = wanted[1]!.takeAsync();
+    await turn();
+    sleepsElsewhere(1);
+    wanted[0].give();
+    wakesUp(1);
+    await waiting;
+  });
+
+  test('its thread comes back before another, whose waiter was in front', async () => {
+    const { wanted, sleepsElsewhere, wakesUp } = stage(open);
+    void wanted[1]!.takeAsync();
+    const waiting = wanted[2]!.takeAsync();
+    await turn();
+    sleepsElsewhere(1);
+    sleepsElsewhere(2);
+    wanted[0].give();
+    wakesUp(2);
+    await waiting;
+  });
+});
