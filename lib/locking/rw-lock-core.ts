@@ -4,6 +4,7 @@
  *   word     bits  0..9   writer    who has it for writing, as CPU number plus one; 0: nobody
  *            bits 10..19  claim     the head of the queue, awake, likewise: nobody else comes in
  *            bit  20      ASLEEP    the head of the queue sleeps without a claim; its node is in `head`
+ *            bit  21      DRAINING  the writer waits for readers to leave, and is not inside
  *   readers  bits 0..30 of each word: one for each thread that has it for reading
  *            bit 31      WAITED: the writer may sleep until the threads of this word have left
  *   tail     the last node of the queue, or 0
@@ -21,7 +22,8 @@
  *   unlock   readers &= ~x, and wake the writer if it has set WAITED; or (x, c) -> (0, c), and wake the head
  *
  * It is illegal for WAITED to be clear while the writer sleeps for readers of that word, and for ASLEEP to be clear while
- * the head sleeps without a claim. It is legal for both to be set in vain.
+ * the head sleeps without a claim. It is legal for both to be set in vain. DRAINING is for the reaper: illegal to be set once
+ * the writer is inside, because it may have left things half-done.
  *
  * It is illegal to touch the lock after the step that releases it, because the next holder may destroy it. So a thread
  * looks up whom it will wake before: while it reads, the writer that waits for it cannot leave; while it writes, a head
@@ -69,6 +71,7 @@ export const WRITER = 0x3ff;
 const CLAIM_SHIFT = 10;
 const CLAIM = WRITER << CLAIM_SHIFT;
 const ASLEEP = 1 << 20;
+const DRAINING = 1 << 21;
 
 const QUEUE: QueueKind = {
   nodes: [SpinNodes.waiter],
@@ -128,6 +131,8 @@ export function isDrained(cpu: Cpu, lock: number, words: number): boolean {
 /** This thread has the writer's place: waits until all readers have left. */
 export function drain(thread: Thread, lock: number, words: number): void {
   const { cpu, self, spins } = thread;
+  const waits = !isDrained(cpu, lock, words);
+  if (waits) cpu.fetchOrRelaxed(lock + RwWords.word, DRAINING);
   for (let i = 0; i < words; i++) {
     const readers = lock + RwWords.readers + i;
     let value = cpu.condLoadAcquire(readers, isDrainedOf, 0, spins);
@@ -139,6 +144,8 @@ export function drain(thread: Thread, lock: number, words: number): void {
     }
     if (value !== 0) cpu.fetchAndRelaxed(readers, READERS);
   }
+  // Acquire: what the writer does inside comes after.
+  if (waits) cpu.fetchAndAcquire(lock + RwWords.word, ~DRAINING);
 }
 
 /** Gives up the writer's place. */
@@ -251,9 +258,9 @@ export function repair(repairer: Repairer, lock: number): boolean {
     const writer = word & WRITER;
     const claim = (word & CLAIM) >>> CLAIM_SHIFT;
     const writerDied = writer !== 0 && isDead(writer);
-    const lost = (writerDied ? writer : 0) + (claim !== 0 && isDead(claim) ? word & CLAIM : 0);
+    const lost = (writerDied ? word & (WRITER | DRAINING) : 0) + (claim !== 0 && isDead(claim) ? word & CLAIM : 0);
     if (lost === 0) return isSettled;
-    if (writerDied) cpu.store(lock + SpinningLockHeader.ownerDied, 1);
+    if (writerDied && !(word & DRAINING)) cpu.store(lock + SpinningLockHeader.ownerDied, 1);
     if (cpu.cmpxchg(address, word, word - lost) !== word) continue;
     const next = nextTask(cpu, lock, word - lost);
     if (next !== 0) kick(cpu, next);

@@ -42,7 +42,8 @@ const KIND = defineKind<Repairer>({
  * Fairness: readers and writers queue up in one line, in order of arrival; readers next to each other in it are inside
  * together. A contender may take a free lock while the head of the line sleeps for the first time. Synchronous only;
  * not recursive, for reading neither (EDEADLK), and cannot be upgraded (EDEADLK). Readers that die leave; if a writer
- * dies inside, `ownerDied` says so to all that come after, until `makeConsistent`.
+ * dies inside, `ownerDied` says so to all that come after, until `makeConsistent`. One that dies while it waits for readers to
+ * leave was not inside.
  *
  * Source: kernel/locking/qrwlock.c.
  */

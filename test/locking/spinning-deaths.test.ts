@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { McsLock, SpinLock, TicketLock } from '../../lib/index.ts';
+import { McsLock, RwLock, SpinLock, TicketLock } from '../../lib/index.ts';
 import { McsNodes } from '../../lib/locking/mcs-lock.ts';
 import { releaseNode, SpinNode } from '../../lib/locking/spin-queue.ts';
 import { TicketEntry, Tickets } from '../../lib/locking/ticket-lock.ts';
@@ -247,4 +247,34 @@ test('TicketLock: the next thread in a slot has a ticket of a lock that was dest
   expect(reap(4)).toBe('done');
   expect(real.load(word)).toBe(0);
   expect(arenas[1]!.fsck()).toEqual([]);
+});
+
+test('RwLock: a writer that died while it waited for readers to leave is no owner that died', () => {
+  const { arenas, killBefore, reap } = stepper(3);
+  const lock = new RwLock(arenas[0]!);
+  const [writing, other] = arenas.slice(1).map((arena) => RwLock.from(arena, lock.handle)) as [RwLock, RwLock];
+  lock.readLock();
+  expect(killBefore(1, on('wait'), () => writing.writeLock())).toBe(true);
+  expect(reap(2)).toBe('done');
+  expect(lock.ownerDied).toBe(false);
+  expect(other.tryReadLock()).toBe(true);
+  other.readUnlock();
+  lock.readUnlock();
+  other.writeLock();
+  other.writeUnlock();
+});
+
+test('RwLock: a writer that died inside, once the readers it waited for had left, is one', () => {
+  const { arenas, before, killBefore, reap } = stepper(3);
+  const lock = new RwLock(arenas[0]!);
+  const [writing, other] = arenas.slice(1).map((arena) => RwLock.from(arena, lock.handle)) as [RwLock, RwLock];
+  lock.readLock();
+  before(1, on('wait'), () => lock.readUnlock());
+  writing.writeLock();
+  expect(killBefore(1, step(1), () => writing.writeUnlock())).toBe(true);
+  expect(reap(2)).toBe('done');
+  expect(lock.ownerDied).toBe(true);
+  other.writeLock();
+  other.makeConsistent();
+  other.writeUnlock();
 });

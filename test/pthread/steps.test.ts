@@ -189,6 +189,32 @@ test('rwlock: a reader that has no record left takes the wake-up of a writer', (
   }
 });
 
+test('rwlock: a writer that waits keeps out the readers of threads that hold other locks asynchronously', async () => {
+  const { arenas, stopBefore } = stepper(3);
+  const locks = arenas.map((arena) => new PthreadRwlock(arena, 'rw')) as [PthreadRwlock, PthreadRwlock, PthreadRwlock];
+  await new PthreadMutex(arenas[2]!).acquireAsync();
+  const elsewhere = new PthreadRwlock(arenas[2]!);
+  await elsewhere.acquireReadAsync();
+  locks[0].readLock();
+  stopBefore(1, on('wait'), () => locks[1].writeLock());
+  expect(locks[2].tryReadLock()).toBe(false);
+  // Unless one of them is what the writer waits for, or a writer that waits.
+  const reading = [locks[0].acquireReadAsync(), locks[2].acquireWriteAsync()];
+  expect(locks[2].tryReadLock()).toBe(true);
+  locks[2].unlock();
+  void reading;
+});
+
+test('rwlock: a synchronous reader behind the writer that waits for an asynchronous reader of its thread', async () => {
+  const { arenas, stopBefore } = stepper(3);
+  const locks = arenas.map((arena) => new PthreadRwlock(arena, 'rw')) as [PthreadRwlock, PthreadRwlock, PthreadRwlock];
+  const reading = await locks[2].acquireReadAsync();
+  stopBefore(1, on('wait'), () => locks[1].writeLock());
+  expect(locks[2].tryReadLock()).toBe(true);
+  expect(locks[0].tryReadLock()).toBe(false);
+  reading.release();
+});
+
 test('cond: a wait that times out ends as if it had been signalled, because another was', () => {
   const { before, stopBefore, conds, mutexes } = stage(3);
   mutexes[1]!.lock();
