@@ -6,10 +6,12 @@ import { requeuePi } from '../../lib/futex/pi.ts';
 import { reservePiState } from '../../lib/futex/pi-state.ts';
 import { bucketOf, mayHaveWaiters } from '../../lib/futex/table.ts';
 import { requeue } from '../../lib/futex/wake.ts';
-import { FUTEX_OWNER_DIED, FUTEX_WAITERS, Futex, PiFutex } from '../../lib/index.ts';
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, Futex, PiFutex } from '../../lib/index.ts';
+import { Header } from '../../lib/memory/header.ts';
+import { latchOwner } from '../../lib/memory/latch.ts';
 import { RtWait } from '../../lib/sched/priority.ts';
 import { Slot } from '../../lib/sched/slot.ts';
-import { Task } from '../../lib/sched/task.ts';
+import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { reorder, WaitList, waiters } from '../../lib/sched/wait-list.ts';
 import { Hang, on, type Step, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
@@ -191,6 +193,34 @@ describe('after deaths', () => {
     requeue(futexes[1]!, from, 0, to, 1, undefined);
     expect(cancel(1)).toBe(false);
     expect(reap(1)).toBe('done');
+  });
+
+  test('TRYLOCK_PI that reaps in the middle: a state that nobody waits for, and that has an owner', () => {
+    const { arenas, before, stopBefore, killBefore, die, reap, real, pi, wordIn } = stage(5);
+    const word = wordIn(() => true);
+    pi[0]!.lockPi(word);
+    stopBefore(1, on('wait'), () => pi[1]!.lockPi(word));
+    // Released, and not picked up: whoever tries has to look at the word's state.
+    pi[0]!.unlockPi(word);
+    expect(killBefore(2, on('store'), () => arenas[2]!.thread.setPriority(3))).toBe(true);
+    expect(latchOwner(real, Header.priorityLatch)).toBe(3);
+    die(1);
+    let isNested = false;
+    before(3, on('wait', Header.priorityLatch), () => {
+      expect(reap(3)).toBe('again');
+      isNested = true;
+    });
+    expect(pi[3]!.tryLockPi(word)).toBe(0);
+    expect(isNested).toBe(true);
+    expect(reap(4)).toBe('done');
+    expect(real.load(word) & FUTEX_TID_MASK).toBe(arenas[3]!.thread.self);
+    pi[3]!.unlockPi(word);
+    // All of it is free for the next, whose waiters find it again.
+    pi[4]!.lockPi(word);
+    stopBefore(3, on('wait'), () => pi[3]!.lockPi(word));
+    pi[4]!.unlockPi(word);
+    expect(real.load(arenas[3]!.thread.self + Task.state)).not.toBe(SLEEPING);
+    expect(arenas[4]!.fsck()).toEqual([]);
   });
 });
 
