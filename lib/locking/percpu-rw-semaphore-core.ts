@@ -139,8 +139,8 @@ export function leaveWrite(thread: Thread, lock: number, task: number): void {
   // Pairs with the acquires of readers and writers.
   if (!(word & WAITERS) && cpu.cmpxchgRelease(blockOf(lock), word, word & OWNER_DIED) === word) return;
   latch(cpu, latchOf(lock), id);
-  const died = cpu.load(blockOf(lock)) & OWNER_DIED;
-  const woken = writerOf(cpu.load(blockOf(lock))) === task ? handOver(cpu, lock, died) : [];
+  const block = cpu.load(blockOf(lock));
+  const woken = writerOf(block) === task ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
   unlatch(cpu, latchOf(lock));
   thread.counters.handoffs += woken.length;
   for (const sleeper of woken) unpark(cpu, sleeper);
@@ -148,10 +148,10 @@ export function leaveWrite(thread: Thread, lock: number, task: number): void {
 
 /**
  * Under the latch, for a writer that is done, or while there is none: lets in the readers in front of the next writer, and
- * makes that the writer. Passes those that cannot run. Returns whom to wake.
+ * makes that the writer. Passes those that cannot run. `from`: the block's word, in which the caller has seen that. Returns
+ * whom to wake.
  */
-function handOver(cpu: Cpu, lock: number, died: number): number[] {
-  const from = cpu.load(blockOf(lock));
+function handOver(cpu: Cpu, lock: number, from: number, died: number): number[] {
   const readers: number[] = [];
   let next = 0;
   let left = 0;
@@ -256,7 +256,7 @@ function standAside(thread: Thread, lock: number): void {
     cpu.store(writer + Grant.from, 0);
     lineUpAgain(cpu, lock, writer);
   }
-  const woken = isOwn ? handOver(cpu, lock, block & OWNER_DIED) : serve(cpu, lock);
+  const woken = isOwn ? handOver(cpu, lock, cpu.load(blockOf(lock)), block & OWNER_DIED) : serve(cpu, lock);
   unlatch(cpu, latchOf(lock));
   for (const sleeper of woken) unpark(cpu, sleeper);
 }
@@ -273,7 +273,7 @@ function serveFree({ cpu, id }: Thread, lock: number): void {
 /** `handOver` if there is no writer, and somebody waits. Under the latch. */
 function serve(cpu: Cpu, lock: number): number[] {
   const block = cpu.load(blockOf(lock));
-  return writerOf(block) === 0 && block & WAITERS ? handOver(cpu, lock, block & OWNER_DIED) : [];
+  return writerOf(block) === 0 && block & WAITERS ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
@@ -349,8 +349,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const writer = writerOf(block);
   const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
   const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;
-  const isStuck = writerDied || (writer === 0 && waiters(cpu, list).length > 0);
-  const woken = isStuck ? handOver(cpu, lock, died) : writer === 0 ? [] : [writer];
+  const passes = writerDied || (writer === 0 && waiters(cpu, list).length > 0);
+  const woken = passes ? handOver(cpu, lock, block, died) : writer === 0 ? [] : [writer];
   unlatch(cpu, latchOf(lock));
   for (const task of woken) unpark(cpu, task);
   return true;

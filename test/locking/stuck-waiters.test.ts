@@ -8,7 +8,9 @@ import {
   Completion,
   Futex,
   Mutex,
+  type ObjectHandle,
   PercpuRwSemaphore,
+  PthreadCond,
   PthreadMutex,
   PthreadRwlock,
   PthreadSem,
@@ -16,7 +18,12 @@ import {
   Semaphore,
   WaitQueue,
 } from '../../lib/index.ts';
-import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
+import { HANDOFF, MutexWords } from '../../lib/locking/mutex-core.ts';
+import { ownerOf } from '../../lib/locking/owner-word.ts';
+import { HANDOFF_AFTER, listOf, HANDOFF as RW_HANDOFF, wordOf } from '../../lib/locking/rw-semaphore/core.ts';
+import { schedule } from '../../lib/sched/schedule.ts';
+import { prepareToPark, SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
+import { firstWaiter } from '../../lib/sched/wait-list.ts';
 import { Hang, on, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -205,7 +212,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 /** Thread 0 holds it; what threads 1 and 2 sleep for elsewhere never comes. */
 function stage(open: Open) {
   const all = stepper(5);
-  const { arenas, real, stopBefore } = all;
+  const { arenas, real, stopBefore, killBefore } = all;
   const [first] = arenas as [Arena];
   const mine = open(first, undefined as never);
   mine.take();
@@ -216,9 +223,24 @@ function stage(open: Open) {
     wanted: [mine, ...arenas.slice(1).map((arena) => open(arena, mine.handle as never))] as [Wanted, ...Wanted[]],
     /** Thread `number` goes to sleep for good in a synchronous call elsewhere. False if it has to wait for a latch. */
     sleepsElsewhere: (number: number) => {
-      const semaphore = Semaphore.from(arenas[number]!, elsewhere.handle);
-      return thrown(() => semaphore.down()).message.includes(`word ${mainOf(number) + Task.state},`);
+      const message = thrown(() => Semaphore.from(arenas[number]!, elsewhere.handle).down()).message;
+      return message.includes(`word ${mainOf(number) + Task.state},`);
     },
+    /** Thread `number`, which was unparked for no reason, sleeps on. */
+    sleepsOn: (number: number) => {
+      const { cpu, thread } = arenas[number]!;
+      prepareToPark(cpu, thread.self);
+      expect(thrown(() => schedule(thread, thread.self, Number.POSITIVE_INFINITY))).toBeInstanceOf(Hang);
+    },
+    /** As `sleepsElsewhere`, but the thread dies before that step. False when it came to sleep. */
+    diesOnTheWay: (number: number, n: number) =>
+      killBefore(number, step(n), () => {
+        try {
+          Semaphore.from(arenas[number]!, elsewhere.handle).down();
+        } catch (error) {
+          if (!(error instanceof Hang)) throw error;
+        }
+      }),
     /** The call there comes back: the thread's event loop goes on. */
     wakesUp: (number: number) => unpark(real, mainOf(number)),
     /** Thread `number` sleeps until it gets what `take` waits for. */
@@ -297,4 +319,136 @@ describe.each(Object.entries(KINDS))('%s: what a waiter that cannot run keeps fr
     wakesUp(2);
     await waiting;
   });
+});
+
+/** Those that come free when their holder dies. */
+const ROBUST = Object.entries(KINDS).filter(([name]) => /^(Mutex|RwSemaphore|PercpuRw|PthreadRwlock,)/.test(name));
+
+describe.each(ROBUST)('%s: deaths, with a waiter that cannot run', (_, open) => {
+  test('of the one that releases, at whichever step', async () => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const { wanted, arenas, sleepsElsewhere, sleepsOn, killBefore, reap } = stage(open);
+      void wanted[1]!.takeAsync();
+      const behind = wanted[3]!.takeAsync();
+      sleepsElsewhere(1);
+      isOver = !killBefore(0, step(n), () => wanted[0].give());
+      if (!isOver) expect(reap(4)).toBe('done');
+      sleepsOn(1);
+      await behind;
+      expect(arenas[4]!.fsck()).toEqual([]);
+    }
+  });
+
+  test('of its thread, at whichever step on the way to its sleep', async () => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const { wanted, arenas, diesOnTheWay, reap } = stage(open);
+      void wanted[1]!.takeAsync();
+      const behind = wanted[3]!.takeAsync();
+      wanted[0].give();
+      isOver = !diesOnTheWay(1, n);
+      if (!isOver) expect(reap(4)).toBe('done');
+      await behind;
+      expect(arenas[4]!.fsck()).toEqual([]);
+    }
+  });
+});
+
+test('Mutex: handed over to a waiter whose thread goes to sleep before it picks it up', () => {
+  const { arenas, wanted, real, sleeps, sleepsElsewhere, isAsleep } = stage(KINDS.Mutex!);
+  const { address } = wanted[0].handle as ObjectHandle;
+  void wanted[1]!.takeAsync();
+  sleeps(3, () => wanted[3]!.take());
+  real.fetchOr(address + MutexWords.owner, HANDOFF);
+  wanted[0].give();
+  sleepsElsewhere(1);
+  expect(isAsleep(3)).toBe(false);
+  expect(Mutex.from(arenas[4]!, wanted[0].handle as ObjectHandle).tryLock()).toBe(true);
+});
+
+test('Mutex: handed over past a waiter that cannot run, to the next', () => {
+  const { arenas, wanted, real, sleeps, sleepsElsewhere, isAsleep } = stage(KINDS.Mutex!);
+  const { address } = wanted[0].handle as ObjectHandle;
+  void wanted[1]!.takeAsync();
+  sleeps(3, () => wanted[3]!.take());
+  sleepsElsewhere(1);
+  real.fetchOr(address + MutexWords.owner, HANDOFF);
+  wanted[0].give();
+  expect(isAsleep(3)).toBe(false);
+  expect(ownerOf(real.load(address + MutexWords.owner))).toBe(arenas[3]!.thread.self);
+});
+
+test.each([true, false])(
+  'RwSemaphore: kept for a writer that has waited long and cannot run (it asked: %s)',
+  (asks) => {
+    const { arenas, wanted, real, sleeps, sleepsElsewhere, isAsleep } = stage(
+      KINDS['RwSemaphore, a writer behind a writer']!,
+    );
+    const { address } = wanted[0].handle as ObjectHandle;
+    void wanted[1]!.takeAsync();
+    const first = firstWaiter(real, listOf(address));
+    real.store(first + Task.since, real.load(first + Task.since) - 2 * HANDOFF_AFTER);
+    if (asks) real.fetchOr(wordOf(address), RW_HANDOFF);
+    sleepsElsewhere(1);
+    wanted[0].give();
+    const other = RwSemaphore.from(arenas[2]!, wanted[0].handle as ObjectHandle);
+    expect(other.tryDownWrite()).toBe(true);
+    sleeps(3, () => wanted[3]!.take());
+    other.upWrite();
+    expect(isAsleep(3)).toBe(false);
+  },
+);
+
+test.each(['reader', 'writer'])(
+  'PercpuRwSemaphore: a %s that comes back, beside a writer that came meanwhile',
+  async (kind) => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const stepped = stage(KINDS[`PercpuRwSemaphore, a writer behind a ${kind}`]!);
+      const { arenas, wanted, sleepsElsewhere, wakesUp, stopBefore, before: rightBefore, cancel } = stepped;
+      const [mine, other] = [1, 2].map((number) =>
+        PercpuRwSemaphore.from(arenas[number]!, wanted[0].handle as ObjectHandle),
+      ) as [PercpuRwSemaphore, PercpuRwSemaphore];
+      const waiting = wanted[1]!.takeAsync();
+      await turn();
+      sleepsElsewhere(1);
+      wanted[0].give();
+      let isIn = false;
+      let waits = false;
+      rightBefore(1, step(n), () => {
+        // It waits for the latch to give up its claim, where thread 1 has let its reader in.
+        waits = stopBefore(2, on('wait'), () => {
+          isIn = other.tryDownWrite();
+        });
+      });
+      wakesUp(1);
+      await turn();
+      isOver = cancel(1);
+      if (isIn) {
+        expect([mine.writer, mine.readers]).toEqual([2, 0]);
+        other.upWrite();
+      }
+      if (!waits) await waiting;
+    }
+  },
+);
+
+test('PthreadCond: a broadcast whose one woken waiter cannot run: the others sleep at a free mutex', async () => {
+  for (const sleepsFirst of [true, false]) {
+    const { arenas, sleepsElsewhere } = stage(KINDS.Mutex!);
+    const [mutex, cond] = [new PthreadMutex(arenas[0]!), new PthreadCond(arenas[0]!)];
+    const open = (number: number) =>
+      [PthreadMutex.from(arenas[number]!, mutex.handle), PthreadCond.from(arenas[number]!, cond.handle)] as const;
+    const waits = async (number: number) => {
+      const [own, condition] = open(number);
+      await condition.waitAsync(await own.acquireAsync());
+    };
+    void waits(1);
+    await turn();
+    const behind = [waits(2), waits(3)];
+    void behind[1]!.catch(() => {});
+    await turn();
+    if (sleepsFirst) sleepsElsewhere(1);
+    cond.broadcast();
+    if (!sleepsFirst) sleepsElsewhere(1);
+    await Promise.race(behind);
+  }
 });

@@ -12,7 +12,7 @@
  * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait; a wait with a
  * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones, and come back while
  * the thread's main task does not sleep: one that was stopped in a synchronous sleep, or threw `Hang`, has no event loop
- * until somebody unparks it (`unpark` of `lib/sched/task.ts`).
+ * until somebody unparks it (`unpark` of `lib/sched/task.ts`). One that has died has none any more.
  */
 import { Arena, format } from '../../lib/arena/arena.ts';
 import { Place } from '../../lib/arena/place.ts';
@@ -212,7 +212,10 @@ class SteppedCpus {
   /** What comes to the event loop of a thread that sleeps in a synchronous call comes when that is over. */
   async #onEventLoop(number: number, outcome: Promise<WaitOutcome>): Promise<WaitOutcome> {
     const ended = await outcome;
-    const state = slotAddress(this.#real, number) + Slot.mainTask + Task.state;
+    const slot = slotAddress(this.#real, number);
+    const state = slot + Slot.mainTask + Task.state;
+    const isAlive = () => this.#real.load(slot + Slot.life) === number + 1;
+    if (!isAlive()) return new Promise(() => {});
     while (this.#real.load(state) === SLEEPING) await this.#real.waitAsync(state, SLEEPING, Number.POSITIVE_INFINITY);
     return ended;
   }
