@@ -92,13 +92,13 @@ class Place {
   look(condition: () => boolean | 'failed'): boolean | 'failed' {
     const { thread, async } = this.#waiter;
     if (async) return condition();
-    const { stepAside } = thread;
-    thread.stepAside = () => {
-      thread.stepAside = stepAside;
+    const { leaveQueue } = thread;
+    thread.leaveQueue = () => {
+      thread.leaveQueue = leaveQueue;
       this.#passTo(takeStandIn(thread, new Heap(thread.cpu, thread.id)));
     };
     const state = condition();
-    thread.stepAside = stepAside;
+    thread.leaveQueue = leaveQueue;
     return state;
   }
 

@@ -121,7 +121,7 @@ export function block<Outcome>(
 ): Outcome {
   checkOptions(options, ALL_SYNC_OPTIONS);
   const deadline = deadlineOf(thread.cpu, options?.timeout);
-  thread.stepAside?.();
+  thread.leaveQueue?.();
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false };
   const outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
   endWait(thread.cpu, waiter.task);

@@ -59,6 +59,16 @@ export class Thread {
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
   /** Who hears of the voluntary sleeps of this thread's synchronous code. */
   readonly hooks = new SleepHooks();
+  /**
+   * Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
+   * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
+   */
+  leaveQueue: (() => void) | undefined = undefined;
+
+  /** Asynchronous calls of this thread that wait. */
+  readonly waiters = new Set<{ readonly aside?: Aside | undefined }>();
+  /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
+  readonly unguarded = new Set<number>();
   readonly #freeTasks: number[] = [];
   #tasks = 0;
 
@@ -103,17 +113,6 @@ export class Thread {
     if (this.#freeTasks.length === 0) this.#addChunk(heap);
     return this.#freeTasks.pop() as number;
   }
-
-  /**
-   * Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
-   * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
-   */
-  stepAside: (() => void) | undefined = undefined;
-
-  /** Asynchronous calls of this thread that wait. */
-  readonly waiters = new Set<{ readonly aside?: Aside | undefined }>();
-  /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
-  readonly unguarded = new Set<number>();
 
   returnTask(task: number): void {
     this.#freeTasks.push(task);
