@@ -77,7 +77,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a node that was moved is taken out of the bucket it was in',
-    file: WAIT,
+    file: TABLE,
     from: '    if (cpu.load(node + Task.list) === bucket) return bucket;\n    unlatchBucket(thread, bucket);',
     to: '    return bucket;',
     tests: [STEPS, 'test/native-sim/explore/futex.test.ts'],

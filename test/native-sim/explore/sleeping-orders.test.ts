@@ -110,7 +110,7 @@ testsOfWeakOrders([
   {
     name: 'FUTEX_WAIT: finding out that one was woken',
     make: () => wakeTwice(1),
-    file: 'futex/wait.ts',
+    file: 'futex/table.ts',
     op: 'loadAcquire',
     within: 'latchOwnBucket',
     // The end of the call between the two waits orders them on Armv8, when the next wait takes its latch.
