@@ -70,7 +70,7 @@ function addressInstruction(name: string, cursor: Cursor, memory: MemoryMap): St
   if (name !== 'ADR') return undefined;
   const to = parseRegister(cursor);
   cursor.expect(',');
-  const address = constant(memory.address(cursor.name('a symbol').text));
+  const address = constant(memory.address(cursor.symbol()));
   return (thread) => {
     setRegister(thread, to, address);
     return undefined;

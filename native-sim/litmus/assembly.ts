@@ -24,6 +24,8 @@ interface Program {
   readonly labels: Map<string, number>;
   /** Where branches lead to. */
   readonly targets: Token[];
+  /** What addresses are taken of. */
+  readonly symbols: Token[];
 }
 
 /** The row that names the threads. The oldest tests have none: their columns count from 0. */
@@ -60,7 +62,7 @@ export function readTable(
   const header = new Cursor(tokenize(text, from, to));
   const threads = readHeader(header, mayLackHeader);
 
-  const programs = threads.map((): Program => ({ steps: [], labels: new Map(), targets: [] }));
+  const programs = threads.map((): Program => ({ steps: [], labels: new Map(), targets: [], symbols: [] }));
   while (header.token.type !== 'end') {
     for (let column = 0; column < threads.length; column++) {
       readCell(header, programs[column]!, read);
@@ -78,14 +80,17 @@ function readCell(cursor: Cursor, program: Program, read: InstructionReader): vo
   }
   if (cursor.is('|') || cursor.is(';')) return;
   const mnemonic = cursor.name('an instruction');
-  const before = cursor.targets.length;
   program.steps.push(read(mnemonic, cursor));
-  program.targets.push(...cursor.targets.slice(before));
+  program.targets.push(...cursor.targets.splice(0));
+  program.symbols.push(...cursor.symbols.splice(0));
 }
 
 /** A program that can be run: every branch must lead somewhere. */
 export function assemble(program: Program, registers: ReadonlyMap<string, bigint>): ThreadProgram {
   const { steps, labels } = program;
+  for (const { text, line, column } of program.symbols) {
+    if (labels.has(text)) throw new UnsupportedConstruct(`address of the code at label ${text}`, line, column);
+  }
   for (const { text, line, column } of program.targets) {
     if (!labels.has(text)) throw new LitmusSyntaxError(line, column, 'a label of this thread', JSON.stringify(text));
   }

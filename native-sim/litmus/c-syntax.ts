@@ -71,6 +71,17 @@ const typeWords = new Set([
   'u32',
   'u64',
   'size_t',
+  'ptrdiff_t',
+  '__int128',
+  '__int128_t',
+  '__uint128_t',
+  '_Atomic',
+  'atomic_bool',
+  'atomic_char',
+  'atomic_int',
+  'atomic_uint',
+  'atomic_long',
+  'atomic_ulong',
   'rwlock_t',
   'mutex',
   'srcu_struct',
@@ -278,6 +289,7 @@ function parsePrimary(cursor: Cursor): Expression {
     return inner;
   }
   const at = cursor.name('an expression');
+  if (cursor.is('{')) throw new UnsupportedConstruct(`herd's own function ${at.text}{}`, at.line, at.column);
   if (!cursor.accept('(')) return { kind: 'name', name: at.text, at };
   const args: Expression[] = [];
   while (!cursor.is(')')) {

@@ -17,6 +17,14 @@ export interface InitialState {
 
 /** Sizes of the types that are not four bytes. */
 const sizes: Readonly<Record<string, number>> = {
+  __int128: 16,
+  __int128_t: 16,
+  __uint128_t: 16,
+  ptrdiff_t: 8,
+  atomic_long: 8,
+  atomic_ulong: 8,
+  atomic_long_t: 8,
+  atomic64_t: 8,
   long: 8,
   uint64_t: 8,
   int64_t: 8,
@@ -97,7 +105,7 @@ function parseType(cursor: Cursor): ValueType | undefined {
   let signed = true;
   while (isTypeWord(cursor.token.text) || cursor.is('*')) {
     const { text } = cursor.next();
-    if (/^(?:unsigned|u(?:int)?[0-9]|uintptr_t|size_t)/.test(text)) signed = false;
+    if (/^(?:unsigned|u(?:int)?[0-9]|__uint|atomic_u|uintptr_t|size_t)/.test(text)) signed = false;
     const bytes = text === '*' ? 8 : (sizes[text] ?? type?.bytes ?? int.bytes);
     type = { bytes, signed };
     if (text === 'struct' && cursor.token.type === 'name' && cursor.peek().type === 'name') cursor.next();

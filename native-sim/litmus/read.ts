@@ -178,6 +178,8 @@ function readFinal(text: string, from: number, scope: Scope): Final {
     else if (cursor.accept('filter')) filter = parseCondition(cursor, scope);
     else break;
   }
+  const { line, column } = cursor.token;
+  if (cursor.is('regions')) throw new UnsupportedConstruct('regions', line, column);
   cursor.accept('final');
   // A test may ask for nothing: whether it has any execution at all is what is to be seen.
   if (cursor.token.text === '') return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };

@@ -168,7 +168,7 @@ function simple(name: string, cursor: Cursor, memory: MemoryMap): Step | undefin
     case 'la': {
       const to = parseRegister(cursor);
       cursor.expect(',');
-      const value = name === 'la' ? memory.address(cursor.name('a symbol').text) : cursor.integer();
+      const value = name === 'la' ? memory.address(cursor.symbol()) : cursor.integer();
       const loaded = constant(name === 'lui' ? signed(value << 12n, 32) : value);
       return (thread) => {
         set(thread, to, loaded);

@@ -70,7 +70,7 @@ const symbols = [
 ];
 
 const wordPattern = /[A-Za-z_][A-Za-z0-9_]*/y;
-const numberPattern = /0[xX][0-9a-fA-F]+|[0-9]+/y;
+const numberPattern = /(?:0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)(?:[uUlL]+(?![A-Za-z0-9_]))?/y;
 
 /** Where the comments and blanks at `at` end. */
 export function skipBlanks(text: string, at: number, ocaml: boolean): number {
@@ -174,8 +174,9 @@ const deepest = 500;
 export class Cursor {
   readonly tokens: readonly Token[];
   at = 0;
-  /** The labels that branches lead to, as they were read. */
+  /** The labels that branches lead to, and the names whose addresses are taken, as they were read. */
   readonly targets: Token[] = [];
+  readonly symbols: Token[] = [];
   #depth = 0;
 
   constructor(tokens: readonly Token[]) {
@@ -224,11 +225,18 @@ export class Cursor {
     return token.text;
   }
 
+  /** The name of what an instruction takes the address of. */
+  symbol(): string {
+    const token = this.name('a symbol');
+    this.symbols.push(token);
+    return token.text;
+  }
+
   /** A whole number, with its sign. */
   integer(): bigint {
     const negative = this.accept('-');
     if (this.token.type !== 'number') this.fail('a number');
-    const value = BigInt(this.next().text);
+    const value = BigInt(this.next().text.replace(/[uUlL]+$/, ''));
     return negative ? -value : value;
   }
 

@@ -84,6 +84,48 @@ describe('malformed files', () => {
 
 describe('constructs that are not modelled', () => {
   const cases: readonly (readonly [string, string, string])[] = [
+    [
+      'the address of code',
+      'AArch64 T\n{}\nP0 ;\nADR X1,L0 ;\nL0: NOP ;\nexists (0:X1=0)',
+      '4:8: unsupported: address of the code at label L0',
+    ],
+    [
+      'code that is read',
+      'AArch64 T\n{}\nP0 ;\nLDR W1,L0 ;\nL0: NOP ;\nexists (0:X1=0)',
+      '4:8: unsupported: access to the code at label L0',
+    ],
+    ['an instruction as a value', 'PPC T\n{ ins_t x=NOP; }\n', '2:9: unsupported: extension instruction fetch'],
+    [
+      'a function of C11',
+      'C T\n{}\nP0(atomic_int *x) { atomic_store_explicit(x, 1, memory_order_relaxed); }\nexists (x=1)',
+      '3:21: unsupported: function atomic_store_explicit()',
+    ],
+    [
+      'a function that only herd knows',
+      'C T\n{}\nP0(int *x) { int r0; r0 = __load{once}(x); }\nexists (x=1)',
+      "3:27: unsupported: herd's own function __load{}",
+    ],
+    ['regions', 'C T\n{}\nP0(int *x) { *x = 1; }\nregions: x:PROP\nexists (x=1)', '4:1: unsupported: regions'],
+    [
+      'a shadow stack',
+      'AArch64 T\nvariant=shadowstack\n{ SS(x,2); 0:GCSPR_EL1=&x[1]; }\nP0 ;\nGCSSS1 X0 ;\nforall true',
+      '3:5: unsupported: extension GCS (guarded control stack)',
+    ],
+    [
+      'a signed pointer',
+      'AArch64 T\n{ 0:x0=pac(x, da, 42, 7) }\nP0 ;\nxpacd x0 ;\nforall (0:x0=x)',
+      '2:11: unsupported: extension PAC (pointer authentication)',
+    ],
+    [
+      'a page table entry',
+      'AArch64 T\nVariant=vmsa\n{ [PTE(x)]=(oa:PA(x), valid:0); }\nP0 ;\nNOP ;\nexists (x=0)',
+      '3:7: unsupported: extension VMSA (address translation)',
+    ],
+    [
+      'a branch to another thread',
+      'AArch64 T\n{}\nP0 ;\nBR L0 ;\nL0: NOP ;\nexists (0:X1=0)',
+      '4:1: unsupported: instruction BR of extension instruction fetch',
+    ],
     ['a language', 'MIPS T\n{}\n', '1:1: unsupported: architecture MIPS'],
     ['a function', body('r0 = rcu_dance(x);'), '5:7: unsupported: function rcu_dance()'],
     ['a statement', body('goto out;'), '5:2: unsupported: "goto" statement'],
