@@ -85,12 +85,15 @@ function combineAll(test: LitmusTest, model: Model, { byThread }: Traces, work: 
 /** The ways in which the accesses to one location may have communicated, which many combinations share. */
 class Ways {
   readonly coherent: boolean;
+  /** How many locations there are. */
+  readonly locations: number;
   readonly #initial: readonly bigint[];
   readonly #known = new Map<string, readonly Communication[]>();
   readonly #work: Work;
 
   constructor(test: LitmusTest, addresses: readonly bigint[], coherent: boolean, work: Work) {
     this.coherent = coherent;
+    this.locations = addresses.length;
     this.#initial = addresses.map((address) => test.memory.initialCell(address));
     this.#work = work;
   }
@@ -136,8 +139,9 @@ class Combination {
   readonly #ways: Ways;
   /** The first event of each thread. */
   readonly #offsets: number[] = [];
-  /** The number of each location in this combination: in the order in which they are decided. */
-  readonly #numbers = new Map<number, number>();
+  /** The number of each location in this combination, in the order in which they are decided; -1: it has none. */
+  readonly #numbers: Int32Array;
+  #numbered = 0;
   #choices: Choice[] = [];
   #count = 0;
 
@@ -147,6 +151,7 @@ class Combination {
     this.#model = model;
     this.#x = x;
     this.#ways = ways;
+    this.#numbers = new Int32Array(ways.locations).fill(-1);
     for (const trace of chosen) {
       this.#offsets.push(this.#count);
       this.#count += trace.events.length;
@@ -154,7 +159,8 @@ class Combination {
   }
 
   numberOf(location: number | undefined): number | undefined {
-    return location === undefined ? undefined : this.#numbers.get(location);
+    const number = location === undefined ? -1 : this.#numbers[location]!;
+    return number < 0 ? undefined : number;
   }
 
   /**
@@ -190,19 +196,16 @@ class Combination {
 
   /** False: the accesses to some location cannot have communicated at all. */
   #chooseWays(): boolean {
-    const locations = new Set<number>();
-    for (const trace of this.#chosen) for (const location of trace.projections.keys()) locations.add(location);
     const choices: Choice[] = [];
-    for (const location of locations) {
+    for (let location = 0; location < this.#ways.locations; location++) {
+      if (!this.#chosen.some((trace) => trace.projections.has(location))) continue;
       const ways = this.#ways.of(location, this.#chosen);
       if (ways.length === 0) return false;
       choices.push({ location, ways, events: this.#eventsAt(location) });
     }
     choices.sort((a, b) => a.ways.length - b.ways.length);
     this.#choices = choices;
-    choices.forEach((choice, at) => {
-      this.#numbers.set(choice.location, at);
-    });
+    for (const { location } of choices) this.#numbers[location] = this.#numbered++;
     return true;
   }
 
@@ -246,9 +249,8 @@ class Combination {
 
   /** Some locations are only ever named by fences, as those of SRCU are. */
   #numberOrNew(location: number): number {
-    let number = this.#numbers.get(location);
-    if (number === undefined) this.#numbers.set(location, (number = this.#numbers.size));
-    return number;
+    if (this.#numbers[location]! < 0) this.#numbers[location] = this.#numbered++;
+    return this.#numbers[location]!;
   }
 
   #addEdges(first: number, edges: Edges): void {
