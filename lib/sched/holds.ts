@@ -110,9 +110,9 @@ export function heldBy(cpu: Cpu, task: number, lock: number): number {
 }
 
 /**
- * All records of `lock` with a count of at least `least`, of threads for which `include` holds. A thread's asynchronous tasks come first: its
- * synchronous code may begin to read because one of them reads already, and that one may leave then. Whoever looks in the
- * other order sees neither.
+ * All records of `lock` with a count of at least `least`, of threads for which `include` holds. A thread's asynchronous
+ * tasks come first: its synchronous code may begin to read because one of them reads already, and that one may leave
+ * then. Whoever looks in the other order sees neither.
  */
 export function holdsOf(
   cpu: Cpu,
@@ -140,21 +140,25 @@ export function holdsOf(
 /** A dead thread holds nothing any more. From the last record to the first, so that it may run twice. */
 function clear(cpu: Cpu, records: number[]): void {
   for (const record of records.reverse()) {
-    cpu.store(record + Hold.count, 0);
-    cpu.store(record + Hold.lock, 0);
+    // Both pair with the acquires in `holdsOf` and `usedRecords`.
+    cpu.storeRelease(record + Hold.count, 0);
+    cpu.storeRelease(record + Hold.lock, 0);
   }
 }
 
-/** The records of a slot that are, or have been, some lock's. */
+/**
+ * The records of a slot that are, or have been, some lock's. The loads acquire: records that end here may have been
+ * cleared by the reaper, after their thread had read.
+ */
 function usedRecords(cpu: Cpu, slot: number): number[] {
   const used: number[] = [];
   const table = slot + HoldTable.records;
   for (let i = 0; i < HOLDS; i++) {
-    if (cpu.load(table + i * Hold.words + Hold.lock) === 0) return used;
+    if (cpu.loadAcquire(table + i * Hold.words + Hold.lock) === 0) return used;
     used.push(table + i * Hold.words);
   }
   for (const record of chunkRecords(cpu, slot)) {
-    if (cpu.load(record + Hold.lock) === 0) return used;
+    if (cpu.loadAcquire(record + Hold.lock) === 0) return used;
     used.push(record);
   }
   return used;

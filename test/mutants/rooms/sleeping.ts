@@ -1,0 +1,407 @@
+import type { Mutant } from '../mutant.ts';
+
+const MUTEX = 'lib/locking/mutex-core.ts';
+const RW = 'lib/locking/rw-semaphore/core.ts';
+const RW_WAIT = 'lib/locking/rw-semaphore/wait.ts';
+const RW_REPAIR = 'lib/locking/rw-semaphore/repair.ts';
+const PERCPU = 'lib/locking/percpu-rw-semaphore-core.ts';
+const SEMAPHORE = 'lib/locking/semaphore-core.ts';
+const QUEUE = 'lib/locking/wait-queue-core.ts';
+const LIST = 'lib/sched/wait-list.ts';
+const SCHEDULE = 'lib/sched/schedule.ts';
+const HOLDS = 'lib/sched/holds.ts';
+const WAKE = 'lib/futex/wake.ts';
+const FUTEX_WAIT = 'lib/futex/wait.ts';
+const RWLOCK = 'lib/pthread/rwlock-core.ts';
+const COND = 'lib/pthread/cond.ts';
+
+const STUCK = 'test/locking/stuck-waiters.test.ts';
+const RACES = 'test/locking/sleeping-races.test.ts';
+const FAIRNESS = 'test/locking/fairness.test.ts';
+const MUTEX_TEST = 'test/locking/mutex.test.ts';
+const RW_TEST = 'test/locking/rw-semaphore.test.ts';
+const BOTH_TEST = 'test/locking/reader-writer.test.ts';
+const SEMAPHORE_TEST = 'test/locking/semaphore.test.ts';
+const COMPLETION_TEST = 'test/locking/completion.test.ts';
+const QUEUE_TEST = 'test/locking/wait-queue.test.ts';
+const EXPLORED = 'test/native-sim/explore/sleeping-locks.test.ts';
+
+export const mutants: readonly Mutant[] = [
+  // Waiters that cannot run.
+  {
+    name: 'every waiter can run',
+    file: LIST,
+    from: '  return cpu.load(slot + Slot.mainTask + Task.state) === SLEEPING;',
+    to: '  return slot < 0;',
+    tests: [STUCK],
+  },
+  {
+    name: 'a thread goes to sleep and leaves with its asynchronous tasks what they were given',
+    file: SCHEDULE,
+    from: '  if (thread.waiters.size > 0) standAside(thread);\n',
+    to: '',
+    tests: [STUCK],
+  },
+  {
+    name: 'only the first waiter that can run is woken, not those in front of it',
+    file: LIST,
+    from: '    if (!isStuck(cpu, task)) return [...tasks, task];',
+    to: '    if (!isStuck(cpu, task)) return [task];',
+    tests: [STUCK],
+  },
+  {
+    name: 'of the waiters that cannot run only the first is woken, whichever thread comes back',
+    file: LIST,
+    from: '    if (!threads.has(thread)) tasks.push(task);',
+    to: '    if (threads.size === 0) tasks.push(task);',
+    tests: [STUCK],
+  },
+  {
+    name: 'Mutex: handed over to the first waiter, whether it can run or not',
+    file: MUTEX,
+    from: '  const heir = firstAble(cpu, list);',
+    to: '  const heir = firstWaiter(cpu, list);',
+    tests: [STUCK],
+  },
+  {
+    name: 'Mutex: handed over, and its thread goes to sleep with it',
+    file: MUTEX,
+    from: 'const isGiven = (word & PICKUP) !== 0 && isStuck(cpu, ownerOf(word));',
+    to: 'const isGiven = word < 0;',
+    tests: [STUCK],
+  },
+  {
+    name: 'Mutex: a waiter that stands aside leaves WAITERS clear',
+    file: MUTEX,
+    from: '  const word = cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);\n  const isGiven',
+    to: '  const word = cpu.load(mutex + MutexWords.owner);\n  const isGiven',
+    tests: [STUCK],
+  },
+  {
+    name: 'RwSemaphore: readers that cannot run are let in',
+    file: RW,
+    from: ' && !isStuck(cpu, task))',
+    to: ')',
+    tests: [STUCK],
+  },
+  {
+    name: 'RwSemaphore: kept for a writer that cannot run',
+    file: RW,
+    from: '    cpu.fetchAndRelaxed(address, ~HANDOFF);\n    return passed;',
+    to: '    return passed;',
+    tests: [STUCK],
+  },
+  {
+    name: 'RwSemaphore: a reader that was passed does not look itself',
+    file: RW_WAIT,
+    from: '    if (async && !isGranted(cpu, semaphore, task)) wake(thread, semaphore);\n',
+    to: '',
+    tests: [STUCK],
+  },
+  {
+    name: 'RwSemaphore: readers that were let in keep that while their thread sleeps',
+    file: RW_WAIT,
+    from: '  takeBack(thread, semaphore);\n  cpu.fetchOr(wordOf(semaphore), WAITERS);',
+    to: '  cpu.fetchOr(wordOf(semaphore), WAITERS);',
+    tests: [STUCK],
+  },
+  {
+    name: 'PercpuRwSemaphore: the writer that drains stays it while its thread sleeps',
+    file: PERCPU,
+    from: 'const isOwn = (block & DRAINING) !== 0 && isStuck(cpu, writer) && cpu.load(writer + Task.thread) === id;',
+    to: 'const isOwn = block < 0 && writer === id;',
+    tests: [STUCK],
+  },
+  {
+    name: 'PercpuRwSemaphore: waiters that were passed do not look themselves',
+    file: PERCPU,
+    from: '  if (writerOf(cpu.load(blockOf(lock))) !== 0) return;\n',
+    to: '  if (id > 0) return;\n',
+    tests: [STUCK],
+  },
+  {
+    name: 'PercpuRwSemaphore: the lock is taken from a writer that came while somebody looked',
+    file: PERCPU,
+    from: '  if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {',
+    to: '  if (cpu.xchg(blockOf(lock), to) === -1) {',
+    tests: [STUCK],
+  },
+  {
+    name: 'PercpuRwSemaphore: a reader that came too late stays in the count',
+    file: PERCPU,
+    from: '    for (const task of readers) retire(cpu, lock, cpu.load(task + Grant.record), 0);\n    return [];',
+    to: '    return [];',
+    tests: [STUCK],
+  },
+  {
+    name: 'PercpuRwSemaphore: a newcomer waits for those that cannot run',
+    file: PERCPU,
+    from: '  if (writerOf(word) !== 0) return false;\n  return cpu.cmpxchg',
+    to: '  if ((word & ~OWNER_DIED) !== 0) return false;\n  return cpu.cmpxchg',
+    tests: [STUCK],
+  },
+  {
+    name: 'PercpuRwSemaphore: the one that was woken to look gives up, and nobody looks',
+    file: PERCPU,
+    from: '  const woken = isWaiting ? serve(cpu, lock) : [];',
+    to: '  const woken: number[] = [];',
+    tests: [STUCK],
+  },
+  {
+    name: 'Semaphore: permits wait for one that cannot run',
+    file: SEMAPHORE,
+    from: '  let task = firstAble(cpu, list);\n  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstAble(cpu, list)) {',
+    to: '  let task = firstWaiter(cpu, list);\n  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstWaiter(cpu, list)) {',
+    tests: [STUCK],
+  },
+  {
+    name: 'Semaphore: a waiter that was passed does not look itself',
+    file: SEMAPHORE,
+    from: '    if (!isGranted(cpu, semaphore, task)) insist(thread, semaphore, task);\n',
+    to: '    if (cpu.load(task + Task.result) === WOKEN) insist(thread, semaphore, task);\n',
+    tests: [STUCK],
+  },
+  {
+    name: 'Semaphore: nobody wakes those that were passed',
+    file: SEMAPHORE,
+    from: '  if (task === 0 || isOpen) woken.push(...firstToCome(cpu, list).filter((other) => other !== task));\n',
+    to: '',
+    tests: [STUCK],
+  },
+  {
+    name: 'WaitQueue: a wake-up counts that goes to a waiter that cannot run',
+    file: QUEUE,
+    from: '      if (!isStuck(cpu, task)) exclusive++;',
+    to: '      exclusive++;',
+    tests: [STUCK],
+  },
+  {
+    name: 'futex: a wake-up counts that goes to a waiter that cannot run',
+    file: WAKE,
+    from: '    if (!isStuck(cpu, node)) able++;',
+    to: '    able++;',
+    tests: [STUCK],
+  },
+  {
+    name: 'futex: a waiter that was not woken passes on a wake-up',
+    file: FUTEX_WAIT,
+    from: '    if (!nodes.some(isTakenOut)) return;\n',
+    to: '',
+    tests: [STUCK],
+  },
+  {
+    name: 'PthreadRwlock: a writer that cannot run keeps readers out of a free lock',
+    file: RWLOCK,
+    from: "  return taken === 'mismatch' || taken.able > 0;",
+    to: "  return taken === 'mismatch' || taken.all > 0;",
+    tests: [STUCK],
+  },
+  {
+    name: 'PthreadRwlock: a lock that its thread holds elsewhere lets a reader pass a writer',
+    file: RWLOCK,
+    from: '    (task) => cpu.load(task + Task.within) === lock + RwlockWords.gate || heldBy(cpu, task, lock) > 0,',
+    to: '    (task) => cpu.load(task + Task.within) === lock + RwlockWords.gate || cpu.load(task + Task.mode) === ASYNC,',
+    tests: ['test/pthread/steps.test.ts'],
+  },
+  {
+    name: 'PthreadCond: a broadcast leaves those at the mutex to one that cannot run',
+    file: COND,
+    from: '      for (const word of [this.#sequence, mutex.requeueWord]) {',
+    to: '      for (const word of [this.#sequence]) {',
+    tests: [STUCK],
+  },
+  // Mutex.
+  {
+    name: 'Mutex: a failed attempt leaves no mark',
+    file: MUTEX,
+    from: '    const next = takes ? task | (word & FLAGS & ~(HANDOFF | PICKUP)) : word | marks;',
+    to: '    const next = takes ? task | (word & FLAGS & ~(HANDOFF | PICKUP)) : word;',
+    tests: [MUTEX_TEST],
+  },
+  {
+    name: 'Mutex: a waiter that leaves with the lock leaves WAITERS clear',
+    file: MUTEX,
+    from: '    const word = cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);\n    return isOwner',
+    to: '    const word = cpu.load(mutex + MutexWords.owner);\n    return isOwner',
+    tests: [MUTEX_TEST, EXPLORED],
+  },
+  {
+    name: 'Mutex: a waiter that gives up takes the wake-up with it',
+    file: MUTEX,
+    from: '    return isOwner || ownerOf(word) !== 0 ? [] : firstToCome(cpu, list);',
+    to: '    return [];',
+    tests: [MUTEX_TEST, RACES],
+  },
+  {
+    name: 'Mutex: a waiter that was woken in vain asks for no hand-over',
+    file: MUTEX,
+    from: '    if (firstAble(cpu, list) === task) marks = WAITERS | HANDOFF;\n',
+    to: '',
+    tests: [FAIRNESS],
+  },
+  {
+    name: 'Mutex: a synchronous call waits for what its own task was handed',
+    file: MUTEX,
+    from: ' || (!async && takeOver(waiter, mutex))) break;',
+    to: ') break;',
+    tests: [MUTEX_TEST],
+  },
+  {
+    name: 'Mutex: what was handed over and not picked up has an owner that died',
+    file: MUTEX,
+    from: 'next = word & PICKUP ? word & OWNER_DIED : OWNER_DIED;',
+    to: 'next = OWNER_DIED;',
+    tests: [MUTEX_TEST, RACES],
+  },
+  {
+    name: 'Mutex: a dead waiter stays in the list',
+    file: MUTEX,
+    from: '    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);\n',
+    to: '',
+    tests: [MUTEX_TEST],
+  },
+  // RwSemaphore.
+  {
+    name: 'RwSemaphore: a writer that leaves the list leaves WAITERS clear',
+    file: RW_WAIT,
+    from: '  cpu.fetchOr(wordOf(semaphore), WAITERS);\n  if (isOwner) return [];',
+    to: '  if (isOwner) return [];',
+    tests: [RW_TEST, BOTH_TEST, RACES, EXPLORED],
+  },
+  {
+    name: 'RwSemaphore: a waiter that gives up lets nobody in',
+    file: RW_WAIT,
+    from: '  return wakeWaiters(cpu, semaphore);\n}\n\n/** A reader stops',
+    to: '  return [];\n}\n\n/** A reader stops',
+    tests: [BOTH_TEST],
+  },
+  {
+    name: 'RwSemaphore: another first waiter finds WAITERS clear',
+    file: RW,
+    from: '  if (firstWaiter(cpu, listOf(semaphore)) !== 0) cpu.fetchOr(wordOf(semaphore), WAITERS);\n',
+    to: '',
+    tests: [RACES],
+  },
+  {
+    name: 'RwSemaphore: the first reader of a counted word is not named',
+    file: RW,
+    from: '  cpu.store(semaphore + RwSemaphoreWords.first, taskOf(word));\n',
+    to: '',
+    tests: [BOTH_TEST],
+  },
+  {
+    name: 'RwSemaphore: a first waiter that has waited long is passed',
+    file: RW,
+    from: '  if (first === 0 || word & HANDOFF || !hasWaitedLong(cpu, first)) return word;',
+    to: '  if (first !== -1) return word;',
+    tests: [FAIRNESS],
+  },
+  {
+    name: 'RwSemaphore: that a holder of the latch died is forgotten when the readers cannot be counted',
+    file: RW_REPAIR,
+    from: '    cpu.fetchAnd(address, ~MODE);\n    return false;',
+    to: '    cpu.fetchAnd(address, ~MODE);\n    cpu.store(tornAt, 0);\n    return false;',
+    tests: [RACES],
+  },
+  {
+    name: 'RwSemaphore: a dead first reader is counted',
+    file: RW_REPAIR,
+    from: '  const named = first !== 0 && !firstDied ? READER | FIRST : 0;',
+    to: '  const named = first !== 0 ? READER | FIRST : 0;',
+    tests: [BOTH_TEST, RACES],
+  },
+  // PercpuRwSemaphore.
+  {
+    name: 'PercpuRwSemaphore: a reader that leaves does not wake the writer',
+    file: PERCPU,
+    from: '  if (block & DRAINING) unpark(cpu, writerOf(block));\n',
+    to: '',
+    tests: [BOTH_TEST, EXPLORED],
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer comes in while somebody reads',
+    file: PERCPU,
+    from: ' || !isDrained(cpu, lock)) return false;',
+    to: ') return false;',
+    tests: [BOTH_TEST],
+  },
+  {
+    name: "PercpuRwSemaphore: a writer looks at a thread's synchronous records first",
+    file: HOLDS,
+    from: '    for (const task of asyncTasks(cpu, slot)) look(task + Held.record);\n',
+    to: '',
+    tests: [RACES],
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer that drains and dies was inside',
+    file: PERCPU,
+    from: 'const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;',
+    to: 'const died = writerDied ? OWNER_DIED : block & OWNER_DIED;',
+    tests: [BOTH_TEST, RACES],
+  },
+  // Semaphore and Completion.
+  {
+    name: 'Semaphore: more permits than there may be',
+    file: SEMAPHORE,
+    from: '  return free + permits > MOST_PERMITS ? undefined : free + permits;',
+    to: '  return free + permits > UNBOUNDED ? undefined : free + permits;',
+    tests: [RACES],
+  },
+  {
+    name: 'Semaphore: its own asynchronous task keeps what its thread waits for',
+    file: SEMAPHORE,
+    from: '  if (!async) free = takeBack(thread, semaphore, free);\n',
+    to: '',
+    tests: [SEMAPHORE_TEST, RACES],
+  },
+  {
+    name: 'Semaphore: a waiter that gives up leaves those behind it asleep',
+    file: SEMAPHORE,
+    from: '  // Those behind may need less than it did.\n  leave(thread, semaphore, free);',
+    to: '  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + CONTENDED);\n  unlatch(cpu, list + WaitList.latch);',
+    tests: [SEMAPHORE_TEST],
+  },
+  {
+    name: 'Semaphore: a grant that nobody picked up dies with its task',
+    file: SEMAPHORE,
+    from: '      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));\n',
+    to: '',
+    tests: [SEMAPHORE_TEST, COMPLETION_TEST],
+  },
+  {
+    name: 'Semaphore: a step that a dead thread had begun is not carried out',
+    file: SEMAPHORE,
+    from: '        apply(cpu, semaphore);\n        if (task',
+    to: '        if (task',
+    tests: [SEMAPHORE_TEST, COMPLETION_TEST, EXPLORED],
+  },
+  {
+    name: 'Semaphore: a patient waiter is patient for ever',
+    file: SEMAPHORE,
+    from: '  cpu.store(task + Task.result, INSISTS);\n',
+    to: '  cpu.store(task + Task.result, PATIENT);\n',
+    tests: [SEMAPHORE_TEST, EXPLORED],
+  },
+  // WaitQueue.
+  {
+    name: 'WaitQueue: a waiter that was woken and gives up keeps the wake-up',
+    file: QUEUE,
+    from: '  if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);\n',
+    to: '',
+    tests: [QUEUE_TEST, RACES],
+  },
+  {
+    name: 'WaitQueue: a wake-up does not look for the condition before the waiters',
+    file: QUEUE,
+    from: '  cpu.mb();\n  if (cpu.load(queue + WaitQueueWords.waiting) === 0) return 0;',
+    to: '  if (cpu.load(queue + WaitQueueWords.waiting) === 0) return 0;',
+    tests: ['test/native-sim/explore/wait-queue.test.ts'],
+  },
+  {
+    name: 'WaitQueue: waiters are not counted again after a death',
+    file: QUEUE,
+    from: '  cpu.store(queue + WaitQueueWords.waiting, waiters(cpu, list).length);\n',
+    to: '',
+    tests: [QUEUE_TEST, RACES],
+  },
+];
