@@ -45,4 +45,7 @@ export { PthreadMutex } from './pthread/mutex/mutex.ts';
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
+export type { RcuCookie } from './rcu/domain.ts';
+export { Rcu } from './rcu/rcu.ts';
+export { RcuQsbr } from './rcu/rcu-qsbr.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';

@@ -32,10 +32,23 @@ export interface Cpu {
    */
   storeUnordered(address: number, value: number): void;
   /**
+   * `storeRelease` at the price of `write`: where stores stay in order (x86) the real machine makes it an ordinary store.
+   * What this thread loads afterwards may come before it.
+   */
+  storeReleaseLight(address: number, value: number): void;
+  /**
    * `load` at the price of `read`, for words that others may be writing, between an acquire and an `rmb` whose next
    * load says whether they were: where loads stay in order (x86) the real machine makes it an ordinary load.
    */
   loadUnordered(address: number): number;
+
+  /**
+   * A load of a pointer that orders what is read through it, and nothing else: `rcu_dereference`. Processors keep that
+   * order by themselves (all but Alpha), so where loads are not moved by a compiler either (x86) the real machine makes
+   * it an ordinary load. The explored machine, which does not see what an address was computed from, orders all that
+   * follows: it finds what was published too early, not what was read past the pointer.
+   */
+  loadDependent(address: number): number;
 
   // Read-modify-writes. Each returns the OLD value.
   cmpxchg(address: number, expected: number, value: number): number;

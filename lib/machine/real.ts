@@ -5,8 +5,8 @@ import { hrtime, now } from './host.ts';
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
-/** The processor does; the compiler moves no access past an Atomics call. */
-const KEEPS_LOADS_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
+/** Total store order: loads stay in order, and so do stores. The compiler moves no access past an Atomics call. */
+const IS_TSO = process.arch === 'x64' || process.arch === 'ia32';
 
 /** How long a thread sleeps before it calls `onStall`, ms; then twice as long each time, up to the longest. */
 const STALL_MS = 100;
@@ -60,8 +60,15 @@ export class RealCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     Atomics.store(this.words, a, v);
   }
+  storeReleaseLight(a: number, v: number): void {
+    if (IS_TSO) this.words[a] = v;
+    else Atomics.store(this.words, a, v);
+  }
   loadUnordered(a: number): number {
-    return KEEPS_LOADS_IN_ORDER ? (this.words[a] as number) : Atomics.load(this.words, a);
+    return IS_TSO ? (this.words[a] as number) : Atomics.load(this.words, a);
+  }
+  loadDependent(a: number): number {
+    return IS_TSO ? (this.words[a] as number) : Atomics.load(this.words, a);
   }
   storeUnordered(a: number, v: number): void {
     this.words[a] = v;

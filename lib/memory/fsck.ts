@@ -5,7 +5,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header, NAME_BUCKETS } from './header.ts';
 import type { Heap } from './heap.ts';
-import { kindById } from './kinds.ts';
+import { kindById, sizeOf } from './kinds.ts';
 import { latch, unlatch } from './latch.ts';
 import { ObjectHeader } from './objects.ts';
 
@@ -25,7 +25,7 @@ function inspectObjects(cpu: Cpu, objects: readonly number[]): string[] {
   for (const address of objects) {
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
     if (kind === undefined) problems.push(`the object at ${address} is of a kind that this thread does not know`);
-    else if (cpu.read(address + ObjectHeader.nameAt) !== kind.words) {
+    else if (cpu.read(address + ObjectHeader.nameAt) !== sizeOf(cpu, kind)) {
       problems.push(`the ${kind.name} at ${address} has its name at a wrong place`);
     }
   }

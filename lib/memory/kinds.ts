@@ -13,6 +13,8 @@ export interface Kind<Repairer = never> {
   readonly id: number;
   /** Length of an object, ObjectHeader included. */
   readonly words: number;
+  /** Words behind these that depend on the arena: a line for each of its threads. */
+  readonly trailing?: (cpu: Cpu) => number;
   /** Writes an object's first state: memory that no other thread can reach yet. ObjectHeader is written already. */
   readonly format: (cpu: Cpu, address: number) => void;
   /** Who holds the object: a thread's CPU number plus one, or 0. */
@@ -59,6 +61,11 @@ export function defineKind<Repairer>(kind: Omit<Kind<Repairer>, 'id'>): Kind<Rep
   }
   kinds.set(defined.id, defined as Kind<never>);
   return defined;
+}
+
+/** Length of an object of that kind in the arena behind `cpu`, without its name. */
+export function sizeOf(cpu: Cpu, { words, trailing }: Kind<never>): number {
+  return words + (trailing?.(cpu) ?? 0);
 }
 
 export function kindById(id: number): Kind<never> | undefined {

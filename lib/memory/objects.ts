@@ -10,7 +10,7 @@ import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Header, NAME_BUCKETS } from './header.ts';
 import type { Heap } from './heap.ts';
-import { hash, type Kind, kindById } from './kinds.ts';
+import { hash, type Kind, kindById, sizeOf } from './kinds.ts';
 import { latch, unlatch } from './latch.ts';
 import { struct } from './struct.ts';
 import { readBytes, readText, textWords, utf8, writeBytes } from './text.ts';
@@ -51,7 +51,7 @@ export class Objects {
    */
   create(kind: Kind, home = 0): number {
     const address = this.#make(kind, new Uint8Array(0));
-    if (address === 0) throw this.#heap.exhausted(kind.words);
+    if (address === 0) throw this.#heap.exhausted(sizeOf(this.#cpu, kind));
     this.#heap.publish(address, this.#nascent, home);
     return address;
   }
@@ -78,7 +78,7 @@ export class Objects {
         `${shown(name)} is a ${kindById(id)?.name ?? 'foreign object'}, not a ${kind.name}`,
       );
     }
-    if (address === 0) throw this.#heap.exhausted(kind.words);
+    if (address === 0) throw this.#heap.exhausted(sizeOf(this.#cpu, kind));
     return address;
   }
 
@@ -91,7 +91,7 @@ export class Objects {
     latch(cpu, Header.namesLatch, this.#owner);
     const wrong = this.#mismatch(kind, address);
     // The waiters first: one whose call comes back in between with the object is its holder then.
-    const busy = wrong === '' && (isWaitedFor(address, address + kind.words) || kind.isBusy(cpu, address));
+    const busy = wrong === '' && (isWaitedFor(address, address + sizeOf(cpu, kind)) || kind.isBusy(cpu, address));
     if (wrong === '' && !busy) {
       cpu.store(this.#nascent, address);
       if (cpu.read(address + ObjectHeader.nameLength) > 0) this.#unlink(address);
@@ -144,14 +144,15 @@ export class Objects {
   /** A formatted object that stands in `nascent`, or 0 when the heap is exhausted. */
   #make(kind: Kind, name: Uint8Array): number {
     const cpu = this.#cpu;
-    const words = kind.words + textWords(name.length);
+    const size = sizeOf(cpu, kind);
+    const words = size + textWords(name.length);
     const address = this.#heap.tryAlloc(words, this.#nascent);
     if (address === 0) return 0;
     for (let i = 0; i < words; i++) cpu.write(address + i, 0);
     cpu.write(address + ObjectHeader.kind, kind.id);
     cpu.write(address + ObjectHeader.nameLength, name.length);
-    cpu.write(address + ObjectHeader.nameAt, kind.words);
-    writeBytes(cpu, address + kind.words, name);
+    cpu.write(address + ObjectHeader.nameAt, size);
+    writeBytes(cpu, address + size, name);
     kind.format(cpu, address);
     return address;
   }

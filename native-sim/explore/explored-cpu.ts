@@ -54,8 +54,14 @@ export class ExploredCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     this.executor.write(Op.storeRelease, a, v, RELEASE);
   }
+  storeReleaseLight(a: number, v: number): void {
+    this.storeRelease(a, v);
+  }
   loadUnordered(a: number): number {
     return this.load(a);
+  }
+  loadDependent(a: number): number {
+    return this.loadAcquire(a);
   }
   storeUnordered(a: number, v: number): void {
     this.store(a, v);

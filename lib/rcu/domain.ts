@@ -1,0 +1,325 @@
+/**
+ * What all flavours of RCU have in common: waiting for readers, polling, callbacks. A flavour says how its readers go in
+ * and out.
+ */
+import type { Arena } from '../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
+import { HoldfastError, shown } from '../errors.ts';
+import type { Outcome } from '../locking/wait-queue-core.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import {
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkOptions,
+  deadlineOf,
+  type WaitOptions,
+} from '../sched/drive.ts';
+import { maxThreads } from '../sched/slot.ts';
+import { Callbacks } from './callbacks.ts';
+import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot } from './grace-period.ts';
+import {
+  domainAt,
+  EXPEDITED,
+  formatDomain,
+  GEOMETRY,
+  type Geometry,
+  Line,
+  lineOf,
+  NORMAL,
+  type Pace,
+  RcuWords,
+  trailingWords,
+} from './layout.ts';
+import { type Readers, readersOf } from './reader.ts';
+import { endAfter, readSequence } from './sequence.ts';
+import { synchronize, waitForEnd, waitWhile } from './wait.ts';
+
+/**
+ * A point in a domain's time: it is reached when all readers of the moment at which it was taken are out. Plain
+ * structured-cloneable data, good on every thread of the arena. It holds for periods of both paces (the kernel's `_full`
+ * and `_expedited` forms in one).
+ */
+export interface RcuCookie {
+  /** The id of the arena, and the domain's address there. */
+  readonly arena: number;
+  readonly rcu: number;
+  readonly normal: number;
+  readonly expedited: number;
+}
+
+/** The kind of a flavour's domains. `isShared`: the arena has one, for good. */
+export function defineDomain(name: string, isShared: boolean, geometry: Geometry = GEOMETRY): Kind<Repairer> {
+  return defineKind<Repairer>({
+    name,
+    words: RcuWords.words,
+    trailing: (cpu) => trailingWords(cpu, geometry),
+    format: (cpu, rcu) => formatDomain(cpu, rcu, geometry),
+    holder: () => 0,
+    isHeldBy: (cpu, rcu, id) => isReading(cpu, lineOf(domainAt(cpu, rcu), id - 1)),
+    isBusy: (cpu, rcu) => isShared || isDomainBusy(cpu, rcu),
+    repair: repairPeriods,
+  });
+}
+
+const callbacks = new WeakMap<Readers, Callbacks>();
+
+export abstract class RcuDomain extends SharedObject {
+  protected readonly cpu: Cpu;
+  protected readonly readers: Readers;
+  readonly #callbacks: Callbacks;
+
+  protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
+    super(kind, arena, which);
+    this.cpu = this.thread.cpu;
+    this.readers = readersOf(this.thread, this.address);
+    let own = callbacks.get(this.readers);
+    if (own === undefined) callbacks.set(this.readers, (own = new Callbacks(this.readers, arena.heap)));
+    this.#callbacks = own;
+  }
+
+  /** The pointer in the arena's word `address`, for a reader: what is read through it was written before it was published. */
+  dereference(address: number): number {
+    return this.cpu.loadDependent(address);
+  }
+
+  /** Publishes `value` in the arena's word `address`: readers that find it see all that was written before. */
+  assignPointer(address: number, value: number): void {
+    this.cpu.storeRelease(address, value);
+  }
+
+  /**
+   * Waits until all readers are out that are inside now, blocking the thread. Throws EDEADLK inside a reader of this
+   * thread, also an asynchronous one, which cannot leave while the thread blocks; ETIMEDOUT, and EINVAL for bad options.
+   */
+  synchronize(options?: WaitOptions): void {
+    this.#synchronize(NORMAL, options);
+  }
+
+  /**
+   * `synchronize` in a period of its own: a normal period that began earlier, and whose readers are still inside, does not
+   * hold it up beyond these readers.
+   */
+  synchronizeExpedited(options?: WaitOptions): void {
+    this.#synchronize(EXPEDITED, options);
+  }
+
+  /**
+   * Waits without blocking the event loop; all calls of one turn of the loop share a period. Rejects with EDEADLK between
+   * `readLock` and `readUnlock` of this thread, with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. A reader with a
+   * guard is not taken for the caller's own: who waits inside one waits for ever.
+   */
+  synchronizeAsync(options?: AsyncWaitOptions): Promise<void> {
+    return this.#synchronizeAsync(NORMAL, options);
+  }
+
+  /** `synchronizeExpedited` without blocking the event loop. */
+  synchronizeExpeditedAsync(options?: AsyncWaitOptions): Promise<void> {
+    return this.#synchronizeAsync(EXPEDITED, options);
+  }
+
+  /** The point at which all readers of this moment are out. Begins no period; see `startPoll`. */
+  getState(): RcuCookie {
+    const { thread, readers } = this;
+    thread.current();
+    return this.#cookie(snapshot(thread, readers.domain, NORMAL), snapshot(thread, readers.domain, EXPEDITED));
+  }
+
+  /** `getState`, and a period that gets there. */
+  startPoll(): RcuCookie {
+    const cookie = this.getState();
+    advance(this.thread, this.readers.domain, NORMAL, cookie.normal);
+    return cookie;
+  }
+
+  /** `startPoll` with an expedited period. */
+  startPollExpedited(): RcuCookie {
+    const cookie = this.getState();
+    advance(this.thread, this.readers.domain, EXPEDITED, cookie.expedited);
+    return cookie;
+  }
+
+  /** Whether that point is reached. Throws EINVAL for a cookie of another domain, or none. */
+  pollState(cookie: RcuCookie): boolean {
+    const { thread, readers } = this;
+    thread.current();
+    this.#check(cookie);
+    if (this.#isReached(cookie)) return true;
+    // The thread that was about to end the period may be dead, and nobody else waits for it.
+    for (const pace of [NORMAL, EXPEDITED]) advance(thread, readers.domain, pace, 0);
+    return this.#isReached(cookie);
+  }
+
+  /** `synchronize`, unless that point is reached. */
+  condSynchronize(cookie: RcuCookie, options?: WaitOptions): void {
+    if (!this.pollState(cookie)) this.synchronize(options);
+  }
+
+  /** `synchronizeAsync`, unless that point is reached. */
+  async condSynchronizeAsync(cookie: RcuCookie, options?: AsyncWaitOptions): Promise<void> {
+    if (!this.pollState(cookie)) await this.synchronizeAsync(options);
+  }
+
+  /** A cookie whose point is reached. */
+  get completedState(): RcuCookie {
+    return this.#cookie(0, 0);
+  }
+
+  /** Whether the two cookies stand for the same point. */
+  sameState(one: RcuCookie, other: RcuCookie): boolean {
+    this.#check(one);
+    this.#check(other);
+    return one.normal === other.normal && one.expedited === other.expedited;
+  }
+
+  /**
+   * Runs `callback` on this thread's event loop once all readers of this moment are out. It may not wait: there is one
+   * queue. What it throws is an uncaught error of the thread. With the thread it is lost. Throws EINVAL for what is no
+   * function, ENOMEM. The process stays alive until it has run, and the thread cannot detach.
+   */
+  call(callback: () => unknown): void {
+    this.thread.current();
+    if (typeof callback !== 'function') {
+      throw new HoldfastError('EINVAL', `call() takes a function, received ${shown(callback)}`);
+    }
+    this.#callbacks.add(callback);
+  }
+
+  /**
+   * Waits until all callbacks are over that any thread has queued so far, blocking this one. Throws EDEADLK when this thread
+   * has queued some, which cannot run meanwhile; ETIMEDOUT and EINVAL.
+   */
+  barrier(options?: WaitOptions): void {
+    const { thread, readers } = this;
+    thread.current();
+    this.#checkWait(options);
+    if (this.#callbacks.size > 0) {
+      throw new HoldfastError('EDEADLK', `this thread has callbacks of the ${this.label}: they run on its event loop`);
+    }
+    const isWaiting = this.#callbacksOfNow();
+    const outcome = block(thread, options, (waiter) => waitWhile(readers.domain, waiter, isWaiting));
+    if (outcome !== 'done') throw this.notInTime(options, 'callbacks are under way');
+  }
+
+  /** `barrier` without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
+  async barrierAsync(options?: AsyncWaitOptions): Promise<void> {
+    this.thread.current();
+    this.#checkWait(options);
+    const isWaiting = this.#callbacksOfNow();
+    const { domain } = this.readers;
+    await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
+  }
+
+  /** Before the thread sleeps in `synchronize`. */
+  protected beforeSleep(): void {}
+
+  /** Whether a reader of this thread is inside. */
+  get readLockHeld(): boolean {
+    return this.readers.isInside;
+  }
+
+  #synchronize(pace: Pace, options: WaitOptions | undefined): void {
+    const { thread, readers } = this;
+    const { domain } = readers;
+    thread.current();
+    this.#checkWait(options);
+    if (readers.isInside) throw this.#insideReader();
+    this.beforeSleep();
+    const outcome = synchronize(thread, domain, pace, options);
+    if (outcome !== 'done') throw this.notInTime(options, this.#whoReads());
+  }
+
+  async #synchronizeAsync(pace: Pace, options: AsyncWaitOptions | undefined): Promise<void> {
+    const { thread, readers } = this;
+    const { domain } = readers;
+    thread.current();
+    this.#checkWait(options);
+    if (readers.depth > 0) throw this.#insideReader();
+    const end = snapshot(thread, domain, pace);
+    // Others of this turn find the period begun by the first of them, or over.
+    await undefined;
+    if (isOver(thread, domain, pace, end)) return;
+    advance(thread, domain, pace, end);
+    if (isOver(thread, domain, pace, end)) return;
+    await this.#waitAsync(options, this.#whoReads(), (waiter) => waitForEnd(domain, pace, end, waiter));
+  }
+
+  async #waitAsync(
+    options: AsyncWaitOptions | undefined,
+    state: string,
+    path: Parameters<typeof blockAsync<Outcome>>[3],
+  ): Promise<void> {
+    const { thread, arena } = this;
+    const { outcome, task, asked } = await blockAsync(thread, arena.heap, options, path);
+    thread.returnTask(task);
+    if (outcome === 'aborted') throw abortReason(asked.signal);
+    if (outcome !== 'done') throw this.notInTime(asked, state);
+  }
+
+  /** Whether a callback is not over that was queued before this call. */
+  #callbacksOfNow(): () => boolean {
+    const { cpu, readers, address } = this;
+    const targets: { line: number; queued: number }[] = [];
+    // Pairs with the store in `Callbacks.add`, as far as the caller has heard of it.
+    cpu.mb();
+    const threads = Math.min(cpu.load(address + RcuWords.threads), maxThreads(cpu));
+    for (let number = 0; number < threads; number++) {
+      const line = lineOf(readers.domain, number);
+      targets.push({ line, queued: cpu.loadAcquire(line + Line.queued) });
+    }
+    return () => targets.some(({ line, queued }) => ((cpu.loadAcquire(line + Line.done) - queued) | 0) < 0);
+  }
+
+  #cookie(normal: number, expedited: number): RcuCookie {
+    return { arena: this.arena.id, rcu: this.address, normal, expedited };
+  }
+
+  #isReached({ normal, expedited }: RcuCookie): boolean {
+    const { thread, readers } = this;
+    return isOver(thread, readers.domain, NORMAL, normal) || isOver(thread, readers.domain, EXPEDITED, expedited);
+  }
+
+  #check(cookie: RcuCookie): void {
+    const { thread, address, arena } = this;
+    if (cookie?.rcu !== address || cookie.arena !== arena.id) {
+      throw new HoldfastError('EINVAL', `expected a cookie of the ${this.label}, received ${shownCookie(cookie)}`);
+    }
+    const isLater = ({ period }: Pace, end: number) =>
+      !Number.isSafeInteger(end) ||
+      end > endAfter(readSequence(thread, address, period === NORMAL.period ? NORMAL : EXPEDITED));
+    if (isLater(NORMAL, cookie.normal) || isLater(EXPEDITED, cookie.expedited)) {
+      throw new HoldfastError('EINVAL', `the ${this.label} has given no such cookie: ${shownCookie(cookie)}`);
+    }
+  }
+
+  #checkWait(options: (AsyncWaitOptions & WaitOptions) | undefined): void {
+    checkOptions(options);
+    deadlineOf(this.cpu, options?.timeout);
+  }
+
+  #insideReader(): HoldfastError {
+    return new HoldfastError(
+      'EDEADLK',
+      `this thread is inside a reader of the ${this.label}: it would wait for itself`,
+    );
+  }
+
+  #whoReads(): string {
+    const { cpu, readers, address } = this;
+    const threads = Math.min(cpu.load(address + RcuWords.threads), maxThreads(cpu));
+    const numbers = Array.from({ length: threads }, (_, number) => number).filter((number) =>
+      isReading(cpu, lineOf(readers.domain, number)),
+    );
+    return numbers.length === 0
+      ? 'nobody reads any more'
+      : `inside readers: ${numbers.map((n) => `thread ${n}`).join(', ')}`;
+  }
+}
+
+function shownCookie(cookie: RcuCookie): string {
+  if (typeof cookie?.normal !== 'number') return shown(cookie);
+  return `one of domain ${shown(cookie.rcu)}: ${shown(cookie.normal)}, ${shown(cookie.expedited)}`;
+}

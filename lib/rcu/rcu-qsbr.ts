@@ -1,0 +1,78 @@
+import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import type { Guard } from '../arena/guard.ts';
+import { HoldfastError } from '../errors.ts';
+import { defineDomain, RcuDomain } from './domain.ts';
+import { ReadGuard } from './read-guard.ts';
+import { type Stretch, stretchOf } from './stretch.ts';
+
+const KIND = defineDomain('rcu-qsbr', true);
+
+/**
+ * RCU whose readers cost nothing: a quiescent state of a thread is the end of a synchronous stretch of its code, when the
+ * stack is empty. An arena has one, beside and apart from its `Rcu`.
+ *
+ * A reader may not await: the thread stays online until such a reader is out, and a warning says so. The first reader of a
+ * stretch costs an atomic exchange and a microtask. Idle threads are offline, and so are those that sleep in a lock of the
+ * library; a thread that loops or sleeps by other means after it has read holds up every grace period, unless it calls
+ * `quiescent()`.
+ *
+ * Fairness and death: as with `Rcu`. `arena.detach()` in a stretch that has read is EBUSY, until `quiescent()`.
+ *
+ * Source: user-space RCU's QSBR flavour (Desnoyers, McKenney et al. 2012), and kernel/rcu/tree.c without preemption.
+ */
+export class RcuQsbr extends RcuDomain {
+  readonly #stretch: Stretch;
+
+  constructor(arena: Arena) {
+    super(KIND, arena, 'holdfast.rcu-qsbr');
+    this.#stretch = stretchOf(this.readers);
+  }
+
+  /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
+  readLock(): void {
+    if (!this.#stretch.isOnline) this.#stretch.goOnline();
+    this.readers.depth++;
+  }
+
+  /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
+  readUnlock(): void {
+    const { readers } = this;
+    if (readers.depth === 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
+    readers.depth--;
+    if (this.#stretch.isOverdue) this.#stretch.quiescent();
+  }
+
+  /** `readLock`, and `readUnlock` when the guard is released. */
+  read(): Guard {
+    return new ReadGuard({
+      join: () => {
+        this.readLock();
+        return 0;
+      },
+      leave: () => this.readUnlock(),
+    });
+  }
+
+  /**
+   * For a thread that does not return to its event loop: no reader is inside, and periods need not wait for the end of the
+   * stretch. Throws EPERM inside a reader.
+   */
+  quiescent(): void {
+    this.thread.current();
+    if (!this.#stretch.quiescent()) throw new HoldfastError('EPERM', 'quiescent() inside a reader of this thread');
+  }
+
+  /** Whether grace periods wait for this thread, in a reader or not. */
+  get isOnline(): boolean {
+    return this.#stretch.isOnline;
+  }
+
+  protected override beforeSleep(): void {
+    this.#stretch.quiescent();
+  }
+
+  [inspect.custom](): string {
+    return `RcuQsbr(${this.isOnline ? 'online' : 'offline'})`;
+  }
+}

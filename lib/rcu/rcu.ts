@@ -1,0 +1,66 @@
+import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import type { Guard } from '../arena/guard.ts';
+import { DETACHED } from '../sched/thread.ts';
+import { defineDomain, RcuDomain } from './domain.ts';
+import { ReadGuard } from './read-guard.ts';
+import { detached, enter, leave, SYNC } from './reader.ts';
+
+const KIND = defineDomain('rcu', true);
+
+/**
+ * Read-copy-update: readers that never wait and write no word that another thread writes; writers that publish a new
+ * version, and free the old one when no reader can see it any more.
+ *
+ * An arena has one; every `new Rcu(arena)` leads to it. Between `readLock` and `readUnlock`, or as long as a guard of
+ * `read()` is held, nothing that the reader could have found is freed by who waits with `synchronize`, `call` or `kfree`.
+ * A reader may sleep and await. Overlapping readers of one thread's asynchronous code should each have a guard: all pairs
+ * of `readLock` and `readUnlock` count as one reader, which is out when none is open.
+ *
+ * Cost: an atomic exchange in, one out; nested ones cost nothing.
+ *
+ * Fairness: readers never wait. Writers that wait at the same time share a grace period; a period waits for the readers
+ * that were inside when it began, and for no later one.
+ *
+ * Death: the readers of a thread that ends are over.
+ *
+ * Source: kernel/rcu/tree_plugin.h (preemptible RCU), kernel/rcu/srcutree.c (overlapping readers).
+ */
+export class Rcu extends RcuDomain {
+  constructor(arena: Arena) {
+    super(KIND, arena, 'holdfast.rcu');
+  }
+
+  /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
+  readLock(): void {
+    const { readers } = this;
+    if (readers.depth === 0) {
+      if (readers.thread.self === DETACHED) throw detached();
+      enter(readers.cpu, readers.sync);
+    }
+    readers.depth++;
+  }
+
+  /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
+  readUnlock(): void {
+    const { readers } = this;
+    if (readers.depth !== 1) {
+      readers.unnest();
+      return;
+    }
+    readers.depth = 0;
+    if (leave(readers.cpu, readers.sync)) readers.report(SYNC);
+  }
+
+  /**
+   * A reader of its own, inside until the guard is released. It may be held across an `await`, and overlap with any number
+   * of others.
+   */
+  read(): Guard {
+    return new ReadGuard(this.readers);
+  }
+
+  [inspect.custom](): string {
+    return `Rcu(${this.readLockHeld ? 'reading' : 'not reading'})`;
+  }
+}

@@ -1,0 +1,30 @@
+import { type Guard, releasedBefore } from '../arena/guard.ts';
+
+/** Where a reader with a guard is inside; `lane` is what `join` said. */
+export interface Joinable {
+  join(): number;
+  leave(lane: number): unknown;
+}
+
+/** A reader that is inside until the guard is released. */
+export class ReadGuard implements Guard {
+  /** Undefined once `release` was called. Illegal to keep it then: a later `release` would end another reader. */
+  #readers: Joinable | undefined;
+  readonly #lane: number;
+
+  constructor(readers: Joinable) {
+    this.#readers = readers;
+    this.#lane = readers.join();
+  }
+
+  release(): void {
+    const readers = this.#readers;
+    if (readers === undefined) throw releasedBefore();
+    this.#readers = undefined;
+    readers.leave(this.#lane);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#readers !== undefined) this.release();
+  }
+}

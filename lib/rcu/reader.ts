@@ -1,0 +1,137 @@
+/**
+ * One thread's readers in one domain. Its line in shared memory has three lanes, and a grace period waits until each lane
+ * that it found INSIDE has been OUTSIDE:
+ *
+ *   SYNC       all of `readLock` … `readUnlock`: the outermost pair goes in and out
+ *   GUARDED    two lanes for readers that may overlap in any way, such as those of requests that a server works on at the
+ *              same time. The first reader of a lane goes in, the last one goes out
+ *
+ * On a busy server there is always some reader, so one lane would never be OUTSIDE. When a period waits for the lane that
+ * readers join, they join the other one from then on, as soon as that is empty; so each lane is left within the time of
+ * the readers that are in it (the two indexes of SRCU, but it is the reader's own thread that turns them).
+ *
+ * Joining a lane that is not empty takes no barrier: the lane was INSIDE before, and stays so until this reader is out.
+ */
+import { HoldfastError } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { DETACHED, type Thread } from '../sched/thread.ts';
+import { AWAITED, INSIDE, OUTSIDE, report } from './grace-period.ts';
+import { type Domain, domainAt, Line, lineOf, RcuWords } from './layout.ts';
+import type { Joinable } from './read-guard.ts';
+
+export const SYNC = 0;
+export const GUARDED = 1;
+
+export class Readers implements Joinable {
+  readonly thread: Thread;
+  readonly cpu: Cpu;
+  readonly domain: Domain;
+  readonly line: number;
+  /** Address of the SYNC lane. */
+  readonly sync: number;
+  /** Nesting of the synchronous readers. */
+  depth = 0;
+  /** Readers in each of the two GUARDED lanes. */
+  readonly #counts: [number, number] = [0, 0];
+  /** Which of them readers join. */
+  #current: 0 | 1 = 0;
+
+  constructor(thread: Thread, rcu: number) {
+    this.thread = thread;
+    this.cpu = thread.cpu;
+    this.domain = domainAt(thread.cpu, rcu);
+    this.line = lineOf(this.domain, thread.number);
+    this.sync = this.line + Line.lanes + SYNC;
+    announce(thread, rcu);
+  }
+
+  /** Whether any reader of this thread is inside. */
+  get isInside(): boolean {
+    return this.depth > 0 || this.#counts[0] + this.#counts[1] > 0;
+  }
+
+  /** A nested synchronous reader goes out. Throws EPERM if there is none. */
+  unnest(): void {
+    if (this.depth === 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
+    this.depth--;
+  }
+
+  /** A reader goes in. Returns which of the GUARDED lanes it is in, 0 or 1. */
+  join(): 0 | 1 {
+    if (this.thread.self === DETACHED) throw detached();
+    const other = this.#current === 0 ? 1 : 0;
+    if (this.#counts[this.#current] > 0) {
+      const isAwaited = this.cpu.load(this.#laneOf(this.#current)) === AWAITED;
+      if (!isAwaited || this.#counts[other] > 0) {
+        this.#counts[this.#current]++;
+        return this.#current;
+      }
+      this.#current = other;
+    }
+    enter(this.cpu, this.#laneOf(this.#current));
+    this.#counts[this.#current] = 1;
+    return this.#current;
+  }
+
+  /** A reader of the lane goes out. False when there is none. */
+  leave(index: 0 | 1): boolean {
+    if (this.#counts[index] === 0) return false;
+    this.#counts[index]--;
+    if (this.#counts[index] === 0) this.exit(GUARDED + index);
+    return true;
+  }
+
+  /** The lane is left. */
+  exit(lane: number): void {
+    if (leave(this.cpu, this.line + Line.lanes + lane)) this.report(lane);
+  }
+
+  /** The lane, which a period waited for, was left. */
+  report(lane: number): void {
+    report(this.thread, this.domain, this.thread.number, lane);
+  }
+
+  #laneOf(index: 0 | 1): number {
+    return this.line + Line.lanes + GUARDED + index;
+  }
+}
+
+/** Full barrier: pairs with the one in `scan` of grace-period.ts. What this thread reads comes after. */
+export function enter(cpu: Cpu, lane: number): void {
+  cpu.xchg(lane, INSIDE);
+}
+
+/**
+ * Release: pairs with the acquires in `markInside` and `isOut` of grace-period.ts. Returns whether a period waits for the
+ * lane. A period that marks it between the two accesses is not told; it looks again.
+ */
+export function leave(cpu: Cpu, lane: number): boolean {
+  const state = cpu.loadUnordered(lane);
+  cpu.storeReleaseLight(lane, OUTSIDE);
+  return state === AWAITED;
+}
+
+/** Scans look at the calling thread's line from here on. Fully ordered before its first reader. */
+function announce({ cpu, id }: Thread, rcu: number): void {
+  const word = rcu + RcuWords.threads;
+  for (let seen = cpu.load(word); seen < id; ) {
+    const before = cpu.cmpxchg(word, seen, id);
+    if (before === seen) return;
+    seen = before;
+  }
+}
+
+const known = new WeakMap<Thread, Map<number, Readers>>();
+
+/** The calling thread's readers in the domain: the same for all views of it. */
+export function readersOf(thread: Thread, rcu: number): Readers {
+  let domains = known.get(thread);
+  if (domains === undefined) known.set(thread, (domains = new Map()));
+  let readers = domains.get(rcu);
+  if (readers === undefined) domains.set(rcu, (readers = new Readers(thread, rcu)));
+  return readers;
+}
+
+export function detached(): HoldfastError {
+  return new HoldfastError('EINVAL', 'this thread has detached from the arena');
+}

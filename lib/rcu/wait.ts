@@ -1,0 +1,54 @@
+/** How tasks wait for the end of a period, or for callbacks: in the domain's queue, which each end of a period wakes. */
+import { type Outcome, SHARED, waitUntil, wakeUp } from '../locking/wait-queue-core.ts';
+import { block, type SlowPath, type Waiter, type WaitOptions } from '../sched/drive.ts';
+import type { Thread } from '../sched/thread.ts';
+import { advance, isOver, snapshot, spinOnReaders } from './grace-period.ts';
+import type { Domain, Pace } from './layout.ts';
+
+/** After how long a task that waits looks again, ns; then twice as long each time, up to the longest. */
+const FIRST_LOOK = 1e6;
+const LONGEST_LOOK = 100e6;
+
+/** Waits until all readers are out that are inside now, blocking the thread. */
+export function synchronize(thread: Thread, domain: Domain, pace: Pace, options?: WaitOptions): Outcome {
+  const end = snapshot(thread, domain, pace);
+  advance(thread, domain, pace, end);
+  if (isOver(thread, domain, pace, end)) return 'done';
+  spinOnReaders(thread, domain);
+  return block(thread, options, (waiter) => waitForEnd(domain, pace, end, waiter));
+}
+
+/**
+ * Waits for the period that ends with the number `end`. At each wake-up, and now and then without one, the task makes what
+ * steps can be made: a thread that was about to make them may be dead, and a reader may have left without being told that
+ * somebody waits.
+ */
+export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Waiter): SlowPath<Outcome> {
+  const { thread, deadline } = waiter;
+  const { cpu, isPreemptible } = thread;
+  const path = waitWhile(domain, waiter, () => {
+    if (isOver(thread, domain, pace, end)) return false;
+    advance(thread, domain, pace, end);
+    return !isOver(thread, domain, pace, end);
+  });
+  let interval = FIRST_LOOK;
+  let step = path.next();
+  while (!step.done) {
+    if (isPreemptible) waiter.deadline = Math.min(deadline, cpu.now() + interval);
+    const reason = yield;
+    const isEarly = reason === 'timed-out' && cpu.now() < deadline;
+    if (isEarly) interval = Math.min(2 * interval, LONGEST_LOOK);
+    step = path.next(isEarly ? 'woken' : reason);
+  }
+  return step.value;
+}
+
+/** Waits in the domain's queue, and looks again at each wake-up. */
+export function waitWhile({ rcu }: Domain, waiter: Waiter, isWaiting: () => boolean): SlowPath<Outcome> {
+  return waitUntil(rcu, SHARED, () => !isWaiting(), waiter);
+}
+
+/** All that wait in the queue look again. */
+export function wakeWaiters(thread: Thread, { rcu }: Domain): void {
+  wakeUp(thread, rcu, 0);
+}
