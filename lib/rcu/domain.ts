@@ -148,6 +148,8 @@ export abstract class RcuDomain extends SharedObject {
     thread.current();
     this.#check(cookie);
     if (this.#isReached(cookie)) return true;
+    // It may be this thread that the period waits for.
+    this.beforeSleep();
     // The thread that was about to end the period may be dead, and nobody else waits for it.
     for (const pace of [NORMAL, EXPEDITED]) advance(thread, readers.domain, pace, 0);
     return this.#isReached(cookie);
@@ -213,7 +215,7 @@ export abstract class RcuDomain extends SharedObject {
     await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
   }
 
-  /** Before the thread sleeps in `synchronize`. */
+  /** Before the thread waits in whatever way: a quiescent state, unless a reader is inside. */
   protected beforeSleep(): void {}
 
   /** Whether a reader of this thread is inside. */
@@ -221,12 +223,17 @@ export abstract class RcuDomain extends SharedObject {
     return this.readers.isInside;
   }
 
+  /** Whether a reader is inside that has no guard: the caller's own, if it is on the stack. */
+  protected get isSyncReader(): boolean {
+    return this.readers.depth > 0;
+  }
+
   #synchronize(pace: Pace, options: WaitOptions | undefined): void {
     const { thread, readers } = this;
     const { domain } = readers;
     thread.current();
     this.#checkWait(options);
-    if (readers.isInside) throw this.#insideReader();
+    if (this.readLockHeld) throw this.#insideReader();
     this.beforeSleep();
     const outcome = synchronize(thread, domain, pace, options);
     if (outcome !== 'done') throw this.notInTime(options, this.#whoReads());
@@ -237,7 +244,7 @@ export abstract class RcuDomain extends SharedObject {
     const { domain } = readers;
     thread.current();
     this.#checkWait(options);
-    if (readers.depth > 0) throw this.#insideReader();
+    if (this.isSyncReader) throw this.#insideReader();
     const end = snapshot(thread, domain, pace);
     // Others of this turn find the period begun by the first of them, or over.
     await undefined;

@@ -31,16 +31,19 @@ export class RcuQsbr extends RcuDomain {
 
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
   readLock(): void {
-    if (!this.#stretch.isOnline) this.#stretch.goOnline();
-    this.readers.depth++;
+    const stretch = this.#stretch;
+    if (!stretch.isOnline) stretch.goOnline();
+    stretch.depth++;
   }
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
   readUnlock(): void {
-    const { readers } = this;
-    if (readers.depth === 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
-    readers.depth--;
-    if (this.#stretch.isOverdue) this.#stretch.quiescent();
+    const stretch = this.#stretch;
+    if (stretch.depth === 0) {
+      throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
+    }
+    stretch.depth--;
+    if (stretch.isOverdue) stretch.quiescent();
   }
 
   /** `readLock`, and `readUnlock` when the guard is released. */
@@ -66,6 +69,14 @@ export class RcuQsbr extends RcuDomain {
   /** Whether grace periods wait for this thread, in a reader or not. */
   get isOnline(): boolean {
     return this.#stretch.isOnline;
+  }
+
+  override get readLockHeld(): boolean {
+    return this.#stretch.depth > 0;
+  }
+
+  protected override get isSyncReader(): boolean {
+    return this.#stretch.depth > 0;
   }
 
   protected override beforeSleep(): void {

@@ -13,6 +13,8 @@ import { enter, type Readers, SYNC } from './reader.ts';
 export class Stretch {
   readonly readers: Readers;
   isOnline = false;
+  /** Nesting of the readers. */
+  depth = 0;
   /** The stretch is over, and a reader was still inside: the thread goes offline with it. */
   isOverdue = false;
   #isEndQueued = false;
@@ -36,12 +38,11 @@ export class Stretch {
 
   /** Goes offline, unless a reader is inside. Returns whether the thread is offline. */
   quiescent(): boolean {
-    const { readers } = this;
-    if (readers.depth > 0) return false;
+    if (this.depth > 0) return false;
     if (!this.isOnline) return true;
     this.isOnline = false;
     this.isOverdue = false;
-    readers.exit(SYNC);
+    this.readers.exit(SYNC);
     return true;
   }
 

@@ -10,6 +10,8 @@ import { openFutexes } from '../futex/open.ts';
 import { countPiStates } from '../futex/pi-state.ts';
 import { Mutex } from '../locking/mutex.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { Rcu } from '../rcu/rcu.ts';
+import { RcuQsbr } from '../rcu/rcu-qsbr.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { churnName } from './actor.ts';
@@ -42,6 +44,7 @@ export class RunStage {
     this.threads = threads;
     // What stays with an arena is no leak.
     openFutexes(this.arena);
+    for (const Flavour of [Rcu, RcuQsbr]) new Flavour(this.arena);
     this.#blocks = this.arena.use().blocks;
     this.address = this.arena.alloc(stageWords(this.seats));
     formatStage(this.cpu, this.address, stageWords(this.seats));

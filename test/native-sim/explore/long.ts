@@ -79,6 +79,21 @@ add('pthread', 'barrier', [3, 1, true], false);
 add('pthread', 'barrier', [2, 1, false]);
 for (const object of ['once', 'sem']) add('pthread', object, [2, 1]);
 
+for (const acts of [
+  ['read', 'replace'],
+  ['guards', 'hurry'],
+  ['twice', 'replace'],
+])
+  add('rcu', 'rcu', [acts]);
+for (const acts of [
+  ['read', 'replace', 'replace'],
+  ['read', 'hurry', 'replace'],
+  ['nested', 'guards', 'replace'],
+]) {
+  add('rcu', 'rcu', [acts, 'deep']);
+  add('rcu', 'rcu', [[...acts, 'look'], 'deep', 'sleeps']);
+}
+
 const workers = availableParallelism();
 let failures = 0;
 for (const { name, module, options, ...source } of cases.filter((each) => each.name.includes(PART))) {

@@ -141,7 +141,8 @@ export function rcu(acts: readonly RcuAct[], shape: Shape = 'flat', waiting: Wai
     }),
     reaper(cpu, died, shared) {
       reapDead(shared, died, 2);
-      cpu.fetchAddRelease(shared.out, shared.readers);
+      // It was about to say so, or has not been inside.
+      if (READING.includes(acts[died] as RcuAct)) cpu.fetchAddRelease(shared.out, 1);
       replace(cpu, (shared.arenas.at(-1) as Arena).thread, acts.length, shared, NORMAL);
     },
   };

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { Arena, Rcu } from '../../lib/index.ts';
+
+test('a callback that was queued inside a later reader does not run with those of before', async () => {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+  const rcu = new Rcu(arena);
+  const ran: string[] = [];
+  const first = rcu.read();
+  rcu.call(() => ran.push('first'));
+  const second = rcu.read();
+  rcu.call(() => ran.push('second'));
+  await undefined;
+  await undefined;
+  // The first period has begun, and waits for both; a third reader and a callback of its time come now.
+  const third = rcu.read();
+  rcu.call(() => ran.push('third'));
+  first.release();
+  second.release();
+  await new Promise((go) => setTimeout(go, 20));
+  expect(ran).toEqual(['first', 'second']);
+  third.release();
+  await rcu.barrierAsync();
+  expect(ran).toEqual(['first', 'second', 'third']);
+});
+
+test('a flood of callbacks does not hold the event loop up for longer than a batch', async () => {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+  const rcu = new Rcu(arena);
+  let turns = 0;
+  let ran = 0;
+  const isOver = () => ran === 2000;
+  for (let i = 0; i < 2000; i++) rcu.call(() => ran++);
+  while (!isOver()) {
+    await new Promise((go) => setImmediate(go));
+    turns++;
+  }
+  // 10 to 15 a turn.
+  expect(turns).toBeGreaterThan(50);
+  await rcu.barrierAsync();
+});
+
+test('a callback may queue another, which waits for its own period', async () => {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+  const rcu = new Rcu(arena);
+  let depth = 0;
+  await new Promise<void>((done) => {
+    const again = () => {
+      if (++depth === 20) done();
+      else rcu.call(again);
+    };
+    rcu.call(again);
+  });
+  expect(depth).toBe(20);
+});

@@ -1,0 +1,22 @@
+import { type Arena, Rcu } from '../../lib/index.ts';
+
+/** Is inside a reader from when it has said so in `word`, and has a callback that never comes. */
+export function readForEver(arena: Arena, word: number): Promise<void> {
+  const rcu = new Rcu(arena);
+  rcu.readLock();
+  rcu.call(() => {});
+  arena.cpu.store(word, 1);
+  arena.cpu.wake(word, 1);
+  return new Promise((resolve) => setTimeout(resolve, 1e6));
+}
+
+/** Is inside a reader until `word` says so. */
+export function readUntilTold(arena: Arena, word: number): boolean {
+  const rcu = new Rcu(arena);
+  rcu.readLock();
+  arena.cpu.store(word, 1);
+  arena.cpu.wake(word, 1);
+  while (arena.cpu.load(word) !== 2) arena.cpu.relax();
+  rcu.readUnlock();
+  return !rcu.readLockHeld;
+}
