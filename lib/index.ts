@@ -48,4 +48,5 @@ export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
 export type { RcuCookie } from './rcu/domain.ts';
 export { Rcu } from './rcu/rcu.ts';
 export { RcuQsbr } from './rcu/rcu-qsbr.ts';
+export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';

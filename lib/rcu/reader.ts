@@ -129,6 +129,8 @@ export function readersOf(thread: Thread, rcu: number): Readers {
   if (domains === undefined) known.set(thread, (domains = new Map()));
   let readers = domains.get(rcu);
   if (readers === undefined) domains.set(rcu, (readers = new Readers(thread, rcu)));
+  // The domain may be another one, where one was destroyed.
+  else announce(thread, rcu);
   return readers;
 }
 

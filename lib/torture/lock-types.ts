@@ -12,7 +12,7 @@ import { osqLock } from './types/osq-lock.ts';
 import { pthreadBarrier } from './types/pthread-barrier.ts';
 import { pthreadCond } from './types/pthread-cond.ts';
 import { pthreadOnce } from './types/pthread-once.ts';
-import { rcu, rcuQsbr } from './types/rcu.ts';
+import { rcu, rcuQsbr, srcu } from './types/rcu.ts';
 import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from './types/reader-writer.ts';
 import { rtMutex } from './types/rt-mutex.ts';
 import { semaphore } from './types/semaphore.ts';
@@ -51,6 +51,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   pthreadOnce,
   rcu,
   rcuQsbr,
+  srcu,
   mutexBusted,
   mutexAmnesiac,
   spinLockBusted,

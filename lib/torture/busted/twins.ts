@@ -4,15 +4,13 @@ import type { Arena } from '../../arena/arena.ts';
 import { Completion } from '../../locking/completion.ts';
 import { WaitQueue } from '../../locking/wait-queue.ts';
 import { PthreadOnce } from '../../pthread/once.ts';
-import { Rcu } from '../../rcu/rcu.ts';
-import { RcuQsbr } from '../../rcu/rcu-qsbr.ts';
 import { isTimeout, type LockType, type View } from '../lock-type.ts';
 import { futexMutex, piFutex } from '../types/futex-mutex.ts';
 import { pthreadMutex, pthreadMutexInherit } from '../types/mutex.ts';
 import { barrierType } from '../types/pthread-barrier.ts';
 import { pthreadCond } from '../types/pthread-cond.ts';
 import { onceType } from '../types/pthread-once.ts';
-import { rcuType } from '../types/rcu.ts';
+import { openQsbr, openRcu, openSrcu, rcuType } from '../types/rcu.ts';
 import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from '../types/reader-writer.ts';
 import { rtMutex } from '../types/rt-mutex.ts';
 import { semaphore } from '../types/semaphore.ts';
@@ -87,7 +85,8 @@ export const TWINS: readonly LockType[] = [
   twin(pthreadRwlock, LETS_READERS_IN, hospitable),
   twin(pthreadSem, TIMES_OUT, hasty),
   busted(barrierType('pthread-barrier-busted', 'lets all go when all but one have come', 1)),
-  busted(rcuType('rcu-busted', OUTSIDE, Rcu, false)),
-  busted(rcuType('rcu-qsbr-busted', OUTSIDE, RcuQsbr, false)),
+  busted(rcuType('rcu-busted', OUTSIDE, openRcu, false)),
+  busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
+  busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),
 ];

@@ -14,30 +14,48 @@ import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { Mutex } from '../../locking/mutex.ts';
 import type { Cpu } from '../../machine/cpu.ts';
+import type { RcuDomain } from '../../rcu/domain.ts';
 import { Rcu } from '../../rcu/rcu.ts';
 import { RcuQsbr } from '../../rcu/rcu-qsbr.ts';
+import { Srcu } from '../../rcu/srcu.ts';
 import { type LockType, SLEEPING, type View, within } from '../lock-type.ts';
 import type { Scene } from '../words.ts';
 
 interface Handle {
   readonly mutex: ObjectHandle;
+  /** Of the domain, where an arena may have several. */
+  readonly domain: ObjectHandle | undefined;
   /** Of the pointer; the states and the copies are behind it. */
   readonly address: number;
   readonly original: Scene;
 }
 
-type Flavour = Rcu | RcuQsbr;
+/** Readers that say who they are when they go out get the index that they had when they went in. */
+type Flavour = RcuDomain & { readLock(): unknown; readUnlock(index: never): void };
+type Open = (arena: Arena, domain?: ObjectHandle) => Flavour;
 
 const COPIES = 8;
 const FREE = 0;
 const SPOILT = -1;
 
-export const rcu = rcuType('rcu', 'Rcu: copies that readers find, and writers reclaim in four ways', Rcu);
+export function openRcu(arena: Arena): Flavour {
+  return new Rcu(arena);
+}
+export function openQsbr(arena: Arena): Flavour {
+  return new RcuQsbr(arena);
+}
+export function openSrcu(arena: Arena, domain?: ObjectHandle): Flavour {
+  return new Srcu(arena, domain);
+}
 
-export const rcuQsbr = rcuType('rcu-qsbr', 'RcuQsbr: the same, with readers that cost nothing', RcuQsbr);
+export const srcu = rcuType('srcu', 'Srcu: the same, in a domain of its own', openSrcu);
+
+export const rcu = rcuType('rcu', 'Rcu: copies that readers find, and writers reclaim in four ways', openRcu);
+
+export const rcuQsbr = rcuType('rcu-qsbr', 'RcuQsbr: the same, with readers that cost nothing', openQsbr);
 
 /** `holds`: whether its readers go in at all. */
-export function rcuType(name: string, summary: string, Type: new (arena: Arena) => Flavour, holds = true): LockType {
+export function rcuType(name: string, summary: string, open: Open, holds = true): LockType {
   return {
     ...SLEEPING,
     name,
@@ -50,12 +68,13 @@ export function rcuType(name: string, summary: string, Type: new (arena: Arena) 
       for (let i = 0; i < 2 + COPIES; i++) arena.cpu.write(address + i, 0);
       const copies = new Copies(arena.cpu, address, original);
       copies.publish();
-      return { mutex: new Mutex(arena).handle, address, original };
+      const domain = open === openSrcu ? open(arena).handle : undefined;
+      return { mutex: new Mutex(arena).handle, domain, address, original };
     },
     open(arena, handle) {
-      const { mutex, address, original } = handle as Handle;
+      const { mutex, domain, address, original } = handle as Handle;
       const copies = new Copies(arena.cpu, address, original);
-      return viewOf(arena, Mutex.from(arena, mutex), new Type(arena), copies, holds);
+      return viewOf(arena, Mutex.from(arena, mutex), open(arena, domain), copies, holds);
     },
   };
 }
@@ -168,10 +187,10 @@ function viewOf(arena: Arena, writers: Mutex, rcu: Flavour, copies: Copies, hold
       writers.unlock();
     },
     snapshot(_address, into) {
-      if (holds) rcu.readLock();
+      const index = holds ? rcu.readLock() : undefined;
       const words = copies.wordsOf(rcu.dereference(copies.pointer));
       for (let i = 0; i < into.length; i++) into[i] = cpu.load(words + i);
-      if (holds) rcu.readUnlock();
+      if (holds) rcu.readUnlock(index as never);
       return true;
     },
     get ownerDied() {
@@ -180,6 +199,7 @@ function viewOf(arena: Arena, writers: Mutex, rcu: Flavour, copies: Copies, hold
     makeConsistent: () => writers.makeConsistent(),
     destroy() {
       writers.destroy();
+      if (rcu instanceof Srcu) rcu.destroy();
       arena.free(copies.pointer);
     },
   };

@@ -1,0 +1,64 @@
+import { inspect } from 'node:util';
+import type { Arena } from '../arena/arena.ts';
+import type { Guard } from '../arena/guard.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
+import { HoldfastError, shown } from '../errors.ts';
+import { defineDomain, RcuDomain } from './domain.ts';
+import { ReadGuard } from './read-guard.ts';
+
+const KIND = defineDomain('srcu', false);
+
+/**
+ * RCU domains of one's own: who waits in one domain waits for its readers only, however long those of others sleep or
+ * await.
+ *
+ * Every reader goes in by itself and says with the index that `readLock` returned which one goes out; they may overlap in
+ * any way, as the guards of `Rcu` do.
+ *
+ * Cost: an atomic exchange in for the first reader of a thread that is inside, a store out for the last one. A domain takes
+ * 64 bytes for each thread of the arena.
+ *
+ * Fairness and death: as with `Rcu`.
+ *
+ * Source: kernel/rcu/srcutree.c. There the updater turns the index; here a reader's own thread does.
+ */
+export class Srcu extends RcuDomain {
+  /** Opens the domain of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle) {
+    super(KIND, arena, which);
+  }
+
+  static from(arena: Arena, handle: ObjectHandle): Srcu {
+    return new Srcu(arena, handle);
+  }
+
+  /** A reader goes in. Returns the index for its `readUnlock`. Throws EINVAL after `arena.detach()`. */
+  readLock(): 0 | 1 {
+    return this.readers.join();
+  }
+
+  /**
+   * The reader goes out. Throws EPERM when no reader of this thread is inside with that index: it belongs to another thread,
+   * or was out already; EINVAL for what is no index.
+   */
+  readUnlock(index: 0 | 1): void {
+    if (index !== 0 && index !== 1) {
+      throw new HoldfastError(
+        'EINVAL',
+        `readUnlock() takes what readLock() returned, 0 or 1; received ${shown(index)}`,
+      );
+    }
+    if (!this.readers.leave(index)) {
+      throw new HoldfastError('EPERM', `no reader of this thread is inside the ${this.label} with the index ${index}`);
+    }
+  }
+
+  /** A reader that is inside until the guard is released. */
+  read(): Guard {
+    return new ReadGuard(this.readers);
+  }
+
+  [inspect.custom](): string {
+    return `Srcu(${this.name ?? this.address}, ${this.readLockHeld ? 'reading' : 'not reading'})`;
+  }
+}
