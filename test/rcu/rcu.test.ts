@@ -161,6 +161,17 @@ describe('overlapping readers', () => {
     expect(rcus[0].pollState(cookie)).toBe(true);
   });
 
+  test('and a synchronous one are all waited for', () => {
+    const { rcus } = domains(2);
+    rcus[1].readLock();
+    const guard = rcus[1].read();
+    const cookie = rcus[0].startPoll();
+    guard.release();
+    expect(rcus[0].pollState(cookie)).toBe(false);
+    rcus[1].readUnlock();
+    expect(rcus[0].pollState(cookie)).toBe(true);
+  });
+
   test('end once', () => {
     const { rcus } = domains(2);
     const [first, second] = [rcus[1].read(), rcus[1].read()];
