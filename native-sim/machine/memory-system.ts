@@ -1,0 +1,533 @@
+/**
+ * Lines, caches and the directory: how a core gets a line, and what that does to the others.
+ *
+ * There is one copy of memory, and a core may read or write a word of it while it has the line in a state that allows
+ * that: as long as nobody else can have it modified there is nothing that a copy could differ in. A store becomes
+ * visible, to all at once, at the time at which its core has the line and every other core has acknowledged the
+ * invalidation (its commit). What a core may still read of an invalidated line stands in its queue, and is what memory
+ * held when the invalidation arrived: such a load counts as made then, before the store's commit, and is refused to
+ * loads that must come later (`Core.floor`). So memory is multi-copy atomic whatever the queue does.
+ *
+ * A line's home serves one request for it at a time, in order of arrival, except that reads of a line that nobody
+ * has modified go on side by side.
+ */
+import { Arc, Counters, Message } from './counters.ts';
+import { Caches, LINE_SHIFT, LINE_WORDS, State } from './caches.ts';
+import { type BufferedStore, Core, type QueuedInvalidation, type Request } from './core.ts';
+import type { EventQueue } from './event-queue.ts';
+import { Interconnect, PS } from './interconnect.ts';
+import type { Profile } from './profile.ts';
+import type { Random } from './random.ts';
+
+export const Event = { request: 0, serve: 1, invalidate: 2, downgrade: 3, done: 4, resume: 5, spin: 6, timeout: 7, slice: 8, call: 9 } as const;
+
+/** How much of an exchange is its forward; the rest is the answer. */
+const FORWARD_PART = 0.3;
+const ANSWER_PART = 0.4;
+const READ_PART = FORWARD_PART + ANSWER_PART;
+/** Requests of one core at one time. */
+const OUTSTANDING = 10;
+
+/** What can be taken out of a machine, to see what it is there for; the parts that tests take away to be caught. */
+export interface Parts {
+  /** Off: every store goes to memory at once. */
+  writeBack: boolean;
+}
+
+/** Told of what happens in memory. */
+export interface Recorder {
+  /** The event of a new store, for `BufferedStore.id`. */
+  commit(address: number, id: number): void;
+}
+
+/** What the memory system tells whoever runs threads on it. */
+export interface Listener {
+  /** The core has got a line, or the room in its store buffer, that it waits for. */
+  advanced(core: Core, time: number): void;
+  /** A line that the core had is gone, or will be at `time`. */
+  lost(core: Core, line: number, time: number): void;
+}
+
+export class MemorySystem {
+  readonly profile: Profile;
+  readonly memory: Int32Array;
+  readonly cores: Core[];
+  readonly caches: Caches;
+  readonly network: Interconnect;
+  readonly counters = new Counters();
+  readonly parts: Parts = { writeBack: true };
+  readonly keepsStoresInOrder: boolean;
+  listener: Listener = { advanced: () => {}, lost: () => {} };
+  recorder: Recorder | null = null;
+  /** By word: the event that wrote it, where there is a recorder. */
+  writers: Int32Array | null = null;
+
+  readonly #events: EventQueue;
+  readonly #random: Random;
+  /** By line: the core that has it modified, exclusive or owned, or -1; the core that had it last. */
+  readonly #owner: Int16Array;
+  readonly #near: Int16Array;
+  /** By line: a bit for each core that shares it. */
+  readonly #sharers: Uint32Array;
+  readonly #sharerWords: number;
+  readonly #busy: Uint8Array;
+  readonly #hasTimer: Uint8Array;
+  /** By line: since when its last owner has it; until when reads are under way; when its home is free again. */
+  readonly #ownedSince: Float64Array;
+  readonly #readsUntil: Float64Array;
+  readonly #homeFree: Float64Array;
+  readonly #waiting = new Map<number, Request[]>();
+  readonly #memoryPs: number;
+  readonly #directoryPs: number;
+  readonly #delayPs: number;
+
+  constructor(profile: Profile, cores: number, words: number, events: EventQueue, random: Random) {
+    const lines = Math.ceil(words / LINE_WORDS);
+    this.profile = profile;
+    this.memory = new Int32Array(lines * LINE_WORDS);
+    this.cores = Array.from({ length: cores }, (_, number) => new Core(number));
+    this.caches = new Caches(profile, cores, lines);
+    this.network = new Interconnect(profile, cores);
+    this.keepsStoresInOrder = profile.model === 'sc' || profile.model === 'x86-tso';
+    this.#events = events;
+    this.#random = random;
+    this.#owner = new Int16Array(lines).fill(-1);
+    this.#near = new Int16Array(lines);
+    this.#sharerWords = (cores + 31) >> 5;
+    this.#sharers = new Uint32Array(lines * this.#sharerWords);
+    this.#busy = new Uint8Array(lines);
+    this.#hasTimer = new Uint8Array(lines);
+    this.#ownedSince = new Float64Array(lines).fill(Number.NEGATIVE_INFINITY);
+    this.#readsUntil = new Float64Array(lines);
+    this.#homeFree = new Float64Array(lines);
+    this.#memoryPs = Math.round(profile.memoryNs * PS);
+    this.#directoryPs = Math.round(profile.directoryNs * PS);
+    this.#delayPs = Math.round(profile.invalidateQueue.delayNs * PS);
+  }
+
+  // What a core asks for
+
+  /** Sends a request for `line` at `time`, unless one is under way. */
+  request(core: Core, line: number, isOwning: boolean, isAtomic: boolean, time: number): void {
+    if (core.requestFor(line) !== undefined) return;
+    // A core sends no message about a line whose invalidation it has not carried out.
+    const queued = core.queuedInvalidation(line, time);
+    const leaves = queued === undefined || !isOwning ? time : queued.until;
+    const request: Request = { core: core.number, line, isOwning, isAtomic, keepsHomeBusy: false };
+    core.requests.push(request);
+    const leg = this.network.request(core.number, this.#near[line]!);
+    this.#events.push(leaves + leg, core.number, Event.request, line, request);
+  }
+
+  /** May the core write `line` without asking? */
+  owns(core: Core, line: number): boolean {
+    const state = this.caches.state(core.number, line);
+    return state === State.modified || state === State.exclusive;
+  }
+
+  /** Writes a word of a line that the core owns: all see it from now on. */
+  write(core: Core, address: number, value: number, id: number): void {
+    const line = address >> LINE_SHIFT;
+    if (this.caches.state(core.number, line) === State.exclusive) {
+      this.counters.arcs[Arc.b]!++;
+      this.caches.change(core.number, line, State.modified);
+    }
+    this.memory[address] = value;
+    if (this.recorder !== null) {
+      this.writers![address] = id;
+      this.recorder.commit(address, id);
+    }
+    if (!this.parts.writeBack) this.clean(core, line);
+  }
+
+  /** Writes a modified line back and keeps it: DC CVAC. Returns whether there was anything to write. */
+  clean(core: Core, line: number): boolean {
+    if (this.caches.state(core.number, line) !== State.modified) return false;
+    this.counters.arcs[Arc.a]!++;
+    this.counters.messages[Message.writeBack]!++;
+    this.caches.change(core.number, line, State.exclusive);
+    return true;
+  }
+
+  /** Makes all stores visible that may be and whose lines the core owns, and asks for the lines of the others. */
+  drain(core: Core, time: number): void {
+    const { stores } = core;
+    for (let at = 0; at < stores.length; ) {
+      const store = stores[at]!;
+      if (!this.#mayCommit(core, at)) {
+        if (this.keepsStoresInOrder) return;
+        at++;
+      } else if (this.owns(core, store.line)) {
+        stores.splice(at, 1);
+        this.write(core, store.address, store.value, store.id);
+        at = 0;
+      } else {
+        if (core.requests.length < OUTSTANDING) this.request(core, store.line, true, false, time);
+        if (this.keepsStoresInOrder) return;
+        at++;
+      }
+    }
+  }
+
+  #mayCommit(core: Core, at: number): boolean {
+    if (at === 0) return true;
+    if (this.keepsStoresInOrder) return false;
+    const { stores } = core;
+    const store = stores[at]!;
+    if (store.isRelease) return false;
+    for (let before = 0; before < at; before++) {
+      const earlier = stores[before]!;
+      if (earlier.line === store.line || earlier.epoch < store.epoch) return false;
+    }
+    return true;
+  }
+
+  /** Puts a store into the buffer; there must be room. */
+  buffer(core: Core, store: BufferedStore, time: number): void {
+    core.stores.push(store);
+    this.drain(core, time);
+  }
+
+  // What the home does
+
+  handle(kind: number, time: number, number: number, subject: unknown): void {
+    switch (kind) {
+      case Event.request:
+        return this.#arrive(subject as Request, time);
+      case Event.serve:
+        this.#hasTimer[number] = 0;
+        return this.#serve(number, time);
+      case Event.invalidate:
+        return this.#invalidate(this.cores[number]!, subject as Invalidation, time);
+      case Event.downgrade:
+        return this.#downgrade(this.cores[number]!, subject as Request, time);
+      case Event.done:
+        return this.#done(subject as Request, time);
+    }
+  }
+
+  #arrive(request: Request, time: number): void {
+    const { line } = request;
+    let waiting = this.#waiting.get(line);
+    if (waiting === undefined) this.#waiting.set(line, (waiting = []));
+    waiting.push(request);
+    this.#serve(line, time);
+  }
+
+  /** Serves the requests for `line` that wait at its home, as far as may be now. */
+  #serve(line: number, time: number): void {
+    const waiting = this.#waiting.get(line);
+    if (waiting === undefined) return;
+    while (waiting.length > 0 && this.#busy[line] === 0) {
+      const request = waiting[0]!;
+      const free = this.#freeFor(request);
+      if (free > time) {
+        if (this.#hasTimer[line] === 0) {
+          this.#hasTimer[line] = 1;
+          this.#events.push(free, request.core, Event.serve, line, null);
+        }
+        return;
+      }
+      waiting.shift();
+      this.#homeFree[line] = time + this.#directoryPs;
+      if (request.isOwning) this.#serveOwner(request, time);
+      else this.#serveReader(request, time);
+    }
+  }
+
+  /** When may the line be asked of those that have it? */
+  #freeFor({ core, line, isOwning }: Request): number {
+    const owner = this.#owner[line]!;
+    let free = this.#homeFree[line]!;
+    if (owner >= 0 && owner !== core) {
+      const hold = this.profile.hold * this.network.transfer(owner, core);
+      free = Math.max(free, Math.round(this.#ownedSince[line]! + hold));
+    }
+    // Data under way to readers must get there before one core has the line for itself.
+    const isExclusive = isOwning || (owner < 0 && this.#nearestSharer(core, line) < 0);
+    return isExclusive ? Math.max(free, this.#readsUntil[line]! + 1) : free;
+  }
+
+  #serveReader(request: Request, time: number): void {
+    const { core, line } = request;
+    const { network } = this;
+    const owner = this.#owner[line]!;
+    this.counters.messages[Message.read]!++;
+    this.counters.messages[Message.response]!++;
+    if (owner >= 0 && owner !== core && this.caches.state(owner, line) !== State.owned) {
+      const forwarded = time + network.occupy(core, owner, 3, time) + this.#forward(core, owner);
+      this.#keepBusy(request);
+      this.#probe(owner, Event.downgrade, forwarded, request);
+      this.#finish(request, forwarded + this.#answer(core, owner));
+      return;
+    }
+    const supplier = owner >= 0 ? owner : this.#nearestSharer(core, line);
+    if (supplier >= 0) {
+      const ready = time + network.occupy(core, supplier, 2, time) + this.#readTime(core, supplier);
+      this.#readsUntil[line] = Math.max(this.#readsUntil[line]!, ready);
+      this.#finish(request, ready);
+      return;
+    }
+    // From memory: the only copy, exclusive.
+    this.#keepBusy(request);
+    this.#finish(request, time + this.#memoryPs);
+  }
+
+  #serveOwner(request: Request, time: number): void {
+    const { core, line } = request;
+    const hasData = this.caches.state(core, line) !== State.invalid;
+    const owner = this.#owner[line]!;
+    this.#keepBusy(request);
+    this.counters.messages[hasData ? Message.invalidate : Message.readInvalidate]!++;
+    let ready = time;
+    if (owner >= 0 && owner !== core) {
+      const forwarded = time + this.network.occupy(core, owner, 3, time) + this.#forward(core, owner);
+      this.#sendInvalidation(owner, request, forwarded);
+      ready = forwarded + this.#answer(core, owner);
+      this.counters.messages[Message.response]!++;
+    } else if (!hasData) {
+      const sharer = this.#nearestSharer(core, line);
+      ready = time + (sharer < 0 ? this.#memoryPs : this.#readTime(core, sharer));
+      this.counters.messages[Message.response]!++;
+    }
+    ready = Math.max(ready, this.#invalidateSharers(request, time));
+    if (ready === time) ready += this.network.request(core, core);
+    this.#finish(request, ready);
+  }
+
+  /** Until the request is done its line's home serves no other. */
+  #keepBusy(request: Request): void {
+    request.keepsHomeBusy = true;
+    this.#busy[request.line] = 1;
+  }
+
+  /** Sends all sharers but the requester an invalidation, and returns when the last acknowledgement is there. */
+  #invalidateSharers(request: Request, time: number): number {
+    const { core, line } = request;
+    const base = line * this.#sharerWords;
+    let last = time;
+    let snapshot: Snapshot | null = null;
+    for (let word = 0; word < this.#sharerWords; word++) {
+      for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
+        const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
+        if (sharer === core) continue;
+        snapshot ??= this.#snapshot(line);
+        const exchange = this.network.upgrade(core, sharer);
+        const wait = this.network.occupy(core, sharer, 2, time);
+        const arrives = time + wait + Math.round(exchange * FORWARD_PART);
+        const room = this.#queueHasRoom(this.cores[sharer]!, arrives);
+        this.#sendInvalidation(sharer, request, arrives, snapshot);
+        last = Math.max(last, room + Math.round(exchange * ANSWER_PART));
+        this.counters.messages[Message.invalidate]!++;
+        this.counters.messages[Message.acknowledge]!++;
+      }
+    }
+    // One message was counted with the request.
+    if (last > time && this.caches.state(core, line) !== State.invalid) this.counters.messages[Message.invalidate]!--;
+    return last;
+  }
+
+  /** When the core can acknowledge an invalidation that arrives at `time`. */
+  #queueHasRoom(core: Core, time: number): number {
+    const { entries } = this.profile.invalidateQueue;
+    if (entries === 0) return time + this.#delayPs;
+    let waiting = 0;
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { until } of core.invalidations) {
+      if (until <= time) continue;
+      waiting++;
+      earliest = Math.min(earliest, until);
+    }
+    return waiting < entries ? time : earliest;
+  }
+
+  #snapshot(line: number): Snapshot | null {
+    if (this.profile.invalidateQueue.entries === 0) return null;
+    const from = line << LINE_SHIFT;
+    return {
+      words: this.memory.slice(from, from + LINE_WORDS),
+      writers: this.writers?.slice(from, from + LINE_WORDS) ?? null,
+    };
+  }
+
+  #sendInvalidation(to: number, request: Request, time: number, snapshot: Snapshot | null = null): void {
+    this.#probe(to, Event.invalidate, time, { request, snapshot } satisfies Invalidation);
+  }
+
+  #probe(to: number, kind: number, time: number, subject: unknown): void {
+    this.cores[to]!.expectProbe(time);
+    this.#events.push(time, to, kind, to, subject);
+  }
+
+  #finish(request: Request, time: number): void {
+    this.#events.push(time, request.core, Event.done, request.line, request);
+  }
+
+  #forward(core: number, owner: number): number {
+    return Math.round(this.network.transfer(core, owner) * FORWARD_PART);
+  }
+  #answer(core: number, owner: number): number {
+    return Math.round(this.network.transfer(core, owner) * ANSWER_PART);
+  }
+  #readTime(core: number, sharer: number): number {
+    return Math.round(this.network.transfer(core, sharer) * READ_PART);
+  }
+
+  #nearestSharer(core: number, line: number): number {
+    const base = line * this.#sharerWords;
+    let nearest = -1;
+    let level = Number.POSITIVE_INFINITY;
+    for (let word = 0; word < this.#sharerWords && level > 0; word++) {
+      for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
+        const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
+        if (sharer === core) continue;
+        const distance = this.network.level(core, sharer);
+        if (distance >= level) continue;
+        level = distance;
+        nearest = sharer;
+        if (level === 0) break;
+      }
+    }
+    return nearest;
+  }
+
+  // What arrives at a core
+
+  #invalidate(core: Core, { request, snapshot }: Invalidation, time: number): void {
+    const { line } = request;
+    const state = this.caches.state(core.number, line);
+    core.probeArrived(time);
+    if (state === State.invalid) return;
+    this.counters.arcs[LOST_BY_STATE[state]!]!++;
+    this.caches.change(core.number, line, State.invalid);
+    let gone = time;
+    if (snapshot !== null && (state === State.shared || state === State.forward)) {
+      const delay = this.#delayPs === 0 ? 0 : this.#random.below(this.#delayPs + 1);
+      gone = time + delay;
+      const entry: QueuedInvalidation = { line, arrived: time, until: gone, ...snapshot };
+      core.retireInvalidations(time, line);
+      if (core.invalidations.length >= this.profile.invalidateQueue.entries) core.invalidations.shift();
+      core.invalidations.push(entry);
+    }
+    this.#forget(core.number, line);
+    this.listener.lost(core, line, gone);
+  }
+
+  #downgrade(core: Core, { line }: Request, time: number): void {
+    core.probeArrived(time);
+    const state = this.caches.state(core.number, line);
+    // It has evicted the line meanwhile; memory answers.
+    if (state !== State.modified && state !== State.exclusive) return;
+    if (state === State.modified && this.profile.protocol === 'moesi') {
+      this.counters.arcs[Arc.lend]!++;
+      this.caches.change(core.number, line, State.owned);
+      return;
+    }
+    this.counters.arcs[state === State.modified ? Arc.f : Arc.g]!++;
+    if (state === State.modified) this.counters.messages[Message.writeBack]!++;
+    this.caches.change(core.number, line, State.shared);
+    this.#owner[line] = -1;
+    this.#share(core.number, line);
+  }
+
+  #done(request: Request, time: number): void {
+    const { line } = request;
+    const core = this.cores[request.core]!;
+    const before = this.caches.state(core.number, line);
+    core.requestDone(request);
+    core.retireInvalidations(time, line);
+    if (request.isOwning) this.#own(request, before, time);
+    else if (this.#owner[line]! < 0 && this.#nearestSharer(core.number, line) < 0) {
+      this.counters.arcs[Arc.alone]!++;
+      this.#fill(core, line, State.exclusive);
+      this.#owner[line] = core.number;
+      this.#ownedSince[line] = Number.NEGATIVE_INFINITY;
+    } else {
+      this.counters.arcs[Arc.k]!++;
+      this.#share(core.number, line);
+      this.#fill(core, line, this.profile.protocol === 'mesif' ? this.#passForward(line) : State.shared);
+    }
+    this.#near[line] = core.number;
+    if (request.keepsHomeBusy) this.#busy[line] = 0;
+    this.drain(core, time);
+    this.listener.advanced(core, time);
+    this.#serve(line, time);
+  }
+
+  #own({ core, line, isAtomic }: Request, before: number, time: number): void {
+    const arcs = this.counters.arcs;
+    if (before === State.owned) arcs[Arc.reclaim]!++;
+    else if (before === State.invalid) arcs[isAtomic ? Arc.d : Arc.j]!++;
+    else arcs[isAtomic ? Arc.e : Arc.h]!++;
+    const state = isAtomic || before === State.owned ? State.modified : State.exclusive;
+    this.#sharers.fill(0, line * this.#sharerWords, (line + 1) * this.#sharerWords);
+    this.#owner[line] = core;
+    this.#ownedSince[line] = time;
+    this.#fill(this.cores[core]!, line, state);
+  }
+
+  /** The latest reader answers the next one. */
+  #passForward(line: number): number {
+    const base = line * this.#sharerWords;
+    for (let word = 0; word < this.#sharerWords; word++) {
+      for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
+        const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
+        if (this.caches.state(sharer, line) === State.forward) this.caches.change(sharer, line, State.shared);
+      }
+    }
+    return State.forward;
+  }
+
+  #fill(core: Core, line: number, state: number): void {
+    const victim = this.caches.fill(core.number, line, state, -1);
+    if (victim >= 0) this.#evict(core, victim);
+  }
+
+  #evict(core: Core, line: number): void {
+    const state = this.caches.state(core.number, line);
+    this.counters.arcs[Arc.evict]!++;
+    if (state === State.modified || state === State.owned) this.counters.messages[Message.writeBack]!++;
+    this.caches.change(core.number, line, State.invalid);
+    this.#forget(core.number, line);
+    this.listener.lost(core, line, this.#events.time);
+  }
+
+  #share(core: number, line: number): void {
+    this.#sharers[line * this.#sharerWords + (core >> 5)]! |= 1 << (core & 31);
+  }
+
+  /** The core has the line no more. */
+  #forget(core: number, line: number): void {
+    if (this.#owner[line] === core) this.#owner[line] = -1;
+    this.#sharers[line * this.#sharerWords + (core >> 5)]! &= ~(1 << (core & 31));
+  }
+
+  // For tests, and for whoever looks on
+
+  /** What does not hold between caches and directory, or null. */
+  inconsistency(): string | null {
+    for (let line = 0; line < this.caches.lines; line++) {
+      let writers = 0;
+      let readers = 0;
+      for (const { number } of this.cores) {
+        const state = this.caches.state(number, line);
+        if (state === State.modified || state === State.exclusive) writers++;
+        else if (state !== State.invalid) readers++;
+        const isKnown = this.#owner[line] === number || (this.#sharers[line * this.#sharerWords + (number >> 5)]! & (1 << (number & 31))) !== 0;
+        if (state !== State.invalid && !isKnown) return `line ${line}: its home does not know of core ${number}`;
+      }
+      if (writers > 1 || (writers === 1 && readers > 0)) return `line ${line}: ${writers} owners and ${readers} readers`;
+    }
+    return null;
+  }
+}
+
+type Snapshot = Pick<QueuedInvalidation, 'words' | 'writers'>;
+
+interface Invalidation {
+  readonly request: Request;
+  readonly snapshot: Snapshot | null;
+}
+
+/** By state: the arc of a core that loses the line. */
+const LOST_BY_STATE = [0, Arc.l, Arc.i, Arc.c, Arc.lose, Arc.l];

@@ -1,0 +1,302 @@
+/**
+ * The operations of `Cpu` as the machine executes them: what each waits for, what it changes, how long it takes. `attempt`
+ * is called when a thread gets to an operation, and again whenever what it waits for has come; it returns whether the
+ * operation is done, with its result in `thread.result`.
+ */
+import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
+import type { Core } from './core.ts';
+import { PS } from './interconnect.ts';
+import type { MemorySystem } from './memory-system.ts';
+import type { SimThread } from './thread.ts';
+
+export const Code = {
+  load: 0,
+  loadAcquire: 1,
+  store: 2,
+  storeRelease: 3,
+  /** Read-modify-writes: `change` says what is written, `Order` what they order. */
+  cmpxchg: 4,
+  xchg: 5,
+  add: 6,
+  and: 7,
+  or: 8,
+  mb: 9,
+  rmb: 10,
+  wmb: 11,
+  condLoad: 12,
+  condLoadAcquire: 13,
+  relax: 14,
+  wait: 15,
+  wake: 16,
+  now: 17,
+} as const;
+
+export const Outcome = { ok: 0, notEqual: 1, timedOut: 2 } as const;
+
+export const Order = { relaxed: 0, acquire: 1, release: 2, full: 3 } as const;
+
+export const Waits = { nothing: 0, line: 1, drained: 2, room: 3, spinning: 4, asleep: 5, call: 6 } as const;
+
+/** Follows what threads do, for the models; see `history.ts`. */
+export interface History {
+  read(thread: SimThread, address: number, writer: number): void;
+  /** A store enters the buffer. Returns its event. */
+  store(thread: SimThread, address: number, value: number): number;
+  /** A read-modify-write: what it read, and, unless it failed, what it wrote. Returns the event of the write. */
+  modify(thread: SimThread, address: number, writer: number, value: number | null): number;
+  fence(thread: SimThread): void;
+}
+
+/** What an operation costs, ps. */
+export interface Costs {
+  readonly l1: number;
+  readonly l2: number;
+  readonly store: number;
+  readonly atomic: number;
+  readonly fence: number;
+  readonly spin: number;
+}
+
+export class Operations {
+  readonly system: MemorySystem;
+  readonly costs: Costs;
+  history: History | null = null;
+  /** A spinning thread reads again at the first turn from `time` on. */
+  lookAgain: (thread: SimThread, time: number) => void = () => {};
+  readonly #isWeak: boolean;
+  readonly #bindsLoadsInOrder: boolean;
+  readonly #stores: number;
+  readonly #forwards: boolean;
+
+  constructor(system: MemorySystem, costs: Costs) {
+    const { model, storeBuffer } = system.profile;
+    this.system = system;
+    this.costs = costs;
+    this.#isWeak = model === 'armv8' || model === 'alpha';
+    this.#bindsLoadsInOrder = model !== 'alpha';
+    this.#stores = storeBuffer.entries;
+    this.#forwards = storeBuffer.forwards;
+  }
+
+  attempt(core: Core, thread: SimThread): boolean {
+    switch (thread.code) {
+      case Code.load:
+        return this.#load(core, thread);
+      case Code.loadAcquire:
+        // RCsc: not before an earlier release is visible.
+        if (this.#isWeak && core.hasBufferedRelease()) return this.#waitFor(core, thread, Waits.drained);
+        return this.#load(core, thread);
+      case Code.store:
+      case Code.storeRelease:
+        return this.#store(core, thread);
+      case Code.cmpxchg:
+      case Code.xchg:
+      case Code.add:
+      case Code.and:
+      case Code.or:
+        return this.#modify(core, thread);
+      case Code.mb:
+        return this.#fence(core, thread);
+      case Code.rmb:
+        this.#readBarrier(core);
+        return this.#fenced(core, thread);
+      case Code.wmb:
+        core.epoch++;
+        return this.#fenced(core, thread);
+      case Code.condLoad:
+      case Code.condLoadAcquire:
+        return this.#condLoad(core, thread);
+      case Code.now:
+        thread.result = core.clock / PS;
+        return true;
+      default:
+        core.clock += this.costs.spin;
+        thread.result = 0;
+        return true;
+    }
+  }
+
+  #waitFor(core: Core, thread: SimThread, what: number): boolean {
+    thread.waits = what;
+    this.system.drain(core, core.clock);
+    // What it waits for may have been a store to a line that the core owns already.
+    const hasCome = what === Waits.drained ? core.stores.length === 0 : core.stores.length < this.#stores;
+    return hasCome && this.attempt(core, thread);
+  }
+
+  // Loads
+
+  /** Reads the thread's word, from wherever the core may have it. Returns false if it has to wait for the line. */
+  #read(core: Core, thread: SimThread): boolean {
+    const { address } = thread;
+    const line = address >> LINE_SHIFT;
+    const { system } = this;
+    if (core.stores.length > 0) {
+      const stored = core.buffered(address);
+      if (stored !== undefined && this.#forwards) {
+        system.counters.forwarded++;
+        core.clock += this.costs.l1;
+        thread.result = stored.value;
+        this.history?.read(thread, address, stored.id);
+        return true;
+      }
+    }
+    if (system.caches.state(core.number, line) !== 0) {
+      if (system.caches.isInL1(core.number, line)) core.clock += this.costs.l1;
+      else {
+        core.clock += this.costs.l2;
+        system.caches.promote(core.number, line);
+      }
+      this.#bind(core, core.clock);
+      thread.result = system.memory[address]!;
+      this.history?.read(thread, address, system.writers![address]!);
+      return true;
+    }
+    if (core.invalidations.length > 0) {
+      const queued = core.queuedInvalidation(line, core.clock);
+      if (queued !== undefined && queued.arrived > core.floor) {
+        system.counters.stale++;
+        core.clock += this.costs.l1;
+        // The load counts as made just before the invalidation arrived.
+        this.#bind(core, queued.arrived - 1);
+        thread.result = queued.words[address % LINE_WORDS]!;
+        this.history?.read(thread, address, queued.writers![address % LINE_WORDS]!);
+        return true;
+      }
+    }
+    thread.waits = Waits.line;
+    thread.line = line;
+    system.request(core, line, false, false, core.clock);
+    return false;
+  }
+
+  /** A load was answered as of `time`: those that may not go behind it are later. */
+  #bind(core: Core, time: number): void {
+    if (this.#bindsLoadsInOrder && time > core.floor) core.floor = time;
+  }
+
+  #load(core: Core, thread: SimThread): boolean {
+    if (!this.#read(core, thread)) return false;
+    if (thread.code === Code.loadAcquire) this.#readBarrier(core);
+    return true;
+  }
+
+  /** Later loads read what is there now: invalidations that wait are carried out first. */
+  #readBarrier(core: Core): void {
+    if (core.clock > core.floor) core.floor = core.clock;
+  }
+
+  #condLoad(core: Core, thread: SimThread): boolean {
+    const { until, argument, system } = { until: thread.until!, argument: thread.y, system: this.system };
+    const isForwarded = core.stores.length > 0 && core.buffered(thread.address) !== undefined;
+    if (thread.code === Code.condLoadAcquire && this.#isWeak && core.hasBufferedRelease()) {
+      return this.#waitFor(core, thread, Waits.drained);
+    }
+    if (!this.#read(core, thread)) return false;
+    if (thread.spinStart < 0) thread.spinStart = core.clock;
+    const turns = Math.floor((core.clock - thread.spinStart) / this.costs.spin) + 1;
+    if (until(thread.result, argument) || turns >= thread.spins) {
+      system.counters.spins += turns;
+      if (thread.code === Code.condLoadAcquire) this.#readBarrier(core);
+      return true;
+    }
+    // A value of its own that nobody else has seen yet: nothing can change it before it is visible.
+    if (isForwarded) return this.#waitFor(core, thread, Waits.drained);
+    thread.waits = Waits.spinning;
+    thread.line = thread.address >> LINE_SHIFT;
+    // It was an invalidated line that answered: it looks again once that is gone.
+    const queued = core.queuedInvalidation(thread.line, core.clock);
+    if (queued !== undefined && system.caches.state(core.number, thread.line) === 0) this.lookAgain(thread, queued.until);
+    return false;
+  }
+
+  // Stores and read-modify-writes
+
+  #store(core: Core, thread: SimThread): boolean {
+    const { address, x: value } = thread;
+    const line = address >> LINE_SHIFT;
+    const { system } = this;
+    const isRelease = thread.code === Code.storeRelease && this.#isWeak;
+    if (core.stores.length === 0 && system.owns(core, line)) {
+      core.clock += this.costs.store;
+      system.write(core, address, value, this.history?.store(thread, address, value) ?? 0);
+      return true;
+    }
+    if (this.#stores === 0) {
+      thread.waits = Waits.line;
+      thread.line = line;
+      system.request(core, line, true, false, core.clock);
+      return false;
+    }
+    if (core.stores.length >= this.#stores) return this.#waitFor(core, thread, Waits.room);
+    core.clock += this.costs.store;
+    const id = this.history?.store(thread, address, value) ?? 0;
+    system.buffer(core, { address, line, value, isRelease, epoch: core.epoch, id }, core.clock);
+    return true;
+  }
+
+  /** Which earlier stores have to be visible before a read-modify-write is? */
+  #mustDrain(core: Core, thread: SimThread, line: number): boolean {
+    if (core.stores.length === 0) return false;
+    if (!this.#isWeak || thread.order >= Order.release) return true;
+    if (thread.order === Order.acquire && core.hasBufferedRelease()) return true;
+    return core.hasBufferedLine(line) || core.hasEarlierEpoch(core.epoch);
+  }
+
+  #modify(core: Core, thread: SimThread): boolean {
+    const { address } = thread;
+    const line = address >> LINE_SHIFT;
+    const { system } = this;
+    if (this.#mustDrain(core, thread, line)) return this.#waitFor(core, thread, Waits.drained);
+    if (!system.owns(core, line)) {
+      thread.waits = Waits.line;
+      thread.line = line;
+      system.request(core, line, true, true, core.clock);
+      return false;
+    }
+    core.clock += this.costs.atomic;
+    const old = system.memory[address]!;
+    const writer = system.writers === null ? 0 : system.writers[address]!;
+    thread.result = old;
+    this.#bind(core, core.clock);
+    if (thread.code === Code.cmpxchg && old !== thread.x) {
+      this.history?.modify(thread, address, writer, null);
+      return true;
+    }
+    const value = changed(thread, old);
+    system.write(core, address, value, this.history?.modify(thread, address, writer, value) ?? 0);
+    if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#readBarrier(core);
+    return true;
+  }
+
+  // Fences
+
+  #fence(core: Core, thread: SimThread): boolean {
+    if (core.stores.length > 0) return this.#waitFor(core, thread, Waits.drained);
+    core.clock += this.costs.fence;
+    this.#readBarrier(core);
+    return this.#fenced(core, thread);
+  }
+
+  #fenced(core: Core, thread: SimThread): boolean {
+    core.clock += this.costs.store;
+    thread.result = 0;
+    this.history?.fence(thread);
+    return true;
+  }
+}
+
+function changed({ code, x, y }: SimThread, old: number): number {
+  switch (code) {
+    case Code.cmpxchg:
+      return y;
+    case Code.xchg:
+      return x;
+    case Code.add:
+      return (old + x) | 0;
+    case Code.and:
+      return old & x;
+    default:
+      return old | x;
+  }
+}

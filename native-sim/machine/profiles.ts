@@ -1,0 +1,185 @@
+/**
+ * The machines that come with holdfast. Latencies are published measurements, named beside each; a test measures them
+ * on the machine and compares. What is not published (occupancy, hold, buffers) is the same for machines of one kind.
+ */
+import type { CacheSize, Profile } from './profile.ts';
+
+const l1 = (hitNs: number): CacheSize => ({ lines: 512, ways: 8, hitNs });
+const l2 = (hitNs: number, lines = 16384): CacheSize => ({ lines, ways: 8, hitNs });
+
+/** Of a Linux kernel on the machine itself. */
+const system: Profile['system'] = {
+  sleepNs: 1200,
+  wakeNs: 900,
+  wakeLatencyNs: 4000,
+  switchNs: 1500,
+  sliceNs: 3e6,
+};
+
+const x86 = {
+  model: 'x86-tso',
+  storeBuffer: { entries: 56, forwards: true },
+  // Loads stay in order, so an invalidation that waits serves only loads that could have been made before it came.
+  invalidateQueue: { entries: 8, delayNs: 10 },
+  atomicNs: 7,
+  fenceNs: 11,
+  spinNs: 3,
+  hopNs: 0,
+  hold: 0.3,
+  directoryNs: 5,
+  system,
+} as const satisfies Partial<Profile>;
+
+const arm = {
+  model: 'armv8',
+  storeBuffer: { entries: 48, forwards: true },
+  invalidateQueue: { entries: 16, delayNs: 20 },
+  atomicNs: 3,
+  fenceNs: 4,
+  spinNs: 3,
+  hold: 0.3,
+  directoryNs: 5,
+  system,
+} as const satisfies Partial<Profile>;
+
+const PROFILES: readonly Profile[] = [
+  {
+    name: 'vm-2',
+    description: '2 virtual CPUs of a cloud machine, as holdfast itself was measured on',
+    cores: 2,
+    protocol: 'mesif',
+    interconnect: 'mesh',
+    levels: [{ name: 'socket', cores: 2, transferNs: 60, upgradeNs: 50, occupancyNs: 1 }],
+    l1: l1(1.5),
+    l2: l2(5),
+    memoryNs: 110,
+    ...x86,
+    system: { ...system, wakeLatencyNs: 12_000 },
+  },
+  {
+    name: 'xeon-8',
+    description: '8 sockets of Xeon Platinum 8176, 28 cores each (perfbook, table 3.1)',
+    cores: 224,
+    protocol: 'mesif',
+    interconnect: 'mesh',
+    levels: [
+      { name: 'socket', cores: 28, transferNs: 40.5, upgradeNs: 47.5, occupancyNs: 1 },
+      { name: 'other socket', cores: 112, transferNs: 142, upgradeNs: 287, occupancyNs: 4 },
+      { name: 'across the interconnect', cores: 224, transferNs: 330, upgradeNs: 601, occupancyNs: 8 },
+    ],
+    l1: l1(1.6),
+    l2: l2(5.2),
+    memoryNs: 124,
+    ...x86,
+  },
+  {
+    name: 'intel-48',
+    description: '4 sockets of Xeon E7-4830 v3, 12 cores each (LiTL)',
+    cores: 48,
+    protocol: 'mesif',
+    interconnect: 'ring',
+    levels: [
+      { name: 'socket', cores: 12, transferNs: 45, upgradeNs: 45, occupancyNs: 1 },
+      { name: 'other socket', cores: 48, transferNs: 140, upgradeNs: 150, occupancyNs: 4 },
+    ],
+    l1: l1(1.9),
+    l2: l2(5.7, 4096),
+    memoryNs: 113,
+    ...x86,
+  },
+  {
+    name: 'opteron-64',
+    description: '4 x Opteron 6272: two dies of 8 cores in a socket (LiTL; latencies: David, Guerraoui, Trigonakis 2013)',
+    cores: 64,
+    protocol: 'moesi',
+    interconnect: 'point-to-point',
+    levels: [
+      { name: 'die', cores: 8, transferNs: 45, upgradeNs: 45, occupancyNs: 1 },
+      { name: 'socket', cores: 16, transferNs: 87, upgradeNs: 87, occupancyNs: 3 },
+      { name: 'other socket', cores: 64, transferNs: 113, upgradeNs: 120, occupancyNs: 6 },
+    ],
+    l1: l1(1.9),
+    l2: l2(9.5, 32768),
+    memoryNs: 134,
+    ...x86,
+  },
+  {
+    name: 'epyc-128',
+    description: '2 x EPYC 7742: 4 cores in a complex, 64 in a socket (core-to-core-latency)',
+    cores: 128,
+    protocol: 'moesi',
+    interconnect: 'point-to-point',
+    levels: [
+      { name: 'complex', cores: 4, transferNs: 25, upgradeNs: 22, occupancyNs: 0.5 },
+      { name: 'socket', cores: 64, transferNs: 113, upgradeNs: 113, occupancyNs: 1 },
+      { name: 'other socket', cores: 128, transferNs: 248, upgradeNs: 248, occupancyNs: 4 },
+    ],
+    l1: l1(1.2),
+    l2: l2(3.5, 8192),
+    memoryNs: 120,
+    ...x86,
+    atomicNs: 5,
+  },
+  {
+    name: 'graviton-64',
+    description: 'Graviton2: 64 Neoverse N1 cores in a mesh, with LSE atomics (core-to-core-latency)',
+    cores: 64,
+    protocol: 'moesi',
+    interconnect: 'mesh',
+    levels: [{ name: 'socket', cores: 64, transferNs: 43, upgradeNs: 43, occupancyNs: 0.5 }],
+    hopNs: 2,
+    l1: l1(1.6),
+    l2: l2(4.4),
+    memoryNs: 115,
+    ...arm,
+  },
+  {
+    name: 'xeon-512',
+    description: 'a machine that nobody sells: 16 sockets of 32 cores with the latencies of xeon-8',
+    cores: 512,
+    protocol: 'mesif',
+    interconnect: 'mesh',
+    levels: [
+      { name: 'socket', cores: 32, transferNs: 40.5, upgradeNs: 47.5, occupancyNs: 1 },
+      { name: 'other socket', cores: 128, transferNs: 142, upgradeNs: 287, occupancyNs: 4 },
+      { name: 'across the interconnect', cores: 512, transferNs: 330, upgradeNs: 601, occupancyNs: 8 },
+    ],
+    l1: l1(1.6),
+    l2: l2(5.2),
+    memoryNs: 124,
+    ...x86,
+  },
+  {
+    name: 'alpha-8',
+    description: 'Alpha-like: 8 cores on a bus; a load may be answered by a line whose invalidation still waits',
+    cores: 8,
+    protocol: 'mesi',
+    interconnect: 'bus',
+    levels: [{ name: 'bus', cores: 8, transferNs: 90, upgradeNs: 80, occupancyNs: 6 }],
+    hopNs: 0,
+    l1: l1(2),
+    l2: l2(10, 8192),
+    memoryNs: 150,
+    ...arm,
+    model: 'alpha',
+    invalidateQueue: { entries: 16, delayNs: 200 },
+  },
+  {
+    name: 'sc-8',
+    description: 'no store buffer and no invalidate queue: 8 cores on a bus, sequentially consistent',
+    cores: 8,
+    protocol: 'mesi',
+    interconnect: 'bus',
+    levels: [{ name: 'bus', cores: 8, transferNs: 90, upgradeNs: 80, occupancyNs: 6 }],
+    l1: l1(2),
+    l2: l2(10, 8192),
+    memoryNs: 150,
+    ...x86,
+    model: 'sc',
+    storeBuffer: { entries: 0, forwards: true },
+    invalidateQueue: { entries: 0, delayNs: 0 },
+  },
+];
+
+/** By name. */
+export const profiles: ReadonlyMap<string, Profile> = new Map(PROFILES.map((profile) => [profile.name, profile]));

@@ -1,0 +1,59 @@
+/**
+ * A thread of the machine: a function that is called again and again, each call one step. A step cannot be suspended in
+ * the middle, so when its thread has to wait the step is unwound, and run again from its start with the results of what it
+ * had done already. Where nothing else has to run meanwhile the machine goes on inside the waiting call instead.
+ *
+ * So what a step keeps outside shared memory has to be as it was at the step's start, or its thread's own and the same
+ * after each run.
+ */
+import { Waits } from './operation.ts';
+
+/** Thrown to unwind a step. */
+export const SUSPEND = Symbol('suspend');
+
+export class SimThread {
+  readonly number: number;
+  /** The core that it runs on. */
+  core: number;
+  /** One step. Returns false when the thread is at its end. */
+  readonly step: () => boolean;
+
+  /** Results of the step's operations so far, and how many of them this run has read. */
+  readonly log: number[] = [];
+  length = 0;
+  cursor = 0;
+
+  /** The operation under way. */
+  code = 0;
+  address = 0;
+  x = 0;
+  y = 0;
+  order = 0;
+  until: ((value: number, arg: number) => boolean) | null = null;
+  spins = 0;
+  /** When its spin loop began, and when it gives up (0: never); moved on while another thread has the core. */
+  spinStart = -1;
+  spinLimit = 0;
+  leftAt = 0;
+  /** ns, of a sleep. */
+  deadline = 0;
+  isPending = false;
+  result = 0;
+  /** What it waits for, and, if a line, which. */
+  waits: number = Waits.nothing;
+  line = -1;
+  /** Its operation is done, and it goes on at this time. */
+  isReady = true;
+  readyAt = 0;
+  hasEnded = false;
+  /** Its core is not taken from it, as in a kernel that has disabled preemption. */
+  holdsCore = false;
+  /** Counts what could be waited for: an event of an earlier wait is none of this one. */
+  generation = 0;
+
+  constructor(number: number, core: number, step: () => boolean) {
+    this.number = number;
+    this.core = core;
+    this.step = step;
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * What the laboratory can run: the textbooks' locks on bare memory, and the library's own, unmodified, each on an arena in
+ * the machine's memory. A thread's `enter` and `leave` are one acquisition; `isReader` says which side of a lock that has two.
+ */
+import { Arena, format } from '../../lib/arena/arena.ts';
+import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
+import { McsLock } from '../../lib/locking/mcs-lock.ts';
+import { Mutex } from '../../lib/locking/mutex.ts';
+import { MutexWords } from '../../lib/locking/mutex-core.ts';
+import { osqLock, osqUnlock } from '../../lib/locking/osq.ts';
+import { PercpuRwSemaphore } from '../../lib/locking/percpu-rw-semaphore.ts';
+import { RtMutex } from '../../lib/locking/rt-mutex/rt-mutex.ts';
+import { RwLock } from '../../lib/locking/rw-lock.ts';
+import { RwSemaphore } from '../../lib/locking/rw-semaphore/rw-semaphore.ts';
+import { Semaphore } from '../../lib/locking/semaphore.ts';
+import { SeqLock } from '../../lib/locking/seqlock/seq-lock.ts';
+import { SpinLock } from '../../lib/locking/spin-lock.ts';
+import { TicketLock } from '../../lib/locking/ticket-lock.ts';
+import { Slot } from '../../lib/sched/slot.ts';
+import { LINE_WORDS } from '../machine/caches.ts';
+import type { Machine } from '../machine/machine.ts';
+import { SimError } from '../machine/profile.ts';
+import { formatTextbook, textbook, type TextbookName, textbookWords } from './textbook.ts';
+
+export interface Lock {
+  enter(isReader: boolean): void;
+  leave(isReader: boolean): void;
+  /** A read section that may have to be repeated, instead of `enter` and `leave`. */
+  read?(section: () => void): void;
+}
+
+export interface Setup {
+  machine: Machine;
+  threads: number;
+  /** Loads that a waiter of the library spends before it sleeps. */
+  spins: number;
+  perCohort: number;
+}
+
+export interface LockKind {
+  readonly description: string;
+  readonly hasReaders: boolean;
+  /** Words of the machine's memory that the lock needs for so many threads. */
+  words(threads: number): number;
+  /** Fills memory from word `base` on. Returns how thread `me` gets at the lock, called once for each run of a step. */
+  prepare(setup: Setup, base: number): (me: number) => Lock;
+}
+
+function fromTextbook(name: TextbookName, description: string): LockKind {
+  return {
+    description,
+    hasReaders: false,
+    words: textbookWords,
+    prepare({ machine, threads, perCohort }, base) {
+      formatTextbook(name, machine.system.memory, { base, threads });
+      const views = Array.from({ length: threads }, (_, me): Lock => {
+        const cpu = machine.cpu(me);
+        const lock = textbook[name](cpu, { base, me, threads, perCohort, pause: (ns) => cpu.work(ns) });
+        return { enter: () => lock.lock(), leave: () => lock.unlock() };
+      });
+      return (me) => views[me]!;
+    },
+  };
+}
+
+interface View {
+  readonly handle: ObjectHandle;
+}
+
+/** An arena holds its header, a slot for each thread, and what `heapWords` says. */
+const HEADER_WORDS = 4096;
+const HEAP_WORDS = 4096;
+
+function fromLibrary<T extends View>(
+  description: string,
+  open: (arena: Arena, handle?: ObjectHandle) => T,
+  use: (view: T, arena: Arena) => Lock,
+  hasReaders = false,
+): LockKind {
+  return {
+    description,
+    hasReaders,
+    words: (threads) => HEADER_WORDS + HEAP_WORDS + (threads + 1) * (Slot.words + 64),
+    prepare({ machine, threads, spins }, base) {
+      if (base !== 0) throw new SimError('an arena begins at word 0');
+      format(machine.cpu(0), machine.system.memory.length - LINE_WORDS * SHARED_LINES, threads, 1);
+      const arenas = Array.from({ length: threads }, (_, me) => new Arena(machine.cpu(me), me, { spins }));
+      for (const { cpu, thread } of arenas) cpu.store(thread.slot + Slot.life, 1 + thread.number);
+      const { handle } = open(arenas[0]!);
+      // A view may keep what it has seen; a step that is run again begins with the same view as before.
+      return (me) => machine.atNoCost(() => use(open(arenas[me]!, handle), arenas[me]!));
+    },
+  };
+}
+
+/** Lines behind the lock's memory that the critical section works on. */
+export const SHARED_LINES = 8;
+
+interface ExclusiveLock extends View {
+  lock(): void;
+  unlock(): void;
+}
+
+interface SharedLock extends View {
+  downRead(): void;
+  upRead(): void;
+  downWrite(): void;
+  upWrite(): void;
+}
+
+const exclusive = (lock: ExclusiveLock): Lock => ({
+  enter: () => lock.lock(),
+  leave: () => lock.unlock(),
+});
+
+const semaphore = (lock: SharedLock): Lock => ({
+  enter: (isReader) => (isReader ? lock.downRead() : lock.downWrite()),
+  leave: (isReader) => (isReader ? lock.upRead() : lock.upWrite()),
+});
+
+/** The queue of optimistic spinners of a lock: a thread that gives up lines up again. */
+function osq(tail: number, arena: Arena): Lock {
+  return {
+    enter() {
+      while (!osqLock(arena.thread, tail)) arena.cpu.relax();
+    },
+    leave: () => osqUnlock(arena.thread, tail),
+  };
+}
+
+const LOCKS: Readonly<Record<string, LockKind>> = {
+  tas: fromTextbook('tas', 'test-and-set'),
+  ttas: fromTextbook('ttas', 'test-and-test-and-set'),
+  backoff: fromTextbook('backoff', 'test-and-test-and-set with exponential back-off'),
+  ticket: fromTextbook('ticket', 'ticket lock'),
+  mcs: fromTextbook('mcs', 'MCS queue lock'),
+  clh: fromTextbook('clh', 'CLH queue lock'),
+  cohort: fromTextbook('cohort', 'cohort lock: an MCS queue for each socket, and one of sockets'),
+  'holdfast-ticket': fromLibrary('TicketLock', (arena, handle) => new TicketLock(arena, handle), exclusive),
+  'holdfast-mcs': fromLibrary('McsLock', (arena, handle) => new McsLock(arena, handle), exclusive),
+  qspinlock: fromLibrary('SpinLock', (arena, handle) => new SpinLock(arena, handle), exclusive),
+  mutex: fromLibrary('Mutex', (arena, handle) => new Mutex(arena, handle), exclusive),
+  'rt-mutex': fromLibrary('RtMutex', (arena, handle) => new RtMutex(arena, handle), exclusive),
+  semaphore: fromLibrary('Semaphore of one permit', (arena, handle) => new Semaphore(arena, handle), (lock) => ({
+    enter: () => lock.down(),
+    leave: () => lock.up(),
+  })),
+  osq: fromLibrary('the queue of optimistic spinners', (arena, handle) => new Mutex(arena, handle), (lock, arena) =>
+    osq(lock.address + MutexWords.osq, arena),
+  ),
+  rwlock: fromLibrary(
+    'RwLock',
+    (arena, handle) => new RwLock(arena, handle),
+    (lock) => ({
+      enter: (isReader) => (isReader ? lock.readLock() : lock.writeLock()),
+      leave: (isReader) => (isReader ? lock.readUnlock() : lock.writeUnlock()),
+    }),
+    true,
+  ),
+  rwsem: fromLibrary('RwSemaphore', (arena, handle) => new RwSemaphore(arena, handle), semaphore, true),
+  'percpu-rwsem': fromLibrary('PercpuRwSemaphore', (arena, handle) => new PercpuRwSemaphore(arena, handle), semaphore, true),
+  seqlock: fromLibrary(
+    'SeqLock',
+    (arena, handle) => new SeqLock(arena, handle),
+    (lock) => ({
+      ...exclusive(lock),
+      read(section) {
+        for (let begun = lock.readBegin(); ; begun = lock.readBegin()) {
+          section();
+          if (!lock.readRetry(begun)) return;
+        }
+      },
+    }),
+    true,
+  ),
+};
+
+export const lockNames: readonly string[] = Object.keys(LOCKS);
+
+export function lockKind(name: string): LockKind {
+  const kind = LOCKS[name];
+  if (kind === undefined) throw new SimError(`lock must be one of ${lockNames.join(', ')}; received ${name}`);
+  return kind;
+}

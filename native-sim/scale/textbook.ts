@@ -1,0 +1,173 @@
+/**
+ * The locks of the textbooks, without what surviving deaths costs the library's own: test-and-set, test-and-test-and-set,
+ * with back-off (Anderson 1990), ticket and MCS (Mellor-Crummey and Scott 1991), CLH (Craig 1993), and a cohort of MCS
+ * locks (Dice, Marathe, Shavit 2012). Words stand on lines of their own.
+ */
+import type { Cpu } from '../../lib/machine/cpu.ts';
+import { LINE_WORDS } from '../machine/caches.ts';
+
+export interface TextbookLock {
+  lock(): void;
+  unlock(): void;
+}
+
+export interface Place {
+  /** Of the lock's own memory; `wordsOf` says how much. */
+  base: number;
+  me: number;
+  threads: number;
+  /** Threads that share a cohort: those of one socket. */
+  perCohort: number;
+  /** Works without memory, ns: what a back-off does. */
+  pause(ns: number): void;
+}
+
+type Maker = (cpu: Cpu, place: Place) => TextbookLock;
+
+const isZero = (value: number) => value === 0;
+const isNotZero = (value: number) => value !== 0;
+const equals = (value: number, arg: number) => value === arg;
+const FOREVER = Number.POSITIVE_INFINITY;
+
+const tas: Maker = (cpu, { base }) => ({
+  lock() {
+    while (cpu.xchgAcquire(base, 1) !== 0) cpu.relax();
+  },
+  unlock: () => cpu.storeRelease(base, 0),
+});
+
+const ttas: Maker = (cpu, { base }) => ({
+  lock() {
+    while (cpu.xchgAcquire(base, 1) !== 0) cpu.condLoad(base, isZero, 0, FOREVER);
+  },
+  unlock: () => cpu.storeRelease(base, 0),
+});
+
+/** Doubles from the first to the last, ns. */
+const FIRST_PAUSE = 100;
+const LAST_PAUSE = 12_800;
+
+const backoff: Maker = (cpu, { base, me, pause }) => ({
+  lock() {
+    for (let limit = FIRST_PAUSE; cpu.xchgAcquire(base, 1) !== 0; limit = Math.min(2 * limit, LAST_PAUSE)) {
+      // Not all at once: each thread a part of its own, the same in every run.
+      pause((limit * (8 + ((me * 5) % 8))) / 16);
+      cpu.condLoad(base, isZero, 0, FOREVER);
+    }
+  },
+  unlock: () => cpu.storeRelease(base, 0),
+});
+
+const ticket: Maker = (cpu, { base }) => {
+  const [next, serving] = [base, base + 1];
+  return {
+    lock() {
+      cpu.condLoadAcquire(serving, equals, cpu.fetchAddRelaxed(next, 1), FOREVER);
+    },
+    unlock: () => cpu.storeRelease(serving, (cpu.load(serving) + 1) | 0),
+  };
+};
+
+/** An MCS queue at `tail`; the node is `next` and `locked`. */
+function mcsLock(cpu: Cpu, tail: number, node: number): void {
+  cpu.store(node, 0);
+  cpu.store(node + 1, 1);
+  const prev = cpu.xchg(tail, node);
+  if (prev === 0) return;
+  cpu.storeRelease(prev, node);
+  cpu.condLoadAcquire(node + 1, isZero, 0, FOREVER);
+}
+
+function mcsUnlock(cpu: Cpu, tail: number, node: number): void {
+  let next = cpu.loadAcquire(node);
+  if (next === 0) {
+    if (cpu.cmpxchgRelease(tail, node, 0) === node) return;
+    next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
+  }
+  cpu.storeRelease(next + 1, 0);
+}
+
+const mcs: Maker = (cpu, { base, me }) => {
+  const node = base + LINE_WORDS * (1 + me);
+  return { lock: () => mcsLock(cpu, base, node), unlock: () => mcsUnlock(cpu, base, node) };
+};
+
+/** The word before `tail` is a thread's own: which node it has now, which changes hands with each acquisition. */
+const clh: Maker = (cpu, { base, me, threads }) => {
+  const mine = base + LINE_WORDS * (2 + threads + me);
+  return {
+    lock() {
+      const node = cpu.load(mine);
+      cpu.store(node, 1);
+      const prev = cpu.xchg(base, node);
+      cpu.store(mine + 1, prev);
+      cpu.condLoadAcquire(prev, isZero, 0, FOREVER);
+    },
+    unlock() {
+      const node = cpu.load(mine);
+      cpu.store(mine, cpu.load(mine + 1));
+      cpu.storeRelease(node, 0);
+    },
+  };
+};
+
+/** How often a cohort may pass the lock on among its own. */
+const COHORT_BOUND = 64;
+
+/**
+ * C-BO-MCS would back off at the global lock; this is C-MCS-MCS. The head of a socket's queue takes the global lock for
+ * its socket, and hands both to its successor (`locked` 2) as long as there is one, up to the bound.
+ */
+const cohort: Maker = (cpu, { base, me, threads, perCohort }) => {
+  const socket = Math.floor(me / perCohort);
+  const sockets = Math.ceil(threads / perCohort);
+  const line = (number: number) => base + LINE_WORDS * number;
+  const node = line(1 + me);
+  const tail = line(1 + threads + socket);
+  const globalNode = line(1 + threads + sockets + socket);
+  const passed = tail + 1;
+  return {
+    lock() {
+      cpu.store(node, 0);
+      cpu.store(node + 1, 0);
+      const prev = cpu.xchg(tail, node);
+      if (prev !== 0) {
+        cpu.storeRelease(prev, node);
+        if (cpu.condLoadAcquire(node + 1, isNotZero, 0, FOREVER) === 2) return;
+      }
+      cpu.store(passed, 0);
+      mcsLock(cpu, base, globalNode);
+    },
+    unlock() {
+      let next = cpu.loadAcquire(node);
+      const turns = cpu.load(passed);
+      if (next !== 0 && turns < COHORT_BOUND) {
+        cpu.store(passed, turns + 1);
+        cpu.storeRelease(next + 1, 2);
+        return;
+      }
+      mcsUnlock(cpu, base, globalNode);
+      if (next === 0) {
+        if (cpu.cmpxchgRelease(tail, node, 0) === node) return;
+        next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
+      }
+      cpu.storeRelease(next + 1, 1);
+    },
+  };
+};
+
+export const textbook = { tas, ttas, backoff, ticket, mcs, clh, cohort } as const;
+export type TextbookName = keyof typeof textbook;
+
+/** Words that a lock of any kind needs. */
+export function textbookWords(threads: number): number {
+  return LINE_WORDS * (2 * threads + 2 * threads + 4);
+}
+
+/** What the lock's memory holds before anybody takes it. */
+export function formatTextbook(name: TextbookName, memory: Int32Array, { base, threads }: Pick<Place, 'base' | 'threads'>): void {
+  if (name !== 'clh') return;
+  // A free node is at the tail, and each thread has one.
+  memory[base] = base + LINE_WORDS * (1 + threads);
+  for (let me = 0; me < threads; me++) memory[base + LINE_WORDS * (2 + threads + me)] = base + LINE_WORDS * (1 + me);
+}
