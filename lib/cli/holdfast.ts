@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { registerExplore } from './explore.ts';
 import { registerLitmus } from './litmus.ts';
+import { registerSim } from './sim.ts';
 import { registerTorture } from './torture.ts';
 
 const BAD_USAGE = 2;
@@ -21,6 +22,7 @@ const program = new Command('holdfast')
 registerTorture(program);
 registerLitmus(program);
 registerExplore(program);
+registerSim(program);
 
 try {
   await program.parseAsync();

@@ -83,6 +83,7 @@ export class Caches {
     if ((this.#states[at]! & IN_L1) !== 0) return;
     this.#states[at] = this.#states[at]! | IN_L1;
     const victim = this.#l1[core]!.add(line, -1);
-    if (victim >= 0 && victim !== line) this.#states[core * this.lines + victim] = this.#states[core * this.lines + victim]! & ~IN_L1;
+    if (victim >= 0 && victim !== line)
+      this.#states[core * this.lines + victim] = this.#states[core * this.lines + victim]! & ~IN_L1;
   }
 }

@@ -5,7 +5,25 @@
  * transition diagram they are. The arcs behind `l` are not in it: a load miss that finds no other copy (I to E), what
  * MOESI adds (M to O on a read, O to M on a write, O to I), and evictions.
  */
-export const ARCS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'I>E', 'M>O', 'O>M', 'O>I', 'evict'] as const;
+export const ARCS = [
+  'a',
+  'b',
+  'c',
+  'd',
+  'e',
+  'f',
+  'g',
+  'h',
+  'i',
+  'j',
+  'k',
+  'l',
+  'I>E',
+  'M>O',
+  'O>M',
+  'O>I',
+  'evict',
+] as const;
 export type ArcName = (typeof ARCS)[number];
 
 export const Arc = {
@@ -28,15 +46,36 @@ export const Arc = {
   evict: 16,
 } as const;
 
-export const MESSAGES = ['read', 'read response', 'invalidate', 'invalidate acknowledge', 'read invalidate', 'write-back'] as const;
+export const MESSAGES = [
+  'read',
+  'read response',
+  'invalidate',
+  'invalidate acknowledge',
+  'read invalidate',
+  'write-back',
+] as const;
 export type MessageName = (typeof MESSAGES)[number];
 
-export const Message = { read: 0, response: 1, invalidate: 2, acknowledge: 3, readInvalidate: 4, writeBack: 5 } as const;
+export const Message = {
+  read: 0,
+  response: 1,
+  invalidate: 2,
+  acknowledge: 3,
+  readInvalidate: 4,
+  writeBack: 5,
+} as const;
 
 const HEADER_BYTES = 16;
 const LINE_BYTES = 64;
 /** By message. */
-const BYTES = [HEADER_BYTES, HEADER_BYTES + LINE_BYTES, HEADER_BYTES, HEADER_BYTES, HEADER_BYTES, HEADER_BYTES + LINE_BYTES];
+const BYTES = [
+  HEADER_BYTES,
+  HEADER_BYTES + LINE_BYTES,
+  HEADER_BYTES,
+  HEADER_BYTES,
+  HEADER_BYTES,
+  HEADER_BYTES + LINE_BYTES,
+];
 
 export class Counters {
   readonly arcs = new Float64Array(ARCS.length);

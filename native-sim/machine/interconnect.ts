@@ -18,6 +18,7 @@ export class Interconnect {
   readonly #upgrade: Int32Array;
   readonly #level: Uint8Array;
   readonly #cores: number;
+  readonly #places: readonly number[];
   /** By level and group: when its link is free. */
   readonly #free: Float64Array[];
   readonly #groupSize: number[];
@@ -28,7 +29,12 @@ export class Interconnect {
   /** Time that messages spent in queues, ps. */
   queued = 0;
 
-  constructor(profile: Profile, cores: number) {
+  /** `places`: which of the profile's cores these are. */
+  constructor(
+    profile: Profile,
+    cores: number,
+    places: readonly number[] = Array.from({ length: cores }, (_, core) => core),
+  ) {
     this.#cores = cores;
     this.#isBus = profile.interconnect === 'bus';
     this.#transfer = new Int32Array(cores * cores);
@@ -36,13 +42,17 @@ export class Interconnect {
     this.#level = new Uint8Array(cores * cores);
     this.#groupSize = profile.levels.map((level) => level.cores);
     this.#occupancy = profile.levels.map((level) => Math.round(level.occupancyNs * PS));
-    this.#free = this.#groupSize.map((size) => new Float64Array(Math.ceil(cores / size)));
+    this.#places = places;
+    this.#free = this.#groupSize.map((size) => new Float64Array(Math.floor(Math.max(...places) / size) + 1));
     let least = Number.POSITIVE_INFINITY;
     for (let a = 0; a < cores; a++) {
       for (let b = 0; b < cores; b++) {
-        const level = profile.levels.findIndex(({ cores: size }) => Math.floor(a / size) === Math.floor(b / size));
+        const [here, there] = [places[a]!, places[b]!];
+        const level = profile.levels.findIndex(
+          ({ cores: size }) => Math.floor(here / size) === Math.floor(there / size),
+        );
         const { transferNs, upgradeNs } = profile.levels[level]!;
-        const extra = level === 0 ? extraHops(profile, a, b) * profile.hopNs : 0;
+        const extra = level === 0 ? extraHops(profile, here, there) * profile.hopNs : 0;
         this.#level[a * cores + b] = level;
         this.#transfer[a * cores + b] = Math.max(1, Math.round((transferNs + extra) * PS));
         this.#upgrade[a * cores + b] = Math.max(1, Math.round((upgradeNs + extra) * PS));
@@ -73,7 +83,7 @@ export class Interconnect {
   occupy(from: number, to: number, messages: number, time: number): number {
     const level = this.#isBus ? 0 : this.#level[from * this.#cores + to]!;
     const free = this.#free[level]!;
-    const group = Math.floor(from / this.#groupSize[level]!);
+    const group = Math.floor(this.#places[from]! / this.#groupSize[level]!);
     const wait = Math.max(0, free[group]! - time);
     free[group] = time + wait + this.#occupancy[level]! * messages;
     this.queued += wait;

@@ -28,7 +28,6 @@ export interface MachineOptions {
   seed?: number;
 }
 
-
 /** A store that hits is one cycle of about 3 GHz. */
 const STORE_PS = 300;
 
@@ -54,7 +53,9 @@ export class Machine {
 
   constructor({ profile, cores = profile.cores, words, seed = 1 }: MachineOptions) {
     if (!Number.isInteger(cores) || cores < 1 || cores > profile.cores) {
-      throw new SimError(`cores must be a whole number from 1 to ${profile.cores}, the cores of ${profile.name}; received ${cores}`);
+      throw new SimError(
+        `cores must be a whole number from 1 to ${profile.cores}, the cores of ${profile.name}; received ${cores}`,
+      );
     }
     if (!Number.isInteger(words) || words < 1 || words > 1 << 26) {
       throw new SimError(`words must be a whole number from 1 to ${1 << 26}; received ${words}`);
@@ -212,7 +213,11 @@ export class Machine {
     thread.spinStart = -1;
     thread.spinLimit = 0;
     const isDone =
-      thread.code === Code.wait ? this.#sleep(core, thread) : thread.code === Code.wake ? this.#wake(core, thread) : this.operations.attempt(core, thread);
+      thread.code === Code.wait
+        ? this.#sleep(core, thread)
+        : thread.code === Code.wake
+          ? this.#wake(core, thread)
+          : this.operations.attempt(core, thread);
     if (!isDone) this.#block(core, thread);
     thread.log[thread.length++] = thread.result;
     thread.cursor++;
@@ -322,7 +327,7 @@ export class Machine {
 
   #lost(core: Core, line: number, time: number): void {
     const thread = this.scheduler.current(core.number);
-    if (thread !== null && thread.isPending && thread.waits === Waits.spinning && thread.line === line) {
+    if (thread?.isPending && thread.waits === Waits.spinning && thread.line === line) {
       this.#lookAgain(thread, time);
     }
   }
@@ -452,7 +457,6 @@ export class Machine {
     } else this.#resumeAt(next, core.clock);
     this.#startSlice(number, core.clock);
   }
-
 }
 
 function describe(thread: SimThread): string {

@@ -11,15 +11,27 @@
  * A line's home serves one request for it at a time, in order of arrival, except that reads of a line that nobody
  * has modified go on side by side.
  */
-import { Arc, Counters, Message } from './counters.ts';
+
 import { Caches, LINE_SHIFT, LINE_WORDS, State } from './caches.ts';
 import { type BufferedStore, Core, type QueuedInvalidation, type Request } from './core.ts';
+import { Arc, Counters, Message } from './counters.ts';
 import type { EventQueue } from './event-queue.ts';
 import { Interconnect, PS } from './interconnect.ts';
 import type { Profile } from './profile.ts';
 import type { Random } from './random.ts';
 
-export const Event = { request: 0, serve: 1, invalidate: 2, downgrade: 3, done: 4, resume: 5, spin: 6, timeout: 7, slice: 8, call: 9 } as const;
+export const Event = {
+  request: 0,
+  serve: 1,
+  invalidate: 2,
+  downgrade: 3,
+  done: 4,
+  resume: 5,
+  spin: 6,
+  timeout: 7,
+  slice: 8,
+  call: 9,
+} as const;
 
 /** How much of an exchange is its forward; the rest is the answer. */
 const FORWARD_PART = 0.3;
@@ -81,13 +93,21 @@ export class MemorySystem {
   readonly #directoryPs: number;
   readonly #delayPs: number;
 
-  constructor(profile: Profile, cores: number, words: number, events: EventQueue, random: Random) {
+  /** `places`: which of the profile's cores these are, where not the first ones. */
+  constructor(
+    profile: Profile,
+    cores: number,
+    words: number,
+    events: EventQueue,
+    random: Random,
+    places?: readonly number[],
+  ) {
     const lines = Math.ceil(words / LINE_WORDS);
     this.profile = profile;
     this.memory = new Int32Array(lines * LINE_WORDS);
     this.cores = Array.from({ length: cores }, (_, number) => new Core(number));
     this.caches = new Caches(profile, cores, lines);
-    this.network = new Interconnect(profile, cores);
+    this.network = new Interconnect(profile, cores, places);
     this.keepsStoresInOrder = profile.model === 'sc' || profile.model === 'x86-tso';
     this.#events = events;
     this.#random = random;
@@ -193,16 +213,21 @@ export class MemorySystem {
   handle(kind: number, time: number, number: number, subject: unknown): void {
     switch (kind) {
       case Event.request:
-        return this.#arrive(subject as Request, time);
+        this.#arrive(subject as Request, time);
+        break;
       case Event.serve:
         this.#hasTimer[number] = 0;
-        return this.#serve(number, time);
+        this.#serve(number, time);
+        break;
       case Event.invalidate:
-        return this.#invalidate(this.cores[number]!, subject as Invalidation, time);
+        this.#invalidate(this.cores[number]!, subject as Invalidation, time);
+        break;
       case Event.downgrade:
-        return this.#downgrade(this.cores[number]!, subject as Request, time);
+        this.#downgrade(this.cores[number]!, subject as Request, time);
+        break;
       case Event.done:
-        return this.#done(subject as Request, time);
+        this.#done(subject as Request, time);
+        break;
     }
   }
 
@@ -513,10 +538,13 @@ export class MemorySystem {
         const state = this.caches.state(number, line);
         if (state === State.modified || state === State.exclusive) writers++;
         else if (state !== State.invalid) readers++;
-        const isKnown = this.#owner[line] === number || (this.#sharers[line * this.#sharerWords + (number >> 5)]! & (1 << (number & 31))) !== 0;
+        const isKnown =
+          this.#owner[line] === number ||
+          (this.#sharers[line * this.#sharerWords + (number >> 5)]! & (1 << (number & 31))) !== 0;
         if (state !== State.invalid && !isKnown) return `line ${line}: its home does not know of core ${number}`;
       }
-      if (writers > 1 || (writers === 1 && readers > 0)) return `line ${line}: ${writers} owners and ${readers} readers`;
+      if (writers > 1 || (writers === 1 && readers > 0))
+        return `line ${line}: ${writers} owners and ${readers} readers`;
     }
     return null;
   }

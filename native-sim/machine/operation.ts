@@ -206,7 +206,8 @@ export class Operations {
     thread.line = thread.address >> LINE_SHIFT;
     // It was an invalidated line that answered: it looks again once that is gone.
     const queued = core.queuedInvalidation(thread.line, core.clock);
-    if (queued !== undefined && system.caches.state(core.number, thread.line) === 0) this.lookAgain(thread, queued.until);
+    if (queued !== undefined && system.caches.state(core.number, thread.line) === 0)
+      this.lookAgain(thread, queued.until);
     return false;
   }
 

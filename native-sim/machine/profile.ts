@@ -112,9 +112,9 @@ class Checker {
     return value as T;
   }
 
-  text(from: Fields, field: string): string {
+  text(from: Fields, field: string, prefix = ''): string {
     const value = from[field];
-    if (typeof value !== 'string' || value === '') this.fail(field, 'a text', value);
+    if (typeof value !== 'string' || value === '') this.fail(prefix + field, 'a text', value);
     return value;
   }
 
@@ -137,9 +137,12 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
   const from = check.object(value, 'it');
   const name = check.text(from, 'name');
   const cores = check.whole(from, 'cores', 1, MOST_CORES);
-  const buffer = check.object(from['storeBuffer'], 'storeBuffer');
-  const queue = check.object(from['invalidateQueue'], 'invalidateQueue');
-  const system = check.object(from['system'], 'system');
+  const parts = from as {
+    readonly [part in 'storeBuffer' | 'invalidateQueue' | 'system' | 'levels' | 'l1' | 'l2']?: unknown;
+  };
+  const buffer = check.object(parts.storeBuffer, 'storeBuffer');
+  const queue = check.object(parts.invalidateQueue, 'invalidateQueue');
+  const system = check.object(parts.system, 'system');
   const ns = (field: string, least = 0) => check.number(from, field, least, MOST_NS);
   const call = (field: string, least = 0) => check.number(system, field, least, 1e9, 'system.');
   const profile: Profile = {
@@ -149,10 +152,10 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
     model: check.oneOf(from, 'model', MODELS),
     protocol: check.oneOf(from, 'protocol', PROTOCOLS),
     interconnect: check.oneOf(from, 'interconnect', INTERCONNECTS),
-    levels: parseLevels(check, from['levels'], cores),
+    levels: parseLevels(check, parts.levels, cores),
     hopNs: ns('hopNs'),
-    l1: parseCache(check, from['l1'], 'l1'),
-    l2: parseCache(check, from['l2'], 'l2'),
+    l1: parseCache(check, parts.l1, 'l1'),
+    l2: parseCache(check, parts.l2, 'l2'),
     memoryNs: ns('memoryNs', LEAST_NS),
     directoryNs: ns('directoryNs'),
     hold: check.number(from, 'hold', 0, 1),
@@ -179,7 +182,8 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
   check.noOthers(buffer, ['entries', 'forwards'], 'storeBuffer.');
   check.noOthers(queue, ['entries', 'delayNs'], 'invalidateQueue.');
   check.noOthers(system, Object.keys(profile.system), 'system.');
-  if (profile.l2.hitNs < profile.l1.hitNs) check.fail('l2.hitNs', `at least l1.hitNs (${profile.l1.hitNs})`, profile.l2.hitNs);
+  if (profile.l2.hitNs < profile.l1.hitNs)
+    check.fail('l2.hitNs', `at least l1.hitNs (${profile.l1.hitNs})`, profile.l2.hitNs);
   checkHops(check, profile);
   return profile;
 }
@@ -202,7 +206,7 @@ function parseLevels(check: Checker, value: unknown, cores: number): Level[] {
     const inner = levels.at(-1);
     // A farther core cannot be nearer.
     const level: Level = {
-      name: typeof from['name'] === 'string' ? from['name'] : check.fail(`${prefix}name`, 'a text', from['name']),
+      name: check.text(from, 'name', prefix),
       cores: check.whole(from, 'cores', inner === undefined ? 1 : inner.cores, MOST_CORES, prefix),
       transferNs: check.number(from, 'transferNs', inner?.transferNs ?? 2, MOST_NS, prefix),
       upgradeNs: check.number(from, 'upgradeNs', inner?.upgradeNs ?? 2, MOST_NS, prefix),
@@ -225,5 +229,6 @@ function checkHops(check: Checker, { interconnect, hopNs, levels }: Profile): vo
   const { cores, transferNs } = levels[0]!;
   const hops = interconnect === 'ring' ? cores / 4 : Math.ceil(Math.sqrt(cores));
   const most = (transferNs - 3 * LEAST_NS) / Math.max(1, hops);
-  if (hopNs > most) check.fail('hopNs', `at most ${most.toFixed(2)}, which is levels[0].transferNs over the hops`, hopNs);
+  if (hopNs > most)
+    check.fail('hopNs', `at most ${most.toFixed(2)}, which is levels[0].transferNs over the hops`, hopNs);
 }

@@ -89,7 +89,8 @@ const PROFILES: readonly Profile[] = [
   },
   {
     name: 'opteron-64',
-    description: '4 x Opteron 6272: two dies of 8 cores in a socket (LiTL; latencies: David, Guerraoui, Trigonakis 2013)',
+    description:
+      '4 x Opteron 6272: two dies of 8 cores in a socket (LiTL; latencies: David, Guerraoui, Trigonakis 2013)',
     cores: 64,
     protocol: 'moesi',
     interconnect: 'point-to-point',

@@ -1,8 +1,9 @@
 /**
  * One run: threads that take one lock again and again on a simulated machine, and what came of it.
  */
-import { ARCS, type ArcName, MESSAGES, type MessageName } from '../machine/counters.ts';
+
 import { LINE_WORDS } from '../machine/caches.ts';
+import { ARCS, type ArcName, MESSAGES, type MessageName } from '../machine/counters.ts';
 import { Machine } from '../machine/machine.ts';
 import { type Profile, SimError } from '../machine/profile.ts';
 import { Random } from '../machine/random.ts';
@@ -198,7 +199,7 @@ export function runLock(options: RunOptions): RunResult {
     const thread = machine.spawn(step, me % cores, machine.random.below(1000));
   }
   machine.run(simulatedNs);
-  if (!kind.hasReaders) checkExclusion(name, log);
+  if (kind.isExclusive && !kind.hasReaders) checkExclusion(name, log);
   return resultOf(options, numbers, machine, log);
 }
 
@@ -206,7 +207,8 @@ export function runLock(options: RunOptions): RunResult {
 function checkExclusion(name: string, { got, released }: Log): void {
   const order = got.map((_, at) => at).sort((a, b) => got[a]! - got[b]!);
   for (let at = 1; at < order.length; at++) {
-    if (got[order[at]!]! < released[order[at - 1]!]!) throw new Error(`${name}: two threads inside at ${got[order[at]!]} ns`);
+    if (got[order[at]!]! < released[order[at - 1]!]!)
+      throw new Error(`${name}: two threads inside at ${got[order[at]!]} ns`);
   }
 }
 
@@ -260,7 +262,10 @@ function resultOf(options: RunOptions, numbers: Numbers, machine: Machine, log: 
     bytes: counters.bytes,
     messagesPerAcquisition: perAcquisition(messages),
     bytesPerAcquisition: perAcquisition(counters.bytes),
-    byMessage: Object.fromEntries(MESSAGES.map((name, at) => [name, counters.messages[at]!])) as Record<MessageName, number>,
+    byMessage: Object.fromEntries(MESSAGES.map((name, at) => [name, counters.messages[at]!])) as Record<
+      MessageName,
+      number
+    >,
     byArc: Object.fromEntries(ARCS.map((name, at) => [name, counters.arcs[at]!])) as Record<ArcName, number>,
     spinNs: counters.spins * options.profile.spinNs,
     switches: counters.switches,

@@ -20,7 +20,7 @@ import { Slot } from '../../lib/sched/slot.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
 import type { Machine } from '../machine/machine.ts';
 import { SimError } from '../machine/profile.ts';
-import { formatTextbook, textbook, type TextbookName, textbookWords } from './textbook.ts';
+import { formatTextbook, type TextbookName, textbook, textbookWords } from './textbook.ts';
 
 export interface Lock {
   enter(isReader: boolean): void;
@@ -40,6 +40,8 @@ export interface Setup {
 export interface LockKind {
   readonly description: string;
   readonly hasReaders: boolean;
+  /** One thread at a time is inside, when none reads. */
+  readonly isExclusive: boolean;
   /** Words of the machine's memory that the lock needs for so many threads. */
   words(threads: number): number;
   /** Fills memory from word `base` on. Returns how thread `me` gets at the lock, called once for each run of a step. */
@@ -50,6 +52,7 @@ function fromTextbook(name: TextbookName, description: string): LockKind {
   return {
     description,
     hasReaders: false,
+    isExclusive: true,
     words: textbookWords,
     prepare({ machine, threads, perCohort }, base) {
       formatTextbook(name, machine.system.memory, { base, threads });
@@ -80,6 +83,7 @@ function fromLibrary<T extends View>(
   return {
     description,
     hasReaders,
+    isExclusive: true,
     words: (threads) => HEADER_WORDS + HEAP_WORDS + (threads + 1) * (Slot.words + 64),
     prepare({ machine, threads, spins }, base) {
       if (base !== 0) throw new SimError('an arena begins at word 0');
@@ -129,6 +133,7 @@ function osq(tail: number, arena: Arena): Lock {
 }
 
 const LOCKS: Readonly<Record<string, LockKind>> = {
+  increment: { ...fromTextbook('increment', 'no lock: an atomic increment of one shared word'), isExclusive: false },
   tas: fromTextbook('tas', 'test-and-set'),
   ttas: fromTextbook('ttas', 'test-and-test-and-set'),
   backoff: fromTextbook('backoff', 'test-and-test-and-set with exponential back-off'),
@@ -141,12 +146,18 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
   qspinlock: fromLibrary('SpinLock', (arena, handle) => new SpinLock(arena, handle), exclusive),
   mutex: fromLibrary('Mutex', (arena, handle) => new Mutex(arena, handle), exclusive),
   'rt-mutex': fromLibrary('RtMutex', (arena, handle) => new RtMutex(arena, handle), exclusive),
-  semaphore: fromLibrary('Semaphore of one permit', (arena, handle) => new Semaphore(arena, handle), (lock) => ({
-    enter: () => lock.down(),
-    leave: () => lock.up(),
-  })),
-  osq: fromLibrary('the queue of optimistic spinners', (arena, handle) => new Mutex(arena, handle), (lock, arena) =>
-    osq(lock.address + MutexWords.osq, arena),
+  semaphore: fromLibrary(
+    'Semaphore of one permit',
+    (arena, handle) => new Semaphore(arena, handle),
+    (lock) => ({
+      enter: () => lock.down(),
+      leave: () => lock.up(),
+    }),
+  ),
+  osq: fromLibrary(
+    'the queue of optimistic spinners',
+    (arena, handle) => new Mutex(arena, handle),
+    (lock, arena) => osq(lock.address + MutexWords.osq, arena),
   ),
   rwlock: fromLibrary(
     'RwLock',
@@ -158,7 +169,12 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
     true,
   ),
   rwsem: fromLibrary('RwSemaphore', (arena, handle) => new RwSemaphore(arena, handle), semaphore, true),
-  'percpu-rwsem': fromLibrary('PercpuRwSemaphore', (arena, handle) => new PercpuRwSemaphore(arena, handle), semaphore, true),
+  'percpu-rwsem': fromLibrary(
+    'PercpuRwSemaphore',
+    (arena, handle) => new PercpuRwSemaphore(arena, handle),
+    semaphore,
+    true,
+  ),
   seqlock: fromLibrary(
     'SeqLock',
     (arena, handle) => new SeqLock(arena, handle),

@@ -156,7 +156,15 @@ const cohort: Maker = (cpu, { base, me, threads, perCohort }) => {
   };
 };
 
-export const textbook = { tas, ttas, backoff, ticket, mcs, clh, cohort } as const;
+/** No lock at all: an increment of one word, which is what some measurements are of. */
+const increment: Maker = (cpu, { base }) => ({
+  lock() {
+    cpu.fetchAdd(base, 1);
+  },
+  unlock: () => {},
+});
+
+export const textbook = { increment, tas, ttas, backoff, ticket, mcs, clh, cohort } as const;
 export type TextbookName = keyof typeof textbook;
 
 /** Words that a lock of any kind needs. */
@@ -165,7 +173,11 @@ export function textbookWords(threads: number): number {
 }
 
 /** What the lock's memory holds before anybody takes it. */
-export function formatTextbook(name: TextbookName, memory: Int32Array, { base, threads }: Pick<Place, 'base' | 'threads'>): void {
+export function formatTextbook(
+  name: TextbookName,
+  memory: Int32Array,
+  { base, threads }: Pick<Place, 'base' | 'threads'>,
+): void {
   if (name !== 'clh') return;
   // A free node is at the tail, and each thread has one.
   memory[base] = base + LINE_WORDS * (1 + threads);

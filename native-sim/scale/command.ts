@@ -1,0 +1,162 @@
+/** `holdfast sim`: what locks do on machines that are not here, as a table, as JSON, or as a page with plots. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type Profile, parseProfile, SimError } from '../machine/profile.ts';
+import { profiles } from '../machine/profiles.ts';
+import { experimentNamed, experiments, runExperiment, showExperiment } from './experiments.ts';
+import { runAll } from './jobs.ts';
+import type { RunOptions, RunResult } from './laboratory.ts';
+import { lockKind, lockNames } from './locks.ts';
+import { simReport } from './report.ts';
+
+export interface SimCommandOptions {
+  readonly list?: boolean | undefined;
+  readonly experiment?: string | undefined;
+  /** A profile's name, or a JSON file. */
+  readonly profile?: string | undefined;
+  readonly cores?: readonly number[] | undefined;
+  readonly lock?: readonly string[] | undefined;
+  readonly threads?: number | undefined;
+  readonly section?: number | undefined;
+  readonly outside?: number | undefined;
+  readonly shared?: number | undefined;
+  readonly reads?: number | undefined;
+  readonly spins?: number | undefined;
+  readonly simulated?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly preemptOffInSection?: boolean | undefined;
+  readonly workers?: number | undefined;
+  readonly json?: boolean | undefined;
+  readonly report?: string | undefined;
+}
+
+export interface Output {
+  out(text: string): void;
+  /** What a person sees while runs are under way; it overwrites itself. */
+  progress?(text: string): void;
+}
+
+const DEFAULT_PROFILE = 'intel-48';
+const DEFAULT_LOCKS = ['ticket', 'mcs', 'qspinlock', 'mutex'];
+
+/** Throws SimError for what no machine or lock can be, before anything runs. */
+export async function runSimCommand(options: SimCommandOptions, output: Output): Promise<void> {
+  if (options.list === true) {
+    output.out(options.json === true ? `${JSON.stringify(listing(), null, 2)}\n` : listed());
+    return;
+  }
+  if (options.experiment !== undefined) return runExperiments(options, output);
+  const runs = runsOf(options);
+  const results = await runAll(runs, options.workers ?? 1, (done) =>
+    output.progress?.(`${done} of ${runs.length} runs`),
+  );
+  output.progress?.('');
+  if (options.report !== undefined) writeFileSync(options.report, simReport(results));
+  output.out(options.json === true ? `${JSON.stringify(results, null, 2)}\n` : table(results));
+}
+
+async function runExperiments(options: SimCommandOptions, output: Output): Promise<void> {
+  const chosen = options.experiment === 'all' ? experiments : [experimentNamed(options.experiment!)];
+  const outcomes = [];
+  for (const experiment of chosen) {
+    const outcome = await runExperiment(experiment, options.workers ?? 1, (text) => output.progress?.(text));
+    output.progress?.('');
+    if (options.json !== true) output.out(`${showExperiment(outcome)}\n`);
+    outcomes.push(outcome);
+  }
+  if (options.json === true) output.out(`${JSON.stringify(outcomes, null, 2)}\n`);
+}
+
+function runsOf(options: SimCommandOptions): RunOptions[] {
+  const profile = findProfile(options.profile ?? DEFAULT_PROFILE);
+  const cores = options.cores ?? powersOfTwo(profile.cores);
+  const locks = options.lock ?? DEFAULT_LOCKS;
+  for (const count of cores) {
+    if (!Number.isInteger(count) || count < 1 || count > profile.cores) {
+      throw new SimError(
+        `cores must be whole numbers from 1 to ${profile.cores}, the cores of ${profile.name}; received ${count}`,
+      );
+    }
+  }
+  for (const lock of locks) lockKind(lock);
+  const shared = optional({
+    threads: options.threads,
+    section: options.section,
+    outside: options.outside,
+    shared: options.shared,
+    reads: options.reads,
+    spins: options.spins,
+    simulatedNs: options.simulated,
+    seed: options.seed,
+    preemptOffInSection: options.preemptOffInSection,
+  });
+  return locks.flatMap((lock) => cores.map((count) => ({ profile, lock, cores: count, ...shared })));
+}
+
+function optional<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
+/** A profile by name, or from a JSON file. */
+export function findProfile(name: string): Profile {
+  const known = profiles.get(name);
+  if (known !== undefined) return known;
+  if (!name.endsWith('.json')) {
+    throw new SimError(`profile must be one of ${[...profiles.keys()].join(', ')}, or a .json file; received ${name}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(name, 'utf8'));
+  } catch (thrown) {
+    throw new SimError(`${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+  return parseProfile(value, name);
+}
+
+function powersOfTwo(most: number): number[] {
+  const counts = [];
+  for (let count = 1; count < most; count *= 2) counts.push(count);
+  return [...counts, most];
+}
+
+function listing() {
+  return {
+    profiles: [...profiles.values()].map(({ name, cores, description }) => ({ name, cores, description })),
+    locks: lockNames.map((name) => ({ name, description: lockKind(name).description })),
+    experiments: experiments.map(({ name, source }) => ({ name, description: source })),
+  };
+}
+
+function listed(): string {
+  const sections = Object.entries(listing()).map(([title, entries]) => {
+    const width = Math.max(...entries.map(({ name }) => name.length));
+    const lines = entries.map(({ name, description }) => `  ${name.padEnd(width)}  ${description}`);
+    return `${title}:\n${lines.join('\n')}\n`;
+  });
+  return sections.join('\n');
+}
+
+const COLUMNS: readonly (readonly [string, (result: RunResult) => string])[] = [
+  ['lock', ({ lock }) => lock],
+  ['cores', ({ cores }) => String(cores)],
+  ['threads', ({ threads }) => String(threads)],
+  ['per us', ({ throughput }) => (throughput / 1e6).toFixed(3)],
+  ['hand-over ns', ({ handoverNs }) => (handoverNs === null ? '-' : handoverNs.toFixed(0))],
+  ['p50 ns', ({ latencyNs }) => latencyNs.p50.toFixed(0)],
+  ['p99 ns', ({ latencyNs }) => latencyNs.p99.toFixed(0)],
+  ['Jain', ({ jain }) => jain.toFixed(3)],
+  ['least', ({ leastServed }) => String(leastServed)],
+  ['most', ({ mostServed }) => String(mostServed)],
+  ['messages', ({ messagesPerAcquisition }) => messagesPerAcquisition.toFixed(1)],
+  ['bytes', ({ bytesPerAcquisition }) => bytesPerAcquisition.toFixed(0)],
+  ['sleeps', ({ sleeps }) => String(sleeps)],
+];
+
+function table(results: readonly RunResult[]): string {
+  const rows = [COLUMNS.map(([title]) => title), ...results.map((result) => COLUMNS.map(([, cell]) => cell(result)))];
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map((row) =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('  '),
+  );
+  return `${lines.join('\n')}\n`;
+}
