@@ -183,6 +183,7 @@ export class Machine {
       this.counters.replays++;
     }
     this.#running = null;
+    this.#trySwitch(core, core.clock);
   }
 
   #ended(thread: SimThread, time: number): void {
@@ -193,11 +194,12 @@ export class Machine {
   /** Takes time outside memory: a critical section's own work. */
   work(thread: SimThread, ns: number): void {
     if (thread.cursor < thread.length) {
-      thread.cursor++;
+      thread.recorded(Code.work, 0);
       return;
     }
     this.#catchUp(thread);
     this.system.cores[thread.core]!.clock += Math.round(ns * PS);
+    thread.keys[thread.length] = Code.work;
     thread.log[thread.length++] = 0;
     thread.cursor++;
   }
@@ -210,6 +212,7 @@ export class Machine {
       this.#catchUp(thread);
     }
     if (thread.code <= Code.condLoadAcquire) this.counters.operations++;
+    thread.keys[thread.length] = thread.address * 32 + thread.code;
     thread.spinStart = -1;
     thread.spinLimit = 0;
     const isDone =
@@ -296,7 +299,10 @@ export class Machine {
     if (core.clock < time) core.clock = time;
     const wasSpinning = thread.waits === Waits.spinning;
     if (this.operations.attempt(core, thread)) this.#complete(core, thread);
-    else if (!wasSpinning && thread.waits === Waits.spinning && thread.spinLimit === 0) this.#limitSpin(thread);
+    else {
+      if (!wasSpinning && thread.waits === Waits.spinning && thread.spinLimit === 0) this.#limitSpin(thread);
+      this.#trySwitch(core, core.clock);
+    }
   }
 
   /** The end of a spinning thread's patience. */
@@ -320,8 +326,8 @@ export class Machine {
       (waits === Waits.drained && core.stores.length === 0) ||
       (waits === Waits.room && core.stores.length < this.profile.storeBuffer.entries) ||
       (waits === Waits.call && core.stores.length === 0);
-    if (!canGoOn) return;
-    if (waits === Waits.call) this.#callAgain(core, thread, time);
+    if (!canGoOn) this.#trySwitch(core, time);
+    else if (waits === Waits.call) this.#callAgain(core, thread, time);
     else this.#retry(core, thread, time);
   }
 

@@ -36,6 +36,8 @@ export const Event = {
 /** How much of an exchange is its forward; the rest is the answer. */
 const FORWARD_PART = 0.3;
 const ANSWER_PART = 0.4;
+/** An upgrade's home stands with its requester, so there and back is all. */
+const HALF = 0.5;
 const READ_PART = FORWARD_PART + ANSWER_PART;
 /** Requests of one core at one time. */
 const OUTSTANDING = 10;
@@ -339,10 +341,10 @@ export class MemorySystem {
         snapshot ??= this.#snapshot(line);
         const exchange = this.network.upgrade(core, sharer);
         const wait = this.network.occupy(core, sharer, 2, time);
-        const arrives = time + wait + Math.round(exchange * FORWARD_PART);
+        const arrives = time + wait + Math.round(exchange * HALF);
         const room = this.#queueHasRoom(this.cores[sharer]!, arrives);
         this.#sendInvalidation(sharer, request, arrives, snapshot);
-        last = Math.max(last, room + Math.round(exchange * ANSWER_PART));
+        last = Math.max(last, room + Math.round(exchange * HALF));
         this.counters.messages[Message.invalidate]!++;
         this.counters.messages[Message.acknowledge]!++;
       }

@@ -29,6 +29,7 @@ export const Code = {
   wait: 15,
   wake: 16,
   now: 17,
+  work: 18,
 } as const;
 
 export const Outcome = { ok: 0, notEqual: 1, timedOut: 2 } as const;
@@ -205,9 +206,9 @@ export class Operations {
     thread.waits = Waits.spinning;
     thread.line = thread.address >> LINE_SHIFT;
     // It was an invalidated line that answered: it looks again once that is gone.
-    const queued = core.queuedInvalidation(thread.line, core.clock);
-    if (queued !== undefined && system.caches.state(core.number, thread.line) === 0)
-      this.lookAgain(thread, queued.until);
+    if (system.caches.state(core.number, thread.line) === 0) {
+      this.lookAgain(thread, core.queuedInvalidation(thread.line, core.clock)?.until ?? core.clock);
+    }
     return false;
   }
 

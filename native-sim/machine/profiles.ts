@@ -33,7 +33,7 @@ const x86 = {
 const arm = {
   model: 'armv8',
   storeBuffer: { entries: 48, forwards: true },
-  invalidateQueue: { entries: 16, delayNs: 20 },
+  invalidateQueue: { entries: 16, delayNs: 80 },
   atomicNs: 3,
   fenceNs: 4,
   spinNs: 3,
@@ -111,7 +111,7 @@ const PROFILES: readonly Profile[] = [
     protocol: 'moesi',
     interconnect: 'point-to-point',
     levels: [
-      { name: 'complex', cores: 4, transferNs: 25, upgradeNs: 22, occupancyNs: 0.5 },
+      { name: 'complex', cores: 4, transferNs: 20, upgradeNs: 20, occupancyNs: 0.5 },
       { name: 'socket', cores: 64, transferNs: 113, upgradeNs: 113, occupancyNs: 1 },
       { name: 'other socket', cores: 128, transferNs: 248, upgradeNs: 248, occupancyNs: 4 },
     ],
@@ -127,8 +127,8 @@ const PROFILES: readonly Profile[] = [
     cores: 64,
     protocol: 'moesi',
     interconnect: 'mesh',
-    levels: [{ name: 'socket', cores: 64, transferNs: 43, upgradeNs: 43, occupancyNs: 0.5 }],
-    hopNs: 2,
+    levels: [{ name: 'socket', cores: 64, transferNs: 40, upgradeNs: 40, occupancyNs: 0.5 }],
+    hopNs: 2.3,
     l1: l1(1.6),
     l2: l2(4.4),
     memoryNs: 115,

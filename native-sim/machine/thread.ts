@@ -20,6 +20,8 @@ export class SimThread {
 
   /** Results of the step's operations so far, and how many of them this run has read. */
   readonly log: number[] = [];
+  /** Which operation each was: another one on replay means that the step depends on what is not in memory. */
+  readonly keys: number[] = [];
   length = 0;
   cursor = 0;
 
@@ -50,6 +52,20 @@ export class SimThread {
   holdsCore = false;
   /** Counts what could be waited for: an event of an earlier wait is none of this one. */
   generation = 0;
+
+  /** The recorded result of the next operation, which must be this one. */
+  recorded(code: number, address: number): number {
+    const at = this.cursor++;
+    if (this.keys[at] !== address * 32 + code) this.#diverged(at, code, address);
+    return this.log[at]!;
+  }
+
+  #diverged(at: number, code: number, address: number): never {
+    const was = this.keys[at]!;
+    throw new Error(
+      `thread ${this.number} is not deterministic: operation ${at} of its step was ${was % 32} of word ${Math.floor(was / 32)}, and on replay ${code} of word ${address}`,
+    );
+  }
 
   constructor(number: number, core: number, step: () => boolean) {
     this.number = number;

@@ -26,7 +26,7 @@ export class TimedCpu implements Cpu {
   #load(code: number, address: number): number {
     if (!this.#machine.isLive) return this.#memory[address]!;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.log[thread.cursor++]!;
+    if (thread.cursor < thread.length) return thread.recorded(code, address);
     thread.code = code;
     thread.address = address;
     return this.#machine.execute(thread);
@@ -39,7 +39,7 @@ export class TimedCpu implements Cpu {
     }
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
     if (thread.cursor < thread.length) {
-      thread.cursor++;
+      thread.recorded(code, address);
       return;
     }
     thread.code = code;
@@ -51,7 +51,7 @@ export class TimedCpu implements Cpu {
   #modify(code: number, order: number, address: number, x: number, y: number): number {
     if (!this.#machine.isLive) return this.#modifyAtOnce(code, address, x, y);
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.log[thread.cursor++]!;
+    if (thread.cursor < thread.length) return thread.recorded(code, address);
     thread.code = code;
     thread.order = order;
     thread.address = address;
@@ -71,15 +71,16 @@ export class TimedCpu implements Cpu {
   #simple(code: number): number {
     if (!this.#machine.isLive) return 0;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.log[thread.cursor++]!;
+    if (thread.cursor < thread.length) return thread.recorded(code, 0);
     thread.code = code;
+    thread.address = 0;
     return this.#machine.execute(thread);
   }
 
   #condLoad(code: number, address: number, until: Until, argument: number, spins: number): number {
     if (!this.#machine.isLive) return this.#memory[address]!;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.log[thread.cursor++]!;
+    if (thread.cursor < thread.length) return thread.recorded(code, address);
     thread.code = code;
     thread.address = address;
     thread.until = until;
@@ -212,7 +213,7 @@ export class TimedCpu implements Cpu {
   wait(a: number, expected: number, deadline: number): WaitOutcome {
     if (!this.#machine.isLive) return this.#memory[a] === expected ? 'timed-out' : 'not-equal';
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return OUTCOMES[thread.log[thread.cursor++]!]!;
+    if (thread.cursor < thread.length) return OUTCOMES[thread.recorded(Code.wait, a)]!;
     thread.code = Code.wait;
     thread.address = a;
     thread.x = expected;
@@ -226,7 +227,7 @@ export class TimedCpu implements Cpu {
   wake(a: number, count: number): number {
     if (!this.#machine.isLive) return 0;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.log[thread.cursor++]!;
+    if (thread.cursor < thread.length) return thread.recorded(Code.wake, a);
     thread.code = Code.wake;
     thread.address = a;
     thread.x = count;

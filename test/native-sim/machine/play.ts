@@ -1,0 +1,37 @@
+/** Threads of a test: each a core, a start in ns, and what its thread does once. */
+import { Machine } from '../../../native-sim/machine/machine.ts';
+import type { Profile } from '../../../native-sim/machine/profile.ts';
+import { profiles } from '../../../native-sim/machine/profiles.ts';
+import type { TimedCpu } from '../../../native-sim/machine/timed-cpu.ts';
+
+export type Part = readonly [core: number, start: number, act: (cpu: TimedCpu) => void];
+
+export function profile(name: string, changes: Partial<Profile> = {}): Profile {
+  return { ...profiles.get(name)!, ...changes };
+}
+
+export interface PlayOptions {
+  on?: Profile;
+  words?: number;
+  seed?: number;
+}
+
+export function play(
+  parts: readonly Part[],
+  { on = profile('alpha-8'), words = 256, seed = 1 }: PlayOptions = {},
+): Machine {
+  const machine = new Machine({ profile: on, words, seed });
+  for (const [number, [core, start, act]] of parts.entries()) {
+    const cpu = machine.cpu(number);
+    machine.spawn(
+      () => {
+        act(cpu);
+        return false;
+      },
+      core,
+      start,
+    );
+  }
+  machine.run();
+  return machine;
+}

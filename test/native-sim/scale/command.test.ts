@@ -1,0 +1,70 @@
+/** `holdfast sim`: the JSON that others read, the list, the page, and what it says to bad input. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { profiles } from '../../../native-sim/machine/profiles.ts';
+import { runSimCommand, type SimCommandOptions } from '../../../native-sim/scale/command.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sim-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function run(options: SimCommandOptions): Promise<string> {
+  let text = '';
+  await runSimCommand(options, { out: (more) => (text += more) });
+  return text;
+}
+
+const short = { cores: [1, 2], lock: ['ticket', 'mutex'], simulated: 20_000 };
+
+it('--json is an array with one object a run, in the order of locks and cores', async () => {
+  const results = JSON.parse(await run({ ...short, json: true }));
+  expect(results.map(({ lock, cores }: { lock: string; cores: number }) => `${lock} ${cores}`)).toEqual([
+    'ticket 1',
+    'ticket 2',
+    'mutex 1',
+    'mutex 2',
+  ]);
+  for (const result of results) {
+    for (const field of ['threads', 'operations', 'acquisitions', 'simulatedNs', 'throughput', 'jain', 'messages']) {
+      expect(typeof result[field], field).toBe('number');
+    }
+    expect(result.simulatedNs).toBe(20_000);
+    expect(result.acquisitions).toBeGreaterThan(10);
+  }
+  expect(results[0].handoverNs).toBeNull();
+  expect(results[1].handoverNs).toBeGreaterThan(0);
+});
+
+it('worker threads give what one thread gives', { timeout: 60_000 }, async () => {
+  expect(await run({ ...short, json: true, workers: 2 })).toBe(await run({ ...short, json: true }));
+});
+
+it('--list has profiles, locks and experiments', async () => {
+  const list = JSON.parse(await run({ list: true, json: true }));
+  expect(list.profiles.map(({ name }: { name: string }) => name)).toEqual([...profiles.keys()]);
+  expect(list.locks.map(({ name }: { name: string }) => name)).toContain('qspinlock');
+  expect(list.experiments.map(({ name }: { name: string }) => name)).toContain('litl-opteron');
+  expect(await run({ list: true })).toMatch(/^profiles:\n {2}vm-2 [\s\S]*locks:[\s\S]*experiments:/);
+});
+
+it('a machine from a file, and a page that needs nothing else', async () => {
+  const file = join(folder, 'mine.json');
+  const report = join(folder, 'page.html');
+  writeFileSync(file, JSON.stringify({ ...profiles.get('sc-8')!, name: 'mine' }));
+  expect(await run({ ...short, profile: file, report })).toMatch(/^lock +cores/);
+  const page = readFileSync(report, 'utf8');
+  expect(page).toContain('<svg');
+  expect(page).toContain('mine');
+  expect(page).not.toMatch(/https?:/);
+});
+
+it.each<[string, SimCommandOptions, string]>([
+  ['an unknown machine', { profile: 'vax' }, 'profile must be one of vm-2, xeon-8,'],
+  ['a file that is not there', { profile: join(folder, 'no.json') }, 'no such file'],
+  ['an unknown lock', { lock: ['spin'] }, 'lock must be one of increment, tas,'],
+  ['more cores than the machine', { profile: 'vm-2', cores: [4] }, 'cores must be whole numbers from 1 to 2'],
+  ['an unknown experiment', { experiment: 'x' }, 'experiment must be all or one of litl-opteron,'],
+])('%s', async (_, options, message) => {
+  await expect(run(options)).rejects.toThrow(message);
+});
