@@ -12,13 +12,15 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { createRequire } from 'node:module';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Metafile } from 'esbuild';
+import { build, type Metafile, transformSync } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 
 /** The plots of reports go into them as they are; see `lib/torture/report.ts`. */
 const PLOT_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'];
+
+const TARGET = 'node20.19';
 
 const ENTRIES = {
   index: 'lib/index.ts',
@@ -42,7 +44,7 @@ export async function bundle(dist: string): Promise<void> {
     splitting: true,
     format: 'esm',
     platform: 'node',
-    target: 'node20.19',
+    target: TARGET,
     // What only the sources need: they load TypeScript and bundle their workers as they go.
     external: ['esbuild', 'tsx'],
     minifyWhitespace: true,
@@ -60,8 +62,8 @@ export async function bundle(dist: string): Promise<void> {
 }
 
 /**
- * The library keeps its source map, with the sources: its frames stand in the stacks of services. That of the tools
- * would be most of the package.
+ * The library keeps its names, and its source map with the sources: its frames stand in the stacks of services. The tools
+ * have neither; their maps would be most of the package.
  */
 function finish(file: string, inputs: readonly string[]): void {
   let code = readFileSync(file, 'utf8');
@@ -71,6 +73,7 @@ function finish(file: string, inputs: readonly string[]): void {
   if (!inputs.some((input) => /^lib\/(?!cli|torture)/.test(input))) {
     rmSync(`${file}.map`);
     code = code.replace(/^\/\/# sourceMappingURL=.*$/m, '');
+    code = transformSync(code, { format: 'esm', target: TARGET, minify: true }).code;
   }
   writeFileSync(file, code);
 }
