@@ -4,9 +4,10 @@
  */
 import { Execution, Fence, type Model, Tag } from '../models/execution.ts';
 import { armv8LseMapping, type Order as MappedOrder, type Mapping, scMapping, x86Mapping } from '../models/mapping.ts';
+import { Code } from './codes.ts';
 import type { Machine } from './machine.ts';
 import type { Recorder } from './memory-system.ts';
-import { Code, type History } from './operation.ts';
+import type { History } from './operation.ts';
 import type { SimThread } from './thread.ts';
 
 const MAPPINGS: Readonly<Record<string, Mapping>> = {

@@ -6,11 +6,13 @@
  * in which an event of another core can reach this one (`Interconnect.lookahead`), and not past a message that is on its
  * way to it. That is exact: nothing could have happened to it before.
  */
+
+import { Code, Outcome, Waits } from './codes.ts';
 import type { Core } from './core.ts';
 import { EventQueue, MOST_PICOSECONDS } from './event-queue.ts';
 import { PS } from './interconnect.ts';
 import { Event, MemorySystem } from './memory-system.ts';
-import { Code, type Costs, Operations, Outcome, Waits } from './operation.ts';
+import { type Costs, Operations } from './operation.ts';
 import { type Profile, SimError } from './profile.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
@@ -87,6 +89,10 @@ export class Machine {
 
   get counters() {
     return this.system.counters;
+  }
+
+  get memory(): Int32Array {
+    return this.system.memory;
   }
 
   /** A thread on core `core`, which several may share; `start` ns from the beginning. */

@@ -4,39 +4,11 @@
  * operation is done, with its result in `thread.result`.
  */
 import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
+import { Code, Order, Waits } from './codes.ts';
 import type { Core } from './core.ts';
 import { PS } from './interconnect.ts';
 import type { MemorySystem } from './memory-system.ts';
 import type { SimThread } from './thread.ts';
-
-export const Code = {
-  load: 0,
-  loadAcquire: 1,
-  store: 2,
-  storeRelease: 3,
-  /** Read-modify-writes: `change` says what is written, `Order` what they order. */
-  cmpxchg: 4,
-  xchg: 5,
-  add: 6,
-  and: 7,
-  or: 8,
-  mb: 9,
-  rmb: 10,
-  wmb: 11,
-  condLoad: 12,
-  condLoadAcquire: 13,
-  relax: 14,
-  wait: 15,
-  wake: 16,
-  now: 17,
-  work: 18,
-} as const;
-
-export const Outcome = { ok: 0, notEqual: 1, timedOut: 2 } as const;
-
-export const Order = { relaxed: 0, acquire: 1, release: 2, full: 3 } as const;
-
-export const Waits = { nothing: 0, line: 1, drained: 2, room: 3, spinning: 4, asleep: 5, call: 6 } as const;
 
 /** Follows what threads do, for the models; see `history.ts`. */
 export interface History {

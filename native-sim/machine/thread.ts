@@ -6,7 +6,7 @@
  * So what a step keeps outside shared memory has to be as it was at the step's start, or its thread's own and the same
  * after each run.
  */
-import { Waits } from './operation.ts';
+import { Waits } from './codes.ts';
 
 /** Thrown to unwind a step. */
 export const SUSPEND = Symbol('suspend');

@@ -3,23 +3,31 @@
  * result, the next is executed. Before the machine runs, accesses go to memory and take no time.
  */
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
-import type { Machine } from './machine.ts';
-import { Code, Order, Outcome } from './operation.ts';
+import { Code, Order, Outcome } from './codes.ts';
 import type { SimThread } from './thread.ts';
+
+/** The machine, as far as a `Cpu` needs it. */
+export interface Engine {
+  readonly isLive: boolean;
+  readonly memory: Int32Array;
+  readonly threads: readonly SimThread[];
+  execute(thread: SimThread): number;
+  work(thread: SimThread, ns: number): void;
+}
 
 type Until = (value: number, arg: number) => boolean;
 
 const OUTCOMES: readonly WaitOutcome[] = ['ok', 'not-equal', 'timed-out'];
 
 export class TimedCpu implements Cpu {
-  readonly #machine: Machine;
+  readonly #machine: Engine;
   readonly #memory: Int32Array;
   readonly #number: number;
   #thread: SimThread | undefined;
 
-  constructor(machine: Machine, number: number) {
+  constructor(machine: Engine, number: number) {
     this.#machine = machine;
-    this.#memory = machine.system.memory;
+    this.#memory = machine.memory;
     this.#number = number;
   }
 
