@@ -2,12 +2,16 @@
  * `holdfast litmus`: what a memory model allows a litmus test to do, or what this machine does with it.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Profile } from '../../native-sim/machine/profile.ts';
+
+const BAD_USAGE = 2;
 
 interface Options {
   model?: 'sc' | 'x86-tso' | 'armv8' | 'rvwmo' | 'power' | 'lkmm' | 'javascript';
   rmw?: 'lse' | 'llsc';
   json?: boolean;
   hardware?: boolean;
+  machine?: string;
   iterations?: number;
 }
 
@@ -29,16 +33,41 @@ export function registerLitmus(program: Command): void {
     )
     .option('--json', 'machine-readable output')
     .option('--hardware', 'run the test on worker threads of this machine, with plain and with atomic accesses')
-    .option('--iterations <count>', 'with --hardware: how often', parseCount)
+    .option(
+      '--machine <profile>',
+      'run the test on a simulated machine (holdfast sim --list), by name or as a .json file',
+    )
+    .option('--iterations <count>', 'with --hardware or --machine: how often', parseCount)
     .action(async (paths: string[], options: Options) => {
       const { runLitmusCommand } = await import('../../native-sim/litmus/command.ts');
-      const { withheld } = await runLitmusCommand(paths, options, {
-        out: (text) => process.stdout.write(text),
-        error: (text) => process.stderr.write(text),
-        ...(process.stderr.isTTY ? { progress: (text: string) => process.stderr.write(`\r\x1b[K${text}`) } : {}),
-      });
+      const { machine, ...others } = options;
+      const profile = machine === undefined ? undefined : await findMachine(machine);
+      if (machine !== undefined && profile === undefined) return;
+      const { withheld } = await runLitmusCommand(
+        paths,
+        { ...others, machine: profile },
+        {
+          out: (text) => process.stdout.write(text),
+          error: (text) => process.stderr.write(text),
+          ...(process.stderr.isTTY ? { progress: (text: string) => process.stderr.write(`\r\x1b[K${text}`) } : {}),
+        },
+      );
       if (withheld > 0) process.exitCode = 1;
     });
+}
+
+/** Undefined, and an exit code, for a machine that there is not. */
+async function findMachine(name: string): Promise<Profile | undefined> {
+  const { findProfile } = await import('../../native-sim/machine/find-profile.ts');
+  const { SimError } = await import('../../native-sim/machine/profile.ts');
+  try {
+    return findProfile(name);
+  } catch (error) {
+    if (!(error instanceof SimError)) throw error;
+    process.stderr.write(`holdfast litmus: ${error.message}\n`);
+    process.exitCode = BAD_USAGE;
+    return undefined;
+  }
 }
 
 function parseCount(text: string): number {

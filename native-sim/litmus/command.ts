@@ -3,6 +3,8 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { formatMachine, runOnMachine } from '../machine/litmus.ts';
+import { type Profile, SimError } from '../machine/profile.ts';
 import { checkLitmus } from './check.ts';
 import type { ModelName } from './dialect.ts';
 import { LitmusLimitExceeded, LitmusSyntaxError, NoExecution, UnsupportedConstruct } from './errors.ts';
@@ -16,7 +18,9 @@ export interface LitmusCommandOptions {
   readonly rmw?: 'lse' | 'llsc' | undefined;
   readonly json?: boolean | undefined;
   readonly hardware?: boolean | undefined;
-  /** Of `hardware`. */
+  /** A machine of `holdfast sim` to run the tests on. */
+  readonly machine?: Profile | undefined;
+  /** Of `hardware` and `machine`. */
   readonly iterations?: number | undefined;
 }
 
@@ -45,7 +49,7 @@ export async function runLitmusCommand(
     for (const file of filesOrSelf(path)) {
       try {
         const test = readLitmus(readFile(file));
-        const result = options.hardware ? await onHardware(test, options) : underModel(test, options, file, output);
+        const result = await resultOf(test, options, file, output);
         verdicts++;
         if (options.json) results.push({ file, ...result.json });
         else output.out(`${result.text}\n`);
@@ -101,6 +105,24 @@ interface Result {
   readonly json: object;
 }
 
+function resultOf(
+  test: LitmusTest,
+  options: LitmusCommandOptions,
+  file: string,
+  output: Output,
+): Result | Promise<Result> {
+  if (options.machine !== undefined) return onMachine(test, options.machine, options.iterations);
+  return options.hardware ? onHardware(test, options) : underModel(test, options, file, output);
+}
+
+function onMachine(test: LitmusTest, profile: Profile, runs = 2000): Result {
+  const result = runOnMachine(test, { profile, runs });
+  return {
+    text: formatMachine(test, profile, result),
+    json: { test: test.name, machine: profile.name, runs, ...result },
+  };
+}
+
 function underModel(test: LitmusTest, options: LitmusCommandOptions, file: string, output: Output): Result {
   let shown = false;
   const progress = (steps: number, candidates: number): void => {
@@ -132,7 +154,7 @@ async function onHardware(test: LitmusTest, options: LitmusCommandOptions): Prom
   };
 }
 
-type Withheld = LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded | NoExecution | Unreadable;
+type Withheld = LitmusSyntaxError | UnsupportedConstruct | LitmusLimitExceeded | NoExecution | SimError | Unreadable;
 
 function isWithheld(thrown: unknown): thrown is Withheld {
   return (
@@ -140,6 +162,7 @@ function isWithheld(thrown: unknown): thrown is Withheld {
     thrown instanceof UnsupportedConstruct ||
     thrown instanceof LitmusLimitExceeded ||
     thrown instanceof NoExecution ||
+    thrown instanceof SimError ||
     thrown instanceof Unreadable
   );
 }
@@ -154,5 +177,6 @@ function errorToJson(error: Withheld): object {
   }
   const { message } = error;
   if (error instanceof Unreadable) return { kind: 'unreadable', message };
+  if (error instanceof SimError) return { kind: 'no-machine', message };
   return { kind: error instanceof NoExecution ? 'no-execution' : 'too-large', message };
 }

@@ -81,6 +81,23 @@ export function runOnMachine(test: LitmusTest, { profile, runs = 2000, seed = 1 
   return run.result();
 }
 
+/** In the form of litmus7, with the executions that the model forbids, of which there must be none. */
+export function formatMachine(test: LitmusTest, profile: Profile, result: MachineResult): string {
+  const { positive, negative, states, forbidden, executions } = result;
+  const observation = positive === 0 ? 'Never' : negative === 0 ? 'Always' : 'Sometimes';
+  const width = Math.max(1, ...states.map(({ count }) => String(count).length));
+  return `${[
+    `Test ${test.name} (${profile.name}, ${profile.model})`,
+    `Histogram (${states.length} states)`,
+    ...states.map(({ text, count, satisfies }) => `${String(count).padEnd(width)} ${satisfies ? '*' : ':'}>${text}`),
+    'Witnesses',
+    `Positive: ${positive}, Negative: ${negative}`,
+    `Executions: ${executions}, forbidden by ${profile.model}: ${forbidden.length}`,
+    ...forbidden.map((text) => `  ${text}`),
+    `Observation ${test.name} ${observation} ${positive} ${negative}`,
+  ].join('\n')}\n`;
+}
+
 class LitmusRuns implements Words {
   readonly #test: LitmusTest;
   readonly #profile: Profile;

@@ -1,6 +1,7 @@
 /** `holdfast sim`: what locks do on machines that are not here, as a table, as JSON, or as a page with plots. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { type Profile, parseProfile, SimError } from '../machine/profile.ts';
+import { writeFileSync } from 'node:fs';
+import { findProfile } from '../machine/find-profile.ts';
+import { SimError } from '../machine/profile.ts';
 import { profiles } from '../machine/profiles.ts';
 import { experimentNamed, experiments, runExperiment, showExperiment } from './experiments.ts';
 import { runAll } from './jobs.ts';
@@ -95,22 +96,6 @@ function runsOf(options: SimCommandOptions): RunOptions[] {
 function optional<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(given) as { [K in keyof T]?: Exclude<T[K], undefined> };
-}
-
-/** A profile by name, or from a JSON file. */
-export function findProfile(name: string): Profile {
-  const known = profiles.get(name);
-  if (known !== undefined) return known;
-  if (!name.endsWith('.json')) {
-    throw new SimError(`profile must be one of ${[...profiles.keys()].join(', ')}, or a .json file; received ${name}`);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(name, 'utf8'));
-  } catch (thrown) {
-    throw new SimError(`${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-  }
-  return parseProfile(value, name);
 }
 
 function powersOfTwo(most: number): number[] {

@@ -9,6 +9,7 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { registerLitmus } from '../../../lib/cli/litmus.ts';
 import { type LitmusCommandOptions, runLitmusCommand } from '../../../native-sim/litmus/command.ts';
+import { profiles } from '../../../native-sim/machine/profiles.ts';
 
 let directory = '';
 const sb = `C SB
@@ -57,6 +58,15 @@ it('--json tells malformed, unsupported and verdicts apart', async () => {
     { test: 'SB', model: 'sc', observation: 'Never', ok: false, positive: 0, negative: 3 },
     { error: { kind: 'unsupported', construct: 'architecture MIPS' } },
   ]);
+});
+
+it('--machine runs the tests on a simulated machine, and says what its model forbids', async () => {
+  const { out, summary } = await run({ machine: profiles.get('graviton-64')!, iterations: 200 });
+  expect(summary.verdicts).toBe(1);
+  expect(out).toContain('Test SB (graviton-64, armv8)');
+  expect(out).toMatch(/Executions: \d, forbidden by armv8: 0\nObservation SB Sometimes/);
+  const json = JSON.parse((await run({ machine: profiles.get('sc-8')!, iterations: 50, json: true })).out);
+  expect(json[1]).toMatchObject({ test: 'SB', machine: 'sc-8', runs: 50, positive: 0, forbidden: [] });
 });
 
 it('a path that is not there costs no other its verdict', async () => {
