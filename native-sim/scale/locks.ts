@@ -3,6 +3,7 @@
  * the machine's memory. A thread's `enter` and `leave` are one acquisition; `isReader` says which side of a lock that has two.
  */
 import { Arena, format } from '../../lib/arena/arena.ts';
+import { Place } from '../../lib/arena/place.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { McsLock } from '../../lib/locking/mcs-lock.ts';
 import { Mutex } from '../../lib/locking/mutex.ts';
@@ -88,7 +89,7 @@ function fromLibrary<T extends View>(
     prepare({ machine, threads, spins }, base) {
       if (base !== 0) throw new SimError('an arena begins at word 0');
       format(machine.cpu(0), machine.system.memory.length - LINE_WORDS * SHARED_LINES, threads, 1);
-      const arenas = Array.from({ length: threads }, (_, me) => new Arena(machine.cpu(me), me, { spins }));
+      const arenas = Array.from({ length: threads }, (_, me) => new Arena(new Place(machine.cpu(me), me, { spins })));
       for (const { cpu, thread } of arenas) cpu.store(thread.slot + Slot.life, 1 + thread.number);
       const { handle } = open(arenas[0]!);
       // A view may keep what it has seen; a step that is run again begins with the same view as before.
