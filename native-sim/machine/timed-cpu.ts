@@ -115,10 +115,17 @@ export class TimedCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     this.#store(Code.storeRelease, a, v);
   }
+  storeReleaseLight(a: number, v: number): void {
+    this.#store(Code.storeRelease, a, v);
+  }
   storeUnordered(a: number, v: number): void {
     this.#store(Code.store, a, v);
   }
   loadUnordered(a: number): number {
+    return this.#load(Code.load, a);
+  }
+  /** The code's loads are bound in order, so those that depend on this one come after it anyway. */
+  loadDependent(a: number): number {
     return this.#load(Code.load, a);
   }
 
