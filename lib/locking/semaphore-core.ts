@@ -24,7 +24,7 @@
  *   result    PATIENT -> WOKEN       by who gives permits      it is on its way; the word is not CONTENDED
  *             WOKEN   -> INSISTS     by itself                 it gets the permits as soon as there are enough
  *
- * Waiters that cannot run (`isStuck`) are passed. They are woken to look themselves, once they can.
+ * Waiters that cannot run (`isStuck`) are passed. If all are, they are woken to look themselves, once they can.
  *
  * Asynchronous waiters insist: what comes before they run again is not known, and those behind them need not wait for it.
  *
@@ -281,8 +281,8 @@ function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
     free = take(free, cpu.load(task + Task.want));
     grant(cpu, semaphore, free, task);
   }
-  // Nobody else comes for those that cannot run: what is given from here on is not given under the latch.
-  if (task === 0 || isOpen) woken.push(...firstToCome(cpu, list).filter((other) => other !== task));
+  // What is given from here on is not given under the latch: those that cannot run look themselves, once they can.
+  if (task === 0) woken.push(...firstToCome(cpu, list));
   // Pairs with the acquire of `tryDown`.
   cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (task === 0 || isOpen ? 0 : CONTENDED));
   unlatch(cpu, list + WaitList.latch);

@@ -169,19 +169,17 @@ export function firstAble(cpu: Cpu, list: number): number {
 }
 
 /**
- * Whom to wake for what the first that comes may take: the first task that can run, and of those in front of it one for
- * each thread, because nobody else wakes them when their thread comes back. The latch is held.
+ * Whom to wake for what the first that comes may take: the first task that can run. If none can, one for each thread,
+ * because nobody else wakes them when their thread comes back. The latch is held.
  */
 export function firstToCome(cpu: Cpu, list: number): number[] {
-  const tasks: number[] = [];
-  const threads = new Set<number>();
+  const tasks = new Map<number, number>();
   for (let task = firstWaiter(cpu, list); task !== 0; task = nextWaiter(cpu, list, task)) {
-    if (!isStuck(cpu, task)) return [...tasks, task];
+    if (!isStuck(cpu, task)) return [task];
     const thread = cpu.load(task + Task.thread);
-    if (!threads.has(thread)) tasks.push(task);
-    threads.add(thread);
+    if (!tasks.has(thread)) tasks.set(thread, task);
   }
-  return tasks;
+  return [...tasks.values()];
 }
 
 /** The task behind `task` in the list, or 0. The latch is held. */

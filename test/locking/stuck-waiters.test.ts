@@ -2,7 +2,7 @@
  * An asynchronous waiter whose thread sleeps in a synchronous call cannot run. It does not keep what is free from those
  * behind it, however the two meet: it sleeps already when the lock comes free, or it goes to sleep with the wake-up.
  */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   type Arena,
   Completion,
@@ -26,6 +26,9 @@ import { prepareToPark, SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
 import { firstWaiter } from '../../lib/sched/wait-list.ts';
 import { Hang, on, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
+
+// What is lost here never comes.
+vi.setConfig({ testTimeout: 30_000 });
 
 /** One thread's view of something to wait for. */
 interface Wanted {

@@ -355,20 +355,19 @@ export function wake({ cpu, id, counters }: Thread, semaphore: number): void {
 
 /**
  * Under the latch: whom to unpark. A writer in front will try by itself; readers in front, and all others that wait,
- * are let in here, before they wake up. Those that cannot run are passed; they are woken to look themselves, once they can.
+ * are let in here, before they wake up. Those that cannot run are passed; if all are, they look themselves once they can.
  * `rwsem_mark_wake`.
  */
 export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   const list = listOf(semaphore);
   const address = wordOf(semaphore);
   const first = firstAble(cpu, list);
-  const passed = firstToCome(cpu, list).filter((task) => task !== first);
   if (first === 0) {
     // Kept for nobody: all that wait cannot run.
     cpu.fetchAndRelaxed(address, ~HANDOFF);
-    return passed;
+    return firstToCome(cpu, list);
   }
-  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address, first) ? [...passed, first] : [];
+  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address, first) ? [first] : [];
   countSole(cpu, semaphore);
   const readers = nextReaders(cpu, list);
   let word = cpu.load(address);
@@ -390,7 +389,7 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
     cpu.storeRelease(task + Grant.from, semaphore);
     if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
   }
-  return [...passed, ...readers];
+  return readers;
 }
 
 /**

@@ -43,17 +43,10 @@ export const mutants: readonly Mutant[] = [
     tests: [STUCK],
   },
   {
-    name: 'only the first waiter that can run is woken, not those in front of it',
-    file: LIST,
-    from: '    if (!isStuck(cpu, task)) return [...tasks, task];',
-    to: '    if (!isStuck(cpu, task)) return [task];',
-    tests: [STUCK],
-  },
-  {
     name: 'of the waiters that cannot run only the first is woken, whichever thread comes back',
     file: LIST,
-    from: '    if (!threads.has(thread)) tasks.push(task);',
-    to: '    if (threads.size === 0) tasks.push(task);',
+    from: '    if (!tasks.has(thread)) tasks.set(thread, task);',
+    to: '    if (tasks.size === 0) tasks.set(thread, task);',
     tests: [STUCK],
   },
   {
@@ -87,8 +80,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: kept for a writer that cannot run',
     file: RW,
-    from: '    cpu.fetchAndRelaxed(address, ~HANDOFF);\n    return passed;',
-    to: '    return passed;',
+    from: '    cpu.fetchAndRelaxed(address, ~HANDOFF);\n    return firstToCome(cpu, list);',
+    to: '    return firstToCome(cpu, list);',
     tests: [STUCK],
   },
   {
@@ -164,7 +157,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: nobody wakes those that were passed',
     file: SEMAPHORE,
-    from: '  if (task === 0 || isOpen) woken.push(...firstToCome(cpu, list).filter((other) => other !== task));\n',
+    from: '  if (task === 0) woken.push(...firstToCome(cpu, list));\n',
     to: '',
     tests: [STUCK],
   },
