@@ -50,8 +50,8 @@ function kindOf(preference: Preference): Kind {
 /**
  * pthread_rwlock_t: many read, or one writes. It prefers writers (a writer that waits keeps new readers out, and
  * readers starve if writers never stop) or readers (the other way round). A thread's synchronous code may lock for
- * reading again what it reads already, also while a writer waits; and while asynchronous acquisitions of its own are
- * under way, it does not wait for writers that only wait: one of them may be its own.
+ * reading again what it reads already, also while a writer waits; and while asynchronous tasks of its own read the lock or
+ * wait for it, it does not wait for writers that only wait: one of them may be its own.
  *
  * Death: readers that die let go. When a writer dies inside, the lock comes free with `ownerDied` set until
  * `makeConsistent()`; POSIX has nothing for that. EAGAIN when there is no memory to note that this thread reads another
