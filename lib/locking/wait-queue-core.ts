@@ -97,9 +97,11 @@ class Place {
       thread.leaveQueue = leaveQueue;
       this.#passTo(takeStandIn(thread, new Heap(thread.cpu, thread.id)));
     };
-    const state = condition();
-    thread.leaveQueue = leaveQueue;
-    return state;
+    try {
+      return condition();
+    } finally {
+      thread.leaveQueue = leaveQueue;
+    }
   }
 
   /** The waiter is in its place again and SLEEPING; or, when that was woken meanwhile, RUNNING: then it looks again. */
