@@ -36,7 +36,7 @@ import {
 } from './events.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
 import { Machine } from './machine.ts';
-import { type Accept, latest } from './replay.ts';
+import { latest } from './replay.ts';
 import type { Symmetry } from './symmetry.ts';
 
 /** What is different in an alternative. Stamps are those of its graph. */
@@ -194,10 +194,7 @@ export class Exhaustive extends Machine {
     return before.slice(0, n * stride);
   }
 
-  protected override decideRead(choices: number[], flags: number, location: number, accept: Accept): number {
-    if (this.symmetry !== null) {
-      this.symmetry.prune(this.g, this.t, location, choices, (write) => (accept(write) & RMW) !== 0);
-    }
+  protected override decideRead(choices: number[], flags: number): number {
     const stamp = this.g.n;
     const mayBlock = (flags & AWAIT) !== 0 && this.g.stop.includes(Stop.atAwait);
     if (choices.length === 1 && !mayBlock) return choices[0]!;
@@ -270,8 +267,15 @@ export class Exhaustive extends Machine {
     return true;
   }
 
-  /** Makes the alternative's graph the current one. False if there is nothing to run. */
+  /** Makes the alternative's graph the current one. False if there is nothing to run, or no use in it. */
   #enter(a: Alternative): boolean {
+    if (!this.#make(a)) return false;
+    if (this.symmetry === null || !this.symmetry.isRenaming(this.g)) return true;
+    this.progress += a.weight;
+    return false;
+  }
+
+  #make(a: Alternative): boolean {
     this.g = a.g;
     this.#weight = a.weight;
     this.#depth = a.depth;

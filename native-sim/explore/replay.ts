@@ -30,9 +30,6 @@ export interface Failure {
 /** Rewrites the order bits of an event that is about to be made, or skips a fence (0). */
 export type Alter = (op: number, flags: number) => number;
 
-/** Gives the flags of a read if it read the given write, or 0 if it may not. */
-export type Accept = (write: number) => number;
-
 export abstract class Replay {
   g: Graph;
   readonly memory: Memory;
@@ -78,7 +75,7 @@ export abstract class Replay {
   }
 
   /** Which of the candidates a new read reads from. */
-  protected abstract decideRead(choices: number[], flags: number, location: number, accept: Accept): number;
+  protected abstract decideRead(choices: number[], flags: number): number;
   /** Which of the places a new write takes; there is at least one. */
   protected abstract decideWrite(places: number[]): number;
   protected abstract afterWrite(e: number): void;
@@ -241,13 +238,13 @@ export abstract class Replay {
     this.g.reserve();
   }
 
-  /** Adds a read. */
-  protected addRead(op: number, flags: number, location: number, accept: Accept): number {
+  /** Adds a read. `accept` gives the event's flags if it read the given write, or 0 if it may not. */
+  protected addRead(op: number, flags: number, location: number, accept: (write: number) => number): number {
     this.#room(op);
     const { g, ordering, choices, t } = this;
     g.touch(location);
     ordering.readChoices(g, t, location, accept, choices, this.strict());
-    const rf = this.decideRead(choices, flags, location, accept);
+    const rf = this.decideRead(choices, flags);
     const e = g.push(t, op, rf === NOTHING ? flags : accept(rf), location, 0, rf);
     if (rf !== NOTHING) g.value[e] = this.valueOf(location, rf);
     ordering.insertRead(g, e);
