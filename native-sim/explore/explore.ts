@@ -22,7 +22,7 @@ import {
 } from './deaths.ts';
 import { Exhaustive, type Outcome } from './exhaustive.ts';
 import type { ModelName } from './ppo.ts';
-import type { Kill, Program } from './program.ts';
+import { ExploreError, type Kill, type Program } from './program.ts';
 import { RandomWalk, randomSource } from './random.ts';
 import { type Counterexample, counterexample } from './report.ts';
 import { type Bench, MAX_EVENTS, makeBench } from './session.ts';
@@ -121,6 +121,8 @@ export class Exploration {
   readonly sites = new Sites();
   executions = 0;
   blocked = 0;
+  /** Some thread has used its `Cpu`. */
+  hasOperations = false;
   readonly deaths: Deaths;
   #doneShare = 0;
   #started = performance.now();
@@ -190,6 +192,9 @@ export class Exploration {
 
   /** `complete`: everything that was asked for was done; in random mode that is not all there is. */
   result(complete: boolean, points: Points, failure: Counterexample | null): ExploreResult {
+    if (complete && failure === null && !this.hasOperations) {
+      throw new ExploreError('explore: no thread has used its Cpu, so nothing was explored');
+    }
     const isDone = complete && failure === null;
     const verdict = failure !== null ? 'failure' : isDone ? 'ok' : 'incomplete';
     const share = isDone ? 1 : Math.min(this.#doneShare, 1);
@@ -218,13 +223,17 @@ export class Exploration {
     const bench = makeBench(Machine, options as Program, this.model, kills, options.maxEvents ?? MAX_EVENTS, deaths);
     const alteration = options.alter ?? (options.weaken === undefined ? null : weakening(options.weaken));
     if (bench.machine instanceof Exhaustive) {
+      // The execution that is looked at for others may be out of bounds where they are not.
       if (options.mode === 'bounded') bench.machine.bound = options.bound ?? 3;
-      const { alike, threads, symmetry = true } = options;
-      if (alike !== undefined && symmetry && this.deaths.count === 0)
-        bench.machine.symmetry = new Symmetry(alike, threads.length);
+      else bench.machine.symmetry = this.#symmetry();
     }
     if (alteration !== null) bench.machine.alter = alterer(alteration, this.sites);
     return bench;
+  }
+
+  #symmetry(): Symmetry | null {
+    const { alike, threads, symmetry = true } = this.options;
+    return alike === undefined || !symmetry || this.deaths.count > 0 ? null : new Symmetry(alike, threads.length);
   }
 
   async #search(kills: readonly Kill[], path: readonly number[], limits: Limits, onTurn?: OnTurn): Promise<PlanResult> {
@@ -305,6 +314,7 @@ export class Exploration {
     const { machine, memory, labels } = bench;
     const failure =
       machine.failure === null ? null : counterexample(machine, machine.failure, this.model, memory, labels, kills);
+    this.hasOperations ||= machine.longest.some((steps) => steps > 0);
     const graphs = machine instanceof Exhaustive ? machine.graphs : counts.executions;
     return { ...counts, graphs, complete, failure, longest: [...machine.longest] };
   }

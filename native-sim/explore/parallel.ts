@@ -103,6 +103,7 @@ export async function exploreParallel(
   const count = (result: TaskResult): void => {
     exploration.executions += result.executions;
     exploration.blocked += result.blocked;
+    exploration.hasOperations ||= result.longest.some((steps) => steps > 0);
     complete &&= result.complete;
     failure ??= result.failure;
     onProgress?.(exploration.progress(pool.share));

@@ -306,6 +306,11 @@ describe('bad input', () => {
     await expect(explore({ words: 1, threads })).rejects.toThrow('17 threads (with reapers); the limit is 16');
   });
 
+  test.each(['exhaustive', 'random'] as const)('a program that never uses its Cpu is called ok, %s', async (mode) => {
+    const threads = [() => {}, () => {}];
+    await expect(explore({ words: 1, threads, mode })).rejects.toThrow('no thread has used its Cpu');
+  });
+
   test('a time limit says how far it got', async () => {
     const add = (cpu: Cpu) => {
       for (let i = 0; i < 6; i++) cpu.fetchAddRelaxed(0, 1);
