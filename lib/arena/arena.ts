@@ -210,7 +210,7 @@ export class Arena {
 
   /** There is something in shared memory for kthreadd, which is started if there is none. */
   requestKthreadd(): void {
-    this.#place.kthreadd.request();
+    this.#place.requestKthreadd();
   }
 }
 

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { HoldfastError, shown } from '../errors.ts';
+import { Header } from '../memory/header.ts';
 import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import type { Arena } from './arena.ts';
 import {
@@ -120,6 +121,8 @@ export class Kthread {
     } else {
       cpu.store(stop, 0);
       cpu.store(this.#record + KthreadRecord.starts, 0);
+      // First: whoever repairs what this thread leaves, if it dies behind the exchange, makes kthreadd.
+      cpu.store(Header.kthreaddWanted, 1);
       advance(cpu, this.#record, [NEW, ENDED, FAILED], WANTED);
     }
     this.#arena.requestKthreadd();

@@ -5,8 +5,6 @@
  * and so does any thread that has waited for a while and finds that there is still none, because the thread that made the
  * arena may compute for a long time.
  */
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { setTimeout } from '../machine/host.ts';
 import { Header } from '../memory/header.ts';
@@ -14,7 +12,7 @@ import { Slot, slotAddress, threadOf } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { isRunning, Kthreadd, makingBy, type Premises, ringKthreadd, type SystemThreadData } from './kthreadd.ts';
-import { report, spawnWorker, workerEntry } from './spawn.ts';
+import { report, spawnWorker, workerEntryIfThere } from './spawn.ts';
 
 /** How long the thread that made the arena may take to make kthreadd before another thread does, ms. */
 const PATIENCE_MS = 100;
@@ -67,9 +65,9 @@ export class KthreaddParent {
     const { cpu, thread, handle } = this.#arena;
     const mine = makingBy(thread.id);
     if (cpu.cmpxchg(Header.kthreadd, 0, mine) !== 0) return;
-    const entry = workerEntry('kthreadd');
-    if (entry.protocol === 'file:' && !existsSync(fileURLToPath(entry))) {
-      this.#beKthreadd(mine, entry);
+    const entry = workerEntryIfThere('kthreadd');
+    if (entry === undefined) {
+      this.#beKthreadd(mine);
       return;
     }
     const workerData: SystemThreadData = { arena: handle, maker: mine };
@@ -102,10 +100,10 @@ export class KthreaddParent {
   }
 
   /** The application is a bundle that has left the thread's entry behind: the calling thread's event loop has to do. */
-  #beKthreadd(mine: number, entry: URL): void {
+  #beKthreadd(mine: number): void {
     process.emitWarning(
-      `there is no ${entry.href}, so holdfast's system tasks run on this thread, and stand still while it blocks: ` +
-        "let holdfast be external to the bundle, or name the entry with setEnvironmentData('holdfast:kthreadd', url)",
+      "holdfast's thread entry kthreadd.js is not there, so its system tasks run on this thread, and stand still while " +
+        "it blocks: let holdfast be external to the bundle, or name the entry with setEnvironmentData('holdfast:kthreadd', url)",
       { type: 'HoldfastWarning', code: 'HOLDFAST_NO_KTHREADD' },
     );
     const kthreadd = new Kthreadd(this.#arena.view() as Premises);

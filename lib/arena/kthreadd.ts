@@ -24,6 +24,7 @@
 import type { Worker } from 'node:worker_threads';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { type Deadline, Deadlines } from '../machine/deadlines.ts';
 import { setTimeout } from '../machine/host.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
@@ -31,6 +32,7 @@ import type { Objects } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { DETACHED, type Thread } from '../sched/thread.ts';
+import { actionOf, expireTimer, nextExpiry, startTimer, TimerWords, timerFired } from '../sched/timer.ts';
 import {
   advance,
   ENDED,
@@ -83,6 +85,8 @@ export interface SystemThreadData {
 const MAKING = 1;
 /** How long system tasks may take to end when the arena is left, ms. */
 const PATIENCE_MS = 1000;
+/** How long a timer waits for a module that may declare its action, ns; then again. */
+const LOAD_INTERVAL = 10e6;
 /** Starts of a task, each of which ends with the death of its thread while the module is loaded. */
 const MOST_STARTS = 3;
 /** Slots at the end of the table that are no user's: kthreadd's and the visitor's. */
@@ -114,6 +118,8 @@ export function ringKthreadd(cpu: Cpu): void {
 export function repairKthreadd({ cpu, isDead }: Repairer): void {
   const word = cpu.load(Header.kthreadd);
   if (word !== 0 && isDead(word >> 1)) cpu.cmpxchg(Header.kthreadd, word, 0);
+  // A dead thread may have been about to.
+  if (cpu.load(Header.kthreaddWanted) === 1) ringKthreadd(cpu);
 }
 
 interface RunningTask {
@@ -126,9 +132,13 @@ interface RunningTask {
 export class Kthreadd {
   readonly #arena: Premises;
   readonly #tasks = new Map<number, RunningTask>();
+  /** When the first of the arena's timers expires. */
+  readonly #deadlines: Deadlines;
+  #expiry: Deadline | undefined;
 
   constructor(arena: Premises) {
     this.#arena = arena;
+    this.#deadlines = new Deadlines(() => arena.cpu.now());
   }
 
   /** The calling thread is kthreadd from here on, unless what its maker wrote is not there any more. */
@@ -145,9 +155,11 @@ export class Kthreadd {
       while (!this.#isOver()) {
         const rings = cpu.load(Header.kthreaddRing);
         this.#look();
+        this.#runTimers();
         const ring = cpu.waitAsync(Header.kthreaddRing, rings, Number.POSITIVE_INFINITY);
         if (typeof ring !== 'string') await ring;
       }
+      if (this.#expiry !== undefined) this.#deadlines.remove(this.#expiry);
       await this.#stopAll();
       cpu.cmpxchg(Header.kthreadd, mine, 0);
       // A thread that has attached meanwhile may have rung here.
@@ -175,6 +187,42 @@ export class Kthreadd {
       if (!isOwn && cpu.loadAcquire(slotAddress(cpu, number) + Slot.life) !== 0) return false;
     }
     return true;
+  }
+
+  /** Runs the actions of the timers that have expired, and comes again when the next one does. `hrtimer_interrupt`. */
+  readonly #runTimers = (): void => {
+    const { cpu, thread } = this.#arena;
+    if (thread.self === DETACHED) return;
+    const now = cpu.now();
+    for (let timer = expireTimer(cpu, thread.id, now); timer !== 0; timer = expireTimer(cpu, thread.id, now)) {
+      if (this.#isUnknownYet(timer)) startTimer(cpu, thread.id, timer, now + LOAD_INTERVAL);
+      else this.#act(timer);
+      timerFired(cpu, thread.id, timer);
+    }
+    if (this.#expiry !== undefined) this.#deadlines.remove(this.#expiry);
+    const next = nextExpiry(cpu, thread.id);
+    this.#expiry = next === Number.POSITIVE_INFINITY ? undefined : this.#deadlines.add(next, this.#runTimers);
+  };
+
+  /** A module that is being loaded may declare its action: after the death of kthreadd they all are loaded again. */
+  #isUnknownYet(timer: number): boolean {
+    const { cpu } = this.#arena;
+    if (actionOf(cpu, timer) !== undefined) return false;
+    return [...this.#tasks.keys()].some((record) => cpu.load(record + KthreadRecord.state) === STARTING);
+  }
+
+  #act(timer: number): void {
+    const { cpu } = this.#arena;
+    const action = actionOf(cpu, timer);
+    if (action === undefined) {
+      report(`the timer at ${timer} has an action that kthreadd has not loaded`);
+      return;
+    }
+    try {
+      action(this.#arena as never, cpu.load(timer + TimerWords.data), timer);
+    } catch (error) {
+      report(`the action of the timer at ${timer} failed: ${(error as Error)?.stack ?? error}`);
+    }
   }
 
   /** Starts what is to run, and stops what is to end. */

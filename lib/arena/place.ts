@@ -76,6 +76,15 @@ export class Place {
     return this.company?.view() ?? this;
   }
 
+  /** There is something for kthreadd, which is started if there is none. */
+  requestKthreadd(): void {
+    const { cpu } = this;
+    const kthreadd = cpu.load(Header.kthreadd);
+    // Its parent may have ended with it, and nobody have been told.
+    if (kthreadd !== 0 && isGone(cpu.load(slotAddress(cpu, (kthreadd >> 1) - 1) + Slot.osThread))) this.sweep(true);
+    this.kthreadd.request();
+  }
+
   /** The thread that made the arena makes kthreadd when it is rung for that. */
   attend(): void {
     const { cpu, thread } = this;

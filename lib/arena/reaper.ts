@@ -35,6 +35,7 @@ import {
 } from '../sched/slot.ts';
 import { SLEEPING, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+import { repairTimers, TIMER_KIND } from '../sched/timer.ts';
 import { reorderLiving } from '../sched/wait-list.ts';
 import { repairKthreadd } from './kthreadd.ts';
 
@@ -169,6 +170,7 @@ class Pass {
   #line = -1;
   #isSettled = true;
   #knowsAll = true;
+  readonly #timers: number[] = [];
 
   constructor(thread: Thread, heap: Heap, objects: Objects, dead: readonly number[], settleSpins: number) {
     this.#thread = thread;
@@ -207,7 +209,10 @@ class Pass {
     const isOver = objects.length < BATCH;
     if (isOver) this.#finish();
     if (!hasNames) unlatch(cpu, Header.namesLatch);
-    if (isOver) repairKthreadd(this.#repairer);
+    if (isOver) {
+      if (!repairTimers(this.#repairer, this.#timers, () => this.#heap.objects())) this.#isSettled = false;
+      repairKthreadd(this.#repairer);
+    }
     return isOver;
   }
 
@@ -229,6 +234,7 @@ class Pass {
     const { cpu } = this.#thread;
     const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
     if (kind === undefined) this.#knowsAll = false;
+    if (kind === TIMER_KIND) this.#timers.push(address);
     if (kind === undefined || kind.isIdle?.(cpu, address)) return true;
     return kind.repair(this.#repairer as never, address);
   }

@@ -7,7 +7,8 @@
  * - An error that a worker throws and that nobody listens to ends its parent. So each worker has a listener from the
  *   start; one that the caller adds is called as well.
  */
-import { writeSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { getEnvironmentData, Worker, type WorkerOptions } from 'node:worker_threads';
 
 export interface SpawnOptions extends Omit<WorkerOptions, 'eval' | 'execArgv'> {
@@ -37,6 +38,13 @@ export function workerEntry(name: string): URL {
   if (typeof elsewhere === 'string') return new URL(elsewhere);
   const fromSource = import.meta.url.endsWith('.ts');
   return new URL(fromSource ? `../../workers/${name}.ts` : `./workers/${name}.js`, import.meta.url);
+}
+
+/** `workerEntry`, or undefined when nothing is there: a bundle of the application's, in a file or in memory, left it behind. */
+export function workerEntryIfThere(name: string): URL | undefined {
+  const isInMemory = import.meta.url.startsWith('data:') && getEnvironmentData(`holdfast:${name}`) === undefined;
+  const entry = isInMemory ? undefined : workerEntry(name);
+  return entry?.protocol === 'file:' && !existsSync(fileURLToPath(entry)) ? undefined : entry;
 }
 
 /** Says it at once, whoever blocks: a worker's console goes through the event loops of its parents. */

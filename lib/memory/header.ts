@@ -61,7 +61,11 @@ export const Header = struct({
   creator: 1,
   /** Counts what is asked of that thread, which sleeps on it on its event loop. */
   creatorRing: 1,
-  padKthreadd: LINE_WORDS - 5,
+  /** Guards the arena's timers; see `sched/timer.ts`. Taken after all others but heapLatch. */
+  timerLatch: 1,
+  /** Root of the tree of timers. */
+  timers: 1,
+  padKthreadd: LINE_WORDS - 7,
   bins: inLines(HEAP_BINS),
 });
 

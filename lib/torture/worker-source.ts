@@ -3,13 +3,20 @@
  * is too much for a run that kills ten in a second; so the entry is bundled once, and started from memory.
  */
 import { fileURLToPath } from 'node:url';
-import type { Worker } from 'node:worker_threads';
+import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { spawnWorker, workerEntry } from '../arena/spawn.ts';
 
 /** What `spawnFrom` starts: a URL. Strings can be passed on to threads that start threads. */
 export async function prepareWorkers(): Promise<string> {
   const entry = workerEntry('torture');
   if (!entry.pathname.endsWith('.ts')) return entry.href;
+  // A bundle in memory has no neighbours; all threads that are started from here on inherit this.
+  const kthreadd = workerEntry('kthreadd');
+  if (kthreadd.protocol === 'file:') setEnvironmentData('holdfast:kthreadd', await inMemory(kthreadd));
+  return inMemory(entry);
+}
+
+async function inMemory(entry: URL): Promise<string> {
   const { build } = await import('esbuild');
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(entry)],

@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { isRunning } from '../../lib/arena/kthreadd.ts';
-import { Arena, kthreadRun, Mutex } from '../../lib/index.ts';
+import { Arena, type ArenaHandle, kthreadRun, Mutex } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
-import { maxThreads, Slot, slotAddress } from '../../lib/sched/slot.ts';
+import { maxThreads } from '../../lib/sched/slot.ts';
+import { kthreaddLife } from '../support/kthreadd.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./kthread.threads.ts', import.meta.url).href;
@@ -13,16 +14,6 @@ function withWords() {
   const word = arena.alloc(8);
   arena.words.fill(0, word, word + 8);
   return { arena, word };
-}
-
-/** The threadId of the thread that is kthreadd. */
-function kthreaddThread(arena: Arena): number {
-  const { cpu } = arena;
-  return cpu.load(slotAddress(cpu, (cpu.load(Header.kthreadd) >> 1) - 1) + Slot.life) - 1;
-}
-
-function isRunningKthreadd(arena: Arena): boolean {
-  return isRunning(arena.cpu.load(Header.kthreadd));
 }
 
 test('a system task that runs on the thread that asks, or in a place of a user', async () => {
@@ -41,7 +32,7 @@ test('a second task of one name, and a kthreadd for each task', async () => {
   await other.readyAsync();
   await until(arena, word + 4, maxThreads(arena.cpu) - 1);
   expect(arena.words[word]).toBe(1);
-  expect(arena.words[word + 5]).toBe(kthreaddThread(arena) + 1);
+  expect(arena.words[word + 5]).toBe(kthreaddLife(arena));
   one.stop();
   await until(arena, word + 1, 1);
   arena.detach();
@@ -71,11 +62,11 @@ test('a task that is gone with a kthreadd that was killed', async () => {
   const { arena, word } = withWords();
   await kthreadRun(arena, THREADS, 'counts', 'counts', { data: word }).readyAsync();
   await until(arena, word, 1);
-  const first = kthreaddThread(arena);
+  const first = kthreaddLife(arena);
   await kthreadRun(arena, THREADS, 'endsItsThread', 'ends', { data: word + 4 }).readyAsync();
   await until(arena, word, 2);
   await until(arena, word + 4, 3);
-  expect(kthreaddThread(arena)).not.toBe(first);
+  expect(kthreaddLife(arena)).not.toBe(first);
   arena.detach();
 });
 
@@ -85,7 +76,7 @@ test('a task on a thread of its own that is not started again when that dies', a
   await kthread.readyAsync();
   await until(arena, word, 3);
   while (kthread.state !== 'ended') await new Promise((resolve) => setImmediate(resolve));
-  expect(isRunningKthreadd(arena)).toBe(true);
+  expect(kthreaddLife(arena)).toBeGreaterThan(0);
   arena.detach();
 });
 
@@ -93,7 +84,7 @@ test('a task on the thread of kthreadd that asked for its own', async () => {
   const { arena, word } = withWords();
   await kthreadRun(arena, THREADS, 'saysWhere', 'where', { data: word, thread: true }).readyAsync();
   await until(arena, word, 2);
-  expect(arena.words[word + 1]).not.toBe(kthreaddThread(arena) + 1);
+  expect(arena.words[word + 1]).not.toBe(kthreaddLife(arena));
   arena.detach();
 });
 
@@ -107,5 +98,78 @@ test('a task that cannot be loaded, or throws, and nobody learns why', async () 
     while (kthread.state !== 'failed') await new Promise((resolve) => setImmediate(resolve));
     expect(thrown(() => kthread.ready()).message).toContain('on purpose');
   }
+  arena.detach();
+});
+
+test('tasks that are gone with the thread that made the arena, whose child kthreadd was', async () => {
+  const other = Arena.create({ bytes: 1 << 20 });
+  const { result, exited } = inThread<{ handle: ArenaHandle; word: number }>(other, THREADS, 'makesArena');
+  const { handle, word } = await result;
+  await exited;
+  const arena = Arena.attach(handle);
+  kthreadRun(arena, THREADS, 'counts', 'counts', { data: word });
+  await until(arena, word, 2);
+  expect(arena.fsck()).toEqual([]);
+  arena.detach();
+  other.detach();
+});
+
+test('a request that dies with its requester', async () => {
+  const { arena, word } = withWords();
+  const { exited } = inThread(arena, THREADS, 'asksAndDies', word);
+  await exited;
+  await until(arena, word, 1);
+  arena.detach();
+});
+
+test('a request that a requester takes with it when it gives up', async () => {
+  const { arena, word } = withWords();
+  const kthread = kthreadRun(arena, THREADS, 'counts', 'counts', { data: word });
+  expect(thrown(() => kthread.ready({ timeout: 0 })).code).toBe('ETIMEDOUT');
+  await expect(kthread.readyAsync({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' });
+  await until(arena, word, 1);
+  arena.detach();
+});
+
+test('a system thread that keeps the process, or the arena, from ending', async () => {
+  const { arena, word } = withWords();
+  const kthread = kthreadRun(arena, THREADS, 'counts', 'counts', { data: word });
+  await kthread.readyAsync();
+  arena.detach();
+  // The task was told to end, and kthreadd has given up its place.
+  while (Atomics.load(arena.words, word + 1) !== 1 || kthreaddLife(arena) !== 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const program = `
+    import { Arena, kthreadRun } from ${JSON.stringify(new URL('../../lib/index.ts', import.meta.url).href)};
+    const arena = Arena.create({ bytes: 1 << 20 });
+    const word = arena.alloc(4);
+    arena.words.fill(0, word, word + 4);
+    await kthreadRun(arena, ${JSON.stringify(THREADS)}, 'counts', 'counts', { data: word }).readyAsync();
+    console.log('the end');`;
+  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', program];
+  expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('the end\n');
+});
+
+test('bad modules, functions, names and words', () => {
+  const { arena } = withWords();
+  const bad: [unknown, unknown, unknown, unknown?][] = [
+    ['./relative.js', 'f', 'n'],
+    [undefined, 'f', 'n'],
+    [THREADS, '', 'n'],
+    [THREADS, 3, 'n'],
+    [THREADS, 'f', ''],
+    [THREADS, 'f', 5],
+    [THREADS, 'f', 'n', { data: 1.5 }],
+    [THREADS, 'f', 'n', { thread: 1 }],
+    [`data:text/javascript,${'x'.repeat(9000)}`, 'f', 'n'],
+  ];
+  const { used } = arena.use();
+  for (const [module, exported, name, options] of bad) {
+    const run = () => kthreadRun(arena, module as string, exported as string, name as string, options as never);
+    expect(thrown(run).code, String(module).slice(0, 40)).toBe('EINVAL');
+  }
+  expect(arena.use().used).toBe(used);
+  expect(arena.cpu.load(Header.kthreadd)).toBe(0);
   arena.detach();
 });

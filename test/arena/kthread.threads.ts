@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread, threadId } from 'node:worker_threads';
 import type { KthreadSelf } from '../../lib/index.ts';
-import { type Arena, kthreadRun, Mutex } from '../../lib/index.ts';
+import { Arena, defineTimerAction, kthreadRun, Mutex, Timer } from '../../lib/index.ts';
 
 /** Counts in the word `data`, and runs until it is told to end; then counts in the word behind. */
 export async function counts(arena: Arena, { data, signal }: KthreadSelf) {
@@ -36,14 +36,6 @@ export function endsItsThread(arena: Arena, { data }: KthreadSelf) {
   Atomics.notify(arena.words, data);
 }
 
-/** Asks for `counts` and goes on to do what the test says. */
-export function asks(arena: Arena, word: number, then: 'end' | 'wait' | 'block') {
-  const kthread = kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word });
-  if (then === 'wait') kthread.ready();
-  if (then === 'block') Atomics.wait(arena.words, word, 0);
-  return kthread.state;
-}
-
 /** Holds the lock `held` until the task that it asks for runs. */
 export function holdsAndAsks(arena: Arena, word: number) {
   const mutex = new Mutex(arena, 'held');
@@ -52,4 +44,36 @@ export function holdsAndAsks(arena: Arena, word: number) {
   Atomics.notify(arena.words, word + 4);
   kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word }).ready();
   mutex.unlock();
+}
+
+defineTimerAction('test: count', ({ words }: Arena, data) => {
+  Atomics.add(words, data, 1);
+  Atomics.notify(words, data);
+});
+
+/** Starts a timer that counts in the word, in `ms`. */
+export function startsTimer(arena: Arena, action: string, word: number, ms: number) {
+  new Timer(arena, undefined, { action, data: word }).start(ms);
+}
+
+/** Ends the thread that it expires on, once. */
+defineTimerAction('test: count and die', ({ words }: Arena, data) => {
+  if (Atomics.add(words, data, 1) === 0) process.exit();
+  Atomics.notify(words, data);
+});
+
+/** Makes an arena, and kthreadd for it, which ends with this thread; returns its handle and a word where the task counts. */
+export function makesArena() {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 8 });
+  const word = arena.alloc(4);
+  arena.words.fill(0, word, word + 4);
+  kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word }).ready();
+  Atomics.wait(arena.words, word, 0);
+  return { handle: arena.handle, word };
+}
+
+/** Asks for a task and dies before it can have started. */
+export function asksAndDies(arena: Arena, word: number) {
+  kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word });
+  process.exit();
 }
