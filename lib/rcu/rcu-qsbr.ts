@@ -4,7 +4,7 @@ import type { Guard } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { ReadGuard } from './read-guard.ts';
-import { type Stretch, stretchOf } from './stretch.ts';
+import { OFFLINE, type Stretch, stretchOf } from './stretch.ts';
 
 const KIND = defineDomain('rcu-qsbr', true);
 
@@ -32,18 +32,17 @@ export class RcuQsbr extends RcuDomain {
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
   readLock(): void {
     const stretch = this.#stretch;
-    if (!stretch.isOnline) stretch.goOnline();
+    if (stretch.depth === OFFLINE) stretch.goOnline();
     stretch.depth++;
   }
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
   readUnlock(): void {
     const stretch = this.#stretch;
-    if (stretch.depth === 0) {
+    if (stretch.depth <= 0) {
       throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
     }
     stretch.depth--;
-    if (stretch.isOverdue) stretch.quiescent();
   }
 
   /** `readLock`, and `readUnlock` when the guard is released. */
@@ -68,7 +67,7 @@ export class RcuQsbr extends RcuDomain {
 
   /** Whether grace periods wait for this thread, in a reader or not. */
   get isOnline(): boolean {
-    return this.#stretch.isOnline;
+    return this.#stretch.depth !== OFFLINE;
   }
 
   override get readLockHeld(): boolean {

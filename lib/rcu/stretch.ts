@@ -7,16 +7,18 @@
  * loops by other means stays online, and every period waits for it.
  */
 import { HoldfastError } from '../errors.ts';
+import { setTimeout } from '../machine/host.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { enter, type Readers, SYNC } from './reader.ts';
 
+export const OFFLINE = -1;
+/** How often a thread looks whether a reader is out at last that it should not have held across an await, ms. */
+const OVERDUE_MS = 1;
+
 export class Stretch {
   readonly readers: Readers;
-  isOnline = false;
-  /** Nesting of the readers. */
-  depth = 0;
-  /** The stretch is over, and a reader was still inside: the thread goes offline with it. */
-  isOverdue = false;
+  /** Nesting of the readers; OFFLINE before the first of a stretch. */
+  depth = OFFLINE;
   #isEndQueued = false;
   #hasWarned = false;
 
@@ -29,7 +31,7 @@ export class Stretch {
     const { thread, cpu, sync } = this.readers;
     if (thread.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     enter(cpu, sync);
-    this.isOnline = true;
+    this.depth = 0;
     if (this.#isEndQueued) return;
     this.#isEndQueued = true;
     // Half the price of queueMicrotask.
@@ -39,9 +41,8 @@ export class Stretch {
   /** Goes offline, unless a reader is inside. Returns whether the thread is offline. */
   quiescent(): boolean {
     if (this.depth > 0) return false;
-    if (!this.isOnline) return true;
-    this.isOnline = false;
-    this.isOverdue = false;
+    if (this.depth === OFFLINE) return true;
+    this.depth = OFFLINE;
     this.readers.exit(SYNC);
     return true;
   }
@@ -49,7 +50,9 @@ export class Stretch {
   readonly #end = () => {
     this.#isEndQueued = false;
     if (this.quiescent()) return;
-    this.isOverdue = true;
+    // A reader is inside: the thread goes offline when it is out, or a little later.
+    this.#isEndQueued = true;
+    setTimeout(this.#end, OVERDUE_MS).unref();
     if (this.#hasWarned) return;
     this.#hasWarned = true;
     process.emitWarning(

@@ -76,6 +76,7 @@ describe('a thread that has read', () => {
     const cookie = rcus[0].startPoll();
     expect(rcus[0].pollState(cookie)).toBe(false);
     guard.release();
+    await rcus[0].synchronizeAsync();
     expect(rcus[1].isOnline).toBe(false);
     expect(rcus[0].pollState(cookie)).toBe(true);
   });
