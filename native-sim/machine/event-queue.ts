@@ -7,6 +7,8 @@ const CORES = 1024;
 /** The longest run: what time and core leave of 53 bits. */
 export const MOST_PICOSECONDS = 2 ** 53 / CORES;
 
+const FIRST_SIZE = 32;
+
 export class EventQueue {
   /** Of the event that `pop` took. */
   time = 0;
@@ -21,9 +23,9 @@ export class EventQueue {
   #size = 0;
   #sequence = 0;
   /** By place in the heap. */
-  #keys = new Float64Array(256);
-  #sequences = new Float64Array(256);
-  #cells = new Int32Array(256);
+  #keys = new Float64Array(FIRST_SIZE);
+  #sequences = new Float64Array(FIRST_SIZE);
+  #cells = new Int32Array(FIRST_SIZE);
   /** By cell. */
   #kinds: number[] = [];
   #numbers: number[] = [];

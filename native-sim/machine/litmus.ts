@@ -63,7 +63,7 @@ const MODELS: Readonly<Record<Profile['model'], Modelled>> = {
 };
 
 /** Caches that are large enough for a litmus test and cheap to make. */
-const SMALL = { lines: 64, ways: 8 };
+const SMALL = { lines: 16, ways: 16 };
 const LATEST_START_NS = 300;
 const LONGEST_DELAY_NS = 250;
 /** A thread that has neither ended nor asked for anything looks again, ps: it waits for a lock. */

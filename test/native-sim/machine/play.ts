@@ -20,7 +20,8 @@ export function play(
   parts: readonly Part[],
   { on = profile('alpha-8'), words = 256, seed = 1 }: PlayOptions = {},
 ): Machine {
-  const machine = new Machine({ profile: on, words, seed });
+  const cores = Math.max(...parts.map(([core]) => core)) + 1;
+  const machine = new Machine({ profile: on, cores, words, seed });
   for (const [number, [core, start, act]] of parts.entries()) {
     const cpu = machine.cpu(number);
     machine.spawn(
