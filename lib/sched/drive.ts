@@ -198,9 +198,9 @@ async function driveAsync<Outcome>(
     if (step.done) waiters.delete(waiter);
     return step;
   };
-  waiters.add(waiter);
   let step = advance('woken');
   if (step.done) return step.value;
+  waiters.add(waiter);
   const abort = () => {
     waiter.aborted = true;
     if (isRunning || step.done) return;

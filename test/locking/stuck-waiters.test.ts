@@ -455,3 +455,25 @@ test('PthreadCond: a broadcast whose one woken waiter cannot run: the others sle
     await Promise.race(behind);
   }
 });
+
+test('calls that have come back, or were refused, which the next sleep of their thread still sees', async () => {
+  const { arenas, wanted } = stage(KINDS.Mutex!);
+  const { thread } = arenas[0]!;
+  const [mutex, other, cond] = [
+    new PthreadMutex(arenas[0]!),
+    new PthreadMutex(arenas[0]!),
+    new PthreadCond(arenas[0]!),
+  ] as const;
+  const waiting = cond.waitAsync(await mutex.acquireAsync());
+  expect(thread.waiters.size).toBe(1);
+  const guard = await other.acquireAsync();
+  await expect(cond.waitAsync(guard)).rejects.toMatchObject({ code: 'EINVAL' });
+  expect(thread.waiters.size).toBe(1);
+  cond.signal();
+  await waiting;
+  const taking = wanted[0].takeAsync();
+  expect(thread.waiters.size).toBe(1);
+  wanted[0].give();
+  await taking;
+  expect(thread.waiters.size).toBe(0);
+});
