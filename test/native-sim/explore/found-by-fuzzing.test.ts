@@ -143,6 +143,7 @@ describe('loops around relax()', () => {
   test('until a time has come end, however long that is', async () => {
     const threads: Thread[] = [
       (cpu) => {
+        cpu.store(0, 1);
         const until = cpu.now() + 10_000_000;
         while (cpu.now() < until) cpu.relax();
         if (cpu.now() < until) throw new Error('time went back');
