@@ -3,6 +3,16 @@ export type { Guard, LockGuard } from './arena/guard.ts';
 export { Kthread, type KthreadOptions, type KthreadState, kthreadRun } from './arena/kthread.ts';
 export type { KthreadSelf } from './arena/kthreadd.ts';
 export type { ObjectHandle } from './arena/shared-object.ts';
+export {
+  CLOCK_BOOTTIME,
+  CLOCK_MONOTONIC,
+  CLOCK_MONOTONIC_COARSE,
+  CLOCK_MONOTONIC_RAW,
+  CLOCK_REALTIME,
+  CLOCK_REALTIME_COARSE,
+  CLOCK_TAI,
+  type TimeNamespaceOffsets,
+} from './arena/time-namespace.ts';
 export { Timer, type TimerOptions } from './arena/timer.ts';
 export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
@@ -52,3 +62,4 @@ export { RcuQsbr } from './rcu/rcu-qsbr.ts';
 export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
+export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';

@@ -16,6 +16,7 @@ import { attachments } from './attachments.ts';
 import { SPARE_SLOTS } from './kthreadd.ts';
 import { osThread } from './liveness.ts';
 import { cpuOf, Place } from './place.ts';
+import { isTimeNamespace, namespaceWith, pageOf, type TimeNamespaceOffsets } from './time-namespace.ts';
 
 export interface ArenaOptions {
   /** Size of the whole arena. Default 16 MiB. */
@@ -28,6 +29,8 @@ export interface ArenaOptions {
 export interface ArenaHandle {
   readonly type: 'holdfast.arena';
   readonly buffer: SharedArrayBuffer;
+  /** The time namespace of the thread that it is from, which the thread that attaches shares. */
+  readonly timeNamespace?: number;
 }
 
 const MOST_BYTES = 2 ** 31;
@@ -113,11 +116,15 @@ export class Arena {
   }
 
   /** This thread's view, by the place that it has, or else takes. */
-  static #attachAt(cpu: RealCpu, { type, buffer }: ArenaHandle, take: () => Place): Arena {
+  static #attachAt(cpu: RealCpu, { type, buffer, timeNamespace = 0 }: ArenaHandle, take: () => Place): Arena {
     const id = cpu.read(Header.id);
     const before = attachments.view(id);
     if (before !== undefined) return before as Arena;
-    const place = attachments.place(id) ?? take();
+    let place = attachments.place(id);
+    if (place === undefined) {
+      place = take();
+      place.timeNamespace = timeNamespace;
+    }
     const arena = new Arena(place);
     attachments.add(arena, place, () => Arena.attach({ type, buffer }));
     return arena;
@@ -126,7 +133,35 @@ export class Arena {
   /** For `Arena.attach` on another thread: pass it in workerData or a message. */
   get handle(): ArenaHandle {
     if (this.#handle === undefined) throw new HoldfastError('EINVAL', 'a simulated arena has no handle');
-    return this.#handle;
+    const { timeNamespace } = this.#place;
+    return timeNamespace === 0 ? this.#handle : { ...this.#handle, timeNamespace };
+  }
+
+  /**
+   * Shifts the shared clock (`Vdso`) for this thread, and for those that attach by a handle which it gives them from now
+   * on: a service under test runs in another time, beside threads that do not. Timeouts and timers stay as they are.
+   * Throws EINVAL for offsets that would make the time negative, EBUSY once the thread has read the clock, or when it has
+   * a time namespace already.
+   */
+  timeNamespace(offsets: TimeNamespaceOffsets): void {
+    this.thread.current();
+    if (typeof offsets !== 'object' || offsets === null) {
+      throw new HoldfastError('EINVAL', `expected offsets like { monotonic: 1000 }, received ${shown(offsets)}`);
+    }
+    const kind = namespaceWith(offsets, this.cpu.now());
+    const place = this.#place;
+    if (place.hasReadClock || place.timeNamespace !== 0) {
+      const reason = place.hasReadClock ? 'has read the clock' : 'is in a time namespace';
+      throw new HoldfastError('EBUSY', `this thread ${reason} already`);
+    }
+    place.timeNamespace = this.objects.create(kind);
+  }
+
+  /** @internal For the shared clock: the data page of the thread's time namespace, or 0. It can't change from here on. */
+  mapTimeNamespace(): number {
+    const place = this.#place;
+    place.hasReadClock = true;
+    return place.timeNamespace === 0 ? 0 : pageOf(place.timeNamespace);
   }
 
   /**
@@ -238,5 +273,9 @@ function openMemory(handle: ArenaHandle): RealCpu {
   }
   const cpu = cpuOf(buffer);
   checkHeader(cpu, cpu.words.length, Slot.words);
+  const { timeNamespace = 0 } = handle;
+  if (timeNamespace !== 0 && !isTimeNamespace(cpu, timeNamespace)) {
+    throw new HoldfastError('EINVAL', `no time namespace of this arena is at ${shown(timeNamespace)}`);
+  }
   return cpu;
 }

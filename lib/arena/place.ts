@@ -42,6 +42,9 @@ export class Place {
   /** Undefined on the simulated machines. */
   readonly buffer: SharedArrayBuffer | undefined;
   readonly kthreadd: KthreaddParent;
+  /** The address of the thread's time namespace, or 0. */
+  timeNamespace = 0;
+  hasReadClock = false;
   /** What `attachments.ts` does for places, which knows more than this file. */
   company: Company | undefined;
   /** A pass under way, and whether somebody has asked for another meanwhile. */

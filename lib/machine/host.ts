@@ -9,6 +9,8 @@ import timers from 'node:timers';
 export const now: () => number = performance.now.bind(performance);
 /** Nanoseconds on the clock that all threads share. */
 export const hrtime: () => bigint = process.hrtime.bigint.bind(process.hrtime);
+/** Milliseconds since the epoch, whole ones, on the system's wall clock. */
+export const dateNow: () => number = Date.now;
 
 /** Node's own: a browser's test environment has timers on its global that are plain numbers. */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = timers;

@@ -1,6 +1,6 @@
+import { counter } from './counter.ts';
 import type { Cpu, WaitOutcome } from './cpu.ts';
 import { Deadlines } from './deadlines.ts';
-import { hrtime, now } from './host.ts';
 
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
@@ -29,8 +29,6 @@ export class RealCpu implements Cpu {
   onStall: ((isBlocked: boolean) => void) | undefined = undefined;
   /** Called on a thread that sleeps in a synchronous call and is woken although its word has not changed: it is rung. */
   onRing: (() => void) | undefined = undefined;
-  /** process.hrtime minus performance.now, ns: each thread's performance clock starts at its own zero. */
-  readonly #clockOffset: number;
   /** Of this thread's asynchronous sleeps. */
   readonly deadlines = new Deadlines(() => this.now());
   /** The waits of this thread's event loop, by their words: what ends each when the thread itself wakes it. */
@@ -38,7 +36,6 @@ export class RealCpu implements Cpu {
 
   constructor(words: Int32Array) {
     this.words = words;
-    this.#clockOffset = Number(hrtime()) - now() * 1e6;
   }
 
   read(a: number): number {
@@ -218,7 +215,7 @@ export class RealCpu implements Cpu {
   }
 
   now(): number {
-    return now() * 1e6 + this.#clockOffset;
+    return counter();
   }
 
   /** The outcome of a sleep at `a`, which ends at the deadline if nobody wakes it before. */
