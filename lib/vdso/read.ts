@@ -43,6 +43,60 @@ export type Counter = () => number;
 /** Seconds, and nanoseconds below 1e9, of the last time that was read. */
 export type Timespec = Float64Array;
 
+/** What an attempt to read a page came to. ODD: it is being written, or is a namespace's. STALE: it has no answer. */
+export const READ = 0;
+export const ODD = 1;
+export const TORN = 2;
+export const STALE = 3;
+
+/**
+ * One attempt to read a high-resolution clock: small, so that it is inlined. `needs`: bits of `upkeep` without which the
+ * page has no answer.
+ */
+export function tryHres(
+  cpu: Cpu,
+  page: number,
+  clock: number,
+  needs: number,
+  counter: Counter,
+  into: Timespec,
+): number {
+  const seq = cpu.loadAcquire(page + VdsoData.seq);
+  if (seq & 1) return ODD;
+  const base = basetimeAt(page, clock);
+  const mode = cpu.loadUnordered(page + VdsoData.clockMode);
+  const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
+  const cycles = counter();
+  const last = pairAt(cpu, page + VdsoData.cycleLast);
+  const most = pairAt(cpu, page + VdsoData.maxCycles);
+  const mult = cpu.loadUnordered(page + VdsoData.mult);
+  const shift = cpu.loadUnordered(page + VdsoData.shift);
+  const sec = pairAt(cpu, base + VdsoTimestamp.sec);
+  const nsec = pairAt(cpu, base + VdsoTimestamp.nsec);
+  cpu.rmb();
+  if (cpu.load(page + VdsoData.seq) !== seq) return TORN;
+  // Another thread's counter may be some ns ahead of this one's.
+  const delta = cycles > last ? cycles - last : 0;
+  if (mode === CLOCKMODE_NONE || delta > most || (upkeep & needs) !== needs) return STALE;
+  normalise(into, sec, Math.floor((nsec + delta * mult) / (1 << shift)));
+  return READ;
+}
+
+/** The same for a clock whose time is written down in the page; it needs no counter, so the mode does not matter. */
+export function tryCoarse(cpu: Cpu, page: number, clock: number, needs: number, into: Timespec): number {
+  const seq = cpu.loadAcquire(page + VdsoData.seq);
+  if (seq & 1) return ODD;
+  const base = basetimeAt(page, clock);
+  const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
+  const sec = pairAt(cpu, base + VdsoTimestamp.sec);
+  const nsec = cpu.loadUnordered(base + VdsoTimestamp.nsec + 1);
+  cpu.rmb();
+  if (cpu.load(page + VdsoData.seq) !== seq) return TORN;
+  into[0] = sec;
+  into[1] = nsec;
+  return (upkeep & needs) === needs ? READ : STALE;
+}
+
 /**
  * Reads a high-resolution clock of `page`. `real`: the page that a namespace's diverts to. False when the page can't
  * answer: it has no clock, is out of date, or is being written for too long.
@@ -56,37 +110,18 @@ export function readHres(
   counter: Counter,
   into: Timespec,
 ): boolean {
+  if (isNamespace(cpu, page)) {
+    return readHres(cpu, real, real, clock, needs, counter, into) && addOffset(cpu, page, clock, into);
+  }
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    let seq = cpu.loadAcquire(page + VdsoData.seq);
-    if (seq & 1) {
-      if (cpu.load(page + VdsoData.clockMode) === CLOCKMODE_TIMENS) {
-        return readHres(cpu, real, 0, clock, needs, counter, into) && addOffset(cpu, page, clock, into);
-      }
-      seq = cpu.condLoadAcquire(page + VdsoData.seq, isEven, 0, SPINS);
-      if (seq & 1) return false;
-    }
-    const mode = cpu.loadUnordered(page + VdsoData.clockMode);
-    const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
-    const cycles = counter();
-    const last = pairAt(cpu, page + VdsoData.cycleLast);
-    const most = pairAt(cpu, page + VdsoData.maxCycles);
-    const mult = cpu.loadUnordered(page + VdsoData.mult);
-    const shift = cpu.loadUnordered(page + VdsoData.shift);
-    const base = basetimeAt(page, clock);
-    const sec = pairAt(cpu, base + VdsoTimestamp.sec);
-    const nsec = pairAt(cpu, base + VdsoTimestamp.nsec);
-    cpu.rmb();
-    if (cpu.load(page + VdsoData.seq) !== seq) continue;
-    // Another thread's counter may be some ns ahead of this one's.
-    const delta = cycles > last ? cycles - last : 0;
-    if (mode === CLOCKMODE_NONE || delta > most || (upkeep & needs) !== needs) return false;
-    normalise(into, sec, Math.floor((nsec + delta * mult) / 2 ** shift));
-    return true;
+    const outcome = tryHres(cpu, page, clock, needs, counter, into);
+    if (outcome === READ || outcome === STALE) return outcome === READ;
+    if (outcome === ODD && !settles(cpu, page)) return false;
   }
   return false;
 }
 
-/** Reads a clock whose time is written down in the page; it needs no counter, so the mode does not matter. */
+/** The same for a clock whose time is written down in the page. */
 export function readCoarse(
   cpu: Cpu,
   page: number,
@@ -95,26 +130,25 @@ export function readCoarse(
   needs: number,
   into: Timespec,
 ): boolean {
+  if (isNamespace(cpu, page)) {
+    return readCoarse(cpu, real, real, clock, needs, into) && addOffset(cpu, page, clock, into);
+  }
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    let seq = cpu.loadAcquire(page + VdsoData.seq);
-    if (seq & 1) {
-      if (cpu.load(page + VdsoData.clockMode) === CLOCKMODE_TIMENS) {
-        return readCoarse(cpu, real, 0, clock, needs, into) && addOffset(cpu, page, clock, into);
-      }
-      seq = cpu.condLoadAcquire(page + VdsoData.seq, isEven, 0, SPINS);
-      if (seq & 1) return false;
-    }
-    const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
-    const base = basetimeAt(page, clock);
-    const sec = pairAt(cpu, base + VdsoTimestamp.sec);
-    const nsec = cpu.loadUnordered(base + VdsoTimestamp.nsec + 1);
-    cpu.rmb();
-    if (cpu.load(page + VdsoData.seq) !== seq) continue;
-    into[0] = sec;
-    into[1] = nsec;
-    return (upkeep & needs) === needs;
+    const outcome = tryCoarse(cpu, page, clock, needs, into);
+    if (outcome === READ || outcome === STALE) return outcome === READ;
+    if (outcome === ODD && !settles(cpu, page)) return false;
   }
   return false;
+}
+
+/** Its mode is written once, before any thread can reach it; a page that is no namespace's never has that one. */
+function isNamespace(cpu: Cpu, page: number): boolean {
+  return cpu.load(page + VdsoData.clockMode) === CLOCKMODE_TIMENS;
+}
+
+/** Waits a moment for the updater. */
+function settles(cpu: Cpu, page: number): boolean {
+  return isEven(cpu.condLoad(page + VdsoData.seq, isEven, 0, SPINS));
 }
 
 /** Adds what the namespace's page has for the clock; its words are written once. */

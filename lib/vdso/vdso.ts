@@ -20,7 +20,18 @@ import { counter } from '../machine/counter.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { dateNow } from '../machine/host.ts';
 import { AT_SYSINFO_EHDR, Image, moveImage, parseAuxv, SYMBOLS, type SymbolName, vdsoSymbol } from './image.ts';
-import { addOffset, normalise, readCoarse, readHres, TICKING, type Timespec, WATCHED } from './read.ts';
+import {
+  addOffset,
+  normalise,
+  READ,
+  readCoarse,
+  readHres,
+  TICKING,
+  type Timespec,
+  tryCoarse,
+  tryHres,
+  WATCHED,
+} from './read.ts';
 import { bootOffset, hasUptime, taiOffset } from './sources.ts';
 import { RAW } from './update.ts';
 import { Tick, Updater } from './updater.ts';
@@ -51,9 +62,6 @@ const VDSO_HRES = bit(CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI
 const STEPPED = bit(CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI);
 /** Times since the epoch, beyond the whole numbers of a double. */
 const WALLS = bit(CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_TAI);
-/** Clocks that the system's wall clock is not part of. */
-const STEADY = bit(CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE);
-
 const NSEC_PER_SEC = 1e9;
 const TICK_NS = NSEC_PER_SEC / HZ;
 const MOST_TAI = 1e6;
@@ -78,13 +86,14 @@ export class Vdso {
   readonly #cpu: Cpu;
   readonly #vvar: number;
   readonly #symbols: ReadonlySet<SymbolName>;
-  readonly #hasGettime: boolean;
   readonly #time: Timespec = new Float64Array(2);
-  /** The last times of the clocks that do not go back, ns. */
+  /** The last times of the clocks that do not go back, ns; of MONOTONIC_COARSE that of the last fallback. */
   readonly #last = new Float64Array(VDSO_BASES);
+  #lastCoarse = 0;
   /** The page that reads begin with, once it is mapped; 0 before. The page of the time namespace, if there is one. */
   #page = 0;
   #namespace = 0;
+  #isMapped = false;
   #tick: Tick | undefined;
   #tai: number | undefined;
 
@@ -102,7 +111,6 @@ export class Vdso {
     this.#vvar = openVvar(arena.objects);
     if (tai !== undefined) arena.cpu.cmpxchg(this.#vvar + Vvar.tai, 0, tai + 1);
     this.#symbols = setupVdso(arena.cpu, this.#vvar);
-    this.#hasGettime = this.#has('__vdso_clock_gettime');
   }
 
   /**
@@ -148,7 +156,7 @@ export class Vdso {
   /** REALTIME in microseconds, and the time zone: minutes west of Greenwich. */
   gettimeofday(): { sec: number; usec: number; minuteswest: number; dsttime: number } {
     if (this.#has('__vdso_gettimeofday')) this.#read(CLOCK_REALTIME, this.#time);
-    else this.#fallBack(CLOCK_REALTIME, 1 << CLOCK_REALTIME, this.#time);
+    else this.#fallBack(CLOCK_REALTIME, this.#time);
     const data = this.#vvar + Vvar.data;
     return {
       sec: this.#time[0] as number,
@@ -191,28 +199,46 @@ export class Vdso {
   }
 
   [inspect.custom](): string {
-    return `Vdso(${this.#page === 0 ? 'not mapped' : this.#namespace === 0 ? 'mapped' : 'in a time namespace'})`;
+    return `Vdso(${!this.#isMapped ? 'not mapped' : this.#namespace === 0 ? 'mapped' : 'in a time namespace'})`;
   }
 
-  /** `__cvdso_clock_gettime_common`, and the fallback. */
+  /**
+   * `__cvdso_clock_gettime_common`, and the fallback. A page that is not mapped yet, and a namespace's, is read by the slow
+   * path: the one has no number, the other is odd.
+   */
   #read(clock: number, into: Timespec): void {
+    const page = this.#page;
+    if (page !== 0 && clock === CLOCK_MONOTONIC) {
+      if (tryHres(this.#cpu, page, clock, 0, counter, into) !== READ) this.#readSlow(clock, into);
+      this.#keepForward(clock, into);
+    } else if (page !== 0 && clock === CLOCK_MONOTONIC_COARSE) {
+      this.#want(COARSE);
+      if (tryCoarse(this.#cpu, page, clock, TICKING, into) !== READ) this.#readSlow(clock, into);
+      else if ((into[0] as number) * NSEC_PER_SEC + (into[1] as number) < this.#lastCoarse) this.#holdCoarse(into);
+    } else {
+      this.#readSlow(clock, into);
+      if (clock === CLOCK_MONOTONIC || clock === CLOCK_MONOTONIC_RAW) this.#keepForward(clock, into);
+    }
+  }
+
+  #readSlow(clock: number, into: Timespec): void {
     const mask = maskOf(clock);
-    if (this.#page === 0) this.#map();
+    this.#map();
     const data = this.#vvar + Vvar.data;
-    let isRead: boolean;
-    if (mask & VDSO_COARSE) {
+    let isRead = this.#has('__vdso_clock_gettime');
+    if (isRead && mask & VDSO_COARSE) {
       this.#want(COARSE);
       isRead = readCoarse(this.#cpu, this.#page, data, clock, TICKING, into);
-    } else if (mask & VDSO_HRES) {
+    } else if (isRead) {
       const needs = mask & STEPPED ? WATCHED : 0;
       if (needs !== 0) this.#want(WALL);
-      isRead = readHres(this.#cpu, this.#page, data, clock, needs, counter, into);
-    } else {
-      const page = this.#namespace === 0 ? data + RAW : this.#page;
-      isRead = readHres(this.#cpu, page, data + RAW, clock, 0, counter, into);
+      const source = mask & VDSO_RAW ? RAW : 0;
+      const page = this.#namespace === 0 ? data + source : this.#namespace;
+      isRead = readHres(this.#cpu, page, data + source, clock, needs, counter, into);
     }
-    if (!isRead || !this.#hasGettime) this.#fallBack(clock, mask, into);
-    if (mask & STEADY) this.#keepForward(clock, into);
+    if (isRead) return;
+    this.#startTick();
+    this.#fallBack(clock, into);
   }
 
   /** A page that is read again after a fallback may be some ns behind: time goes back in no thread. */
@@ -223,22 +249,29 @@ export class Vdso {
     else normalise(into, 0, last);
   }
 
+  /** The tick was read after what a fallback has given: that holds until the next tick. */
+  #holdCoarse(into: Timespec): void {
+    normalise(into, 0, this.#lastCoarse);
+  }
+
   /** Tells the updater what is read: it goes on for that. */
   #want(demand: number): void {
     const word = this.#vvar + Vvar.demand;
-    if (!(this.#cpu.load(word) & demand)) this.#cpu.fetchOr(word, demand);
+    if (!(this.#cpu.loadUnordered(word) & demand)) this.#cpu.fetchOr(word, demand);
   }
 
-  /** `clock_gettime_fallback`: the host's clocks. The updater is told that a page could not answer. */
-  #fallBack(clock: number, mask: number, into: Timespec): void {
-    this.#startTick();
-    if (mask & WALLS) {
+  /** `clock_gettime_fallback`: the host's clocks, and for MONOTONIC_COARSE what the fine clock says. */
+  #fallBack(clock: number, into: Timespec): void {
+    if ((1 << clock) & WALLS) {
       this.#readWall(clock, into);
-      return;
+    } else if (clock === CLOCK_MONOTONIC_COARSE) {
+      this.#read(CLOCK_MONOTONIC, into);
+      this.#lastCoarse = (into[0] as number) * NSEC_PER_SEC + (into[1] as number);
+    } else {
+      const ahead = clock === CLOCK_BOOTTIME ? bootOffset() : 0;
+      normalise(into, 0, Math.floor(counter() + ahead));
+      if (this.#namespace !== 0) addOffset(this.#cpu, this.#namespace, clock, into);
     }
-    const ahead = clock === CLOCK_BOOTTIME ? bootOffset() : 0;
-    normalise(into, 0, Math.floor(counter() + ahead));
-    if (this.#namespace !== 0) addOffset(this.#cpu, this.#namespace, clock, into);
   }
 
   /** The page's REALTIME, unless Date.now() says that the wall clock has been set since; then that. */
@@ -264,14 +297,16 @@ export class Vdso {
 
   /** The first read: the pages are mapped, and written if nobody has done that yet. */
   #map(): void {
-    if (this.#page !== 0) return;
+    if (this.#isMapped) return;
     const arena = this.#arena;
     arena.thread.current();
     const namespace = arena.mapTimeNamespace();
     const page = vdsoFault(this.#cpu, this.#vvar, VVAR_DATA_PAGE_OFFSET, namespace);
     const data = namespace === 0 ? page : vdsoFault(this.#cpu, this.#vvar, VVAR_TIMENS_PAGE_OFFSET, namespace);
     this.#namespace = namespace;
-    this.#page = page;
+    this.#isMapped = true;
+    // Without the symbol all reads are slow ones.
+    if (this.#has('__vdso_clock_gettime')) this.#page = page;
     if (this.#cpu.load(data + VdsoData.clockMode) === CLOCKMODE_NONE) new Updater(arena, this.#vvar).update(0);
   }
 
