@@ -1,0 +1,323 @@
+import { describe, expect, test } from 'vitest';
+import { basetimeAt, CLOCKMODE_NONE, VdsoData } from '../../lib/arena/time-namespace.ts';
+import {
+  Arena,
+  CLOCK_BOOTTIME,
+  CLOCK_MONOTONIC,
+  CLOCK_MONOTONIC_COARSE,
+  CLOCK_MONOTONIC_RAW,
+  CLOCK_REALTIME,
+  CLOCK_REALTIME_COARSE,
+  CLOCK_TAI,
+  Vdso,
+} from '../../lib/index.ts';
+import { counter } from '../../lib/machine/counter.ts';
+import {
+  AT_CLKTCK,
+  AT_HWCAP,
+  AT_PAGESZ,
+  AT_SYSINFO_EHDR,
+  elfHash,
+  formatImage,
+  Image,
+  SYMBOLS,
+  vdsoSymbol,
+} from '../../lib/vdso/image.ts';
+import { READ, STALE, TICKING, tryCoarse, tryHres } from '../../lib/vdso/read.ts';
+import { taiOffsetIn } from '../../lib/vdso/sources.ts';
+import { MAX_CYCLES, MULT, type Timekeeper, updateVsyscall } from '../../lib/vdso/update.ts';
+import { slewed } from '../../lib/vdso/updater.ts';
+import { openVvar, Vvar, vdsoFault } from '../../lib/vdso/vvar.ts';
+import { on, stepper } from '../support/stepper.ts';
+import { inThread, thrown } from '../support/threads.ts';
+
+const THREADS = new URL('./vdso.threads.ts', import.meta.url).href;
+const ALL = [
+  CLOCK_REALTIME,
+  CLOCK_MONOTONIC,
+  CLOCK_MONOTONIC_RAW,
+  CLOCK_REALTIME_COARSE,
+  CLOCK_MONOTONIC_COARSE,
+  CLOCK_BOOTTIME,
+  CLOCK_TAI,
+];
+const YEARS = 365.25 * 86_400e9;
+
+function clock() {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 8 });
+  const vdso = new Vdso(arena);
+  return { arena, vdso, vvar: openVvar(arena.objects) };
+}
+
+/** A page of its own in an arena's memory, written once. */
+function page(times: Partial<Timekeeper>) {
+  const { arenas, real } = stepper(1);
+  const pages = arenas[0]!.alloc(2 * VdsoData.words);
+  for (let word = 0; word < 2 * VdsoData.words; word++) real.store(pages + word, 0);
+  const cycles = times.cycles ?? 0;
+  const usual = { clockMode: 1, cycles, mult: MULT, monotonic: cycles, raw: cycles, wallSec: 0, wallNsec: 0 };
+  updateVsyscall(real, pages, () => ({ ...usual, boottime: 0, tai: 0, upkeep: TICKING, ...times }));
+  return { cpu: real, pages };
+}
+
+describe('a read', () => {
+  test('that is wrong beyond 2^32, or a hundred years on', () => {
+    const into = new Float64Array(2);
+    for (const cycles of [0, 2 ** 31, 2 ** 32 + 5, 2 ** 52 + 1, 100 * YEARS]) {
+      const { cpu, pages } = page({ cycles, wallSec: 100 * 365.25 * 86_400 });
+      for (const delta of [0, 1, 999_999_999, 2 ** 41]) {
+        expect(tryHres(cpu, pages, CLOCK_MONOTONIC, 0, () => cycles + delta, into)).toBe(READ);
+        expect(into[0]! * 1e9 + into[1]!).toBe(cycles + delta);
+        expect(into[1]).toBeLessThan(1e9);
+      }
+      expect(tryCoarse(cpu, pages, CLOCK_REALTIME_COARSE, TICKING, into)).toBe(READ);
+      expect(into[0]).toBe(Math.floor(cycles / 1e9) + 100 * 365.25 * 86_400);
+    }
+  });
+
+  test('of a counter that is behind the page, or of a page that is too old', () => {
+    const into = new Float64Array(2);
+    const { cpu, pages } = page({ cycles: 5e9 });
+    expect(tryHres(cpu, pages, CLOCK_MONOTONIC, 0, () => 5e9 - 40, into)).toBe(READ);
+    expect([...into]).toEqual([5, 0]);
+    expect(tryHres(cpu, pages, CLOCK_MONOTONIC, 0, () => 5e9 + MAX_CYCLES + 1, into)).toBe(STALE);
+  });
+
+  test('of a wall clock whose nanoseconds carry', () => {
+    const into = new Float64Array(2);
+    const { cpu, pages } = page({ cycles: 1_900_000_000, wallSec: 7, wallNsec: 200_000_000, tai: 37 });
+    tryHres(cpu, pages, CLOCK_REALTIME, 0, () => 1_900_000_000, into);
+    expect([...into]).toEqual([9, 100_000_000]);
+    tryHres(cpu, pages, CLOCK_TAI, 0, () => 1_900_000_000, into);
+    expect([...into]).toEqual([46, 100_000_000]);
+  });
+
+  test('that is stepped, where it is to be slewed', () => {
+    expect(slewed(0)).toBe(MULT);
+    expect(slewed(900)).toBe(MULT);
+    expect(slewed(100_000)).toBe(Math.round(MULT * 1.0001));
+    expect(slewed(-1e12)).toBe(Math.round(MULT * 0.9995));
+    // An update at any moment goes on where readers were, whatever the counter says.
+    const { cpu, pages } = page({ cycles: 1e9, monotonic: 900e6, mult: slewed(100e6) });
+    updateVsyscall(cpu, pages, (before) => {
+      expect(before?.at(2e9)).toBeCloseTo(900e6 + 1e9 * 1.0005, -3);
+      return {
+        clockMode: 1,
+        cycles: 2e9,
+        mult: MULT,
+        monotonic: 0,
+        raw: 0,
+        wallSec: 0,
+        wallNsec: 0,
+        boottime: 0,
+        tai: 0,
+        upkeep: 0,
+      };
+    });
+  });
+});
+
+describe('the shared clock', () => {
+  test('that says another time than the system', () => {
+    const { arena, vdso } = clock();
+    const before = counter();
+    const monotonic = vdso.clockGettime(CLOCK_MONOTONIC);
+    expect(monotonic).toBeGreaterThanOrEqual(before - 1000);
+    expect(monotonic).toBeLessThanOrEqual(counter() + 1000);
+    for (const id of [CLOCK_REALTIME, CLOCK_REALTIME_COARSE] as const) {
+      const early = Date.now();
+      const { sec, nsec } = vdso.clockGettime(id);
+      expect(sec * 1e3 + nsec / 1e6).toBeGreaterThanOrEqual(early - 10);
+      expect(sec * 1e3 + nsec / 1e6).toBeLessThanOrEqual(Date.now() + 10);
+    }
+    expect(vdso.getcpu()).toBe(0);
+    for (const id of ALL) {
+      expect(Number(vdso.clockGettimeBigint(id))).toBeGreaterThan(0);
+      expect(vdso.clockGettimeInto(id, new Float64Array(2))[1]).toBeLessThan(1e9);
+    }
+    expect(vdso.clockGetres(CLOCK_MONOTONIC)).toBe(1);
+    expect(vdso.clockGetres(CLOCK_MONOTONIC_COARSE)).toBe(4e6);
+    arena.detach();
+  });
+
+  test('MONOTONIC of two threads goes back, or is apart by more than their order allows', async () => {
+    const { arena, vdso } = clock();
+    const word = arena.alloc(1);
+    Atomics.store(arena.words, word, 0);
+    const times = new Float64Array(new SharedArrayBuffer(8));
+    const { exited } = inThread(arena, THREADS, 'answers', word, times);
+    let worst = 0;
+    let last = 0;
+    for (let i = 0; i < 500; i++) {
+      const before = vdso.clockGettime(CLOCK_MONOTONIC);
+      expect(before).toBeGreaterThanOrEqual(last);
+      Atomics.store(arena.words, word, 1);
+      Atomics.notify(arena.words, word);
+      while (Atomics.load(arena.words, word) !== 2) Atomics.wait(arena.words, word, 1);
+      last = vdso.clockGettime(CLOCK_MONOTONIC);
+      worst = Math.max(worst, before - times[0]!, times[0]! - last);
+    }
+    Atomics.store(arena.words, word, 3);
+    Atomics.notify(arena.words, word);
+    await exited;
+    expect(worst).toBeLessThan(1000);
+    arena.detach();
+  });
+
+  test('a coarse time that stands still when its updater has died between two ticks', () => {
+    const { arenas, real, die, reap } = stepper(2);
+    const vvar = openVvar(arenas[0]!.objects);
+    const pages = vvar + Vvar.data;
+    const times = {
+      clockMode: 1,
+      cycles: 5,
+      mult: MULT,
+      monotonic: 5,
+      raw: 5,
+      wallSec: 0,
+      wallNsec: 0,
+      boottime: 0,
+      tai: 0,
+    };
+    updateVsyscall(real, pages, () => ({ ...times, upkeep: TICKING }));
+    real.store(vvar + Vvar.updater, 1);
+    const into = new Float64Array(2);
+    expect(tryCoarse(real, pages, CLOCK_MONOTONIC_COARSE, TICKING, into)).toBe(READ);
+    die(0);
+    expect(reap(1)).toBe('done');
+    expect(tryCoarse(real, pages, CLOCK_MONOTONIC_COARSE, TICKING, into)).not.toBe(READ);
+    updateVsyscall(real, pages, () => ({ ...times, upkeep: TICKING }));
+    expect(tryCoarse(real, pages, CLOCK_MONOTONIC_COARSE, TICKING, into)).toBe(READ);
+    expect(real.load(vvar + Vvar.latch)).toBe(0);
+  });
+
+  test('a latch that a dead updater keeps', () => {
+    const { arenas, real, killBefore, reap } = stepper(2);
+    const vvar = openVvar(arenas[0]!.objects);
+    const { cpu } = arenas[0]!;
+    const die = () => {
+      cpu.cmpxchgAcquire(vvar + Vvar.latch, 0, 2);
+      cpu.load(vvar);
+    };
+    expect(killBefore(0, on('load', vvar), die)).toBe(true);
+    expect(reap(1)).toBe('done');
+    expect(real.load(vvar + Vvar.latch)).toBe(0);
+  });
+
+  test('times that are not there without a clock, or without a symbol', () => {
+    const { arena, vdso, vvar } = clock();
+    vdso.clockGettime(CLOCK_MONOTONIC);
+    arena.words[vvar + Vvar.data + VdsoData.clockMode] = CLOCKMODE_NONE;
+    expect(Math.abs(vdso.clockGettime(CLOCK_MONOTONIC) - counter())).toBeLessThan(1e9);
+    expect(vdso.clockGetres(CLOCK_REALTIME)).toBe(1e6);
+    // The name of another version of the library.
+    arena.words[vvar + Vvar.image + Image.buckets] = 0;
+    arena.words[vvar + Vvar.image + Image.buckets + 1] = 0;
+    arena.words[vvar + Vvar.image + Image.buckets + 2] = 0;
+    const other = new Vdso(arena);
+    expect(Math.abs(other.clockGettime(CLOCK_MONOTONIC) - counter())).toBeLessThan(1e9);
+    expect(Math.abs(other.time() * 1e3 - Date.now())).toBeLessThan(60_000);
+    expect(Math.abs(other.gettimeofday().sec * 1e3 - Date.now())).toBeLessThan(60_000);
+    arena.detach();
+  });
+
+  test('bad clocks, options, pages and images', () => {
+    const { arena, vdso, vvar } = clock();
+    for (const id of [-1, 2, 3, 12, 1.5, Number.NaN, '1', undefined, 2 ** 32 + 1]) {
+      expect(thrown(() => vdso.clockGettime(id as number)).code).toBe('EINVAL');
+      expect(thrown(() => vdso.clockGetres(id as number)).code).toBe('EINVAL');
+    }
+    expect(thrown(() => new Vdso({} as never)).code).toBe('EINVAL');
+    expect(thrown(() => new Vdso(arena, { taiOffset: 0.5 })).code).toBe('EINVAL');
+    expect(thrown(() => vdso.mremap(3)).code).toBe('EINVAL');
+    const { cpu } = arena;
+    for (const offset of [1, 2, -1]) expect(thrown(() => vdsoFault(cpu, vvar, offset, 0)).code).toBe('EFAULT');
+    arena.words[vvar + Vvar.data + VdsoData.version] = 9;
+    expect(thrown(() => vdsoFault(cpu, vvar, 0, 0)).code).toBe('EINVAL');
+    arena.words[vvar + Vvar.image + Image.version] = 9;
+    expect(thrown(() => new Vdso(arena)).code).toBe('EINVAL');
+    arena.detach();
+  });
+});
+
+describe('the image', () => {
+  test('symbols that are not found, or found by another version', () => {
+    const { real: cpu, arenas } = stepper(1);
+    const image = arenas[0]!.alloc(Image.words);
+    for (let word = 0; word < Image.words; word++) cpu.write(image + word, 0);
+    formatImage(cpu, image);
+    expect(SYMBOLS.map((name) => vdsoSymbol(cpu, image, name))).toEqual([1, 2, 3, 4, 5]);
+    expect(vdsoSymbol(cpu, image, '__vdso_none')).toBe(0);
+    expect(vdsoSymbol(cpu, image, '__vdso_time', 'HOLDFAST_2')).toBe(0);
+    // System V ABI: its hash of printf.
+    expect(elfHash('printf')).toBe(0x077905a6);
+  });
+
+  test('a moved image that the auxiliary vector does not lead to', () => {
+    const { arena, vdso } = clock();
+    expect(vdso.auxv.get(AT_CLKTCK)).toBe(250);
+    expect(vdso.auxv.get(AT_PAGESZ)).toBe(VdsoData.words * 4);
+    expect(vdso.auxv.get(AT_HWCAP)).toBeGreaterThan(0);
+    const to = arena.alloc(Vdso.imageWords);
+    const from = vdso.auxv.get(AT_SYSINFO_EHDR) as number;
+    vdso.mremap(to);
+    arena.words[from] = 0;
+    expect(vdso.auxv.get(AT_SYSINFO_EHDR)).toBe(to);
+    expect(new Vdso(arena).time()).toBeGreaterThan(0);
+    arena.detach();
+  });
+});
+
+describe('a time namespace', () => {
+  test('whose offsets are not added, or for other threads too', async () => {
+    const arena = Arena.create({ bytes: 1 << 20, maxThreads: 8 });
+    const plain = arena.handle;
+    arena.timeNamespace({ monotonic: 3_600_000, boottime: 7_200_000 });
+    const vdso = new Vdso(arena);
+    const ahead = (id: number) => vdso.clockGettime(id) - counter();
+    for (const id of [CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE]) {
+      expect(Math.abs(ahead(id) - 3_600e9)).toBeLessThan(10e9);
+    }
+    expect(ahead(CLOCK_BOOTTIME)).toBeGreaterThan(7_190e9);
+    expect(Math.abs(vdso.clockGettime(CLOCK_REALTIME).sec - Date.now() / 1e3)).toBeLessThan(10);
+    // A worker of this thread's is in it, one that attaches by another thread's handle is not.
+    const inherited = inThread<number>(arena, THREADS, 'reads', CLOCK_MONOTONIC);
+    expect((await inherited.result) - counter()).toBeGreaterThan(3_590e9);
+    await inherited.exited;
+    expect(plain.timeNamespace).toBeUndefined();
+    arena.detach();
+  });
+
+  test('bad offsets, or one that comes too late', () => {
+    const { arena, vdso } = clock();
+    for (const offsets of [
+      { monotonic: -1e15 },
+      { boottime: Number.NaN },
+      { monotonic: '1' },
+      null,
+      { boottime: -1e15 },
+    ]) {
+      expect(thrown(() => arena.timeNamespace(offsets as never)).code).toBe('EINVAL');
+    }
+    vdso.clockGettime(CLOCK_MONOTONIC);
+    expect(thrown(() => arena.timeNamespace({ monotonic: 1 })).code).toBe('EBUSY');
+    const { type, buffer } = arena.handle;
+    arena.detach();
+    expect(thrown(() => Arena.attach({ type, buffer, timeNamespace: 77 })).code).toBe('EINVAL');
+    const other = Arena.create({ bytes: 1 << 20 });
+    other.timeNamespace({ monotonic: 1 });
+    expect(thrown(() => other.timeNamespace({ monotonic: 1 })).code).toBe('EBUSY');
+    other.detach();
+  });
+});
+
+test('leap seconds of another time', () => {
+  const list = '# a comment\n3550089600 35 # 1 Jul 2012\n3644697600 36 # 1 Jul 2015\n3692217600 37 # 1 Jan 2017\n';
+  expect(taiOffsetIn(list, Date.UTC(2016, 0, 1) / 1e3)).toBe(36);
+  expect(taiOffsetIn(list, Date.UTC(2020, 0, 1) / 1e3)).toBe(37);
+  expect(taiOffsetIn('', 0)).toBe(0);
+});
+
+test('a page whose words another clock has', () => {
+  expect(basetimeAt(0, CLOCK_TAI) + 4).toBeLessThanOrEqual(VdsoData.words);
+});
