@@ -43,8 +43,8 @@ testsOfWeakOrders([
     name: "the reader's acquire",
     make: coarse,
     file: 'read.ts',
-    op: ['loadAcquire', 'condLoadAcquire'],
-    within: 'readCoarse',
+    op: 'loadAcquire',
+    within: 'tryCoarse',
   },
-  { name: "the reader's rmb", make: coarse, file: 'read.ts', op: 'rmb', within: 'readCoarse' },
+  { name: "the reader's rmb", make: coarse, file: 'read.ts', op: 'rmb', within: 'tryCoarse' },
 ]);
