@@ -8,8 +8,9 @@
  *   write the page                      rmb
  *   seq := even        release          again unless seq = begin
  *
- * The release pairs with the acquire, the wmb with the rmb. Both loads of `seq` are Atomics: of two plain ones the
- * compiler makes one, and the loop is void.
+ * The release pairs with the acquire, the wmb with the rmb. The acquire is a `loadDependent`, an ordinary load where the
+ * processor keeps loads in order, and an acquire elsewhere. The last load of `seq` is always atomic: of two ordinary ones
+ * the compiler makes one, and the loop is void.
  *
  * The counter is read between the two loads, and the updater reads its own after the page is odd: so a counter that goes
  * with the old parameters is never behind the moment from which the new ones hold, and time does not go back.
@@ -61,7 +62,7 @@ export function tryHres(
   counter: Counter,
   into: Timespec,
 ): number {
-  const seq = cpu.loadAcquire(page + VdsoData.seq);
+  const seq = cpu.loadDependent(page + VdsoData.seq);
   if (seq & 1) return ODD;
   const base = basetimeAt(page, clock);
   const mode = cpu.loadUnordered(page + VdsoData.clockMode);
@@ -84,7 +85,7 @@ export function tryHres(
 
 /** The same for a clock whose time is written down in the page; it needs no counter, so the mode does not matter. */
 export function tryCoarse(cpu: Cpu, page: number, clock: number, needs: number, into: Timespec): number {
-  const seq = cpu.loadAcquire(page + VdsoData.seq);
+  const seq = cpu.loadDependent(page + VdsoData.seq);
   if (seq & 1) return ODD;
   const base = basetimeAt(page, clock);
   const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
