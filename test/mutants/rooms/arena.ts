@@ -165,8 +165,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a thread that comes back gets a second place',
     file: ARENA,
-    from: 'attachments.place(id) ?? take()',
-    to: 'take()',
+    from: 'let place = attachments.place(id);',
+    to: 'let place: Place | undefined;',
     tests: [ENVIRONMENTS],
   },
   {
