@@ -1,6 +1,6 @@
+import { AsyncWaits } from './async-waits.ts';
 import { counter } from './counter.ts';
 import type { Cpu, WaitOutcome } from './cpu.ts';
-import { Deadlines } from './deadlines.ts';
 
 // Atomics.pause exists from Node 24 on; before, an empty call is all there is.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
@@ -29,13 +29,12 @@ export class RealCpu implements Cpu {
   onStall: ((isBlocked: boolean) => void) | undefined = undefined;
   /** Called on a thread that sleeps in a synchronous call and is woken although its word has not changed: it is rung. */
   onRing: (() => void) | undefined = undefined;
-  /** Of this thread's asynchronous sleeps. */
-  readonly deadlines = new Deadlines(() => this.now());
-  /** The waits of this thread's event loop, by their words: what ends each when the thread itself wakes it. */
-  readonly #waits = new Map<number, (outcome: WaitOutcome) => void>();
+  /** The waits of this thread's event loop. */
+  readonly asyncWaits: AsyncWaits;
 
   constructor(words: Int32Array) {
     this.words = words;
+    this.asyncWaits = new AsyncWaits(words, () => this.now());
   }
 
   read(a: number): number {
@@ -179,56 +178,14 @@ export class RealCpu implements Cpu {
     }
   }
   waitAsync(a: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {
-    // A deadline that has passed is the host's to answer: it compares the word first, and makes no timer.
-    if (deadline <= this.now()) return Atomics.waitAsync(this.words, a, expected, 0).value;
-    const { value } = Atomics.waitAsync(this.words, a, expected);
-    if (typeof value === 'string') return value;
-    const sleep = this.#endable(value, a);
-    return deadline === Number.POSITIVE_INFINITY ? sleep : this.#until(sleep, a, deadline);
+    return this.asyncWaits.begin(a, expected, deadline);
   }
   wake(a: number, count: number): number {
-    const woken = Atomics.notify(this.words, a, count);
-    if (this.#waits.size > 0) this.#endOwn(a);
-    return woken;
-  }
-
-  /** `sleep` at `a`, which `#endOwn` can end as well. */
-  #endable(sleep: Promise<WaitOutcome>, a: number): Promise<WaitOutcome> {
-    return new Promise((end) => {
-      this.#waits.set(a, end);
-      void sleep.then((outcome) => {
-        if (this.#waits.get(a) === end) this.#waits.delete(a);
-        end(outcome);
-      });
-    });
-  }
-
-  /**
-   * Ends a wait of this thread's event loop as a promise ends others, in this turn. The engine would end it in a later
-   * one, which never comes while a loop of asynchronous acquisitions finds its lock free each time.
-   */
-  #endOwn(a: number): void {
-    const end = this.#waits.get(a);
-    if (end === undefined) return;
-    this.#waits.delete(a);
-    end('ok');
+    return Atomics.notify(this.words, a, count) + this.asyncWaits.end(a);
   }
 
   now(): number {
     return counter();
-  }
-
-  /** The outcome of a sleep at `a`, which ends at the deadline if nobody wakes it before. */
-  async #until(sleep: Promise<WaitOutcome>, a: number, deadline: number): Promise<WaitOutcome> {
-    let isMissed = false;
-    const entry = this.deadlines.add(deadline, () => {
-      isMissed = true;
-      // All of them: which of several sleepers at the word the host wakes first is not known. The others look again.
-      this.wake(a, Number.POSITIVE_INFINITY);
-    });
-    const outcome = await sleep;
-    this.deadlines.remove(entry);
-    return isMissed ? 'timed-out' : outcome;
   }
 
   #timeout(deadline: number): number {

@@ -8,7 +8,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setInterval } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
-import { endWait, unpark } from './task.ts';
+import { endWait, finishPark, Task, unpark } from './task.ts';
 import type { Aside, Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
 
@@ -204,8 +204,10 @@ async function driveAsync<Outcome>(
   const abort = () => {
     waiter.aborted = true;
     if (isRunning || step.done) return;
-    // Ends the sleep below; the path says SLEEPING again if it has to go on waiting.
-    unpark(cpu, waiter.task);
+    // Ends the sleep below, in this turn: also one that another thread has ended, whose news would come in a later one.
+    // What the path takes now would lie about until then. It says SLEEPING again if it has to go on waiting.
+    finishPark(cpu, waiter.task);
+    cpu.wake(waiter.task + Task.state, 1);
     step = advance('woken');
   };
   if (signal !== undefined) onAbort(signal, abort);

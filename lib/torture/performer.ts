@@ -45,6 +45,11 @@ export class Performer {
     return this.#state === 'performing';
   }
 
+  /** Whether the seat's worker is being killed: it may stand inside the lock until it is gone, and everybody waits for it. */
+  get isDoomed(): boolean {
+    return this.#state === 'doomed';
+  }
+
   /** Whether the seat's worker is up, and all its acquirers at work. */
   get hasArrived(): boolean {
     const { cpu, address } = this.#stage;

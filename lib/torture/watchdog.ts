@@ -1,6 +1,7 @@
 /**
  * Notices who gets nowhere. It counts ticks in which an acquirer's turn number stood still, not time: a tick that
- * came late, because the machine was busy elsewhere, says nothing about the lock.
+ * came late, because the machine was busy elsewhere, says nothing about the lock. Nor does one while a worker is being
+ * killed: that takes its host as long as it takes, and others may wait for nothing else.
  */
 import type { Performer } from './performer.ts';
 import type { RunStage } from './stage.ts';
@@ -14,21 +15,24 @@ const STRANDED_TICKS = 120;
 
 const PHASES: Record<number, string> = { [WAITING]: 'waits for the lock', [HOLDING]: 'holds the lock' };
 
+/** What the watchdog asks of a seat. */
+export type Watched = Pick<Performer, 'seat' | 'isPerforming' | 'isDoomed'>;
+
 export class Watchdog {
-  readonly #stage: RunStage;
+  readonly #stage: Pick<RunStage, 'cpu' | 'address' | 'describe'>;
   readonly #turns = new Map<number, number>();
   readonly #still = new Map<number, number>();
   #standstill = 0;
   #lastTick = performance.now();
 
-  constructor(stage: RunStage) {
+  constructor(stage: Pick<RunStage, 'cpu' | 'address' | 'describe'>) {
     this.#stage = stage;
   }
 
   /** Call every TICK_MS. What it has found, if anything. */
-  tick(performers: readonly Performer[]): string | undefined {
+  tick(performers: readonly Watched[]): string | undefined {
     const now = performance.now();
-    const isLate = now - this.#lastTick > 4 * TICK_MS;
+    const isVoid = now - this.#lastTick > 4 * TICK_MS || performers.some(({ isDoomed }) => isDoomed);
     this.#lastTick = now;
     const waiting: string[] = [];
     let moved = false;
@@ -39,7 +43,7 @@ export class Watchdog {
         const key = seat * ACTORS + actor;
         const isStill = isPerforming && phase !== DONE && this.#turns.get(key) === turn;
         this.#turns.set(key, turn);
-        const ticks = isStill ? (this.#still.get(key) ?? 0) + (isLate ? 0 : 1) : 0;
+        const ticks = isStill ? (this.#still.get(key) ?? 0) + (isVoid ? 0 : 1) : 0;
         this.#still.set(key, ticks);
         if (phase === DONE || !isPerforming || phase === ABSENT) continue;
         if (!isStill) moved = true;
@@ -50,7 +54,7 @@ export class Watchdog {
       }
     }
     if (moved || waiting.length === 0) this.#standstill = 0;
-    else if (!isLate) this.#standstill++;
+    else if (!isVoid) this.#standstill++;
     if (this.#standstill >= STANDSTILL_TICKS) stranded = `standstill: ${waiting.join(', ')}`;
     return stranded === undefined ? undefined : `${stranded} (${this.#stage.describe()})`;
   }

@@ -3,28 +3,28 @@ import { type Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts
 const WORDS = 4;
 export const STOP = 100;
 
-/** Writes records of equal words until `stage` is STOP; all writers have come in there before. */
+/** Writes records of equal words until `stage` is STOP; all writers come in there with their first. */
 export function writeLock(arena: Arena, name: string, record: number, stage: number): number {
   const lock = new SeqLock(arena, name);
-  let written = 0;
-  arrive(arena, stage);
-  while (Atomics.load(arena.words, stage) !== STOP) lock.write(record, new Array(WORDS).fill(++written));
-  return written;
+  return writeUntilStopped(arena, stage, (values) => lock.write(record, values));
 }
 
 export function writeCount(arena: Arena, name: string, record: number, stage: number): number {
   const count = new SeqCount(arena, name);
-  let written = 0;
-  arrive(arena, stage);
-  while (Atomics.load(arena.words, stage) !== STOP) count.write(record, new Array(WORDS).fill(++written));
-  return written;
+  return writeUntilStopped(arena, stage, (values) => count.write(record, values));
 }
 
 export function writeLatch(arena: Arena, name: string, record: number, stage: number): number {
   const latch = new SeqCountLatch(arena, name);
+  return writeUntilStopped(arena, stage, (values) => latch.write(record, values));
+}
+
+function writeUntilStopped(arena: Arena, stage: number, write: (values: number[]) => void): number {
   let written = 0;
-  arrive(arena, stage);
-  while (Atomics.load(arena.words, stage) !== STOP) latch.write(record, new Array(WORDS).fill(++written));
+  do {
+    write(new Array(WORDS).fill(++written));
+    if (written === 1) arrive(arena, stage);
+  } while (Atomics.load(arena.words, stage) !== STOP);
   return written;
 }
 

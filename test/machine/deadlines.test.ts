@@ -46,14 +46,14 @@ test('a deadline that waits for the timer of a later one', async () => {
 
 test('a sleep that ends before its deadline, and leaves the deadline behind', async () => {
   const arena = Arena.create();
-  const { deadlines } = arena.cpu as RealCpu;
+  const { asyncWaits } = arena.cpu as RealCpu;
   const lock = new Mutex(arena);
   lock.lock();
   const waits = Array.from({ length: 200 }, () => lock.lockAsync({ timeout: 24 * HOUR }).then(() => lock.unlock()));
-  expect(deadlines.size).toBe(200);
+  expect(asyncWaits.timed).toBe(200);
   lock.unlock();
   await Promise.all(waits);
-  expect(deadlines.size).toBe(0);
+  expect(asyncWaits.timed).toBe(0);
 });
 
 test('a sleep until a deadline further off than a timer of the host reaches', async () => {
@@ -61,7 +61,7 @@ test('a sleep until a deadline further off than a timer of the host reaches', as
   const sleep = cpu.waitAsync(0, 0, cpu.now() + 2 ** 33 * 1e6);
   // A delay that overflowed would fire within a millisecond.
   await new Promise((resolve) => setTimeout(resolve, 5));
-  expect(cpu.deadlines.size).toBe(1);
+  expect(cpu.asyncWaits.timed).toBe(1);
   cpu.wake(0, 1);
   expect(await sleep).toBe('ok');
 });

@@ -21,7 +21,8 @@ import {
   WwClass,
   WwMutex,
 } from '../../lib/index.ts';
-import { thrown } from '../support/threads.ts';
+import { inThread, thrown, until } from '../support/threads.ts';
+import { GIVE, GIVEN, GIVERS, READY, say } from './cancellation.threads.ts';
 
 interface Waiting {
   wait(options: AsyncWaitOptions): Promise<unknown>;
@@ -222,6 +223,44 @@ describe.each(Object.entries(kinds))('%s', (_name, make) => {
     controller.abort('the first reason');
     expect(await waiting).toBe('the first reason');
   });
+});
+
+/**
+ * Another thread has ended the wait, and the engine's news of that waits for the event loop. `abort()` goes on with the
+ * path now: what that takes may not lie about until the news comes, because the thread may block before, for ever if what it
+ * waits for is what it has taken.
+ */
+test.each(Object.keys(GIVERS))('%s: what a call took inside abort() comes to its code turns later', async (kind) => {
+  const arena = Arena.create();
+  const stage = arena.alloc(1);
+  Atomics.store(arena.words, stage, 0);
+  const { result } = inThread(arena, new URL('./cancellation.threads.ts', import.meta.url).href, 'give', kind, stage);
+  await until(arena, stage, READY);
+  const controller = new AbortController();
+  let isSettled = false;
+  const settle = () => {
+    isSettled = true;
+  };
+  const options = { signal: controller.signal };
+  const object = {
+    Mutex: () => new Mutex(arena, kind).lockAsync(options),
+    Semaphore: () => new Semaphore(arena, kind).downAsync(options),
+    Completion: () => new Completion(arena, kind).waitAsync(options),
+    PthreadSem: () => new PthreadSem(arena, kind).waitAsync(options),
+  }[kind]!();
+  const waiting = object.then(settle, settle);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(isSettled).toBe(false);
+
+  // One turn of the event loop: nothing that the engine has to tell comes in between.
+  say(arena, stage, GIVE);
+  Atomics.wait(arena.words, stage, GIVE);
+  expect(Atomics.load(arena.words, stage)).toBe(GIVEN);
+  controller.abort('too late');
+  for (let hop = 0; hop < 20; hop++) await null;
+  expect(isSettled).toBe(true);
+  await waiting;
+  await result;
 });
 
 test('a signal that is no instance of this AbortSignal: another realm, jsdom, a polyfill', async () => {
