@@ -35,9 +35,12 @@ export function openFutexes(arena: Arena): Futexes {
 function repair(repairer: Repairer, table: number): boolean {
   const { cpu, isDead, owner } = repairer;
   let isSettled = true;
+  // Pairs with `latchBucket`.
+  cpu.mb();
   // Who holds one latch and waits for another waits for a higher one, which a dead thread may have.
   for (let i = (1 << BUCKET_BITS) - 1; i >= 0; i--) {
     const bucket = table + TableWords.buckets + i * Bucket.words;
+    if (cpu.load(bucket + Bucket.used) === 0) continue;
     // This thread may be reaping while it waits for a second latch, in the middle of what it does to this bucket.
     const isMine = latchOwner(cpu, bucket + WaitList.latch) === owner;
     if (isMine || !repairer.latch(bucket + WaitList.latch, () => rebuild(repairer, bucket))) {

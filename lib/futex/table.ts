@@ -49,7 +49,12 @@ export const Bucket = struct({
    * before one that is to come is taken out of another bucket; lowered after. The reaper counts again.
    */
   waiting: 1,
-  pad: LINE_WORDS - WaitList.words - 2,
+  /**
+   * 1 from the first time on that anybody takes the latch, so that the reaper leaves out the others: most. Illegal to be 0
+   * while a thread has the latch.
+   */
+  used: 1,
+  pad: LINE_WORDS - WaitList.words - 3,
 });
 
 export const TableWords = struct({
@@ -93,6 +98,8 @@ export function countWaiting(cpu: Cpu, bucket: number, change: 1 | -1): void {
 }
 
 export function latchBucket({ cpu, id }: Thread, bucket: number): void {
+  // Both ways pair with the fence in `repair` (open.ts): if the reaper leaves this bucket out, who has it knows who is dead.
+  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);
   latch(cpu, bucket + WaitList.latch, id);
 }
 

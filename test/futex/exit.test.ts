@@ -44,7 +44,7 @@ const MOMENTS: readonly [string, (stage: Stage) => When][] = [
     // It goes from the last bucket to the first.
     ({ table, word }) =>
       ({ op, address }) =>
-        op === 'cmpxchgAcquire' && address > table && address < bucketOf(table, word),
+        op === 'load' && address > table && address < bucketOf(table, word),
   ],
   ['before robust lists are looked at', ({ owner }) => on('load', owner.thread.slot + RobustList.head)],
   ['before the slot is vacated', ({ owner }) => on('store', owner.thread.slot + Slot.life)],

@@ -20,6 +20,22 @@ export const mutants: readonly Mutant[] = [
     tests: [FUTEX_TEST, STEPS],
   },
   {
+    name: 'a bucket that somebody has latched passes for unused',
+    file: TABLE,
+    from: 'if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);',
+    to: '',
+    tests: [STEPS, PI_TEST],
+  },
+  {
+    name: 'a bucket is marked as used once its latch is taken',
+    file: TABLE,
+    from: `  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);
+  latch(cpu, bucket + WaitList.latch, id);`,
+    to: `  latch(cpu, bucket + WaitList.latch, id);
+  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);`,
+    tests: [STEPS, 'test/native-sim/explore/futex.test.ts'],
+  },
+  {
     name: 'who is moved is not counted in its new bucket',
     file: TABLE,
     from: '  countWaiting(cpu, to, 1);\n  moveToList',

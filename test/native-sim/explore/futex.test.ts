@@ -15,7 +15,7 @@ import {
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const random = { maxEvents: 20_000, mode: 'random', executions: 600 } as const;
-/** After a death the reaper looks at 128 buckets: a hundred deaths, a few executions each. */
+/** A hundred deaths, a few executions each. */
 const deaths = { ...random, kill: true, executions: 150 } as const;
 
 const OPERATIONS = {
@@ -58,7 +58,7 @@ describe.each([
 
   test('strands nobody and loses no memory when a thread dies at any step', async () => {
     const { kills } = await expectExplored({ ...make(), ...deaths });
-    expect(kills).toBeGreaterThan(300);
-    // The last has about nine hundred steps to die at, and some executions for each: a minute of two cores.
+    expect(kills).toBeGreaterThan(250);
+    // The last has about nine hundred steps to die at, and some executions for each: half a minute of two cores.
   }, 300_000);
 });
