@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The `holdfast` command. It exits with 0 when all is well, 1 when a run found a violation, 2 when it could not make
- * sense of its command line.
+ * sense of its command line. It ends quietly when nobody reads on (`holdfast torture --list | head -1`).
  */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
@@ -13,6 +13,11 @@ import { registerTorture } from './torture.ts';
 const BAD_USAGE = 2;
 /** The package by its own name: it is in another place once it is built. */
 const { description, version } = createRequire(import.meta.url)('holdfast/package.json');
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 
 const program = new Command('holdfast')
   .description(description)

@@ -11,8 +11,18 @@ export interface Run {
 
 /** Runs the `holdfast` command from its sources. */
 export function holdfast(...args: string[]): Promise<Run> {
+  return run(args, true);
+}
+
+/** The same, but nobody reads what it prints. */
+export function holdfastUnread(...args: string[]): Promise<Run> {
+  return run(args, false);
+}
+
+function run(args: string[], isRead: boolean): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--import', 'tsx', COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    if (!isRead) child.stdout.destroy();
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk) => (stdout += chunk));

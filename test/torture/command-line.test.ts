@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { LOCK_TYPES } from '../../lib/torture/lock-types.ts';
-import { holdfast } from './cli.ts';
+import { holdfast, holdfastUnread } from './cli.ts';
 
 describe('a command line that makes no sense ends with 2, and says why', () => {
   test.each([
@@ -30,6 +30,10 @@ test('--list names every type with its broken twin, and runs none', async () => 
     if (!isBusted) expect(stdout).toMatch(new RegExp(`^${name}-busted +\\S`, 'm'));
   }
   expect(code).toBe(0);
+});
+
+test('a stack trace where nobody reads on', async () => {
+  expect(await holdfastUnread('torture', '--list')).toEqual({ code: 0, stdout: '', stderr: '' });
 });
 
 test('--help is no error', async () => {
