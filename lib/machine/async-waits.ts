@@ -20,10 +20,12 @@ interface Wait {
   readonly expected: number;
   readonly resolve: (outcome: WaitOutcome) => void;
   deadline: Deadline | undefined;
-  /** Whether the engine will tell of it. */
-  isKnown: boolean;
+  /** Its place among the young ones; KNOWN when the engine will tell of it. */
+  place: number;
   isOver: boolean;
 }
+
+const KNOWN = -1;
 
 export class AsyncWaits {
   readonly #words: Int32Array;
@@ -32,6 +34,7 @@ export class AsyncWaits {
   /** The waits that go on, by their words: nearly always one at each. */
   readonly #waits = new Map<number, Wait[]>();
   #young: Wait[] = [];
+  #isArmed = false;
 
   /** `now`: ns, on the clock of the deadlines. */
   constructor(words: Int32Array, now: () => number) {
@@ -50,12 +53,14 @@ export class AsyncWaits {
     if (Atomics.load(this.#words, word) !== expected) return 'not-equal';
     if (deadline <= this.#now()) return 'timed-out';
     return new Promise((resolve) => {
-      const wait: Wait = { word, expected, resolve, deadline: undefined, isKnown: false, isOver: false };
+      const place = this.#young.length;
+      const wait: Wait = { word, expected, resolve, deadline: undefined, place, isOver: false };
       if (deadline !== Number.POSITIVE_INFINITY) wait.deadline = this.#deadlines.add(deadline, () => this.#miss(wait));
       const others = this.#waits.get(word);
       if (others === undefined) this.#waits.set(word, [wait]);
       else others.push(wait);
-      if (this.#young.push(wait) === 1) setImmediate(this.#tellEngine);
+      this.#young.push(wait);
+      this.#arm();
     });
   }
 
@@ -69,24 +74,27 @@ export class AsyncWaits {
     this.#waits.delete(word);
     let young = 0;
     for (const wait of waits) {
-      if (!wait.isKnown) young++;
+      if (wait.place !== KNOWN) young++;
       this.#settle(wait, 'ok');
     }
     return young;
   }
 
+  #arm(): void {
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    setImmediate(this.#tellEngine);
+  }
+
   readonly #tellEngine = () => {
     const waits = this.#young;
     this.#young = [];
+    this.#isArmed = false;
     for (const wait of waits) {
-      if (wait.isOver) continue;
       const { value } = Atomics.waitAsync(this.#words, wait.word, wait.expected);
-      if (typeof value === 'string') {
-        this.#finish(wait, value);
-        continue;
-      }
-      wait.isKnown = true;
-      void value.then((outcome) => this.#finish(wait, outcome));
+      wait.place = KNOWN;
+      if (typeof value === 'string') this.#finish(wait, value);
+      else void value.then((outcome) => this.#finish(wait, outcome));
     }
   };
 
@@ -94,7 +102,7 @@ export class AsyncWaits {
     this.#finish(wait, 'timed-out');
     // The engine forgets a wait once it is notified; all at the word, because which one it picks is not known. The others
     // look again.
-    if (wait.isKnown) Atomics.notify(this.#words, wait.word);
+    if (wait.place === KNOWN) Atomics.notify(this.#words, wait.word);
   }
 
   #finish(wait: Wait, outcome: WaitOutcome): void {
@@ -107,7 +115,16 @@ export class AsyncWaits {
 
   #settle(wait: Wait, outcome: WaitOutcome): void {
     wait.isOver = true;
+    if (wait.place !== KNOWN) this.#forget(wait);
     if (wait.deadline !== undefined) this.#deadlines.remove(wait.deadline);
     wait.resolve(outcome);
+  }
+
+  /** A young wait is over: the loop that makes thousands of them in one turn is not to keep them. */
+  #forget({ place }: Wait): void {
+    const last = this.#young.pop() as Wait;
+    if (last.place === place) return;
+    last.place = place;
+    this.#young[place] = last;
   }
 }

@@ -1,4 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { RealCpu } from '../../lib/machine/real.ts';
 
@@ -45,6 +47,24 @@ test('waits that are over in their turn, kept by the engine', async () => {
   }
   await turn();
   expect(notify()).toBe(0);
+});
+
+test('a loop in one turn that keeps all its waits', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc: () => void = runInNewContext('gc');
+  const { cpu, wait } = setup();
+  const used = () => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = used();
+  for (let i = 0; i < 50_000; i++) {
+    wait();
+    cpu.wake(WORD, 1);
+    await null;
+  }
+  // 150 bytes each otherwise.
+  expect(used() - before).toBeLessThan(2e6);
 });
 
 test('a wake-up by another thread that comes before the engine knows of the wait', async () => {
