@@ -205,7 +205,7 @@ test('a requeued waiter that cannot time out, or cannot be aborted', async () =>
   const late = codeOf(futex.waitAsync(f1, 0, { timeout: 20 }));
   const aborted = codeOf(futex.waitAsync(f1, 0, { signal: controller.signal }));
   const stays = futex.waitAsync(f1, 0);
-  await turn();
+  // In the turn in which they line up: a busy machine may take longer than the timeout until the next.
   expect(futex.requeue(f1, 0, f2, Infinity)).toBe(3);
   controller.abort('enough');
   expect(await late).toBe('ETIMEDOUT');

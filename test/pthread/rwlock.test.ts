@@ -54,7 +54,7 @@ test('a thread that waits for a writer that waits for its own asynchronous reade
   const held = await lock.acquireReadAsync();
   const writing = lock.acquireWriteAsync();
   await turn();
-  lock.readLock({ timeout: 2000 });
+  lock.readLock({ timeout: 30_000 });
   lock.unlock();
   held.release();
   (await writing).release();
@@ -66,7 +66,7 @@ test('a wake-up for an asynchronous writer whose thread sleeps, waiting to read'
   await until(arena, stage, 1);
   const writing = lock.acquireWriteAsync();
   await turn();
-  lock.readLock({ timeout: 2000 });
+  lock.readLock({ timeout: 30_000 });
   lock.unlock();
   (await writing).release();
   Atomics.store(arena.words, stage + 1, 1);
