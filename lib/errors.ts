@@ -1,19 +1,22 @@
+const CODES = [
+  'EAGAIN',
+  'EALREADY',
+  'EBUSY',
+  'EDEADLK',
+  'EFAULT',
+  'EINVAL',
+  'ENOMEM',
+  'ENOSYS',
+  'ENOTRECOVERABLE',
+  'EOWNERDEAD',
+  'EOVERFLOW',
+  'EPERM',
+  'ESRCH',
+  'ETIMEDOUT',
+] as const;
+
 /** The kernel's error codes, as far as the library reports them. */
-export type ErrorCode =
-  | 'EAGAIN'
-  | 'EALREADY'
-  | 'EBUSY'
-  | 'EDEADLK'
-  | 'EFAULT'
-  | 'EINVAL'
-  | 'ENOMEM'
-  | 'ENOSYS'
-  | 'ENOTRECOVERABLE'
-  | 'EOWNERDEAD'
-  | 'EOVERFLOW'
-  | 'EPERM'
-  | 'ESRCH'
-  | 'ETIMEDOUT';
+export type ErrorCode = (typeof CODES)[number];
 
 /** One who waits. */
 export interface WaitsFor {
@@ -39,6 +42,25 @@ export class HoldfastError extends Error {
     super(`${code}: ${message}`);
     this.code = code;
     this.#waitsFor = waitsFor;
+  }
+
+  /**
+   * What `error` was where it was thrown: a HoldfastError with its code, or undefined for any other error. Messages between
+   * threads (`postMessage`, a worker's `error` event, Piscina, Comlink) keep an error's text and stack, and lose its class.
+   * `waitsFor` is lost with it.
+   */
+  static from(error: unknown): HoldfastError | undefined {
+    if (error instanceof HoldfastError) return error;
+    const { name, message, stack } = (error ?? {}) as Partial<Error>;
+    if (typeof message !== 'string') return undefined;
+    if (name !== 'HoldfastError' && !(typeof stack === 'string' && stack.startsWith('HoldfastError: ')))
+      return undefined;
+    const end = message.indexOf(': ');
+    const code = CODES.find((code) => code === message.slice(0, end));
+    if (code === undefined) return undefined;
+    const copy = new HoldfastError(code, message.slice(end + 2));
+    if (typeof stack === 'string') copy.stack = stack;
+    return copy;
   }
 
   /** Of ETIMEDOUT: what those wait for who kept the caller waiting. Of EDEADLK: the cycle, if it was looked for. */

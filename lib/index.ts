@@ -1,4 +1,4 @@
-export { Arena, type ArenaHandle, type ArenaOptions } from './arena/arena.ts';
+export { Arena, type ArenaHandle, type ArenaOptions, type ArenaSummary } from './arena/arena.ts';
 export type { Guard, LockGuard } from './arena/guard.ts';
 export { Kthread, type KthreadOptions, type KthreadState, kthreadRun } from './arena/kthread.ts';
 export type { KthreadSelf } from './arena/kthreadd.ts';

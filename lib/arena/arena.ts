@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { threadId, type Worker } from 'node:worker_threads';
 import { checkOptionNames, HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
@@ -9,7 +9,7 @@ import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/heade
 import { Heap, type HeapUse } from '../memory/heap.ts';
 import type { Objects } from '../memory/objects.ts';
 import { inspectThreads } from '../sched/fsck.ts';
-import { formatSlot, maxThreads, Slot } from '../sched/slot.ts';
+import { formatSlot, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
 import { attachments } from './attachments.ts';
@@ -33,7 +33,20 @@ export interface ArenaHandle {
   readonly timeNamespace?: number;
 }
 
+/** How full an arena is, in short: what `JSON.stringify(arena)`, and so a log line, shows. */
+export interface ArenaSummary {
+  /** Of the heap. */
+  readonly bytes: number;
+  readonly used: number;
+  /** Attached threads, and how many there may be. */
+  readonly threads: number;
+  readonly maxThreads: number;
+}
+
 const MOST_BYTES = 2 ** 31;
+
+/** `postMessage` refuses a function, and shows its text. */
+const notCloneable = () => 'an arena, or what lives in it, is a view of one thread: send its .handle';
 
 /**
  * Shared memory, and this thread's place in it: locks, queues and named objects live in an arena.
@@ -43,6 +56,8 @@ const MOST_BYTES = 2 ** 31;
  * `arena.watch(worker)`.
  */
 export class Arena {
+  /** The first field, and no function is met before it: what a `DataCloneError` shows to whoever sends an arena or a lock. */
+  protected readonly cloning: () => string = notCloneable;
   readonly cpu: Cpu;
   readonly thread: Thread;
   readonly heap: Heap;
@@ -241,6 +256,20 @@ export class Arena {
   /** How full the arena is. */
   use(): HeapUse {
     return this.heap.use();
+  }
+
+  /** It walks the heap: for a log line now and then, not for each request. */
+  toJSON(): ArenaSummary {
+    const { bytes, used } = this.heap.use();
+    const { cpu } = this;
+    const lives = Array.from({ length: maxThreads(cpu) }, (_, n) => cpu.load(slotAddress(cpu, n) + Slot.life));
+    const threads = lives.filter((life) => life !== 0).length;
+    return { bytes, used, threads, maxThreads: maxThreads(cpu) - SPARE_SLOTS };
+  }
+
+  [inspect.custom](): string {
+    const { bytes, used, threads, maxThreads } = this.toJSON();
+    return `Arena(${used} of ${bytes} bytes used, ${threads} of ${maxThreads} threads)`;
   }
 
   /** There is something in shared memory for kthreadd, which is started if there is none. */

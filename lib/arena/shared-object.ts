@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import type { TimeoutOptions } from '../sched/drive.ts';
@@ -58,6 +59,11 @@ export abstract class SharedObject {
     this.thread.current();
     const { cpu } = this.thread;
     this.arena.objects.destroy(this.#kind, this.address, (address, end) => isWaitedFor(cpu, address, end));
+  }
+
+  /** In a log line, or another JSON text, an object is what `util.inspect` shows. */
+  toJSON(): string {
+    return inspect(this);
   }
 
   /** How messages name the object. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
@@ -54,5 +55,10 @@ export class OsqLock extends SharedObject {
     }
     this.#isHeld = false;
     osqUnlock(this.thread, this.address + Osq.tail);
+  }
+
+  [inspect.custom](): string {
+    const state = this.thread.cpu.load(this.address + Osq.tail) === 0 ? 'free' : 'held';
+    return `OsqLock(${this.name ?? this.address}, ${state})`;
   }
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -191,6 +192,10 @@ export class PthreadCond extends SharedObject {
     if (!hasWaiters) action();
     unlatchBucket(thread, bucket);
     return hasWaiters;
+  }
+
+  [inspect.custom](): string {
+    return `PthreadCond(${this.name ?? this.address})`;
   }
 
   #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AsyncWaitOptions | undefined): void {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, refusePromise, shown } from '../errors.ts';
@@ -135,6 +136,10 @@ export class PthreadOnce extends SharedObject {
       thread.returnTask(task);
     }
     return true;
+  }
+
+  [inspect.custom](): string {
+    return `PthreadOnce(${this.name ?? this.address}, ${this.isDone ? 'done' : 'not done'})`;
   }
 
   #end(state: number): void {
