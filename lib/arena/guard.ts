@@ -2,7 +2,7 @@
  * Guards: one object for each acquisition, which is over when the guard has released it. A guard that were used again
  * could not tell its own acquisition from the next one.
  */
-import { HoldfastError } from '../errors.ts';
+import { HoldfastError, refusePromise } from '../errors.ts';
 
 /** What one acquisition holds until `release`, or until the end of the scope that `using` gives the guard. */
 export interface Guard {
@@ -128,4 +128,28 @@ function check<Lock>(lock: Lock | undefined): Lock {
 
 export function releasedBefore(): HoldfastError {
   return new HoldfastError('EPERM', 'this guard was released before');
+}
+
+/** Runs `section` with what `held` holds, which is released however that ends. Throws EINVAL for one that is asynchronous. */
+export function runHolding<Held extends Guard, Result>(held: Held, section: (held: Held) => Result): Result {
+  try {
+    const result = section(held);
+    refusePromise('a section of synchronous code', result);
+    return result;
+  } finally {
+    held[Symbol.dispose]();
+  }
+}
+
+/** `runHolding` for a section that may be asynchronous. */
+export async function runHoldingAsync<Held extends Guard, Result>(
+  acquisition: Promise<Held>,
+  section: (held: Held) => Result | PromiseLike<Result>,
+): Promise<Result> {
+  const held = await acquisition;
+  try {
+    return await section(held);
+  } finally {
+    held[Symbol.dispose]();
+  }
 }

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, SyncGuard } from '../arena/guard.ts';
+import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
@@ -113,6 +113,19 @@ export class Mutex extends OwnedLock {
       return Promise.reject(error);
     }
     return this.#waitAsync(options).then((task) => this.guardOf(task));
+  }
+
+  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquire(options), section);
+  }
+
+  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
+  runExclusiveAsync<Result>(
+    section: (held: LockGuard) => Result | PromiseLike<Result>,
+    options?: AsyncWaitOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireAsync(options), section);
   }
 
   /** Whether anybody sleeps for the lock; out of date as soon as it is read. */

@@ -1,4 +1,4 @@
-import type { LockGuard } from '../arena/guard.ts';
+import { type LockGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import {
@@ -74,6 +74,32 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   /** `downWriteAsync`, with a guard. The guard alone can release it. */
   async acquireWriteAsync(options?: AsyncWaitOptions): Promise<Guard> {
     return this.guardOf('write', await this.#enterAsync('write', options));
+  }
+
+  /** Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`, what it throws, and EINVAL when it is asynchronous. */
+  runShared<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquireRead(options), section);
+  }
+
+  /** `runShared` that never blocks the event loop, also for a section that awaits. Rejects as `acquireReadAsync`. */
+  runSharedAsync<Result>(
+    section: (held: Guard) => Result | PromiseLike<Result>,
+    options?: AsyncWaitOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireReadAsync(options), section);
+  }
+
+  /** Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquireWrite(options), section);
+  }
+
+  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireWriteAsync`. */
+  runExclusiveAsync<Result>(
+    section: (held: Guard) => Result | PromiseLike<Result>,
+    options?: AsyncWaitOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireWriteAsync(options), section);
   }
 
   /**

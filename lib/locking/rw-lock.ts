@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, SyncGuard, type SyncLock } from '../arena/guard.ts';
+import { type LockGuard, runHolding, SyncGuard, type SyncLock } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
@@ -120,10 +120,20 @@ export class RwLock extends SharedObject {
     return new SyncGuard(this.#reading);
   }
 
+  /** Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`, what it throws, and EINVAL when it is asynchronous. */
+  runShared<Result>(section: (held: LockGuard) => Result): Result {
+    return runHolding(this.acquireRead(), section);
+  }
+
   /** `writeLock`, with a guard for `using`, which releases this acquisition and no other. */
   acquireWrite(): LockGuard {
     this.writeLock();
     return new SyncGuard(this.#writing);
+  }
+
+  /** Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: LockGuard) => Result): Result {
+    return runHolding(this.acquireWrite(), section);
   }
 
   /** CPU number of the thread that writes or is about to, or undefined; out of date as soon as it is read. */

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { type Guard, releasedBefore } from '../arena/guard.ts';
+import { type Guard, releasedBefore, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
@@ -213,6 +213,19 @@ export class Semaphore extends SharedObject {
     if (tryDownLatched(thread, this.address, permits, record)) return this.#asyncGuard(permits, task);
     thread.returnTask(task);
     return this.#asyncGuard(permits, await this.#waitAsync(permits, true, options));
+  }
+
+  /** Runs `section` while it holds permits, which come back however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: SemaphoreGuard) => Result, options?: DownOptions): Result {
+    return runHolding(this.acquire(options), section);
+  }
+
+  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
+  runExclusiveAsync<Result>(
+    section: (held: SemaphoreGuard) => Result | PromiseLike<Result>,
+    options?: AsyncDownOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireAsync(options), section);
   }
 
   /** How many permits are free; out of date as soon as it is read. */

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, SyncGuard } from '../arena/guard.ts';
+import { type LockGuard, runHolding, SyncGuard } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
@@ -37,6 +37,11 @@ export abstract class SpinningLock extends SharedObject {
   acquire(): LockGuard {
     this.lock();
     return new SyncGuard(this);
+  }
+
+  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: LockGuard) => Result): Result {
+    return runHolding(this.acquire(), section);
   }
 
   /** @internal For guards. */

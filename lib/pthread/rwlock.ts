@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, OnceGuard } from '../arena/guard.ts';
+import { type LockGuard, OnceGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
@@ -117,6 +117,32 @@ export class PthreadRwlock extends SharedObject {
 
   acquireWriteAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
     return this.#acquireAsync(WRITE, options);
+  }
+
+  /** Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`, what it throws, and EINVAL when it is asynchronous. */
+  runShared<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquireRead(options), section);
+  }
+
+  /** `runShared` that never blocks the event loop, also for a section that awaits. Rejects as `acquireReadAsync`. */
+  runSharedAsync<Result>(
+    section: (held: LockGuard) => Result | PromiseLike<Result>,
+    options?: AsyncWaitOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireReadAsync(options), section);
+  }
+
+  /** Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquireWrite(options), section);
+  }
+
+  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireWriteAsync`. */
+  runExclusiveAsync<Result>(
+    section: (held: LockGuard) => Result | PromiseLike<Result>,
+    options?: AsyncWaitOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireWriteAsync(options), section);
   }
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */

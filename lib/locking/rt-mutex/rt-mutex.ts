@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
-import { type LockGuard, SyncGuard } from '../../arena/guard.ts';
+import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import {
   ASYNC_OPTIONS,
@@ -104,6 +104,19 @@ export class RtMutex extends RtLock {
   /** `lockAsync`, with a guard. The guard alone can release it. */
   async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
     return this.guardOf(this.#tryAsync(options) || (await this.#waitAsync(options)));
+  }
+
+  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquire(options), section);
+  }
+
+  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
+  runExclusiveAsync<Result>(
+    section: (held: LockGuard) => Result | PromiseLike<Result>,
+    options?: RtAsyncOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireAsync(options), section);
   }
 
   [inspect.custom](): string {

@@ -20,7 +20,7 @@
  */
 import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
-import { type LockGuard, SyncGuard } from '../../arena/guard.ts';
+import { type LockGuard, runHolding, SyncGuard } from '../../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
@@ -146,6 +146,11 @@ export class SeqLock extends SharedObject {
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
     return new SyncGuard(this);
+  }
+
+  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquire(options), section);
   }
 
   /** @internal For guards. */

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
+import { runHolding, runHoldingAsync } from '../../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { openFutexes } from '../../futex/open.ts';
@@ -127,6 +128,19 @@ export class PthreadMutex extends SharedObject {
    */
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
     return new PthreadMutexGuard(this, this.#tryAsync(options) || (await this.#waitAsync(options)), true);
+  }
+
+  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  runExclusive<Result>(section: (held: PthreadMutexGuard<this>) => Result, options?: WaitOptions): Result {
+    return runHolding(this.acquire(options), section);
+  }
+
+  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
+  runExclusiveAsync<Result>(
+    section: (held: PthreadMutexGuard<this>) => Result | PromiseLike<Result>,
+    options?: AsyncWaitOptions,
+  ): Promise<Result> {
+    return runHoldingAsync(this.acquireAsync(options), section);
   }
 
   /** Whether somebody holds the lock; out of date as soon as it is read. */
