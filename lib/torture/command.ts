@@ -38,7 +38,9 @@ export async function runTorture({ types, settings, json, report }: Request): Pr
   if (json) {
     process.stdout.write(`${JSON.stringify({ settings, node: process.version, outcomes })}\n`);
   } else {
-    process.stdout.write(`${[outcomeTable(outcomes), ...violationLines(outcomes)].join('\n')}\n`);
+    process.stdout.write(
+      `${[outcomeTable(outcomes, process.stdout.columns), ...violationLines(outcomes)].join('\n')}\n`,
+    );
     if (report !== undefined) process.stdout.write(`report: ${report}\n`);
   }
   return outcomes;
