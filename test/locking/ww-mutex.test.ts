@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Arena, WwClass, WwMutex, type WwPolicy } from '../../lib/index.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
@@ -95,6 +95,22 @@ test('wound-wait: a wounded one that sleeps on', async () => {
   third.unlockAll();
   await b.lockSlowAsync(younger);
   expect(older.held).toEqual([c, a]);
+});
+
+test('a context that lets go of its first lock first', () => {
+  const { wwClass, locks } = setup();
+  const order: string[] = [];
+  for (const [i, lock] of locks.entries()) {
+    const unlock = lock.unlock.bind(lock);
+    vi.spyOn(lock, 'unlock').mockImplementation((context) => {
+      order.push('abc'[i]!);
+      unlock(context);
+    });
+  }
+  const context = wwClass.begin();
+  context.acquireAll(locks);
+  context.release();
+  expect(order).toEqual(['c', 'b', 'a']);
 });
 
 test('misuse that goes unnoticed', async () => {

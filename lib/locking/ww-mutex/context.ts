@@ -183,8 +183,12 @@ export class WwContext {
     return this.#held.has(mutex.address);
   }
 
+  /**
+   * The last first, as the kernel's test does: whoever waits for the first one, and needs the others too, comes when they
+   * are free.
+   */
   #unlockHeld(): void {
-    for (const mutex of this.held) mutex.unlock(this);
+    for (const mutex of [...this.#held.values()].reverse()) mutex.unlock(this);
   }
 
   #startOver(): undefined {
