@@ -22,7 +22,7 @@ export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './fu
 export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
 export { Completion } from './locking/completion.ts';
 export { McsLock } from './locking/mcs-lock.ts';
-export { Mutex } from './locking/mutex.ts';
+export { Mutex, type MutexOptions } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
 export type { LockOwner } from './locking/owned-lock.ts';
 export { PercpuRwSemaphore } from './locking/percpu-rw-semaphore.ts';

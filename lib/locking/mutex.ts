@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
+import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
@@ -16,7 +17,17 @@ import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
-import { holderOf } from './owner-word.ts';
+import { holderOf, revive } from './owner-word.ts';
+
+export interface MutexOptions {
+  /**
+   * Runs whenever this view gets the lock from an owner that died, before the call that gets it comes back: it repairs what
+   * the lock protects. When it returns, all is consistent again. When it throws, the call throws that, and the mutex is not
+   * recoverable. It may return a promise, which asynchronous calls await, and synchronous ones refuse with EINVAL.
+   * Default: the caller asks for `ownerDied`, as POSIX has it.
+   */
+  onOwnerDied?: (() => unknown) | undefined;
+}
 
 const KIND = defineKind<Repairer>({
   name: 'mutex',
@@ -47,11 +58,21 @@ const KIND = defineKind<Repairer>({
  */
 export class Mutex extends OwnedLock {
   readonly #owner: number;
+  readonly #onOwnerDied: (() => unknown) | undefined;
 
-  /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
-  constructor(arena: Arena, which?: string | ObjectHandle) {
+  /**
+   * Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. `options` are
+   * this view's own.
+   */
+  constructor(arena: Arena, which?: string | ObjectHandle, options: MutexOptions = {}) {
+    checkOptionNames(options, ['onOwnerDied']);
+    const { onOwnerDied } = options;
+    if (onOwnerDied !== undefined && typeof onOwnerDied !== 'function') {
+      throw new HoldfastError('EINVAL', `onOwnerDied is a function, received ${shown(onOwnerDied)}`);
+    }
     super(KIND, arena, which);
     this.#owner = this.address + MutexWords.owner;
+    this.#onOwnerDied = onOwnerDied;
   }
 
   static from(arena: Arena, handle: ObjectHandle): Mutex {
@@ -74,7 +95,9 @@ export class Mutex extends OwnedLock {
     const { cpu } = this.thread;
     const task = this.thread.current();
     if (this.isUnrecoverable) throw this.refusal('unrecoverable');
-    return tryAcquire(cpu, this.address, task, 0);
+    if (!tryAcquire(cpu, this.address, task, 0)) return false;
+    if (this.#onOwnerDied !== undefined && this.ownerDied) this.#recover(this.#onOwnerDied);
+    return true;
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
@@ -115,7 +138,10 @@ export class Mutex extends OwnedLock {
     return this.#waitAsync(options).then((task) => this.guardOf(task));
   }
 
-  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as
+   * `acquire`, what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquire(options), section);
   }
@@ -126,6 +152,19 @@ export class Mutex extends OwnedLock {
     options?: AsyncWaitOptions,
   ): Promise<Result> {
     return runHoldingAsync(this.acquireAsync(options), section);
+  }
+
+  /**
+   * Takes a mutex that is not recoverable for the thread's synchronous code, which repairs what it protects and unlocks: from
+   * then on it is as new. Of several that try, one has it. Throws EINVAL for a mutex that can be had in the usual way.
+   */
+  reset(): void {
+    const task = this.thread.current();
+    if (revive(this.thread.cpu, this.address, task)) return;
+    throw new HoldfastError(
+      'EINVAL',
+      `the ${this.label} is ${this.state}, and can be locked: reset() is for the others`,
+    );
   }
 
   /** Whether anybody sleeps for the lock; out of date as soon as it is read. */
@@ -144,6 +183,30 @@ export class Mutex extends OwnedLock {
     const outcome =
       lockAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => lockAsleep(address, waiter));
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
+    if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
+  }
+
+  /** The thread's synchronous code has got the lock from a dead owner. */
+  #recover(onOwnerDied: () => unknown): void {
+    try {
+      refusePromise('onOwnerDied of a synchronous call', onOwnerDied());
+    } catch (error) {
+      this.releaseSync();
+      throw error;
+    }
+    this.makeConsistent();
+  }
+
+  /** `#recover` for an asynchronous acquisition, which `task` is. */
+  async #recoverAsync(onOwnerDied: () => unknown, task: number): Promise<number> {
+    try {
+      await onOwnerDied();
+    } catch (error) {
+      this.guardOf(task).release();
+      throw error;
+    }
+    this.makeConsistent();
+    return task;
   }
 
   protected override letGo(): void {
@@ -163,8 +226,10 @@ export class Mutex extends OwnedLock {
     return 0;
   }
 
-  #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+  async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
     this.thread.counters.contended++;
-    return this.waitAsync(options, (waiter) => lockAsleep(this.address, waiter));
+    const task = await this.waitAsync(options, (waiter) => lockAsleep(this.address, waiter));
+    if (this.#onOwnerDied === undefined || !this.ownerDied) return task;
+    return this.#recoverAsync(this.#onOwnerDied, task);
   }
 }

@@ -37,3 +37,15 @@ export function holderOf(cpu: Cpu, lock: number): number {
 export function makeConsistent(cpu: Cpu, lock: number): void {
   cpu.fetchAndRelaxed(lock + OWNER, ~OWNER_DIED);
 }
+
+/** `task` takes a lock that nobody can have any more. False for any other. */
+export function revive(cpu: Cpu, lock: number, task: number): boolean {
+  const address = lock + OWNER;
+  for (let word = cpu.load(address); ownerOf(word) === UNRECOVERABLE; ) {
+    // Who waits has been woken, and looks again: it may set a flag meanwhile, so that unlock finds it.
+    const seen = cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~OWNER_DIED));
+    if (seen === word) return true;
+    word = seen;
+  }
+  return false;
+}

@@ -76,7 +76,10 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     return this.guardOf('write', await this.#enterAsync('write', options));
   }
 
-  /** Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`,
+   * what it throws, and EINVAL when it is asynchronous.
+   */
   runShared<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquireRead(options), section);
   }
@@ -89,12 +92,17 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     return runHoldingAsync(this.acquireReadAsync(options), section);
   }
 
-  /** Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`,
+   * what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquireWrite(options), section);
   }
 
-  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireWriteAsync`. */
+  /**
+   * `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireWriteAsync`.
+   */
   runExclusiveAsync<Result>(
     section: (held: Guard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,

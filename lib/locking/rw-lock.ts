@@ -120,7 +120,10 @@ export class RwLock extends SharedObject {
     return new SyncGuard(this.#reading);
   }
 
-  /** Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`,
+   * what it throws, and EINVAL when it is asynchronous.
+   */
   runShared<Result>(section: (held: LockGuard) => Result): Result {
     return runHolding(this.acquireRead(), section);
   }
@@ -131,7 +134,10 @@ export class RwLock extends SharedObject {
     return new SyncGuard(this.#writing);
   }
 
-  /** Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`,
+   * what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: LockGuard) => Result): Result {
     return runHolding(this.acquireWrite(), section);
   }

@@ -215,7 +215,10 @@ export class Semaphore extends SharedObject {
     return this.#asyncGuard(permits, await this.#waitAsync(permits, true, options));
   }
 
-  /** Runs `section` while it holds permits, which come back however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it holds permits, which come back however that ends. Returns what it returns; throws as
+   * `acquire`, what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: SemaphoreGuard) => Result, options?: DownOptions): Result {
     return runHolding(this.acquire(options), section);
   }

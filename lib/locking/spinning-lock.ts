@@ -39,7 +39,10 @@ export abstract class SpinningLock extends SharedObject {
     return new SyncGuard(this);
   }
 
-  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as
+   * `acquire`, what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: LockGuard) => Result): Result {
     return runHolding(this.acquire(), section);
   }

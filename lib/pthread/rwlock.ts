@@ -119,7 +119,10 @@ export class PthreadRwlock extends SharedObject {
     return this.#acquireAsync(WRITE, options);
   }
 
-  /** Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`,
+   * what it throws, and EINVAL when it is asynchronous.
+   */
   runShared<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquireRead(options), section);
   }
@@ -132,12 +135,17 @@ export class PthreadRwlock extends SharedObject {
     return runHoldingAsync(this.acquireReadAsync(options), section);
   }
 
-  /** Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`,
+   * what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquireWrite(options), section);
   }
 
-  /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireWriteAsync`. */
+  /**
+   * `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireWriteAsync`.
+   */
   runExclusiveAsync<Result>(
     section: (held: LockGuard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,

@@ -59,7 +59,9 @@ export class RtMutex extends RtLock {
     return new RtMutex(arena, handle);
   }
 
-  /** Waits for the lock, blocking the thread. Throws ETIMEDOUT, EDEADLK, ENOTRECOVERABLE, and EINVAL for bad options. */
+  /**
+   * Waits for the lock, blocking the thread. Throws ETIMEDOUT, EDEADLK, ENOTRECOVERABLE, and EINVAL for bad options.
+   */
   lock(options?: WaitOptions): void {
     const { thread } = this;
     const { self } = thread;
@@ -106,7 +108,10 @@ export class RtMutex extends RtLock {
     return this.guardOf(this.#tryAsync(options) || (await this.#waitAsync(options)));
   }
 
-  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as
+   * `acquire`, what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquire(options), section);
   }

@@ -94,7 +94,9 @@ export class SeqLock extends SharedObject {
     return seqRetry(this.thread.cpu, this.#sequence, begun);
   }
 
-  /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`. */
+  /**
+   * Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`.
+   */
   read(address: number, into: Int32Array): Int32Array {
     const { cpu } = this.thread;
     const sequence = this.#sequence;
@@ -148,7 +150,10 @@ export class SeqLock extends SharedObject {
     return new SyncGuard(this);
   }
 
-  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as
+   * `acquire`, what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquire(options), section);
   }

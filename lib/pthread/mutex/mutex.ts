@@ -130,7 +130,10 @@ export class PthreadMutex extends SharedObject {
     return new PthreadMutexGuard(this, this.#tryAsync(options) || (await this.#waitAsync(options)), true);
   }
 
-  /** Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as `acquire`, what it throws, and EINVAL when it is asynchronous. */
+  /**
+   * Runs `section` while it holds the lock, which is released however that ends. Returns what it returns; throws as
+   * `acquire`, what it throws, and EINVAL when it is asynchronous.
+   */
   runExclusive<Result>(section: (held: PthreadMutexGuard<this>) => Result, options?: WaitOptions): Result {
     return runHolding(this.acquire(options), section);
   }
