@@ -2,7 +2,7 @@ export { Arena, type ArenaHandle, type ArenaOptions, type ArenaSummary } from '.
 export type { Guard, LockGuard } from './arena/guard.ts';
 export { Kthread, type KthreadOptions, type KthreadState, kthreadRun } from './arena/kthread.ts';
 export type { KthreadSelf } from './arena/kthreadd.ts';
-export type { ObjectHandle } from './arena/shared-object.ts';
+export type { ObjectHandle, SharedObject } from './arena/shared-object.ts';
 export {
   CLOCK_BOOTTIME,
   CLOCK_MONOTONIC,
@@ -19,6 +19,7 @@ export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
 export { PiFutex } from './futex/pi-futex.ts';
 export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './futex/robust-list.ts';
+export type { Expected as FutexExpected } from './futex/table.ts';
 export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
 export { Completion } from './locking/completion.ts';
 export { McsLock } from './locking/mcs-lock.ts';

@@ -1,11 +1,14 @@
-export type { Change, Weakening } from './alter.ts';
+export type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
+export type { Alteration, Change, Weakening } from './alter.ts';
+export type { KillOptions, Points } from './deaths.ts';
+export type { Order } from './events.ts';
 export { CounterexampleError, expectExplored } from './expect.ts';
 export { type ExploreOptions, type ExploreResult, explore, type Progress } from './explore.ts';
 export type { ExploredCpu } from './explored-cpu.ts';
 export { type ChangedOrder, findIdleOrders, suggestRepairs } from './orders.ts';
-export { exploreParallel, type ProgramSource } from './parallel.ts';
+export { exploreParallel, type PlainOptions, type ProgramSource } from './parallel.ts';
 export type { ModelName } from './ppo.ts';
-export { ExploreError, type FinalMemory, type Program } from './program.ts';
-export { type Counterexample, printCounterexample } from './report.ts';
+export { ExploreError, type FailureKind, type FinalMemory, type Kill, type Program } from './program.ts';
+export { type Counterexample, type Edge, type Event, printCounterexample } from './report.ts';
 export { describeSite, type Site } from './site.ts';
 export { drawCounterexample } from './svg.ts';
