@@ -68,7 +68,6 @@ inFile('table.ts', [
 inFile('pthread/mutex/mutex.ts', [
   ["pthread mutex: the lock's acquire", () => mutex('normal', 2, 1), 'cmpxchgAcquire'],
   ["pthread mutex: unlock's release", () => mutex('normal', 2, 1), 'cmpxchgRelease'],
-  ["pthread cond: the wait's release of the mutex", () => cond('signal', 1, 1), 'cmpxchgRelease', 'letGo'],
 ]);
 inFile('pthread/mutex/core.ts', [
   ["pthread mutex: the contended lock's acquire", () => mutex('normal', 2, 1), 'cmpxchgAcquire', 'tryAcquire'],
@@ -106,7 +105,22 @@ inFile('rt-mutex/core.ts', [
 inFile('ww-mutex/context.ts', [
   ['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb'],
 ]);
+/** The look whether the bucket was ever used: a program that takes each bucket's latch once or twice is full of it. */
+const firstUse = (['loadAcquire', 'xchg'] as const).map((op) => ({
+  file: 'futex/table.ts',
+  op,
+  within: 'latchBucket',
+}));
 testsOfWeakOrders([
+  {
+    name: "pthread cond: the wait's release of the mutex",
+    make: () => cond('signal', 1, 1),
+    file: 'pthread/mutex/mutex.ts',
+    op: 'cmpxchgRelease',
+    within: 'letGo',
+    also: firstUse,
+    mode: 'random',
+  },
   {
     name: 'FUTEX_WAIT: finding out that one was woken',
     make: () => wakeTwice(1),
@@ -114,7 +128,8 @@ testsOfWeakOrders([
     op: 'loadAcquire',
     within: 'latchOwnBucket',
     // The end of the call between the two waits orders them on Armv8, when the next wait takes its latch.
-    also: { file: 'task.ts', op: 'storeRelease', within: 'endWait' },
+    also: [{ file: 'task.ts', op: 'storeRelease', within: 'endWait' }, ...firstUse],
     mode: 'random',
+    seed: 3,
   },
 ]);
