@@ -36,27 +36,30 @@ export const MATCH_ANY = -1;
  * front that cannot run are woken besides, and count if there are not enough others.
  */
 export function wake(futexes: Futexes, word: number, count: number, bitset: number): number | 'mismatch' {
-  const taken = wakeAble(futexes, word, count, bitset);
-  return taken === 'mismatch' ? taken : Math.min(count, taken.all);
+  const sleepers: number[] = [];
+  const able = takeWaiters(futexes, word, count, bitset, sleepers);
+  unparkAll(futexes.thread.cpu, sleepers);
+  return able === 'mismatch' ? able : Math.min(count, sleepers.length);
 }
 
-/** How many were taken out of a bucket, and how many of them can run. */
-interface Taken {
-  readonly all: number;
-  readonly able: number;
-}
-
-/** `wake` for callers that rely on one that can run. */
-export function wakeAble({ thread, table }: Futexes, word: number, count: number, bitset: number): Taken | 'mismatch' {
+/**
+ * `wake` for callers under another latch: appends to `sleepers` the tasks to unpark once that is free. Returns how many
+ * of them can run.
+ */
+export function takeWaiters(
+  { thread, table }: Futexes,
+  word: number,
+  count: number,
+  bitset: number,
+  sleepers: number[],
+): number | 'mismatch' {
   const { cpu } = thread;
   const bucket = bucketOf(table, word);
-  if (count === 0 || !mayHaveWaiters(cpu, bucket)) return { all: 0, able: 0 };
-  const sleepers: number[] = [];
+  if (count === 0 || !mayHaveWaiters(cpu, bucket)) return 0;
   latchBucket(thread, bucket);
   const able = takeOut(cpu, bucket, word, count, bitset, sleepers);
   unlatchBucket(thread, bucket);
-  unparkAll(cpu, sleepers);
-  return able === 'mismatch' ? able : { all: sleepers.length, able };
+  return able;
 }
 
 /**
@@ -195,6 +198,6 @@ function takeOut(
   return able;
 }
 
-function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
+export function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
   for (const task of sleepers) unpark(cpu, task);
 }

@@ -163,7 +163,8 @@ export class PthreadCond extends SharedObject {
     // From here on nothing of the condition variable is touched: POSIX lets whoever woke the last waiter destroy it.
     endWait(this.thread.cpu, waiter.task);
     waiter.aside = undefined;
-    const waited = result === 'changed' ? 'woken' : result;
+    // Synchronous code gives up only for a deadlock, and that it finds only once a broadcast has moved it to the mutex.
+    const waited = result === 'changed' || (result === 'aborted' && !waiter.async) ? 'woken' : result;
     // The mutex has to be had, however late it is, and whoever aborts meanwhile.
     waiter.deadline = Number.POSITIVE_INFINITY;
     for (;;) {

@@ -8,7 +8,10 @@
  *   gate     counts the times the lock came free, or who may have it changed
  *
  *   take     latch; free for me? else note that I wait, and the gate; unlatch; FUTEX_WAIT_BITSET(gate)
- *   release  latch; if it is free now: gate + 1; unlatch; FUTEX_WAKE_BITSET those whose turn it is
+ *   release  latch; if it is free now: gate + 1, take those whose turn it is from the gate; unlatch; wake them
+ *
+ * The unlatch is a release's last access to the lock, which its next owner may destroy. So the latch of the gate's futex
+ * bucket is taken inside the lock's own, and nobody who holds a bucket's latch takes a lock's.
  *
  * A writer that is preferred keeps readers out by WRITERS_WAIT, except those whose thread's task reads already, for
  * they would never let the writer in. When a release finds no writer to wake, it takes the flag back.
@@ -22,9 +25,9 @@
  */
 import type { Futexes } from '../futex/table.ts';
 import { asideOf, wait } from '../futex/wait.ts';
-import { MATCH_ANY, wake, wakeAble } from '../futex/wake.ts';
+import { MATCH_ANY, takeWaiters, unparkAll, wake } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { latch, unlatch } from '../memory/latch.ts';
+import { latch, latchOwner, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
@@ -50,6 +53,12 @@ export const OWNER_DIED = 4;
 
 export type Preference = 'readers' | 'writers';
 export type Outcome = 'acquired' | 'busy' | 'deadlock' | 'exhausted' | 'timed-out' | 'aborted';
+
+/** Whether somebody holds the lock, or is in the middle of a call: one that releases it is, until it has unlatched it. */
+export function isBusy(cpu: Cpu, lock: number): boolean {
+  if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return true;
+  return latchOwner(cpu, lock + RwlockWords.latch) !== 0;
+}
 
 /**
  * One attempt for `task`. 'deadlock': what is in the way is this thread's own. With `waiter`, one that fails leaves
@@ -149,12 +158,10 @@ function giveUp(futexes: Futexes, lock: number): void {
   wake(futexes, lock + RwlockWords.gate, Number.POSITIVE_INFINITY, MATCH_ANY);
 }
 
-/** Under the latch. Returns the gate's new value. */
-function openGate(cpu: Cpu, lock: number, keep: number): number {
-  const gate = (cpu.load(lock + RwlockWords.gate) + 1) | 0;
+/** Under the latch: who has looked before, and is about to sleep, looks again. `keep`: the flags that stay. */
+function openGate(cpu: Cpu, lock: number, keep: number): void {
   cpu.fetchAndRelaxed(lock + RwlockWords.flags, keep);
-  cpu.store(lock + RwlockWords.gate, gate);
-  return gate;
+  cpu.store(lock + RwlockWords.gate, (cpu.load(lock + RwlockWords.gate) + 1) | 0);
 }
 
 /** Releases what `task` holds. False when it holds nothing. */
@@ -172,9 +179,10 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   const isFree = holds && cpu.load(lock + RwlockWords.readers) === 0;
   const flags = cpu.load(lock + RwlockWords.flags);
   const hasWaiters = isFree && (flags & (READ | WRITE)) !== 0;
-  const gate = hasWaiters ? openGate(cpu, lock, ~READ) : 0;
+  const woken = hasWaiters ? takeNext(futexes, lock, preference) : [];
+  // The last access to the lock: the next owner may destroy it.
   unlatch(cpu, lock + RwlockWords.latch);
-  if (hasWaiters) wakeNext(futexes, lock, gate, preference);
+  unparkAll(cpu, woken);
   return holds;
 }
 
@@ -183,26 +191,23 @@ function wakeIfFree(futexes: Futexes, lock: number, preference: Preference): voi
   const { cpu, id } = futexes.thread;
   latch(cpu, lock + RwlockWords.latch, id);
   const isFree = cpu.load(lock + RwlockWords.writer) === 0 && cpu.load(lock + RwlockWords.readers) === 0;
-  const gate = isFree ? openGate(cpu, lock, ~READ) : 0;
+  const woken = isFree ? takeNext(futexes, lock, preference) : [];
   unlatch(cpu, lock + RwlockWords.latch);
-  if (isFree) wakeNext(futexes, lock, gate, preference);
+  unparkAll(cpu, woken);
 }
 
-function wakeNext(futexes: Futexes, lock: number, gate: number, preference: Preference): void {
-  const { cpu, id } = futexes.thread;
-  const address = lock + RwlockWords.gate;
-  const readersFirst = preference === 'readers';
-  if (readersFirst && wakesAble(futexes, address, Number.POSITIVE_INFINITY, READ)) return;
-  if (wakesAble(futexes, address, 1, WRITE)) return;
-  latch(cpu, lock + RwlockWords.latch, id);
-  if (cpu.load(address) === gate) openGate(cpu, lock, ~WRITE);
-  unlatch(cpu, lock + RwlockWords.latch);
-  wake(futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
-}
-
-function wakesAble(futexes: Futexes, address: number, count: number, bits: number): boolean {
-  const taken = wakeAble(futexes, address, count, bits);
-  return taken === 'mismatch' || taken.able > 0;
+/** The lock is free: takes those whose turn it is from the gate, for the caller to unpark. Under the latch. */
+function takeNext(futexes: Futexes, lock: number, preference: Preference): number[] {
+  const { cpu } = futexes.thread;
+  const woken: number[] = [];
+  const takesAble = (count: number, bits: number) =>
+    takeWaiters(futexes, lock + RwlockWords.gate, count, bits, woken) !== 0;
+  openGate(cpu, lock, ~READ);
+  if (preference === 'readers' && takesAble(Number.POSITIVE_INFINITY, READ)) return woken;
+  if (takesAble(1, WRITE)) return woken;
+  cpu.fetchAndRelaxed(lock + RwlockWords.flags, ~WRITE);
+  takesAble(Number.POSITIVE_INFINITY, MATCH_ANY);
+  return woken;
 }
 
 /** After deaths. */

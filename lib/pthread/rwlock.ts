@@ -11,6 +11,7 @@ import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions
 import { holdsOf } from '../sched/holds.ts';
 import { Task } from '../sched/task.ts';
 import {
+  isBusy,
   type Outcome,
   OWNER_DIED,
   type Preference,
@@ -35,7 +36,7 @@ function define(preference: Preference): Kind<Repairer> {
       return writer === 0 ? 0 : cpu.load(writer + Task.thread);
     },
     isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
-    isBusy: (cpu, lock) => cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0,
+    isBusy,
     repair,
   });
 }

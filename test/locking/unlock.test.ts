@@ -2,10 +2,12 @@
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
-import { Mutex, RtMutex } from '../../lib/index.ts';
+import { openFutexes } from '../../lib/futex/open.ts';
+import { Mutex, PthreadMutex, PthreadRwlock, RtMutex, SeqLock, WwClass, WwMutex } from '../../lib/index.ts';
 import { lockAsleep } from '../../lib/locking/mutex-core.ts';
-import type { Outcome } from '../../lib/locking/owned-lock.ts';
 import { lockSlow } from '../../lib/locking/rt-mutex/core.ts';
+import { lockSlow as pthreadLockSlow } from '../../lib/pthread/mutex/core.ts';
+import { READ, takeSlow, WRITE } from '../../lib/pthread/rwlock-core.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
 import { endWait } from '../../lib/sched/task.ts';
 import { Hang, step, stepper } from '../support/stepper.ts';
@@ -21,13 +23,50 @@ interface Lock {
 type Row = readonly [
   string,
   (arena: Arena, handle?: ObjectHandle) => Lock,
-  (lock: number, waiter: Waiter) => SlowPath<Outcome>,
+  /** How thread 1 waits for it. */
+  (lock: number, waiter: Waiter, arena: Arena) => SlowPath<string>,
 ];
+
+const wwLock = (arena: Arena, handle?: ObjectHandle) => new WwMutex(new WwClass(arena, 'class'), handle);
+const attempt = { mark: 0, isChecked: false, cycle: [] };
 
 const LOCKS: readonly Row[] = [
   ['Mutex', (arena, handle) => new Mutex(arena, handle), lockAsleep],
+  ['SeqLock', (arena, handle) => new SeqLock(arena, handle), lockAsleep],
   ['RtMutex', (arena, handle) => new RtMutex(arena, handle), (lock, waiter) => lockSlow(lock, waiter, [])],
+  ['WwMutex', wwLock, (lock, waiter) => lockSlow(lock, waiter, [])],
+  [
+    'PthreadMutex',
+    (arena, handle) => new PthreadMutex(arena, handle),
+    (lock, waiter, arena) => pthreadLockSlow(openFutexes(arena), lock, waiter, attempt),
+  ],
+  [
+    'PthreadMutex that inherits',
+    (arena, handle) => new PthreadMutex(arena, handle, { protocol: 'inherit' }),
+    (lock, waiter) => lockSlow(lock, waiter, []),
+  ],
+  ...(['readers', 'writers'] as const).flatMap((preference) =>
+    ([READ, WRITE] as const).map(
+      (want): Row => [
+        `PthreadRwlock that prefers ${preference}, a ${want === READ ? 'reader' : 'writer'} waiting`,
+        (arena, handle) => rwlock(arena, handle, preference),
+        (lock, waiter, arena) => takeSlow(openFutexes(arena), lock, waiter, want, preference),
+      ],
+    ),
+  ),
 ];
+
+function rwlock(arena: Arena, handle: ObjectHandle | undefined, preference: 'readers' | 'writers'): Lock {
+  const lock = new PthreadRwlock(arena, handle, preference);
+  return {
+    address: lock.address,
+    handle: lock.handle,
+    lock: () => lock.writeLock(),
+    tryLock: () => lock.tryWriteLock(),
+    unlock: () => lock.unlock(),
+    destroy: () => lock.destroy(),
+  };
+}
 
 const LINE = 16;
 
@@ -44,7 +83,7 @@ function scene([, open, path]: Row, m: number, n: number) {
   lock.lock();
   const { thread } = second;
   const deadline = second.cpu.now() + 1e9;
-  const wait = path(lock.address, { thread, task: thread.self, deadline, async: false, aborted: false });
+  const wait = path(lock.address, { thread, task: thread.self, deadline, async: false, aborted: false }, second);
   expect(wait.next().done).toBe(false);
 
   const result = { gaveUp: false, isOver: false, isDestroyed: false, touched: '' };

@@ -180,6 +180,7 @@ describe('protect', () => {
     );
     expect(thrown(() => mutex.tryLock()).code).toBe('EINVAL');
     await expect(mutex.acquireAsync()).rejects.toThrow('EINVAL');
+    expect(arena.thread.tasksInUse).toBe(0);
     expect(mutex.setPrioceiling(-2)).toBe(-1);
     expect(mutex.prioceiling).toBe(-2);
     mutex.lock();

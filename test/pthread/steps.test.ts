@@ -1,7 +1,8 @@
 /** Races of the pthread layer, told step by step. */
 
 import { describe, expect, test } from 'vitest';
-import { Arena, PthreadCond, PthreadMutex, PthreadRwlock } from '../../lib/index.ts';
+import { Mutex, Arena, PthreadCond, PthreadMutex, PthreadRwlock } from '../../lib/index.ts';
+import { Header } from '../../lib/memory/header.ts';
 import { HOLDS } from '../../lib/sched/holds.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { on, step, stepper } from '../support/stepper.ts';
@@ -222,6 +223,24 @@ test('cond: a wait that times out ends as if it had been signalled, because anot
   mutexes[0]!.lock();
   before(0, on('wait'), () => conds[2]!.signal());
   expect(thrown(() => conds[0]!.wait(mutexes[0]!, { timeout: 5 })).code).toBe('ETIMEDOUT');
+  mutexes[0]!.unlock();
+});
+
+test('cond: a waiter that a broadcast has moved to the mutex, whose owner waits for it, ends as if its wait was aborted', () => {
+  const { arenas, before, stopBefore, conds, mutexes } = stage(4);
+  const others = arenas.map((arena) => new Mutex(arena, 'other'));
+  mutexes[2]!.lock();
+  stopBefore(2, on('wait'), () => conds[2]!.wait(mutexes[2]!));
+  others[0]!.lock();
+  mutexes[0]!.lock();
+  // It is in the list, and is about to look for a deadlock. When it sleeps, it has found this one.
+  before(0, on('cmpxchgAcquire', Header.namesLatch), () => {
+    mutexes[1]!.lock();
+    stopBefore(1, on('wait'), () => others[1]!.lock());
+    conds[3]!.broadcast();
+    before(0, on('wait'), () => mutexes[1]!.unlock());
+  });
+  conds[0]!.wait(mutexes[0]!, { detectDeadlock: true });
   mutexes[0]!.unlock();
 });
 

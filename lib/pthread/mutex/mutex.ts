@@ -272,8 +272,9 @@ export class PthreadMutex extends SharedObject {
     const { thread } = this;
     checkOptions(options, ASYNC_OPTIONS);
     deadlineOf(thread.cpu, options?.timeout);
-    const task = thread.takeTask(this.arena.heap);
+    thread.current();
     if (this.#isProtecting) this.#checkCeiling();
+    const task = thread.takeTask(this.arena.heap);
     if (thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0) {
       this.#taken(false);
       return task;
