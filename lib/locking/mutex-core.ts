@@ -153,9 +153,8 @@ export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
     if (firstAble(cpu, list) === task) marks = WAITERS | HANDOFF;
   }
   finishPark(cpu, task);
-  const woken = dequeue(cpu, mutex, task, outcome === undefined);
+  dequeue(cpu, mutex, task);
   unlatch(cpu, list + WaitList.latch);
-  for (const other of woken) unpark(cpu, other);
   return outcome ?? acquired(thread, mutex);
 }
 
@@ -181,17 +180,14 @@ function enqueue({ thread, task, async }: Waiter, mutex: number): void {
 }
 
 /**
- * Takes `task` out of the list. Returns the waiters that must be woken: when the task leaves without the lock, it may have
- * been the one that was on its way.
+ * Takes `task` out of the list. It may have been the one on its way, for which WAITERS is clear, so WAITERS is set for those
+ * that stay. There is nobody to wake: the task leaves with the lock, or has just found it held, and whoever releases it
+ * waits for the latch to see WAITERS.
  */
-function dequeue(cpu: Cpu, mutex: number, task: number, isOwner: boolean): number[] {
-  const list = mutex + MutexWords.waiters;
-  if (!leaveList(cpu, list, task)) {
-    const word = cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);
-    return isOwner || ownerOf(word) !== 0 ? [] : firstToCome(cpu, list);
-  }
-  cpu.fetchAndRelaxed(mutex + MutexWords.owner, ~(WAITERS | HANDOFF));
-  return [];
+function dequeue(cpu: Cpu, mutex: number, task: number): void {
+  const address = mutex + MutexWords.owner;
+  if (leaveList(cpu, mutex + MutexWords.waiters, task)) cpu.fetchAndRelaxed(address, ~(WAITERS | HANDOFF));
+  else cpu.fetchOrRelaxed(address, WAITERS);
 }
 
 /** The thread's asynchronous tasks in the list, of which one may be on its way or have been handed the lock, cannot run. */

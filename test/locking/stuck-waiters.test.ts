@@ -5,8 +5,10 @@
 import { describe, expect, test, vi } from 'vitest';
 import {
   type Arena,
+  type AsyncWaitOptions,
   Completion,
   Futex,
+  type LockGuard,
   Mutex,
   type ObjectHandle,
   PercpuRwSemaphore,
@@ -34,9 +36,9 @@ vi.setConfig({ testTimeout: 30_000 });
 interface Wanted {
   readonly handle: unknown;
   take(): void;
-  takeAsync(): Promise<unknown>;
+  takeAsync(options?: AsyncWaitOptions): Promise<unknown>;
   give(): void;
-  /** Waits with `take`, if that is not what the one behind does. */
+  /** How the one behind waits, if not with `take`. */
   takeBehind?(): void;
 }
 
@@ -49,7 +51,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.lock(),
-      takeAsync: () => lock.lockAsync(),
+      takeAsync: (options) => lock.lockAsync(options),
       give: () => lock.unlock(),
     };
   },
@@ -58,7 +60,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.downWrite(),
-      takeAsync: () => lock.downWriteAsync(),
+      takeAsync: (options) => lock.downWriteAsync(options),
       give: () => lock.upWrite(),
     };
   },
@@ -67,7 +69,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.downWrite(),
-      takeAsync: () => lock.downReadAsync(),
+      takeAsync: (options) => lock.acquireReadAsync(options),
       give: () => lock.upWrite(),
     };
   },
@@ -76,7 +78,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.downWrite(),
-      takeAsync: () => lock.downWriteAsync(),
+      takeAsync: (options) => lock.downWriteAsync(options),
       give: () => lock.upWrite(),
       takeBehind: () => lock.downRead(),
     };
@@ -86,7 +88,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.downWrite(),
-      takeAsync: () => lock.downWriteAsync(),
+      takeAsync: (options) => lock.downWriteAsync(options),
       give: () => lock.upWrite(),
     };
   },
@@ -95,7 +97,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.downWrite(),
-      takeAsync: () => lock.downReadAsync(),
+      takeAsync: (options) => lock.acquireReadAsync(options),
       give: () => lock.upWrite(),
     };
   },
@@ -104,21 +106,26 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.downWrite(),
-      takeAsync: () => lock.downWriteAsync(),
+      takeAsync: (options) => lock.downWriteAsync(options),
       give: () => lock.upWrite(),
       takeBehind: () => lock.downRead(),
     };
   },
   Semaphore: (arena, handle) => {
     const lock = new Semaphore(arena, handle);
-    return { handle: lock.handle, take: () => lock.down(), takeAsync: () => lock.downAsync(), give: () => lock.up() };
+    return {
+      handle: lock.handle,
+      take: () => lock.down(),
+      takeAsync: (options) => lock.downAsync(options),
+      give: () => lock.up(),
+    };
   },
   'Semaphore, with guards': (arena, handle) => {
     const lock = new Semaphore(arena, handle);
     return {
       handle: lock.handle,
       take: () => void lock.acquire(),
-      takeAsync: () => lock.acquireAsync(),
+      takeAsync: (options) => lock.acquireAsync(options),
       give: () => lock.up(),
     };
   },
@@ -128,7 +135,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.wait(),
-      takeAsync: () => lock.waitAsync(),
+      takeAsync: (options) => lock.waitAsync(options),
       give: () => lock.complete(),
     };
   },
@@ -141,7 +148,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: { queue: queue.handle, word },
       take: () => queue.wait(takes, { exclusive: true }),
-      takeAsync: () => queue.waitAsync(takes, { exclusive: true }),
+      takeAsync: (options) => queue.waitAsync(takes, { exclusive: true, ...options }),
       give: () => {
         cpu.store(word, 0);
         queue.wake(1);
@@ -158,8 +165,8 @@ const KINDS: Record<string, Open> = {
       take: () => {
         while (cpu.cmpxchg(word, 0, 1) !== 0) futex.wait(word, 1);
       },
-      takeAsync: async () => {
-        while (cpu.cmpxchg(word, 0, 1) !== 0) await futex.waitAsync(word, 1);
+      takeAsync: async (options) => {
+        while (cpu.cmpxchg(word, 0, 1) !== 0) await futex.waitAsync(word, 1, options);
       },
       give: () => {
         cpu.store(word, 0);
@@ -172,20 +179,25 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.lock(),
-      takeAsync: () => lock.acquireAsync(),
+      takeAsync: (options) => lock.acquireAsync(options),
       give: () => lock.unlock(),
     };
   },
   PthreadSem: (arena, handle) => {
     const sem = new PthreadSem(arena, handle, 1);
-    return { handle: sem.handle, take: () => sem.wait(), takeAsync: () => sem.waitAsync(), give: () => sem.post() };
+    return {
+      handle: sem.handle,
+      take: () => sem.wait(),
+      takeAsync: (options) => sem.waitAsync(options),
+      give: () => sem.post(),
+    };
   },
   'PthreadRwlock, a writer behind a writer': (arena, handle) => {
     const lock = new PthreadRwlock(arena, handle);
     return {
       handle: lock.handle,
       take: () => lock.writeLock(),
-      takeAsync: () => lock.acquireWriteAsync(),
+      takeAsync: (options) => lock.acquireWriteAsync(options),
       give: () => lock.unlock(),
     };
   },
@@ -194,7 +206,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.writeLock(),
-      takeAsync: () => lock.acquireWriteAsync(),
+      takeAsync: (options) => lock.acquireWriteAsync(options),
       give: () => lock.unlock(),
       takeBehind: () => lock.readLock(),
     };
@@ -204,7 +216,7 @@ const KINDS: Record<string, Open> = {
     return {
       handle: lock.handle,
       take: () => lock.writeLock(),
-      takeAsync: () => lock.acquireReadAsync(),
+      takeAsync: (options) => lock.acquireReadAsync(options),
       give: () => lock.unlock(),
     };
   },
@@ -264,6 +276,14 @@ describe.each(Object.entries(KINDS))('%s: what a waiter that cannot run keeps fr
     expect(isAsleep(3)).toBe(false);
   });
 
+  test('its thread goes to sleep while somebody has it, and wakes the next in vain', () => {
+    const { wanted, sleepsElsewhere, sleeps, isAsleep } = stage(open);
+    void wanted[1]!.takeAsync();
+    sleeps(3, behind(wanted[3]));
+    sleepsElsewhere(1);
+    expect(isAsleep(3)).toBe(true);
+  });
+
   test('its thread goes to sleep when it has come free, at whichever step', () => {
     for (let n = 1, isOver = false; !isOver; n++) {
       const { wanted, sleepsElsewhere, sleeps, isAsleep, before: rightBefore, cancel } = stage(open);
@@ -299,6 +319,46 @@ describe.each(Object.entries(KINDS))('%s: what a waiter that cannot run keeps fr
       isOver = cancel(0);
       if (isStuck) expect(isAsleep(3), `step ${n}`).toBe(false);
     }
+  });
+
+  test('another takes it first, and its thread goes to sleep after that', () => {
+    const { wanted, sleepsElsewhere, sleeps, isAsleep, stopBefore } = stage(open);
+    void wanted[1]!.takeAsync();
+    sleeps(3, behind(wanted[3]));
+    wanted[0].give();
+    // Waits where it was given to thread 1 already.
+    const isTaken = !stopBefore(2, on('wait'), () => wanted[2]!.take());
+    sleepsElsewhere(1);
+    if (isTaken) wanted[2]!.give();
+    expect(isAsleep(3)).toBe(false);
+  });
+
+  test('a newcomer, when nobody waits that can run', () => {
+    const { wanted, sleepsElsewhere, stopBefore } = stage(open);
+    void wanted[1]!.takeAsync();
+    sleepsElsewhere(1);
+    wanted[0].give();
+    expect(stopBefore(2, on('wait'), () => wanted[2]!.take())).toBe(false);
+  });
+
+  test('it is the one that was woken to look, and gives up while its thread still sleeps', async () => {
+    const { wanted, arenas } = stage(open);
+    const controller = new AbortController();
+    const first = wanted[1]!.takeAsync({ signal: controller.signal });
+    const waiting = wanted[1]!.takeAsync();
+    await turn();
+    // The thread counts as asleep while its condition runs.
+    new WaitQueue(arenas[1]!).wait(() => {
+      wanted[0].give();
+      controller.abort();
+      return true;
+    });
+    // It may have taken what was free.
+    await first.then(
+      (guard) => (guard === undefined ? wanted[1]!.give() : (guard as LockGuard).release()),
+      () => {},
+    );
+    await waiting;
   });
 
   test('it has it once its thread comes back', async () => {
@@ -401,6 +461,28 @@ test.each([true, false])(
   },
 );
 
+test.each([RwSemaphore, PercpuRwSemaphore])(
+  '%o: a reader that cannot run is let in beside one that can, and the writer behind waits for it',
+  (Kind) => {
+    const { arenas, sleeps, sleepsElsewhere, isAsleep } = stage(KINDS.Mutex!);
+    const [first, second, third, fourth] = arenas.map((arena) => new Kind(arena, 'l')) as [
+      RwSemaphore,
+      RwSemaphore,
+      RwSemaphore,
+      RwSemaphore,
+    ];
+    first.downWrite();
+    void second.acquireReadAsync();
+    sleeps(2, () => third.downRead());
+    sleeps(3, () => fourth.downWrite());
+    sleepsElsewhere(1);
+    first.upWrite();
+    expect(isAsleep(2)).toBe(false);
+    third.upRead();
+    expect(isAsleep(3)).toBe(false);
+  },
+);
+
 test.each(['reader', 'writer'])(
   'PercpuRwSemaphore: a %s that comes back, beside a writer that came meanwhile',
   async (kind) => {
@@ -427,6 +509,8 @@ test.each(['reader', 'writer'])(
       isOver = cancel(1);
       if (isIn) {
         expect([mine.writer, mine.readers]).toEqual([2, 0]);
+        // Whose thread reads already comes in beside a writer that waits for it; nobody does here.
+        expect(thrown(() => mine.downRead({ timeout: 0 })).code).toBe('ETIMEDOUT');
         other.upWrite();
       }
       if (!waits) await waiting;

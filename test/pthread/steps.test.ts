@@ -1,7 +1,7 @@
 /** Races of the pthread layer, told step by step. */
 
 import { describe, expect, test } from 'vitest';
-import { Mutex, Arena, PthreadCond, PthreadMutex, PthreadRwlock } from '../../lib/index.ts';
+import { Arena, Mutex, PthreadCond, PthreadMutex, PthreadRwlock } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { HOLDS } from '../../lib/sched/holds.ts';
 import { Task } from '../../lib/sched/task.ts';

@@ -1,0 +1,33 @@
+/** Hand-overs of a Mutex that meet deaths and other calls of the thread, told step by step. */
+import { expect, test } from 'vitest';
+import type { Arena } from '../../lib/arena/arena.ts';
+import { Mutex } from '../../lib/index.ts';
+import { HANDOFF, MutexWords } from '../../lib/locking/mutex-core.ts';
+import { stepper } from '../support/stepper.ts';
+
+/** Thread 0 has handed the mutex to an asynchronous call of thread 1, which does not know yet. */
+function handedOver() {
+  const all = stepper(3);
+  const locks = (all.arenas as [Arena, Arena, Arena]).map((arena) => new Mutex(arena, 'm')) as [Mutex, Mutex, Mutex];
+  locks[0].lock();
+  const waiting = locks[1].lockAsync();
+  all.real.fetchOr(locks[0].address + MutexWords.owner, HANDOFF);
+  locks[0].unlock();
+  expect(locks[2].owner).toEqual({ thread: 1, async: true });
+  return { ...all, locks, waiting };
+}
+
+test('a lock that was handed over, and not picked up, has an owner that died inside', () => {
+  const { locks, die, reap } = handedOver();
+  die(1);
+  expect(reap(2)).toBe('done');
+  expect(locks[2].tryLock()).toBe(true);
+  expect(locks[2].ownerDied).toBe(false);
+});
+
+test('a false deadlock: a synchronous call waits for what was handed to an asynchronous one of its thread', async () => {
+  const { locks, waiting } = handedOver();
+  locks[1].lock({ detectDeadlock: true });
+  locks[1].unlock();
+  await waiting;
+});
