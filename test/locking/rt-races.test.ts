@@ -143,6 +143,17 @@ test('a missing deadlock: a context waits for a lock that was taken without one,
   expect(context.backOffs).toBe(1);
 });
 
+test('a missing deadlock: a context waits for an asynchronous one, whose thread waits for it without a context', async () => {
+  const { arenas, stopBefore } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const open = (arena: Arena, name: string) => new WwMutex(new WwClass(arena, 'class'), name);
+  const context = new WwClass(first, 'class').begin();
+  open(first, 'a').lock(context);
+  await open(second, 'b').lockAsync(new WwClass(second, 'class').beginAsync());
+  expect(stopBefore(1, on('wait'), () => open(second, 'a').lock())).toBe(true);
+  expect(thrown(() => open(first, 'b').lock(context)).code).toBe('EDEADLK');
+});
+
 /** Thread 0 holds x. A free rt-mutex y is kept for an asynchronous task of thread 1, which sleeps for x. */
 async function reserved() {
   const stage = stepper(3);

@@ -29,6 +29,10 @@ const waiterOf = (thread: Thread): Waiter => ({
 /** One step of a slow path; true when it is at its end. */
 const goesOn = (path: SlowPath<unknown>): boolean => path.next('woken').done === true;
 
+/** Whether somebody has woken the thread, and it is at the end of its path then. */
+const isLetIn = ({ cpu, self }: Thread, path: SlowPath<unknown>): boolean =>
+  cpu.load(self + Task.state) !== SLEEPING && goesOn(path);
+
 function stage<Lock extends { handle: unknown }>(
   threads: number,
   Kind: { new (arena: never): Lock; from(arena: never, handle: never): Lock },
@@ -57,7 +61,7 @@ describe('a waiter whose priority is raised', () => {
     reader.next();
     locks[0].upWrite();
     boost(real, by, reading);
-    expect(goesOn(reader)).toBe(true);
+    expect(isLetIn(reading, reader)).toBe(true);
     expect(goesOn(writer)).toBe(false);
     locks[2]!.upRead();
     expect(real.load(writing.self + Task.state)).not.toBe(SLEEPING);
@@ -88,6 +92,22 @@ describe('a waiter whose priority is raised', () => {
     expect(goesOn(reader)).toBe(true);
   });
 
+  test('in front of a writer that was woken, while another has taken the lock', () => {
+    const { locks, threads, real } = stage(4, RwSemaphore);
+    const [by, writing, reading] = threads as [Thread, Thread, Thread];
+    const { address } = locks[0];
+    locks[0].downWrite();
+    const writer = writeAsleep(address, waiterOf(writing));
+    const reader = readAsleep(address, waiterOf(reading));
+    writer.next();
+    reader.next();
+    locks[0].upWrite();
+    expect(locks[3]!.tryDownWrite()).toBe(true);
+    boost(real, by, reading);
+    locks[3]!.upWrite();
+    expect(isLetIn(reading, reader)).toBe(true);
+  });
+
   test('to the front of a semaphore that has enough for it', () => {
     const { arenas, threads, real } = stage(3, Semaphore);
     const [by, greedy, modest] = threads as [Thread, Thread, Thread];
@@ -98,7 +118,7 @@ describe('a waiter whose priority is raised', () => {
     first.next();
     second.next();
     boost(real, by, modest);
-    expect(goesOn(second)).toBe(true);
+    expect(isLetIn(modest, second)).toBe(true);
     expect(semaphore.permits).toBe(1);
     expect(goesOn(first)).toBe(false);
   });
@@ -112,7 +132,7 @@ describe('a waiter whose priority is raised', () => {
     writer.next();
     reader.next();
     boost(real, by, reading);
-    expect(goesOn(reader)).toBe(true);
+    expect(isLetIn(reading, reader)).toBe(true);
     expect(locks[0].readers).toBe(2);
   });
 

@@ -342,13 +342,16 @@ describe.each(Object.entries(KINDS))('%s: what a waiter that cannot run keeps fr
   });
 
   test('it is the one that was woken to look, and gives up while its thread still sleeps', async () => {
-    const { wanted, arenas } = stage(open);
+    const { wanted, arenas, isAsleep } = stage(open);
     const controller = new AbortController();
     const first = wanted[1]!.takeAsync({ signal: controller.signal });
     const waiting = wanted[1]!.takeAsync();
     await turn();
-    // The thread counts as asleep while its condition runs.
+    // The thread counts as asleep while its condition runs, but for the first time, before it has lined up.
+    let looks = 0;
     new WaitQueue(arenas[1]!).wait(() => {
+      if (looks++ === 0) return false;
+      expect(isAsleep(1)).toBe(true);
       wanted[0].give();
       controller.abort();
       return true;

@@ -215,8 +215,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Mutex: a waiter that leaves with the lock leaves WAITERS clear',
     file: MUTEX,
-    from: '    const word = cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS);\n    return isOwner',
-    to: '    const word = cpu.load(mutex + MutexWords.owner);\n    return isOwner',
+    from: '  else cpu.fetchOrRelaxed(address, WAITERS);\n',
+    to: '',
     tests: [MUTEX_TEST, EXPLORED],
   },
   {
@@ -340,6 +340,8 @@ export const mutants: readonly Mutant[] = [
     from: '  if (!async) free = takeBack(thread, semaphore, free);\n',
     to: '',
     tests: [SEMAPHORE_TEST, RACES],
+    equivalent:
+      'But for the order in line: when the thread goes to sleep, its tasks give back what they were granted (standAside), and are passed.',
   },
   {
     name: 'Semaphore: a waiter that gives up leaves those behind it asleep',

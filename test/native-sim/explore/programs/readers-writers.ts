@@ -75,7 +75,8 @@ export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins:
   const groups = [...new Set(acts)].map((act) => [...acts.keys()].filter((t) => acts[t] === act));
   // The others look at all threads one after the other, or are too large to show that they do not.
   const alike = name.startsWith('rw-') ? groups : undefined;
-  const options = name.includes('pthread') ? { words: FUTEX_WORDS } : { remembers: true };
+  // A thread that releases one may wait for a futex bucket that a dead one holds, with the lock's latch.
+  const options = name.includes('pthread') ? { words: FUTEX_WORDS, settleSpins: 1 } : { remembers: true };
   return onObject((arena, first) => make(arena, first?.handle), acts.map(bodyOf), spins, { ...options, alike });
 }
 
@@ -107,4 +108,28 @@ function bodyOf(act: Act): Body<ReaderWriterLock> {
       lock.upWrite();
     }
   };
+}
+
+/**
+ * Thread 0 reads by one lock, leaves it, and reads by another, so that its record is that one's; thread 1 tries to write
+ * by the first.
+ */
+export function readerOfTwo(spins: number): Program {
+  type Locks = { first: PercpuRwSemaphore; second: PercpuRwSemaphore };
+  const open = (arena: Arena, locks?: Locks): Locks => ({
+    first: new PercpuRwSemaphore(arena, locks?.first.handle),
+    second: new PercpuRwSemaphore(arena, locks?.second.handle),
+  });
+  const reads: Body<Locks> = (cpu, _me, _arena, { first, second }, cell) => {
+    first.downRead();
+    cpu.read(cell);
+    first.upRead();
+    second.downRead();
+  };
+  const writes: Body<Locks> = (cpu, _me, _arena, { first }, cell) => {
+    if (!first.tryDownWrite()) return;
+    cpu.write(cell, 1);
+    first.upWrite();
+  };
+  return onObject(open, [reads, writes], spins, { remembers: true });
 }
