@@ -25,8 +25,8 @@ import { ObjectHeader, type Objects } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { readText, textWords, utf8, writeBytes } from '../memory/text.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { eachTask, maxThreads, slotAddress } from '../sched/slot.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 
 /** What is kept of an error's message, bytes. */

@@ -2,7 +2,7 @@ import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { slotAddress } from '../sched/slot.ts';
-import { CHUNK_WORDS, reserveNodes } from '../sched/vector.ts';
+import { CHUNK_WORDS } from '../sched/vector.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { RobustList, RobustListHead } from './robust-list.ts';
@@ -88,8 +88,8 @@ export class Futex {
     const { arena } = this;
     const words = this.#checkVector(list);
     const timed = relative(arena.cpu, options);
-    const nodes = reserveNodes(arena.thread, arena.heap, arena.thread.current(), words.length);
-    const result = block(arena.thread, timed, (waiter) => waitAll(this.#futexes, words, nodes, waiter));
+    arena.thread.current();
+    const result = block(arena.thread, timed, (waiter) => waitAll(this.#futexes, arena.heap, words, waiter));
     return typeof result === 'number' ? result : this.#woke(words, result, undefined);
   }
 
@@ -97,11 +97,9 @@ export class Futex {
     const { arena } = this;
     const words = this.#checkVector(list);
     const timed = relative(arena.cpu, options);
-    const futexes = this.#futexes;
-    const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) => {
-      const nodes = reserveNodes(arena.thread, arena.heap, waiter.task, words.length);
-      return waitAll(futexes, words, nodes, waiter);
-    });
+    const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) =>
+      waitAll(this.#futexes, arena.heap, words, waiter),
+    );
     arena.thread.returnTask(task);
     return typeof outcome === 'number' ? outcome : this.#woke(words, outcome, timed.signal);
   }

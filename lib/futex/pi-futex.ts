@@ -1,14 +1,7 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import {
-  ASYNC_OPTIONS,
-  abortReason,
-  block,
-  blockAsync,
-  checkOptions,
-  type SlowPath,
-  type Waiter,
-} from '../sched/drive.ts';
+import { ASYNC_OPTIONS, abortReason, block, blockAsync, checkOptions } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi, waitRequeuePi } from './pi.ts';

@@ -23,9 +23,9 @@
 import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
 import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../locking/rt-mutex/core.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { type Late, nothingLate, seeTo } from '../sched/priority.ts';
 import { asyncTasks, isDying, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
@@ -36,6 +36,7 @@ import {
   type Futexes,
   latchBoth,
   latchBucket,
+  latchedBucket,
   nextFor,
   PI,
   PLAIN,
@@ -109,7 +110,7 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
   const { task } = waiter;
   const bucket = bucketOf(table, word);
   if (isRequeued) {
-    latchBucket(thread, bucket);
+    yield* latchedBucket(waiter, bucket);
     const state = cpu.load(task + Task.result) === PI ? cpu.load(task + Task.want) : 0;
     if (state === 0) cpu.store(task + Task.result, PLAIN);
     const isMine = (cpu.load(word) & FUTEX_TID_MASK) === task;
@@ -118,7 +119,7 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
     if (isMine) return 'acquired';
   }
   for (;;) {
-    latchBucket(thread, bucket);
+    yield* latchedBucket(waiter, bucket);
     const value = cpu.load(word);
     const attempt = tryAtomic(futexes, bucket, word, task);
     const state = attempt === 'busy' ? attach(thread, bucket, word, value, task) : 0;
@@ -166,7 +167,7 @@ function* sleep(futexes: Futexes, bucket: number, word: number, state: number, w
   const { cpu } = thread;
   const { task } = waiter;
   const outcome = yield* lockSlow(state, waiter, []);
-  latchBucket(thread, bucket);
+  yield* latchedBucket(waiter, bucket);
   putPiState(cpu, bucket, state, task);
   const isMine = outcome === 'acquired' || outcome === 'owner-died';
   if (isMine) own(cpu, word, state, task);

@@ -27,6 +27,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
 import { ASYNC, MAIN, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Vector } from '../sched/vector.ts';
@@ -98,9 +99,19 @@ export function countWaiting(cpu: Cpu, bucket: number, change: 1 | -1): void {
 }
 
 export function latchBucket({ cpu, id }: Thread, bucket: number): void {
-  // Both ways pair with the fence in `repair` (open.ts): if the reaper leaves this bucket out, who has it knows who is dead.
-  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);
+  use(cpu, bucket);
   latch(cpu, bucket + WaitList.latch, id);
+}
+
+/** `latchBucket` in a slow path. */
+export function* latchedBucket(waiter: Latching, bucket: number): SlowPath<void> {
+  use(waiter.thread.cpu, bucket);
+  yield* latched(waiter, bucket + WaitList.latch);
+}
+
+/** Both ways pair with the fence in `repair` (open.ts): if the reaper leaves this bucket out, who has it knows who is dead. */
+function use(cpu: Cpu, bucket: number): void {
+  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);
 }
 
 export function unlatchBucket({ cpu }: Thread, bucket: number): void {
@@ -140,13 +151,14 @@ export function dequeue(cpu: Cpu, bucket: number, node: number): void {
 }
 
 /** Latches the bucket that the node is in, wherever it was moved; 0 when it was woken. */
-export function latchOwnBucket(thread: Thread, node: number): number {
+export function* latchOwnBucket(waiter: Latching, node: number): SlowPath<number> {
+  const { thread } = waiter;
   const { cpu } = thread;
   for (;;) {
     // Pairs with the release of whoever takes the node out.
     const bucket = cpu.loadAcquire(node + Task.list);
     if (bucket === 0) return 0;
-    latchBucket(thread, bucket);
+    yield* latchedBucket(waiter, bucket);
     if (cpu.load(node + Task.list) === bucket) return bucket;
     unlatchBucket(thread, bucket);
   }

@@ -11,16 +11,18 @@
  *
  * Source: kernel/futex/waitwake.c.
  */
-import type { SlowPath, Waiter } from '../sched/drive.ts';
+import type { Heap } from '../memory/heap.ts';
+import { runLatching, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task } from '../sched/task.ts';
 import type { Aside } from '../sched/thread.ts';
+import { reserveNodes } from '../sched/vector.ts';
 import {
   bucketOf,
   dequeue,
   type Expected,
   enqueue,
   type Futexes,
-  latchBucket,
+  latchedBucket,
   latchOwnBucket,
   PLAIN,
   unlatchBucket,
@@ -50,7 +52,7 @@ export function* wait(
   cpu.store(task + Task.want, bitset);
   cpu.store(task + Task.result, purpose);
   let bucket = bucketOf(table, word);
-  latchBucket(thread, bucket);
+  yield* latchedBucket(waiter, bucket);
   enqueue(cpu, bucket, word, task);
   if (waiter.async && purpose === PLAIN) {
     waiter.aside ??= asideOf(
@@ -80,7 +82,7 @@ export function* wait(
     unlatchBucket(thread, bucket);
     isFirstLook = false;
     reason = yield;
-    bucket = latchOwnBucket(thread, task);
+    bucket = yield* latchOwnBucket(waiter, task);
     if (bucket === 0) return 'woken';
   }
 }
@@ -92,7 +94,7 @@ export function* wait(
 export function asideOf(waiter: Waiter, { thread }: Futexes, nodes: readonly number[], passOn: () => void): Aside {
   // Under the latch: whoever takes the node out later finds that it cannot run.
   const isTakenOut = (node: number) => {
-    const bucket = latchOwnBucket(thread, node);
+    const bucket = runLatching(thread, (caller) => latchOwnBucket(caller, node));
     if (bucket !== 0) unlatchBucket(thread, bucket);
     return bucket === 0;
   };
@@ -106,14 +108,15 @@ export function asideOf(waiter: Waiter, { thread }: Futexes, nodes: readonly num
 
 /**
  * Sleeps while every word holds its value, until one of them is woken; returns that one's index. Of several that were
- * woken, the last. `nodes`: one for each word, of the waiter's task; 'exhausted' when there are fewer.
+ * woken, the last. 'exhausted' when there is no memory for a node for each word.
  */
 export function* waitAll(
   futexes: Futexes,
+  heap: Heap,
   words: readonly Expected[],
-  nodes: readonly number[],
   waiter: Waiter,
 ): SlowPath<number | WaitResult | 'exhausted'> {
+  const nodes = yield* reserveNodes(waiter, heap, words.length);
   if (nodes.length < words.length) return 'exhausted';
   const { thread, table } = futexes;
   const { cpu } = thread;
@@ -126,7 +129,7 @@ export function* waitAll(
     const bucket = bucketOf(table, word);
     cpu.store(node + Task.want, -1);
     cpu.store(node + Task.result, PLAIN);
-    latchBucket(thread, bucket);
+    yield* latchedBucket(waiter, bucket);
     enqueue(cpu, bucket, word, node);
     const isChanged = cpu.load(word) !== value;
     if (isChanged) dequeue(cpu, bucket, node);
@@ -158,7 +161,7 @@ export function* waitAll(
   finishPark(cpu, task);
   let woken = -1;
   for (const [i, node] of queued.entries()) {
-    const bucket = latchOwnBucket(thread, node);
+    const bucket = yield* latchOwnBucket(waiter, node);
     if (bucket === 0 || (result === undefined && woken < 0 && isMoved(node, i))) woken = i;
     if (bucket !== 0) {
       dequeue(cpu, bucket, node);

@@ -7,6 +7,7 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { isDying } from '../sched/slot.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task, unpark } from '../sched/task.ts';
 import { isStuck } from '../sched/wait-list.ts';
 import { findPiState } from './pi-state.ts';
@@ -18,6 +19,7 @@ import {
   type Futexes,
   latchBoth,
   latchBucket,
+  latchedBucket,
   mayHaveWaiters,
   moveNode,
   nextFor,
@@ -60,6 +62,24 @@ export function takeWaiters(
   const able = takeOut(cpu, bucket, word, count, bitset, sleepers);
   unlatchBucket(thread, bucket);
   return able;
+}
+
+/** `wake` in a slow path. */
+export function* wakeIn(
+  waiter: Waiter,
+  { thread, table }: Futexes,
+  word: number,
+  count: number,
+  bitset: number,
+): SlowPath<void> {
+  const { cpu } = thread;
+  const bucket = bucketOf(table, word);
+  if (!mayHaveWaiters(cpu, bucket)) return;
+  const sleepers: number[] = [];
+  yield* latchedBucket(waiter, bucket);
+  takeOut(cpu, bucket, word, count, bitset, sleepers);
+  unlatchBucket(thread, bucket);
+  unparkAll(cpu, sleepers);
 }
 
 /**

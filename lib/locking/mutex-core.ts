@@ -34,7 +34,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -129,9 +129,9 @@ export function lockAwake(thread: Thread, mutex: number, task: number, async: bo
 /** Waits in the list, after lockAwake. */
 export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
-  const { cpu, id } = thread;
+  const { cpu } = thread;
   const list = mutex + MutexWords.waiters;
-  latch(cpu, list + WaitList.latch, id);
+  yield* latched(waiter, list + WaitList.latch);
   enqueue(waiter, mutex);
   if (async) waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
   let outcome: Outcome | undefined;
@@ -145,11 +145,11 @@ export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
     if (outcome !== undefined) break;
     unlatch(cpu, list + WaitList.latch);
     if (marks & HANDOFF && !async && spin(thread, mutex, task, true)) {
-      latch(cpu, list + WaitList.latch, id);
+      yield* latched(waiter, list + WaitList.latch);
       break;
     }
     reason = yield;
-    latch(cpu, list + WaitList.latch, id);
+    yield* latched(waiter, list + WaitList.latch);
     if (firstAble(cpu, list) === task) marks = WAITERS | HANDOFF;
   }
   finishPark(cpu, task);

@@ -220,7 +220,8 @@ export class Mutex extends OwnedLock {
       checkOptions(options, ASYNC_OPTIONS);
       deadlineOf(thread.cpu, options.timeout);
     }
-    const task = thread.takeTask(this.arena.heap);
+    const task = thread.tryTakeTask(this.arena.heap);
+    if (task === undefined) return 0;
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;
     thread.returnTask(task);
     return 0;

@@ -1,14 +1,8 @@
 import { OnceGuard } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
-import {
-  type AsyncWaitOptions,
-  abortReason,
-  blockAsync,
-  type SlowPath,
-  type TimeoutOptions,
-  type Waiter,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, abortReason, blockAsync, type TimeoutOptions } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
 

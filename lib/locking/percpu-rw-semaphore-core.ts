@@ -33,10 +33,10 @@ import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Grant } from '../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, holdsOf, TRANSIT } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -135,10 +135,28 @@ function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
 /** Lets go for the writer, drained or not. */
 export function leaveWrite(thread: Thread, lock: number, task: number): void {
   const { cpu, id } = thread;
+  if (releaseUnwatched(cpu, lock)) return;
+  latch(cpu, latchOf(lock), id);
+  unlatchToNext(thread, lock, task);
+}
+
+/** `leaveWrite` in a slow path: of a writer that stops waiting for readers to leave. */
+function* stopDraining(waiter: Waiter, lock: number): SlowPath<void> {
+  if (releaseUnwatched(waiter.thread.cpu, lock)) return;
+  yield* latched(waiter, latchOf(lock));
+  unlatchToNext(waiter.thread, lock, waiter.task);
+}
+
+/** The writer releases a lock that nobody waits for. False when somebody does. */
+function releaseUnwatched(cpu: Cpu, lock: number): boolean {
   const word = cpu.load(blockOf(lock));
   // Pairs with the acquires of readers and writers.
-  if (!(word & WAITERS) && cpu.cmpxchgRelease(blockOf(lock), word, word & OWNER_DIED) === word) return;
-  latch(cpu, latchOf(lock), id);
+  return !(word & WAITERS) && cpu.cmpxchgRelease(blockOf(lock), word, word & OWNER_DIED) === word;
+}
+
+/** The writer `task` hands over to those that wait. The latch is held, and free afterwards. */
+function unlatchToNext(thread: Thread, lock: number, task: number): void {
+  const { cpu } = thread;
   const block = cpu.load(blockOf(lock));
   const woken = writerOf(block) === task ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
   unlatch(cpu, latchOf(lock));
@@ -207,11 +225,11 @@ function mayJoin(thread: Thread, lock: number): boolean {
 /** Waits in the list for a grant, after readAwake. */
 export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
-  const { cpu, id } = thread;
+  const { cpu } = thread;
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'full';
   for (;;) {
-    latch(cpu, latchOf(lock), id);
+    yield* latched(waiter, latchOf(lock));
     // The thread's own asynchronous tasks may have been granted something since readAwake looked.
     const joins = !async && mayJoin(thread, lock);
     const isWaiting = !joins && enqueue(waiter, lock, READ, record);
@@ -228,11 +246,11 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     prepareToPark(cpu, task);
     if (isGranted(cpu, lock, task)) break;
     if (waiter.aborted || reason === 'timed-out') {
-      if (cancel(thread, lock, task)) return waiter.aborted ? 'aborted' : 'timed-out';
+      if (yield* cancel(waiter, lock)) return waiter.aborted ? 'aborted' : 'timed-out';
       break;
     }
     reason = yield;
-    serveFree(thread, lock);
+    yield* serveFree(waiter, lock);
   }
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
@@ -262,9 +280,10 @@ function standAside(thread: Thread, lock: number): void {
 }
 
 /** A waiter that was passed while it could not run looks whether those in line may go on. */
-function serveFree({ cpu, id }: Thread, lock: number): void {
+function* serveFree(waiter: Waiter, lock: number): SlowPath<void> {
+  const { cpu } = waiter.thread;
   if (writerOf(cpu.load(blockOf(lock))) !== 0) return;
-  latch(cpu, latchOf(lock), id);
+  yield* latched(waiter, latchOf(lock));
   const woken = serve(cpu, lock);
   unlatch(cpu, latchOf(lock));
   for (const sleeper of woken) unpark(cpu, sleeper);
@@ -291,8 +310,8 @@ export function writeAwake(thread: Thread, lock: number, task: number, async: bo
 /** Waits to be the writer, and then for readers to leave. */
 export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
-  const { cpu, id } = thread;
-  latch(cpu, latchOf(lock), id);
+  const { cpu } = thread;
+  yield* latched(waiter, latchOf(lock));
   if (async || !takeBlock(thread, lock, task)) {
     while (!enqueue(waiter, lock, WRITE, 0) && !claimBlock(cpu, lock, task));
   }
@@ -307,14 +326,14 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     if (waiter.aborted || reason === 'timed-out') {
       finishPark(cpu, task);
       cpu.store(task + Task.blockedOn, 0);
-      if (!cancel(thread, lock, task)) leaveWrite(thread, lock, task);
+      if (!(yield* cancel(waiter, lock))) yield* stopDraining(waiter, lock);
       cpu.store(task + Grant.from, 0);
       return waiter.aborted ? 'aborted' : 'timed-out';
     }
     // The list says so as well, until the task is the writer; from then on it waits for the readers to leave.
     waitFor(cpu, task, lock);
     reason = yield;
-    serveFree(thread, lock);
+    yield* serveFree(waiter, lock);
   }
   finishPark(cpu, task);
   cpu.store(task + Task.blockedOn, 0);
@@ -417,9 +436,11 @@ function enqueue({ thread, task, async }: Waiter, lock: number, want: number, re
 }
 
 /** Takes the task out of the list. False when it is not there: it was granted what it waits for. */
-function cancel({ cpu, id }: Thread, lock: number, task: number): boolean {
+function* cancel(waiter: Waiter, lock: number): SlowPath<boolean> {
+  const { task } = waiter;
+  const { cpu } = waiter.thread;
   const list = listOf(lock);
-  latch(cpu, latchOf(lock), id);
+  yield* latched(waiter, latchOf(lock));
   const isWaiting = cpu.load(task + Task.list) === list;
   if (isWaiting && leaveList(cpu, list, task)) cpu.fetchAnd(blockOf(lock), ~WAITERS);
   if (isWaiting) finishPark(cpu, task);

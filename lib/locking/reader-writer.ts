@@ -9,11 +9,10 @@ import {
   blockAsync,
   checkOptions,
   deadlineOf,
-  type SlowPath,
   SYNC_OPTIONS,
-  type Waiter,
   type WaitOptions,
 } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
@@ -148,15 +147,17 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
     this.#check(options, ASYNC_OPTIONS);
-    const own = thread.takeTask(this.arena.heap);
-    const tried = awake(thread, address, own, true);
-    if (tried === 'acquired') {
-      // At once: what is free is the caller's before the promise has settled.
-      if (isUnguarded) thread.unguarded.add(own);
-      return own;
+    const own = thread.tryTakeTask(this.arena.heap);
+    if (own !== undefined) {
+      const tried = awake(thread, address, own, true);
+      if (tried === 'acquired') {
+        // At once: what is free is the caller's before the promise has settled.
+        if (isUnguarded) thread.unguarded.add(own);
+        return own;
+      }
+      thread.returnTask(own);
+      if (tried !== undefined) throw this.refusal(tried, options);
     }
-    thread.returnTask(own);
-    if (tried !== undefined) throw this.refusal(tried, options);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       asleep(address, waiter),
     );

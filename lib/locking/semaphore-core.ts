@@ -38,14 +38,14 @@
  */
 
 import type { Cpu } from '../machine/cpu.ts';
-import { latch, unlatch } from '../memory/latch.ts';
+import { latch, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Grant } from '../sched/grant.ts';
 import { claimHold, HELD, Hold, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -103,10 +103,21 @@ export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
   return false;
 }
 
-/** `tryDown` under the latch; with a record of it (0 for none), which makes the permits a guard's. */
-export function tryDownLatched(thread: Thread, semaphore: number, permits: number, record: number): boolean {
-  const { cpu } = thread;
-  const free = enter(thread, semaphore);
+/**
+ * `tryDown` under the latch; with a record of it (0 for none), which makes the permits a guard's. On an event loop it fails
+ * where the latch is not free.
+ */
+export function tryDownLatched(
+  thread: Thread,
+  semaphore: number,
+  permits: number,
+  record: number,
+  async = false,
+): boolean {
+  const { cpu, id } = thread;
+  if (!async) latch(cpu, latchOf(semaphore), id);
+  else if (!tryLatchBriefly(cpu, latchOf(semaphore), id)) return false;
+  const free = freeze(cpu, semaphore);
   const first = firstAble(cpu, semaphore + SemaphoreWords.waiters);
   const takes = free >= permits && (first === 0 || cpu.load(first + Task.result) === WOKEN);
   const left = takes ? take(free, permits) : free;
@@ -130,7 +141,7 @@ export function* downSlow(
   thread.counters.contended++;
   const record = recorded ? claimHold(cpu, task, semaphore) : 0;
   if (recorded && record === 0) return 'full';
-  let free = enter(thread, semaphore);
+  let free = yield* enter(waiter, semaphore);
   // First of all: those that line up again have to be behind this one.
   if (!async) free = takeBack(thread, semaphore, free);
   enqueue(waiter, semaphore, permits, record, patient);
@@ -140,12 +151,12 @@ export function* downSlow(
   let reason = 'woken';
   while (!isGranted(cpu, semaphore, task)) {
     if (waiter.aborted || reason === 'timed-out') {
-      if (cancel(thread, semaphore, task)) return waiter.aborted ? 'aborted' : 'timed-out';
+      if (yield* cancel(waiter, semaphore)) return waiter.aborted ? 'aborted' : 'timed-out';
       break;
     }
     reason = yield;
     prepareToPark(cpu, task);
-    if (!isGranted(cpu, semaphore, task)) insist(thread, semaphore, task);
+    if (!isGranted(cpu, semaphore, task)) yield* insist(waiter, semaphore);
   }
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
@@ -164,7 +175,7 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
     if (seen === word) return true;
     word = seen;
   }
-  const free = enter(thread, semaphore);
+  const free = enterNow(thread, semaphore);
   const more = give(free, permits);
   leave(thread, semaphore, more ?? free);
   return more !== undefined;
@@ -173,20 +184,20 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
 /** Gives back what a guard's record holds. */
 export function upRecorded(thread: Thread, semaphore: number, permits: number, record: number): void {
   const { cpu } = thread;
-  const more = giveBack(enter(thread, semaphore), permits);
+  const more = giveBack(enterNow(thread, semaphore), permits);
   commit(cpu, semaphore, more, record + Hold.count, cpu.read(record + Hold.count) - permits * HELD, 0);
   leave(thread, semaphore, more);
 }
 
 /** Another waiter is first: grants it what there is. */
 export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
-  latch(cpu, semaphore + SemaphoreWords.waiters + WaitList.latch, owner);
+  latch(cpu, latchOf(semaphore), owner);
   for (const task of exit(cpu, semaphore, freeze(cpu, semaphore))) unpark(cpu, task);
 }
 
 /** Sets the free permits, whatever they were. */
 export function reset(thread: Thread, semaphore: number, permits: number): void {
-  enter(thread, semaphore);
+  enterNow(thread, semaphore);
   leave(thread, semaphore, permits);
 }
 
@@ -246,9 +257,19 @@ function giveBack(free: number, permits: number): number {
 }
 
 /** Takes the latch, and the word away from the fast paths. Returns the free permits. */
-function enter({ cpu, id }: Thread, semaphore: number): number {
-  latch(cpu, semaphore + SemaphoreWords.waiters + WaitList.latch, id);
+function enterNow({ cpu, id }: Thread, semaphore: number): number {
+  latch(cpu, latchOf(semaphore), id);
   return freeze(cpu, semaphore);
+}
+
+/** The same in a slow path. */
+function* enter(waiter: Waiter, semaphore: number): SlowPath<number> {
+  yield* latched(waiter, latchOf(semaphore));
+  return freeze(waiter.thread.cpu, semaphore);
+}
+
+function latchOf(semaphore: number): number {
+  return semaphore + SemaphoreWords.waiters + WaitList.latch;
 }
 
 function freeze(cpu: Cpu, semaphore: number): number {
@@ -290,10 +311,10 @@ function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
 }
 
 /** A waiter that was woken without its permits: takes them, or is not passed by any more while it can run. */
-function insist(thread: Thread, semaphore: number, task: number): void {
-  const { cpu } = thread;
-  const free = enter(thread, semaphore);
-  cpu.store(task + Task.result, INSISTS);
+function* insist(waiter: Waiter, semaphore: number): SlowPath<void> {
+  const { thread, task } = waiter;
+  const free = yield* enter(waiter, semaphore);
+  thread.cpu.store(task + Task.result, INSISTS);
   leave(thread, semaphore, free);
 }
 
@@ -348,10 +369,11 @@ function enqueue(
 }
 
 /** Takes `task` out of the list. False when it was granted its permits after all. */
-function cancel(thread: Thread, semaphore: number, task: number): boolean {
+function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
+  const { thread, task } = waiter;
   const { cpu } = thread;
   const list = semaphore + SemaphoreWords.waiters;
-  const free = enter(thread, semaphore);
+  const free = yield* enter(waiter, semaphore);
   const isWaiting = cpu.load(task + Task.list) === list;
   if (isWaiting) {
     leaveList(cpu, list, task);
@@ -364,7 +386,7 @@ function cancel(thread: Thread, semaphore: number, task: number): boolean {
 
 /** The thread's asynchronous tasks, of which some may have been granted permits, cannot run. */
 function standAside(thread: Thread, semaphore: number): void {
-  leave(thread, semaphore, takeBack(thread, semaphore, enter(thread, semaphore)));
+  leave(thread, semaphore, takeBack(thread, semaphore, enterNow(thread, semaphore)));
 }
 
 /** Takes back what the thread's own asynchronous tasks were granted and have not picked up; they line up again. */

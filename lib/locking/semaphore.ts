@@ -208,10 +208,12 @@ export class Semaphore extends SharedObject {
   async acquireAsync(options?: AsyncDownOptions): Promise<SemaphoreGuard> {
     const { thread } = this;
     const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
-    const task = thread.takeTask(this.arena.heap);
-    const record = claimHold(thread.cpu, task, this.address);
-    if (tryDownLatched(thread, this.address, permits, record)) return this.#asyncGuard(permits, task);
-    thread.returnTask(task);
+    const task = thread.tryTakeTask(this.arena.heap);
+    if (task !== undefined) {
+      const record = claimHold(thread.cpu, task, this.address);
+      if (tryDownLatched(thread, this.address, permits, record, true)) return this.#asyncGuard(permits, task);
+      thread.returnTask(task);
+    }
     return this.#asyncGuard(permits, await this.#waitAsync(permits, true, options));
   }
 

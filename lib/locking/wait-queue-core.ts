@@ -24,8 +24,8 @@ import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { Grant } from '../sched/grant.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { endWait, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { returnStandIn, takeStandIn } from '../sched/vector.ts';
@@ -57,12 +57,12 @@ export function* waitUntil(
   for (let isFirstLook = true; ; isFirstLook = false) {
     const givesUp = waiter.aborted || reason === 'timed-out';
     // A waiter that has to join again was taken out, so it has had a wake-up; that is spent once it sleeps again.
-    const wasWoken = !givesUp && prepareToWait(waiter, queue, want) && !isFirstLook;
+    const wasWoken = !givesUp && (yield* prepareToWait(waiter, queue, want)) && !isFirstLook;
     const place = new Place(waiter, queue);
     const state = place.look(condition);
     if (state !== false || givesUp) {
       finishPark(cpu, task);
-      leave(thread, queue, place.task, state === true, wasWoken);
+      yield* leave(waiter, queue, place.task, state === true, wasWoken);
       place.end();
       if (state === 'failed') return 'failed';
       return state ? 'done' : waiter.aborted ? 'aborted' : 'timed-out';
@@ -150,8 +150,22 @@ export function wakeUp(thread: Thread, queue: number, count: number): number {
   // Pairs with the exchange in prepareToPark: the condition before, the waiters after.
   cpu.mb();
   if (cpu.load(queue + WaitQueueWords.waiting) === 0) return 0;
+  latch(cpu, queue + WaitQueueWords.waiters + WaitList.latch, id);
+  return unlatchAndWake(cpu, queue, count);
+}
+
+/** `wakeUp` in a slow path. */
+function* wakeUpIn(waiter: Waiter, queue: number, count: number): SlowPath<void> {
+  const { cpu } = waiter.thread;
+  cpu.mb();
+  if (cpu.load(queue + WaitQueueWords.waiting) === 0) return;
+  yield* latched(waiter, queue + WaitQueueWords.waiters + WaitList.latch);
+  unlatchAndWake(cpu, queue, count);
+}
+
+/** The latch is held, and free afterwards. */
+function unlatchAndWake(cpu: Cpu, queue: number, count: number): number {
   const list = queue + WaitQueueWords.waiters;
-  latch(cpu, list + WaitList.latch, id);
   const chosen: number[] = [];
   let exclusive = 0;
   for (const task of waiters(cpu, list)) {
@@ -206,11 +220,11 @@ function takeOut(cpu: Cpu, queue: number, task: number): void {
  * Returns whether it was not there.
  * `prepare_to_wait_event`.
  */
-function prepareToWait(waiter: Waiter, queue: number, want: number): boolean {
+function* prepareToWait(waiter: Waiter, queue: number, want: number): SlowPath<boolean> {
   const { thread, task, async } = waiter;
   const { cpu, id } = thread;
   const list = queue + WaitQueueWords.waiters;
-  latch(cpu, list + WaitList.latch, id);
+  yield* latched(waiter, list + WaitList.latch);
   const joins = cpu.load(task + Task.list) !== list;
   if (joins) {
     cpu.store(task + Grant.from, 0);
@@ -232,13 +246,14 @@ function prepareToWait(waiter: Waiter, queue: number, want: number): boolean {
 }
 
 /** Takes the task out of the list; without what it waited for, it passes on the wake-up that it may have had. */
-function leave(thread: Thread, queue: number, task: number, isDone: boolean, wasWoken: boolean): void {
-  const { cpu, id } = thread;
+function* leave(waiter: Waiter, queue: number, task: number, isDone: boolean, wasWoken: boolean): SlowPath<void> {
+  const { cpu } = waiter.thread;
   const list = queue + WaitQueueWords.waiters;
-  latch(cpu, list + WaitList.latch, id);
+  yield* latched(waiter, list + WaitList.latch);
   const isWaiting = cpu.load(task + Task.list) === list;
   if (isWaiting) takeOut(cpu, queue, task);
   cpu.store(task + Grant.from, 0);
   unlatch(cpu, list + WaitList.latch);
-  if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);
+  if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE)
+    yield* wakeUpIn(waiter, queue, 1);
 }

@@ -8,8 +8,11 @@ const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {}
 /** Total store order: loads stay in order, and so do stores. The compiler moves no access past an Atomics call. */
 const IS_TSO = process.arch === 'x64' || process.arch === 'ia32';
 
-/** How long a thread sleeps before it calls `onStall`, ms; then twice as long each time, up to the longest. */
-const STALL_MS = 100;
+/**
+ * How long a thread sleeps before it calls `onStall`, ms; then twice as long each time, up to the longest. Short, because a
+ * `release()` on an event loop may sleep so for a latch whose holder has died; several times what a look costs.
+ */
+const STALL_MS = 6;
 const LONGEST_STALL_MS = 3200;
 /** How many loads a spinning thread makes before it does the same: some 20 ms. */
 const STALL_SPINS = 1 << 20;

@@ -76,9 +76,14 @@ export class Heap {
 
   /** `alloc` that returns 0 when there is no such block. */
   tryAlloc(words: number, nascent: number): number {
+    latch(this.#cpu, Header.heapLatch, this.#owner);
+    return this.allocAndUnlatch(words, nascent);
+  }
+
+  /** `tryAlloc` for a caller that has heapLatch, which is free afterwards. */
+  allocAndUnlatch(words: number, nascent: number): number {
     const cpu = this.#cpu;
     const lines = Math.ceil(words / LINE_WORDS);
-    latch(cpu, Header.heapLatch, this.#owner);
     const line = this.#findFree(lines);
     const address = line < 0 ? 0 : this.#base + line * LINE_WORDS;
     if (line >= 0) {

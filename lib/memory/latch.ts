@@ -2,13 +2,21 @@
  * Latch: the raw lock inside the other objects (the kernel's `raw_spinlock_t wait_lock`), held for a few dozen
  * instructions and never across a sleep. It is not for users.
  *
- * Word:   0                      free
- *         owner << 1             held; owner is the thread's CPU number plus one
- *         owner << 1 | WAITERS   held, and somebody may be asleep on the word
+ * Word:   0                     free
+ *         owner << 2 | flags    held; owner is the thread's CPU number plus one
  *
- *   lock      0 -> mine                      (acquire: pairs with the release in unlatch)
+ *   flag       who sets it                       what it means
+ *   WAITERS    a thread, before it sleeps        a thread may be asleep on the word
+ *   LOOPS      an event loop, before it waits    an event loop may wait for the word, in `waitAsync`
+ *
+ *   lock      0 -> mine                       (acquire: pairs with the release in unlatch)
  *   contend   owner -> owner|WAITERS, sleep; then 0 -> mine|WAITERS, because others may sleep still
- *   unlock    mine[|WAITERS] -> 0, waking one
+ *   an event loop, which may not sleep:
+ *             owner -> owner|LOOPS, wait for a later turn; then 0 -> mine
+ *   unlock    mine[|WAITERS] -> 0, waking one; mine|LOOPS[|WAITERS] -> 0, waking all
+ *
+ * With LOOPS all are woken, because the event loop that is woken may not come for long: its thread computes, or sleeps for
+ * this very latch. No event loop waits on the word without LOOPS in it, so a lone wake-up never goes to one.
  *
  * Why not a queued lock: a thread can be preempted while it holds the latch, so a contender must be able to sleep; and
  * it can be killed there, so the word must say who held it. Contenders are anonymous (they sleep on the word itself),
@@ -18,46 +26,67 @@
 import type { Cpu } from '../machine/cpu.ts';
 
 const WAITERS = 1;
+const LOOPS = 2;
+/** Where the owner is in the word. */
+const OWNER_SHIFT = 2;
 /** Loads before a contender sleeps: about 1 us, several times the longest section that a latch guards. */
 const SPINS = 64;
+
+/** How often an event loop that waits looks by itself, ns: a thread may have died between the two steps of `unlatch`. */
+const LOOK_INTERVAL = 100e6;
 
 const isFree = (value: number) => value === 0;
 
 /** Takes the latch at `address` for the thread `owner` (its CPU number plus one). */
 export function latch(cpu: Cpu, address: number, owner: number): void {
-  if (cpu.cmpxchgAcquire(address, 0, owner << 1) !== 0) contend(cpu, address, owner << 1);
+  const mine = owner << OWNER_SHIFT;
+  if (cpu.cmpxchgAcquire(address, 0, mine) !== 0) contend(cpu, address, mine);
 }
 
 /** Takes the latch if it is free. */
 export function tryLatch(cpu: Cpu, address: number, owner: number): boolean {
-  return cpu.cmpxchgAcquire(address, 0, owner << 1) === 0;
+  return cpu.cmpxchgAcquire(address, 0, owner << OWNER_SHIFT) === 0;
+}
+
+/** `tryLatch` that spins for as long as a holder that runs needs. */
+export function tryLatchBriefly(cpu: Cpu, address: number, owner: number): boolean {
+  return tryLatch(cpu, address, owner) || (hasComeFree(cpu, address) && tryLatch(cpu, address, owner));
+}
+
+/** For an event loop: resolves when the latch may be free, or after a while in any case. */
+export async function latchFree(cpu: Cpu, address: number): Promise<void> {
+  for (let value = cpu.load(address); value !== 0; value = cpu.load(address)) {
+    if (!(value & LOOPS) && cpu.cmpxchgRelaxed(address, value, value | LOOPS) !== value) continue;
+    await cpu.waitAsync(address, value | LOOPS, cpu.now() + LOOK_INTERVAL);
+    return;
+  }
 }
 
 export function unlatch(cpu: Cpu, address: number): void {
-  if (cpu.xchgRelease(address, 0) & WAITERS) cpu.wake(address, 1);
+  const flags = cpu.xchgRelease(address, 0) & (WAITERS | LOOPS);
+  if (flags !== 0) cpu.wake(address, flags & LOOPS ? Number.POSITIVE_INFINITY : 1);
 }
 
 /** Who holds the latch: a CPU number plus one, or 0. */
 export function latchOwner(cpu: Cpu, address: number): number {
-  return cpu.loadAcquire(address) >> 1;
+  return cpu.loadAcquire(address) >> OWNER_SHIFT;
 }
 
 /**
  * For the reaper: makes `owner` the holder in place of the dead thread `dead`. False when `dead` does not hold it.
- * Sleepers stay asleep on the word; WAITERS is set, so that the new holder's unlatch wakes one even when the dead
+ * Sleepers stay asleep on the word; both flags are set, so that the new holder's unlatch wakes them even when the dead
  * thread had been about to.
  */
 export function inheritLatch(cpu: Cpu, address: number, dead: number, owner: number): boolean {
   for (;;) {
     const value = cpu.load(address);
-    if (value >> 1 !== dead) return false;
-    if (cpu.cmpxchgAcquire(address, value, (owner << 1) | WAITERS) === value) return true;
+    if (value >> OWNER_SHIFT !== dead) return false;
+    if (cpu.cmpxchgAcquire(address, value, (owner << OWNER_SHIFT) | WAITERS | LOOPS) === value) return true;
   }
 }
 
 function contend(cpu: Cpu, address: number, mine: number): void {
-  const seen = cpu.condLoad(address, isFree, 0, SPINS);
-  if (seen === 0 && cpu.cmpxchgAcquire(address, 0, mine) === 0) return;
+  if (hasComeFree(cpu, address) && cpu.cmpxchgAcquire(address, 0, mine) === 0) return;
   for (;;) {
     const value = cpu.load(address);
     if (value === 0) {
@@ -66,4 +95,8 @@ function contend(cpu: Cpu, address: number, mine: number): void {
       cpu.wait(address, value | WAITERS, Number.POSITIVE_INFINITY);
     }
   }
+}
+
+function hasComeFree(cpu: Cpu, address: number): boolean {
+  return cpu.condLoad(address, isFree, 0, SPINS) === 0;
 }

@@ -5,23 +5,16 @@ import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
-import { MATCH_ANY, wake } from '../futex/wake.ts';
+import { MATCH_ANY, wakeIn } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import {
-  type AsyncWaitOptions,
-  abortReason,
-  block,
-  blockAsync,
-  type SlowPath,
-  type Waiter,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { claimHold, Hold, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 
 export const BarrierWords = struct({
   header: ObjectHeader.words,
@@ -82,8 +75,8 @@ function endRound(futexes: Futexes, barrier: number, round: number): { isOver: b
 
 function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread } = futexes;
-  const { cpu, id } = thread;
-  latch(cpu, barrier + BarrierWords.latch, id);
+  const { cpu } = thread;
+  yield* latched(waiter, barrier + BarrierWords.latch);
   const record = claimHold(cpu, waiter.task, barrier);
   if (record === 0) {
     unlatch(cpu, barrier + BarrierWords.latch);
@@ -94,7 +87,7 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   cpu.storeRelease(record + Hold.count, ticket);
   const { isOver, counted } = endRound(futexes, barrier, round);
   unlatch(cpu, barrier + BarrierWords.latch);
-  for (const each of counted) if (each !== record) wake(futexes, each + Hold.count, 1, MATCH_ANY);
+  for (const each of counted) if (each !== record) yield* wakeIn(waiter, futexes, each + Hold.count, 1, MATCH_ANY);
   if (isOver) return 'serial';
   // From here on nothing of the barrier is touched.
   let late: 'timed-out' | 'aborted' | undefined;

@@ -3,22 +3,23 @@ import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
-import { bucketOf, type Futexes, latchBucket, mayHaveWaiters, nextFor, unlatchBucket } from '../futex/table.ts';
+import {
+  bucketOf,
+  type Futexes,
+  latchBucket,
+  latchedBucket,
+  mayHaveWaiters,
+  nextFor,
+  unlatchBucket,
+} from '../futex/table.ts';
 import { asideOf, wait } from '../futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import {
-  type AsyncWaitOptions,
-  abortReason,
-  block,
-  blockAsync,
-  type SlowPath,
-  type Waiter,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { endWait } from '../sched/task.ts';
 import type { Outcome } from './mutex/core.ts';
 import { PthreadMutexGuard } from './mutex/guard.ts';
@@ -48,6 +49,8 @@ const KIND = defineKind<Repairer>({
 });
 
 type Waited = 'woken' | 'timed-out' | 'aborted';
+/** How the wait ended, and how the mutex was locked again. */
+type Ending = { waited: Waited; outcome: Outcome };
 
 /**
  * pthread_cond_t, for use with `PthreadMutex`. Wait in a loop on the condition: a return may be for no reason, as POSIX
@@ -88,10 +91,7 @@ export class PthreadCond extends SharedObject {
   wait(mutex: PthreadMutex, options?: WaitOptions): void {
     if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
     mutex.heldBySelf();
-    const { waited, outcome } = block(this.thread, options, (waiter) => {
-      this.#associate(mutex);
-      return this.#wait(mutex, waiter);
-    });
+    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter));
     if (!isLocked(outcome)) mutex.losses.note(mutex.address);
     this.#finish(mutex, waited, outcome, options);
   }
@@ -103,11 +103,7 @@ export class PthreadCond extends SharedObject {
   async waitAsync(guard: PthreadMutexGuard<PthreadMutex>, options?: AsyncWaitOptions): Promise<void> {
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
     const { mutex, task: owner } = guard;
-    const wait = (waiter: Waiter) => {
-      this.#associate(mutex);
-      guard.lend();
-      return this.#wait(mutex, waiter);
-    };
+    const wait = (waiter: Waiter) => this.#waitLent(guard, waiter);
     const { outcome: result, asked } = await blockAsync(this.thread, this.arena.heap, options, wait, owner);
     guard.endLoan(isLocked(result.outcome));
     this.#finish(mutex, result.waited, result.outcome, asked);
@@ -127,7 +123,7 @@ export class PthreadCond extends SharedObject {
     const { cpu } = thread;
     thread.current();
     cpu.fetchAdd(this.#sequence, 1);
-    if (!mayHaveWaiters(cpu, bucketOf(this.#futexes.table, this.#sequence))) return;
+    if (!mayHaveWaiters(cpu, this.#bucket)) return;
     for (;;) {
       const target = cpu.load(this.#mutex);
       if (target <= 0) {
@@ -144,12 +140,28 @@ export class PthreadCond extends SharedObject {
 
   /** Throws EBUSY while somebody waits. */
   override destroy(): void {
-    if (this.#look(() => {})) throw new HoldfastError('EBUSY', `somebody waits for the ${this.label}`);
+    latchBucket(this.thread, this.#bucket);
+    const hasWaiters = this.#hasWaiters();
+    unlatchBucket(this.thread, this.#bucket);
+    if (hasWaiters) throw new HoldfastError('EBUSY', `somebody waits for the ${this.label}`);
     super.destroy();
   }
 
+  /** `#wait` with a guard, lent to it; given back at once if others wait with another mutex. */
+  *#waitLent(guard: PthreadMutexGuard<PthreadMutex>, waiter: Waiter): SlowPath<Ending> {
+    guard.lend();
+    if (yield* this.#associate(guard.mutex, waiter)) return yield* this.#waitAssociated(guard.mutex, waiter);
+    guard.endLoan(true);
+    throw this.#withAnother(guard.mutex);
+  }
+
+  *#wait(mutex: PthreadMutex, waiter: Waiter): SlowPath<Ending> {
+    if (yield* this.#associate(mutex, waiter)) return yield* this.#waitAssociated(mutex, waiter);
+    throw this.#withAnother(mutex);
+  }
+
   /** The waiter's task is the mutex's owner. */
-  *#wait(mutex: PthreadMutex, waiter: Waiter): SlowPath<{ waited: Waited; outcome: Outcome }> {
+  *#waitAssociated(mutex: PthreadMutex, waiter: Waiter): SlowPath<Ending> {
     const seen = this.thread.cpu.load(this.#sequence);
     mutex.letGo(waiter.task);
     // A broadcast may have moved others to the mutex, behind the one that was woken.
@@ -174,25 +186,31 @@ export class PthreadCond extends SharedObject {
     }
   }
 
-  #associate(mutex: PthreadMutex): void {
-    const { cpu } = this.thread;
+  /** False when others wait with another mutex. */
+  *#associate(mutex: PthreadMutex, waiter: Waiter): SlowPath<boolean> {
+    const { thread } = this;
+    const { cpu } = thread;
     const association = mutex.requeueWord || -mutex.address;
-    if (cpu.load(this.#mutex) === association) return;
-    const hasWaiters = this.#look(() => cpu.store(this.#mutex, association));
-    if (hasWaiters) {
-      throw new HoldfastError('EINVAL', `others wait for the ${this.label} with another mutex than ${mutex.address}`);
-    }
+    if (cpu.load(this.#mutex) === association) return true;
+    yield* latchedBucket(waiter, this.#bucket);
+    const isMine = !this.#hasWaiters();
+    // Under the latch: before anybody can wait.
+    if (isMine) cpu.store(this.#mutex, association);
+    unlatchBucket(thread, this.#bucket);
+    return isMine;
   }
 
-  /** Whether anybody waits. If not, `action` runs before anybody can. */
-  #look(action: () => void): boolean {
-    const { thread, table } = this.#futexes;
-    const bucket = bucketOf(table, this.#sequence);
-    latchBucket(thread, bucket);
-    const hasWaiters = nextFor(thread.cpu, bucket, this.#sequence, 0) !== 0;
-    if (!hasWaiters) action();
-    unlatchBucket(thread, bucket);
-    return hasWaiters;
+  #withAnother(mutex: PthreadMutex): HoldfastError {
+    return new HoldfastError('EINVAL', `others wait for the ${this.label} with another mutex than ${mutex.address}`);
+  }
+
+  get #bucket(): number {
+    return bucketOf(this.#futexes.table, this.#sequence);
+  }
+
+  /** Under the latch of the bucket. */
+  #hasWaiters(): boolean {
+    return nextFor(this.thread.cpu, this.#bucket, this.#sequence, 0) !== 0;
   }
 
   [inspect.custom](): string {

@@ -10,15 +10,8 @@ import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import {
-  type AsyncWaitOptions,
-  abortReason,
-  block,
-  blockAsync,
-  type SlowPath,
-  type Waiter,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 
 const OnceWords = struct({

@@ -25,15 +25,15 @@
  */
 import type { Futexes } from '../futex/table.ts';
 import { asideOf, wait } from '../futex/wait.ts';
-import { MATCH_ANY, takeWaiters, unparkAll, wake } from '../futex/wake.ts';
+import { MATCH_ANY, takeWaiters, unparkAll, wakeIn } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, latchOwner, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import type { SlowPath, Waiter } from '../sched/drive.ts';
 import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
@@ -72,8 +72,20 @@ export function tryTake(
   preference: Preference,
   waiter?: Waiter,
 ): Outcome {
+  latch(thread.cpu, lock + RwlockWords.latch, thread.id);
+  return tryAndUnlatch(thread, lock, task, want, preference, waiter);
+}
+
+/** The latch is held, and free afterwards. */
+function tryAndUnlatch(
+  thread: Thread,
+  lock: number,
+  task: number,
+  want: number,
+  preference: Preference,
+  waiter?: Waiter,
+): Outcome {
   const { cpu, id } = thread;
-  latch(cpu, lock + RwlockWords.latch, id);
   let outcome = want === READ ? tryRead(thread, lock, task, preference) : tryWrite(cpu, lock, task);
   if (outcome === 'busy') {
     const isEndless = waiter === undefined || waiter.deadline === Number.POSITIVE_INFINITY;
@@ -138,24 +150,25 @@ export function* takeSlow(
   for (;;) {
     // Read before the attempt: a release that comes after it moves the gate.
     const gate = cpu.loadAcquire(lock + RwlockWords.gate);
-    const outcome = tryTake(futexes, lock, waiter.task, want, preference, waiter);
+    yield* latched(waiter, lock + RwlockWords.latch);
+    const outcome = tryAndUnlatch(waiter.thread, lock, waiter.task, want, preference, waiter);
     if (outcome !== 'busy') return outcome;
     if (waiter.async) waiter.aside = asideOf(waiter, futexes, [waiter.task], passOn);
     const result = yield* wait(futexes, lock + RwlockWords.gate, gate, bits, waiter);
     if (result === 'timed-out' || result === 'aborted') {
-      if (bits & WRITE) giveUp(futexes, lock);
+      if (bits & WRITE) yield* giveUp(waiter, futexes, lock);
       return result;
     }
   }
 }
 
 /** Who slept as a writer and waits no more takes the flag back that kept readers out; writers that still wait set it again. */
-function giveUp(futexes: Futexes, lock: number): void {
-  const { cpu, id } = futexes.thread;
-  latch(cpu, lock + RwlockWords.latch, id);
+function* giveUp(waiter: Waiter, futexes: Futexes, lock: number): SlowPath<void> {
+  const { cpu } = futexes.thread;
+  yield* latched(waiter, lock + RwlockWords.latch);
   openGate(cpu, lock, ~WRITE);
   unlatch(cpu, lock + RwlockWords.latch);
-  wake(futexes, lock + RwlockWords.gate, Number.POSITIVE_INFINITY, MATCH_ANY);
+  yield* wakeIn(waiter, futexes, lock + RwlockWords.gate, Number.POSITIVE_INFINITY, MATCH_ANY);
 }
 
 /** Under the latch: who has looked before, and is about to sleep, looks again. `keep`: the flags that stay. */

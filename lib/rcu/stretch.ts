@@ -8,6 +8,7 @@
  */
 import { HoldfastError } from '../errors.ts';
 import { setTimeout } from '../machine/host.ts';
+import { afterStretch } from '../sched/event-loop.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { enter, type Readers, SYNC } from './reader.ts';
 
@@ -34,8 +35,7 @@ export class Stretch {
     this.depth = 0;
     if (this.#isEndQueued) return;
     this.#isEndQueued = true;
-    // Half the price of queueMicrotask.
-    void DONE.then(this.#end);
+    afterStretch(this.#end);
   }
 
   /** Goes offline, unless a reader is inside. Returns whether the thread is offline. */
@@ -62,8 +62,6 @@ export class Stretch {
     );
   };
 }
-
-const DONE = Promise.resolve();
 
 const known = new WeakMap<Readers, Stretch>();
 

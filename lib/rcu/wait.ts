@@ -1,6 +1,7 @@
 /** How tasks wait for the end of a period, or for callbacks: in the domain's queue, which each end of a period wakes. */
 import { type Outcome, SHARED, waitUntil, wakeUp } from '../locking/wait-queue-core.ts';
-import { block, type SlowPath, type Waiter, type WaitOptions } from '../sched/drive.ts';
+import { block, type WaitOptions } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { advance, isOver, snapshot, spinOnReaders } from './grace-period.ts';
 import type { Domain, Pace } from './layout.ts';
@@ -35,7 +36,7 @@ export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Wai
   let step = path.next();
   while (!step.done) {
     if (isPreemptible) waiter.deadline = Math.min(deadline, cpu.now() + interval);
-    const reason = yield;
+    const reason = yield step.value;
     const isEarly = reason === 'timed-out' && cpu.now() < deadline;
     if (isEarly) interval = Math.min(2 * interval, LONGEST_LOOK);
     step = path.next(isEarly ? 'woken' : reason);

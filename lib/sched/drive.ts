@@ -1,19 +1,18 @@
 /**
- * Slow paths are generators that `yield` where they would sleep, after prepareToPark; what `yield` gives back says why
- * the task runs again. Two drivers run them: one blocks the thread, one lives on the event loop. So the synchronous
- * and the asynchronous form of a lock are one algorithm.
+ * Two drivers run slow paths: one blocks the thread, one lives on the event loop. So the synchronous and the asynchronous
+ * form of a lock are one algorithm.
  */
-import { checkOptionNames, HoldfastError, shown, type WaitsFor } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { clearInterval, setInterval } from '../machine/host.ts';
+import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
+import { latchFree } from '../memory/latch.ts';
+import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
+import type { SlowPath, Waiter } from './slow-path.ts';
 import { endWait, finishPark, Task, unpark } from './task.ts';
-import type { Aside, Thread } from './thread.ts';
+import type { Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
-
-/** Says with what a wait ended, and throws only before it has lined up. */
-export type SlowPath<Outcome> = Generator<void, Outcome, Woken>;
 
 /** Options of every blocking call. */
 export interface TimeoutOptions {
@@ -35,24 +34,10 @@ export interface WaitOptions extends TimeoutOptions {
 export interface AsyncWaitOptions extends TimeoutOptions {
   /**
    * Give up when this signal aborts, rejecting with its reason. When `abort()` returns, the call waits no more: what
-   * comes free from then on goes to others.
+   * comes free from then on goes to others. One exception: while another thread has the queue's latch, for longer than a
+   * moment only if it is preempted or dead, the call stays in the queue, and may get there what comes free before.
    */
   signal?: AbortSignal | undefined;
-}
-
-/** One acquisition under way: which task waits, and until when. */
-export interface Waiter {
-  readonly thread: Thread;
-  readonly task: number;
-  /** On the clock of `cpu.now()`, ns; Infinity for none. A path that has to end in order may put it off. */
-  deadline: number;
-  /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
-  readonly async: boolean;
-  aborted: boolean;
-  /** Of a wait on an event loop: see `Aside`. */
-  aside?: Aside | undefined;
-  /** The cycle that the wait would close, once it was found. */
-  deadlock?: readonly WaitsFor[] | undefined;
 }
 
 /** How an asynchronous wait ended. */
@@ -145,11 +130,20 @@ export async function blockAsync<Outcome>(
   checkOptions(options, ALL_ASYNC_OPTIONS);
   const asked = { timeout: options?.timeout, signal: options?.signal };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
-  const task = own ?? thread.takeTask(heap);
+  const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap));
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
   const outcome = await driveAsync(waiter, path(waiter), asked.signal);
   endWait(thread.cpu, task);
   return { outcome, task, asked };
+}
+
+/** `thread.takeTask` on an event loop, where another thread has the heap. */
+async function takeTask(thread: Thread, heap: Heap): Promise<number> {
+  for (;;) {
+    await latchFree(thread.cpu, Header.heapLatch);
+    const task = thread.tryTakeTask(heap);
+    if (task !== undefined) return task;
+  }
 }
 
 /** Runs a slow path on this thread, which sleeps where the path does. */
@@ -188,7 +182,7 @@ async function driveAsync<Outcome>(
 ): Promise<Outcome> {
   const { cpu, waiters } = waiter.thread;
   let isRunning = false;
-  const advance = (reason: Woken): IteratorResult<void, Outcome> => {
+  const advance = (reason: Woken): IteratorResult<number | undefined, Outcome> => {
     const wasAborted = waiter.aborted;
     isRunning = true;
     let step = path.next(reason);
@@ -209,53 +203,22 @@ async function driveAsync<Outcome>(
     finishPark(cpu, waiter.task);
     cpu.wake(waiter.task + Task.state, 1);
     step = advance('woken');
+    // It waits for a latch, and may say SLEEPING already: the sleep below must be over for the loop to see that.
+    if (step.value !== undefined && !step.done) finishPark(cpu, waiter.task);
   };
   if (signal !== undefined) onAbort(signal, abort);
   if (signal?.aborted) abort();
   holdEventLoop(cpu);
   try {
     while (!step.done) {
-      const reason = await scheduleAsync(waiter.thread, waiter);
+      let reason: Woken = 'woken';
+      if (step.value === undefined) reason = await scheduleAsync(waiter.thread, waiter);
+      else await latchFree(cpu, step.value);
       if (!step.done) step = advance(reason);
     }
     return step.value;
   } finally {
     releaseEventLoop(cpu);
-    if (signal !== undefined) aborts.get(signal)?.delete(abort);
+    if (signal !== undefined) offAbort(signal, abort);
   }
-}
-
-// One listener for each signal: any number of acquisitions may wait with the same one.
-const aborts = new WeakMap<AbortSignal, Set<() => void>>();
-
-function onAbort(signal: AbortSignal, abort: () => void): void {
-  const calls = aborts.get(signal);
-  if (calls !== undefined) {
-    calls.add(abort);
-    return;
-  }
-  const all = new Set([abort]);
-  aborts.set(signal, all);
-  signal.addEventListener('abort', () => all.forEach((call) => void call()), { once: true });
-}
-
-// A pending Atomics.waitAsync does not keep the process alive, so a timer does while anybody waits. It also does for
-// tasks on the event loop what `onStall` does for a thread that sleeps: nobody else may find out that a holder has died.
-const sleepers = new Map<Cpu, number>();
-let timer: NodeJS.Timeout | undefined;
-
-function holdEventLoop(cpu: Cpu): void {
-  if (sleepers.size === 0) timer = setInterval(lookForDead, LOOK_INTERVAL / 1e6);
-  sleepers.set(cpu, (sleepers.get(cpu) ?? 0) + 1);
-}
-
-function lookForDead(): void {
-  for (const cpu of sleepers.keys()) cpu.onStall?.(false);
-}
-
-function releaseEventLoop(cpu: Cpu): void {
-  const count = (sleepers.get(cpu) as number) - 1;
-  if (count > 0) sleepers.set(cpu, count);
-  else sleepers.delete(cpu);
-  if (sleepers.size === 0) clearInterval(timer);
 }

@@ -120,11 +120,16 @@ export interface CurrentThread {
 }
 
 /** Does what was left to do. The caller holds no latch at all. */
-export function seeTo({ cpu, id: owner }: CurrentThread, late: Late): void {
-  for (const task of late.wake) unpark(cpu, task);
+export function seeTo(thread: CurrentThread, late: Late): void {
+  for (const task of late.wake) unpark(thread.cpu, task);
   if (late.reorder.length === 0) return;
-  latch(cpu, Header.namesLatch, owner);
-  for (const task of late.reorder) {
+  latch(thread.cpu, Header.namesLatch, thread.id);
+  putInOrder(thread, late.reorder);
+}
+
+/** Moves tasks whose priority has changed to their places. The caller holds namesLatch, which is free afterwards. */
+export function putInOrder({ cpu, id: owner }: CurrentThread, tasks: readonly number[]): void {
+  for (const task of tasks) {
     const list = reorder(cpu, task, owner);
     const address = list === 0 ? 0 : new Heap(cpu, owner).objectAt(list);
     if (address !== 0) kindById(cpu.read(address + ObjectHeader.kind))?.reordered?.(cpu, address, owner);

@@ -6,7 +6,9 @@
 import { availableParallelism } from 'node:os';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
+import { latch, tryLatchBriefly } from '../memory/latch.ts';
 import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
@@ -107,11 +109,24 @@ export class Thread {
     return this.cpu.load(this.slot + Slot.mainTask + Task.priority);
   }
 
-  /** A task for one asynchronous acquisition. */
+  /** A task for one asynchronous acquisition. Throws ENOMEM. */
   takeTask(heap: Heap): number {
     this.current();
-    if (this.#freeTasks.length === 0) this.#addChunk(heap);
+    if (this.#freeTasks.length === 0) {
+      latch(this.cpu, Header.heapLatch, this.id);
+      this.#addChunk(heap);
+    }
     return this.#freeTasks.pop() as number;
+  }
+
+  /** `takeTask` on an event loop: undefined where there is none without waiting for the heap. */
+  tryTakeTask(heap: Heap): number | undefined {
+    this.current();
+    if (this.#freeTasks.length === 0) {
+      if (!tryLatchBriefly(this.cpu, Header.heapLatch, this.id)) return undefined;
+      this.#addChunk(heap);
+    }
+    return this.#freeTasks.pop();
   }
 
   returnTask(task: number): void {
@@ -123,9 +138,12 @@ export class Thread {
     return this.#tasks - this.#freeTasks.length;
   }
 
+  /** The thread has heapLatch, which is free afterwards. */
   #addChunk(heap: Heap): void {
     const { cpu } = this;
-    const block = heap.alloc(CHUNK_WORDS + TASK_ALIGN, this.nascent);
+    const words = CHUNK_WORDS + TASK_ALIGN;
+    const block = heap.allocAndUnlatch(words, this.nascent);
+    if (block === 0) throw heap.exhausted(words);
     const chunk = chunkIn(block);
     cpu.write(chunk + Chunk.next, cpu.read(this.slot + Slot.chunks));
     cpu.write(chunk + Chunk.block, block);

@@ -8,10 +8,12 @@
  * thread in its slot, and nobody has to free them.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { inLines, LINE_WORDS } from '../memory/struct.ts';
 import { asyncTasks, leadsTo, Slot, slotAddress } from './slot.ts';
+import { latched, type SlowPath, type Waiter } from './slow-path.ts';
 import { Task, taskArea } from './task.ts';
 import type { Thread } from './thread.ts';
 
@@ -34,11 +36,16 @@ const NODE_WORDS = inLines(Vector.sleeper + 1);
 const CHUNK_NODES = 15;
 export const CHUNK_WORDS = LINE_WORDS + CHUNK_NODES * NODE_WORDS;
 
-/** `count` nodes for `task`, which is the calling thread's own; fewer when there is no memory for them. */
-export function reserveNodes(thread: Thread, heap: Heap, task: number, count: number): number[] {
+/** `count` nodes for the waiter's task; fewer when there is no memory for them. */
+export function* reserveNodes(waiter: Waiter, heap: Heap, count: number): SlowPath<number[]> {
+  const { thread, task } = waiter;
   const { cpu } = thread;
   let nodes = nodesOf(cpu, task);
-  while (nodes.length < count && addChunk(thread, heap, task)) nodes = nodesOf(cpu, task);
+  while (nodes.length < count) {
+    yield* latched(waiter, Header.heapLatch);
+    if (!addChunk(thread, heap, task)) break;
+    nodes = nodesOf(cpu, task);
+  }
   for (const node of nodes) cpu.store(node + Task.priority, cpu.load(task + Task.priority));
   return nodes.slice(0, count);
 }
@@ -77,8 +84,9 @@ export function returnStandIn(thread: Thread, task: number): void {
   thread.returnTask(task);
 }
 
+/** The thread has heapLatch, which is free afterwards. */
 function addChunk({ cpu, nascent }: Thread, heap: Heap, task: number): boolean {
-  const chunk = heap.tryAlloc(CHUNK_WORDS, nascent);
+  const chunk = heap.allocAndUnlatch(CHUNK_WORDS, nascent);
   if (chunk === 0) return false;
   for (let word = 0; word < CHUNK_WORDS; word++) cpu.write(chunk + word, 0);
   cpu.write(chunk, cpu.load(task + Vector.chunks));

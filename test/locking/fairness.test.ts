@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
 import { HANDOFF, RwSemaphoreWords, tryRead, WAITERS } from '../../lib/locking/rw-semaphore/core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
-import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
+import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { on, step, stepper } from '../support/stepper.ts';

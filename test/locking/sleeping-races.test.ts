@@ -7,9 +7,9 @@ import { DRAINING, leaveWrite, PercpuWords, writerOf } from '../../lib/locking/p
 import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore/core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
 import { downSlow, MOST_PERMITS, SemaphoreWords } from '../../lib/locking/semaphore-core.ts';
-import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
 import { HoldTable } from '../../lib/sched/holds.ts';
 import { seeTo } from '../../lib/sched/priority.ts';
+import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { firstWaiter, waiters } from '../../lib/sched/wait-list.ts';

@@ -8,7 +8,7 @@ import { lockAsleep } from '../../lib/locking/mutex-core.ts';
 import { lockSlow } from '../../lib/locking/rt-mutex/core.ts';
 import { lockSlow as pthreadLockSlow } from '../../lib/pthread/mutex/core.ts';
 import { READ, takeSlow, WRITE } from '../../lib/pthread/rwlock-core.ts';
-import type { SlowPath, Waiter } from '../../lib/sched/drive.ts';
+import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { endWait } from '../../lib/sched/task.ts';
 import { Hang, step, stepper } from '../support/stepper.ts';
 

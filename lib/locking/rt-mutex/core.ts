@@ -29,8 +29,8 @@
  * Source: Documentation/locking/rt-mutex-design.rst.
  */
 import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
 import { struct } from '../../memory/struct.ts';
-import type { SlowPath, Waiter } from '../../sched/drive.ts';
 import {
   adjustPriority,
   isMoreUrgent,
@@ -38,6 +38,7 @@ import {
   latchPriorities,
   nothingLate,
   Priorities,
+  putInOrder,
   RtWait,
   seeTo,
   slotOf,
@@ -46,7 +47,8 @@ import {
   waiterTree,
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
-import { ASYNC, finishPark, prepareToPark, Task, taskArea, waitFor } from '../../sched/task.ts';
+import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { ASYNC, finishPark, prepareToPark, Task, taskArea, unpark, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
@@ -104,14 +106,14 @@ const isUnowned = (word: number) => ownerOf(word) === 0;
  */
 export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest?: Contest): SlowPath<Outcome> {
   const { thread, task } = waiter;
-  const { cpu, id } = thread;
+  const { cpu } = thread;
   const address = lock + RtWords.owner;
   thread.counters.contended++;
   if (!waiter.async && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
     if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return 'acquired';
   }
   let late = nothingLate();
-  latchPriorities(cpu, id);
+  yield* latched(waiter, Header.priorityLatch);
   // From here on nobody locks or unlocks without the latch. The acquire pairs with the last unlock that did.
   cpu.fetchOrAcquire(address, WAITERS);
   let outcome: Outcome | undefined;
@@ -129,10 +131,10 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
     }
     prepareToPark(cpu, task);
     unlatchPriorities(cpu);
-    seeTo(thread, late);
+    yield* seeToIn(waiter, late);
     reason = yield;
     late = nothingLate();
-    latchPriorities(cpu, id);
+    yield* latched(waiter, Header.priorityLatch);
   }
   finishPark(cpu, task);
   if (outcome !== undefined) {
@@ -141,9 +143,18 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   }
   const isDead = outcome === undefined && (cpu.load(address) & OWNER_DIED) !== 0;
   unlatchPriorities(cpu);
-  seeTo(thread, late);
+  yield* seeToIn(waiter, late);
   if (isDead) thread.counters.ownerDeaths++;
   return outcome ?? (isDead ? 'owner-died' : 'acquired');
+}
+
+/** `seeTo` in a slow path. */
+function* seeToIn(waiter: Waiter, late: Late): SlowPath<void> {
+  const { thread } = waiter;
+  for (const task of late.wake) unpark(thread.cpu, task);
+  if (late.reorder.length === 0) return;
+  yield* latched(waiter, Header.namesLatch);
+  putInOrder(thread, late.reorder);
 }
 
 /** One attempt that neither waits nor leaves anything behind; takes a free lock from waiters that are less urgent. */

@@ -150,7 +150,8 @@ export class RtMutex extends RtLock {
   #tryAsync(options: RtAsyncOptions | undefined): number {
     const { thread } = this;
     const rank = this.#rankOf(options);
-    const task = thread.takeTask(this.arena.heap);
+    const task = thread.tryTakeTask(this.arena.heap);
+    if (task === undefined) return 0;
     this.#setRank(task, rank);
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;
     this.returnTask(task);

@@ -42,12 +42,12 @@
  */
 
 import type { Cpu } from '../../machine/cpu.ts';
-import { latch, unlatch } from '../../memory/latch.ts';
+import { latch, tryLatchBriefly, unlatch } from '../../memory/latch.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
-import { MAIN, Task, unpark } from '../../sched/task.ts';
+import { ASYNC, MAIN, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
 import type { Outcome } from '../reader-writer.ts';
@@ -113,7 +113,7 @@ export function readersOf(word: number): number {
 
 export const wordOf = (semaphore: number) => semaphore + RwSemaphoreWords.word;
 export const listOf = (semaphore: number) => semaphore + RwSemaphoreWords.waiters;
-const latchOf = (semaphore: number) => listOf(semaphore) + WaitList.latch;
+export const latchOf = (semaphore: number) => listOf(semaphore) + WaitList.latch;
 
 export const microseconds = (cpu: Cpu) => Math.floor(cpu.now() / 1000) & 0x7fffffff;
 
@@ -154,11 +154,11 @@ export function tryRead(thread: Thread, semaphore: number, task: number, ignored
     const word = cpu.load(address);
     const mode = word & MODE;
     if (!mayRead(word, ignored)) return undefined;
-    if (mode === SEALED) {
-      passLatch(thread, semaphore);
-    } else if (mode === SOLE) {
-      latch(cpu, latchOf(semaphore), thread.id);
-      countSole(cpu, semaphore);
+    if (mode === SEALED || mode === SOLE) {
+      // Sealed by the reaper, which has the latch until it has counted. An event loop waits for neither: it lines up.
+      if (cpu.load(task + Task.mode) !== ASYNC) latch(cpu, latchOf(semaphore), thread.id);
+      else if (!tryLatchBriefly(cpu, latchOf(semaphore), thread.id)) return undefined;
+      if (mode === SOLE) countSole(cpu, semaphore);
       unlatch(cpu, latchOf(semaphore));
     } else if (isFree(word)) {
       // Pairs with the release of a writer.
@@ -345,8 +345,13 @@ export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
 }
 
 /** `rwsem_wake`. */
-export function wake({ cpu, id, counters }: Thread, semaphore: number): void {
-  latch(cpu, latchOf(semaphore), id);
+function wake(thread: Thread, semaphore: number): void {
+  latch(thread.cpu, latchOf(semaphore), thread.id);
+  unlatchAndWake(thread, semaphore);
+}
+
+/** The latch is held. */
+export function unlatchAndWake({ cpu, counters }: Thread, semaphore: number): void {
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;

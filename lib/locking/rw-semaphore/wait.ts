@@ -10,13 +10,13 @@
 
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
-import type { SlowPath, Waiter } from '../../sched/drive.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
 import { asyncTasks } from '../../sched/slot.ts';
+import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, firstOfThread, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
+import { firstAble, firstOfThread, joinList, leaveList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
 import type { Outcome } from '../reader-writer.ts';
 import {
@@ -26,6 +26,7 @@ import {
   isFree,
   isUnrecoverable,
   joinReaders,
+  latchOf,
   listOf,
   MODE,
   mayPass,
@@ -39,10 +40,10 @@ import {
   taskOf,
   tryRead,
   tryWrite,
+  unlatchAndWake,
   WAITERS,
   WRITE,
   WRITER,
-  wake,
   wakeWaiters,
   wordOf,
 } from './core.ts';
@@ -74,33 +75,36 @@ export function readNow(thread: Thread, semaphore: number, task: number, async: 
 /** Waits in the list for a grant, after readAwake. `rwsem_down_read_slowpath`. */
 export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
-  const { cpu, id } = thread;
+  const { cpu } = thread;
   const record = claimHold(cpu, task, semaphore);
   if (record === 0) return 'full';
-  latch(cpu, listOf(semaphore) + WaitList.latch, id);
+  yield* latched(waiter, latchOf(semaphore));
   // Readers of this thread, let in since readAwake looked, cannot leave while it waits; the word counts them.
   if (!async && pendingTasks(thread, semaphore).length > 0) {
     joinReaders(cpu, semaphore, record);
-    unlatch(cpu, listOf(semaphore) + WaitList.latch);
+    unlatch(cpu, latchOf(semaphore));
     return acquired(thread, semaphore);
   }
   enqueue(waiter, semaphore, READ, record);
   if (async) waiter.aside = asideOf(thread, semaphore);
   prepareToPark(cpu, task);
   const woken = wakeWaiters(cpu, semaphore);
-  unlatch(cpu, listOf(semaphore) + WaitList.latch);
+  unlatch(cpu, latchOf(semaphore));
   for (const sleeper of woken) unpark(cpu, sleeper);
   let reason = 'woken';
   while (!isGranted(cpu, semaphore, task)) {
     const outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) {
-      if (cancel(thread, semaphore, task)) return outcome;
+      if (yield* cancel(waiter, semaphore)) return outcome;
       break;
     }
     reason = yield;
     prepareToPark(cpu, task);
     // It may have been passed while it could not run, and woken to look itself.
-    if (async && !isGranted(cpu, semaphore, task)) wake(thread, semaphore);
+    if (async && !isGranted(cpu, semaphore, task)) {
+      yield* latched(waiter, latchOf(semaphore));
+      unlatchAndWake(thread, semaphore);
+    }
   }
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
@@ -122,10 +126,10 @@ export function writeAwake(thread: Thread, semaphore: number, task: number, asyn
 /** Waits in the list until the lock is free, after writeAwake. `rwsem_down_write_slowpath`. */
 export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
-  const { cpu, id } = thread;
+  const { cpu } = thread;
   const list = listOf(semaphore);
   const start = microseconds(cpu);
-  latch(cpu, list + WaitList.latch, id);
+  yield* latched(waiter, latchOf(semaphore));
   if (!async) takeBack(thread, semaphore);
   enqueue(waiter, semaphore, WRITE, 0);
   if (async) waiter.aside = asideOf(thread, semaphore);
@@ -139,15 +143,15 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
     if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
-    unlatch(cpu, list + WaitList.latch);
+    unlatch(cpu, latchOf(semaphore));
     for (const sleeper of passed.splice(0)) unpark(cpu, sleeper);
     const isComing = isLate && !async && isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, thread.spins));
     if (!isComing) reason = yield;
-    latch(cpu, list + WaitList.latch, id);
+    yield* latched(waiter, latchOf(semaphore));
   }
   finishPark(cpu, task);
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);
-  unlatch(cpu, list + WaitList.latch);
+  unlatch(cpu, latchOf(semaphore));
   for (const sleeper of [...passed, ...woken]) unpark(cpu, sleeper);
   return outcome ?? writes(thread, semaphore);
 }
@@ -252,11 +256,11 @@ const asideOf = (thread: Thread, semaphore: number) => ({ of: semaphore, pass: (
 /** The thread's asynchronous tasks, of which one may be on its way or have been let in, cannot run. */
 function standAside(thread: Thread, semaphore: number): void {
   const { cpu, id } = thread;
-  latch(cpu, listOf(semaphore) + WaitList.latch, id);
+  latch(cpu, latchOf(semaphore), id);
   takeBack(thread, semaphore);
   cpu.fetchOr(wordOf(semaphore), WAITERS);
   const woken = wakeWaiters(cpu, semaphore);
-  unlatch(cpu, listOf(semaphore) + WaitList.latch);
+  unlatch(cpu, latchOf(semaphore));
   for (const sleeper of woken) unpark(cpu, sleeper);
 }
 
@@ -303,14 +307,14 @@ function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): n
 }
 
 /** A reader stops waiting. False when it was let in after all. */
-function cancel(thread: Thread, semaphore: number, task: number): boolean {
-  const { cpu, id } = thread;
-  const list = listOf(semaphore);
-  latch(cpu, list + WaitList.latch, id);
-  const isWaiting = cpu.load(task + Task.list) === list;
+function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
+  const { cpu } = waiter.thread;
+  const { task } = waiter;
+  yield* latched(waiter, latchOf(semaphore));
+  const isWaiting = cpu.load(task + Task.list) === listOf(semaphore);
   const woken = isWaiting ? dequeue(cpu, semaphore, task, false) : [];
   if (isWaiting) finishPark(cpu, task);
-  unlatch(cpu, list + WaitList.latch);
+  unlatch(cpu, latchOf(semaphore));
   for (const sleeper of woken) unpark(cpu, sleeper);
   return isWaiting;
 }

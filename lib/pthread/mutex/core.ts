@@ -27,11 +27,11 @@
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
 import { wait } from '../../futex/wait.ts';
-import { MATCH_ANY, wake } from '../../futex/wake.ts';
+import { MATCH_ANY, wake, wakeIn } from '../../futex/wake.ts';
 import { RtWords } from '../../locking/rt-mutex/core.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
-import type { SlowPath, Waiter } from '../../sched/drive.ts';
+import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { TASK_ALIGN, Task } from '../../sched/task.ts';
 
 export const PthreadMutexWords = struct({
@@ -106,7 +106,7 @@ export function* lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attem
     if (owner === 0) continue;
     if (owner === UNRECOVERABLE) {
       // Illegal to drop the mark: a broadcast has moved others here, and the unlock that should wake them never comes.
-      if (mark !== 0) wake(futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
+      if (mark !== 0) yield* wakeIn(waiter, futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
       return 'unrecoverable';
     }
     const isOwn = !waiter.async && isTask(owner) && cpu.load(owner + Task.thread) === thread.id;

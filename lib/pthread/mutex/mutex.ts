@@ -15,12 +15,11 @@ import {
   blockAsync,
   checkOptions,
   deadlineOf,
-  type SlowPath,
   type TimeoutOptions,
-  type Waiter,
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { checkPriority, Priorities } from '../../sched/priority.ts';
+import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
@@ -274,7 +273,8 @@ export class PthreadMutex extends SharedObject {
     deadlineOf(thread.cpu, options?.timeout);
     thread.current();
     if (this.#isProtecting) this.#checkCeiling();
-    const task = thread.takeTask(this.arena.heap);
+    const task = thread.tryTakeTask(this.arena.heap);
+    if (task === undefined) return 0;
     if (thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0) {
       this.#taken(false);
       return task;

@@ -88,7 +88,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a reader that was passed does not look itself',
     file: RW_WAIT,
-    from: '    if (async && !isGranted(cpu, semaphore, task)) wake(thread, semaphore);\n',
+    from: '    if (async && !isGranted(cpu, semaphore, task)) {\n      yield* latched(waiter, latchOf(semaphore));\n      unlatchAndWake(thread, semaphore);\n    }\n',
     to: '',
     tests: [STUCK],
   },
@@ -151,8 +151,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a waiter that was passed does not look itself',
     file: SEMAPHORE,
-    from: '    if (!isGranted(cpu, semaphore, task)) insist(thread, semaphore, task);\n',
-    to: '    if (cpu.load(task + Task.result) === WOKEN) insist(thread, semaphore, task);\n',
+    from: '    if (!isGranted(cpu, semaphore, task)) yield* insist(waiter, semaphore);\n',
+    to: '    if (cpu.load(task + Task.result) === WOKEN) yield* insist(waiter, semaphore);\n',
     tests: [STUCK],
   },
   {
@@ -367,16 +367,16 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a patient waiter is patient for ever',
     file: SEMAPHORE,
-    from: '  cpu.store(task + Task.result, INSISTS);\n',
-    to: '  cpu.store(task + Task.result, PATIENT);\n',
+    from: '  thread.cpu.store(task + Task.result, INSISTS);\n',
+    to: '  thread.cpu.store(task + Task.result, PATIENT);\n',
     tests: [SEMAPHORE_TEST, EXPLORED],
   },
   // WaitQueue.
   {
     name: 'WaitQueue: a waiter that was woken and gives up keeps the wake-up',
     file: QUEUE,
-    from: '  if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) wakeUp(thread, queue, 1);\n',
-    to: '',
+    from: 'if ((!isWaiting || wasWoken) && !isDone &&',
+    to: 'if (!isWaiting && wasWoken && !isDone &&',
     tests: [QUEUE_TEST, RACES],
   },
   {
@@ -392,5 +392,47 @@ export const mutants: readonly Mutant[] = [
     from: '  cpu.store(queue + WaitQueueWords.waiting, waiters(cpu, list).length);\n',
     to: '',
     tests: [QUEUE_TEST, RACES],
+  },
+  {
+    name: 'an event loop sleeps for a latch',
+    file: 'lib/sched/slow-path.ts',
+    from: 'if (!async) latch(cpu, address, id);',
+    to: 'if (!async || address > 0) latch(cpu, address, id);',
+    tests: ['test/sched/event-loop.test.ts'],
+  },
+  {
+    name: 'an abort that has to wait for a latch is not driven on',
+    file: 'lib/sched/drive.ts',
+    from: '    if (step.value !== undefined && !step.done) finishPark(cpu, waiter.task);\n',
+    to: '',
+    tests: ['test/sched/event-loop.test.ts'],
+  },
+  {
+    name: 'a path that waits for a latch is driven on once its task is woken, which it is not',
+    file: 'lib/sched/drive.ts',
+    from: 'if (step.value === undefined) reason',
+    to: 'if (step.value !== 0) reason',
+    tests: ['test/sched/event-loop.test.ts'],
+  },
+  {
+    name: 'Semaphore: an asynchronous attempt sleeps for the latch',
+    file: 'lib/locking/semaphore.ts',
+    from: 'permits, record, true)) return',
+    to: 'permits, record)) return',
+    tests: ['test/sched/event-loop.test.ts'],
+  },
+  {
+    name: 'RwSemaphore: an asynchronous reader sleeps for the latch to read along',
+    file: 'lib/locking/rw-semaphore/core.ts',
+    from: 'if (cpu.load(task + Task.mode) !== ASYNC) latch',
+    to: 'if (cpu.load(task + Task.mode) >= 0) latch',
+    tests: ['test/sched/event-loop.test.ts'],
+  },
+  {
+    name: 'PthreadCond: a wait on the event loop sleeps for the latch to say with which mutex it waits',
+    file: 'lib/pthread/cond.ts',
+    from: '    yield* latched(waiter, this.#bucket + WaitList.latch);\n',
+    to: '    latchBucket(thread, this.#bucket);\n',
+    tests: ['test/sched/event-loop.test.ts'],
   },
 ];

@@ -109,7 +109,7 @@ inFile('ww-mutex/context.ts', [
 const firstUse = (['loadAcquire', 'xchg'] as const).map((op) => ({
   file: 'futex/table.ts',
   op,
-  within: 'latchBucket',
+  within: 'use',
 }));
 testsOfWeakOrders([
   {

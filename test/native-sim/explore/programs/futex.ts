@@ -143,31 +143,33 @@ export function requeueUnlessChanged(spins: number): Program {
 
 /** futex_waitv(2): one waits for either of two words, which the others change; it leaves no node behind. */
 export function waitForEither(wakers: number, spins: number): Program {
-  type Vector = Futexes & { nodes: number[] };
-  const open = (arena: Arena): Vector => {
-    const nodes = reserveNodes(arena.thread, arena.heap, arena.thread.self, 2);
-    return { ...openFutexes(arena), nodes };
+  // The memory for nodes is there before: how it is taken is another program's.
+  const open = (arena: Arena): Futexes => {
+    const { thread } = arena;
+    const waiter = { thread, task: thread.self, deadline: 0, async: false, aborted: false };
+    reserveNodes(waiter, arena.heap, 2).next();
+    return openFutexes(arena);
   };
-  const waiter: Body<Vector> = (cpu, _me, _arena, futexes, cell) => {
+  const waiter: Body<Futexes> = (cpu, _me, arena, futexes, cell) => {
     const either = [cell, cell + 1];
     while (either.every((word) => cpu.loadAcquire(word) === 0)) {
       const result = block(futexes.thread, undefined, (task) =>
         waitAll(
           futexes,
+          arena.heap,
           either.map((word) => ({ word, value: 0 })),
-          futexes.nodes,
           task,
         ),
       );
       if (typeof result === 'number' && result >= wakers) throw new Error(`woken by word ${result}`);
     }
   };
-  const waker: Body<Vector> = (cpu, me, _arena, futexes, cell) => {
+  const waker: Body<Futexes> = (cpu, me, _arena, futexes, cell) => {
     const word = cell + me - 1;
     cpu.storeRelease(word, 1);
     wake(futexes, word, 1, MATCH_ANY);
   };
-  return onObject(open, [waiter, ...Array<Body<Vector>>(wakers).fill(waker)], spins, {
+  return onObject(open, [waiter, ...Array<Body<Futexes>>(wakers).fill(waker)], spins, {
     words,
     heir(cpu, died, arena, futexes, cell) {
       if (died > 0 && cpu.load(cell + died - 1) === 0) waker(cpu, died, arena, futexes, cell);

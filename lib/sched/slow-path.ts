@@ -1,0 +1,49 @@
+/**
+ * Slow paths are generators that `yield` where they would sleep, after prepareToPark; what `yield` gives back says why the
+ * task runs again. The drivers are in `drive.ts`.
+ */
+import type { WaitsFor } from '../errors.ts';
+import { latch, tryLatchBriefly } from '../memory/latch.ts';
+import type { Woken } from './schedule.ts';
+import type { Aside, Thread } from './thread.ts';
+
+/**
+ * Says with what a wait ended, and throws only before it has lined up. It yields nothing where it would sleep, and the
+ * address of a latch that it waits for: see `latched`.
+ */
+export type SlowPath<Outcome> = Generator<number | undefined, Outcome, Woken>;
+
+/** One acquisition under way: which task waits, and until when. */
+export interface Waiter {
+  readonly thread: Thread;
+  readonly task: number;
+  /** On the clock of `cpu.now()`, ns; Infinity for none. A path that has to end in order may put it off. */
+  deadline: number;
+  /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
+  readonly async: boolean;
+  aborted: boolean;
+  /** Of a wait on an event loop: see `Aside`. */
+  aside?: Aside | undefined;
+  /** The cycle that the wait would close, once it was found. */
+  deadlock?: readonly WaitsFor[] | undefined;
+}
+
+/** Who takes latches in a slow path. */
+export type Latching = Pick<Waiter, 'thread' | 'async'>;
+
+/** Runs a path that only takes latches, for a caller that may block. */
+export function runLatching<Result>(thread: Thread, path: (caller: Latching) => SlowPath<Result>): Result {
+  return path({ thread, async: false }).next().value as Result;
+}
+
+/**
+ * A slow path takes the latch at `address`: `yield* latched(waiter, address)`. Illegal to call `latch` in a slow path
+ * instead: nothing that runs for a task of an event loop blocks its thread, whether the latch's holder is preempted,
+ * stopped or dead. Such a task tries, spins for a moment, and else goes on in a later turn. Illegal, too, with another latch
+ * in hand: nobody holds one across turns.
+ */
+export function* latched({ thread, async }: Latching, address: number): Generator<number, void, Woken> {
+  const { cpu, id } = thread;
+  if (!async) latch(cpu, address, id);
+  else while (!tryLatchBriefly(cpu, address, id)) yield address;
+}
