@@ -29,10 +29,17 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a bucket is marked as used once its latch is taken',
     file: TABLE,
-    from: `  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);
+    from: `  use(cpu, bucket);
   latch(cpu, bucket + WaitList.latch, id);`,
     to: `  latch(cpu, bucket + WaitList.latch, id);
-  if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);`,
+  use(cpu, bucket);`,
+    tests: [STEPS, 'test/native-sim/explore/futex.test.ts'],
+  },
+  {
+    name: 'a slow path does not mark the bucket as used',
+    file: TABLE,
+    from: '  use(waiter.thread.cpu, bucket);\n',
+    to: '',
     tests: [STEPS, 'test/native-sim/explore/futex.test.ts'],
   },
   {

@@ -145,8 +145,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PthreadCond: a mutex that waiters came with once is kept',
     file: 'lib/pthread/cond.ts',
-    from: '    if (cpu.load(this.#mutex) === association) return;\n',
-    to: '    if (cpu.load(this.#mutex) !== 0) return;\n',
+    from: 'if (cpu.load(this.#mutex) === association) return true;',
+    to: 'if (cpu.load(this.#mutex) !== 0) return true;',
     tests: [PTHREAD],
   },
   {
@@ -166,8 +166,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PthreadMutex: a call that the ceiling refuses keeps a task',
     file: 'lib/pthread/mutex/mutex.ts',
-    from: '    thread.current();\n    if (this.#isProtecting) this.#checkCeiling();\n    const task = thread.takeTask(this.arena.heap);\n',
-    to: '    const task = thread.takeTask(this.arena.heap);\n    if (this.#isProtecting) this.#checkCeiling();\n',
+    from: '    if (this.#isProtecting) this.#checkCeiling();\n    const task = thread.tryTakeTask(this.arena.heap);\n',
+    to: '    const task = thread.tryTakeTask(this.arena.heap);\n    if (this.#isProtecting) this.#checkCeiling();\n',
     tests: ['test/pthread/protocol.test.ts'],
   },
   // Readers and writers.

@@ -431,8 +431,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PthreadCond: a wait on the event loop sleeps for the latch to say with which mutex it waits',
     file: 'lib/pthread/cond.ts',
-    from: '    yield* latched(waiter, this.#bucket + WaitList.latch);\n',
-    to: '    latchBucket(thread, this.#bucket);\n',
+    from: 'yield* latchedBucket(waiter, this.#bucket);',
+    to: 'latchBucket(thread, this.#bucket);',
     tests: ['test/sched/event-loop.test.ts'],
   },
 ];

@@ -41,7 +41,7 @@ inFile('percpu-rw-semaphore-core.ts', [
   ['percpu: the record before the look at the writer', rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'tryRead'],
   ["percpu: the reader's acquire", rw('percpu-rw-semaphore', 'write', 'read'), 'loadAcquire', 'tryRead'],
   ["percpu: the reader's release", rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'retire'],
-  ["percpu: the writer's release", rw('percpu-rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'leaveWrite'],
+  ["percpu: the writer's release", rw('percpu-rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'releaseUnwatched'],
 ]);
 
 inFile('semaphore-core.ts', [
