@@ -12,6 +12,7 @@ import {
   Vdso,
 } from '../../lib/index.ts';
 import { counter } from '../../lib/machine/counter.ts';
+import { latch } from '../../lib/memory/latch.ts';
 import {
   AT_CLKTCK,
   AT_HWCAP,
@@ -196,7 +197,7 @@ describe('the shared clock', () => {
     const vvar = openVvar(arenas[0]!.objects);
     const { cpu } = arenas[0]!;
     const die = () => {
-      cpu.cmpxchgAcquire(vvar + Vvar.latch, 0, 2);
+      latch(cpu, vvar + Vvar.latch, 1);
       cpu.load(vvar);
     };
     expect(killBefore(0, on('load', vvar), die)).toBe(true);
