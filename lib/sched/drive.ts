@@ -195,6 +195,7 @@ async function driveAsync<Outcome>(
   let step = advance('woken');
   if (step.done) return step.value;
   waiters.add(waiter);
+  let endLatchWait = () => {};
   const abort = () => {
     waiter.aborted = true;
     if (isRunning || step.done) return;
@@ -205,6 +206,7 @@ async function driveAsync<Outcome>(
     step = advance('woken');
     // It waits for a latch, and may say SLEEPING already: the sleep below must be over for the loop to see that.
     if (step.value !== undefined && !step.done) finishPark(cpu, waiter.task);
+    endLatchWait();
   };
   if (signal !== undefined) onAbort(signal, abort);
   if (signal?.aborted) abort();
@@ -213,7 +215,7 @@ async function driveAsync<Outcome>(
     while (!step.done) {
       let reason: Woken = 'woken';
       if (step.value === undefined) reason = await scheduleAsync(waiter.thread, waiter);
-      else await latchFree(cpu, step.value);
+      else await Promise.race([latchFree(cpu, step.value), new Promise<void>((end) => (endLatchWait = end))]);
       if (!step.done) step = advance(reason);
     }
     return step.value;

@@ -221,13 +221,13 @@ function beforeLatch(n: number): (step: Step) => boolean {
 type Threads = ReturnType<typeof stepper>;
 
 /**
- * Runs `story` once for each latch that thread 0 takes in it: right before, thread 1 takes it. `letGo`: it is free again.
- * Returns how many latches there were.
+ * Runs `story` once for each latch that thread 0 takes in it: right before, thread 1 takes it. `letGo`: it is free again;
+ * false when nobody had it. Returns how many latches there were.
  */
 async function atEachLatch(
   make: (here: Arena, there: Arena) => Wanted,
   release: (threads: Threads, latch: number) => void,
-  story: (wanted: Wanted, letGo: () => void) => Promise<void>,
+  story: (wanted: Wanted, letGo: () => boolean) => Promise<void>,
 ): Promise<number> {
   for (let n = 1; ; n++) {
     const threads = stepper(3);
@@ -246,8 +246,10 @@ async function atEachLatch(
     };
     before(0, find, () => expect(tryLatch(real, taken, INTRUDER)).toBe(true));
     await story(wanted, () => {
-      if (taken !== 0) release(threads, taken);
+      if (taken === 0) return false;
+      release(threads, taken);
       taken = 0;
+      return true;
     });
     if (cancel(0)) return n - 1;
   }
@@ -294,3 +296,26 @@ describe.each(Object.entries(RELEASES))('a thread that has a latch %s', (_name, 
     expect(latches).toBeGreaterThan(0);
   });
 });
+
+/** As with `abort()` and a wake-up that another thread sent: see `cancellation.test.ts`. */
+test.each(Object.entries(KINDS).filter(([name]) => name !== 'RwSemaphore, reading along'))(
+  '%s: what a call took inside abort() waits for news of a latch',
+  async (_kind, make) => {
+    const silently = ({ real }: Threads, latch: number) => real.store(latch, 0);
+    await atEachLatch(make, silently, async ({ wait }, letGo) => {
+      const controller = new AbortController();
+      let isSettled = false;
+      const settle = () => {
+        isSettled = true;
+      };
+      const call = wait({ signal: controller.signal }).then(settle, settle);
+      await turns();
+      const wasTaken = letGo();
+      controller.abort('given up');
+      for (let hop = 0; hop < 40; hop++) await null;
+      if (wasTaken) expect(isSettled).toBe(true);
+      letGo();
+      await call;
+    });
+  },
+);
