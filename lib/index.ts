@@ -63,4 +63,14 @@ export { RcuQsbr } from './rcu/rcu-qsbr.ts';
 export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
+export { XA_VALUE_MAX, type XaEntry, XaPointer, xaPointer } from './structures/xarray/entry.ts';
+export { IDA_MAX, Ida, type IdRange } from './structures/xarray/ida.ts';
+export {
+  XArray,
+  type XArrayOptions,
+  type XaAllocation,
+  type XaMark,
+  type XaRange,
+  type XaSearch,
+} from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';

@@ -203,6 +203,9 @@ export class Arena {
   detach(): void {
     this.thread.current();
     const { thread } = this;
+    // As before any sleep: what a room keeps for the thread until it looks up, such as QSBR's readers, is over.
+    thread.hooks.sleeping(thread.self);
+    thread.hooks.running(thread.self);
     const held = this.#place.held();
     if (held !== undefined) {
       const name = shown(this.objects.nameOf(held.address) ?? held.address);

@@ -17,7 +17,7 @@ const KIND = defineDomain('rcu-qsbr', true);
  * library; a thread that loops or sleeps by other means after it has read holds up every grace period, unless it calls
  * `quiescent()`.
  *
- * Fairness and death: as with `Rcu`. `arena.detach()` in a stretch that has read is EBUSY, until `quiescent()`.
+ * Fairness and death: as with `Rcu`. `arena.detach()` is a quiescent state, too; inside a reader it is EBUSY.
  *
  * Source: user-space RCU's QSBR flavour (Desnoyers, McKenney et al. 2012), and kernel/rcu/tree.c without preemption.
  */

@@ -21,6 +21,7 @@ import { mcsLock, spinLock, ticketLock } from './types/spinning.ts';
 import { completion, pthreadSem } from './types/token.ts';
 import { waitQueue } from './types/wait-queue.ts';
 import { wwMutex } from './types/ww-mutex.ts';
+import { xarray } from './types/xarray.ts';
 
 /** All that `holdfast torture` can be asked for. */
 export const LOCK_TYPES: readonly LockType[] = [
@@ -52,6 +53,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   rcu,
   rcuQsbr,
   srcu,
+  xarray,
   mutexBusted,
   mutexAmnesiac,
   spinLockBusted,

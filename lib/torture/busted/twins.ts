@@ -18,6 +18,7 @@ import { seqCount, seqCountLatch, seqLock } from '../types/sequence.ts';
 import { pthreadSem, tokenType } from '../types/token.ts';
 import { waitQueueType } from '../types/wait-queue.ts';
 import { wwMutex } from '../types/ww-mutex.ts';
+import { xarrayType } from '../types/xarray.ts';
 import { fleeting, hasty, hospitable, twin } from './twin.ts';
 
 const TIMES_OUT = 'takes ETIMEDOUT for the lock';
@@ -88,5 +89,6 @@ export const TWINS: readonly LockType[] = [
   busted(rcuType('rcu-busted', OUTSIDE, openRcu, false)),
   busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
   busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
+  busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),
 ];

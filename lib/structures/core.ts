@@ -1,0 +1,113 @@
+/**
+ * What all structures have in common: a latch for writers, the pool of their blocks, a journal, and readers that take no lock.
+ *
+ * Readers are those of `RcuQsbr`: a thread is inside from its first read in a synchronous stretch of code to the end of the
+ * stretch, and a read costs one load of the thread's own line on top. When a grace period waits for the thread, its next read
+ * or write says that it holds nothing. So a thread that loops over reads holds up nobody for longer than one of them; a
+ * program that keeps what it found in blocks of its own across reads says so with `readLock` of `RcuQsbr`.
+ *
+ * A writer that dies holds the latch. The reaper takes it over, and makes the step whole that the writer was in, or leaves
+ * nothing of it.
+ */
+import type { Arena } from '../arena/arena.ts';
+import { HoldfastError } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import { latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { struct } from '../memory/struct.ts';
+import { INSIDE } from '../rcu/grace-period.ts';
+import type { Stretch } from '../rcu/stretch.ts';
+import type { Thread } from '../sched/thread.ts';
+import { Journal, JournalWords, recoverJournal } from './journal.ts';
+import { Pool, PoolWords } from './pool.ts';
+
+export const CoreWords = struct({
+  header: ObjectHeader.words,
+  /** Guards everything: whoever changes a word of the structure has it. Taken before heapLatch and the domain's latches. */
+  latch: 1,
+  pool: PoolWords.words,
+  journal: JournalWords.words,
+});
+
+/** The kind of a structure. `format`: writes what is not 0 at first. */
+export function defineStructure(
+  name: string,
+  words: number,
+  format: (cpu: Cpu, address: number) => void = () => {},
+): Kind<Repairer> {
+  return defineKind<Repairer>({
+    name,
+    words,
+    format,
+    holder: (cpu, address) => latchOwner(cpu, address + CoreWords.latch),
+    isBusy: (cpu, address) => cpu.load(address + CoreWords.latch) !== 0,
+    isIdle: (cpu, address) => cpu.load(address + CoreWords.latch) === 0,
+    repair(repairer, address) {
+      const { cpu } = repairer;
+      const recover = () => recoverJournal(cpu, address + CoreWords.journal);
+      if (!repairer.latch(address + CoreWords.latch, recover)) return false;
+      unlatch(cpu, address + CoreWords.latch);
+      return true;
+    },
+  });
+}
+
+/** One thread's hands on one structure. Keeps nothing of its state. */
+export abstract class Core {
+  readonly cpu: Cpu;
+  readonly address: number;
+  readonly pool: Pool;
+  protected readonly journal: Journal;
+  readonly #thread: Thread;
+  readonly #stretch: Stretch;
+  readonly #lane: number;
+
+  /** `stretch`: the thread's, in the arena's QSBR domain. */
+  constructor(arena: Arena, address: number, stretch: Stretch) {
+    this.cpu = arena.cpu;
+    this.address = address;
+    this.journal = new Journal(arena.cpu, address + CoreWords.journal);
+    this.pool = new Pool(arena, address + CoreWords.pool, this.journal, stretch);
+    this.#thread = arena.thread;
+    this.#stretch = stretch;
+    this.#lane = stretch.readers.sync;
+  }
+
+  /** Before each read: from here to the end of the read nothing that it finds is used again. */
+  enter(): void {
+    // The lane is AWAITED when a period waits for this thread, which between two reads holds nothing.
+    if (this.cpu.loadUnordered(this.#lane) !== INSIDE) this.#goIn();
+  }
+
+  #goIn(): void {
+    if (this.#stretch.quiescent()) this.#stretch.goOnline();
+  }
+
+  /** Runs `body` as the only writer. What it throws of the library's errors is thrown once the latch is free. */
+  write<Result>(body: () => Result): Result {
+    const { cpu } = this;
+    this.#thread.current();
+    latch(cpu, this.address + CoreWords.latch, this.#thread.id);
+    this.pool.begin();
+    this.journal.begin();
+    let result: Result;
+    // Nothing else is caught: a machine that stops the thread here does it by throwing.
+    try {
+      result = body();
+      this.pool.tidy();
+    } catch (error) {
+      if (error instanceof HoldfastError) unlatch(cpu, this.address + CoreWords.latch);
+      throw error;
+    }
+    unlatch(cpu, this.address + CoreWords.latch);
+    return result;
+  }
+
+  /** Makes the step: all that was staged, and what was taken and retired. */
+  protected commit(): void {
+    this.pool.stage();
+    this.journal.commit();
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * The blocks that a structure is made of: XArray nodes, map entries. The one file that takes memory for them, and gives it
+ * back.
+ *
+ * A structure takes chunks from the heap and cuts them into blocks. Blocks that it takes out of itself are retired: once all
+ * readers are out that may have found them, they can be used again. All of it is words in shared memory that change in the
+ * structure's own steps (`journal.ts`), so a writer that dies loses no block, and a block is never in two places.
+ *
+ *   free[class]   blocks of a class, linked
+ *   bump..end     what is left of the newest chunk
+ *   fresh         retired; no period asked for yet
+ *   waiting       retired before the period that ends with `end` began
+ *
+ *   allocate   free or bump -> the structure        retire   the structure -> fresh
+ *   collect    fresh -> waiting, waiting -> free    when the period of `waiting` is over
+ *
+ * A class is a block's length: multiples of 8 words up to 256, then powers of two. A block's first two words are its link
+ * and its class.
+ *
+ * A chunk is a shared object, which names the structure and the thread that takes it: if that dies before the chunk is
+ * linked, or after it was unlinked, the reaper frees the chunk. Illegal to free a chunk that is linked.
+ */
+import type { Arena } from '../arena/arena.ts';
+import { HoldfastError } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { Heap } from '../memory/heap.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { advance, isOver, snapshot } from '../rcu/grace-period.ts';
+import { NORMAL } from '../rcu/layout.ts';
+import type { Stretch } from '../rcu/stretch.ts';
+import type { Journal } from './journal.ts';
+
+export const Block = struct({
+  /** The next block of the same list; guarded by the structure's latch. */
+  link: 1,
+  /** Set when the block is cut. */
+  size: 1,
+});
+
+const SMALL = 32;
+const UNIT = 8;
+const CLASSES = SMALL + 13;
+/** The longest block, words. */
+export const LONGEST_BLOCK = (SMALL * UNIT) << (CLASSES - SMALL);
+
+export const PoolWords = struct({
+  free: CLASSES,
+  bump: 1,
+  bumpEnd: 1,
+  fresh: 1,
+  waiting: 1,
+  /** The number of the period, in two words. */
+  endLow: 1,
+  endHigh: 1,
+  chunks: 1,
+  /** Words in all chunks. */
+  total: 1,
+});
+
+const Chunk = struct({
+  header: ObjectHeader.words,
+  /** The thread that has it while it is not linked: a CPU number plus one. 0 while it is. */
+  holder: 1,
+  next: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 2,
+});
+
+const CHUNK = defineKind<Repairer>({
+  name: 'structure-chunk',
+  words: Chunk.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  isIdle: (cpu, chunk) => cpu.load(chunk + Chunk.holder) === 0,
+  repair({ cpu, owner, isDead }, chunk) {
+    if (isDead(cpu.load(chunk + Chunk.holder))) new Heap(cpu, owner).free(chunk);
+    return true;
+  },
+});
+
+/** Words of a chunk: a quarter of what there is already, within these. */
+const LEAST_CHUNK = 256;
+const MOST_CHUNK = 1 << 15;
+const HIGH = 2 ** 32;
+/** Words that moving a block from one list to another stages. */
+const MOVE = 3;
+/** Words that a structure's own step may stage beside the pool's. */
+export const OWN_ENTRIES = 48;
+
+export class Pool {
+  readonly #cpu: Cpu;
+  readonly #at: number;
+  readonly #journal: Journal;
+  readonly #arena: Arena;
+  readonly #stretch: Stretch;
+  /** Heads as this step leaves them; staged by `stage`. */
+  #class = -1;
+  #free = 0;
+  #bump = 0;
+  #fresh = 0;
+  #hasBumped = false;
+  #hasFreed = false;
+  #hasRetired = false;
+  #retired = 0;
+
+  constructor(arena: Arena, at: number, journal: Journal, stretch: Stretch) {
+    this.#cpu = arena.cpu;
+    this.#at = at;
+    this.#journal = journal;
+    this.#arena = arena;
+    this.#stretch = stretch;
+  }
+
+  /** Before each step: none of its allocations is made yet. */
+  begin(): void {
+    this.#class = -1;
+    this.#hasBumped = false;
+    this.#hasFreed = false;
+    this.#hasRetired = false;
+  }
+
+  /**
+   * Sees to it that `count` blocks of `words` words can be taken in the next step, which takes no others. Throws ENOMEM.
+   * Makes steps of its own.
+   */
+  reserve(words: number, count: number): void {
+    const size = classOf(words);
+    if (this.#has(size, count)) return;
+    this.collect();
+    if (this.#has(size, count)) return;
+    this.#addChunk(size, count);
+  }
+
+  /** A block that `reserve` has seen to, of any content behind its first two words. Its class is set. */
+  take(words: number): number {
+    const cpu = this.#cpu;
+    const size = classOf(words);
+    if (this.#class < 0) {
+      this.#class = size;
+      this.#free = cpu.read(this.#at + PoolWords.free + size);
+      this.#bump = cpu.read(this.#at + PoolWords.bump);
+    }
+    if (size !== this.#class) throw new Error('a step takes blocks of one class');
+    if (this.#free !== 0) {
+      const block = this.#free;
+      this.#free = cpu.read(block + Block.link);
+      this.#hasFreed = true;
+      return block;
+    }
+    const block = this.#bump;
+    const length = wordsOf(size);
+    if (block + length > cpu.read(this.#at + PoolWords.bumpEnd)) throw new Error('a block that nobody has reserved');
+    this.#bump += length;
+    this.#hasBumped = true;
+    cpu.write(block + Block.size, size);
+    return block;
+  }
+
+  /** The structure no longer leads to `block` once this step is over. */
+  retire(block: number): void {
+    const cpu = this.#cpu;
+    // Nobody reads the link of a block that is in use, so it may be written before the step is made.
+    cpu.write(block + Block.link, this.#hasRetired ? this.#fresh : cpu.read(this.#at + PoolWords.fresh));
+    this.#fresh = block;
+    this.#hasRetired = true;
+    this.#retired++;
+  }
+
+  /** Stages what the step does to the pool. */
+  stage(): void {
+    const journal = this.#journal;
+    if (this.#hasFreed) journal.stage(this.#at + PoolWords.free + this.#class, this.#free);
+    if (this.#hasBumped) journal.stage(this.#at + PoolWords.bump, this.#bump);
+    if (this.#hasRetired) journal.stage(this.#at + PoolWords.fresh, this.#fresh);
+    this.begin();
+  }
+
+  /** Now and then: lets retired blocks be used again. */
+  tidy(): void {
+    if (this.#retired < 64) return;
+    this.#retired = 0;
+    this.collect();
+  }
+
+  /** What no reader can see any more becomes free. */
+  collect(): void {
+    const cpu = this.#cpu;
+    const at = this.#at;
+    const { readers } = this.#stretch;
+    const hasRetired = cpu.read(at + PoolWords.waiting) !== 0 || cpu.read(at + PoolWords.fresh) !== 0;
+    if (!hasRetired) return;
+    // A writer is no reader: unless its thread is inside one, periods need not wait for it.
+    this.#stretch.quiescent();
+    // Twice: what is fresh may be over at once.
+    for (let i = 0; i < 2; i++) {
+      if (cpu.read(at + PoolWords.waiting) !== 0) {
+        const end = cpu.read(at + PoolWords.endHigh) * HIGH + (cpu.read(at + PoolWords.endLow) >>> 0);
+        advance(readers.thread, readers.domain, NORMAL, end);
+        if (!isOver(readers.thread, readers.domain, NORMAL, end)) return;
+        this.#free1();
+      }
+      const fresh = cpu.read(at + PoolWords.fresh);
+      if (fresh === 0) return;
+      const end = snapshot(readers.thread, readers.domain, NORMAL);
+      this.#journal.begin();
+      this.#journal.stage(at + PoolWords.endLow, end | 0);
+      this.#journal.stage(at + PoolWords.endHigh, Math.floor(end / HIGH));
+      this.#journal.stage(at + PoolWords.fresh, 0);
+      this.#journal.stage(at + PoolWords.waiting, fresh);
+      this.#journal.commit();
+    }
+  }
+
+  /** For `destroy`: gives all chunks back to the heap, one step each. Nobody reads any more. */
+  release(): void {
+    const cpu = this.#cpu;
+    const { heap, thread } = this.#arena;
+    for (let chunk = cpu.read(this.#at + PoolWords.chunks); chunk !== 0; ) {
+      const next = cpu.read(chunk + Chunk.next);
+      this.#journal.begin();
+      this.#journal.stage(chunk + Chunk.holder, thread.id);
+      this.#journal.stage(this.#at + PoolWords.chunks, next);
+      this.#journal.commit();
+      heap.free(chunk);
+      chunk = next;
+    }
+  }
+
+  /** Bytes that the structure has taken from the heap, and bytes of them that are in no use now. */
+  use(): { bytes: number; free: number } {
+    const cpu = this.#cpu;
+    let free = cpu.read(this.#at + PoolWords.bumpEnd) - cpu.read(this.#at + PoolWords.bump);
+    const heads = Array.from({ length: CLASSES }, (_, size) => PoolWords.free + size);
+    for (const head of [...heads, PoolWords.fresh, PoolWords.waiting]) {
+      for (let block = cpu.read(this.#at + head); block !== 0; block = cpu.read(block + Block.link)) {
+        free += wordsOf(cpu.read(block + Block.size));
+      }
+    }
+    return { bytes: cpu.read(this.#at + PoolWords.total) * 4, free: free * 4 };
+  }
+
+  #has(size: number, count: number): boolean {
+    const cpu = this.#cpu;
+    const room = cpu.read(this.#at + PoolWords.bumpEnd) - cpu.read(this.#at + PoolWords.bump);
+    let missing = count - Math.floor(room / wordsOf(size));
+    for (let block = cpu.read(this.#at + PoolWords.free + size); missing > 0 && block !== 0; missing--) {
+      block = cpu.read(block + Block.link);
+    }
+    return missing <= 0;
+  }
+
+  /** Moves the blocks of `waiting`, whose period is over, to where they are free; as many in a step as its journal holds. */
+  #free1(): void {
+    const cpu = this.#cpu;
+    const heads = new Map<number, number>();
+    let block = cpu.read(this.#at + PoolWords.waiting);
+    while (block !== 0) {
+      this.#journal.begin();
+      heads.clear();
+      while (block !== 0 && this.#journal.room > MOVE * 2 + heads.size) {
+        const next = cpu.read(block + Block.link);
+        const size = cpu.read(block + Block.size);
+        const head = this.#at + PoolWords.free + size;
+        this.#journal.stage(block + Block.link, heads.get(head) ?? cpu.read(head));
+        heads.set(head, block);
+        block = next;
+      }
+      for (const [head, first] of heads) this.#journal.stage(head, first);
+      this.#journal.stage(this.#at + PoolWords.waiting, block);
+      this.#journal.commit();
+    }
+  }
+
+  /** A new chunk, in which the next `count` blocks of the class fit. What was left of the last one becomes free. */
+  #addChunk(size: number, count: number): void {
+    const cpu = this.#cpu;
+    const needed = count * wordsOf(size);
+    const total = cpu.read(this.#at + PoolWords.total);
+    const wished = Math.max(needed, Math.min(MOST_CHUNK, Math.max(LEAST_CHUNK, total >> 2)));
+    let words = wished + Chunk.words;
+    let chunk = this.#tryCreate(words);
+    if (chunk === 0) chunk = this.#tryCreate((words = needed + Chunk.words));
+    if (chunk === 0) throw this.#arena.heap.exhausted(needed);
+    cpu.write(chunk + Chunk.next, cpu.read(this.#at + PoolWords.chunks));
+    const journal = this.#journal;
+    journal.begin();
+    let left = cpu.read(this.#at + PoolWords.bump);
+    const end = cpu.read(this.#at + PoolWords.bumpEnd);
+    // The longest blocks that fit, so these are few.
+    const heads = new Map<number, number>();
+    while (end - left >= UNIT) {
+      const rest = Math.min(SMALL, Math.floor((end - left) / UNIT)) - 1;
+      const head = this.#at + PoolWords.free + rest;
+      if (journal.room < 8 || heads.size > 3) break;
+      journal.stage(left + Block.size, rest);
+      journal.stage(left + Block.link, heads.get(head) ?? cpu.read(head));
+      heads.set(head, left);
+      left += wordsOf(rest);
+    }
+    for (const [head, first] of heads) journal.stage(head, first);
+    journal.stage(this.#at + PoolWords.bump, chunk + Chunk.words);
+    journal.stage(this.#at + PoolWords.bumpEnd, chunk + words);
+    journal.stage(this.#at + PoolWords.total, total + words);
+    journal.stage(chunk + Chunk.holder, 0);
+    journal.stage(this.#at + PoolWords.chunks, chunk);
+    journal.commit();
+  }
+
+  #tryCreate(words: number): number {
+    const { objects, thread } = this.#arena;
+    const kind: Kind = {
+      ...CHUNK,
+      words,
+      format: (cpu, chunk) => cpu.write(chunk + Chunk.holder, thread.id),
+    } as Kind;
+    try {
+      return objects.create(kind);
+    } catch (error) {
+      if (error instanceof HoldfastError && error.code === 'ENOMEM') return 0;
+      throw error;
+    }
+  }
+}
+
+/** The class of blocks that hold so many words. */
+export function classOf(words: number): number {
+  if (words <= SMALL * UNIT) return Math.ceil(words / UNIT) - 1;
+  const size = SMALL - 1 + Math.ceil(Math.log2(words / (SMALL * UNIT)));
+  if (size >= CLASSES) throw new HoldfastError('ENOMEM', `no block of a structure has ${words * 4} bytes`);
+  return size;
+}
+
+/** Length of the blocks of a class, words. */
+export function wordsOf(size: number): number {
+  return size < SMALL ? (size + 1) * UNIT : (SMALL * UNIT) << (size - SMALL + 1);
+}

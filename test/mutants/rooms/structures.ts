@@ -1,0 +1,179 @@
+import type { Mutant } from '../mutant.ts';
+
+const JOURNAL = 'lib/structures/journal.ts';
+const POOL = 'lib/structures/pool.ts';
+const CORE = 'lib/structures/core.ts';
+const TREE = 'lib/structures/xarray/tree.ts';
+const MAKER = 'lib/structures/xarray/node-maker.ts';
+const WALK = 'lib/structures/xarray/walk.ts';
+const XARRAY = 'lib/structures/xarray/xarray.ts';
+const IDA = 'lib/structures/xarray/ida.ts';
+const DEATHS = 'test/structures/xarray-deaths.test.ts';
+const MODEL = 'test/structures/xarray.test.ts';
+const IDS = 'test/structures/ida.test.ts';
+const EXPLORED = 'test/native-sim/explore/xarray.test.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a step of two words is made without its journal',
+    file: JOURNAL,
+    from: 'if (count > 1) cpu.storeReleaseLight(this.#at + JournalWords.count, count);',
+    to: 'if (count > 9) cpu.storeReleaseLight(this.#at + JournalWords.count, count);',
+    tests: [DEATHS],
+  },
+  {
+    name: 'the journal counts before all is written there',
+    file: JOURNAL,
+    from: 'apply(cpu, at, cpu.load(at + JournalWords.count));',
+    to: 'apply(cpu, at, cpu.load(at + JournalWords.count) - 1);',
+    tests: [DEATHS],
+  },
+  {
+    name: 'what was replayed is replayed again after the next death',
+    file: JOURNAL,
+    from: '  cpu.storeRelease(at + JournalWords.count, 0);\n}',
+    to: '}',
+    tests: [DEATHS],
+  },
+  {
+    name: 'a step that threw leaves what it staged',
+    file: CORE,
+    from: '      if (error instanceof HoldfastError) unlatch(cpu, this.address + CoreWords.latch);\n',
+    to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'the reaper leaves the step half made',
+    file: CORE,
+    from: 'const recover = () => recoverJournal(cpu, address + CoreWords.journal);',
+    to: 'const recover = () => {};',
+    tests: [DEATHS],
+  },
+  {
+    name: 'retired blocks are free before readers are out',
+    file: POOL,
+    from: 'if (!isOver(readers.thread, readers.domain, NORMAL, end)) return;',
+    to: '',
+    tests: [EXPLORED],
+  },
+  {
+    name: 'retired blocks are never free',
+    file: POOL,
+    from: '    this.collect();\n    if (this.#has(size, count)) return;',
+    to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'a block that is retired forgets the one before',
+    file: POOL,
+    from: 'this.#hasRetired ? this.#fresh : cpu.read(this.#at + PoolWords.fresh)',
+    to: '0',
+    tests: [MODEL, DEATHS],
+  },
+  {
+    name: 'what is left of a chunk is lost',
+    file: POOL,
+    from: '    while (end - left >= UNIT) {',
+    to: '    while (end - left >= 1e9) {',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a chunk that a dead thread has not linked is lost',
+    file: POOL,
+    from: 'if (isDead(cpu.load(chunk + Chunk.holder))) new Heap(cpu, owner).free(chunk);',
+    to: '',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a walk takes an index beyond the tree for one in it',
+    file: WALK,
+    from: '  if (index >>> shift > mask) return 0;',
+    to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'a sibling is taken for what it stands for',
+    file: WALK,
+    from: 'return isSibling(word) ? cpu.loadDependent(slotAt(node, siblingOf(word))) : word;',
+    to: 'return word;',
+    tests: [MODEL],
+  },
+  {
+    name: 'a search does not begin in the middle of an entry',
+    file: WALK,
+    from: 'if (mark < 0 || nextMarked(cpu, node, mark, canonical, slots) === canonical) return slot;',
+    to: 'if (mark >= 0 && nextMarked(cpu, node, mark, canonical, slots) === canonical) return slot;',
+    tests: [MODEL],
+  },
+  {
+    name: 'an empty node stays',
+    file: TREE,
+    from: 'const isKept = this.#hasOthers(node, first, span);',
+    to: 'const isKept = true;',
+    tests: [MODEL],
+  },
+  {
+    name: 'a tree stays as tall as it was',
+    file: TREE,
+    from: '      if (word === 0 || this.#hasOthers(node, 0, 1)) return;',
+    to: '      if (word !== -1) return;',
+    tests: [MODEL, DEATHS],
+  },
+  {
+    name: 'a mark ends at its node',
+    file: TREE,
+    from: '      this.journal.stage(at, isSet ? word | bit : word & ~bit);\n',
+    to: '      this.journal.stage(at, isSet ? word | bit : word & ~bit);\n      if (isSet) return;\n',
+    tests: [MODEL],
+  },
+  {
+    name: 'the last mark below takes none from the slot above',
+    file: TREE,
+    from: 'if (!isSet && ((word & ~bit) !== 0 || other !== 0)) return;',
+    to: 'if (!isSet) return;',
+    tests: [MODEL],
+  },
+  {
+    name: 'a node is changed under its readers, not copied',
+    file: MAKER,
+    from: '    const copy = this.#pool.take(this.words);',
+    to: '    const copy = node + this.#pool.take(this.words) * 0;',
+    tests: [MODEL, EXPLORED],
+  },
+  {
+    name: 'nodes below a larger entry are lost',
+    file: TREE,
+    from: '    for (let slot = 0; slot < this.slots; slot++) this.#retireBelow(this.cpu.load(slotAt(node, slot)));\n',
+    to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'an entry that is joined loses its marks',
+    file: TREE,
+    from: '      marks |= this.#make.marksOf(copy, slot);',
+    to: '      marks |= 0;',
+    tests: [MODEL],
+  },
+  {
+    name: 'a range that a dead writer left is never finished',
+    file: XARRAY,
+    from: '      tree.finishRange();\n',
+    to: '',
+    tests: [DEATHS],
+  },
+  {
+    name: 'a cyclic allocation begins at the first index again',
+    file: XARRAY,
+    from: 'const next = hasNext ?',
+    to: 'const next = hasNext && cyclic !== true ?',
+    tests: [MODEL],
+  },
+  {
+    name: 'a bitmap that is full is looked into',
+    file: IDA,
+    from: 'bitmap === ALL);',
+    to: 'false);',
+    tests: [IDS],
+    equivalent: 'Finding the next bitmap takes longer; which id comes out is the same.',
+  },
+];

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { Arena } from '../../lib/index.ts';
+import { Core, CoreWords, defineStructure } from '../../lib/structures/core.ts';
+import { classOf, LONGEST_BLOCK, wordsOf } from '../../lib/structures/pool.ts';
+import { stretchIn } from '../../lib/structures/readers.ts';
+import { step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
+
+const KIND = defineStructure('blocks', CoreWords.words);
+
+/** A structure of nothing but blocks. */
+class Blocks extends Core {
+  take(words: number, count = 1): number[] {
+    return this.write(() => {
+      this.pool.reserve(words, count);
+      this.pool.begin();
+      this.journal.begin();
+      const blocks = Array.from({ length: count }, () => this.pool.take(words));
+      this.commit();
+      return blocks;
+    });
+  }
+
+  retire(...blocks: number[]): void {
+    this.write(() => {
+      this.pool.begin();
+      this.journal.begin();
+      for (const block of blocks) this.pool.retire(block);
+      this.commit();
+      this.pool.collect();
+    });
+  }
+
+  use(): { bytes: number; free: number } {
+    return this.write(() => this.pool.use());
+  }
+
+  destroy(): void {
+    this.write(() => this.pool.release());
+  }
+}
+
+const make = (arena: Arena, address = arena.objects.create(KIND)) => new Blocks(arena, address, stretchIn(arena));
+
+test('a class whose blocks are too short', () => {
+  for (let words = 2; words < 5000; words++) expect(wordsOf(classOf(words))).toBeGreaterThanOrEqual(words);
+  expect(wordsOf(classOf(LONGEST_BLOCK))).toBe(LONGEST_BLOCK);
+  expect(thrown(() => classOf(LONGEST_BLOCK + 1)).code).toBe('ENOMEM');
+});
+
+test('blocks that overlap, or are not used again', () => {
+  const arena = Arena.create({ bytes: 1 << 20 });
+  const blocks = make(arena);
+  const lengths = [3, 80, 16, 400, 9, 250, 1000, 8];
+  const taken = lengths.flatMap((words) => blocks.take(words, 3).map((at) => ({ at, end: at + words })));
+  taken.sort((a, b) => a.at - b.at);
+  for (const [i, { end }] of taken.entries()) expect(end).toBeLessThanOrEqual(taken[i + 1]?.at ?? Infinity);
+  const { bytes } = blocks.use();
+  blocks.retire(...taken.map(({ at }) => at));
+  for (const words of lengths) blocks.take(words, 3);
+  expect(blocks.use().bytes).toBe(bytes);
+  const { used } = arena.use();
+  blocks.destroy();
+  expect(arena.use().used).toBeLessThanOrEqual(used - bytes);
+  expect(arena.fsck()).toEqual([]);
+});
+
+test('what is left of a chunk, when the next is begun, is lost', () => {
+  const arena = Arena.create({ bytes: 1 << 20 });
+  const blocks = make(arena);
+  blocks.take(80, 3);
+  const { bytes, free } = blocks.use();
+  expect(free).toBeGreaterThan(0);
+  blocks.take(1000);
+  const after = blocks.use();
+  expect(after.free).toBeGreaterThanOrEqual(free - 32);
+  expect(after.bytes).toBeGreaterThan(bytes);
+});
+
+test('a thread that dies while it takes a chunk, or gives chunks back, loses memory of the arena', () => {
+  for (let n = 1; ; n++) {
+    const { arenas, killBefore, reap } = stepper(2);
+    const first = make(arenas[0]!);
+    const second = make(arenas[1]!, first.address);
+    const { used } = arenas[1]!.use();
+    const ended = killBefore(0, step(n), () => {
+      first.take(300, 2);
+      first.destroy();
+    });
+    if (!ended) break;
+    expect(reap(1)).toBe('done');
+    second.take(300);
+    second.destroy();
+    expect(arenas[1]!.use().used, `killed before step ${n}`).toBe(used);
+    expect(arenas[1]!.fsck()).toEqual([]);
+  }
+});
