@@ -60,6 +60,7 @@ export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
 export type { RcuCookie } from './rcu/domain.ts';
 export { Rcu } from './rcu/rcu.ts';
 export { RcuQsbr } from './rcu/rcu-qsbr.ts';
+export { KmemCache, type KmemCacheOptions, type KmemLeak } from './rcu/slab/kmem-cache.ts';
 export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';

@@ -8,6 +8,8 @@
  *
  *   map:   U3 0 0 | F2 F2 | U1 | F4 0 0 F4          U: in use, F: free, digit: lines
  *
+ * Blocks that are to start at multiples of their length leave a free block in front of them.
+ *
  *   alloc  first bin that fits, lowest length first; the rest of a larger block goes back. O(bins).
  *   free   merged at once with free neighbours on both sides, so what was freed is available in any size.
  *
@@ -23,12 +25,15 @@ import { HEAP_BINS, Header } from './header.ts';
 import { latch, unlatch } from './latch.ts';
 import { inLines, LINE_WORDS } from './struct.ts';
 
-/** In use as plain memory, free, or in use as a complete shared object. */
+/**
+ * In use as plain memory, free, in use as a complete shared object, or plain memory that is freed when its readers are out.
+ */
 const USED = 1;
 const FREE = 2;
 const OBJECT = 3;
-const STATE_BITS = 2;
-const STATE_MASK = 3;
+const DOOMED = 4;
+const STATE_BITS = 3;
+const STATE_MASK = 7;
 /** Links of a free block, in its own first words. */
 const NEXT = 0;
 const PREV = 1;
@@ -74,21 +79,22 @@ export class Heap {
     return address;
   }
 
-  /** `alloc` that returns 0 when there is no such block. */
-  tryAlloc(words: number, nascent: number): number {
+  /** `alloc` that returns 0 when there is no such block. `align`: the address is a multiple of it, a power of two of lines. */
+  tryAlloc(words: number, nascent: number, align = LINE_WORDS): number {
     latch(this.#cpu, Header.heapLatch, this.#owner);
-    return this.allocAndUnlatch(words, nascent);
+    return this.allocAndUnlatch(words, nascent, align);
   }
 
   /** `tryAlloc` for a caller that has heapLatch, which is free afterwards. */
-  allocAndUnlatch(words: number, nascent: number): number {
+  allocAndUnlatch(words: number, nascent: number, align = LINE_WORDS): number {
     const cpu = this.#cpu;
     const lines = Math.ceil(words / LINE_WORDS);
-    const line = this.#findFree(lines);
-    const address = line < 0 ? 0 : this.#base + line * LINE_WORDS;
+    const line = this.#findFree(lines, align);
+    const first = this.#aligned(line, align);
+    const address = line < 0 ? 0 : this.#base + first * LINE_WORDS;
     if (line >= 0) {
       cpu.store(nascent, address);
-      this.#take(line, lines);
+      this.#take(line, first, lines);
     }
     unlatch(cpu, Header.heapLatch);
     return address;
@@ -118,6 +124,56 @@ export class Heap {
     if (!this.#free(address, 0, false)) {
       throw new HoldfastError('EINVAL', `free(${shown(address)}): no memory from alloc() starts there`);
     }
+  }
+
+  /**
+   * Plain memory in use is to be freed with `freeDoomed`, and by nothing else: a second call finds out. `home`: a word that
+   * names it from then on. False, and nothing is changed, when no such memory starts at `address`.
+   */
+  doom(address: number, home: number): boolean {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    const line = this.#lineOf(address);
+    const tag = line < 0 ? FREE : cpu.read(this.#map + line);
+    const isPlain = (tag & STATE_MASK) === USED;
+    if (isPlain) {
+      cpu.store(home, address);
+      cpu.write(this.#map + line, tag - USED + DOOMED);
+    }
+    unlatch(cpu, Header.heapLatch);
+    return isPlain;
+  }
+
+  /** Frees the doomed blocks that the words `homes` name, and clears each word first: nobody frees its block again. */
+  freeDoomed(homes: readonly number[]): void {
+    const cpu = this.#cpu;
+    latch(cpu, Header.heapLatch, this.#owner);
+    for (const home of homes) {
+      const line = this.#lineOf(cpu.load(home));
+      const tag = line < 0 ? FREE : cpu.read(this.#map + line);
+      cpu.store(home, 0);
+      if ((tag & STATE_MASK) === DOOMED) this.#release(line, tag >> STATE_BITS);
+    }
+    unlatch(cpu, Header.heapLatch);
+  }
+
+  /**
+   * Whether a shared object starts at `address`, without the latch: for an address that is one's own to give back, and so
+   * stays what it is.
+   */
+  isObject(address: number): boolean {
+    return this.#stateAt(address) === OBJECT;
+  }
+
+  /** Whether plain memory in use starts at `address`, without the latch: as long as nobody frees it. */
+  isPlain(address: number): boolean {
+    return this.#stateAt(address) === USED;
+  }
+
+  #stateAt(address: number): number {
+    const line = (address - this.#base) / LINE_WORDS;
+    if (!Number.isInteger(line) || line < 0 || line >= this.#lines) return FREE;
+    return this.#cpu.loadUnordered(this.#map + line) & STATE_MASK;
   }
 
   /** Whether the words lie in the heap, all of them. */
@@ -320,30 +376,46 @@ export class Heap {
     return isInUse(this.#cpu.read(this.#map + line)) ? line : -1;
   }
 
-  #findFree(lines: number): number {
+  /** The first line of a free block that has the lines, the first of them at a multiple of `align` words; -1 for none. */
+  #findFree(lines: number, align: number): number {
     const cpu = this.#cpu;
     for (let bin = binOf(lines); bin < HEAP_BINS; bin++) {
       for (let line = cpu.read(Header.bins + bin) - 1; line >= 0; line = cpu.read(this.#word(line, NEXT)) - 1) {
-        if (cpu.read(this.#map + line) >> STATE_BITS >= lines) return line;
+        const front = this.#aligned(line, align) - line;
+        if (cpu.read(this.#map + line) >> STATE_BITS >= front + lines) return line;
       }
     }
     return -1;
   }
 
-  /** A free block's first `lines` lines become a block in use. */
-  #take(line: number, lines: number): void {
+  /** The first line from that one on whose address is a multiple of `align`. */
+  #aligned(line: number, align: number): number {
+    if (align === LINE_WORDS) return line;
+    return (Math.ceil((this.#base + line * LINE_WORDS) / align) * align - this.#base) / LINE_WORDS;
+  }
+
+  /** `lines` lines from `first` on of the free block at `line` become a block in use. What is in front of them stays free. */
+  #take(line: number, first: number, lines: number): void {
     const cpu = this.#cpu;
     const length = cpu.read(this.#map + line) >> STATE_BITS;
+    const front = first - line;
+    const rest = length - front - lines;
     this.#remove(line, length);
-    if (length > lines) {
-      const rest = FREE | ((length - lines) << STATE_BITS);
-      cpu.write(this.#map + line + lines, rest);
-      cpu.write(this.#map + line + length - 1, rest);
-      this.#push(line + lines, length - lines);
+    if (rest > 0) {
+      const tag = FREE | (rest << STATE_BITS);
+      cpu.write(this.#map + first + lines, tag);
+      cpu.write(this.#map + line + length - 1, tag);
+      this.#push(first + lines, rest);
     } else if (length > 1) {
       cpu.write(this.#map + line + length - 1, 0);
     }
-    cpu.write(this.#map + line, USED | (lines << STATE_BITS));
+    cpu.write(this.#map + first, USED | (lines << STATE_BITS));
+    if (front === 0) return;
+    // The store that splits: until here a walk sees one free block.
+    const tag = FREE | (front << STATE_BITS);
+    cpu.write(this.#map + line, tag);
+    cpu.write(this.#map + first - 1, tag);
+    this.#push(line, front);
   }
 
   #release(line: number, lines: number): void {
@@ -401,7 +473,7 @@ export class Heap {
 /** Whether a tag is that of the first line of a block in use. */
 function isInUse(tag: number): boolean {
   const state = tag & STATE_MASK;
-  return state === USED || state === OBJECT;
+  return state === USED || state === OBJECT || state === DOOMED;
 }
 
 /** Lengths 1..31 have a bin each; from 32 lines on, a bin holds [2^k, 2^(k+1)). */

@@ -41,6 +41,11 @@ export interface Kind<Repairer = never> {
    */
   readonly isIdle?: (cpu: Cpu, address: number) => boolean;
   /**
+   * For objects that others lead to by words of their own: whether one does. The creator's `nascent` word may still name
+   * such an object, and it stays. Default: none does.
+   */
+  readonly isKept?: (cpu: Cpu, address: number) => boolean;
+  /**
    * Undoes what dead threads left half-done in one object. False when that takes a live thread's next few steps: it is
    * called again then, as it is when the reaper dies half-way.
    */

@@ -129,7 +129,7 @@ export class Objects {
   reclaim(nascent: number): void {
     const address = this.#cpu.load(nascent);
     if (address === 0) return;
-    if (this.#isNamed(address)) this.#cpu.store(nascent, 0);
+    if (this.#isNamed(address) || this.#isKept(address)) this.#cpu.store(nascent, 0);
     else this.#heap.reclaim(nascent);
   }
 
@@ -191,6 +191,12 @@ export class Objects {
       }
     }
     return false;
+  }
+
+  #isKept(address: number): boolean {
+    const cpu = this.#cpu;
+    const kind = this.#heap.isObject(address) ? kindById(cpu.read(address + ObjectHeader.kind)) : undefined;
+    return kind?.isKept?.(cpu, address) ?? false;
   }
 
   #nameStart(object: number): number {

@@ -21,6 +21,7 @@ import {
 import { maxThreads } from '../sched/slot.ts';
 import { Callbacks } from './callbacks.ts';
 import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot } from './grace-period.ts';
+import { Freeing } from './kfree.ts';
 import {
   domainAt,
   EXPEDITED,
@@ -66,11 +67,13 @@ export function defineDomain(name: string, isShared: boolean, geometry: Geometry
 }
 
 const callbacks = new WeakMap<Readers, Callbacks>();
+const freeing = new WeakMap<Readers, Freeing>();
 
 export abstract class RcuDomain extends SharedObject {
   protected readonly cpu: Cpu;
   protected readonly readers: Readers;
   readonly #callbacks: Callbacks;
+  readonly #freeing: Freeing;
 
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
@@ -79,6 +82,12 @@ export abstract class RcuDomain extends SharedObject {
     let own = callbacks.get(this.readers);
     if (own === undefined) callbacks.set(this.readers, (own = new Callbacks(this.readers, arena.heap)));
     this.#callbacks = own;
+    let frees = freeing.get(this.readers);
+    if (frees === undefined) {
+      frees = new Freeing(this.readers, arena.heap, arena.objects, () => this.beforeSleep());
+      freeing.set(this.readers, frees);
+    }
+    this.#freeing = frees;
   }
 
   /** The pointer in the arena's word `address`, for a reader: what is read through it was written before it was published. */
@@ -191,8 +200,21 @@ export abstract class RcuDomain extends SharedObject {
   }
 
   /**
-   * Waits until all callbacks are over that any thread has queued so far, blocking this one. Throws EDEADLK when this thread
-   * has queued some, which cannot run meanwhile; ETIMEDOUT and EINVAL.
+   * Frees an object of a `KmemCache`, or a block from `arena.alloc`, once all readers of this moment are out; nothing is
+   * written to it before. On this thread's event loop, or in a later `kfree`; if the thread dies, another does it with its
+   * own next one. Throws EINVAL, and changes nothing, when no such memory in use starts there (freed before, by whatever
+   * call), and for an object whose cache frees by another domain; ENOMEM. The process stays alive until it is done, and the
+   * thread cannot detach.
+   */
+  kfree(address: number): void {
+    this.thread.current();
+    this.#freeing.kfree(address);
+  }
+
+  /**
+   * Waits until all callbacks are over that any thread has queued so far, and all is freed that it has given to `kfree`,
+   * blocking this one. Throws EDEADLK when this thread has queued callbacks, which cannot run meanwhile, or is inside a
+   * reader and has something to free; ETIMEDOUT and EINVAL.
    */
   barrier(options?: WaitOptions): void {
     const { thread, readers } = this;
@@ -201,6 +223,7 @@ export abstract class RcuDomain extends SharedObject {
     if (this.#callbacks.size > 0) {
       throw new HoldfastError('EDEADLK', `this thread has callbacks of the ${this.label}: they run on its event loop`);
     }
+    this.#freeOwn(options);
     const isWaiting = this.#callbacksOfNow();
     const outcome = block(thread, options, (waiter) => waitWhile(readers.domain, waiter, isWaiting));
     if (outcome !== 'done') throw this.notInTime(options, 'callbacks are under way');
@@ -269,15 +292,26 @@ export abstract class RcuDomain extends SharedObject {
   /** Whether a callback is not over that was queued before this call. */
   #callbacksOfNow(): () => boolean {
     const { cpu, readers, address } = this;
-    const targets: { line: number; queued: number }[] = [];
+    const targets: { done: number; queued: number }[] = [];
     // Pairs with the store in `Callbacks.add`, as far as the caller has heard of it.
     cpu.mb();
     const threads = Math.min(cpu.load(address + RcuWords.threads), maxThreads(cpu));
     for (let number = 0; number < threads; number++) {
       const line = lineOf(readers.domain, number);
-      targets.push({ line, queued: cpu.loadAcquire(line + Line.queued) });
+      targets.push({ done: line + Line.done, queued: cpu.loadAcquire(line + Line.queued) });
+      targets.push({ done: line + Line.reclaimed, queued: cpu.loadAcquire(line + Line.kfreed) });
     }
-    return () => targets.some(({ line, queued }) => ((cpu.loadAcquire(line + Line.done) - queued) | 0) < 0);
+    return () => targets.some(({ done, queued }) => ((cpu.loadAcquire(done) - queued) | 0) < 0);
+  }
+
+  /** What this thread has to free, in as many periods as that takes. */
+  #freeOwn(options: WaitOptions | undefined): void {
+    const deadline = deadlineOf(this.cpu, options?.timeout);
+    while (this.#freeing.size > 0) {
+      const left = Math.max(deadline - this.cpu.now(), 0) / 1e6;
+      this.#synchronize(NORMAL, options?.timeout === undefined ? undefined : { timeout: left });
+      this.#freeing.reclaim();
+    }
   }
 
   #cookie(normal: number, expedited: number): RcuCookie {

@@ -281,6 +281,7 @@ function repairNode({ cpu, threads, isDead }: Repairer, domain: Domain, node: nu
       for (let lane = 0; lane < LANES; lane++) cpu.store(line + Line.lanes + lane, OUTSIDE);
       cpu.write(line + Line.awaited, 0);
       cpu.store(line + Line.done, cpu.load(line + Line.queued));
+      cpu.store(line + Line.reclaimed, cpu.load(line + Line.kfreed));
     }
     for (const [i, pace] of PACES.entries()) {
       if (isAwaited(cpu, line, pace)) masks[i] = (masks[i] as number) | (1 << (number - first));
@@ -310,6 +311,7 @@ export function isDomainBusy(cpu: Cpu, rcu: number): boolean {
   for (let number = 0; number < threads; number++) {
     const line = lineOf(domain, number);
     if (isReading(cpu, line) || cpu.load(line + Line.queued) !== cpu.load(line + Line.done)) return true;
+    if (cpu.load(line + Line.kfreed) !== cpu.load(line + Line.reclaimed)) return true;
   }
   const latches = [rcu + RcuWords.latch, ...nodesOf(domain).map((node) => node + Node.latch)];
   if (latches.some((word) => cpu.condLoadAcquire(word, isFree, 0, LATCH_SPINS) !== 0)) return true;

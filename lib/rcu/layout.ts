@@ -58,7 +58,10 @@ export const Line = struct({
   /** Callbacks that the thread has queued, and those that are over: two counts that wrap. Written by the thread. */
   queued: 1,
   done: 1,
-  pad: LINE_WORDS - LANES - 3,
+  /** The same for what the thread has given to `kfree`. */
+  kfreed: 1,
+  reclaimed: 1,
+  pad: LINE_WORDS - LANES - 5,
 });
 
 /** Normal and expedited periods: one algorithm, each with words of its own. */

@@ -12,7 +12,11 @@ function objects() {
   const all: [string, object][] = [];
   for (const [name, Class] of Object.entries(holdfast)) {
     if (typeof Class !== 'function' || !('from' in Class) || !('destroy' in Class.prototype)) continue;
-    const args = { WwMutex: [wwClass, 'ww'], PthreadBarrier: [arena, 2, 'barrier'] }[name] ?? [arena, name];
+    const args: unknown[] = {
+      WwMutex: [wwClass, 'ww'],
+      PthreadBarrier: [arena, 2, 'barrier'],
+      KmemCache: [arena, 'cache', { words: 8 }],
+    }[name] ?? [arena, name];
     all.push([name, new (Class as new (...args: unknown[]) => object)(...args)]);
   }
   return { arena, all };

@@ -14,16 +14,30 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'alloc notes the block once it is in use',
     file: HEAP,
-    from: '      cpu.store(nascent, address);\n      this.#take(line, lines);',
-    to: '      this.#take(line, lines);\n      cpu.store(nascent, address);',
+    from: '      cpu.store(nascent, address);\n      this.#take(line, first, lines);',
+    to: '      this.#take(line, first, lines);\n      cpu.store(nascent, address);',
     tests: [FSCK],
   },
   {
     name: 'take shortens the head before the rest has its tag',
     file: HEAP,
-    from: '    this.#remove(line, length);\n    if (length > lines) {',
-    to: '    cpu.write(this.#map + line, USED | (lines << STATE_BITS));\n    this.#remove(line, length);\n    if (length > lines) {',
+    from: '    this.#remove(line, length);\n    if (rest > 0) {',
+    to: '    cpu.write(this.#map + first, USED | (lines << STATE_BITS));\n    this.#remove(line, length);\n    if (rest > 0) {',
     tests: [FSCK],
+  },
+  {
+    name: 'an aligned block leaves what is in front of it without a last tag',
+    file: HEAP,
+    from: '    cpu.write(this.#map + first - 1, tag);\n',
+    to: '',
+    tests: ['test/rcu/kmem-cache.test.ts'],
+  },
+  {
+    name: 'an aligned block leaves what is in front of it in no bin',
+    file: HEAP,
+    from: '    this.#push(line, front);\n',
+    to: '',
+    tests: ['test/rcu/kmem-cache.test.ts'],
   },
   {
     name: 'take leaves the last tag of a free block that is used whole',
@@ -112,7 +126,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'reclaim frees a block that a name leads to',
     file: OBJECTS,
-    from: 'if (this.#isNamed(address)) this.#cpu.store(nascent, 0);\n    else ',
+    from: 'if (this.#isNamed(address) || this.#isKept(address)) this.#cpu.store(nascent, 0);\n    else ',
     to: '',
     tests: [FSCK],
   },

@@ -7,6 +7,13 @@ const WAIT = 'lib/rcu/wait.ts';
 const CALLBACKS = 'lib/rcu/callbacks.ts';
 const STRETCH = 'lib/rcu/stretch.ts';
 const DOMAIN = 'lib/rcu/domain.ts';
+const MAGAZINE = 'lib/rcu/slab/magazine.ts';
+const SLABS = 'lib/rcu/slab/slabs.ts';
+const SLAB_REPAIR = 'lib/rcu/slab/repair.ts';
+const KFREE = 'lib/rcu/kfree.ts';
+const CACHE_TESTS = 'test/rcu/kmem-cache.test.ts';
+const KFREE_TESTS = 'test/rcu/kfree.test.ts';
+const SLAB_EXPLORED = 'test/native-sim/explore/slab.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
 const QSBR = 'test/rcu/rcu-qsbr.test.ts';
 const EXPLORED = 'test/native-sim/explore/rcu.test.ts';
@@ -235,5 +242,173 @@ export const mutants: readonly Mutant[] = [
     from: '    this.#isEndQueued = false;\n',
     to: '',
     tests: [QSBR],
+  },
+  {
+    name: 'an object that was freed can be freed again',
+    file: MAGAZINE,
+    from: '  if (owner >= 0 || owner < -GIVING) return false;\n',
+    to: '  if (owner < -GIVING) return false;\n',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'an object is taken before the journal says so',
+    file: MAGAZINE,
+    from: '  cpu.storeUnordered(magazine + Magazine.taking, slot);\n',
+    to: '',
+    tests: [CACHE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'an object is claimed before the journal says so',
+    file: MAGAZINE,
+    from: '  cpu.storeUnordered(magazine + Magazine.giving, slot);\n',
+    to: '',
+    tests: [CACHE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'the journal does not say who was first',
+    file: MAGAZINE,
+    from: '  cpu.storeUnordered(magazine + Magazine.giving, -slot);\n  return true;',
+    to: '  return true;',
+    tests: [CACHE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'a batch from the depot keeps the rest of it',
+    file: MAGAZINE,
+    from: '    cpu.store(word, cpu.loadUnordered(last));\n    cpu.storeUnordered(last, 0);\n',
+    to: '    cpu.store(word, cpu.loadUnordered(last));\n',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'a magazine keeps what it has given to the depot',
+    file: MAGAZINE,
+    from: '  cpu.store(word, first);\n  cpu.storeUnordered(last, 0);\n',
+    to: '  cpu.store(word, first);\n',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'what the depot had is lost when more comes',
+    file: MAGAZINE,
+    from: '  cpu.storeUnordered(tail, cpu.load(word));\n',
+    to: '  cpu.storeUnordered(tail, 0);\n',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'a magazine gives nothing to the depot',
+    file: MAGAZINE,
+    from: 'magazine + Magazine.count) > 2 * cpu',
+    to: 'magazine + Magazine.count) < -2 * cpu',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'what is spliced onto a full magazine goes in front of nothing',
+    file: MAGAZINE,
+    from: '    cpu.storeUnordered(last, cpu.load(cache + CacheWords.depot));\n',
+    to: '    cpu.storeUnordered(last, 0);\n',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'what is spliced onto a magazine goes in front of nothing',
+    file: MAGAZINE,
+    from: '    cpu.storeUnordered(last, head);\n',
+    to: '    cpu.storeUnordered(last, 0);\n',
+    tests: [KFREE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'the next period is the current one as well',
+    file: MAGAZINE,
+    from: '  cpu.storeUnordered(magazine + Magazine.next, 0);\n  cpu.storeUnordered(magazine + Magazine.nextCount, 0);\n',
+    to: '  cpu.storeUnordered(magazine + Magazine.nextCount, 0);\n',
+    tests: [KFREE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'what was adopted stays to be adopted',
+    file: MAGAZINE,
+    from: '  cpu.store(cache + CacheWords.doomed, 0);\n',
+    to: '',
+    tests: [KFREE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'an object that a dead thread was taking stays in use',
+    file: SLAB_REPAIR,
+    from: '  finishTaking(cpu, magazine);\n',
+    to: '',
+    tests: [CACHE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'an object that a dead thread was giving back is lost',
+    file: SLAB_REPAIR,
+    from: '  finishGiving(cpu, cache, magazine, id);\n',
+    to: '',
+    tests: [CACHE_TESTS, SLAB_EXPLORED],
+  },
+  {
+    name: 'a slab that a dead thread was filling is lost',
+    file: SLAB_REPAIR,
+    from: '  finishFilling(cpu, cache, magazine);\n',
+    to: '',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: "a dead thread's magazine runs on into the depot",
+    file: SLAB_REPAIR,
+    from: 'slot !== 0 && slot !== stop && !others',
+    to: 'slot !== 0 && !others',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'what waits for a grace period runs on into the magazine',
+    file: SLAB_REPAIR,
+    from: ' && !others?.has(slot); slot',
+    to: '; slot',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: "blocks that a dead thread's objects name are lost",
+    file: SLAB_REPAIR,
+    from: '      if (cpu.load(slot) !== -id) continue;\n',
+    to: '      if (cpu.load(slot) !== -id - 1) continue;\n',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'a slab is freed as its maker dies, with a word that leads to it',
+    file: 'lib/memory/objects.ts',
+    from: 'if (this.#isNamed(address) || this.#isKept(address))',
+    to: 'if (this.#isNamed(address))',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'a slab whose constructor threw is lost',
+    file: SLABS,
+    from: '      if (!isMade) this.#giveUp(slab);\n',
+    to: '',
+    tests: [CACHE_TESTS],
+  },
+  {
+    name: 'what waits for a period is freed with the one under way',
+    file: KFREE,
+    from: 'if (left <= 0 || !isOver(thread, domain, NORMAL, pending.end)) return false;',
+    to: 'if (left <= 0) return false;',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'a thread that does not return to its loop frees nothing',
+    file: KFREE,
+    from: '% LOOK === 0) this.#look(pending);',
+    to: '% LOOK === -1) this.#look(pending);',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'nobody adopts what a dead thread had to free',
+    file: KFREE,
+    from: 'if (!hasNext && !this.#adopt(cache, magazine)) {',
+    to: 'if (!hasNext) {',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'a block is freed twice when it is given twice',
+    file: 'lib/memory/heap.ts',
+    from: '    const isPlain = (tag & STATE_MASK) === USED;\n',
+    to: '    const isPlain = (tag & STATE_MASK) !== FREE;\n',
+    tests: [KFREE_TESTS],
   },
 ];

@@ -1,0 +1,162 @@
+/** What dead threads leave in a slab cache: their magazines go to the depot, what they were freeing waits for an heir. */
+import type { Cpu } from '../../machine/cpu.ts';
+import { defineKind } from '../../memory/kinds.ts';
+import { unlatch } from '../../memory/latch.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { maxThreads } from '../../sched/slot.ts';
+import {
+  BATCH,
+  CacheWords,
+  firstSlot,
+  GIVING,
+  Magazine,
+  magazineOf,
+  NAMES_BLOCKS,
+  objectOf,
+  SLAB_WORDS,
+  Slab,
+  trailingMagazines,
+} from './layout.ts';
+
+export const CACHE_KIND = defineKind<Repairer>({
+  name: 'kmem-cache',
+  words: CacheWords.words,
+  trailing: trailingMagazines,
+  format: (cpu, cache) => cpu.write(cache + CacheWords.batch, BATCH),
+  holder: () => 0,
+  isBusy: (cpu, cache) => cpu.load(cache + CacheWords.slabs) !== 0 || cpu.load(cache + CacheWords.empty) !== 0,
+  repair: repairCache,
+});
+
+export const SLAB_KIND = defineKind<Repairer>({
+  name: 'kmem-slab',
+  words: SLAB_WORDS,
+  format: () => {},
+  holder: () => 0,
+  // Its cache destroys it.
+  isBusy: () => true,
+  isIdle: () => true,
+  isKept: isInCache,
+  repair: () => true,
+});
+
+/** Whether the newest slab of a list of its cache, or one that a thread fills: all others have a creator that is done. */
+function isInCache(cpu: Cpu, slab: number): boolean {
+  const cache = cpu.read(slab + Slab.cache);
+  if (cpu.load(cache + CacheWords.empty) === slab) return true;
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    if (cpu.load(magazineOf(cache, number) + Magazine.filling) === slab) return true;
+  }
+  return false;
+}
+
+function repairCache(repairer: Repairer, cache: number): boolean {
+  const { cpu, threads, isDead } = repairer;
+  // A dead holder leaves lists that `repairMagazine` takes as they are.
+  if (!repairer.latch(cache + CacheWords.latch, () => {})) return false;
+  finishEmptying(cpu, cache);
+  for (let number = 0; number < threads; number++) {
+    if (isDead(number + 1)) repairMagazine(cpu, cache, magazineOf(cache, number), number + 1);
+  }
+  unlatch(cpu, cache + CacheWords.latch);
+  return true;
+}
+
+/** A slab is in one of the two lists: one in both was on its way to the empty ones. */
+function finishEmptying(cpu: Cpu, cache: number): void {
+  const slab = cpu.load(cache + CacheWords.slabs);
+  if (slab !== 0 && slab === cpu.load(cache + CacheWords.empty)) cpu.store(cache + CacheWords.slabs, 0);
+}
+
+/** Under the cache's latch. Each step may be the second of its kind: a reaper may die here. */
+function repairMagazine(cpu: Cpu, cache: number, magazine: number, id: number): void {
+  finishFilling(cpu, cache, magazine);
+  finishTaking(cpu, magazine);
+  finishGiving(cpu, cache, magazine, id);
+  const free = new Set(slotsOf(cpu, magazine + Magazine.head, cache + CacheWords.depot));
+  for (const list of [Magazine.waiting, Magazine.next]) {
+    const pending = slotsOf(cpu, magazine + list, cache + CacheWords.doomed, free);
+    moveTo(cpu, cache + CacheWords.doomed, magazine + list, pending);
+  }
+  moveTo(cpu, cache + CacheWords.depot, magazine + Magazine.head, [...free]);
+  for (const word of [Magazine.count, Magazine.waitingCount, Magazine.nextCount]) cpu.store(magazine + word, 0);
+  if (cpu.read(cache + CacheWords.flags) & NAMES_BLOCKS) releaseNames(cpu, cache, id);
+}
+
+/** A slab that its filler had not chained is filled anew by the next thread that needs one. */
+function finishFilling(cpu: Cpu, cache: number, magazine: number): void {
+  const slab = cpu.load(magazine + Magazine.filling);
+  if (slab === 0) return;
+  if (cpu.load(cache + CacheWords.slabs) === slab) {
+    const first = firstSlot(slab);
+    if (cpu.load(magazine + Magazine.head) !== first) {
+      cpu.store(first + cpu.read(slab + Slab.objects) - 1, cpu.load(magazine + Magazine.head));
+      cpu.store(magazine + Magazine.head, first);
+    }
+  } else if (cpu.load(cache + CacheWords.empty) !== slab) {
+    cpu.store(slab + Slab.next, cpu.load(cache + CacheWords.empty));
+    cpu.store(cache + CacheWords.empty, slab);
+  }
+  cpu.store(magazine + Magazine.filling, 0);
+}
+
+/** The program never got the object. */
+function finishTaking(cpu: Cpu, magazine: number): void {
+  const slot = cpu.load(magazine + Magazine.taking);
+  if (slot === 0) return;
+  const head = cpu.load(magazine + Magazine.head);
+  if (slot !== head) {
+    cpu.store(slot, head);
+    cpu.store(magazine + Magazine.head, slot);
+  }
+  cpu.store(magazine + Magazine.taking, 0);
+}
+
+/** Where there may be readers the object waits for a grace period, whichever list it was for. */
+function finishGiving(cpu: Cpu, cache: number, magazine: number, id: number): void {
+  const giving = cpu.load(magazine + Magazine.giving);
+  if (giving === 0) return;
+  const slot = Math.abs(giving);
+  const isClaimed = giving < 0 || cpu.load(slot) === -(GIVING + id);
+  const isListed = [Magazine.head, Magazine.waiting, Magazine.next].some((list) => cpu.load(magazine + list) === slot);
+  if (isClaimed && !isListed) {
+    const list = magazine + (cpu.read(cache + CacheWords.domain) === 0 ? Magazine.head : Magazine.next);
+    cpu.store(magazine + Magazine.giving, -slot);
+    cpu.store(slot, cpu.load(list));
+    cpu.store(list, slot);
+  }
+  cpu.store(magazine + Magazine.giving, 0);
+}
+
+/** The slots of a list, up to where the list at `end` begins, or one that is in `others`. */
+function slotsOf(cpu: Cpu, list: number, end: number, others?: ReadonlySet<number>): number[] {
+  const slots: number[] = [];
+  const stop = cpu.load(end);
+  for (let slot = cpu.load(list); slot !== 0 && slot !== stop && !others?.has(slot); slot = cpu.load(slot)) {
+    slots.push(slot);
+  }
+  return slots;
+}
+
+/** The list that starts with those slots goes in front of the one at `to`. */
+function moveTo(cpu: Cpu, to: number, list: number, slots: readonly number[]): void {
+  const [first, last] = [slots[0], slots.at(-1)];
+  if (first !== undefined && last !== undefined) {
+    cpu.store(last, cpu.load(to));
+    cpu.store(to, first);
+  }
+  cpu.store(list, 0);
+}
+
+/** No program has these objects: each that names a block is freed with it, after a grace period, and the others at once. */
+function releaseNames(cpu: Cpu, cache: number, id: number): void {
+  for (let slab = cpu.load(cache + CacheWords.slabs); slab !== 0; slab = cpu.load(slab + Slab.next)) {
+    const first = firstSlot(slab);
+    for (let slot = first; slot < first + cpu.read(slab + Slab.objects); slot++) {
+      if (cpu.load(slot) !== -id) continue;
+      const to = cache + (cpu.load(objectOf(cpu, slot)) === 0 ? CacheWords.depot : CacheWords.doomed);
+      cpu.store(slot, cpu.load(to));
+      cpu.store(to, slot);
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import { describe, expect, test } from 'vitest';
+import { Arena, KmemCache, Rcu, RcuQsbr, Srcu } from '../../lib/index.ts';
+import { CacheWords } from '../../lib/rcu/slab/layout.ts';
+import { step, stepper } from '../support/stepper.ts';
+import { inThread, thrown, until } from '../support/threads.ts';
+
+const THREADS = new URL('./kmem-cache.threads.ts', import.meta.url).href;
+const FLAVOURS = {
+  rcu: (arena: Arena) => new Rcu(arena),
+  qsbr: (arena: Arena) => new RcuQsbr(arena),
+  srcu: (arena: Arena) => new Srcu(arena, 'mine'),
+};
+
+const small = () => Arena.create({ bytes: 1 << 20, maxThreads: 4 });
+
+describe.each(Object.entries(FLAVOURS))('kfree of %s', (_name, open) => {
+  test('frees under a reader', async () => {
+    const arena = small();
+    const rcu = open(arena);
+    const cache = new KmemCache(arena, undefined, { words: 300, rcu });
+    const [object, block] = [cache.alloc(), arena.alloc(8)];
+    arena.words.fill(7, object, object + 300);
+    arena.words.fill(7, block, block + 8);
+    const reader = rcu.read();
+    rcu.kfree(object);
+    rcu.kfree(block);
+    const others = [cache.alloc(), cache.alloc(), cache.alloc(), arena.alloc(8)];
+    expect(others).not.toContain(object);
+    expect(others).not.toContain(block);
+    expect(arena.words.subarray(object, object + 300).every((word) => word === 7)).toBe(true);
+    expect(arena.words.subarray(block, block + 8).every((word) => word === 7)).toBe(true);
+    reader.release();
+    await rcu.barrierAsync();
+    for (const other of others.slice(0, 3)) cache.free(other as number);
+    expect(thrown(() => cache.free(object)).message).toMatch('freed before');
+    expect(thrown(() => arena.free(block)).code).toBe('EINVAL');
+    cache.destroy();
+    arena.free(others[3] as number);
+  });
+
+  test('barrier() without an event loop frees what this thread has to free', () => {
+    const arena = small();
+    const rcu = open(arena);
+    const cache = new KmemCache(arena, undefined, { words: 8, rcu });
+    const before = arena.use().used;
+    for (let i = 0; i < 1000; i++) {
+      rcu.kfree(cache.alloc());
+      rcu.kfree(arena.alloc(8));
+    }
+    rcu.barrier();
+    expect(cache.leaks()).toEqual([]);
+    cache.destroy();
+    // What is left are the library's own objects, which named the blocks.
+    expect(arena.use().used - before).toBeLessThan(8 * 4096);
+    expect(arena.fsck()).toEqual([]);
+  });
+});
+
+test('what is freed twice, in whatever way, is an error that changes nothing', async () => {
+  const arena = small();
+  const rcu = new Rcu(arena);
+  const cache = new KmemCache(arena, undefined, { words: 8, rcu });
+  const [object, block] = [cache.alloc(), arena.alloc(8)];
+  rcu.kfree(object);
+  rcu.kfree(block);
+  const before = [...arena.words];
+  for (const twice of [
+    () => rcu.kfree(object),
+    () => rcu.kfree(block),
+    () => cache.free(object),
+    () => arena.free(block),
+    () => rcu.kfree(object + 1),
+    () => rcu.kfree(block + 1),
+    () => rcu.kfree(Number.NaN),
+    () => rcu.kfree('1' as never),
+  ]) {
+    expect(thrown(twice)).toMatchObject({ code: 'EINVAL' });
+  }
+  expect([...arena.words]).toEqual(before);
+  await rcu.barrierAsync();
+  expect(thrown(() => rcu.kfree(object))).toMatchObject({ code: 'EINVAL' });
+  expect(thrown(() => rcu.kfree(block))).toMatchObject({ code: 'EINVAL' });
+  expect(thrown(() => rcu.kfree(rcu.address))).toMatchObject({ code: 'EINVAL' });
+});
+
+test('an object whose readers are another domain is refused', () => {
+  const arena = small();
+  const rcu = new Rcu(arena);
+  const cache = new KmemCache(arena, undefined, { words: 8, rcu });
+  const plain = new KmemCache(arena, undefined, { words: 8 });
+  const [object, other] = [cache.alloc(), plain.alloc()];
+  expect(thrown(() => new RcuQsbr(arena).kfree(object)).message).toMatch('was not made with { rcu } of the rcu-qsbr');
+  expect(thrown(() => rcu.kfree(other))).toMatchObject({ code: 'EINVAL' });
+  cache.free(object);
+  plain.free(other);
+});
+
+test('a cache is destroyed while objects of it wait for a grace period', async () => {
+  const arena = small();
+  const rcu = new Rcu(arena);
+  const cache = new KmemCache(arena, 'things', { words: 8, rcu });
+  rcu.kfree(cache.alloc());
+  expect(thrown(() => cache.destroy())).toMatchObject({ code: 'EBUSY' });
+  await rcu.barrierAsync();
+  expect(thrown(() => new KmemCache(arena, 'things').destroy()).message).toMatch('open it with { rcu }');
+  rcu.readLock();
+  expect(thrown(() => cache.destroy())).toMatchObject({ code: 'EDEADLK' });
+  rcu.readUnlock();
+  cache.destroy();
+});
+
+test('a thread that never returns to its loop runs out of memory', () => {
+  const arena = small();
+  const rcu = new Rcu(arena);
+  const cache = new KmemCache(arena, undefined, { words: 64, rcu });
+  // 20 MB of objects, and 4 MB of blocks, in an arena of 1 MB.
+  for (let i = 0; i < 80_000; i++) {
+    rcu.kfree(cache.alloc());
+    if (i % 20 === 0) rcu.kfree(arena.alloc(256));
+  }
+  rcu.barrier();
+  cache.destroy();
+});
+
+test('a flood from several threads that read as well grows without bound', async () => {
+  const arena = Arena.create({ bytes: 8 << 20, maxThreads: 6 });
+  // 8 MB in all, more than the arena has.
+  const threads = Array.from({ length: 4 }, () => inThread<number>(arena, THREADS, 'flood', 50_000));
+  expect(await Promise.all(threads.map(({ result }) => result))).toEqual([50_000, 50_000, 50_000, 50_000]);
+  await Promise.all(threads.map(({ exited }) => exited));
+});
+
+test('what a killed thread had to free is lost', async () => {
+  const arena = small();
+  const rcu = new Rcu(arena);
+  const cache = new KmemCache(arena, 'things', { words: 300, rcu });
+  const [object, block, mine, own] = [cache.alloc(), arena.alloc(8), cache.alloc(), arena.alloc(8)];
+  const word = arena.alloc(1);
+  arena.cpu.store(word, 0);
+  const { worker, exited } = inThread(arena, THREADS, 'kfreeAndHang', object, block, word);
+  await until(arena, word, 1);
+  await worker.terminate();
+  await exited;
+  expect(thrown(() => cache.free(object)).message).toMatch('freed before');
+  expect(thrown(() => arena.free(block)).code).toBe('EINVAL');
+  // The next that frees in the same caches does it.
+  rcu.kfree(mine);
+  rcu.kfree(own);
+  rcu.barrier();
+  const again = [cache.alloc(), cache.alloc(), cache.alloc()];
+  expect(again).toContain(object);
+  for (const address of again) cache.free(address);
+  cache.destroy();
+  expect(Array.from({ length: 50 }, () => arena.alloc(8))).toContain(block);
+});
+
+/** Thread 1 gives to kfree, and is killed at each step in turn; the memory comes back all the same. */
+test.each(['object', 'block'] as const)('a thread that is killed in kfree of an %s loses it', (what) => {
+  let kills = 0;
+  for (let n = 1; ; n++) {
+    const { arenas, killBefore, reap, real } = stepper(3, { words: 1 << 15 });
+    const rcus = arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu];
+    const [mine, killed] = arenas.map((arena, i) => new KmemCache(arena, 'things', { words: 300, rcu: rcus[i] })) as [
+      KmemCache,
+      KmemCache,
+    ];
+    real.store(mine.address + CacheWords.batch, 1);
+    const take = () => (what === 'object' ? killed.alloc() : arenas[1]!.alloc(16));
+    const taken = [take(), take(), take()];
+    // One period is over, and the second waits.
+    rcus[1].kfree(taken[0] as number);
+    const act = () => {
+      rcus[1].barrier();
+      rcus[1].kfree(taken[1] as number);
+      rcus[1].kfree(taken[2] as number);
+    };
+    if (!killBefore(1, step(n), act)) break;
+    kills++;
+    expect(reap(2), `step ${n}`).toBe('done');
+    expect(arenas[0]?.fsck(), `step ${n}`).toEqual([]);
+    rcus[0].kfree(mine.alloc());
+    rcus[0].kfree(arenas[0]!.alloc(16));
+    rcus[0].barrier();
+    // At most the call that was under way had no effect; nobody has freed twice.
+    if (what === 'object') {
+      expect(mine.leaks().length, `step ${n}`).toBeLessThanOrEqual(2);
+      for (const { address } of mine.leaks()) mine.free(address);
+      mine.destroy();
+    } else {
+      const states = taken.map((address) => isFreed(arenas[0]!, address as number));
+      expect(states[0] || n < 60, `step ${n}`).toBe(true);
+    }
+    expect(arenas[0]?.fsck(), `step ${n}`).toEqual([]);
+  }
+  expect(kills).toBeGreaterThan(100);
+});
+
+function isFreed(arena: Arena, address: number): boolean {
+  try {
+    arena.free(address);
+    return false;
+  } catch {
+    return true;
+  }
+}
