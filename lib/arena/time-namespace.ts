@@ -45,8 +45,8 @@ export const PAGE_MAGIC = 0x56564152;
 export const PAGE_VERSION = 1;
 
 export const CLOCKMODE_NONE = 0;
-/** `performance.now()`, counted from the zero of `process.hrtime`. */
-export const CLOCKMODE_PERFORMANCE = 1;
+/** The counter of `process.hrtime`, whose zero all threads share. */
+export const CLOCKMODE_HRTIME = 1;
 export const CLOCKMODE_TIMENS = 2;
 
 export const CLOCK_REALTIME = 0;

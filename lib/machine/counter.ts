@@ -1,32 +1,28 @@
 /**
- * The clock that all threads of the process share, read at the price of the thread's own: `performance.now()` starts at a
- * zero of its own in each thread, so each thread finds out once how far that zero is from the zero of `process.hrtime`.
+ * The clock that all threads of the process share: that of `process.hrtime`, which has one zero, where `performance.now()`
+ * starts at another in each thread. Nothing is calibrated, so nothing drifts, and two threads differ by nothing.
  *
- * A single sample of the two is as wrong as the time between them: 1.45 us in the usual case, and any time when the
- * thread was preempted there. Of 200 samples the one with the narrowest window is right to some 6 ns.
+ * The bigint that the host returns goes straight into memory, and its two halves are read from there: optimised code then
+ * makes no bigint. Measured on Node 20, 22 and 24: 30 ns, where `performance.now()` takes 38 to 45, `process.hrtime.bigint()`
+ * 41, and the system's `clock_gettime`, which is inside all of them, 23 in C.
  */
-import { hrtime, now } from './host.ts';
+import { hrtime } from './host.ts';
 
-const SAMPLES = 200;
+const time = new BigUint64Array(1);
+const halves = new Uint32Array(time.buffer);
+const bytes = new Uint8Array(time.buffer);
 
-/** `process.hrtime` minus `performance.now` on this thread, ns. */
-const OFFSET = calibrate();
+/** Which of the halves has the high bits. */
+const HIGH = highHalf();
+const LOW = 1 - HIGH;
 
-/** Nanoseconds since the zero of `process.hrtime`, on a clock that never goes back. */
+/** Nanoseconds since the zero of `process.hrtime`, on a clock that never goes back: exact for 104 days of uptime. */
 export function counter(): number {
-  return now() * 1e6 + OFFSET;
+  time[0] = hrtime();
+  return (halves[HIGH] as number) * 2 ** 32 + (halves[LOW] as number);
 }
 
-function calibrate(): number {
-  let narrowest = Number.POSITIVE_INFINITY;
-  let offset = 0;
-  for (let i = 0; i < SAMPLES; i++) {
-    const before = now();
-    const shared = Number(hrtime());
-    const after = now();
-    if (after - before >= narrowest) continue;
-    narrowest = after - before;
-    offset = shared - ((before + after) / 2) * 1e6;
-  }
-  return offset;
+function highHalf(): 0 | 1 {
+  time[0] = 1n;
+  return bytes[0] === 1 ? 1 : 0;
 }

@@ -5,8 +5,6 @@
  */
 import timers from 'node:timers';
 
-/** Milliseconds since this thread's own zero. */
-export const now: () => number = performance.now.bind(performance);
 /** Nanoseconds on the clock that all threads share. */
 export const hrtime: () => bigint = process.hrtime.bigint.bind(process.hrtime);
 /** Milliseconds since the epoch, whole ones, on the system's wall clock. */

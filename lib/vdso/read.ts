@@ -1,19 +1,19 @@
 /**
- * How a clock's page is read: kernel lib/vdso/gettimeofday.c, do_hres and do_coarse. A sequence loop that ends: a reader
- * that meets a writer for long, or a page that a dead one left odd, gives up, and its caller falls back.
+ * How a clock's page is read: kernel lib/vdso/gettimeofday.c, do_hres and do_coarse. A thread copies what a clock needs out
+ * of the page, once for each update; a read is then one load of `seq`, which says that the copy still holds.
  *
- *   updater                             reader
+ *   updater                             reader that copies
  *   seq := odd                          begin := seq, once it is even    acquire
- *   wmb                                 read the page, and its own counter
+ *   wmb                                 copy the page
  *   write the page                      rmb
  *   seq := even        release          again unless seq = begin
  *
- * The release pairs with the acquire, the wmb with the rmb. The acquire is a `loadDependent`, an ordinary load where the
- * processor keeps loads in order, and an acquire elsewhere. The last load of `seq` is always atomic: of two ordinary ones
- * the compiler makes one, and the loop is void.
+ * The release pairs with the acquire, the wmb with the rmb. Every load is atomic: ECMAScript gives ordinary ones that race
+ * no order at all, and of two ordinary loads of `seq` V8 makes one, which makes a sequence loop void.
  *
- * The counter is read between the two loads, and the updater reads its own after the page is odd: so a counter that goes
- * with the old parameters is never behind the moment from which the new ones hold, and time does not go back.
+ * The counter is read before the load of `seq` that says that the copy holds, and the updater reads its own after `seq` is
+ * odd. So a counter that goes with the old parameters is never behind the moment from which the new ones hold, and time
+ * does not go back.
  */
 import {
   basetimeAt,
@@ -38,108 +38,149 @@ const NSEC_PER_SEC = 1e9;
 
 const isEven = (seq: number) => (seq & 1) === 0;
 
-/** The calling thread's counter, ns. */
+/** A counter that all threads share, ns. */
 export type Counter = () => number;
 
 /** Seconds, and nanoseconds below 1e9, of the last time that was read. */
 export type Timespec = Float64Array;
 
-/** What an attempt to read a page came to. ODD: it is being written, or is a namespace's. STALE: it has no answer. */
+/** What an attempt came to. ODD: the page is being written, or is a namespace's. STALE: it has no answer. */
 export const READ = 0;
-export const ODD = 1;
-export const TORN = 2;
+export const CHANGED = 1;
+export const ODD = 2;
 export const STALE = 3;
 
-/**
- * One attempt to read a high-resolution clock: small, so that it is inlined. `needs`: bits of `upkeep` without which the
- * page has no answer.
- */
-export function tryHres(
-  cpu: Cpu,
-  page: number,
-  clock: number,
-  needs: number,
-  counter: Counter,
-  into: Timespec,
-): number {
-  const seq = cpu.loadDependent(page + VdsoData.seq);
+/** What a thread keeps of one clock. */
+export class ClockCopy {
+  readonly clock: number;
+  /** The page that the clock is in. */
+  readonly page: number;
+  /** Bits of `upkeep` without which the page has no answer. */
+  readonly needs: number;
+  /** The page's `seq` when this was copied. NaN: nothing is copied. (Any whole number may be a page's.) */
+  seq = Number.NaN;
+  /** The base time: whole seconds, and nanoseconds; shifted for a high-resolution clock. */
+  sec = 0;
+  nsec = 0;
+  /** The counter at the base time, how far it may be from there, and shifted nanoseconds for each of its own. */
+  last = 0;
+  most = 0;
+  mult = 0;
+  /** 1 / 2^shift. */
+  scale = 0;
+  /** The last time that was given for the clock, ns. */
+  latest = 0;
+
+  constructor(clock: number, page: number, needs: number) {
+    this.clock = clock;
+    this.page = page;
+    this.needs = needs;
+  }
+}
+
+/** A high-resolution clock by the copy, if it still holds. Small, so that it is inlined. */
+export function tryHres(cpu: Cpu, copy: ClockCopy, counter: Counter, into: Timespec): number {
+  const cycles = counter();
+  if (cpu.load(copy.page + VdsoData.seq) !== copy.seq) return CHANGED;
+  const delta = cycles - copy.last;
+  if (delta > copy.most) return STALE;
+  // The updater may have written down a later moment than that of a thread that was preempted in counter().
+  const nsec = Math.floor((copy.nsec + (delta > 0 ? delta * copy.mult : 0)) * copy.scale);
+  normalise(into, copy.sec, nsec);
+  return READ;
+}
+
+/** A clock whose time is written down in the page, by the copy, if it still holds. */
+export function tryCoarse(cpu: Cpu, copy: ClockCopy, into: Timespec): number {
+  if (cpu.load(copy.page + VdsoData.seq) !== copy.seq) return CHANGED;
+  into[0] = copy.sec;
+  into[1] = copy.nsec;
+  return READ;
+}
+
+/** One attempt to copy what a high-resolution clock needs. */
+export function copyHres(cpu: Cpu, copy: ClockCopy): number {
+  const { page, clock } = copy;
+  const seq = cpu.loadAcquire(page + VdsoData.seq);
   if (seq & 1) return ODD;
   const base = basetimeAt(page, clock);
-  const mode = cpu.loadUnordered(page + VdsoData.clockMode);
-  const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
-  const cycles = counter();
+  const mode = cpu.load(page + VdsoData.clockMode);
+  const upkeep = cpu.load(page + VdsoData.upkeep);
   const last = pairAt(cpu, page + VdsoData.cycleLast);
   const most = pairAt(cpu, page + VdsoData.maxCycles);
-  const mult = cpu.loadUnordered(page + VdsoData.mult);
-  const shift = cpu.loadUnordered(page + VdsoData.shift);
+  const mult = cpu.load(page + VdsoData.mult);
+  const shift = cpu.load(page + VdsoData.shift);
   const sec = pairAt(cpu, base + VdsoTimestamp.sec);
   const nsec = pairAt(cpu, base + VdsoTimestamp.nsec);
   cpu.rmb();
-  if (cpu.load(page + VdsoData.seq) !== seq) return TORN;
-  // Another thread's counter may be some ns ahead of this one's.
-  const delta = cycles > last ? cycles - last : 0;
-  if (mode === CLOCKMODE_NONE || delta > most || (upkeep & needs) !== needs) return STALE;
-  normalise(into, sec, Math.floor((nsec + delta * mult) / (1 << shift)));
+  if (cpu.load(page + VdsoData.seq) !== seq) return CHANGED;
+  if (mode === CLOCKMODE_NONE || (upkeep & copy.needs) !== copy.needs) return STALE;
+  copy.seq = seq;
+  copy.sec = sec;
+  copy.nsec = nsec;
+  copy.last = last;
+  copy.most = most;
+  copy.mult = mult;
+  copy.scale = 2 ** -shift;
   return READ;
 }
 
 /** The same for a clock whose time is written down in the page; it needs no counter, so the mode does not matter. */
-export function tryCoarse(cpu: Cpu, page: number, clock: number, needs: number, into: Timespec): number {
-  const seq = cpu.loadDependent(page + VdsoData.seq);
+export function copyCoarse(cpu: Cpu, copy: ClockCopy): number {
+  const { page, clock } = copy;
+  const seq = cpu.loadAcquire(page + VdsoData.seq);
   if (seq & 1) return ODD;
   const base = basetimeAt(page, clock);
-  const upkeep = cpu.loadUnordered(page + VdsoData.upkeep);
+  const upkeep = cpu.load(page + VdsoData.upkeep);
   const sec = pairAt(cpu, base + VdsoTimestamp.sec);
-  const nsec = cpu.loadUnordered(base + VdsoTimestamp.nsec + 1);
+  const nsec = pairAt(cpu, base + VdsoTimestamp.nsec);
   cpu.rmb();
-  if (cpu.load(page + VdsoData.seq) !== seq) return TORN;
-  into[0] = sec;
-  into[1] = nsec;
-  return (upkeep & needs) === needs ? READ : STALE;
+  if (cpu.load(page + VdsoData.seq) !== seq) return CHANGED;
+  if ((upkeep & copy.needs) !== copy.needs) return STALE;
+  copy.seq = seq;
+  copy.sec = sec;
+  copy.nsec = nsec;
+  copy.scale = 1;
+  return READ;
 }
 
 /**
- * Reads a high-resolution clock of `page`. `real`: the page that a namespace's diverts to. False when the page can't
- * answer: it has no clock, is out of date, or is being written for too long.
+ * Brings the copy up to date. `mapped` is the page that the thread has at the data page's place: the clock's own, or its time
+ * namespace's, which is odd for ever and diverts to the clock's own (kernel do_hres_timens). False when the page has no
+ * answer: it has no clock, is not kept, or is being written for too long.
  */
-export function readHres(
-  cpu: Cpu,
-  page: number,
-  real: number,
-  clock: number,
-  needs: number,
-  counter: Counter,
-  into: Timespec,
-): boolean {
-  if (isNamespace(cpu, page)) {
-    return readHres(cpu, real, real, clock, needs, counter, into) && addOffset(cpu, page, clock, into);
-  }
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const outcome = tryHres(cpu, page, clock, needs, counter, into);
+function refresh(cpu: Cpu, copy: ClockCopy, attempt: typeof copyHres, mapped: number): boolean {
+  copy.seq = Number.NaN;
+  if (!refreshFrom(cpu, copy, attempt)) return false;
+  if (isNamespace(cpu, mapped)) addOffset(cpu, mapped, copy);
+  return true;
+}
+
+function refreshFrom(cpu: Cpu, copy: ClockCopy, attempt: typeof copyHres): boolean {
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const outcome = attempt(cpu, copy);
     if (outcome === READ || outcome === STALE) return outcome === READ;
-    if (outcome === ODD && !settles(cpu, page)) return false;
+    if (outcome === ODD && !settles(cpu, copy.page)) return false;
+  }
+  return false;
+}
+
+/** Reads a high-resolution clock whose copy holds no longer. False when the page has no answer. */
+export function readHres(cpu: Cpu, copy: ClockCopy, mapped: number, counter: Counter, into: Timespec): boolean {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (!refresh(cpu, copy, copyHres, mapped)) return false;
+    const outcome = tryHres(cpu, copy, counter, into);
+    if (outcome !== CHANGED) return outcome === READ;
   }
   return false;
 }
 
 /** The same for a clock whose time is written down in the page. */
-export function readCoarse(
-  cpu: Cpu,
-  page: number,
-  real: number,
-  clock: number,
-  needs: number,
-  into: Timespec,
-): boolean {
-  if (isNamespace(cpu, page)) {
-    return readCoarse(cpu, real, real, clock, needs, into) && addOffset(cpu, page, clock, into);
-  }
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const outcome = tryCoarse(cpu, page, clock, needs, into);
-    if (outcome === READ || outcome === STALE) return outcome === READ;
-    if (outcome === ODD && !settles(cpu, page)) return false;
-  }
-  return false;
+export function readCoarse(cpu: Cpu, copy: ClockCopy, mapped: number, into: Timespec): boolean {
+  if (!refresh(cpu, copy, copyCoarse, mapped)) return false;
+  into[0] = copy.sec;
+  into[1] = copy.nsec;
+  return true;
 }
 
 /** Its mode is written once, before any thread can reach it; a page that is no namespace's never has that one. */
@@ -152,12 +193,19 @@ function settles(cpu: Cpu, page: number): boolean {
   return isEven(cpu.condLoad(page + VdsoData.seq, isEven, 0, SPINS));
 }
 
-/** Adds what the namespace's page has for the clock; its words are written once. */
-export function addOffset(cpu: Cpu, namespace: number, clock: number, into: Timespec): true {
+/** Adds what the namespace's page has for the clock to the copy; the page's words are written once. */
+function addOffset(cpu: Cpu, namespace: number, copy: ClockCopy): void {
+  const [sec, nsec] = offsetOf(cpu, namespace, copy.clock);
+  const second = NSEC_PER_SEC / copy.scale;
+  const sum = copy.nsec + nsec / copy.scale;
+  copy.sec += sec + (sum >= second ? 1 : 0);
+  copy.nsec = sum >= second ? sum - second : sum;
+}
+
+/** What a namespace's clock is ahead: seconds, and nanoseconds below 1e9. */
+export function offsetOf(cpu: Cpu, namespace: number, clock: number): [number, number] {
   const at = basetimeAt(namespace, clock);
-  const nsec = (into[1] as number) + pairAt(cpu, at + VdsoTimestamp.nsec);
-  normalise(into, (into[0] as number) + pairAt(cpu, at + VdsoTimestamp.sec), nsec);
-  return true;
+  return [pairAt(cpu, at + VdsoTimestamp.sec), pairAt(cpu, at + VdsoTimestamp.nsec)];
 }
 
 /** Writes the time, with its whole seconds in the first place. */
@@ -168,5 +216,5 @@ export function normalise(into: Timespec, sec: number, nsec: number): void {
 }
 
 function pairAt(cpu: Cpu, at: number): number {
-  return pairOf(cpu.loadUnordered(at), cpu.loadUnordered(at + 1));
+  return pairOf(cpu.load(at), cpu.load(at + 1));
 }

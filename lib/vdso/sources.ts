@@ -2,7 +2,7 @@
  * What the system knows and no counter says: the wall clock, how long the machine has slept, and the leap seconds. Each
  * is a difference between two clocks, so it is measured once in a while, not at each read.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { counter } from '../machine/counter.ts';
 import { dateNow } from '../machine/host.ts';
 
@@ -21,6 +21,12 @@ const NARROW = 5000;
 /** Between the epochs of NTP, in which leap-seconds.list counts, and of Unix, s. */
 const NTP_EPOCH = 2_208_988_800;
 const LEAP_SECONDS = ['/usr/share/zoneinfo/leap-seconds.list', '/usr/share/zoneinfo/right/leap-seconds.list'];
+/** The clocks of the kernel's timers, `enum hrtimer_base_type`, as /proc/timer_list numbers them. */
+const REALTIME_BASE = '1';
+const BOOTTIME_BASE = '2';
+const TAI_BASE = '3';
+/** Of /proc/timer_list, the part that the first processor's clocks are in: bytes. It lists all timers of all processors. */
+const TIMER_LIST_PART = 1 << 16;
 /** Of /proc/uptime, ns. */
 const UPTIME_STEP = 10e6;
 
@@ -61,12 +67,15 @@ export function bootOffset(): number {
 }
 
 /**
- * `bootOffset` by the moments at which /proc/uptime goes on: of `ticks` of them, the one in the narrowest window, some
- * us. Takes 10 ms for each, and none unless the machine has slept.
+ * `bootOffset`, exactly, where the kernel says it, to root. Else by the moments at which /proc/uptime goes on: of `ticks` of
+ * them, the one in the narrowest window, some us. That takes 10 ms for each; nothing is looked at unless the machine has
+ * slept.
  */
 export function catchBootOffset(ticks: number): number {
   const rough = bootOffset();
   if (rough === 0) return 0;
+  const exact = clockOffsetsIn(timerList()).boottime;
+  if (exact !== undefined) return exact;
   let best = { ahead: rough, error: Number.POSITIVE_INFINITY };
   for (let tick = 0; tick < ticks; tick++) {
     const first = uptime();
@@ -103,8 +112,56 @@ function uptime(): number {
   }
 }
 
-/** What TAI is ahead of UTC, s: from the system's list of leap seconds; 0, as in a kernel that nobody has told, without. */
-export function taiOffset(now = dateNow() / 1e3): number {
+/** What the kernel's clocks are ahead, whole ns; undefined where it does not say. */
+export interface ClockOffsets {
+  /** BOOTTIME of MONOTONIC. */
+  readonly boottime: number | undefined;
+  /** TAI of REALTIME. */
+  readonly tai: number | undefined;
+}
+
+/** The offsets in a /proc/timer_list (kernel kernel/time/timer_list.c, print_base), by the first processor's clocks. */
+export function clockOffsetsIn(list: string): ClockOffsets {
+  const offsets = new Map<string | undefined, bigint>();
+  for (const [, index, offset] of list.matchAll(
+    /\.index: +(\d+)\n(?: +\.[^:\n]+:[^\n]*\n)*? +\.offset: +(\d+) nsecs/g,
+  )) {
+    if (!offsets.has(index)) offsets.set(index, BigInt(offset as string));
+  }
+  const ahead = (of: string, than: bigint | undefined) => {
+    const offset = offsets.get(of);
+    return offset === undefined || than === undefined ? undefined : Number(offset - than);
+  };
+  return { boottime: ahead(BOOTTIME_BASE, 0n), tai: ahead(TAI_BASE, offsets.get(REALTIME_BASE)) };
+}
+
+/** The beginning of /proc/timer_list; '' for whom the system does not show it to. */
+function timerList(): string {
+  try {
+    const file = openSync('/proc/timer_list', 'r');
+    try {
+      const part = Buffer.alloc(TIMER_LIST_PART);
+      let length = 0;
+      for (let read = -1; read !== 0 && length < part.length; length += read) {
+        read = readSync(file, part, length, part.length - length, null);
+      }
+      return part.toString('latin1', 0, length);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return '';
+  }
+}
+
+/**
+ * What TAI is ahead of UTC, s, or undefined where the system does not say: what its kernel has been told (a kernel that
+ * nobody has told says 0), else its list of leap seconds.
+ */
+export function taiOffset(now = dateNow() / 1e3, list = timerList()): number | undefined {
+  const told = clockOffsetsIn(list).tai;
+  if (told !== undefined && told !== 0) return Math.round(told / NSEC_PER_SEC);
   for (const file of LEAP_SECONDS) {
     try {
       return taiOffsetIn(readFileSync(file, 'latin1'), now);
@@ -112,7 +169,7 @@ export function taiOffset(now = dateNow() / 1e3): number {
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     }
   }
-  return 0;
+  return undefined;
 }
 
 /** The entry of a leap-seconds.list that holds at `now`, s since 1970: lines of a time, in s since 1900, and an offset. */

@@ -5,9 +5,10 @@
  * finds that starts the timer again.
  */
 import type { Arena } from '../arena/arena.ts';
-import { CLOCKMODE_PERFORMANCE } from '../arena/time-namespace.ts';
+import { CLOCKMODE_HRTIME } from '../arena/time-namespace.ts';
 import { Timer } from '../arena/timer.ts';
 import { counter } from '../machine/counter.ts';
+import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { defineTimerAction, startTimer } from '../sched/timer.ts';
 import { TICKING, WATCHED } from './read.ts';
@@ -46,8 +47,7 @@ export class Updater {
   constructor(arena: Arena, vvar: number) {
     this.#arena = arena;
     this.#vvar = vvar;
-    const told = arena.cpu.load(vvar + Vvar.tai);
-    this.#tai = told === 0 ? taiOffset() : told - 1;
+    this.#tai = taiOf(arena.cpu, vvar);
   }
 
   /** Brings the pages up to date. Returns after how many ns that is to be done again, or Infinity. */
@@ -85,7 +85,7 @@ export class Updater {
     const monotonic = before?.at(cycles) ?? cycles;
     const behind = cycles - monotonic;
     return {
-      clockMode: CLOCKMODE_PERFORMANCE,
+      clockMode: CLOCKMODE_HRTIME,
       cycles,
       // Nobody looks when the difference is gone, unless there is another tick.
       mult: upkeep === 0 ? MULT : slewed(behind),
@@ -98,6 +98,12 @@ export class Updater {
       upkeep,
     };
   }
+}
+
+/** What TAI is ahead of UTC, s: what the system says, else what the program says; 0, as in a kernel that nobody has told. */
+export function taiOf(cpu: Cpu, vvar: number): number {
+  const told = cpu.load(vvar + Vvar.tai);
+  return taiOffset() ?? (told === 0 ? 0 : told - 1);
 }
 
 /** The rate at which a MONOTONIC that is `behind` ns behind the counter catches up. */

@@ -21,8 +21,9 @@ import type { Cpu } from '../machine/cpu.ts';
 import { dateNow } from '../machine/host.ts';
 import { AT_SYSINFO_EHDR, Image, moveImage, parseAuxv, SYMBOLS, type SymbolName, vdsoSymbol } from './image.ts';
 import {
-  addOffset,
+  ClockCopy,
   normalise,
+  offsetOf,
   READ,
   readCoarse,
   readHres,
@@ -32,15 +33,15 @@ import {
   tryHres,
   WATCHED,
 } from './read.ts';
-import { bootOffset, hasUptime, taiOffset } from './sources.ts';
-import { RAW } from './update.ts';
-import { Tick, Updater } from './updater.ts';
+import { bootOffset, hasUptime } from './sources.ts';
+import { HRES_COARSE, RAW } from './update.ts';
+import { Tick, taiOf, Updater } from './updater.ts';
 import { COARSE, HZ, openVvar, VVAR_DATA_PAGE_OFFSET, VVAR_TIMENS_PAGE_OFFSET, Vvar, vdsoFault, WALL } from './vvar.ts';
 
 export interface VdsoOptions {
   /**
-   * What TAI is ahead of UTC, whole seconds, for the whole arena; the first Vdso of the arena says it. Default: what the
-   * system's list of leap seconds says, or 0.
+   * What TAI is ahead of UTC, whole seconds, for the whole arena, where the system does not say: neither its kernel (which
+   * says so to root only) nor a list of leap seconds. The first Vdso of the arena says it. @default 0
    */
   taiOffset?: number | undefined;
 }
@@ -57,11 +58,21 @@ const bit = (...clocks: number[]) => clocks.reduce((mask, clock) => mask | (1 <<
 
 const VDSO_COARSE = bit(CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE);
 const VDSO_RAW = bit(CLOCK_MONOTONIC_RAW);
-const VDSO_HRES = bit(CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI);
 /** Clocks that the system can step, or that go on while the machine sleeps: somebody has to look. */
 const STEPPED = bit(CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI);
+/** Clocks that do not go back, in no thread. */
+const FORWARD = bit(CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME);
 /** Times since the epoch, beyond the whole numbers of a double. */
 const WALLS = bit(CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_TAI);
+const CLOCKS = [
+  CLOCK_REALTIME,
+  CLOCK_MONOTONIC,
+  CLOCK_MONOTONIC_RAW,
+  CLOCK_REALTIME_COARSE,
+  CLOCK_MONOTONIC_COARSE,
+  CLOCK_BOOTTIME,
+  CLOCK_TAI,
+];
 const NSEC_PER_SEC = 1e9;
 const TICK_NS = NSEC_PER_SEC / HZ;
 const MOST_TAI = 1e6;
@@ -70,9 +81,9 @@ const MOST_TAI = 1e6;
  * The shared clock: times that all threads of the arena agree on, read from pages in shared memory. What the kernel's vdso
  * is to processes.
  *
- * A read of a COARSE clock is a few loads, and as old as a tick, 4 ms; the first ones, while the tick starts, read the fine
- * clock. A read of any other clock costs what `performance.now()` does. MONOTONIC never goes back, in no thread, whatever
- * the wall clock does, and is the same in all threads to less than 1 us; its zero is that of `process.hrtime`.
+ * A read of a COARSE clock is one atomic load, and as old as a tick, 4 ms; the first ones, while the tick starts, read the
+ * fine clock. A read of any other clock costs an atomic load and the host's own clock. MONOTONIC never goes back, in no
+ * thread, whatever the wall clock does, and is the same in all threads; its zero is that of `process.hrtime`.
  * MONOTONIC_RAW counts on where MONOTONIC is slewed: the system has slewed both. BOOTTIME is MONOTONIC where the system
  * does not say how long it slept (other systems than Linux).
  *
@@ -85,16 +96,21 @@ export class Vdso {
   readonly #arena: Arena;
   readonly #cpu: Cpu;
   readonly #vvar: number;
-  readonly #demand: number;
   readonly #symbols: ReadonlySet<SymbolName>;
   readonly #time: Timespec = new Float64Array(2);
-  /** The last times of the clocks that do not go back, ns; of MONOTONIC_COARSE that of the last fallback. */
-  readonly #last = new Float64Array(VDSO_BASES);
-  #lastCoarse = 0;
-  /** The page that reads begin with, once it is mapped; 0 before. The page of the time namespace, if there is one. */
+  /** By clock. */
+  readonly #copies: readonly (ClockCopy | undefined)[];
+  readonly #coarse: ClockCopy;
+  /**
+   * What the copy of MONOTONIC_COARSE says, ns. It begins as no number, so that V8 keeps the number as an object: one that is
+   * returned beside objects would be made into one at each call, 5 ns.
+   */
+  #coarseNs: number | undefined;
+  /** The page's REALTIME, whoever watches it. */
+  readonly #wall: ClockCopy;
+  /** The thread's page at the data page's place, and that of its time namespace; 0: none. */
   #page = 0;
   #namespace = 0;
-  #isMapped = false;
   #tick: Tick | undefined;
   #tai: number | undefined;
 
@@ -110,9 +126,14 @@ export class Vdso {
     this.#arena = arena;
     this.#cpu = arena.cpu;
     this.#vvar = openVvar(arena.objects);
-    this.#demand = this.#vvar + Vvar.demand;
     if (tai !== undefined) arena.cpu.cmpxchg(this.#vvar + Vvar.tai, 0, tai + 1);
     this.#symbols = setupVdso(arena.cpu, this.#vvar);
+    const data = this.#vvar + Vvar.data;
+    const copies: (ClockCopy | undefined)[] = Array.from({ length: VDSO_BASES }, () => undefined);
+    for (const clock of CLOCKS) copies[clock] = copyOf(clock, data);
+    this.#copies = copies;
+    this.#coarse = copies[CLOCK_MONOTONIC_COARSE] as ClockCopy;
+    this.#wall = new ClockCopy(CLOCK_REALTIME, data, 0);
   }
 
   /**
@@ -122,7 +143,12 @@ export class Vdso {
   clockGettime(clock: typeof CLOCK_REALTIME | typeof CLOCK_REALTIME_COARSE | typeof CLOCK_TAI): WallTime;
   clockGettime(clock: number): number;
   clockGettime(clock: number): number | WallTime {
-    return clock === CLOCK_MONOTONIC_COARSE ? this.#coarse() : this.#any(clock);
+    // What most calls are for, in as little code as it takes.
+    const coarse = this.#coarse;
+    if (clock === CLOCK_MONOTONIC_COARSE && this.#cpu.load(coarse.page + VdsoData.seq) === coarse.seq) {
+      return this.#coarseNs as number;
+    }
+    return this.#any(clock);
   }
 
   /** Writes the time's seconds and nanoseconds into `into`, and makes no garbage. Throws EINVAL for another clock. */
@@ -142,7 +168,8 @@ export class Vdso {
    * for another clock.
    */
   clockGetres(clock: number): number {
-    const mask = maskOf(clock);
+    this.#copyOf(clock);
+    const mask = 1 << clock;
     if (mask & VDSO_COARSE) return TICK_NS;
     if (clock === CLOCK_BOOTTIME && !hasUptime()) return TICK_NS;
     this.#map();
@@ -155,7 +182,7 @@ export class Vdso {
   /** REALTIME in microseconds, and the time zone: minutes west of Greenwich. */
   gettimeofday(): { sec: number; usec: number; minuteswest: number; dsttime: number } {
     if (this.#has('__vdso_gettimeofday')) this.#read(CLOCK_REALTIME, this.#time);
-    else this.#fallBack(CLOCK_REALTIME, this.#time);
+    else this.#fallBack(this.#wall, this.#time);
     const data = this.#vvar + Vvar.data;
     return {
       sec: this.#time[0] as number,
@@ -198,26 +225,7 @@ export class Vdso {
   }
 
   [inspect.custom](): string {
-    return `Vdso(${!this.#isMapped ? 'not mapped' : this.#namespace === 0 ? 'mapped' : 'in a time namespace'})`;
-  }
-
-  /**
-   * `__cvdso_clock_gettime_common`, and the fallback. A page that is not mapped yet, and a namespace's, is read by the slow
-   * path: the one has no number, the other is odd.
-   */
-  #read(clock: number, into: Timespec): void {
-    const page = this.#page;
-    if (page !== 0 && clock === CLOCK_MONOTONIC) {
-      if (tryHres(this.#cpu, page, clock, 0, counter, into) !== READ) this.#readSlow(clock, into);
-      this.#keepForward(clock, into);
-    } else if (page !== 0 && clock === CLOCK_MONOTONIC_COARSE) {
-      this.#want(COARSE);
-      if (tryCoarse(this.#cpu, page, clock, TICKING, into) !== READ) this.#readSlow(clock, into);
-      else if ((into[0] as number) * NSEC_PER_SEC + (into[1] as number) < this.#lastCoarse) this.#holdCoarse(into);
-    } else {
-      this.#readSlow(clock, into);
-      if (clock === CLOCK_MONOTONIC || clock === CLOCK_MONOTONIC_RAW) this.#keepForward(clock, into);
-    }
+    return `Vdso(${this.#page === 0 ? 'not mapped' : this.#namespace === 0 ? 'mapped' : 'in a time namespace'})`;
   }
 
   #any(clock: number): number | WallTime {
@@ -228,75 +236,79 @@ export class Vdso {
     return (1 << clock) & WALLS ? { sec, nsec } : sec * NSEC_PER_SEC + nsec;
   }
 
-  /** What most calls are for, in as little code as it takes. */
-  #coarse(): number {
-    const time = this.#time;
-    const cpu = this.#cpu;
-    if (this.#page !== 0 && cpu.loadUnordered(this.#demand) & COARSE) {
-      const outcome = tryCoarse(cpu, this.#page, CLOCK_MONOTONIC_COARSE, TICKING, time);
-      const ns = (time[0] as number) * NSEC_PER_SEC + (time[1] as number);
-      if (outcome === READ && ns >= this.#lastCoarse) return ns;
+  /** `__cvdso_clock_gettime_common`: by the copy, while that holds. */
+  #read(clock: number, into: Timespec): void {
+    const copy = this.#copyOf(clock);
+    if ((1 << clock) & VDSO_COARSE) {
+      if (tryCoarse(this.#cpu, copy, into) !== READ) this.#readRough(copy, into);
+    } else {
+      if (tryHres(this.#cpu, copy, counter, into) !== READ) this.#readFine(copy, into);
+      if ((1 << clock) & FORWARD) keepForward(copy, into);
     }
-    this.#read(CLOCK_MONOTONIC_COARSE, time);
-    return (time[0] as number) * NSEC_PER_SEC + (time[1] as number);
   }
 
-  #readSlow(clock: number, into: Timespec): void {
-    const mask = maskOf(clock);
+  /** Throws EINVAL for a number that is no clock's, and for what is no number. */
+  #copyOf(clock: number): ClockCopy {
+    const copy = this.#copies[clock];
+    if (copy !== undefined && copy.clock === clock) return copy;
+    throw new HoldfastError('EINVAL', `no clock has the number ${shown(clock)}: use the CLOCK_ constants`);
+  }
+
+  #readFine(copy: ClockCopy, into: Timespec): void {
     this.#map();
-    const data = this.#vvar + Vvar.data;
-    let isRead = this.#has('__vdso_clock_gettime');
-    if (isRead && mask & VDSO_COARSE) {
-      this.#want(COARSE);
-      isRead = readCoarse(this.#cpu, this.#page, data, clock, TICKING, into);
-    } else if (isRead) {
-      const needs = mask & STEPPED ? WATCHED : 0;
-      if (needs !== 0) this.#want(WALL);
-      const source = mask & VDSO_RAW ? RAW : 0;
-      const page = this.#namespace === 0 ? data + source : this.#namespace;
-      isRead = readHres(this.#cpu, page, data + source, clock, needs, counter, into);
+    const isRead = this.#has('__vdso_clock_gettime') && readHres(this.#cpu, copy, this.#page, counter, into);
+    if (copy.needs !== 0) this.#want(WALL);
+    if (!isRead) this.#fallBack(copy, into);
+  }
+
+  #readRough(copy: ClockCopy, into: Timespec): void {
+    this.#map();
+    const isRead = this.#has('__vdso_clock_gettime') && readCoarse(this.#cpu, copy, this.#page, into);
+    this.#want(COARSE);
+    if (!isRead) this.#fallBack(copy, into);
+    else if (copy === this.#coarse) this.#hold(copy, into);
+  }
+
+  /** A tick may have been before what a fallback has given: that holds until the next tick. */
+  #hold(copy: ClockCopy, into: Timespec): void {
+    if ((into[0] as number) * NSEC_PER_SEC + (into[1] as number) < copy.latest) {
+      normalise(into, 0, copy.latest);
+      copy.sec = into[0] as number;
+      copy.nsec = into[1] as number;
     }
-    if (isRead) return;
-    this.#startTick();
-    this.#fallBack(clock, into);
+    this.#coarseNs = (into[0] as number) * NSEC_PER_SEC + (into[1] as number);
   }
 
-  /** A page that is read again after a fallback may be some ns behind: time goes back in no thread. */
-  #keepForward(clock: number, into: Timespec): void {
-    const ns = (into[0] as number) * NSEC_PER_SEC + (into[1] as number);
-    const last = this.#last[clock] as number;
-    if (ns >= last) this.#last[clock] = ns;
-    else normalise(into, 0, last);
-  }
-
-  /** The tick was read after what a fallback has given: that holds until the next tick. */
-  #holdCoarse(into: Timespec): void {
-    normalise(into, 0, this.#lastCoarse);
-  }
-
-  /** Tells the updater what is read: it goes on for that. */
+  /**
+   * Tells the updater what is read: it goes on for that. Said once for each copy, and after it was made: the tick that hears
+   * it makes that copy out of date.
+   */
   #want(demand: number): void {
-    if (!(this.#cpu.loadUnordered(this.#demand) & demand)) this.#cpu.fetchOr(this.#demand, demand);
+    const address = this.#vvar + Vvar.demand;
+    if (!(this.#cpu.load(address) & demand)) this.#cpu.fetchOr(address, demand);
   }
 
   /** `clock_gettime_fallback`: the host's clocks, and for MONOTONIC_COARSE what the fine clock says. */
-  #fallBack(clock: number, into: Timespec): void {
+  #fallBack(copy: ClockCopy, into: Timespec): void {
+    const { clock } = copy;
+    this.#startTick();
     if ((1 << clock) & WALLS) {
       this.#readWall(clock, into);
     } else if (clock === CLOCK_MONOTONIC_COARSE) {
       this.#read(CLOCK_MONOTONIC, into);
-      this.#lastCoarse = (into[0] as number) * NSEC_PER_SEC + (into[1] as number);
+      copy.latest = (into[0] as number) * NSEC_PER_SEC + (into[1] as number);
     } else {
       const ahead = clock === CLOCK_BOOTTIME ? bootOffset() : 0;
       normalise(into, 0, Math.floor(counter() + ahead));
-      if (this.#namespace !== 0) addOffset(this.#cpu, this.#namespace, clock, into);
+      if (this.#namespace === 0) return;
+      const [sec, nsec] = offsetOf(this.#cpu, this.#namespace, clock);
+      normalise(into, (into[0] as number) + sec, (into[1] as number) + nsec);
     }
   }
 
   /** The page's REALTIME, unless Date.now() says that the wall clock has been set since; then that. */
   #readWall(clock: number, into: Timespec): void {
-    const data = this.#vvar + Vvar.data;
-    const isRead = readHres(this.#cpu, data, 0, CLOCK_REALTIME, 0, counter, into);
+    const isRead = readHres(this.#cpu, this.#wall, this.#wall.page, counter, into);
     const now = dateNow();
     const ms = isRead ? (into[0] as number) * 1e3 + Math.floor((into[1] as number) / 1e6) : 0;
     // A millisecond may have passed between the two.
@@ -304,28 +316,19 @@ export class Vdso {
       into[0] = Math.floor(now / 1e3);
       into[1] = (now % 1e3) * 1e6;
     }
-    if (clock === CLOCK_TAI) into[0] = (into[0] as number) + this.#taiOffset();
-  }
-
-  #taiOffset(): number {
-    const told = this.#cpu.load(this.#vvar + Vvar.tai);
-    if (told !== 0) return told - 1;
-    this.#tai ??= taiOffset();
-    return this.#tai;
+    if (clock === CLOCK_TAI) into[0] = (into[0] as number) + (this.#tai ??= taiOf(this.#cpu, this.#vvar));
   }
 
   /** The first read: the pages are mapped, and written if nobody has done that yet. */
   #map(): void {
-    if (this.#isMapped) return;
+    if (this.#page !== 0) return;
     const arena = this.#arena;
     arena.thread.current();
     const namespace = arena.mapTimeNamespace();
     const page = vdsoFault(this.#cpu, this.#vvar, VVAR_DATA_PAGE_OFFSET, namespace);
     const data = namespace === 0 ? page : vdsoFault(this.#cpu, this.#vvar, VVAR_TIMENS_PAGE_OFFSET, namespace);
     this.#namespace = namespace;
-    this.#isMapped = true;
-    // Without the symbol all reads are slow ones.
-    if (this.#has('__vdso_clock_gettime')) this.#page = page;
+    this.#page = page;
     if (this.#cpu.load(data + VdsoData.clockMode) === CLOCKMODE_NONE) new Updater(arena, this.#vvar).update(0);
   }
 
@@ -347,8 +350,15 @@ export function setupVdso(cpu: Cpu, vvar: number): ReadonlySet<SymbolName> {
   return new Set(SYMBOLS.filter((name, i) => vdsoSymbol(cpu, image, name) === i + 1));
 }
 
-function maskOf(clock: number): number {
-  const mask = (clock | 0) === clock && clock >= 0 && clock < VDSO_BASES ? 1 << clock : 0;
-  if (mask & (VDSO_HRES | VDSO_COARSE | VDSO_RAW)) return mask;
-  throw new HoldfastError('EINVAL', `no clock has the number ${shown(clock)}: use the CLOCK_ constants`);
+function copyOf(clock: number, data: number): ClockCopy {
+  const mask = 1 << clock;
+  const needs = mask & VDSO_COARSE ? TICKING : mask & STEPPED ? WATCHED : 0;
+  return new ClockCopy(clock, data + (mask & VDSO_RAW ? RAW : HRES_COARSE), needs);
+}
+
+/** A page that is read again after a fallback may be some ns behind: time goes back in no thread. */
+function keepForward(copy: ClockCopy, into: Timespec): void {
+  const ns = (into[0] as number) * NSEC_PER_SEC + (into[1] as number);
+  if (ns >= copy.latest) copy.latest = ns;
+  else normalise(into, 0, copy.latest);
 }

@@ -12,6 +12,7 @@ import {
   Vdso,
 } from '../../lib/index.ts';
 import { counter } from '../../lib/machine/counter.ts';
+import type { Cpu } from '../../lib/machine/cpu.ts';
 import { latch } from '../../lib/memory/latch.ts';
 import {
   AT_CLKTCK,
@@ -24,8 +25,8 @@ import {
   SYMBOLS,
   vdsoSymbol,
 } from '../../lib/vdso/image.ts';
-import { READ, STALE, TICKING, tryCoarse, tryHres } from '../../lib/vdso/read.ts';
-import { taiOffsetIn } from '../../lib/vdso/sources.ts';
+import { ClockCopy, readCoarse, readHres, STALE, TICKING, tryHres } from '../../lib/vdso/read.ts';
+import { clockOffsetsIn, taiOffset, taiOffsetIn } from '../../lib/vdso/sources.ts';
 import { MAX_CYCLES, MULT, type Timekeeper, updateVsyscall } from '../../lib/vdso/update.ts';
 import { slewed } from '../../lib/vdso/updater.ts';
 import { openVvar, Vvar, vdsoFault } from '../../lib/vdso/vvar.ts';
@@ -50,6 +51,15 @@ function clock() {
   return { arena, vdso, vvar: openVvar(arena.objects) };
 }
 
+/** A read of a page by a thread that has copied nothing yet. */
+function fine(cpu: Cpu, page: number, clock: number, counter: () => number, into: Float64Array) {
+  return readHres(cpu, new ClockCopy(clock, page, 0), page, counter, into);
+}
+
+function rough(cpu: Cpu, page: number, clock: number, into: Float64Array) {
+  return readCoarse(cpu, new ClockCopy(clock, page, TICKING), page, into);
+}
+
 /** A page of its own in an arena's memory, written once. */
 function page(times: Partial<Timekeeper>) {
   const { arenas, real } = stepper(1);
@@ -67,11 +77,11 @@ describe('a read', () => {
     for (const cycles of [0, 2 ** 31, 2 ** 32 + 5, 2 ** 52 + 1, 100 * YEARS]) {
       const { cpu, pages } = page({ cycles, wallSec: 100 * 365.25 * 86_400 });
       for (const delta of [0, 1, 999_999_999, 2 ** 41]) {
-        expect(tryHres(cpu, pages, CLOCK_MONOTONIC, 0, () => cycles + delta, into)).toBe(READ);
+        expect(fine(cpu, pages, CLOCK_MONOTONIC, () => cycles + delta, into)).toBe(true);
         expect(into[0]! * 1e9 + into[1]!).toBe(cycles + delta);
         expect(into[1]).toBeLessThan(1e9);
       }
-      expect(tryCoarse(cpu, pages, CLOCK_REALTIME_COARSE, TICKING, into)).toBe(READ);
+      expect(rough(cpu, pages, CLOCK_REALTIME_COARSE, into)).toBe(true);
       expect(into[0]).toBe(Math.floor(cycles / 1e9) + 100 * 365.25 * 86_400);
     }
   });
@@ -79,17 +89,19 @@ describe('a read', () => {
   test('of a counter that is behind the page, or of a page that is too old', () => {
     const into = new Float64Array(2);
     const { cpu, pages } = page({ cycles: 5e9 });
-    expect(tryHres(cpu, pages, CLOCK_MONOTONIC, 0, () => 5e9 - 40, into)).toBe(READ);
+    const copy = new ClockCopy(CLOCK_MONOTONIC, pages, 0);
+    expect(readHres(cpu, copy, pages, () => 5e9 - 40, into)).toBe(true);
     expect([...into]).toEqual([5, 0]);
-    expect(tryHres(cpu, pages, CLOCK_MONOTONIC, 0, () => 5e9 + MAX_CYCLES + 1, into)).toBe(STALE);
+    expect(tryHres(cpu, copy, () => 5e9 + MAX_CYCLES + 1, into)).toBe(STALE);
+    expect(readHres(cpu, copy, pages, () => 5e9 + MAX_CYCLES + 1, into)).toBe(false);
   });
 
   test('of a wall clock whose nanoseconds carry', () => {
     const into = new Float64Array(2);
     const { cpu, pages } = page({ cycles: 1_900_000_000, wallSec: 7, wallNsec: 200_000_000, tai: 37 });
-    tryHres(cpu, pages, CLOCK_REALTIME, 0, () => 1_900_000_000, into);
+    fine(cpu, pages, CLOCK_REALTIME, () => 1_900_000_000, into);
     expect([...into]).toEqual([9, 100_000_000]);
-    tryHres(cpu, pages, CLOCK_TAI, 0, () => 1_900_000_000, into);
+    fine(cpu, pages, CLOCK_TAI, () => 1_900_000_000, into);
     expect([...into]).toEqual([46, 100_000_000]);
   });
 
@@ -183,12 +195,12 @@ describe('the shared clock', () => {
     updateVsyscall(real, pages, () => ({ ...times, upkeep: TICKING }));
     real.store(vvar + Vvar.updater, 1);
     const into = new Float64Array(2);
-    expect(tryCoarse(real, pages, CLOCK_MONOTONIC_COARSE, TICKING, into)).toBe(READ);
+    expect(rough(real, pages, CLOCK_MONOTONIC_COARSE, into)).toBe(true);
     die(0);
     expect(reap(1)).toBe('done');
-    expect(tryCoarse(real, pages, CLOCK_MONOTONIC_COARSE, TICKING, into)).not.toBe(READ);
+    expect(rough(real, pages, CLOCK_MONOTONIC_COARSE, into)).toBe(false);
     updateVsyscall(real, pages, () => ({ ...times, upkeep: TICKING }));
-    expect(tryCoarse(real, pages, CLOCK_MONOTONIC_COARSE, TICKING, into)).toBe(READ);
+    expect(rough(real, pages, CLOCK_MONOTONIC_COARSE, into)).toBe(true);
     expect(real.load(vvar + Vvar.latch)).toBe(0);
   });
 
@@ -317,6 +329,20 @@ test('leap seconds of another time', () => {
   expect(taiOffsetIn(list, Date.UTC(2016, 0, 1) / 1e3)).toBe(36);
   expect(taiOffsetIn(list, Date.UTC(2020, 0, 1) / 1e3)).toBe(37);
   expect(taiOffsetIn('', 0)).toBe(0);
+});
+
+test('clocks of the kernel that are told apart wrongly', () => {
+  const base = (index: number, offset: bigint) =>
+    ` clock ${index}:\n  .base:       00000000bc1b9547\n  .index:      ${index}\n  .resolution: 1 nsecs\n  .get_time:   f\n` +
+    `  .offset:     ${offset} nsecs\nactive timers:\n #0: <0>, tick, S:01\n # expires at 4-4 nsecs [in 3 to 3 nsecs]\n`;
+  const real = 1_795_599_681_660_604_981n;
+  const cpu = base(0, 0n) + base(1, real) + base(2, 86_400_000_000_017n) + base(3, real + 37_000_000_000n);
+  const list = `Timer List Version: v0.10\nnow at 5 nsecs\n\ncpu: 0\n${cpu}cpu: 1\n${base(2, 5n)}`;
+  expect(clockOffsetsIn(list)).toEqual({ boottime: 86_400_000_000_017, tai: 37e9 });
+  // A kernel whose configuration leaves the offsets out, and no list at all.
+  expect(clockOffsetsIn(list.replaceAll(/ +\.offset.*\n/g, ''))).toEqual({ boottime: undefined, tai: undefined });
+  expect(clockOffsetsIn('')).toEqual({ boottime: undefined, tai: undefined });
+  expect(taiOffset(0, list)).toBe(37);
 });
 
 test('a page whose words another clock has', () => {

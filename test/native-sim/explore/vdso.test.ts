@@ -44,7 +44,7 @@ testsOfWeakOrders([
     make: coarse,
     file: 'read.ts',
     op: 'loadAcquire',
-    within: 'tryCoarse',
+    within: 'copyCoarse',
   },
-  { name: "the reader's rmb", make: coarse, file: 'read.ts', op: 'rmb', within: 'tryCoarse' },
+  { name: "the reader's rmb", make: coarse, file: 'read.ts', op: 'rmb', within: 'copyCoarse' },
 ]);
