@@ -14,6 +14,10 @@ const KFREE = 'lib/rcu/kfree.ts';
 const CACHE_TESTS = 'test/rcu/kmem-cache.test.ts';
 const KFREE_TESTS = 'test/rcu/kfree.test.ts';
 const SLAB_EXPLORED = 'test/native-sim/explore/slab.test.ts';
+const LIST = 'lib/rcu/list.ts';
+const HLIST = 'lib/rcu/hlist.ts';
+const LIST_TESTS = 'test/rcu/list.test.ts';
+const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
 const QSBR = 'test/rcu/rcu-qsbr.test.ts';
 const EXPLORED = 'test/native-sim/explore/rcu.test.ts';
@@ -410,5 +414,89 @@ export const mutants: readonly Mutant[] = [
     from: '    const isPlain = (tag & STATE_MASK) === USED;\n',
     to: '    const isPlain = (tag & STATE_MASK) !== FREE;\n',
     tests: [KFREE_TESTS],
+  },
+  {
+    name: 'an entry of a list is found before it leads on',
+    file: LIST,
+    from: '    cpu.store(node + NEXT, next);\n    cpu.store(node + PREV, prev);\n    // Pairs',
+    to: '    cpu.store(node + PREV, prev);\n    // Pairs',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry that replaces another is found before it leads on',
+    file: LIST,
+    from: '    cpu.store(mine + NEXT, next);\n',
+    to: '',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry that was taken out leads nowhere',
+    file: LIST,
+    from: '    this.#cpu.store(node + PREV, OUT);\n',
+    to: '    this.#cpu.store(node + NEXT, this.head);\n    this.#cpu.store(node + PREV, OUT);\n',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry can be taken out twice',
+    file: LIST,
+    from: '    this.#cpu.store(prev + NEXT, next);\n    this.#cpu.store(node + PREV, OUT);\n',
+    to: '    this.#cpu.store(prev + NEXT, next);\n',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'a splice does not wait for the readers of the other list',
+    file: LIST,
+    from: '    synchronize();\n',
+    to: '',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'a splice forgets the last entry',
+    file: LIST,
+    from: '    cpu.store(next + PREV, last);\n',
+    to: '',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'mend stops at the first entry',
+    file: LIST,
+    from: '      if (node === this.head) return;\n',
+    to: '      if (node !== this.head) return;\n',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry of a hash list is found before it leads on',
+    file: HLIST,
+    from: '    cpu.store(node + NEXT, next);\n    cpu.store(node + PPREV, word);\n',
+    to: '    cpu.store(node + PPREV, word);\n',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry that is taken out of a hash list is still behind its predecessor',
+    file: HLIST,
+    from: '    if (next > 0) cpu.store(next + PPREV, pprev);\n',
+    to: '',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'a hash list ends with 0 whatever it is told',
+    file: HLIST,
+    from: 'nulls === 0 ? 0 : -nulls',
+    to: '0',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry in front of another one is put behind it',
+    file: HLIST,
+    from: 'this.#addAt(this.#cpu.load(this.#listed(next) + PPREV), entry);',
+    to: 'this.#addAt(this.#listed(next) + NEXT, entry);',
+    tests: [LIST_TESTS],
+  },
+  {
+    name: 'an entry is published with a plain store',
+    file: HLIST,
+    from: '    cpu.storeRelease(pprev, mine);\n',
+    to: '    cpu.store(pprev, mine);\n',
+    tests: [LIST_EXPLORED],
   },
 ];
