@@ -32,17 +32,16 @@ export class RcuQsbr extends RcuDomain {
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
   readLock(): void {
     const stretch = this.#stretch;
-    if (stretch.depth === OFFLINE) stretch.goOnline();
-    stretch.depth++;
+    // A constant, not a sum: the next reader's check does not wait for this store to come back from the store buffer.
+    if (stretch.depth === 0) stretch.depth = 1;
+    else stretch.nest();
   }
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
   readUnlock(): void {
     const stretch = this.#stretch;
-    if (stretch.depth <= 0) {
-      throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
-    }
-    stretch.depth--;
+    if (stretch.depth === 1) stretch.depth = 0;
+    else stretch.unnest();
   }
 
   /** `readLock`, and `readUnlock` when the guard is released. */

@@ -28,6 +28,18 @@ export class Stretch {
     readers.thread.hooks.add({ sleeping: () => void this.quiescent(), running: () => {} });
   }
 
+  /** A reader goes in, the first of a stretch or inside another. */
+  nest(): void {
+    if (this.depth === OFFLINE) this.goOnline();
+    this.depth++;
+  }
+
+  /** A reader goes out that is inside another. Throws EPERM if there is none. */
+  unnest(): void {
+    if (this.depth <= 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
+    this.depth--;
+  }
+
   goOnline(): void {
     const { thread, cpu, sync } = this.readers;
     if (thread.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
