@@ -19,6 +19,8 @@ test('a batch is not told, or twice', () => {
   expect([first.compare(-3), first.compare(-4), first.compare(5), first.compare(1e6), first.compare(-1e6)]).toEqual([
     0, 1, -1, -1, 1,
   ]);
+  second.add(5);
+  expect([first.read(), first.compare(2), first.compare(0)]).toEqual([-3, 0, 1]);
 });
 
 test('a count of more than 32 bits wraps', () => {
