@@ -38,6 +38,27 @@ describe.each(Object.entries(FLAVOURS))('kfree of %s', (_name, open) => {
     arena.free(others[3] as number);
   });
 
+  test('frees under a reader when it has so much that it looks', () => {
+    const arena = small();
+    const rcu = open(arena);
+    const cache = new KmemCache(arena, undefined, { words: 8, rcu });
+    const objects = Array.from({ length: 700 }, () => cache.alloc());
+    const blocks = Array.from({ length: 700 }, () => arena.alloc(8));
+    const reader = rcu.read();
+    for (const address of [...objects, ...blocks]) rcu.kfree(address);
+    const given = new Set([...objects, ...blocks]);
+    const others = Array.from({ length: 700 }, () => [cache.alloc(), arena.alloc(8)]);
+    expect(others.flat().filter((address) => given.has(address))).toEqual([]);
+    reader.release();
+    rcu.barrier();
+    // All of it is there again: no slab and no line more is needed.
+    const { used } = arena.use();
+    const again = Array.from({ length: 700 }, () => cache.alloc());
+    expect(new Set(again).size).toBe(700);
+    expect(arena.use().used).toBe(used);
+    expect(blocks.filter((address) => arena.heap.isBlock(address))).toEqual([]);
+  });
+
   test('barrier() without an event loop frees what this thread has to free', () => {
     const arena = small();
     const rcu = open(arena);

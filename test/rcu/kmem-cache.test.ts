@@ -187,6 +187,10 @@ function killedEverywhere(act: (cache: KmemCache) => void): number {
     const free = Array.from({ length: all - inUse.length }, () => mine.alloc());
     expect(new Set([...free, ...inUse]).size, `step ${n}`).toBe(all);
     expect(objectsIn(stage), `step ${n}`).toBe(all);
+    // The lists have an end.
+    const more = mine.alloc();
+    expect([...free, ...inUse], `step ${n}`).not.toContain(more);
+    mine.free(more);
     for (const address of [...free, ...inUse]) mine.free(address);
     mine.destroy();
     expect(arenas[0]?.use().used, `step ${n}`).toBe(0);
