@@ -31,6 +31,7 @@ const READING = /^95 % reads/;
 const PERMITS = /^2 permits/;
 const INVERSION = /^priority inversion/;
 const SETS = /^sets/;
+const TIME = /^the time$/;
 const BARE = 'bare cmpxchg pair';
 const ASYNC_HOLDFAST = 'holdfast acquireAsync';
 
@@ -83,6 +84,16 @@ const BARS: readonly Bar[] = [
   { scenario: PERMITS, unit: 'k/s', peer: 'Semaphore', against: 'multithreading Semaphore', bound: 'at least', bar: 1 },
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'RtMutex, held by the low', bound: 'at most', bar: 1 },
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'Mutex', bound: 'at most', bar: 1 / 2 },
+  { scenario: TIME, unit: 'ns', peer: 'MONOTONIC_COARSE', against: 'Date.now', bound: 'at most', bar: 1 / 2 },
+  { scenario: TIME, unit: 'ns', peer: 'MONOTONIC_COARSE', against: 'performance.now', bound: 'at most', bar: 1 / 3 },
+  {
+    scenario: TIME,
+    unit: 'ns',
+    peer: 'MONOTONIC, into an array',
+    against: 'process.hrtime.bigint',
+    bound: 'at most',
+    bar: 1 / 2,
+  },
   ...['wound-wait', 'wait-die'].map(
     (peer): Bar => ({ scenario: SETS, unit: 'unended', peer, bound: 'at most', bar: 0 }),
   ),

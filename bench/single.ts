@@ -29,7 +29,12 @@ export function singleBesideV8(figures: Figures, effort: Effort): void {
   takeTurns(figures, effort, "uncontended, beside V8's", { ...barePairs(), v8: v8Pairs() });
 }
 
-function takeTurns(figures: Figures, { rounds, seconds }: Effort, scenario: string, loops: Record<string, Loop>): void {
+export function takeTurns(
+  figures: Figures,
+  { rounds, seconds }: Effort,
+  scenario: string,
+  loops: Record<string, Loop>,
+): void {
   for (let round = 0; round < rounds; round++) {
     for (const [peer, loop] of Object.entries(loops)) {
       figures.add(scenario, peer, 'ns', nanoseconds(loop, seconds) / TIMES);

@@ -4,6 +4,7 @@
  * parent then ends this process.
  */
 import { asynchronous } from './asynchronous.ts';
+import { clock } from './clock.ts';
 import { contended, contendedBesideV8, permits, reading } from './contended.ts';
 import type { Effort } from './effort.ts';
 import { Figures } from './figure.ts';
@@ -23,6 +24,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   permits,
   inversion,
   sets,
+  clock,
   'v8-single': singleBesideV8,
   'v8-contended': contendedBesideV8,
 };

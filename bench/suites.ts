@@ -14,6 +14,7 @@ export const SUITES = {
   permits: LOADER,
   inversion: LOADER,
   sets: LOADER,
+  clock: LOADER,
   'v8-single': V8_MUTEX,
   'v8-contended': V8_MUTEX,
 } as const satisfies Record<string, readonly string[]>;

@@ -108,6 +108,12 @@ export function isRunning(kthreadd: number): boolean {
   return kthreadd !== 0 && !(kthreadd & MAKING);
 }
 
+/** The CPU number plus one of kthreadd, or 0 while there is none. */
+export function kthreaddOf(cpu: Cpu): number {
+  const word = cpu.load(Header.kthreadd);
+  return isRunning(word) ? word >> 1 : 0;
+}
+
 /** Tells kthreadd that there is something for it. */
 export function ringKthreadd(cpu: Cpu): void {
   cpu.fetchAdd(Header.kthreaddRing, 1);

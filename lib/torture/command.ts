@@ -5,7 +5,7 @@ import { duration } from './figures.ts';
 import type { LockType } from './lock-type.ts';
 import type { Outcome, Settings } from './outcome.ts';
 import { ProgressLine } from './progress.ts';
-import { outcomeTable, violationLines } from './table.ts';
+import { noteLines, outcomeTable, violationLines } from './table.ts';
 import { prepareWorkers } from './worker-source.ts';
 
 export interface Request {
@@ -39,7 +39,7 @@ export async function runTorture({ types, settings, json, report }: Request): Pr
     process.stdout.write(`${JSON.stringify({ settings, node: process.version, outcomes })}\n`);
   } else {
     process.stdout.write(
-      `${[outcomeTable(outcomes, process.stdout.columns), ...violationLines(outcomes)].join('\n')}\n`,
+      `${[outcomeTable(outcomes, process.stdout.columns), ...noteLines(outcomes), ...violationLines(outcomes)].join('\n')}\n`,
     );
     if (report !== undefined) process.stdout.write(`report: ${report}\n`);
   }

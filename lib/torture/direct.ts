@@ -70,5 +70,6 @@ function stuck(type: LockType, { elapsed, acquisitions, kills, recoveries }: Pro
     threads: [],
     waitCurve: [],
     samples: [],
+    notes: [],
   };
 }

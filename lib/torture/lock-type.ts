@@ -25,6 +25,8 @@ export interface View extends Mortal {
   readonly isTaken?: boolean;
   /** Does what a program does when one of its threads has died. Called once for each, by the director. */
   afterDeath?(): void;
+  /** What the run has measured beside times: lines for people. Asked for at the end. */
+  notes?(): readonly string[];
   /** Frees the lock. Throws when it is in use. */
   destroy(): void;
 }

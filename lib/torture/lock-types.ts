@@ -19,6 +19,7 @@ import { semaphore } from './types/semaphore.ts';
 import { seqCount, seqCountLatch, seqLock } from './types/sequence.ts';
 import { mcsLock, spinLock, ticketLock } from './types/spinning.ts';
 import { completion, pthreadSem } from './types/token.ts';
+import { vdso } from './types/vdso.ts';
 import { waitQueue } from './types/wait-queue.ts';
 import { wwMutex } from './types/ww-mutex.ts';
 import { xarray } from './types/xarray.ts';
@@ -54,6 +55,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   rcuQsbr,
   srcu,
   xarray,
+  vdso,
   mutexBusted,
   mutexAmnesiac,
   spinLockBusted,

@@ -57,6 +57,8 @@ export interface Outcome {
   /** Pairs of a waiting time and the share of waits that were longer. */
   readonly waitCurve: readonly (readonly [number, number])[];
   readonly samples: readonly Sample[];
+  /** What the type has measured beside times, for people. */
+  readonly notes: readonly string[];
 }
 
 /** How far a run has come. */

@@ -75,9 +75,10 @@ export async function tortureType(
   await killing;
   const figures = figuresOf(stage, performers);
   if (stage.violations.length === 0) await stage.inspect();
-  const { violations } = stage;
+  const { violations, notes } = stage;
   const verdict = violations.length === 0 ? 'ok' : 'violation';
-  return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, seconds, perSecond, samples };
+  const ends = { seconds, perSecond, samples, notes };
+  return { type: type.name, isBusted: type.isBusted, verdict, violations, ...figures, ...ends };
 }
 
 async function killAtRandom(stage: RunStage, performers: readonly Performer[], settings: Settings): Promise<void> {
@@ -95,7 +96,10 @@ async function killAtRandom(stage: RunStage, performers: readonly Performer[], s
   await Promise.all(kills);
 }
 
-type Figures = Omit<Outcome, 'type' | 'isBusted' | 'verdict' | 'violations' | 'seconds' | 'perSecond' | 'samples'>;
+type Figures = Omit<
+  Outcome,
+  'type' | 'isBusted' | 'verdict' | 'violations' | 'seconds' | 'perSecond' | 'samples' | 'notes'
+>;
 
 function figuresOf(stage: RunStage, performers: readonly Performer[]): Figures {
   const counts = performers.map(({ seat }) => stage.acquisitionsOf(seat));

@@ -5,6 +5,7 @@
 import type { RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Arena } from '../arena/arena.ts';
+import { kthreaddOf } from '../arena/kthreadd.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { openFutexes } from '../futex/open.ts';
 import { countPiStates } from '../futex/pi-state.ts';
@@ -14,6 +15,8 @@ import { Rcu } from '../rcu/rcu.ts';
 import { RcuQsbr } from '../rcu/rcu-qsbr.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
+import { Tick } from '../vdso/updater.ts';
+import { openVvar } from '../vdso/vvar.ts';
 import { churnName } from './actor.ts';
 import { durations } from './histograms.ts';
 import type { LockType, View } from './lock-type.ts';
@@ -33,6 +36,7 @@ export class RunStage {
   readonly waits: readonly RecordableHistogram[];
   readonly holds: readonly RecordableHistogram[];
   readonly violations: string[] = [];
+  notes: readonly string[] = [];
   readonly #blocks: number;
   readonly #view: View;
 
@@ -45,6 +49,7 @@ export class RunStage {
     // What stays with an arena is no leak.
     openFutexes(this.arena);
     for (const Flavour of [Rcu, RcuQsbr]) new Flavour(this.arena);
+    new Tick(this.arena, openVvar(this.arena.objects));
     this.#blocks = this.arena.use().blocks;
     this.address = this.arena.alloc(stageWords(this.seats));
     formatStage(this.cpu, this.address, stageWords(this.seats));
@@ -94,13 +99,15 @@ export class RunStage {
 
   /** All threads have ended: nothing may be held, waited for, torn or leaked. */
   async inspect(): Promise<void> {
-    if (!(await this.#isReaped())) return this.fail('the reaper never finished with the dead threads');
+    if (!(await this.#isReaped()))
+      return this.fail(`the reaper never finished with the dead threads: ${this.describe()}`);
     const { arena, type, cpu, threads } = this;
     try {
       const view = this.#view;
       cpu.store(seatAddress(this.address, threads) + Seat.incarnation, 1);
       const isMine = view.tryLock?.('write') ?? view.lock('write', undefined);
       if (!isMine) return this.fail('all threads have ended, but the lock cannot be had');
+      this.notes = view.notes?.() ?? [];
       for (const _ of new Section(cpu, this.address, this.seats, threads, view, type.isRobust).write());
       view.unlock('write');
       view.destroy();
@@ -136,8 +143,11 @@ export class RunStage {
 
   async #isReaped(): Promise<boolean> {
     const { cpu, arena } = this;
+    // kthreadd stays with the arena; it may have been asked for by a timer.
     const isGone = (number: number) =>
-      number === arena.thread.number || cpu.load(slotAddress(cpu, number) + Slot.life) === 0;
+      number === arena.thread.number ||
+      number + 1 === kthreaddOf(cpu) ||
+      cpu.load(slotAddress(cpu, number) + Slot.life) === 0;
     for (let waited = 0; waited < REAPING_MS; waited++) {
       if (Array.from({ length: maxThreads(cpu) }, (_, i) => i).every(isGone)) return true;
       await delay(1);

@@ -67,6 +67,11 @@ function widthOf(text: string): number {
   );
 }
 
+/** What the types have measured beside times, line by line. */
+export function noteLines(outcomes: readonly Outcome[]): string[] {
+  return outcomes.flatMap(({ type, notes }) => notes.map((text) => `${type}: ${text}`));
+}
+
 /** What went wrong, line by line; empty when nothing did. */
 export function violationLines(outcomes: readonly Outcome[]): string[] {
   return outcomes.flatMap(({ type, violations }) => violations.map((text) => `${colors.red(type)}: ${text}`));

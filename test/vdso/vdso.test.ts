@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { makingBy } from '../../lib/arena/kthreadd.ts';
 import { basetimeAt, CLOCKMODE_NONE, VdsoData } from '../../lib/arena/time-namespace.ts';
 import {
   Arena,
@@ -13,7 +14,9 @@ import {
 } from '../../lib/index.ts';
 import { counter } from '../../lib/machine/counter.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
+import { Header } from '../../lib/memory/header.ts';
 import { latch } from '../../lib/memory/latch.ts';
+
 import {
   AT_CLKTCK,
   AT_HWCAP,
@@ -25,11 +28,21 @@ import {
   SYMBOLS,
   vdsoSymbol,
 } from '../../lib/vdso/image.ts';
-import { ClockCopy, readCoarse, readHres, STALE, TICKING, tryHres } from '../../lib/vdso/read.ts';
+import {
+  CHANGED,
+  ClockCopy,
+  READ,
+  readCoarse,
+  readHres,
+  STALE,
+  TICKING,
+  tryCoarse,
+  tryHres,
+} from '../../lib/vdso/read.ts';
 import { clockOffsetsIn, taiOffset, taiOffsetIn } from '../../lib/vdso/sources.ts';
 import { MAX_CYCLES, MULT, type Timekeeper, updateVsyscall } from '../../lib/vdso/update.ts';
-import { slewed } from '../../lib/vdso/updater.ts';
-import { openVvar, Vvar, vdsoFault } from '../../lib/vdso/vvar.ts';
+import { slewed, Updater } from '../../lib/vdso/updater.ts';
+import { COARSE, openVvar, Vvar, vdsoFault } from '../../lib/vdso/vvar.ts';
 import { on, stepper } from '../support/stepper.ts';
 import { inThread, thrown } from '../support/threads.ts';
 
@@ -60,15 +73,27 @@ function rough(cpu: Cpu, page: number, clock: number, into: Float64Array) {
   return readCoarse(cpu, new ClockCopy(clock, page, TICKING), page, into);
 }
 
+const USUAL: Timekeeper = {
+  clockMode: 1,
+  cycles: 0,
+  mult: MULT,
+  monotonic: 0,
+  raw: 0,
+  wallSec: 0,
+  wallNsec: 0,
+  boottime: 0,
+  tai: 0,
+  upkeep: TICKING,
+};
+
 /** A page of its own in an arena's memory, written once. */
 function page(times: Partial<Timekeeper>) {
   const { arenas, real } = stepper(1);
   const pages = arenas[0]!.alloc(2 * VdsoData.words);
   for (let word = 0; word < 2 * VdsoData.words; word++) real.store(pages + word, 0);
   const cycles = times.cycles ?? 0;
-  const usual = { clockMode: 1, cycles, mult: MULT, monotonic: cycles, raw: cycles, wallSec: 0, wallNsec: 0 };
-  updateVsyscall(real, pages, () => ({ ...usual, boottime: 0, tai: 0, upkeep: TICKING, ...times }));
-  return { cpu: real, pages };
+  updateVsyscall(real, pages, () => ({ ...USUAL, cycles, monotonic: cycles, raw: cycles, ...times }));
+  return { arena: arenas[0]!, cpu: real, pages };
 }
 
 describe('a read', () => {
@@ -94,6 +119,48 @@ describe('a read', () => {
     expect([...into]).toEqual([5, 0]);
     expect(tryHres(cpu, copy, () => 5e9 + MAX_CYCLES + 1, into)).toBe(STALE);
     expect(readHres(cpu, copy, pages, () => 5e9 + MAX_CYCLES + 1, into)).toBe(false);
+  });
+
+  test('by a copy of a page that has changed since, or changes beneath the counter', () => {
+    const into = new Float64Array(2);
+    const { cpu, pages } = page({ cycles: 5e9 });
+    const update = () => updateVsyscall(cpu, pages, () => ({ ...USUAL, cycles: 6e9, monotonic: 6e9 }));
+    const fineCopy = new ClockCopy(CLOCK_MONOTONIC, pages, 0);
+    const roughCopy = new ClockCopy(CLOCK_MONOTONIC_COARSE, pages, TICKING);
+    expect(readHres(cpu, fineCopy, pages, () => 5e9, into)).toBe(true);
+    expect(readCoarse(cpu, roughCopy, pages, into)).toBe(true);
+    expect(tryHres(cpu, fineCopy, () => 5e9 + 1, into)).toBe(READ);
+    expect([...into]).toEqual([5, 1]);
+    const beneath = () => {
+      update();
+      return 5e9 + 2;
+    };
+    expect(tryHres(cpu, fineCopy, beneath, into)).toBe(CHANGED);
+    expect(tryHres(cpu, fineCopy, () => 5e9 + 2, into)).toBe(CHANGED);
+    expect(tryCoarse(cpu, roughCopy, into)).toBe(CHANGED);
+  });
+
+  test('of a page whose counter was read while readers could still see the old one', () => {
+    const { cpu, pages } = page({});
+    updateVsyscall(cpu, pages, () => {
+      expect(cpu.load(pages + VdsoData.seq) & 1).toBe(1);
+      expect(cpu.load(pages + VdsoData.words + VdsoData.seq) & 1).toBe(1);
+      return { ...USUAL, cycles: 1, monotonic: 1 };
+    });
+    expect(cpu.load(pages + VdsoData.seq) & 1).toBe(0);
+  });
+
+  test('in a namespace, whose nanoseconds carry', () => {
+    const into = new Float64Array(2);
+    const { arena, cpu, pages } = page({ cycles: 3_700_000_000 });
+    arena.timeNamespace({ monotonic: 600 });
+    const namespace = arena.mapTimeNamespace();
+    expect(readCoarse(cpu, new ClockCopy(CLOCK_MONOTONIC_COARSE, pages, TICKING), namespace, into)).toBe(true);
+    expect([...into]).toEqual([4, 300_000_000]);
+    const copy = new ClockCopy(CLOCK_MONOTONIC, pages, 0);
+    expect(readHres(cpu, copy, namespace, () => 3_700_000_000, into)).toBe(true);
+    expect([...into]).toEqual([4, 300_000_000]);
+    expect([copy.sec, copy.nsec * copy.scale]).toEqual([4, 300_000_000]);
   });
 
   test('of a wall clock whose nanoseconds carry', () => {
@@ -202,6 +269,30 @@ describe('the shared clock', () => {
     updateVsyscall(real, pages, () => ({ ...times, upkeep: TICKING }));
     expect(rough(real, pages, CLOCK_MONOTONIC_COARSE, into)).toBe(true);
     expect(real.load(vvar + Vvar.latch)).toBe(0);
+  });
+
+  test('that goes back where an update finds MONOTONIC ahead of the counter', () => {
+    const { arena, vdso, vvar } = clock();
+    const ahead = counter() + 10e9;
+    updateVsyscall(arena.cpu, vvar + Vvar.data, () => ({ ...USUAL, cycles: ahead - 10e9, monotonic: ahead }));
+    expect(vdso.clockGettime(CLOCK_MONOTONIC)).toBeGreaterThanOrEqual(ahead);
+    new Updater(arena, vvar).update(TICKING);
+    // A thread that has seen nothing of that yet.
+    expect(new Vdso(arena).clockGettime(CLOCK_MONOTONIC)).toBeGreaterThanOrEqual(ahead);
+    arena.detach();
+  });
+
+  test('a coarse time that goes back after a fallback, or that nobody keeps because nobody hears of it', () => {
+    const { arena, vdso, vvar } = clock();
+    const { cpu } = arena;
+    // As if kthreadd were being made for good: nobody ticks.
+    cpu.store(Header.kthreadd, makingBy(arena.thread.id));
+    // The page is not kept: this is the fine clock's.
+    const first = vdso.clockGettime(CLOCK_MONOTONIC_COARSE);
+    expect(cpu.load(vvar + Vvar.demand) & COARSE).toBe(COARSE);
+    updateVsyscall(cpu, vvar + Vvar.data, () => ({ ...USUAL, cycles: first - 2e9, monotonic: first - 2e9 }));
+    expect(vdso.clockGettime(CLOCK_MONOTONIC_COARSE)).toBeGreaterThanOrEqual(first);
+    arena.detach();
   });
 
   test('a latch that a dead updater keeps', () => {

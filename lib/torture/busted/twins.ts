@@ -16,6 +16,7 @@ import { rtMutex } from '../types/rt-mutex.ts';
 import { semaphore } from '../types/semaphore.ts';
 import { seqCount, seqCountLatch, seqLock } from '../types/sequence.ts';
 import { pthreadSem, tokenType } from '../types/token.ts';
+import { vdsoType } from '../types/vdso.ts';
 import { waitQueueType } from '../types/wait-queue.ts';
 import { wwMutex } from '../types/ww-mutex.ts';
 import { xarrayType } from '../types/xarray.ts';
@@ -50,6 +51,12 @@ class Impatient extends PthreadOnce {
     }
   }
 }
+
+/** Nanoseconds since the thread came here. */
+const ownClock = () => {
+  const zero = performance.now();
+  return { fine: () => (performance.now() - zero) * 1e6, coarse: () => 0 };
+};
 
 const busted = (type: LockType): LockType => ({ ...type, isBusted: true });
 
@@ -90,5 +97,6 @@ export const TWINS: readonly LockType[] = [
   busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
   busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
+  busted(vdsoType('vdso-busted', 'each thread counts from a zero of its own', ownClock)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),
 ];
