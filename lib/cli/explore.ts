@@ -11,7 +11,7 @@ import type { ChangedOrder } from '../../native-sim/explore/orders.ts';
 import type { PlainOptions } from '../../native-sim/explore/parallel.ts';
 
 interface Options {
-  model: 'sc' | 'x86-tso' | 'armv8' | 'all';
+  model: 'sc' | 'x86-tso' | 'armv8' | 'javascript' | 'all';
   mode: 'exhaustive' | 'bounded' | 'random';
   bound?: number;
   executions?: number;
@@ -35,7 +35,9 @@ export function registerExplore(program: Command): void {
     .argument('<export>', 'name of the export: { words, threads, ... }, or a function that returns one')
     .argument('[arguments...]', 'what to call the function with; numbers are passed as numbers')
     .addOption(
-      new Option('-m, --model <model>', 'memory model').choices(['sc', 'x86-tso', 'armv8', 'all']).default('armv8'),
+      new Option('-m, --model <model>', 'memory model')
+        .choices(['sc', 'x86-tso', 'armv8', 'javascript', 'all'])
+        .default('armv8'),
     )
     .addOption(
       new Option('--mode <mode>', 'how to search').choices(['exhaustive', 'bounded', 'random']).default('exhaustive'),

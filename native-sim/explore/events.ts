@@ -34,6 +34,9 @@ export const CAS_ACQUIRE = 1 << 14;
 /** Not an access: one of several ways to go on, by number; `arg` is the canonical one. Orders nothing. */
 export const CHOICE = 1 << 15;
 
+/** An ordinary access where a processor keeps its order anyway: atomic, but not to the JavaScript model. */
+export const ORDINARY = 1 << 16;
+
 /** Reads-from: the initial value; nothing, because the read is blocked. */
 export const INIT = -1;
 export const NOTHING = -2;

@@ -3,7 +3,7 @@
  * during `setup`, a search while threads run. One object throughout, so that what `setup` builds may keep it.
  */
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
-import { ACQUIRE, Op, PLAIN, RELEASE } from './events.ts';
+import { ACQUIRE, Op, ORDINARY, PLAIN, RELEASE } from './events.ts';
 import type { Until } from './graph.ts';
 
 export interface Executor {
@@ -55,16 +55,16 @@ export class ExploredCpu implements Cpu {
     this.executor.write(Op.storeRelease, a, v, RELEASE);
   }
   storeReleaseLight(a: number, v: number): void {
-    this.storeRelease(a, v);
+    this.executor.write(Op.storeRelease, a, v, RELEASE | ORDINARY);
   }
   loadUnordered(a: number): number {
-    return this.load(a);
+    return this.executor.read(Op.load, a, ORDINARY);
   }
   loadDependent(a: number): number {
-    return this.loadAcquire(a);
+    return this.executor.read(Op.loadAcquire, a, ACQUIRE | ORDINARY);
   }
   storeUnordered(a: number, v: number): void {
-    this.store(a, v);
+    this.executor.write(Op.store, a, v, ORDINARY);
   }
 
   cmpxchg(a: number, expected: number, v: number): number {

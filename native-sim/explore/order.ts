@@ -1,7 +1,7 @@
 /**
  * The memory models, incrementally: which writes a new read may read, and where in coherence order a new write may go.
  *
- * SC, x86-TSO and Armv8 have one shape (`native-sim/models/` states them as published; a test compares the two on
+ * SC, x86-TSO, Armv8 and JavaScript's atomics have one shape (`native-sim/models/` states them as published; a test compares the two on
  * every execution of small programs): coherence per location, atomicity of read-modify-writes, and one order that has
  * no cycle: what the thread itself keeps (`ppo.ts`: the only place where the models differ), what threads saw
  * of each other (external rf, co, fr), and their transitive closure. `graph.before` is that closure.
@@ -13,13 +13,14 @@
  * Armv8 read-modify-writes are the LDXR/STXR pairs of the kernel's LL/SC atomics, a fully ordered one being
  * `LDXR; STLXR; DMB`. Dependencies are invisible to a library, and a compiler may break them: none are assumed.
  */
-import { INIT, NOTHING, PLAIN, POISON, READ, RMW, WRITE } from './events.ts';
+import { INIT, NOTHING, POISON, READ, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
-import { type ModelName, PPO, type Ppo } from './ppo.ts';
+import { isPlain, keepsProgramOrder, type ModelName, PPO, type Ppo } from './ppo.ts';
 
 export class Ordering {
   readonly model: ModelName;
   readonly #ppo: Ppo;
+  readonly #inOrder: boolean;
   /** The events before the one being placed, as bits. */
   #row = new Int32Array(8);
   #ahead = new Int32Array(8);
@@ -32,6 +33,7 @@ export class Ordering {
   constructor(model: ModelName) {
     this.model = model;
     this.#ppo = PPO[model];
+    this.#inOrder = keepsProgramOrder(model);
   }
 
   #include(g: Graph, row: Int32Array, e: number): void {
@@ -48,7 +50,7 @@ export class Ordering {
   #preserve(g: Graph, thread: number, count: number, flags: number, location: number): void {
     const edges = this.#edges;
     edges.length = 0;
-    if (this.model === 'sc') {
+    if (this.#inOrder) {
       if (count > 0) edges.push(count - 1);
       return;
     }
@@ -91,7 +93,7 @@ export class Ordering {
 
   #note(g: Graph, e: number): void {
     g.ppoEdges[e] = this.#edges.slice();
-    if (this.model === 'sc') return;
+    if (this.#inOrder) return;
     g.ppoClosure[e] = this.#closure.slice(0, (g.index[e]! + 31) >>> 5);
     g.ppoPrefix[e] = this.#prefix;
   }
@@ -321,10 +323,26 @@ export class Ordering {
     const thread = g.thread[e]!;
     for (let i = 0; i < others.length; i++) {
       const other = others[i]!;
-      if (((g.flags[other]! | flags) & PLAIN) === 0 || g.thread[other] === thread || g.rf[other] === NOTHING) continue;
+      if (!isPlain(this.model, g.flags[other]! | flags)) continue;
+      if (g.thread[other] === thread || g.rf[other] === NOTHING) continue;
+      if (this.model === 'javascript') {
+        if (!this.#happensBefore(g, other, e) && !this.#happensBefore(g, e, other)) return other;
+        continue;
+      }
       if (isLast ? this.#isUnordered(g, e, other) : this.#isNotOrderedBefore(g, e, other)) return other;
     }
     return -1;
+  }
+
+  /**
+   * ECMAScript's happens-before, (po | sw)+: sw leads from an atomic write to an atomic read of it. `clock` has the
+   * reads-from of ordinary accesses as well; but if one of those is no happens-before, it is a race itself, and found.
+   */
+  #happensBefore(g: Graph, a: number, b: number): boolean {
+    const at = g.index[b]!;
+    if (at > 0 && g.inPrefix(a, g.threads[g.thread[b]!]![at - 1]!)) return true;
+    const from = g.flags[b]! & READ ? g.rf[b]! : INIT;
+    return from >= 0 && !isPlain(this.model, g.flags[b]! | g.flags[from]!) && g.inPrefix(a, from);
   }
 
   #isUnordered(g: Graph, e: number, other: number): boolean {

@@ -7,11 +7,12 @@
  *
  * Spin loops that call `relax()` are in `idle.ts`.
  */
-import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, Op, type OpName, opName, PLAIN, POISON, READ } from './events.ts';
+import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, Op, type OpName, opName, POISON, READ } from './events.ts';
 import { Graph, type Pending, Stop } from './graph.ts';
 import { FOREVER, IdleLoop } from './idle.ts';
 import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
+import { isPlain } from './ppo.ts';
 import { ExploreError, type FailureKind, type Kill } from './program.ts';
 import { describeSite, siteHere } from './site.ts';
 
@@ -323,7 +324,7 @@ export abstract class Replay {
     // Most words are never accessed as plain data, and have no races.
     const hasPlain = this.#hasPlain;
     hasPlain.length = 0;
-    for (let e = 0; e < g.n; e++) if (g.flags[e]! & PLAIN) hasPlain[g.location[e]!] = true;
+    for (let e = 0; e < g.n; e++) if (isPlain(this.ordering.model, g.flags[e]!)) hasPlain[g.location[e]!] = true;
     for (let e = 0; e < g.n && this.failure === null; e++) {
       if (g.flags[e]! & (FENCE | HIDDEN) || hasPlain[g.location[e]!] !== true || g.rf[e] === NOTHING) continue;
       this.#checkRace(e, this.ordering.raceBefore(g, e));

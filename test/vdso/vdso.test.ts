@@ -150,6 +150,15 @@ describe('a read', () => {
     expect(cpu.load(pages + VdsoData.seq) & 1).toBe(0);
   });
 
+  test('of a page that has lost its clock', () => {
+    const into = new Float64Array(2);
+    const { cpu, pages } = page({ cycles: 5e9 });
+    updateVsyscall(cpu, pages, () => ({ ...USUAL, clockMode: CLOCKMODE_NONE, cycles: 6e9, monotonic: 6e9 }));
+    expect(fine(cpu, pages, CLOCK_MONOTONIC, () => 6e9, into)).toBe(false);
+    expect(rough(cpu, pages, CLOCK_MONOTONIC_COARSE, into)).toBe(true);
+    expect([...into]).toEqual([6, 0]);
+  });
+
   test('in a namespace, whose nanoseconds carry', () => {
     const into = new Float64Array(2);
     const { arena, cpu, pages } = page({ cycles: 3_700_000_000 });

@@ -67,7 +67,7 @@ export const mutants: readonly Mutant[] = [
     file: READ,
     from: 'mode === CLOCKMODE_NONE || (upkeep',
     to: '(upkeep',
-    tests: [EXPLORED],
+    tests: [UNIT],
   },
   {
     name: 'Vdso: a coarse page that nobody keeps',

@@ -6,6 +6,7 @@ import type { ModelName } from '../../../native-sim/explore/ppo.ts';
 import { makeBench } from '../../../native-sim/explore/session.ts';
 import { armv8 } from '../../../native-sim/models/armv8.ts';
 import type { Model } from '../../../native-sim/models/execution.ts';
+import { javascript } from '../../../native-sim/models/javascript.ts';
 import {
   armv8LlscMapping,
   type Mapping,
@@ -21,6 +22,7 @@ const MODELS: Record<ModelName, [Model, Mapping]> = {
   sc: [sc, scMapping],
   'x86-tso': [x86Tso, x86Mapping],
   armv8: [armv8, armv8LlscMapping],
+  javascript: [javascript, scMapping],
 };
 
 /** mulberry32 */

@@ -3,7 +3,7 @@ import { expectExplored } from '../../../native-sim/explore/expect.ts';
 import { vdso, withoutClock } from './programs/vdso.ts';
 import { testsOfWeakOrders } from './weakened.ts';
 
-const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
+const MODELS = ['sc', 'x86-tso', 'armv8', 'javascript'] as const;
 const maxEvents = 20_000;
 
 describe.each(MODELS)('the page of a clock, on %s', (model) => {
