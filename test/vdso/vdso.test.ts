@@ -179,6 +179,8 @@ describe('a read', () => {
     expect([...into]).toEqual([9, 100_000_000]);
     fine(cpu, pages, CLOCK_TAI, () => 1_900_000_000, into);
     expect([...into]).toEqual([46, 100_000_000]);
+    expect(rough(cpu, pages, CLOCK_REALTIME_COARSE, into)).toBe(true);
+    expect([...into]).toEqual([9, 100_000_000]);
   });
 
   test('that is stepped, where it is to be slewed', () => {
