@@ -16,6 +16,7 @@ import { runLatching, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task } from '../sched/task.ts';
 import type { Aside } from '../sched/thread.ts';
 import { reserveNodes } from '../sched/vector.ts';
+import { isStuck } from '../sched/wait-list.ts';
 import {
   bucketOf,
   dequeue,
@@ -24,6 +25,7 @@ import {
   type Futexes,
   latchedBucket,
   latchOwnBucket,
+  nextFor,
   PLAIN,
   unlatchBucket,
 } from './table.ts';
@@ -170,4 +172,22 @@ export function* waitAll(
   }
   // Without a result, a node was out of its list, or had been moved.
   return woken >= 0 ? woken : (result as WaitResult);
+}
+
+/** Whether a task that can run sleeps for `word` with a bit of `bitset` set. */
+export function* isSleptFor(
+  waiter: Waiter,
+  { thread, table }: Futexes,
+  word: number,
+  bitset: number,
+): SlowPath<boolean> {
+  const { cpu } = thread;
+  const bucket = bucketOf(table, word);
+  yield* latchedBucket(waiter, bucket);
+  let node = nextFor(cpu, bucket, word, 0);
+  while (node !== 0 && (!(cpu.load(node + Task.want) & bitset) || isStuck(cpu, node))) {
+    node = nextFor(cpu, bucket, word, node);
+  }
+  unlatchBucket(thread, bucket);
+  return node !== 0;
 }

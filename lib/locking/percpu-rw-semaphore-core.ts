@@ -35,7 +35,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { Grant } from '../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, holdsOf, TRANSIT } from '../sched/holds.ts';
-import { asyncTasks, maxThreads } from '../sched/slot.ts';
+import { maxThreads } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -384,8 +384,9 @@ function readsHere(thread: Thread, lock: number, pending: boolean): boolean {
   return records.some((record) => !unaware.includes(record));
 }
 
-function pendingTasks({ cpu, slot }: Thread, lock: number): number[] {
-  return asyncTasks(cpu, slot).filter((task) => isGranted(cpu, lock, task) && cpu.load(task + Task.want) === READ);
+function pendingTasks({ cpu, waiters }: Thread, lock: number): number[] {
+  const tasks = [...waiters].map(({ task }) => task);
+  return tasks.filter((task) => isGranted(cpu, lock, task) && cpu.load(task + Task.want) === READ);
 }
 
 /** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */

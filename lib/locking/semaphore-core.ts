@@ -390,10 +390,10 @@ function standAside(thread: Thread, semaphore: number): void {
 }
 
 /** Takes back what the thread's own asynchronous tasks were granted and have not picked up; they line up again. */
-function takeBack({ cpu, slot }: Thread, semaphore: number, permits: number): number {
+function takeBack({ cpu, waiters: calls }: Thread, semaphore: number, permits: number): number {
   const list = semaphore + SemaphoreWords.waiters;
   let free = permits;
-  for (const task of asyncTasks(cpu, slot)) {
+  for (const { task } of calls) {
     if (cpu.load(task + Grant.from) !== semaphore || cpu.load(task + Task.list) === list) continue;
     const record = cpu.load(task + Grant.record);
     free = giveBack(free, cpu.load(task + Task.want));

@@ -29,7 +29,17 @@ import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { endWait, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { returnStandIn, takeStandIn } from '../sched/vector.ts';
-import { isStuck, joinList, joinListBefore, leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
+import {
+  firstWaiter,
+  isStuck,
+  joinList,
+  joinListBefore,
+  leaveList,
+  nextWaiter,
+  rebuildList,
+  WaitList,
+  waiters,
+} from '../sched/wait-list.ts';
 
 export const WaitQueueWords = struct({
   header: ObjectHeader.words,
@@ -229,20 +239,31 @@ function* prepareToWait(waiter: Waiter, queue: number, want: number): SlowPath<b
   if (joins) {
     cpu.store(task + Grant.from, 0);
     cpu.store(task + Task.want, want);
-    const all = waiters(cpu, list);
-    const isBehind = (other: number) =>
-      want === SHARED
-        ? cpu.load(other + Task.want) === EXCLUSIVE
-        : !async && cpu.load(other + Task.want) === EXCLUSIVE && cpu.load(other + Task.thread) === id;
-    const before = all.find(isBehind) ?? 0;
+    const before = behindWhom(cpu, list, want, async ? 0 : id);
     if (want === SHARED && before !== 0) joinListBefore(cpu, list, queue, task, before);
     else joinList(cpu, list, queue, task, before);
-    cpu.store(queue + WaitQueueWords.waiting, all.length + 1);
+    cpu.store(queue + WaitQueueWords.waiting, cpu.load(queue + WaitQueueWords.waiting) + 1);
     if (async && want === EXCLUSIVE) waiter.aside = { of: task, pass: () => standAside(waiter, queue) };
   }
   prepareToPark(cpu, task);
   unlatch(cpu, list + WaitList.latch);
   return joins;
+}
+
+/**
+ * The waiter in front of whom another one joins, or 0: for one that shares, the first exclusive one; for an exclusive one of
+ * the synchronous code of the thread `id` (0 for none), the first of its own thread. Where those that share stand does not
+ * matter to wakers: where the last waiter shares, and so nearly always all do, nobody looks further.
+ */
+function behindWhom(cpu: Cpu, list: number, want: number, id: number): number {
+  const first = firstWaiter(cpu, list);
+  if (first === 0 || (want === EXCLUSIVE && id === 0)) return 0;
+  if (want === SHARED && cpu.load(cpu.read(first + Task.prev) + Task.want) === SHARED) return 0;
+  let task = first;
+  const isBehind = () =>
+    cpu.load(task + Task.want) === EXCLUSIVE && (want === SHARED || cpu.load(task + Task.thread) === id);
+  while (task !== 0 && !isBehind()) task = nextWaiter(cpu, list, task);
+  return task;
 }
 
 /** Takes the task out of the list; without what it waited for, it passes on the wake-up that it may have had. */

@@ -22,6 +22,11 @@ export const BarrierWords = struct({
   /** How many meet; 0 until the first opener says. */
   count: 1,
   round: 1,
+  /**
+   * Tickets given out in this round since somebody counted, and those counted then: no fewer than the tasks that have
+   * arrived, so until it says `count` nobody has to look at all records. Illegal to be too low: nobody would end the round.
+   */
+  arrived: 1,
 });
 
 /** The most tasks that can meet. */
@@ -63,11 +68,18 @@ function arrivals(futexes: Futexes, barrier: number): number[] {
 function endRound(futexes: Futexes, barrier: number, round: number): { isOver: boolean; counted: number[] } {
   const { cpu } = futexes.thread;
   const ticket = ticketOf(round);
+  const count = cpu.load(barrier + BarrierWords.count);
+  if (cpu.read(barrier + BarrierWords.arrived) < count) return { isOver: false, counted: [] };
   const here = arrivals(futexes, barrier);
-  if (here.length < cpu.load(barrier + BarrierWords.count)) return { isOver: false, counted: [] };
+  cpu.write(barrier + BarrierWords.arrived, here.length);
+  if (here.length < count) return { isOver: false, counted: [] };
   const counted = here.filter((each) => cpu.cmpxchg(each + Hold.count, ticket, ticket | COUNTED) === ticket);
   const isOver = counted.length === here.length;
-  if (isOver) cpu.store(barrier + BarrierWords.round, (round + 1) | 0);
+  if (isOver) {
+    cpu.store(barrier + BarrierWords.round, (round + 1) | 0);
+    // In this order: a thread that dies between the two leaves a number that is too high.
+    cpu.write(barrier + BarrierWords.arrived, 0);
+  }
   // Whoever finds its ticket taken may go, and destroy the barrier: that waits for the latch.
   for (const each of counted) cpu.storeRelease(each + Hold.count, isOver ? 0 : ticket);
   return { isOver, counted };
@@ -84,6 +96,7 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   }
   const round = cpu.load(barrier + BarrierWords.round);
   const ticket = ticketOf(round);
+  cpu.write(barrier + BarrierWords.arrived, cpu.read(barrier + BarrierWords.arrived) + 1);
   cpu.storeRelease(record + Hold.count, ticket);
   const { isOver, counted } = endRound(futexes, barrier, round);
   unlatch(cpu, barrier + BarrierWords.latch);

@@ -24,7 +24,7 @@
  * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
  */
 import type { Futexes } from '../futex/table.ts';
-import { asideOf, wait } from '../futex/wait.ts';
+import { asideOf, isSleptFor, wait } from '../futex/wait.ts';
 import { MATCH_ANY, takeWaiters, unparkAll, wakeIn } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, latchOwner, unlatch } from '../memory/latch.ts';
@@ -162,9 +162,13 @@ export function* takeSlow(
   }
 }
 
-/** Who slept as a writer and waits no more takes the flag back that kept readers out; writers that still wait set it again. */
+/**
+ * Who slept as a writer and waits no more takes the flag back that kept readers out, unless another writer sleeps, and can
+ * run. One that is on its way to sleep finds that the gate has moved, and sets the flag again.
+ */
 function* giveUp(waiter: Waiter, futexes: Futexes, lock: number): SlowPath<void> {
   const { cpu } = futexes.thread;
+  if (yield* isSleptFor(waiter, futexes, lock + RwlockWords.gate, WRITE)) return;
   yield* latched(waiter, lock + RwlockWords.latch);
   openGate(cpu, lock, ~WRITE);
   unlatch(cpu, lock + RwlockWords.latch);

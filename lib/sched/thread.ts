@@ -67,8 +67,8 @@ export class Thread {
    */
   leaveQueue: (() => void) | undefined = undefined;
 
-  /** Asynchronous calls of this thread that wait. */
-  readonly waiters = new Set<{ readonly aside?: Aside | undefined }>();
+  /** Asynchronous calls of this thread that wait, or have been given what they wait for and do not know it yet. */
+  readonly waiters = new Set<{ readonly task: number; readonly aside?: Aside | undefined }>();
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new Set<number>();
   readonly #freeTasks: number[] = [];

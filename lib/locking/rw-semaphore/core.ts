@@ -374,8 +374,9 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   }
   if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, address, first) ? [first] : [];
   countSole(cpu, semaphore);
-  const readers = nextReaders(cpu, list);
   let word = cpu.load(address);
+  if ((word & MODE) === WRITER) return [];
+  const readers = nextReaders(cpu, list);
   for (;;) {
     if ((word & MODE) === WRITER) return [];
     if ((word & MODE) === SOLE) {

@@ -12,7 +12,6 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
-import { asyncTasks } from '../../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
@@ -247,8 +246,8 @@ export function readsHere(thread: Thread, semaphore: number, pending: boolean): 
 }
 
 /** This thread's asynchronous tasks that were let in and do not know yet. */
-function pendingTasks({ cpu, slot }: Thread, semaphore: number): number[] {
-  return asyncTasks(cpu, slot).filter((task) => isGranted(cpu, semaphore, task));
+function pendingTasks({ cpu, waiters }: Thread, semaphore: number): number[] {
+  return [...waiters].map(({ task }) => task).filter((task) => isGranted(cpu, semaphore, task));
 }
 
 const asideOf = (thread: Thread, semaphore: number) => ({ of: semaphore, pass: () => standAside(thread, semaphore) });

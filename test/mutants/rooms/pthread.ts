@@ -65,4 +65,18 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: ['test/pthread/rwlock.test.ts'],
   },
+  {
+    name: 'PthreadBarrier: history: each arrival looks at all records',
+    file: 'lib/pthread/barrier.ts',
+    from: 'if (cpu.read(barrier + BarrierWords.arrived) < count) return',
+    to: 'if (cpu.read(barrier + BarrierWords.arrived) < 0) return',
+    tests: ['test/sched/history.test.ts'],
+  },
+  {
+    name: 'PthreadRwlock: history: a writer that gives up wakes the other writers',
+    file: 'lib/pthread/rwlock-core.ts',
+    from: '  if (yield* isSleptFor(waiter, futexes, lock + RwlockWords.gate, WRITE)) return;\n',
+    to: '',
+    tests: ['test/sched/history.test.ts'],
+  },
 ];

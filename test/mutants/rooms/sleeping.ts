@@ -435,4 +435,18 @@ export const mutants: readonly Mutant[] = [
     to: 'latchBucket(thread, this.#bucket);',
     tests: ['test/sched/event-loop.test.ts'],
   },
+  {
+    name: 'RwSemaphore: history: each reader that lines up looks at all waiters',
+    file: 'lib/locking/rw-semaphore/core.ts',
+    from: '  if ((word & MODE) === WRITER) return [];\n  const readers',
+    to: '  const readers',
+    tests: ['test/sched/history.test.ts'],
+  },
+  {
+    name: 'WaitQueue: history: each waiter that shares looks at all others',
+    file: 'lib/locking/wait-queue-core.ts',
+    from: '  if (want === SHARED && cpu.load(cpu.read(first + Task.prev) + Task.want) === SHARED) return 0;\n',
+    to: '',
+    tests: ['test/sched/history.test.ts'],
+  },
 ];
