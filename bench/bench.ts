@@ -3,13 +3,15 @@
  * the Node that runs it. Ratios are medians over rounds in which all peers take turns.
  */
 import { fork } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { absent } from './absent.ts';
 import { verdicts } from './bars.ts';
+import { bundle } from './bundle.ts';
 import { DEFAULT, type Effort, QUICK } from './effort.ts';
 import { type Figure, Figures, type Measured, median } from './figure.ts';
 import { SUITES, type SuiteName } from './suites.ts';
@@ -41,10 +43,12 @@ async function main(): Promise<void> {
   const rounds = Number(options.rounds ?? effort.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) command.error('--rounds takes a whole number of at least 1');
 
+  const folder = await bundle();
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const measured = new Figures();
   const endings: Partial<Record<SuiteName, Ending>> = {};
   for (const suite of wanted) {
-    const ending = await run(suite, { ...effort, rounds }, measured);
+    const ending = await run(folder, suite, { ...effort, rounds }, measured);
     endings[suite] = ending;
     if ('died' in ending) process.exitCode = 1;
   }
@@ -73,8 +77,8 @@ function explain(suite: string, ending: Ending): void {
  * Runs a suite in a process of its own, and ends that process when it has reported: V8's shared heap crashes Node 20
  * where threads end while it is in use.
  */
-function run(suite: SuiteName, effort: Effort, figures: Figures): Promise<Ending> {
-  const child = fork(fileURLToPath(new URL('./suite.ts', import.meta.url)), [suite, JSON.stringify(effort)], {
+function run(folder: string, suite: SuiteName, effort: Effort, figures: Figures): Promise<Ending> {
+  const child = fork(join(folder, 'suite.js'), [suite, JSON.stringify(effort)], {
     execArgv: [...SUITES[suite]],
   });
   return new Promise((resolve) => {

@@ -80,8 +80,7 @@ function poolOf(peer: PeerName): Piscina {
   let pool = pools.get(peer);
   if (pool === undefined) {
     pool = new Piscina({
-      filename: new URL('./contender.ts', import.meta.url).href,
-      execArgv: ['--import', import.meta.resolve('tsx')],
+      filename: new URL('./contender.js', import.meta.url).href,
       minThreads: 1,
       maxThreads: 8,
       idleTimeout: Number.POSITIVE_INFINITY,

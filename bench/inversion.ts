@@ -22,8 +22,7 @@ const KINDS = { RtMutex, Mutex };
 export async function inversion(figures: Figures, { rounds }: Effort): Promise<void> {
   const threads = LONGEST_CHAIN + MIDDLING + 1;
   const pool = new Piscina({
-    filename: new URL('./inversion-thread.ts', import.meta.url).href,
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    filename: new URL('./inversion-thread.js', import.meta.url).href,
     minThreads: threads,
     maxThreads: threads,
     idleTimeout: Number.POSITIVE_INFINITY,

@@ -44,8 +44,7 @@ function wwMutexes(policy: WwPolicy) {
 function contest(peer: SetTask['peer'], make: (arena: Arena) => ObjectHandle[]) {
   const arena = Arena.create({ bytes: 4 << 20 });
   const pool = new Piscina({
-    filename: new URL('./sets-thread.ts', import.meta.url).href,
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    filename: new URL('./sets-thread.js', import.meta.url).href,
     minThreads: THREADS,
     maxThreads: THREADS,
     idleTimeout: Number.POSITIVE_INFINITY,

@@ -2,19 +2,18 @@
  * The suites, and the options of Node that each runs with. V8's Atomics.Mutex comes with --harmony-struct, which crashes
  * Node 20 now and then: only the rows that compare with it run with it.
  */
-const LOADER = ['--import', import.meta.resolve('tsx')];
-const V8_MUTEX = ['--harmony-struct', ...LOADER];
+const V8_MUTEX = ['--harmony-struct'];
 
 export const SUITES = {
-  single: LOADER,
-  garbage: ['--expose-gc', ...LOADER],
-  asynchronous: LOADER,
-  contended: LOADER,
-  reading: LOADER,
-  permits: LOADER,
-  inversion: LOADER,
-  sets: LOADER,
-  clock: LOADER,
+  single: [],
+  garbage: ['--expose-gc'],
+  asynchronous: [],
+  contended: [],
+  reading: [],
+  permits: [],
+  inversion: [],
+  sets: [],
+  clock: [],
   'v8-single': V8_MUTEX,
   'v8-contended': V8_MUTEX,
 } as const satisfies Record<string, readonly string[]>;
