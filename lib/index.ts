@@ -68,6 +68,7 @@ export { KmemCache, type KmemCacheOptions, type KmemLeak } from './rcu/slab/kmem
 export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
+export { SharedMap } from './structures/map/shared-map.ts';
 export { XA_VALUE_MAX, type XaEntry, XaPointer, xaPointer } from './structures/xarray/entry.ts';
 export { IDA_MAX, Ida, type IdRange } from './structures/xarray/ida.ts';
 export {

@@ -90,8 +90,7 @@ export abstract class Core {
     const { cpu } = this;
     this.#thread.current();
     latch(cpu, this.address + CoreWords.latch, this.#thread.id);
-    this.pool.begin();
-    this.journal.begin();
+    this.begin();
     let result: Result;
     // Nothing else is caught: a machine that stops the thread here does it by throwing.
     try {
@@ -103,6 +102,12 @@ export abstract class Core {
     }
     unlatch(cpu, this.address + CoreWords.latch);
     return result;
+  }
+
+  /** Begins a step, after what it needs was reserved. */
+  protected begin(): void {
+    this.pool.begin();
+    this.journal.begin();
   }
 
   /** Makes the step: all that was staged, and what was taken and retired. */

@@ -189,22 +189,18 @@ export class Pool {
   collect(): void {
     const cpu = this.#cpu;
     const at = this.#at;
-    const { readers } = this.#stretch;
     const hasRetired = cpu.read(at + PoolWords.waiting) !== 0 || cpu.read(at + PoolWords.fresh) !== 0;
     if (!hasRetired) return;
-    // A writer is no reader: unless its thread is inside one, periods need not wait for it.
-    this.#stretch.quiescent();
     // Twice: what is fresh may be over at once.
     for (let i = 0; i < 2; i++) {
       if (cpu.read(at + PoolWords.waiting) !== 0) {
         const end = cpu.read(at + PoolWords.endHigh) * HIGH + (cpu.read(at + PoolWords.endLow) >>> 0);
-        advance(readers.thread, readers.domain, NORMAL, end);
-        if (!isOver(readers.thread, readers.domain, NORMAL, end)) return;
-        this.#free1();
+        if (!this.hasEnded(end)) return;
+        this.#freeWaiting();
       }
       const fresh = cpu.read(at + PoolWords.fresh);
       if (fresh === 0) return;
-      const end = snapshot(readers.thread, readers.domain, NORMAL);
+      const end = this.end();
       this.#journal.begin();
       this.#journal.stage(at + PoolWords.endLow, end | 0);
       this.#journal.stage(at + PoolWords.endHigh, Math.floor(end / HIGH));
@@ -212,6 +208,24 @@ export class Pool {
       this.#journal.stage(at + PoolWords.waiting, fresh);
       this.#journal.commit();
     }
+  }
+
+  /** The period that ends when all readers of this moment are out, asked for. */
+  end(): number {
+    const { thread, domain } = this.#stretch.readers;
+    const end = snapshot(thread, domain, NORMAL);
+    advance(thread, domain, NORMAL, end);
+    return end;
+  }
+
+  /** Whether the period that `end` returned is over. */
+  hasEnded(end: number): boolean {
+    const { thread, domain } = this.#stretch.readers;
+    if (isOver(thread, domain, NORMAL, end)) return true;
+    // A writer is no reader: unless its thread is inside one, periods need not wait for it.
+    this.#stretch.quiescent();
+    advance(thread, domain, NORMAL, end);
+    return isOver(thread, domain, NORMAL, end);
   }
 
   /** For `destroy`: gives all chunks back to the heap, one step each. Nobody reads any more. */
@@ -253,7 +267,7 @@ export class Pool {
   }
 
   /** Moves the blocks of `waiting`, whose period is over, to where they are free; as many in a step as its journal holds. */
-  #free1(): void {
+  #freeWaiting(): void {
     const cpu = this.#cpu;
     const heads = new Map<number, number>();
     let block = cpu.read(this.#at + PoolWords.waiting);

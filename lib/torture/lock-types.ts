@@ -17,6 +17,7 @@ import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from './types/r
 import { rtMutex } from './types/rt-mutex.ts';
 import { semaphore } from './types/semaphore.ts';
 import { seqCount, seqCountLatch, seqLock } from './types/sequence.ts';
+import { sharedMap } from './types/shared-map.ts';
 import { mcsLock, spinLock, ticketLock } from './types/spinning.ts';
 import { completion, pthreadSem } from './types/token.ts';
 import { vdso } from './types/vdso.ts';
@@ -56,6 +57,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   srcu,
   xarray,
   vdso,
+  sharedMap,
   mutexBusted,
   mutexAmnesiac,
   spinLockBusted,

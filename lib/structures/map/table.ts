@@ -1,0 +1,217 @@
+/**
+ * The hash table of a SharedMap.
+ *
+ *   table ──> bits, side, buckets ──> entry ──> entry ──> 0
+ *
+ * An entry's words do not change while readers can find it, but for its two links: `links + side` is that of the table whose
+ * side it is. Another value for a key is another entry in its place. So a change is one word for readers.
+ *
+ * A table of another size links the same entries by their other links, while readers follow the ones they know. Then one word
+ * leads to the new table. The links of the old one are used again when all readers of that moment are out; until then the
+ * table stays as large as it is. (Two sets of links: Xu, net/bridge/br_multicast.c, 2010; rhashtable grew out of it.)
+ */
+import { HoldfastError } from '../../errors.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { struct } from '../../memory/struct.ts';
+import { Core, CoreWords } from '../core.ts';
+import { Block } from '../pool.ts';
+import { lengthOf, type Packed } from './codec.ts';
+
+export const MapWords = struct({
+  core: CoreWords.words,
+  /** 0 before the first entry. */
+  table: 1,
+  /** Entries. */
+  size: 1,
+  /** Counts changes; an entry has the number of the change that made it. */
+  changes: 1,
+  /** The period that ends when nobody follows the other side's links any more; `endHigh` is UNKNOWN until it is asked for. */
+  endLow: 1,
+  endHigh: 1,
+});
+
+const Table = struct({
+  block: Block.words,
+  bits: 1,
+  /** Which of the two links: 0 or 1. */
+  side: 1,
+});
+
+export const Entry = struct({
+  block: Block.words,
+  links: 2,
+  hash: 1,
+  stamp: 1,
+  keyForm: 1,
+  valueForm: 1,
+});
+
+/** A map of four entries or fewer has four buckets. */
+const LEAST_BITS = 2;
+const MOST_BITS = 20;
+/** Entries for each bucket below which the table is halved. */
+const SPARSE = 1 / 8;
+const HIGH = 2 ** 32;
+const UNKNOWN = -1;
+
+export class HashTable extends Core {
+  /** Where the word is that leads to what `find` has found, or would. */
+  #link = 0;
+
+  get size(): number {
+    return this.cpu.load(this.address + MapWords.size);
+  }
+
+  /** The entry of a key, or 0. For readers, and for the writer. */
+  find({ hash, form, length, words }: Packed): number {
+    const { cpu } = this;
+    const table = cpu.loadDependent(this.address + MapWords.table);
+    if (table === 0) return 0;
+    const link = Entry.links + cpu.read(table + Table.side);
+    this.#link = bucketOf(table, cpu.read(table + Table.bits), hash);
+    for (let entry = cpu.loadDependent(this.#link); entry !== 0; entry = cpu.loadDependent(this.#link)) {
+      if (cpu.read(entry + Entry.hash) === hash && cpu.read(entry + Entry.keyForm) === form) {
+        let i = 0;
+        while (i < length && cpu.read(entry + Entry.words + i) === words[i]) i++;
+        if (i === length) return entry;
+      }
+      this.#link = entry + link;
+    }
+    return 0;
+  }
+
+  /** All entries, of which each that is there all the time is there once. */
+  entries(): number[] {
+    const { cpu } = this;
+    const found: number[] = [];
+    const table = cpu.loadDependent(this.address + MapWords.table);
+    if (table === 0) return found;
+    const link = Entry.links + cpu.read(table + Table.side);
+    for (let bucket = 0; bucket < 1 << cpu.read(table + Table.bits); bucket++) {
+      let entry = cpu.loadDependent(table + Table.words + bucket);
+      for (; entry !== 0; entry = cpu.loadDependent(entry + link)) found.push(entry);
+    }
+    return found;
+  }
+
+  /** For the writer: the key has that value from now on. */
+  put(key: Packed, value: Packed): void {
+    const { cpu, address, journal, pool } = this;
+    if (cpu.read(address + MapWords.table) === 0) this.#resize(LEAST_BITS);
+    const words = Entry.words + key.length + value.length;
+    pool.reserve(words, 1);
+    this.begin();
+    const old = this.find(key);
+    const side = Entry.links + cpu.read(cpu.read(address + MapWords.table) + Table.side);
+    const entry = pool.take(words);
+    const stamp = (cpu.read(address + MapWords.changes) + 1) | 0;
+    cpu.write(entry + Entry.hash, key.hash);
+    cpu.write(entry + Entry.stamp, stamp);
+    cpu.write(entry + Entry.keyForm, key.form);
+    cpu.write(entry + Entry.valueForm, value.form);
+    writeWords(cpu, entry + Entry.words, key);
+    writeWords(cpu, entry + Entry.words + key.length, value);
+    // At the end of the chain, or where the old one was.
+    cpu.write(entry + side, old === 0 ? 0 : cpu.load(old + side));
+    journal.stage(address + MapWords.changes, stamp);
+    journal.stage(this.#link, entry);
+    if (old === 0) journal.stage(address + MapWords.size, this.size + 1);
+    else pool.retire(old);
+    this.commit();
+    if (old === 0) this.#fit();
+  }
+
+  /** For the writer: takes the entry out that `find` has just found. */
+  remove(entry: number): void {
+    const { cpu, address, journal, pool } = this;
+    const link = this.#link;
+    const side = Entry.links + cpu.read(cpu.read(address + MapWords.table) + Table.side);
+    this.begin();
+    journal.stage(link, cpu.load(entry + side));
+    journal.stage(address + MapWords.size, this.size - 1);
+    pool.retire(entry);
+    this.commit();
+    this.#fit();
+  }
+
+  /** For the writer: takes everything out, in one step. */
+  clear(): void {
+    const { cpu, address, journal, pool } = this;
+    const table = cpu.read(address + MapWords.table);
+    if (table === 0) return;
+    this.begin();
+    for (const entry of this.entries()) pool.retire(entry);
+    pool.retire(table);
+    journal.stage(address + MapWords.table, 0);
+    journal.stage(address + MapWords.size, 0);
+    this.commit();
+  }
+
+  /** Twice or half as many buckets, if it is time, and if it can be. */
+  #fit(): void {
+    const { cpu, address } = this;
+    const bits = cpu.read(cpu.read(address + MapWords.table) + Table.bits);
+    const buckets = 1 << bits;
+    const isFull = this.size > buckets && bits < MOST_BITS;
+    const isSparse = this.size < buckets * SPARSE && bits > LEAST_BITS;
+    if (!isFull && !isSparse) return;
+    const high = cpu.read(address + MapWords.endHigh);
+    // The writer that made the table died before it could ask.
+    if (high === UNKNOWN) this.#askForEnd();
+    else if (this.pool.hasEnded(high * HIGH + (cpu.read(address + MapWords.endLow) >>> 0))) {
+      this.#tryResize(isFull ? bits + 1 : bits - 1);
+    }
+  }
+
+  #askForEnd(): void {
+    const end = this.pool.end();
+    this.cpu.write(this.address + MapWords.endLow, end | 0);
+    this.cpu.write(this.address + MapWords.endHigh, Math.floor(end / HIGH));
+  }
+
+  #tryResize(bits: number): void {
+    try {
+      this.#resize(bits);
+    } catch (error) {
+      // The arena is full: the chains stay long.
+      if (!(error instanceof HoldfastError)) throw error;
+    }
+  }
+
+  #resize(bits: number): void {
+    const { cpu, address, journal, pool } = this;
+    const words = Table.words + (1 << bits);
+    pool.reserve(words, 1);
+    this.begin();
+    const old = cpu.read(address + MapWords.table);
+    const table = pool.take(words);
+    const side = old === 0 ? 0 : 1 - cpu.read(old + Table.side);
+    cpu.write(table + Table.bits, bits);
+    cpu.write(table + Table.side, side);
+    for (let bucket = 0; bucket < 1 << bits; bucket++) cpu.write(table + Table.words + bucket, 0);
+    for (const entry of old === 0 ? [] : this.entries()) {
+      const bucket = bucketOf(table, bits, cpu.read(entry + Entry.hash));
+      // Nobody follows this link now.
+      cpu.store(entry + Entry.links + side, cpu.read(bucket));
+      cpu.write(bucket, entry);
+    }
+    journal.stage(address + MapWords.table, table);
+    journal.stage(address + MapWords.endHigh, UNKNOWN);
+    if (old !== 0) pool.retire(old);
+    this.commit();
+    this.#askForEnd();
+  }
+}
+
+function bucketOf(table: number, bits: number, hash: number): number {
+  return table + Table.words + (hash >>> (32 - bits));
+}
+
+function writeWords(cpu: Cpu, at: number, { words, length }: Packed): void {
+  for (let i = 0; i < length; i++) cpu.write(at + i, words[i] as number);
+}
+
+/** Where the value of an entry is. */
+export function valueAt(cpu: Cpu, entry: number): number {
+  return entry + Entry.words + lengthOf(cpu.read(entry + Entry.keyForm));
+}
