@@ -21,6 +21,7 @@ import { vdsoType } from '../types/vdso.ts';
 import { waitQueueType } from '../types/wait-queue.ts';
 import { wwMutex } from '../types/ww-mutex.ts';
 import { xarrayType } from '../types/xarray.ts';
+import { GAP } from './busted-type.ts';
 import { fleeting, hasty, hospitable, twin } from './twin.ts';
 
 const TIMES_OUT = 'takes ETIMEDOUT for the lock';
@@ -97,7 +98,7 @@ export const TWINS: readonly LockType[] = [
   busted(rcuType('rcu-busted', OUTSIDE, openRcu, false)),
   busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
   busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
-  busted(sharedMapType('shared-map-busted', 'sets the record in three steps', 3)),
+  busted(sharedMapType('shared-map-busted', 'sets the record in three steps', 3, GAP)),
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
   busted(vdsoType('vdso-busted', 'each thread counts from a zero of its own', ownClock)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),

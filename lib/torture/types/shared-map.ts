@@ -26,8 +26,8 @@ export const sharedMap = sharedMapType(
   1,
 );
 
-/** `parts`: keys that the record is spread over. With more than one it is not set in one step. */
-export function sharedMapType(name: string, summary: string, parts: number): LockType {
+/** `parts`: keys that the record is spread over, `pause` ns apart. With more than one it is not set in one step. */
+export function sharedMapType(name: string, summary: string, parts: number, pause = 0): LockType {
   return {
     ...SLEEPING,
     name,
@@ -37,28 +37,31 @@ export function sharedMapType(name: string, summary: string, parts: number): Loc
     longHold: 500,
     create(arena, original): Handle {
       const map: Records = new SharedMap(arena);
-      publish(arena, map, original, parts);
+      publish(arena, map, original, parts, pause);
       return { mutex: new Mutex(arena).handle, map: map.handle, original };
     },
     open(arena, handle) {
       const { mutex, map, original } = handle as Handle;
-      return viewOf(arena, Mutex.from(arena, mutex), SharedMap.from(arena, map), original, parts);
+      return viewOf(arena, Mutex.from(arena, mutex), SharedMap.from(arena, map), original, parts, pause);
     },
   };
 }
 
 /** For the owner of the mutex. */
-function publish({ cpu }: Arena, map: Records, { address, words }: Scene, parts: number): void {
+function publish({ cpu }: Arena, map: Records, { address, words }: Scene, parts: number, pause: number): void {
   const copy = Int32Array.from({ length: words }, (_, i) => cpu.load(address + i));
   const bytes = new Uint8Array(copy.buffer);
   const each = Math.ceil(words / parts) * 4;
-  for (let part = 0; part < parts; part++) map.set(`record ${part}`, bytes.slice(part * each, (part + 1) * each));
+  for (let part = 0; part < parts; part++) {
+    if (pause > 0) cpu.wait(address, cpu.load(address), cpu.now() + pause);
+    map.set(`record ${part}`, bytes.slice(part * each, (part + 1) * each));
+  }
   // All of them at first, then none, and so on.
   if (map.size > parts) for (let i = 0; i < OTHERS; i++) map.delete(`other ${i}`);
   else for (let i = 0; i < OTHERS; i++) map.set(`other ${i}`, i);
 }
 
-function viewOf(arena: Arena, writers: Mutex, map: Records, original: Scene, parts: number): View {
+function viewOf(arena: Arena, writers: Mutex, map: Records, original: Scene, parts: number, pause: number): View {
   return {
     lock(mode, timeout) {
       if (mode === 'write') writers.lock(within(timeout));
@@ -67,7 +70,7 @@ function viewOf(arena: Arena, writers: Mutex, map: Records, original: Scene, par
     tryLock: (mode) => mode === 'read' || writers.tryLock(),
     unlock(mode) {
       if (mode === 'read') return;
-      publish(arena, map, original, parts);
+      publish(arena, map, original, parts, pause);
       writers.unlock();
     },
     snapshot(_address, into) {
