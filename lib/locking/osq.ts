@@ -71,7 +71,7 @@ export function osqLock(thread: Thread, tail: number): boolean {
   // Pairs with the release in repairOsq, after which the reaper does not write to the node.
   if (cpu.loadAcquire(node + SpinNode.lock) !== 0) return false;
   cpu.store(node + SpinNode.next, 0);
-  cpu.store(node + SpinNode.settled, 0);
+  cpu.storeUnordered(node + SpinNode.settled, 0);
   // Pairs with the acquire in membersOf: a reaper that finds the node in the queue finds it not settled.
   cpu.storeRelease(node + SpinNode.lock, tail);
   let prev = cpu.load(tail);
@@ -158,7 +158,7 @@ function replaceNext(cpu: Cpu, prev: number, next: number): void {
 
 /** The node is out of the queue of `tail`, and free unless a reaper has evicted it. */
 function leave(cpu: Cpu, tail: number, node: number): false {
-  cpu.storeRelease(node + SpinNode.settled, 1);
+  cpu.storeReleaseLight(node + SpinNode.settled, 1);
   cpu.cmpxchgRelease(node + SpinNode.lock, tail, 0);
   return false;
 }

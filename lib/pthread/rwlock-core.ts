@@ -196,10 +196,10 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   const isFree = holds && cpu.load(lock + RwlockWords.readers) === 0;
   const flags = cpu.load(lock + RwlockWords.flags);
   const hasWaiters = isFree && (flags & (READ | WRITE)) !== 0;
-  const woken = hasWaiters ? takeNext(futexes, lock, preference) : [];
+  const woken = hasWaiters ? takeNext(futexes, lock, preference) : undefined;
   // The last access to the lock: the next owner may destroy it.
   unlatch(cpu, lock + RwlockWords.latch);
-  unparkAll(cpu, woken);
+  if (woken !== undefined) unparkAll(cpu, woken);
   return holds;
 }
 

@@ -122,19 +122,31 @@ export function holdsOf(
   least = 1,
 ): number[] {
   const records: number[] = [];
-  const look = (record: number) => {
-    // The lock is set before the count, a release: whoever sees the count sees whose it is. Both loads acquire: a record
-    // that is another lock's by now (the release in claimHold) was given up for this one before.
-    if (cpu.loadAcquire(record + Hold.count) >= least && cpu.loadAcquire(record + Hold.lock) === lock)
-      records.push(record);
-  };
+  // Without a list of each slot's records in between: a writer of a PercpuRwSemaphore looks at all slots, most of them empty.
   for (let number = 0; number < threads; number++) {
     if (!include(number + 1)) continue;
     const slot = slotAddress(cpu, number);
-    for (const task of asyncTasks(cpu, slot)) look(task + Held.record);
-    for (const record of usedRecords(cpu, slot)) look(record);
+    if (cpu.loadAcquire(slot + Slot.chunks) !== 0) {
+      for (const task of asyncTasks(cpu, slot))
+        if (isHeld(cpu, task + Held.record, lock, least)) records.push(task + Held.record);
+    }
+    let record = slot + HoldTable.records;
+    const end = record + HOLDS * Hold.words;
+    for (; record < end && cpu.loadAcquire(record + Hold.lock) !== 0; record += Hold.words) {
+      if (isHeld(cpu, record, lock, least)) records.push(record);
+    }
+    if (record < end) continue;
+    for (const further of chunkRecords(cpu, slot)) if (isHeld(cpu, further, lock, least)) records.push(further);
   }
   return records;
+}
+
+/**
+ * The lock is set before the count, a release: whoever sees the count sees whose it is. Both loads acquire: a record that
+ * is another lock's by now (the release in claimHold) was given up for this one before.
+ */
+function isHeld(cpu: Cpu, record: number, lock: number, least: number): boolean {
+  return cpu.loadAcquire(record + Hold.count) >= least && cpu.loadAcquire(record + Hold.lock) === lock;
 }
 
 /** A dead thread holds nothing any more. From the last record to the first, so that it may run twice. */

@@ -86,7 +86,7 @@ test('an eviction that hits a node whose thread left before the queue was closed
   const { tails, real, node, before, stopBefore, reap, lock, unlock, wait, die, isGranted } = twoQueues();
   die(1, tails[0]);
   const settled = node(0) + SpinNode.settled;
-  expect(stopBefore(0, on('storeRelease', settled), () => unlock(0, tails[0]))).toBe(true);
+  expect(stopBefore(0, on('storeReleaseLight', settled), () => unlock(0, tails[0]))).toBe(true);
   before(5, on('cmpxchg', node(0) + SpinNode.lock), () => {
     // Thread 0 goes on: the end of `leave`.
     real.storeRelease(settled, 1);

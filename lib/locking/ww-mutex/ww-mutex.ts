@@ -15,6 +15,7 @@ import {
   checkOptions,
   type WaitOptions,
 } from '../../sched/drive.ts';
+import { DETACHED } from '../../sched/thread.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { ownerOf } from '../owner-word.ts';
 import { CHAIN_LIMIT, type Contest, CTX, lockSlow, RtWords, tryLock, unlockSlow } from '../rt-mutex/core.ts';
@@ -65,6 +66,9 @@ export class WwMutex extends RtLock {
 
   /** Waits for the lock, blocking the thread. Throws EDEADLK, EALREADY, ETIMEDOUT, ENOTRECOVERABLE, EINVAL, EPERM. */
   lock(context?: WwContext, options?: WaitOptions): void {
+    const { self, cpu } = this.thread;
+    const isPlain = context === undefined && options === undefined && self !== DETACHED;
+    if (isPlain && cpu.cmpxchgAcquire(this.#owner, 0, self) === 0) return;
     if (!this.attempt(context, options)) throw this.#backOff();
   }
 

@@ -137,8 +137,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PthreadRwlock: a release looks whom to wake behind its unlatch',
     file: 'lib/pthread/rwlock-core.ts',
-    from: '  const woken = hasWaiters ? takeNext(futexes, lock, preference) : [];\n  // The last access to the lock: the next owner may destroy it.\n  unlatch(cpu, lock + RwlockWords.latch);\n',
-    to: '  unlatch(cpu, lock + RwlockWords.latch);\n  const woken = hasWaiters ? takeNext(futexes, lock, preference) : [];\n',
+    from: '  const woken = hasWaiters ? takeNext(futexes, lock, preference) : undefined;\n  // The last access to the lock: the next owner may destroy it.\n  unlatch(cpu, lock + RwlockWords.latch);\n',
+    to: '  unlatch(cpu, lock + RwlockWords.latch);\n  const woken = hasWaiters ? takeNext(futexes, lock, preference) : undefined;\n',
     tests: [UNLOCK],
   },
   // Pthread.
@@ -174,8 +174,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'holdsOf looks at a record’s lock relaxed',
     file: 'lib/sched/holds.ts',
-    from: 'cpu.loadAcquire(record + Hold.lock) === lock)',
-    to: 'cpu.load(record + Hold.lock) === lock)',
+    from: 'cpu.loadAcquire(record + Hold.lock) === lock;',
+    to: 'cpu.load(record + Hold.lock) === lock;',
     tests: ['test/native-sim/explore/readers-writers.test.ts'],
   },
 ];

@@ -18,7 +18,7 @@ const COND = 'lib/pthread/cond.ts';
 const STUCK = 'test/locking/stuck-waiters.test.ts';
 const RACES = 'test/locking/sleeping-races.test.ts';
 const FAIRNESS = 'test/locking/fairness.test.ts';
-const MUTEX_STEPS = 'test/locking/mutex-steps.test.ts';
+const STEPS = 'test/locking/sleeping-steps.test.ts';
 const MUTEX_TEST = 'test/locking/mutex.test.ts';
 const RW_TEST = 'test/locking/rw-semaphore.test.ts';
 const BOTH_TEST = 'test/locking/reader-writer.test.ts';
@@ -231,14 +231,14 @@ export const mutants: readonly Mutant[] = [
     file: MUTEX,
     from: ' || (!async && takeOver(waiter, mutex))) break;',
     to: ') break;',
-    tests: [MUTEX_STEPS],
+    tests: [STEPS],
   },
   {
     name: 'Mutex: what was handed over and not picked up has an owner that died',
     file: MUTEX,
     from: 'next = word & PICKUP ? word & OWNER_DIED : OWNER_DIED;',
     to: 'next = OWNER_DIED;',
-    tests: [MUTEX_STEPS],
+    tests: [STEPS],
   },
   {
     name: 'Mutex: a dead waiter stays in the list',
@@ -315,8 +315,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "PercpuRwSemaphore: a writer looks at a thread's synchronous records first",
     file: HOLDS,
-    from: '    for (const task of asyncTasks(cpu, slot)) look(task + Held.record);\n',
-    to: '',
+    from: '    if (cpu.loadAcquire(slot + Slot.chunks) !== 0) {\n',
+    to: '    if (cpu.loadAcquire(slot + Slot.chunks) === -1) {\n',
     tests: [RACES],
   },
   {
@@ -324,7 +324,7 @@ export const mutants: readonly Mutant[] = [
     file: PERCPU,
     from: 'const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;',
     to: 'const died = writerDied ? OWNER_DIED : block & OWNER_DIED;',
-    tests: [BOTH_TEST, RACES],
+    tests: [STEPS],
   },
   // Semaphore and Completion.
   {
@@ -355,7 +355,7 @@ export const mutants: readonly Mutant[] = [
     file: SEMAPHORE,
     from: '      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));\n',
     to: '',
-    tests: [SEMAPHORE_TEST, COMPLETION_TEST],
+    tests: [STEPS],
   },
   {
     name: 'Semaphore: a step that a dead thread had begun is not carried out',

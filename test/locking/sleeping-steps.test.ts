@@ -1,9 +1,9 @@
-/** Hand-overs of a Mutex that meet deaths and other calls of the thread, told step by step. */
+/** What is given to a waiter that does not know yet, or waits for readers, when its thread dies or calls again. */
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
-import { Mutex } from '../../lib/index.ts';
+import { Mutex, PercpuRwSemaphore, Semaphore } from '../../lib/index.ts';
 import { HANDOFF, MutexWords } from '../../lib/locking/mutex-core.ts';
-import { stepper } from '../support/stepper.ts';
+import { on, stepper } from '../support/stepper.ts';
 
 /** Thread 0 has handed the mutex to an asynchronous call of thread 1, which does not know yet. */
 function handedOver() {
@@ -30,4 +30,31 @@ test('a false deadlock: a synchronous call waits for what was handed to an async
   locks[1].lock({ detectDeadlock: true });
   locks[1].unlock();
   await waiting;
+});
+
+test('PercpuRwSemaphore: a writer that dies while it waits for readers was inside', () => {
+  const { arenas, killBefore, reap } = stepper(3);
+  const [reader, writer, other] = arenas.map((arena) => new PercpuRwSemaphore(arena, 'l')) as [
+    PercpuRwSemaphore,
+    PercpuRwSemaphore,
+    PercpuRwSemaphore,
+  ];
+  reader.downRead();
+  expect(killBefore(1, on('wait'), () => writer.downWrite())).toBe(true);
+  expect(reap(2)).toBe('done');
+  reader.upRead();
+  expect(other.tryDownWrite()).toBe(true);
+  expect(other.ownerDied).toBe(false);
+});
+
+test('Semaphore: a permit dies with a thread that was given it, and did not know', () => {
+  const { arenas, die, reap } = stepper(3);
+  const [first, second] = arenas.map((arena) => new Semaphore(arena, 's')) as [Semaphore, Semaphore];
+  first.down();
+  void second.downAsync();
+  first.up();
+  expect(first.permits).toBe(0);
+  die(1);
+  expect(reap(2)).toBe('done');
+  expect(first.permits).toBe(1);
 });
