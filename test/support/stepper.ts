@@ -9,8 +9,10 @@
  *   expect(reap(2)).toBe('done');
  *
  * What runs in the middle of a thread's step runs to its end there: threads nest, they do not alternate. A thread that
- * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait; a wait with a
- * deadline that nobody ends puts the clock forward to the deadline. Asynchronous waits are real ones, and come back while
+ * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait.
+ *
+ * The threads' clock counts their looks at it, a microsecond each, and a wait that ends at its deadline puts it forward to
+ * that: what a test says about who has waited for long does not depend on how busy the machine is. Asynchronous waits are real ones, and come back while
  * the thread's main task does not sleep: one that was stopped in a synchronous sleep, or threw `Hang`, has no event loop
  * until somebody unparks it (`unpark` of `lib/sched/task.ts`). One that has died has none any more.
  */
@@ -36,8 +38,10 @@ class Killed extends Error {}
 /** A thread would sleep or spin for ever. */
 export class Hang extends Error {}
 
-/** How long a thread that ends waits for others to settle, ns. */
-const PATIENCE = 10e6;
+/** How long a thread that ends waits for others to settle, ns: some dozen passes. */
+const PATIENCE = 50e3;
+/** What a look at the clock takes, ns. */
+const LOOK = 1e3;
 
 export interface StepperOptions {
   /** Size of the arena. @default 65,536 */
@@ -116,11 +120,12 @@ class SteppedCpus {
   readonly #plans = new Map<number, { when: When; action: () => void }>();
   /** How often each word has been woken: tells a sleeper whether the action before its wait woke it. */
   readonly #wakes = new Map<number, number>();
-  /** How far the threads' clock is ahead of the real one, ns. */
-  #ahead = 0;
+  /** The threads' clock, ns. */
+  #now: number;
 
   constructor(real: RealCpu) {
     this.#real = real;
+    this.#now = real.now();
   }
 
   plan(number: number, when: When, action: () => void): void {
@@ -150,14 +155,19 @@ class SteppedCpus {
   /** The processor of thread `number`. */
   of(number: number): Cpu {
     const operations: Partial<Cpu> = {
-      now: () => this.#real.now() + this.#ahead,
+      now: () => {
+        this.#now += LOOK;
+        return this.#now;
+      },
       condLoad: (a, until, arg, spins) => this.#spin(number, a, until, arg, spins),
       condLoadAcquire: (a, until, arg, spins) => this.#spin(number, a, until, arg, spins),
       wait: (a, expected, deadline) => this.#wait(number, a, expected, deadline),
       waitAsync: (a, expected, deadline) => {
         this.#step(number, 'waitAsync', [a, expected, deadline]);
         const outcome = this.#real.waitAsync(a, expected, deadline);
-        return typeof outcome === 'string' ? outcome : this.#onEventLoop(number, outcome);
+        return typeof outcome === 'string'
+          ? this.#ended(outcome, deadline)
+          : this.#onEventLoop(number, outcome, deadline);
       },
       wake: (a, count) => {
         this.#step(number, 'wake', [a, count]);
@@ -176,7 +186,11 @@ class SteppedCpus {
           return operation.apply(real, args);
         };
       },
-      set: (real, name, value) => Reflect.set(real, name, value, real),
+      set(real, name, value) {
+        // A clock of the test's own, for this thread.
+        if (name === 'now') operations.now = value;
+        return name === 'now' || Reflect.set(real, name, value, real);
+      },
     });
   }
 
@@ -205,13 +219,17 @@ class SteppedCpus {
     if (deadline === Number.POSITIVE_INFINITY) {
       throw new Hang(`thread ${number} sleeps for ever at word ${a}, which is ${expected}`);
     }
-    this.#ahead += Math.max(deadline - this.#real.now() - this.#ahead, 0);
-    return 'timed-out';
+    return this.#ended('timed-out', deadline);
+  }
+
+  #ended(outcome: WaitOutcome, deadline: number): WaitOutcome {
+    if (outcome === 'timed-out') this.#now = Math.max(this.#now, deadline);
+    return outcome;
   }
 
   /** What comes to the event loop of a thread that sleeps in a synchronous call comes when that is over. */
-  async #onEventLoop(number: number, outcome: Promise<WaitOutcome>): Promise<WaitOutcome> {
-    const ended = await outcome;
+  async #onEventLoop(number: number, outcome: Promise<WaitOutcome>, deadline: number): Promise<WaitOutcome> {
+    const ended = this.#ended(await outcome, deadline);
     const slot = slotAddress(this.#real, number);
     const state = slot + Slot.mainTask + Task.state;
     const isAlive = () => this.#real.load(slot + Slot.life) === number + 1;
