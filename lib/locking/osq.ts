@@ -70,7 +70,8 @@ export function osqLock(thread: Thread, tail: number): boolean {
   const node = thread.slot + OsqNodes.own;
   // Pairs with the release in repairOsq, after which the reaper does not write to the node.
   if (cpu.loadAcquire(node + SpinNode.lock) !== 0) return false;
-  cpu.store(node + SpinNode.next, 0);
+  // Outside a queue nobody else writes to the node.
+  cpu.storeUnordered(node + SpinNode.next, 0);
   cpu.storeUnordered(node + SpinNode.settled, 0);
   // Pairs with the acquire in membersOf: a reaper that finds the node in the queue finds it not settled.
   cpu.storeRelease(node + SpinNode.lock, tail);

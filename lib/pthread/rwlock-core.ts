@@ -125,7 +125,8 @@ function tryRead(thread: Thread, lock: number, task: number, preference: Prefere
 
 function tryWrite(cpu: Cpu, lock: number, task: number): Outcome {
   if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return 'busy';
-  cpu.store(lock + RwlockWords.writer, task);
+  // Written under the latch only, whose release orders it.
+  cpu.storeUnordered(lock + RwlockWords.writer, task);
   return 'acquired';
 }
 
@@ -188,18 +189,15 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   const isWriter = cpu.load(lock + RwlockWords.writer) === task;
   const record = isWriter ? 0 : findHold(cpu, task, lock);
   const holds = isWriter || (record !== 0 && cpu.load(record + Hold.count) > 0);
-  if (isWriter) cpu.store(lock + RwlockWords.writer, 0);
+  if (isWriter) cpu.storeUnordered(lock + RwlockWords.writer, 0);
   else if (holds) {
     cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) - HELD);
     cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) - 1);
   }
   const isFree = holds && cpu.load(lock + RwlockWords.readers) === 0;
   const flags = cpu.load(lock + RwlockWords.flags);
-  const hasWaiters = isFree && (flags & (READ | WRITE)) !== 0;
-  const woken = hasWaiters ? takeNext(futexes, lock, preference) : undefined;
-  // The last access to the lock: the next owner may destroy it.
-  unlatch(cpu, lock + RwlockWords.latch);
-  if (woken !== undefined) unparkAll(cpu, woken);
+  if (isFree && (flags & (READ | WRITE)) !== 0) unlatchToNext(futexes, lock, preference);
+  else unlatch(cpu, lock + RwlockWords.latch);
   return holds;
 }
 
@@ -208,7 +206,14 @@ function wakeIfFree(futexes: Futexes, lock: number, preference: Preference): voi
   const { cpu, id } = futexes.thread;
   latch(cpu, lock + RwlockWords.latch, id);
   const isFree = cpu.load(lock + RwlockWords.writer) === 0 && cpu.load(lock + RwlockWords.readers) === 0;
-  const woken = isFree ? takeNext(futexes, lock, preference) : [];
+  if (isFree) unlatchToNext(futexes, lock, preference);
+  else unlatch(cpu, lock + RwlockWords.latch);
+}
+
+/** The lock is free: wakes those whose turn it is. The unlatch is the last access to it: the next owner may destroy it. */
+function unlatchToNext(futexes: Futexes, lock: number, preference: Preference): void {
+  const { cpu } = futexes.thread;
+  const woken = takeNext(futexes, lock, preference);
   unlatch(cpu, lock + RwlockWords.latch);
   unparkAll(cpu, woken);
 }

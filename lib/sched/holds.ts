@@ -123,9 +123,8 @@ export function holdsOf(
 ): number[] {
   const records: number[] = [];
   // Without a list of each slot's records in between: a writer of a PercpuRwSemaphore looks at all slots, most of them empty.
-  for (let number = 0; number < threads; number++) {
-    if (!include(number + 1)) continue;
-    const slot = slotAddress(cpu, number);
+  for (let id = 1, slot = slotAddress(cpu, 0); id <= threads; id++, slot += Slot.words) {
+    if (!include(id)) continue;
     if (cpu.loadAcquire(slot + Slot.chunks) !== 0) {
       for (const task of asyncTasks(cpu, slot))
         if (isHeld(cpu, task + Held.record, lock, least)) records.push(task + Held.record);

@@ -137,8 +137,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PthreadRwlock: a release looks whom to wake behind its unlatch',
     file: 'lib/pthread/rwlock-core.ts',
-    from: '  const woken = hasWaiters ? takeNext(futexes, lock, preference) : undefined;\n  // The last access to the lock: the next owner may destroy it.\n  unlatch(cpu, lock + RwlockWords.latch);\n',
-    to: '  unlatch(cpu, lock + RwlockWords.latch);\n  const woken = hasWaiters ? takeNext(futexes, lock, preference) : undefined;\n',
+    from: '  const woken = takeNext(futexes, lock, preference);\n  unlatch(cpu, lock + RwlockWords.latch);\n',
+    to: '  unlatch(cpu, lock + RwlockWords.latch);\n  const woken = takeNext(futexes, lock, preference);\n',
     tests: [UNLOCK],
   },
   // Pthread.
