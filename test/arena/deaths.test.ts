@@ -5,7 +5,7 @@ import type { Arena as View } from '../../lib/arena/arena.ts';
 import { spawnWorker } from '../../lib/arena/spawn.ts';
 import { Arena, Mutex, SpinLock } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
-import { unlatch } from '../../lib/memory/latch.ts';
+import { latch, unlatch } from '../../lib/memory/latch.ts';
 import { Slot, slotAddress } from '../../lib/sched/slot.ts';
 import { on, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
@@ -69,6 +69,36 @@ onLinux('places of threads that have ended unwatched stay taken', async () => {
   const again = Arena.attach(handle);
   expect(again.thread.number).toBe(0);
   expect(again.fsck()).toEqual([]);
+});
+
+test('a death that could not be settled when it was told, and nobody waits for anything', async () => {
+  const arena = Arena.create();
+  const { cpu } = arena;
+  const mutex = new Mutex(arena, 'm');
+  const ready = arena.alloc(1);
+  arena.words[ready] = 0;
+  const { worker, exited } = inThread(arena, THREADS, 'hold', ready);
+  await until(arena, ready, 1);
+  // A thread that lives, and is preempted with the latch of the names.
+  const [number, life] = [5, slotAddress(cpu, 5) + Slot.life];
+  cpu.store(life, 4711);
+  latch(cpu, Header.namesLatch, number + 1);
+  let passes = 0;
+  const settle = cpu.condLoadAcquire;
+  cpu.condLoadAcquire = (address, ...rest) => {
+    if (address === Header.namesLatch) passes++;
+    return settle.call(cpu, address, ...rest);
+  };
+  await worker.terminate();
+  await exited;
+  // The second is made in any case, for the worker's own workers.
+  while (passes < 4) await new Promise((resume) => setTimeout(resume, 5));
+  cpu.condLoadAcquire = settle;
+  expect(mutex.tryLock()).toBe(false);
+  unlatch(cpu, Header.namesLatch);
+  while (!mutex.tryLock()) await new Promise((resume) => setTimeout(resume, 5));
+  expect(mutex.ownerDied).toBe(true);
+  cpu.store(life, 0);
 });
 
 test('a thread that has detached is told of a death, and nobody repairs', async () => {

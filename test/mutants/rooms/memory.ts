@@ -150,8 +150,6 @@ export const mutants: readonly Mutant[] = [
     from: '(owner << OWNER_SHIFT) | WAITERS | LOOPS) === value',
     to: 'owner << OWNER_SHIFT) === value',
     tests: ['test/native-sim/explore/rt-mutex.test.ts'],
-    equivalent:
-      'nobody sleeps on reaperLatch, and the reaper wakes all sleepers of each other latch after it has inherited it; those set WAITERS again',
   },
   {
     name: 'the reaper leaves what a dead thread had allocated and not published',

@@ -69,6 +69,13 @@ export const mutants: readonly Mutant[] = [
     to: 'cpu.condLoad(bucket + WaitList.latch, (v) => v === 0, 0, Number.POSITIVE_INFINITY) + cpu.xchg(bucket + WaitList.latch, owner << 1) !== 0',
     tests: [STEPS],
   },
+  {
+    name: 'a pass in slices that could not settle is not made again',
+    file: 'lib/arena/place.ts',
+    from: "    if (this.#note(slice.value) === 'again') this.#comeAgain();\n    else if",
+    to: '    this.#note(slice.value);\n    if',
+    tests: ['test/arena/deaths.test.ts'],
+  },
   // Priorities, deadlocks.
   {
     name: 'a repair puts waiters where their priority was before',
