@@ -99,3 +99,25 @@ test('a range that a dead writer has left half stored is not finished by the nex
     expect([isAll, isNone], `killed before step ${n}: ${stored}`).toContain(true);
   }
 });
+
+test('a step that was made good is made again after the next death', () => {
+  for (let n = 1; ; n++) {
+    const { arenas, killBefore, reap } = stepper(3);
+    const [first, second, third] = arenas.map(open) as [XArray, XArray, XArray];
+    first.store(3, 1);
+    // In one node, so that the next step changes a slot and the words of marks.
+    for (const index of [200, 201, 202]) first.store(index, 1);
+    first.setMark(200, 1);
+    first.setMark(202, 1);
+    const died = killBefore(0, step(n), () => first.erase(200));
+    if (!died) break;
+    expect(reap(2)).toBe('done');
+    // Steps of one word, which need no journal.
+    third.setMark(201, 1);
+    third.store(3, 5);
+    const before = image(third);
+    expect(killBefore(1, step(4), () => second.store(3, 6))).toBe(true);
+    expect(reap(2)).toBe('done');
+    expect(image(third), `killed before step ${n}`).toBe(before);
+  }
+});

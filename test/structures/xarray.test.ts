@@ -95,6 +95,29 @@ describe('an array that differs from a plain one', () => {
   });
 });
 
+test('an index beyond the tree is taken for one in it', () => {
+  const xa = small();
+  xa.store(1, 7);
+  for (let bit = 2; bit < 32; bit++) expect(xa.load(2 ** bit + 1)).toBeUndefined();
+  xa.storeOrder(32, 5, 8);
+  for (let bit = 6; bit < 32; bit++) expect(xa.load(2 ** bit + 40)).toBeUndefined();
+  expect(xa.getOrder(2 ** 31)).toBe(0);
+});
+
+test('a tree is taller than what is left in it', () => {
+  const inUse = (xa: XArray) => xa.use().bytes - xa.use().free;
+  const [low, high] = [small(), small()];
+  for (const xa of [low, high]) xa.store(3, 1);
+  for (let bit = 4; bit < 32; bit += 9) {
+    high.store(2 ** bit, 1);
+    high.erase(2 ** bit);
+    low.store(2, 1);
+    low.erase(2);
+  }
+  // But for the heads of a chunk or two; without shrinking it is fifteen nodes of 96 bytes.
+  expect(inUse(high) - inUse(low)).toBeLessThan(4 * 96);
+});
+
 describe('entries', () => {
   test('values at the edges, pointers with tags', () => {
     const arena = Arena.create({ bytes: MiB });

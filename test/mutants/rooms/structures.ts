@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'retired blocks are never free',
     file: POOL,
-    from: '    this.collect();\n    if (this.#has(size, count)) return;',
+    from: '        this.#freeWaiting();\n',
     to: '',
     tests: [MODEL],
   },

@@ -15,8 +15,8 @@ const KIND = defineStructure('explored-map', MapWords.words);
 const ARENA_WORDS = 8192;
 const KEYS = [1, 2, 3, 4];
 
-/** read: looks up two keys. set: another value for one; grow: a fifth key, with which the table grows; swap: a key goes, and its block is used again. */
-export type MapAct = 'read' | 'set' | 'grow' | 'swap';
+/** read: looks up two keys. set: another value for one; grow: a fifth key, with which the table grows; regrow: four more, with which it grows again; swap: a key goes, and its block is used again. */
+export type MapAct = 'read' | 'set' | 'grow' | 'regrow' | 'swap';
 
 interface Shared extends View {
   map: number;
@@ -33,6 +33,9 @@ const put = (table: HashTable, key: number, value: number) => table.put(packed(k
 const CHANGES: Record<Exclude<MapAct, 'read'>, (table: HashTable) => void> = {
   set: (table) => put(table, 1, 11),
   grow: (table) => put(table, 5, 50),
+  regrow(table) {
+    for (let key = 5; key < 10; key++) put(table, key, key * 10);
+  },
   swap(table) {
     table.remove(table.find(packed(1)));
     table.pool.collect();
