@@ -56,7 +56,7 @@ const notCloneable = () => 'an arena, or what lives in it, is a view of one thre
  * `arena.watch(worker)`.
  */
 export class Arena {
-  /** The first field, and no function is met before it: what a `DataCloneError` shows to whoever sends an arena or a lock. */
+  /** Must be the first field: `postMessage` of an arena, or of a lock, stops at its first function, and the error shows it. */
   protected readonly cloning: () => string = notCloneable;
   readonly cpu: Cpu;
   readonly thread: Thread;

@@ -109,7 +109,10 @@ export function* latchedBucket(waiter: Latching, bucket: number): SlowPath<void>
   yield* latched(waiter, bucket + WaitList.latch);
 }
 
-/** Both ways pair with the fence in `repair` (open.ts): if the reaper leaves this bucket out, who has it knows who is dead. */
+/**
+ * Before the latch. The load and the exchange pair with the fence in `repair` (open.ts): if the reaper skips this bucket, the
+ * thread that latches it sees which threads are dead.
+ */
 function use(cpu: Cpu, bucket: number): void {
   if (cpu.loadAcquire(bucket + Bucket.used) === 0) cpu.xchg(bucket + Bucket.used, 1);
 }

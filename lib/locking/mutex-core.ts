@@ -181,8 +181,8 @@ function enqueue({ thread, task, async }: Waiter, mutex: number): void {
 
 /**
  * Takes `task` out of the list. It may have been the one on its way, for which WAITERS is clear, so WAITERS is set for those
- * that stay. There is nobody to wake: the task leaves with the lock, or has just found it held, and whoever releases it
- * waits for the latch to see WAITERS.
+ * that stay. There is no task to wake: this one leaves with the lock, or has just found it held, and the thread that releases
+ * it takes the latch next and sees WAITERS.
  */
 function dequeue(cpu: Cpu, mutex: number, task: number): void {
   const address = mutex + MutexWords.owner;

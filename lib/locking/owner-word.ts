@@ -38,11 +38,12 @@ export function makeConsistent(cpu: Cpu, lock: number): void {
   cpu.fetchAndRelaxed(lock + OWNER, ~OWNER_DIED);
 }
 
-/** `task` takes a lock that nobody can have any more. False for any other. */
+/** `task` takes an UNRECOVERABLE lock. False for any other lock. */
 export function revive(cpu: Cpu, lock: number, task: number): boolean {
   const address = lock + OWNER;
   for (let word = cpu.load(address); ownerOf(word) === UNRECOVERABLE; ) {
-    // Who waits has been woken, and looks again: it may set a flag meanwhile, so that unlock finds it.
+    // The unlock that made the lock unrecoverable has woken all waiters. One that looks again before this exchange gets
+    // ENOTRECOVERABLE; one that looks after it sets WAITERS, and the new owner's unlock wakes it.
     const seen = cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~OWNER_DIED));
     if (seen === word) return true;
     word = seen;

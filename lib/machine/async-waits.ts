@@ -6,10 +6,10 @@
  * at once, `wake` and deadlines do; and the engine, which tells of the other threads, hears only of waits that outlive the
  * turn they began in:
  *
- *   young  nobody else can end it: the thread looks at the word once more when the turn is over
+ *   young  only this thread can end it, which looks at the word once more when the turn is over
  *   known  to the engine, whose notification ends it
  *
- * A wake-up that comes while a wait is young is not lost: whoever wakes has changed the word before.
+ * A wake-up that comes while a wait is young is not lost: the waker has changed the word before.
  */
 import type { WaitOutcome } from './cpu.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';

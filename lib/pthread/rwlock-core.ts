@@ -164,8 +164,8 @@ export function* takeSlow(
 }
 
 /**
- * Who slept as a writer and waits no more takes the flag back that kept readers out, unless another writer sleeps, and can
- * run. One that is on its way to sleep finds that the gate has moved, and sets the flag again.
+ * A writer that gives up clears WRITE, which kept readers out, unless another writer that can run sleeps. A writer that is
+ * about to sleep finds another gate, and sets WRITE again.
  */
 function* giveUp(waiter: Waiter, futexes: Futexes, lock: number): SlowPath<void> {
   const { cpu } = futexes.thread;
@@ -176,7 +176,7 @@ function* giveUp(waiter: Waiter, futexes: Futexes, lock: number): SlowPath<void>
   yield* wakeIn(waiter, futexes, lock + RwlockWords.gate, Number.POSITIVE_INFINITY, MATCH_ANY);
 }
 
-/** Under the latch: who has looked before, and is about to sleep, looks again. `keep`: the flags that stay. */
+/** Under the latch: a task that looked before and is about to sleep finds another gate, and looks again. `keep`: the flags that stay. */
 function openGate(cpu: Cpu, lock: number, keep: number): void {
   cpu.fetchAndRelaxed(lock + RwlockWords.flags, keep);
   cpu.store(lock + RwlockWords.gate, (cpu.load(lock + RwlockWords.gate) + 1) | 0);

@@ -28,7 +28,7 @@ export interface Waiter {
   deadlock?: readonly WaitsFor[] | undefined;
 }
 
-/** Who takes latches in a slow path. */
+/** The caller of `latched`: a waiter, or a thread that may block. */
 export type Latching = Pick<Waiter, 'thread' | 'async'>;
 
 /** Runs a path that only takes latches, for a caller that may block. */
@@ -39,8 +39,8 @@ export function runLatching<Result>(thread: Thread, path: (caller: Latching) => 
 /**
  * A slow path takes the latch at `address`: `yield* latched(waiter, address)`. Illegal to call `latch` in a slow path
  * instead: nothing that runs for a task of an event loop blocks its thread, whether the latch's holder is preempted,
- * stopped or dead. Such a task tries, spins for a moment, and else goes on in a later turn. Illegal, too, with another latch
- * in hand: nobody holds one across turns.
+ * stopped or dead. Such a task tries, spins for a moment, and else goes on in a later turn. Illegal, too, while the caller
+ * holds another latch: no task holds a latch across turns.
  */
 export function* latched({ thread, async }: Latching, address: number): Generator<number, void, Woken> {
   const { cpu, id } = thread;

@@ -184,7 +184,7 @@ export class WwContext {
   }
 
   /**
-   * The last first, as the kernel's test does: whoever waits for the first one, and needs the others too, comes when they
+   * In reverse, as the kernel's test does: a context that waits for the first lock and needs the others too is woken when all
    * are free.
    */
   #unlockHeld(): void {

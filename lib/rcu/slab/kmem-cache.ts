@@ -22,7 +22,7 @@ import { CACHE_KIND } from './repair.ts';
 import { type Construct, type Slabs, slabsOf } from './slabs.ts';
 
 export interface KmemCacheOptions {
-  /** Length of an object in 32-bit words, 1 to 320. Who opens a cache that exists may leave it out. */
+  /** Length of an object in 32-bit words, 1 to 320. May be left out where the cache exists already. */
   words?: number | undefined;
   /**
    * Makes an object at its address, when the cache gets memory for it. An object that is freed is to be left as made, and
