@@ -59,7 +59,7 @@ export { PthreadMutex } from './pthread/mutex/mutex.ts';
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
-export type { RcuCookie } from './rcu/domain.ts';
+export type { RcuCookie, RcuDomain } from './rcu/domain.ts';
 export { RcuHlist, type RcuHlistOptions } from './rcu/hlist.ts';
 export { RcuList, type RcuListOptions } from './rcu/list.ts';
 export { Rcu } from './rcu/rcu.ts';
