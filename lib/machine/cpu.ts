@@ -92,6 +92,8 @@ export interface Cpu {
   condLoadAcquire(address: number, until: (value: number, arg: number) => boolean, arg: number, spins: number): number;
   /** Tell the processor that this is a spin loop: `cpu_relax`. */
   relax(): void;
+  /** Let `ns` nanoseconds pass without touching memory: `ndelay`. No other thread may rely on their having passed. */
+  ndelay(ns: number): void;
 
   /**
    * Sleep while the word at `address` holds `expected`, until woken or until `now() >= deadline` (ns, `Infinity`:

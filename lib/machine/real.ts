@@ -170,6 +170,11 @@ export class RealCpu implements Cpu {
   relax(): void {
     pause();
   }
+  ndelay(ns: number): void {
+    // By the clock, which needs no calibration, and is as right in code that is not optimised yet.
+    const end = counter() + ns;
+    while (counter() < end) pause();
+  }
 
   wait(a: number, expected: number, deadline: number): WaitOutcome {
     for (let stall = STALL_MS; ; stall = Math.min(2 * stall, LONGEST_STALL_MS)) {

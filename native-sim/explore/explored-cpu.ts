@@ -159,6 +159,8 @@ export class ExploredCpu implements Cpu {
   relax(): void {
     this.executor.relax();
   }
+  /** Every other thread may run here anyway. */
+  ndelay(): void {}
 
   wait(a: number, expected: number, deadline: number): WaitOutcome {
     return this.executor.wait(a, expected, deadline);

@@ -249,8 +249,7 @@ export class TimedCpu implements Cpu {
     return this.#machine.execute(thread);
   }
 
-  /** Works for `ns` nanoseconds without touching memory. */
-  work(ns: number): void {
+  ndelay(ns: number): void {
     if (!this.#machine.isLive) return;
     this.#machine.work((this.#thread ??= this.#machine.threads[this.#number]!), ns);
   }

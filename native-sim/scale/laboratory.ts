@@ -146,7 +146,7 @@ class Acquirer {
   step(me: number, log: Log, hasReaders: boolean, holdCore: (holds: boolean) => void): boolean {
     const cpu = this.#cpu;
     const isReader = this.#isReader;
-    cpu.work(this.#pause);
+    cpu.ndelay(this.#pause);
     const lock = this.#open();
     const asked = cpu.now();
     if (isReader && lock.read !== undefined) {
@@ -175,7 +175,7 @@ class Acquirer {
       const value = cpu.load(word);
       if (!isReader) cpu.store(word, value + 1);
     }
-    if (section > 0) cpu.work(section);
+    if (section > 0) cpu.ndelay(section);
   }
 }
 

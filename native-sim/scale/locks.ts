@@ -59,7 +59,7 @@ function fromTextbook(name: TextbookName, description: string): LockKind {
       formatTextbook(name, machine.system.memory, { base, threads });
       const views = Array.from({ length: threads }, (_, me): Lock => {
         const cpu = machine.cpu(me);
-        const lock = textbook[name](cpu, { base, me, threads, perCohort, pause: (ns) => cpu.work(ns) });
+        const lock = textbook[name](cpu, { base, me, threads, perCohort, pause: (ns) => cpu.ndelay(ns) });
         return { enter: () => lock.lock(), leave: () => lock.unlock() };
       });
       return (me) => views[me]!;

@@ -58,3 +58,37 @@ test('Semaphore: a permit dies with a thread that was given it, and did not know
   expect(reap(2)).toBe('done');
   expect(first.permits).toBe(1);
 });
+
+test('Mutex: a spinner leaves a held lock alone for a moment, once; where it may look once only it does not', () => {
+  for (const [spins, pauses] of [
+    [4, 1],
+    [1, 0],
+  ] as const) {
+    const { arenas, before } = stepper(2, { spins });
+    const [holder, spinner] = arenas.map((arena) => new Mutex(arena, 'm')) as [Mutex, Mutex];
+    holder.lock();
+    let paused = 0;
+    const count = () => {
+      paused++;
+      before(1, on('ndelay'), count);
+      // Others come between: the spinner has to look again.
+      holder.unlock();
+      holder.lock();
+    };
+    before(1, on('ndelay'), count);
+    expect(() => spinner.lock({ timeout: 1 })).toThrow(expect.objectContaining({ code: 'ETIMEDOUT' }));
+    expect(paused, `${spins} spins`).toBe(pauses);
+  }
+});
+
+test('Mutex: a spinner takes what comes free in its pause, and does not sleep', () => {
+  const { arenas, before } = stepper(2);
+  const [holder, spinner] = arenas.map((arena) => new Mutex(arena, 'm')) as [Mutex, Mutex];
+  holder.lock();
+  before(1, on('ndelay'), () => {
+    holder.unlock();
+    before(1, on('wait'), () => expect.unreachable('it slept'));
+  });
+  spinner.lock();
+  expect(spinner.owner).toEqual({ thread: 1, async: false });
+});

@@ -22,7 +22,7 @@ function count(on: Profile, first: (cpu: TimedCpu) => void, second: (cpu: TimedC
           (cpu) => {
             cpu.load(Y);
             cpu.load(X);
-            cpu.work(2000);
+            cpu.ndelay(2000);
             first(cpu);
           },
         ],
@@ -31,7 +31,7 @@ function count(on: Profile, first: (cpu: TimedCpu) => void, second: (cpu: TimedC
           300,
           (cpu) => {
             cpu.load(X);
-            cpu.work(1500 + delay);
+            cpu.ndelay(1500 + delay);
             if (second(cpu)) seen++;
           },
         ],
@@ -121,7 +121,7 @@ describe.each(['intel-48', 'graviton-64', 'alpha-8', 'sc-8'])('store buffering o
             0,
             (cpu) => {
               cpu.load(Y);
-              cpu.work(2000);
+              cpu.ndelay(2000);
               cpu.store(X, 1);
               barrier(cpu);
               got[0] = cpu.load(Y);
@@ -132,7 +132,7 @@ describe.each(['intel-48', 'graviton-64', 'alpha-8', 'sc-8'])('store buffering o
             500,
             (cpu) => {
               cpu.load(X);
-              cpu.work(1350 + delay);
+              cpu.ndelay(1350 + delay);
               cpu.store(Y, 1);
               barrier(cpu);
               got[1] = cpu.load(X);
@@ -164,7 +164,7 @@ it('7: a core asks for no line whose invalidation it has not carried out', () =>
         0,
         (cpu) => {
           cpu.load(X);
-          cpu.work(3000);
+          cpu.ndelay(3000);
           cpu.store(X, 2);
           cpu.mb();
           times.push(cpu.now());
