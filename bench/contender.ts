@@ -2,6 +2,7 @@
  * One contending thread, as a long Piscina task: it meets the others at a barrier, then takes the lock, works inside
  * and thinks outside, over and over, until a deadline that all threads share.
  */
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { type Opened, PERMITS, type PeerName, peers } from './peers.ts';
 import { work } from './work.ts';
 
@@ -27,6 +28,8 @@ export interface Contender {
   readonly writes: number;
   /** From the call to the first moment inside, ms; where some only read, of those that write. */
   readonly longestWait: number;
+  /** The same of every sixteenth of those, ns: recording takes longer than a short section. */
+  readonly waits: RecordableHistogram;
   /** How often this thread met somebody inside who should not have been there. */
   readonly intruders: number;
 }
@@ -62,8 +65,14 @@ export default async function contend(contest: Contest): Promise<Contender> {
   let called = 0;
   let random = 1;
 
+  const waits = createHistogram();
+  const arrived = () => {
+    const wait = performance.now() - called;
+    longestWait = Math.max(longestWait, wait);
+    if ((acquisitions & 15) === 0) waits.record(Math.max(1, Math.round(wait * 1e6)));
+  };
   const writing = () => {
-    longestWait = Math.max(longestWait, performance.now() - called);
+    arrived();
     random = work(contest.inside, random);
     counter[0] = (counter[0] as number) + 1;
     writes++;
@@ -74,7 +83,7 @@ export default async function contend(contest: Contest): Promise<Contender> {
     if (Atomics.load(counter, 0) !== before) intruders++;
   };
   const permitted = () => {
-    longestWait = Math.max(longestWait, performance.now() - called);
+    arrived();
     if (Atomics.add(inside, 0, 1) >= PERMITS) intruders++;
     random = work(contest.inside, random);
     Atomics.sub(inside, 0, 1);
@@ -92,7 +101,7 @@ export default async function contend(contest: Contest): Promise<Contender> {
     // From 0 to twice the average, so that the threads do not fall into step.
     random = work(1 + ((outside * (random >>> 16)) >>> 15), random);
   }
-  return { acquisitions, writes, longestWait, intruders };
+  return { acquisitions, writes, longestWait, waits, intruders };
 }
 
 function meet(barrier: Int32Array, threads: number, last: () => void): void {

@@ -2,6 +2,7 @@
  * A contest of locks: real threads, more of them than cores. Each peer has a pool of its own, so that its threads have
  * never run another peer's code; peers take turns, round after round.
  */
+import { createHistogram } from 'node:perf_hooks';
 import { Piscina } from 'piscina';
 import { type Contender, type Contest, SHARED_BYTES, words } from './contender.ts';
 import type { Effort } from './effort.ts';
@@ -31,9 +32,10 @@ export async function contest(figures: Figures, { rounds, milliseconds }: Effort
     // Each round starts with another peer, so that none always follows the same one.
     for (let i = 0; i < present.length; i++) {
       const peer = present[(i + round) % present.length] as PeerName;
-      const { throughput, longestWait, evenness } = await once(rules, peer, milliseconds);
+      const { throughput, longestWait, p999, evenness } = await once(rules, peer, milliseconds);
       figures.add(rules.scenario, peer, 'k/s', throughput);
       figures.add(rules.scenario, peer, 'ms', longestWait);
+      figures.add(rules.scenario, peer, 'us, p99.9', p999);
       figures.add(rules.scenario, peer, 'least/most', evenness);
     }
   }
@@ -63,12 +65,16 @@ async function once({ threads, section, reads }: Rules, peer: PeerName, millisec
   if (counted !== sum('writes') || sum('intruders') > 0) {
     throw new Error(`${peer} let too many in: ${sum('writes')} writes left ${counted}, ${sum('intruders')} intruders`);
   }
+  const waits = createHistogram();
+  for (const contender of contenders) waits.add(contender.waits);
   const acquisitions = contenders.map((contender) => contender.acquisitions);
   return {
     /** Thousands of sections per second, all threads together. */
     throughput: sum('acquisitions') / milliseconds,
     /** ms. */
     longestWait: Math.max(...contenders.map((contender) => contender.longestWait)),
+    /** us. */
+    p999: waits.percentile(99.9) / 1e3,
     /** The least served thread's acquisitions over the most served one's. */
     evenness: Math.min(...acquisitions) / Math.max(...acquisitions),
   };
