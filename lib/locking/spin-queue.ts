@@ -383,16 +383,18 @@ function isHead({ cpu, settle }: Repairer, lock: number, node: number): boolean 
 /**
  * Whether `node`, which waits, lined up before the proxy and behind somebody. Those behind the proxy cannot move, so
  * walking from one leads to it. Undefined when a thread on the way does not get on.
+ *
+ * The dead are all in front of the proxy. It is illegal to walk on from one: what its `prev` names may have lined up anew
+ * behind it, where an earlier reaper evicted somebody and died.
  */
 function standsInFront({ cpu, isDead, settle }: Repairer, node: number, proxy: number): boolean | undefined {
   for (let at = node; ; ) {
-    if (!isDead(slotNumberAt(cpu, at) + 1) && !settle(at + SpinNode.settled, isSettled, 0)) return undefined;
-    // The dead thread's place in the queue may be lost. That it was in front is not.
+    if (!settle(at + SpinNode.settled, isSettled, 0)) return undefined;
     const prev = cpu.loadAcquire(at + SpinNode.prev);
     if (prev <= 0) return at !== node;
     at = prev;
     if (at === proxy) return false;
-    if (!isWaiting(cpu.loadAcquire(at + SpinNode.locked))) return true;
+    if (isDead(slotNumberAt(cpu, at) + 1) || !isWaiting(cpu.loadAcquire(at + SpinNode.locked))) return true;
   }
 }
 

@@ -14,9 +14,10 @@ export interface Program<Context = unknown> {
   check?: ((memory: FinalMemory, context: Context) => void) | undefined;
   /**
    * Runs as one more thread, `me`, once thread `died` is dead, at the same time as the survivors. There is one for each
-   * death; they are numbered from `threads.length` on, and may die as well.
+   * death; they are numbered from `threads.length` on, and may die as well. `inherited`: where `died` was a reaper, the
+   * thread that it ran for, and so on.
    */
-  reaper?: ((cpu: Cpu, died: number, context: Context, me: number) => void) | undefined;
+  reaper?: ((cpu: Cpu, died: number, context: Context, me: number, inherited: readonly number[]) => void) | undefined;
   /**
    * Groups of threads that are alike: they do the same, and use their numbers for names only, as `setup` and `check` do.
    * Of executions that differ in the names of these threads one is looked at; not where threads are killed, for reapers

@@ -49,7 +49,13 @@ export function makeBench<M extends Replay & Executor & { awaitDeath(thread: num
       const died = machine.victims[i];
       if (died === undefined) return;
       machine.awaitDeath(died);
-      reaper!(cpu, died, context, threads.length + i);
+      const inherited: number[] = [];
+      for (let last = died; last >= threads.length; inherited.push(last)) {
+        last = machine.victims[last - threads.length]!;
+        // The reaper may have died before it knew.
+        machine.awaitDeath(last);
+      }
+      reaper!(cpu, died, context, threads.length + i, inherited);
     });
   }
   machine = new Machine(memory, new Ordering(model), bodies, maxEvents);

@@ -278,3 +278,28 @@ test('RwLock: a writer that died inside, once the readers it waited for had left
   other.makeConsistent();
   other.writeUnlock();
 });
+
+test('McsLock: a reaper dies when it has evicted a waiter, which lines up again behind what that reaper lined up', () => {
+  const { locks, node, isDecided, killBefore, before, die, reap } = mcs();
+  locks[0].lock();
+  before(1, on('condLoad', node(1) + SpinNode.locked), () => {
+    die(0);
+    expect(
+      killBefore(
+        2,
+        () => isDecided(1),
+        () => reap(2),
+      ),
+    ).toBe(true);
+    // Evicted, it is behind the dead reaper's node, whose `prev` still names it.
+    before(1, on('condLoad', node(1) + SpinNode.locked), () => {
+      before(3, step(50_000), () => expect.unreachable('the next reaper does not get on'));
+      while (reap(3) === 'again');
+    });
+  });
+  locks[1].lock();
+  expect(locks[1].ownerDied).toBe(true);
+  expect(reap(4)).toBe('done');
+  locks[1].unlock();
+  expect(locks[4].tryLock()).toBe(true);
+});

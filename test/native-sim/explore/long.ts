@@ -7,6 +7,7 @@ import { inspect } from 'node:util';
 import { exploreParallel, type PlainOptions } from '../../../native-sim/explore/parallel.ts';
 import { printCounterexample } from '../../../native-sim/explore/report.ts';
 import { LOCK_NAMES } from './programs/holdfast.ts';
+import { PAIR_LOCKS, pairsOf } from './programs/pairs.ts';
 import { RW_LOCK_NAMES } from './programs/readers-writers.ts';
 import { SEQUENCE_NAMES } from './programs/sequences.ts';
 
@@ -94,7 +95,27 @@ for (const acts of [
   add('rcu', 'rcu', [[...acts, 'look'], 'deep', 'sleeps']);
 }
 
+// Too many for an exhaustive search of each: as far as so many random executions tell, and every death.
+const random = { model: 'armv8', mode: 'random', executions: 500 } as const;
+for (const lock of PAIR_LOCKS) {
+  for (const acts of pairsOf(lock)) {
+    for (const deaths of [0, 1, 2]) {
+      const kill = deaths > 0 && { count: deaths, walks: 2, ...(deaths === 2 && { threads: [0, 2] }) };
+      const which = ['', ', deaths', ', a death and that of its reaper'][deaths];
+      cases.push({
+        name: `pair: ${lock}, ${acts.join(' + ')}${which}`,
+        module: 'pairs',
+        export: 'pair',
+        arguments: [lock, acts, 1, Math.max(deaths, 1)],
+        options: { ...random, kill },
+      });
+    }
+  }
+}
+
 const workers = availableParallelism();
+/** By lock: how far its pairs were explored. */
+const pairs = new Map<string, { programs: number; executions: number; known: number; reached: number }>();
 let failures = 0;
 for (const { name, module, options, ...source } of cases.filter((each) => each.name.includes(PART))) {
   const limits = { maxEvents: 20_000, timeLimit: SECONDS * 1000 };
@@ -107,6 +128,15 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
       `${verdict.padEnd(10)} ${name}: ${reach}${executions} executions, ${blocked} blocked, ${points.reached} of ${points.known} deaths, ${(elapsed / 1000).toFixed(1)} s`,
     );
     for (const point of points.missed) console.log(`    missed: ${point}`);
+    if (module === 'pairs') {
+      const lock = String(source.arguments[0]);
+      const sum = pairs.get(lock) ?? { programs: 0, executions: 0, known: 0, reached: 0 };
+      sum.programs++;
+      sum.executions += executions;
+      sum.known += points.known;
+      sum.reached += points.reached;
+      pairs.set(lock, sum);
+    }
     if (result.failure === null) continue;
     failures++;
     console.log(printCounterexample(result.failure).replaceAll(/^/gm, '    '));
@@ -115,4 +145,5 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
     console.log(`error      ${name}: ${error instanceof Error ? error.message : error}`);
   }
 }
+if (pairs.size > 0) console.table(Object.fromEntries(pairs));
 process.exitCode = failures > 0 ? 1 : 0;

@@ -19,7 +19,7 @@ import { defineKind } from '../../../../lib/memory/kinds.ts';
 import { inheritLatch, latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../../../lib/memory/objects.ts';
 import { pvWait } from '../../../../lib/sched/schedule.ts';
-import { markDead, Slot, slotAddress } from '../../../../lib/sched/slot.ts';
+import { isDead, markDead, Slot, slotAddress } from '../../../../lib/sched/slot.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../../../../lib/sched/task.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 
@@ -39,10 +39,10 @@ interface Lock {
   makeConsistent(): void;
 }
 
-/** An arena with a CPU for each thread and one for the reaper, whose waiters spin for `spins` loads. */
-export function makeArenas(cpu: Cpu, threads: number, spins: number, words = WORDS): View {
-  format(cpu, words, threads + 1, 7);
-  const arenas = Array.from({ length: threads + 1 }, (_, number) => new Arena(new Place(cpu, number, { spins })));
+/** An arena with a CPU for each thread and one for each reaper, whose waiters spin for `spins` loads. */
+export function makeArenas(cpu: Cpu, threads: number, spins: number, words = WORDS, reapers = 1): View {
+  format(cpu, words, threads + reapers, 7);
+  const arenas = Array.from({ length: threads + reapers }, (_, number) => new Arena(new Place(cpu, number, { spins })));
   for (const { thread } of arenas) cpu.store(thread.slot + Slot.life, LIFE + thread.number);
   return { arenas, shared: words };
 }
@@ -58,6 +58,17 @@ export function reapDead({ arenas }: View, died: number, settleSpins = Number.PO
   markDead(cpu, dead.slot + Slot.life, LIFE + died);
   const isDead = (id: number) => id === dead.id;
   while (reap(reaper, isDead, { settleSpins }) === 'again') cpu.relax();
+}
+
+/**
+ * `reapDead` where there may be several deaths: by thread `me`, of all who are dead by then. `died`: those that it marks. It
+ * never waits without bound: a pass knows nothing of who dies after it began.
+ */
+export function reapAll({ arenas }: View, died: readonly number[], me: number, settleSpins = 1): void {
+  const reaper = arenas[me]!;
+  const { cpu } = reaper;
+  for (const number of died) markDead(cpu, slotAddress(cpu, number) + Slot.life, LIFE + number);
+  while (reap(reaper, (id) => isDead(cpu, id), { settleSpins }) === 'again') cpu.relax();
 }
 
 /** Names for the words of the arena, so that a failure can be read: `t0.mcs1.next`. */

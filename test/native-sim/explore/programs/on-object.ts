@@ -3,7 +3,7 @@
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapDead } from './holdfast.ts';
+import { makeArenas, reapAll, reapDead } from './holdfast.ts';
 
 /** Words of the simulated memory behind the arena: the cells, for what the object protects. */
 const CELLS = 4;
@@ -19,6 +19,8 @@ export interface OnObjectOptions<View> {
   remembers?: boolean;
   /** Loads after which the reaper gives up waiting for a live thread, and comes again. @default it waits for ever */
   settleSpins?: number;
+  /** How many may die in one execution. @default 1 */
+  deaths?: number;
   /** Threads that do the same, and use their numbers for names only. */
   alike?: Program['alike'];
   /** Looks at what thread `me`, which is dead, leaves to the reaper. */
@@ -41,6 +43,7 @@ export function onObject<View>(
     words = ARENA_WORDS,
     remembers = false,
     settleSpins,
+    deaths = 1,
     alike,
     beforeReaping,
     heir,
@@ -52,7 +55,7 @@ export function onObject<View>(
     words: words + CELLS,
     alike,
     setup(cpu) {
-      const { arenas, shared: cell } = makeArenas(cpu, bodies.length, spins, words);
+      const { arenas, shared: cell } = makeArenas(cpu, bodies.length, spins, words, deaths);
       const first = open(arenas[0]!);
       return { arenas, views: [first, ...arenas.slice(1).map((arena) => open(arena, first))], cell };
     },
@@ -60,10 +63,11 @@ export function onObject<View>(
       const arena = arenas[me]!;
       body(cpu, me, arena, remembers ? open(arena, views[0]) : views[me]!, cell);
     }),
-    reaper(cpu, died, { arenas, views, cell }) {
-      const [arena, view] = [arenas.at(-1)!, views.at(-1)!];
+    reaper(cpu, died, { arenas, views, cell }, me, inherited) {
+      const [arena, view] = [arenas[me]!, views[me]!];
       beforeReaping?.(cpu, died, arena, view, cell);
-      reapDead({ arenas, shared: cell }, died, settleSpins);
+      if (deaths === 1) reapDead({ arenas, shared: cell }, died, settleSpins);
+      else reapAll({ arenas, shared: cell }, [died, ...inherited], me, settleSpins);
       heir?.(cpu, died, arena, view, cell);
     },
     ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),
