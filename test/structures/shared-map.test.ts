@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Arena } from '../../lib/index.ts';
+import { Packed } from '../../lib/structures/map/codec.ts';
 import { SharedMap } from '../../lib/structures/map/shared-map.ts';
 import { step, stepper } from '../support/stepper.ts';
 import { exhaust, inThread, thrown } from '../support/threads.ts';
@@ -83,6 +84,31 @@ describe('keys and values', () => {
     expect(thrown(() => map.get(Symbol('s')))).toMatchObject({ code: 'EINVAL', message: expect.stringMatching(/key/) });
     expect([...map]).toEqual([['k', 1]]);
   });
+});
+
+/** Two strings of one length that have the same hash. */
+function colliding(): [string, string] {
+  const packed = new Packed();
+  const known = new Map<number, string>();
+  for (let i = 10_000; i < 100_000; i++) {
+    const key = `key ${i}`;
+    packed.packKey(key);
+    const other = known.get(packed.hash);
+    if (other !== undefined) return [other, key];
+    known.set(packed.hash, key);
+  }
+  throw new Error('no two keys have the same hash: search among more');
+}
+
+test('two keys of one hash are two keys', () => {
+  const [first, second] = colliding();
+  const map = make<number>();
+  map.set(first, 1);
+  expect(map.has(second)).toBe(false);
+  map.set(second, 2);
+  expect([map.get(first), map.get(second), map.size]).toEqual([1, 2, 2]);
+  expect(map.delete(first)).toBe(true);
+  expect([map.get(first), map.get(second), map.size]).toEqual([undefined, 2, 1]);
 });
 
 test.each([1, 2, 3])('a map that differs from a plain one, seed %i', (seed) => {

@@ -5,7 +5,7 @@ import { HoldfastError, refusePromise, shown } from '../../errors.ts';
 import { defineStructure } from '../core.ts';
 import { stretchIn } from '../readers.ts';
 import { Packed, Reader } from './codec.ts';
-import { Entry, HashTable, MapWords, valueAt } from './table.ts';
+import { Entry, HashTable, holds, MapWords, valueAt } from './table.ts';
 
 const KIND = defineStructure('shared-map', MapWords.words);
 
@@ -176,10 +176,7 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
 
   #holds(entry: number, { form, length, words }: Packed): boolean {
     const { cpu } = this.#table;
-    if (cpu.read(entry + Entry.valueForm) !== form) return false;
-    const at = valueAt(cpu, entry);
-    for (let i = 0; i < length; i++) if (cpu.read(at + i) !== words[i]) return false;
-    return true;
+    return cpu.read(entry + Entry.valueForm) === form && holds(cpu, valueAt(cpu, entry), words, length);
   }
 
   [inspect.custom](): string {

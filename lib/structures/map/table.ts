@@ -68,16 +68,16 @@ export class HashTable extends Core {
     const table = cpu.loadDependent(this.address + MapWords.table);
     if (table === 0) return 0;
     const link = Entry.links + cpu.read(table + Table.side);
-    this.#link = bucketOf(table, cpu.read(table + Table.bits), hash);
-    for (let entry = cpu.loadDependent(this.#link); entry !== 0; entry = cpu.loadDependent(this.#link)) {
-      if (cpu.read(entry + Entry.hash) === hash && cpu.read(entry + Entry.keyForm) === form) {
-        let i = 0;
-        while (i < length && cpu.read(entry + Entry.words + i) === words[i]) i++;
-        if (i === length) return entry;
-      }
-      this.#link = entry + link;
+    let at = bucketOf(table, cpu.read(table + Table.bits), hash);
+    let entry = cpu.loadDependent(at);
+    while (entry !== 0) {
+      const isCandidate = cpu.read(entry + Entry.hash) === hash && cpu.read(entry + Entry.keyForm) === form;
+      if (isCandidate && holds(cpu, entry + Entry.words, words, length)) break;
+      at = entry + link;
+      entry = cpu.loadDependent(at);
     }
-    return 0;
+    this.#link = at;
+    return entry;
   }
 
   /** All entries, of which each that is there all the time is there once. */
@@ -205,6 +205,12 @@ export class HashTable extends Core {
 
 function bucketOf(table: number, bits: number, hash: number): number {
   return table + Table.words + (hash >>> (32 - bits));
+}
+
+/** Whether the words from `at` on are these. */
+export function holds(cpu: Cpu, at: number, words: Int32Array, length: number): boolean {
+  for (let i = 0; i < length; i++) if (cpu.read(at + i) !== words[i]) return false;
+  return true;
 }
 
 function writeWords(cpu: Cpu, at: number, { words, length }: Packed): void {
