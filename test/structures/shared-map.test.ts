@@ -65,6 +65,13 @@ describe('keys and values', () => {
     for (const other of ['0', 'A', 'abcdf', 'ab\u0101', 1n, [1, 3], 0.25, 'ÿÿÿÿ']) expect(map.has(other)).toBe(false);
   });
 
+  test('strings of every length come back, each with its last character', () => {
+    const map = make<string>();
+    const alphabet = Array.from({ length: 40 }, (_, i) => String.fromCharCode(0xff - 5 * i)).join('');
+    for (let length = 0; length <= 40; length++) map.set(length, alphabet.slice(0, length));
+    for (let length = 0; length <= 40; length++) expect(map.get(length)).toBe(alphabet.slice(0, length));
+  });
+
   test('copies, not references', () => {
     const map = make<{ list: number[] }>();
     const value = { list: [1] };

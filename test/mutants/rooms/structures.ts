@@ -232,6 +232,13 @@ export const mutants: readonly Mutant[] = [
     tests: [MAP],
   },
   {
+    name: 'a short string comes out with what is behind it in its last word',
+    file: CODEC,
+    from: 'return length & 3 ? text.slice(0, length) : text;',
+    to: 'return text;',
+    tests: [MAP],
+  },
+  {
     name: 'zero and minus zero are two keys',
     file: CODEC,
     from: "this.pack(key === 0 ? 0 : key, 'key');",
