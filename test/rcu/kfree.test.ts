@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, KmemCache, Rcu, RcuQsbr, Srcu } from '../../lib/index.ts';
-import { CacheWords } from '../../lib/rcu/slab/layout.ts';
+import { CacheWords, firstSlot, Magazine, magazineOf, Slab } from '../../lib/rcu/slab/layout.ts';
 import { step, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
@@ -224,3 +224,63 @@ function isFreed(arena: Arena, address: number): boolean {
     return true;
   }
 }
+
+/** The slots of the free objects, of all lists: those in the depot, in magazines, and what waits for a period. */
+function listed(real: { load(address: number): number }, cache: number, threads: number): number[] {
+  const heads = [CacheWords.depot, CacheWords.doomed].map((word) => cache + word);
+  for (let number = 0; number < threads; number++) {
+    for (const list of [Magazine.head, Magazine.waiting, Magazine.next]) heads.push(magazineOf(cache, number) + list);
+  }
+  const found: number[] = [];
+  for (const head of heads) {
+    for (let slot = real.load(head); slot !== 0; slot = real.load(slot)) {
+      found.push(slot);
+      if (found.length > 1000) throw new Error(`the list at ${head} has no end`);
+    }
+  }
+  return found.sort((a, b) => a - b);
+}
+
+/** Those that are in use by nobody. */
+function unused(real: { load(address: number): number }, cache: number): number[] {
+  const found: number[] = [];
+  for (let slab = real.load(cache + CacheWords.slabs); slab !== 0; slab = real.load(slab + Slab.next)) {
+    const first = firstSlot(slab);
+    for (let slot = first; slot < first + real.load(slab + Slab.objects); slot++) {
+      if (real.load(slot) >= 0) found.push(slot);
+    }
+  }
+  return found.sort((a, b) => a - b);
+}
+
+/** Two periods of objects, of which one is over; the depot has some, and the magazine one, or more than it keeps. */
+function periods(inMagazine: number) {
+  const stage = stepper(3, { words: 1 << 15 });
+  const rcus = stage.arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu, Rcu];
+  const all = stage.arenas.map((arena, i) => new KmemCache(arena, 'things', { words: 300, rcu: rcus[i] }));
+  const [, killed] = all as [KmemCache, KmemCache, KmemCache];
+  stage.real.store(killed.address + CacheWords.batch, 1);
+  const taken = Array.from({ length: 9 }, () => killed.alloc());
+  for (const address of taken.splice(0, 3 + inMagazine)) killed.free(address);
+  while (stage.real.load(magazineOf(killed.address, 1) + Magazine.count) > inMagazine) taken.push(killed.alloc());
+  return { ...stage, rcus, cache: killed.address, taken };
+}
+
+test.each([0, 1, 2])(
+  'a thread that dies while it frees what has waited, with %i in its magazine, doubles it',
+  (count) => {
+    for (let n = 1; ; n++) {
+      const { arenas, killBefore, reap, real, rcus, cache, taken } = periods(count);
+      const act = () => {
+        for (const address of taken.slice(0, 2)) rcus[1].kfree(address);
+        rcus[1].barrier();
+      };
+      if (!killBefore(1, step(n), act)) return expect(n).toBeGreaterThan(50);
+      expect(reap(2), `step ${n}`).toBe('done');
+      const slots = listed(real, cache, 3);
+      expect(new Set(slots).size, `step ${n}`).toBe(slots.length);
+      expect(slots, `step ${n}`).toEqual(unused(real, cache));
+      expect(arenas[0]?.fsck(), `step ${n}`).toEqual([]);
+    }
+  },
+);

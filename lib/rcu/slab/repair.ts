@@ -73,12 +73,13 @@ function repairMagazine(cpu: Cpu, cache: number, magazine: number, id: number): 
   finishFilling(cpu, cache, magazine);
   finishTaking(cpu, magazine);
   finishGiving(cpu, cache, magazine, id);
-  const free = new Set(slotsOf(cpu, magazine + Magazine.head, cache + CacheWords.depot));
+  const depot = slotsOf(cpu, cache + CacheWords.depot);
+  const free = slotsOf(cpu, magazine + Magazine.head, depot);
   for (const list of [Magazine.waiting, Magazine.next]) {
-    const pending = slotsOf(cpu, magazine + list, cache + CacheWords.doomed, free);
-    moveTo(cpu, cache + CacheWords.doomed, magazine + list, pending);
+    const others = new Set([...depot, ...free, ...slotsOf(cpu, cache + CacheWords.doomed)]);
+    moveTo(cpu, cache + CacheWords.doomed, magazine + list, slotsOf(cpu, magazine + list, others));
   }
-  moveTo(cpu, cache + CacheWords.depot, magazine + Magazine.head, [...free]);
+  moveTo(cpu, cache + CacheWords.depot, magazine + Magazine.head, free);
   for (const word of [Magazine.count, Magazine.waitingCount, Magazine.nextCount]) cpu.store(magazine + word, 0);
   if (cpu.read(cache + CacheWords.flags) & NAMES_BLOCKS) releaseNames(cpu, cache, id);
 }
@@ -128,19 +129,18 @@ function finishGiving(cpu: Cpu, cache: number, magazine: number, id: number): vo
   cpu.store(magazine + Magazine.giving, 0);
 }
 
-/** The slots of a list, up to where the list at `end` begins, or one that is in `others`. */
-function slotsOf(cpu: Cpu, list: number, end: number, others?: ReadonlySet<number>): number[] {
-  const slots: number[] = [];
-  const stop = cpu.load(end);
-  for (let slot = cpu.load(list); slot !== 0 && slot !== stop && !others?.has(slot); slot = cpu.load(slot)) {
-    slots.push(slot);
-  }
+const NONE: ReadonlySet<number> = new Set();
+
+/** The slots of a list, in order, up to where it runs on into `others`: a list that it was just being moved to. */
+function slotsOf(cpu: Cpu, list: number, others = NONE): Set<number> {
+  const slots = new Set<number>();
+  for (let slot = cpu.load(list); slot !== 0 && !others.has(slot); slot = cpu.load(slot)) slots.add(slot);
   return slots;
 }
 
 /** The list that starts with those slots goes in front of the one at `to`. */
-function moveTo(cpu: Cpu, to: number, list: number, slots: readonly number[]): void {
-  const [first, last] = [slots[0], slots.at(-1)];
+function moveTo(cpu: Cpu, to: number, list: number, slots: ReadonlySet<number>): void {
+  const [first, last] = [[...slots][0], [...slots].at(-1)];
   if (first !== undefined && last !== undefined) {
     cpu.store(last, cpu.load(to));
     cpu.store(to, first);

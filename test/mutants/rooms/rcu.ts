@@ -355,15 +355,29 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a dead thread's magazine runs on into the depot",
     file: SLAB_REPAIR,
-    from: 'slot !== 0 && slot !== stop && !others',
-    to: 'slot !== 0 && !others',
+    from: 'const free = slotsOf(cpu, magazine + Magazine.head, depot);',
+    to: 'const free = slotsOf(cpu, magazine + Magazine.head);',
     tests: [CACHE_TESTS],
   },
   {
     name: 'what waits for a grace period runs on into the magazine',
     file: SLAB_REPAIR,
-    from: ' && !others?.has(slot); slot',
-    to: '; slot',
+    from: 'new Set([...depot, ...free, ...slotsOf',
+    to: 'new Set([...depot, ...slotsOf',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'what waits for a grace period runs on into the depot',
+    file: SLAB_REPAIR,
+    from: 'new Set([...depot, ...free, ...slotsOf',
+    to: 'new Set([...free, ...slotsOf',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'what is moved to the next period, or adopted, is there twice',
+    file: SLAB_REPAIR,
+    from: ', ...slotsOf(cpu, cache + CacheWords.doomed)]',
+    to: ']',
     tests: [KFREE_TESTS],
   },
   {
