@@ -69,7 +69,7 @@ export abstract class Core {
     this.cpu = arena.cpu;
     this.address = address;
     this.journal = new Journal(arena.cpu, address + CoreWords.journal);
-    this.pool = new Pool(arena, address + CoreWords.pool, this.journal, stretch);
+    this.pool = new Pool(arena, address, address + CoreWords.pool, this.journal, stretch);
     this.#thread = arena.thread;
     this.#stretch = stretch;
     this.#lane = stretch.readers.sync;

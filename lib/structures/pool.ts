@@ -24,7 +24,7 @@ import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
-import { defineKind, type Kind } from '../memory/kinds.ts';
+import { defineKind, type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
@@ -62,10 +62,13 @@ export const PoolWords = struct({
 
 const Chunk = struct({
   header: ObjectHeader.words,
-  /** The thread that has it while it is not linked: a CPU number plus one. 0 while it is. */
+  /** The thread that takes it from the heap, or is about to give it back: a CPU number plus one, or 0. */
   holder: 1,
   next: 1,
-  pad: LINE_WORDS - ObjectHeader.words - 2,
+  /** Addresses of the structure that it is for, and of the word that leads to the structure's chunks. */
+  structure: 1,
+  head: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 4,
 });
 
 const CHUNK = defineKind<Repairer>({
@@ -75,8 +78,16 @@ const CHUNK = defineKind<Repairer>({
   holder: () => 0,
   isBusy: () => true,
   isIdle: (cpu, chunk) => cpu.load(chunk + Chunk.holder) === 0,
-  repair({ cpu, owner, isDead }, chunk) {
-    if (isDead(cpu.load(chunk + Chunk.holder))) new Heap(cpu, owner).free(chunk);
+  repair(repairer, chunk) {
+    const { cpu, owner, isDead } = repairer;
+    if (!isDead(cpu.load(chunk + Chunk.holder))) return true;
+    const heap = new Heap(cpu, owner);
+    const structure = cpu.read(chunk + Chunk.structure);
+    // The step that links or unlinks the chunk comes first: its journal may say more than the words do yet.
+    const kind = heap.isObject(structure) ? kindById(cpu.read(structure + ObjectHeader.kind)) : undefined;
+    if (kind !== undefined && !kind.repair(repairer as never, structure)) return false;
+    if (cpu.load(cpu.read(chunk + Chunk.head)) === chunk) cpu.store(chunk + Chunk.holder, 0);
+    else if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);
     return true;
   },
 });
@@ -92,6 +103,7 @@ export const OWN_ENTRIES = 48;
 
 export class Pool {
   readonly #cpu: Cpu;
+  readonly #structure: number;
   readonly #at: number;
   readonly #journal: Journal;
   readonly #arena: Arena;
@@ -106,8 +118,10 @@ export class Pool {
   #hasRetired = false;
   #retired = 0;
 
-  constructor(arena: Arena, at: number, journal: Journal, stretch: Stretch) {
+  /** `at`: the address of the PoolWords, which are the structure's. */
+  constructor(arena: Arena, structure: number, at: number, journal: Journal, stretch: Stretch) {
     this.#cpu = arena.cpu;
+    this.#structure = structure;
     this.#at = at;
     this.#journal = journal;
     this.#arena = arena;
@@ -228,16 +242,22 @@ export class Pool {
     return isOver(thread, domain, NORMAL, end);
   }
 
-  /** For `destroy`: gives all chunks back to the heap, one step each. Nobody reads any more. */
+  /**
+   * For `destroy`: forgets all blocks, in one step, and then gives the chunks back to the heap, one step each. Nobody reads
+   * any more. A thread that dies in between leaves an empty pool that others can go on with.
+   */
   release(): void {
     const cpu = this.#cpu;
     const { heap, thread } = this.#arena;
+    const { free, bump, bumpEnd, fresh, waiting, total } = PoolWords;
+    const heads = Array.from({ length: CLASSES }, (_, size) => free + size);
+    this.#journal.begin();
+    for (const word of [...heads, bump, bumpEnd, fresh, waiting, total]) this.#journal.stage(this.#at + word, 0);
+    this.#journal.commit();
     for (let chunk = cpu.read(this.#at + PoolWords.chunks); chunk !== 0; ) {
       const next = cpu.read(chunk + Chunk.next);
-      this.#journal.begin();
-      this.#journal.stage(chunk + Chunk.holder, thread.id);
-      this.#journal.stage(this.#at + PoolWords.chunks, next);
-      this.#journal.commit();
+      cpu.store(chunk + Chunk.holder, thread.id);
+      cpu.storeRelease(this.#at + PoolWords.chunks, next);
       heap.free(chunk);
       chunk = next;
     }
@@ -325,11 +345,12 @@ export class Pool {
 
   #tryCreate(words: number): number {
     const { objects, thread } = this.#arena;
-    const kind: Kind = {
-      ...CHUNK,
-      words,
-      format: (cpu, chunk) => cpu.write(chunk + Chunk.holder, thread.id),
-    } as Kind;
+    const format = (cpu: Cpu, chunk: number) => {
+      cpu.write(chunk + Chunk.holder, thread.id);
+      cpu.write(chunk + Chunk.structure, this.#structure);
+      cpu.write(chunk + Chunk.head, this.#at + PoolWords.chunks);
+    };
+    const kind = { ...CHUNK, words, format } as Kind;
     try {
       return objects.create(kind);
     } catch (error) {

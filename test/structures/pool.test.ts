@@ -77,19 +77,28 @@ test('what is left of a chunk, when the next is begun, is lost', () => {
   expect(after.bytes).toBeGreaterThan(bytes);
 });
 
-test('a thread that dies while it takes a chunk, or gives chunks back, loses memory of the arena', () => {
+/** The structure may lie before its chunks in the heap, or behind them: the reaper comes to one of them first. */
+test.each(['before', 'behind'])('a thread that dies while it takes a chunk, or gives chunks back: %s them', (where) => {
   for (let n = 1; ; n++) {
-    const { arenas, killBefore, reap } = stepper(2);
+    const { arenas, killBefore, reap } = stepper(2, { words: 1 << 14 });
+    const hole = where === 'behind' ? arenas[0]!.alloc(4000) : 0;
     const first = make(arenas[0]!);
     const second = make(arenas[1]!, first.address);
+    if (hole !== 0) arenas[0]!.free(hole);
     const { used } = arenas[1]!.use();
     const ended = killBefore(0, step(n), () => {
-      first.take(300, 2);
+      first.take(40, 2);
+      first.retire(...first.take(40));
+      first.take(100, 2);
       first.destroy();
     });
     if (!ended) break;
     expect(reap(1)).toBe('done');
-    second.take(300);
+    // Nothing leads to memory that was given back.
+    for (const words of [40, 8, 40, 100, 300]) {
+      const [block] = second.take(words) as [number];
+      expect(arenas[1]!.heap.objectAt(block), `killed before step ${n}, ${words} words`).not.toBe(0);
+    }
     second.destroy();
     expect(arenas[1]!.use().used, `killed before step ${n}`).toBe(used);
     expect(arenas[1]!.fsck()).toEqual([]);

@@ -85,8 +85,29 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a chunk that a dead thread has not linked is lost',
     file: POOL,
-    from: 'if (isDead(cpu.load(chunk + Chunk.holder))) new Heap(cpu, owner).free(chunk);',
+    from: '    else if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);\n',
     to: '',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a chunk is freed before the step is made good that links it',
+    file: POOL,
+    from: '    if (kind !== undefined && !kind.repair(repairer as never, structure)) return false;\n',
+    to: '    void kind;\n',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a chunk is freed that was to be unlinked, and is not',
+    file: POOL,
+    from: '    if (cpu.load(cpu.read(chunk + Chunk.head)) === chunk) cpu.store(chunk + Chunk.holder, 0);\n    else if',
+    to: '    if',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a pool whose chunks are given back leads to their blocks',
+    file: POOL,
+    from: '[...heads, bump, bumpEnd, fresh, waiting, total]',
+    to: '[bump, bumpEnd, fresh, waiting, total]',
     tests: ['test/structures/pool.test.ts'],
   },
   {
