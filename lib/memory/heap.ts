@@ -128,32 +128,39 @@ export class Heap {
 
   /**
    * Plain memory in use is to be freed with `freeDoomed`, and by nothing else: a second call finds out. `home`: a word that
-   * names it from then on. False, and nothing is changed, when no such memory starts at `address`.
+   * names it from then on; `nascent`: of the calling thread. False, and nothing is changed, when no such memory starts at
+   * `address`.
    */
-  doom(address: number, home: number): boolean {
+  doom(address: number, home: number, nascent: number): boolean {
     const cpu = this.#cpu;
     latch(cpu, Header.heapLatch, this.#owner);
     const line = this.#lineOf(address);
     const tag = line < 0 ? FREE : cpu.read(this.#map + line);
     const isPlain = (tag & STATE_MASK) === USED;
     if (isPlain) {
+      cpu.store(nascent, -home);
       cpu.store(home, address);
       cpu.write(this.#map + line, tag - USED + DOOMED);
+      cpu.store(nascent, 0);
     }
     unlatch(cpu, Header.heapLatch);
     return isPlain;
   }
 
-  /** Frees the doomed blocks that the words `homes` name, and clears each word first: nobody frees its block again. */
-  freeDoomed(homes: readonly number[]): void {
+  /**
+   * Frees the doomed blocks that the words `homes` name, and clears the words: nobody frees a block again. `nascent`: of the
+   * calling thread; where that dies between the two, `rebuild` clears the word.
+   */
+  freeDoomed(homes: readonly number[], nascent: number): void {
     const cpu = this.#cpu;
     latch(cpu, Header.heapLatch, this.#owner);
     for (const home of homes) {
-      const line = this.#lineOf(cpu.load(home));
-      const tag = line < 0 ? FREE : cpu.read(this.#map + line);
+      const line = this.#doomedLineOf(cpu.load(home));
+      cpu.store(nascent, -home);
+      if (line >= 0) this.#release(line, cpu.read(this.#map + line) >> STATE_BITS);
       cpu.store(home, 0);
-      if ((tag & STATE_MASK) === DOOMED) this.#release(line, tag >> STATE_BITS);
     }
+    cpu.store(nascent, 0);
     unlatch(cpu, Header.heapLatch);
   }
 
@@ -280,7 +287,9 @@ export class Heap {
    * For the reaper, which has inherited heapLatch from a dead thread: makes everything from the block starts.
    * `nascent`: the words of all dead threads. One that names no block in use is cleared, whoever it belongs to: the
    * thread that died here may itself have been a reaper, which freed another thread's block. It is illegal to release
-   * heapLatch while a word names a free block, because the next thread to allocate may get that block.
+   * heapLatch while a word names a free block, because the next thread to allocate may get that block. One that holds minus
+   * the address of a home (`doom`, `freeDoomed`) is cleared, and so is the home where its block is not doomed: not yet, or
+   * not any more.
    */
   rebuild(nascent: readonly number[]): void {
     const cpu = this.#cpu;
@@ -295,7 +304,11 @@ export class Heap {
       }
       line += lines;
     }
-    for (const word of nascent) if (this.#lineOf(cpu.load(word)) < 0) cpu.store(word, 0);
+    for (const word of nascent) {
+      const home = -cpu.load(word);
+      if (home > 0 && this.#doomedLineOf(cpu.load(home)) < 0) cpu.store(home, 0);
+      if (this.#lineOf(-home) < 0) cpu.store(word, 0);
+    }
   }
 
   /** What does not hold: tags that do not fit together, free blocks that no bin or the wrong bin has. */
@@ -374,6 +387,12 @@ export class Heap {
     const line = (address - this.#base) / LINE_WORDS;
     if (!Number.isInteger(line) || line < 0 || line >= this.#lines) return -1;
     return isInUse(this.#cpu.read(this.#map + line)) ? line : -1;
+  }
+
+  /** The line where the doomed block at `address` starts; -1 for what is none. */
+  #doomedLineOf(address: number): number {
+    const line = this.#lineOf(address);
+    return line >= 0 && (this.#cpu.read(this.#map + line) & STATE_MASK) === DOOMED ? line : -1;
   }
 
   /** The first line of a free block that has the lines, the first of them at a multiple of `align` words; -1 for none. */

@@ -90,7 +90,7 @@ export class Freeing {
     const { slabs } = pending;
     const slot = this.#takeName(slabs);
     // Not so only where another thread frees it just now.
-    if (!this.#heap.doom(address, objectOf(cpu, slot))) {
+    if (!this.#heap.doom(address, objectOf(cpu, slot), thread.nascent)) {
       claim(cpu, slabs.magazine, slot, thread.id);
       give(cpu, slabs.cache, slabs.magazine, slot, thread.id);
       throw notInUse(address);
@@ -173,7 +173,7 @@ export class Freeing {
 
   /** Frees the blocks that the waiting objects name. With the last of them the objects are free themselves. */
   #freeBlocks(slabs: Slabs, most: number): number {
-    const { cpu } = this.#readers;
+    const { cpu, thread } = this.#readers;
     let count = 0;
     let homes: number[] = [];
     let slot = cpu.loadUnordered(slabs.magazine + Magazine.waiting);
@@ -184,10 +184,10 @@ export class Freeing {
       homes.push(home);
       count++;
       if (homes.length < BATCH) continue;
-      this.#heap.freeDoomed(homes);
+      this.#heap.freeDoomed(homes, thread.nascent);
       homes = [];
     }
-    if (homes.length > 0) this.#heap.freeDoomed(homes);
+    if (homes.length > 0) this.#heap.freeDoomed(homes, thread.nascent);
     if (slot === 0) this.#freeObjects(slabs);
     return count;
   }

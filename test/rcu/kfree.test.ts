@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, KmemCache, Rcu, RcuQsbr, Srcu } from '../../lib/index.ts';
-import { CacheWords, firstSlot, Magazine, magazineOf, Slab } from '../../lib/rcu/slab/layout.ts';
+import type { Cpu } from '../../lib/machine/cpu.ts';
+import { Objects } from '../../lib/memory/objects.ts';
+import { CacheWords, firstSlot, Magazine, magazineOf, objectOf, Slab } from '../../lib/rcu/slab/layout.ts';
+import { CACHE_KIND } from '../../lib/rcu/slab/repair.ts';
 import { step, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
@@ -226,7 +229,7 @@ function isFreed(arena: Arena, address: number): boolean {
 }
 
 /** The slots of the free objects, of all lists: those in the depot, in magazines, and what waits for a period. */
-function listed(real: { load(address: number): number }, cache: number, threads: number): number[] {
+function listed(real: Cpu, cache: number, threads: number): number[] {
   const heads = [CacheWords.depot, CacheWords.doomed].map((word) => cache + word);
   for (let number = 0; number < threads; number++) {
     for (const list of [Magazine.head, Magazine.waiting, Magazine.next]) heads.push(magazineOf(cache, number) + list);
@@ -241,14 +244,12 @@ function listed(real: { load(address: number): number }, cache: number, threads:
   return found.sort((a, b) => a - b);
 }
 
-/** Those that are in use by nobody. */
-function unused(real: { load(address: number): number }, cache: number): number[] {
+/** The slots of all objects. */
+function slots(cpu: Cpu, cache: number): number[] {
   const found: number[] = [];
-  for (let slab = real.load(cache + CacheWords.slabs); slab !== 0; slab = real.load(slab + Slab.next)) {
+  for (let slab = cpu.load(cache + CacheWords.slabs); slab !== 0; slab = cpu.load(slab + Slab.next)) {
     const first = firstSlot(slab);
-    for (let slot = first; slot < first + real.load(slab + Slab.objects); slot++) {
-      if (real.load(slot) >= 0) found.push(slot);
-    }
+    for (let slot = first; slot < first + cpu.load(slab + Slab.objects); slot++) found.push(slot);
   }
   return found.sort((a, b) => a - b);
 }
@@ -277,10 +278,46 @@ test.each([0, 1, 2])(
       };
       if (!killBefore(1, step(n), act)) return expect(n).toBeGreaterThan(50);
       expect(reap(2), `step ${n}`).toBe('done');
-      const slots = listed(real, cache, 3);
-      expect(new Set(slots).size, `step ${n}`).toBe(slots.length);
-      expect(slots, `step ${n}`).toEqual(unused(real, cache));
+      const free = listed(real, cache, 3);
+      expect(new Set(free).size, `step ${n}`).toBe(free.length);
+      expect(free, `step ${n}`).toEqual(slots(real, cache).filter((slot) => real.load(slot) >= 0));
       expect(arenas[0]?.fsck(), `step ${n}`).toEqual([]);
     }
   },
 );
+
+test('a block that a thread is freeing as it dies is lost, or named by what may free it for somebody else', () => {
+  for (let n = 1; ; n++) {
+    const { arenas, killBefore, reap, real } = stepper(3, { words: 1 << 14 });
+    const [mine, killed] = arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu];
+    const [{ heap }] = arenas as [Arena];
+    const blocks = Array.from({ length: 3 }, () => arenas[1]!.alloc(16));
+    // The library's own objects are there already.
+    killed.kfree(arenas[1]!.alloc(16));
+    killed.barrier();
+    const act = () => {
+      for (const block of blocks) killed.kfree(block);
+      killed.barrier();
+    };
+    if (!killBefore(1, step(n), act)) return expect(n).toBeGreaterThan(100);
+    expect(reap(2), `step ${n}`).toBe('done');
+    const names = new Objects(real, heap, 1, 0).open(CACHE_KIND, `holdfast.kfree.${mine.address}`);
+    const named = slots(real, names)
+      .map((slot) => real.load(objectOf(real, slot)))
+      .filter((block) => block !== 0);
+    expect(new Set(named).size, `step ${n}`).toBe(named.length);
+    for (const block of named) {
+      expect(heap.isBlock(block), `step ${n}`).toBe(true);
+      expect(heap.isPlain(block), `step ${n}`).toBe(false);
+    }
+    // What was not given yet is the program's.
+    for (const block of blocks) if (heap.isPlain(block)) mine.kfree(block);
+    mine.kfree(arenas[0]!.alloc(16));
+    mine.barrier();
+    expect(
+      blocks.filter((block) => heap.isBlock(block)),
+      `step ${n}`,
+    ).toEqual([]);
+    expect(arenas[0]?.fsck(), `step ${n}`).toEqual([]);
+  }
+});

@@ -7,6 +7,7 @@ const REAPER = 'lib/arena/reaper.ts';
 const FSCK = 'test/memory/fsck.test.ts';
 const HEAP_TEST = 'test/memory/heap.test.ts';
 const NAMES = 'test/memory/names.test.ts';
+const KFREE = 'test/rcu/kfree.test.ts';
 const REAPING = 'test/arena/reaper.test.ts';
 const EXPLORED = 'test/native-sim/explore/holdfast.test.ts';
 
@@ -91,9 +92,37 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'rebuild believes a nascent word whose block is free again',
     file: HEAP,
-    from: 'for (const word of nascent) if (this.#lineOf(cpu.load(word)) < 0) cpu.store(word, 0);',
+    from: '      if (this.#lineOf(-home) < 0) cpu.store(word, 0);\n',
     to: '',
     tests: [FSCK, REAPING],
+  },
+  {
+    name: 'rebuild leaves the name of a block that was being freed',
+    file: HEAP,
+    from: '      if (home > 0 && this.#doomedLineOf(cpu.load(home)) < 0) cpu.store(home, 0);\n',
+    to: '',
+    tests: [KFREE],
+  },
+  {
+    name: 'rebuild takes the name from a block that is doomed',
+    file: HEAP,
+    from: 'if (home > 0 && this.#doomedLineOf(cpu.load(home)) < 0) cpu',
+    to: 'if (home > 0) cpu',
+    tests: [KFREE],
+  },
+  {
+    name: 'freeDoomed clears the name before the block is free',
+    file: HEAP,
+    from: '      if (line >= 0) this.#release(line, cpu.read(this.#map + line) >> STATE_BITS);\n      cpu.store(home, 0);\n',
+    to: '      cpu.store(home, 0);\n      if (line >= 0) this.#release(line, cpu.read(this.#map + line) >> STATE_BITS);\n',
+    tests: [KFREE],
+  },
+  {
+    name: 'doom notes the name once it is written',
+    file: HEAP,
+    from: '      cpu.store(nascent, -home);\n      cpu.store(home, address);\n',
+    to: '      cpu.store(home, address);\n      cpu.store(nascent, -home);\n',
+    tests: [KFREE],
   },
   {
     name: 'open names the object before it is complete',
