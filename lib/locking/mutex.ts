@@ -194,7 +194,7 @@ export class Mutex extends OwnedLock {
       this.releaseSync();
       throw error;
     }
-    this.makeConsistent();
+    if (this.ownerDied) this.makeConsistent();
   }
 
   /** `#recover` for an asynchronous acquisition, which `task` is. */
@@ -205,7 +205,7 @@ export class Mutex extends OwnedLock {
       this.guardOf(task).release();
       throw error;
     }
-    this.makeConsistent();
+    if (this.ownerDied) this.makeConsistent();
     return task;
   }
 

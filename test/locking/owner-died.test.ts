@@ -64,6 +64,15 @@ describe.each(Object.entries(ways))('onOwnerDied, by %s', (name, take) => {
     expect(seen).toEqual([0, true]);
   });
 
+  test('says itself that all is consistent, and the call throws with the lock held', async () => {
+    orphaned();
+    const mutex = open(0, { onOwnerDied: () => mutex.makeConsistent() });
+    const release = await take(mutex);
+    expect([mutex.owner?.thread, mutex.ownerDied]).toEqual([0, false]);
+    release();
+    expect(open(1).tryLock()).toBe(true);
+  });
+
   test('fails, and the lock passes for recovered, or stays held', async () => {
     orphaned();
     const onOwnerDied = () => {
