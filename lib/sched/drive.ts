@@ -130,19 +130,27 @@ export async function blockAsync<Outcome>(
   checkOptions(options, ALL_ASYNC_OPTIONS);
   const asked = { timeout: options?.timeout, signal: options?.signal };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
-  const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap));
+  const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
   const outcome = await driveAsync(waiter, path(waiter), asked.signal);
   endWait(thread.cpu, task);
   return { outcome, task, asked };
 }
 
-/** `thread.takeTask` on an event loop, where another thread has the heap. */
-async function takeTask(thread: Thread, heap: Heap): Promise<number> {
-  for (;;) {
-    await latchFree(thread.cpu, Header.heapLatch);
-    const task = thread.tryTakeTask(heap);
-    if (task !== undefined) return task;
+/** `thread.takeTask` on an event loop, where another thread has the heap. Throws the signal's reason when it has aborted. */
+async function takeTask(thread: Thread, heap: Heap, signal: AbortSignal | undefined): Promise<number> {
+  const { cpu } = thread;
+  // That thread may be dead: somebody has to look.
+  holdEventLoop(cpu);
+  try {
+    for (;;) {
+      await latchFree(cpu, Header.heapLatch);
+      if (signal?.aborted) throw abortReason(signal);
+      const task = thread.tryTakeTask(heap);
+      if (task !== undefined) return task;
+    }
+  } finally {
+    releaseEventLoop(cpu);
   }
 }
 
@@ -192,34 +200,49 @@ async function driveAsync<Outcome>(
     if (step.done) waiters.delete(waiter);
     return step;
   };
-  let step = advance('woken');
-  if (step.done) return step.value;
+  // From the first step on: its condition may run in that, and block the thread.
   waiters.add(waiter);
+  let step: IteratorResult<number | undefined, Outcome>;
+  try {
+    step = advance('woken');
+  } catch (error) {
+    waiters.delete(waiter);
+    throw error;
+  }
+  if (step.done) return step.value;
+  let thrown: { readonly error: unknown } | undefined;
   let endLatchWait = () => {};
   const abort = () => {
     waiter.aborted = true;
-    if (isRunning || step.done) return;
+    if (isRunning || step.done || thrown !== undefined) return;
     // Ends the sleep below, in this turn: also one that another thread has ended, whose news would come in a later one.
     // What the path takes now would lie about until then. It says SLEEPING again if it has to go on waiting.
     finishPark(cpu, waiter.task);
     cpu.wake(waiter.task + Task.state, 1);
-    step = advance('woken');
-    // It waits for a latch, and may say SLEEPING already: the sleep below must be over for the loop to see that.
-    if (step.value !== undefined && !step.done) finishPark(cpu, waiter.task);
+    try {
+      step = advance('woken');
+      // It waits for a latch, and may say SLEEPING already: the sleep below must be over for the loop to see that.
+      if (step.value !== undefined && !step.done) finishPark(cpu, waiter.task);
+    } catch (error) {
+      // It had not lined up yet. The call throws that, not `abort()`.
+      thrown = { error };
+    }
     endLatchWait();
   };
   if (signal !== undefined) onAbort(signal, abort);
   if (signal?.aborted) abort();
   holdEventLoop(cpu);
   try {
-    while (!step.done) {
+    while (!step.done && thrown === undefined) {
       let reason: Woken = 'woken';
       if (step.value === undefined) reason = await scheduleAsync(waiter.thread, waiter);
       else await Promise.race([latchFree(cpu, step.value), new Promise<void>((end) => (endLatchWait = end))]);
-      if (!step.done) step = advance(reason);
+      if (!step.done && thrown === undefined) step = advance(reason);
     }
-    return step.value;
+    if (thrown !== undefined) throw thrown.error;
+    return step.value as Outcome;
   } finally {
+    waiters.delete(waiter);
     releaseEventLoop(cpu);
     if (signal !== undefined) offAbort(signal, abort);
   }

@@ -24,7 +24,12 @@ import {
   SeqLock,
   WaitQueue,
 } from '../../lib/index.ts';
-import { tryLatch, unlatch } from '../../lib/memory/latch.ts';
+import { Header } from '../../lib/memory/header.ts';
+import { latch, tryLatch, unlatch } from '../../lib/memory/latch.ts';
+import { blockAsync } from '../../lib/sched/drive.ts';
+import { CHUNK_TASKS } from '../../lib/sched/slot.ts';
+import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
+import { prepareToPark } from '../../lib/sched/task.ts';
 import { type Step, stepper } from '../support/stepper.ts';
 
 interface Wanted {
@@ -319,3 +324,72 @@ test.each(Object.entries(KINDS).filter(([name]) => name !== 'RwSemaphore, readin
     });
   },
 );
+
+describe('a thread has the heap that a call needs for its task', () => {
+  /** Thread 0 has no task left. */
+  function stage() {
+    const threads = stepper(3);
+    const { arenas, real } = threads;
+    const [here] = arenas as [Arena];
+    const lock = new Mutex(here);
+    const { thread, heap } = here;
+    const spare = thread.takeTask(heap);
+    while (thread.tasksInUse % CHUNK_TASKS !== 0) thread.takeTask(heap);
+    latch(real, Header.heapLatch, INTRUDER);
+    return { ...threads, here, lock, spare };
+  }
+
+  test('and is dead: nobody looks, because the call does not keep the event loop alive', async () => {
+    const { here, lock, die, reap } = stage();
+    die(INTRUDER - 1);
+    here.cpu.onStall = () => void reap(2);
+    await lock.lockAsync();
+    here.cpu.onStall = undefined;
+    expect(lock.isLocked).toBe(true);
+  }, 20_000);
+
+  test('and does not go on: an abort has no effect', async () => {
+    const { lock, here } = stage();
+    const controller = new AbortController();
+    const waiting = lock.lockAsync({ signal: controller.signal });
+    controller.abort('given up');
+    await expect(waiting).rejects.toBe('given up');
+    expect(lock.isLocked).toBe(false);
+    expect(here.thread.waiters.size).toBe(0);
+  }, 20_000);
+});
+
+describe('a path that throws', () => {
+  const failure = new Error('no memory');
+  const start = (path: (waiter: Waiter) => SlowPath<string>, signal?: AbortSignal) => {
+    const { arenas } = stepper(1);
+    const [{ thread, heap }] = arenas as [Arena];
+    const call = blockAsync(thread, heap, { signal }, path);
+    return { thread, call };
+  };
+
+  test('in its first step: the next sleep of its thread still sees it', async () => {
+    let size = 0;
+    const { thread, call } = start(function* ({ thread: { waiters } }) {
+      size = waiters.size;
+      if (size > 0) throw failure;
+      yield;
+      return 'unseen';
+    });
+    await expect(call).rejects.toBe(failure);
+    expect([size, thread.waiters.size]).toEqual([1, 0]);
+  });
+
+  test('inside abort(): abort() throws, and the call comes to nothing', async () => {
+    const controller = new AbortController();
+    const { thread, call } = start(function* (waiter) {
+      prepareToPark(waiter.thread.cpu, waiter.task);
+      yield;
+      if (waiter.aborted) throw failure;
+      return 'woken';
+    }, controller.signal);
+    controller.abort();
+    await expect(call).rejects.toBe(failure);
+    expect(thread.waiters.size).toBe(0);
+  });
+});
