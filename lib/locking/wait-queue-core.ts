@@ -54,6 +54,11 @@ export const EXCLUSIVE = 1;
 
 export type Outcome = 'done' | 'timed-out' | 'aborted' | 'failed';
 
+/** What a waiter owes to those behind it: the wake-up that it has had, unless its condition holds. */
+interface Owed {
+  wakeUp: boolean;
+}
+
 /** Sleeps until `condition` holds, or says 'failed'. `___wait_event`. */
 export function* waitUntil(
   queue: number,
@@ -63,21 +68,23 @@ export function* waitUntil(
 ): SlowPath<Outcome> {
   const { thread, task } = waiter;
   const { cpu } = thread;
+  const owed: Owed = { wakeUp: false };
   let reason = 'woken';
   for (let isFirstLook = true; ; isFirstLook = false) {
     const givesUp = waiter.aborted || reason === 'timed-out';
     // A waiter that has to join again was taken out, so it has had a wake-up; that is spent once it sleeps again.
-    const wasWoken = !givesUp && (yield* prepareToWait(waiter, queue, want)) && !isFirstLook;
+    owed.wakeUp = !givesUp && (yield* prepareToWait(waiter, queue, want, owed)) && !isFirstLook;
     const place = new Place(waiter, queue);
     const state = place.look(condition);
     if (state !== false || givesUp) {
       finishPark(cpu, task);
-      yield* leave(waiter, queue, place.task, state === true, wasWoken);
+      yield* leave(waiter, queue, place.task, state === true, owed);
       place.end();
       if (state === 'failed') return 'failed';
       return state ? 'done' : waiter.aborted ? 'aborted' : 'timed-out';
     }
     place.takeBack();
+    owed.wakeUp = false;
     reason = yield;
   }
 }
@@ -191,18 +198,20 @@ function unlatchAndWake(cpu: Cpu, queue: number, count: number): number {
   return chosen.length;
 }
 
-/** The task, an exclusive waiter, cannot run: if it was taken out, another is woken in its place, once. */
-function standAside(waiter: Waiter, queue: number): void {
-  const { thread, task } = waiter;
+/**
+ * The task, an exclusive waiter, cannot run: if it has been woken, another is woken in its place. Once for each wake-up: it
+ * may be woken again before it runs.
+ */
+function standAside({ thread, task }: Waiter, queue: number, owed: Owed): void {
   const { cpu, id } = thread;
   const latchAt = queue + WaitQueueWords.waiters + WaitList.latch;
   // Under the latch: whoever takes it out later finds that it cannot run.
   latch(cpu, latchAt, id);
-  const wasTakenOut = cpu.load(task + Grant.from) === queue;
+  const isWoken = owed.wakeUp || cpu.load(task + Grant.from) === queue;
+  cpu.store(task + Grant.from, 0);
   unlatch(cpu, latchAt);
-  if (!wasTakenOut) return;
-  waiter.aside = undefined;
-  wakeUp(thread, queue, 1);
+  owed.wakeUp = false;
+  if (isWoken) wakeUp(thread, queue, 1);
 }
 
 export function repair(repairer: Repairer, queue: number): boolean {
@@ -230,7 +239,7 @@ function takeOut(cpu: Cpu, queue: number, task: number): void {
  * Returns whether it was not there.
  * `prepare_to_wait_event`.
  */
-function* prepareToWait(waiter: Waiter, queue: number, want: number): SlowPath<boolean> {
+function* prepareToWait(waiter: Waiter, queue: number, want: number, owed: Owed): SlowPath<boolean> {
   const { thread, task, async } = waiter;
   const { cpu, id } = thread;
   const list = queue + WaitQueueWords.waiters;
@@ -243,7 +252,7 @@ function* prepareToWait(waiter: Waiter, queue: number, want: number): SlowPath<b
     if (want === SHARED && before !== 0) joinListBefore(cpu, list, queue, task, before);
     else joinList(cpu, list, queue, task, before);
     cpu.store(queue + WaitQueueWords.waiting, cpu.load(queue + WaitQueueWords.waiting) + 1);
-    if (async && want === EXCLUSIVE) waiter.aside = { of: task, pass: () => standAside(waiter, queue) };
+    if (async && want === EXCLUSIVE) waiter.aside = { of: task, pass: () => standAside(waiter, queue, owed) };
   }
   prepareToPark(cpu, task);
   unlatch(cpu, list + WaitList.latch);
@@ -267,7 +276,7 @@ function behindWhom(cpu: Cpu, list: number, want: number, id: number): number {
 }
 
 /** Takes the task out of the list; without what it waited for, it passes on the wake-up that it may have had. */
-function* leave(waiter: Waiter, queue: number, task: number, isDone: boolean, wasWoken: boolean): SlowPath<void> {
+function* leave(waiter: Waiter, queue: number, task: number, isDone: boolean, owed: Owed): SlowPath<void> {
   const { cpu } = waiter.thread;
   const list = queue + WaitQueueWords.waiters;
   yield* latched(waiter, list + WaitList.latch);
@@ -275,6 +284,6 @@ function* leave(waiter: Waiter, queue: number, task: number, isDone: boolean, wa
   if (isWaiting) takeOut(cpu, queue, task);
   cpu.store(task + Grant.from, 0);
   unlatch(cpu, list + WaitList.latch);
-  if ((!isWaiting || wasWoken) && !isDone && cpu.load(task + Task.want) === EXCLUSIVE)
-    yield* wakeUpIn(waiter, queue, 1);
+  owed.wakeUp ||= !isWaiting;
+  if (owed.wakeUp && !isDone && cpu.load(task + Task.want) === EXCLUSIVE) yield* wakeUpIn(waiter, queue, 1);
 }

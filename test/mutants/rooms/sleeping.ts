@@ -25,6 +25,8 @@ const BOTH_TEST = 'test/locking/reader-writer.test.ts';
 const SEMAPHORE_TEST = 'test/locking/semaphore.test.ts';
 const COMPLETION_TEST = 'test/locking/completion.test.ts';
 const QUEUE_TEST = 'test/locking/wait-queue.test.ts';
+const ASIDES = 'test/sched/asides.test.ts';
+const LOOP = 'test/sched/event-loop.test.ts';
 const EXPLORED = 'test/native-sim/explore/sleeping-locks.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -375,9 +377,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'WaitQueue: a waiter that was woken and gives up keeps the wake-up',
     file: QUEUE,
-    from: 'if ((!isWaiting || wasWoken) && !isDone &&',
-    to: 'if (!isWaiting && wasWoken && !isDone &&',
+    from: '  owed.wakeUp ||= !isWaiting;\n',
+    to: '  owed.wakeUp &&= !isWaiting;\n',
     tests: [QUEUE_TEST, RACES],
+  },
+  {
+    name: 'WaitQueue: a waiter that was woken, is in line again and cannot run keeps the wake-up',
+    file: QUEUE,
+    from: 'const isWoken = owed.wakeUp || cpu',
+    to: 'const isWoken = cpu',
+    tests: [ASIDES],
+  },
+  {
+    name: 'WaitQueue: a waiter that cannot run passes the same wake-up on twice',
+    file: QUEUE,
+    from: '  owed.wakeUp = false;\n  if (isWoken)',
+    to: '  if (isWoken)',
+    tests: [ASIDES],
   },
   {
     name: 'WaitQueue: a wake-up does not look for the condition before the waiters',
@@ -392,6 +408,41 @@ export const mutants: readonly Mutant[] = [
     from: '  cpu.store(queue + WaitQueueWords.waiting, waiters(cpu, list).length);\n',
     to: '',
     tests: [QUEUE_TEST, RACES],
+  },
+  {
+    name: 'a call that waits for the heap lets the process end',
+    file: 'lib/sched/drive.ts',
+    from: '  // That thread may be dead: somebody has to look.\n  holdEventLoop(cpu);\n',
+    to: '',
+    tests: [LOOP],
+  },
+  {
+    name: 'a call that waits for the heap is deaf to an abort',
+    file: 'lib/sched/drive.ts',
+    from: '      if (signal?.aborted) throw abortReason(signal);\n      const task',
+    to: '      const task',
+    tests: [LOOP],
+  },
+  {
+    name: 'an asynchronous wait is known to its thread after its first step only',
+    file: 'lib/sched/drive.ts',
+    from: "  waiters.add(waiter);\n  let step: IteratorResult<number | undefined, Outcome>;\n  try {\n    step = advance('woken');\n",
+    to: "  let step: IteratorResult<number | undefined, Outcome>;\n  try {\n    step = advance('woken');\n    if (!step.done) waiters.add(waiter);\n",
+    tests: [ASIDES],
+  },
+  {
+    name: 'an error in the first step leaves the wait with its thread',
+    file: 'lib/sched/drive.ts',
+    from: '    waiters.delete(waiter);\n    throw error;',
+    to: '    throw error;',
+    tests: [LOOP],
+  },
+  {
+    name: 'an error inside abort() leaves the wait with its thread',
+    file: 'lib/sched/drive.ts',
+    from: '  } finally {\n    waiters.delete(waiter);\n    releaseEventLoop(cpu);',
+    to: '  } finally {\n    releaseEventLoop(cpu);',
+    tests: [LOOP],
   },
   {
     name: 'an event loop sleeps for a latch',

@@ -1,0 +1,101 @@
+/**
+ * What an asynchronous wait passes on when its thread goes to sleep in a synchronous call (`Aside`): what it has been woken
+ * for and has not seen to yet, at any point of its path; and nothing else.
+ */
+import { describe, expect, test } from 'vitest';
+import { type Arena, Semaphore, WaitQueue } from '../../lib/index.ts';
+import { latch, unlatch } from '../../lib/memory/latch.ts';
+import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
+import { Hang, on, type Step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** As a latch's word names the thread that is preempted there. */
+const PREEMPTED = 5;
+
+function stage() {
+  const all = stepper(5);
+  const { arenas, real, before, cancel, stopBefore } = all;
+  const elsewhere = new Semaphore(arenas[0]!, undefined, { permits: 0 });
+  const mainOf = (number: number) => arenas[number]!.thread.self;
+  // No call below needs the heap for its task.
+  for (const { thread, heap } of arenas) thread.returnTask(thread.takeTask(heap));
+  return {
+    ...all,
+    arenas: arenas as [Arena, Arena, Arena, Arena, Arena],
+    /** Thread `number` goes to sleep in a synchronous call, for what never comes; and that comes back all the same. */
+    sleepsAndWakes: (number: number) => {
+      expect(thrown(() => Semaphore.from(arenas[number]!, elsewhere.handle).down())).toBeInstanceOf(Hang);
+      unpark(real, mainOf(number));
+    },
+    /** Thread `number` sleeps until it is woken in `wait`. */
+    sleeps: (number: number, wait: () => void) => expect(stopBefore(number, on('wait'), wait)).toBe(true),
+    isAsleep: (number: number) => real.load(mainOf(number) + Task.state) === SLEEPING,
+    /** While thread `number` calls, somebody else has the `nth` latch that it tries to take; afterwards it is free again. */
+    meetsLatch: (number: number, nth: number, call: () => void) => {
+      let seen = 0;
+      let taken = 0;
+      const isNth = ({ op, address, args }: Step) => {
+        if (op !== 'cmpxchgAcquire' || args[1] !== 0 || args[2] !== (number + 1) << 2 || ++seen < nth) return false;
+        taken = address;
+        return true;
+      };
+      before(number, isNth, () => latch(real, taken, PREEMPTED));
+      call();
+      expect(cancel(number)).toBe(false);
+      unlatch(real, taken);
+    },
+  };
+}
+
+describe('WaitQueue, exclusive: the condition of a waiter that was woken blocks its thread', () => {
+  /** Thread 1 waits, and sleeps in its condition when that runs for the `nth` time; `before`: what happens then, before. */
+  function sleepsInCondition(nth: number, before: (queue: WaitQueue, thirdSleeps: () => void) => void) {
+    const all = stage();
+    const { arenas, sleeps, sleepsAndWakes, isAsleep } = all;
+    const [queue, mine, third] = [0, 1, 3].map((number) => new WaitQueue(arenas[number]!, 'q')) as [
+      WaitQueue,
+      WaitQueue,
+      WaitQueue,
+    ];
+    let calls = 0;
+    let wasAsleep: boolean[] | undefined;
+    const condition = () => {
+      if (++calls !== nth) return false;
+      before(queue, () => sleeps(3, () => third.wait(() => false, { exclusive: true })));
+      const asleepBefore = isAsleep(3);
+      sleepsAndWakes(1);
+      wasAsleep = [asleepBefore, isAsleep(3)];
+      return false;
+    };
+    void mine.waitAsync(condition, { exclusive: true });
+    return { ...all, queue, third, asleep: () => wasAsleep };
+  }
+
+  // The first call comes before the waiter lines up.
+  test('at its first look', () => {
+    const { asleep } = sleepsInCondition(2, (queue, thirdSleeps) => {
+      thirdSleeps();
+      queue.wake();
+    });
+    expect(asleep()).toEqual([true, false]);
+  });
+
+  test('at a later look, in line again', async () => {
+    const { asleep, queue, sleeps, third, sleepsAndWakes, isAsleep } = sleepsInCondition(3, (_, thirdSleeps) =>
+      thirdSleeps(),
+    );
+    queue.wake();
+    while (asleep() === undefined) await turn();
+    expect(asleep()).toEqual([true, false]);
+
+    // It has passed that on, and waits for another.
+    sleeps(3, () => third.wait(() => false, { exclusive: true }));
+    sleepsAndWakes(1);
+    expect(isAsleep(3)).toBe(true);
+    queue.wake();
+    sleepsAndWakes(1);
+    expect(isAsleep(3)).toBe(false);
+  });
+});
