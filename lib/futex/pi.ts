@@ -145,7 +145,7 @@ export function* waitRequeuePi(
   to: number,
   waiter: Waiter,
 ): SlowPath<PiOutcome | 'changed'> {
-  const result = yield* wait(futexes, word, value, MATCH_ANY, waiter, to);
+  const result = yield* wait(futexes, word, value, MATCH_ANY, waiter, { purpose: to });
   if (result === 'woken') return yield* lockPi(futexes, to, waiter, true);
   futexes.thread.cpu.store(waiter.task + Task.result, PLAIN);
   return result;

@@ -29,22 +29,26 @@ import {
   PLAIN,
   unlatchBucket,
 } from './table.ts';
-import { MATCH_ANY, wake } from './wake.ts';
+import { wake } from './wake.ts';
 
 /** 'changed': the word holds another value than the one expected. */
 export type WaitResult = 'woken' | 'changed' | 'timed-out' | 'aborted';
 
-/**
- * Sleeps while `word` holds `value`, until woken by somebody whose bitset has a bit of `bitset` set. `purpose`: PLAIN, or
- * what else the node's `result` is to say.
- */
+export interface Manner {
+  /** What the node's `result` is to say. Default PLAIN. */
+  readonly purpose?: number;
+  /** As in `asideOf`. */
+  readonly passOn?: () => void;
+}
+
+/** Sleeps while `word` holds `value`, until woken by somebody whose bitset has a bit of `bitset` set. */
 export function* wait(
   futexes: Futexes,
   word: number,
   value: number,
   bitset: number,
   waiter: Waiter,
-  purpose = PLAIN,
+  { purpose = PLAIN, passOn }: Manner = {},
 ): SlowPath<WaitResult> {
   const { thread, table } = futexes;
   const { cpu } = thread;
@@ -56,14 +60,8 @@ export function* wait(
   let bucket = bucketOf(table, word);
   yield* latchedBucket(waiter, bucket);
   enqueue(cpu, bucket, word, task);
-  if (waiter.async && purpose === PLAIN) {
-    waiter.aside ??= asideOf(
-      waiter,
-      futexes,
-      [task],
-      () => void wake(futexes, cpu.load(task + Task.within), 1, bitset),
-    );
-  }
+  // Not before: a task that is in no list counts as woken.
+  if (waiter.async && purpose === PLAIN) waiter.aside = asideOf(waiter, futexes, [task], passOn);
   let reason = 'woken';
   let isFirstLook = true;
   for (;;) {
@@ -90,10 +88,15 @@ export function* wait(
 }
 
 /**
- * What an asynchronous wait by `nodes` does when it cannot run: if it was woken already, `passOn` wakes others for what it
- * would have seen to. Once: until it runs, and waits again, it has no other wake-up.
+ * What an asynchronous wait by `nodes`, which have lined up, does when it cannot run: for each that was woken already,
+ * `passOn` wakes others for what it would have seen to; one that waits for the same word, if not said otherwise. Once for
+ * each: until it runs, and waits again, it has no other wake-up.
  */
-export function asideOf(waiter: Waiter, { thread }: Futexes, nodes: readonly number[], passOn: () => void): Aside {
+function asideOf(waiter: Waiter, futexes: Futexes, nodes: readonly number[], passOn?: () => void): Aside {
+  const { thread } = futexes;
+  const { cpu } = thread;
+  const wakeAnother = (node: number) => void wake(futexes, cpu.load(node + Task.within), 1, cpu.load(node + Task.want));
+  const passed = new Set<number>();
   // Under the latch: whoever takes the node out later finds that it cannot run.
   const isTakenOut = (node: number) => {
     const bucket = runLatching(thread, (caller) => latchOwnBucket(caller, node));
@@ -101,9 +104,12 @@ export function asideOf(waiter: Waiter, { thread }: Futexes, nodes: readonly num
     return bucket === 0;
   };
   const pass = () => {
-    if (!nodes.some(isTakenOut)) return;
-    waiter.aside = undefined;
-    passOn();
+    for (const node of nodes) {
+      if (passed.has(node) || !isTakenOut(node)) continue;
+      passed.add(node);
+      if (passOn === undefined) wakeAnother(node);
+      else passOn();
+    }
   };
   return { of: waiter.task, pass };
 }
@@ -125,6 +131,7 @@ export function* waitAll(
   const { task } = waiter;
   prepareToPark(cpu, task);
   const queued: number[] = [];
+  if (waiter.async) waiter.aside = asideOf(waiter, futexes, queued);
   let result: WaitResult | undefined;
   for (const [i, { word, value }] of words.entries()) {
     const node = nodes[i] as number;
@@ -142,10 +149,6 @@ export function* waitAll(
     }
     queued.push(node);
   }
-  const wakeOthers = () => {
-    for (const { word } of words) wake(futexes, word, 1, MATCH_ANY);
-  };
-  if (waiter.async) waiter.aside = asideOf(waiter, futexes, queued, wakeOthers);
   const isMoved = (node: number, i: number) => cpu.load(node + Task.blockedOn) !== words[i]?.word;
   let hasSlept = false;
   for (let reason = 'woken'; result === undefined; hasSlept = true) {

@@ -64,22 +64,33 @@ export function takeWaiters(
   return able;
 }
 
-/** `wake` in a slow path. */
+/**
+ * `wake` of each of `words` in a slow path. If the thread goes to sleep in a synchronous call before the path has come to
+ * all of them, that call wakes the rest first: what it waits for may be theirs to give.
+ */
 export function* wakeIn(
   waiter: Waiter,
-  { thread, table }: Futexes,
-  word: number,
+  futexes: Futexes,
+  words: readonly number[],
   count: number,
   bitset: number,
 ): SlowPath<void> {
+  const { thread, table } = futexes;
   const { cpu } = thread;
-  const bucket = bucketOf(table, word);
-  if (!mayHaveWaiters(cpu, bucket)) return;
-  const sleepers: number[] = [];
-  yield* latchedBucket(waiter, bucket);
-  takeOut(cpu, bucket, word, count, bitset, sleepers);
-  unlatchBucket(thread, bucket);
-  unparkAll(cpu, sleepers);
+  const left = words.filter((word) => mayHaveWaiters(cpu, bucketOf(table, word)));
+  const pass = () => {
+    for (const word of left.splice(0)) wake(futexes, word, count, bitset);
+  };
+  if (waiter.async) waiter.aside = { of: waiter.task, pass };
+  for (let word = left[0]; word !== undefined; word = left[0]) {
+    const bucket = bucketOf(table, word);
+    const sleepers: number[] = [];
+    yield* latchedBucket(waiter, bucket);
+    if (left.shift() !== undefined) takeOut(cpu, bucket, word, count, bitset, sleepers);
+    unlatchBucket(thread, bucket);
+    unparkAll(cpu, sleepers);
+  }
+  waiter.aside = undefined;
 }
 
 /**

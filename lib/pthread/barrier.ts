@@ -100,7 +100,8 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   cpu.storeRelease(record + Hold.count, ticket);
   const { isOver, counted } = endRound(futexes, barrier, round);
   unlatch(cpu, barrier + BarrierWords.latch);
-  for (const each of counted) if (each !== record) yield* wakeIn(waiter, futexes, each + Hold.count, 1, MATCH_ANY);
+  const others = counted.filter((each) => each !== record).map((each) => each + Hold.count);
+  yield* wakeIn(waiter, futexes, others, 1, MATCH_ANY);
   if (isOver) return 'serial';
   // From here on nothing of the barrier is touched.
   let late: 'timed-out' | 'aborted' | undefined;

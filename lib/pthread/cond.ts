@@ -12,7 +12,7 @@ import {
   nextFor,
   unlatchBucket,
 } from '../futex/table.ts';
-import { asideOf, wait } from '../futex/wait.ts';
+import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
@@ -170,8 +170,7 @@ export class PthreadCond extends SharedObject {
         if (word !== 0) wake(this.#futexes, word, 1, MATCH_ANY);
       }
     };
-    if (waiter.async) waiter.aside = asideOf(waiter, this.#futexes, [waiter.task], wakeOthers);
-    const result = yield* wait(this.#futexes, this.#sequence, seen, MATCH_ANY, waiter);
+    const result = yield* wait(this.#futexes, this.#sequence, seen, MATCH_ANY, waiter, { passOn: wakeOthers });
     // From here on nothing of the condition variable is touched: POSIX lets whoever woke the last waiter destroy it.
     endWait(this.thread.cpu, waiter.task);
     waiter.aside = undefined;

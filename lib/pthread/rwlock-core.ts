@@ -24,7 +24,7 @@
  * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
  */
 import type { Futexes } from '../futex/table.ts';
-import { asideOf, isSleptFor, wait } from '../futex/wait.ts';
+import { isSleptFor, wait } from '../futex/wait.ts';
 import { MATCH_ANY, takeWaiters, unparkAll, wakeIn } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, latchOwner, unlatch } from '../memory/latch.ts';
@@ -154,8 +154,7 @@ export function* takeSlow(
     yield* latched(waiter, lock + RwlockWords.latch);
     const outcome = tryAndUnlatch(waiter.thread, lock, waiter.task, want, preference, waiter);
     if (outcome !== 'busy') return outcome;
-    if (waiter.async) waiter.aside = asideOf(waiter, futexes, [waiter.task], passOn);
-    const result = yield* wait(futexes, lock + RwlockWords.gate, gate, bits, waiter);
+    const result = yield* wait(futexes, lock + RwlockWords.gate, gate, bits, waiter, { passOn });
     if (result === 'timed-out' || result === 'aborted') {
       if (bits & WRITE) yield* giveUp(waiter, futexes, lock);
       return result;
@@ -173,7 +172,7 @@ function* giveUp(waiter: Waiter, futexes: Futexes, lock: number): SlowPath<void>
   yield* latched(waiter, lock + RwlockWords.latch);
   openGate(cpu, lock, ~WRITE);
   unlatch(cpu, lock + RwlockWords.latch);
-  yield* wakeIn(waiter, futexes, lock + RwlockWords.gate, Number.POSITIVE_INFINITY, MATCH_ANY);
+  yield* wakeIn(waiter, futexes, [lock + RwlockWords.gate], Number.POSITIVE_INFINITY, MATCH_ANY);
 }
 
 /** Under the latch: a task that looked before and is about to sleep finds another gate, and looks again. `keep`: the flags that stay. */

@@ -3,7 +3,7 @@
  * for and has not seen to yet, at any point of its path; and nothing else.
  */
 import { describe, expect, test } from 'vitest';
-import { type Arena, Semaphore, WaitQueue } from '../../lib/index.ts';
+import { type Arena, Futex, PthreadBarrier, PthreadCond, PthreadMutex, Semaphore, WaitQueue } from '../../lib/index.ts';
 import { latch, unlatch } from '../../lib/memory/latch.ts';
 import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
 import { Hang, on, type Step, stepper } from '../support/stepper.ts';
@@ -98,4 +98,54 @@ describe('WaitQueue, exclusive: the condition of a waiter that was woken blocks 
     sleepsAndWakes(1);
     expect(isAsleep(3)).toBe(false);
   });
+});
+
+test('PthreadCond: a waiter that has not lined up yet passes on a wake-up that it has not had', async () => {
+  const { arenas, sleeps, sleepsAndWakes, isAsleep, meetsLatch } = stage();
+  const [, mine, , third] = arenas.map((arena) => ({
+    mutex: new PthreadMutex(arena, 'm'),
+    cond: new PthreadCond(arena, 'c'),
+  }));
+  sleeps(3, () => {
+    third!.mutex.lock();
+    third!.cond.wait(third!.mutex);
+  });
+  const guard = await mine!.mutex.acquireAsync();
+  meetsLatch(1, 1, () => void mine!.cond.waitAsync(guard));
+  sleepsAndWakes(1);
+  expect(isAsleep(3)).toBe(true);
+});
+
+test('waitv: each word that was woken passes one wake-up on, and no other word does', () => {
+  const { arenas, sleeps, sleepsAndWakes, isAsleep } = stage();
+  const words = [arenas[0].alloc(1), arenas[0].alloc(1)] as const;
+  for (const word of words) arenas[0].cpu.store(word, 0);
+  const [waker, mine, ...others] = arenas.map((arena) => new Futex(arena));
+  void mine!.waitvAsync(words.map((word) => ({ word, value: 0 })));
+  sleeps(2, () => others[0]!.wait(words[0], 0));
+  sleeps(3, () => others[1]!.wait(words[1], 0));
+  waker!.wake(words[0]);
+  sleepsAndWakes(1);
+  expect([isAsleep(2), isAsleep(3)]).toEqual([false, true]);
+  sleeps(4, () => others[2]!.wait(words[0], 0));
+  waker!.wake(words[1]);
+  sleepsAndWakes(1);
+  expect([isAsleep(3), isAsleep(4)]).toEqual([false, true]);
+});
+
+test('PthreadBarrier: the last to come waits for a latch, and its thread for what the others do next', async () => {
+  const { arenas, sleeps, sleepsAndWakes, isAsleep, meetsLatch } = stage();
+  const first = new PthreadBarrier(arenas[0], 3);
+  const [mine, second, third] = [1, 2, 3].map((number) => new PthreadBarrier(arenas[number]!, 3, first.handle));
+  sleeps(2, () => second!.wait());
+  sleeps(3, () => third!.wait());
+  let last: Promise<boolean> | undefined;
+  // The first is the barrier's own.
+  meetsLatch(1, 2, () => {
+    last = mine!.waitAsync();
+  });
+  expect([isAsleep(2), isAsleep(3)]).toEqual([true, true]);
+  sleepsAndWakes(1);
+  expect([isAsleep(2), isAsleep(3)]).toEqual([false, false]);
+  expect(await last).toBe(true);
 });

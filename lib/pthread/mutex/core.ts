@@ -106,7 +106,7 @@ export function* lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attem
     if (owner === 0) continue;
     if (owner === UNRECOVERABLE) {
       // Illegal to drop the mark: a broadcast has moved others here, and the unlock that should wake them never comes.
-      if (mark !== 0) yield* wakeIn(waiter, futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);
+      if (mark !== 0) yield* wakeIn(waiter, futexes, [address], Number.POSITIVE_INFINITY, MATCH_ANY);
       return 'unrecoverable';
     }
     const isOwn = !waiter.async && isTask(owner) && cpu.load(owner + Task.thread) === thread.id;

@@ -26,7 +26,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a broadcast strands those that were moved to an unrecoverable mutex',
     file: CORE,
-    from: '      if (mark !== 0) yield* wakeIn(waiter, futexes, address, Number.POSITIVE_INFINITY, MATCH_ANY);\n',
+    from: '      if (mark !== 0) yield* wakeIn(waiter, futexes, [address], Number.POSITIVE_INFINITY, MATCH_ANY);\n',
     to: '',
     tests: [STEPS],
   },
