@@ -140,11 +140,18 @@ export function leaveWrite(thread: Thread, lock: number, task: number): void {
   unlatchToNext(thread, lock, task);
 }
 
-/** `leaveWrite` in a slow path: of a writer that stops waiting for readers to leave. */
-function* stopDraining(waiter: Waiter, lock: number): SlowPath<void> {
-  if (releaseUnwatched(waiter.thread.cpu, lock)) return;
+/**
+ * `leaveWrite` in a slow path: of a writer that stops waiting for readers to leave. False when it is not the writer: its
+ * thread slept meanwhile, and it is in the list again.
+ */
+function* stopDraining(waiter: Waiter, lock: number): SlowPath<boolean> {
+  const { thread, task } = waiter;
+  const { cpu } = thread;
+  if (releaseUnwatched(cpu, lock)) return true;
   yield* latched(waiter, latchOf(lock));
-  unlatchToNext(waiter.thread, lock, waiter.task);
+  const isWriter = writerOf(cpu.load(blockOf(lock))) === task;
+  unlatchToNext(thread, lock, task);
+  return isWriter;
 }
 
 /** The writer releases a lock that nobody waits for. False when somebody does. */
@@ -326,7 +333,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
     if (waiter.aborted || reason === 'timed-out') {
       finishPark(cpu, task);
       cpu.store(task + Task.blockedOn, 0);
-      if (!(yield* cancel(waiter, lock))) yield* stopDraining(waiter, lock);
+      while (!(yield* cancel(waiter, lock)) && !(yield* stopDraining(waiter, lock)));
       cpu.store(task + Grant.from, 0);
       return waiter.aborted ? 'aborted' : 'timed-out';
     }

@@ -3,9 +3,20 @@
  * for and has not seen to yet, at any point of its path; and nothing else.
  */
 import { describe, expect, test } from 'vitest';
-import { type Arena, Futex, PthreadBarrier, PthreadCond, PthreadMutex, Semaphore, WaitQueue } from '../../lib/index.ts';
+import {
+  type Arena,
+  Futex,
+  PercpuRwSemaphore,
+  PthreadBarrier,
+  PthreadCond,
+  PthreadMutex,
+  Semaphore,
+  WaitQueue,
+} from '../../lib/index.ts';
+import { PercpuWords } from '../../lib/locking/percpu-rw-semaphore-core.ts';
 import { latch, unlatch } from '../../lib/memory/latch.ts';
 import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
+import { waiters } from '../../lib/sched/wait-list.ts';
 import { Hang, on, type Step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -148,4 +159,23 @@ test('PthreadBarrier: the last to come waits for a latch, and its thread for wha
   sleepsAndWakes(1);
   expect([isAsleep(2), isAsleep(3)]).toEqual([false, false]);
   expect(await last).toBe(true);
+});
+
+test('PercpuRwSemaphore: a writer that gives up has been passed over meanwhile, and stays in the list', async () => {
+  const { arenas, real, sleeps, sleepsAndWakes, isAsleep, meetsLatch } = stage();
+  const [reader, mine, other, third] = arenas.map((arena) => new PercpuRwSemaphore(arena, 'l'));
+  reader!.downRead();
+  const controller = new AbortController();
+  const waiting = mine!.downWriteAsync({ signal: controller.signal });
+  await turn();
+  sleeps(3, () => third!.downRead());
+  // The first is taken to leave the list, the second to hand over.
+  meetsLatch(1, 2, () => controller.abort('given up'));
+  sleepsAndWakes(1);
+  expect(isAsleep(3)).toBe(false);
+  await expect(waiting).rejects.toBe('given up');
+  expect(waiters(real, mine!.address + PercpuWords.waiters)).toEqual([]);
+  third!.upRead();
+  reader!.upRead();
+  expect(other!.tryDownWrite()).toBe(true);
 });

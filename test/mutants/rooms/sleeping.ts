@@ -179,6 +179,13 @@ export const mutants: readonly Mutant[] = [
     tests: [STUCK],
   },
   {
+    name: 'PercpuRwSemaphore: a writer that gives up thinks that it is the writer still',
+    file: PERCPU,
+    from: '  return isWriter;\n',
+    to: '  return isWriter || lock > 0;\n',
+    tests: [ASIDES],
+  },
+  {
     name: 'futex: a waiter that has not lined up yet counts as woken',
     file: FUTEX_WAIT,
     from: '  yield* latchedBucket(waiter, bucket);\n  enqueue(cpu, bucket, word, task);\n  // Not before: a task that is in no list counts as woken.\n  if (waiter.async && purpose === PLAIN) waiter.aside = asideOf(waiter, futexes, [task], passOn);\n',
