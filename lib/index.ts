@@ -69,6 +69,14 @@ export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
 export { SharedMap } from './structures/map/shared-map.ts';
+export {
+  type MapleAllocation,
+  type MapleRange,
+  type MapleSearch,
+  type MapleSlot,
+  MapleTree,
+  type MapleTreeOptions,
+} from './structures/maple/maple-tree.ts';
 export { XA_VALUE_MAX, type XaEntry, XaPointer, xaPointer } from './structures/xarray/entry.ts';
 export { IDA_MAX, Ida, type IdRange } from './structures/xarray/ida.ts';
 export {

@@ -1,0 +1,136 @@
+/**
+ * Nodes of a maple tree, and the words of its head.
+ *
+ * A node splits a stretch of indices into slots, one behind the other, with nothing left out: slot 0 begins where the node
+ * does, each other one behind the pivot of the slot before, and each ends at its pivot. The last slot ends where the node
+ * does; its pivot says so too if the node has room for one. Pivots that are not in use are the greatest key. So a search is: the first slot
+ * whose pivot is not less.
+ *
+ *   leaf     a slot holds an entry (`xarray/entry.ts`), or 0 where nothing is
+ *   inner    a slot holds a child: its address, with LEAF if it is a leaf. In a tree with gaps there is the longest gap of
+ *            each child beside it, in indices
+ *
+ * Legal changes of a node that readers can find: an entry or 0 in a slot of a leaf, a child with the same stretch in a slot
+ * of an inner node, a gap. For any other a new node takes the node's place.
+ *
+ * Illegal: two slots side by side with nothing in them; a leaf that ends with nothing, unless the tree does. So each gap
+ * is one slot of one leaf.
+ *
+ * A node takes 32 words, two cache lines, of which two are the pool's. That leaves room for 15 slots, 10 with gaps; the
+ * kernel's nodes of four lines have 16 and 10.
+ *
+ * Keys: pivots are compared as signed words, so an index is kept with its highest bit turned round.
+ */
+import type { Cpu } from '../../machine/cpu.ts';
+import { struct } from '../../memory/struct.ts';
+import { CoreWords } from '../core.ts';
+import { Block } from '../pool.ts';
+
+export const Node = struct({
+  block: Block.words,
+  /** How many slots are in use. Pivots, slots and gaps stand behind it, as `Shape` says. */
+  count: 1,
+});
+
+export const Head = struct({
+  core: CoreWords.words,
+  /** The root, as in a slot of an inner node; 0: nothing is in the tree. */
+  root: 1,
+  /** 1: nodes have no gaps. */
+  flags: 1,
+  /** The index behind the latest cyclic allocation, once `hasCycled` is 1. */
+  next: 1,
+  hasCycled: 1,
+});
+
+export const NO_GAPS = 1;
+
+/** In a word that leads to a node: it is a leaf. */
+export const LEAF = 1;
+
+export const MIN_KEY = -(2 ** 31);
+export const MAX_KEY = 2 ** 31 - 1;
+/** The greatest index. */
+export const LAST_INDEX = 2 ** 32 - 1;
+
+export function keyOf(index: number): number {
+  return index ^ MIN_KEY;
+}
+
+export function indexOf(key: number): number {
+  return (key ^ MIN_KEY) >>> 0;
+}
+
+/** Nodes take so many words, and no level has more than so many slots. */
+const SLOTS = 15;
+const SLOTS_WITH_GAPS = 10;
+
+/** Where things are in the nodes of a tree. */
+export interface Shape {
+  readonly words: number;
+  readonly hasGaps: boolean;
+  readonly leafSlots: number;
+  readonly innerSlots: number;
+  /** Offset of slot 0 in a leaf, and in an inner node. */
+  readonly leafAt: number;
+  readonly innerAt: number;
+  /** Offset of the first gap in an inner node. */
+  readonly gapsAt: number;
+  /** Nodes with fewer slots than this are joined with a neighbour. */
+  readonly leastInLeaf: number;
+  readonly leastInInner: number;
+}
+
+function shape(leafSlots: number, innerSlots: number, hasGaps: boolean): Shape {
+  const innerAt = Node.words + innerSlots - 1;
+  const leafAt = Node.words + leafSlots - 1;
+  return Object.freeze({
+    words: Math.max(leafAt + leafSlots, innerAt + innerSlots * (hasGaps ? 2 : 1)),
+    hasGaps,
+    leafSlots,
+    innerSlots,
+    leafAt,
+    innerAt,
+    gapsAt: innerAt + innerSlots,
+    leastInLeaf: Math.ceil(leafSlots / 3),
+    leastInInner: Math.ceil(innerSlots / 3),
+  });
+}
+
+/** `slots`: 15, or 4 for a test that wants a tall tree of few entries. */
+export function shapeOf(slots: 4 | 15, hasGaps: boolean): Shape {
+  if (slots === SLOTS) return hasGaps ? WITH_GAPS : PLAIN;
+  return hasGaps ? SMALL_WITH_GAPS : SMALL;
+}
+
+const WITH_GAPS = shape(SLOTS, SLOTS_WITH_GAPS, true);
+const PLAIN = shape(SLOTS, SLOTS, false);
+const SMALL_WITH_GAPS = shape(4, 3, true);
+const SMALL = shape(4, 4, false);
+
+/** The node that a word leads to. */
+export function nodeOf(word: number): number {
+  return word & ~LEAF;
+}
+
+export function isLeaf(word: number): boolean {
+  return (word & LEAF) !== 0;
+}
+
+/** The slot in which `key` is, of a node with room for `slots`. The node's stretch has the key. */
+export function slotFor(cpu: Cpu, node: number, slots: number, key: number): number {
+  const pivots = node + Node.words;
+  let slot = 0;
+  while (slot < slots - 1 && cpu.read(pivots + slot) < key) slot++;
+  return slot;
+}
+
+/** The last key of a slot, of a node with room for `slots` whose last key is `high`. */
+export function lastOf(cpu: Cpu, node: number, slots: number, slot: number, high: number): number {
+  return slot === slots - 1 ? high : cpu.read(node + Node.words + slot);
+}
+
+/** The first key of a slot, of a node whose first key is `low`. */
+export function firstOf(cpu: Cpu, node: number, slot: number, low: number): number {
+  return slot === 0 ? low : cpu.read(node + Node.words + slot - 1) + 1;
+}

@@ -1,0 +1,49 @@
+/** The way from the root of a maple tree to the leaf of one key, for the writer. */
+import type { Cpu } from '../../machine/cpu.ts';
+import { firstOf, isLeaf, lastOf, MAX_KEY, MIN_KEY, nodeOf, type Shape, slotFor } from './node.ts';
+
+/** More levels than any tree has: each splits its stretch, of at most 2^32 keys, and trees of four slots are tests'. */
+export const MOST_LEVELS = 40;
+
+export class Path {
+  /** Levels, that of the leaf included; 0 for a tree with nothing in it. */
+  depth = 0;
+  /** For each level, from the root on: the node, which of its slots, and the first and last key of the node. */
+  readonly nodes = new Int32Array(MOST_LEVELS);
+  readonly slots = new Int32Array(MOST_LEVELS);
+  readonly lows = new Int32Array(MOST_LEVELS);
+  readonly highs = new Int32Array(MOST_LEVELS);
+
+  /** Goes from what `root` leads to down to the leaf of `key`. */
+  go(cpu: Cpu, shape: Shape, root: number, key: number): void {
+    let [low, high] = [MIN_KEY, MAX_KEY];
+    this.depth = 0;
+    for (let word = root; word !== 0; ) {
+      const node = nodeOf(word);
+      const level = this.depth++;
+      const slots = isLeaf(word) ? shape.leafSlots : shape.innerSlots;
+      const slot = slotFor(cpu, node, slots, key);
+      this.nodes[level] = node;
+      this.slots[level] = slot;
+      this.lows[level] = low;
+      this.highs[level] = high;
+      if (isLeaf(word)) return;
+      high = lastOf(cpu, node, slots, slot, high);
+      low = firstOf(cpu, node, slot, low);
+      word = cpu.loadDependent(node + shape.innerAt + slot);
+    }
+  }
+
+  /** The way to another key of the same leaf. */
+  goBeside(cpu: Cpu, shape: Shape, other: Path, key: number): void {
+    this.depth = other.depth;
+    for (let level = 0; level < this.depth; level++) {
+      this.nodes[level] = other.nodes[level] as number;
+      this.slots[level] = other.slots[level] as number;
+      this.lows[level] = other.lows[level] as number;
+      this.highs[level] = other.highs[level] as number;
+    }
+    const leaf = this.depth - 1;
+    this.slots[leaf] = slotFor(cpu, this.nodes[leaf] as number, shape.leafSlots, key);
+  }
+}

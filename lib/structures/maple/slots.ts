@@ -1,0 +1,84 @@
+/** What a level of a maple tree is to hold, slot by slot, before it is put into nodes. */
+import type { Cpu } from '../../machine/cpu.ts';
+import { lastOf, MAX_KEY, Node, type Shape } from './node.ts';
+
+/** Two nodes of slots, a few that come between them, and a neighbour. */
+const MOST = 64;
+
+export class Slots {
+  count = 0;
+  readonly pivots = new Int32Array(MOST);
+  readonly words = new Int32Array(MOST);
+  /** Of children, where the tree has gaps. */
+  readonly gaps = new Int32Array(MOST);
+  /** The key that slot 0 begins with. */
+  low = 0;
+
+  clear(low: number): void {
+    this.count = 0;
+    this.low = low;
+  }
+
+  push(pivot: number, word: number, gap: number): void {
+    const at = this.count++;
+    this.pivots[at] = pivot;
+    this.words[at] = word;
+    this.gaps[at] = gap;
+  }
+
+  pushAll(other: Slots): void {
+    for (let i = 0; i < other.count; i++) {
+      this.push(other.pivots[i] as number, other.words[i] as number, other.gaps[i] as number);
+    }
+  }
+
+  /** The slots from `from` up to `to` of a node whose last key is `high`. */
+  pushNode(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, from: number, to: number, high: number): void {
+    const slots = isLeaf ? shape.leafSlots : shape.innerSlots;
+    const at = node + (isLeaf ? shape.leafAt : shape.innerAt);
+    const hasGaps = shape.hasGaps && !isLeaf;
+    for (let slot = from; slot < to; slot++) {
+      const gap = hasGaps ? cpu.read(node + shape.gapsAt + slot) : 0;
+      this.push(lastOf(cpu, node, slots, slot, high), cpu.read(at + slot), gap);
+    }
+  }
+
+  /** All slots of a node that begins with `low` come in front. */
+  unshiftNode(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, low: number, high: number): void {
+    const slots = cpu.read(node + Node.count);
+    for (const words of [this.pivots, this.words, this.gaps]) words.copyWithin(slots, 0, this.count);
+    const count = this.count;
+    this.clear(low);
+    this.pushNode(cpu, shape, isLeaf, node, 0, slots, high);
+    this.count += count;
+  }
+
+  /** Writes the slots from `from` up to `to` into a node that no reader can find yet, and returns its longest gap. */
+  write(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, from: number, to: number): number {
+    const slots = isLeaf ? shape.leafSlots : shape.innerSlots;
+    const at = node + (isLeaf ? shape.leafAt : shape.innerAt);
+    const hasGaps = shape.hasGaps && !isLeaf;
+    const count = to - from;
+    cpu.write(node + Node.count, count);
+    let longest = 0;
+    for (let slot = 0; slot < count; slot++) {
+      const word = this.words[from + slot] as number;
+      if (slot < slots - 1) cpu.write(node + Node.words + slot, this.pivots[from + slot] as number);
+      cpu.write(at + slot, word);
+      let gap = 0;
+      if (hasGaps) {
+        cpu.write(node + shape.gapsAt + slot, this.gaps[from + slot] as number);
+        gap = (this.gaps[from + slot] as number) >>> 0;
+      } else if (isLeaf && word === 0) {
+        gap = (this.pivots[from + slot] as number) - this.#first(from + slot) + 1;
+      }
+      if (gap > longest) longest = gap;
+    }
+    for (let slot = count; slot < slots - 1; slot++) cpu.write(node + Node.words + slot, MAX_KEY);
+    return longest;
+  }
+
+  #first(at: number): number {
+    return at === 0 ? this.low : (this.pivots[at - 1] as number) + 1;
+  }
+}

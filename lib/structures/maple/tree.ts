@@ -1,0 +1,363 @@
+/**
+ * Changes of a maple tree, for the writer that has its latch. There is one: a word, or 0, at all keys from `first` to `last`.
+ *
+ *   the range is one slot                 the slot is overwritten
+ *   anything else                         level by level from the leaves up:
+ *     gather    the slots of the new node: what is left of the old ones from the first key's to the last key's
+ *     borrow    too few: those of a neighbour as well
+ *     build     one, two or three new nodes
+ *     one node in place of one            the word that leads to it is overwritten: done
+ *     otherwise                           the level above is gathered with the new nodes in it
+ *
+ * So a node that overflows, one that runs empty, and a range over any number of nodes are one algorithm, and readers see
+ * each change by one word. Gaps, which are other words, and the pool's lists go with it in one step of the journal.
+ *
+ * All nodes that a change may need are reserved before it is begun.
+ *
+ * Source: lib/maple_tree.c of the kernel, for what the operations mean; its cases of a store are one here.
+ */
+import type { Arena } from '../../arena/arena.ts';
+import type { Stretch } from '../../rcu/stretch.ts';
+import { Core } from '../core.ts';
+import {
+  firstOf,
+  Head,
+  isLeaf,
+  LEAF,
+  lastOf,
+  MAX_KEY,
+  MIN_KEY,
+  NO_GAPS,
+  Node,
+  nodeOf,
+  type Shape,
+  shapeOf,
+} from './node.ts';
+import { Path } from './path.ts';
+import { Slots } from './slots.ts';
+import { Range, seek } from './walk.ts';
+
+/** New nodes of one level, at most. */
+const MOST_NEW = 3;
+
+export class MapleCore extends Core {
+  readonly shape: Shape;
+  /** The ways to the first and the last key of this step. */
+  readonly #left = new Path();
+  readonly #right = new Path();
+  /** What the level in hand is to hold, and the nodes that it has become. */
+  readonly #slots = new Slots();
+  readonly #made = new Slots();
+  readonly #found = new Range();
+  /** Where the change is: 1 at the end of the last leaf, -1 at the beginning of the first, 0 elsewhere. */
+  #side = 0;
+
+  constructor(arena: Arena, address: number, stretch: Stretch, slots: 4 | 15) {
+    super(arena, address, stretch);
+    this.shape = shapeOf(slots, (arena.cpu.load(address + Head.flags) & NO_GAPS) === 0);
+  }
+
+  get root(): number {
+    return this.cpu.loadDependent(this.address + Head.root);
+  }
+
+  /** The range in which `key` is; good until the next call. */
+  at(key: number): Range {
+    seek(this.cpu, this.shape, this.address, key, this.#found);
+    return this.#found;
+  }
+
+  /** Stores a word at all keys from `first` to `last`; 0 takes out what is there. */
+  put(first: number, last: number, word: number): void {
+    if (word === 0) this.#clear(first, last);
+    else this.#put(first, last, word);
+  }
+
+  /** All entries go, in one step. */
+  clear(): void {
+    const { root } = this;
+    if (root === 0) return;
+    this.begin();
+    this.#retireBelow(root);
+    this.journal.stage(this.address + Head.root, 0);
+    this.commit();
+  }
+
+  /** Nodes of the tree. */
+  nodes(word = this.root): number {
+    if (word === 0) return 0;
+    let nodes = 1;
+    if (!isLeaf(word)) {
+      for (let slot = this.#count(word) - 1; slot >= 0; slot--) nodes += this.nodes(this.#child(word, slot));
+    }
+    return nodes;
+  }
+
+  /** Makes this tree, which has nothing in it and which no other thread knows, a copy of `other`, whose latch is held. */
+  copyFrom(other: MapleCore): void {
+    const nodes = other.nodes();
+    if (nodes === 0) return;
+    this.pool.reserve(this.shape.words, nodes);
+    this.begin();
+    this.journal.stage(this.address + Head.root, this.#copy(other.root));
+    this.commit();
+  }
+
+  #copy(word: number): number {
+    const { cpu, shape } = this;
+    const old = nodeOf(word);
+    const node = this.pool.take(shape.words);
+    for (let at = Node.count; at < shape.words; at++) cpu.write(node + at, cpu.read(old + at));
+    if (!isLeaf(word)) {
+      for (let slot = this.#count(old) - 1; slot >= 0; slot--) {
+        cpu.write(node + shape.innerAt + slot, this.#copy(this.#child(old, slot)));
+      }
+    }
+    return node | (word & LEAF);
+  }
+
+  /** Nothing from `first` to `last`, and in the gaps that it joins. */
+  #clear(first: number, last: number): void {
+    const found = this.at(first);
+    if (found.word === 0 && found.last >= last) return;
+    let [from, to] = [found.first, last];
+    if (found.word !== 0) {
+      from = first;
+      if (found.first === first && first > MIN_KEY && this.at(first - 1).word === 0) from = found.first;
+    }
+    this.at(last);
+    if (found.word === 0) to = found.last;
+    else if (found.last === last && last < MAX_KEY && this.at(last + 1).word === 0) to = found.last;
+    if (from === MIN_KEY && to === MAX_KEY) this.clear();
+    else this.#put(from, to, 0);
+  }
+
+  #put(first: number, last: number, word: number): void {
+    const { cpu, shape } = this;
+    const [left, right] = [this.#left, this.#right];
+    left.go(cpu, shape, this.root, first);
+    const leaf = left.depth - 1;
+    // A leaf that would end with nothing is joined with the next one.
+    const end = word === 0 && last < MAX_KEY ? last + 1 : last;
+    const isOneLeaf = leaf < 0 || end <= (left.highs[leaf] as number);
+    if (leaf >= 0 && isOneLeaf && this.#overwrite(first, last, word)) return;
+    if (isOneLeaf) right.goBeside(cpu, shape, left, end);
+    else right.go(cpu, shape, this.root, end);
+    this.#gatherLeaf(first, last, word);
+    const fits = this.#slots.count <= shape.leafSlots && (leaf === 0 || this.#slots.count >= shape.leastInLeaf);
+    this.pool.reserve(shape.words, isOneLeaf && fits ? 1 : MOST_NEW * left.depth + 1);
+    this.begin();
+    if (!isOneLeaf) this.#retireBetween();
+    this.#rise(Math.max(leaf, 0));
+    this.commit();
+    this.#shrink();
+  }
+
+  /** If the range is one slot of the left way's leaf, the word takes the place of the one there. */
+  #overwrite(first: number, last: number, word: number): boolean {
+    const { cpu, shape } = this;
+    const { depth, nodes, slots, lows, highs } = this.#left;
+    const level = depth - 1;
+    const node = nodes[level] as number;
+    const slot = slots[level] as number;
+    if (firstOf(cpu, node, slot, lows[level] as number) !== first) return false;
+    if (lastOf(cpu, node, shape.leafSlots, slot, highs[level] as number) !== last) return false;
+    const at = node + shape.leafAt + slot;
+    const old = cpu.read(at);
+    this.begin();
+    this.journal.stage(at, word);
+    if (shape.hasGaps && (old === 0) !== (word === 0)) {
+      let longest = word === 0 ? last - first + 1 : 0;
+      for (let i = 0, low = lows[level] as number; i < this.#count(node); i++) {
+        const high = lastOf(cpu, node, shape.leafSlots, i, highs[level] as number);
+        if (i !== slot && cpu.read(node + shape.leafAt + i) === 0) longest = Math.max(longest, high - low + 1);
+        low = high + 1;
+      }
+      this.#stageGap(level - 1, longest);
+    }
+    this.commit();
+    return true;
+  }
+
+  /** The child at the left way's slot of that level has a gap of `gap` from now on, and so have those above, as they must. */
+  #stageGap(from: number, gap: number): void {
+    const { cpu, shape } = this;
+    const { nodes, slots } = this.#left;
+    let longest = gap;
+    for (let level = from; level >= 0; level--) {
+      const node = nodes[level] as number;
+      const slot = slots[level] as number;
+      const at = node + shape.gapsAt;
+      if (cpu.read(at + slot) >>> 0 === longest) return;
+      this.journal.stage(at + slot, longest | 0);
+      for (let i = this.#count(node) - 1; i >= 0; i--) {
+        if (i !== slot) longest = Math.max(longest, cpu.read(at + i) >>> 0);
+      }
+    }
+  }
+
+  /** What is before the range in the left way's leaf, the range, and what is behind it in the right way's. */
+  #gatherLeaf(first: number, last: number, word: number): void {
+    const { cpu, shape } = this;
+    const [left, right, slots] = [this.#left, this.#right, this.#slots];
+    const leaf = left.depth - 1;
+    if (leaf < 0) {
+      slots.clear(MIN_KEY);
+      if (first > MIN_KEY) slots.push(first - 1, 0, 0);
+      this.#side = first > MIN_KEY ? 1 : -1;
+      slots.push(last, word, 0);
+      if (last < MAX_KEY) slots.push(MAX_KEY, 0, 0);
+      return;
+    }
+    const [node, slot, low] = [left.nodes[leaf] as number, left.slots[leaf] as number, left.lows[leaf] as number];
+    slots.clear(low);
+    slots.pushNode(cpu, shape, true, node, 0, slot, 0);
+    if (firstOf(cpu, node, slot, low) < first) slots.push(first - 1, cpu.read(node + shape.leafAt + slot), 0);
+    const at = slots.count;
+    slots.push(last, word, 0);
+    const [end, next, high] = [right.nodes[leaf] as number, right.slots[leaf] as number, right.highs[leaf] as number];
+    const from = lastOf(cpu, end, shape.leafSlots, next, high) > last ? next : next + 1;
+    slots.pushNode(cpu, shape, true, end, from, this.#count(end), high);
+    const isLast = high === MAX_KEY && at >= slots.count - 2;
+    this.#side = isLast ? 1 : low === MIN_KEY && at <= 1 ? -1 : 0;
+  }
+
+  /** Builds the gathered leaves, and what is above them as far as it changes. */
+  #rise(leaf: number): void {
+    const { shape, journal, pool } = this;
+    const [left, right, slots, made] = [this.#left, this.#right, this.#slots, this.#made];
+    for (let level = leaf; ; level--) {
+      const isLeafLevel = level === leaf;
+      if (!isLeafLevel) this.#gatherInner(level);
+      if (level < left.depth) {
+        pool.retire(left.nodes[level] as number);
+        if (right.nodes[level] !== left.nodes[level]) pool.retire(right.nodes[level] as number);
+      }
+      if (level === 0) break;
+      if (slots.count < (isLeafLevel ? shape.leastInLeaf : shape.leastInInner)) this.#borrow(level, isLeafLevel);
+      this.#build(isLeafLevel);
+      const above = level - 1;
+      const isSame = left.nodes[above] === right.nodes[above] && left.slots[above] === right.slots[above];
+      if (made.count === 1 && isSame) {
+        journal.stage((left.nodes[above] as number) + shape.innerAt + (left.slots[above] as number), made.words[0]!);
+        if (shape.hasGaps) this.#stageGap(above, (made.gaps[0] as number) >>> 0);
+        return;
+      }
+    }
+    // The root: a child that is alone, or a node; one more level if it takes several.
+    if (slots.count === 1 && leaf > 0) made.words[0] = slots.words[0] as number;
+    else {
+      this.#build(leaf === 0);
+      if (made.count > 1) {
+        slots.clear(MIN_KEY);
+        slots.pushAll(made);
+        this.#build(false);
+      }
+    }
+    journal.stage(this.address + Head.root, made.words[0] as number);
+  }
+
+  /** The slots of a level above leaves: those outside the two ways, and the new nodes between. */
+  #gatherInner(level: number): void {
+    const { cpu, shape } = this;
+    const [left, right, slots] = [this.#left, this.#right, this.#slots];
+    const end = right.nodes[level] as number;
+    slots.clear(left.lows[level] as number);
+    slots.pushNode(cpu, shape, false, left.nodes[level] as number, 0, left.slots[level] as number, 0);
+    slots.pushAll(this.#made);
+    const from = (right.slots[level] as number) + 1;
+    slots.pushNode(cpu, shape, false, end, from, this.#count(end), right.highs[level] as number);
+  }
+
+  /** The slots in hand are joined with those of the next node under the same parent, or the one before. */
+  #borrow(level: number, isLeafLevel: boolean): void {
+    const { cpu, shape, pool } = this;
+    const [left, right, slots] = [this.#left, this.#right, this.#slots];
+    const above = level - 1;
+    const [parent, next] = [right.nodes[above] as number, (right.slots[above] as number) + 1];
+    if (next < this.#count(parent)) {
+      const node = nodeOf(this.#child(parent, next));
+      const high = lastOf(cpu, parent, shape.innerSlots, next, right.highs[above] as number);
+      slots.pushNode(cpu, shape, isLeafLevel, node, 0, this.#count(node), high);
+      right.slots[above] = next;
+      pool.retire(node);
+      return;
+    }
+    const [before, previous] = [left.nodes[above] as number, (left.slots[above] as number) - 1];
+    if (previous < 0) return;
+    const node = nodeOf(this.#child(before, previous));
+    const low = firstOf(cpu, before, previous, left.lows[above] as number);
+    slots.unshiftNode(cpu, shape, isLeafLevel, node, low, slots.low - 1);
+    left.slots[above] = previous;
+    pool.retire(node);
+  }
+
+  /** Puts the slots in hand into as few nodes as they need, which `made` then holds. */
+  #build(isLeafLevel: boolean): void {
+    const { cpu, shape, pool } = this;
+    const [slots, made] = [this.#slots, this.#made];
+    const most = isLeafLevel ? shape.leafSlots : shape.innerSlots;
+    // Leaves leave room for one more slot, since a leaf may not end with nothing.
+    const nodes = slots.count <= most ? 1 : Math.ceil(slots.count / (isLeafLevel ? most - 1 : most));
+    made.clear(slots.low);
+    let from = 0;
+    for (let left = nodes; from < slots.count; left--) {
+      let to = from + Math.ceil((slots.count - from) / left);
+      if (nodes === 2 && left === 2) to = this.#split(most, to, isLeafLevel);
+      if (isLeafLevel && left > 1 && slots.words[to - 1] === 0) to++;
+      const node = pool.take(shape.words);
+      const gap = slots.write(cpu, shape, isLeafLevel, node, from, to);
+      made.push(slots.pivots[to - 1] as number, isLeafLevel ? node | LEAF : node, gap | 0);
+      from = to;
+    }
+  }
+
+  /** Where slots for two nodes are divided: in halves, but at an end of the tree so that what grows there fills nodes. */
+  #split(most: number, half: number, isLeafLevel: boolean): number {
+    const { count } = this.#slots;
+    if (this.#side > 0) return Math.min(isLeafLevel ? most - 1 : most, count - 2);
+    if (this.#side < 0) return Math.max(2, count - most);
+    return half;
+  }
+
+  /** What lies between the two ways is no longer led to. */
+  #retireBetween(): void {
+    const [left, right] = [this.#left, this.#right];
+    for (let level = 0; level < left.depth - 1; level++) {
+      const [node, end] = [left.nodes[level] as number, right.nodes[level] as number];
+      const last = node === end ? (right.slots[level] as number) : this.#count(node);
+      for (let slot = (left.slots[level] as number) + 1; slot < last; slot++) {
+        this.#retireBelow(this.#child(node, slot));
+      }
+      if (node === end) continue;
+      for (let slot = 0; slot < (right.slots[level] as number); slot++) this.#retireBelow(this.#child(end, slot));
+    }
+  }
+
+  #retireBelow(word: number): void {
+    const node = nodeOf(word);
+    if (!isLeaf(word)) {
+      for (let slot = this.#count(node) - 1; slot >= 0; slot--) this.#retireBelow(this.#child(node, slot));
+    }
+    this.pool.retire(node);
+  }
+
+  /** A root with one child gives way to it, as often as that is so. */
+  #shrink(): void {
+    for (let { root } = this; root !== 0 && !isLeaf(root) && this.#count(root) === 1; root = this.root) {
+      this.begin();
+      this.journal.stage(this.address + Head.root, this.#child(root, 0));
+      this.pool.retire(root);
+      this.commit();
+    }
+  }
+
+  #count(node: number): number {
+    return this.cpu.read(node + Node.count);
+  }
+
+  /** The word in a slot of an inner node. */
+  #child(node: number, slot: number): number {
+    return this.cpu.read(node + this.shape.innerAt + slot);
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * What readers do in a maple tree: they go down from the head and take no lock. Each word that leads to a node is read with
+ * `loadDependent`, which pairs with the release in `apply()` of `journal.ts`; what else a node says was written before a
+ * word led to it, and does not change.
+ *
+ * A reader in a node that has been replaced goes on and finds what was there when it came.
+ */
+import type { Cpu } from '../../machine/cpu.ts';
+import { ZERO } from '../xarray/entry.ts';
+import { firstOf, Head, isLeaf, lastOf, MAX_KEY, MIN_KEY, nodeOf, type Shape, slotFor } from './node.ts';
+
+/** The word at `key`. */
+export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number): number {
+  const { innerSlots, innerAt } = shape;
+  let word = cpu.loadDependent(tree + Head.root);
+  if (word === 0) return 0;
+  while (!isLeaf(word)) word = cpu.loadDependent(word + innerAt + slotFor(cpu, word, innerSlots, key));
+  const leaf = nodeOf(word);
+  return cpu.loadDependent(leaf + shape.leafAt + slotFor(cpu, leaf, shape.leafSlots, key));
+}
+
+/** A range that was found: its keys, and its word, which is 0 where nothing is. */
+export class Range {
+  first = MIN_KEY;
+  last = MAX_KEY;
+  word = 0;
+  /** Where a leaf was found: the node, which slot of it, and the leaf's own keys. */
+  leaf = 0;
+  slot = 0;
+  low = MIN_KEY;
+  high = MAX_KEY;
+}
+
+/** The range in which `key` is, one that holds nothing included. */
+export function seek(cpu: Cpu, shape: Shape, tree: number, key: number, found: Range): void {
+  const { innerSlots, leafSlots } = shape;
+  let low = MIN_KEY;
+  let high = MAX_KEY;
+  let word = cpu.loadDependent(tree + Head.root);
+  found.leaf = 0;
+  while (word !== 0 && !isLeaf(word)) {
+    const slot = slotFor(cpu, word, innerSlots, key);
+    high = lastOf(cpu, word, innerSlots, slot, high);
+    low = firstOf(cpu, word, slot, low);
+    word = cpu.loadDependent(word + shape.innerAt + slot);
+  }
+  found.low = low;
+  found.high = high;
+  if (word === 0) {
+    found.word = 0;
+    found.first = low;
+    found.last = high;
+    return;
+  }
+  const leaf = nodeOf(word);
+  found.leaf = leaf;
+  take(cpu, shape, found, slotFor(cpu, leaf, leafSlots, key));
+}
+
+function take(cpu: Cpu, shape: Shape, found: Range, slot: number): void {
+  const { leaf, low, high } = found;
+  found.slot = slot;
+  found.first = firstOf(cpu, leaf, slot, low);
+  found.last = lastOf(cpu, leaf, shape.leafSlots, slot, high);
+  found.word = cpu.loadDependent(leaf + shape.leafAt + slot);
+}
+
+/** Whether the program sees nothing there. */
+function isNothing(word: number): boolean {
+  return word === 0 || word === ZERO;
+}
+
+/** The first range that holds an entry and ends at `key` or behind; false if there is none up to `last`. */
+export function seekNext(cpu: Cpu, shape: Shape, tree: number, key: number, last: number, found: Range): boolean {
+  seek(cpu, shape, tree, key, found);
+  while (isNothing(found.word)) {
+    if (found.last >= last) return false;
+    if (found.last === found.high) seek(cpu, shape, tree, found.high + 1, found);
+    else take(cpu, shape, found, found.slot + 1);
+  }
+  return found.first <= last;
+}
+
+/** The last range that holds an entry and begins at `key` or before; false if there is none down to `first`. */
+export function seekPrevious(cpu: Cpu, shape: Shape, tree: number, key: number, first: number, found: Range): boolean {
+  seek(cpu, shape, tree, key, found);
+  while (isNothing(found.word)) {
+    if (found.first <= first) return false;
+    if (found.slot === 0 || found.leaf === 0) seek(cpu, shape, tree, found.low - 1, found);
+    else take(cpu, shape, found, found.slot - 1);
+  }
+  return found.last >= first;
+}
