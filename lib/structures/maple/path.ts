@@ -33,17 +33,4 @@ export class Path {
       word = cpu.loadDependent(node + shape.innerAt + slot);
     }
   }
-
-  /** The way to another key of the same leaf. */
-  goBeside(cpu: Cpu, shape: Shape, other: Path, key: number): void {
-    this.depth = other.depth;
-    for (let level = 0; level < this.depth; level++) {
-      this.nodes[level] = other.nodes[level] as number;
-      this.slots[level] = other.slots[level] as number;
-      this.lows[level] = other.lows[level] as number;
-      this.highs[level] = other.highs[level] as number;
-    }
-    const leaf = this.depth - 1;
-    this.slots[leaf] = slotFor(cpu, this.nodes[leaf] as number, shape.leafSlots, key);
-  }
 }

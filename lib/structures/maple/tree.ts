@@ -140,17 +140,75 @@ export class MapleCore extends Core {
     // A leaf that would end with nothing is joined with the next one.
     const end = word === 0 && last < MAX_KEY ? last + 1 : last;
     const isOneLeaf = leaf < 0 || end <= (left.highs[leaf] as number);
-    if (leaf >= 0 && isOneLeaf && this.#overwrite(first, last, word)) return;
-    if (isOneLeaf) right.goBeside(cpu, shape, left, end);
-    else right.go(cpu, shape, this.root, end);
+    if (leaf >= 0 && isOneLeaf && (this.#overwrite(first, last, word) || this.#replaceLeaf(first, last, word))) return;
+    right.go(cpu, shape, this.root, end);
     this.#gatherLeaf(first, last, word);
-    const fits = this.#slots.count <= shape.leafSlots && (leaf === 0 || this.#slots.count >= shape.leastInLeaf);
-    this.pool.reserve(shape.words, isOneLeaf && fits ? 1 : MOST_NEW * left.depth + 1);
+    const isSplit = isOneLeaf && this.#slots.count >= shape.leastInLeaf;
+    this.pool.reserve(shape.words, isSplit ? this.#nodesToSplit(leaf) : MOST_NEW * left.depth + 1);
     this.begin();
     if (!isOneLeaf) this.#retireBetween();
     this.#rise(Math.max(leaf, 0));
     this.commit();
     this.#shrink();
+  }
+
+  /** How many nodes it takes when the gathered slots come in place of one leaf: some for each level that overflows. */
+  #nodesToSplit(leaf: number): number {
+    const { nodes } = this.#left;
+    let count = nodesFor(this.#slots.count, this.shape.leafSlots - 1);
+    let needed = count;
+    for (let level = leaf - 1; level >= 0 && count > 1; level--) {
+      count = nodesFor(this.#count(nodes[level] as number) + count - 1, this.shape.innerSlots);
+      needed += count;
+    }
+    return count > 1 ? needed + 1 : needed;
+  }
+
+  /**
+   * If the leaf of the left way has room for the change, and enough is left in it, a changed copy takes its place: what
+   * `#rise` would do, without a stop between.
+   */
+  #replaceLeaf(first: number, last: number, word: number): boolean {
+    const { cpu, shape } = this;
+    const { depth, nodes, slots, lows, highs } = this.#left;
+    const level = depth - 1;
+    const old = nodes[level] as number;
+    const slot = slots[level] as number;
+    const low = lows[level] as number;
+    const high = highs[level] as number;
+    const begin = firstOf(cpu, old, slot, low);
+    let behind = slot;
+    while (lastOf(cpu, old, shape.leafSlots, behind, high) < last) behind++;
+    if (lastOf(cpu, old, shape.leafSlots, behind, high) === last) behind++;
+    const at = begin < first ? slot + 1 : slot;
+    const shift = at + 1 - behind;
+    const count = this.#count(old) + shift;
+    if (count > shape.leafSlots || (count < shape.leastInLeaf && level > 0)) return false;
+    this.pool.reserve(shape.words, 1);
+    this.begin();
+    const node = this.pool.take(shape.words);
+    cpu.write(node + Node.count, count);
+    let gap = 0;
+    let from = low;
+    for (let i = 0; i < count; i++) {
+      // Before the range, the range, behind it.
+      const source = i < at ? i : i - shift;
+      const pivot = i < at ? (i < slot ? cpu.read(old + Node.words + i) : first - 1) : last;
+      const to = i <= at ? pivot : lastOf(cpu, old, shape.leafSlots, source, high);
+      const entry = i === at ? word : cpu.read(old + shape.leafAt + source);
+      if (i < shape.leafSlots - 1) cpu.write(node + Node.words + i, to);
+      cpu.write(node + shape.leafAt + i, entry);
+      if (entry === 0 && to - from >= gap) gap = to - from + 1;
+      from = to + 1;
+    }
+    for (let i = count; i < shape.leafSlots - 1; i++) cpu.write(node + Node.words + i, MAX_KEY);
+    this.pool.retire(old);
+    const above = level - 1;
+    if (level === 0) this.journal.stage(this.address + Head.root, node | LEAF);
+    else this.journal.stage((nodes[above] as number) + shape.innerAt + (slots[above] as number), node | LEAF);
+    if (shape.hasGaps && level > 0) this.#stageGap(above, gap);
+    this.commit();
+    return true;
   }
 
   /** If the range is one slot of the left way's leaf, the word takes the place of the one there. */
@@ -298,7 +356,7 @@ export class MapleCore extends Core {
     const [slots, made] = [this.#slots, this.#made];
     const most = isLeafLevel ? shape.leafSlots : shape.innerSlots;
     // Leaves leave room for one more slot, since a leaf may not end with nothing.
-    const nodes = slots.count <= most ? 1 : Math.ceil(slots.count / (isLeafLevel ? most - 1 : most));
+    const nodes = slots.count <= most ? 1 : nodesFor(slots.count, isLeafLevel ? most - 1 : most);
     made.clear(slots.low);
     let from = 0;
     for (let left = nodes; from < slots.count; left--) {
@@ -360,4 +418,8 @@ export class MapleCore extends Core {
   #child(node: number, slot: number): number {
     return this.cpu.read(node + this.shape.innerAt + slot);
   }
+}
+
+function nodesFor(slots: number, most: number): number {
+  return Math.ceil(slots / most);
 }
