@@ -122,3 +122,22 @@ describe('a tree that differs from a plain list of ranges', () => {
     },
   );
 });
+
+describe.each([4, 15] as const)('a tree of %i slots', (slots) => {
+  test.each(['up', 'down'])('that grows %s leaves its nodes half empty, or has none reserved', (direction) => {
+    const arena = Arena.create({ bytes: 4 * MiB });
+    const tree = new MapleTree(arena, undefined, {}, slots);
+    const count = 3000;
+    for (let i = 0; i < count; i++) {
+      const at = (direction === 'up' ? i : count - 1 - i) * 10;
+      tree.storeRange(at, at + 4, i);
+    }
+    expectSound(arena, tree, slots, true);
+    const { nodes } = inspectNodes(arena.cpu, shapeOf(slots, true), tree.address);
+    // Each range and the gap behind it take a slot.
+    if (slots === 15) expect(nodes).toBeLessThan(((count * 2) / slots) * 1.25);
+    expect([...tree].length).toBe(count);
+    for (let i = 0; i < count; i++) tree.erase((i % 2 === 0 ? i : count - i) * 10);
+    expect(tree.empty).toBe(true);
+  });
+});

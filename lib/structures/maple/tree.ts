@@ -143,11 +143,11 @@ export class MapleCore extends Core {
     if (leaf >= 0 && isOneLeaf && (this.#overwrite(first, last, word) || this.#replaceLeaf(first, last, word))) return;
     right.go(cpu, shape, this.root, end);
     this.#gatherLeaf(first, last, word);
-    const isSplit = isOneLeaf && this.#slots.count >= shape.leastInLeaf;
+    const isSplit = isOneLeaf && (leaf < 0 || this.#slots.count > shape.leafSlots);
     this.pool.reserve(shape.words, isSplit ? this.#nodesToSplit(leaf) : MOST_NEW * left.depth + 1);
     this.begin();
     if (!isOneLeaf) this.#retireBetween();
-    this.#rise(Math.max(leaf, 0));
+    this.#rise(Math.max(leaf, 0), !isSplit);
     this.commit();
     this.#shrink();
   }
@@ -183,7 +183,7 @@ export class MapleCore extends Core {
     const at = begin < first ? slot + 1 : slot;
     const shift = at + 1 - behind;
     const count = this.#count(old) + shift;
-    if (count > shape.leafSlots || (count < shape.leastInLeaf && level > 0)) return false;
+    if (count > shape.leafSlots || (shift < 0 && count < shape.leastInLeaf && level > 0)) return false;
     this.pool.reserve(shape.words, 1);
     this.begin();
     const node = this.pool.take(shape.words);
@@ -280,8 +280,11 @@ export class MapleCore extends Core {
     this.#side = isLast ? 1 : low === MIN_KEY && at <= 1 ? -1 : 0;
   }
 
-  /** Builds the gathered leaves, and what is above them as far as it changes. */
-  #rise(leaf: number): void {
+  /**
+   * Builds the gathered leaves, and what is above them as far as it changes. `hasLess`: nodes may be left with too little. One
+   * that grows is left alone: the last of a tree that grows at its end begins with little.
+   */
+  #rise(leaf: number, hasLess: boolean): void {
     const { shape, journal, pool } = this;
     const [left, right, slots, made] = [this.#left, this.#right, this.#slots, this.#made];
     for (let level = leaf; ; level--) {
@@ -292,7 +295,8 @@ export class MapleCore extends Core {
         if (right.nodes[level] !== left.nodes[level]) pool.retire(right.nodes[level] as number);
       }
       if (level === 0) break;
-      if (slots.count < (isLeafLevel ? shape.leastInLeaf : shape.leastInInner)) this.#borrow(level, isLeafLevel);
+      const least = isLeafLevel ? shape.leastInLeaf : shape.leastInInner;
+      if (hasLess && slots.count < least) this.#borrow(level, isLeafLevel);
       this.#build(isLeafLevel);
       const above = level - 1;
       const isSame = left.nodes[above] === right.nodes[above] && left.slots[above] === right.slots[above];
