@@ -141,3 +141,185 @@ describe.each([4, 15] as const)('a tree of %i slots', (slots) => {
     expect(tree.empty).toBe(true);
   });
 });
+
+test('a range over many nodes leaves nodes of them behind, or cuts what sticks out', () => {
+  const arena = Arena.create({ bytes: 4 * MiB });
+  const tree = small(arena);
+  const model = new MapleModel();
+  for (let i = 0; i < 300; i++) {
+    tree.storeRange(i * 10, i * 10 + 6, i);
+    model.storeRange(i * 10, i * 10 + 6, i);
+  }
+  // Within one node, from the middle of one to that of another, at both ends, everything.
+  const ranges: [number, number, number | undefined][] = [
+    [503, 504, 1],
+    [1005, 1503, undefined],
+    [1003, 1900, 2],
+    [0, 155, undefined],
+    [2807, LAST, undefined],
+    [7, 2500, 3],
+    [0, LAST, 4],
+    [2 ** 31, 2 ** 31, 5],
+    [2 ** 31 - 1, LAST, undefined],
+    [0, LAST, undefined],
+  ];
+  for (const [first, last, entry] of ranges) {
+    tree.storeRange(first, last, entry);
+    model.storeRange(first, last, entry);
+    expect([...tree]).toEqual(model.ranges);
+    expectSound(arena, tree, 4, true);
+  }
+  expect(tree.empty).toBe(true);
+});
+
+test('ranges side by side with the same entry become one', () => {
+  const tree = new MapleTree(Arena.create());
+  tree.storeRange(0, 9, 7);
+  tree.storeRange(10, 19, 7);
+  expect([...tree].length).toBe(2);
+  tree.erase(15);
+  expect([...tree]).toEqual([{ first: 0, last: 9, entry: 7 }]);
+});
+
+test('entries that are not numbers of 31 bits', () => {
+  const arena = Arena.create();
+  const tree = new MapleTree(arena);
+  const pointer = xaPointer(arena.alloc(1), 3);
+  for (const entry of [0, 2 ** 31 - 1, pointer]) {
+    tree.store(5, entry);
+    expect(tree.load(5)).toEqual(entry);
+  }
+});
+
+describe('allocation', () => {
+  test('beyond the bounds, or at a place that is taken', () => {
+    const tree = small();
+    tree.storeRange(10, 19, 1);
+    expect(tree.emptyArea(0, LAST, 10)).toBe(0);
+    expect(tree.emptyArea(0, LAST, 11)).toBe(20);
+    expect(tree.emptyArea(5, LAST, 6)).toBe(20);
+    expect(tree.emptyAreaRev(0, LAST, 10)).toBe(LAST - 9);
+    expect(tree.emptyAreaRev(0, 24, 6)).toBe(4);
+    expect(tree.emptyAreaRev(0, 24, 5)).toBe(20);
+    expect(tree.emptyArea(3, 21, 8)).toBeUndefined();
+    expect(tree.emptyArea(20, LAST, LAST - 19)).toBe(20);
+    tree.clear();
+    expect(tree.emptyArea(0, LAST, 2 ** 32)).toBe(0);
+    tree.store(0, 1);
+    expect(tree.emptyArea(0, LAST, 2 ** 32 - 1)).toBe(1);
+  });
+
+  test('cyclic: behind the latest, then from the beginning, then none', () => {
+    const tree = small();
+    const range = { first: 100, last: 129, cyclic: true } as const;
+    expect([10, 5].map((size) => tree.allocRange(1, size, range))).toEqual([100, 110]);
+    tree.erase(100);
+    expect(tree.allocRange(2, 10, range)).toBe(115);
+    expect(tree.allocRange(3, 5, range)).toBe(125);
+    expect(tree.allocRange(4, 10, range)).toBe(100);
+    expect(thrown(() => tree.allocRange(5, 1, range)).code).toBe('EBUSY');
+    expect(tree.allocRange(6, 3)).toBe(0);
+  });
+
+  test('at the very end, and once round', () => {
+    const tree = small();
+    const range = { first: LAST - 3, last: LAST, cyclic: true } as const;
+    expect(tree.allocRange(1, 4, range)).toBe(LAST - 3);
+    tree.erase(LAST);
+    expect(tree.allocRange(1, 1, range)).toBe(LAST - 3);
+  });
+
+  test('reserved indices are given out again, or found', () => {
+    const tree = small();
+    expect(tree.allocRange(undefined, 5)).toBe(0);
+    expect(tree.load(2)).toBeUndefined();
+    expect([...tree, ...tree.reversed()]).toEqual([]);
+    expect(tree.empty).toBe(false);
+    expect(tree.allocRange(1, 2)).toBe(5);
+    expect(thrown(() => tree.insert(4, 1)).message).toMatch(/index 4/);
+    tree.insertRange(9, 9, 1);
+    tree.storeRange(0, 4, 9);
+    expect(tree.load(2)).toBe(9);
+  });
+});
+
+test('a walk from an entry to the next one and back', () => {
+  const tree = small();
+  for (const first of [0, 10, 2 ** 31, LAST]) tree.store(first, first % 1000);
+  expect(tree.next(0)?.first).toBe(10);
+  expect(tree.next(11)?.first).toBe(2 ** 31);
+  expect(tree.next(LAST)).toBeUndefined();
+  expect(tree.next(10, 2 ** 31 - 1)).toBeUndefined();
+  expect(tree.prev(0)).toBeUndefined();
+  expect(tree.prev(LAST)?.first).toBe(2 ** 31);
+  expect(tree.prev(10)?.first).toBe(0);
+  expect(tree.prev(10, 1)).toBeUndefined();
+  const seen: unknown[] = [];
+  const each = (...range: unknown[]) => {
+    seen.push(range);
+  };
+  tree.forEach(each, { first: 1, last: 20 });
+  expect(seen).toEqual([[10, 10, 10]]);
+  expect(tree.findRange(5)).toEqual({ first: 1, last: 9, entry: undefined });
+});
+
+describe('bad input', () => {
+  test('changes nothing and says what is wrong', () => {
+    const arena = Arena.create({ bytes: MiB });
+    const tree = new MapleTree(arena, 'tree');
+    const bad: [() => unknown, RegExp][] = [
+      [() => tree.load(-1), /index is a whole number from 0 to 4294967295, received -1/],
+      [() => tree.store(2 ** 32, 1), /received 4294967296/],
+      [() => tree.load('7' as never), /received "7"/],
+      [() => tree.store(0, 2 ** 31), /whole number from 0 to 2147483647/],
+      [() => tree.storeRange(5, 4, 1), /from 5 to 4 has no index/],
+      [() => tree.insertRange(0, 4, {} as never), /received an object/],
+      [() => tree.emptyArea(0, 9, 11), /has 1 to 10 indices, received 11/],
+      [() => tree.emptyAreaRev(0, 9, 0), /received 0/],
+      [() => tree.allocRange(1, 1, { reverse: true, cyclic: true }), /not both/],
+      [() => tree.allocRange(1, 1, { frist: 1 } as never), /no option of this call is named "frist"/],
+      [() => tree.find({ mark: 1 } as never), /"mark"/],
+      [() => tree.next(0, -1), /received -1/],
+      [() => new MapleTree(arena, 'x', { gaps: 2 } as never), /gaps is true or false, received 2/],
+      [() => MapleTree.from(arena, { ...tree.handle, type: 'holdfast.mutex' }), /handle of a maple-tree/],
+    ];
+    for (const [call, message] of bad)
+      expect(thrown(call)).toMatchObject({ code: 'EINVAL', message: expect.stringMatching(message) });
+    expect(tree.empty).toBe(true);
+  });
+
+  test('a full arena is ENOMEM before anything has changed', () => {
+    const arena = Arena.create({ bytes: 256 << 10 });
+    const tree = new MapleTree(arena);
+    for (let i = 0; i < 100; i++) tree.storeRange(i * 10, i * 10 + 4, i);
+    exhaust(arena);
+    let before: unknown;
+    let failed = false;
+    for (let i = 0; i < 100_000 && !failed; i++) {
+      before = [...tree];
+      try {
+        tree.store(5_000 + i * 2, 1);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'ENOMEM' });
+        failed = true;
+      }
+    }
+    expect(failed).toBe(true);
+    expect([...tree]).toEqual(before);
+    expect(inspectNodes(arena.cpu, shapeOf(15, true), tree.address).faults).toEqual([]);
+    const { used } = arena.use();
+    expect(thrown(() => tree.dup()).code).toBe('ENOMEM');
+    expect(arena.use().used).toBe(used);
+    // What needs no node goes on.
+    expect(tree.store(5_000, 2)).toBe(1);
+  });
+});
+
+test('nodes that are taken out are used again while nobody reads', () => {
+  const tree = small();
+  for (let i = 0; i < 3_000; i++) {
+    tree.storeRange(i * 64, i * 64 + 5, 1);
+    tree.erase(i * 64);
+  }
+  expect(tree.use().bytes).toBeLessThan(100_000);
+});

@@ -149,7 +149,6 @@ export class MapleCore extends Core {
     if (!isOneLeaf) this.#retireBetween();
     this.#rise(Math.max(leaf, 0), !isSplit);
     this.commit();
-    this.#shrink();
   }
 
   /** How many nodes it takes when the gathered slots come in place of one leaf: some for each level that overflows. */
@@ -294,6 +293,10 @@ export class MapleCore extends Core {
         pool.retire(left.nodes[level] as number);
         if (right.nodes[level] !== left.nodes[level]) pool.retire(right.nodes[level] as number);
       }
+      if (!isLeafLevel && slots.count === 1 && slots.low === MIN_KEY && slots.pivots[0] === MAX_KEY) {
+        this.#lower(level);
+        return;
+      }
       if (level === 0) break;
       const least = isLeafLevel ? shape.leastInLeaf : shape.leastInInner;
       if (hasLess && slots.count < least) this.#borrow(level, isLeafLevel);
@@ -306,17 +309,27 @@ export class MapleCore extends Core {
         return;
       }
     }
-    // The root: a child that is alone, or a node; one more level if it takes several.
-    if (slots.count === 1 && leaf > 0) made.words[0] = slots.words[0] as number;
-    else {
-      this.#build(leaf === 0);
-      if (made.count > 1) {
-        slots.clear(MIN_KEY);
-        slots.pushAll(made);
-        this.#build(false);
-      }
+    this.#build(leaf === 0);
+    if (made.count > 1) {
+      // One more level.
+      slots.clear(MIN_KEY);
+      slots.pushAll(made);
+      this.#build(false);
     }
     journal.stage(this.address + Head.root, made.words[0] as number);
+  }
+
+  /** All of the tree is below one slot of the level in hand: what that leads to becomes the root. */
+  #lower(level: number): void {
+    const [left, right] = [this.#left, this.#right];
+    for (let above = level - 1; above >= 0; above--) {
+      this.pool.retire(left.nodes[above] as number);
+      if (right.nodes[above] !== left.nodes[above]) this.pool.retire(right.nodes[above] as number);
+    }
+    let root = this.#slots.words[0] as number;
+    // Never a node that this step has taken: all of the tree was below one slot of that, too.
+    for (; !isLeaf(root) && this.#count(root) === 1; root = this.#child(root, 0)) this.pool.retire(root);
+    this.journal.stage(this.address + Head.root, root);
   }
 
   /** The slots of a level above leaves: those outside the two ways, and the new nodes between. */
@@ -402,16 +415,6 @@ export class MapleCore extends Core {
       for (let slot = this.#count(node) - 1; slot >= 0; slot--) this.#retireBelow(this.#child(node, slot));
     }
     this.pool.retire(node);
-  }
-
-  /** A root with one child gives way to it, as often as that is so. */
-  #shrink(): void {
-    for (let { root } = this; root !== 0 && !isLeaf(root) && this.#count(root) === 1; root = this.root) {
-      this.begin();
-      this.journal.stage(this.address + Head.root, this.#child(root, 0));
-      this.pool.retire(root);
-      this.commit();
-    }
   }
 
   #count(node: number): number {
