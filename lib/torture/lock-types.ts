@@ -7,6 +7,7 @@ import { ticketLockBusted } from './busted/ticket-lock.ts';
 import { TWINS } from './busted/twins.ts';
 import type { LockType } from './lock-type.ts';
 import { futexMutex, piFutex } from './types/futex-mutex.ts';
+import { mapleTree } from './types/maple-tree.ts';
 import { mutex, pthreadMutex, pthreadMutexInherit } from './types/mutex.ts';
 import { osqLock } from './types/osq-lock.ts';
 import { pthreadBarrier } from './types/pthread-barrier.ts';
@@ -56,6 +57,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   rcuQsbr,
   srcu,
   xarray,
+  mapleTree,
   vdso,
   sharedMap,
   mutexBusted,

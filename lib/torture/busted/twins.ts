@@ -6,6 +6,7 @@ import { WaitQueue } from '../../locking/wait-queue.ts';
 import { PthreadOnce } from '../../pthread/once.ts';
 import { isTimeout, type LockType, type View } from '../lock-type.ts';
 import { futexMutex, piFutex } from '../types/futex-mutex.ts';
+import { mapleType } from '../types/maple-tree.ts';
 import { pthreadMutex, pthreadMutexInherit } from '../types/mutex.ts';
 import { barrierType } from '../types/pthread-barrier.ts';
 import { pthreadCond } from '../types/pthread-cond.ts';
@@ -100,6 +101,7 @@ export const TWINS: readonly LockType[] = [
   busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
   busted(sharedMapType('shared-map-busted', 'sets the record in three steps', 3, GAP)),
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
+  busted(mapleType('maple-tree-busted', 'takes a record for whole that is being erased', false)),
   busted(vdsoType('vdso-busted', 'each thread counts from a zero of its own', ownClock)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),
 ];
