@@ -49,3 +49,23 @@ test('comlink: a mutex that was passed as an argument is another one on the othe
   expect(stdout).toBe('3 workers added 50000 each under one mutex: 150000\n');
   expect(status).toBe(0);
 });
+
+test('address-space: a page fault beside a writer finds the wrong mapping', () => {
+  const { status, stdout, stderr } = run('address-space');
+  expect(stderr).toBe('');
+  expect(stdout.split('\n')).toEqual([
+    '400000-410000 r-x',
+    '410000-418000 rw-',
+    '1ffffc0000-1ffffc1000 ---',
+    '1ffffc1000-2000000000 rw-',
+    '40000 faults served, 20000 refused',
+    '40000 faults served, 20000 refused',
+    'ENOMEM: page 418 is not mapped',
+    '400000-408000 r-x',
+    '414000-418000 rw-',
+    '1ffffc0000-1ffffc1000 ---',
+    '1ffffc1000-2000000000 rw-',
+    '',
+  ]);
+  expect(status).toBe(0);
+});
