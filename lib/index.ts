@@ -69,6 +69,7 @@ export { Srcu } from './rcu/srcu.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
 export { SharedMap } from './structures/map/shared-map.ts';
+export { MapleState, type MapleStatus } from './structures/maple/maple-state.ts';
 export {
   type MapleAllocation,
   type MapleRange,

@@ -20,7 +20,7 @@ const CHANGES: Record<string, (tree: MapleTree) => void> = {
   'a first range': (tree) => tree.storeRange(5, 9, 1),
   'a slot that is overwritten': (tree) => tree.store(0, 77),
   'a gap that closes': (tree) => tree.storeRange(35, 39, 77),
-  'a gap in place of a slot': (tree) => tree.erase(100),
+  'a gap in place of a slot': (tree) => tree.erase(90),
   'a leaf with one slot more or less': (tree) => tree.storeRange(32, 38, 77),
   'a leaf that is split': (tree) => tree.storeRange(91, 92, 77),
   'a taller tree': (tree) => tree.storeRange(111, 112, 77),

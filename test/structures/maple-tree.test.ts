@@ -140,6 +140,34 @@ describe.each([4, 15] as const)('a tree of %i slots', (slots) => {
     for (let i = 0; i < count; i++) tree.erase((i % 2 === 0 ? i : count - i) * 10);
     expect(tree.empty).toBe(true);
   });
+
+  test('that shrinks keeps nodes with next to nothing, and its height', () => {
+    const arena = Arena.create({ bytes: 4 * MiB });
+    const tree = new MapleTree(arena, undefined, {}, slots);
+    const nodes = () => inspectNodes(arena.cpu, shapeOf(slots, true), tree.address).nodes;
+    const count = 3000;
+    for (let i = 0; i < count; i++) tree.storeRange(i * 10, i * 10 + 4, i);
+    const most = nodes();
+    for (let i = 0; i < count; i++) if (i % 10 !== 0) tree.erase(i * 10);
+    expect(nodes()).toBeLessThan(most / 4);
+    expectSound(arena, tree, slots, true);
+    tree.storeRange(3, LAST, undefined);
+    expect(nodes()).toBe(1);
+    expect([...tree]).toEqual([{ first: 0, last: 2, entry: 0 }]);
+  });
+});
+
+test('nodes that are left with a few slots each stay as many', () => {
+  const arena = Arena.create({ bytes: 4 * MiB });
+  const tree = new MapleTree(arena);
+  const nodes = () => inspectNodes(arena.cpu, shapeOf(15, true), tree.address).nodes;
+  // A leaf for every 14 ranges, of which one range takes 12: a change in one leaf each.
+  for (let i = 0; i < 2800; i++) tree.storeRange(i * 10, i * 10 + 9, i);
+  const most = nodes();
+  for (let i = 1; i < 2800; i += 14) tree.storeRange(i * 10, i * 10 + 119, i);
+  expect([...tree].length).toBe(600);
+  expect(nodes()).toBeLessThan(most * 0.7);
+  expectSound(arena, tree, 15, true);
 });
 
 test('a range over many nodes leaves nodes of them behind, or cuts what sticks out', () => {
@@ -241,6 +269,15 @@ describe('allocation', () => {
     tree.storeRange(0, 4, 9);
     expect(tree.load(2)).toBe(9);
   });
+});
+
+test('reserved indices at the ends of leaves stop a walk', () => {
+  const tree = small();
+  for (let i = 0; i < 60; i++) tree.allocRange(i % 3 === 0 ? i : undefined, 5);
+  const expected = Array.from({ length: 20 }, (_, i) => i * 3);
+  expect([...tree].map(({ entry }) => entry)).toEqual(expected);
+  expect([...tree.reversed()].map(({ entry }) => entry)).toEqual(expected.reverse());
+  expect(tree.find({ first: 5, last: 14 })).toBeUndefined();
 });
 
 test('a walk from an entry to the next one and back', () => {

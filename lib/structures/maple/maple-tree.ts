@@ -66,8 +66,8 @@ const SMALL_KIND = mapleKind('maple-tree-of-4');
  * An entry is a whole number of 31 bits, or a pointer into the arena (`xaPointer`). A range is stored over whatever is there:
  * what sticks out of it stays. Two ranges side by side with the same entry are two.
  *
- * Each call is one step for readers. Cost: a load is some ten loads of words a level, with ten to fifteen ranges a level; a
- * store copies a node of 128 bytes, now and then one a level. A range takes some 13 bytes, twice that when a gap follows it.
+ * Each call is one step for readers. Cost: a load reads some ten words a level, and a million ranges have seven levels; a store
+ * copies a node of 128 bytes, now and then one a level. A range takes some 14 bytes, and as much again for a gap behind it.
  *
  * Fairness: writers as `Latch` lets them in, in the operating system's order. Death: a writer's step is made or not.
  *
@@ -139,11 +139,16 @@ export class MapleTree extends SharedObject {
 
   /** Takes the range out that has `index`, all of it, and returns its entry. */
   erase(index: number): XaEntry | undefined {
+    return this.eraseRange(index).entry;
+  }
+
+  /** `erase` that returns the range; the gap that has `index`, if nothing is there. */
+  eraseRange(index: number): MapleSlot {
     checkIndex(index);
     return this.#tree.write(() => {
       const { first, last, word } = this.#tree.at(keyOf(index));
       if (word !== 0) this.#tree.put(first, last, 0);
-      return decodeEntry(word);
+      return { first: indexOf(first), last: indexOf(last), entry: decodeEntry(word) };
     });
   }
 
