@@ -115,13 +115,14 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     ok: isOk(test, positive, negative),
     cut,
     flags: [...flags],
-    notes: notesOn(visited),
+    notes: notesOn(visited, executions),
     candidates,
   };
 }
 
-function notesOn({ circular, ofUnknown, incomplete }: Visited): string[] {
+function notesOn({ circular, ofUnknown, incomplete }: Visited, executions: number): string[] {
   const notes: string[] = [];
+  if (executions === 0) notes.push('no execution ends within the turns that loops are followed for');
   if (ofUnknown > 0) notes.push(`in ${ofUnknown} executions a value comes out of thin air: it is shown as S`);
   if (circular) notes.push('left out: executions in which a value comes out of thin air and is calculated with');
   if (incomplete) notes.push('values out of thin air were not looked for: too many');

@@ -17,6 +17,7 @@ export type Condition =
   | { readonly kind: 'true' | 'false' }
   | { readonly kind: 'and' | 'or'; readonly operands: readonly Condition[] }
   | { readonly kind: 'not'; readonly operand: Condition }
+  | { readonly kind: 'implies'; readonly left: Condition; readonly right: Condition }
   | {
       readonly kind: 'equal';
       readonly location: FinalLocation;
@@ -44,9 +45,16 @@ export function parseCondition(cursor: Cursor, scope: Scope): Condition {
 }
 
 function parseAnd(cursor: Cursor, scope: Scope): Condition {
-  const operands = [parseNot(cursor, scope)];
-  while (cursor.accept('/\\')) operands.push(parseNot(cursor, scope));
+  const operands = [parseImplication(cursor, scope)];
+  while (cursor.accept('/\\')) operands.push(parseImplication(cursor, scope));
   return operands.length === 1 ? operands[0]! : { kind: 'and', operands };
+}
+
+/** `=>` binds more tightly than `/\`, and to the right, as in herd: `a /\ b => c => d` is `a /\ (b => (c => d))`. */
+function parseImplication(cursor: Cursor, scope: Scope): Condition {
+  const left = parseNot(cursor, scope);
+  if (!cursor.accept('=>')) return left;
+  return { kind: 'implies', left, right: cursor.nested(() => parseImplication(cursor, scope)) };
 }
 
 function parseNot(cursor: Cursor, scope: Scope): Condition {
@@ -154,6 +162,8 @@ export function holds(condition: Condition, final: FinalValue): boolean {
       return condition.operands.some((operand) => holds(operand, final));
     case 'not':
       return !holds(condition.operand, final);
+    case 'implies':
+      return !holds(condition.left, final) || holds(condition.right, final);
     case 'equal': {
       const right = typeof condition.value === 'bigint' ? condition.value : final(condition.value);
       return sameValue(final(condition.location), right, condition.bits);
@@ -181,6 +191,8 @@ export function mentioned(condition: Condition): FinalLocation[] {
       return condition.operands.flatMap(mentioned);
     case 'not':
       return mentioned(condition.operand);
+    case 'implies':
+      return [...mentioned(condition.left), ...mentioned(condition.right)];
     case 'equal':
       return typeof condition.value === 'bigint' ? [condition.location] : [condition.location, condition.value];
     default:

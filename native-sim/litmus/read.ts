@@ -180,18 +180,30 @@ function readFinal(text: string, from: number, scope: Scope): Final {
   }
   const { line, column } = cursor.token;
   if (cursor.is('regions')) throw new UnsupportedConstruct('regions', line, column);
-  cursor.accept('final');
   // A test may ask for nothing: whether it has any execution at all is what is to be seen.
   if (cursor.token.text === '') return { quantifier: 'forall', condition: { kind: 'true' }, filter, locations };
   const quantifier = parseQuantifier(cursor);
   const condition = parseCondition(cursor, scope);
   cursor.accept(';');
+  if (cursor.accept('with')) skipClaims(cursor);
   if (cursor.token.type !== 'end') cursor.fail('the end of the file, or an operator of the condition');
   return { quantifier, condition, filter, locations };
 }
 
+/** `with tso: ~exists; sc: exists;`: what other models are said to do with the condition. */
+function skipClaims(cursor: Cursor): void {
+  while (cursor.token.type === 'name') {
+    cursor.next();
+    cursor.expect(':');
+    parseQuantifier(cursor);
+    if (!cursor.accept(';')) return;
+  }
+}
+
+/** Older tests leave the word out (`final (x=1)`, or a proposition in parentheses alone), and mean that one exists. */
 function parseQuantifier(cursor: Cursor): LitmusTest['quantifier'] {
-  if (cursor.accept('exists')) return 'exists';
+  const isOld = cursor.accept('final');
+  if (cursor.accept('exists') || cursor.is('(') || isOld) return 'exists';
   if (cursor.accept('forall')) return 'forall';
   if (cursor.accept('~') || cursor.accept('not')) {
     cursor.expect('exists');

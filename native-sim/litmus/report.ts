@@ -20,6 +20,13 @@ export function showCondition(condition: Condition, test: LitmusTest): string {
       return condition.kind;
     case 'not':
       return `not (${showCondition(condition.operand, test)})`;
+    case 'implies': {
+      const side = (operand: Condition): string => {
+        const text = showCondition(operand, test);
+        return operand.kind === 'equal' || operand.kind === 'not' ? text : `(${text})`;
+      };
+      return `${side(condition.left)} => ${side(condition.right)}`;
+    }
     case 'and':
     case 'or': {
       const side = (operand: Condition): string => {

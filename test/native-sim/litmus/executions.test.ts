@@ -72,6 +72,23 @@ exists (0:r0=1 /\\ 1:r0=1)`).observation;
   });
 });
 
+describe('a loop that never ends as far as it is followed', () => {
+  it('says so beside its verdict, which is of no execution at all', () => {
+    const verdict = check(`C spin\n{}\nP0(int *x) { while (READ_ONCE(*x) == 0) {} }\nexists (x=0)`);
+    expect(verdict).toMatchObject({ observation: 'Never', positive: 0, negative: 0, cut: true });
+    expect(verdict.notes).toEqual(['no execution ends within the turns that loops are followed for']);
+  });
+
+  it('does not where another way ends', () => {
+    const verdict = check(`C wait
+{}
+P0(int *x) { while (READ_ONCE(*x) == 0) {} }
+P1(int *x) { WRITE_ONCE(*x, 1); }
+exists (x=1)`);
+    expect(verdict).toMatchObject({ observation: 'Always', cut: true, notes: [] });
+  });
+});
+
 describe('large tests', () => {
   it('a long chain of threads has few executions, and takes no long time', () => {
     const links = Array.from({ length: 9 }, (_, at) => {

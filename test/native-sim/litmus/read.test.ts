@@ -194,6 +194,38 @@ describe('limits', () => {
   });
 });
 
+describe('conditions', () => {
+  const states = 'C T\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nP1(int *x) { WRITE_ONCE(*x, 1); }\n';
+  const verdict = (condition: string) => checkLitmus(readLitmus(`${states}${condition}`));
+
+  it('"=>" holds where its left side does not', () => {
+    expect(verdict('forall (0:r0=1 => x=1)')).toMatchObject({ positive: 2, negative: 0 });
+    expect(verdict('forall (x=1 => 0:r0=1)')).toMatchObject({ positive: 1, negative: 1 });
+  });
+
+  it('"=>" binds more tightly than "/\\", and to the right', () => {
+    // Read as (0:r0=0 /\ 0:r0=1) => false, both states would satisfy it.
+    expect(verdict('exists (0:r0=0 /\\ 0:r0=1 => false)')).toMatchObject({ positive: 1, negative: 1 });
+    // Read as (false => false) => false, none would.
+    expect(verdict('exists (false => false => false)')).toMatchObject({ positive: 2, negative: 0 });
+    expect(formatVerdict(verdict('exists ((x=1 /\\ 0:r0=0) => x=2)'))).toContain(
+      'Condition exists (([x]=1 /\\ 0:r0=0) => [x]=2)',
+    );
+  });
+
+  it('both sides of "=>" are shown in the states', () => {
+    expect(formatVerdict(verdict('forall (0:r0=0 => x=1)'))).toContain('0:r0=0; [x]=1;');
+  });
+
+  it.each(['final (0:r0=1)', '(0:r0=1)', 'exists (0:r0=1) with sc: ~exists; tso: exists;'])(
+    'the notation of older tests asks whether one exists: %s',
+    (condition) => {
+      expect(verdict(condition)).toMatchObject({ observation: 'Sometimes', ok: true });
+      expect(verdict(condition).test.quantifier).toBe('exists');
+    },
+  );
+});
+
 describe('the output', () => {
   it('has the form of herd', () => {
     const test = readLitmus(`C SB
