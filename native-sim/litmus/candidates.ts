@@ -178,7 +178,7 @@ class Combination {
     );
     const chosen: Communication[] = [];
     const isAllowed = (): boolean => {
-      work.candidate();
+      work.candidate(this.#count);
       return this.#isAllowed(chosen, chosen.length);
     };
     const choose = (at: number): void => {

@@ -66,7 +66,7 @@ export interface CheckOptions {
   readonly rmw?: 'lse' | 'llsc';
   /** Called now and then while the candidates are gone through. */
   readonly progress?: Progress | undefined;
-  /** More steps than that are an error; default: 20 million. A step is one choice; a candidate counts as 16. */
+  /** More steps than that are an error; default: 20 million. A step is one choice; a candidate counts as 15, and more if it has many events. */
   readonly steps?: number | undefined;
 }
 

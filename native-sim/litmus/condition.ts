@@ -4,6 +4,7 @@
  *     exists (0:r1=1 /\ ~(x=2 \/ 1:X0=y))
  */
 
+import { LitmusSyntaxError } from './errors.ts';
 import type { MemoryMap, ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
 import { unknown } from './unknown.ts';
@@ -130,13 +131,28 @@ export function parseFinalLocation(cursor: Cursor, scope: Scope): FinalLocation 
     cursor.accept('%');
     return { kind: 'register', thread, register: scope.register(cursor.name('a register').text) };
   }
-  if (cursor.accept('*')) return { kind: 'memory', address: parseAddress(cursor, scope.memory, 'a location') };
+  if (cursor.accept('*')) return { kind: 'memory', address: parseElement(cursor, scope.memory, 'a location') };
   if (cursor.accept('[')) {
-    const address = parseAddress(cursor, scope.memory, 'a location');
+    const address = parseElement(cursor, scope.memory, 'a location');
     cursor.expect(']');
     return { kind: 'memory', address };
   }
-  return { kind: 'memory', address: parseAddress(cursor, scope.memory, 'a register ("0:r1") or a location') };
+  return { kind: 'memory', address: parseElement(cursor, scope.memory, 'a register ("0:r1") or a location') };
+}
+
+/** `x` or `x[1]` as a place that holds a value: `a[2]` is none in an array of two. */
+function parseElement(cursor: Cursor, memory: MemoryMap, what: string): bigint {
+  const { text } = cursor.token;
+  const index = cursor.peek(2);
+  if (cursor.peek().text === '[' && index.type === 'number' && Number(index.text) >= memory.elements(text)) {
+    throw new LitmusSyntaxError(
+      index.line,
+      index.column,
+      `an element of ${text} (0 to ${memory.elements(text) - 1})`,
+      JSON.stringify(index.text),
+    );
+  }
+  return parseAddress(cursor, memory, what);
 }
 
 /** `x` or `x[1]`. */

@@ -71,20 +71,15 @@ function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, s
   const { text } = cursor.name('a location, a register ("0:r1") or "}"');
   if (bracketed) cursor.expect(']');
   let elements = 1;
-  let element = 0n;
-  let isElement = false;
-  if (cursor.accept('[')) {
-    const count = cursor.is(']') ? 0n : cursor.integer();
+  if (cursor.is('[')) {
+    // `a[1] = 2` would be one element, and herd, too, takes arrays as a whole only.
+    if (type === undefined) cursor.fail('"=" (an array has its type before it, and its values in braces)');
+    cursor.next();
+    elements = cursor.is(']') ? 0 : Number(cursor.integer());
     cursor.expect(']');
-    isElement = type === undefined;
-    if (isElement) element = count;
-    else elements = Number(count);
   }
   if (type !== undefined) memory.declare(text, elements, type);
   const base = memory.address(text);
-  if (isElement && Number(element) >= memory.elements(text)) {
-    memory.declare(text, Number(element) + 1, memory.type(text));
-  }
   if (!cursor.accept('=')) return;
   if (cursor.accept('{')) {
     for (let index = 0; !cursor.accept('}'); index++) {
@@ -95,7 +90,7 @@ function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, s
   } else {
     const value = parseInitialValue(cursor, memory);
     const fits = type === undefined || type.bytes >= 4 ? value : BigInt.asIntN(8 * type.bytes, value);
-    memory.setInitial(base + element * BigInt(memory.type(text).bytes), fits);
+    memory.setInitial(base, fits);
   }
 }
 

@@ -99,6 +99,23 @@ describe('large tests', () => {
     expect(verdict.candidates).toBeLessThan(10_000);
   });
 
+  it('a candidate of many events uses up more of the limit than one of few', () => {
+    const candidates = (threads: number): number => {
+      const links = Array.from({ length: threads }, (_, at) => {
+        return `P${at}(int *x${at}, int *x${at + 1}) { int t; t = READ_ONCE(*x${at}); WRITE_ONCE(*x${at + 1}, t); }`;
+      });
+      const test = readLitmus(`C chain\n{ x0 = 1; }\n${links.join('\n')}\nexists (x${threads}=1)`);
+      let last = 0;
+      const progress = (_steps: number, seen: number) => {
+        last = seen;
+      };
+      expect(() => checkLitmus(test, { progress, steps: 150_000 })).toThrow(LitmusLimitExceeded);
+      return last;
+    };
+    // 20 threads have 40 events, 60 have 120: a look at one of the latter costs nine times as many pairs.
+    expect(candidates(60)).toBeLessThan(candidates(20) / 3);
+  });
+
   it('six threads that count on one location are ordered by what they read', () => {
     const threads = Array.from({ length: 6 }, (_, at) => {
       return `P${at}(atomic_t *x) { int r0; r0 = atomic_fetch_inc(x); }`;

@@ -75,6 +75,21 @@ describe('malformed files', () => {
       'C T\n{}\nP0(int *x) { int r0; r0 = READ_ONCE(*x); }\nexists (3:r0=0)',
       '4:9: expected a thread of the test (0 to 0), found "3"',
     ],
+    [
+      'an element beyond its array in the condition',
+      'C T\n{ int a[2] = {1,2}; }\nP0(int *a) {}\nexists (a[1]=2 /\\ a[2]=0)',
+      '4:21: expected an element of a (0 to 1), found "2"',
+    ],
+    [
+      'an element of what is no array',
+      'C T\n{ x = 1; }\nP0(int *x) {}\nlocations [x[1]]\nexists (x=1)',
+      '4:14: expected an element of x (0 to 0), found "1"',
+    ],
+    [
+      'an element by itself in the initial state',
+      'C T\n{ int a[2] = {1,2}; a[1] = 3; }\nP0(int *a) {}\nexists (a[1]=3)',
+      '2:22: expected "=" (an array has its type before it, and its values in braces), found "["',
+    ],
     ['a thread out of order', 'C T\n{}\nP1(int *x) {}\nexists (x=1)', '3:1: expected thread P0, found "P1(int *x) {}"'],
   ];
   it.each(cases)('%s: says where, and what was expected', (_, text, message) => {
