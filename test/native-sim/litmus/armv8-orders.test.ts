@@ -104,6 +104,52 @@ describe('an acquire of what the same thread wrote with a read-modify-write', ()
   });
 });
 
+describe('branches', () => {
+  it('one holds back a load only with an ISB behind it', () => {
+    // ctrl; [ISB]; po
+    expect(messagePassing('CBNZ W0,L', 'L: ISB', 'LDR W6,[X1]')).toBe('Never');
+    expect(messagePassing('CBNZ W0,L', 'L: LDR W6,[X1]')).toBe('Sometimes');
+  });
+});
+
+describe('atomics', () => {
+  it('DMB LD waits for what LDADD read, but not where the register is discarded', () => {
+    const passing = (to: string): string => {
+      const left = ['MOV W0,#1', 'STR W0,[X1]', 'STLR W0,[X2]'];
+      const right = [`LDADD W8,${to},[X2]`, 'DMB LD', 'LDR W6,[X1]'];
+      // y is 2 where the one was added to what P0 stored.
+      const test = `AArch64 MP\n{ 0:X1=x; 0:X2=y; ${registers} }\n${table(left, right)}\nexists (y=2 /\\ 1:X6=0)`;
+      return checkLitmus(readLitmus(test)).observation;
+    };
+    expect(passing('W5')).toBe('Never');
+    expect(passing('WZR')).toBe('Sometimes');
+  });
+
+  it('SWPAL is a barrier, a pair of exclusives with acquire and release is none', () => {
+    const storeBuffering = (...store: string[]): string => {
+      const thread = [...store, 'LDR W6,[X2]'];
+      const test = `AArch64 SB
+{ 0:X1=x; 0:X2=y; 0:X8=1; 1:X1=y; 1:X2=x; 1:X8=1; }
+${table(thread, thread)}
+exists (0:X6=0 /\\ 1:X6=0 /\\ 0:X4=0 /\\ 1:X4=0)`;
+      return checkLitmus(readLitmus(test)).observation;
+    };
+    expect(storeBuffering('SWPAL W8,W4,[X1]')).toBe('Never');
+    expect(storeBuffering('LDAXR W5,[X1]', 'STLXR W4,W8,[X1]')).toBe('Sometimes');
+  });
+
+  it('a release is before a later LDAR, and may be passed by a later LDAPR', () => {
+    const storeBuffering = (load: string): string => {
+      const left = ['MOV W0,#1', 'STR W0,[X1]', 'DMB SY', 'LDR W6,[X2]'];
+      const right = ['STLR W8,[X2]', `${load} W6,[X1]`];
+      const test = `AArch64 SB\n{ 0:X1=x; 0:X2=y; ${registers} }\n${table(left, right)}\nexists (0:X6=0 /\\ 1:X6=0)`;
+      return checkLitmus(readLitmus(test)).observation;
+    };
+    expect(storeBuffering('LDAR')).toBe('Never');
+    expect(storeBuffering('LDAPR')).toBe('Sometimes');
+  });
+});
+
 describe('barriers', () => {
   const storeBuffering = (barrier: string): string => {
     const thread = ['MOV W0,#1', 'STR W0,[X1]', barrier, 'LDR W3,[X2]'];
