@@ -1,8 +1,8 @@
 /**
- * The timekeeper: kernel kernel/time/timekeeping.c, timekeeping_advance. A timer of the arena calls it on kthreadd, HZ
- * times a second while somebody reads coarse clocks, ten times while somebody reads those that the system may step, and
- * not at all when nobody has read any for a while: the last update says that the pages are not kept, and a reader that
- * finds that starts the timer again.
+ * The timekeeper: kernel kernel/time/timekeeping.c, timekeeping_advance. A timer of the arena calls it on kthreadd: at each
+ * tick while somebody reads coarse clocks, ten times a second while somebody reads those that the system may step, and not
+ * at all when nobody has read any for a while. The last update says that the pages are not kept, and a reader that finds
+ * that starts the timer again.
  */
 import type { Arena } from '../arena/arena.ts';
 import { CLOCKMODE_HRTIME } from '../arena/time-namespace.ts';
@@ -14,10 +14,9 @@ import { defineTimerAction, startTimer } from '../sched/timer.ts';
 import { TICKING, WATCHED } from './read.ts';
 import { catchBootOffset, catchWall, isWallRight, taiOffset, type Wall } from './sources.ts';
 import { type Monotonic, MULT, type Timekeeper, updateVsyscall } from './update.ts';
-import { COARSE, HZ, Vvar, WALL } from './vvar.ts';
+import { COARSE, tickOf, Vvar, WALL } from './vvar.ts';
 
 const TICK = 'vdso: tick';
-const TICK_NS = 1e9 / HZ;
 /** Between two looks at the wall clock while no coarse clock is read, ns. */
 const WATCH_NS = 100e6;
 /** How long after the last read the tick, and the watch, go on, ns. */
@@ -38,6 +37,7 @@ export class Updater {
   readonly #arena: Arena;
   readonly #vvar: number;
   readonly #tai: number;
+  readonly #tickNs: number;
   #wall: Wall = catchWall();
   #boottime = 0;
   #bootLookedAt = Number.NEGATIVE_INFINITY;
@@ -48,6 +48,7 @@ export class Updater {
     this.#arena = arena;
     this.#vvar = vvar;
     this.#tai = taiOf(arena.cpu, vvar);
+    this.#tickNs = tickOf(arena.cpu, vvar);
   }
 
   /** Brings the pages up to date. Returns after how many ns that is to be done again, or Infinity. */
@@ -60,7 +61,7 @@ export class Updater {
     const isTicking = now - this.#coarseReadAt < TICK_LINGER;
     const isWatched = isTicking || now - this.#wallReadAt < WATCH_LINGER;
     this.update((isTicking ? TICKING : 0) | (isWatched ? WATCHED : 0));
-    return isTicking ? TICK_NS : isWatched ? WATCH_NS : Number.POSITIVE_INFINITY;
+    return isTicking ? this.#tickNs : isWatched ? WATCH_NS : Number.POSITIVE_INFINITY;
   }
 
   /** `upkeep`: which of the times this thread is going to keep up to date. */

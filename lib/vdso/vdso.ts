@@ -36,7 +36,17 @@ import {
 import { bootOffset, hasUptime } from './sources.ts';
 import { HRES_COARSE, RAW } from './update.ts';
 import { Tick, taiOf, Updater } from './updater.ts';
-import { COARSE, HZ, openVvar, VVAR_DATA_PAGE_OFFSET, VVAR_TIMENS_PAGE_OFFSET, Vvar, vdsoFault, WALL } from './vvar.ts';
+import {
+  COARSE,
+  HZ,
+  openVvar,
+  tickOf,
+  VVAR_DATA_PAGE_OFFSET,
+  VVAR_TIMENS_PAGE_OFFSET,
+  Vvar,
+  vdsoFault,
+  WALL,
+} from './vvar.ts';
 
 export interface VdsoOptions {
   /**
@@ -44,6 +54,11 @@ export interface VdsoOptions {
    * says so to root only) nor a list of leap seconds. The first Vdso of the arena says it. @default 0
    */
   taiOffset?: number | undefined;
+  /**
+   * Ticks of the coarse clocks in a second, for the whole arena: a whole number from 10 to 1000, the kernel's `CONFIG_HZ`.
+   * The first Vdso of the arena says it; `clockGetres` of a coarse clock says what holds. @default 250
+   */
+  hz?: number | undefined;
 }
 
 /** A time since the epoch. */
@@ -74,18 +89,20 @@ const CLOCKS = [
   CLOCK_TAI,
 ];
 const NSEC_PER_SEC = 1e9;
-const TICK_NS = NSEC_PER_SEC / HZ;
 const MOST_TAI = 1e6;
+/** Below, an update a tick would come too late for the wall clock; above, a timer of the arena, which counts in ms. */
+const LEAST_HZ = 10;
+const MOST_HZ = 1000;
 
 /**
  * The shared clock: times that all threads of the arena agree on, read from pages in shared memory. What the kernel's vdso
  * is to processes.
  *
- * A read of a COARSE clock is one atomic load, and as old as a tick, 4 ms; the first ones, while the tick starts, read the
- * fine clock. A read of any other clock costs an atomic load and the host's own clock. MONOTONIC never goes back, in no
- * thread, whatever the wall clock does, and is the same in all threads; its zero is that of `process.hrtime`.
- * MONOTONIC_RAW counts on where MONOTONIC is slewed: the system has slewed both. BOOTTIME is MONOTONIC where the system
- * does not say how long it slept (other systems than Linux).
+ * A read of a COARSE clock is one atomic load, and as old as a tick: 4 ms, unless `hz` says otherwise. The first ones, while
+ * the tick starts, read the fine clock. A read of any other clock costs an atomic load and the host's own clock. MONOTONIC
+ * never goes back, in no thread, whatever the wall clock does, and is the same in all threads; its zero is that of
+ * `process.hrtime`. MONOTONIC_RAW counts on where MONOTONIC is slewed: the system has slewed both. BOOTTIME is MONOTONIC
+ * where the system does not say how long it slept (other systems than Linux).
  *
  * Whatever keeps a page from being read (an updater that died, an image of another version) leaves the fallback, the
  * host's own clocks: right times, later.
@@ -97,6 +114,7 @@ export class Vdso {
   readonly #cpu: Cpu;
   readonly #vvar: number;
   readonly #symbols: ReadonlySet<SymbolName>;
+  readonly #tickNs: number;
   readonly #time: Timespec = new Float64Array(2);
   /** By clock. */
   readonly #copies: readonly (ClockCopy | undefined)[];
@@ -115,7 +133,7 @@ export class Vdso {
   #tai: number | undefined;
 
   /** Opens the arena's clock, and makes it if it is the first. Throws EINVAL for what is no arena, or bad options; ENOMEM. */
-  constructor(arena: Arena, { taiOffset: tai }: VdsoOptions = {}) {
+  constructor(arena: Arena, { taiOffset: tai, hz = HZ }: VdsoOptions = {}) {
     if (typeof arena?.thread?.current !== 'function') {
       throw new HoldfastError('EINVAL', `the shared clock lives in an Arena, received ${shown(arena)}`);
     }
@@ -123,9 +141,13 @@ export class Vdso {
     if (tai !== undefined && !(Number.isInteger(tai) && Math.abs(tai) <= MOST_TAI)) {
       throw new HoldfastError('EINVAL', `taiOffset is a whole number of seconds, received ${shown(tai)}`);
     }
+    if (!(Number.isInteger(hz) && hz >= LEAST_HZ && hz <= MOST_HZ)) {
+      throw new HoldfastError('EINVAL', `hz is a whole number from ${LEAST_HZ} to ${MOST_HZ}, received ${shown(hz)}`);
+    }
     this.#arena = arena;
     this.#cpu = arena.cpu;
-    this.#vvar = openVvar(arena.objects);
+    this.#vvar = openVvar(arena.objects, hz);
+    this.#tickNs = tickOf(arena.cpu, this.#vvar);
     if (tai !== undefined) arena.cpu.cmpxchg(this.#vvar + Vvar.tai, 0, tai + 1);
     this.#symbols = setupVdso(arena.cpu, this.#vvar);
     const data = this.#vvar + Vvar.data;
@@ -170,8 +192,8 @@ export class Vdso {
   clockGetres(clock: number): number {
     this.#copyOf(clock);
     const mask = 1 << clock;
-    if (mask & VDSO_COARSE) return TICK_NS;
-    if (clock === CLOCK_BOOTTIME && !hasUptime()) return TICK_NS;
+    if (mask & VDSO_COARSE) return this.#tickNs;
+    if (clock === CLOCK_BOOTTIME && !hasUptime()) return this.#tickNs;
     this.#map();
     const data = this.#vvar + Vvar.data;
     const isFine = this.#has('__vdso_clock_getres') && this.#cpu.load(data + VdsoData.clockMode) !== CLOCKMODE_NONE;

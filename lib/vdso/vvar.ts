@@ -24,10 +24,11 @@ import {
   HWCAP_PAUSE,
   HWCAP_WAIT_ASYNC,
   Image,
+  parseAuxv,
 } from './image.ts';
 import { CS_BASES, RAW } from './update.ts';
 
-/** Ticks of the coarse clocks in a second. The kernel's CONFIG_HZ of most distributions. */
+/** Ticks of the coarse clocks in a second, unless the arena's first view says otherwise: CONFIG_HZ of most distributions. */
 export const HZ = 250;
 
 export const Vvar = struct({
@@ -56,31 +57,38 @@ export const VVAR_TIMENS_PAGE_OFFSET = 1;
 const KIND = defineKind<Repairer>({
   name: 'vdso',
   words: Vvar.words,
-  format(cpu, vvar) {
-    for (const page of [vvar + Vvar.data, vvar + Vvar.data + RAW]) {
-      cpu.write(page + VdsoData.magic, PAGE_MAGIC);
-      cpu.write(page + VdsoData.version, PAGE_VERSION);
-      cpu.write(page + VdsoData.clockMode, CLOCKMODE_NONE);
-      cpu.write(page + VdsoData.tzMinuteswest, new Date().getTimezoneOffset());
-    }
-    formatImage(cpu, vvar + Vvar.image);
-    formatAuxv(cpu, vvar + Vvar.auxv, vvar + Vvar.image, {
-      [AT_PAGESZ]: VdsoData.words * 4,
-      [AT_CLKTCK]: HZ,
-      [AT_HWCAP]: features(),
-      [AT_PLATFORM]: vvar + Vvar.image,
-      [AT_RANDOM]: vvar + ObjectHeader.words,
-    });
-  },
+  format: (cpu, vvar) => format(cpu, vvar, HZ),
   holder: () => 0,
   // Threads keep the places of its pages for good.
   isBusy: () => true,
   repair,
 });
 
-/** The arena's clock, made if there is none. */
-export function openVvar(objects: Objects): number {
-  return objects.open(KIND, '[vdso]');
+/** The arena's clock, made if there is none: with `hz` ticks a second, which it keeps. */
+export function openVvar(objects: Objects, hz = HZ): number {
+  return objects.open({ ...KIND, format: (cpu, vvar) => format(cpu, vvar, hz) }, '[vdso]');
+}
+
+function format(cpu: Cpu, vvar: number, hz: number): void {
+  for (const page of [vvar + Vvar.data, vvar + Vvar.data + RAW]) {
+    cpu.write(page + VdsoData.magic, PAGE_MAGIC);
+    cpu.write(page + VdsoData.version, PAGE_VERSION);
+    cpu.write(page + VdsoData.clockMode, CLOCKMODE_NONE);
+    cpu.write(page + VdsoData.tzMinuteswest, new Date().getTimezoneOffset());
+  }
+  formatImage(cpu, vvar + Vvar.image);
+  formatAuxv(cpu, vvar + Vvar.auxv, vvar + Vvar.image, {
+    [AT_PAGESZ]: VdsoData.words * 4,
+    [AT_CLKTCK]: hz,
+    [AT_HWCAP]: features(),
+    [AT_PLATFORM]: vvar + Vvar.image,
+    [AT_RANDOM]: vvar + ObjectHeader.words,
+  });
+}
+
+/** From one tick of the coarse clocks to the next, ns. */
+export function tickOf(cpu: Cpu, vvar: number): number {
+  return 1e9 / (parseAuxv(cpu, vvar + Vvar.auxv).get(AT_CLKTCK) ?? HZ);
 }
 
 /**

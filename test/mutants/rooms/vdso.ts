@@ -10,6 +10,8 @@ const VDSO = 'lib/vdso/vdso.ts';
 const NAMESPACE = 'lib/arena/time-namespace.ts';
 
 const UNIT = 'test/vdso/vdso.test.ts';
+const PAGE = 'test/vdso/page.test.ts';
+const STEPS = 'test/vdso/steps.test.ts';
 const EXPLORED = 'test/native-sim/explore/vdso.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -32,56 +34,56 @@ export const mutants: readonly Mutant[] = [
     file: READ,
     from: '  if (cpu.load(copy.page + VdsoData.seq) !== copy.seq) return CHANGED;\n  into[0] = copy.sec;',
     to: '  if (Number.isNaN(copy.seq)) return CHANGED;\n  into[0] = copy.sec;',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: a fine copy that is used without a look at seq',
     file: READ,
     from: '  if (cpu.load(copy.page + VdsoData.seq) !== copy.seq) return CHANGED;\n  const delta',
     to: '  if (Number.isNaN(copy.seq)) return CHANGED;\n  const delta',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: the counter is read after the look at seq',
     file: READ,
     from: '  const cycles = counter();\n  if (cpu.load(copy.page + VdsoData.seq) !== copy.seq) return CHANGED;\n',
     to: '  if (cpu.load(copy.page + VdsoData.seq) !== copy.seq) return CHANGED;\n  const cycles = counter();\n',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: a page of any age',
     file: READ,
     from: '  if (delta > copy.most) return STALE;\n',
     to: '',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: a counter that is behind the page takes time back',
     file: READ,
     from: '(delta > 0 ? delta * copy.mult : 0)',
     to: 'delta * copy.mult',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: a page without a clock gives a time',
     file: READ,
     from: 'mode === CLOCKMODE_NONE || (upkeep',
     to: '(upkeep',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: a coarse page that nobody keeps',
     file: READ,
     from: '  if ((upkeep & copy.needs) !== copy.needs) return STALE;\n  copy.seq = seq;\n  copy.sec = sec;\n  copy.nsec = nsec;\n  copy.scale = 1;',
     to: '  copy.seq = seq;\n  copy.sec = sec;\n  copy.nsec = nsec;\n  copy.scale = 1;',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: "Vdso: a namespace's nanoseconds that do not carry",
     file: READ,
     from: '  copy.nsec = sum >= second ? sum - second : sum;',
     to: '  copy.nsec = sum;',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: an update that leaves the pages even while it writes',
@@ -109,28 +111,28 @@ export const mutants: readonly Mutant[] = [
     file: UPDATE,
     from: '  const before = monotonicOf(cpu, pages);\n  for',
     to: '  const before = monotonicOf(cpu, pages);\n  const early = timekeeper(before);\n  timekeeper = () => early;\n  for',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: seconds beyond a word',
     file: NAMESPACE,
     from: '  return high * 2 ** 32 + (low >>> 0);',
     to: '  return high * 2 ** 32 + low;',
-    tests: [UNIT],
+    tests: [PAGE],
   },
   {
     name: 'Vdso: a wall clock whose nanoseconds do not carry',
     file: UPDATE,
     from: '  const carry = Math.floor(nsec / NSEC_PER_SEC);\n  storePair',
     to: '  const carry = 0;\n  storePair',
-    tests: [UNIT],
+    tests: [PAGE, UNIT],
   },
   {
     name: 'Vdso: the slew has no limit',
     file: UPDATER,
     from: 'Math.max(-MOST_SLEW, Math.min(behind / SLEW_NS, MOST_SLEW))',
     to: 'behind / SLEW_NS',
-    tests: [UNIT],
+    tests: [PAGE],
   },
   {
     name: 'Vdso: a dead updater leaves its pages in force',
@@ -200,6 +202,41 @@ export const mutants: readonly Mutant[] = [
     file: SOURCES,
     from: ' && Number(since) - NTP_EPOCH <= now) offset',
     to: ') offset',
+    tests: [UNIT],
+  },
+  {
+    name: 'Vdso: two updaters do not keep out of each other’s way',
+    file: UPDATER,
+    from: '    latch(cpu, vvar + Vvar.latch, thread.id);\n    cpu.store(vvar + Vvar.updater',
+    to: '    if (thread.id < 0) latch(cpu, vvar + Vvar.latch, thread.id);\n    cpu.store(vvar + Vvar.updater',
+    tests: [STEPS],
+  },
+  {
+    name: 'Vdso: a namespace’s offset is added in the fallback twice',
+    file: VDSO,
+    from: '      normalise(into, (into[0] as number) + sec, (into[1] as number) + nsec);',
+    to: '      normalise(into, (into[0] as number) + 2 * sec, (into[1] as number) + nsec);',
+    tests: [STEPS],
+  },
+  {
+    name: 'Vdso: a copy that is brought up to date loses its namespace',
+    file: READ,
+    from: '  if (isNamespace(cpu, mapped)) addOffset(cpu, mapped, copy);\n',
+    to: '  if (isNamespace(cpu, mapped) && copy.latest === 0) addOffset(cpu, mapped, copy);\n',
+    tests: [STEPS],
+  },
+  {
+    name: 'Vdso: a thread that has detached starts a tick',
+    file: VDSO,
+    from: '    if (this.#arena.thread.self < 0) return;\n',
+    to: '',
+    tests: [STEPS],
+  },
+  {
+    name: 'Vdso: an updater that ticks at a rate of its own',
+    file: UPDATER,
+    from: '    this.#tickNs = tickOf(arena.cpu, vvar);',
+    to: '    this.#tickNs = tickOf(arena.cpu, vvar) * 2;',
     tests: [UNIT],
   },
 ];
