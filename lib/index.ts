@@ -66,6 +66,7 @@ export { Rcu } from './rcu/rcu.ts';
 export { RcuQsbr } from './rcu/rcu-qsbr.ts';
 export { KmemCache, type KmemCacheOptions, type KmemLeak } from './rcu/slab/kmem-cache.ts';
 export { Srcu } from './rcu/srcu.ts';
+export type { RcuStall, StalledThread } from './rcu/stall.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
 export { SharedMap } from './structures/map/shared-map.ts';

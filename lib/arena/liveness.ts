@@ -6,7 +6,7 @@
  * Slow paths ask here, so nothing here may throw: no answer means "not known to be gone". There may have been answers
  * before, because Node's permission model can be told at any time to refuse them.
  */
-import { readlinkSync, statSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 
 const TASKS = '/proc/self/task';
 
@@ -33,5 +33,31 @@ function isMissing(path: string): boolean {
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+/** What the system says of a thread: its state, a letter (R runs, S sleeps, T stopped ...), and the CPU time that it has used, ms. */
+export interface Usage {
+  readonly state: string;
+  readonly used: number;
+}
+
+/** Where the time of user and system are in `stat`, counted from the state. */
+const USER_TIME = 11;
+const SYSTEM_TIME = 12;
+/** A tick of the times in /proc, ms: USER_HZ is 100 on every architecture that Node runs on. */
+const TICK_MS = 10;
+
+/** Undefined where the system does not say. */
+export function usageOf(thread: number): Usage | undefined {
+  try {
+    const stat = readFileSync(`${TASKS}/${thread}/stat`, 'utf8');
+    // The name stands in parentheses, and may have some of its own.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const used = (Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME])) * TICK_MS;
+    return Number.isFinite(used) ? { state: fields[0] ?? '?', used } : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return undefined;
   }
 }

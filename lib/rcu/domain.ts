@@ -20,7 +20,8 @@ import {
 } from '../sched/drive.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Callbacks } from './callbacks.ts';
-import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot } from './grace-period.ts';
+import { dumpTree, threadsInside } from './dump.ts';
+import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot, tryAdvance } from './grace-period.ts';
 import { Freeing } from './kfree.ts';
 import {
   domainAt,
@@ -37,6 +38,7 @@ import {
 } from './layout.ts';
 import { type Readers, readersOf } from './reader.ts';
 import { endAfter, readSequence } from './sequence.ts';
+import { checkStall } from './stall.ts';
 import { synchronize, waitForEnd, waitWhile } from './wait.ts';
 
 /**
@@ -65,6 +67,9 @@ export function defineDomain(name: string, isShared: boolean, geometry: Geometry
     repair: repairPeriods,
   });
 }
+
+/** So that three times as long is no more than half of what a word's ms count. */
+const LONGEST_STALL = 2 ** 28;
 
 const callbacks = new WeakMap<Readers, Callbacks>();
 const freeing = new WeakMap<Readers, Freeing>();
@@ -161,7 +166,9 @@ export abstract class RcuDomain extends SharedObject {
     this.beforeSleep();
     // The thread that was about to end the period may be dead, and nobody else waits for it.
     for (const pace of [NORMAL, EXPEDITED]) advance(thread, readers.domain, pace, 0);
-    return this.#isReached(cookie);
+    if (this.#isReached(cookie)) return true;
+    for (const pace of [NORMAL, EXPEDITED]) checkStall(thread, readers.domain, pace);
+    return false;
   }
 
   /** `synchronize`, unless that point is reached. */
@@ -238,6 +245,30 @@ export abstract class RcuDomain extends SharedObject {
     await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
   }
 
+  /**
+   * After how many ms a period that does not end is reported, again after three times as long and 3 ms: on the standard error
+   * stream, and on the `node:diagnostics_channel` named `holdfast:rcu:stall`. 0 for never. It holds for all threads, and looks
+   * only while a thread waits for a period. @default 21,000
+   */
+  get stallTimeout(): number {
+    return this.cpu.load(this.address + RcuWords.stallTimeout);
+  }
+
+  /** Throws EINVAL for what is no whole number from 0 to 2^28. */
+  set stallTimeout(timeout: number) {
+    this.thread.current();
+    if (!Number.isInteger(timeout) || timeout < 0 || timeout > LONGEST_STALL) {
+      throw new HoldfastError('EINVAL', `stallTimeout is whole ms from 0 to 2^28, received ${shown(timeout)}`);
+    }
+    this.cpu.store(this.address + RcuWords.stallTimeout, timeout);
+  }
+
+  /** The domain's periods, its tree and the threads inside, in lines of text for people. `rcu_dump_rcu_node_tree`. */
+  dumpTree(): string {
+    this.thread.current();
+    return dumpTree(this.thread, this.readers.domain);
+  }
+
   /** Before the thread waits in whatever way: a quiescent state, unless a reader is inside. */
   protected beforeSleep(): void {}
 
@@ -272,7 +303,7 @@ export abstract class RcuDomain extends SharedObject {
     // Others of this turn find the period begun by the first of them, or over.
     await undefined;
     if (isOver(thread, domain, pace, end)) return;
-    advance(thread, domain, pace, end);
+    tryAdvance(thread, domain, pace, end);
     if (isOver(thread, domain, pace, end)) return;
     await this.#waitAsync(options, this.#whoReads(), (waiter) => waitForEnd(domain, pace, end, waiter));
   }
@@ -349,14 +380,10 @@ export abstract class RcuDomain extends SharedObject {
   }
 
   #whoReads(): string {
-    const { cpu, readers, address } = this;
-    const threads = Math.min(cpu.load(address + RcuWords.threads), maxThreads(cpu));
-    const numbers = Array.from({ length: threads }, (_, number) => number).filter((number) =>
-      isReading(cpu, lineOf(readers.domain, number)),
-    );
-    return numbers.length === 0
+    const inside = threadsInside(this.cpu, this.readers.domain);
+    return inside.length === 0
       ? 'nobody reads any more'
-      : `inside readers: ${numbers.map((n) => `thread ${n}`).join(', ')}`;
+      : `inside readers: ${inside.map((number) => `thread ${number}`).join(', ')}`;
   }
 }
 

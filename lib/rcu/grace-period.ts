@@ -38,7 +38,7 @@
  */
 import { repair as repairQueue, wakeUp } from '../locking/wait-queue-core.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { inheritLatch, latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { inheritLatch, latch, latchOwner, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -52,6 +52,7 @@ import {
   nodesOf,
   PACES,
   type Pace,
+  Period,
   RcuWords,
 } from './layout.ts';
 import {
@@ -90,9 +91,23 @@ export function isOver(thread: Thread, { rcu }: Domain, pace: Pace, end: number)
 
 /** Asks for the period that ends with the number `end`, and makes what steps can be made. */
 export function advance(thread: Thread, domain: Domain, pace: Pace, end: number): void {
-  const { cpu, id } = thread;
+  latch(thread.cpu, domain.rcu + RcuWords.latch, thread.id);
+  advanceAndUnlatch(thread, domain, pace, end);
+}
+
+/**
+ * `advance` for a task that looks again later in any case: it does not wait for another thread's steps. False when another
+ * thread is making some.
+ */
+export function tryAdvance(thread: Thread, domain: Domain, pace: Pace, end: number): boolean {
+  if (!tryLatchBriefly(thread.cpu, domain.rcu + RcuWords.latch, thread.id)) return false;
+  advanceAndUnlatch(thread, domain, pace, end);
+  return true;
+}
+
+function advanceAndUnlatch(thread: Thread, domain: Domain, pace: Pace, end: number): void {
+  const { cpu } = thread;
   const { rcu } = domain;
-  latch(cpu, rcu + RcuWords.latch, id);
   raiseNeeded(cpu, rcu + pace.period, end);
   // Under the latch: once it is free, the domain may be destroyed.
   if (makeSteps(thread, domain, pace)) wakeUp(thread, rcu, 0);
@@ -248,22 +263,23 @@ export function repairPeriods(repairer: Repairer, rcu: number): boolean {
   const nodes = nodesOf(domain);
   // A living thread that has a node's latch may wait for the parent's: so the latches of the dead are freed from the root
   // down. What they leave unfinished makes a period wait for more, or belongs to a scan, whose thread has the domain's latch.
-  for (const node of nodes.toReversed()) if (inherits(repairer, node)) unlatch(cpu, node + Node.latch);
+  for (const node of nodes.toReversed()) freeOfDead(repairer, node + Node.latch);
   for (const node of nodes) {
     if (!repairer.latch(node + Node.latch, () => {})) return false;
     repairNode(repairer, domain, node);
     unlatch(cpu, node + Node.latch);
   }
+  for (const { period } of PACES) freeOfDead(repairer, rcu + period + Period.stallLatch);
   if (!repairer.latch(rcu + RcuWords.latch, () => {})) return false;
   for (const { period } of PACES) repairSequence(cpu, rcu + period);
   unlatch(cpu, rcu + RcuWords.latch);
   return true;
 }
 
-/** Takes the node's latch if a dead thread has it. */
-function inherits({ cpu, owner, isDead }: Repairer, node: number): boolean {
-  const holder = latchOwner(cpu, node + Node.latch);
-  return holder !== 0 && isDead(holder) && inheritLatch(cpu, node + Node.latch, holder, owner);
+/** Frees the latch at `word` if a dead thread has it. */
+function freeOfDead({ cpu, owner, isDead }: Repairer, word: number): void {
+  const holder = latchOwner(cpu, word);
+  if (holder !== 0 && isDead(holder) && inheritLatch(cpu, word, holder, owner)) unlatch(cpu, word);
 }
 
 /** Under the node's latch. Children are in order already, or their bits are about to be set by who has their latches. */

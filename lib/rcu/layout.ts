@@ -18,7 +18,14 @@ export const Period = struct({
   highAgain: 1,
   /** Low word of the number with which the latest period ends that was asked for. Guarded by the domain's latch. */
   needed: 1,
-  pad: LINE_WORDS - 4,
+  /** The record of `stall.ts`: its latch, the period that it is about, and what it says of that; ms, which wrap. */
+  stallLatch: 1,
+  stallOf: 1,
+  stallSince: 1,
+  stallDue: 1,
+  stallLooked: 1,
+  stallHalf: 1,
+  pad: LINE_WORDS - 10,
 });
 
 export const RcuWords = struct({
@@ -30,7 +37,9 @@ export const RcuWords = struct({
   threads: 1,
   leafThreads: 1,
   fanOut: 1,
-  pad: LINE_WORDS - WaitQueueWords.words - 4,
+  /** After how many ms a period that does not end is reported; 0 for never. */
+  stallTimeout: 1,
+  pad: LINE_WORDS - WaitQueueWords.words - 5,
   normal: Period.words,
   expedited: Period.words,
 });
@@ -61,7 +70,9 @@ export const Line = struct({
   /** The same for what the thread has given to `kfree`. */
   kfreed: 1,
   reclaimed: 1,
-  pad: LINE_WORDS - LANES - 5,
+  /** CPU time that the thread had used when a period that waits for it had lasted for half a stall timeout, ms; by pace. */
+  usedAtHalf: 2,
+  pad: LINE_WORDS - LANES - 7,
 });
 
 /** Normal and expedited periods: one algorithm, each with words of its own. */
@@ -70,9 +81,15 @@ export interface Pace {
   readonly mask: number;
   /** Of the lane bits in `Line.awaited`. */
   readonly shift: number;
+  readonly usedAtHalf: number;
 }
-export const NORMAL: Pace = { period: RcuWords.normal, mask: Node.mask, shift: 0 };
-export const EXPEDITED: Pace = { period: RcuWords.expedited, mask: Node.expeditedMask, shift: 8 };
+export const NORMAL: Pace = { period: RcuWords.normal, mask: Node.mask, shift: 0, usedAtHalf: Line.usedAtHalf };
+export const EXPEDITED: Pace = {
+  period: RcuWords.expedited,
+  mask: Node.expeditedMask,
+  shift: 8,
+  usedAtHalf: Line.usedAtHalf + 1,
+};
 export const PACES: readonly Pace[] = [NORMAL, EXPEDITED];
 
 export interface Geometry {
@@ -86,6 +103,9 @@ export const GEOMETRY: Geometry = { leafThreads: 16, fanOut: 32 };
  * it wrap. The kernel's RCU_SEQ starts there as well.
  */
 const FIRST = -300 * 4;
+
+/** The kernel's CONFIG_RCU_CPU_STALL_TIMEOUT, ms. */
+export const STALL_TIMEOUT = 21_000;
 
 /** How many nodes each level has, leaves first. */
 export function levelsOf(slots: number, { leafThreads, fanOut }: Geometry): number[] {
@@ -108,6 +128,7 @@ export function trailingWords(cpu: Cpu, geometry: Geometry): number {
 export function formatDomain(cpu: Cpu, rcu: number, geometry: Geometry): void {
   cpu.write(rcu + RcuWords.leafThreads, geometry.leafThreads);
   cpu.write(rcu + RcuWords.fanOut, geometry.fanOut);
+  cpu.write(rcu + RcuWords.stallTimeout, STALL_TIMEOUT);
   for (const { period } of PACES) {
     cpu.write(rcu + period + Period.low, FIRST);
     cpu.write(rcu + period + Period.needed, FIRST);

@@ -84,6 +84,12 @@ export function isNeeded(cpu: Cpu, at: number, sequence: number): boolean {
   return ((cpu.read(at + Period.needed) - sequence) | 0) >= 0;
 }
 
+/** How many periods were asked for that come after the one that `sequence` belongs to. A guess: read without the latch. */
+export function neededAfter(cpu: Cpu, at: number, sequence: number): number {
+  const current = stateOf(sequence) === IDLE ? sequence : endAfter(sequence - stateOf(sequence));
+  return Math.max(((cpu.loadUnordered(at + Period.needed) - current) | 0) / 4, 0);
+}
+
 function join(high: number, low: number): number {
   return high * LOW + (low >>> 0);
 }

@@ -3,8 +3,9 @@ import { type Outcome, SHARED, waitUntil, wakeUp } from '../locking/wait-queue-c
 import { block, type WaitOptions } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
-import { advance, isOver, snapshot, spinOnReaders } from './grace-period.ts';
+import { advance, isOver, snapshot, spinOnReaders, tryAdvance } from './grace-period.ts';
 import type { Domain, Pace } from './layout.ts';
+import { checkStall } from './stall.ts';
 
 /** After how long a task that waits looks again, ns; then twice as long each time, up to the longest. */
 const FIRST_LOOK = 1e6;
@@ -27,12 +28,16 @@ export function synchronize(thread: Thread, domain: Domain, pace: Pace, options?
 export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, deadline } = waiter;
   const { cpu, isPreemptible } = thread;
+  let interval = FIRST_LOOK;
   const path = waitWhile(domain, waiter, () => {
     if (isOver(thread, domain, pace, end)) return false;
-    advance(thread, domain, pace, end);
-    return !isOver(thread, domain, pace, end);
+    // Without preemption nobody is kept from making its steps, and nobody looks by itself.
+    if (!isPreemptible) advance(thread, domain, pace, end);
+    else if (!tryAdvance(thread, domain, pace, end)) interval = FIRST_LOOK;
+    if (isOver(thread, domain, pace, end)) return false;
+    if (isPreemptible) checkStall(thread, domain, pace);
+    return true;
   });
-  let interval = FIRST_LOOK;
   let step = path.next();
   while (!step.done) {
     if (isPreemptible) waiter.deadline = Math.min(deadline, cpu.now() + interval);
