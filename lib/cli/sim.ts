@@ -24,6 +24,7 @@ export function registerSim(program: Command): void {
     .option('--seed <number>', 'another run of the same', parseNumber)
     .option('--preempt-off-in-section', 'no core is taken from a thread inside a section, as in a kernel')
     .option('--experiment <name>', 'repeat a published measurement, or all')
+    .option('--compare', 'which lock suits the work best; with --reads, those with readers too')
     .option('--list', 'profiles, locks and experiments')
     .option('--workers <count>', 'worker threads', parseNumber, availableParallelism())
     .option('--report <file>', 'write a page with plots')

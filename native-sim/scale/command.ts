@@ -1,8 +1,9 @@
 /** `holdfast sim`: what locks do on machines that are not here, as a table, as JSON, or as a page with plots. */
 import { writeFileSync } from 'node:fs';
 import { findProfile } from '../machine/find-profile.ts';
-import { SimError } from '../machine/profile.ts';
+import { type Profile, SimError } from '../machine/profile.ts';
 import { profiles } from '../machine/profiles.ts';
+import { candidates, compare, showComparison } from './compare.ts';
 import { experimentNamed, experiments, runExperiment, showExperiment } from './experiments.ts';
 import { runAll } from './jobs.ts';
 import type { RunOptions, RunResult } from './laboratory.ts';
@@ -12,6 +13,8 @@ import { simReport } from './report.ts';
 export interface SimCommandOptions {
   readonly list?: boolean | undefined;
   readonly experiment?: string | undefined;
+  /** Which of the locks suits the work, by cores. */
+  readonly compare?: boolean | undefined;
   /** A profile's name, or a JSON file. */
   readonly profile?: string | undefined;
   readonly cores?: readonly number[] | undefined;
@@ -46,6 +49,7 @@ export async function runSimCommand(options: SimCommandOptions, output: Output):
     return;
   }
   if (options.experiment !== undefined) return runExperiments(options, output);
+  if (options.compare === true) return runComparison(options, output);
   const runs = runsOf(options);
   const results = await runAll(runs, options.workers ?? 1, (done) =>
     output.progress?.(`${done} of ${runs.length} runs`),
@@ -67,10 +71,32 @@ async function runExperiments(options: SimCommandOptions, output: Output): Promi
   if (options.json === true) output.out(`${JSON.stringify(outcomes, null, 2)}\n`);
 }
 
+async function runComparison(options: SimCommandOptions, output: Output): Promise<void> {
+  const { profile, cores } = machineOf(options);
+  const locks = options.lock ?? candidates({ reads: options.reads });
+  for (const lock of locks) lockKind(lock);
+  const comparisons = await compare(profile, cores, locks, workOf(options), options.workers ?? 1, (done, of) =>
+    output.progress?.(`${done} of ${of} runs`),
+  );
+  output.progress?.('');
+  output.out(
+    options.json === true
+      ? `${JSON.stringify(comparisons, null, 2)}\n`
+      : `${comparisons.map(showComparison).join('\n')}`,
+  );
+}
+
 function runsOf(options: SimCommandOptions): RunOptions[] {
+  const { profile, cores } = machineOf(options);
+  const locks = options.lock ?? DEFAULT_LOCKS;
+  for (const lock of locks) lockKind(lock);
+  const work = workOf(options);
+  return locks.flatMap((lock) => cores.map((count) => ({ profile, lock, cores: count, ...work })));
+}
+
+function machineOf(options: SimCommandOptions): { profile: Profile; cores: readonly number[] } {
   const profile = findProfile(options.profile ?? DEFAULT_PROFILE);
   const cores = options.cores ?? powersOfTwo(profile.cores);
-  const locks = options.lock ?? DEFAULT_LOCKS;
   for (const count of cores) {
     if (!Number.isInteger(count) || count < 1 || count > profile.cores) {
       throw new SimError(
@@ -78,8 +104,12 @@ function runsOf(options: SimCommandOptions): RunOptions[] {
       );
     }
   }
-  for (const lock of locks) lockKind(lock);
-  const shared = optional({
+  return { profile, cores };
+}
+
+/** What threads do, as far as it was said. */
+function workOf(options: SimCommandOptions) {
+  return optional({
     threads: options.threads,
     section: options.section,
     outside: options.outside,
@@ -90,7 +120,6 @@ function runsOf(options: SimCommandOptions): RunOptions[] {
     seed: options.seed,
     preemptOffInSection: options.preemptOffInSection,
   });
-  return locks.flatMap((lock) => cores.map((count) => ({ profile, lock, cores: count, ...shared })));
 }
 
 function optional<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

@@ -17,6 +17,10 @@ import { Semaphore } from '../../lib/locking/semaphore.ts';
 import { SeqLock } from '../../lib/locking/seqlock/seq-lock.ts';
 import { SpinLock } from '../../lib/locking/spin-lock.ts';
 import { TicketLock } from '../../lib/locking/ticket-lock.ts';
+import { NORMAL } from '../../lib/rcu/layout.ts';
+import { enter, Readers, SYNC } from '../../lib/rcu/reader.ts';
+import { Srcu } from '../../lib/rcu/srcu.ts';
+import { synchronize } from '../../lib/rcu/wait.ts';
 import { Slot } from '../../lib/sched/slot.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -59,7 +63,8 @@ function fromTextbook(name: TextbookName, description: string): LockKind {
       formatTextbook(name, machine.system.memory, { base, threads });
       const views = Array.from({ length: threads }, (_, me): Lock => {
         const cpu = machine.cpu(me);
-        const lock = textbook[name](cpu, { base, me, threads, perCohort, pause: (ns) => cpu.ndelay(ns) });
+        const pause = (turns: number) => cpu.ndelay(turns * machine.profile.spinNs);
+        const lock = textbook[name](cpu, { base, me, threads, perCohort, pause });
         return { enter: () => lock.lock(), leave: () => lock.unlock() };
       });
       return (me) => views[me]!;
@@ -133,6 +138,37 @@ function osq(tail: number, arena: Arena): Lock {
   };
 }
 
+interface ReaderKind {
+  enter(readers: Readers): unknown;
+  leave(readers: Readers): void;
+}
+
+/**
+ * RCU: readers of one of its two ways in; a writer changes the data under a spinlock and waits for a grace period when it
+ * has left. Which readers of a thread are inside is the thread's own to know: a step that is run again begins with none.
+ */
+function fromRcu(description: string, { enter: join, leave }: ReaderKind): LockKind {
+  return fromLibrary(
+    description,
+    (arena, handle) => {
+      const domain = new Srcu(arena, handle);
+      return { handle: domain.handle, address: domain.address, updates: new SpinLock(arena, 'updates') };
+    },
+    ({ address, updates }, { thread }) => {
+      const readers = new Readers(thread, address);
+      return {
+        enter: (isReader) => (isReader ? join(readers) : updates.lock()),
+        leave(isReader) {
+          if (isReader) return leave(readers);
+          updates.unlock();
+          synchronize(thread, readers.domain, NORMAL);
+        },
+      };
+    },
+    true,
+  );
+}
+
 const LOCKS: Readonly<Record<string, LockKind>> = {
   increment: { ...fromTextbook('increment', 'no lock: an atomic increment of one shared word'), isExclusive: false },
   tas: fromTextbook('tas', 'test-and-set'),
@@ -142,6 +178,9 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
   mcs: fromTextbook('mcs', 'MCS queue lock'),
   clh: fromTextbook('clh', 'CLH queue lock'),
   cohort: fromTextbook('cohort', 'cohort lock: an MCS queue for each socket, and one of sockets'),
+  'mcs-park': fromTextbook('mcs-park', 'MCS whose waiters sleep after a while'),
+  futex: fromTextbook('futex', 'the futex mutex of glibc: waiters sleep at once'),
+  refcount: { ...fromTextbook('refcount', 'no lock: in and out count one shared word'), isExclusive: false },
   'holdfast-ticket': fromLibrary('TicketLock', (arena, handle) => new TicketLock(arena, handle), exclusive),
   'holdfast-mcs': fromLibrary('McsLock', (arena, handle) => new McsLock(arena, handle), exclusive),
   qspinlock: fromLibrary('SpinLock', (arena, handle) => new SpinLock(arena, handle), exclusive),
@@ -190,6 +229,14 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
     }),
     true,
   ),
+  rcu: fromRcu('Rcu: readers; writers under a SpinLock, each with a grace period', {
+    enter: ({ cpu, sync }) => enter(cpu, sync),
+    leave: (readers) => readers.exit(SYNC),
+  }),
+  srcu: fromRcu('Srcu: the same, with readers that may overlap', {
+    enter: (readers) => readers.join(),
+    leave: (readers) => void (readers.leave(0) || readers.leave(1)),
+  }),
 };
 
 export const lockNames: readonly string[] = Object.keys(LOCKS);

@@ -1,7 +1,7 @@
 /**
  * The locks of the textbooks, without what surviving deaths costs the library's own: test-and-set, test-and-test-and-set,
- * with back-off (Anderson 1990), ticket and MCS (Mellor-Crummey and Scott 1991), CLH (Craig 1993), and a cohort of MCS
- * locks (Dice, Marathe, Shavit 2012). Words stand on lines of their own.
+ * with back-off (Anderson 1990), ticket and MCS (Mellor-Crummey and Scott 1991), CLH (Craig 1993), a cohort of MCS locks
+ * (Dice, Marathe, Shavit 2012), and two whose waiters sleep. Words stand on lines of their own.
  */
 import type { Cpu } from '../../lib/machine/cpu.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
@@ -18,8 +18,8 @@ export interface Place {
   threads: number;
   /** Threads that share a cohort: those of one socket. */
   perCohort: number;
-  /** Works without memory, ns: what a back-off does. */
-  pause(ns: number): void;
+  /** Stays away from memory for as long as so many turns of a spin loop take. */
+  pause(turns: number): void;
 }
 
 type Maker = (cpu: Cpu, place: Place) => TextbookLock;
@@ -43,17 +43,20 @@ const ttas: Maker = (cpu, { base }) => ({
   unlock: () => cpu.storeRelease(base, 0),
 });
 
-/** Doubles from the first to the last, ns. */
-const FIRST_PAUSE = 100;
-const LAST_PAUSE = 12_800;
+/** Turns of a waiter's loop: those of Concurrency Kit's back-off, which LiTL has taken over. */
+const FIRST_DELAY = 1 << 9;
+const LAST_DELAY = (1 << 20) - 1;
 
-const backoff: Maker = (cpu, { base, me, pause }) => ({
+/** A waiter looks, and while the lock is held stays away for twice as long each time. */
+const backoff: Maker = (cpu, { base, pause }) => ({
   lock() {
-    for (let limit = FIRST_PAUSE; cpu.xchgAcquire(base, 1) !== 0; limit = Math.min(2 * limit, LAST_PAUSE)) {
-      // Not all at once: each thread a part of its own, the same in every run.
-      pause((limit * (8 + ((me * 5) % 8))) / 16);
-      cpu.condLoad(base, isZero, 0, FOREVER);
-    }
+    let delay = FIRST_DELAY;
+    do {
+      while (cpu.load(base) !== 0) {
+        pause(delay);
+        if (delay < LAST_DELAY) delay *= 2;
+      }
+    } while (cpu.xchgAcquire(base, 1) !== 0);
   },
   unlock: () => cpu.storeRelease(base, 0),
 });
@@ -156,6 +159,58 @@ const cohort: Maker = (cpu, { base, me, threads, perCohort }) => {
   };
 };
 
+/** How many loads a waiter makes before it sleeps: about as long as the call that puts it to sleep takes. */
+const PATIENCE = 300;
+const ASLEEP = 2;
+
+/** MCS whose waiters look at their node for a while and then sleep on it, as LiTL's spin-then-park locks do. */
+const mcsPark: Maker = (cpu, { base, me }) => {
+  const node = base + LINE_WORDS * (1 + me);
+  const locked = node + 1;
+  return {
+    lock() {
+      cpu.store(node, 0);
+      cpu.store(locked, 1);
+      const prev = cpu.xchg(base, node);
+      if (prev === 0) return;
+      cpu.storeRelease(prev, node);
+      if (cpu.condLoadAcquire(locked, isZero, 0, PATIENCE) === 0) return;
+      // 1 -> 2, unless the lock has just been handed over.
+      if (cpu.cmpxchg(locked, 1, ASLEEP) === 0) return;
+      while (cpu.loadAcquire(locked) !== 0) cpu.wait(locked, ASLEEP, FOREVER);
+    },
+    unlock() {
+      let next = cpu.loadAcquire(node);
+      if (next === 0) {
+        if (cpu.cmpxchgRelease(base, node, 0) === node) return;
+        next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
+      }
+      if (cpu.xchgRelease(next + 1, 0) === ASLEEP) cpu.wake(next + 1, 1);
+    },
+  };
+};
+
+/** 0 free, 1 held, 2 held and somebody may sleep: the mutex of "Futexes Are Tricky" (Drepper 2004), and of glibc. */
+const futex: Maker = (cpu, { base }) => ({
+  lock() {
+    if (cpu.cmpxchgAcquire(base, 0, 1) === 0) return;
+    while (cpu.xchgAcquire(base, 2) !== 0) cpu.wait(base, 2, FOREVER);
+  },
+  unlock() {
+    if (cpu.xchgRelease(base, 0) === 2) cpu.wake(base, 1);
+  },
+});
+
+/** No lock: a reader counts itself in and out in one shared word. */
+const refcount: Maker = (cpu, { base }) => ({
+  lock() {
+    cpu.fetchAdd(base, 1);
+  },
+  unlock() {
+    cpu.fetchSub(base, 1);
+  },
+});
+
 /** No lock at all: an increment of one word, which is what some measurements are of. */
 const increment: Maker = (cpu, { base }) => ({
   lock() {
@@ -164,7 +219,19 @@ const increment: Maker = (cpu, { base }) => ({
   unlock: () => {},
 });
 
-export const textbook = { increment, tas, ttas, backoff, ticket, mcs, clh, cohort } as const;
+export const textbook = {
+  increment,
+  refcount,
+  tas,
+  ttas,
+  backoff,
+  ticket,
+  mcs,
+  clh,
+  cohort,
+  'mcs-park': mcsPark,
+  futex,
+} as const;
 export type TextbookName = keyof typeof textbook;
 
 /** Words that a lock of any kind needs. */

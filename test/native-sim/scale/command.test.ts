@@ -40,6 +40,22 @@ it('worker threads give what one thread gives', { timeout: 60_000 }, async () =>
   expect(await run({ ...short, json: true, workers: 2 })).toBe(await run({ ...short, json: true }));
 });
 
+it('--compare puts the locks that could do the work in order, for each count of cores', async () => {
+  const given = { compare: true, cores: [2, 8], simulated: 50_000, json: true };
+  const [few, many] = JSON.parse(await run(given));
+  expect([few.cores, many.cores]).toEqual([2, 8]);
+  for (const { places } of [few, many]) {
+    const throughputs = places.map(({ throughput }: { throughput: number }) => throughput);
+    expect(throughputs).toEqual([...throughputs].sort((a, b) => b - a));
+    expect(places[0].relative).toBe(1);
+    expect(places.map(({ lock }: { lock: string }) => lock)).not.toContain('rwlock');
+  }
+  const readers = JSON.parse(await run({ ...given, cores: [8], reads: 1, outside: 0 }));
+  expect(['seqlock', 'rcu']).toContain(readers[0].places[0].lock);
+  const text = await run({ ...given, json: false, cores: [2], lock: ['tas', 'mcs'] });
+  expect(text).toMatch(/^intel-48, 2 cores\nlock +per us[\s\S]*100 %/);
+});
+
 it('--list has profiles, locks and experiments', async () => {
   const list = JSON.parse(await run({ list: true, json: true }));
   expect(list.profiles.map(({ name }: { name: string }) => name)).toEqual([...profiles.keys()]);
@@ -64,6 +80,7 @@ it.each<[string, SimCommandOptions, string]>([
   ['a file that is not there', { profile: join(folder, 'no.json') }, 'no such file'],
   ['an unknown lock', { lock: ['spin'] }, 'lock must be one of increment, tas,'],
   ['more cores than the machine', { profile: 'vm-2', cores: [4] }, 'cores must be whole numbers from 1 to 2'],
+  ['an unknown lock to compare', { compare: true, lock: ['spin'] }, 'lock must be one of increment, tas,'],
   ['an unknown experiment', { experiment: 'x' }, 'experiment must be all or one of litl-opteron,'],
 ])('%s', async (_, options, message) => {
   await expect(run(options)).rejects.toThrow(message);

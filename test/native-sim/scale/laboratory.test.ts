@@ -61,6 +61,22 @@ it('a ticket lock slows down with the waiters, MCS does not', () => {
   expect(at('mcs', 48) / at('mcs', 16)).toBeLessThan(1.7);
 });
 
+it("RCU's readers cost the same on every number of cores; counting them in one word does not scale", () => {
+  const pair = (lock: string, cores: number) => {
+    const options = { section: 0, outside: 0, shared: 0, reads: 1, simulatedNs: 5000 };
+    return (1e9 * cores) / run(lock, 'xeon-8', cores, options).throughput;
+  };
+  for (const lock of ['rcu', 'srcu']) expect(pair(lock, 32) / pair(lock, 2)).toBeLessThan(1.1);
+  expect(pair('refcount', 32) / pair('refcount', 2)).toBeGreaterThan(10);
+});
+
+it('a writer of RCU waits for readers that are inside', () => {
+  const options = { section: 20_000, outside: 100, shared: 0, simulatedNs: 2e6 };
+  // No spinlock sleeps here, so whoever sleeps waits for a grace period, and with readers inside somebody has to.
+  expect(run('rcu', 'intel-48', 4, { ...options, reads: 0 }).sleeps).toBe(0);
+  expect(run('rcu', 'intel-48', 4, { ...options, reads: 0.5 }).sleeps).toBeGreaterThan(0);
+});
+
 it('a holder that keeps its core is not waited for across a time slice', () => {
   const profile = { ...profiles.get('vm-2')! };
   profile.system = { ...profile.system, sliceNs: 20_000 };
