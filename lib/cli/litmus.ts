@@ -12,6 +12,7 @@ interface Options {
   json?: boolean;
   hardware?: boolean;
   machine?: string;
+  without?: string[];
   iterations?: number;
 }
 
@@ -37,11 +38,16 @@ export function registerLitmus(program: Command): void {
       '--machine <profile>',
       'run the test on a simulated machine (holdfast sim --list), by name or as a .json file',
     )
+    .option(
+      '--without <causes>',
+      'with --machine: without some of write-back, lazy-coherence, store-buffer, out-of-order',
+      (text: string) => text.split(','),
+    )
     .option('--iterations <count>', 'with --hardware or --machine: how often', parseCount)
     .action(async (paths: string[], options: Options) => {
       const { runLitmusCommand } = await import('../../native-sim/litmus/command.ts');
-      const { machine, ...others } = options;
-      const profile = machine === undefined ? undefined : await findMachine(machine);
+      const { machine, without, ...others } = options;
+      const profile = machine === undefined ? undefined : await findMachine(machine, without ?? []);
       if (machine !== undefined && profile === undefined) return;
       const { withheld } = await runLitmusCommand(
         paths,
@@ -57,11 +63,12 @@ export function registerLitmus(program: Command): void {
 }
 
 /** Undefined, and an exit code, for a machine that there is not. */
-async function findMachine(name: string): Promise<Profile | undefined> {
+async function findMachine(name: string, without: readonly string[]): Promise<Profile | undefined> {
   const { findProfile } = await import('../../native-sim/machine/find-profile.ts');
   const { SimError } = await import('../../native-sim/machine/profile.ts');
+  const { parseCauses, withoutCauses } = await import('../../native-sim/machine/without.ts');
   try {
-    return findProfile(name);
+    return withoutCauses(findProfile(name), parseCauses(without));
   } catch (error) {
     if (!(error instanceof SimError)) throw error;
     process.stderr.write(`holdfast litmus: ${error.message}\n`);

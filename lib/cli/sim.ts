@@ -23,6 +23,11 @@ export function registerSim(program: Command): void {
     .option('--simulated <ns>', 'how long a run is, on the clock of the machine', parseNumber)
     .option('--seed <number>', 'another run of the same', parseNumber)
     .option('--preempt-off-in-section', 'no core is taken from a thread inside a section, as in a kernel')
+    .option(
+      '--without <causes>',
+      'a machine without some of write-back, lazy-coherence, store-buffer, out-of-order',
+      (text: string) => text.split(','),
+    )
     .option('--experiment <name>', 'repeat a published measurement, or all')
     .option('--compare', 'which lock suits the work best; with --reads, those with readers too')
     .option('--list', 'profiles, locks and experiments')

@@ -41,6 +41,8 @@ export class LitmusThread {
   readonly #system: MemorySystem;
   readonly #words: Words;
   readonly #model: string;
+  /** Nothing is done while an earlier store is not visible. */
+  readonly #waitsForStores: boolean;
   #possible: readonly Trace[];
   readonly progress: Progress[];
   #epoch = 0;
@@ -59,6 +61,7 @@ export class LitmusThread {
     this.#system = system;
     this.#words = words;
     this.#model = system.profile.model;
+    this.#waitsForStores = this.#model === 'sc' || system.profile.storeBuffer.entries === 0;
     this.#possible = traces;
     const most = Math.max(...traces.map((trace) => trace.events.length));
     this.progress = Array.from({ length: most }, (_, event) => ({
@@ -184,7 +187,7 @@ export class LitmusThread {
     // Stores enter the buffer in order; the half of an atomic is never in it.
     if (event.kind === Kind.write) return !isBuffered;
     if (earlier.address === event.address && !isBuffered) return true;
-    if (this.#model === 'sc' || earlier.rmw >= 0) return true;
+    if (this.#waitsForStores || earlier.rmw >= 0) return true;
     if ((event.tags & Tag.acquire) !== 0 && (earlier.tags & Tag.release) !== 0) return true;
     return writes && this.#atomicWaits(at, event, earlier, isBuffered);
   }

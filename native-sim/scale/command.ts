@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { findProfile } from '../machine/find-profile.ts';
 import { type Profile, SimError } from '../machine/profile.ts';
 import { profiles } from '../machine/profiles.ts';
+import { parseCauses } from '../machine/without.ts';
 import { candidates, compare, showComparison } from './compare.ts';
 import { experimentNamed, experiments, runExperiment, showExperiment } from './experiments.ts';
 import { runAll } from './jobs.ts';
@@ -28,6 +29,8 @@ export interface SimCommandOptions {
   readonly simulated?: number | undefined;
   readonly seed?: number | undefined;
   readonly preemptOffInSection?: boolean | undefined;
+  /** What is taken out of the machine. */
+  readonly without?: readonly string[] | undefined;
   readonly workers?: number | undefined;
   readonly json?: boolean | undefined;
   readonly report?: string | undefined;
@@ -73,7 +76,7 @@ async function runExperiments(options: SimCommandOptions, output: Output): Promi
 
 async function runComparison(options: SimCommandOptions, output: Output): Promise<void> {
   const { profile, cores } = machineOf(options);
-  const locks = options.lock ?? candidates({ reads: options.reads });
+  const locks = options.lock ?? candidates(options.reads);
   for (const lock of locks) lockKind(lock);
   const comparisons = await compare(profile, cores, locks, workOf(options), options.workers ?? 1, (done, of) =>
     output.progress?.(`${done} of ${of} runs`),
@@ -119,6 +122,7 @@ function workOf(options: SimCommandOptions) {
     simulatedNs: options.simulated,
     seed: options.seed,
     preemptOffInSection: options.preemptOffInSection,
+    without: options.without === undefined ? undefined : parseCauses(options.without),
   });
 }
 

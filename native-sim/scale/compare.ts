@@ -20,7 +20,7 @@ export interface Comparison {
 }
 
 /** Locks for the work: with `reads` given, those with readers beside the others, under which every access is exclusive. */
-export function candidates({ reads }: Pick<Work, 'reads'>): readonly string[] {
+export function candidates(reads: number | undefined): readonly string[] {
   return reads === undefined || reads === 0 ? EXCLUSIVE : [...EXCLUSIVE, ...READING];
 }
 

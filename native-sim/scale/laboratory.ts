@@ -8,6 +8,7 @@ import { Machine } from '../machine/machine.ts';
 import { type Profile, SimError } from '../machine/profile.ts';
 import { Random } from '../machine/random.ts';
 import type { TimedCpu } from '../machine/timed-cpu.ts';
+import { type Cause, withoutCauses } from '../machine/without.ts';
 import { type Lock, lockKind, SHARED_LINES } from './locks.ts';
 
 export interface RunOptions {
@@ -29,6 +30,8 @@ export interface RunOptions {
   spins?: number;
   /** No core is taken from a thread inside the section. */
   preemptOffInSection?: boolean;
+  /** What is taken out of the machine. */
+  without?: readonly Cause[];
   seed?: number;
 }
 
@@ -181,11 +184,13 @@ class Acquirer {
 
 export function runLock(options: RunOptions): RunResult {
   const numbers = checked(options);
-  const { profile, lock: name, cores } = options;
+  const { lock: name, cores, without = [] } = options;
+  const profile = withoutCauses(options.profile, without);
   const { threads, simulatedNs } = numbers;
   const kind = lockKind(name);
   const words = kind.words(threads) + LINE_WORDS * SHARED_LINES;
   const machine = new Machine({ profile, cores, words, seed: numbers.seed });
+  machine.system.parts.writeBack = !without.includes('write-back');
   const perCohort = profile.levels[0]!.cores;
   const open = kind.prepare({ machine, threads, spins: numbers.spins, perCohort }, 0);
   const first = machine.system.memory.length - LINE_WORDS * SHARED_LINES;
@@ -200,7 +205,7 @@ export function runLock(options: RunOptions): RunResult {
   }
   machine.run(simulatedNs);
   if (kind.isExclusive && !kind.hasReaders) checkExclusion(name, log);
-  return resultOf(options, numbers, machine, log);
+  return resultOf({ ...options, profile }, numbers, machine, log);
 }
 
 /** A lock that lets two threads in at once is wrong, or the machine is. */
