@@ -13,12 +13,13 @@ import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import { latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { INSIDE } from '../rcu/grace-period.ts';
 import type { Stretch } from '../rcu/stretch.ts';
+import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Journal, JournalWords, recoverJournal } from './journal.ts';
 import { Pool, PoolWords } from './pool.ts';
@@ -31,23 +32,35 @@ export const CoreWords = struct({
   journal: JournalWords.words,
 });
 
-/** The kind of a structure. `format`: writes what is not 0 at first. */
-export function defineStructure(
-  name: string,
-  words: number,
-  format: (cpu: Cpu, address: number) => void = () => {},
-): Kind<Repairer> {
+/** What a structure has of its own beside a latch, a pool and a journal. */
+export interface StructureTraits {
+  /** Words behind those of the structure that depend on the arena. */
+  readonly trailing?: (cpu: Cpu) => number;
+  /** Writes what is not 0 at first. */
+  readonly format?: (cpu: Cpu, address: number) => void;
+  /** Whether a thread stands in words of the structure without holding the latch. */
+  readonly isOccupied?: (cpu: Cpu, address: number) => boolean;
+  /** Under the latch: takes dead threads out of those words. May be done again. */
+  readonly repair?: (repairer: Repairer, address: number) => void;
+}
+
+/** The kind of a structure. */
+export function defineStructure(name: string, words: number, traits: StructureTraits = {}): Kind<Repairer> {
+  const { trailing, format = () => {}, isOccupied = () => false, repair } = traits;
+  const isIdle = (cpu: Cpu, address: number) => cpu.load(address + CoreWords.latch) === 0 && !isOccupied(cpu, address);
   return defineKind<Repairer>({
     name,
     words,
+    ...(trailing && { trailing }),
     format,
     holder: (cpu, address) => latchOwner(cpu, address + CoreWords.latch),
-    isBusy: (cpu, address) => cpu.load(address + CoreWords.latch) !== 0,
-    isIdle: (cpu, address) => cpu.load(address + CoreWords.latch) === 0,
+    isBusy: (cpu, address) => !isIdle(cpu, address),
+    isIdle,
     repair(repairer, address) {
       const { cpu } = repairer;
       const recover = () => recoverJournal(cpu, address + CoreWords.journal);
       if (!repairer.latch(address + CoreWords.latch, recover)) return false;
+      repair?.(repairer, address);
       unlatch(cpu, address + CoreWords.latch);
       return true;
     },
@@ -90,6 +103,25 @@ export abstract class Core {
     const { cpu } = this;
     this.#thread.current();
     latch(cpu, this.address + CoreWords.latch, this.#thread.id);
+    return this.#run(body);
+  }
+
+  /** `write` if no other writer is there. */
+  tryWrite(body: () => void): boolean {
+    if (!tryLatch(this.cpu, this.address + CoreWords.latch, this.#thread.id)) return false;
+    this.#run(body);
+    return true;
+  }
+
+  /** `write` in a slow path. */
+  *writeIn<Result>(caller: Latching, body: () => Result): SlowPath<Result> {
+    yield* latched(caller, this.address + CoreWords.latch);
+    return this.#run(body);
+  }
+
+  /** The latch is held, and free afterwards. */
+  #run<Result>(body: () => Result): Result {
+    const { cpu } = this;
     this.begin();
     let result: Result;
     // Nothing else is caught: a machine that stops the thread here does it by throwing.

@@ -52,6 +52,19 @@ export class Journal {
     this.#cpu.write(entry + 1, value);
   }
 
+  /** The word as the step leaves it, so far. */
+  peek(address: number): number {
+    for (let i = this.#staged - 1; i >= 0; i--) {
+      const entry = this.#at + JournalWords.entries + 2 * i;
+      if (this.#cpu.read(entry) === address) return this.#cpu.read(entry + 1);
+    }
+    return this.#cpu.read(address);
+  }
+
+  add(address: number, difference: number): void {
+    if (difference !== 0) this.stage(address, (this.peek(address) + difference) | 0);
+  }
+
   commit(): void {
     const cpu = this.#cpu;
     const count = this.#staged;

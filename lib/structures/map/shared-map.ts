@@ -5,7 +5,7 @@ import { HoldfastError, refusePromise, shown } from '../../errors.ts';
 import { defineStructure } from '../core.ts';
 import { stretchIn } from '../readers.ts';
 import { Packed, Reader } from './codec.ts';
-import { Entry, HashTable, holds, MapWords, valueAt } from './table.ts';
+import { Entry, HashTable, holds, MapWords } from './table.ts';
 
 const KIND = defineStructure('shared-map', MapWords.words);
 
@@ -170,13 +170,14 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
   }
 
   #valueOf(entry: number): V {
-    const { cpu } = this.#table;
-    return this.#reader.value(cpu.read(entry + Entry.valueForm), valueAt(cpu, entry)) as V;
+    const table = this.#table;
+    return this.#reader.value(table.cpu.read(entry + Entry.valueForm), table.valueAt(entry)) as V;
   }
 
   #holds(entry: number, { form, length, words }: Packed): boolean {
-    const { cpu } = this.#table;
-    return cpu.read(entry + Entry.valueForm) === form && holds(cpu, valueAt(cpu, entry), words, length);
+    const table = this.#table;
+    const { cpu } = table;
+    return cpu.read(entry + Entry.valueForm) === form && holds(cpu, table.valueAt(entry), words, length);
   }
 
   [inspect.custom](): string {

@@ -10,9 +10,11 @@
  * leads to the new table. The links of the old one are used again when all readers of that moment are out; until then the
  * table stays as large as it is. (Two sets of links: Xu, net/bridge/br_multicast.c, 2010; rhashtable grew out of it.)
  */
+import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { struct } from '../../memory/struct.ts';
+import type { Stretch } from '../../rcu/stretch.ts';
 import { Core, CoreWords } from '../core.ts';
 import { Block } from '../pool.ts';
 import { lengthOf, type Packed } from './codec.ts';
@@ -30,7 +32,7 @@ export const MapWords = struct({
   endHigh: 1,
 });
 
-const Table = struct({
+export const Table = struct({
   block: Block.words,
   bits: 1,
   /** Which of the two links: 0 or 1. */
@@ -55,8 +57,18 @@ const HIGH = 2 ** 32;
 const UNKNOWN = -1;
 
 export class HashTable extends Core {
+  /** Words of an entry before its key. */
+  protected readonly keyAt: number;
+  /** Words of a table for each bucket: the first of them leads to the entries, the others are the subclass's, and 0 at first. */
+  readonly #perBucket: number;
   /** Where the word is that leads to what `find` has found, or would. */
   #link = 0;
+
+  constructor(arena: Arena, address: number, stretch: Stretch, keyAt: number = Entry.words, perBucket = 1) {
+    super(arena, address, stretch);
+    this.keyAt = keyAt;
+    this.#perBucket = perBucket;
+  }
 
   get size(): number {
     return this.cpu.load(this.address + MapWords.size);
@@ -64,7 +76,7 @@ export class HashTable extends Core {
 
   /** The entry of a key, or 0. For readers, and for the writer. */
   find({ hash, form, length, words }: Packed): number {
-    const { cpu } = this;
+    const { cpu, keyAt } = this;
     const table = cpu.loadDependent(this.address + MapWords.table);
     if (table === 0) return 0;
     const link = Entry.links + cpu.read(table + Table.side);
@@ -72,7 +84,7 @@ export class HashTable extends Core {
     let entry = cpu.loadDependent(at);
     while (entry !== 0) {
       const isCandidate = cpu.read(entry + Entry.hash) === hash && cpu.read(entry + Entry.keyForm) === form;
-      if (isCandidate && holds(cpu, entry + Entry.words, words, length)) break;
+      if (isCandidate && holds(cpu, entry + keyAt, words, length)) break;
       at = entry + link;
       entry = cpu.loadDependent(at);
     }
@@ -94,48 +106,93 @@ export class HashTable extends Core {
     return found;
   }
 
+  /** Where the value of an entry is. */
+  valueAt(entry: number): number {
+    return entry + this.keyAt + lengthOf(this.cpu.read(entry + Entry.keyForm));
+  }
+
   /** For the writer: the key has that value from now on. */
   put(key: Packed, value: Packed): void {
-    const { cpu, address, journal, pool } = this;
-    if (cpu.read(address + MapWords.table) === 0) this.#resize(LEAST_BITS);
-    const words = Entry.words + key.length + value.length;
-    pool.reserve(words, 1);
+    this.reserve(key, value);
     this.begin();
     const old = this.find(key);
-    const side = Entry.links + cpu.read(cpu.read(address + MapWords.table) + Table.side);
-    const entry = pool.take(words);
+    this.stagePut(key, value, old);
+    this.commit();
+    if (old === 0) this.fit();
+  }
+
+  /** For the writer: takes the entry out that `find` has just found. */
+  remove(entry: number): void {
+    this.begin();
+    this.stageRemove(entry);
+    this.commit();
+    this.fit();
+  }
+
+  /** Words of an entry. */
+  protected lengthFor(key: Packed, value: Packed): number {
+    return this.keyAt + key.length + value.length;
+  }
+
+  /** Before the step of a `stagePut`. */
+  protected reserve(key: Packed, value: Packed): void {
+    if (this.cpu.read(this.address + MapWords.table) === 0) this.#resize(LEAST_BITS);
+    this.pool.reserve(this.lengthFor(key, value), 1);
+  }
+
+  /** Stages an entry in the place of `old`, which `find` has just found, 0 for none. Returns it. */
+  protected stagePut(key: Packed, value: Packed, old: number): number {
+    const { cpu, address, journal, pool, keyAt } = this;
+    const side = this.#links();
+    const entry = pool.take(this.lengthFor(key, value));
     const stamp = (cpu.read(address + MapWords.changes) + 1) | 0;
     cpu.write(entry + Entry.hash, key.hash);
     cpu.write(entry + Entry.stamp, stamp);
     cpu.write(entry + Entry.keyForm, key.form);
     cpu.write(entry + Entry.valueForm, value.form);
-    writeWords(cpu, entry + Entry.words, key);
-    writeWords(cpu, entry + Entry.words + key.length, value);
+    writeWords(cpu, entry + keyAt, key);
+    writeWords(cpu, entry + keyAt + key.length, value);
     // At the end of the chain, or where the old one was.
     cpu.write(entry + side, old === 0 ? 0 : cpu.load(old + side));
     journal.stage(address + MapWords.changes, stamp);
     journal.stage(this.#link, entry);
     if (old === 0) journal.stage(address + MapWords.size, this.size + 1);
     else pool.retire(old);
-    this.commit();
-    if (old === 0) this.#fit();
+    return entry;
   }
 
-  /** For the writer: takes the entry out that `find` has just found. */
-  remove(entry: number): void {
+  /** Stages that the entry goes which `find` or `seek` has just found. */
+  protected stageRemove(entry: number): void {
     const { cpu, address, journal, pool } = this;
-    const link = this.#link;
-    const side = Entry.links + cpu.read(cpu.read(address + MapWords.table) + Table.side);
-    this.begin();
-    journal.stage(link, cpu.load(entry + side));
+    journal.stage(this.#link, cpu.load(entry + this.#links()));
     journal.stage(address + MapWords.size, this.size - 1);
     pool.retire(entry);
-    this.commit();
-    this.#fit();
   }
 
-  /** For the writer: takes everything out, in one step. */
-  clear(): void {
+  /** For the writer: the entry of that hash and stamp, or 0. */
+  protected seek(hash: number, stamp: number): number {
+    const { cpu } = this;
+    const table = cpu.read(this.address + MapWords.table);
+    if (table === 0) return 0;
+    const link = this.#links();
+    let at = bucketOf(table, cpu.read(table + Table.bits), hash);
+    let entry = cpu.load(at);
+    while (entry !== 0 && (cpu.read(entry + Entry.stamp) !== stamp || cpu.read(entry + Entry.hash) !== hash)) {
+      at = entry + link;
+      entry = cpu.load(at);
+    }
+    this.#link = at;
+    return entry;
+  }
+
+  /** The link that leads on from an entry. */
+  #links(): number {
+    const { cpu } = this;
+    return Entry.links + cpu.read(cpu.read(this.address + MapWords.table) + Table.side);
+  }
+
+  /** For the writer: takes everything out, in one step; `further` stages what else belongs to it. */
+  clear(further: () => void = () => {}): void {
     const { cpu, address, journal, pool } = this;
     const table = cpu.read(address + MapWords.table);
     if (table === 0) return;
@@ -144,11 +201,12 @@ export class HashTable extends Core {
     pool.retire(table);
     journal.stage(address + MapWords.table, 0);
     journal.stage(address + MapWords.size, 0);
+    further();
     this.commit();
   }
 
   /** Twice or half as many buckets, if it is time, and if it can be. */
-  #fit(): void {
+  protected fit(): void {
     const { cpu, address } = this;
     const bits = cpu.read(cpu.read(address + MapWords.table) + Table.bits);
     const buckets = 1 << bits;
@@ -180,7 +238,7 @@ export class HashTable extends Core {
 
   #resize(bits: number): void {
     const { cpu, address, journal, pool } = this;
-    const words = Table.words + (1 << bits);
+    const words = Table.words + this.#perBucket * (1 << bits);
     pool.reserve(words, 1);
     this.begin();
     const old = cpu.read(address + MapWords.table);
@@ -188,7 +246,7 @@ export class HashTable extends Core {
     const side = old === 0 ? 0 : 1 - cpu.read(old + Table.side);
     cpu.write(table + Table.bits, bits);
     cpu.write(table + Table.side, side);
-    for (let bucket = 0; bucket < 1 << bits; bucket++) cpu.write(table + Table.words + bucket, 0);
+    for (let at = table + Table.words; at < table + words; at++) cpu.write(at, 0);
     for (const entry of old === 0 ? [] : this.entries()) {
       const bucket = bucketOf(table, bits, cpu.read(entry + Entry.hash));
       // Nobody follows this link now.
@@ -215,9 +273,4 @@ export function holds(cpu: Cpu, at: number, words: Int32Array, length: number): 
 
 function writeWords(cpu: Cpu, at: number, { words, length }: Packed): void {
   for (let i = 0; i < length; i++) cpu.write(at + i, words[i] as number);
-}
-
-/** Where the value of an entry is. */
-export function valueAt(cpu: Cpu, entry: number): number {
-  return entry + Entry.words + lengthOf(cpu.read(entry + Entry.keyForm));
 }

@@ -6,7 +6,7 @@ import { enter, Readers, SYNC } from '../../../../lib/rcu/reader.ts';
 import type { Stretch } from '../../../../lib/rcu/stretch.ts';
 import { defineStructure } from '../../../../lib/structures/core.ts';
 import { Packed } from '../../../../lib/structures/map/codec.ts';
-import { HashTable, MapWords, valueAt } from '../../../../lib/structures/map/table.ts';
+import { HashTable, MapWords } from '../../../../lib/structures/map/table.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
 
@@ -72,7 +72,7 @@ export function sharedMap(acts: readonly MapAct[]): Program {
       enter(cpu, readers.sync);
       for (const key of [1, 4]) {
         const entry = table.find(packed(key));
-        const value = entry === 0 ? undefined : cpu.read(valueAt(cpu, entry));
+        const value = entry === 0 ? undefined : cpu.read(table.valueAt(entry));
         const isSound = key === 4 ? value === 40 : [10, 11, undefined].includes(value);
         if (!isSound) throw new Error(`key ${key} has ${value}`);
       }

@@ -1,0 +1,430 @@
+import { inspect } from 'node:util';
+import type { Arena } from '../../arena/arena.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { checkOptionNames, HoldfastError, refusePromise, shown } from '../../errors.ts';
+import { openFutexes } from '../../futex/open.ts';
+import type { Futexes } from '../../futex/table.ts';
+import { wait } from '../../futex/wait.ts';
+import { MATCH_ANY, wake } from '../../futex/wake.ts';
+import type { Kind } from '../../memory/kinds.ts';
+import type { Repairer } from '../../memory/repairer.ts';
+import { NORMAL } from '../../rcu/layout.ts';
+import type { Stretch } from '../../rcu/stretch.ts';
+import { waitForEnd } from '../../rcu/wait.ts';
+import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../../sched/drive.ts';
+import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
+import { defineStructure } from '../core.ts';
+import { Packed, Reader } from '../map/codec.ts';
+import { Entry } from '../map/table.ts';
+import { stretchIn } from '../readers.ts';
+import { Batch, countsOf } from './batch.ts';
+import { FlightTable, repairFlights } from './flights.ts';
+import { ACTIVE, CacheEntry, CacheWords, formatCache, linesOf, PIN_SHIFT, REFERENCED, readTime } from './layout.ts';
+import { limitsOf, type SharedCacheOptions, timeToLive } from './options.ts';
+
+const KIND = defineStructure('shared-cache', CacheWords.words, {
+  trailing: linesOf,
+  isOccupied: (cpu, cache) => cpu.load(cache + CacheWords.computing) !== 0,
+  repair: repairFlights,
+});
+
+export interface CacheSetOptions {
+  /** After how many ms the entry is too old; 0 for never. @default the cache's */
+  ttl?: number | undefined;
+}
+
+export interface CacheComputeOptions extends CacheSetOptions, WaitOptions {}
+export interface AsyncCacheComputeOptions extends CacheSetOptions, AsyncWaitOptions {}
+
+/** What a cache has and has done, in all threads together. Counts of events but hits and misses wrap at 2^32. */
+export interface CacheStats {
+  /** `get` and `getOrCompute` that found the key, and that did not. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly entries: number;
+  /** Of the blocks that entries are in. */
+  readonly bytes: number;
+  readonly active: number;
+  readonly inactive: number;
+  readonly pinned: number;
+  readonly pinnedBytes: number;
+  /** Entries that were put out for others. */
+  readonly evictions: number;
+  /** Entries that were too old when somebody looked at them to put one out. */
+  readonly expirations: number;
+  /** Keys that came again soon after they were put out. */
+  readonly refaults: number;
+  /** Entries that were used a second time. */
+  readonly activations: number;
+}
+
+/** How a call of `getOrCompute` goes on. */
+type Joined<V> =
+  | { readonly is: 'value'; readonly value: V }
+  | { readonly is: 'compute'; readonly flight: number }
+  | { readonly is: 'deadlock' | 'timed-out' | 'aborted' };
+
+/** How long a call waits for memory that was put out and that readers may still look at, ms. */
+const PATIENCE_MS = 1000;
+/** Uses that are forgotten after one for which there was no room. */
+const PAUSE = 16;
+
+/**
+ * A cache that all threads of an arena share: one copy of each entry, whatever the number of threads. `get` takes no lock, waits
+ * for nobody, and writes nothing that other threads read on their way.
+ *
+ * Keys and values are as in `SharedMap`: copies. When there is no room for another entry the one is put out that is needed least:
+ * an entry has to be used twice to get among those that a scan of many keys, each used once, does not touch.
+ *
+ * `getOrCompute` lets one caller of all threads compute what is missing, while the others wait.
+ *
+ * Fairness: writers as `Latch` lets them in; who computes next, after one has failed or died, is whoever comes first.
+ *
+ * Death: a writer's step is made or not. If a thread dies that computes a value, one that waits for it computes it. Pins stay: they are
+ * the entry's.
+ *
+ * Errors: EINVAL for what can't be serialised or an option that can't be; ENOMEM when nothing more can be put out, or readers in
+ * other threads still look at what was.
+ *
+ * Source: mm/swap.c, mm/vmscan.c, mm/workingset.c and mm/mlock.c of the kernel. Its MGLRU is left out: generations pay where the
+ * processor says which pages were used; here each access is told, and two lists do with a word an entry.
+ */
+export class SharedCache<K = unknown, V = unknown> extends SharedObject {
+  readonly #table: FlightTable;
+  readonly #reader: Reader;
+  readonly #batch: Batch;
+  readonly #stretch: Stretch;
+  readonly #futexes: Futexes;
+  readonly #key = new Packed();
+  readonly #value = new Packed();
+  readonly #ttl: number;
+  #pause = 0;
+
+  /** Opens the cache of that name, making it if there is none, or that of a handle; with neither, a new one. */
+  constructor(arena: Arena, which?: string | ObjectHandle, options: SharedCacheOptions = {}) {
+    super(kindOf(options), arena, which);
+    this.#stretch = stretchIn(arena);
+    this.#table = new FlightTable(arena, this.address, this.#stretch);
+    this.#reader = new Reader(arena.cpu);
+    this.#batch = new Batch(arena.thread, this.address);
+    this.#futexes = openFutexes(arena);
+    this.#ttl = readTime(arena.cpu, this.address + CacheWords.ttlLow);
+  }
+
+  static from<K, V>(arena: Arena, handle: ObjectHandle): SharedCache<K, V> {
+    return new SharedCache<K, V>(arena, handle);
+  }
+
+  /** The value of a key, or undefined. */
+  get(key: K): V | undefined {
+    this.#key.packKey(key);
+    const entry = this.#lookUp(this.#key);
+    return entry === 0 ? undefined : this.#valueOf(entry);
+  }
+
+  /** Whether `get` would find the key. Is no use of it. */
+  has(key: K): boolean {
+    this.#key.packKey(key);
+    this.#table.enter();
+    return this.#table.isThere(this.#table.find(this.#key));
+  }
+
+  set(key: K, value: V, options: CacheSetOptions = {}): this {
+    checkOptionNames(options, ['ttl']);
+    const expires = this.#expires(options.ttl);
+    this.#key.packKey(key);
+    this.#value.pack(value);
+    const table = this.#table;
+    for (;;) {
+      const period = table.write(() => table.set(this.#key, this.#value, expires));
+      this.#wakeAll();
+      if (period === 0) return this;
+      this.#waitForMemory(period);
+    }
+  }
+
+  /** Takes the key out. True if it was there. A computation of its value that is under way stores nothing. */
+  delete(key: K): boolean {
+    this.#key.packKey(key);
+    const table = this.#table;
+    const wasThere = table.write(() => table.delete(this.#key));
+    this.#wakeAll();
+    return wasThere;
+  }
+
+  clear(): void {
+    const table = this.#table;
+    table.write(() => table.clear());
+    this.#wakeAll();
+  }
+
+  /** Entries, those included that are too old and that nobody has put out yet. */
+  get size(): number {
+    return this.#table.entriesCount;
+  }
+
+  /**
+   * The value of the key; if it is missing, what `fn` makes of the key, which is stored. Of all callers in all threads one runs
+   * `fn`, and the others wait. If it throws, or its thread dies, one of them runs its own. What a `set` or `delete` did to the key
+   * meanwhile stays. A value for which there is no memory is returned and not stored.
+   *
+   * Rejects with what `fn` throws, with ETIMEDOUT or the signal's reason while it waits for another caller, with EINVAL for a
+   * value that can't be serialised. A `fn` that waits for its own key waits for ever.
+   */
+  async getOrCompute(key: K, fn: (key: K) => V | Promise<V>, options: AsyncCacheComputeOptions = {}): Promise<V> {
+    checkFunction(fn, 'getOrCompute');
+    const { ttl, ...waits } = options;
+    const expires = this.#timeOf(ttl);
+    const packed = new Packed();
+    packed.packKey(key);
+    const found = this.#lookUp(packed);
+    if (found !== 0) return this.#valueOf(found);
+    const { thread } = this;
+    const { heap } = this.arena;
+    const { outcome, task, asked } = await blockAsync(thread, heap, waits, (waiter) => this.#join(packed, waiter));
+    try {
+      if (outcome.is === 'value') return outcome.value;
+      if (outcome.is === 'aborted') throw abortReason(asked.signal);
+      if (outcome.is !== 'compute') throw this.#notComputed(outcome.is, asked.timeout);
+      const { flight } = outcome;
+      const land = (value?: Packed) =>
+        blockAsync(thread, heap, undefined, (waiter) => this.#land(flight, packed, value, expires(), waiter), task);
+      let value: V;
+      let result: Packed;
+      try {
+        value = await fn(key);
+        result = new Packed();
+        result.pack(value);
+      } catch (error) {
+        await land();
+        throw error;
+      }
+      await land(result);
+      return value;
+    } finally {
+      thread.returnTask(task);
+    }
+  }
+
+  /**
+   * `getOrCompute` that blocks the thread while it waits. Throws what `fn` throws, ETIMEDOUT, EINVAL for a value that can't be
+   * serialised or a promise, and EDEADLK when the value is being computed by the thread itself.
+   */
+  getOrComputeSync(key: K, fn: (key: K) => V, options: CacheComputeOptions = {}): V {
+    checkFunction(fn, 'getOrComputeSync');
+    const { ttl, ...waits } = options;
+    const expires = this.#timeOf(ttl);
+    const packed = new Packed();
+    packed.packKey(key);
+    const found = this.#lookUp(packed);
+    if (found !== 0) return this.#valueOf(found);
+    const { thread } = this;
+    const outcome = block(thread, waits, (waiter) => this.#join(packed, waiter));
+    if (outcome.is === 'value') return outcome.value;
+    if (outcome.is !== 'compute') throw this.#notComputed(outcome.is, waits.timeout);
+    const { flight } = outcome;
+    const land = (value?: Packed) =>
+      block(thread, undefined, (waiter) => this.#land(flight, packed, value, expires(), waiter));
+    let value: V;
+    const result = new Packed();
+    try {
+      value = fn(key);
+      refusePromise('the function of getOrComputeSync()', value);
+      result.pack(value);
+    } catch (error) {
+      land();
+      throw error;
+    }
+    land(result);
+    return value;
+  }
+
+  /**
+   * Keeps the entry from being put out until it is unpinned as often; not from getting too old, nor from `delete`. A `set` keeps
+   * its pins. False when the key is not there. Throws ENOMEM when the pinned entries would take more than `maxPinnedBytes`.
+   */
+  pin(key: K): boolean {
+    this.#key.packKey(key);
+    const table = this.#table;
+    return table.write(() => table.pin(this.#key));
+  }
+
+  /** Undoes one `pin`. False when the key is not there. Throws EPERM when it is not pinned. */
+  unpin(key: K): boolean {
+    this.#key.packKey(key);
+    const table = this.#table;
+    const [isThere, wasPinned] = table.write(() => [table.find(this.#key) !== 0, table.unpin(this.#key)]);
+    if (isThere && !wasPinned) throw new HoldfastError('EPERM', `unpin() of a key that is not pinned: ${shown(key)}`);
+    return isThere;
+  }
+
+  /** Sees to the accesses of all threads that nobody has looked at yet: `stats` is exact then. */
+  drain(): void {
+    const table = this.#table;
+    table.write(() => table.drainAll());
+  }
+
+  /** Out of date as soon as it is read. */
+  stats(): CacheStats {
+    const { cpu } = this.#table;
+    const count = (word: number) => cpu.load(this.address + word) >>> 0;
+    return {
+      ...countsOf(cpu, this.address),
+      entries: this.size,
+      bytes: count(CacheWords.taken) * 4,
+      active: this.#table.count(CacheWords.active),
+      inactive: this.#table.count(CacheWords.inactive),
+      pinned: this.#table.count(CacheWords.pinned),
+      pinnedBytes: count(CacheWords.takenPinned) * 4,
+      evictions: count(CacheWords.evictions),
+      expirations: count(CacheWords.expirations),
+      refaults: count(CacheWords.refaults),
+      activations: count(CacheWords.activations),
+    };
+  }
+
+  /** Bytes that the cache has taken from the arena, and bytes of them that hold nothing now. */
+  use(): { bytes: number; free: number } {
+    return this.#table.write(() => this.#table.pool.use());
+  }
+
+  /** Frees the cache with all that is in it. All other views of it, in all threads, are invalid from then on. Throws EBUSY while a value is computed. */
+  override destroy(): void {
+    const table = this.#table;
+    this.thread.current();
+    if (table.cpu.load(this.address + CacheWords.computing) !== 0) {
+      throw new HoldfastError('EBUSY', `a value of the ${this.label} is being computed`);
+    }
+    table.write(() => {
+      table.clear();
+      table.pool.release();
+    });
+    super.destroy();
+  }
+
+  /** The entry, of which one more use is noted, or 0. */
+  #lookUp(key: Packed): number {
+    const table = this.#table;
+    table.enter();
+    const entry = table.find(key);
+    if (!table.isThere(entry)) {
+      this.#batch.miss();
+      return 0;
+    }
+    this.#batch.hit();
+    const state = table.cpu.loadUnordered(entry + CacheEntry.state);
+    // Of these the lists need not hear.
+    const isNoted = (state & (ACTIVE | REFERENCED)) === (ACTIVE | REFERENCED) || state >>> PIN_SHIFT !== 0;
+    if (!isNoted) this.#note(entry);
+    return entry;
+  }
+
+  #note(entry: number): void {
+    const table = this.#table;
+    const { cpu } = table;
+    if (this.#pause > 0) {
+      this.#pause--;
+      return;
+    }
+    const [hash, stamp] = [cpu.read(entry + Entry.hash), cpu.read(entry + Entry.stamp)];
+    if (this.#batch.record(hash, stamp)) return;
+    if (table.tryWrite(() => table.drain())) this.#batch.record(hash, stamp);
+    // Another thread writes, and may drain the line itself: what is used meanwhile is forgotten.
+    else this.#pause = PAUSE;
+  }
+
+  #valueOf(entry: number): V {
+    const table = this.#table;
+    return this.#reader.value(table.cpu.read(entry + Entry.valueForm), table.valueAt(entry)) as V;
+  }
+
+  /** Until the value is there, or the caller is to compute it. */
+  *#join(key: Packed, waiter: Waiter): SlowPath<Joined<V>> {
+    const table = this.#table;
+    for (;;) {
+      table.enter();
+      const entry = table.find(key);
+      if (table.isThere(entry)) return { is: 'value', value: this.#valueOf(entry) };
+      const start = yield* table.writeIn(waiter, () => table.takeOff(key));
+      this.#wakeAll();
+      if (start.is === 'there') continue;
+      if (start.is === 'alone') return { is: 'compute', flight: 0 };
+      if (start.is === 'mine') return { is: 'compute', flight: start.flight };
+      if (!waiter.async && start.owner === this.thread.id) return { is: 'deadlock' };
+      const result = yield* wait(this.#futexes, start.turn, start.seen, MATCH_ANY, waiter);
+      if (result === 'timed-out' || result === 'aborted') return { is: result };
+    }
+  }
+
+  /** The value was computed, or could not be. */
+  *#land(flight: number, key: Packed, value: Packed | undefined, expires: number, waiter: Waiter): SlowPath<void> {
+    if (flight === 0) return;
+    const table = this.#table;
+    for (let result = value; ; ) {
+      const period = yield* table.writeIn(waiter, () => {
+        try {
+          return table.land(flight, key, result, expires);
+        } catch (error) {
+          if (!(error instanceof HoldfastError) || error.code !== 'ENOMEM') throw error;
+          return table.land(flight, key, undefined, 0);
+        }
+      });
+      this.#wakeAll();
+      if (period === 0) return;
+      waiter.deadline = table.cpu.now() + PATIENCE_MS * 1e6;
+      const { domain } = this.#stretch.readers;
+      if ((yield* waitForEnd(domain, NORMAL, period, waiter)) !== 'done') result = undefined;
+    }
+  }
+
+  #waitForMemory(period: number): void {
+    const { domain } = this.#stretch.readers;
+    const isReader = this.#stretch.depth > 0;
+    const options = { timeout: isReader ? 0 : PATIENCE_MS };
+    const outcome = block(this.thread, options, (waiter) => waitForEnd(domain, NORMAL, period, waiter));
+    if (outcome === 'done') return;
+    const who = isReader ? 'this thread, inside a reader of RcuQsbr,' : 'a reader in another thread';
+    throw new HoldfastError(
+      'ENOMEM',
+      `the arena is full, and ${who} may still look at what the ${this.label} has put out`,
+    );
+  }
+
+  /** Those who wait for flights that are over look again. */
+  #wakeAll(): void {
+    for (const turn of this.#table.takeOver()) wake(this.#futexes, turn, Number.POSITIVE_INFINITY, MATCH_ANY);
+  }
+
+  #expires(ttl: number | undefined): number {
+    return this.#timeOf(ttl)();
+  }
+
+  /** When an entry that is stored now is too old. Throws EINVAL for a time that can't be. */
+  #timeOf(ttl: number | undefined): () => number {
+    const ms = ttl === undefined ? this.#ttl : timeToLive(ttl);
+    return () => (ms === 0 ? 0 : Math.ceil(this.thread.cpu.now() / 1e6 + ms));
+  }
+
+  #notComputed(how: 'deadlock' | 'timed-out' | 'aborted', timeout: number | undefined): HoldfastError {
+    if (how === 'deadlock') {
+      return new HoldfastError(
+        'EDEADLK',
+        `this thread is computing the value itself: waiting for the ${this.label} would never end`,
+      );
+    }
+    return new HoldfastError('ETIMEDOUT', `the value was not computed within ${timeout} ms`);
+  }
+
+  [inspect.custom](): string {
+    return `SharedCache(${this.name ?? this.address}, ${this.size} entries)`;
+  }
+}
+
+function kindOf(options: SharedCacheOptions): Kind<Repairer> {
+  const limits = limitsOf(options);
+  return { ...KIND, format: (cpu, cache) => formatCache(cpu, cache, limits) };
+}
+
+function checkFunction(fn: unknown, call: string): void {
+  if (typeof fn !== 'function') throw new HoldfastError('EINVAL', `${call}() takes a function, received ${shown(fn)}`);
+}

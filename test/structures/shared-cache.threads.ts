@@ -1,0 +1,31 @@
+import { type Arena, SharedCache } from '../../lib/index.ts';
+
+const open = (arena: Arena) => new SharedCache<string, number>(arena, 'cache');
+
+/** Gets fifty keys, half of them in synchronous calls; counts what it computes. Returns the sum of the values. */
+export async function computeMany(arena: Arena, counter: number): Promise<number> {
+  const cache = open(arena);
+  const compute = (key: string) => {
+    Atomics.add(arena.words, counter, 1);
+    return Number(key);
+  };
+  let sum = 0;
+  for (let i = 0; i < 25; i++) sum += cache.getOrComputeSync(String(i), compute);
+  const rest = Array.from({ length: 25 }, (_, i) =>
+    cache.getOrCompute(String(25 + i), async (key) => {
+      await new Promise(setImmediate);
+      return compute(key);
+    }),
+  );
+  for (const value of await Promise.all(rest)) sum += value;
+  return sum;
+}
+
+/** Begins to compute 'k', says so, and never ends. */
+export async function computeForever(arena: Arena, started: number): Promise<void> {
+  await open(arena).getOrCompute('k', () => {
+    Atomics.store(arena.words, started, 1);
+    Atomics.notify(arena.words, started);
+    return new Promise<number>((resolve) => setTimeout(resolve, 2 ** 30));
+  });
+}
