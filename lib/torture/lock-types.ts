@@ -18,6 +18,7 @@ import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from './types/r
 import { rtMutex } from './types/rt-mutex.ts';
 import { semaphore } from './types/semaphore.ts';
 import { seqCount, seqCountLatch, seqLock } from './types/sequence.ts';
+import { sharedCache } from './types/shared-cache.ts';
 import { sharedMap } from './types/shared-map.ts';
 import { mcsLock, spinLock, ticketLock } from './types/spinning.ts';
 import { completion, pthreadSem } from './types/token.ts';
@@ -60,6 +61,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   mapleTree,
   vdso,
   sharedMap,
+  sharedCache,
   mutexBusted,
   mutexAmnesiac,
   spinLockBusted,

@@ -18,9 +18,12 @@ import { Block, wordsOf } from '../../lib/structures/pool.ts';
 const LISTS = { inactive: CacheWords.inactive, active: CacheWords.active, pinned: CacheWords.pinned };
 
 /** What does not hold; empty when all is in order. */
-export function problemsOf(arena: Arena, cache: number): string[] {
-  const { words } = arena;
-  const word = (at: number) => words[at] as number;
+export function problemsOf({ words }: Arena, cache: number): string[] {
+  return problemsIn((at) => words[at] as number, cache);
+}
+
+/** `word`: what the word at an address is. */
+export function problemsIn(word: (at: number) => number, cache: number): string[] {
   const problems: string[] = [];
   const expectEqual = (what: string, is: unknown, shall: unknown) => {
     if (is !== shall) problems.push(`${what} is ${is}, not ${shall}`);

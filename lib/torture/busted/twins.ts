@@ -16,6 +16,7 @@ import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from '../types/
 import { rtMutex } from '../types/rt-mutex.ts';
 import { semaphore } from '../types/semaphore.ts';
 import { seqCount, seqCountLatch, seqLock } from '../types/sequence.ts';
+import { sharedCacheType } from '../types/shared-cache.ts';
 import { sharedMapType } from '../types/shared-map.ts';
 import { pthreadSem, tokenType } from '../types/token.ts';
 import { vdsoType } from '../types/vdso.ts';
@@ -100,6 +101,7 @@ export const TWINS: readonly LockType[] = [
   busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
   busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
   busted(sharedMapType('shared-map-busted', 'sets the record in three steps', 3, GAP)),
+  busted(sharedCacheType('shared-cache-busted', 'sets the record in three steps', 3, GAP)),
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
   busted(mapleType('maple-tree-busted', 'takes a record for whole that is being erased', false)),
   busted(vdsoType('vdso-busted', 'each thread counts from a zero of its own', ownClock)),
