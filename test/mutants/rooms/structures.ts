@@ -226,7 +226,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'keys of one hash are one key',
     file: TABLE,
-    from: 'if (isCandidate && holds(cpu, entry + Entry.words, words, length)) break;',
+    from: 'if (isCandidate && holds(cpu, entry + keyAt, words, length)) break;',
     to: 'if (isCandidate) break;',
     tests: [MAP],
   },
