@@ -163,11 +163,17 @@ describe('what is put out', () => {
     expect(cache.has(0)).toBe(false);
     cache.set(0, 0);
     expect(cache.stats()).toMatchObject({ refaults: 1, active: 1 });
-    // One that comes again much later is like a new one.
-    for (let i = 100; i < 130; i++) cache.set(i, i);
-    const { refaults } = cache.stats();
-    cache.set(1, 1);
-    expect(cache.stats().refaults).toBe(refaults);
+  });
+
+  test('and comes again late is like a new one', () => {
+    const { cache } = make({ max: 64 });
+    for (let i = 0; i < 64 + 20 + 70; i++) cache.set(i, i);
+    // More than 64 evictions ago.
+    for (let i = 0; i < 20; i++) cache.set(i, i);
+    expect(cache.stats()).toMatchObject({ refaults: 0, active: 0 });
+    // Less.
+    for (let i = 60; i < 80; i++) cache.set(i, i);
+    expect(cache.stats().refaults).toBeGreaterThan(10);
   });
 
   test('makes room for so many entries, or so many bytes', () => {
@@ -207,6 +213,51 @@ describe('what is put out', () => {
     expect([cache.get('a'), cache.get('c')]).toEqual([undefined, 1]);
     cache.set('d', 1).set('e', 1).set('f', 1);
     expect(cache.stats()).toMatchObject({ entries: 4, expirations: 1, evictions: 0 });
+  });
+});
+
+describe('hits', () => {
+  const MAX = 100;
+  /** Hits of a cache that puts out what was used longest ago. */
+  function hitsOfLru(keys: readonly number[]): number {
+    const lru = new Map<number, true>();
+    let hits = 0;
+    for (const key of keys) {
+      if (lru.delete(key)) hits++;
+      lru.set(key, true);
+      if (lru.size > MAX) lru.delete(lru.keys().next().value as number);
+    }
+    return hits;
+  }
+
+  function hitsOfCache(keys: readonly number[]) {
+    const { cache } = make({ max: MAX });
+    for (const key of keys) if (cache.get(key) === undefined) cache.set(key, 1);
+    return cache.stats();
+  }
+
+  const random = randomFrom(7);
+  const uniform = () => random(1 << 20) / (1 << 20);
+  /** Key n is asked for about as often as 1 / n. */
+  const zipf = Array.from({ length: 20_000 }, () => Math.floor(2000 ** uniform()));
+  const scans = zipf.flatMap((key, i) => (i % 400 === 0 ? Array.from({ length: 150 }, (_, n) => 5000 + i + n) : key));
+  /** Keys of a window that moves on, the oldest most often. */
+  const window = Array.from({ length: 20_000 }, (_, i) => Math.floor(i / 8 + uniform() ** 2 * 90));
+
+  test('are more than those of LRU where few keys are asked for often', () => {
+    const { hits, inactive } = hitsOfCache(zipf);
+    expect((hits - hitsOfLru(zipf)) / zipf.length).toBeGreaterThan(0.02);
+    expect(inactive).toBeLessThan(MAX / 4);
+  });
+
+  test('are more still with scans', () => {
+    expect((hitsOfCache(scans).hits - hitsOfLru(scans)) / scans.length).toBeGreaterThan(0.03);
+  });
+
+  test('are no fewer, or hardly, where what is new is asked for', () => {
+    const { hits, inactive } = hitsOfCache(window);
+    expect((hits - hitsOfLru(window)) / window.length).toBeGreaterThan(-0.01);
+    expect(inactive).toBeGreaterThan(MAX / 2);
   });
 });
 
