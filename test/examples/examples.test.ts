@@ -36,6 +36,19 @@ test('accounts-service: a worker that is killed in the middle of a transfer take
   expect(status).toBe(0);
 });
 
+test('cached-service: a page is made twice, or by nobody once the worker is dead that made it', () => {
+  const { status, stdout, stderr } = run('cached-service');
+  expect(stderr).toBe('');
+  expect(stdout.trim().split('\n')).toEqual([
+    '360 requests for 40 pages at 3 workers: 40 pages made',
+    'three caches of their own would have made 120',
+    'the answer of the killed worker: none: the worker died',
+    'the answer of the one that waited for its page: <h1>/report</h1>',
+    '41 pages in the cache, 0 put out',
+  ]);
+  expect(status).toBe(0);
+});
+
 test('piscina: tasks on several threads are inside the mutex at once', () => {
   const { status, stdout, stderr } = run('piscina');
   expect(stderr).toBe('');

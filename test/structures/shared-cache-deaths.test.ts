@@ -155,6 +155,16 @@ describe('a flight', () => {
   });
 });
 
+test('uses of one thread are seen to by another', () => {
+  const { caches } = prepare();
+  expect(caches[0].stats().active).toBe(2);
+  for (let i = 0; i < 2; i++) {
+    caches[1].get('f');
+    caches[0].drain();
+  }
+  expect(caches[0].stats().active).toBe(3);
+});
+
 test('a thread that dies while it sees to accesses leaves none that are seen to for ever', () => {
   for (let n = 1; ; n++) {
     const { killBefore, reap, arenas, caches, address } = prepare();
