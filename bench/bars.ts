@@ -32,6 +32,12 @@ const PERMITS = /^2 permits/;
 const INVERSION = /^priority inversion/;
 const SETS = /^sets/;
 const TIME = /^the time$/;
+const SAME_KEYS = /^get, the same/;
+const FRESH_KEYS = /^get, fresh/;
+const TEXTS = /^get, values/;
+const ZIPF = /^Zipf [\d.]+, \d/;
+const SCANS = /^Zipf .*scans/;
+const SHIFTING = /^(popularity|window)/;
 const BARE = 'bare cmpxchg pair';
 const ASYNC_HOLDFAST = 'holdfast acquireAsync';
 
@@ -94,6 +100,20 @@ const BARS: readonly Bar[] = [
     bound: 'at most',
     bar: 1 / 2,
   },
+  {
+    unit: 'k/s',
+    peer: 'holdfast',
+    against: 'Piscina, 64 tasks a worker',
+    bound: 'at least',
+    bar: 10,
+  },
+  { scenario: SAME_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 2.5 },
+  { scenario: FRESH_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 1.3 },
+  { scenario: TEXTS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 4 },
+  // Points of per cent.
+  { scenario: ZIPF, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 2 },
+  { scenario: SCANS, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 3 },
+  { scenario: SHIFTING, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: -1 },
   ...['wound-wait', 'wait-die'].map(
     (peer): Bar => ({ scenario: SETS, unit: 'unended', peer, bound: 'at most', bar: 0 }),
   ),
@@ -108,6 +128,7 @@ const MEASURES: Record<Figure['unit'], string> = {
   'least/most': 'evenness',
   'back-offs/set': 'back-offs in a set',
   unended: 'sets that never ended',
+  '% hits': 'hits',
 };
 
 /** The bars whose figures were measured, in the order of the figures. */

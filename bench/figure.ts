@@ -4,7 +4,7 @@ export interface Figure {
   readonly scenario: string;
   /** With what, e.g. "textbook". */
   readonly peer: string;
-  readonly unit: 'ns' | 'k/s' | 'ms' | 'us, p99.9' | 'bytes' | 'least/most' | 'back-offs/set' | 'unended';
+  readonly unit: 'ns' | 'k/s' | 'ms' | 'us, p99.9' | 'bytes' | 'least/most' | 'back-offs/set' | 'unended' | '% hits';
   readonly rounds: readonly number[];
 }
 

@@ -4,12 +4,14 @@
  * parent then ends this process.
  */
 import { asynchronous } from './asynchronous.ts';
+import { cache } from './cache.ts';
 import { clock } from './clock.ts';
 import { contended, contendedBesideV8, permits, reading } from './contended.ts';
 import type { Effort } from './effort.ts';
 import { Figures } from './figure.ts';
 import { garbage } from './garbage.ts';
 import { inversion } from './inversion.ts';
+import { map } from './map.ts';
 import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
 import type { SuiteName } from './suites.ts';
@@ -25,6 +27,8 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   inversion,
   sets,
   clock,
+  map,
+  cache,
   'v8-single': singleBesideV8,
   'v8-contended': contendedBesideV8,
 };

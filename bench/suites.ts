@@ -14,6 +14,8 @@ export const SUITES = {
   inversion: [],
   sets: [],
   clock: [],
+  map: [],
+  cache: [],
   'v8-single': V8_MUTEX,
   'v8-contended': V8_MUTEX,
 } as const satisfies Record<string, readonly string[]>;
