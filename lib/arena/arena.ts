@@ -23,6 +23,10 @@ export interface ArenaOptions {
   bytes?: number | undefined;
   /** How many threads can be attached at once, 1 to 1020. Each takes 1,280 bytes. Default 64. */
   maxThreads?: number | undefined;
+  /**
+   * Touch all pages now, so that no call later has to wait for the system to find one (MAP_POPULATE). Default false.
+   */
+  populate?: boolean | undefined;
 }
 
 /** What another thread needs to attach: plain structured-cloneable data. */
@@ -81,8 +85,11 @@ export class Arena {
 
   /** Makes an arena and attaches the calling thread. Throws EINVAL for a size that is too small or too large. */
   static create(options: ArenaOptions = {}): Arena {
-    checkOptionNames(options, ['bytes', 'maxThreads']);
-    const { bytes = 16 << 20, maxThreads = 64 } = options;
+    checkOptionNames(options, ['bytes', 'maxThreads', 'populate']);
+    const { bytes = 16 << 20, maxThreads = 64, populate = false } = options;
+    if (typeof populate !== 'boolean') {
+      throw new HoldfastError('EINVAL', `populate is true or false, received ${shown(populate)}`);
+    }
     if (!Number.isInteger(bytes) || bytes < 0 || bytes > MOST_BYTES) {
       throw new HoldfastError(
         'EINVAL',
@@ -97,6 +104,7 @@ export class Arena {
     }
     const words = Math.floor(bytes / 4);
     const buffer = new SharedArrayBuffer(words * 4);
+    if (populate) new Int32Array(buffer).fill(0);
     format(new RealCpu(new Int32Array(buffer)), words, maxThreads, randomInt(1, 2 ** 31), SPARE_SLOTS);
     const arena = Arena.attach({ type: 'holdfast.arena', buffer });
     arena.cpu.store(Header.creator, threadId + 1);
