@@ -65,23 +65,28 @@ describe('WaitQueue, exclusive: the condition of a waiter that was woken blocks 
   function sleepsInCondition(nth: number, before: (queue: WaitQueue, thirdSleeps: () => void) => void) {
     const all = stage();
     const { arenas, sleeps, sleepsAndWakes, isAsleep } = all;
-    const [queue, mine, third] = [0, 1, 3].map((number) => new WaitQueue(arenas[number]!, 'q')) as [
+    const [queue, mine, second, third] = arenas.map((arena) => new WaitQueue(arena, 'q')) as [
+      WaitQueue,
       WaitQueue,
       WaitQueue,
       WaitQueue,
     ];
+    const thirdSleeps = () => sleeps(3, () => third.wait(() => false, { exclusive: true }));
     let calls = 0;
     let wasAsleep: boolean[] | undefined;
     const condition = () => {
       if (++calls !== nth) return false;
-      before(queue, () => sleeps(3, () => third.wait(() => false, { exclusive: true })));
+      before(queue, thirdSleeps);
       const asleepBefore = isAsleep(3);
       sleepsAndWakes(1);
-      wasAsleep = [asleepBefore, isAsleep(3)];
+      sleeps(2, () => second.wait(() => false, { exclusive: true }));
+      // The one wake-up is gone.
+      sleepsAndWakes(1);
+      wasAsleep = [asleepBefore, isAsleep(3), isAsleep(2)];
       return false;
     };
     void mine.waitAsync(condition, { exclusive: true });
-    return { ...all, queue, third, asleep: () => wasAsleep };
+    return { ...all, queue, thirdSleeps, asleep: () => wasAsleep };
   }
 
   // The first call comes before the waiter lines up.
@@ -90,24 +95,22 @@ describe('WaitQueue, exclusive: the condition of a waiter that was woken blocks 
       thirdSleeps();
       queue.wake();
     });
-    expect(asleep()).toEqual([true, false]);
+    expect(asleep()).toEqual([true, false, true]);
   });
 
   test('at a later look, in line again', async () => {
-    const { asleep, queue, sleeps, third, sleepsAndWakes, isAsleep } = sleepsInCondition(3, (_, thirdSleeps) =>
-      thirdSleeps(),
-    );
+    const { asleep, queue, thirdSleeps, sleepsAndWakes, isAsleep } = sleepsInCondition(3, () => {});
+    thirdSleeps();
     queue.wake();
     while (asleep() === undefined) await turn();
-    expect(asleep()).toEqual([true, false]);
+    expect(asleep()).toEqual([true, false, true]);
 
-    // It has passed that on, and waits for another.
-    sleeps(3, () => third.wait(() => false, { exclusive: true }));
+    // It waits for another, in front of thread 2.
     sleepsAndWakes(1);
-    expect(isAsleep(3)).toBe(true);
+    expect(isAsleep(2)).toBe(true);
     queue.wake();
     sleepsAndWakes(1);
-    expect(isAsleep(3)).toBe(false);
+    expect(isAsleep(2)).toBe(false);
   });
 });
 
