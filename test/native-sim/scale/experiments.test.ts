@@ -26,7 +26,8 @@ it('eight cores of one die: all locks are as fast as each other', { timeout: 60_
 });
 
 it("a ticket lock's hand-over grows with the waiters, as published", { timeout: 60_000 }, async () => {
-  for (const { lock, cores, ratio } of await ratios('hand-over')) {
+  for (const { lock, cores, ratio, isReference } of await ratios('hand-over')) {
+    expect(isReference, `${lock} at ${cores}`).toBe(cores === 16);
     if (lock !== 'ticket') continue;
     expect(ratio, `${cores}`).toBeGreaterThan(0.8);
     expect(ratio, `${cores}`).toBeLessThan(1.2);
