@@ -82,6 +82,15 @@ export class Objects {
     return address;
   }
 
+  /** Whether anything has that name. Throws EINVAL for what can be none. */
+  has(name: string): boolean {
+    const bytes = encodeName(name);
+    latch(this.#cpu, Header.namesLatch, this.#owner);
+    const found = this.#find(this.#buckets + ((hash(name) >>> 0) % NAME_BUCKETS), bytes);
+    unlatch(this.#cpu, Header.namesLatch);
+    return found !== 0;
+  }
+
   /**
    * Takes an object out of the table of names and frees it. `isWaitedFor`: whether anybody waits for a word from one
    * address to before another.

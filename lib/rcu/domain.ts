@@ -10,12 +10,14 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
   blockAsync,
   checkOptions,
   deadlineOf,
+  SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { maxThreads } from '../sched/slot.ts';
@@ -239,7 +241,7 @@ export abstract class RcuDomain extends SharedObject {
   /** `barrier` without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
   async barrierAsync(options?: AsyncWaitOptions): Promise<void> {
     this.thread.current();
-    this.#checkWait(options);
+    this.#checkWait(options, ASYNC_OPTIONS);
     const isWaiting = this.#callbacksOfNow();
     const { domain } = this.readers;
     await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
@@ -297,7 +299,7 @@ export abstract class RcuDomain extends SharedObject {
     const { thread, readers } = this;
     const { domain } = readers;
     thread.current();
-    this.#checkWait(options);
+    this.#checkWait(options, ASYNC_OPTIONS);
     if (this.isSyncReader) throw this.#insideReader();
     const end = snapshot(thread, domain, pace);
     // Others of this turn find the period begun by the first of them, or over.
@@ -367,8 +369,8 @@ export abstract class RcuDomain extends SharedObject {
     }
   }
 
-  #checkWait(options: (AsyncWaitOptions & WaitOptions) | undefined): void {
-    checkOptions(options);
+  #checkWait(options: (AsyncWaitOptions & WaitOptions) | undefined, known = SYNC_OPTIONS): void {
+    checkOptions(options, known);
     deadlineOf(this.cpu, options?.timeout);
   }
 

@@ -46,6 +46,16 @@ describe('objects', () => {
     expect(arena.fsck()).toEqual([]);
   });
 
+  test('whose length nobody has said take a name', () => {
+    const { arenas } = stepper(1, { words: 1 << 15 });
+    const arena = arenas[0]!;
+    const before = arena.use();
+    expect(thrown(() => new KmemCache(arena, 'lengths')).message).toContain('there is no kmem-cache "lengths" yet');
+    expect(arena.use()).toEqual(before);
+    new KmemCache(arena, 'lengths', { words: 5 });
+    expect(new KmemCache(arena, 'lengths').words).toBe(5);
+  });
+
   test('that one thread takes and another frees are lost', () => {
     const { all } = caches(2);
     const [first, second] = all;

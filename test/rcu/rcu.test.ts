@@ -281,6 +281,28 @@ describe('what makes no sense', () => {
     expect(thrown(() => rcu.synchronize()).code).toBe('EDEADLK');
   });
 
+  test('an asynchronous wait ends when its signal aborts, and a synchronous one takes none', async () => {
+    const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+    const rcu = new Rcu(arena);
+    const guard = rcu.read();
+    rcu.call(() => {});
+    const controller = new AbortController();
+    const { signal } = controller;
+    const cookie = rcu.startPoll();
+    const waits = [
+      rcu.synchronizeAsync({ signal }),
+      rcu.synchronizeExpeditedAsync({ signal }),
+      rcu.condSynchronizeAsync(cookie, { signal }),
+      rcu.barrierAsync({ signal, timeout: 1e6 }),
+    ];
+    const reasons = Promise.allSettled(waits);
+    setImmediate(() => controller.abort(new Error('enough')));
+    for (const end of await reasons) expect(end).toMatchObject({ reason: { message: 'enough' } });
+    expect(thrown(() => rcu.synchronize({ signal } as never)).code).toBe('EINVAL');
+    guard.release();
+    await rcu.barrierAsync();
+  });
+
   test('timeouts name the readers', () => {
     const { rcus } = domains(3);
     rcus[2]?.readLock();

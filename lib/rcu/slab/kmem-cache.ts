@@ -78,6 +78,9 @@ export class KmemCache extends SharedObject {
     if (rcu !== undefined && rcu?.arena !== arena) {
       throw new HoldfastError('EINVAL', `rcu is an Rcu, RcuQsbr or Srcu of the cache's arena, received ${shown(rcu)}`);
     }
+    if (words === undefined && typeof which === 'string' && arena?.objects?.has(which) === false) {
+      throw new HoldfastError('EINVAL', `there is no kmem-cache ${shown(which)} yet: pass { words } to make it`);
+    }
     super(CACHE_KIND, arena, which);
     this.#rcu = rcu;
     this.#settle(words, (construct && CONSTRUCTED) ?? 0, rcu?.address ?? 0);
