@@ -31,6 +31,7 @@ const READING = /^95 % reads/;
 const PERMITS = /^2 permits/;
 const INVERSION = /^priority inversion/;
 const SETS = /^sets/;
+const TABLE = /^reads of a shared table/;
 const TIME = /^the time$/;
 const SAME_KEYS = /^get, the same/;
 const FRESH_KEYS = /^get, fresh/;
@@ -90,6 +91,9 @@ const BARS: readonly Bar[] = [
   { scenario: PERMITS, unit: 'k/s', peer: 'Semaphore', against: 'multithreading Semaphore', bound: 'at least', bar: 1 },
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'RtMutex, held by the low', bound: 'at most', bar: 1 },
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'Mutex', bound: 'at most', bar: 1 / 2 },
+  { scenario: TABLE, unit: 'k/s', peer: 'RcuQsbr', against: 'unprotected', bound: 'at least', bar: 0.9 },
+  { scenario: TABLE, unit: 'k/s', peer: 'RcuQsbr', against: 'RwSemaphore', bound: 'at least', bar: 30 },
+  { scenario: TABLE, unit: 'k/s', peer: 'Rcu', against: 'RwSemaphore', bound: 'at least', bar: 8 },
   { scenario: TIME, unit: 'ns', peer: 'MONOTONIC_COARSE', against: 'Date.now', bound: 'at most', bar: 1 / 2 },
   { scenario: TIME, unit: 'ns', peer: 'MONOTONIC_COARSE', against: 'performance.now', bound: 'at most', bar: 1 / 3 },
   {

@@ -9,6 +9,7 @@ import { clock } from './clock.ts';
 import { contended, contendedBesideV8, permits, reading } from './contended.ts';
 import type { Effort } from './effort.ts';
 import { Figures } from './figure.ts';
+import { flags } from './flags.ts';
 import { garbage } from './garbage.ts';
 import { inversion } from './inversion.ts';
 import { map } from './map.ts';
@@ -26,6 +27,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   permits,
   inversion,
   sets,
+  flags,
   clock,
   map,
   cache,

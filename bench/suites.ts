@@ -13,6 +13,7 @@ export const SUITES = {
   permits: [],
   inversion: [],
   sets: [],
+  flags: [],
   clock: [],
   map: [],
   cache: [],

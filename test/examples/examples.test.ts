@@ -82,3 +82,11 @@ test('address-space: a page fault beside a writer finds the wrong mapping', () =
   ]);
   expect(status).toBe(0);
 });
+
+test('feature-flags: a request sees two versions at once, an older one again, or one that was freed', () => {
+  const { status, stdout, stderr } = run('feature-flags');
+  expect(stderr).toBe('');
+  expect(stdout).toContain('3 workers handled 300000 requests under 200 versions of 3 flags');
+  expect(stdout).toContain('torn reads: 0, reads that went back: 0, all but the last version freed: true');
+  expect(status).toBe(0);
+});
