@@ -104,13 +104,6 @@ const BARS: readonly Bar[] = [
     bound: 'at most',
     bar: 1 / 2,
   },
-  {
-    unit: 'k/s',
-    peer: 'holdfast',
-    against: 'Piscina, 64 tasks a worker',
-    bound: 'at least',
-    bar: 10,
-  },
   { scenario: SAME_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 2.5 },
   { scenario: FRESH_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 1.3 },
   { scenario: TEXTS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 4 },
