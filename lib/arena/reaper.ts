@@ -235,7 +235,11 @@ class Pass {
     const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
     if (kind === undefined) this.#knowsAll = false;
     if (kind === TIMER_KIND) this.#timers.push(address);
-    if (kind === undefined || kind.isIdle?.(cpu, address)) return true;
+    if (kind === undefined) return true;
+    if (kind.isIdle?.(cpu, address)) {
+      if (kind.latch !== undefined) cpu.wake(address + kind.latch, Number.POSITIVE_INFINITY);
+      return true;
+    }
     return kind.repair(this.#repairer as never, address);
   }
 

@@ -36,6 +36,7 @@ const KIND = defineKind<Repairer>({
   holder: holderOf,
   isBusy,
   isIdle,
+  latch: MutexWords.waiters + WaitList.latch,
   repair,
 });
 

@@ -41,6 +41,11 @@ export interface Kind<Repairer = never> {
    */
   readonly isIdle?: (cpu: Cpu, address: number) => boolean;
   /**
+   * Offset of the object's latch, if its kind has `isIdle`: an idle object's latch is free, and may have sleepers all the same,
+   * for a thread that died between the two steps of its unlatch has woken nobody.
+   */
+  readonly latch?: number;
+  /**
    * For objects that others lead to by words of their own: whether one does. The creator's `nascent` word may still name
    * such an object, and it stays. Default: none does.
    */

@@ -56,6 +56,7 @@ export function defineStructure(name: string, words: number, traits: StructureTr
     holder: (cpu, address) => latchOwner(cpu, address + CoreWords.latch),
     isBusy: (cpu, address) => !isIdle(cpu, address),
     isIdle,
+    latch: CoreWords.latch,
     repair(repairer, address) {
       const { cpu } = repairer;
       const recover = () => recoverJournal(cpu, address + CoreWords.journal);

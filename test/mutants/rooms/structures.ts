@@ -20,6 +20,13 @@ const EXPLORED = 'test/native-sim/explore/xarray.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
+    name: 'a writer that sleeps behind one that died in its unlatch is not woken',
+    file: 'lib/arena/reaper.ts',
+    from: '      if (kind.latch !== undefined) cpu.wake(address + kind.latch, Number.POSITIVE_INFINITY);\n',
+    to: '',
+    tests: [EXPLORED, EXPLORED_MAP],
+  },
+  {
     name: 'a step of two words is made without its journal',
     file: JOURNAL,
     from: 'if (count > 1) cpu.storeReleaseLight(this.#at + JournalWords.count, count);',

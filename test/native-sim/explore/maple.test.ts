@@ -28,6 +28,12 @@ test('two writers and a reader', async () => {
   await expectExplored({ ...maple(['read', 'join', 'split']), model: 'armv8', maxEvents, ...search });
 });
 
+test('two writers, of which one dies at any step, and leaves the other asleep', async () => {
+  const deaths = { mode: 'random', executions: 10, kill: { walks: 2 }, seed: 3 } as const;
+  const { points } = await expectExplored({ ...maple(['store', 'store']), model: 'sc', maxEvents, ...deaths });
+  expect(points.missed).toEqual([]);
+});
+
 testsOfWeakOrders([
   {
     name: 'the release by which a new node is found',

@@ -25,6 +25,12 @@ describe.each(CHANGES)('a reader loses a key, or finds an entry that is used aga
   });
 });
 
+test('two writers, of which one dies at any step, and leaves the other asleep', async () => {
+  const deaths = { mode: 'random', executions: 20, kill: { walks: 4 }, seed: 3 } as const;
+  const { points } = await expectExplored({ ...sharedMap(['set', 'set']), model: 'sc', maxEvents, ...deaths });
+  expect(points.missed).toEqual([]);
+});
+
 testsOfWeakOrders([
   {
     name: 'the dependency of what is read in an entry',

@@ -26,6 +26,12 @@ test('two writers and a reader', async () => {
   await expectExplored({ ...xarray(['read', 'erase', 'grow']), model: 'armv8', maxEvents, ...search });
 });
 
+test('two writers, of which one dies at any step, and leaves the other asleep', async () => {
+  const deaths = { mode: 'random', executions: 20, kill: { walks: 4 }, seed: 3 } as const;
+  const { points } = await expectExplored({ ...xarray(['store', 'store']), model: 'sc', maxEvents, ...deaths });
+  expect(points.missed).toEqual([]);
+});
+
 testsOfWeakOrders([
   {
     name: 'the release by which a new node is found',

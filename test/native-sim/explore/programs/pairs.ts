@@ -13,7 +13,6 @@ import { McsLock } from '../../../../lib/locking/mcs-lock.ts';
 import { Mutex } from '../../../../lib/locking/mutex.ts';
 import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
-import { RwLock } from '../../../../lib/locking/rw-lock.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
 import { Semaphore, type SemaphoreGuard } from '../../../../lib/locking/semaphore.ts';
 import { SeqLock } from '../../../../lib/locking/seqlock/seq-lock.ts';
@@ -22,11 +21,11 @@ import { TicketLock } from '../../../../lib/locking/ticket-lock.ts';
 import { WwClass } from '../../../../lib/locking/ww-mutex/class.ts';
 import { WwMutex } from '../../../../lib/locking/ww-mutex/ww-mutex.ts';
 import { PthreadMutex } from '../../../../lib/pthread/mutex/mutex.ts';
-import { PthreadRwlock } from '../../../../lib/pthread/rwlock.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
 import { snapshot } from './holdfast.ts';
 import { type Body, onObject } from './on-object.ts';
+import { pthreadRwlock, type ReaderWriterLock, rwLock } from './readers-writers.ts';
 
 /** A lock as the parts use it. `timeout`: ms. What a lock does not have it leaves out. */
 export interface Part {
@@ -77,22 +76,7 @@ function exclusive(lock: Exclusive): Part {
   };
 }
 
-/** One that spins: without timeouts. */
-function spinning(lock: Exclusive): Part {
-  const { takeWithin: _none, ...part } = exclusive(lock);
-  return part;
-}
-
-interface ReaderWriter extends Consistent {
-  downRead(options?: { timeout: number }): void;
-  tryDownRead(): boolean;
-  upRead(): void;
-  downWrite(options?: { timeout: number }): void;
-  tryDownWrite(): boolean;
-  upWrite(): void;
-}
-
-function readerWriter(lock: ReaderWriter): Part {
+function readerWriter(lock: ReaderWriterLock): Part {
   return {
     handle: lock.handle,
     take() {
@@ -113,41 +97,6 @@ function readerWriter(lock: ReaderWriter): Part {
     tryRead: () => lock.tryDownRead(),
     readWithin: (timeout) => lock.downRead({ timeout }),
     releaseRead: () => lock.upRead(),
-  };
-}
-
-function pthreadRwlock(lock: PthreadRwlock): Part {
-  return readerWriter({
-    handle: lock.handle,
-    get ownerDied() {
-      return lock.ownerDied;
-    },
-    makeConsistent: () => lock.makeConsistent(),
-    downRead: (options) => lock.readLock(options),
-    tryDownRead: () => lock.tryReadLock(),
-    upRead: () => lock.unlock(),
-    downWrite: (options) => lock.writeLock(options),
-    tryDownWrite: () => lock.tryWriteLock(),
-    upWrite: () => lock.unlock(),
-  });
-}
-
-function rwLock(lock: RwLock): Part {
-  return {
-    handle: lock.handle,
-    take() {
-      lock.writeLock();
-      consistent(lock);
-    },
-    tryTake() {
-      if (!lock.tryWriteLock()) return false;
-      consistent(lock);
-      return true;
-    },
-    release: () => lock.writeUnlock(),
-    read: () => lock.readLock(),
-    tryRead: () => lock.tryReadLock(),
-    releaseRead: () => lock.readUnlock(),
   };
 }
 
@@ -195,14 +144,14 @@ const LOCKS = {
   'ww-mutex': (arena: Arena, handle?: ObjectHandle) => wwMutex(arena, handle),
   'pthread mutex': (arena: Arena, handle?: ObjectHandle) => exclusive(new PthreadMutex(arena, handle)),
   'seq-lock': (arena: Arena, handle?: ObjectHandle) => exclusive(new SeqLock(arena, handle)),
-  qspinlock: (arena: Arena, handle?: ObjectHandle) => spinning(new SpinLock(arena, handle)),
-  ticket: (arena: Arena, handle?: ObjectHandle) => spinning(new TicketLock(arena, handle)),
-  mcs: (arena: Arena, handle?: ObjectHandle) => spinning(new McsLock(arena, handle)),
+  qspinlock: (arena: Arena, handle?: ObjectHandle) => exclusive(new SpinLock(arena, handle)),
+  ticket: (arena: Arena, handle?: ObjectHandle) => exclusive(new TicketLock(arena, handle)),
+  mcs: (arena: Arena, handle?: ObjectHandle) => exclusive(new McsLock(arena, handle)),
   semaphore: (arena: Arena, handle?: ObjectHandle) => guarded(new Semaphore(arena, handle)),
-  'rw-lock': (arena: Arena, handle?: ObjectHandle) => rwLock(new RwLock(arena, handle)),
+  'rw-lock': (arena: Arena, handle?: ObjectHandle) => readerWriter(rwLock(arena, handle)),
   'rw-semaphore': (arena: Arena, handle?: ObjectHandle) => readerWriter(new RwSemaphore(arena, handle)),
   'percpu-rw-semaphore': (arena: Arena, handle?: ObjectHandle) => readerWriter(new PercpuRwSemaphore(arena, handle)),
-  'pthread rwlock': (arena: Arena, handle?: ObjectHandle) => pthreadRwlock(new PthreadRwlock(arena, handle)),
+  'pthread rwlock': (arena: Arena, handle?: ObjectHandle) => readerWriter(pthreadRwlock('writers')(arena, handle)),
 };
 
 export type PairLock = keyof typeof LOCKS;
@@ -230,10 +179,10 @@ const SOON = 1;
 
 /** Whether the lock has what the act needs. */
 export function can(lock: PairLock, act: Act): boolean {
-  const part = READERS.includes(lock);
+  const hasReaders = READERS.includes(lock);
   if (act === 'give up') return !SPINNERS.includes(lock);
-  if (act === 'read' || act === 'try to read') return part;
-  return act !== 'give up reading' || (part && !SPINNERS.includes(lock));
+  if (act === 'read' || act === 'try to read') return hasReaders;
+  return act !== 'give up reading' || (hasReaders && !SPINNERS.includes(lock));
 }
 
 /** All pairs of acts that the lock is capable of. */

@@ -10,18 +10,21 @@ import type { Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
 import { type Body, onObject } from './on-object.ts';
 
-interface ReaderWriterLock {
+/** The names of RwSemaphore for all of them. `timeout`: ms, where the lock has timeouts. */
+export interface ReaderWriterLock {
   readonly handle: ObjectHandle;
   readonly ownerDied: boolean;
   makeConsistent(): void;
-  downRead(): void;
+  downRead(options?: { timeout: number }): void;
+  tryDownRead(): boolean;
   upRead(): void;
-  downWrite(): void;
+  downWrite(options?: { timeout: number }): void;
+  tryDownWrite(): boolean;
   upWrite(): void;
   downgradeWrite?(): void;
 }
 
-function rwLock(arena: Arena, handle?: ObjectHandle): ReaderWriterLock {
+export function rwLock(arena: Arena, handle?: ObjectHandle): ReaderWriterLock {
   const lock = new RwLock(arena, handle);
   return {
     handle: lock.handle,
@@ -30,13 +33,15 @@ function rwLock(arena: Arena, handle?: ObjectHandle): ReaderWriterLock {
     },
     makeConsistent: () => lock.makeConsistent(),
     downRead: () => lock.readLock(),
+    tryDownRead: () => lock.tryReadLock(),
     upRead: () => lock.readUnlock(),
     downWrite: () => lock.writeLock(),
+    tryDownWrite: () => lock.tryWriteLock(),
     upWrite: () => lock.writeUnlock(),
   };
 }
 
-function pthreadRwlock(preference: PthreadRwlockPreference) {
+export function pthreadRwlock(preference: PthreadRwlockPreference) {
   return (arena: Arena, handle?: ObjectHandle): ReaderWriterLock => {
     const lock = new PthreadRwlock(arena, handle, preference);
     return {
@@ -45,9 +50,11 @@ function pthreadRwlock(preference: PthreadRwlockPreference) {
         return lock.ownerDied;
       },
       makeConsistent: () => lock.makeConsistent(),
-      downRead: () => lock.readLock(),
+      downRead: (options) => lock.readLock(options),
+      tryDownRead: () => lock.tryReadLock(),
       upRead: () => lock.unlock(),
-      downWrite: () => lock.writeLock(),
+      downWrite: (options) => lock.writeLock(options),
+      tryDownWrite: () => lock.tryWriteLock(),
       upWrite: () => lock.unlock(),
     };
   };
