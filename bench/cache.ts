@@ -74,7 +74,7 @@ export function cache(figures: Figures, { rounds }: Effort): void {
   }
 }
 
-/** Per cent of the keys. Whoever misses one sets it. */
+/** Per cent of the keys. A key that is missed is set. */
 function hits(
   keys: Int32Array,
   cache: { get(key: number): number | undefined; set(key: number, value: number): unknown },

@@ -20,7 +20,6 @@ import {
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { maxThreads } from '../sched/slot.ts';
 import { Callbacks } from './callbacks.ts';
 import { dumpTree, threadsInside } from './dump.ts';
 import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot, tryAdvance } from './grace-period.ts';
@@ -36,6 +35,7 @@ import {
   NORMAL,
   type Pace,
   RcuWords,
+  threadsOf,
   trailingWords,
 } from './layout.ts';
 import { type Readers, readersOf } from './reader.ts';
@@ -328,7 +328,7 @@ export abstract class RcuDomain extends SharedObject {
     const targets: { done: number; queued: number }[] = [];
     // Pairs with the store in `Callbacks.add`, as far as the caller has heard of it.
     cpu.mb();
-    const threads = Math.min(cpu.load(address + RcuWords.threads), maxThreads(cpu));
+    const threads = threadsOf(cpu, address);
     for (let number = 0; number < threads; number++) {
       const line = lineOf(readers.domain, number);
       targets.push({ done: line + Line.done, queued: cpu.loadAcquire(line + Line.queued) });

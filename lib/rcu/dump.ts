@@ -3,7 +3,19 @@ import type { Cpu } from '../machine/cpu.ts';
 import { maxThreads } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { AWAITED, INSIDE, isReading } from './grace-period.ts';
-import { type Domain, EXPEDITED, LANES, Line, levelsOf, lineOf, NORMAL, Node, nodesOf, RcuWords } from './layout.ts';
+import {
+  type Domain,
+  EXPEDITED,
+  LANES,
+  Line,
+  levelsOf,
+  lineOf,
+  NORMAL,
+  Node,
+  nodesOf,
+  RcuWords,
+  threadsOf,
+} from './layout.ts';
 import { readSequence, stateOf } from './sequence.ts';
 
 const STATES = ['IDLE', 'SCANNING', 'WAITING'];
@@ -30,7 +42,7 @@ export function dumpTree(thread: Thread, domain: Domain): string {
 
 /** CPU numbers of the threads that have a reader inside. */
 export function threadsInside(cpu: Cpu, domain: Domain): number[] {
-  const threads = Math.min(cpu.load(domain.rcu + RcuWords.threads), maxThreads(cpu));
+  const threads = threadsOf(cpu, domain.rcu);
   return Array.from({ length: threads }, (_, number) => number).filter((number) =>
     isReading(cpu, lineOf(domain, number)),
   );

@@ -172,6 +172,11 @@ export function nodesOf({ rcu, root }: Domain): number[] {
   return nodes;
 }
 
+/** Threads with a lower CPU number may have been readers, so their lines are to be looked at. */
+export function threadsOf(cpu: Cpu, rcu: number): number {
+  return Math.min(cpu.load(rcu + RcuWords.threads), maxThreads(cpu));
+}
+
 export function lineOf({ lines }: Domain, number: number): number {
   return lines + number * Line.words;
 }

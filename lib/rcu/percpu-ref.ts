@@ -63,7 +63,7 @@ function lineOf(ref: number, number: number): number {
 }
 
 function areAllBack(cpu: Cpu, ref: number): boolean {
-  // Acquire: pairs with the `fetchSub` in `put`. Whoever finds no reference left has seen all uses end.
+  // Acquire: pairs with the `fetchSub` in `put`. A thread that finds no reference left has seen all uses end.
   for (let number = 0; number < maxThreads(cpu); number++) {
     if (cpu.loadAcquire(lineOf(ref, number)) !== 0) return false;
   }

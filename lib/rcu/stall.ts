@@ -25,10 +25,21 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
 import { latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { Objects } from '../memory/objects.ts';
-import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { Slot, slotAddress } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { AWAITED } from './grace-period.ts';
-import { type Domain, EXPEDITED, LANES, Line, leafAt, lineOf, type Pace, Period, RcuWords } from './layout.ts';
+import {
+  type Domain,
+  EXPEDITED,
+  LANES,
+  Line,
+  leafAt,
+  lineOf,
+  type Pace,
+  Period,
+  RcuWords,
+  threadsOf,
+} from './layout.ts';
 import { IDLE, neededAfter, readSequence, SCANNING, stateOf } from './sequence.ts';
 
 /** Name of the `node:diagnostics_channel` on which the thread that warns publishes an `RcuStall`. */
@@ -219,7 +230,7 @@ function stalledThread(cpu: Cpu, domain: Domain, pace: Pace, number: number): St
 }
 
 function queuedIn(cpu: Cpu, domain: Domain): number {
-  const threads = Math.min(cpu.load(domain.rcu + RcuWords.threads), maxThreads(cpu));
+  const threads = threadsOf(cpu, domain.rcu);
   let queued = 0;
   for (let number = 0; number < threads; number++) {
     const line = lineOf(domain, number);

@@ -192,23 +192,22 @@ async function driveAsync<Outcome>(
   let isRunning = false;
   const advance = (reason: Woken): IteratorResult<number | undefined, Outcome> => {
     const wasAborted = waiter.aborted;
+    let isOver = true;
     isRunning = true;
-    let step = path.next(reason);
-    // Its condition has aborted the wait, in the middle of the step.
-    if (!step.done && waiter.aborted && !wasAborted) step = path.next('woken');
-    isRunning = false;
-    if (step.done) waiters.delete(waiter);
-    return step;
+    try {
+      let step = path.next(reason);
+      // Its condition has aborted the wait, in the middle of the step.
+      if (!step.done && waiter.aborted && !wasAborted) step = path.next('woken');
+      isOver = step.done === true;
+      return step;
+    } finally {
+      isRunning = false;
+      if (isOver) waiters.delete(waiter);
+    }
   };
   // From the first step on: its condition may run in that, and block the thread.
   waiters.add(waiter);
-  let step: IteratorResult<number | undefined, Outcome>;
-  try {
-    step = advance('woken');
-  } catch (error) {
-    waiters.delete(waiter);
-    throw error;
-  }
+  let step = advance('woken');
   if (step.done) return step.value;
   let thrown: { readonly error: unknown } | undefined;
   let endLatchWait = () => {};
@@ -242,7 +241,6 @@ async function driveAsync<Outcome>(
     if (thrown !== undefined) throw thrown.error;
     return step.value as Outcome;
   } finally {
-    waiters.delete(waiter);
     releaseEventLoop(cpu);
     if (signal !== undefined) offAbort(signal, abort);
   }

@@ -87,7 +87,7 @@ describe('in one thread', () => {
     const cleared = cache.getOrCompute('cleared', () => three.promise);
     cache.set('set', 9);
     cache.delete('gone');
-    // Whoever waited finds what was set, before the computation is over.
+    // The task that waited finds what was set, before the computation is over.
     expect(await waits).toBe(9);
     cache.clear();
     cache.set('set', 9);

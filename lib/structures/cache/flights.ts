@@ -5,8 +5,8 @@
  *   PENDING               -> the value                           `land`, or a `set` of somebody else
  *   PENDING               -> nothing                             `land` without a value; `delete`, `clear`
  *
- * Whoever misses the key meanwhile sleeps on the flight's `turn`, which changes when the entry is PENDING no more; then it looks
- * again, and computes if it has to. What was set or deleted while a value was computed is newer than that: the computation
+ * A task that misses the key meanwhile sleeps on the flight's `turn`, which changes when the entry is PENDING no more; then it
+ * looks again, and computes if it has to. What was set or deleted while a value was computed is newer than that: the computation
  * finds `entry` of its flight 0, and stores nothing.
  *
  *   owner of a flight   entry   what it means
@@ -28,7 +28,7 @@ import { Packed } from '../map/codec.ts';
 import { CacheEntry, CacheWords, Flight, PENDING, writeTime } from './layout.ts';
 import { CacheTable } from './table.ts';
 
-/** What whoever has missed a key is to do. */
+/** What a task that has missed a key is to do. */
 export type Start =
   /** The value is there by now. */
   | { readonly is: 'there' }

@@ -7,13 +7,13 @@
  *
  *   shadow   tag of the hash << 24 | has been active << 23 | evictions, 23 bits; 0 for none
  *
- * Evictions are of two sorts. Who never was active had a short list before it; who has been, a long one. The sort of which the
- * greater part is regretted shall have more room: that is what `share`, the inactive list's part, is moved for, a step each time
+ * Evictions are of two sorts: of entries that were never active, and had the inactive list before them, and of those that were.
+ * The sort of which the greater part is regretted shall have more room: that is what `share`, the inactive list's part, is moved for, a step each time
  * a sixteenth of the entries has been put out. On Zipf's traces the inactive list gets short, on those where what is new is used
  * it gets long. Both counts fade, by a 64th a step.
  *
  * Source: mm/workingset.c, for shadows and refault distances; the two sorts of regret are the two ghosts of ARC (Megiddo and
- * Modha, 2003). The rule was chosen by simulation of 45 traces and sizes.
+ * Modha, 2003). How it does beside LRU: `npm run bench -- cache`.
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Journal } from '../journal.ts';

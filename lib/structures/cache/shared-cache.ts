@@ -175,8 +175,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     checkFunction(fn, 'getOrCompute');
     const { ttl, ...waits } = options;
     const expires = this.#timeOf(ttl);
-    const packed = new Packed();
-    packed.packKey(key);
+    const packed = packedKey(key);
     const found = this.#lookUp(packed);
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
@@ -214,8 +213,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     checkFunction(fn, 'getOrComputeSync');
     const { ttl, ...waits } = options;
     const expires = this.#timeOf(ttl);
-    const packed = new Packed();
-    packed.packKey(key);
+    const packed = packedKey(key);
     const found = this.#lookUp(packed);
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
@@ -253,9 +251,9 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   unpin(key: K): boolean {
     this.#key.packKey(key);
     const table = this.#table;
-    const [isThere, wasPinned] = table.write(() => [table.find(this.#key) !== 0, table.unpin(this.#key)]);
-    if (isThere && !wasPinned) throw new HoldfastError('EPERM', `unpin() of a key that is not pinned: ${shown(key)}`);
-    return isThere;
+    const wasPinned = table.write(() => table.unpin(this.#key));
+    if (wasPinned === false) throw new HoldfastError('EPERM', `unpin() of a key that is not pinned: ${shown(key)}`);
+    return wasPinned !== undefined;
   }
 
   /** Sees to the accesses of all threads that nobody has looked at yet: `stats` is exact then. */
@@ -288,14 +286,16 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     return this.#table.write(() => this.#table.pool.use());
   }
 
-  /** Frees the cache with all that is in it. All other views of it, in all threads, are invalid from then on. Throws EBUSY while a value is computed. */
+  /**
+   * Frees the cache with all that is in it. All other views of it, in all threads, are invalid from then on. Throws EBUSY while
+   * a value is computed.
+   */
   override destroy(): void {
     const table = this.#table;
-    this.thread.current();
-    if (table.cpu.load(this.address + CacheWords.computing) !== 0) {
-      throw new HoldfastError('EBUSY', `a value of the ${this.label} is being computed`);
-    }
     table.write(() => {
+      if (table.cpu.load(this.address + CacheWords.computing) !== 0) {
+        throw new HoldfastError('EBUSY', `a value of the ${this.label} is being computed`);
+      }
       table.clear();
       table.pool.release();
     });
@@ -423,6 +423,13 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
 function kindOf(options: SharedCacheOptions): Kind<Repairer> {
   const limits = limitsOf(options);
   return { ...KIND, format: (cpu, cache) => formatCache(cpu, cache, limits) };
+}
+
+/** A key of one call's own, which goes on in later turns of the loop. */
+function packedKey(key: unknown): Packed {
+  const packed = new Packed();
+  packed.packKey(key);
+  return packed;
 }
 
 function checkFunction(fn: unknown, call: string): void {

@@ -148,10 +148,10 @@ export class CacheTable extends HashTable {
     return true;
   }
 
-  /** For the writer: undoes a `pin`. False when the key is not there, or not pinned. */
-  unpin(key: Packed): boolean {
+  /** For the writer: undoes a `pin`. False when the key is not pinned, undefined when it is not there. */
+  unpin(key: Packed): boolean | undefined {
     const entry = this.find(key);
-    if (entry === 0) return false;
+    if (entry === 0 || this.isPending(entry)) return undefined;
     const state = this.cpu.load(entry + CacheEntry.state);
     if (state >>> PIN_SHIFT === 0) return false;
     this.#become(entry, state - PIN);

@@ -4,7 +4,8 @@
  * enough. Only the children at the two bounds may disappoint: one look at each level.
  */
 import type { Cpu } from '../../machine/cpu.ts';
-import { Head, indexOf, isLeaf, LAST_INDEX, Node, nodeOf, type Shape } from './node.ts';
+import { LAST_INDEX } from '../indices.ts';
+import { Head, indexOf, isLeaf, Node, nodeOf, type Shape } from './node.ts';
 
 export interface Bounds {
   /** The area lies from `min` to `max`. */

@@ -1,7 +1,7 @@
 import { HoldfastError, shown } from '../../errors.ts';
+import { checkRange, LAST_INDEX } from '../indices.ts';
 import type { XaEntry } from '../xarray/entry.ts';
 import { MapleTree } from './maple-tree.ts';
-import { LAST_INDEX } from './node.ts';
 
 /**
  *   start       set, and not looked yet
@@ -50,12 +50,7 @@ export class MapleState {
 
   /** Goes to these indices, and looks at nothing yet. */
   set(first: number, last = first): void {
-    for (const index of [first, last]) {
-      if (index >>> 0 !== index) {
-        throw new HoldfastError('EINVAL', `an index is a whole number up to ${LAST_INDEX}, received ${shown(index)}`);
-      }
-    }
-    if (first > last) throw new HoldfastError('EINVAL', `the range from ${first} to ${last} has no index`);
+    checkRange(first, last);
     this.#at({ first, last }, 'start');
   }
 

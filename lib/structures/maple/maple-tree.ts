@@ -5,10 +5,11 @@ import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { defineStructure } from '../core.ts';
+import { checkIndex, checkRange, LAST_INDEX } from '../indices.ts';
 import { stretchIn } from '../readers.ts';
 import { decodeEntry, encodeEntry, type XaEntry, ZERO } from '../xarray/entry.ts';
 import { areaIn } from './area.ts';
-import { Head, indexOf, keyOf, LAST_INDEX, NO_GAPS } from './node.ts';
+import { Head, indexOf, keyOf, NO_GAPS } from './node.ts';
 import { MapleCore } from './tree.ts';
 import { loadWord, Range, seek, seekNext, seekPrevious } from './walk.ts';
 
@@ -335,18 +336,6 @@ function hasGaps(options: MapleTreeOptions): boolean {
   const { gaps = true } = options;
   if (typeof gaps !== 'boolean') throw new HoldfastError('EINVAL', `gaps is true or false, received ${shown(gaps)}`);
   return gaps;
-}
-
-function checkIndex(index: number): void {
-  if (index >>> 0 !== index) {
-    throw new HoldfastError('EINVAL', `an index is a whole number from 0 to ${LAST_INDEX}, received ${shown(index)}`);
-  }
-}
-
-function checkRange(first: number, last: number): void {
-  checkIndex(first);
-  checkIndex(last);
-  if (first > last) throw new HoldfastError('EINVAL', `the range from ${first} to ${last} has no index`);
 }
 
 function checkArea(min: number, max: number, size: number): void {

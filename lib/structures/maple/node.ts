@@ -50,8 +50,6 @@ export const LEAF = 1;
 
 export const MIN_KEY = -(2 ** 31);
 export const MAX_KEY = 2 ** 31 - 1;
-/** The greatest index. */
-export const LAST_INDEX = 2 ** 32 - 1;
 
 export function keyOf(index: number): number {
   return index ^ MIN_KEY;

@@ -15,10 +15,11 @@
 import type { Arena } from '../../arena/arena.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
 import { Core } from '../core.ts';
+import { INDEX_BITS } from '../indices.ts';
 import { isNode, isSibling, nodeEntry, nodeOf, siblingEntry, siblingOf } from './entry.ts';
 import { FREE, Head, hasMark, MARKS, markBit, markWord, Node, slotAt, TRACK_FREE } from './node.ts';
 import { NodeMaker } from './node-maker.ts';
-import { INDEX_BITS, spanOf } from './walk.ts';
+import { spanOf } from './walk.ts';
 
 /** The largest entry is at 2^31 indices. */
 export const MOST_ORDER = INDEX_BITS - 1;

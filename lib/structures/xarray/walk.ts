@@ -9,10 +9,6 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { isNode, isSibling, nodeOf, siblingOf, ZERO } from './entry.ts';
 import { FREE, Head, Node, nextMarked, slotAt } from './node.ts';
 
-/** Bits of the index: 2^32 indices. */
-export const INDEX_BITS = 32;
-export const LAST_INDEX = 2 ** INDEX_BITS - 1;
-
 /** The entry's word at `index`, ZERO as it is. */
 export function loadWord(cpu: Cpu, xa: number, bits: number, index: number): number {
   let word = cpu.loadDependent(xa + Head.entry);

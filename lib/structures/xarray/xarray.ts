@@ -5,11 +5,12 @@ import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { defineStructure } from '../core.ts';
+import { checkIndex, checkRange, LAST_INDEX } from '../indices.ts';
 import { stretchIn } from '../readers.ts';
 import { decodeEntry, encodeEntry, type XaEntry, ZERO } from './entry.ts';
 import { ALLOC1, FREE, Head, TRACK_FREE } from './node.ts';
 import { MOST_ORDER, XArrayTree } from './tree.ts';
-import { endOf, findFree, findWord, LAST_INDEX, loadWord } from './walk.ts';
+import { endOf, findFree, findWord, loadWord } from './walk.ts';
 
 /** XA_MARK_0 to XA_MARK_2: three bits of the program's own for each entry. */
 export type XaMark = 0 | 1 | 2;
@@ -391,18 +392,6 @@ function flagsOf(options: XArrayOptions): number {
     default:
       throw new HoldfastError('EINVAL', `alloc is 'from-0' or 'from-1', received ${shown(options.alloc)}`);
   }
-}
-
-function checkIndex(index: number): void {
-  if (index >>> 0 !== index) {
-    throw new HoldfastError('EINVAL', `an index is a whole number from 0 to ${LAST_INDEX}, received ${shown(index)}`);
-  }
-}
-
-function checkRange(first: number, last: number): void {
-  checkIndex(first);
-  checkIndex(last);
-  if (first > last) throw new HoldfastError('EINVAL', `the range from ${first} to ${last} has no index`);
 }
 
 function checkMark(mark: number): void {

@@ -73,3 +73,30 @@ export function publishedType(
     },
   };
 }
+
+/** Puts a copy of the record in a map, as bytes under `parts` keys, `pause` ns apart. With more than one it is not put in one step. */
+export function putParts(
+  { cpu }: Arena,
+  { address, words }: Scene,
+  { parts, pause }: { parts: number; pause: number },
+  put: (part: number, bytes: Uint8Array) => void,
+): void {
+  const copy = Int32Array.from({ length: words }, (_, i) => cpu.load(address + i));
+  const bytes = new Uint8Array(copy.buffer);
+  const each = Math.ceil(words / parts) * 4;
+  for (let part = 0; part < parts; part++) {
+    if (pause > 0) cpu.wait(address, cpu.load(address), cpu.now() + pause);
+    put(part, bytes.slice(part * each, (part + 1) * each));
+  }
+}
+
+/** The record that `putParts` has put. */
+export function getParts(into: Int32Array, parts: number, get: (part: number) => Uint8Array): void {
+  const bytes = new Uint8Array(into.buffer);
+  let at = 0;
+  for (let part = 0; part < parts; part++) {
+    const record = get(part);
+    bytes.set(record, at);
+    at += record.length;
+  }
+}

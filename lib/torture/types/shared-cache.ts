@@ -5,7 +5,7 @@
 import { SharedCache } from '../../structures/cache/shared-cache.ts';
 import type { LockType } from '../lock-type.ts';
 import { Violation } from '../section.ts';
-import { publishedType } from './published.ts';
+import { getParts, publishedType, putParts } from './published.ts';
 
 /** Entries that the cache has room for, and keys that writers set at a time. */
 const ROOM = 24;
@@ -19,36 +19,28 @@ export const sharedCache = sharedCacheType(
   1,
 );
 
-/** `parts`: keys that the record is spread over, `pause` ns apart. With more than one it is not set in one step. */
+/** `parts`, `pause`: as in `putParts`. */
 export function sharedCacheType(name: string, summary: string, parts: number, pause = 0): LockType {
-  return publishedType(name, summary, (arena, { address, words }, which) => {
-    const { cpu } = arena;
+  return publishedType(name, summary, (arena, original, which) => {
     const cache = new SharedCache<string, Uint8Array | number>(arena, which, { max: ROOM });
     let turn = 0;
     return {
       handle: cache.handle,
       publish() {
-        const copy = Int32Array.from({ length: words }, (_, i) => cpu.load(address + i));
-        const bytes = new Uint8Array(copy.buffer);
-        const each = Math.ceil(words / parts) * 4;
-        for (let part = 0; part < parts; part++) {
-          if (pause > 0) cpu.wait(address, cpu.load(address), cpu.now() + pause);
-          cache.set(`record ${part}`, bytes.slice(part * each, (part + 1) * each));
+        putParts(arena, original, { parts, pause }, (part, bytes) => {
+          cache.set(`record ${part}`, bytes);
           // Only where the cache is made: a set keeps the pin.
           if (which === undefined && cache.stats().pinned === part) cache.pin(`record ${part}`);
-        }
+        });
         for (let i = 0; i < OTHERS; i++) cache.set(`other ${turn++ % (2 * ROOM)}`, turn);
         if (turn % 5 === 0) cache.delete(`computed ${turn % COMPUTED}`);
       },
       snapshot(into) {
-        const bytes = new Uint8Array(into.buffer);
-        let at = 0;
-        for (let part = 0; part < parts; part++) {
+        getParts(into, parts, (part) => {
           const record = cache.get(`record ${part}`) as Uint8Array | undefined;
           if (record === undefined) throw new Violation('a pinned entry was put out');
-          bytes.set(record, at);
-          at += record.length;
-        }
+          return record;
+        });
         const number = turn++ % COMPUTED;
         const value = cache.getOrComputeSync(`computed ${number}`, () => number);
         if (value !== number) throw new Violation(`the computed value of ${number} is ${value}`);
