@@ -87,9 +87,9 @@ const KIND = defineKind<Repairer>({
 });
 
 /**
- * Counts who uses something that is to go some day, such as a connection pool or a version of a configuration: while it is
- * live, a reference costs two loads and a plain store; once it was killed, it is counted exactly, and `drain` waits for the
- * last one.
+ * Counts the uses of something that is to go some day, such as a connection pool or a version of a configuration. While it is
+ * live, a thread counts on a line of its own, by plain stores inside readers of `RcuQsbr`: threads do not slow each other down.
+ * Once it was killed, references are counted by atomics, and `drain` waits for the last one.
  *
  * A reference belongs to the thread that took it, and to no reader or task of it: it may be held across `await`. References
  * of a thread that dies are given back. With references a thread does not detach (EBUSY).
