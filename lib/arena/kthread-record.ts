@@ -5,7 +5,7 @@
  *   state     NEW       nobody has asked for it yet
  *             WANTED    kthreadd is to start it
  *             STARTING  its module is loaded
- *             RUNNING   its function has been called
+ *             RUNNING   its function is about to be called, or has been
  *             ENDED     the function has returned, or the task was stopped
  *             FAILED    it could not be loaded, or it threw; `error` says what
  *
