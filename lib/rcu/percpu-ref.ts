@@ -13,7 +13,8 @@
  *   confirm  a grace period that began after that, then KILLED -> CONFIRMED, by whichever thread waited for one
  *   reinit   CONFIRMED -> LIVE of the next generation, when all lines are 0
  *
- * A confirmer of an older generation finds another state than the one that it waited for. In the phases after LIVE the last
+ * A confirmer of an older generation finds another state than the one that it waited for. A waiter that finds another
+ * generation is done: its own was drained, and `reinit` came before the waiter had woken up. In the phases after LIVE the last
  * reference of a thread is given back by a full atomic, and then the queue is looked at; a waiter joins the queue, and then
  * looks at the lines.
  *
@@ -172,17 +173,17 @@ export class PercpuRef extends SharedObject {
   }
 
   /**
-   * Waits until no thread has a reference any more, blocking the thread. Throws EINVAL before `kill`, EDEADLK when this thread
-   * has references itself, ETIMEDOUT.
+   * Waits until no thread has a reference any more that was taken before the last `kill`, blocking the thread. Throws EINVAL
+   * before `kill`, EDEADLK when this thread has references itself, ETIMEDOUT.
    */
   drain(options?: WaitOptions): void {
     const { thread } = this;
     const deadline = deadlineOf(this.#cpu, options?.timeout);
-    this.#killed();
+    const killed = this.#killed();
     if (this.held > 0) throw new HoldfastError('EDEADLK', `this thread has references of the ${this.label} itself`);
     this.confirm(options);
     const outcome = block(thread, options && { ...options, ...this.#left(options, deadline) }, (waiter) =>
-      waitUntil(this.address, SHARED, () => this.isDrained, waiter),
+      waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
     );
     this.#check(outcome, options);
   }
@@ -191,11 +192,11 @@ export class PercpuRef extends SharedObject {
   async drainAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread, arena } = this;
     const deadline = deadlineOf(this.#cpu, options?.timeout);
-    this.#killed();
+    const killed = this.#killed();
     await this.confirmAsync(options);
     const left = options && { ...options, ...this.#left(options, deadline) };
     const { outcome, task, asked } = await blockAsync(thread, arena.heap, left, (waiter) =>
-      waitUntil(this.address, SHARED, () => this.isDrained, waiter),
+      waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
     );
     thread.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
@@ -215,6 +216,13 @@ export class PercpuRef extends SharedObject {
   /** Whether it was killed, and no thread has a reference. Stays so until `reinit`. */
   get isDrained(): boolean {
     return (this.#cpu.loadAcquire(this.#state) & PHASE) === CONFIRMED && areAllBack(this.#cpu, this.address);
+  }
+
+  /** Whether the references that were killed then are drained, or were before a `reinit`. */
+  #wasDrained(killed: number): boolean {
+    // Acquire: pairs with the cmpxchg in `reinit`, whose caller has found no reference left.
+    const state = this.#cpu.loadAcquire(this.#state);
+    return (state & ~PHASE) !== (killed & ~PHASE) || this.isDrained;
   }
 
   /** Whether it was killed. `percpu_ref_is_dying`. */

@@ -94,6 +94,35 @@ describe('references', () => {
     refs[0].drain();
   });
 
+  test('are live again before a thread that waits for the last one has woken up, which then waits for the next life', () => {
+    const stage = references(3);
+    const { refs, settle } = stage;
+    refs[1].tryGet();
+    refs[0].kill();
+    settle();
+    stage.before(0, on('wait'), () => {
+      refs[1].put();
+      refs[2]?.reinit();
+      expect(refs[1].tryGet()).toBe(true);
+    });
+    refs[0].drain();
+    expect([refs[0].isDrained, refs[0].isDying]).toEqual([false, false]);
+  });
+
+  test('are live again while a thread waits that nobody can take them any more, which then waits for the next life', () => {
+    const stage = references(3);
+    const { refs, settle, state } = stage;
+    refs[0].kill();
+    settle();
+    stage.before(0, on('cmpxchg', state), () => {
+      refs[1].drain();
+      refs[2]?.reinit();
+      expect(refs[1].tryGet()).toBe(true);
+    });
+    refs[0].drain();
+    expect([refs[0].isDrained, refs[0].isDying]).toEqual([false, false]);
+  });
+
   test('hold their thread in the arena, are no other threads, and are not given back twice', () => {
     const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
     const ref = new PercpuRef(arena, 'r');
