@@ -65,7 +65,7 @@ export interface RcuStall {
   readonly behind: number;
   /** Callbacks and memory of all threads that wait for periods of the domain. */
   readonly queued: number;
-  /** The warning, as it was written to the standard error stream. */
+  /** The warning, as it was written to the standard error stream, if that takes anything. */
   readonly message: string;
 }
 
@@ -143,8 +143,17 @@ function look(
 
 function warn(thread: Thread, domain: Domain, pace: Pace, seen: { sequence: number; waited: number }): void {
   const stall = stallOf(thread, domain, pace, seen);
-  writeSync(2, `${stall.message}\n`);
+  tell(stall.message);
   stalls.publish(stall);
+}
+
+/** Illegal to throw: the task that looks is in the domain's queue. A pipe that nobody empties says EAGAIN, a closed one EPIPE. */
+function tell(message: string): void {
+  try {
+    writeSync(2, `${message}\n`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
 }
 
 function stallOf(

@@ -5,13 +5,18 @@ import { latch, tryLatch, unlatch } from '../../lib/memory/latch.ts';
 import { OUTSIDE } from '../../lib/rcu/grace-period.ts';
 import { domainAt, lineOf, Period, RcuWords } from '../../lib/rcu/layout.ts';
 import { STALL_CHANNEL } from '../../lib/rcu/stall.ts';
+import { Task } from '../../lib/sched/task.ts';
 import { on, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
 const written = vi.hoisted(() => [] as string[]);
+const stderr = vi.hoisted(() => ({ error: undefined as Error | undefined }));
 vi.mock('node:fs', async (original) => ({
   ...(await original<typeof import('node:fs')>()),
-  writeSync: (to: number, text: string) => written.push(`${to}: ${text}`),
+  writeSync(to: number, text: string) {
+    if (stderr.error !== undefined) throw stderr.error;
+    return written.push(`${to}: ${text}`);
+  },
 }));
 
 const stalls: RcuStall[] = [];
@@ -19,6 +24,7 @@ const listen = (stall: unknown) => void stalls.push(stall as RcuStall);
 beforeEach(() => {
   stalls.length = 0;
   written.length = 0;
+  stderr.error = undefined;
   subscribe(STALL_CHANNEL, listen);
 });
 afterEach(() => unsubscribe(STALL_CHANNEL, listen));
@@ -69,6 +75,19 @@ describe('a period that does not end', () => {
     expect(text).toMatch(/\(detected by thread 0, t=1\d\d\d ms, g=\d+, q=0\)\n$/);
     expect(stalls[0]?.message).toBe(text?.slice(3, -1));
     guard.release();
+  });
+
+  test('goes on where nobody can be told: the standard error stream is full, or closed', () => {
+    const { rcus, arenas } = domains(2);
+    rcus[1].readLock();
+    stderr.error = Object.assign(new Error('EAGAIN: resource temporarily unavailable, write'), { code: 'EAGAIN' });
+    waitFor(rcus[0], 1200);
+    expect(stalls).toHaveLength(1);
+    expect(arenas[0]?.fsck()).toEqual([]);
+    expect(arenas[0]?.cpu.load((arenas[0]?.thread.self ?? 0) + Task.list)).toBe(0);
+    stderr.error = undefined;
+    waitFor(rcus[0], 3100);
+    expect(written).toHaveLength(1);
   });
 
   test('says how many periods and callbacks wait behind it', () => {
