@@ -135,6 +135,33 @@ describe('a flight', () => {
     expect(problemsOf(arenas[1]!, address)).toEqual([]);
   });
 
+  const OVERTAKEN: Record<string, (cache: SharedCache) => unknown> = {
+    set: (cache) => cache.set('g', 'set'),
+    delete: (cache) => cache.delete('g'),
+    clear: (cache) => cache.clear(),
+  };
+  test.each(Object.keys(OVERTAKEN))(
+    'whose thread died, and whose key another thread has seen to by %s, is lost',
+    (how) => {
+      const { killBefore, reap, caches, arenas, address } = prepare();
+      let isComputing = false;
+      const compute = () => {
+        isComputing = true;
+        return 'never stored';
+      };
+      const died = killBefore(
+        0,
+        () => isComputing,
+        () => caches[0].getOrComputeSync('g', compute),
+      );
+      expect([died, reap(1), problemsOf(arenas[1]!, address)]).toEqual([true, 'done', []]);
+      OVERTAKEN[how]?.(caches[1]);
+      expect(problemsOf(arenas[1]!, address)).toEqual([]);
+      expect(caches[2].getOrComputeSync('x', () => 1)).toBe(1);
+      expect(problemsOf(arenas[1]!, address)).toEqual([]);
+    },
+  );
+
   test('that was overtaken does not let the one that waits for it sleep on', async () => {
     const machine = prepare();
     const { caches, arenas, address } = machine;

@@ -26,7 +26,7 @@ import { CoreWords } from '../core.ts';
 import { Journal } from '../journal.ts';
 import { Packed } from '../map/codec.ts';
 import { CacheEntry, CacheWords, Flight, PENDING, writeTime } from './layout.ts';
-import { CacheTable } from './table.ts';
+import { CacheTable, stageFree } from './table.ts';
 
 /** What a task that has missed a key is to do. */
 export type Start =
@@ -80,7 +80,7 @@ export class FlightTable extends CacheTable {
       if (period !== 0) return period;
     } else if (entry !== 0) this.delete(key);
     this.begin();
-    stageFree(cpu, journal, address, flight);
+    stageEnd(cpu, journal, address, flight);
     this.commit();
     return 0;
   }
@@ -137,7 +137,7 @@ export function repairFlights({ cpu, isDead }: Repairer, cache: number): void {
     const owner = cpu.load(flight + Flight.owner);
     if (owner === 0 || !isDead(owner)) continue;
     journal.begin();
-    if (cpu.read(flight + Flight.entry) === 0) stageFree(cpu, journal, cache, flight);
+    if (cpu.read(flight + Flight.entry) === 0) stageEnd(cpu, journal, cache, flight);
     else {
       journal.stage(flight + Flight.owner, 0);
       journal.stage(flight + Flight.turn, (cpu.load(flight + Flight.turn) + 1) | 0);
@@ -147,9 +147,9 @@ export function repairFlights({ cpu, isDead }: Repairer, cache: number): void {
   }
 }
 
-function stageFree(cpu: Cpu, journal: Journal, cache: number, flight: number): void {
+/** Stages that a flight whose entry is gone is over. */
+function stageEnd(cpu: Cpu, journal: Journal, cache: number, flight: number): void {
   journal.stage(flight + Flight.owner, 0);
-  journal.stage(flight + Flight.nextFree, cpu.read(cache + CacheWords.freeFlights));
-  journal.stage(cache + CacheWords.freeFlights, flight);
+  stageFree(cpu, journal, cache, flight);
   journal.add(cache + CacheWords.computing, -1);
 }

@@ -16,7 +16,9 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError } from '../../errors.ts';
+import type { Cpu } from '../../machine/cpu.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
+import type { Journal } from '../journal.ts';
 import type { Packed } from '../map/codec.ts';
 import { Entry, HashTable } from '../map/table.ts';
 import { Block, classOf, wordsOf } from '../pool.ts';
@@ -210,6 +212,8 @@ export class CacheTable extends HashTable {
     journal.stage(flight + Flight.entry, 0);
     journal.stage(flight + Flight.turn, (cpu.load(flight + Flight.turn) + 1) | 0);
     journal.add(address + CacheWords.pending, -1);
+    // The thread that computed has died: nobody else frees the flight.
+    if (cpu.load(flight + Flight.owner) === 0) stageFree(cpu, journal, address, flight);
     this.over.push(flight + Flight.turn);
   }
 
@@ -360,4 +364,10 @@ export class CacheTable extends HashTable {
   #sizeOf(entry: number): number {
     return wordsOf(this.cpu.read(entry + Block.size));
   }
+}
+
+/** Stages that a flight without owner and entry can be used again. */
+export function stageFree(cpu: Cpu, journal: Journal, cache: number, flight: number): void {
+  journal.stage(flight + Flight.nextFree, cpu.read(cache + CacheWords.freeFlights));
+  journal.stage(cache + CacheWords.freeFlights, flight);
 }
