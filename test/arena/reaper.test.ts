@@ -177,8 +177,8 @@ describe('an object of a kind that the reaping thread does not know', () => {
     const arena = Arena.create({ bytes: 512 << 10, maxThreads: 4 });
     const mutex = new Mutex(arena, 'accounts');
     const warned = once(process, 'warning');
-    const { exited } = inThread(arena, THREADS, 'cpuNumber');
     arena.words[mutex.address] = FOREIGN;
+    const { exited } = inThread(arena, THREADS, 'cpuNumber');
     await exited;
     expect(await warned).toMatchObject([{ name: 'HoldfastWarning', code: 'HOLDFAST_UNKNOWN_KIND' }]);
   });

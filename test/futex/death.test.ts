@@ -27,7 +27,7 @@ test('a waiter that dies and takes the next wake-up with it', async () => {
   await until(arena, stage, 2);
   const survivor = futex.waitAsync(word, 0);
   await Promise.all(doomed.map(({ worker }) => worker.terminate()));
-  await Promise.all(doomed.map(({ exited }) => exited));
+  await Promise.all(doomed.map(({ reaped }) => reaped()));
   expect(futex.wake(other)).toBe(0);
   expect(futex.wake(word, 1)).toBe(1);
   expect(await survivor).toBe(0);
@@ -59,7 +59,7 @@ test('threads killed while they lie down, wake and requeue', async () => {
     await until(arena, stage, 2);
     for (let i = 0; i < round * 3; i++) await turn();
     await Promise.all(victims.map(({ worker }) => worker.terminate()));
-    await Promise.all(victims.map(({ exited }) => exited));
+    await Promise.all(victims.map(({ reaped }) => reaped()));
     // Whoever was not woken by the restless one is in exactly one of the two lists.
     futex.wake(one, Infinity);
     futex.wake(two, Infinity);
@@ -67,21 +67,21 @@ test('threads killed while they lie down, wake and requeue', async () => {
     expect(futex.wake(three, Infinity)).toBe(0);
   }
   expect(arena.thread.tasksInUse).toBe(0);
-}, 60_000);
+});
 
 for (const how of ['holding', 'circular', 'astray'] as const) {
   test(`robust list: owner death not told, ${how}`, async () => {
     const { arena, futex, blocks } = setup();
     const [stage, list, ...entries] = blocks as [number, number, ...number[]];
     const locks = entries.slice(0, 3);
-    const { worker, exited } = inThread(arena, THREADS, 'holdRobustly', stage, list, locks, how);
+    const { worker, reaped } = inThread(arena, THREADS, 'holdRobustly', stage, list, locks, how);
     await until(arena, stage, 1);
     const [word] = locks.map((entry) => entry + 1) as [number];
     const held = Atomics.or(arena.words, word, FUTEX_WAITERS);
     const waiting = codeOf(futex.waitAsync(word, held | FUTEX_WAITERS));
     await turn();
     await worker.terminate();
-    await exited;
+    await reaped();
     // Woken, or found that the word had changed: whichever the reaper did first.
     expect([0, 'EAGAIN']).toContain(await waiting);
     expect(Atomics.load(arena.words, word)).toBe(FUTEX_WAITERS | FUTEX_OWNER_DIED);
@@ -96,14 +96,14 @@ test('robust list: an operation under way that is left out', async () => {
   ] as const) {
     const { arena, futex, blocks } = setup();
     const [stage, list, entry] = blocks as [number, number, number];
-    const { worker, exited } = inThread(arena, THREADS, 'holdRobustly', stage, list, [entry], how);
+    const { worker, reaped } = inThread(arena, THREADS, 'holdRobustly', stage, list, [entry], how);
     await until(arena, stage, 1);
     // Whoever releases has stored 0 in a word that somebody waits for, and dies before it wakes them.
     if (how === 'releasing') Atomics.store(arena.words, entry + 1, FUTEX_WAITERS | 32);
     const waiting = codeOf(futex.waitAsync(entry + 1, FUTEX_WAITERS | 32));
     if (how === 'releasing') Atomics.store(arena.words, entry + 1, 0);
     await worker.terminate();
-    await exited;
+    await reaped();
     expect(await waiting).toBe('EAGAIN');
     expect(Atomics.load(arena.words, entry + 1)).toBe(after);
   }
@@ -116,7 +116,7 @@ test("robust list: another thread's word marked, or a slot's next thread that in
   await until(arena, stage, 1);
   Atomics.store(arena.words, mine + 1, new Futex(arena).tid);
   await first.worker.terminate();
-  await first.exited;
+  await first.reaped();
   expect(Atomics.load(arena.words, mine + 1)).toBe(new Futex(arena).tid);
   expect(await inThread<number>(arena, THREADS, 'robustListHere').result).toBe(0);
 });

@@ -5,7 +5,7 @@ import { Arena, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, Futex, PiFutex 
 import { Header } from '../../lib/memory/header.ts';
 import { latchOwner } from '../../lib/memory/latch.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
-import { inThread, thrown, until } from '../support/threads.ts';
+import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./pi.threads.ts', import.meta.url).href;
 
@@ -27,7 +27,7 @@ test('two owners of a priority-inheriting word, or a state that is never freed',
   expect(arena.words[f1]).toBe(0);
   // Each of the three slots keeps a state for the next time, and the bucket the one that the word once needed.
   expect(arena.use().blocks - blocks).toBeLessThanOrEqual(4);
-}, 30_000);
+});
 
 test('LOCK_PI, TRYLOCK_PI, UNLOCK_PI: the words and the codes', async () => {
   const { arena, pi, f1, blocks } = setup();
@@ -167,13 +167,11 @@ test('a bucket latched while others, who want it, hold namesLatch', async () => 
 });
 
 test('a cycle of words that nobody finds', async () => {
-  const { arena, pi, f1, f2, stage } = setup();
+  const { arena, pi, f1, f2 } = setup();
   pi.lockPi(f1);
-  const other = inThread(arena, THREADS, 'lockSecondThenFirst', f1, f2, stage);
-  await until(arena, stage, 1);
-  while (!(Atomics.load(arena.words, f1) & FUTEX_WAITERS)) await turn();
-  // The other one may not have come as far as the queue: then this one waits, and the other finds the cycle.
-  while (thrown(() => pi.lockPi2(f2, { deadline: 0 })).code === 'ETIMEDOUT') await turn();
+  const other = inThread(arena, THREADS, 'lockSecondThenFirst', f1, f2);
+  // The later of the two finds the cycle: the other one waits already.
+  await asleep(arena, 1);
   expect(thrown(() => pi.lockPi2(f2)).code).toBe('EDEADLK');
   pi.unlockPi(f1);
   await other.result;
@@ -192,7 +190,7 @@ test('an owner that dies: waited for, dying while one comes, and unknown', async
   const second = inThread(arena, THREADS, 'holdForEver', f1, stage);
   await until(arena, stage, 2);
   await second.worker.terminate();
-  await second.exited;
+  await second.reaped();
   // Nobody waited, and it is in no robust list: as for the kernel, its word names nobody.
   expect(thrown(() => pi.lockPi(f1)).code).toBe('ESRCH');
 });

@@ -50,10 +50,9 @@ export function lockWith(arena: Arena, word: number, priority: number): void {
   unlock(arena, futex, word);
 }
 
-export function lockSecondThenFirst(arena: Arena, first: number, second: number, stage: number): void {
+export function lockSecondThenFirst(arena: Arena, first: number, second: number): void {
   const futex = new PiFutex(arena);
   lock(arena, futex, second);
-  arrive(arena, stage);
   lock(arena, futex, first);
   unlock(arena, futex, first);
   unlock(arena, futex, second);

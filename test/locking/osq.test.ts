@@ -32,7 +32,7 @@ test('a spinner that never gives up', async () => {
   expect(lock.lock()).toBe(false);
   expect(thrown(() => lock.unlock()).code).toBe('EPERM');
   await holder.worker.terminate();
-  await holder.exited;
+  await holder.reaped();
   expect(lock.lock()).toBe(true);
   expect(thrown(() => lock.lock()).code).toBe('EDEADLK');
   lock.unlock();

@@ -256,7 +256,8 @@ describe.each([RwSemaphore, PercpuRwSemaphore])('%o', (Lock) => {
       const holder = inThread(arena, THREADS, 'holdAndEnd', Lock.name, 'write', how, stage);
       await until(arena, stage, 1);
       const waiting = lock.acquireReadAsync();
-      await holder.worker.terminate();
+      // The one that throws is not terminated as well: at an unlucky moment Node dies of that, with all its threads.
+      if (how !== 'throw') await holder.worker.terminate();
       const reader = await waiting;
       expect(reader.ownerDied).toBe(true);
       expect(thrown(() => reader.makeConsistent()).code).toBe('EPERM');

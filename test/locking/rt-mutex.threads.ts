@@ -29,10 +29,13 @@ export function waitFor(arena: Arena, name: string, priority: number): boolean {
   return ownerDied;
 }
 
-/** Gives up after `timeout` ms; the code of the error. */
-export function giveUp(arena: Arena, name: string, priority: number, timeout: number): string {
+/** Gives up after `timeout` ms, and tries again until `seen` is not 0; the code of the last error. */
+export function giveUp(arena: Arena, name: string, priority: number, timeout: number, seen: number): string {
   arena.thread.setPriority(priority);
-  return codeOf(() => new RtMutex(arena, name).lock({ timeout }));
+  for (;;) {
+    const code = codeOf(() => new RtMutex(arena, name).lock({ timeout }));
+    if (Atomics.load(arena.words, seen) !== 0) return code;
+  }
 }
 
 /**

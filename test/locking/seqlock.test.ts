@@ -83,7 +83,7 @@ test('a SeqCount that is odd for ever after its writer died', async () => {
     message: expect.stringContaining('thread 1'),
   });
   await writer.worker.terminate();
-  await writer.exited;
+  await writer.reaped();
   expect(thrown(() => count.read(record, into)).code).toBe('EOWNERDEAD');
   expect(count.writeBegin()).toBe(true);
   arena.words.fill(6, record, record + WORDS);
@@ -155,7 +155,7 @@ test('a SeqCountLatch whose readers see what a dead writer left', async () => {
   await until(arena, stage, 1);
   expect([...latch.read(record, into)]).toEqual([1, 2, 3, 4]);
   await writer.worker.terminate();
-  await writer.exited;
+  await writer.reaped();
   expect([...latch.read(record, into)]).toEqual([1, 2, 3, 4]);
   latch.write(record, [5, 6, 7, 8]);
   expect([...latch.read(record, into)]).toEqual([5, 6, 7, 8]);

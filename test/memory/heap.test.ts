@@ -83,9 +83,9 @@ test('threads that exhaust one heap and leak or share blocks', async () => {
   const arena = Arena.create({ bytes: 256 << 10, maxThreads: 9 });
   const before = arena.use();
   const threads = Array.from({ length: 8 }, () => inThread<number>(arena, THREADS, 'churn', 20));
-  for (const { result, exited } of threads) {
+  for (const { result, reaped } of threads) {
     expect(await result).toBe(0);
-    await exited;
+    await reaped();
   }
   expect(arena.use()).toEqual(before);
 });

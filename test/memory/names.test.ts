@@ -12,7 +12,7 @@ test('one name, two objects, when threads race to open it', async () => {
   const opened = await Promise.all(threads.map(({ result }) => result));
   for (const addresses of opened) expect(addresses).toEqual(opened[0]);
   expect(new Set(opened[0]).size).toBe(1000);
-  await Promise.all(threads.map(({ exited }) => exited));
+  await Promise.all(threads.map(({ reaped }) => reaped()));
   expect(arena.use().blocks).toBe(1001);
 });
 

@@ -19,7 +19,7 @@ test('a thread that runs ahead, or a round with no serial thread or two', async 
   const serial = await Promise.all(threads.map(({ result }) => result));
   expect(serial).not.toContain(-1);
   expect(serial.reduce((sum, each) => sum + each)).toBe(200);
-}, 30_000);
+});
 
 test('a barrier destroyed under those who have still to leave it', async () => {
   const { arena } = setup();
@@ -31,7 +31,7 @@ test('a barrier destroyed under those who have still to leave it', async () => {
   await Promise.all([one.result, other.result]);
   // The futex table is all that stays.
   expect(arena.use().blocks).toBe(blocks + 1);
-}, 30_000);
+});
 
 test('a barrier that counts those who have given up or died', async () => {
   const { arena, stage } = setup();
@@ -47,7 +47,7 @@ test('a barrier that counts those who have given up or died', async () => {
   const doomed = inThread(arena, THREADS, 'holdForEver', 'barrier', stage);
   while (barrier.waiting === 0) await turn();
   await doomed.worker.terminate();
-  await doomed.exited;
+  await doomed.reaped();
   expect(barrier.waiting).toBe(0);
   const first = barrier.waitAsync();
   const second = barrier.waitAsync();

@@ -20,7 +20,7 @@ test('two owners at once, sync and async mixed over threads', async () => {
   for (const { result } of threads) expect(await result).toBe(0);
   expect(arena.words[stage]).toBe(9000);
   expect(new PthreadMutex(arena, 'm').isLocked).toBe(false);
-}, 30_000);
+});
 
 test('a second lock by its owner: normal, errorcheck, recursive', async () => {
   const { arena } = setup();
@@ -132,7 +132,7 @@ test('a stalling mutex whose dead owner comes back to life as the next thread in
   const holder = inThread(arena, THREADS, 'holdForEver', 'stalling', stage);
   await until(arena, stage, 1);
   await holder.worker.terminate();
-  await holder.exited;
+  await holder.reaped();
   expect(thrown(() => mutex.lock({ timeout: 5 })).code).toBe('ETIMEDOUT');
   expect(mutex.tryLock()).toBe(false);
   expect(inspect(mutex)).toBe('PthreadMutex(stalling, held by a dead thread)');

@@ -25,7 +25,6 @@ test.each([{ protocol: 'inherit', type: 'recursive' } as const, { protocol: 'pro
     expect(arena.words[stage]).toBe(6000);
     expect(new PthreadMutex(arena, 'm', attributes).isLocked).toBe(false);
   },
-  30_000,
 );
 
 test('attributes that do not go together', () => {

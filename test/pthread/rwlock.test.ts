@@ -22,7 +22,7 @@ for (const preference of ['readers', 'writers'] as const) {
     );
     for (const { result } of threads) expect(await result).toBe(0);
     expect(arena.words[stage]).toBe(4500);
-  }, 30_000);
+  });
 }
 
 test('readers let past a writer that waits, or the other way round', async () => {

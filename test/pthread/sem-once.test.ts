@@ -20,7 +20,7 @@ test('sem: more inside than its value, or a post that is lost', async () => {
   const threads = Array.from({ length: 4 }, () => inThread<number>(arena, THREADS, 'takeAndPost', 2000, stage));
   for (const { result } of threads) expect(await result).toBeLessThanOrEqual(2);
   expect(sem.value).toBe(2);
-}, 30_000);
+});
 
 test('sem: late and aborted waiters, and a value out of range', async () => {
   const { arena } = setup();
@@ -50,7 +50,7 @@ test('once: twice, or not yet done when the others go on', async () => {
   expect(ran.filter(Boolean)).toHaveLength(1);
   expect(arena.words[stage]).toBe(1);
   expect(new PthreadOnce(arena, 'o').isDone).toBe(true);
-}, 30_000);
+});
 
 test('once: a routine that throws, calls itself, or waits for its own thread', async () => {
   const { arena } = setup();

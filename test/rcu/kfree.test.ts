@@ -161,10 +161,10 @@ test('what a killed thread had to free is lost', async () => {
   const [object, block, mine, own] = [cache.alloc(), arena.alloc(8), cache.alloc(), arena.alloc(8)];
   const word = arena.alloc(1);
   arena.cpu.store(word, 0);
-  const { worker, exited } = inThread(arena, THREADS, 'kfreeAndHang', object, block, word);
+  const { worker, reaped } = inThread(arena, THREADS, 'kfreeAndHang', object, block, word);
   await until(arena, word, 1);
   await worker.terminate();
-  await exited;
+  await reaped();
   expect(thrown(() => cache.free(object)).message).toMatch('freed before');
   expect(thrown(() => arena.free(block)).code).toBe('EINVAL');
   // The next that frees in the same caches does it.

@@ -256,7 +256,8 @@ test('threads that take and free together, one of them killed, share no object',
   await threads[0]?.worker.terminate();
   const rest = await Promise.all(threads.slice(1).map(({ result }) => result));
   expect(rest).toEqual([0, 0]);
-  await threads[0]?.exited;
+  // A cache is destroyed, and an arena inspected, when all others have left.
+  await Promise.all(threads.map(({ reaped }) => reaped()));
   for (const { address } of cache.leaks()) cache.free(address);
   cache.destroy();
   expect(arena.fsck()).toEqual([]);

@@ -185,7 +185,8 @@ test('a wait for a condition, which has to have its mutex whatever it finds, and
   await asleep(arena, 1, mutex.address + ObjectHeader.words);
   const parks = arena.thread.counters.parks;
   expect(thrown(() => cond.wait(mutex, { timeout: 50, detectDeadlock: true })).message).toMatch(/^ETIMEDOUT/);
-  expect(arena.thread.counters.parks - parks).toBeLessThan(20);
+  // It would be tens of thousands.
+  expect(arena.thread.counters.parks - parks).toBeLessThan(1000);
   expect(await other.result).toMatch(/^ETIMEDOUT/);
   mutex.unlock();
   mine.release();

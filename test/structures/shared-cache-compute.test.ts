@@ -160,20 +160,20 @@ describe('in several threads', () => {
     expect(new Set(sums).size).toBe(1);
     expect(Atomics.load(arena.words, counter)).toBe(50);
     expect(cache.size).toBe(50);
-    await Promise.all(threads.map(({ exited }) => exited));
+    await Promise.all(threads.map(({ reaped }) => reaped()));
     expect(problems()).toEqual([]);
   });
 
   test('a thread that dies while it computes leaves that to one that waits', async () => {
     const { arena, cache, problems } = make();
     const started = arena.alloc(1);
-    const { worker, exited } = inThread(arena, module, 'computeForever', started);
+    const { worker, reaped } = inThread(arena, module, 'computeForever', started);
     await until(arena, started, 1);
     let calls = 0;
     const compute = () => cache.getOrCompute('k', () => ++calls);
     const waits = [compute(), compute()];
     await worker.terminate();
-    await exited;
+    await reaped();
     expect(await Promise.all(waits)).toEqual([1, 1]);
     expect(problems()).toEqual([]);
   });

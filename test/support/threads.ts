@@ -3,7 +3,7 @@ import { spawnWorker } from '../../lib/arena/spawn.ts';
 import type { Arena } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
 import { Header } from '../../lib/memory/header.ts';
-import { maxThreads, Slot, slotAddress } from '../../lib/sched/slot.ts';
+import { maxThreads, Slot, slotAddress, threadOf } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
 
@@ -11,11 +11,20 @@ export interface Running<Result> {
   readonly worker: Worker;
   /** What the function returned; rejects when the worker fails or ends before. */
   readonly result: Promise<Result>;
-  /** Resolves when the worker has ended, however it did, and its arena's reaper has been told. */
+  /**
+   * Resolves when the worker has ended, however it did, and its arena's reaper has been told. It may not be done by then:
+   * where other threads sleep in the arena, one of them may be the reaper just now.
+   */
   readonly exited: Promise<void>;
+  /** Resolves when a reaper has done all that the worker's end asks for. */
+  reaped(): Promise<void>;
 }
 
-/** Runs the exported function `name` of `module` on a thread of its own, attached to `arena` and watched. */
+/**
+ * Runs the exported function `name` of `module` on a thread of its own, attached to `arena` and watched. A function that
+ * throws is not to be terminated as well: Node, with all its threads, dies of a thread that is terminated at the moment
+ * at which its error is found to be caught by nobody.
+ */
 export function inThread<Result = unknown>(
   arena: Arena,
   module: string,
@@ -34,7 +43,21 @@ export function inThread<Result = unknown>(
     worker.once('exit', (code) => reject(new Error(`the thread ended with code ${code}`)));
   });
   result.catch(() => {});
-  return { worker, result, exited };
+  const life = worker.threadId + 1;
+  // Not the arena: the worker's listeners would keep it.
+  const { cpu } = arena;
+  const reaped = async () => {
+    await exited;
+    while (lives(cpu).includes(life)) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { worker, result, exited, reaped };
+}
+
+/** The threadIds, plus one, of those that have a slot, dead or alive. */
+function lives(cpu: Cpu): number[] {
+  return Array.from({ length: maxThreads(cpu) }, (_, number) =>
+    threadOf(Math.abs(cpu.load(slotAddress(cpu, number) + Slot.life))),
+  );
 }
 
 /** Waits, on the event loop, until the word holds the value. */
