@@ -11,15 +11,12 @@
 import { isMainThread, type Worker } from 'node:worker_threads';
 import { setTimeout } from '../machine/host.ts';
 import { LAYOUT_VERSION } from '../memory/header.ts';
-import { cpuOf, markEnded, Place } from './place.ts';
+import { cpuOf, LINGER_MS, markEnded, Place } from './place.ts';
 
 interface Attachment {
   readonly view: WeakRef<object>;
   readonly place: Place;
 }
-
-/** When a thread whose end is told, and those that it started, are gone from /proc as well, ms. */
-const LINGER_MS = 100;
 
 class Attachments {
   /** By the arena's id. */

@@ -21,6 +21,8 @@ import { type Reaped, reap, reapInSlices } from './reaper.ts';
 const SETTLE_MS = 1;
 /** How long a thread that ends waits for that before it leaves the rest to others, ms. */
 const PATIENCE_MS = 100;
+/** When a thread whose end is told, and those that it started, are gone from /proc as well, ms. */
+export const LINGER_MS = 100;
 /** Loads that a thread without a place waits for another visitor: some 20 ms. */
 const VISIT_SPINS = 1 << 20;
 
@@ -51,6 +53,7 @@ export class Place {
   #slices: Generator<void, Reaped, void> | undefined;
   #isAsked = false;
   #retry: NodeJS.Timeout | undefined;
+  #lookAgain: NodeJS.Timeout | undefined;
   #hasWarned = false;
 
   /** The place of CPU `number`, whose waiters spin for `spins` loads. */
@@ -81,11 +84,21 @@ export class Place {
 
   /** There is something for kthreadd, which is started if there is none. */
   requestKthreadd(): void {
+    // Its parent may have ended with it, and nobody have been told.
+    if (this.#isKthreaddGone) this.sweep(true);
+    this.kthreadd.request();
+    // The system shows a thread for a moment after its end: this may have rung one that is gone.
+    this.#lookAgain ??= setTimeout(() => {
+      this.#lookAgain = undefined;
+      if (this.thread.self !== DETACHED && this.#isKthreaddGone) this.sweep();
+    }, LINGER_MS).unref();
+  }
+
+  /** Whether the thread that is, or makes, kthreadd is known to have ended. */
+  get #isKthreaddGone(): boolean {
     const { cpu } = this;
     const kthreadd = cpu.load(Header.kthreadd);
-    // Its parent may have ended with it, and nobody have been told.
-    if (kthreadd !== 0 && isGone(cpu.load(slotAddress(cpu, (kthreadd >> 1) - 1) + Slot.osThread))) this.sweep(true);
-    this.kthreadd.request();
+    return kthreadd !== 0 && isGone(cpu.load(slotAddress(cpu, (kthreadd >> 1) - 1) + Slot.osThread));
   }
 
   /** The thread that made the arena makes kthreadd when it is rung for that. */

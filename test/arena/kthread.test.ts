@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import { SPARE_SLOTS } from '../../lib/arena/kthreadd.ts';
+import { osThread } from '../../lib/arena/liveness.ts';
 import { Arena, type ArenaHandle, kthreadRun, Mutex } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
-import { maxThreads } from '../../lib/sched/slot.ts';
+import { maxThreads, Slot, slotAddress } from '../../lib/sched/slot.ts';
 import { kthreaddLife } from '../support/kthreadd.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
@@ -114,6 +116,21 @@ test('tasks that are gone with the thread that made the arena, whose child kthre
   expect(arena.fsck()).toEqual([]);
   arena.detach();
   other.detach();
+});
+
+test.runIf(process.platform === 'linux')('a request that rings a thread whose end the system tells later', async () => {
+  const { arena, word } = withWords();
+  const { cpu } = arena;
+  const number = maxThreads(cpu) - SPARE_SLOTS;
+  const slot = slotAddress(cpu, number);
+  // kthreadd has ended with the thread that had started it, and /proc still shows it.
+  cpu.store(slot + Slot.life, 4711);
+  cpu.store(slot + Slot.osThread, osThread());
+  cpu.store(Header.kthreadd, (number + 1) << 1);
+  kthreadRun(arena, THREADS, 'counts', 'counts', { data: word });
+  cpu.store(slot + Slot.osThread, 2 ** 22 + 1);
+  await until(arena, word, 1);
+  arena.detach();
 });
 
 test('a request that dies with its requester', async () => {
