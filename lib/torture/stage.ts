@@ -78,6 +78,11 @@ export class RunStage {
     return this.seatWord(seat, Seat.writes) + this.seatWord(seat, Seat.reads);
   }
 
+  /** Whether a seat's threads have had the lock, and have made as many decisions as its outcome tells of. */
+  hasPerformed(seat: number): boolean {
+    return this.acquisitionsOf(seat) > 0 && this.seatWord(seat, Seat.decisions) !== 0;
+  }
+
   get isStopped(): boolean {
     return this.cpu.load(this.address + Stage.stop) !== 0;
   }
