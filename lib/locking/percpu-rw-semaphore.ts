@@ -157,6 +157,14 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     return `PercpuRwSemaphore(${this.name ?? this.address}, ${this.state})`;
   }
 
+  /** Between the readers that have left and a writer that has not had its turn yet, it is not free. */
+  protected override get state(): string {
+    const { cpu } = this.thread;
+    const next = writerOf(cpu.load(this.#block));
+    if (next === 0 || this.writer !== undefined || this.readers > 0) return super.state;
+    return `about to be written by thread ${cpu.load(next + Task.thread) - 1}`;
+  }
+
   /** The writer inside, or 0. */
   get #writingTask(): number {
     const word = this.thread.cpu.load(this.#block);

@@ -1,9 +1,11 @@
 /** What is given to a waiter that does not know yet, or waits for readers, when its thread dies or calls again. */
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
 import { Mutex, PercpuRwSemaphore, Semaphore } from '../../lib/index.ts';
 import { HANDOFF, MutexWords } from '../../lib/locking/mutex-core.ts';
 import { on, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
 
 /** Thread 0 has handed the mutex to an asynchronous call of thread 1, which does not know yet. */
 function handedOver() {
@@ -92,3 +94,29 @@ test('Mutex: a spinner takes what comes free in its pause, and does not sleep', 
   spinner.lock();
   expect(spinner.owner).toEqual({ thread: 1, async: false });
 });
+
+test.each([0, 5])(
+  'PercpuRwSemaphore: calls itself free while it is the next writer’s, which has had no turn yet (priority %i)',
+  async (priority) => {
+    const { arenas } = stepper(3);
+    const [first, second, third] = arenas.map((arena) => new PercpuRwSemaphore(arena, 'l')) as [
+      PercpuRwSemaphore,
+      PercpuRwSemaphore,
+      PercpuRwSemaphore,
+    ];
+    arenas[0]!.thread.setPriority(priority);
+    second.downWrite();
+    const reading = first.acquireReadAsync();
+    const writing = third.downWriteAsync();
+    second.upWrite();
+    // Thread 2 is to write once the reader is out, which it is at once; its event loop has no turn yet.
+    expect(thrown(() => first.downWrite({ timeout: 1 })).message).toBe(
+      'ETIMEDOUT: no percpu-rw-semaphore "l" within 1 ms: about to be written by thread 2',
+    );
+    await writing;
+    expect(inspect(first)).toBe('PercpuRwSemaphore(l, written by thread 2)');
+    third.upWrite();
+    (await reading).release();
+    expect(inspect(first)).toBe('PercpuRwSemaphore(l, free)');
+  },
+);
