@@ -5,8 +5,9 @@
 import { Fence } from '../models/execution.ts';
 import { flags, registerInstruction } from './aarch64-arithmetic.ts';
 import { memoryInstruction } from './aarch64-memory.ts';
-import { getRegister, parseRegister, type Register, type Source, setRegister } from './aarch64-operands.ts';
-import type { InstructionReader, Step } from './assembly.ts';
+import { getRegister, isRegister, parseRegister, type Register, type Source, setRegister } from './aarch64-operands.ts';
+import { endOfThread, type InstructionReader, type Step } from './assembly.ts';
+import type { CodeMap, CodePlace } from './code-map.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import { extensionOfInstruction } from './extensions.ts';
 import type { MemoryMap } from './memory-map.ts';
@@ -50,14 +51,15 @@ const barriers: Readonly<Record<string, number>> = {
 };
 
 export function instructionReader(memory: MemoryMap): InstructionReader {
-  return (mnemonic, cursor) => {
+  return (mnemonic, cursor, here) => {
     const name = mnemonic.text.toUpperCase();
     const step =
       memoryInstruction(name, cursor) ??
       registerInstruction(name, cursor) ??
       select(name, cursor) ??
       flowInstruction(name, cursor) ??
-      addressInstruction(name, cursor, memory);
+      indirectBranch(name, cursor, memory.code, here) ??
+      addressInstruction(name, cursor, memory, here);
     if (step !== undefined) return step;
     const extension = extensionOfInstruction(name);
     const of = extension === undefined ? '' : ` of extension ${extension}`;
@@ -65,12 +67,12 @@ export function instructionReader(memory: MemoryMap): InstructionReader {
   };
 }
 
-/** `ADR X1, x`: the address of a symbol. */
-function addressInstruction(name: string, cursor: Cursor, memory: MemoryMap): Step | undefined {
+/** `ADR X1, x`: the address of a symbol, or of a label. */
+function addressInstruction(name: string, cursor: Cursor, memory: MemoryMap, here: CodePlace): Step | undefined {
   if (name !== 'ADR') return undefined;
   const to = parseRegister(cursor);
   cursor.expect(',');
-  const address = constant(memory.address(cursor.symbol()));
+  const address = constant(memory.addressFrom(here.thread, cursor.name('a symbol or a label').text));
   return (thread) => {
     setRegister(thread, to, address);
     return undefined;
@@ -179,6 +181,34 @@ function flowInstruction(name: string, cursor: Cursor): Step | undefined {
     };
   }
   return branch(name, cursor);
+}
+
+const link = 'X30';
+
+/**
+ * BR, BLR and RET go to the code whose address a register holds, and what follows depends on that register; BL and BLR
+ * leave the address of the instruction after them in the link register. A thread that returns without ever having been
+ * called is at its end.
+ */
+function indirectBranch(name: string, cursor: Cursor, code: CodeMap, here: CodePlace): Step | undefined {
+  const after = constant(code.address({ ...here, row: here.row + 1 }));
+  if (name === 'BL') {
+    const label = cursor.label();
+    return (thread) => {
+      thread.set(link, after);
+      return label;
+    };
+  }
+  if (name !== 'BR' && name !== 'BLR' && name !== 'RET') return undefined;
+  const isReturn = name === 'RET';
+  const register: Register = isReturn && !isRegister(cursor) ? { name: link, bits: 64 } : parseRegister(cursor);
+  return (thread) => {
+    if (isReturn && register.name === link && !thread.registers.has(link)) return endOfThread;
+    const target = getRegister(thread, register);
+    if (name === 'BLR') thread.set(link, after);
+    thread.branchOn(target);
+    return target.value;
+  };
 }
 
 /** `B label`, `B.EQ label`, `BEQ label`. */

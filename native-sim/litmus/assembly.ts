@@ -2,30 +2,31 @@
  * What the assembly languages share: the table of code (`P0 | P1 ;`, a row per line), labels and branches, and running
  * a thread of instructions.
  */
+import type { CodeMap, CodePlace } from './code-map.ts';
 import { LitmusSyntaxError, UnsupportedConstruct } from './errors.ts';
-import type { ThreadProgram, ThreadRun } from './thread-run.ts';
+import { strayed, type ThreadProgram, type ThreadRun } from './thread-run.ts';
 import { Cursor, type Token, tokenize } from './tokens.ts';
 
 /** The thread returns to whoever called it: it is at its end. */
 export const endOfThread = Symbol('end of thread');
 
-/** What an instruction does; it returns the label to go on at, or nothing to fall through. */
-export type Step = (thread: ThreadRun) => string | typeof endOfThread | undefined;
+/** What an instruction does; it returns where to go on, a label or the address of code, or nothing to fall through. */
+export type Step = (thread: ThreadRun) => string | bigint | typeof endOfThread | undefined;
 
-/** Reads one instruction, which begins at the cursor, to its end. */
-export type InstructionReader = (mnemonic: Token, operands: Cursor) => Step;
+/** Reads one instruction, which begins at the cursor, to its end. It will lie at `here`. */
+export type InstructionReader = (mnemonic: Token, operands: Cursor, here: CodePlace) => Step;
 
 /** herd's default: a label may be come back to twice, unless the branch depends on nothing that was read. */
 const visitsOfLabel = 3;
 const visitsOfCountingLoop = 10_000;
 
-interface Program {
-  readonly steps: Step[];
-  readonly labels: Map<string, number>;
+/** The code of one thread. */
+interface Column {
+  readonly thread: number;
+  /** By row; a row may be empty here. */
+  readonly steps: (Step | undefined)[];
   /** Where branches lead to. */
   readonly targets: Token[];
-  /** What addresses are taken of. */
-  readonly symbols: Token[];
 }
 
 /** The row that names the threads. The oldest tests have none: their columns count from 0. */
@@ -46,72 +47,96 @@ function readHeader(cursor: Cursor, mayLack: boolean): number[] {
   return threads;
 }
 
-export interface TableOptions {
-  /** There need not be a row of thread names. */
-  readonly mayLackHeader: boolean;
+/** A table of code whose labels are known, and whose instructions have not been read. */
+export interface Table {
+  readonly threads: readonly number[];
+  /** At the first row of code. */
+  readonly cursor: Cursor;
 }
 
-/** The code of each thread, from the table in `text[from, to)`. */
-export function readTable(
-  text: string,
-  from: number,
-  to: number,
-  read: InstructionReader,
-  { mayLackHeader }: TableOptions,
-): Map<number, Program> {
-  const header = new Cursor(tokenize(text, from, to));
-  const threads = readHeader(header, mayLackHeader);
-
-  const programs = threads.map((): Program => ({ steps: [], labels: new Map(), targets: [], symbols: [] }));
-  while (header.token.type !== 'end') {
-    for (let column = 0; column < threads.length; column++) {
-      readCell(header, programs[column]!, read);
-      if (column + 1 < threads.length) header.expect('|');
-    }
-    if (!header.accept(';')) header.fail('";" to end the row, or an operand');
+/** Opens the table in `text[from, to)`, and tells `code` which labels there are. */
+export function openTable(text: string, from: number, to: number, mayLackHeader: boolean, code: CodeMap): Table {
+  const cursor = new Cursor(tokenize(text, from, to));
+  const threads = readHeader(cursor, mayLackHeader);
+  for (const thread of threads) code.declare(thread);
+  let row = 0;
+  let column = 0;
+  let isCellStart = true;
+  for (let ahead = 0; cursor.peek(ahead).type !== 'end'; ahead++) {
+    const { type, text } = cursor.peek(ahead);
+    if (text === ';' || text === '|') {
+      column = text === '|' ? column + 1 : 0;
+      if (text === ';') row++;
+      isCellStart = true;
+    } else if (isCellStart && type === 'name' && cursor.peek(ahead + 1).text === ':') {
+      const thread = threads[column];
+      if (thread !== undefined) code.define(text, { thread, row });
+      ahead++;
+    } else isCellStart = false;
   }
-  return new Map(threads.map((thread, column) => [thread, programs[column]!]));
+  return { threads, cursor };
 }
 
-function readCell(cursor: Cursor, program: Program, read: InstructionReader): void {
+/** The code of each thread. */
+export function readTable({ threads, cursor }: Table, read: InstructionReader): Map<number, Column> {
+  const columns = threads.map((thread): Column => ({ thread, steps: [], targets: [] }));
+  for (let row = 0; cursor.token.type !== 'end'; row++) {
+    for (const [at, column] of columns.entries()) {
+      column.steps.push(readCell(cursor, column, row, read));
+      if (at + 1 < columns.length) cursor.expect('|');
+    }
+    if (!cursor.accept(';')) cursor.fail('";" to end the row, or an operand');
+  }
+  return new Map(columns.map((column) => [column.thread, column]));
+}
+
+function readCell(cursor: Cursor, { thread, targets }: Column, row: number, read: InstructionReader): Step | undefined {
   while (cursor.token.type === 'name' && cursor.peek().text === ':') {
-    program.labels.set(cursor.next().text, program.steps.length);
+    cursor.next();
     cursor.next();
   }
-  if (cursor.is('|') || cursor.is(';')) return;
+  if (cursor.is('|') || cursor.is(';')) return undefined;
   const mnemonic = cursor.name('an instruction');
-  program.steps.push(read(mnemonic, cursor));
-  program.targets.push(...cursor.targets.splice(0));
-  program.symbols.push(...cursor.symbols.splice(0));
+  const step = read(mnemonic, cursor, { thread, row });
+  targets.push(...cursor.targets.splice(0));
+  return step;
 }
 
-/** A program that can be run: every branch must lead somewhere. */
-export function assemble(program: Program, registers: ReadonlyMap<string, bigint>): ThreadProgram {
-  const { steps, labels } = program;
-  for (const { text, line, column } of program.symbols) {
-    if (labels.has(text)) throw new UnsupportedConstruct(`address of the code at label ${text}`, line, column);
-  }
-  for (const { text, line, column } of program.targets) {
-    if (!labels.has(text)) throw new LitmusSyntaxError(line, column, 'a label of this thread', JSON.stringify(text));
+/** A program that can be run, beginning with the code of `thread`: every branch must lead somewhere. */
+export function assemble(
+  columns: ReadonlyMap<number, Column>,
+  thread: number,
+  registers: ReadonlyMap<string, bigint>,
+  code: CodeMap,
+): ThreadProgram {
+  for (const { text, line, column } of columns.get(thread)!.targets) {
+    if (code.find(text, thread) === undefined) {
+      throw new LitmusSyntaxError(line, column, 'a label of the test', JSON.stringify(text));
+    }
   }
   return {
     registers,
-    run(thread: ThreadRun): void {
-      const visits = new Map<number, number>();
-      for (let at = 0; at < steps.length; ) {
-        thread.branchedOnRead = true;
-        const target = steps[at]!(thread);
+    run(run: ThreadRun): void {
+      const visits = new Map<bigint, number>();
+      let at: CodePlace = { thread, row: 0 };
+      for (;;) {
+        const { steps } = columns.get(at.thread)!;
+        if (at.row >= steps.length) return;
+        run.branchedOnRead = true;
+        const target = steps[at.row]?.(run);
         if (target === undefined) {
-          at++;
+          at = { thread: at.thread, row: at.row + 1 };
           continue;
         }
         if (target === endOfThread) return;
-        const to = labels.get(target)!;
-        if (to <= at) {
-          const count = (visits.get(to) ?? 1) + 1;
-          visits.set(to, count);
-          if (count > (thread.branchedOnRead ? visitsOfLabel : visitsOfCountingLoop)) {
-            thread.cut = true;
+        const address = typeof target === 'string' ? code.find(target, at.thread)! : target;
+        const to = code.place(address);
+        if (to === undefined) throw strayed;
+        if (to.thread !== at.thread || to.row <= at.row) {
+          const count = (visits.get(address) ?? 1) + 1;
+          visits.set(address, count);
+          if (count > (run.branchedOnRead ? visitsOfLabel : visitsOfCountingLoop)) {
+            run.cut = true;
             return;
           }
         }

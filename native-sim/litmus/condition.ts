@@ -4,6 +4,7 @@
  *     exists (0:r1=1 /\ ~(x=2 \/ 1:X0=y))
  */
 
+import { parseCodeLabel } from './code-label.ts';
 import { LitmusSyntaxError } from './errors.ts';
 import type { MemoryMap, ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
@@ -113,7 +114,9 @@ function typeOf(location: FinalLocation, scope: Pick<Scope, 'memory' | 'register
 }
 
 function parseValue(cursor: Cursor, scope: Scope): bigint | FinalLocation {
-  if (cursor.token.type === 'number' && cursor.peek().text === ':') return parseFinalLocation(cursor, scope);
+  const label = parseCodeLabel(cursor, scope.memory.code);
+  if (label !== undefined) return label;
+  if (cursor.peek().text === ':') return parseFinalLocation(cursor, scope);
   if (cursor.accept('*')) return { kind: 'memory', address: scope.memory.address(cursor.name('a location').text) };
   if (cursor.token.type === 'number' || cursor.is('-')) return cursor.integer();
   cursor.accept('&');

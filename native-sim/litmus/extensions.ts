@@ -27,8 +27,8 @@ const extensions: readonly Extension[] = [
   {
     name: 'instruction fetch',
     everywhere: true,
-    notation: /\binstr:"|\bins_t\b|\blabel:"|= *(?:P[0-9]+|[0-9]+):[A-Za-z_]|\[ *P[0-9]+:|\bVariant=[^\n]*ifetch/,
-    instructions: /^(?:IC|DC|BL|BLR|BR|RET|BRK|HLT)$/,
+    notation: /\binstr:"|\bins_t\b|\[ *P[0-9]+:|\bVariant=[^\n]*ifetch/,
+    instructions: /^(?:IC|DC|BRK|HLT)$/,
   },
   { name: 'GCS (guarded control stack)', notation: /\bGCS/i, instructions: /^(?:GCS.*|BLRAA|RETAA)$/ },
   {

@@ -3,6 +3,7 @@
  */
 
 import { isTypeWord } from './c-syntax.ts';
+import { parseCodeLabel } from './code-label.ts';
 import { int, type MemoryMap, type ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
 
@@ -115,6 +116,12 @@ function parseInitialValue(cursor: Cursor, memory: MemoryMap): bigint {
     const value = parseInitialValue(cursor, memory);
     cursor.expect(')');
     return value;
+  }
+  const label = parseCodeLabel(cursor, memory.code);
+  if (label !== undefined) return label;
+  if (/^P?[0-9]+$/.test(cursor.token.text) && cursor.peek().text === ':') {
+    cursor.at += 2;
+    cursor.fail('a label of that thread');
   }
   if (cursor.token.type === 'number' || cursor.is('-')) return cursor.integer();
   cursor.accept('&');

@@ -10,6 +10,7 @@
  * runs the test begins again.
  */
 
+import { CodeMap } from './code-map.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import { unknown } from './unknown.ts';
 
@@ -56,9 +57,15 @@ export function asUndeclared(value: bigint): bigint {
 }
 
 export class MemoryMap {
+  readonly code = new CodeMap();
   readonly #regions: Region[] = [];
   readonly #byName = new Map<string, Region>();
   readonly #initial = new Map<bigint, bigint>();
+
+  /** What `name` stands for in the code of `thread`: the address of a label, or of a symbol. */
+  addressFrom(thread: number, name: string): bigint {
+    return this.code.find(name, thread) ?? this.address(name);
+  }
 
   /** The address of `name`, which becomes known by being asked for. */
   address(name: string): bigint {
@@ -124,7 +131,10 @@ export class MemoryMap {
    */
   cell(address: bigint, bytes?: number): number | undefined {
     const region = this.#at(address);
-    if (region === undefined) return undefined;
+    if (region === undefined) {
+      if (this.code.place(address) !== undefined) throw new UnsupportedConstruct('access to code (instruction fetch)');
+      return undefined;
+    }
     const offset = Number(address - region.base);
     const size = bytes ?? region.type.bytes;
     // A symbol that is no array is as large as its largest access.
@@ -163,8 +173,9 @@ export class MemoryMap {
     return this.isPointer(value) ? value : asType(value, type);
   }
 
+  /** Is it the address of a symbol, or of code? */
   isPointer(value: bigint): boolean {
-    return this.#at(value) !== undefined;
+    return this.#at(value) !== undefined || this.code.place(value) !== undefined;
   }
 
   #at(address: bigint): Region | undefined {
@@ -176,7 +187,7 @@ export class MemoryMap {
   show(value: bigint): string {
     if (value === unknown) return 'S';
     const region = this.#at(value);
-    if (region === undefined) return String(value);
+    if (region === undefined) return this.code.show(value) ?? String(value);
     const offset = Number(value - region.base);
     if (offset === 0) return region.name;
     if (offset % region.type.bytes === 0) return `${region.name}[${offset / region.type.bytes}]`;

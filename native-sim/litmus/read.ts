@@ -2,7 +2,7 @@
  * Reads a `.litmus` file: a line that names architecture and test, free text, the initial state in braces, the code (C
  * functions or a table of assembly), and the final condition, perhaps after `locations` and `filter`.
  */
-import { assemble, readTable } from './assembly.ts';
+import { assemble, openTable, readTable } from './assembly.ts';
 import { program } from './c-run.ts';
 import { type FunctionDefinition, parseFunction } from './c-syntax.ts';
 import {
@@ -45,14 +45,15 @@ function read(text: string): LitmusTest {
 
   const brace = findInitialState(text, start + header[0].length);
   const stateEnd = matchBrace(text, brace);
+  const assembly = architecture === 'C' ? undefined : openAssembly(text, stateEnd + 1, memory, architecture);
   const state = parseInitialState(new Cursor(tokenize(text, brace + 1, stateEnd + 1)), memory, register);
   const after = stateEnd + 1;
 
   const functions: FunctionDefinition[] = [];
   const [threads, end] =
-    architecture === 'C'
+    assembly === undefined
       ? readFunctions(text, after, memory, state, functions)
-      : readAssembly(text, after, memory, state, architecture);
+      : [assembly.read(state), assembly.end];
   if (threads.length === 0) fail(text, after, 'a thread ("P0")');
   return {
     architecture,
@@ -147,24 +148,34 @@ function matchFunction(text: string, from: number): number {
 
 const finalWords = /(^|[\n;])\s*(?=(?:~\s*exists|not\s+exists|exists|forall|locations|filter|final)\b)/g;
 
-function readAssembly(
+interface Assembly {
+  readonly end: number;
+  read(state: InitialState): ThreadProgram[];
+}
+
+/** The table of code that begins at `from`. The initial state may name its labels, so they are looked for first. */
+function openAssembly(
   text: string,
   from: number,
   memory: MemoryMap,
-  state: InitialState,
   architecture: Exclude<Architecture, 'C'>,
-): [ThreadProgram[], number] {
+): Assembly {
   finalWords.lastIndex = from;
   const match = finalWords.exec(text);
   const end = match === null ? text.length : match.index + match[0].length;
   const { instructionReader, mayLackHeader = false } = languages[architecture];
-  const table = readTable(text, from, end, instructionReader(memory), { mayLackHeader });
-  const threads: ThreadProgram[] = [];
-  for (const [thread, code] of [...table].sort(([a], [b]) => a - b)) {
-    if (thread !== threads.length) fail(text, from, `thread P${threads.length}`);
-    threads.push(assemble(code, state.registers.get(thread) ?? new Map()));
-  }
-  return [threads, end];
+  const table = openTable(text, from, end, mayLackHeader, memory.code);
+  return {
+    end,
+    read(state) {
+      const columns = readTable(table, instructionReader(memory));
+      const threads = [...columns.keys()].sort((a, b) => a - b);
+      return threads.map((thread, at) => {
+        if (thread !== at) fail(text, from, `thread P${at}`);
+        return assemble(columns, thread, state.registers.get(thread) ?? new Map(), memory.code);
+      });
+    },
+  };
 }
 
 type Final = Pick<LitmusTest, 'quantifier' | 'condition' | 'filter' | 'locations'>;

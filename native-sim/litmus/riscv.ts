@@ -6,6 +6,7 @@
  */
 import { Fence, Tag } from '../models/execution.ts';
 import { endOfThread, type InstructionReader, type Step } from './assembly.ts';
+import type { CodePlace } from './code-map.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import type { MemoryMap } from './memory-map.ts';
 import { combine, constant, type Tainted, type ThreadRun, zero } from './thread-run.ts';
@@ -123,13 +124,13 @@ const atomics: Readonly<Record<string, (old: bigint, operand: bigint, bits: numb
 const bytesOf: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, d: 8 };
 
 export function instructionReader(memory: MemoryMap): InstructionReader {
-  return (mnemonic, cursor) => {
+  return (mnemonic, cursor, here) => {
     const parts = [mnemonic.text.toLowerCase()];
     while (cursor.accept('.')) parts.push(cursor.name('a part of an instruction').text.toLowerCase());
     const annotation = annotationOf(parts);
     const name = parts.join('.');
     const step =
-      simple(name, cursor, memory) ??
+      simple(name, cursor, memory, here) ??
       arithmetic(name, cursor) ??
       branch(name, cursor) ??
       access(name, annotation, cursor) ??
@@ -153,7 +154,7 @@ function annotationOf(parts: string[]): number {
   return tags;
 }
 
-function simple(name: string, cursor: Cursor, memory: MemoryMap): Step | undefined {
+function simple(name: string, cursor: Cursor, memory: MemoryMap, here: CodePlace): Step | undefined {
   switch (name) {
     case 'nop':
     case 'fence.i':
@@ -168,7 +169,8 @@ function simple(name: string, cursor: Cursor, memory: MemoryMap): Step | undefin
     case 'la': {
       const to = parseRegister(cursor);
       cursor.expect(',');
-      const value = name === 'la' ? memory.address(cursor.symbol()) : cursor.integer();
+      const value =
+        name === 'la' ? memory.addressFrom(here.thread, cursor.name('a symbol or a label').text) : cursor.integer();
       const loaded = constant(name === 'lui' ? signed(value << 12n, 32) : value);
       return (thread) => {
         set(thread, to, loaded);

@@ -175,9 +175,8 @@ const deepest = 500;
 export class Cursor {
   readonly tokens: readonly Token[];
   at = 0;
-  /** The labels that branches lead to, and the names whose addresses are taken, as they were read. */
+  /** The labels that branches lead to, as they were read. */
   readonly targets: Token[] = [];
-  readonly symbols: Token[] = [];
   #depth = 0;
 
   constructor(tokens: readonly Token[]) {
@@ -223,13 +222,6 @@ export class Cursor {
   label(): string {
     const token = this.name('a label');
     this.targets.push(token);
-    return token.text;
-  }
-
-  /** The name of what an instruction takes the address of. */
-  symbol(): string {
-    const token = this.name('a symbol');
-    this.symbols.push(token);
     return token.text;
   }
 

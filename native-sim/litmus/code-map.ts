@@ -1,0 +1,70 @@
+/**
+ * Where the code of a litmus test lies: each row of each thread's column has an address, as symbols have theirs, so that a
+ * label is an ordinary value, which registers hold and branches lead to. Any thread may run any code. Nothing can be read
+ * or written there: that would be instruction fetch, which is not modelled.
+ */
+
+/** Below the symbols, and far from any integer that a test would use. */
+const firstColumn = 0x6d00_0000n;
+const columnSize = 0x1_0000n;
+export const instructionSize = 4n;
+
+export interface CodePlace {
+  readonly thread: number;
+  readonly row: number;
+}
+
+export class CodeMap {
+  /** By thread, then by label. */
+  readonly #labels = new Map<number, Map<string, bigint>>();
+  #columns = 0;
+
+  address({ thread, row }: CodePlace): bigint {
+    return firstColumn + BigInt(thread) * columnSize + BigInt(row) * instructionSize;
+  }
+
+  /** Undefined: no code is there. */
+  place(address: bigint): CodePlace | undefined {
+    const offset = address - firstColumn;
+    if (offset < 0n || offset % instructionSize !== 0n) return undefined;
+    const thread = Number(offset / columnSize);
+    return thread < this.#columns ? { thread, row: Number((offset % columnSize) / instructionSize) } : undefined;
+  }
+
+  /** Threads up to `thread` have code. */
+  declare(thread: number): void {
+    this.#columns = Math.max(this.#columns, thread + 1);
+  }
+
+  define(label: string, place: CodePlace): void {
+    let labels = this.#labels.get(place.thread);
+    if (labels === undefined) this.#labels.set(place.thread, (labels = new Map()));
+    labels.set(label, this.address(place));
+  }
+
+  /** The address of the label of that thread. */
+  own(label: string, thread: number): bigint | undefined {
+    return this.#labels.get(thread)?.get(label);
+  }
+
+  /** What code of `thread` means by `label`: its own one, or else that of the first thread that has one. */
+  find(label: string, thread: number): bigint | undefined {
+    const own = this.own(label, thread);
+    if (own !== undefined) return own;
+    for (const labels of this.#labels.values()) {
+      const address = labels.get(label);
+      if (address !== undefined) return address;
+    }
+    return undefined;
+  }
+
+  /** As herd writes it. Undefined: no code is there. */
+  show(address: bigint): string | undefined {
+    const place = this.place(address);
+    if (place === undefined) return undefined;
+    for (const [label, at] of this.#labels.get(place.thread) ?? []) {
+      if (at === address) return `label:"P${place.thread}:${label}"`;
+    }
+    return `P${place.thread}+${Number(instructionSize) * place.row}`;
+  }
+}
