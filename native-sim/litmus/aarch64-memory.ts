@@ -12,7 +12,7 @@ import {
   setRegister,
 } from './aarch64-operands.ts';
 import type { Step } from './assembly.ts';
-import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
+import { byChance, combine, type Tainted, type ThreadRun } from './thread-run.ts';
 import type { Cursor } from './tokens.ts';
 
 const loads: Readonly<Record<string, number>> = {
@@ -210,12 +210,12 @@ function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
     const address = memory.address(thread);
     const load = takeMonitor(thread, bytesOf(from));
     if (load < 0 || thread.choose(2) === 1) {
-      setRegister(thread, status, constant(1n));
+      setRegister(thread, status, byChance(1n));
       return undefined;
     }
     const rmw = thread.events[load]!.address === address.value ? load : -1;
     thread.write(address, value, Tag.exclusive | Tag.rmw | release, { rmw, bytes: bytesOf(from) });
-    setRegister(thread, status, constant(0n));
+    setRegister(thread, status, byChance(0n));
     return undefined;
   };
 }

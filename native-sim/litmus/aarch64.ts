@@ -127,7 +127,8 @@ function select(mnemonic: string, cursor: Cursor): Step | undefined {
     const holds = said !== isShort;
     const chosen = (holds ? first : second)(thread);
     const value = holds ? chosen.value : (otherwise[name]?.(chosen.value) ?? chosen.value);
-    setRegister(thread, to, { value, from: chosen.from, pick: chosen.pick | on.from | on.pick });
+    const chance = chosen.chance === true || on.chance === true;
+    setRegister(thread, to, { value, from: chosen.from, pick: chosen.pick | on.from | on.pick, chance });
     return undefined;
   };
 }

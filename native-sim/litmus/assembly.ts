@@ -122,7 +122,7 @@ export function assemble(
       for (;;) {
         const { steps } = columns.get(at.thread)!;
         if (at.row >= steps.length) return;
-        run.branchedOnRead = true;
+        run.branchIsOpen = true;
         const target = steps[at.row]?.(run);
         if (target === undefined) {
           at = { thread: at.thread, row: at.row + 1 };
@@ -135,7 +135,7 @@ export function assemble(
         if (to.thread !== at.thread || to.row <= at.row) {
           const count = (visits.get(address) ?? 1) + 1;
           visits.set(address, count);
-          if (count > (run.branchedOnRead ? visitsOfLabel : visitsOfCountingLoop)) {
+          if (count > (run.branchIsOpen ? visitsOfLabel : visitsOfCountingLoop)) {
             run.cut = true;
             return;
           }

@@ -141,7 +141,7 @@ class Interpreter implements Caller {
         this.thread.branchOn(holds, condition);
         if (holds.value === 0n) break;
       }
-      const counts = !this.thread.branchedOnRead && condition.kind !== 'number';
+      const counts = !this.thread.branchIsOpen && condition.kind !== 'number';
       if (turn === (counts ? turnsOfCountingLoop : turnsOfLoop)) {
         this.thread.cut = true;
         return;

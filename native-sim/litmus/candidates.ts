@@ -40,7 +40,7 @@ type Visit = (final: FinalValue, x: Execution, addressNumber: AddressNumber) => 
 
 /** Calls `visit` with each execution that `model` allows. */
 export function forEachExecution(test: LitmusTest, model: Model, dialect: Dialect, visit: Visit, work: Work): Visited {
-  const traces = findTraces(test, dialect);
+  const traces = findTraces(test, dialect, work);
   let circular = 0;
   combineAll(test, model, traces, work, (final, x, addressNumber) => {
     if (dialect.thinAir && isCircular(x)) circular++;
@@ -49,7 +49,7 @@ export function forEachExecution(test: LitmusTest, model: Model, dialect: Dialec
   let ofUnknown = 0;
   let { incomplete } = traces;
   if (circular > 0) {
-    const withUnknown = findTraces(test, dialect, true);
+    const withUnknown = findTraces(test, dialect, work, true);
     incomplete ||= withUnknown.incomplete;
     combineAll(test, model, withUnknown, work, (final, x, addressNumber) => {
       if (!isCircular(x) || !isOfUnknown(x)) return;

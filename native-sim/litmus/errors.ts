@@ -30,6 +30,9 @@ export class UnsupportedConstruct extends Error {
   }
 }
 
+/** Half of an address stands for nothing: herd has no such value either. */
+export const addressInParts = 'an address that is accessed in parts';
+
 /** There are more candidate executions than `limit`: an error, never a truncated answer. */
 export class LitmusLimitExceeded extends Error {
   constructor(what: string, limit: number) {

@@ -11,7 +11,7 @@
  */
 
 import { CodeMap } from './code-map.ts';
-import { UnsupportedConstruct } from './errors.ts';
+import { addressInParts, UnsupportedConstruct } from './errors.ts';
 import { unknown } from './unknown.ts';
 
 export interface ValueType {
@@ -158,6 +158,7 @@ export class MemoryMap {
     if (region.cell >= bytes) return BigInt.asUintN(8 * region.cell, this.#initial.get(address) ?? 0n);
     const element = region.base + BigInt(offset - (offset % bytes));
     const value = this.#initial.get(element) ?? 0n;
+    if (this.isPointer(value)) throw new UnsupportedConstruct(addressInParts);
     return BigInt.asUintN(8 * region.cell, value >> BigInt(8 * (offset % bytes)));
   }
 

@@ -7,7 +7,7 @@
 import { Fence, Tag } from '../models/execution.ts';
 import { endOfThread, type InstructionReader, type Step } from './assembly.ts';
 import { UnsupportedConstruct } from './errors.ts';
-import { combine, constant, type Tainted, type ThreadRun, zero } from './thread-run.ts';
+import { byChance, combine, constant, type Tainted, type ThreadRun, zero } from './thread-run.ts';
 import type { Cursor } from './tokens.ts';
 
 export function registerName(text: string): string {
@@ -335,11 +335,11 @@ function storeConditional(from: string, address: Address, bytes: number): Step {
       );
     }
     if (monitor < 0 || thread.choose(2) === 1) {
-      thread.set('cr0', zero);
+      thread.set('cr0', byChance(0n));
       return undefined;
     }
     thread.write(where, thread.get(from), Tag.rmw | Tag.exclusive, { bytes, rmw: monitor });
-    thread.set('cr0', constant(eq));
+    thread.set('cr0', byChance(eq));
     return undefined;
   };
 }

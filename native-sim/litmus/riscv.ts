@@ -9,7 +9,7 @@ import { endOfThread, type InstructionReader, type Step } from './assembly.ts';
 import type { CodePlace } from './code-map.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import type { MemoryMap } from './memory-map.ts';
-import { combine, constant, type Tainted, type ThreadRun, zero } from './thread-run.ts';
+import { byChance, combine, constant, type Tainted, type ThreadRun, zero } from './thread-run.ts';
 import type { Cursor, Token } from './tokens.ts';
 
 const conventional: readonly string[] =
@@ -347,13 +347,13 @@ function storeConditional(
     const { monitor } = thread;
     thread.monitor = -1;
     if (monitor < 0 || thread.choose(2) === 1) {
-      set(thread, to, constant(1n));
+      set(thread, to, byChance(1n));
       return undefined;
     }
     const rmw = thread.events[monitor]!.address === where.value ? monitor : -1;
     const options = { bytes, rmw, source: true };
     const success = thread.write(where, get(thread, from), Tag.rmw | Tag.exclusive | tags, options);
-    set(thread, to, success);
+    set(thread, to, { ...success, chance: true });
     return undefined;
   };
 }

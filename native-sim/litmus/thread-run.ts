@@ -8,11 +8,14 @@
  */
 import { Fence, Kind, Tag } from '../models/execution.ts';
 import type { Dialect } from './dialect.ts';
+import { addressInParts, UnsupportedConstruct } from './errors.ts';
 
 export interface Tainted {
   readonly value: bigint;
   readonly from: bigint;
   readonly pick: bigint;
+  /** It, or something that it was computed from, is as it is by chance alone: whether a store-exclusive succeeded. */
+  readonly chance?: boolean;
 }
 
 export const zero: Tainted = { value: 0n, from: 0n, pick: 0n };
@@ -21,14 +24,21 @@ export function constant(value: bigint): Tainted {
   return { value, from: 0n, pick: 0n };
 }
 
+/** A value that nothing before it decides. */
+export function byChance(value: bigint): Tainted {
+  return { value, from: 0n, pick: 0n, chance: true };
+}
+
 export function combine(value: bigint, ...operands: Tainted[]): Tainted {
   let from = 0n;
   let pick = 0n;
+  let chance = false;
   for (const operand of operands) {
     from |= operand.from;
     pick |= operand.pick;
+    chance ||= operand.chance === true;
   }
-  return { value, from, pick };
+  return { value, from, pick, chance };
 }
 
 export interface TraceEvent {
@@ -90,6 +100,7 @@ export interface Oracle {
   valuesAt(address: bigint): readonly bigint[];
   /** The size of the cells that an access touches; undefined: there is nothing to access. */
   cell(address: bigint, bytes: number | undefined): number | undefined;
+  isAddress(value: bigint): boolean;
 }
 
 /** Thrown to leave a run that cannot be: a guess that led nowhere. */
@@ -159,6 +170,7 @@ export class ThreadRun {
     const cell = this.#cell(address, bytes);
     const parts = bytes === undefined ? 1 : bytes / cell;
     const access = this.events.length;
+    if (parts > 1 && this.#oracle.isAddress(value.value)) throw new UnsupportedConstruct(addressInParts);
     const isOneInstruction = rmw >= 0 && (tags & Tag.exclusive) === 0;
     const instruction = isOneInstruction ? this.events[rmw]!.instruction : access;
     let from = 0n;
@@ -188,8 +200,8 @@ export class ThreadRun {
     return this.events.at(-1)!.access;
   }
 
-  /** Does the latest branch depend on something that was read? A loop that counts does not, and ends by itself. */
-  branchedOnRead = true;
+  /** Can the latest branch go another way? That of a loop that counts cannot, which ends by itself. */
+  branchIsOpen = true;
 
   /** How the places where what was read decides what is done have been seen to go: 1, not so; 2, so; 3, both. */
   readonly decisions = new Map<object, number>();
@@ -201,8 +213,9 @@ export class ThreadRun {
 
   /** What follows depends on `condition` for whether it happens at all. `site` is where that is asked. */
   branchOn(condition: Tainted, site?: object): void {
-    this.branchedOnRead = (condition.from | condition.pick) !== 0n;
-    if (site !== undefined && this.branchedOnRead) this.decide(site, condition.value !== 0n);
+    const isRead = (condition.from | condition.pick) !== 0n;
+    this.branchIsOpen = isRead || condition.chance === true;
+    if (site !== undefined && isRead) this.decide(site, condition.value !== 0n);
     this.ctrl |= condition.from;
     this.pickCtrl |= condition.pick;
   }

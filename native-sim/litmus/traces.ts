@@ -16,6 +16,7 @@ import type { LitmusTest } from './test-file.ts';
 import { constantsOf, isOneSided } from './thin-air.ts';
 import { infeasible, type Oracle, strayed, type ThreadProgram, ThreadRun, type Trace } from './thread-run.ts';
 import { unknown } from './unknown.ts';
+import type { Work } from './work.ts';
 
 const tracesPerThread = 200_000;
 /** In the search for values out of thin air, which only some tests need, and to most of which there is nothing. */
@@ -35,25 +36,33 @@ export interface Traces {
 type Domain = Map<bigint, bigint[]>;
 
 /** `withUnknown`: the unknown value, too, may be wherever copies hand it round. */
-export function findTraces(test: LitmusTest, dialect: Dialect, withUnknown = false): Traces {
+export function findTraces(test: LitmusTest, dialect: Dialect, work: Work, withUnknown = false): Traces {
+  const search: Search = { test, dialect, work };
   for (;;) {
     try {
-      return findWithCells(test, dialect, withUnknown);
+      return findWithCells(search, withUnknown);
     } catch (thrown) {
       if (thrown !== finerCells) throw thrown;
     }
   }
 }
 
-function findWithCells(test: LitmusTest, dialect: Dialect, withUnknown: boolean): Traces {
+interface Search {
+  readonly test: LitmusTest;
+  readonly dialect: Dialect;
+  readonly work: Work;
+}
+
+function findWithCells(search: Search, withUnknown: boolean): Traces {
+  const { test, dialect } = search;
   const domain: Domain = new Map();
-  let all = grow(test, dialect, domain, tracesPerThread);
+  let all = grow(search, domain, tracesPerThread);
   let incomplete = false;
   const oneSided = dialect.thinAir && isOneSided(all.flat().map((run) => run.trace));
   if (oneSided || withUnknown) {
     const guesses = [...(oneSided ? constantsOf(test) : []), ...(withUnknown ? [unknown] : [])];
     try {
-      all = fromThinAir(test, dialect, domain, guesses);
+      all = fromThinAir(search, domain, guesses);
     } catch (thrown) {
       if (!(thrown instanceof LitmusLimitExceeded)) throw thrown;
       incomplete = true;
@@ -68,29 +77,30 @@ function findWithCells(test: LitmusTest, dialect: Dialect, withUnknown: boolean)
 }
 
 /** Adds to `domain` what can be written, given what is in it, until nothing is new. */
-function grow(test: LitmusTest, dialect: Dialect, domain: Domain, limit: number): Run[][] {
+function grow(search: Search, domain: Domain, limit: number): Run[][] {
   for (let round = 0; ; round++) {
-    const all = test.threads.map((_, thread) => tracesOf(test, thread, dialect, domain, limit));
-    const grown = addWritten(all, test, domain);
+    const all = allTraces(search, domain, limit);
+    const grown = addWritten(all, search.test, domain);
     if (!grown || round > longestChain(all)) return all;
   }
 }
 
 /** Begins with every guess at every location, and takes away what nobody writes. */
-function fromThinAir(test: LitmusTest, dialect: Dialect, least: Domain, guesses: readonly bigint[]): Run[][] {
+function fromThinAir(search: Search, least: Domain, guesses: readonly bigint[]): Run[][] {
+  const { test } = search;
   let domain: Domain = new Map();
   for (const address of test.memory.names().flatMap((name) => test.memory.elementsAt(test.memory.address(name)))) {
     const possible = [test.memory.initialCell(address), ...(least.get(address) ?? []), ...guesses];
     domain.set(address, [...new Set(possible)]);
   }
-  let all = grow(test, dialect, domain, tracesOutOfThinAir);
+  let all = grow(search, domain, tracesOutOfThinAir);
   for (let round = 0; round <= longestChain(all); round++) {
     const written: Domain = new Map();
     addWritten(all, test, written);
     const shrunk = [...domain].some(([address, values]) => values.length !== (written.get(address) ?? [0n]).length);
     if (!shrunk) break;
     domain = written;
-    all = test.threads.map((_, thread) => tracesOf(test, thread, dialect, domain, tracesOutOfThinAir));
+    all = allTraces(search, domain, tracesOutOfThinAir);
   }
   return all;
 }
@@ -150,6 +160,10 @@ class Chooser implements Oracle {
     return this.#test.memory.cell(address, bytes);
   }
 
+  isAddress(value: bigint): boolean {
+    return this.#test.memory.isPointer(value);
+  }
+
   /** On to the next combination of choices; false where there is none. */
   advance(): boolean {
     this.#at = 0;
@@ -170,19 +184,18 @@ interface Run {
   readonly end: 'done' | 'cut' | 'strayed' | 'infeasible';
 }
 
-function tracesOf(
-  test: LitmusTest,
-  thread: number,
-  dialect: Dialect,
-  domain: ReadonlyMap<bigint, bigint[]>,
-  limit: number,
-): Run[] {
+function allTraces(search: Search, domain: Domain, limit: number): Run[][] {
+  return search.test.threads.map((_, thread) => tracesOf(search, thread, domain, limit));
+}
+
+function tracesOf({ test, dialect, work }: Search, thread: number, domain: Domain, limit: number): Run[] {
   const runs: Run[] = [];
   const chooser = new Chooser(test, domain);
   const program = test.threads[thread]!;
   do {
     const trace = new ThreadRun(chooser, dialect, program.registers);
     runs.push({ trace, end: runToEnd(program, trace) });
+    work.trace(trace.events.length);
     if (runs.length > limit) throw new LitmusLimitExceeded(`traces of P${thread}`, limit);
   } while (chooser.advance());
   return runs;

@@ -5,11 +5,13 @@
 import { LitmusLimitExceeded } from './errors.ts';
 
 const candidateLimit = 2_000_000;
-/** Choices of traces, of places in coherence order and of writes to read from. */
+/** Runs of threads; choices of traces, of places in coherence order and of writes to read from. */
 const defaultStepLimit = 20_000_000;
 const stepsPerReport = 1 << 17;
 /** Measured under the kernel's model, with 10 to 180 events: steps then take about the same time in all tests. */
 const pairsPerStep = 45;
+/** By time it would be four; it is the memory that a trace takes which must not run out before the steps do. */
+const stepsPerEvent = 10;
 
 export type Progress = (steps: number, candidates: number) => void;
 
@@ -34,6 +36,11 @@ export class Work {
       this.#nextReport = this.#steps + stepsPerReport;
       this.#report?.(this.#steps, this.candidates);
     }
+  }
+
+  /** One run of a thread. */
+  trace(events: number): void {
+    this.step(stepsPerEvent * (events + 1));
   }
 
   /** One look at a candidate of so many events is worth many steps: a model works on their pairs. */

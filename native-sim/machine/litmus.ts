@@ -10,6 +10,7 @@ import { showLocation } from '../litmus/report.ts';
 import type { LitmusTest } from '../litmus/test-file.ts';
 import type { Trace } from '../litmus/thread-run.ts';
 import { findTraces } from '../litmus/traces.ts';
+import { Work } from '../litmus/work.ts';
 import { armv8 } from '../models/armv8.ts';
 import { Execution, Kind, type Model } from '../models/execution.ts';
 import type { Relation } from '../models/relation.ts';
@@ -73,7 +74,7 @@ const MOST_EVENTS = 20_000;
 /** Throws UnsupportedConstruct for a test that the profile's model has no instructions for, as RCU's. */
 export function runOnMachine(test: LitmusTest, { profile, runs = 2000, seed = 1 }: MachineRunOptions): MachineResult {
   const { dialect } = MODELS[profile.model];
-  const { byThread } = findTraces(test, dialectOf(dialect));
+  const { byThread } = findTraces(test, dialectOf(dialect), new Work());
   if (byThread.length > profile.cores)
     throw new SimError(`${test.name} has ${byThread.length} threads; ${profile.name} has ${profile.cores} cores`);
   const run = new LitmusRuns(test, profile, byThread, new Random(seed));

@@ -72,6 +72,22 @@ exists (0:r0=1 /\\ 1:r0=1)`).observation;
   });
 });
 
+describe('a loop that tries a store-conditional until it succeeds', () => {
+  it.each([
+    ['AArch64', '{ x=1; 0:X0=x; }', ['L: LDXR W1,[X0]', 'MOV W3,#2', 'STXR W4,W3,[X0]', 'CBNZ W4,L']],
+    [
+      'AArch64, by the flags',
+      '{ x=1; 0:X0=x; }',
+      ['L: LDXR W1,[X0]', 'MOV W3,#2', 'STXR W4,W3,[X0]', 'CMP W4,#0', 'CSET W5,NE', 'CBNZ W5,L'],
+    ],
+    ['RISCV', '{ x=1; 0:x6=x; }', ['L: lr.w x5,(x6)', 'ori x7,x0,2', 'sc.w x8,x7,(x6)', 'bne x8,x0,L']],
+    ['PPC', '{ x=1; 0:r2=x; }', ['L: lwarx r1,r0,r2', 'li r3,2', 'stwcx. r3,r0,r2', 'bne L']],
+  ])('%s: is followed for as many turns as any other, not like one that counts', (what, init, rows) => {
+    const text = `${what.split(',')[0]} T\n${init}\nP0 ;\n${rows.map((row) => `${row} ;\n`).join('')}forall (x=2)`;
+    expect(check(text)).toMatchObject({ observation: 'Always', positive: 3, cut: true });
+  });
+});
+
 describe('a loop that never ends as far as it is followed', () => {
   it('says so beside its verdict, which is of no execution at all', () => {
     const verdict = check(`C spin\n{}\nP0(int *x) { while (READ_ONCE(*x) == 0) {} }\nexists (x=0)`);
@@ -122,6 +138,12 @@ describe('large tests', () => {
     });
     const verdict = check(`C count\n{}\n${threads.join('\n')}\nforall (x=6)`);
     expect(verdict).toMatchObject({ observation: 'Always', positive: 720 });
+  });
+
+  it('what one thread can do by itself counts towards the limit too', () => {
+    const text =
+      'AArch64 T\n{ 0:X1=x; }\nP0 | P1 ;\nMOV W0,#40 | MOV W0,#1 ;\nL: LDR W2,[X1] | ADR X1,x ;\nSUBS W0,W0,#1 | STR W0,[X1] ;\nB.NE L | ;\nexists (x=1)';
+    expect(() => checkLitmus(readLitmus(text), { steps: 100_000 })).toThrow('too large: more than 100,000 steps');
   });
 
   it('work without an end is an error, not a wait', () => {

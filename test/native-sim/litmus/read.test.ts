@@ -172,6 +172,15 @@ describe('constructs that are not modelled', () => {
     expect(unsupported(text)).toBe(message);
   });
 
+  it.each([
+    ['reads', 'LDR W0,[X2]', 'NOP'],
+    ['writes', 'LDR W0,[X2]', 'STR X1,[X2]'],
+  ])('half of an address has no verdict: %s', (_, half, whole) => {
+    const initial = whole === 'NOP' ? 'int *p = &x;' : 'uint64_t p;';
+    const text = `AArch64 T\n{ ${initial} 0:X2=p; 1:X2=p; 1:X1=x; }\nP0 | P1 ;\n${half} | ${whole} ;\nexists (x=1)`;
+    expect(unsupported(text)).toBe('unsupported: an address that is accessed in parts');
+  });
+
   it('a grace period has no verdict under a hardware model', () => {
     const test = readLitmus('C T\n{}\nP0(int *x) { synchronize_rcu(); }\nexists (x=1)');
     expect(() => checkLitmus(test, { model: 'armv8' })).toThrow('synchronize_rcu() under the model armv8');
