@@ -54,7 +54,7 @@ export interface Table {
   readonly cursor: Cursor;
 }
 
-/** Opens the table in `text[from, to)`, and tells `code` which labels there are. */
+/** Opens the table in `text[from, to)`, and tells `code` which labels and named registers there are. */
 export function openTable(text: string, from: number, to: number, mayLackHeader: boolean, code: CodeMap): Table {
   const cursor = new Cursor(tokenize(text, from, to));
   const threads = readHeader(cursor, mayLackHeader);
@@ -64,12 +64,13 @@ export function openTable(text: string, from: number, to: number, mayLackHeader:
   let isCellStart = true;
   for (let ahead = 0; cursor.peek(ahead).type !== 'end'; ahead++) {
     const { type, text } = cursor.peek(ahead);
+    const thread = threads[column];
+    if (text === '%' && thread !== undefined) code.nameRegister(cursor.peek(ahead + 1).text, thread);
     if (text === ';' || text === '|') {
       column = text === '|' ? column + 1 : 0;
       if (text === ';') row++;
       isCellStart = true;
     } else if (isCellStart && type === 'name' && cursor.peek(ahead + 1).text === ':') {
-      const thread = threads[column];
       if (thread !== undefined) code.define(text, { thread, row });
       ahead++;
     } else isCellStart = false;

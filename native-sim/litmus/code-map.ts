@@ -1,7 +1,8 @@
 /**
  * Where the code of a litmus test lies: each row of each thread's column has an address, as symbols have theirs, so that a
  * label is an ordinary value, which registers hold and branches lead to. Any thread may run any code. Nothing can be read
- * or written there: that would be instruction fetch, which is not modelled.
+ * or written there: that would be instruction fetch, which is not modelled. Here, too, is known which thread's code names
+ * which registers (`%a`).
  */
 
 /** Below the symbols, and far from any integer that a test would use. */
@@ -17,6 +18,8 @@ export interface CodePlace {
 export class CodeMap {
   /** By thread, then by label. */
   readonly #labels = new Map<number, Map<string, bigint>>();
+  /** The threads whose code has a register of that name. */
+  readonly #registers = new Map<string, Set<number>>();
   #columns = 0;
 
   address({ thread, row }: CodePlace): bigint {
@@ -34,6 +37,19 @@ export class CodeMap {
   /** Threads up to `thread` have code. */
   declare(thread: number): void {
     this.#columns = Math.max(this.#columns, thread + 1);
+  }
+
+  /** The code of `thread` has a register that is called `name`. */
+  nameRegister(name: string, thread: number): void {
+    const threads = this.#registers.get(name);
+    if (threads === undefined) this.#registers.set(name, new Set([thread]));
+    else threads.add(thread);
+  }
+
+  /** The thread whose code has a register of that name; undefined: none has, or several have. */
+  threadWith(name: string): number | undefined {
+    const threads = this.#registers.get(name);
+    return threads?.size === 1 ? [...threads][0] : undefined;
   }
 
   define(label: string, place: CodePlace): void {

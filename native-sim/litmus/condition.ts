@@ -4,7 +4,7 @@
  *     exists (0:r1=1 /\ ~(x=2 \/ 1:X0=y))
  */
 
-import { parseCodeLabel } from './code-label.ts';
+import { parseCodeLabel, parseNamedRegister } from './code-names.ts';
 import { LitmusSyntaxError } from './errors.ts';
 import type { MemoryMap, ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
@@ -123,8 +123,10 @@ function parseValue(cursor: Cursor, scope: Scope): bigint | FinalLocation {
   return parseAddress(cursor, scope.memory, 'a number or a symbol');
 }
 
-/** `x`, `x[1]`, or `x` with a leading `*` or in brackets, as memory; `0:r1` or `P0:r1` as a register. */
+/** `x`, `x[1]`, or `x` with a leading `*` or in brackets, as memory; `0:r1`, `P0:r1` or `%a` as a register. */
 export function parseFinalLocation(cursor: Cursor, scope: Scope): FinalLocation {
+  const named = parseNamedRegister(cursor, scope.memory.code);
+  if (named !== undefined) return { kind: 'register', thread: named.thread, register: scope.register(named.name) };
   const { token } = cursor;
   if (token.type === 'number' || (/^P[0-9]+$/.test(token.text) && cursor.peek().text === ':')) {
     const thread = Number(token.text.replace('P', ''));

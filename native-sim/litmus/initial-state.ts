@@ -3,7 +3,7 @@
  */
 
 import { isTypeWord } from './c-syntax.ts';
-import { parseCodeLabel } from './code-label.ts';
+import { parseCodeLabel, parseNamedRegister } from './code-names.ts';
 import { int, type MemoryMap, type ValueType } from './memory-map.ts';
 import type { Cursor } from './tokens.ts';
 
@@ -56,16 +56,16 @@ export function parseInitialState(cursor: Cursor, memory: MemoryMap, register: R
 
 function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, state: InitialState): void {
   const type = parseType(cursor);
+  const named = parseNamedRegister(cursor, memory.code);
+  if (named !== undefined) {
+    parseRegisterEntry(cursor, memory, named.thread, register(named.name), type, state);
+    return;
+  }
   if (cursor.token.type === 'number' || (/^P[0-9]+$/.test(cursor.token.text) && cursor.peek().text === ':')) {
     const thread = Number(cursor.next().text.replace('P', ''));
     cursor.expect(':');
     cursor.accept('%');
-    const name = register(cursor.name('a register').text);
-    const value = cursor.accept('=') ? parseInitialValue(cursor, memory) : 0n;
-    let registers = state.registers.get(thread);
-    if (registers === undefined) state.registers.set(thread, (registers = new Map()));
-    registers.set(name, value);
-    if (type !== undefined) state.registerTypes.set(`${thread}:${name}`, type);
+    parseRegisterEntry(cursor, memory, thread, register(cursor.name('a register').text), type, state);
     return;
   }
   const bracketed = cursor.accept('[');
@@ -93,6 +93,22 @@ function parseEntry(cursor: Cursor, memory: MemoryMap, register: RegisterName, s
     const fits = type === undefined || type.bytes >= 4 ? value : BigInt.asIntN(8 * type.bytes, value);
     memory.setInitial(base, fits);
   }
+}
+
+/** After the register's name: `= 1`, or nothing. */
+function parseRegisterEntry(
+  cursor: Cursor,
+  memory: MemoryMap,
+  thread: number,
+  name: string,
+  type: ValueType | undefined,
+  state: InitialState,
+): void {
+  const value = cursor.accept('=') ? parseInitialValue(cursor, memory) : 0n;
+  let registers = state.registers.get(thread);
+  if (registers === undefined) state.registers.set(thread, (registers = new Map()));
+  registers.set(name, value);
+  if (type !== undefined) state.registerTypes.set(`${thread}:${name}`, type);
 }
 
 /** The type that stands here, or undefined where there is none. */

@@ -15,9 +15,9 @@ export function registerName(text: string): string {
 }
 
 function parseRegister(cursor: Cursor): string {
-  cursor.accept('%');
+  const isNamed = cursor.accept('%');
   const name = registerName(cursor.token.text);
-  if (!/^r(?:[12]?[0-9]|3[01])$/.test(name)) cursor.fail('a register');
+  if (!isNamed && !/^r(?:[12]?[0-9]|3[01])$/.test(name)) cursor.fail('a register');
   cursor.next();
   return name;
 }
@@ -154,7 +154,7 @@ function simple(name: string, cursor: Cursor): Step | undefined {
 
 /** `record`, the point after a name: the result is compared with zero, into field 0. */
 function arithmetic(name: string, record: boolean, cursor: Cursor): Step | undefined {
-  if (name === 'rlwinm') return rotate(record, cursor);
+  if (name === 'rlwinm' || name === 'rlwimi') return rotate(name === 'rlwimi', record, cursor);
   const change = unary[name];
   const byImmediate = withImmediate[name];
   const byRegister = operations[name];
@@ -194,8 +194,11 @@ function compute(to: string, record: boolean, result: (thread: ThreadRun) => Tai
   };
 }
 
-/** `rlwinm rA,rS,sh,mb,me`: the low word turned left, under a mask from bit mb to me, which count from the left. */
-function rotate(record: boolean, cursor: Cursor): Step {
+/**
+ * `rlwinm rA,rS,sh,mb,me`: the low word turned left, under a mask from bit mb to me, which count from the left. RLWIMI
+ * leaves what is outside of the mask as it was.
+ */
+function rotate(inserts: boolean, record: boolean, cursor: Cursor): Step {
   const to = parseRegister(cursor);
   cursor.expect(',');
   const from = parseRegister(cursor);
@@ -209,10 +212,12 @@ function rotate(record: boolean, cursor: Cursor): Step {
     if (bit === end) break;
   }
   return compute(to, record, (thread) => {
-    return mapped(thread.get(from), (value) => {
-      const low = word(value);
-      return ((low << BigInt(by!)) | (low >> BigInt(32 - by!))) & mask;
-    });
+    const held = thread.get(from);
+    const low = word(held.value);
+    const turned = ((low << BigInt(by!)) | (low >> BigInt(32 - by!))) & mask;
+    if (!inserts) return { ...held, value: turned };
+    const old = thread.get(to);
+    return combine((old.value & ~mask) | turned, old, held);
   });
 }
 

@@ -21,11 +21,11 @@ export function registerName(text: string): string {
 }
 
 function parseRegister(cursor: Cursor): string {
-  cursor.accept('%');
+  const isNamed = cursor.accept('%');
   const { text, line, column } = cursor.token;
   const name = registerName(text);
   if (/^f[0-9ast]|^v[0-9]/.test(name)) throw new UnsupportedConstruct(`register ${text}`, line, column);
-  if (!/^x(?:[12]?[0-9]|3[01])$/.test(name)) cursor.fail('a register');
+  if (!isNamed && !/^x(?:[12]?[0-9]|3[01])$/.test(name)) cursor.fail('a register');
   cursor.next();
   return name;
 }

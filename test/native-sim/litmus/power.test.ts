@@ -148,6 +148,8 @@ describe('Power instructions', () => {
   it.each([
     ['lis r3,1; ori r3,r3,5', 'r3', 0x10005],
     ['li r3,-1; rlwinm r4,r3,4,30,31', 'r4', 3],
+    ['li r3,-1; li r4,0xf0; rlwimi r4,r3,4,30,31', 'r4', 0xf3],
+    ['li r3,-1; li r4,0; rlwimi r4,r3,16,0,15; srwi r4,r4,16', 'r4', 0xffff],
     ['li r3,0xf0; slwi r4,r3,4; srwi r4,r4,8', 'r4', 0xf],
     ['li r3,-8; srawi r4,r3,1', 'r4', -4],
     ['li r3,5; neg r4,r3; extsw r4,r4', 'r4', -5],

@@ -87,6 +87,30 @@ describe('arithmetic on registers', () => {
   });
 });
 
+describe('registers that are named instead of numbered', () => {
+  const swap = (load: string, store: string, header: string): string => `${header} T
+{ %there=x; %P1_there=x; %one=1; }
+P0 | P1 ;
+${load} %got,0(%there) | ${store} %one,0(%P1_there) ;
+locations [%got]
+exists (%got=1 /\\ %one=1)`;
+
+  it.each([
+    ['RISCV', swap('lw', 'sw', 'RISCV')],
+    ['PPC', swap('lwz', 'stw', 'PPC')],
+  ])('%s: belong to the thread whose code names them, in the state and in the condition', (_, text) => {
+    expect(checkLitmus(readLitmus(text))).toMatchObject({ observation: 'Sometimes', positive: 1, negative: 1 });
+  });
+
+  it.each([
+    ['of two threads', '{ %a=x; }\nP0 | P1 ;\nLDR W0,[X%a] | LDR W0,[X%a] ;\nexists (x=1)', '2:4'],
+    ['of none, in the condition', '{}\nP0 ;\nNOP ;\nexists (%a=1)', '5:10'],
+  ])('whose they are must be certain: %s', (_, text, place) => {
+    const message = `${place}: expected a register that is named in the code of one thread, and only there, found "a"`;
+    expect(() => readLitmus(`AArch64 T\n${text}`)).toThrow(message);
+  });
+});
+
 describe('pairs', () => {
   it('LDP, STP and LDPSW move two values', () => {
     const verdict = run(
