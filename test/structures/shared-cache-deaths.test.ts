@@ -1,7 +1,9 @@
 /** A thread is killed right before each of its operations, or another one comes in between. */
 import { describe, expect, test } from 'vitest';
 import { type Arena, SharedCache } from '../../lib/index.ts';
+import { CoreWords } from '../../lib/structures/core.ts';
 import { on, stepper, type When } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
 import { problemsOf } from './cache-check.ts';
 
 const open = (arena: Arena) => new SharedCache<unknown, unknown>(arena, 'cache', { max: 6, maxPinnedBytes: 256 });
@@ -179,6 +181,71 @@ describe('a flight', () => {
     expect(caches[1].getOrComputeSync('g', () => 'never')).toBe('set');
     end('computed');
     expect(problemsOf(arenas[1]!, address)).toEqual([]);
+  });
+});
+
+describe('destroy', () => {
+  test('in which a thread dies leaves an empty cache, or none', () => {
+    for (let n = 1; ; n++) {
+      const { killBefore, reap, caches, arenas, address } = prepare();
+      const [arena] = arenas.slice(1) as [Arena];
+      caches[1].getOrComputeSync('computed', () => 1);
+      if (!killBefore(0, change(n), () => caches[0].destroy())) break;
+      const at = `killed before step ${n}`;
+      expect(reap(1), at).toBe('done');
+      if (arena.heap.isObject(address)) {
+        // Memory that was given back is another's by now.
+        const block = arena.alloc(400);
+        arena.words.fill(-1, block, block + 400);
+        expect(
+          caches[1].getOrComputeSync('x', () => 1),
+          at,
+        ).toBe(1);
+        expect(problemsOf(arena, address), at).toEqual([]);
+        const words = arena.words.subarray(block, block + 400);
+        expect(
+          words.every((word) => word === -1),
+          at,
+        ).toBe(true);
+        caches[1].destroy();
+      }
+      expect(arena.fsck(), at).toEqual([]);
+    }
+  });
+
+  test('is EBUSY when a computation has begun right before it takes the latch', async () => {
+    const { before, caches, arenas, address } = prepare();
+    let end: (value: unknown) => void = () => {};
+    let computed: Promise<unknown> | undefined;
+    const begun = new Promise<void>((resolve) => {
+      const compute = () => {
+        resolve();
+        return new Promise((ended) => (end = ended));
+      };
+      before(0, on('cmpxchgAcquire', address + CoreWords.latch), () => {
+        computed = caches[1].getOrCompute('g', compute);
+      });
+    });
+    expect(thrown(() => caches[0].destroy()).code).toBe('EBUSY');
+    expect(problemsOf(arenas[1]!, address)).toEqual([]);
+    await begun;
+    end(7);
+    expect([await computed, caches[2].get('g')]).toEqual([7, 7]);
+    caches[0].destroy();
+    expect(arenas[0]!.fsck()).toEqual([]);
+  });
+
+  test('is EBUSY while a call that was woken has not come back', async () => {
+    const { die, reap, caches, arenas } = prepare();
+    void caches[0].getOrCompute('g', () => new Promise(() => {}));
+    const waits = caches[1].getOrCompute('g', () => 'of the one that waited');
+    // No turn of the loop between: the waiter is woken, and has not run.
+    die(0);
+    expect(reap(2)).toBe('done');
+    expect(thrown(() => caches[2].destroy()).code).toBe('EBUSY');
+    expect(await waits).toBe('of the one that waited');
+    caches[2].destroy();
+    expect(arenas[1]!.fsck()).toEqual([]);
   });
 });
 

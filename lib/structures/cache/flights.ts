@@ -22,6 +22,7 @@ import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
+import { isWaitedFor } from '../../sched/slot.ts';
 import { CoreWords } from '../core.ts';
 import { Journal } from '../journal.ts';
 import { Packed } from '../map/codec.ts';
@@ -83,6 +84,31 @@ export class FlightTable extends CacheTable {
     stageEnd(cpu, journal, address, flight);
     this.commit();
     return 0;
+  }
+
+  /**
+   * For `destroy`, with the latch: nothing is in the cache any more, and its blocks may go. Throws EBUSY while a thread
+   * computes a value, or has not come back from its wait for one.
+   */
+  vacate(label: string): void {
+    const { cpu, journal, address, pool } = this;
+    if (cpu.read(address + CacheWords.computing) !== 0) {
+      throw new HoldfastError('EBUSY', `a value of the ${label} is being computed`);
+    }
+    let flight = cpu.read(address + CacheWords.flights);
+    for (; flight !== 0; flight = cpu.read(flight + Flight.next)) {
+      if (isWaitedFor(cpu, flight, flight + Flight.words)) {
+        throw new HoldfastError('EBUSY', `a thread that waits for a value of the ${label} has not come back`);
+      }
+    }
+    this.clear();
+    this.begin();
+    for (flight = cpu.read(address + CacheWords.flights); flight !== 0; flight = cpu.read(flight + Flight.next)) {
+      pool.retire(flight);
+    }
+    journal.stage(address + CacheWords.flights, 0);
+    journal.stage(address + CacheWords.freeFlights, 0);
+    this.commit();
   }
 
   #begin(key: Packed): Start {

@@ -288,15 +288,12 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
 
   /**
    * Frees the cache with all that is in it. All other views of it, in all threads, are invalid from then on. Throws EBUSY while
-   * a value is computed.
+   * a value is computed, or a call that waited for one has not come back.
    */
   override destroy(): void {
     const table = this.#table;
     table.write(() => {
-      if (table.cpu.load(this.address + CacheWords.computing) !== 0) {
-        throw new HoldfastError('EBUSY', `a value of the ${this.label} is being computed`);
-      }
-      table.clear();
+      table.vacate(this.label);
       table.pool.release();
     });
     super.destroy();

@@ -13,12 +13,18 @@ describe.each(BESIDE)('a use that is lost, or of an entry that is used again, be
   });
 });
 
-test.each(['put', 'drain'] as const)(
-  'a thread that dies at any step, beside %s, leaves lists that are whole',
-  async (act) => {
+const BESIDE_DEATH: CacheAct[][] = [
+  ['use', 'put'],
+  ['use', 'drain'],
+  ['compute', 'put'],
+  ['compute', 'compute'],
+];
+test.each(BESIDE_DEATH)(
+  'a thread that dies at any step of %s, beside %s, leaves a cache that is whole',
+  async (...acts) => {
     const deaths = { mode: 'random', executions: 1, kill: { walks: 1 } } as const;
     const { kills, points } = await expectExplored({
-      ...sharedCache(['use', act]),
+      ...sharedCache(acts),
       model: 'armv8',
       maxEvents,
       ...deaths,
