@@ -1,4 +1,5 @@
-/** Peers that only some versions of Node can run. */
+/** Peers that only some versions of Node can run, or that are not on every machine. */
+import { spawnSync } from 'node:child_process';
 
 /** `multithreading` asks for `navigator` when it is loaded, which Node has from 21 on. */
 export const hasMultithreading = typeof navigator !== 'undefined';
@@ -6,8 +7,12 @@ export const hasMultithreading = typeof navigator !== 'undefined';
 /** The Web Locks API, from Node 24 on. */
 export const webLocks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
 
-/** What this Node cannot be compared with. */
+/** On Debian: `apt-get install redis-server`. */
+export const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
+
+/** What this Node, here, cannot be compared with. */
 export const absent: readonly string[] = [
   ...(hasMultithreading ? [] : ['multithreading, which needs Node 22: its rows are skipped']),
+  ...(hasRedis ? [] : ['redis-server, which Debian has as a package: the suite redis is skipped']),
   ...(webLocks === undefined ? ['navigator.locks, which needs Node 24: its row is skipped'] : []),
 ];

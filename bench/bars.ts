@@ -36,6 +36,7 @@ const TIME = /^the time$/;
 const SAME_KEYS = /^get, the same/;
 const FRESH_KEYS = /^get, fresh/;
 const TEXTS = /^get, values/;
+const REDIS = /^get, beside a Redis/;
 const ZIPF = /^Zipf [\d.]+, \d/;
 const SCANS = /^Zipf .*scans/;
 const SHIFTING = /^(popularity|window)/;
@@ -107,6 +108,7 @@ const BARS: readonly Bar[] = [
   { scenario: SAME_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 2.5 },
   { scenario: FRESH_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 1.3 },
   { scenario: TEXTS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 4 },
+  { scenario: REDIS, unit: 'ns', peer: 'SharedCache', against: 'Redis', bound: 'at most', bar: 1 / 20 },
   // Points of per cent.
   { scenario: ZIPF, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 2 },
   { scenario: SCANS, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 3 },

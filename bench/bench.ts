@@ -59,7 +59,7 @@ async function main(): Promise<void> {
     console.log(JSON.stringify({ ...machine, suites: endings, figures, verdicts: verdicts(figures) }, null, 2));
   } else {
     print(figures, `Node ${machine.node}, ${machine.cores} cores`);
-    for (const peer of absent) console.log(`This Node has no ${peer}.`);
+    for (const peer of absent) console.log(`Not here: ${peer}.`);
     for (const [suite, ending] of Object.entries(endings)) explain(suite, ending);
   }
 }

@@ -13,6 +13,7 @@ import { flags } from './flags.ts';
 import { garbage } from './garbage.ts';
 import { inversion } from './inversion.ts';
 import { map } from './map.ts';
+import { redis } from './redis.ts';
 import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
 import type { SuiteName } from './suites.ts';
@@ -31,6 +32,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   clock,
   map,
   cache,
+  redis,
   'v8-single': singleBesideV8,
   'v8-contended': contendedBesideV8,
 };

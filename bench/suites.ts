@@ -17,6 +17,7 @@ export const SUITES = {
   clock: [],
   map: [],
   cache: [],
+  redis: [],
   'v8-single': V8_MUTEX,
   'v8-contended': V8_MUTEX,
 } as const satisfies Record<string, readonly string[]>;
