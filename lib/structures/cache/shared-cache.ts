@@ -119,7 +119,9 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   get(key: K): V | undefined {
     this.#key.packKey(key);
     const entry = this.#lookUp(this.#key);
-    return entry === 0 ? undefined : this.#valueOf(entry);
+    if (entry === 0) return undefined;
+    const table = this.#table;
+    return this.#reader.value(table.cpu.read(entry + Entry.valueForm), table.valueBehind(entry, this.#key)) as V;
   }
 
   /** Whether `get` would find the key. Is no use of it. */

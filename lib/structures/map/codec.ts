@@ -41,7 +41,8 @@ export class Packed {
 
   /** A key: 0 and -0 are the same. Throws EINVAL for what can't be serialised. */
   packKey(key: unknown): void {
-    this.pack(key === 0 ? 0 : key, 'key');
+    if (typeof key === 'string') this.#string(key);
+    else this.pack(key === 0 ? 0 : key, 'key');
   }
 
   /** `what`: 'key' or 'value', for the message. Throws EINVAL for what can't be serialised. */
@@ -170,10 +171,12 @@ export class Reader {
 
   /** What is packed at `at`. */
   value(form: number, at: number): unknown {
+    return form === INT ? this.#cpu.read(at) : this.#longer(form, at);
+  }
+
+  #longer(form: number, at: number): unknown {
     const length = form >>> LENGTH_SHIFT;
     switch (form & KIND) {
-      case INT:
-        return this.#cpu.read(at);
       case LATIN1:
         return length <= SHORT ? this.#short(at, length) : this.#bytes.toString('latin1', at * 4, at * 4 + length);
       case WIDE:

@@ -81,15 +81,14 @@ export class HashTable extends Core {
     if (table === 0) return 0;
     const link = Entry.links + cpu.read(table + Table.side);
     let at = bucketOf(table, cpu.read(table + Table.bits), hash);
-    let entry = cpu.loadDependent(at);
-    while (entry !== 0) {
-      const isCandidate = cpu.read(entry + Entry.hash) === hash && cpu.read(entry + Entry.keyForm) === form;
-      if (isCandidate && holds(cpu, entry + keyAt, words, length)) break;
+    for (;;) {
+      const entry = cpu.loadDependent(at);
+      if (entry === 0 || (cpu.read(entry + Entry.hash) === hash && isKey(cpu, entry, form, keyAt, words, length))) {
+        this.#link = at;
+        return entry;
+      }
       at = entry + link;
-      entry = cpu.loadDependent(at);
     }
-    this.#link = at;
-    return entry;
   }
 
   /** All entries, of which each that is there all the time is there once. */
@@ -104,6 +103,11 @@ export class HashTable extends Core {
       for (; entry !== 0; entry = cpu.loadDependent(entry + link)) found.push(entry);
     }
     return found;
+  }
+
+  /** Where the value of an entry is whose key that is. */
+  valueBehind(entry: number, key: Packed): number {
+    return entry + this.keyAt + key.length;
   }
 
   /** Where the value of an entry is. */
@@ -263,6 +267,11 @@ export class HashTable extends Core {
 
 function bucketOf(table: number, bits: number, hash: number): number {
   return table + Table.words + (hash >>> (32 - bits));
+}
+
+/** Whether the entry has that key, whose hash it has. */
+function isKey(cpu: Cpu, entry: number, form: number, keyAt: number, words: Int32Array, length: number): boolean {
+  return cpu.read(entry + Entry.keyForm) === form && holds(cpu, entry + keyAt, words, length);
 }
 
 /** Whether the words from `at` on are these. */

@@ -233,8 +233,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'keys of one hash are one key',
     file: TABLE,
-    from: 'if (isCandidate && holds(cpu, entry + keyAt, words, length)) break;',
-    to: 'if (isCandidate) break;',
+    from: 'return cpu.read(entry + Entry.keyForm) === form && holds(cpu, entry + keyAt, words, length);',
+    to: 'return cpu.read(entry + Entry.keyForm) === form;',
     tests: [MAP],
   },
   {
