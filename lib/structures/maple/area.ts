@@ -1,7 +1,8 @@
 /**
  * Looks for indices with nothing at them, for the thread that has the tree's latch. A gap is one slot of one leaf, so a child
  * whose longest gap is too short need not be looked at, and one that lies within the bounds has a place if its gap is long
- * enough. Only the children at the two bounds may disappoint: one look at each level.
+ * enough. Only the children at the two bounds may disappoint, and the last one of the tree, whose gap may be said to be too
+ * long: one look at each level.
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { LAST_INDEX } from '../indices.ts';

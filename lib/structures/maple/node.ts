@@ -8,7 +8,8 @@
  *
  *   leaf     a slot holds an entry (`xarray/entry.ts`), or 0 where nothing is
  *   inner    a slot holds a child: its address, with LEAF if it is a leaf. In a tree with gaps there is the longest gap of
- *            each child beside it, in indices
+ *            each child beside it, in indices; of the child that ends where the tree does, no less than that, so that a tree
+ *            that grows at its end has not to say at each level how much is left
  *
  * Legal changes of a node that readers can find: an entry or 0 in a slot of a leaf, a child with the same stretch in a slot
  * of an inner node, a gap. For any other a new node takes the node's place.
@@ -131,4 +132,17 @@ export function lastOf(cpu: Cpu, node: number, slots: number, slot: number, high
 /** The first key of a slot, of a node whose first key is `low`. */
 export function firstOf(cpu: Cpu, node: number, slot: number, low: number): number {
   return slot === 0 ? low : cpu.read(node + Node.words + slot - 1) + 1;
+}
+
+/** The longest gap in a leaf with the keys from `low` to `high`, in indices. */
+export function longestGap(cpu: Cpu, shape: Shape, leaf: number, low: number, high: number): number {
+  const count = cpu.read(leaf + Node.count);
+  let longest = 0;
+  let first = low;
+  for (let slot = 0; slot < count; slot++) {
+    const last = lastOf(cpu, leaf, shape.leafSlots, slot, high);
+    if (last - first >= longest && cpu.read(leaf + shape.leafAt + slot) === 0) longest = last - first + 1;
+    first = last + 1;
+  }
+  return longest;
 }

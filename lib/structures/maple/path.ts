@@ -1,6 +1,6 @@
 /** The way from the root of a maple tree to the leaf of one key, for the writer. */
 import type { Cpu } from '../../machine/cpu.ts';
-import { firstOf, isLeaf, lastOf, MAX_KEY, MIN_KEY, nodeOf, type Shape, slotFor } from './node.ts';
+import { firstOf, isLeaf, lastOf, MAX_KEY, MIN_KEY, Node, nodeOf, type Shape, slotFor } from './node.ts';
 
 /** More levels than any tree has: each splits its stretch, of at most 2^32 keys, and trees of four slots are tests'. */
 export const MOST_LEVELS = 40;
@@ -22,7 +22,10 @@ export class Path {
       const node = nodeOf(word);
       const level = this.depth++;
       const slots = isLeaf(word) ? shape.leafSlots : shape.innerSlots;
-      const slot = slotFor(cpu, node, slots, key);
+      // The last one first: much is stored where the tree ends.
+      const end = cpu.read(node + Node.count) - 1;
+      const isAtEnd = end > 0 && cpu.read(node + Node.words + end - 1) < key;
+      const slot = isAtEnd ? end : slotFor(cpu, node, slots, key);
       this.nodes[level] = node;
       this.slots[level] = slot;
       this.lows[level] = low;

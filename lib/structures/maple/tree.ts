@@ -25,6 +25,7 @@ import {
   isLeaf,
   LEAF,
   lastOf,
+  longestGap,
   MAX_KEY,
   MIN_KEY,
   NO_GAPS,
@@ -186,28 +187,52 @@ export class MapleCore extends Core {
     this.pool.reserve(shape.words, 1);
     this.begin();
     const node = this.pool.take(shape.words);
+    const pivots = Node.words;
+    const { leafAt } = shape;
+    const most = shape.leafSlots - 1;
     cpu.write(node + Node.count, count);
-    let gap = 0;
-    let from = low;
-    for (let i = 0; i < count; i++) {
-      // Before the range, the range, behind it.
-      const source = i < at ? i : i - shift;
-      const pivot = i < at ? (i < slot ? cpu.read(old + Node.words + i) : first - 1) : last;
-      const to = i <= at ? pivot : lastOf(cpu, old, shape.leafSlots, source, high);
-      const entry = i === at ? word : cpu.read(old + shape.leafAt + source);
-      if (i < shape.leafSlots - 1) cpu.write(node + Node.words + i, to);
-      cpu.write(node + shape.leafAt + i, entry);
-      if (entry === 0 && to - from >= gap) gap = to - from + 1;
-      from = to + 1;
+    // Before the range, the range, behind it.
+    for (let i = 0; i < slot; i++) {
+      cpu.write(node + pivots + i, cpu.read(old + pivots + i));
+      cpu.write(node + leafAt + i, cpu.read(old + leafAt + i));
     }
-    for (let i = count; i < shape.leafSlots - 1; i++) cpu.write(node + Node.words + i, MAX_KEY);
+    if (at > slot) {
+      cpu.write(node + pivots + slot, first - 1);
+      cpu.write(node + leafAt + slot, cpu.read(old + leafAt + slot));
+    }
+    if (at < most) cpu.write(node + pivots + at, last);
+    cpu.write(node + leafAt + at, word);
+    for (let i = at + 1; i < count; i++) {
+      if (i < most) cpu.write(node + pivots + i, lastOf(cpu, old, shape.leafSlots, i - shift, high));
+      cpu.write(node + leafAt + i, cpu.read(old + leafAt + i - shift));
+    }
+    for (let i = count; i < most; i++) cpu.write(node + pivots + i, MAX_KEY);
     this.pool.retire(old);
     const above = level - 1;
     if (level === 0) this.journal.stage(this.address + Head.root, node | LEAF);
     else this.journal.stage((nodes[above] as number) + shape.innerAt + (slots[above] as number), node | LEAF);
-    if (shape.hasGaps && level > 0) this.#stageGap(above, gap);
+    if (shape.hasGaps && level > 0 && (word === 0 || this.#hadLongest(slot, behind))) {
+      this.#stageGap(above, longestGap(cpu, shape, node, low, high));
+    }
     this.commit();
     return true;
+  }
+
+  /** Whether one of these slots of the left way's leaf, `to` included, may be the longest gap of that. */
+  #hadLongest(from: number, to: number): boolean {
+    const { cpu, shape } = this;
+    const { depth, nodes, slots, lows, highs } = this.#left;
+    const level = depth - 1;
+    const node = nodes[level] as number;
+    // Nothing is said of the end of the tree but what cannot be too little.
+    if (highs[level] === MAX_KEY) return false;
+    const longest = cpu.read((nodes[level - 1] as number) + shape.gapsAt + (slots[level - 1] as number)) >>> 0;
+    for (let slot = from; slot <= to && slot < this.#count(node); slot++) {
+      if (cpu.read(node + shape.leafAt + slot) !== 0) continue;
+      const last = lastOf(cpu, node, shape.leafSlots, slot, highs[level] as number);
+      if (last - firstOf(cpu, node, slot, lows[level] as number) + 1 >= longest) return true;
+    }
+    return false;
   }
 
   /** If the range is one slot of the left way's leaf, the word takes the place of the one there. */
@@ -239,13 +264,15 @@ export class MapleCore extends Core {
   /** The child at the left way's slot of that level has a gap of `gap` from now on, and so have those above, as they must. */
   #stageGap(from: number, gap: number): void {
     const { cpu, shape } = this;
-    const { nodes, slots } = this.#left;
+    const { nodes, slots, highs } = this.#left;
     let longest = gap;
     for (let level = from; level >= 0; level--) {
       const node = nodes[level] as number;
       const slot = slots[level] as number;
       const at = node + shape.gapsAt;
-      if (cpu.read(at + slot) >>> 0 === longest) return;
+      const known = cpu.read(at + slot) >>> 0;
+      const isEnd = lastOf(cpu, node, shape.innerSlots, slot, highs[level] as number) === MAX_KEY;
+      if (known === longest || (isEnd && known > longest)) return;
       this.journal.stage(at + slot, longest | 0);
       for (let i = this.#count(node) - 1; i >= 0; i--) {
         if (i !== slot) longest = Math.max(longest, cpu.read(at + i) >>> 0);

@@ -1,5 +1,6 @@
 import type { Mutant } from '../mutant.ts';
 
+const PATH = 'lib/structures/maple/path.ts';
 const TREE = 'lib/structures/maple/tree.ts';
 const WALK = 'lib/structures/maple/walk.ts';
 const AREA = 'lib/structures/maple/area.ts';
@@ -126,8 +127,36 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a gap above a copied leaf is the old one',
     file: TREE,
-    from: '    if (shape.hasGaps && level > 0) this.#stageGap(above, gap);\n',
+    from: '      this.#stageGap(above, longestGap(cpu, shape, node, low, high));\n',
     to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'a gap that an entry shortens is still the longest',
+    file: TREE,
+    from: '+ 1 >= longest) return true;',
+    to: '+ 1 > longest) return true;',
+    tests: [MODEL],
+  },
+  {
+    name: 'the slot in which a range ends is none that it shortens',
+    file: TREE,
+    from: 'for (let slot = from; slot <= to && slot < this.#count(node); slot++) {',
+    to: 'for (let slot = from; slot < to; slot++) {',
+    tests: [MODEL],
+  },
+  {
+    name: 'the gap at the end of the tree may be longer than what is said of it',
+    file: TREE,
+    from: '(isEnd && known > longest)',
+    to: 'isEnd',
+    tests: [MODEL],
+  },
+  {
+    name: 'the way to the last key of a slot goes to the next',
+    file: PATH,
+    from: 'cpu.read(node + Node.words + end - 1) < key',
+    to: 'cpu.read(node + Node.words + end - 1) <= key',
     tests: [MODEL],
   },
   {
