@@ -100,3 +100,12 @@ export {
   type XaSearch,
 } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
+export { currentWork, type WorkContext } from './workqueue/context.ts';
+export { type WorkFunction, work } from './workqueue/work.ts';
+export {
+  type RunOptions,
+  Workqueue,
+  type WorkqueueConfiguration,
+  type WorkqueueCounts,
+  type WorkqueueOptions,
+} from './workqueue/workqueue.ts';

@@ -2,8 +2,8 @@
  * The one way in which holdfast starts a thread of its own.
  *
  * - From the sources an entry is TypeScript, which a bare Worker does not load on all versions of Node: a bootstrap
- *   registers tsx in the new thread first. `execArgv` is empty, so that the thread does not inherit `--import tsx`: with
- *   it a worker on Node 20 never starts while its parent blocks.
+ *   registers tsx in the new thread first. Of `execArgv` it has the conditions of exports only, so that it resolves what the
+ *   application does. It must not inherit `--import tsx`: with it a worker on Node 20 never starts while its parent blocks.
  * - An error that a worker throws and that nobody listens to ends its parent. So each worker has a listener from the
  *   start; one that the caller adds is called as well.
  */
@@ -21,7 +21,10 @@ export interface SpawnOptions extends Omit<WorkerOptions, 'eval' | 'execArgv'> {
  * JavaScript. `new Worker` needs no event loop: the thread runs although the caller goes on to block.
  */
 export function spawnWorker(entry: URL, options: SpawnOptions): Worker {
-  const worker = new Worker(entry.pathname.endsWith('.ts') ? bootstrapOf(entry) : entry, { ...options, execArgv: [] });
+  const worker = new Worker(entry.pathname.endsWith('.ts') ? bootstrapOf(entry) : entry, {
+    ...options,
+    execArgv: conditionsOf(process.execArgv),
+  });
   worker.on('error', (error) => {
     // A caller with a listener of its own reports in its own way.
     if (worker.listenerCount('error') === 1) report(`${options.name} failed: ${(error as Error)?.stack ?? error}`);
@@ -50,6 +53,14 @@ export function workerEntryIfThere(name: string): URL | undefined {
 /** Says it at once, whoever blocks: a worker's console goes through the event loops of its parents. */
 export function report(message: string): void {
   writeSync(2, `holdfast: ${message}\n`);
+}
+
+/** `--conditions=x`, `--conditions x`, `-C x`. */
+function conditionsOf(execArgv: readonly string[]): string[] {
+  return execArgv.flatMap((argument, i) => {
+    if (argument.startsWith('--conditions=')) return [argument];
+    return argument === '--conditions' || argument === '-C' ? [`--conditions=${execArgv[i + 1]}`] : [];
+  });
 }
 
 function bootstrapOf(entry: URL): URL {

@@ -1,0 +1,238 @@
+/**
+ * A kworker thread: `worker_thread` of kernel/workqueue.c. It runs items one after the other, and sleeps when there is
+ * none. A function that returns a promise leaves its thread free: the worker goes on with other items, and while it awaits
+ * some it is idle on its event loop, never in a sleep that stops that.
+ */
+import { setPriority } from 'node:os';
+import type { Arena } from '../arena/arena.ts';
+import { defineKthread, type KthreadSelf } from '../arena/kthreadd.ts';
+import { osThread } from '../arena/liveness.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { setImmediate } from '../machine/host.ts';
+import { pvWait, scheduleAsync } from '../sched/schedule.ts';
+import { SLEEPING, Task } from '../sched/task.ts';
+import { WorkContext, withContext } from './context.ts';
+import { Item, Pool, WorkerRecord } from './layout.ts';
+import type { WorkerPool } from './pool.ts';
+import { KWORKER, poolView } from './pools.ts';
+import { hasOutstanding } from './submitter.ts';
+import { Values } from './values.ts';
+import { identityAt, knownFunction, loadFunction, type WorkFunction } from './work.ts';
+
+/** How long an idle worker that is one too many stays: the kernel's IDLE_WORKER_TIMEOUT, ns. */
+const IDLE_TIMEOUT = 300e9;
+/**
+ * Turns of the event loop in which an idle worker looks for work before it sleeps: some 10 us. A caller that awaits one
+ * result and then asks for the next one gets it without a system call, in a third of the time.
+ */
+const IDLE_TURNS = 10;
+/** How long a worker runs items while it awaits others, before those get a turn, ns. */
+const TURN_NS = 1e6;
+
+/** In which slot each kworker thread is; a thread that is none is local to its number. */
+const slots = new WeakMap<Arena, number>();
+
+/** The slot that the calling thread is local to. */
+export function localSlot(arena: Arena, count: number): number {
+  return slots.get(arena) ?? arena.thread.number % count;
+}
+
+class Kworker {
+  readonly #arena: Arena;
+  readonly #cpu: Cpu;
+  readonly #signal: AbortSignal;
+  readonly #worker: number;
+  readonly #task: number;
+  readonly #pool: WorkerPool;
+  readonly #values: Values;
+  readonly #functions = new Map<number, WorkFunction>();
+  readonly #mostAwaited: number;
+  /** Items whose promises have not settled, with what their functions were told about themselves. */
+  readonly #awaited = new Map<number, WorkContext>();
+  /** It takes no item, and its slot is another's, whatever continuations do. */
+  #isAway = false;
+  /** Called when an awaited item is over, while it awaits as many as it may. */
+  #makeRoom: (() => void) | undefined;
+
+  constructor(arena: Arena, worker: number, signal: AbortSignal) {
+    this.#arena = arena;
+    this.#cpu = arena.cpu;
+    this.#signal = signal;
+    this.#worker = worker;
+    this.#task = arena.thread.takeTask(arena.heap);
+    const pool = arena.cpu.read(worker + WorkerRecord.pool);
+    this.#pool = poolView(arena, pool);
+    this.#values = new Values(arena);
+    this.#mostAwaited = arena.cpu.read(pool + Pool.maxAwaited);
+  }
+
+  async serve(): Promise<void> {
+    const { hooks } = this.#arena.thread;
+    this.#pool.join(this.#worker, this.#task);
+    const removeHook = hooks.add({
+      sleeping: () => this.#isAway || this.#pool.sleeping(this.#worker),
+      running: () => this.#isAway || this.#pool.running(this.#worker),
+    });
+    await this.#work();
+    removeHook();
+    this.#arena.thread.returnTask(this.#task);
+  }
+
+  async #work(): Promise<void> {
+    let turn = 0;
+    for (let finished = 0; ; ) {
+      const item = this.#pool.step(this.#worker, finished);
+      finished = 0;
+      if (item === 0) {
+        if (!(await this.#idle())) return;
+        turn = this.#cpu.now();
+        continue;
+      }
+      const run = this.#functions.get(this.#cpu.read(item + Item.fn)) ?? (await this.#find(item));
+      finished = run === undefined ? item : this.#call(item, run);
+      if (this.#awaited.size === 0) continue;
+      // What the function did up to its first `await` may be all there was.
+      await undefined;
+      if (this.#cpu.now() - turn > TURN_NS) {
+        await nextTurn();
+        this.#tellAborts();
+        turn = this.#cpu.now();
+      }
+      if (this.#awaited.size < this.#mostAwaited) continue;
+      if (finished !== 0) this.#pool.settle(finished);
+      finished = 0;
+      await this.#away(new Promise<void>((resolve) => void (this.#makeRoom = resolve)));
+    }
+  }
+
+  /** Sleeps until there is something to do. False when the thread is to end. */
+  async #idle(): Promise<boolean> {
+    // What functions have left on the event loop goes on first.
+    for (let turn = 0; turn < IDLE_TURNS && this.#cpu.load(this.#task + Task.state) === SLEEPING; turn++)
+      await nextTurn();
+    for (;;) {
+      // Its task is SLEEPING by now: an abort is seen here, or wakes it. Pairs with the exchange in `Submitter.abandon`.
+      this.#tellAborts();
+      const deadline = this.#cpu.now() + IDLE_TIMEOUT;
+      if (this.#awaited.size > 0 || hasOutstanding(this.#arena)) {
+        await scheduleAsync(this.#arena.thread, { task: this.#task, deadline });
+      } else if (pvWait(this.#cpu, this.#task, deadline) === 'timed-out' && this.#pool.cull(this.#worker)) {
+        return false;
+      }
+      if (!this.#pool.isIdle(this.#worker)) return true;
+      await nextTurn();
+      if (this.#signal.aborted) {
+        this.#pool.part(this.#worker);
+        return false;
+      }
+    }
+  }
+
+  /** The worker takes no further item until then; its slot is another's meanwhile. */
+  async #away(until: Promise<void>): Promise<void> {
+    this.#isAway = true;
+    this.#pool.sleeping(this.#worker);
+    await until;
+    this.#isAway = false;
+    this.#pool.running(this.#worker);
+  }
+
+  /**
+   * The function of an item, which is not known here yet: its module is loaded. The worker takes no further item until then:
+   * they may all be of that module, and one of them may block for what another does. It keeps its slot, since it loads.
+   * Undefined when there is none; the item says why.
+   */
+  async #find(item: number): Promise<WorkFunction | undefined> {
+    const address = this.#cpu.read(item + Item.fn);
+    const identity = identityAt(this.#arena, address);
+    try {
+      const run = knownFunction(identity) ?? (await loadFunction(identity));
+      this.#functions.set(address, run);
+      return run;
+    } catch (error) {
+      this.#writeError(item, error);
+      return undefined;
+    }
+  }
+
+  /** Runs the item. Returns it if it has come to its end, or 0 when it is awaited. */
+  #call(item: number, run: WorkFunction): number {
+    const cpu = this.#cpu;
+    const context = new WorkContext(this.#arena, item);
+    let result: unknown;
+    try {
+      const args = this.#values.decode(item, cpu.read(item + Item.encoding), Item.argument);
+      result = withContext(context, run, args);
+    } catch (error) {
+      this.#writeError(item, error);
+      return item;
+    }
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
+      this.#awaited.set(item, context);
+      (result as PromiseLike<unknown>).then(
+        (value) => {
+          this.#writeResult(item, value);
+          this.#settled(item);
+        },
+        (error) => this.#failed(item, error),
+      );
+      return 0;
+    }
+    this.#writeResult(item, result);
+    return item;
+  }
+
+  #failed(item: number, error: unknown): void {
+    this.#writeError(item, error);
+    this.#settled(item);
+  }
+
+  /** An awaited item is over. */
+  #settled(item: number): void {
+    this.#awaited.delete(item);
+    this.#pool.settle(item);
+    this.#makeRoom?.();
+  }
+
+  #writeResult(item: number, value: unknown): void {
+    try {
+      this.#cpu.write(item + Item.encoding, this.#values.encode(item, [value], Item.result));
+    } catch (error) {
+      // It can't be cloned, or the arena is full.
+      this.#values.free(item, Item.result);
+      this.#writeError(item, error);
+    }
+  }
+
+  #writeError(item: number, error: unknown): void {
+    this.#cpu.write(item + Item.encoding, this.#values.encodeError(item, error));
+  }
+
+  /** Tells awaited functions that their callers have given up. */
+  #tellAborts(): void {
+    for (const context of this.#awaited.values()) context.tell();
+  }
+}
+
+defineKthread<Arena>(KWORKER, (arena: Arena, { data: worker, signal }: KthreadSelf) => {
+  const pool = arena.cpu.read(worker + WorkerRecord.pool);
+  const slot = arena.cpu.read(pool + Pool.slot);
+  if (slot >= 0) slots.set(arena, slot);
+  beNice(arena.cpu.read(pool + Pool.nice));
+  return new Kworker(arena, worker, signal).serve();
+});
+
+/** On Linux a thread has a priority of its own. Without the privilege to raise it, it stays as it is. */
+function beNice(nice: number): void {
+  const thread = osThread();
+  if (nice === 0 || thread === 0) return;
+  try {
+    setPriority(thread, nice);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error;
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

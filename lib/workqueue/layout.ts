@@ -1,0 +1,232 @@
+/**
+ * The words of a workqueue in shared memory (kernel/workqueue.c). Which latch guards which word:
+ *
+ *   I   set once, before anybody else can see it     P   the pool's latch     A   atomic, by anybody
+ *   O   by the item's owner: the submitter while FREE, the worker while RUNNING, then the submitter again
+ *
+ *   Workqueue --- Pwq (one for each pool that it uses) --- Pool --- Worker (a kworker thread each)
+ *                      inactive items                      items to run, idle workers
+ *
+ * `Item.state`:
+ *
+ *   FREE                     with its submitter, which may fill it
+ *   PENDING                  filled; in the pool's `incoming`, or about to be
+ *   LISTED                   a worker has taken it from there: on the worklist, or inactive behind `maxActive`
+ *   CANCELLED                its submitter wants it no more; whoever comes across it in a list ends it
+ *   RUNNING | id << 4        on the thread with CPU number id - 1, which may be awaiting it
+ *   FLUSHING                 no work: it ends when all that was queued before it has
+ *   DONE | id << 4           that thread has ended it, and hands it to its submitter
+ *   LOST                     that thread died before it handed it over, or while it ran it
+ *
+ *   submit   FREE -> PENDING                       cancel   PENDING | LISTED -> CANCELLED, cmpxchg
+ *   drain    PENDING -> LISTED, cmpxchg            pick     LISTED -> RUNNING, cmpxchg
+ *   finish   RUNNING | FLUSHING | CANCELLED -> DONE  death  RUNNING | DONE -> LOST, by the reaper
+ *   receive  DONE | LOST -> FREE
+ *
+ * All but submit, cancel and receive happen under the pool's latch. So every list and every count can be made again from
+ * the items' and the workers' own words, and is, when a thread has died.
+ */
+import { ObjectHeader } from '../memory/objects.ts';
+import { LINE_WORDS, struct } from '../memory/struct.ts';
+
+export const FREE = 0;
+export const PENDING = 1;
+export const LISTED = 2;
+export const CANCELLED = 3;
+export const RUNNING = 4;
+export const FLUSHING = 5;
+export const DONE = 6;
+export const LOST = 7;
+/** What the item is at, without the thread's id. */
+export const PHASE = 15;
+export const ID_SHIFT = 4;
+
+/** Words for arguments, and then for the result, in the item itself. */
+export const INLINE_WORDS = 16;
+
+export const Item = struct({
+  /** In the pool's `incoming` or the port's `completed`: the item pushed before. */
+  link: 1,
+  /** P: in the worklist, the pwq's inactive items, or its flushers. */
+  next: 1,
+  /** A. */
+  state: 1,
+  /** O: its pool_workqueue, port, number in the port, and function (`functions.ts`). */
+  pwq: 1,
+  port: 1,
+  index: 1,
+  fn: 1,
+  /** P: its place in the pool's order, 0 before it is LISTED. */
+  seq: 1,
+  /** P: the colour that it was queued in. For a flusher: the colour that it waits for. */
+  colour: 1,
+  /** P: for a flusher, items of its colour that have not ended. */
+  inFlight: 1,
+  /** O: how arguments or result are encoded (`values.ts`). */
+  encoding: 1,
+  /** O: blocks of the heap for arguments and result that do not fit; 0 for none. The submitter frees both. */
+  argument: 1,
+  result: 1,
+  /** A: 1 when the submitter has given up while the item runs. */
+  aborted: 1,
+  /** O: the record of the worker that runs it. */
+  worker: 1,
+  /**
+   * P: the pool that has listed it, or lists it now: written before `state` says so. So an item that is LISTED, RUNNING or FLUSHING, and
+   * whose home is a pool, stays so while that pool is latched.
+   */
+  home: 1,
+  values: INLINE_WORDS,
+});
+
+/** Items in one slab: 16 KiB. */
+export const SLAB_ITEMS = 127;
+export const Slab = struct({
+  header: ObjectHeader.words,
+  /** I: the port's slab before this one. */
+  next: 1,
+  /** I. */
+  port: 1,
+  pad: 2 * LINE_WORDS - ObjectHeader.words - 2,
+  items: SLAB_ITEMS * Item.words,
+});
+
+/** Where a submitting thread receives its items. It outlives the thread: the next one in that slot has it then. */
+export const Port = struct({
+  header: ObjectHeader.words,
+  /** A: the submitter's CPU number plus one; negative when it is dead. */
+  owner: 1,
+  /** A: the newest slab. */
+  slabs: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 2,
+  /** A: items that have ended, the last first. */
+  completed: 1,
+  /** A: ARMED while the submitter waits for `completed` on its event loop. */
+  armed: 1,
+  /** A: 1 when a worker has died: some items are LOST. */
+  rescan: 1,
+  pad2: LINE_WORDS - 3,
+});
+
+/** `pool_workqueue`: what one workqueue has in one pool. All of it P but for `pool` and `maxActive`. */
+export const Pwq = struct({
+  /** I. */
+  pool: 1,
+  workqueue: 1,
+  /** A. */
+  maxActive: 1,
+  /** Items on the worklist or running. */
+  nrActive: 1,
+  /** Items that wait for others to end, first and last. */
+  inactive: 1,
+  inactiveLast: 1,
+  nrInactive: 1,
+  /** The colour in which items are queued, and those of that colour that have not ended. */
+  colour: 1,
+  inFlight: 1,
+  flushers: 1,
+  flushersLast: 1,
+  /** Items that have ended, all in all. */
+  ended: 1,
+  pad: 4,
+});
+
+export const OPEN = 0;
+export const DRAINING = 1;
+export const CLOSED = 2;
+
+/** `workqueue_struct`. */
+export const Wq = struct({
+  header: ObjectHeader.words,
+  /** A: OPEN, DRAINING or CLOSED. */
+  state: 1,
+  /** I. */
+  flags: 1,
+  nrPwqs: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 3,
+  pwqs: 0,
+});
+
+/** Worker flags, `state` of a record. FREE_RECORD: nobody's. */
+export const FREE_RECORD = 0;
+/** Its thread has been asked for (kernel: PREP). */
+export const STARTING = 1;
+/** On the idle list. */
+export const IDLE = 2;
+/** Counted in `running`. */
+export const BUSY = 3;
+/** In the middle of an item, asleep; or it awaits as many items as it may. */
+export const ASLEEP = 4;
+/** It was idle, and a continuation of one that it awaits has gone to sleep. */
+export const ASIDE = 5;
+
+/** All of it P but `pool`. */
+export const WorkerRecord = struct({
+  state: 1,
+  /** The thread's CPU number plus one. */
+  thread: 1,
+  /** What it sleeps on when it is idle. */
+  task: 1,
+  /** The worker that went idle before it. */
+  nextIdle: 1,
+  /** When its thread was asked for: ms on `cpu.now()`, cut off to 32 bits. */
+  since: 1,
+  /** I. */
+  pool: 1,
+  pad: 2,
+});
+
+/** Records of a pool. */
+export const MOST_WORKERS = 64;
+
+/** `worker_pool`. */
+export const Pool = struct({
+  header: ObjectHeader.words,
+  /** I: workers that may run at once; the slot, or -1 for an unbound pool; nice. */
+  limit: 1,
+  slot: 1,
+  nice: 1,
+  /** I: as many threads at most; items that each may await. */
+  maxWorkers: 1,
+  maxAwaited: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 5,
+  latch: 1,
+  /** P: the items in `incoming` that are being taken; see `drain`. */
+  taking: 1,
+  /** P: items LISTED so far. */
+  seq: 1,
+  /** P: the worklist, first and last. */
+  first: 1,
+  last: 1,
+  /** P: the idle workers, the last to become so first; and how many there are, and records in use. */
+  idle: 1,
+  nrIdle: 1,
+  nrWorkers: 1,
+  pad2: LINE_WORDS - 8,
+  /** A: items that submitters have pushed, the last first. */
+  incoming: 1,
+  /** P, and read without: `nr_running`, workers that are BUSY. */
+  running: 1,
+  pad3: LINE_WORDS - 2,
+  workers: MOST_WORKERS * WorkerRecord.words,
+});
+
+/** Words of `Root`, a record for each arena: what is the same for all its workqueues. */
+export const Root = struct({
+  header: ObjectHeader.words,
+  slots: 1,
+  maxWorkers: 1,
+  maxAwaited: 1,
+});
+
+export function workerAt(pool: number, index: number): number {
+  return pool + Pool.workers + index * WorkerRecord.words;
+}
+
+export function pwqAt(wq: number, index: number): number {
+  return wq + Wq.pwqs + index * Pwq.words;
+}
+
+export function itemAt(slab: number, index: number): number {
+  return slab + Slab.items + index * Item.words;
+}

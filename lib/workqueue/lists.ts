@@ -1,0 +1,74 @@
+/**
+ * The lists that items are in. Two are pushed to by anybody, without a latch, and taken whole (kernel llist.h): a pool's
+ * `incoming` and a port's `completed`, linked by `Item.link`. The others are the pool's, under its latch, linked by `Item.next`.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { Item, Pool, Port, Pwq } from './layout.ts';
+
+/** `Port.armed`. */
+export const ARMED = 1;
+
+/** Pushes the chain `newest` -> ... -> `oldest`, linked by `Item.link`, in one step: `llist_add_batch`. */
+export function push(cpu: Cpu, head: number, newest: number, oldest: number): void {
+  for (;;) {
+    const before = cpu.load(head);
+    cpu.write(oldest + Item.link, before);
+    // Full: pairs with the barrier in `step` and `sleeping`, and with the exchange in `armPort`.
+    if (cpu.cmpxchg(head, before, newest) === before) return;
+  }
+}
+
+/** Hands an item that has ended to its submitter. */
+export function complete(cpu: Cpu, item: number): void {
+  const port = cpu.read(item + Item.port);
+  push(cpu, port + Port.completed, item, item);
+  ringPort(cpu, port);
+}
+
+/** The submitter looks at its port again, if it waits. */
+function ringPort(cpu: Cpu, port: number): void {
+  if (cpu.load(port + Port.armed) !== ARMED || cpu.xchg(port + Port.armed, 0) !== ARMED) return;
+  cpu.wake(port + Port.armed, 1);
+}
+
+/** The submitter is about to wait for `armed` to change: false when something has come, and it is not to. */
+export function armPort(cpu: Cpu, port: number): boolean {
+  // Full: pairs with the push to `completed`, and with the exchange of `rescan` in `repairPool`.
+  cpu.xchg(port + Port.armed, ARMED);
+  const hasCome = cpu.load(port + Port.completed) !== 0 || cpu.load(port + Port.rescan) !== 0;
+  if (hasCome) cpu.store(port + Port.armed, 0);
+  return !hasCome;
+}
+
+/** The items of a chain that was pushed, the newest first. */
+export function chainFrom(cpu: Cpu, newest: number): number[] {
+  const chain: number[] = [];
+  for (let item = newest; item !== 0; item = cpu.read(item + Item.link)) chain.push(item);
+  return chain;
+}
+
+/** A LISTED item goes to the worklist, or waits behind `maxActive`. */
+export function enqueue(cpu: Cpu, pool: number, pwq: number, item: number): void {
+  const active = cpu.read(pwq + Pwq.nrActive);
+  if (active < cpu.load(pwq + Pwq.maxActive) && cpu.read(pwq + Pwq.inactive) === 0) {
+    cpu.write(pwq + Pwq.nrActive, active + 1);
+    append(cpu, pool + Pool.first, pool + Pool.last, item);
+  } else {
+    cpu.write(pwq + Pwq.nrInactive, cpu.read(pwq + Pwq.nrInactive) + 1);
+    append(cpu, pwq + Pwq.inactive, pwq + Pwq.inactiveLast, item);
+  }
+}
+
+/** Puts `item` at the end of the list with those two words. */
+export function append(cpu: Cpu, first: number, last: number, item: number): void {
+  cpu.write(item + Item.next, 0);
+  if (cpu.read(first) === 0) cpu.write(first, item);
+  else cpu.write(cpu.read(last) + Item.next, item);
+  cpu.write(last, item);
+}
+
+export function removeFirst(cpu: Cpu, first: number, last: number): void {
+  const next = cpu.read(cpu.read(first) + Item.next);
+  cpu.write(first, next);
+  if (next === 0) cpu.write(last, 0);
+}

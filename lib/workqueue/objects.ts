@@ -1,0 +1,178 @@
+/** The kinds of objects that workqueues are made of, and how each is found or made. */
+import { availableParallelism } from 'node:os';
+import type { Arena } from '../arena/arena.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { defineKind, type Kind, kindById } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import {
+  Item,
+  itemAt,
+  MOST_WORKERS,
+  OPEN,
+  Pool,
+  Port,
+  Pwq,
+  pwqAt,
+  Root,
+  SLAB_ITEMS,
+  Slab,
+  WorkerRecord,
+  Wq,
+  workerAt,
+} from './layout.ts';
+import { repairPool } from './repair.ts';
+
+const PREFIX = 'workqueue/';
+
+/** Threads in a pool at most, and items that each may await, unless configured. */
+export const MAX_WORKERS = 16;
+export const MAX_AWAITED = 1024;
+
+export const POOL_KIND: Kind = defineKind<Repairer>({
+  name: 'worker pool',
+  words: Pool.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  repair: (repairer, pool) => repairPool(repairer, pool),
+}) as Kind;
+
+export const WQ_KIND: Kind = defineKind<Repairer>({
+  name: 'workqueue',
+  words: Wq.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  // The pools repair what is in it.
+  repair: () => true,
+}) as Kind;
+
+export const SLAB_KIND: Kind = defineKind<Repairer>({
+  name: 'work items',
+  words: Slab.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  repair: () => true,
+}) as Kind;
+
+export const PORT_KIND: Kind = defineKind<Repairer>({
+  name: 'workqueue port',
+  words: Port.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  repair({ cpu, isDead }, port) {
+    const owner = cpu.load(port + Port.owner);
+    if (owner > 0 && isDead(owner)) cpu.cmpxchg(port + Port.owner, owner, -owner);
+    return true;
+  },
+}) as Kind;
+
+const ROOT_KIND: Kind = defineKind<Repairer>({
+  name: 'workqueues',
+  words: Root.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  repair: () => true,
+}) as Kind;
+
+export interface RootWords {
+  readonly slots: number;
+  readonly maxWorkers: number;
+  readonly maxAwaited: number;
+}
+
+/** What is the same for all workqueues of the arena; `asked` is what it becomes if nobody has asked before. */
+export function openRoot(arena: Arena, asked: Partial<RootWords> = {}): RootWords {
+  const { slots = availableParallelism(), maxWorkers = MAX_WORKERS, maxAwaited = MAX_AWAITED } = asked;
+  const { cpu } = arena;
+  const root = arena.objects.open(
+    formatted(ROOT_KIND, Root.words, (_cpu, address) => {
+      cpu.write(address + Root.slots, slots);
+      cpu.write(address + Root.maxWorkers, Math.min(maxWorkers, MOST_WORKERS));
+      cpu.write(address + Root.maxAwaited, maxAwaited);
+    }),
+    `${PREFIX}root`,
+  );
+  return {
+    slots: cpu.read(root + Root.slots),
+    maxWorkers: cpu.read(root + Root.maxWorkers),
+    maxAwaited: cpu.read(root + Root.maxAwaited),
+  };
+}
+
+/** The pool of that slot, or the unbound pool for -1: `get_unbound_pool`. */
+export function openPool(arena: Arena, root: RootWords, slot: number, isHighpri: boolean): number {
+  const name = `${PREFIX}pool/${slot < 0 ? 'u' : slot}${isHighpri ? 'H' : ''}`;
+  const kind = formatted(POOL_KIND, Pool.words, (cpu, pool) => {
+    cpu.write(pool + Pool.limit, slot < 0 ? root.slots : 1);
+    cpu.write(pool + Pool.slot, slot);
+    cpu.write(pool + Pool.nice, isHighpri ? -20 : 0);
+    cpu.write(pool + Pool.maxWorkers, root.maxWorkers);
+    cpu.write(pool + Pool.maxAwaited, root.maxAwaited);
+    for (let i = 0; i < MOST_WORKERS; i++) cpu.write(workerAt(pool, i) + WorkerRecord.pool, pool);
+  });
+  return arena.objects.open(kind, name);
+}
+
+/** The workqueue of that name, with a pwq for each of `pools` if it is new. */
+export function openWq(arena: Arena, name: string, flags: number, maxActive: number, pools: readonly number[]): number {
+  const kind = formatted(WQ_KIND, Wq.words + pools.length * Pwq.words, (cpu, wq) => {
+    cpu.write(wq + Wq.state, OPEN);
+    cpu.write(wq + Wq.flags, flags);
+    cpu.write(wq + Wq.nrPwqs, pools.length);
+    pools.forEach((pool, i) => {
+      const pwq = pwqAt(wq, i);
+      cpu.write(pwq + Pwq.pool, pool);
+      cpu.write(pwq + Pwq.workqueue, wq);
+      cpu.write(pwq + Pwq.maxActive, maxActive);
+    });
+  });
+  return arena.objects.open(kind, `${PREFIX}${name}`);
+}
+
+/** A port of the calling thread's. */
+export function makePort(arena: Arena): number {
+  const kind = formatted(PORT_KIND, Port.words, (cpu, port) => cpu.write(port + Port.owner, arena.thread.id));
+  return arena.objects.create(kind);
+}
+
+/** A slab of FREE items for `port`, whose newest slab is `next`. */
+export function makeSlab(arena: Arena, port: number, next: number, firstIndex: number): number {
+  const kind = formatted(SLAB_KIND, Slab.words, (cpu, slab) => {
+    cpu.write(slab + Slab.next, next);
+    cpu.write(slab + Slab.port, port);
+    for (let i = 0; i < SLAB_ITEMS; i++) {
+      cpu.write(itemAt(slab, i) + Item.port, port);
+      cpu.write(itemAt(slab, i) + Item.index, firstIndex + i);
+    }
+  });
+  return arena.objects.create(kind);
+}
+
+/** Whether the thread with that CPU number plus one is a worker of some pool. */
+export function isWorker({ cpu, heap }: Arena, id: number): boolean {
+  return workersOf(cpu, heap.objects()).some((worker) => cpu.read(worker + WorkerRecord.thread) === id);
+}
+
+/** The records of all pools among the objects. */
+export function workersOf(cpu: Cpu, objects: readonly number[]): number[] {
+  const pools = objects.filter((object) => cpu.read(object + ObjectHeader.kind) === POOL_KIND.id);
+  return pools.flatMap((pool) => Array.from({ length: MOST_WORKERS }, (_, i) => workerAt(pool, i)));
+}
+
+/** Objects of workqueues, and of system tasks, which stay with the arena. */
+export function countStanding({ cpu, heap }: Arena): number {
+  const names = [POOL_KIND, WQ_KIND, SLAB_KIND, PORT_KIND, ROOT_KIND].map(({ name }) => name);
+  const standing = new Set([...names, 'work function', 'kthread']);
+  return heap.objects().filter((object) => standing.has(kindById(cpu.read(object + ObjectHeader.kind))?.name ?? ''))
+    .length;
+}
+
+/** `kind` with another first state, and perhaps more words. */
+function formatted(kind: Kind, words: number, format: (cpu: Cpu, address: number) => void): Kind {
+  return { ...kind, words, format } as Kind;
+}

@@ -1,0 +1,403 @@
+/**
+ * The side of a thread that queues items and waits for them.
+ *
+ * Items are published once a microtask, one exchange for all that the thread has queued for a pool since. Those that have
+ * ended come back in a list of this thread's port; while any is out, the thread looks there for some turns of its event loop, and
+ * then arms one asynchronous wait for all.
+ *
+ *   submitter: armed := ARMED     full       worker: push to completed            full
+ *              completed?                            armed = ARMED? then wake
+ */
+import type { Arena } from '../arena/arena.ts';
+import { HoldfastError } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { clearInterval, setImmediate, setInterval } from '../machine/host.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import { unpark } from '../sched/task.ts';
+import { DETACHED } from '../sched/thread.ts';
+import {
+  CANCELLED,
+  FREE,
+  Item,
+  itemAt,
+  LISTED,
+  LOST,
+  PENDING,
+  PHASE,
+  Port,
+  Pwq,
+  RUNNING,
+  SLAB_ITEMS,
+  Slab,
+  WorkerRecord,
+  workerAt,
+} from './layout.ts';
+import { ARMED, armPort, chainFrom } from './lists.ts';
+import { makePort, makeSlab, PORT_KIND } from './objects.ts';
+import type { WorkerPool } from './pool.ts';
+import { askAgain, kworkerName, poolView } from './pools.ts';
+import { DIED, ERROR, Values } from './values.ts';
+import { addressOf, identityAt, type WorkFunction } from './work.ts';
+
+/** Turns of the event loop in which the thread looks for what has ended before it sleeps: measured, beside Piscina. */
+const POLL_TURNS = 10;
+/** How often it looks, while it waits, whether somebody has died who was to wake it, ms. */
+const LOOK_MS = 100;
+
+interface Batch {
+  readonly pool: WorkerPool;
+  newest: number;
+  oldest: number;
+}
+
+/** A call that is queued. `number` tells it from others that have had its item. */
+export interface Call {
+  readonly item: number;
+  readonly number: number;
+  readonly promise: Promise<unknown>;
+}
+
+/** What the caller waits for. Undefined once it has given up: the item comes back all the same. */
+type Settle = ((value: unknown) => void) | undefined;
+
+const submitters = new WeakMap<Arena, Submitter>();
+
+/** Whether the calling thread has calls under way in that arena. */
+export function hasOutstanding(arena: Arena): boolean {
+  return (submitters.get(arena)?.outstanding ?? 0) > 0;
+}
+
+/** The calling thread's submitter in that arena. */
+export function submitterOf(arena: Arena): Submitter {
+  let submitter = submitters.get(arena);
+  if (submitter === undefined) {
+    submitter = new Submitter(arena);
+    submitters.set(arena, submitter);
+  }
+  return submitter;
+}
+
+export class Submitter {
+  readonly #arena: Arena;
+  readonly #cpu: Cpu;
+  readonly #values: Values;
+  readonly #port: number;
+  readonly #free: number[] = [];
+  readonly #functions = new Map<WorkFunction, number>();
+  /** By the items' numbers. */
+  readonly #resolve: Settle[] = [];
+  readonly #reject: Settle[] = [];
+  readonly #isOut: boolean[] = [];
+  readonly #numbers: number[] = [];
+  #slots = 0;
+  #outstanding = 0;
+  readonly #batches = new Map<number, Batch>();
+  #dirty: Batch[] = [];
+  #isPolling = false;
+  #idleTurns = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    this.#cpu = arena.cpu;
+    this.#values = new Values(arena);
+    this.#port = this.#findPort() || makePort(arena);
+    this.#adoptItems();
+  }
+
+  /**
+   * Queues a call of `run` in `pwq`, and returns its item and what it comes to. Throws, with nothing queued, EINVAL for a
+   * function that is no work and for arguments that can't be cloned, ENOMEM.
+   */
+  submit(pwq: number, run: WorkFunction, args: readonly unknown[]): Call {
+    const fn = this.#functions.get(run) ?? this.#addFunction(run);
+    const cpu = this.#cpu;
+    const item = this.#take();
+    let encoding: number;
+    try {
+      encoding = this.#values.encode(item, args, Item.argument);
+    } catch (error) {
+      this.#values.free(item, Item.argument);
+      this.#free.push(item);
+      throw error;
+    }
+    cpu.write(item + Item.encoding, encoding);
+    cpu.write(item + Item.pwq, pwq);
+    cpu.write(item + Item.fn, fn);
+    // Release: pairs with the acquire in `loseOrphans`, which asks whose port it is behind that.
+    cpu.storeReleaseLight(item + Item.state, PENDING);
+    const promise = this.#expect(item);
+    this.#add(cpu.read(pwq + Pwq.pool), item);
+    return { item, number: this.#numbers[cpu.read(item + Item.index)] as number, promise };
+  }
+
+  /** Waits until all that was queued in `pwq` has ended, by whomever. */
+  flush(pwq: number): Promise<unknown> {
+    this.publish();
+    const cpu = this.#cpu;
+    const item = this.#take();
+    cpu.write(item + Item.encoding, 0);
+    cpu.write(item + Item.pwq, pwq);
+    const promise = this.#expect(item);
+    this.pool(cpu.read(pwq + Pwq.pool)).flush(pwq, item);
+    return promise;
+  }
+
+  /** The call is wanted no more, and rejects with `reason` now. A call that runs is told so; whatever it returns is dropped. */
+  abandon({ item, number }: Call, reason: unknown): void {
+    if (this.#hasLeft()) return;
+    const cpu = this.#cpu;
+    const index = cpu.read(item + Item.index);
+    // It may have ended, and its item be another call's.
+    if (this.#numbers[index] !== number || this.#resolve[index] === undefined) return;
+    const reject = this.#reject[index];
+    this.#resolve[index] = undefined;
+    this.#reject[index] = undefined;
+    cpu.xchg(item + Item.aborted, 1);
+    // Acquire: pairs with the exchange in `#pick`, which comes behind the worker's name.
+    let state = cpu.loadAcquire(item + Item.state);
+    while (state === PENDING || state === LISTED) {
+      const found = cpu.cmpxchg(item + Item.state, state, CANCELLED);
+      if (found === state) break;
+      state = found;
+    }
+    if ((state & PHASE) === RUNNING) {
+      // It may be in the middle of an item, or await this one: then its event loop turns.
+      unpark(cpu, cpu.read(cpu.read(item + Item.worker) + WorkerRecord.task));
+    }
+    reject?.(reason);
+  }
+
+  /** Queues now what waits for the end of the microtask. */
+  publish(): void {
+    if (this.#dirty.length > 0) this.#publish();
+  }
+
+  /** Calls under way. */
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  pool(address: number): WorkerPool {
+    return poolView(this.#arena, address);
+  }
+
+  #take(): number {
+    if (this.#free.length === 0) this.#addSlab();
+    return this.#free.pop() as number;
+  }
+
+  #addFunction(run: WorkFunction): number {
+    const address = addressOf(this.#arena, run);
+    this.#functions.set(run, address);
+    return address;
+  }
+
+  #expect(item: number): Promise<unknown> {
+    const index = this.#cpu.read(item + Item.index);
+    const promise = new Promise((resolve, reject) => {
+      this.#resolve[index] = resolve;
+      this.#reject[index] = reject;
+    });
+    this.#isOut[index] = true;
+    this.#numbers[index] = ((this.#numbers[index] ?? 0) + 1) | 0;
+    if (this.#outstanding++ === 0) this.#hold();
+    if (!this.#isPolling) {
+      this.#isPolling = true;
+      this.#idleTurns = 0;
+      setImmediate(this.#poll);
+    }
+    return promise;
+  }
+
+  #add(poolAddress: number, item: number): void {
+    let batch = this.#batches.get(poolAddress);
+    if (batch === undefined) {
+      batch = { pool: this.pool(poolAddress), newest: 0, oldest: 0 };
+      this.#batches.set(poolAddress, batch);
+    }
+    if (batch.newest === 0) {
+      batch.oldest = item;
+      if (this.#dirty.push(batch) === 1) queueMicrotask(this.#publish);
+    } else {
+      this.#cpu.write(item + Item.link, batch.newest);
+    }
+    batch.newest = item;
+  }
+
+  readonly #publish = (): void => {
+    const dirty = this.#dirty;
+    if (dirty.length === 0 || this.#hasLeft()) return;
+    this.#dirty = [];
+    for (const batch of dirty) {
+      const { newest, oldest } = batch;
+      batch.newest = 0;
+      batch.pool.queue(newest, oldest);
+    }
+  };
+
+  readonly #poll = (): void => {
+    if (this.#hasLeft()) return;
+    if (this.#receive() > 0) this.#idleTurns = 0;
+    else this.#idleTurns++;
+    if (this.#outstanding === 0) this.#isPolling = false;
+    else if (this.#idleTurns < POLL_TURNS) setImmediate(this.#poll);
+    else this.#arm();
+  };
+
+  #arm(): void {
+    const armed = this.#port + Port.armed;
+    const wait = armPort(this.#cpu, this.#port) && this.#cpu.waitAsync(armed, ARMED, Number.POSITIVE_INFINITY);
+    this.#idleTurns = 0;
+    if (wait instanceof Promise) void wait.then(this.#poll);
+    else setImmediate(this.#poll);
+  }
+
+  /** Takes what has come back. Returns how many. */
+  #receive(): number {
+    const cpu = this.#cpu;
+    const completed = this.#port + Port.completed;
+    const hasLost = cpu.load(this.#port + Port.rescan) !== 0 && cpu.xchg(this.#port + Port.rescan, 0) !== 0;
+    // First: what is lost by now, and was pushed before, is in the list.
+    const lost = hasLost ? this.#items().filter((item) => cpu.load(item + Item.state) === LOST) : [];
+    if (lost.length === 0 && cpu.load(completed) === 0) return 0;
+    const chain = chainFrom(cpu, cpu.xchg(completed, 0));
+    for (let i = chain.length - 1; i >= 0; i--) this.#deliver(chain[i] as number);
+    const pushed = new Set(chain);
+    for (const item of lost) if (!pushed.has(item)) this.#deliver(item);
+    return chain.length + lost.length;
+  }
+
+  #deliver(item: number): void {
+    const cpu = this.#cpu;
+    const index = cpu.read(item + Item.index);
+    const resolve = this.#resolve[index];
+    const reject = this.#reject[index];
+    const encoding = cpu.read(item + Item.encoding);
+    let isFailure = (encoding & (DIED | ERROR)) !== 0;
+    let value: unknown;
+    if (resolve !== undefined) {
+      try {
+        value = encoding === DIED ? this.#death(item) : this.#values.decode(item, encoding, Item.result)[0];
+      } catch (error) {
+        // This thread has no memory left for it.
+        isFailure = true;
+        value = error;
+      }
+    }
+    this.#resolve[index] = undefined;
+    this.#reject[index] = undefined;
+    this.#recycle(item);
+    if (this.#isOut[index] === true && --this.#outstanding === 0) this.#release();
+    this.#isOut[index] = false;
+    if (isFailure) reject?.(value);
+    else resolve?.(value);
+  }
+
+  #recycle(item: number): void {
+    const cpu = this.#cpu;
+    if (cpu.read(item + Item.argument) !== 0) this.#values.free(item, Item.argument);
+    if (cpu.read(item + Item.result) !== 0) this.#values.free(item, Item.result);
+    if (cpu.read(item + Item.aborted) !== 0) cpu.store(item + Item.aborted, 0);
+    cpu.write(item + Item.seq, 0);
+    cpu.write(item + Item.worker, 0);
+    cpu.storeUnordered(item + Item.state, FREE);
+    this.#free.push(item);
+  }
+
+  /** The error of a call whose worker has died while it ran. */
+  #death(item: number): HoldfastError {
+    const cpu = this.#cpu;
+    const { name } = identityAt(this.#arena, cpu.read(item + Item.fn));
+    const worker = cpu.read(item + Item.worker);
+    const pool = cpu.read(worker + WorkerRecord.pool);
+    const index = (worker - workerAt(pool, 0)) / WorkerRecord.words;
+    return new HoldfastError('EOWNERDEAD', `${kworkerName(this.#arena, pool, index)} died while it ran ${name}()`);
+  }
+
+  /** The process lives while items are out, and this thread looks for deaths that nobody has told it of. */
+  #hold(): void {
+    if (this.#timer === undefined) this.#timer = setInterval(this.#look, LOOK_MS);
+    else this.#timer.ref();
+  }
+
+  #release(): void {
+    this.#timer?.unref();
+  }
+
+  /**
+   * Whether the thread has detached: then its port, its items and its number are the next thread's. Calls that were under way
+   * reject with what a call now would be told.
+   */
+  #hasLeft(): boolean {
+    const { thread } = this.#arena;
+    if (thread.self !== DETACHED) return false;
+    this.#outstanding = 0;
+    this.#release();
+    for (const [index, reject] of this.#reject.entries()) {
+      this.#resolve[index] = undefined;
+      this.#reject[index] = undefined;
+      try {
+        thread.current();
+      } catch (error) {
+        reject?.(error);
+      }
+    }
+    return true;
+  }
+
+  readonly #look = (): void => {
+    if (this.#hasLeft() || this.#outstanding === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    this.#cpu.onStall?.(false);
+    for (const { pool } of this.#batches.values()) {
+      pool.kick();
+      askAgain(this.#arena, pool.address);
+    }
+  };
+
+  #items(): number[] {
+    const cpu = this.#cpu;
+    const items: number[] = [];
+    for (let slab = cpu.load(this.#port + Port.slabs); slab !== 0; slab = cpu.read(slab + Slab.next)) {
+      for (let i = 0; i < SLAB_ITEMS; i++) items.push(itemAt(slab, i));
+    }
+    return items;
+  }
+
+  #addSlab(): void {
+    const cpu = this.#cpu;
+    const slab = makeSlab(this.#arena, this.#port, cpu.load(this.#port + Port.slabs), this.#slots);
+    cpu.storeRelease(this.#port + Port.slabs, slab);
+    this.#slots += SLAB_ITEMS;
+    for (let i = SLAB_ITEMS - 1; i >= 0; i--) this.#free.push(itemAt(slab, i));
+  }
+
+  /**
+   * The port of a thread that had this slot before: by now a reaper is through with all that it left. Another slot's may be in
+   * the middle of that.
+   */
+  #findPort(): number {
+    const { heap, thread } = this.#arena;
+    const cpu = this.#cpu;
+    for (const port of heap.objects()) {
+      if (cpu.read(port + ObjectHeader.kind) !== PORT_KIND.id) continue;
+      if (cpu.cmpxchg(port + Port.owner, -thread.id, thread.id) === -thread.id) return port;
+    }
+    return 0;
+  }
+
+  /** Its items: those that are queued or run still come back here, and nobody asks for them. */
+  #adoptItems(): void {
+    const cpu = this.#cpu;
+    const items = this.#items();
+    this.#slots = items.length;
+    for (const item of items) {
+      const state = cpu.load(item + Item.state);
+      if (state === FREE || state === LOST) this.#recycle(item);
+    }
+  }
+}

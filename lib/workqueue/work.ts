@@ -1,0 +1,138 @@
+/**
+ * What a work item runs: a function that a module has declared with `work`, under the module's URL and a name. A thread
+ * that comes across one which it does not know imports the module, whose call of `work` makes it known there.
+ *
+ * In the arena a function is an object with those two texts, found by their hash, so that an item needs one word for it.
+ */
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type { Arena } from '../arena/arena.ts';
+import { HoldfastError, shown } from '../errors.ts';
+import { defineKind, type Kind } from '../memory/kinds.ts';
+import { ObjectHeader } from '../memory/objects.ts';
+import type { Repairer } from '../memory/repairer.ts';
+import { struct } from '../memory/struct.ts';
+import { readText, textWords, utf8, writeBytes } from '../memory/text.ts';
+
+/** A function that can be work: its arguments and its result, or what a promise of it brings, can be cloned. */
+// biome-ignore lint/suspicious/noExplicitAny: any function is one, whatever its parameters are.
+export type WorkFunction = (...args: any[]) => unknown;
+
+interface Identity {
+  readonly module: string;
+  readonly name: string;
+}
+
+const FunctionWords = struct({ header: ObjectHeader.words, moduleLength: 1, nameLength: 1, texts: 0 });
+
+const KIND: Kind = defineKind<Repairer>({
+  name: 'work function',
+  words: FunctionWords.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  repair: () => true,
+}) as Kind;
+
+/** Of all copies of the package in this thread. */
+const KEY = Symbol.for('holdfast.work');
+const host = globalThis as {
+  [KEY]?: { functions: Map<string, WorkFunction>; identities: WeakMap<WorkFunction, Identity> };
+};
+host[KEY] ??= { functions: new Map(), identities: new WeakMap() };
+const { functions, identities } = host[KEY];
+
+/**
+ * Declares functions that workqueues can run, in the module that has them, and returns them as they are:
+ *
+ *   export const { resize, rotate } = work(import.meta.url, { resize, rotate });
+ *
+ * Workers import that module, so it should have nothing in it that is not to happen there. Throws EINVAL for what is no
+ * URL, or no object of functions.
+ */
+export function work<const Functions extends Record<string, WorkFunction>>(
+  module: string,
+  declared: Functions,
+): Functions {
+  if (typeof module !== 'string' || !URL.canParse(module)) {
+    throw new HoldfastError(
+      'EINVAL',
+      `work() takes import.meta.url of the module it is called in, received ${shown(module)}`,
+    );
+  }
+  if (typeof declared !== 'object' || declared === null) {
+    throw new HoldfastError('EINVAL', `work() takes functions, as in { resize }; received ${shown(declared)}`);
+  }
+  for (const [name, run] of Object.entries(declared)) {
+    if (typeof run !== 'function') throw new HoldfastError('EINVAL', `${name} is no function but ${shown(run)}`);
+  }
+  for (const [name, run] of Object.entries(declared)) {
+    functions.set(keyOf(module, name), run);
+    identities.set(run, { module, name });
+  }
+  return declared;
+}
+
+/** The address of the function's object in the arena. Throws EINVAL for a function that `work` has not declared. */
+export function addressOf(arena: Arena, run: WorkFunction): number {
+  const identity = typeof run === 'function' ? identities.get(run) : undefined;
+  if (identity === undefined) {
+    throw new HoldfastError(
+      'EINVAL',
+      `${shown(run)} is no work: its module declares it, export const { name } = work(import.meta.url, { name })`,
+    );
+  }
+  const [module, name] = [utf8(identity.module), utf8(identity.name)];
+  const kind = {
+    ...KIND,
+    words: FunctionWords.words + textWords(module.length) + textWords(name.length),
+    format(cpu, at) {
+      cpu.write(at + FunctionWords.moduleLength, module.length);
+      cpu.write(at + FunctionWords.nameLength, name.length);
+      writeBytes(cpu, at + FunctionWords.texts, module);
+      writeBytes(cpu, at + FunctionWords.texts + textWords(module.length), name);
+    },
+  } as Kind;
+  const digest = createHash('sha256').update(keyOf(identity.module, identity.name)).digest('hex');
+  return arena.objects.open(kind, `workqueue/function/${digest}`);
+}
+
+/** The texts of a function's object. */
+export function identityAt({ cpu }: Arena, address: number): Identity {
+  const moduleLength = cpu.read(address + FunctionWords.moduleLength);
+  const nameAt = address + FunctionWords.texts + textWords(moduleLength);
+  return {
+    module: readText(cpu, address + FunctionWords.texts, moduleLength),
+    name: readText(cpu, nameAt, cpu.read(address + FunctionWords.nameLength)),
+  };
+}
+
+/** The function, if its module has been loaded here. */
+export function knownFunction({ module, name }: Identity): WorkFunction | undefined {
+  return functions.get(keyOf(module, name));
+}
+
+/** The function, from its module. Rejects with EINVAL when the module declares none of that name, or with its own error. */
+export async function loadFunction(identity: Identity): Promise<WorkFunction> {
+  await importModule(identity.module);
+  const run = knownFunction(identity);
+  if (run !== undefined) return run;
+  throw new HoldfastError('EINVAL', `${identity.module} declares no work of the name ${shown(identity.name)}`);
+}
+
+/** TypeScript that this version of Node does not strip of its types is loaded by the application's own tsx. */
+async function importModule(module: string): Promise<void> {
+  try {
+    await import(module);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
+    const api = createRequire(module).resolve('tsx/esm/api');
+    const { register } = await import(api);
+    register();
+    await import(module);
+  }
+}
+
+function keyOf(module: string, name: string): string {
+  return `${module}#${name}`;
+}

@@ -1,0 +1,72 @@
+/** What the tests of workqueues run on workers. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
+import { Completion, currentWork, Workqueue, work } from '../../lib/index.ts';
+
+export const f = work(import.meta.url, {
+  add: (a: number, b: number) => a + b,
+  echo: <Value>(value: Value): Value => value,
+  thread: () => threadId,
+  nap: async (ms: number) => {
+    await sleep(ms);
+    return 1;
+  },
+  fail: (message: string) => {
+    throw Object.assign(new TypeError(message), { code: 'E_MINE' });
+  },
+  failLater: async (message: string) => {
+    await sleep(0);
+    throw new RangeError(message);
+  },
+  uncloneable: () => () => {},
+  /** Blocks its thread until the completion is complete. */
+  block: (gate: string) => {
+    new Completion(currentWork().arena, gate).wait();
+    return threadId;
+  },
+  blockAsync: async (gate: string) => {
+    await new Completion(currentWork().arena, gate).waitAsync();
+    return threadId;
+  },
+  open: (gate: string) => {
+    new Completion(currentWork().arena, gate).completeAll();
+    return threadId;
+  },
+  /** Appends a number to the log at that address: its first word is the count. */
+  note: (log: number, value: number) => {
+    const { words } = currentWork().arena;
+    Atomics.store(words, log + 1 + Atomics.add(words, log, 1), value);
+  },
+  /** Counts in the two words at that address those that run at once, and the most that there were. */
+  gauge: async (at: number) => {
+    const { words } = currentWork().arena;
+    const now = Atomics.add(words, at, 1) + 1;
+    let most = Atomics.load(words, at + 1);
+    while (most < now)
+      most = Atomics.compareExchange(words, at + 1, most, now) === most ? now : Atomics.load(words, at + 1);
+    await sleep(1);
+    Atomics.sub(words, at, 1);
+  },
+  nested: async (name: string, depth: number): Promise<number> => {
+    const wq = new Workqueue(currentWork().arena, name);
+    return depth === 0 ? 0 : 1 + (await wq.run(f.nested, name, depth - 1));
+  },
+  exit: () => process.exit(3),
+  throwLater: async () => {
+    setImmediate(() => {
+      throw new Error('nobody catches this');
+    });
+    await new Promise(() => {});
+  },
+  untilAborted: (begun: string) => {
+    const context = currentWork();
+    new Completion(currentWork().arena, begun).completeAll();
+    while (!context.aborted);
+  },
+  untilSignal: async (begun: string, over: string) => {
+    const { arena, signal } = currentWork();
+    new Completion(currentWork().arena, begun).completeAll();
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    new Completion(arena, over).completeAll();
+  },
+});

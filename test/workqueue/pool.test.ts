@@ -1,0 +1,440 @@
+import { describe, expect, test } from 'vitest';
+import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
+import {
+  ASLEEP,
+  BUSY,
+  CANCELLED,
+  DONE,
+  FREE,
+  IDLE,
+  Item,
+  itemAt,
+  LISTED,
+  LOST,
+  PENDING,
+  PHASE,
+  Pool,
+  Port,
+  Pwq,
+  pwqAt,
+  RUNNING,
+  STARTING,
+  WorkerRecord,
+  workerAt,
+} from '../../lib/workqueue/layout.ts';
+import { chainFrom, push } from '../../lib/workqueue/lists.ts';
+import { makePort, makeSlab, openPool, openWq } from '../../lib/workqueue/objects.ts';
+import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { step, stepper } from '../support/stepper.ts';
+
+/** A pool with one slot, or more, whose workers are threads 1, 2, ...; thread 0 submits. */
+function pool({ threads = 3, limit = 1, maxActive = 8 } = {}) {
+  const stage = stepper(threads);
+  const { arenas, real } = stage;
+  const root = { slots: limit, maxWorkers: threads - 1, maxAwaited: 8 };
+  const address = openPool(arenas[0]!, root, -1, false);
+  const pwq = pwqAt(openWq(arenas[0]!, 'wq', 0, maxActive, [address]), 0);
+  const port = makePort(arenas[0]!);
+  const slab = makeSlab(arenas[0]!, port, 0, 0);
+  const created: number[] = [];
+  const views = arenas.map(
+    ({ cpu, thread }) => new WorkerPool(cpu, address, thread.id, (index) => created.push(index)),
+  );
+  const record = (thread: number) => workerAt(address, thread - 1);
+  const tasks = arenas.map(({ thread, heap }) => thread.takeTask(heap));
+  const item = (i: number) => itemAt(slab, i);
+  const fill = (i: number) => {
+    real.write(item(i) + Item.pwq, pwq);
+    real.store(item(i) + Item.state, PENDING);
+  };
+  return {
+    ...stage,
+    address,
+    pwq,
+    port,
+    created,
+    item,
+    view: (thread: number) => views[thread]!,
+    record,
+    join: (thread: number) => views[thread]!.join(record(thread), tasks[thread]!),
+    /** Thread 0 queues those items, in one step. */
+    queue: (...items: number[]) => {
+      items.forEach((i, at) => {
+        fill(i);
+        if (at > 0) real.write(item(i) + Item.link, item(items[at - 1]!));
+      });
+      views[0]!.queue(item(items.at(-1)!), item(items[0]!));
+    },
+    fill,
+    /** The number of the item that thread `thread` runs next, or -1. */
+    next: (thread: number, finished = -1) => {
+      const found = views[thread]!.step(record(thread), finished < 0 ? 0 : item(finished));
+      return found === 0 ? -1 : (found - slab - (item(0) - slab)) / Item.words;
+    },
+    phase: (i: number) => real.load(item(i) + Item.state) & PHASE,
+    state: (thread: number) => real.read(record(thread) + WorkerRecord.state),
+    isAsleep: (thread: number) => real.load(tasks[thread]! + Task.state) === SLEEPING,
+    wake: (thread: number) => unpark(real, tasks[thread]!),
+    running: () => real.load(address + Pool.running),
+    active: () => real.read(pwq + Pwq.nrActive),
+    /** The numbers of the items that have come back, the first first. */
+    received: () => {
+      const chain = chainFrom(real, real.xchg(port + Port.completed, 0));
+      return chain.reverse().map((at) => (at - item(0)) / Item.words);
+    },
+    flush: (thread: number, i: number) => {
+      real.write(item(i) + Item.pwq, pwq);
+      views[thread]!.flush(pwq, item(i));
+    },
+  };
+}
+
+describe('a worker pool', () => {
+  test('in which items begin in another order than that in which they were queued, or more than maxActive at once', () => {
+    const stage = pool({ limit: 2, maxActive: 2 });
+    stage.join(1);
+    stage.join(2);
+    stage.queue(0, 1, 2);
+    stage.queue(3, 4);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.next(2)).toBe(1);
+    expect(stage.active()).toBe(2);
+    expect(stage.view(1).step(stage.record(1), 0)).toBe(0); // two are active: the others wait for them
+    expect(stage.state(1)).toBe(IDLE);
+    expect(stage.next(2, 1)).toBe(2);
+    stage.view(1).settle(stage.item(0));
+    expect(stage.state(1)).toBe(BUSY); // woken for the one that has become active
+    expect(stage.next(1)).toBe(3);
+    expect(stage.active()).toBe(2);
+    expect(stage.next(1, 3)).toBe(4);
+    expect(stage.next(1, 4)).toBe(-1);
+    expect(stage.next(2, 2)).toBe(-1);
+    expect(stage.active()).toBe(0);
+    expect(stage.received()).toEqual([1, 0, 3, 4, 2]);
+  });
+
+  test('that sleeps on what is queued at any step of its going to sleep', () => {
+    for (let k = 1; ; k++) {
+      const stage = pool();
+      stage.join(1);
+      let seesFreeSlot = false;
+      stage.before(1, step(k), () => {
+        stage.fill(0);
+        push(stage.real, stage.address + Pool.incoming, stage.item(0), stage.item(0));
+        seesFreeSlot = stage.running() < 1;
+      });
+      const found = stage.next(1);
+      if (stage.cancel(1)) break;
+      // A submitter that sees a free slot gets the latch now, as `queue` goes on.
+      if (seesFreeSlot) stage.view(0).kick();
+      expect(found === 0 || (stage.state(1) === BUSY && !stage.isAsleep(1))).toBe(true);
+      if (found < 0) expect(stage.next(1)).toBe(0);
+    }
+  });
+
+  test('that wakes more workers than it has slots', () => {
+    const stage = pool({ threads: 4 });
+    for (const thread of [1, 2, 3]) {
+      stage.join(thread);
+      expect(stage.next(thread)).toBe(-1);
+    }
+    stage.queue(0, 1, 2);
+    stage.queue(3);
+    // Last in, first out; and one at most, although its thread has not run yet.
+    expect([1, 2, 3].map(stage.isAsleep)).toEqual([true, true, false]);
+    expect(stage.running()).toBe(1);
+  });
+
+  test('whose slot lies idle while the worker that has it sleeps', () => {
+    const stage = pool();
+    stage.join(1);
+    stage.join(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.queue(0, 1);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.isAsleep(2)).toBe(true);
+    stage.view(1).sleeping(stage.record(1));
+    expect(stage.state(1)).toBe(ASLEEP);
+    expect(stage.isAsleep(2)).toBe(false);
+    expect(stage.next(2)).toBe(1);
+    stage.view(1).running(stage.record(1));
+    expect(stage.running()).toBe(2);
+    stage.queue(2);
+    // Two run for a moment; the first that is through takes no more, although there is work.
+    expect(stage.next(2, 1)).toBe(-1);
+    expect(stage.running()).toBe(1);
+    expect(stage.isAsleep(2)).toBe(true);
+    expect(stage.next(1, 0)).toBe(2);
+    expect(stage.next(1, 2)).toBe(-1);
+  });
+
+  test('that wakes an idle worker whose continuation sleeps in a lock', () => {
+    const stage = pool();
+    stage.join(1);
+    stage.join(2);
+    expect(stage.next(1)).toBe(-1);
+    expect(stage.next(2)).toBe(-1);
+    stage.view(2).sleeping(stage.record(2));
+    stage.queue(0);
+    expect([1, 2].map(stage.isAsleep)).toEqual([false, true]);
+    expect(stage.next(1)).toBe(0);
+    stage.view(2).running(stage.record(2));
+    expect(stage.state(2)).toBe(IDLE);
+    expect(stage.running()).toBe(1);
+  });
+
+  test('without an idle worker in reserve, or with more threads than it may have', () => {
+    const stage = pool();
+    stage.queue(0);
+    expect(stage.created).toEqual([0]);
+    expect(stage.state(1)).toBe(STARTING);
+    stage.queue(1);
+    stage.view(0).kick();
+    expect(stage.created).toEqual([0]); // one is on its way
+    stage.join(1);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.created).toEqual([0, 1]);
+    stage.join(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.view(1).sleeping(stage.record(1));
+    expect(stage.next(2)).toBe(1);
+    stage.view(2).sleeping(stage.record(2));
+    stage.queue(2);
+    expect(stage.created).toEqual([0, 1]); // both it may have are there
+  });
+
+  test('that keeps idle workers that are too many, or lets the last two go', () => {
+    const stage = pool({ threads: 5 });
+    for (const thread of [1, 2, 3, 4]) stage.join(thread);
+    for (const thread of [1, 2, 3]) stage.next(thread);
+    expect(stage.view(1).cull(stage.record(1))).toBe(true);
+    expect(stage.view(2).cull(stage.record(2))).toBe(false);
+    stage.next(4);
+    expect(stage.view(4).cull(stage.record(4))).toBe(true);
+    expect(stage.view(3).cull(stage.record(3))).toBe(false);
+  });
+
+  test('whose flush ends before what was queued before, or waits for what was queued after', () => {
+    const stage = pool({ maxActive: 1 });
+    stage.join(1);
+    stage.queue(0, 1);
+    stage.flush(0, 10);
+    stage.queue(2);
+    stage.flush(0, 11);
+    stage.flush(0, 12);
+    stage.queue(3);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.next(1, 0)).toBe(1);
+    expect(stage.received()).toEqual([0]);
+    expect(stage.next(1, 1)).toBe(2);
+    expect(stage.received()).toEqual([1, 10]); // what a flush has waited for is told first
+    expect(stage.next(1, 2)).toBe(3);
+    expect(stage.received().sort((a, b) => a - b)).toEqual([2, 11, 12]);
+    stage.flush(0, 13);
+    expect(stage.received()).toEqual([]);
+    expect(stage.next(1, 3)).toBe(-1);
+    expect(stage.received().sort((a, b) => a - b)).toEqual([3, 13]);
+  });
+
+  test('whose flushes end in another order than that in which they began', () => {
+    const stage = pool({ limit: 2 });
+    stage.join(1);
+    stage.join(2);
+    stage.queue(0);
+    expect(stage.next(1)).toBe(0);
+    stage.flush(0, 10);
+    stage.queue(1);
+    expect(stage.next(2)).toBe(1);
+    stage.flush(0, 11);
+    expect(stage.next(2, 1)).toBe(-1);
+    expect(stage.received()).toEqual([1]);
+    expect(stage.next(1, 0)).toBe(-1);
+    expect(stage.received().sort((a, b) => a - b)).toEqual([0, 10, 11]);
+  });
+
+  test('that runs an item which was cancelled, or loses count of it', () => {
+    const stage = pool({ maxActive: 1 });
+    stage.join(1);
+    stage.fill(0);
+    stage.real.store(stage.item(0) + Item.state, CANCELLED);
+    stage.view(0).queue(stage.item(0), stage.item(0));
+    stage.queue(1, 2, 3);
+    expect(stage.next(1)).toBe(1);
+    stage.real.cmpxchg(stage.item(2) + Item.state, LISTED, CANCELLED);
+    expect(stage.next(1, 1)).toBe(3);
+    expect(stage.active()).toBe(1);
+    expect(stage.next(1, 3)).toBe(-1);
+    expect(stage.active()).toBe(0);
+    expect(stage.received().sort((a, b) => a - b)).toEqual([0, 1, 2, 3]);
+    expect(stage.real.read(stage.pwq + Pwq.inFlight)).toBe(0);
+  });
+
+  test('where maxActive is raised and nothing more begins', () => {
+    const stage = pool({ maxActive: 1, limit: 2 });
+    stage.join(1);
+    stage.join(2);
+    stage.queue(0, 1, 2);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.next(2)).toBe(-1);
+    stage.real.store(stage.pwq + Pwq.maxActive, 2);
+    stage.view(0).activate(stage.pwq);
+    expect(stage.state(2)).toBe(BUSY);
+    expect(stage.next(2)).toBe(1);
+    expect(stage.active()).toBe(2);
+  });
+
+  test('where what comes while maxActive is raised overtakes what waits', () => {
+    const stage = pool({ maxActive: 1, limit: 2 });
+    stage.join(1);
+    stage.join(2);
+    stage.queue(0, 1);
+    expect(stage.next(1)).toBe(0);
+    stage.real.store(stage.pwq + Pwq.maxActive, 3);
+    stage.queue(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.view(0).activate(stage.pwq);
+    expect(stage.next(2)).toBe(1);
+    expect(stage.next(2, 1)).toBe(2);
+  });
+});
+
+/** After a death: a worker that is alive runs what is left, in order; each item ends once, and nothing is counted still. */
+function workOff(stage: ReturnType<typeof pool>, items: readonly number[], ran: number[], flusher: number) {
+  const ended: number[] = [...stage.received()];
+  if (stage.state(2) === IDLE) stage.view(2).kick();
+  for (let found = stage.next(2); found >= 0; found = stage.next(2, found)) ran.push(found);
+  ended.push(...stage.received());
+  for (const i of [...items, flusher]) {
+    const isBack = ended.filter((other) => other === i).length;
+    expect(stage.phase(i) === DONE || stage.phase(i) === LOST || stage.phase(i) === FREE).toBe(true);
+    expect(isBack).toBeLessThanOrEqual(1);
+    if (stage.phase(i) === DONE) expect(isBack).toBe(1);
+  }
+  expect(ran).toEqual([...ran].sort((a, b) => a - b));
+  expect(new Set(ran).size).toBe(ran.length);
+  for (const field of [Pwq.nrActive, Pwq.nrInactive, Pwq.inFlight, Pwq.flushers, Pwq.inactive]) {
+    expect(stage.real.read(stage.pwq + field)).toBe(0);
+  }
+  expect(stage.running()).toBe(0);
+}
+
+describe('deaths', () => {
+  test('of a worker at any step that leaves an item in nobody’s hands', () => {
+    for (let k = 1; ; k++) {
+      const stage = pool({ maxActive: 2 });
+      const items = [0, 1, 2, 3, 4];
+      const ran: number[] = [];
+      stage.join(2);
+      expect(stage.next(2)).toBe(-1);
+      // The queue has another colour than items that come to it.
+      stage.flush(2, 12);
+      expect(stage.received()).toEqual([12]);
+      stage.queue(...items);
+      stage.real.cmpxchg(stage.item(1) + Item.state, PENDING, CANCELLED);
+      const died = stage.killBefore(1, step(k), () => {
+        stage.join(1);
+        const first = stage.next(1);
+        stage.flush(1, 10);
+        if (first >= 0) ran.push(first);
+        const second = stage.next(1, first);
+        if (second >= 0) ran.push(second);
+        stage.view(1).sleeping(stage.record(1));
+        stage.view(1).running(stage.record(1));
+        stage.next(1, second);
+      });
+      if (!died) break;
+      expect(stage.reap(0)).toBe('done');
+      expect(stage.real.read(stage.record(1) + WorkerRecord.thread)).toBe(0);
+      if (stage.phase(10) !== FREE) expect(stage.real.read(stage.port + Port.rescan)).toBeLessThanOrEqual(1);
+      workOff(stage, items, ran, 10);
+      expect(stage.phase(1)).not.toBe(LISTED);
+      // What was in the dead thread's hands: one that it ran, and all that it has ended, whether or not it handed them over.
+      const lost = items.filter((i) => stage.phase(i) === LOST);
+      expect(lost.length).toBeLessThanOrEqual(4);
+      if (lost.length > 0) expect(stage.real.read(stage.port + Port.rescan)).toBe(1);
+    }
+  });
+
+  test('of a worker after which what the others run does not count as active', () => {
+    const stage = pool({ limit: 2, maxActive: 2 });
+    stage.join(1);
+    stage.join(2);
+    stage.queue(0, 1, 2, 3);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.next(2)).toBe(1);
+    stage.die(1);
+    expect(stage.reap(0)).toBe('done');
+    expect(stage.active()).toBe(2);
+    expect(stage.real.read(stage.pwq + Pwq.nrInactive)).toBe(1);
+  });
+
+  test('of a submitter at any step that leave items half-queued', () => {
+    for (let k = 1; ; k++) {
+      const stage = pool();
+      stage.join(2);
+      expect(stage.next(2)).toBe(-1);
+      stage.fill(0);
+      stage.fill(1);
+      stage.real.write(stage.item(1) + Item.link, stage.item(0));
+      const died = stage.killBefore(0, step(k), () => {
+        stage.view(0).queue(stage.item(1), stage.item(0));
+        stage.flush(0, 10);
+      });
+      if (!died) break;
+      expect(stage.reap(1)).toBe('done');
+      expect(stage.real.load(stage.port + Port.owner)).toBe(-1);
+      const ran: number[] = [];
+      workOff(stage, [0, 1], ran, 10);
+      // All of them, or none.
+      expect(ran.length === 2 || [0, 1].every((i) => stage.phase(i) === LOST)).toBe(true);
+    }
+  });
+
+  test('of a submitter that has cancelled what it never queued, which nobody can have any more', () => {
+    const stage = pool();
+    stage.fill(0);
+    stage.real.store(stage.item(0) + Item.state, CANCELLED);
+    stage.die(0);
+    expect(stage.reap(1)).toBe('done');
+    expect(stage.phase(0)).toBe(LOST);
+  });
+
+  test('of a worker whose last item is queued again while the reaper looks at it, and never runs', () => {
+    const stage = pool();
+    stage.join(1);
+    stage.join(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.queue(0);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.next(1, 0)).toBe(-1);
+    stage.die(1);
+    const state = stage.item(0) + Item.state;
+    stage.before(
+      0,
+      ({ op, address }) => address === state && (op === 'store' || op === 'cmpxchg'),
+      () => {
+        expect(stage.received()).toEqual([0]);
+        stage.fill(0);
+        push(stage.real, stage.address + Pool.incoming, stage.item(0), stage.item(0));
+      },
+    );
+    expect(stage.reap(0)).toBe('done');
+    expect(stage.cancel(0)).toBe(false);
+    stage.view(0).kick();
+    expect(stage.next(2)).toBe(0);
+  });
+
+  test('of a worker that runs an item, which stays RUNNING', () => {
+    const stage = pool();
+    stage.join(1);
+    stage.queue(0);
+    expect(stage.next(1)).toBe(0);
+    expect(stage.phase(0)).toBe(RUNNING);
+    stage.flush(0, 10);
+    stage.die(1);
+    expect(stage.reap(0)).toBe('done');
+    expect([0, 10].map(stage.phase)).toEqual([LOST, LOST]);
+    expect(stage.active()).toBe(0);
+    expect(stage.running()).toBe(0);
+  });
+});

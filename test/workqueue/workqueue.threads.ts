@@ -1,0 +1,29 @@
+/** What threads of the tests of workqueues do. */
+import { type Arena, Workqueue } from '../../lib/index.ts';
+import { f } from './functions.ts';
+
+export async function queueThree(arena: Arena, name: string, log: number): Promise<void> {
+  const wq = new Workqueue(arena, name);
+  void wq.run(f.note, log, 1);
+  void wq.run(f.note, log, 2);
+  // Published with the others; the thread ends without having heard of any.
+  await Promise.race([wq.run(f.note, log, 3), undefined]);
+}
+
+/** Says in the word behind the log how the call ended. */
+export async function queueAndDetach(arena: Arena, name: string, log: number): Promise<void> {
+  const wq = new Workqueue(arena, name);
+  const { words } = arena;
+  const calls = [wq.run(f.note, log, 1)];
+  await wq.flush();
+  calls.push(wq.run(f.note, log, 2));
+  arena.detach();
+  const ended = await Promise.allSettled(calls);
+  words[log + 10] = Number(ended.map(({ status }) => (status === 'fulfilled' ? 1 : 2)).join(''));
+}
+
+export function queueAndDie(arena: Arena, name: string, log: number): void {
+  const wq = new Workqueue(arena, name);
+  for (let i = 0; i < 100; i++) void wq.run(f.note, log, i);
+  queueMicrotask(() => process.exit(1));
+}
