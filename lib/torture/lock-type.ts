@@ -45,6 +45,8 @@ export interface LockType {
   readonly hasTimeouts: boolean;
   /** The longest hold, us. */
   readonly longHold: number;
+  /** Threads of the library's own that it makes, beside kthreadd. @default 0 */
+  readonly systemThreads?: number;
   /** Makes a lock; what comes back is structured-cloneable, for `open` on other threads. */
   create(arena: Arena, scene: Scene): unknown;
   open(arena: Arena, handle: unknown): View;

@@ -17,6 +17,7 @@ import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { Tick } from '../vdso/updater.ts';
 import { openVvar } from '../vdso/vvar.ts';
+import { countStanding, isWorker } from '../workqueue/objects.ts';
 import { churnName } from './actor.ts';
 import { durations } from './histograms.ts';
 import type { LockType, View } from './lock-type.ts';
@@ -42,7 +43,8 @@ export class RunStage {
 
   constructor(type: LockType, threads: number) {
     // A seat's next worker may come before the reaper has dealt with the last one.
-    this.arena = Arena.create({ bytes: 4 << 20, maxThreads: 2 * threads + 2 });
+    const maxThreads = 2 * threads + 2 + (type.systemThreads ?? 0);
+    this.arena = Arena.create({ bytes: 4 << 20, maxThreads });
     this.cpu = this.arena.cpu;
     this.type = type;
     this.threads = threads;
@@ -50,7 +52,7 @@ export class RunStage {
     openFutexes(this.arena);
     for (const Flavour of [Rcu, RcuQsbr]) new Flavour(this.arena);
     new Tick(this.arena, openVvar(this.arena.objects));
-    this.#blocks = this.arena.use().blocks;
+    this.#blocks = this.arena.use().blocks - countStanding(this.arena);
     this.address = this.arena.alloc(stageWords(this.seats));
     formatStage(this.cpu, this.address, stageWords(this.seats));
     this.lock = type.create(this.arena, sceneOf(this.address, this.seats));
@@ -148,10 +150,11 @@ export class RunStage {
 
   async #isReaped(): Promise<boolean> {
     const { cpu, arena } = this;
-    // kthreadd stays with the arena; it may have been asked for by a timer.
+    // kthreadd stays with the arena, and so do workers; it may have been asked for by a timer.
     const isGone = (number: number) =>
       number === arena.thread.number ||
       number + 1 === kthreaddOf(cpu) ||
+      isWorker(arena, number + 1) ||
       cpu.load(slotAddress(cpu, number) + Slot.life) === 0;
     for (let waited = 0; waited < REAPING_MS; waited++) {
       if (Array.from({ length: maxThreads(cpu) }, (_, i) => i).every(isGone)) return true;
@@ -160,10 +163,10 @@ export class RunStage {
     return false;
   }
 
-  /** Blocks that are kept for use again: the slots' tasks of asynchronous acquisitions, and the states of PI futexes. */
+  /** Blocks that are kept for use again: the slots' tasks of asynchronous acquisitions, states of PI futexes, work items. */
   #keptBlocks(): number {
     const { cpu } = this;
-    let kept = countPiStates(openFutexes(this.arena));
+    let kept = countPiStates(openFutexes(this.arena)) + countStanding(this.arena);
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
       for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) kept++;

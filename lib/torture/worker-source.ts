@@ -11,8 +11,10 @@ export async function prepareWorkers(): Promise<string> {
   const entry = workerEntry('torture');
   if (!entry.pathname.endsWith('.ts')) return entry.href;
   // A bundle in memory has no neighbours; all threads that are started from here on inherit this.
-  const kthreadd = workerEntry('kthreadd');
-  if (kthreadd.protocol === 'file:') setEnvironmentData('holdfast:kthreadd', await inMemory(kthreadd));
+  for (const name of ['kthreadd', 'torture-items']) {
+    const neighbour = workerEntry(name);
+    if (neighbour.protocol === 'file:') setEnvironmentData(`holdfast:${name}`, await inMemory(neighbour));
+  }
   return inMemory(entry);
 }
 
