@@ -40,6 +40,8 @@ const REDIS = /^get, beside a Redis/;
 const ZIPF = /^Zipf [\d.]+, \d/;
 const SCANS = /^Zipf .*scans/;
 const SHIFTING = /^(popularity|window)/;
+const SMALL_CALLS = /^small calls/;
+const ROUND_TRIP = /^round trip$/;
 const BARE = 'bare cmpxchg pair';
 const ASYNC_HOLDFAST = 'holdfast acquireAsync';
 
@@ -113,6 +115,16 @@ const BARS: readonly Bar[] = [
   { scenario: ZIPF, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 2 },
   { scenario: SCANS, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 3 },
   { scenario: SHIFTING, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: -1 },
+  { scenario: SMALL_CALLS, unit: 'k/s', peer: 'holdfast', against: 'Piscina', bound: 'at least', bar: 20 },
+  {
+    scenario: SMALL_CALLS,
+    unit: 'k/s',
+    peer: 'holdfast',
+    against: 'Piscina, 64 tasks a worker',
+    bound: 'at least',
+    bar: 10,
+  },
+  { scenario: ROUND_TRIP, unit: 'ns', peer: 'holdfast', against: 'Piscina', bound: 'at most', bar: 1 / 2 },
   ...['wound-wait', 'wait-die'].map(
     (peer): Bar => ({ scenario: SETS, unit: 'unended', peer, bound: 'at most', bar: 0 }),
   ),

@@ -13,6 +13,7 @@ import { flags } from './flags.ts';
 import { garbage } from './garbage.ts';
 import { inversion } from './inversion.ts';
 import { map } from './map.ts';
+import { pool } from './pool.ts';
 import { redis } from './redis.ts';
 import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
@@ -33,6 +34,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   map,
   cache,
   redis,
+  pool,
   'v8-single': singleBesideV8,
   'v8-contended': contendedBesideV8,
 };

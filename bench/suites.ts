@@ -18,6 +18,7 @@ export const SUITES = {
   map: [],
   cache: [],
   redis: [],
+  pool: [],
   'v8-single': V8_MUTEX,
   'v8-contended': V8_MUTEX,
 } as const satisfies Record<string, readonly string[]>;
