@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
@@ -120,16 +121,31 @@ export async function loadFunction(identity: Identity): Promise<WorkFunction> {
   throw new HoldfastError('EINVAL', `${identity.module} declares no work of the name ${shown(identity.name)}`);
 }
 
-/** TypeScript that this version of Node does not strip of its types is loaded by the application's own tsx. */
+/**
+ * TypeScript that this version of Node does not load is loaded by the application's own tsx, if it has one. That is decided
+ * before the import: Node remembers one that has failed.
+ */
 async function importModule(module: string): Promise<void> {
+  if (needsTsx(module)) {
+    const tsx = tsxBeside(module);
+    if (tsx !== undefined) (await import(tsx)).register();
+  }
+  await import(module);
+}
+
+function needsTsx(module: string): boolean {
+  // From the sources the thread has tsx already.
+  if (import.meta.url.endsWith('.ts') || !/\.[mc]?tsx?$/.test(new URL(module).pathname)) return false;
+  return !(process.features as { typescript?: unknown }).typescript;
+}
+
+function tsxBeside(module: string): string | undefined {
   try {
-    await import(module);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
-    const api = createRequire(module).resolve('tsx/esm/api');
-    const { register } = await import(api);
-    register();
-    await import(module);
+    // Its ES module: the CommonJS one, which a require would find, looks for its hooks in the wrong place when it is imported.
+    const folder = createRequire(module).resolve('tsx/package.json');
+    return new URL('dist/esm/api/index.mjs', pathToFileURL(folder)).href;
+  } catch {
+    return undefined;
   }
 }
 
