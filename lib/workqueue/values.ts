@@ -88,9 +88,19 @@ export class Values {
     return this.#encodeBytes(item, clone(values), field);
   }
 
-  /** `encode` of what a function has thrown, whatever it is: its name, message, stack and own properties. Throws ENOMEM. */
+  /**
+   * `encode` of what a function has thrown, whatever it is: its name, message, stack and own properties. Where the arena has
+   * no room for that, a shorter form of it, or nothing but that it has failed: a worker must not die of an error.
+   */
   encodeError(item: number, error: unknown): number {
-    return this.#encodeBytes(item, cloneError(error), Item.result) | ERROR;
+    for (const clone of [cloneError, cloneBriefly]) {
+      try {
+        return this.#encodeBytes(item, clone(error), Item.result) | ERROR;
+      } catch (failure) {
+        if (!(failure instanceof HoldfastError) || failure.code !== 'ENOMEM') throw failure;
+      }
+    }
+    return CLONE | ERROR;
   }
 
   decode(item: number, encoding: number, field: BlockField): unknown[] {
@@ -100,6 +110,8 @@ export class Values {
     const block = this.#cpu.read(item + field);
     const start = (block === 0 ? item + Item.values : block) * 4;
     if (form === JSON_TEXT) return JSON.parse(this.#memory.toString('utf8', start, start + length));
+    if (length === 0)
+      return [new HoldfastError('ENOMEM', 'there was no memory to say with what error the call failed')];
     // A copy: the deserializer takes no shared memory.
     const bytes = Buffer.from(this.#memory.subarray(start, start + length));
     return (encoding & ERROR) === 0 ? deserialize(bytes) : [errorFrom(deserialize(bytes))];
@@ -327,6 +339,17 @@ function cloneError(error: unknown): Uint8Array {
     tryClone({ error: bare, name }) ??
     serialize({ error: Object.assign(new Error(message), { stack }), name })
   );
+}
+
+/** The longest message, and line of a stack, of an error for which there is little room; and how many lines. */
+const BRIEF_LENGTH = 300;
+const BRIEF_LINES = 10;
+
+function cloneBriefly(error: unknown): Uint8Array {
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  const brief = new Error(message.slice(0, BRIEF_LENGTH));
+  const lines = stack?.split('\n', BRIEF_LINES).map((line) => line.slice(0, BRIEF_LENGTH));
+  return serialize({ error: Object.assign(brief, { stack: lines?.join('\n') }), name });
 }
 
 function tryClone(value: ClonedError): Uint8Array | undefined {

@@ -18,6 +18,10 @@ export const f = work(import.meta.url, {
     await sleep(0);
     throw new RangeError(message);
   },
+  /** Throws an error with a message of that many characters. */
+  failAtLength: (characters: number) => {
+    throw new TypeError('m'.repeat(characters));
+  },
   uncloneable: () => () => {},
   /** Blocks its thread until the completion is complete. */
   block: (gate: string) => {

@@ -22,6 +22,14 @@ function queue(options?: ConstructorParameters<typeof Workqueue>[2], arena = com
   return { arena, name, wq: new Workqueue(arena, name, options) };
 }
 
+function tryAlloc(arena: Arena, words: number): number {
+  try {
+    return arena.alloc(words);
+  } catch {
+    return 0;
+  }
+}
+
 describe('a call', () => {
   test('whose arguments or result come over as something else', async () => {
     const { wq } = queue();
@@ -82,6 +90,23 @@ describe('a call', () => {
     expect(error.stack).toContain('functions.ts');
     await expect(wq.run(f.failLater, 'later')).rejects.toThrow(RangeError);
     await expect(wq.run(f.uncloneable)).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+
+  test('whose error has no room in the arena, and takes the worker with it', async () => {
+    const { arena, wq } = queue({}, newArena());
+    await wq.run(f.add, 1, 2);
+    const brief: TypeError = await wq.run(f.failAtLength, 8 << 20).then(String, (error) => error);
+    expect(brief).toBeInstanceOf(Error);
+    expect([brief.name, brief.message]).toEqual(['TypeError', 'm'.repeat(300)]);
+    // Full to the last block of that length.
+    const blocks: number[] = [];
+    for (let words = 1 << 18; words >= 16; words >>= 1) {
+      for (let block = tryAlloc(arena, words); block !== 0; block = tryAlloc(arena, words)) blocks.push(block);
+    }
+    await expect(wq.run(f.failAtLength, 1000)).rejects.toThrow(expect.objectContaining({ code: 'ENOMEM' }));
+    for (const block of blocks) arena.free(block);
+    await expect(wq.run(f.failAtLength, 1)).rejects.toThrow('m');
+    expect(await wq.run(f.add, 1, 2)).toBe(3);
   });
 
   test('that is queued although it can’t be', async () => {
