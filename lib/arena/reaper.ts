@@ -118,9 +118,14 @@ export function* reapInSlices(
   let pass: Pass | undefined;
   let deaths = '';
   for (;;) {
-    const dead = ids(cpu).filter(isDead);
-    if (dead.length === 0) return 'done';
+    if (!ids(cpu).some(isDead)) return 'done';
     if (!becomeReaper(cpu, owner, isDead)) return 'again';
+    // Looked at behind the latch, as in `reap`: until this thread had it, another reaper could free a dead thread's slot for a new one.
+    const dead = ids(cpu).filter(isDead);
+    if (dead.length === 0) {
+      unlatch(cpu, Header.reaperLatch);
+      return 'done';
+    }
     // With the thread's own number: another one may have taken the slot meanwhile, and have died.
     const seen = dead.flatMap((id) => [id, cpu.load(slotAddress(cpu, id - 1) + Slot.life)]).join();
     if (pass === undefined || seen !== deaths) pass = new Pass(thread, heap, objects, dead, SETTLE_SPINS);

@@ -6,17 +6,17 @@ import { spawnWorker } from '../../lib/arena/spawn.ts';
 import { Mutex, Arena as Real } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { isDead, Slot } from '../../lib/sched/slot.ts';
-import { stepper } from '../support/stepper.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { until } from '../support/threads.ts';
 
 const MANY = 400;
 
 /** Many mutexes, the last of them held by thread 1, which has died; and thread 0's pass, each batch of which is a slice. */
-function deathAmongMany() {
+function deathAmongMany(many = MANY) {
   const stage = stepper(4);
   const arenas = stage.arenas as Arena[];
   const [reaper, victim] = arenas as [Arena, Arena];
-  const mutexes = Array.from({ length: MANY }, () => new Mutex(reaper));
+  const mutexes = Array.from({ length: many }, () => new Mutex(reaper));
   const last = mutexes.at(-1) as Mutex;
   Mutex.from(victim, last.handle).lock();
   stage.die(1);
@@ -73,6 +73,20 @@ test('a pass that is overtaken by another, and repairs for a thread that has the
   theirs.makeConsistent();
   expect(finish()).toBe('done');
   expect([life(), theirs.isLocked]).toEqual([500, true]);
+});
+
+test('a pass that another one overtakes before it begins, and that takes the next thread in the slot for dead', () => {
+  const { arenas, real, before, cancel, last, reap, finish, life } = deathAmongMany(1);
+  before(0, on('cmpxchgAcquire', Header.reaperLatch), () => {
+    expect(reap(2)).toBe('done');
+    real.store(arenas[1]!.thread.slot + Slot.life, 500);
+    const theirs = Mutex.from(arenas[1] as Arena, last.handle);
+    theirs.lock();
+    theirs.makeConsistent();
+  });
+  expect(finish()).toBe('done');
+  expect(cancel(0)).toBe(false);
+  expect([life(), last.isLocked]).toEqual([500, true]);
 });
 
 test('a death that comes in the middle of a pass is taken for one that the pass is about', () => {
