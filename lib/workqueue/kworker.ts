@@ -17,7 +17,7 @@ import type { WorkerPool } from './pool.ts';
 import { KWORKER, poolView } from './pools.ts';
 import { hasOutstanding } from './submitter.ts';
 import { Values } from './values.ts';
-import { identityAt, knownFunction, loadFunction, type WorkFunction } from './work.ts';
+import { identityAt, knownFunction, loadAll, loadFunction, type WorkFunction } from './work.ts';
 
 /** How long an idle worker that is one too many stays: the kernel's IDLE_WORKER_TIMEOUT, ns. */
 const IDLE_TIMEOUT = 300e9;
@@ -73,7 +73,9 @@ class Kworker {
       sleeping: () => this.#isAway || this.#pool.sleeping(this.#worker),
       running: () => this.#isAway || this.#pool.running(this.#worker),
     });
-    await this.#work();
+    this.#pool.standBy(this.#worker);
+    await loadAll(this.#arena, () => this.#cpu.load(this.#task + Task.state) === SLEEPING);
+    if (await this.#idle()) await this.#work();
     removeHook();
     this.#arena.thread.returnTask(this.#task);
   }

@@ -94,7 +94,7 @@ export const Slab = struct({
 /** Where a submitting thread receives its items. It outlives the thread: the next one in that slot has it then. */
 export const Port = struct({
   header: ObjectHeader.words,
-  /** A: the submitter's CPU number plus one; negative when it is dead. */
+  /** A: the submitter's CPU number plus one; negative when it is dead, and the next thread in its slot has not come yet. */
   owner: 1,
   /** A: the newest slab. */
   slabs: 1,
@@ -105,7 +105,9 @@ export const Port = struct({
   armed: 1,
   /** A: 1 when a worker has died: some items are LOST. */
   rescan: 1,
-  pad2: LINE_WORDS - 3,
+  /** The newest of the items that the submitter has taken from there, and has not received yet; see `takeCompleted`. */
+  taking: 1,
+  pad2: LINE_WORDS - 4,
 });
 
 /** `pool_workqueue`: what one workqueue has in one pool. All of it P but for `pool` and `maxActive`. */

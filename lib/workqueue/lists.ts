@@ -40,6 +40,36 @@ export function armPort(cpu: Cpu, port: number): boolean {
   return !hasCome;
 }
 
+/**
+ * Takes the list with that head whole; returns its items, the newest first. Before the exchange `taking` says which they are:
+ * for whoever comes after a thread that dies with them in hand, since their links stay as they are until it is through.
+ */
+export function take(cpu: Cpu, head: number, taking: number): number[] {
+  for (let newest = cpu.load(head); newest !== 0; ) {
+    cpu.write(taking, newest);
+    const found = cpu.cmpxchg(head, newest, 0);
+    if (found === newest) return chainFrom(cpu, newest);
+    newest = found;
+  }
+  return [];
+}
+
+/** What has come back to the port, the newest first. The submitter receives the oldest first, and clears `Port.taking` behind all. */
+export function takeCompleted(cpu: Cpu, port: number): number[] {
+  return take(cpu, port + Port.completed, port + Port.taking);
+}
+
+/**
+ * For the next owner of a port: the items, the newest first, that the thread before it had taken from `completed`, and had not
+ * received yet, or not all, when it died. Those that it had received are FREE, and their links as they were.
+ */
+export function takenCompleted(cpu: Cpu, port: number): number[] {
+  const taking = cpu.read(port + Port.taking);
+  // It may have died before the exchange.
+  if (taking === 0 || chainFrom(cpu, cpu.load(port + Port.completed)).includes(taking)) return [];
+  return chainFrom(cpu, taking);
+}
+
 /** The items of a chain that was pushed, the newest first. */
 export function chainFrom(cpu: Cpu, newest: number): number[] {
   const chain: number[] = [];

@@ -35,7 +35,10 @@ import {
   WorkerRecord,
   workerAt,
 } from './layout.ts';
-import { append, chainFrom, complete, enqueue, push, removeFirst } from './lists.ts';
+import { append, complete, enqueue, push, removeFirst, take } from './lists.ts';
+
+/** How long a thread that was asked for may be on its way until it is asked for again, ms: the kernel's CREATE_COOLDOWN. */
+const CREATE_COOLDOWN_MS = 1000;
 
 /** One thread's view of a pool. */
 export class WorkerPool {
@@ -75,6 +78,14 @@ export class WorkerPool {
     this.#unlatch();
   }
 
+  /** Now and then, while somebody waits for items: what wakes a worker, or asks for its thread, may have died on the way. */
+  look(): void {
+    latch(this.cpu, this.#latch, this.#id);
+    this.#findWorker();
+    if (this.#toCreate < 0) this.#toCreate = this.#overdue();
+    this.#unlatch();
+  }
+
   /**
    * A worker's next item: RUNNING, or 0 when there is none; then the worker is idle. `finished`: the item that it has
    * run, or 0. `process_one_work` and the loop of `worker_thread`.
@@ -111,6 +122,22 @@ export class WorkerPool {
     cpu.write(worker + WorkerRecord.thread, this.#id);
     cpu.write(worker + WorkerRecord.task, task);
     this.#setState(worker, BUSY);
+    this.#unlatch();
+  }
+
+  /**
+   * A worker that has joined is idle until it is needed. It is the last of the idle ones: it knows no function yet, and those
+   * in front of it do.
+   */
+  standBy(worker: number): void {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    this.#setState(worker, IDLE);
+    cpu.write(worker + WorkerRecord.nextIdle, 0);
+    cpu.write(this.#linkTo(0), worker);
+    this.#count(Pool.nrIdle, 1);
+    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
+    this.#findWorker();
     this.#unlatch();
   }
 
@@ -230,17 +257,8 @@ export class WorkerPool {
   /** Takes what has come, in the order in which it did. */
   #drain(): void {
     const { cpu, address } = this;
-    const incoming = address + Pool.incoming;
-    let newest = cpu.load(incoming);
-    if (newest === 0) return;
-    // A thread that dies behind the exchange leaves the chain here: its links stay as they are.
-    for (;;) {
-      cpu.write(address + Pool.taking, newest);
-      const found = cpu.cmpxchg(incoming, newest, 0);
-      if (found === newest) break;
-      newest = found;
-    }
-    const chain = chainFrom(cpu, newest);
+    const chain = take(cpu, address + Pool.incoming, address + Pool.taking);
+    if (chain.length === 0) return;
     for (let i = chain.length - 1; i >= 0; i--) this.#list(chain[i] as number);
     cpu.write(address + Pool.taking, 0);
   }
@@ -351,9 +369,31 @@ export class WorkerPool {
     const worker = workerAt(address, free);
     cpu.write(worker + WorkerRecord.state, STARTING);
     cpu.write(worker + WorkerRecord.thread, 0);
-    cpu.write(worker + WorkerRecord.since, Math.floor(cpu.now() / 1e6) | 0);
+    cpu.write(worker + WorkerRecord.since, this.#now());
     this.#count(Pool.nrWorkers, 1);
     this.#toCreate = free;
+  }
+
+  /**
+   * A record whose thread should have come long ago, or -1: the thread that asked for it has died first, or the arena had no
+   * room, or the thread ended before it began.
+   */
+  #overdue(): number {
+    const { cpu, address } = this;
+    const now = this.#now();
+    for (let index = 0; index < cpu.read(address + Pool.maxWorkers); index++) {
+      const worker = workerAt(address, index);
+      if (cpu.read(worker + WorkerRecord.state) !== STARTING) continue;
+      if (((now - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;
+      cpu.write(worker + WorkerRecord.since, now);
+      return index;
+    }
+    return -1;
+  }
+
+  /** ms, cut off to 32 bits. */
+  #now(): number {
+    return Math.floor(this.cpu.now() / 1e6) | 0;
   }
 
   /**
@@ -381,11 +421,16 @@ export class WorkerPool {
   }
 
   #unlinkIdle(worker: number): void {
+    this.cpu.write(this.#linkTo(worker), this.cpu.read(worker + WorkerRecord.nextIdle));
+    this.#count(Pool.nrIdle, -1);
+  }
+
+  /** The word of the idle list that leads to that worker; 0: the list's end. */
+  #linkTo(worker: number): number {
     const { cpu, address } = this;
     let link = address + Pool.idle;
     while (cpu.read(link) !== worker) link = cpu.read(link) + WorkerRecord.nextIdle;
-    cpu.write(link, cpu.read(worker + WorkerRecord.nextIdle));
-    this.#count(Pool.nrIdle, -1);
+    return link;
   }
 
   #setState(worker: number, state: number): void {

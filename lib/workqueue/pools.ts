@@ -3,14 +3,11 @@ import type { Arena } from '../arena/arena.ts';
 import { kthreadRun } from '../arena/kthread.ts';
 import { SYSTEM } from '../arena/kthreadd.ts';
 import { HoldfastError } from '../errors.ts';
-import { Pool, STARTING, WorkerRecord, workerAt } from './layout.ts';
+import { Pool, workerAt } from './layout.ts';
 import { WorkerPool } from './pool.ts';
 
 /** The function of kworker threads, as kthreadd knows it. */
 export const KWORKER = 'kworker';
-
-/** How long a thread that was asked for may be on its way until it is asked for again, ms: the kernel's CREATE_COOLDOWN. */
-const CREATE_COOLDOWN_MS = 1000;
 
 const views = new WeakMap<Arena, Map<number, WorkerPool>>();
 
@@ -32,26 +29,13 @@ export function poolView(arena: Arena, address: number): WorkerPool {
 /**
  * Asks for the thread of that record: `create_worker`. One that is under way already, because kthreadd starts it again after a
  * death, is left alone. An arena that is full says so to nobody: the caller may be on its way to sleep in a lock. It is asked
- * for again (`askAgain`).
+ * for again (`WorkerPool.look`).
  */
 export function createWorker(arena: Arena, pool: number, index: number): void {
   try {
     kthreadRun(arena, SYSTEM, KWORKER, kworkerName(arena, pool, index), { thread: true, data: workerAt(pool, index) });
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.code !== 'ENOMEM') throw error;
-  }
-}
-
-/** Asks again for threads that should have come long ago: who asked for one may have died, or it ended before it began. */
-export function askAgain(arena: Arena, pool: number): void {
-  const { cpu } = arena;
-  const now = Math.floor(cpu.now() / 1e6) | 0;
-  for (let index = 0; index < cpu.read(pool + Pool.maxWorkers); index++) {
-    const worker = workerAt(pool, index);
-    if (cpu.read(worker + WorkerRecord.state) !== STARTING) continue;
-    if (((now - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;
-    cpu.write(worker + WorkerRecord.since, now);
-    createWorker(arena, pool, index);
   }
 }
 

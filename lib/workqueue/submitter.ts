@@ -32,10 +32,10 @@ import {
   WorkerRecord,
   workerAt,
 } from './layout.ts';
-import { ARMED, armPort, chainFrom } from './lists.ts';
+import { ARMED, armPort, takeCompleted, takenCompleted } from './lists.ts';
 import { makePort, makeSlab, PORT_KIND } from './objects.ts';
 import type { WorkerPool } from './pool.ts';
-import { askAgain, kworkerName, poolView } from './pools.ts';
+import { kworkerName, poolView } from './pools.ts';
 import { DIED, ERROR, Values } from './values.ts';
 import { addressOf, identityAt, type WorkFunction } from './work.ts';
 
@@ -78,6 +78,8 @@ export function submitterOf(arena: Arena): Submitter {
 }
 
 export class Submitter {
+  /** This thread's view of the pool at that address. */
+  readonly pool: (address: number) => WorkerPool;
   readonly #arena: Arena;
   readonly #cpu: Cpu;
   readonly #values: Values;
@@ -97,8 +99,9 @@ export class Submitter {
   #idleTurns = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, poolAt = (address: number) => poolView(arena, address)) {
     this.#arena = arena;
+    this.pool = poolAt;
     this.#cpu = arena.cpu;
     this.#values = new Values(arena);
     this.#port = this.#findPort() || makePort(arena);
@@ -178,10 +181,6 @@ export class Submitter {
     return this.#outstanding;
   }
 
-  pool(address: number): WorkerPool {
-    return poolView(this.#arena, address);
-  }
-
   #take(): number {
     if (this.#free.length === 0) this.#addSlab();
     return this.#free.pop() as number;
@@ -238,7 +237,7 @@ export class Submitter {
 
   readonly #poll = (): void => {
     if (this.#hasLeft()) return;
-    if (this.#receive() > 0) this.#idleTurns = 0;
+    if (this.receive() > 0) this.#idleTurns = 0;
     else this.#idleTurns++;
     if (this.#outstanding === 0) this.#isPolling = false;
     else if (this.#idleTurns < POLL_TURNS) setImmediate(this.#poll);
@@ -254,15 +253,16 @@ export class Submitter {
   }
 
   /** Takes what has come back. Returns how many. */
-  #receive(): number {
+  receive(): number {
     const cpu = this.#cpu;
-    const completed = this.#port + Port.completed;
-    const hasLost = cpu.load(this.#port + Port.rescan) !== 0 && cpu.xchg(this.#port + Port.rescan, 0) !== 0;
+    const port = this.#port;
+    const hasLost = cpu.load(port + Port.rescan) !== 0 && cpu.xchg(port + Port.rescan, 0) !== 0;
     // First: what is lost by now, and was pushed before, is in the list.
     const lost = hasLost ? this.#items().filter((item) => cpu.load(item + Item.state) === LOST) : [];
-    if (lost.length === 0 && cpu.load(completed) === 0) return 0;
-    const chain = chainFrom(cpu, cpu.xchg(completed, 0));
+    if (lost.length === 0 && cpu.load(port + Port.completed) === 0) return 0;
+    const chain = takeCompleted(cpu, port);
     for (let i = chain.length - 1; i >= 0; i--) this.#deliver(chain[i] as number);
+    cpu.write(port + Port.taking, 0);
     const pushed = new Set(chain);
     for (const item of lost) if (!pushed.has(item)) this.#deliver(item);
     return chain.length + lost.length;
@@ -353,10 +353,7 @@ export class Submitter {
       return;
     }
     this.#cpu.onStall?.(false);
-    for (const { pool } of this.#batches.values()) {
-      pool.kick();
-      askAgain(this.#arena, pool.address);
-    }
+    for (const { pool } of this.#batches.values()) pool.look();
   };
 
   #items(): number[] {
@@ -390,14 +387,26 @@ export class Submitter {
     return 0;
   }
 
-  /** Its items: those that are queued or run still come back here, and nobody asks for them. */
+  /**
+   * Its items: those that are queued or run still come back here, and nobody asks for them. What has come back is in one of two
+   * chains, or FREE, or LOST; an item that has come back and is LOST as well is in a chain, and may not be had twice.
+   */
   #adoptItems(): void {
     const cpu = this.#cpu;
     const items = this.#items();
     this.#slots = items.length;
-    for (const item of items) {
-      const state = cpu.load(item + Item.state);
-      if (state === FREE || state === LOST) this.#recycle(item);
-    }
+    // First: what is lost by now, and was pushed before, is in a chain.
+    const idle = items.filter((item) => cpu.load(item + Item.state) === FREE || cpu.load(item + Item.state) === LOST);
+    const back = new Set<number>();
+    const recycleChain = (chain: readonly number[]) => {
+      for (const item of chain.toReversed()) {
+        back.add(item);
+        this.#recycle(item);
+      }
+      cpu.write(this.#port + Port.taking, 0);
+    };
+    recycleChain(takenCompleted(cpu, this.#port));
+    recycleChain(takeCompleted(cpu, this.#port));
+    for (const item of idle) if (!back.has(item)) this.#recycle(item);
   }
 }

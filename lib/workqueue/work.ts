@@ -122,6 +122,21 @@ export async function loadFunction(identity: Identity): Promise<WorkFunction> {
 }
 
 /**
+ * Loads the modules of all functions that have been queued in the arena, one after the other while `isIdle`: a worker that has
+ * nothing to do yet does that, so that no item has to wait for it. What fails here fails again for the item whose function it
+ * is, which says so.
+ */
+export async function loadAll(arena: Arena, isIdle: () => boolean): Promise<void> {
+  const { cpu, heap } = arena;
+  const isFunction = (object: number) => cpu.read(object + ObjectHeader.kind) === KIND.id;
+  for (const address of heap.objects().filter(isFunction)) {
+    if (!isIdle()) return;
+    const identity = identityAt(arena, address);
+    if (knownFunction(identity) === undefined) await loadFunction(identity).catch(() => {});
+  }
+}
+
+/**
  * TypeScript that this version of Node does not load is loaded by the application's own tsx, if it has one. That is decided
  * before the import: Node remembers one that has failed.
  */

@@ -203,6 +203,53 @@ describe('a worker pool', () => {
     expect(stage.created).toEqual([0, 1]); // both it may have are there
   });
 
+  test('that asks again for a thread that is on its way, or never for one that does not come', () => {
+    const stage = pool({ threads: 4 });
+    let now = 5e9;
+    stage.arenas[0]!.cpu.now = () => now;
+    stage.queue(0);
+    now += 999e6;
+    stage.view(0).look();
+    expect(stage.created).toEqual([0]);
+    now += 1e6;
+    stage.view(0).look();
+    expect(stage.created).toEqual([0, 0]);
+    stage.view(0).look();
+    expect(stage.created).toEqual([0, 0]);
+    stage.join(1);
+    now += 2e9;
+    stage.view(0).look();
+    expect(stage.created).toEqual([0, 0, 1]); // one in reserve
+  });
+
+  test('whose new worker comes before those that know the functions, or sleeps on what was there before it', () => {
+    const stage = pool({ threads: 4 });
+    for (const thread of [1, 2]) {
+      stage.join(thread);
+      expect(stage.next(thread)).toBe(-1);
+    }
+    stage.join(3);
+    stage.view(3).standBy(stage.record(3));
+    expect(stage.running()).toBe(0);
+    stage.queue(0);
+    expect([1, 2, 3].map(stage.isAsleep)).toEqual([true, false, true]);
+    expect(stage.next(2)).toBe(0);
+    stage.view(2).sleeping(stage.record(2));
+    stage.queue(1);
+    expect([1, 2, 3].map(stage.isAsleep)).toEqual([false, false, true]);
+    expect(stage.next(1)).toBe(1);
+    stage.view(1).sleeping(stage.record(1));
+    stage.queue(2);
+    expect(stage.isAsleep(3)).toBe(false);
+    expect(stage.next(3)).toBe(2);
+    const other = pool();
+    other.queue(0);
+    other.join(1);
+    other.view(1).standBy(other.record(1));
+    expect([other.state(1), other.isAsleep(1)]).toEqual([BUSY, false]);
+    expect(other.next(1)).toBe(0);
+  });
+
   test('that keeps idle workers that are too many, or lets the last two go', () => {
     const stage = pool({ threads: 5 });
     for (const thread of [1, 2, 3, 4]) stage.join(thread);

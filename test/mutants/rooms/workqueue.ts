@@ -9,6 +9,7 @@ const KWORKER = 'lib/workqueue/kworker.ts';
 const VALUES = 'lib/workqueue/values.ts';
 const WORKQUEUE = 'lib/workqueue/workqueue.ts';
 const POOL_TEST = 'test/workqueue/pool.test.ts';
+const SUBMITTER_TEST = 'test/workqueue/submitter.test.ts';
 const EXPLORED = 'test/native-sim/explore/workqueue.test.ts';
 const THREADS_TEST = 'test/workqueue/workqueue.test.ts';
 
@@ -205,7 +206,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'lost items are not looked for',
     file: SUBMITTER,
-    from: 'const hasLost = cpu.load(this.#port + Port.rescan) !== 0 &&',
+    from: 'const hasLost = cpu.load(port + Port.rescan) !== 0 &&',
     to: 'const hasLost = false &&',
     tests: [THREADS_TEST],
   },
@@ -243,5 +244,68 @@ export const mutants: readonly Mutant[] = [
     from: 'if (state === CLOSED) throw',
     to: 'if (state < OPEN) throw',
     tests: [THREADS_TEST],
+  },
+  {
+    name: 'an adopted item that has come back and is lost is had twice',
+    file: SUBMITTER,
+    from: 'for (const item of idle) if (!back.has(item)) this.#recycle(item);',
+    to: 'for (const item of idle) this.#recycle(item);',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'what had come back to a dead submitter is not received before its items are given out',
+    file: SUBMITTER,
+    from: '    recycleChain(takeCompleted(cpu, this.#port));\n',
+    to: '',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'what a dead submitter had in its hands is nobody’s',
+    file: SUBMITTER,
+    from: '    recycleChain(takenCompleted(cpu, this.#port));\n',
+    to: '',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'a submitter forgets what it has in its hands before it has received it',
+    file: SUBMITTER,
+    from: '    const chain = takeCompleted(cpu, port);\n',
+    to: '    const chain = takeCompleted(cpu, port);\n    cpu.write(port + Port.taking, 0);\n',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'a submitter that died before it took a chain counts as one that has it',
+    file: LISTS,
+    from: 'if (taking === 0 || chainFrom(cpu, cpu.load(port + Port.completed)).includes(taking)) return [];',
+    to: 'if (taking === 0) return [];',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'a thread that was asked for and does not come is never asked for again',
+    file: POOL,
+    from: '    if (this.#toCreate < 0) this.#toCreate = this.#overdue();\n',
+    to: '',
+    tests: [POOL_TEST],
+  },
+  {
+    name: 'a thread that is on its way is asked for again and again',
+    file: POOL,
+    from: '      if (((now - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;\n',
+    to: '',
+    tests: [POOL_TEST],
+  },
+  {
+    name: 'a new worker is woken before those that know the functions',
+    file: POOL,
+    from: '    cpu.write(worker + WorkerRecord.nextIdle, 0);\n    cpu.write(this.#linkTo(0), worker);',
+    to: '    cpu.write(worker + WorkerRecord.nextIdle, cpu.read(this.address + Pool.idle));\n    cpu.write(this.address + Pool.idle, worker);',
+    tests: [POOL_TEST],
+  },
+  {
+    name: 'work that has come before the first worker is not seen by it',
+    file: POOL,
+    from: '    this.#count(Pool.nrIdle, 1);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));\n    this.#findWorker();',
+    to: '    this.#count(Pool.nrIdle, 1);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));',
+    tests: [POOL_TEST],
   },
 ];
