@@ -149,8 +149,12 @@ function ids(cpu: Cpu): number[] {
 
 /** Takes reaperLatch, also from a dead thread. */
 function becomeReaper(cpu: Cpu, owner: number, isDead: (id: number) => boolean): boolean {
-  const isHeir = ids(cpu).some((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
-  return isHeir || tryLatch(cpu, Header.reaperLatch, owner);
+  const dead = ids(cpu).find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
+  if (dead === undefined) return tryLatch(cpu, Header.reaperLatch, owner);
+  if (isDead(dead)) return true;
+  // Between the two looks another reaper freed the slot: the latch is the next thread's there, unless that has let it go.
+  inheritLatch(cpu, Header.reaperLatch, owner, dead);
+  return false;
 }
 
 /**

@@ -8,7 +8,7 @@ import { MutexWords } from '../../lib/locking/mutex-core.ts';
 import { TicketEntry, Tickets } from '../../lib/locking/ticket-lock.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { defineKind, kindById } from '../../lib/memory/kinds.ts';
-import { latchOwner } from '../../lib/memory/latch.ts';
+import { latch, latchOwner, unlatch } from '../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { Slot } from '../../lib/sched/slot.ts';
 import { TASK_ALIGN } from '../../lib/sched/task.ts';
@@ -126,6 +126,24 @@ test('a mutex that is destroyed while its queue of spinners has somebody in it',
   expect(thrown(() => mutex.destroy()).code).toBe('EBUSY');
   expect(reap(1)).toBe('done');
   mutex.destroy();
+});
+
+test('a reaper that takes the latch from a live one, whose slot was a dead one’s a moment before', () => {
+  const stage = stepper(4);
+  const { real, die, before, cancel, reap } = stage;
+  die(0);
+  // Thread 1 has seen that thread 0 is dead, and looks whether that has the latch.
+  before(1, on('load', Header.reaperLatch), () => {
+    expect(reap(2)).toBe('done');
+    const next = successor(stage, 0);
+    latch(real, Header.reaperLatch, next.thread.id);
+  });
+  expect(reap(1)).toBe('again');
+  expect(cancel(1)).toBe(false);
+  expect(latchOwner(real, Header.reaperLatch)).toBe(1);
+  unlatch(real, Header.reaperLatch);
+  die(3);
+  expect(reap(1)).toBe('done');
 });
 
 test.each([
