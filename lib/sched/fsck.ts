@@ -3,7 +3,6 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latch, unlatch } from '../memory/latch.ts';
-import { listNodes } from '../memory/list.ts';
 import { maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
 import { Task } from './task.ts';
 import { WaitList } from './wait-list.ts';
@@ -28,7 +27,9 @@ export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
       if (isFree && waits) {
         problems.push(`the task ${task} of the free slot ${number} still waits`);
       } else if (list !== 0 && !isInList(cpu, heap, list, task, owner)) {
-        problems.push(`the task ${task} of slot ${number} says that it is in the list at ${list}, and is not`);
+        problems.push(
+          `the task ${task} of slot ${number} says that it is in the list at ${list}, which does not lead to it and back`,
+        );
       }
     }
   }
@@ -40,8 +41,22 @@ export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
 function isInList(cpu: Cpu, heap: Heap, list: number, task: number, owner: number): boolean {
   if (heap.objectAt(list) === 0) return false;
   latch(cpu, list + WaitList.latch, owner);
-  const isMember = listNodes(cpu, list + WaitList.first, Task).includes(task);
+  const isMember = leadsTo(cpu, list + WaitList.first, task);
   const isGone = cpu.load(task + Task.list) !== list;
   unlatch(cpu, list + WaitList.latch);
   return isMember || isGone;
+}
+
+/** Whether the links from the word `head` are a ring, there and back, with the task in it. They may lead anywhere, and never end. */
+function leadsTo(cpu: Cpu, head: number, task: number): boolean {
+  const seen = new Set<number>();
+  const first = cpu.load(head);
+  for (let node = first; node !== 0 && !seen.has(node); ) {
+    seen.add(node);
+    const next = cpu.read(node + Task.next);
+    if (cpu.read(next + Task.prev) !== node) return false;
+    if (next === first) return seen.has(task);
+    node = next;
+  }
+  return false;
 }

@@ -12,6 +12,8 @@ export const TICK_MS = 50;
 const STANDSTILL_TICKS = 40;
 /** Ticks without a turn of one acquirer's while others go on: 6 s. */
 const STRANDED_TICKS = 120;
+/** Ticks that a worker takes to start: 30 s. */
+const STARTING_TICKS = 600;
 
 const PHASES: Record<number, string> = { [WAITING]: 'waits for the lock', [HOLDING]: 'holds the lock' };
 
@@ -45,7 +47,12 @@ export class Watchdog {
         this.#turns.set(key, turn);
         const ticks = isStill ? (this.#still.get(key) ?? 0) + (isVoid ? 0 : 1) : 0;
         this.#still.set(key, ticks);
-        if (phase === DONE || !isPerforming || phase === ABSENT) continue;
+        if (phase === DONE || !isPerforming) continue;
+        if (phase === ABSENT) {
+          if (ticks >= STARTING_TICKS)
+            stranded ??= `stranded: thread ${seat} has not started in ${STARTING_TICKS} ticks`;
+          continue;
+        }
         if (!isStill) moved = true;
         const who = `thread ${seat}'s ${actor === 0 ? '' : 'a'}synchronous acquirer ${PHASES[phase] ?? 'is elsewhere'}`;
         waiting.push(who);

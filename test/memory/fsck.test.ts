@@ -5,6 +5,7 @@ import { Header, NAME_BUCKETS } from '../../lib/memory/header.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { Slot } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
+import { waiters } from '../../lib/sched/wait-list.ts';
 import { step, stepper } from '../support/stepper.ts';
 
 const LINE = 16;
@@ -73,11 +74,28 @@ describe('fsck', () => {
     expect(arena.fsck()).toEqual([`the object at ${first.address} is of a kind that this thread does not know`]);
   });
 
+  test('never comes back from a list whose links go round without its first task', async () => {
+    const { arena, first } = arenaInUse();
+    const list = first.address + MutexWords.waiters;
+    first.lock();
+    const waiting = [1, 2, 3].map(() => first.lockAsync().then(() => first.unlock()));
+    const [, , last] = waiters(arena.cpu, list) as [number, number, number];
+    const [next, second] = [Task.next, Task.prev].map((link) => arena.words[last + link]) as [number, number];
+    arena.words[last + Task.next] = second;
+    const problem = `says that it is in the list at ${list}, which does not lead to it and back`;
+    expect(arena.fsck()).toEqual([1, 2, 3].map(() => expect.stringMatching(problem)));
+    arena.words[last + Task.next] = next;
+    expect(arena.fsck()).toEqual([]);
+    first.unlock();
+    await Promise.all(waiting);
+  });
+
   test('does not see a task that is in no list, though it says so', () => {
     const { arena, first } = arenaInUse();
     const list = first.address + MutexWords.waiters;
     arena.words[arena.thread.current() + Task.list] = list;
-    expect(arena.fsck()).toEqual([expect.stringMatching(`says that it is in the list at ${list}, and is not`)]);
+    const problem = `says that it is in the list at ${list}, which does not lead to it and back`;
+    expect(arena.fsck()).toEqual([expect.stringMatching(problem)]);
   });
 
   test('does not see what a free slot has left in it', () => {

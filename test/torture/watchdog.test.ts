@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { RealCpu } from '../../lib/machine/real.ts';
 import { Watchdog } from '../../lib/torture/watchdog.ts';
-import { Actor, actorAddress, DONE, stageWords, WAITING } from '../../lib/torture/words.ts';
+import { ABSENT, Actor, actorAddress, DONE, stageWords, WAITING } from '../../lib/torture/words.ts';
 
 const STANDSTILL = 40;
 const STRANDED = 120;
+const STARTING = 600;
 
 /** Two seats, whose first acquirers wait for the lock; the others are done. */
 function setup() {
@@ -24,7 +25,8 @@ function setup() {
     return undefined;
   };
   const turn = (seat: number) => cpu.fetchAdd(actorAddress(0, seat, 0) + Actor.turn, 1);
-  return { seats, tick, turn };
+  const phase = (seat: number, phase: number) => cpu.store(actorAddress(0, seat, 0) + Actor.phase, phase);
+  return { seats, tick, turn, phase };
 }
 
 test('a standstill that is reported early, late or never', () => {
@@ -55,4 +57,14 @@ test('a wait for a worker that is being killed, taken for a standstill', () => {
   // It is gone, and who waited still does.
   Object.assign(victim!, { isDoomed: false });
   expect(tick(STANDSTILL)?.tick).toBe(1);
+});
+
+test('a worker that never starts, for which all others have long been done', () => {
+  const { tick, phase } = setup();
+  phase(0, ABSENT);
+  phase(1, DONE);
+  expect(tick(1)).toBe(undefined);
+  const found = tick(2 * STARTING);
+  expect(found?.tick).toBe(STARTING);
+  expect(found?.fault).toMatch(/^stranded: thread 0 has not started/);
 });
