@@ -18,23 +18,36 @@ export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
   latch(cpu, Header.namesLatch, owner);
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
-    const isFree = cpu.loadAcquire(slot + Slot.life) === 0;
-    const nascent = cpu.load(slot + Slot.nascent);
-    if (isFree && nascent !== 0) problems.push(`the free slot ${number} still notes the new block ${nascent}`);
+    const isFree = () => cpu.loadAcquire(slot + Slot.life) === 0;
+    if (isFree()) {
+      const left = leftIn(cpu, number);
+      // A thread that has taken the slot meanwhile may wait.
+      if (isFree()) problems.push(...left);
+      continue;
+    }
     for (const task of tasksOf(cpu, slot)) {
       const list = cpu.load(task + Task.list);
-      const waits = list !== 0 || cpu.load(task + Task.blockedOn) !== 0 || cpu.load(task + Task.within) !== 0;
-      if (isFree && waits) {
-        problems.push(`the task ${task} of the free slot ${number} still waits`);
-      } else if (list !== 0 && !isInList(cpu, heap, list, task, owner)) {
-        problems.push(
-          `the task ${task} of slot ${number} says that it is in the list at ${list}, which does not lead to it and back`,
-        );
-      }
+      if (list === 0 || isInList(cpu, heap, list, task, owner)) continue;
+      problems.push(
+        `the task ${task} of slot ${number} says that it is in the list at ${list}, which does not lead to it and back`,
+      );
     }
   }
   unlatch(cpu, Header.namesLatch);
   return problems;
+}
+
+/** What a thread has left in its slot, and must not. */
+function leftIn(cpu: Cpu, number: number): string[] {
+  const slot = slotAddress(cpu, number);
+  const nascent = cpu.load(slot + Slot.nascent);
+  const waits = (task: number) =>
+    [Task.list, Task.blockedOn, Task.within].some((word) => cpu.loadAcquire(task + word) !== 0);
+  const waiting = tasksOf(cpu, slot).filter(waits);
+  return [
+    ...(nascent === 0 ? [] : [`the free slot ${number} still notes the new block ${nascent}`]),
+    ...waiting.map((task) => `the task ${task} of the free slot ${number} still waits`),
+  ];
 }
 
 /** Whether the list leads to the task, or the task has left it meanwhile. */

@@ -5,8 +5,8 @@ import { Header, NAME_BUCKETS } from '../../lib/memory/header.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { Slot } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
-import { waiters } from '../../lib/sched/wait-list.ts';
-import { step, stepper } from '../support/stepper.ts';
+import { joinList, waiters } from '../../lib/sched/wait-list.ts';
+import { on, step, stepper } from '../support/stepper.ts';
 
 const LINE = 16;
 
@@ -105,6 +105,20 @@ describe('fsck', () => {
     real.store(slot + Slot.nascent, 4711);
     real.store(slot + Slot.mainTask + Task.blockedOn, 1);
     expect(arenas[0]!.fsck()).toHaveLength(2);
+  });
+
+  test('takes a thread that has just attached, and waits, for what another has left in the slot', () => {
+    const { arenas, real, before, cancel } = stepper(2);
+    const { slot } = arenas[1]!.thread;
+    const task = slot + Slot.mainTask;
+    const list = new Mutex(arenas[0]!, 'm').address + MutexWords.waiters;
+    real.store(slot + Slot.life, 0);
+    before(0, on('load', slot + Slot.nascent), () => {
+      real.store(slot + Slot.life, 500);
+      joinList(real, list, list, task);
+    });
+    expect(arenas[0]!.fsck()).toEqual([]);
+    expect(cancel(0)).toBe(false);
   });
 });
 

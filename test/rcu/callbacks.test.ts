@@ -16,7 +16,9 @@ test('a callback that was queued inside a later reader does not run with those o
   rcu.call(() => ran.push('third'));
   first.release();
   second.release();
-  await new Promise((go) => setTimeout(go, 20));
+  const turn = () => new Promise((go) => setImmediate(go));
+  while (ran.length < 2) await turn();
+  for (let i = 0; i < 20; i++) await turn();
   expect(ran).toEqual(['first', 'second']);
   third.release();
   await rcu.barrierAsync();
