@@ -71,14 +71,14 @@ export { Srcu } from './rcu/srcu.ts';
 export type { RcuStall, StalledThread } from './rcu/stall.ts';
 export type { AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
-export type { SharedCacheOptions } from './structures/cache/options.ts';
+export type { CachePinOptions, SharedCacheOptions } from './structures/cache/options.ts';
 export {
   type AsyncCacheComputeOptions,
   type CacheComputeOptions,
   type CacheSetOptions,
-  type CacheStats,
   SharedCache,
 } from './structures/cache/shared-cache.ts';
+export type { CacheStats } from './structures/cache/stats.ts';
 export { SharedMap } from './structures/map/shared-map.ts';
 export { MapleState, type MapleStatus } from './structures/maple/maple-state.ts';
 export {

@@ -107,7 +107,10 @@ export abstract class Core {
     return this.#run(body);
   }
 
-  /** `write` if no other writer is there. */
+  /**
+   * `write` in the middle of a read, if no other writer is there. `body` retires nothing: then the thread does not say at its
+   * end that it reads nothing, and what the read has found stays.
+   */
   tryWrite(body: () => void): boolean {
     if (!tryLatch(this.cpu, this.address + CoreWords.latch, this.#thread.id)) return false;
     this.#run(body);

@@ -6,9 +6,9 @@ import {
   CacheEntry,
   CacheWords,
   Flight,
+  isPinned,
   ListHead,
   PENDING,
-  PIN_SHIFT,
 } from '../../lib/structures/cache/layout.ts';
 import { CoreWords } from '../../lib/structures/core.ts';
 import { JournalWords } from '../../lib/structures/journal.ts';
@@ -54,7 +54,7 @@ export function problemsIn(word: (at: number) => number, cache: number): string[
       listed.set(entry, name);
       expectEqual('prev of next', word(word(entry + CacheEntry.next) + CacheEntry.prev), entry);
       const state = word(entry + CacheEntry.state);
-      expectEqual('list', name, state >>> PIN_SHIFT ? 'pinned' : state & ACTIVE ? 'active' : 'inactive');
+      expectEqual('list', name, isPinned(state) ? 'pinned' : state & ACTIVE ? 'active' : 'inactive');
       expectEqual('PENDING', state & PENDING, 0);
       count++;
       ofList += wordsOf(word(entry + Block.size));

@@ -48,6 +48,11 @@ const CHANGES: Record<string, (cache: SharedCache) => unknown> = {
   'an entry that goes': (cache) => cache.delete('d'),
   'an active entry that goes': (cache) => cache.delete('a'),
   'a pin': (cache) => cache.pin('a'),
+  'a pin at a use, and its end': (cache) => {
+    cache.pinAll({ future: true, onFirstUse: true });
+    cache.get('d');
+    cache.unpinAll();
+  },
   'accesses that are seen to': (cache) => cache.drain(),
   'all at once': (cache) => cache.clear(),
   'a value that is computed': (cache) => cache.getOrComputeSync('g', () => 7),

@@ -27,7 +27,8 @@ import { CoreWords } from '../core.ts';
 import { Journal } from '../journal.ts';
 import { Packed } from '../map/codec.ts';
 import { CacheEntry, CacheWords, Flight, PENDING, writeTime } from './layout.ts';
-import { CacheTable, stageFree } from './table.ts';
+import { PinTable } from './pins.ts';
+import { stageFree } from './table.ts';
 
 /** What a task that has missed a key is to do. */
 export type Start =
@@ -43,7 +44,7 @@ export type Start =
 const THERE: Start = { is: 'there' };
 const ALONE: Start = { is: 'alone' };
 
-export class FlightTable extends CacheTable {
+export class FlightTable extends PinTable {
   readonly #owner: number;
   readonly #value = new Packed();
 

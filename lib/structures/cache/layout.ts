@@ -5,13 +5,15 @@
  *   lines    one for each thread: what it has hit and missed, and the accesses that nobody has looked at yet
  *   shadows  in the table, two words for each bucket: which entries were put out lately (`regret.ts`)
  *
- * `state` of an entry: how often it is pinned << PIN_SHIFT, and
+ * `state` of an entry: how often `pin` has pinned it << PIN_SHIFT, and
  *
  *   flag        who sets it                      what it means
  *   ACTIVE      the writer, at a second access   in the active list, or will be when it is pinned no more
  *   REFERENCED  the writer, at an access         used since it was last looked at
  *   WORKINGSET  the writer, with ACTIVE          has been active
  *   PENDING     the writer, for a computation    no entry yet: its value is the address of a flight (`flights.ts`)
+ *   PIN_ON_USE  the writer, for `pinAll`         pinned at its next use
+ *   PINNED_ALL  the writer, for `pinAll`         pinned, until `unpinAll`
  *
  * An entry that is PENDING is in no list; one that is pinned is in the pinned list.
  */
@@ -25,7 +27,9 @@ export const ACTIVE = 1;
 export const REFERENCED = 2;
 export const WORKINGSET = 4;
 export const PENDING = 8;
-export const PIN_SHIFT = 4;
+export const PIN_ON_USE = 16;
+export const PINNED_ALL = 32;
+export const PIN_SHIFT = 6;
 export const PIN = 1 << PIN_SHIFT;
 export const MOST_PINS = (1 << (31 - PIN_SHIFT)) - 1;
 
@@ -66,6 +70,13 @@ const Fields = {
   expirations: 1,
   refaults: 1,
   activations: 1,
+  /** Pins that were made, and undone; entries that came into the pinned list, and left it for another one. They wrap. */
+  pins: 1,
+  unpins: 1,
+  culled: 1,
+  rescued: 1,
+  /** What new entries have in `state`: PINNED_ALL, PIN_ON_USE or 0. */
+  pinning: 1,
   /** All flights, and those in no use. */
   flights: 1,
   freeFlights: 1,
@@ -116,6 +127,11 @@ export interface Limits {
 }
 
 const HIGH = 2 ** 32;
+
+/** Whether an entry with that `state` is pinned. */
+export function isPinned(state: number): boolean {
+  return state >= PINNED_ALL;
+}
 
 /** Writes the first state. */
 export function formatCache(cpu: Cpu, cache: number, { entries, words, pinned, ttl }: Limits): void {

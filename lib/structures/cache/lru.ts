@@ -1,7 +1,7 @@
 /** The lists of a cache, most recent entry first. The writer's: what it changes is staged in the journal. */
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Journal } from '../journal.ts';
-import { ACTIVE, asEntry, CacheEntry, CacheWords, ListHead, PIN_SHIFT } from './layout.ts';
+import { ACTIVE, asEntry, CacheEntry, CacheWords, isPinned, ListHead } from './layout.ts';
 
 export type List = typeof CacheWords.inactive | typeof CacheWords.active | typeof CacheWords.pinned;
 
@@ -18,7 +18,7 @@ export class Lru {
 
   /** The list that an entry of that state is in. */
   listOf(state: number): List {
-    if (state >>> PIN_SHIFT !== 0) return CacheWords.pinned;
+    if (isPinned(state)) return CacheWords.pinned;
     return state & ACTIVE ? CacheWords.active : CacheWords.inactive;
   }
 

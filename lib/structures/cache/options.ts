@@ -1,5 +1,5 @@
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
-import type { Limits } from './layout.ts';
+import { type Limits, PIN_ON_USE, PINNED_ALL } from './layout.ts';
 
 /** The first SharedCache of a name says what its limits are. */
 export interface SharedCacheOptions {
@@ -13,6 +13,16 @@ export interface SharedCacheOptions {
   ttl?: number | undefined;
 }
 
+/** Which entries `pinAll` pins, and when. */
+export interface CachePinOptions {
+  /** Those that are there now. @default true */
+  current?: boolean | undefined;
+  /** Those that come in from now on. @default false */
+  future?: boolean | undefined;
+  /** Each of them not before it is used. @default false */
+  onFirstUse?: boolean | undefined;
+}
+
 const UNLIMITED = 2 ** 31 - 1;
 
 export function limitsOf(options: SharedCacheOptions): Limits {
@@ -24,6 +34,20 @@ export function limitsOf(options: SharedCacheOptions): Limits {
     pinned: bytesIn('maxPinnedBytes', options.maxPinnedBytes, words),
     ttl: timeToLive(options.ttl ?? 0),
   };
+}
+
+/** What `pinAll` sets in the entries that are there, if in any, and what in new ones. Throws EINVAL for what it can't do. */
+export function pinningOf(options: CachePinOptions): { isCurrent: boolean; flag: number; pinning: number } {
+  checkOptionNames(options, ['current', 'future', 'onFirstUse']);
+  const { current = true, future = false, onFirstUse = false } = options;
+  for (const [name, value] of Object.entries({ current, future, onFirstUse })) {
+    if (typeof value !== 'boolean') {
+      throw new HoldfastError('EINVAL', `${name} is true or false, received ${shown(value)}`);
+    }
+  }
+  if (!current && !future) throw new HoldfastError('EINVAL', 'pinAll() of neither what is there nor what comes in');
+  const flag = onFirstUse ? PIN_ON_USE : PINNED_ALL;
+  return { isCurrent: current, flag, pinning: future ? flag : 0 };
 }
 
 /** Throws EINVAL for what is no time that an entry lives, ms. */

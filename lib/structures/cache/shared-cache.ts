@@ -17,10 +17,21 @@ import { defineStructure } from '../core.ts';
 import { Packed, Reader } from '../map/codec.ts';
 import { Entry } from '../map/table.ts';
 import { stretchIn } from '../readers.ts';
-import { Batch, countsOf } from './batch.ts';
+import { Batch } from './batch.ts';
 import { FlightTable, repairFlights } from './flights.ts';
-import { ACTIVE, CacheEntry, CacheWords, formatCache, linesOf, PIN_SHIFT, REFERENCED, readTime } from './layout.ts';
-import { limitsOf, type SharedCacheOptions, timeToLive } from './options.ts';
+import {
+  ACTIVE,
+  CacheEntry,
+  CacheWords,
+  formatCache,
+  isPinned,
+  linesOf,
+  PIN_ON_USE,
+  REFERENCED,
+  readTime,
+} from './layout.ts';
+import { type CachePinOptions, limitsOf, pinningOf, type SharedCacheOptions, timeToLive } from './options.ts';
+import { type CacheStats, statsOf } from './stats.ts';
 
 const KIND = defineStructure('shared-cache', CacheWords.words, {
   trailing: linesOf,
@@ -35,28 +46,6 @@ export interface CacheSetOptions {
 
 export interface CacheComputeOptions extends CacheSetOptions, WaitOptions {}
 export interface AsyncCacheComputeOptions extends CacheSetOptions, AsyncWaitOptions {}
-
-/** What a cache has and has done, in all threads together. Counts of events but hits and misses wrap at 2^32. */
-export interface CacheStats {
-  /** `get` and `getOrCompute` that found the key, and that did not. */
-  readonly hits: number;
-  readonly misses: number;
-  readonly entries: number;
-  /** Of the blocks that entries are in. */
-  readonly bytes: number;
-  readonly active: number;
-  readonly inactive: number;
-  readonly pinned: number;
-  readonly pinnedBytes: number;
-  /** Entries that were put out for others. */
-  readonly evictions: number;
-  /** Entries that were too old when somebody looked at them to put one out. */
-  readonly expirations: number;
-  /** Keys that came again soon after they were put out. */
-  readonly refaults: number;
-  /** Entries that were used a second time. */
-  readonly activations: number;
-}
 
 /** How a call of `getOrCompute` goes on. */
 type Joined<V> =
@@ -258,6 +247,26 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     return wasPinned !== undefined;
   }
 
+  /**
+   * Pins the whole cache, as `mlockall` does memory: with `current` what is in it now, with `future` what comes in, and with
+   * `onFirstUse` each of these once it is used, by a thread that finds no other one writing. An entry has one such pin, beside
+   * those of `pin`, and keeps it until `unpinAll`, or until it is deleted.
+   *
+   * Throws ENOMEM, before anything has changed, when what is there would take more than `maxPinnedBytes`. With `future` a `set`
+   * of a new key throws it, and what is computed is not stored; what is used when there is no room is not pinned.
+   */
+  pinAll(options: CachePinOptions = {}): void {
+    const { isCurrent, flag, pinning } = pinningOf(options);
+    const table = this.#table;
+    table.write(() => table.pinAll(isCurrent, flag, pinning));
+  }
+
+  /** Undoes `pinAll`, for entries that are there and those to come. What `pin` has pinned stays so. */
+  unpinAll(): void {
+    const table = this.#table;
+    table.write(() => table.unpinAll());
+  }
+
   /** Sees to the accesses of all threads that nobody has looked at yet: `stats` is exact then. */
   drain(): void {
     const table = this.#table;
@@ -266,21 +275,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
 
   /** Out of date as soon as it is read. */
   stats(): CacheStats {
-    const { cpu } = this.#table;
-    const count = (word: number) => cpu.load(this.address + word) >>> 0;
-    return {
-      ...countsOf(cpu, this.address),
-      entries: this.size,
-      bytes: count(CacheWords.taken) * 4,
-      active: this.#table.count(CacheWords.active),
-      inactive: this.#table.count(CacheWords.inactive),
-      pinned: this.#table.count(CacheWords.pinned),
-      pinnedBytes: count(CacheWords.takenPinned) * 4,
-      evictions: count(CacheWords.evictions),
-      expirations: count(CacheWords.expirations),
-      refaults: count(CacheWords.refaults),
-      activations: count(CacheWords.activations),
-    };
+    return statsOf(this.#table.cpu, this.address, this.size);
   }
 
   /** Bytes that the cache has taken from the arena, and bytes of them that hold nothing now. */
@@ -313,14 +308,15 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     this.#batch.hit();
     const state = table.cpu.loadUnordered(entry + CacheEntry.state);
     // Of these the lists need not hear.
-    const isNoted = (state & (ACTIVE | REFERENCED)) === (ACTIVE | REFERENCED) || state >>> PIN_SHIFT !== 0;
-    if (!isNoted) this.#note(entry);
+    const isNoted = (state & (ACTIVE | REFERENCED | PIN_ON_USE)) === (ACTIVE | REFERENCED) || isPinned(state);
+    if (!isNoted) this.#note(entry, key);
     return entry;
   }
 
-  #note(entry: number): void {
+  #note(entry: number, key: Packed): void {
     const table = this.#table;
     const { cpu } = table;
+    if (cpu.loadUnordered(entry + CacheEntry.state) & PIN_ON_USE && table.tryWrite(() => table.pinAtUse(key))) return;
     if (this.#pause > 0) {
       this.#pause--;
       return;

@@ -28,12 +28,11 @@ import {
   CacheEntry,
   CacheWords,
   Flight,
+  isPinned,
   Line,
   lineOf,
-  MOST_PINS,
   PENDING,
-  PIN,
-  PIN_SHIFT,
+  PIN_ON_USE,
   REFERENCED,
   readTime,
   WORKINGSET,
@@ -105,11 +104,16 @@ export class CacheTable extends HashTable {
     } else {
       if (old !== 0) this.stageOver(old);
       if (this.#regret.stageArrival(key.hash, this.entriesCount)) state = ACTIVE | WORKINGSET;
+      state |= cpu.read(address + CacheWords.pinning);
+      if (isPinned(state)) {
+        journal.add(address + CacheWords.pins, 1);
+        journal.add(address + CacheWords.culled, 1);
+      }
     }
     cpu.write(entry + CacheEntry.state, state);
     this.#lru.stageIn(this.#lru.listOf(state), entry);
     journal.add(address + CacheWords.taken, size);
-    if (state >>> PIN_SHIFT !== 0) journal.add(address + CacheWords.takenPinned, size);
+    if (isPinned(state)) journal.add(address + CacheWords.takenPinned, size);
     this.commit();
     if (old === 0) this.fit();
     return 0;
@@ -131,33 +135,6 @@ export class CacheTable extends HashTable {
       journal.stage(address + CacheWords.taken, 0);
       journal.stage(address + CacheWords.takenPinned, 0);
     });
-  }
-
-  /** For the writer: the entry is not put out before it is unpinned as often. False when it is not there. Throws ENOMEM. */
-  pin(key: Packed): boolean {
-    const { cpu, address } = this;
-    const entry = this.find(key);
-    if (!this.isThere(entry)) return false;
-    const state = cpu.load(entry + CacheEntry.state);
-    if (state >>> PIN_SHIFT === MOST_PINS)
-      throw new HoldfastError('EOVERFLOW', `an entry is pinned ${MOST_PINS} times`);
-    const isFirst = state >>> PIN_SHIFT === 0;
-    const most = cpu.read(address + CacheWords.mostPinned);
-    if (isFirst && cpu.read(address + CacheWords.takenPinned) + this.#sizeOf(entry) > most) {
-      throw new HoldfastError('ENOMEM', `pinned entries would take more than the ${most * 4} bytes of maxPinnedBytes`);
-    }
-    this.#become(entry, state + PIN);
-    return true;
-  }
-
-  /** For the writer: undoes a `pin`. False when the key is not pinned, undefined when it is not there. */
-  unpin(key: Packed): boolean | undefined {
-    const entry = this.find(key);
-    if (entry === 0 || this.isPending(entry)) return undefined;
-    const state = this.cpu.load(entry + CacheEntry.state);
-    if (state >>> PIN_SHIFT === 0) return false;
-    this.#become(entry, state - PIN);
-    return true;
   }
 
   /** For the writer: sees to the accesses of all threads. `lru_add_drain_all`. */
@@ -196,7 +173,7 @@ export class CacheTable extends HashTable {
         this.#evict(entry, isExpired);
         return true;
       }
-      this.#become(entry, ACTIVE | WORKINGSET);
+      this.become(entry, (state & PIN_ON_USE) | ACTIVE | WORKINGSET);
     }
   }
 
@@ -229,8 +206,9 @@ export class CacheTable extends HashTable {
     for (let isFirst = true; ; isFirst = false) {
       const old = this.find(key);
       const isReplaced = old !== 0 && !this.isPending(old);
-      const oldSize = isReplaced ? this.#sizeOf(old) : 0;
-      if (isReplaced && cpu.load(old + CacheEntry.state) >>> PIN_SHIFT !== 0) {
+      const oldSize = isReplaced ? this.sizeOf(old) : 0;
+      const state = isReplaced ? cpu.load(old + CacheEntry.state) : cpu.read(address + CacheWords.pinning);
+      if (isPinned(state)) {
         const taken = cpu.read(address + CacheWords.takenPinned) - oldSize + size;
         if (taken > cpu.read(address + CacheWords.mostPinned)) refuse(`pinned entries would take ${taken * 4} bytes`);
       }
@@ -290,7 +268,8 @@ export class CacheTable extends HashTable {
       const entry = this.#lru.last(active);
       if (entry === 0 || inactives >= this.#regret.inactiveOf(inactives + this.count(active))) return;
       const isSpared = (cpu.load(entry + CacheEntry.state) & REFERENCED) !== 0 && spared++ < MOST_SPARED;
-      this.#become(entry, isSpared ? ACTIVE | WORKINGSET : WORKINGSET);
+      const state = cpu.load(entry + CacheEntry.state);
+      this.become(entry, (state & PIN_ON_USE) | WORKINGSET | (isSpared ? ACTIVE : 0));
     }
   }
 
@@ -298,15 +277,16 @@ export class CacheTable extends HashTable {
   #access(entry: number): void {
     const { cpu, journal, address } = this;
     const state = cpu.load(entry + CacheEntry.state);
-    if (state & PENDING || state >>> PIN_SHIFT !== 0) return;
+    if (state & PENDING || isPinned(state)) return;
     if (!(state & REFERENCED)) cpu.storeReleaseLight(entry + CacheEntry.state, state | REFERENCED);
     else if (!(state & ACTIVE)) {
-      this.#become(entry, ACTIVE | WORKINGSET, () => journal.add(address + CacheWords.activations, 1));
+      const next = (state & PIN_ON_USE) | ACTIVE | WORKINGSET;
+      this.become(entry, next, () => journal.add(address + CacheWords.activations, 1));
     }
   }
 
   /** Gives the entry that state, at the front of the list for it. */
-  #become(entry: number, state: number, further = () => {}): void {
+  protected become(entry: number, state: number, further = () => {}): void {
     const { cpu, journal, address } = this;
     const old = cpu.load(entry + CacheEntry.state);
     const [from, to] = [this.#lru.listOf(old), this.#lru.listOf(state)];
@@ -314,9 +294,11 @@ export class CacheTable extends HashTable {
     this.#lru.stageOut(from, entry);
     this.#lru.stageIn(to, entry);
     journal.stage(entry + CacheEntry.state, state);
-    const isPinned = to === pinned ? 1 : 0;
-    const wasPinned = from === pinned ? 1 : 0;
-    journal.add(address + CacheWords.takenPinned, (isPinned - wasPinned) * this.#sizeOf(entry));
+    if (from !== to && (from === pinned || to === pinned)) {
+      const size = this.sizeOf(entry);
+      journal.add(address + CacheWords.takenPinned, to === pinned ? size : -size);
+      journal.add(address + (to === pinned ? CacheWords.culled : CacheWords.rescued), 1);
+    }
     further();
     this.commit();
   }
@@ -353,15 +335,15 @@ export class CacheTable extends HashTable {
     const { journal, address } = this;
     const list = this.#lru.listOf(this.cpu.load(entry + CacheEntry.state));
     this.#lru.stageOut(list, entry);
-    journal.add(address + CacheWords.taken, -this.#sizeOf(entry));
-    if (list === pinned) journal.add(address + CacheWords.takenPinned, -this.#sizeOf(entry));
+    journal.add(address + CacheWords.taken, -this.sizeOf(entry));
+    if (list === pinned) journal.add(address + CacheWords.takenPinned, -this.sizeOf(entry));
   }
 
   protected isPending(entry: number): boolean {
     return (this.cpu.load(entry + CacheEntry.state) & PENDING) !== 0;
   }
 
-  #sizeOf(entry: number): number {
+  protected sizeOf(entry: number): number {
     return wordsOf(this.cpu.read(entry + Block.size));
   }
 }

@@ -6,6 +6,8 @@ const REGRET = 'lib/structures/cache/regret.ts';
 const BATCH = 'lib/structures/cache/batch.ts';
 const FLIGHTS = 'lib/structures/cache/flights.ts';
 const CACHE = 'lib/structures/cache/shared-cache.ts';
+const PINS = 'lib/structures/cache/pins.ts';
+const PINNING = 'test/structures/shared-cache-pins.test.ts';
 const CORE = 'lib/structures/core.ts';
 const CALLS = 'test/structures/shared-cache.test.ts';
 const COMPUTE = 'test/structures/shared-cache-compute.test.ts';
@@ -13,6 +15,90 @@ const DEATHS = 'test/structures/shared-cache-deaths.test.ts';
 const EXPLORED = 'test/native-sim/explore/shared-cache.test.ts';
 
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'a cache whose value is being computed is freed',
+    file: FLIGHTS,
+    from: 'if (cpu.read(address + CacheWords.computing) !== 0) {',
+    to: 'if (cpu.read(address + CacheWords.computing) < 0) {',
+    tests: [DEATHS],
+  },
+  {
+    name: 'a cache is freed under a call that was woken',
+    file: FLIGHTS,
+    from: 'if (isWaitedFor(cpu, flight, flight + Flight.words)) {',
+    to: 'if (isWaitedFor(cpu, flight, flight)) {',
+    tests: [DEATHS],
+  },
+  {
+    name: 'a cache that was half freed has flights in memory that is no longer its own',
+    file: FLIGHTS,
+    from: '    journal.stage(address + CacheWords.flights, 0);\n    journal.stage(address + CacheWords.freeFlights, 0);\n',
+    to: '',
+    tests: [DEATHS],
+  },
+  {
+    name: 'pinAll of what comes in pins what is there',
+    file: PINS,
+    from: 'if (!isCurrent) return;',
+    to: 'if (!isCurrent && flag === 0) return;',
+    tests: [PINNING],
+  },
+  {
+    name: 'pinAll pins as much as there is',
+    file: PINS,
+    from: 'if (isCurrent && flag === PINNED_ALL) this.#checkPinned',
+    to: 'if (isCurrent && flag === 0) this.#checkPinned',
+    tests: [PINNING],
+  },
+  {
+    name: 'unpinAll undoes the pins of pin()',
+    file: PINS,
+    from: 'const next = state & ~(PINNED_ALL | PIN_ON_USE);',
+    to: 'const next = state & (PINNED_ALL - 1) & ~PIN_ON_USE;',
+    tests: [PINNING],
+  },
+  {
+    name: 'unpinAll leaves what is pinned when it is used',
+    file: PINS,
+    from: 'else if (state !== next) cpu.storeReleaseLight(entry + CacheEntry.state, next);',
+    to: '',
+    tests: [PINNING],
+  },
+  {
+    name: 'unpinAll goes on for what comes in',
+    file: PINS,
+    from: 'cpu.store(address + CacheWords.pinning, 0);',
+    to: '',
+    tests: [PINNING],
+  },
+  {
+    name: 'a use pins beyond the limit',
+    file: PINS,
+    from: 'if (hasRoom) this.#pinByAll(entry, state);',
+    to: 'if (hasRoom || size > 0) this.#pinByAll(entry, state);',
+    tests: [PINNING],
+  },
+  {
+    name: 'an active entry is not pinned when it is used',
+    file: CACHE,
+    from: '(state & (ACTIVE | REFERENCED | PIN_ON_USE)) ===',
+    to: '(state & (ACTIVE | REFERENCED)) ===',
+    tests: [PINNING],
+  },
+  {
+    name: 'an entry that becomes active is not pinned any more when it is used',
+    file: TABLE,
+    from: 'const next = (state & PIN_ON_USE) | ACTIVE | WORKINGSET;',
+    to: 'const next = ACTIVE | WORKINGSET;',
+    tests: [PINNING],
+  },
+  {
+    name: 'new entries are not pinned',
+    file: TABLE,
+    from: 'state |= cpu.read(address + CacheWords.pinning);',
+    to: '',
+    tests: [PINNING],
+  },
   {
     name: 'a second use activates nothing',
     file: TABLE,
@@ -44,7 +130,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a pinned entry is in a list that is put out',
     file: LRU,
-    from: '    if (state >>> PIN_SHIFT !== 0) return CacheWords.pinned;\n',
+    from: '    if (isPinned(state)) return CacheWords.pinned;\n',
     to: '',
     tests: [CALLS],
   },
@@ -58,8 +144,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'bytes of a replaced entry stay counted',
     file: TABLE,
-    from: 'journal.add(address + CacheWords.taken, -this.#sizeOf(entry));',
-    to: 'if (list !== active) journal.add(address + CacheWords.taken, -this.#sizeOf(entry));',
+    from: 'journal.add(address + CacheWords.taken, -this.sizeOf(entry));',
+    to: 'if (list !== active) journal.add(address + CacheWords.taken, -this.sizeOf(entry));',
     tests: [CALLS, DEATHS],
   },
   {
