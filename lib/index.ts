@@ -14,6 +14,19 @@ export {
   type TimeNamespaceOffsets,
 } from './arena/time-namespace.ts';
 export { Timer, type TimerOptions } from './arena/timer.ts';
+export type {
+  ContentionProfile,
+  LockContention,
+  StackContention,
+  WaiterAndHolder,
+  WaitTimes,
+} from './debug/profile/read.ts';
+
+import './debug/profile/auto.ts';
+
+export { profileTable, saveProfile } from './debug/profile/save.ts';
+export { ProfileSession, startProfile } from './debug/profile/session.ts';
+export type { Frame as StackFrame } from './debug/profile/stacks.ts';
 export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';

@@ -26,6 +26,7 @@ const ENTRIES = {
   index: 'lib/index.ts',
   explore: 'native-sim/explore/index.ts',
   litmus: 'native-sim/litmus/index.ts',
+  profile: 'lib/debug/profile/preload.ts',
   holdfast: 'lib/cli/holdfast.ts',
 };
 
@@ -70,7 +71,7 @@ function finish(file: string, inputs: readonly string[]): void {
   // The command's packages are CommonJS, and esbuild's stand-in for `require` looks for a real one.
   if (code.includes('__require='))
     code = `import{createRequire}from"node:module";const require=createRequire(import.meta.url);${code}`;
-  if (!inputs.some((input) => /^lib\/(?!cli|torture)/.test(input))) {
+  if (!inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input))) {
     rmSync(`${file}.map`);
     code = code.replace(/^\/\/# sourceMappingURL=.*$/m, '');
     code = transformSync(code, { format: 'esm', target: TARGET, minify: true }).code;

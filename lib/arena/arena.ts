@@ -83,6 +83,9 @@ export class Arena {
     this.#handle = buffer && { type: 'holdfast.arena', buffer };
   }
 
+  /** @internal Called with each arena that this thread makes. */
+  static onCreate: ((arena: Arena) => void) | undefined;
+
   /** Makes an arena and attaches the calling thread. Throws EINVAL for a size that is too small or too large. */
   static create(options: ArenaOptions = {}): Arena {
     checkOptionNames(options, ['bytes', 'maxThreads', 'populate']);
@@ -109,6 +112,7 @@ export class Arena {
     const arena = Arena.attach({ type: 'holdfast.arena', buffer });
     arena.cpu.store(Header.creator, threadId + 1);
     arena.#place.attend();
+    Arena.onCreate?.(arena);
     return arena;
   }
 

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { registerExplore } from './explore.ts';
 import { registerLitmus } from './litmus.ts';
+import { registerProfile } from './profile.ts';
 import { registerSim } from './sim.ts';
 import { registerTorture } from './torture.ts';
 
@@ -28,6 +29,7 @@ registerTorture(program);
 registerLitmus(program);
 registerExplore(program);
 registerSim(program);
+registerProfile(program);
 
 try {
   await program.parseAsync();

@@ -15,6 +15,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, contend } from '../sched/contention.ts';
 import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
 import {
   isDecided,
@@ -93,7 +94,9 @@ export class McsLock extends SpinningLock {
       if (prev === 0) return;
       this.thread.counters.contended++;
       // The acquire pairs with the release in grantNext.
-      const grant = cpu.condLoadAcquire(node + SpinNode.locked, isDecided, 0, Number.POSITIVE_INFINITY);
+      const grant = contend(this.thread, this.address, ALONE, () => {
+        return cpu.condLoadAcquire(node + SpinNode.locked, isDecided, 0, Number.POSITIVE_INFINITY);
+      });
       if (!isEvicted(grant)) return;
       releaseNode(cpu, node);
     }

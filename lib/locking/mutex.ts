@@ -5,6 +5,7 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { ALONE, contend } from '../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -181,8 +182,14 @@ export class Mutex extends OwnedLock {
     const { thread, address } = this;
     checkOptions(options);
     deadlineOf(thread.cpu, options?.timeout);
-    const outcome =
-      lockAwake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => lockAsleep(address, waiter));
+    const outcome = contend(
+      thread,
+      address,
+      ALONE,
+      () =>
+        lockAwake(thread, address, thread.self, false) ??
+        block(thread, options, (waiter) => lockAsleep(address, waiter)),
+    );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
     if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
   }

@@ -1,6 +1,7 @@
 import { type LockGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
+import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -133,8 +134,12 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
     this.#check(options, SYNC_OPTIONS);
-    const outcome =
-      awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter));
+    const outcome = contend(
+      thread,
+      address,
+      mode === 'read' ? SHARED : ALONE,
+      () => awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter)),
+    );
     if (outcome !== 'acquired') throw this.refusal(outcome, options);
   }
 
@@ -158,6 +163,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       thread.returnTask(own);
       if (tried !== undefined) throw this.refusal(tried, options);
     }
+    announce(thread, address, mode === 'read' ? ASYNC_SHARED : ASYNC_ALONE);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       asleep(address, waiter),
     );

@@ -5,6 +5,7 @@ import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { ALONE, contend, SHARED } from '../sched/contention.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
 import {
@@ -202,7 +203,9 @@ export class RwLock extends SharedObject {
     const { thread, address } = this;
     this.#checkIdle();
     thread.counters.contended++;
-    lockQueued(thread, address, isReader, this.#readerWords);
+    contend(thread, address, isReader ? SHARED : ALONE, () => {
+      lockQueued(thread, address, isReader, this.#readerWords);
+    });
   }
 
   #state(): string {

@@ -41,6 +41,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, contend } from '../sched/contention.ts';
 import { Slot, slotAddress, slotNumberAt } from '../sched/slot.ts';
 import { finishPark, prepareToPark } from '../sched/task.ts';
 import { DETACHED, type Thread } from '../sched/thread.ts';
@@ -148,7 +149,7 @@ export class SpinLock extends SpinningLock {
   #lockSlow(seen: number): void {
     if ((seen & LOCKED) === this.#locked) throw this.relocked();
     this.thread.counters.contended++;
-    lockSlow(this.thread, this.address, seen);
+    contend(this.thread, this.address, ALONE, () => lockSlow(this.thread, this.address, seen));
   }
 
   #unlockSlow(seen: number): void {

@@ -26,6 +26,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, contend } from '../sched/contention.ts';
 import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
@@ -88,7 +89,11 @@ export class TicketLock extends SpinningLock {
     cpu.store(entry + TicketEntry.ticket, ticket);
     // Pairs with the acquire in claimedTickets, which finds the ticket.
     cpu.storeRelease(entry + TicketEntry.lock, this.address);
-    cpu.condLoadAcquire(this.address + Ticket.serving, equals, ticket, Number.POSITIVE_INFINITY);
+    const serving = this.address + Ticket.serving;
+    if (cpu.loadAcquire(serving) === ticket) return;
+    contend(this.thread, this.address, ALONE, () => {
+      cpu.condLoadAcquire(serving, equals, ticket, Number.POSITIVE_INFINITY);
+    });
   }
 
   tryLock(): boolean {

@@ -5,7 +5,7 @@
  *
  * `threads` is the table of attached threads (`lib/sched/`), `names` the hash table of named objects (`names.ts`),
  * `map` one word for each line of `heap` (`heap.ts`). All of it is written before the memory is shared, except the
- * latches and what they guard.
+ * latches and what they guard, the profile's words, and what its comment says.
  */
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 6;
+export const LAYOUT_VERSION = 7;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -38,7 +38,11 @@ export const Header = struct({
   heap: 1,
   /** Lines in the heap. */
   lines: 1,
-  pad: LINE_WORDS - 11,
+  /** The number of the session of a contention profile that runs, or 0; see `sched/contention.ts`. */
+  profile: 1,
+  /** What it writes to, once there has been one: it stays. */
+  profileTables: 1,
+  pad: LINE_WORDS - 13,
   /** Guards the table of names. Taken before heapLatch. */
   namesLatch: 1,
   padNames: LINE_WORDS - 1,

@@ -268,6 +268,16 @@ export class Heap {
     return (tag & STATE_MASK) === OBJECT ? this.#base + first * LINE_WORDS : 0;
   }
 
+  /** `objectAt` without the latch: for a word that a task has lined up for, so that its object, if it is in one, stays. */
+  objectAround(address: number): number {
+    const cpu = this.#cpu;
+    const line = Math.floor((address - this.#base) / LINE_WORDS);
+    if (line < 0 || line >= this.#lines) return 0;
+    let first = line;
+    while (first > 0 && cpu.load(this.#map + first) === 0) first--;
+    return (cpu.load(this.#map + first) & STATE_MASK) === OBJECT ? this.#base + first * LINE_WORDS : 0;
+  }
+
   use(): HeapUse {
     const use = { bytes: this.#lines * LINE_WORDS * 4, used: 0, free: 0, largestFree: 0, blocks: 0 };
     this.#walk((_line, lines, state) => {

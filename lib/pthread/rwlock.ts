@@ -7,6 +7,7 @@ import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
 import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
 import { holdsOf } from '../sched/holds.ts';
 import { Task } from '../sched/task.ts';
@@ -181,7 +182,9 @@ export class PthreadRwlock extends SharedObject {
       options === undefined ? tryTake(this.#futexes, address, thread.current(), want, this.#preference) : 'busy';
     const outcome =
       first === 'busy'
-        ? block(thread, options, (waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference))
+        ? contend(thread, address, want === READ ? SHARED : ALONE, () => {
+            return block(thread, options, (waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference));
+          })
         : first;
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
   }
@@ -194,6 +197,7 @@ export class PthreadRwlock extends SharedObject {
 
   async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<LockGuard> {
     const { thread } = this;
+    announce(thread, this.address, want === READ ? ASYNC_SHARED : ASYNC_ALONE);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
       takeSlow(this.#futexes, this.address, waiter, want, this.#preference),
     );

@@ -7,6 +7,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latchFree } from '../memory/latch.ts';
+import { ALONE, ASYNC_ALONE, concludeWait, noteSleep, takeWait } from './contention.ts';
 import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
 import type { SlowPath, Waiter } from './slow-path.ts';
@@ -107,8 +108,10 @@ export function block<Outcome>(
   checkOptions(options, ALL_SYNC_OPTIONS);
   const deadline = deadlineOf(thread.cpu, options?.timeout);
   thread.leaveQueue?.();
-  const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false };
+  const wait = takeWait(thread, ALONE);
+  const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false, wait };
   const outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
+  if (wait !== undefined) concludeWait(thread, waiter.task, wait, outcome);
   endWait(thread.cpu, waiter.task);
   if (outcome === 'aborted' && waiter.deadlock !== undefined) {
     throw new HoldfastError('EDEADLK', `a deadlock: ${waitsShown(waiter.deadlock)}`, waiter.deadlock);
@@ -128,11 +131,13 @@ export async function blockAsync<Outcome>(
   own?: number,
 ): Promise<Ended<Outcome>> {
   checkOptions(options, ALL_ASYNC_OPTIONS);
+  const wait = takeWait(thread, ASYNC_ALONE);
   const asked = { timeout: options?.timeout, signal: options?.signal };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
-  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false };
+  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait };
   const outcome = await driveAsync(waiter, path(waiter), asked.signal);
+  if (wait !== undefined) concludeWait(thread, task, wait, outcome);
   endWait(thread.cpu, task);
   return { outcome, task, asked };
 }
@@ -156,17 +161,22 @@ async function takeTask(thread: Thread, heap: Heap, signal: AbortSignal | undefi
 
 /** Runs a slow path on this thread, which sleeps where the path does. */
 function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
+  const { thread, task, wait } = waiter;
   let step = path.next();
-  while (!step.done) step = path.next(schedule(waiter.thread, waiter.task, waiter.deadline));
+  while (!step.done) {
+    if (wait !== undefined) noteSleep(thread, task, wait);
+    step = path.next(schedule(thread, task, waiter.deadline));
+  }
   return step.value;
 }
 
 /** `drive` that ends the wait as an abort does, once it finds that nobody else can. */
 function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
-  const { thread, task } = waiter;
+  const { thread, task, wait } = waiter;
   const { cpu } = thread;
   let step = path.next();
   while (!step.done) {
+    if (wait !== undefined) noteSleep(thread, task, wait);
     // The task says already what it waits for and that it sleeps: of two that close a cycle, the later one sees it.
     if (waiter.deadlock === undefined) {
       waiter.deadlock = findDeadlock(thread);
@@ -234,8 +244,10 @@ async function driveAsync<Outcome>(
   try {
     while (!step.done && thrown === undefined) {
       let reason: Woken = 'woken';
-      if (step.value === undefined) reason = await scheduleAsync(waiter.thread, waiter);
-      else await Promise.race([latchFree(cpu, step.value), new Promise<void>((end) => (endLatchWait = end))]);
+      if (step.value === undefined) {
+        if (waiter.wait !== undefined) noteSleep(waiter.thread, waiter.task, waiter.wait);
+        reason = await scheduleAsync(waiter.thread, waiter);
+      } else await Promise.race([latchFree(cpu, step.value), new Promise<void>((end) => (endLatchWait = end))]);
       if (!step.done && thrown === undefined) step = advance(reason);
     }
     if (thrown !== undefined) throw thrown.error;

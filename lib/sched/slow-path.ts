@@ -6,6 +6,7 @@ import type { WaitsFor } from '../errors.ts';
 import { latch, tryLatchBriefly } from '../memory/latch.ts';
 import type { Woken } from './schedule.ts';
 import type { Aside, Thread } from './thread.ts';
+import type { Wait } from './watch.ts';
 
 /**
  * Says with what a wait ended, and throws only before it has lined up. It yields nothing where it would sleep, and the
@@ -24,6 +25,8 @@ export interface Waiter {
   aborted: boolean;
   /** Of a wait on an event loop: see `Aside`. */
   aside?: Aside | undefined;
+  /** Set while somebody watches the thread. */
+  readonly wait?: Wait | undefined;
   /** The cycle that the wait would close, once it was found. */
   deadlock?: readonly WaitsFor[] | undefined;
 }

@@ -13,6 +13,7 @@ import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
+import type { Wait, Watch } from './watch.ts';
 
 /**
  * About as long as a park and unpark take. Measured on 2 cores with 2 to 8 threads and sections of 3 us: with 200 a
@@ -66,6 +67,10 @@ export class Thread {
    * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
    */
   leaveQueue: (() => void) | undefined = undefined;
+  /** Who hears of the thread's waits, while somebody watches; see `contention.ts`. */
+  watch: Watch | undefined = undefined;
+  /** A wait that has begun, until `block` takes it over or the call comes back without. */
+  wait: Wait | undefined = undefined;
 
   /** Asynchronous calls of this thread that wait, or have been given what they wait for and do not know it yet. */
   readonly waiters = new Set<{ readonly task: number; readonly aside?: Aside | undefined }>();

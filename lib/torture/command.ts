@@ -1,7 +1,7 @@
 /** What `holdfast torture` does, once its command line has been understood. */
 import { writeFile } from 'node:fs/promises';
+import { duration } from '../debug/reports/figures.ts';
 import { directTorture } from './direct.ts';
-import { duration } from './figures.ts';
 import type { LockType } from './lock-type.ts';
 import type { Outcome, Settings } from './outcome.ts';
 import { ProgressLine } from './progress.ts';

@@ -1,5 +1,5 @@
 import colors from 'picocolors';
-import { count } from './figures.ts';
+import { count } from '../debug/reports/figures.ts';
 import type { Progress, Settings } from './outcome.ts';
 
 const BAR = 20;

@@ -4,10 +4,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { count, duration, percent } from './figures.ts';
+import { count, duration, percent } from '../debug/reports/figures.ts';
+import { REPORT_STYLE } from '../debug/reports/style.ts';
 import type { Outcome, Settings } from './outcome.ts';
 import { REPORT_SCRIPT } from './report-script.ts';
-import { REPORT_STYLE } from './report-style.ts';
 
 /** From the sources the plots' files are uPlot's own; in the package they lie beside the bundle. */
 function plotFile(name: string): string | URL {

@@ -1,18 +1,10 @@
-import { stripVTControlCharacters } from 'node:util';
-import Table from 'cli-table3';
 import colors from 'picocolors';
-import { count, duration, percent } from './figures.ts';
+import { count, duration, percent } from '../debug/reports/figures.ts';
+import { type Column, fittedTable } from '../debug/reports/fitted-table.ts';
 import type { Outcome } from './outcome.ts';
 
-interface Column {
-  readonly head: string;
-  readonly cell: (outcome: Outcome) => string;
-  /** 0: in every table; 1 and 2: where the terminal has room for it. */
-  readonly tier: 0 | 1 | 2;
-}
-
-const COLUMNS: readonly Column[] = [
-  { head: 'type', tier: 0, cell: ({ type }) => type },
+const COLUMNS: readonly Column<Outcome>[] = [
+  { head: 'type', tier: 0, cell: ({ type }) => type, isText: true },
   { head: 'acq/s', tier: 0, cell: ({ perSecond }) => count(perSecond) },
   { head: 'least', tier: 1, cell: ({ leastShare }) => percent(leastShare) },
   { head: 'most', tier: 2, cell: ({ mostShare }) => percent(mostShare) },
@@ -30,6 +22,7 @@ const COLUMNS: readonly Column[] = [
     head: 'verdict',
     tier: 0,
     cell: ({ verdict }) => (verdict === 'ok' ? colors.green('ok') : colors.red('VIOLATION')),
+    isText: true,
   },
 ];
 
@@ -37,34 +30,8 @@ const COLUMNS: readonly Column[] = [
  * The table at the end of a run: a row a type. `width`: of the terminal, in characters; columns that it has no room for are
  * left out.
  */
-export function outcomeTable(outcomes: readonly Outcome[], width = Number.POSITIVE_INFINITY): string {
-  const [narrow, ...wider] = [0, 1, 2].map((tier) =>
-    draw(
-      COLUMNS.filter((column) => column.tier <= tier),
-      outcomes,
-    ),
-  ) as [string, ...string[]];
-  const widest = wider.reverse().find((table) => widthOf(table) <= width);
-  return widest ?? narrow;
-}
-
-function draw(columns: readonly Column[], outcomes: readonly Outcome[]): string {
-  const table = new Table({
-    head: columns.map(({ head }) => colors.bold(head)),
-    // No colours of its own: it would print them to files as well.
-    style: { head: [], border: [], compact: true },
-    colAligns: columns.map(({ head }) => (head === 'type' || head === 'verdict' ? 'left' : 'right')),
-  });
-  for (const outcome of outcomes) table.push(columns.map(({ cell }) => cell(outcome)));
-  return table.toString();
-}
-
-function widthOf(text: string): number {
-  return Math.max(
-    ...stripVTControlCharacters(text)
-      .split('\n')
-      .map((line) => line.length),
-  );
+export function outcomeTable(outcomes: readonly Outcome[], width?: number): string {
+  return fittedTable(COLUMNS, outcomes, width);
 }
 
 /** What the types have measured beside times, line by line. */

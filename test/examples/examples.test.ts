@@ -49,6 +49,17 @@ test('cached-service: a page is made twice, or by nobody once the worker is dead
   expect(status).toBe(0);
 });
 
+test('slow-service: the profile does not name the lock that is held for long, the hot one, or where they are waited for', () => {
+  const { status, stdout, stderr } = run('slow-service');
+  expect(stderr).toBe('');
+  expect(stdout).toContain('rw-semaphore "catalogue"');
+  expect(stdout).toMatch(/waits for rw-semaphore "catalogue"\n {4}lookUp \(/);
+  expect(stdout).toMatch(/thread \d slept .* behind thread \d, for rw-semaphore "catalogue"/);
+  // Nobody else takes these.
+  expect(stdout).not.toContain('session');
+  expect(status).toBe(0);
+});
+
 test('piscina: tasks on several threads are inside the mutex at once', () => {
   const { status, stdout, stderr } = run('piscina');
   expect(stderr).toBe('');

@@ -26,6 +26,7 @@ import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
+import { ALONE, contend } from '../../sched/contention.ts';
 import {
   type AsyncWaitOptions,
   abortReason,
@@ -241,9 +242,13 @@ export class SeqLock extends SharedObject {
     const { thread, address } = this;
     checkOptions(options);
     deadlineOf(thread.cpu, options?.timeout);
-    const outcome =
-      lockAwake(thread, address, thread.current(), false) ??
-      block(thread, options, (waiter) => lockAsleep(address, waiter));
+    const task = thread.current();
+    const outcome = contend(
+      thread,
+      address,
+      ALONE,
+      () => lockAwake(thread, address, task, false) ?? block(thread, options, (waiter) => lockAsleep(address, waiter)),
+    );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
     this.#clearDeath();
   }

@@ -13,13 +13,13 @@
 import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, pairOf } from '../../arena/time-namespace.ts';
+import { count, duration } from '../../debug/reports/figures.ts';
 import { Mutex } from '../../locking/mutex.ts';
 import { struct } from '../../memory/struct.ts';
 import { TICKING, WATCHED } from '../../vdso/read.ts';
 import { Updater } from '../../vdso/updater.ts';
 import { Vdso } from '../../vdso/vdso.ts';
 import { openVvar } from '../../vdso/vvar.ts';
-import { count, duration } from '../figures.ts';
 import { type LockType, SLEEPING, type View, within } from '../lock-type.ts';
 import { Violation } from '../section.ts';
 

@@ -7,6 +7,7 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import { ENDED, FAILED, KthreadRecord, RUNNING, records } from '../../arena/kthread-record.ts';
+import { count } from '../../debug/reports/figures.ts';
 import { HoldfastError } from '../../errors.ts';
 import { Completion } from '../../locking/completion.ts';
 import { maxThreads, Slot } from '../../sched/slot.ts';
@@ -14,7 +15,6 @@ import { FREE_RECORD, IDLE, WorkerRecord } from '../../workqueue/layout.ts';
 import { workersOf } from '../../workqueue/objects.ts';
 import { submitterOf } from '../../workqueue/submitter.ts';
 import { Workqueue } from '../../workqueue/workqueue.ts';
-import { count } from '../figures.ts';
 import { type LockType, SLEEPING, type View } from '../lock-type.ts';
 import { Violation } from '../section.ts';
 import { Counters, Desk, items, NOBODY, QUEUED, TICKS, TICKS_ACTIVE } from '../work-items.ts';

@@ -489,8 +489,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a path that waits for a latch is driven on once its task is woken, which it is not',
     file: 'lib/sched/drive.ts',
-    from: 'if (step.value === undefined) reason',
-    to: 'if (step.value !== 0) reason',
+    from: 'if (step.value === undefined) {',
+    to: 'if (step.value !== 0) {',
     tests: ['test/sched/event-loop.test.ts'],
   },
   {

@@ -1,0 +1,56 @@
+/** `holdfast profile`: runs a program, and says which of its locks are waited for. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { FORMATS, formatFor } from '../debug/reports/formats.ts';
+
+interface Options {
+  output: string[];
+  json?: boolean;
+}
+
+export function registerProfile(program: Command): void {
+  program
+    .command('profile')
+    .description('run a program and profile its locks: which are waited for, where, for how long, and behind whom')
+    .argument('<command...>', 'after --: the program and its arguments, such as -- node app.js')
+    .option(
+      '-o, --output <file>',
+      `also write the profile to a file; its name says in which form: ${Object.keys(FORMATS).join(' ')}`,
+      collectFile,
+      [],
+    )
+    .option('--json', 'print the profile as one JSON document on the standard output')
+    .action(profile);
+}
+
+function collectFile(file: string, before: string[]): string[] {
+  if (formatFor(file) !== undefined && !file.includes(',')) return [...before, file];
+  throw new InvalidArgumentError(`The name ends in one of ${Object.keys(FORMATS).join(' ')}, and has no comma.`);
+}
+
+async function profile([program, ...args]: [string, ...string[]], { output, json = false }: Options, command: Command) {
+  const folder = json ? await mkdtemp(join(tmpdir(), 'holdfast-profile-')) : undefined;
+  const document = folder && join(folder, 'profile.json');
+  const files = [...output, ...(document === undefined ? [] : [document])];
+  const env = { ...process.env, HOLDFAST_PROFILE: files.length === 0 ? '-' : files.join(',') };
+  const child = spawn(program, args, { env, stdio: 'inherit' });
+  // The terminal sends both an interrupt: the program ends by it in its own way, and has a profile to write.
+  const wait = () => {};
+  process.on('SIGINT', wait);
+  const [code, signal] = (await once(child, 'exit').catch((error: Error) => {
+    command.error(`error: ${error.message}`);
+  })) as [number | null, NodeJS.Signals | null];
+  process.removeListener('SIGINT', wait);
+  if (document !== undefined && folder !== undefined) {
+    const text = await readFile(document, 'utf8').catch(() => undefined);
+    await rm(folder, { recursive: true });
+    if (text === undefined)
+      process.stderr.write('holdfast: no profile: the program has made no arena, or was killed\n');
+    else process.stdout.write(text);
+  }
+  process.exitCode = code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+}

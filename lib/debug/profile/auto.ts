@@ -1,0 +1,88 @@
+/**
+ * Profiles of programs that know nothing of it: `HOLDFAST_PROFILE=report.html node app.js`, or `node --import holdfast/profile`.
+ * Each arena that the process makes is profiled from then on, by the thread that made it; when that thread ends, the profile goes
+ * to the files, and the tables to the standard error stream.
+ *
+ * What is asked for is in the global object under a registered symbol, or else in the environment: names of files, with commas
+ * between; `-` for the tables only. A second arena's files have a number in their names.
+ */
+import { writeFileSync, writeSync } from 'node:fs';
+import { isMainThread, threadId } from 'node:worker_threads';
+import { Arena } from '../../arena/arena.ts';
+import type { formatFor, profileText } from '../reports/formats.ts';
+import { type ProfileSession, startProfile } from './session.ts';
+
+interface Formats {
+  readonly formatFor: typeof formatFor;
+  readonly profileText: typeof profileText;
+}
+
+export const ASKED = Symbol.for('holdfast.profile');
+const TABLES_ONLY = '-';
+const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
+
+const sessions: ProfileSession[] = [];
+let formats: Formats | undefined;
+
+/** The program has loaded what makes the files: also a program that ends before its event loop turns can have them. */
+export function useFormats(loaded: Formats): void {
+  formats = loaded;
+}
+
+function asked(): string | undefined {
+  const value = (globalThis as { [ASKED]?: unknown })[ASKED] ?? process.env.HOLDFAST_PROFILE;
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function begin(arena: Arena): void {
+  if (asked() === undefined) return;
+  try {
+    sessions.push(startProfile(arena));
+  } catch (error) {
+    process.emitWarning(`an arena is not profiled: ${(error as Error).message}`, { type: 'HoldfastWarning' });
+    return;
+  }
+  if (sessions.length > 1) return;
+  process.on('exit', end);
+  if (isMainThread) for (const [signal, number] of Object.entries(SIGNALS)) endWith(signal as NodeJS.Signals, number);
+  if (formats === undefined) import('../reports/formats.ts').then(useFormats, () => {});
+}
+
+/** A signal that would end the process at once ends it in order, unless the program has a mind of its own. */
+function endWith(signal: NodeJS.Signals, number: number): void {
+  process.once(signal, () => {
+    if (process.listenerCount(signal) === 0) process.exit(128 + number);
+  });
+}
+
+function end(): void {
+  for (const [i, session] of sessions.entries()) {
+    const profile = session.stop();
+    const files = (asked() ?? TABLES_ONLY).split(',').filter((file) => file !== TABLES_ONLY && file !== '');
+    if (formats !== undefined) writeSync(2, `holdfast: ${formats.profileText(profile, process.stderr.columns ?? 80)}`);
+    for (const file of files) {
+      // A program that never let its event loop turn has not loaded the other forms.
+      const format = formats?.formatFor(file);
+      const name = numbered(format === undefined ? `${file}.json` : file, i);
+      write(name, format?.(profile) ?? `${JSON.stringify(profile)}\n`);
+    }
+  }
+}
+
+function write(file: string, content: string | Uint8Array): void {
+  try {
+    writeFileSync(file, content);
+    writeSync(2, `holdfast: the profile is in ${file}\n`);
+  } catch (error) {
+    writeSync(2, `holdfast: the profile could not be written: ${(error as Error).message}\n`);
+  }
+}
+
+/** `report.html`, `report-2.html`, and of a worker's second `report-worker3-2.html`. */
+function numbered(file: string, i: number): string {
+  const marks = [isMainThread ? '' : `-worker${threadId}`, i === 0 ? '' : `-${i + 1}`].join('');
+  const dot = file.indexOf('.', file.lastIndexOf('/') + 1);
+  return dot < 0 ? file + marks : file.slice(0, dot) + marks + file.slice(dot);
+}
+
+Arena.onCreate = begin;

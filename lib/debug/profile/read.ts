@@ -1,0 +1,209 @@
+/** What a profile says, read from its tables: plain data, for reports and for `JSON.stringify`. */
+import type { Cpu } from '../../machine/cpu.ts';
+import { bucketStart, quantile, readBuckets } from './histogram.ts';
+import {
+  CLASS_ROWS,
+  EDGES,
+  Edge,
+  Profile,
+  ROWS,
+  Row,
+  readEdgeKey,
+  readShareKey,
+  SHARES,
+  Share,
+  Waits,
+} from './layout.ts';
+import { floatOf } from './recorder.ts';
+import { classNameOf, kindNameOf, subjectOf } from './rows.ts';
+import { type Frame, readFrames } from './stacks.ts';
+import { tallyRead } from './tally.ts';
+
+/** How long calls have waited, ns, and how that ended. */
+export interface WaitTimes {
+  /** Calls that their fast path did not do. */
+  readonly contentions: number;
+  readonly total: number;
+  readonly shortest: number;
+  readonly longest: number;
+  /** Of the middle call, and of the longest in a hundred, to an eighth. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Calls that slept; the others spun. */
+  readonly slept: number;
+  readonly timeouts: number;
+  readonly aborts: number;
+  /** Calls that got it from a thread that had died. */
+  readonly ownerDeaths: number;
+  /** Calls that were refused: a deadlock, a lock that is not recoverable. */
+  readonly failed: number;
+  /** Pairs of where a bucket begins, ns, and how many calls are in it; those that have any. */
+  readonly histogram: readonly (readonly [number, number])[];
+}
+
+/** What the calls for one lock have met, those that share it apart from those that have it alone. */
+export interface LockContention {
+  /** As messages name it: `mutex "accounts"`. */
+  readonly lock: string;
+  /** The kind and the name, with each number in it as `#`. */
+  readonly class: string;
+  /** Of the object in the arena, or of the word of the program's; 0 for locks that found no row of their own, together. */
+  readonly address: number;
+  /** Whether these are the calls that share it. */
+  readonly shared: boolean;
+  /** Whether it is waited for until something happens, and not until it is free: a condition, a completion. */
+  readonly event: boolean;
+  readonly sync: WaitTimes;
+  readonly async: WaitTimes;
+}
+
+/** How long calls made at one place have waited for one lock; estimated from those that were sampled. */
+export interface StackContention {
+  readonly lock: string;
+  readonly class: string;
+  readonly shared: boolean;
+  readonly event: boolean;
+  /** CPU number of the thread that waited. */
+  readonly thread: number;
+  readonly async: boolean;
+  readonly contentions: number;
+  /** ns. */
+  readonly delay: number;
+  /** The innermost first, without the library's own. */
+  readonly frames: readonly Frame[];
+}
+
+/** How long one thread has slept for a lock that another one held when it went to sleep. */
+export interface WaiterAndHolder {
+  readonly lock: string;
+  readonly class: string;
+  /** CPU numbers. */
+  readonly waiter: number;
+  readonly holder: number;
+  readonly contentions: number;
+  /** ns. */
+  readonly delay: number;
+}
+
+/** The contention of an arena's locks. Those that were waited for longest come first. */
+export interface ContentionProfile {
+  readonly startedAt: string;
+  /** ns. */
+  readonly duration: number;
+  readonly locks: readonly LockContention[];
+  readonly stacks: readonly StackContention[];
+  readonly waits: readonly WaiterAndHolder[];
+  /** Waits that found no room in the tables, and samples that did not. */
+  readonly dropped: { readonly waits: number; readonly samples: number };
+  /** Calls that came back before it was known what they wait for. */
+  readonly unknown: number;
+  /** Threads that were stopped in the middle of recording a wait, of which the profile may have a part. */
+  readonly unfinished: number;
+}
+
+/** The kinds that are waited for until they are free. Others are waited for until somebody makes something happen. */
+const LOCKS = /(mutex|lock|semaphore|sem)$/;
+
+type Circumstances = Pick<ContentionProfile, 'startedAt' | 'duration' | 'unfinished'>;
+
+/** Reads the tables. What threads add meanwhile may be in it or not. */
+export function readProfile(cpu: Cpu, profile: number, circumstances: Circumstances): ContentionProfile {
+  const locks = new Map<number, LockContention>();
+  for (let row = 0; row < ROWS + CLASS_ROWS; row++) {
+    const lock = readRow(cpu, profile + Profile.rows + row * Row.words);
+    if (lock !== undefined) locks.set(row, lock);
+  }
+  return {
+    ...circumstances,
+    locks: [...locks.values()].sort((a, b) => totalOf(b) - totalOf(a)),
+    stacks: readShares(cpu, profile, locks).sort((a, b) => b.delay - a.delay),
+    waits: readEdges(cpu, profile, locks).sort((a, b) => b.delay - a.delay),
+    dropped: {
+      waits: cpu.load(profile + Profile.droppedWaits) >>> 0,
+      samples: cpu.load(profile + Profile.droppedSamples) >>> 0,
+    },
+    unknown: cpu.load(profile + Profile.unknown) >>> 0,
+  };
+}
+
+/** ns that calls have waited, of both ways. */
+export function totalOf({ sync, async }: LockContention): number {
+  return sync.total + async.total;
+}
+
+function readRow(cpu: Cpu, row: number): LockContention | undefined {
+  const subject = subjectOf(cpu, row);
+  if (subject === undefined) return undefined;
+  const { address, name, shared } = subject;
+  const kind = kindNameOf(subject.kind);
+  const label = name === '' ? `${kind}${address === 0 ? 's without a name' : ` at ${address}`}` : `${kind} "${name}"`;
+  return {
+    lock: address === 0 && name !== '' ? `others of ${label}` : label,
+    class: name === '' ? kind : `${kind} "${classNameOf(name)}"`,
+    address,
+    shared,
+    event: !LOCKS.test(kind),
+    sync: readWaits(cpu, row + Row.sync),
+    async: readWaits(cpu, row + Row.async),
+  };
+}
+
+function readWaits(cpu: Cpu, waits: number): WaitTimes {
+  const counts = readBuckets(cpu, waits + Waits.histogram);
+  const counter = (field: number) => cpu.load(waits + field) >>> 0;
+  const longest = Math.round(floatOf(cpu.load(waits + Waits.longest)));
+  return {
+    contentions: counts.reduce((sum, count) => sum + count, 0),
+    total: tallyRead(cpu, waits + Waits.total),
+    shortest: Math.round(floatOf(cpu.load(waits + Waits.shortest))),
+    longest,
+    p50: quantile(counts, 0.5, longest),
+    p99: quantile(counts, 0.99, longest),
+    slept: counter(Waits.slept),
+    timeouts: counter(Waits.timeouts),
+    aborts: counter(Waits.aborts),
+    ownerDeaths: counter(Waits.ownerDeaths),
+    failed: counter(Waits.failed),
+    histogram: counts.map((count, bucket) => [bucketStart(bucket), count] as const).filter(([, count]) => count > 0),
+  };
+}
+
+function readShares(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockContention>): StackContention[] {
+  const shares: StackContention[] = [];
+  for (let i = 0; i < SHARES; i++) {
+    const share = profile + Profile.shares + i * Share.words;
+    const key = cpu.load(share);
+    if (key === 0) continue;
+    const { row, stack, thread, async } = readShareKey(key);
+    const lock = locks.get(row);
+    if (lock === undefined) continue;
+    shares.push({
+      lock: lock.lock,
+      class: lock.class,
+      shared: lock.shared,
+      event: lock.event,
+      thread,
+      async,
+      contentions: tallyRead(cpu, share + Share.count),
+      delay: tallyRead(cpu, share + Share.delay),
+      frames: readFrames(cpu, profile, stack),
+    });
+  }
+  return shares;
+}
+
+function readEdges(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockContention>): WaiterAndHolder[] {
+  const edges: WaiterAndHolder[] = [];
+  for (let i = 0; i < EDGES; i++) {
+    const edge = profile + Profile.edges + i * Edge.words;
+    const key = cpu.load(edge);
+    if (key === 0) continue;
+    const { row, waiter, holder } = readEdgeKey(key);
+    const lock = locks.get(row);
+    if (lock === undefined) continue;
+    const contentions = cpu.load(edge + Edge.count) >>> 0;
+    const delay = tallyRead(cpu, edge + Edge.delay);
+    edges.push({ lock: lock.lock, class: lock.class, waiter, holder: holder - 1, contentions, delay });
+  }
+  return edges;
+}

@@ -1,0 +1,132 @@
+/**
+ * One profile of an arena's contention, for all of its threads: from `startProfile` to `stop`.
+ *
+ *   free      owner = 0, Header.profile = 0
+ *   prepared  owner = me, Header.profile = 0         the tables are cleared
+ *   running   owner = me, Header.profile = session   threads record
+ *   stopped   owner = me, Header.profile = 0         until nobody records any more, and the tables are read
+ *
+ * A thread that dies as the owner is the reaper's business, which makes it free (`PROFILE_KIND`). Sessions are numbered: a wait
+ * that has begun in one is not recorded in another.
+ */
+import type { Arena } from '../../arena/arena.ts';
+import { HoldfastError, shown } from '../../errors.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
+import { maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
+import { DETACHED } from '../../sched/thread.ts';
+import { PROFILE_KIND, Profile, Recording } from './layout.ts';
+import { type ContentionProfile, readProfile } from './read.ts';
+import './recorder.ts';
+
+/** The name of the one object of an arena that profiles are written to. */
+const NAME = 'holdfast.contention-profile';
+
+/** Loads that a profile which ends waits for a thread that is recording: some 80 ms. */
+const PATIENCE = 1 << 22;
+
+const differs = (session: number, from: number) => session !== from;
+
+/** A profile that is being made. */
+export class ProfileSession implements Disposable {
+  readonly #arena: Arena;
+  readonly #profile: number;
+  readonly #session: number;
+  readonly #startedAt = new Date();
+  readonly #start: number;
+  #result: ContentionProfile | undefined;
+
+  /** @internal */
+  constructor(arena: Arena, profile: number, session: number) {
+    this.#arena = arena;
+    this.#profile = profile;
+    this.#session = session;
+    this.#start = arena.cpu.now();
+  }
+
+  /** What there is until now; waits that are under way do not count yet. */
+  read(): ContentionProfile {
+    return this.#result ?? this.#read(0);
+  }
+
+  /**
+   * Ends the profile, for all threads: a wait that is under way does not count. Returns the same when it is called again. Where
+   * the thread has detached, that has ended it; throws EINVAL then if another one has begun since.
+   */
+  stop(): ContentionProfile {
+    if (this.#result !== undefined) return this.#result;
+    const { cpu, thread } = this.#arena;
+    const unfinished = stopSession(cpu, this.#session);
+    const result = this.#read(unfinished);
+    if (thread.self === DETACHED && cpu.loadAcquire(this.#profile + Profile.sessions) !== this.#session) {
+      throw new HoldfastError('EINVAL', 'this thread has detached from the arena, and another profile of it was made');
+    }
+    this.#result = result;
+    // Pairs with the exchange in `startProfile`: whoever begins the next one clears what was read.
+    if (thread.self !== DETACHED) cpu.storeRelease(this.#profile + Profile.owner, 0);
+    return result;
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+
+  #read(unfinished: number): ContentionProfile {
+    const { cpu } = this.#arena;
+    return readProfile(cpu, this.#profile, {
+      startedAt: this.#startedAt.toISOString(),
+      duration: cpu.now() - this.#start,
+      unfinished,
+    });
+  }
+}
+
+/**
+ * Begins to profile which locks the arena's threads wait for, and where, and for whom. All threads of the arena add to the
+ * profile, those that attach later included; each learns of it in its next call that has to wait. The tables take 330 KB of the
+ * arena, and stay there for the next profile.
+ *
+ * What it costs: nothing for a lock that is free; some 0.2 us for a call that waits, and 5 us for one that is sampled, which
+ * comes to one in 100 us of waiting.
+ *
+ * Throws EBUSY while another profile of this arena is made, ENOMEM when the arena has no room for the tables.
+ */
+export function startProfile(arena: Arena): ProfileSession {
+  if (typeof arena?.thread?.current !== 'function') {
+    throw new HoldfastError('EINVAL', `startProfile() expects an Arena, received ${shown(arena)}`);
+  }
+  const { cpu, thread, objects } = arena;
+  thread.current();
+  const profile = objects.open(PROFILE_KIND, NAME);
+  const owner = cpu.cmpxchg(profile + Profile.owner, 0, thread.id);
+  if (owner !== 0) {
+    throw new HoldfastError('EBUSY', `thread ${owner - 1} profiles this arena already`);
+  }
+  // The last session's owner may have died before it could wait for them.
+  const last = cpu.load(profile + Profile.sessions);
+  stopSession(cpu, last);
+  // As it was made, before the first.
+  for (let word = Profile.sessions + 1; last !== 0 && word < Profile.words; word++) cpu.store(profile + word, 0);
+  const session = (last + 1) | 0 || 1;
+  cpu.store(profile + Profile.sessions, session);
+  cpu.store(Header.profileTables, profile);
+  const started = new ProfileSession(arena, profile, session);
+  // A release: pairs with the acquire in `watching`.
+  cpu.xchg(Header.profile, session);
+  return started;
+}
+
+/** Ends a session. Returns how many threads are recording a wait all the same, and are preempted in the middle of it. */
+function stopSession(cpu: Cpu, session: number): number {
+  if (session === 0) return 0;
+  // Fully ordered: pairs with the exchange in `Recorder.end`.
+  cpu.cmpxchg(Header.profile, session, 0);
+  let unfinished = 0;
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    const recording = slot + Recording.session;
+    if (cpu.loadAcquire(recording) !== session || cpu.load(slot + Slot.life) < 0) continue;
+    if (cpu.condLoadAcquire(recording, differs, session, PATIENCE) === session) unfinished++;
+  }
+  return unfinished;
+}

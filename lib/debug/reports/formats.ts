@@ -1,0 +1,24 @@
+/** The forms in which a contention profile can be written. */
+import type { ContentionProfile } from '../profile/read.ts';
+import { collapsedStacks } from './collapsed.ts';
+import { profilePage } from './html.ts';
+import { lockStatText } from './lock-stat.ts';
+import { pprofOf } from './pprof.ts';
+import { profileText } from './terminal.ts';
+
+/** By the end of the file's name. */
+export const FORMATS: Readonly<Record<string, (profile: ContentionProfile) => string | Uint8Array>> = {
+  '.html': profilePage,
+  '.json': (profile) => `${JSON.stringify(profile)}\n`,
+  '.pb.gz': pprofOf,
+  '.collapsed': collapsedStacks,
+  '.lock_stat': lockStatText,
+  '.txt': (profile) => profileText(profile, 120),
+};
+
+/** The profile in the form that the file's name asks for; undefined for a name that asks for none. */
+export function formatFor(file: string): ((profile: ContentionProfile) => string | Uint8Array) | undefined {
+  return Object.entries(FORMATS).find(([end]) => file.endsWith(end))?.[1];
+}
+
+export { profileText };
