@@ -27,6 +27,7 @@ const ENTRIES = {
   explore: 'native-sim/explore/index.ts',
   litmus: 'native-sim/litmus/index.ts',
   profile: 'lib/debug/profile/preload.ts',
+  reports: 'lib/debug/reports/formats.ts',
   holdfast: 'lib/cli/holdfast.ts',
 };
 

@@ -1,6 +1,7 @@
 /** Which lock is waited for, where, by whom and behind whom: what the contention profile says of waits that a test arranges. */
 import { describe, expect, test } from 'vitest';
 import { ROWS } from '../../lib/debug/profile/layout.ts';
+import { ownCode } from '../../lib/debug/profile/stacks.ts';
 import {
   type Arena,
   Completion,
@@ -555,4 +556,11 @@ test('what is estimated from samples is far from what was waited', () => {
   expect(delay / sync.total).toBeGreaterThan(0.8);
   expect(delay / sync.total).toBeLessThan(1.2);
   expect(contentions).toBe(delay / 10e3);
+});
+
+test("a bundle that can't be loaded because it is in memory, or a CommonJS module", () => {
+  expect(ownCode('file:///app/node_modules/holdfast/dist/chunk.js')).toBe('/app/node_modules/holdfast/dist/');
+  expect(ownCode('file:///holdfast/lib/debug/profile/stacks.ts')).toBe('/holdfast/lib/');
+  expect(ownCode('data:text/javascript,0')).toBe('data:text/javascript,0');
+  expect(ownCode(undefined)).toBe('');
 });

@@ -9,23 +9,18 @@
 import { writeFileSync, writeSync } from 'node:fs';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { Arena } from '../../arena/arena.ts';
-import type { formatFor, profileText } from '../reports/formats.ts';
+import { type Forms, loadForms } from './forms.ts';
 import { type ProfileSession, startProfile } from './session.ts';
-
-interface Formats {
-  readonly formatFor: typeof formatFor;
-  readonly profileText: typeof profileText;
-}
 
 export const ASKED = Symbol.for('holdfast.profile');
 const TABLES_ONLY = '-';
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 const sessions: ProfileSession[] = [];
-let formats: Formats | undefined;
+let formats: Forms | undefined;
 
 /** The program has loaded what makes the files: also a program that ends before its event loop turns can have them. */
-export function useFormats(loaded: Formats): void {
+export function useFormats(loaded: Forms): void {
   formats = loaded;
 }
 
@@ -45,7 +40,8 @@ function begin(arena: Arena): void {
   if (sessions.length > 1) return;
   process.on('exit', end);
   if (isMainThread) for (const [signal, number] of Object.entries(SIGNALS)) endWith(signal as NodeJS.Signals, number);
-  if (formats === undefined) import('../reports/formats.ts').then(useFormats, () => {});
+  // A bundle of the application's does not have them: its profiles are JSON.
+  if (formats === undefined) loadForms().then(useFormats, () => {});
 }
 
 /** A signal that would end the process at once ends it in order, unless the program has a mind of its own. */

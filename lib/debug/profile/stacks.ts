@@ -23,8 +23,14 @@ export interface Frame {
 const MOST_FRAMES = 16;
 const MOST_CAPTURED = 32;
 
-/** This package's code: `lib` in the sources, `dist` when it is built. */
-const OWN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '.', import.meta.url));
+/** Where this package's code is: `lib` in the sources, `dist` when it is built, and in memory a bundle by its whole URL. */
+const OWN = ownCode(import.meta.url);
+
+/** `url`: this module's, or undefined where a bundler has made a CommonJS module of it. */
+export function ownCode(url: string | undefined): string {
+  if (url?.startsWith('file:') !== true) return url ?? '';
+  return fileURLToPath(new URL(url.endsWith('.ts') ? '../..' : '.', url));
+}
 
 /** Notes where the program is, without reading it yet. */
 export function capture(): { readonly stack?: unknown } {
@@ -48,7 +54,7 @@ export function framesOf(trace: { readonly stack?: unknown }): string {
   }
   if (!Array.isArray(sites)) return '';
   const frames = (sites as NodeJS.CallSite[]).map(frameOf);
-  const first = frames.findIndex(({ file }) => !file.startsWith(OWN));
+  const first = OWN === '' ? 0 : frames.findIndex(({ file }) => !file.startsWith(OWN));
   return frames
     .slice(Math.max(first, 0), Math.max(first, 0) + MOST_FRAMES)
     .map(({ name, file, line, column }) => [name, file, line, column].join('\t'))
