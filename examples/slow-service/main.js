@@ -2,7 +2,8 @@
  * A service that is slow, and does not know why. Its workers answer requests; two locks are in their way: one that all of them
  * take for each request, and one that is held for long now and then. The profile names both, and where they are waited for.
  *
- *   npm run build && node examples/slow-service/main.js
+ *   npm run build && node examples/slow-service/main.js [report.html]
+ *   npx holdfast profile -o report.html -- node examples/slow-service/main.js
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -12,7 +13,8 @@ const WORKERS = 3;
 const REQUESTS = 400;
 
 const arena = Arena.create({ bytes: 2 << 20 });
-const profile = startProfile(arena);
+// Under `holdfast profile` there is one already.
+const profile = process.env.HOLDFAST_PROFILE ? undefined : startProfile(arena);
 
 const workers = Array.from({ length: WORKERS }, (_, number) => {
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
@@ -23,7 +25,9 @@ const workers = Array.from({ length: WORKERS }, (_, number) => {
 });
 await Promise.all(workers.map((worker) => once(worker, 'exit')));
 
-const result = profile.stop();
-process.stdout.write(await profileTable(result, process.stdout.columns));
-const file = process.argv[2];
-if (file !== undefined) await saveProfile(result, file);
+if (profile !== undefined) {
+  const result = profile.stop();
+  process.stdout.write(await profileTable(result, process.stdout.columns));
+  const file = process.argv[2];
+  if (file !== undefined) await saveProfile(result, file);
+}
