@@ -10,6 +10,7 @@ const XARRAY = 'lib/structures/xarray/xarray.ts';
 const IDA = 'lib/structures/xarray/ida.ts';
 const TABLE = 'lib/structures/map/table.ts';
 const CODEC = 'lib/structures/map/codec.ts';
+const MODELS = 'test/structures/models/models.test.ts';
 const MAP_FILE = 'lib/structures/map/shared-map.ts';
 const MAP = 'test/structures/shared-map.test.ts';
 const EXPLORED_MAP = 'test/native-sim/explore/shared-map.test.ts';
@@ -244,6 +245,13 @@ export const mutants: readonly Mutant[] = [
     to: 'if (!isFull) return;',
     tests: [MAP],
     equivalent: 'It takes more memory and loses nothing.',
+  },
+  {
+    name: 'compareAndSet sets whatever is there',
+    file: MAP_FILE,
+    from: 'if (entry === 0 ? expected !== undefined : !this.#holds(entry, was)) return false;',
+    to: 'if (entry === 0 && expected !== undefined) return false;',
+    tests: [MODELS],
   },
   {
     name: 'a value that was set and set back is taken for untouched',
