@@ -18,6 +18,61 @@ function make(options?: SharedCacheOptions) {
   return { arena, cache, problems, flood, areThere };
 }
 
+describe('pins of an entry that is too old', () => {
+  function tooOld() {
+    const made = make({ max: 4 });
+    const clock = { ms: 1000 };
+    made.arena.cpu.now = () => clock.ms * 1e6;
+    made.cache.set('a', 'old', { ttl: 10 });
+    made.cache.pin('a');
+    made.cache.pin('a');
+    clock.ms += 20;
+    return made;
+  }
+
+  test('are those of the value that is computed anew, or set meanwhile', () => {
+    for (const isSetMeanwhile of [false, true]) {
+      const { cache, flood, problems } = tooOld();
+      const compute = () => {
+        expect(cache.stats()).toMatchObject({ pinned: 0, pinnedBytes: 0 });
+        if (isSetMeanwhile) cache.set('a', 'new');
+        return 'new';
+      };
+      expect(cache.getOrComputeSync('a', compute)).toBe('new');
+      expect(cache.stats()).toMatchObject({ pinned: 1, pinnedBytes: 64, pins: 2 });
+      flood();
+      expect([cache.get('a'), cache.unpin('a'), cache.unpin('a')]).toEqual(['new', true, true]);
+      expect(thrown(() => cache.unpin('a')).code).toBe('EPERM');
+      expect(cache.stats()).toMatchObject({ pinned: 0, culled: 1, rescued: 1 });
+      expect(problems()).toEqual([]);
+    }
+  });
+
+  test('can be undone while it is computed', () => {
+    const { cache, problems } = tooOld();
+    cache.pinAll();
+    const compute = () => {
+      expect(cache.unpin('a')).toBe(true);
+      cache.unpinAll();
+      expect([cache.unpin('a'), cache.unpin('a')]).toEqual([true, false]);
+      return 'new';
+    };
+    expect(cache.getOrComputeSync('a', compute)).toBe('new');
+    expect(cache.stats()).toMatchObject({ pinned: 0, pins: 3, unpins: 3 });
+    expect(problems()).toEqual([]);
+  });
+
+  test('go with the entry when nothing comes of the computation', () => {
+    const { cache, problems } = tooOld();
+    const fails = () => {
+      throw new Error('no');
+    };
+    expect(thrown(() => cache.getOrComputeSync('a', fails)).message).toBe('no');
+    expect([cache.unpin('a'), cache.set('a', 1).stats().pinned]).toEqual([false, 0]);
+    expect(problems()).toEqual([]);
+  });
+});
+
 describe('pinAll', () => {
   test('keeps what is there, and nothing that comes later', () => {
     const { cache, problems, flood, areThere } = make({ max: 6 });

@@ -26,7 +26,7 @@ import { isWaitedFor } from '../../sched/slot.ts';
 import { CoreWords } from '../core.ts';
 import { Journal } from '../journal.ts';
 import { Packed } from '../map/codec.ts';
-import { CacheEntry, CacheWords, Flight, PENDING, writeTime } from './layout.ts';
+import { CacheEntry, CacheWords, Flight, PENDING, PINS, writeTime } from './layout.ts';
 import { PinTable } from './pins.ts';
 import { stageFree } from './table.ts';
 
@@ -128,7 +128,8 @@ export class FlightTable extends PinTable {
     const old = this.find(key);
     const entry = this.stagePut(key, this.#value, old);
     writeTime(cpu, entry + CacheEntry.expiresLow, 0);
-    cpu.write(entry + CacheEntry.state, PENDING);
+    const pins = old === 0 ? 0 : cpu.load(old + CacheEntry.state) & PINS;
+    cpu.write(entry + CacheEntry.state, PENDING | pins);
     if (old !== 0) this.stageOut(old);
     journal.stage(address + CacheWords.freeFlights, cpu.read(flight + Flight.nextFree));
     journal.stage(flight + Flight.owner, this.#owner);

@@ -31,6 +31,8 @@ export const PIN_ON_USE = 16;
 export const PINNED_ALL = 32;
 export const PIN_SHIFT = 6;
 export const PIN = 1 << PIN_SHIFT;
+/** What of `state` says how an entry is pinned. One that is PENDING has that of the entry in whose place it is. */
+export const PINS = ~(ACTIVE | REFERENCED | WORKINGSET | PENDING);
 export const MOST_PINS = (1 << (31 - PIN_SHIFT)) - 1;
 
 export const CacheEntry = struct({

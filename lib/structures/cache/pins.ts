@@ -39,9 +39,9 @@ export class PinTable extends CacheTable {
   /** For the writer: undoes a `pin`. False when the key is not pinned, undefined when it is not there. */
   unpin(key: Packed): boolean | undefined {
     const entry = this.find(key);
-    if (entry === 0 || this.isPending(entry)) return undefined;
+    if (entry === 0) return undefined;
     const state = this.cpu.load(entry + CacheEntry.state);
-    if (state >>> PIN_SHIFT === 0) return false;
+    if (state >>> PIN_SHIFT === 0) return state & PENDING ? undefined : false;
     this.become(entry, state - PIN, () => this.journal.add(this.address + CacheWords.unpins, 1));
     return true;
   }

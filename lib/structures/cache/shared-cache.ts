@@ -229,8 +229,8 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   }
 
   /**
-   * Keeps the entry from being put out until it is unpinned as often; not from getting too old, nor from `delete`. A `set` keeps
-   * its pins. False when the key is not there. Throws ENOMEM when the pinned entries would take more than `maxPinnedBytes`.
+   * Keeps the entry from being put out until it is unpinned as often; not from getting too old, nor from `delete`. What is set
+   * or computed in its place has its pins. False when the key is not there. Throws ENOMEM when the pinned entries would take more than `maxPinnedBytes`.
    */
   pin(key: K): boolean {
     this.#key.packKey(key);

@@ -33,6 +33,8 @@ import {
   lineOf,
   PENDING,
   PIN_ON_USE,
+  PINNED_ALL,
+  PINS,
   REFERENCED,
   readTime,
   WORKINGSET,
@@ -104,11 +106,11 @@ export class CacheTable extends HashTable {
     } else {
       if (old !== 0) this.stageOver(old);
       if (this.#regret.stageArrival(key.hash, this.entriesCount)) state = ACTIVE | WORKINGSET;
-      state |= cpu.read(address + CacheWords.pinning);
-      if (isPinned(state)) {
-        journal.add(address + CacheWords.pins, 1);
-        journal.add(address + CacheWords.culled, 1);
-      }
+      const kept = old === 0 ? 0 : cpu.load(old + CacheEntry.state) & PINS;
+      const pinning = cpu.read(address + CacheWords.pinning);
+      state |= kept | pinning;
+      if (pinning & ~kept & PINNED_ALL) journal.add(address + CacheWords.pins, 1);
+      if (isPinned(state) && !isPinned(kept)) journal.add(address + CacheWords.culled, 1);
     }
     cpu.write(entry + CacheEntry.state, state);
     this.#lru.stageIn(this.#lru.listOf(state), entry);
@@ -207,8 +209,8 @@ export class CacheTable extends HashTable {
       const old = this.find(key);
       const isReplaced = old !== 0 && !this.isPending(old);
       const oldSize = isReplaced ? this.sizeOf(old) : 0;
-      const state = isReplaced ? cpu.load(old + CacheEntry.state) : cpu.read(address + CacheWords.pinning);
-      if (isPinned(state)) {
+      const kept = old === 0 ? 0 : cpu.load(old + CacheEntry.state);
+      if (isPinned(kept) || (!isReplaced && isPinned(cpu.read(address + CacheWords.pinning)))) {
         const taken = cpu.read(address + CacheWords.takenPinned) - oldSize + size;
         if (taken > cpu.read(address + CacheWords.mostPinned)) refuse(`pinned entries would take ${taken * 4} bytes`);
       }
@@ -285,16 +287,19 @@ export class CacheTable extends HashTable {
     }
   }
 
-  /** Gives the entry that state, at the front of the list for it. */
+  /** Gives the entry that state, at the front of the list for it; one that is PENDING is in none. */
   protected become(entry: number, state: number, further = () => {}): void {
     const { cpu, journal, address } = this;
     const old = cpu.load(entry + CacheEntry.state);
     const [from, to] = [this.#lru.listOf(old), this.#lru.listOf(state)];
     this.begin();
-    this.#lru.stageOut(from, entry);
-    this.#lru.stageIn(to, entry);
     journal.stage(entry + CacheEntry.state, state);
-    if (from !== to && (from === pinned || to === pinned)) {
+    const isListed = (old & PENDING) === 0;
+    if (isListed) {
+      this.#lru.stageOut(from, entry);
+      this.#lru.stageIn(to, entry);
+    }
+    if (isListed && from !== to && (from === pinned || to === pinned)) {
       const size = this.sizeOf(entry);
       journal.add(address + CacheWords.takenPinned, to === pinned ? size : -size);
       journal.add(address + (to === pinned ? CacheWords.culled : CacheWords.rescued), 1);

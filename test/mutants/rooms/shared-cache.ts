@@ -93,10 +93,24 @@ export const mutants: readonly Mutant[] = [
     tests: [PINNING],
   },
   {
+    name: 'what is computed anew has lost its pins',
+    file: FLIGHTS,
+    from: 'cpu.write(entry + CacheEntry.state, PENDING | pins);',
+    to: 'cpu.write(entry + CacheEntry.state, PENDING | (pins & 0));',
+    tests: [PINNING],
+  },
+  {
+    name: 'an entry that is being computed gets into a list when it is unpinned',
+    file: TABLE,
+    from: 'const isListed = (old & PENDING) === 0;',
+    to: 'const isListed = old >= 0;',
+    tests: [PINNING],
+  },
+  {
     name: 'new entries are not pinned',
     file: TABLE,
-    from: 'state |= cpu.read(address + CacheWords.pinning);',
-    to: '',
+    from: 'state |= kept | pinning;',
+    to: 'state |= kept;',
     tests: [PINNING],
   },
   {

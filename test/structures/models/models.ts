@@ -286,9 +286,10 @@ export const cache: Model<CacheCall> = {
             shared.getOrComputeSync(key, () => value),
             entry?.value ?? value,
           );
-          if (entry === undefined && shared.has(key)) {
-            model.set(key, { value, expires: 0, pins: 0, isPinnedByAll: false });
-          }
+          // In place of one that was too old it has the pins of that; if there was no room, nothing is left of either.
+          const { pins = 0, isPinnedByAll = false } = model.get(key) ?? {};
+          if (!shared.has(key)) model.delete(key);
+          else if (entry === undefined) model.set(key, { value, expires: 0, pins, isPinnedByAll });
         } else if (is === 'delete') {
           same('delete', shared.delete(key), entry !== undefined);
           model.delete(key);
@@ -304,7 +305,9 @@ export const cache: Model<CacheCall> = {
         } else if (is === 'pass') ms += by;
         else if (is === 'drain') shared.drain();
         else if (is === 'pinAll') {
-          if (codeOr(() => shared.pinAll()) === undefined) for (const each of model.values()) each.isPinnedByAll = true;
+          // One that is too old may be there no more.
+          const isDone = codeOr(() => shared.pinAll()) === undefined;
+          if (isDone) for (const each of model.values()) each.isPinnedByAll ||= !isOver(each);
         } else if (is === 'pinUsed') {
           pinsUsed = true;
           shared.pinAll({ onFirstUse: true, future: true });
