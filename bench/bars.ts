@@ -25,6 +25,8 @@ interface Bar {
 const ALONE = /^uncontended$/;
 const ASYNC = /^uncontended, async$/;
 const CONTENDED = /^contended/;
+const PROFILE_SHORT = /^a contention profile, short/;
+const PROFILE_MEDIUM = /^a contention profile, medium/;
 const SPINNING = /^spinning/;
 const GARBAGE = /^garbage/;
 const READING = /^95 % reads/;
@@ -86,6 +88,8 @@ const BARS: readonly Bar[] = [
   { scenario: CONTENDED, unit: 'k/s', peer: 'Mutex', against: 'textbook', bound: 'at least', bar: 1 },
   // The longest wait is a slice of the scheduler, of every lock alike.
   { scenario: CONTENDED, unit: 'us, p99.9', peer: 'Mutex', against: 'v8', bound: 'at most', bar: 1 },
+  { scenario: PROFILE_SHORT, unit: 'k/s', peer: 'Mutex, profiled', against: 'Mutex', bound: 'at least', bar: 0.65 },
+  { scenario: PROFILE_MEDIUM, unit: 'k/s', peer: 'Mutex, profiled', against: 'Mutex', bound: 'at least', bar: 0.8 },
   { scenario: SPINNING, unit: 'k/s', peer: 'SpinLock', against: 'Mutex', bound: 'at least', bar: 0.5 },
   ...['Mutex', 'textbook RwLock', 'multithreading RwLock'].map(
     (against): Bar => ({ scenario: READING, unit: 'k/s', peer: 'RwSemaphore', against, bound: 'at least', bar: 1 }),

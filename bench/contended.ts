@@ -22,6 +22,14 @@ export async function contendedBesideV8(figures: Figures, effort: Effort): Promi
   await mutexes(figures, effort, ['Mutex', 'v8'], ", beside V8's");
 }
 
+/** What a contention profile costs the locks that it sees. */
+export async function profile(figures: Figures, effort: Effort): Promise<void> {
+  for (const section of LENGTHS) {
+    const scenario = `a contention profile, ${section}, 4 threads`;
+    await contest(figures, effort, { scenario, peers: ['Mutex', 'Mutex, profiled'], threads: 4, section, reads: 0 });
+  }
+}
+
 export async function reading(figures: Figures, effort: Effort): Promise<void> {
   for (const section of [...LENGTHS, 'back to back'] as const) {
     await contest(figures, effort, {

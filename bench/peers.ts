@@ -9,9 +9,11 @@ import {
   McsLock,
   Mutex,
   type ObjectHandle,
+  type ProfileSession,
   RwSemaphore,
   Semaphore,
   SpinLock,
+  startProfile,
   TicketLock,
 } from '../lib/index.ts';
 import { hasMultithreading } from './absent.ts';
@@ -90,8 +92,23 @@ function theirs(words: (buffer: Int32Array) => void, open: (buffer: SharedArrayB
 
 const createV8 = () => V8Mutex && new V8Mutex();
 
+/** The profile that the latest lock is made in: it ends with the view of its arena. */
+let profile: ProfileSession | undefined;
+
+/** A mutex while its arena's contention is profiled. */
+const profiled: Peer = {
+  create() {
+    const arena = Arena.create({ bytes: 1 << 20 });
+    profile?.stop();
+    profile = startProfile(arena);
+    return { arena: arena.handle, lock: new Mutex(arena).handle };
+  },
+  open: exclusive(Mutex).open,
+};
+
 export const peers = {
   Mutex: exclusive(Mutex),
+  'Mutex, profiled': profiled,
   SpinLock: exclusive(SpinLock),
   TicketLock: exclusive(TicketLock),
   McsLock: exclusive(McsLock),

@@ -6,7 +6,7 @@
 import { asynchronous } from './asynchronous.ts';
 import { cache } from './cache.ts';
 import { clock } from './clock.ts';
-import { contended, contendedBesideV8, permits, reading } from './contended.ts';
+import { contended, contendedBesideV8, permits, profile, reading } from './contended.ts';
 import type { Effort } from './effort.ts';
 import { Figures } from './figure.ts';
 import { flags } from './flags.ts';
@@ -25,6 +25,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   garbage,
   asynchronous,
   contended,
+  profile,
   reading,
   permits,
   inversion,

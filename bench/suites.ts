@@ -9,6 +9,7 @@ export const SUITES = {
   garbage: ['--expose-gc'],
   asynchronous: [],
   contended: [],
+  profile: [],
   reading: [],
   permits: [],
   inversion: [],

@@ -531,6 +531,32 @@ describe('a lock', () => {
   });
 });
 
+test('the shortest wait is the latest, or the longest is, or the sum lacks one', () => {
+  const on2 = stage();
+  const [mine, theirs] = on2.arenas.map((arena) => new Mutex(arena, 'm')) as [Mutex, Mutex];
+  const session = startProfile(on2.arena);
+  let now = 0;
+  for (const wait of [20e3, 5e9, 10e3, 30e3]) {
+    on2.other.cpu.now = () => (now += wait);
+    mine.lock();
+    contended(
+      on2,
+      'condLoad',
+      () => mine.unlock(),
+      () => theirs.lock(),
+    );
+    theirs.unlock();
+  }
+  const { shortest, longest, total, contentions } = only(session.stop()).sync;
+  // A float has 24 bits.
+  expect({ shortest, longest: Math.round(longest / 1e6), total, contentions }).toEqual({
+    shortest: 10e3,
+    longest: 5000,
+    total: 5e9 + 60e3,
+    contentions: 4,
+  });
+});
+
 test('what is estimated from samples is far from what was waited', () => {
   const on2 = stage();
   const [mine, theirs] = on2.arenas.map((arena) => new Mutex(arena, 'm')) as [Mutex, Mutex];

@@ -59,7 +59,8 @@ function end(): void {
     for (const file of files) {
       // A program that never let its event loop turn has not loaded the other forms.
       const format = formats?.formatFor(file);
-      const name = numbered(format === undefined ? `${file}.json` : file, i);
+      const isReady = format !== undefined || file.endsWith('.json');
+      const name = numbered(isReady ? file : `${file}.json`, i);
       write(name, format?.(profile) ?? `${JSON.stringify(profile)}\n`);
     }
   }

@@ -12,7 +12,7 @@ const MOST_PLACES = 40;
 const MOST_PAIRS = 40;
 
 const STYLE = `
-.bar { background: #dbe7f5; height: 12px; border-radius: 2px; }
+.bar { background: #dbe7f5; border-radius: 2px; font-size: 11px; text-align: left; text-indent: 4px; white-space: nowrap; }
 .histogram { display: flex; align-items: flex-end; height: 60px; gap: 1px; }
 .histogram div { background: #2563b8; flex: 1; min-height: 0; }
 .async div { background: #d9730d; }
