@@ -13,6 +13,7 @@ import { pvWait, scheduleAsync } from '../sched/schedule.ts';
 import { SLEEPING, Task } from '../sched/task.ts';
 import { WorkContext, withContext } from './context.ts';
 import { Item, Pool, WorkerRecord } from './layout.ts';
+import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
 import { KWORKER, poolView } from './pools.ts';
 import { hasOutstanding } from './submitter.ts';
@@ -21,11 +22,8 @@ import { identityAt, knownFunction, loadAll, loadFunction, type WorkFunction } f
 
 /** How long an idle worker that is one too many stays: the kernel's IDLE_WORKER_TIMEOUT, ns. */
 const IDLE_TIMEOUT = 300e9;
-/**
- * Turns of the event loop in which an idle worker looks for work before it sleeps: some 10 us. A caller that awaits one
- * result and then asks for the next one gets it without a system call, in a third of the time.
- */
-const IDLE_TURNS = 10;
+/** How long an idle worker looks for work, once each turn of its event loop, before it sleeps, ns: what it costs to wake a thread. */
+const IDLE_NS = 30e3;
 /** How long a worker runs items while it awaits others, before those get a turn, ns. */
 const TURN_NS = 1e6;
 
@@ -47,6 +45,7 @@ class Kworker {
   readonly #values: Values;
   readonly #functions = new Map<number, WorkFunction>();
   readonly #mostAwaited: number;
+  readonly #window = new PollWindow(IDLE_NS);
   /** Items whose promises have not settled, with what their functions were told about themselves. */
   readonly #awaited = new Map<number, WorkContext>();
   /** It takes no item, and its slot is another's, whatever continuations do. */
@@ -110,8 +109,11 @@ class Kworker {
   /** Sleeps until there is something to do. False when the thread is to end. */
   async #idle(): Promise<boolean> {
     // What functions have left on the event loop goes on first.
-    for (let turn = 0; turn < IDLE_TURNS && this.#cpu.load(this.#task + Task.state) === SLEEPING; turn++)
-      await nextTurn();
+    const end = this.#cpu.now() + this.#window.length;
+    do await nextTurn();
+    while (this.#cpu.load(this.#task + Task.state) === SLEEPING && this.#cpu.now() < end);
+    if (this.#cpu.load(this.#task + Task.state) === SLEEPING) this.#window.miss();
+    else this.#window.hit();
     for (;;) {
       // Its task is SLEEPING by now: an abort is seen here, or wakes it. Pairs with the exchange in `Submitter.abandon`.
       this.#tellAborts();

@@ -34,13 +34,14 @@ import {
 } from './layout.ts';
 import { ARMED, armPort, takeCompleted, takenCompleted } from './lists.ts';
 import { makePort, makeSlab, PORT_KIND } from './objects.ts';
+import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
 import { kworkerName, poolView } from './pools.ts';
 import { DIED, ERROR, Values } from './values.ts';
 import { addressOf, identityAt, type WorkFunction } from './work.ts';
 
-/** Turns of the event loop in which the thread looks for what has ended before it sleeps: measured, beside Piscina. */
-const POLL_TURNS = 10;
+/** How long the thread looks for what has ended, once each turn of its event loop, before it sleeps, ns: what `waitAsync` costs. */
+const POLL_NS = 50e3;
 /** How often it looks, while it waits, whether somebody has died who was to wake it, ms. */
 const LOOK_MS = 100;
 
@@ -96,7 +97,10 @@ export class Submitter {
   readonly #batches = new Map<number, Batch>();
   #dirty: Batch[] = [];
   #isPolling = false;
-  #idleTurns = 0;
+  readonly #window = new PollWindow(POLL_NS);
+  /** When something has come back last, or was queued while nothing was out; ns. */
+  #busyAt = 0;
+  #hasSlept = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(arena: Arena, poolAt = (address: number) => poolView(arena, address)) {
@@ -203,7 +207,7 @@ export class Submitter {
     if (this.#outstanding++ === 0) this.#hold();
     if (!this.#isPolling) {
       this.#isPolling = true;
-      this.#idleTurns = 0;
+      this.#busyAt = this.#cpu.now();
       setImmediate(this.#poll);
     }
     return promise;
@@ -237,19 +241,27 @@ export class Submitter {
 
   readonly #poll = (): void => {
     if (this.#hasLeft()) return;
-    if (this.receive() > 0) this.#idleTurns = 0;
-    else this.#idleTurns++;
+    const now = this.#cpu.now();
+    if (this.receive() > 0) {
+      if (!this.#hasSlept) this.#window.hit();
+      this.#hasSlept = false;
+      this.#busyAt = now;
+    }
     if (this.#outstanding === 0) this.#isPolling = false;
-    else if (this.#idleTurns < POLL_TURNS) setImmediate(this.#poll);
+    else if (!this.#hasSlept && now - this.#busyAt < this.#window.length) setImmediate(this.#poll);
     else this.#arm();
   };
 
   #arm(): void {
     const armed = this.#port + Port.armed;
     const wait = armPort(this.#cpu, this.#port) && this.#cpu.waitAsync(armed, ARMED, Number.POSITIVE_INFINITY);
-    this.#idleTurns = 0;
-    if (wait instanceof Promise) void wait.then(this.#poll);
-    else setImmediate(this.#poll);
+    if (wait instanceof Promise) {
+      if (!this.#hasSlept) this.#window.miss();
+      this.#hasSlept = true;
+      void wait.then(this.#poll);
+    } else {
+      setImmediate(this.#poll);
+    }
   }
 
   /** Takes what has come back. Returns how many. */

@@ -10,6 +10,8 @@ const VALUES = 'lib/workqueue/values.ts';
 const WORKQUEUE = 'lib/workqueue/workqueue.ts';
 const POOL_TEST = 'test/workqueue/pool.test.ts';
 const SUBMITTER_TEST = 'test/workqueue/submitter.test.ts';
+const WINDOW = 'lib/workqueue/poll-window.ts';
+const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
 const EXPLORED = 'test/native-sim/explore/workqueue.test.ts';
 const THREADS_TEST = 'test/workqueue/workqueue.test.ts';
 
@@ -307,5 +309,19 @@ export const mutants: readonly Mutant[] = [
     from: '    this.#count(Pool.nrIdle, 1);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));\n    this.#findWorker();',
     to: '    this.#count(Pool.nrIdle, 1);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));',
     tests: [POOL_TEST],
+  },
+  {
+    name: 'a thread that looks in vain looks as long the next time',
+    file: WINDOW,
+    from: 'this.#length = this.#length < 2 * SHORTEST ? 0 : this.#length / 2;',
+    to: '',
+    tests: [WINDOW_TEST],
+  },
+  {
+    name: 'a thread that has looked in vain never looks again',
+    file: WINDOW,
+    from: 'this.#misses % PROBE_EVERY === PROBE_EVERY - 1 ? this.#longest : this.#length',
+    to: 'this.#length',
+    tests: [WINDOW_TEST],
   },
 ];
