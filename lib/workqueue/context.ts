@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
-import { Item } from './layout.ts';
+import { Item, Pwq } from './layout.ts';
 import type { WorkFunction } from './work.ts';
 
 /** What a function that runs as work can know about its call. */
@@ -28,6 +28,12 @@ export class WorkContext {
     return this.#control.signal;
   }
 
+  /** @internal Whether the call is one of that workqueue. */
+  isOf(arena: Arena, wq: number): boolean {
+    const { cpu, id } = this.arena;
+    return id === arena.id && cpu.read(cpu.read(this.#item + Item.pwq) + Pwq.workqueue) === wq;
+  }
+
   /** @internal On the worker's event loop: `signal` aborts if it is to. */
   tell(): void {
     if (this.#control !== undefined && !this.#control.signal.aborted && this.aborted) this.#control.abort();
@@ -47,6 +53,11 @@ export function currentWork(): WorkContext {
   if (current === undefined)
     throw new HoldfastError('EINVAL', 'no work runs here: ask before the first await of its function');
   return current;
+}
+
+/** Whether the calling code is the synchronous part of a call of that workqueue. */
+export function isInWorkOf(arena: Arena, wq: number): boolean {
+  return host[KEY]?.isOf(arena, wq) ?? false;
 }
 
 /** Calls `run` with `args`, for which `currentWork` is `context`. */

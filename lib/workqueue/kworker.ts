@@ -10,13 +10,13 @@ import { osThread } from '../arena/liveness.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { setImmediate } from '../machine/host.ts';
 import { pvWait, scheduleAsync } from '../sched/schedule.ts';
-import { SLEEPING, Task } from '../sched/task.ts';
+import { finishPark, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
 import { WorkContext, withContext } from './context.ts';
-import { Item, Pool, WorkerRecord } from './layout.ts';
+import { Item, Pool, Pwq, WorkerRecord } from './layout.ts';
 import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
 import { KWORKER, poolView } from './pools.ts';
-import { hasOutstanding } from './submitter.ts';
+import { hasOutstanding, publishHere } from './submitter.ts';
 import { Values } from './values.ts';
 import { identityAt, knownFunction, loadAll, loadFunction, type WorkFunction } from './work.ts';
 
@@ -24,7 +24,7 @@ import { identityAt, knownFunction, loadAll, loadFunction, type WorkFunction } f
 const IDLE_TIMEOUT = 300e9;
 /** How long an idle worker looks for work, once each turn of its event loop, before it sleeps, ns: what it costs to wake a thread. */
 const IDLE_NS = 30e3;
-/** How long a worker runs items while it awaits others, before those get a turn, ns. */
+/** How long a worker runs items, one after the other, before its event loop gets a turn, ns. */
 const TURN_NS = 1e6;
 
 /** In which slot each kworker thread is; a thread that is none is local to its number. */
@@ -33,6 +33,13 @@ const slots = new WeakMap<Arena, number>();
 /** The slot that the calling thread is local to. */
 export function localSlot(arena: Arena, count: number): number {
   return slots.get(arena) ?? arena.thread.number % count;
+}
+
+const kworkers = new WeakMap<Arena, Kworker>();
+
+/** Whether the calling thread is a worker that runs or awaits an item of that workqueue: `is_chained_work`. */
+export function runsItemOf(arena: Arena, wq: number): boolean {
+  return kworkers.get(arena)?.runs(wq) ?? false;
 }
 
 class Kworker {
@@ -48,10 +55,10 @@ class Kworker {
   readonly #window = new PollWindow(IDLE_NS);
   /** Items whose promises have not settled, with what their functions were told about themselves. */
   readonly #awaited = new Map<number, WorkContext>();
+  /** The item whose function has not returned yet, or 0. */
+  #current = 0;
   /** It takes no item, and its slot is another's, whatever continuations do. */
   #isAway = false;
-  /** Called when an awaited item is over, while it awaits as many as it may. */
-  #makeRoom: (() => void) | undefined;
 
   constructor(arena: Arena, worker: number, signal: AbortSignal) {
     this.#arena = arena;
@@ -63,6 +70,7 @@ class Kworker {
     this.#pool = poolView(arena, pool);
     this.#values = new Values(arena);
     this.#mostAwaited = arena.cpu.read(pool + Pool.maxAwaited);
+    kworkers.set(arena, this);
   }
 
   async serve(): Promise<void> {
@@ -79,6 +87,14 @@ class Kworker {
     this.#arena.thread.returnTask(this.#task);
   }
 
+  /** Whether an item of that workqueue is in its hands. */
+  runs(wq: number): boolean {
+    const cpu = this.#cpu;
+    return [this.#current, ...this.#awaited.keys()].some(
+      (item) => item !== 0 && cpu.read(cpu.read(item + Item.pwq) + Pwq.workqueue) === wq,
+    );
+  }
+
   async #work(): Promise<void> {
     let turn = 0;
     for (let finished = 0; ; ) {
@@ -91,18 +107,17 @@ class Kworker {
       }
       const run = this.#functions.get(this.#cpu.read(item + Item.fn)) ?? (await this.#find(item));
       finished = run === undefined ? item : this.#call(item, run);
-      if (this.#awaited.size === 0) continue;
       // What the function did up to its first `await` may be all there was.
-      await undefined;
-      if (this.#cpu.now() - turn > TURN_NS) {
-        await nextTurn();
-        this.#tellAborts();
-        turn = this.#cpu.now();
-      }
-      if (this.#awaited.size < this.#mostAwaited) continue;
+      if (this.#awaited.size > 0) await undefined;
+      const isFull = this.#awaited.size >= this.#mostAwaited;
+      if (!isFull && this.#cpu.now() - turn <= TURN_NS) continue;
       if (finished !== 0) this.#pool.settle(finished);
       finished = 0;
-      await this.#away(new Promise<void>((resolve) => void (this.#makeRoom = resolve)));
+      if (isFull) await this.#away();
+      // Functions that await go on, and so does what others have left: calls that they queued, readers of RCU that are out.
+      await nextTurn();
+      this.#tellAborts();
+      turn = this.#cpu.now();
     }
   }
 
@@ -118,7 +133,7 @@ class Kworker {
       // Its task is SLEEPING by now: an abort is seen here, or wakes it. Pairs with the exchange in `Submitter.abandon`.
       this.#tellAborts();
       const deadline = this.#cpu.now() + IDLE_TIMEOUT;
-      if (this.#awaited.size > 0 || hasOutstanding(this.#arena)) {
+      if (this.#needsEventLoop()) {
         await scheduleAsync(this.#arena.thread, { task: this.#task, deadline });
       } else if (pvWait(this.#cpu, this.#task, deadline) === 'timed-out' && this.#pool.cull(this.#worker)) {
         return false;
@@ -132,11 +147,29 @@ class Kworker {
     }
   }
 
-  /** The worker takes no further item until then; its slot is another's meanwhile. */
-  async #away(until: Promise<void>): Promise<void> {
+  /**
+   * Whether something of this thread's goes on only while its event loop turns: items that it awaits, calls that it waits for, locks
+   * that a function has asked for and left to come.
+   */
+  #needsEventLoop(): boolean {
+    const { thread } = this.#arena;
+    // One task is the worker's own.
+    return this.#awaited.size > 0 || hasOutstanding(this.#arena) || thread.tasksInUse > 1;
+  }
+
+  /** The worker takes no further item until one that it awaits is over; its slot is another's meanwhile. */
+  async #away(): Promise<void> {
+    const cpu = this.#cpu;
     this.#isAway = true;
     this.#pool.sleeping(this.#worker);
-    await until;
+    for (;;) {
+      // Pairs with the exchange in `Submitter.abandon`: an abort is seen here, or wakes the task.
+      prepareToPark(cpu, this.#task);
+      this.#tellAborts();
+      if (this.#awaited.size < this.#mostAwaited) break;
+      await scheduleAsync(this.#arena.thread, { task: this.#task, deadline: Number.POSITIVE_INFINITY });
+    }
+    finishPark(cpu, this.#task);
     this.#isAway = false;
     this.#pool.running(this.#worker);
   }
@@ -164,12 +197,16 @@ class Kworker {
     const cpu = this.#cpu;
     const context = new WorkContext(this.#arena, item);
     let result: unknown;
+    this.#current = item;
     try {
       const args = this.#values.decode(item, cpu.read(item + Item.encoding), Item.argument);
       result = withContext(context, run, args);
     } catch (error) {
       this.#writeError(item, error);
+      publishHere(this.#arena);
       return item;
+    } finally {
+      this.#current = 0;
     }
     if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
       this.#awaited.set(item, context);
@@ -183,6 +220,8 @@ class Kworker {
       return 0;
     }
     this.#writeResult(item, result);
+    // Before the item ends: whoever drains its queue waits for what it has queued as well.
+    publishHere(this.#arena);
     return item;
   }
 
@@ -195,7 +234,7 @@ class Kworker {
   #settled(item: number): void {
     this.#awaited.delete(item);
     this.#pool.settle(item);
-    this.#makeRoom?.();
+    if (this.#isAway) unpark(this.#cpu, this.#task);
   }
 
   #writeResult(item: number, value: unknown): void {

@@ -134,13 +134,15 @@ export const Pwq = struct({
 });
 
 export const OPEN = 0;
+/** With the drainer's id above DRAINER_SHIFT. */
 export const DRAINING = 1;
 export const CLOSED = 2;
+export const DRAINER_SHIFT = 2;
 
 /** `workqueue_struct`. */
 export const Wq = struct({
   header: ObjectHeader.words,
-  /** A: OPEN, DRAINING or CLOSED. */
+  /** A: OPEN, DRAINING | id << 2 while that thread drains it, or CLOSED. */
   state: 1,
   /** I. */
   flags: 1,

@@ -6,6 +6,8 @@ import { defineKind, type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
+  DRAINER_SHIFT,
+  DRAINING,
   Item,
   itemAt,
   MOST_WORKERS,
@@ -45,7 +47,11 @@ export const WQ_KIND: Kind = defineKind<Repairer>({
   holder: () => 0,
   isBusy: () => true,
   // The pools repair what is in it.
-  repair: () => true,
+  repair({ cpu, isDead }, wq) {
+    const state = cpu.load(wq + Wq.state);
+    if (isDraining(state) && isDead(state >> DRAINER_SHIFT)) cpu.cmpxchg(wq + Wq.state, state, OPEN);
+    return true;
+  },
 }) as Kind;
 
 export const SLAB_KIND: Kind = defineKind<Repairer>({
@@ -156,6 +162,11 @@ export function makeSlab(arena: Arena, port: number, next: number, firstIndex: n
 /** Whether the thread with that CPU number plus one is a worker of some pool. */
 export function isWorker({ cpu, heap }: Arena, id: number): boolean {
   return workersOf(cpu, heap.objects()).some((worker) => cpu.read(worker + WorkerRecord.thread) === id);
+}
+
+/** Of a workqueue's state. */
+export function isDraining(state: number): boolean {
+  return (state & ((1 << DRAINER_SHIFT) - 1)) === DRAINING;
 }
 
 /** The records of all pools among the objects. */

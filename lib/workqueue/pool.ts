@@ -232,6 +232,17 @@ export class WorkerPool {
     this.#unlatch();
   }
 
+  /** Whether no item of `pwq` is queued or runs. */
+  isDrained(pwq: number): boolean {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    this.#drain();
+    const isDrained = cpu.read(pwq + Pwq.nrActive) === 0 && cpu.read(pwq + Pwq.inactive) === 0;
+    this.#findWorker();
+    this.#unlatch();
+    return isDrained;
+  }
+
   /** As many items of `pwq` as may run now do: `maxActive` has been raised. */
   activate(pwq: number): void {
     latch(this.cpu, this.#latch, this.#id);

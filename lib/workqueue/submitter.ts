@@ -68,6 +68,11 @@ export function hasOutstanding(arena: Arena): boolean {
   return (submitters.get(arena)?.outstanding ?? 0) > 0;
 }
 
+/** Queues now what functions on this thread have queued in that arena, and what waits for the end of the microtask. */
+export function publishHere(arena: Arena): void {
+  submitters.get(arena)?.publish();
+}
+
 /** The calling thread's submitter in that arena. */
 export function submitterOf(arena: Arena): Submitter {
   let submitter = submitters.get(arena);
@@ -146,7 +151,7 @@ export class Submitter {
     cpu.write(item + Item.encoding, 0);
     cpu.write(item + Item.pwq, pwq);
     const promise = this.#expect(item);
-    this.pool(cpu.read(pwq + Pwq.pool)).flush(pwq, item);
+    this.#batchFor(cpu.read(pwq + Pwq.pool)).pool.flush(pwq, item);
     return promise;
   }
 
@@ -213,12 +218,18 @@ export class Submitter {
     return promise;
   }
 
-  #add(poolAddress: number, item: number): void {
-    let batch = this.#batches.get(poolAddress);
+  /** The pool's batch, which makes it one of those that `#look` looks at. */
+  #batchFor(pool: number): Batch {
+    let batch = this.#batches.get(pool);
     if (batch === undefined) {
-      batch = { pool: this.pool(poolAddress), newest: 0, oldest: 0 };
-      this.#batches.set(poolAddress, batch);
+      batch = { pool: this.pool(pool), newest: 0, oldest: 0 };
+      this.#batches.set(pool, batch);
     }
+    return batch;
+  }
+
+  #add(pool: number, item: number): void {
+    const batch = this.#batchFor(pool);
     if (batch.newest === 0) {
       batch.oldest = item;
       if (this.#dirty.push(batch) === 1) queueMicrotask(this.#publish);

@@ -2,9 +2,11 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { abortReason, checkOptions, deadlineOf } from '../sched/drive.ts';
-import { localSlot } from './kworker.ts';
-import { CLOSED, DRAINING, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
-import { MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
+import { DETACHED } from '../sched/thread.ts';
+import { isInWorkOf } from './context.ts';
+import { localSlot, runsItemOf } from './kworker.ts';
+import { CLOSED, DRAINER_SHIFT, DRAINING, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
+import { isDraining, MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
 import { type Call, type Submitter, submitterOf } from './submitter.ts';
 import type { WorkFunction } from './work.ts';
 
@@ -190,30 +192,47 @@ export class Workqueue {
     while (under.size > 0) yield await next();
   }
 
-  /** Waits until all items have ended that were queued before, by whatever thread: `flush_workqueue`. */
+  /**
+   * Waits until all items have ended that were queued before, by whatever thread: `flush_workqueue`. Rejects with EDEADLK in a
+   * function of this queue, before its first await: it would wait for itself. Later nobody can tell, and the wait never ends.
+   */
   async flush(): Promise<void> {
+    this.#checkOutside();
+    await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
     this.#arena.thread.current();
     await Promise.all(this.#pwqs.map((pwq) => this.#submitter.flush(pwq)));
   }
 
   /**
-   * Waits until all items have ended; meanwhile no thread can queue any. Rejects with EINVAL when the queue is closed, EBUSY
-   * while it is drained already.
+   * Waits until all items have ended, and those that they queue meanwhile; nobody else can queue any. Rejects with EINVAL when the
+   * queue is closed, EBUSY while it is drained already, EDEADLK as `flush` does. `drain_workqueue`.
    */
   async drain(): Promise<void> {
+    const { cpu, thread } = this.#arena;
+    this.#checkOutside();
     this.#submitter.publish();
-    this.#checkOpen();
-    if (this.#arena.cpu.cmpxchg(this.#wq + Wq.state, OPEN, DRAINING) !== OPEN) this.#checkOpen();
-    await this.flush();
-    this.#arena.cpu.cmpxchg(this.#wq + Wq.state, DRAINING, OPEN);
+    const mine = DRAINING | (thread.id << DRAINER_SHIFT);
+    do this.#checkOpen();
+    while (cpu.cmpxchg(this.#wq + Wq.state, OPEN, mine) !== OPEN);
+    try {
+      do await this.#flush();
+      while (!this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq)));
+    } finally {
+      // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's.
+      if (thread.self !== DETACHED) cpu.cmpxchg(this.#wq + Wq.state, mine, OPEN);
+    }
   }
 
   /** No thread can queue items any more; waits until those that are queued have ended. Twice is the same as once. */
   async close(): Promise<void> {
     this.#arena.thread.current();
+    this.#checkOutside();
     this.#submitter.publish();
     this.#arena.cpu.xchg(this.#wq + Wq.state, CLOSED);
-    await this.flush();
+    await this.#flush();
   }
 
   /** Items that may be active at once, in each pool. */
@@ -242,7 +261,8 @@ export class Workqueue {
   }
 
   #submit(pwq: number, run: WorkFunction, args: readonly unknown[]): Call {
-    if (this.#arena.cpu.load(this.#wq + Wq.state) !== OPEN) this.#checkOpen();
+    const state = this.#arena.cpu.load(this.#wq + Wq.state);
+    if (state !== OPEN && !(isDraining(state) && runsItemOf(this.#arena, this.#wq))) this.#checkOpen();
     return this.#submitter.submit(pwq, run, args);
   }
 
@@ -250,7 +270,12 @@ export class Workqueue {
     this.#arena.thread.current();
     const state = this.#arena.cpu.load(this.#wq + Wq.state);
     if (state === CLOSED) throw new HoldfastError('EINVAL', `the workqueue ${shown(this.name)} is closed`);
-    if (state === DRAINING) throw new HoldfastError('EBUSY', `the workqueue ${shown(this.name)} is being drained`);
+    if (isDraining(state)) throw new HoldfastError('EBUSY', `the workqueue ${shown(this.name)} is being drained`);
+  }
+
+  #checkOutside(): void {
+    if (!isInWorkOf(this.#arena, this.#wq)) return;
+    throw new HoldfastError('EDEADLK', `a function of the workqueue ${shown(this.name)} would wait for itself`);
   }
 
   #localPwq(): number {

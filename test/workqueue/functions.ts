@@ -1,7 +1,7 @@
 /** What the tests of workqueues run on workers. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
-import { Completion, currentWork, Workqueue, work } from '../../lib/index.ts';
+import { Completion, currentWork, Mutex, Workqueue, work } from '../../lib/index.ts';
 
 export const f = work(import.meta.url, {
   add: (a: number, b: number) => a + b,
@@ -54,6 +54,28 @@ export const f = work(import.meta.url, {
   nested: async (name: string, depth: number): Promise<number> => {
     const wq = new Workqueue(currentWork().arena, name);
     return depth === 0 ? 0 : 1 + (await wq.run(f.nested, name, depth - 1));
+  },
+  /** Queues so many notes in the named queue, each by the one before, and waits for none. */
+  chain: (name: string, log: number, notes: number) => {
+    const { arena } = currentWork();
+    Atomics.add(arena.words, log, 1);
+    if (notes > 1) void new Workqueue(arena, name).run(f.chain, name, log, notes - 1);
+  },
+  chainLater: async (name: string, log: number, notes: number, gate: string) => {
+    const { arena } = currentWork();
+    await new Completion(arena, gate).waitAsync();
+    void new Workqueue(arena, name).run(f.chain, name, log, notes);
+  },
+  /** Waits, before its first await, for its own queue. */
+  flushWithin: (name: string, how: 'flush' | 'drain' | 'close') => new Workqueue(currentWork().arena, name)[how](),
+  spin: (us: number) => {
+    const end = performance.now() + us / 1000;
+    while (performance.now() < end);
+  },
+  /** Asks for a lock, and leaves it to come. */
+  lockLater: (name: string) => {
+    const { arena } = currentWork();
+    void new Mutex(arena, name).acquireAsync().then((held) => held.release());
   },
   exit: () => process.exit(3),
   throwLater: async () => {

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { Arena, Completion, Workqueue } from '../../lib/index.ts';
-import { inThread } from '../support/threads.ts';
+import { Arena, Completion, Mutex, Workqueue } from '../../lib/index.ts';
+import { inThread, until } from '../support/threads.ts';
 import { f } from './functions.ts';
 
 const THREADS = new URL('./workqueue.threads.ts', import.meta.url).href;
@@ -74,7 +74,10 @@ describe('a call', () => {
   });
 
   test('that leaves memory behind', async () => {
-    const { arena, wq } = queue({}, newArena());
+    const arena = Arena.create({ bytes: 8 << 20 });
+    // No further worker, which would take memory of its own when it comes.
+    Workqueue.configure(arena, { slots: 1, maxWorkers: 1 });
+    const { wq } = queue({}, arena);
     await wq.run(f.echo, 'x'.repeat(1000));
     const { used } = arena.use();
     for (let i = 0; i < 300; i++) await wq.run(f.echo, 'x'.repeat(1000 + i));
@@ -144,6 +147,41 @@ describe('a call', () => {
   });
 });
 
+describe('a queue that is drained', () => {
+  test('ends before what its own items queue, or refuses that', async () => {
+    const { arena, name, wq } = queue();
+    const log = arena.alloc(1);
+    arena.words[log] = 0;
+    const first = wq.run(f.chainLater, name, log, 20, `gate of ${name}`);
+    const drained = wq.drain();
+    await expect(wq.run(f.chain, name, log, 1)).rejects.toMatchObject({ code: 'EBUSY' });
+    new Completion(arena, `gate of ${name}`).completeAll();
+    await drained;
+    expect(Atomics.load(arena.words, log)).toBe(20);
+    await first;
+    expect(await wq.run(f.add, 1, 2)).toBe(3);
+  });
+
+  test('by a thread that dies, and takes no item ever again', async () => {
+    const { arena, name, wq } = queue();
+    const blocked = wq.run(f.blockAsync, `gate of ${name}`);
+    await inThread(arena, THREADS, 'drainAndDie', name).exited;
+    expect(await wq.run(f.add, 1, 2)).toBe(3);
+    new Completion(arena, `gate of ${name}`).completeAll();
+    await blocked;
+  });
+
+  test('by one of its own items, which waits for itself', async () => {
+    const { name, wq } = queue();
+    for (const how of ['flush', 'drain', 'close'] as const) {
+      await expect(wq.run(f.flushWithin, name, how)).rejects.toMatchObject({ code: 'EDEADLK' });
+    }
+    expect(await wq.run(f.add, 1, 2)).toBe(3);
+    const other = queue();
+    await wq.run(f.flushWithin, other.name, 'flush');
+  });
+});
+
 test('an arena without room for a worker’s record: the call fails, or never comes back when there is room', async () => {
   const arena = newArena();
   // The function and the item have their room; the pool of high priority has no worker yet.
@@ -208,6 +246,48 @@ describe('giving up', () => {
     await expect(call).rejects.toMatchObject({ code: 'ETIMEDOUT' });
     gate.completeAll();
     await wq.flush();
+  });
+});
+
+describe('a worker’s event loop', () => {
+  test('that stands still while there are items: a call that one has queued, and not awaited, waits for the last', async () => {
+    const { arena, wq } = queue({ highpri: true });
+    const other = queue();
+    const log = arena.alloc(1);
+    arena.words[log] = 0;
+    let isOver = false;
+    const keepBusy = async () => {
+      while (!isOver) await wq.run(f.spin, 100);
+    };
+    const busy = Array.from({ length: 8 }, keepBusy);
+    await wq.run(f.chain, other.name, log, 2);
+    await until(arena, log, 2);
+    isOver = true;
+    await Promise.all(busy);
+  });
+
+  test('that stands still when there are none, and a lock that was asked for comes to a thread which sleeps', async () => {
+    const { arena, name, wq } = queue();
+    const mutex = new Mutex(arena, name);
+    {
+      using _held = mutex.acquire();
+      await wq.run(f.lockLater, name);
+    }
+    // Behind the worker's, if its thread takes and releases the lock at all.
+    (await mutex.acquireAsync()).release();
+  });
+
+  test('of a worker that awaits as many calls as it may, none of which hears that it is given up', async () => {
+    const arena = Arena.create({ bytes: 8 << 20 });
+    Workqueue.configure(arena, { slots: 1, maxAwaited: 1, maxWorkers: 1 });
+    const { wq } = queue({}, arena);
+    const control = new AbortController();
+    const call = wq.runWith({ signal: control.signal }, f.untilSignal, 'begun', 'over');
+    await new Completion(arena, 'begun').waitAsync();
+    control.abort();
+    await expect(call).rejects.toMatchObject({ name: 'AbortError' });
+    await new Completion(arena, 'over').waitAsync();
+    expect(await wq.run(f.add, 1, 2)).toBe(3);
   });
 });
 

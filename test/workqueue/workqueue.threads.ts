@@ -22,6 +22,11 @@ export async function queueAndDetach(arena: Arena, name: string, log: number): P
   words[log + 10] = Number(ended.map(({ status }) => (status === 'fulfilled' ? 1 : 2)).join(''));
 }
 
+export function drainAndDie(arena: Arena, name: string): void {
+  void new Workqueue(arena, name).drain();
+  process.exit(1);
+}
+
 export function queueAndDie(arena: Arena, name: string, log: number): void {
   const wq = new Workqueue(arena, name);
   for (let i = 0; i < 100; i++) void wq.run(f.note, log, i);

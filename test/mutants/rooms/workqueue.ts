@@ -10,6 +10,7 @@ const VALUES = 'lib/workqueue/values.ts';
 const WORKQUEUE = 'lib/workqueue/workqueue.ts';
 const POOL_TEST = 'test/workqueue/pool.test.ts';
 const SUBMITTER_TEST = 'test/workqueue/submitter.test.ts';
+const OBJECTS = 'lib/workqueue/objects.ts';
 const WINDOW = 'lib/workqueue/poll-window.ts';
 const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
 const EXPLORED = 'test/native-sim/explore/workqueue.test.ts';
@@ -222,8 +223,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that awaits sleeps where its event loop stands still',
     file: KWORKER,
-    from: 'if (this.#awaited.size > 0 || hasOutstanding(this.#arena)) {',
-    to: 'if (hasOutstanding(this.#arena)) {',
+    from: 'return this.#awaited.size > 0 || hasOutstanding(this.#arena) ||',
+    to: 'return hasOutstanding(this.#arena) ||',
     tests: [THREADS_TEST],
   },
   {
@@ -323,5 +324,54 @@ export const mutants: readonly Mutant[] = [
     from: 'this.#misses % PROBE_EVERY === PROBE_EVERY - 1 ? this.#longest : this.#length',
     to: 'this.#length',
     tests: [WINDOW_TEST],
+  },
+  {
+    name: 'a worker whose functions wait for a lock sleeps where its event loop stands still',
+    file: KWORKER,
+    from: ' || thread.tasksInUse > 1;',
+    to: ';',
+    tests: [THREADS_TEST],
+  },
+  {
+    name: 'a worker that awaits as many as it may tells none that it is given up',
+    file: KWORKER,
+    from: '      prepareToPark(cpu, this.#task);\n      this.#tellAborts();',
+    to: '      prepareToPark(cpu, this.#task);',
+    tests: [THREADS_TEST],
+  },
+  {
+    name: 'an event loop has no turn while there are items',
+    file: KWORKER,
+    from: 'if (!isFull && this.#cpu.now() - turn <= TURN_NS) continue;',
+    to: 'if (!isFull) continue;',
+    tests: [THREADS_TEST],
+  },
+  {
+    name: 'a drained queue takes nothing of its own items',
+    file: WORKQUEUE,
+    from: 'if (state !== OPEN && !(isDraining(state) && runsItemOf(this.#arena, this.#wq))) this.#checkOpen();',
+    to: 'if (state !== OPEN) this.#checkOpen();',
+    tests: [THREADS_TEST],
+  },
+  {
+    name: 'a drain ends before what the last items have queued',
+    file: WORKQUEUE,
+    from: '      while (!this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq)));\n',
+    to: '      while (false);\n',
+    tests: [THREADS_TEST],
+  },
+  {
+    name: 'a queue is drained for ever by a thread that has died',
+    file: OBJECTS,
+    from: 'if (isDraining(state) && isDead(state >> DRAINER_SHIFT)) cpu.cmpxchg(wq + Wq.state, state, OPEN);',
+    to: '',
+    tests: [THREADS_TEST],
+  },
+  {
+    name: 'an item waits for its own queue',
+    file: WORKQUEUE,
+    from: '    if (!isInWorkOf(this.#arena, this.#wq)) return;\n',
+    to: '    return;\n',
+    tests: [THREADS_TEST],
   },
 ];
