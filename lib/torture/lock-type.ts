@@ -47,6 +47,8 @@ export interface LockType {
   readonly longHold: number;
   /** Threads of the library's own that it makes, beside kthreadd. @default 0 */
   readonly systemThreads?: number;
+  /** What its arena has, bytes. @default 4 MiB */
+  readonly bytes?: number;
   /** Makes a lock; what comes back is structured-cloneable, for `open` on other threads. */
   create(arena: Arena, scene: Scene): unknown;
   open(arena: Arena, handle: unknown): View;

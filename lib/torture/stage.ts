@@ -44,7 +44,7 @@ export class RunStage {
   constructor(type: LockType, threads: number) {
     // A seat's next worker may come before the reaper has dealt with the last one.
     const maxThreads = 2 * threads + 2 + (type.systemThreads ?? 0);
-    this.arena = Arena.create({ bytes: 4 << 20, maxThreads });
+    this.arena = Arena.create({ bytes: type.bytes ?? 4 << 20, maxThreads });
     this.cpu = this.arena.cpu;
     this.type = type;
     this.threads = threads;
