@@ -4,7 +4,7 @@
  * model's predicate decides which candidates are executions. Cycles in po | rf are candidates like any other.
  */
 import { Execution, Kind, type Model } from '../models/execution.ts';
-import { forEachCombination } from './combinations.ts';
+import { type CombinationOptions, forEachCombination } from './combinations.ts';
 import { type Access, type Communication, communications } from './communications.ts';
 import type { FinalLocation, FinalValue } from './condition.ts';
 import type { Dialect } from './dialect.ts';
@@ -12,6 +12,7 @@ import { UnsupportedConstruct } from './errors.ts';
 import { asType, asUndeclared } from './memory-map.ts';
 import { type Edges, Preparation, type PreparedTrace } from './prepared.ts';
 import type { LitmusTest } from './test-file.ts';
+import type { Trace } from './thread-run.ts';
 import { findTraces, type Traces } from './traces.ts';
 import { isCircular, isOfUnknown } from './unknown.ts';
 import type { Work } from './work.ts';
@@ -38,11 +39,19 @@ export type AddressNumber = (address: bigint) => number | undefined;
 
 type Visit = (final: FinalValue, x: Execution, addressNumber: AddressNumber) => void;
 
-/** Calls `visit` with each execution that `model` allows. */
-export function forEachExecution(test: LitmusTest, model: Model, dialect: Dialect, visit: Visit, work: Work): Visited {
+/** Calls `visit` with each execution that `model` allows, or, where `options` say so, with each that is of interest. */
+export function forEachExecution(
+  test: LitmusTest,
+  model: Model,
+  dialect: Dialect,
+  visit: Visit,
+  work: Work,
+  options: CombinationOptions<Trace> = {},
+): Visited {
   const traces = findTraces(test, dialect, work);
   let circular = 0;
-  combineAll(test, model, traces, work, (final, x, addressNumber) => {
+  const combineAll = combiner(test, model, work, options);
+  combineAll(traces, (final, x, addressNumber) => {
     if (dialect.thinAir && isCircular(x)) circular++;
     else visit(final, x, addressNumber);
   });
@@ -51,7 +60,7 @@ export function forEachExecution(test: LitmusTest, model: Model, dialect: Dialec
   if (circular > 0) {
     const withUnknown = findTraces(test, dialect, work, true);
     incomplete ||= withUnknown.incomplete;
-    combineAll(test, model, withUnknown, work, (final, x, addressNumber) => {
+    combineAll(withUnknown, (final, x, addressNumber) => {
       if (!isCircular(x) || !isOfUnknown(x)) return;
       ofUnknown++;
       visit(final, x, addressNumber);
@@ -68,18 +77,26 @@ export function forEachExecution(test: LitmusTest, model: Model, dialect: Dialec
   };
 }
 
-function combineAll(test: LitmusTest, model: Model, { byThread }: Traces, work: Work, visit: Visit): void {
-  const preparation = new Preparation();
-  const prepared = byThread.map((traces, thread) => traces.map((trace) => preparation.prepare(trace, thread)));
-  const ways = new Ways(test, preparation.addresses, model.name !== 'javascript', work);
-  const x = new Execution();
-  forEachCombination(test, prepared, work, (chosen) => {
-    const combination = new Combination(test, chosen, model, x, ways);
-    const addressNumber: AddressNumber = (address) => combination.numberOf(preparation.location(address));
-    combination.forEachExecution(work, (communication) => {
-      visit(combination.finalValue(communication, preparation), x, addressNumber);
-    });
-  });
+function combiner(
+  test: LitmusTest,
+  model: Model,
+  work: Work,
+  options: CombinationOptions<Trace>,
+): (traces: Traces, visit: Visit) => void {
+  return ({ byThread }, visit) => {
+    const preparation = new Preparation();
+    const prepared = byThread.map((traces, thread) => traces.map((trace) => preparation.prepare(trace, thread)));
+    const ways = new Ways(test, preparation.addresses, model.name !== 'javascript', work);
+    const x = new Execution();
+    const combine = (chosen: readonly PreparedTrace[]): void => {
+      const combination = new Combination(test, chosen, model, x, ways);
+      const addressNumber: AddressNumber = (address) => combination.numberOf(preparation.location(address));
+      combination.forEachExecution(work, (communication) => {
+        visit(combination.finalValue(communication, preparation), x, addressNumber);
+      });
+    };
+    forEachCombination(test, prepared, work, combine, options);
+  };
 }
 
 /** The ways in which the accesses to one location may have communicated, which many combinations share. */
@@ -283,17 +300,20 @@ class Combination {
       return communication[number ?? -1]?.finalValue ?? memory.initialCell(address);
     };
     return (location: FinalLocation): bigint => {
-      if (location.kind === 'register') return this.#finalRegister(location.thread, location.register);
+      if (location.kind === 'register') {
+        return finalRegister(this.#test, this.#chosen[location.thread], location.thread, location.register);
+      }
       return memory.finalValue(location.address, cell);
     };
   }
+}
 
-  #finalRegister(thread: number, register: string): bigint {
-    const value = this.#chosen[thread]?.registers.get(register)?.value ?? 0n;
-    if (this.#test.architecture === 'C' || this.#test.memory.isPointer(value)) return value;
-    const type = this.#test.registerTypes.get(`${thread}:${register}`);
-    return type === undefined ? asUndeclared(value) : asType(value, type);
-  }
+/** What a register holds at the end of a trace, as a state shows it. */
+export function finalRegister(test: LitmusTest, trace: Trace | undefined, thread: number, register: string): bigint {
+  const value = trace?.registers.get(register)?.value ?? 0n;
+  if (test.architecture === 'C' || test.memory.isPointer(value)) return value;
+  const type = test.registerTypes.get(`${thread}:${register}`);
+  return type === undefined ? asUndeclared(value) : asType(value, type);
 }
 
 const edgeKinds: readonly (keyof Edges)[] = [

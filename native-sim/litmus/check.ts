@@ -12,9 +12,10 @@ import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
 import { type AddressNumber, forEachExecution, type Visited } from './candidates.ts';
 import { type FinalLocation, type FinalValue, holds, mentioned } from './condition.ts';
-import { dialectOf, isKernelModel, type ModelName } from './dialect.ts';
-import { NoExecution, UnsupportedConstruct } from './errors.ts';
+import { type Dialect, dialectOf, isKernelModel, type ModelName } from './dialect.ts';
+import { LitmusLimitExceeded, NoExecution, UnsupportedConstruct } from './errors.ts';
 import type { Architecture, LitmusTest } from './test-file.ts';
+import { findWitness } from './witness.ts';
 import { type Progress, Work } from './work.ts';
 
 const models: Readonly<Record<ModelName, Model>> = { sc, 'x86-tso': x86Tso, armv8, rvwmo, power, lkmm, javascript };
@@ -56,6 +57,8 @@ export interface Verdict {
   readonly flags: readonly string[];
   /** What the verdict leaves out. */
   readonly notes: readonly string[];
+  /** There are too many executions to list: one of each kind was looked for. Numbers and states are of those, and flags are not known. */
+  readonly sampled: boolean;
   readonly candidates: number;
 }
 
@@ -97,13 +100,19 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     if (state === undefined) states.set(key, { values, executions: 1, satisfies });
     else state.executions++;
   };
+  const dialect = dialectOf(name, options.rmw);
   const work = new Work(options.progress, options.steps);
-  const visited = forEachExecution(test, model, dialectOf(name, options.rmw), visit, work);
+  let visited: Visited;
+  try {
+    visited = forEachExecution(test, model, dialect, visit, work);
+  } catch (thrown) {
+    if (!(thrown instanceof LitmusLimitExceeded)) throw thrown;
+    return sample(test, name, dialect, options) ?? rethrow(thrown);
+  }
   const { candidates, cut, strayed } = visited;
   if (executions === 0 && !cut) {
     throw new NoExecution(strayed ? 'every one accesses what is no location, as a null pointer is' : 'it deadlocks');
   }
-  const observation = positive === 0 ? 'Never' : negative === 0 ? 'Always' : 'Sometimes';
   return {
     test,
     model: name,
@@ -111,12 +120,54 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     states: [...states.values()].sort((a, b) => compareValues(a.values, b.values)),
     positive,
     negative,
-    observation,
+    observation: observationOf(positive, negative),
     ok: isOk(test, positive, negative),
     cut,
     flags: [...flags],
     notes: notesOn(visited, executions),
+    sampled: false,
     candidates,
+  };
+}
+
+function rethrow(thrown: unknown): never {
+  throw thrown;
+}
+
+function observationOf(positive: number, negative: number): Verdict['observation'] {
+  return positive === 0 ? 'Never' : negative === 0 ? 'Always' : 'Sometimes';
+}
+
+/** The verdict from one execution of each kind; undefined: looking for them takes too long as well. */
+function sample(test: LitmusTest, name: ModelName, dialect: Dialect, options: CheckOptions): Verdict | undefined {
+  const locations = shownLocations(test);
+  const work = new Work(options.progress, options.steps);
+  let found: State[];
+  try {
+    found = [true, false].flatMap((satisfies) => {
+      const values = findWitness(test, models[name], dialect, satisfies, locations, work);
+      return values === undefined ? [] : [{ values, executions: 1, satisfies }];
+    });
+  } catch (thrown) {
+    if (thrown instanceof LitmusLimitExceeded) return undefined;
+    throw thrown;
+  }
+  const positive = found.filter((state) => state.satisfies).length;
+  const negative = found.length - positive;
+  return {
+    test,
+    model: name,
+    locations,
+    states: found.sort((a, b) => compareValues(a.values, b.values)),
+    positive,
+    negative,
+    observation: observationOf(positive, negative),
+    ok: isOk(test, positive, negative),
+    cut: false,
+    flags: [],
+    notes: ['too many executions to list: one that satisfies the condition, and one that does not, were looked for'],
+    sampled: true,
+    candidates: work.candidates,
   };
 }
 

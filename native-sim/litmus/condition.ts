@@ -192,6 +192,36 @@ export function holds(condition: Condition, final: FinalValue): boolean {
   }
 }
 
+/** The values that a location may have in the end; undefined: any. */
+export type PossibleValues = (location: FinalLocation) => readonly bigint[] | undefined;
+
+/** May the condition turn out to be `wanted`? A "no" is certain, a "yes" is not. */
+export function mayBe(wanted: boolean, condition: Condition, possible: PossibleValues): boolean {
+  switch (condition.kind) {
+    case 'true':
+    case 'false':
+      return (condition.kind === 'true') === wanted;
+    case 'and':
+    case 'or': {
+      const all = (condition.kind === 'and') === wanted;
+      const may = (operand: Condition): boolean => mayBe(wanted, operand, possible);
+      return all ? condition.operands.every(may) : condition.operands.some(may);
+    }
+    case 'not':
+      return mayBe(!wanted, condition.operand, possible);
+    case 'implies':
+      return wanted
+        ? mayBe(false, condition.left, possible) || mayBe(true, condition.right, possible)
+        : mayBe(true, condition.left, possible) && mayBe(false, condition.right, possible);
+    case 'equal': {
+      const left = possible(condition.location);
+      const right = typeof condition.value === 'bigint' ? [condition.value] : possible(condition.value);
+      if (left === undefined || right === undefined) return true;
+      return left.some((a) => right.some((b) => sameValue(a, b, condition.bits) === wanted));
+    }
+  }
+}
+
 /** Two's complement knows no sign: -1 and 0xffffffff are one word. */
 function sameValue(a: bigint, b: bigint, bits: number | undefined): boolean {
   if (a === unknown || b === unknown) return a === b;

@@ -162,6 +162,12 @@ export class MemoryMap {
     return BigInt.asUintN(8 * region.cell, value >> BigInt(8 * (offset % bytes)));
   }
 
+  /** Is the element at `address` one cell, so that its final value is that of the cell alone? */
+  isOneCell(address: bigint): boolean {
+    const region = this.#at(address);
+    return region === undefined || !region.sized || region.cell >= region.type.bytes;
+  }
+
   /** The final value of the element at `address`, from those of its cells. */
   finalValue(address: bigint, cellValue: (address: bigint) => bigint): bigint {
     const region = this.#at(address);

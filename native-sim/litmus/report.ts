@@ -85,6 +85,7 @@ export function verdictToJson(verdict: Verdict, file: string): object {
     negative: verdict.negative,
     flags: verdict.flags,
     notes: verdict.notes,
+    sampled: verdict.sampled,
     unrolled: verdict.cut,
     candidates: verdict.candidates,
     states: verdict.states.map((state) => ({

@@ -78,10 +78,13 @@ function findWithCells(search: Search, withUnknown: boolean): Traces {
 
 /** Adds to `domain` what can be written, given what is in it, until nothing is new. */
 function grow(search: Search, domain: Domain, limit: number): Run[][] {
+  const all = allTraces(search, domain, limit);
   for (let round = 0; ; round++) {
-    const all = allTraces(search, domain, limit);
     const grown = addWritten(all, search.test, domain);
-    if (!grown || round > longestChain(all)) return all;
+    if (grown.size === 0 || round > longestChain(all)) return all;
+    for (const [thread, runs] of all.entries()) {
+      if (runs.some((run) => readsAny(run.trace, grown))) all[thread] = tracesOf(search, thread, domain, limit);
+    }
   }
 }
 
@@ -115,9 +118,13 @@ function countWrites(trace: Trace): number {
   return trace.events.reduce((count, event) => count + (event.kind === Kind.write ? 1 : 0), 0);
 }
 
-/** A run that came to nothing in the end has still written what it wrote before. */
-function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: Domain): boolean {
-  let grown = false;
+function readsAny({ events }: Trace, addresses: ReadonlySet<bigint>): boolean {
+  return events.some((event) => event.kind === Kind.read && addresses.has(event.address));
+}
+
+/** The locations that hold more than before. A run that came to nothing in the end has still written what it wrote before. */
+function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: Domain): Set<bigint> {
+  const grown = new Set<bigint>();
   for (const { trace } of all.flat()) {
     for (const event of trace.events) {
       if (event.kind !== Kind.write) continue;
@@ -125,7 +132,7 @@ function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: 
       if (values === undefined) domain.set(event.address, (values = [test.memory.initialCell(event.address)]));
       if (values.includes(event.value)) continue;
       values.push(event.value);
-      grown = true;
+      grown.add(event.address);
     }
   }
   return grown;

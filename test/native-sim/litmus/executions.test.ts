@@ -121,12 +121,12 @@ describe('large tests', () => {
         return `P${at}(int *x${at}, int *x${at + 1}) { int t; t = READ_ONCE(*x${at}); WRITE_ONCE(*x${at + 1}, t); }`;
       });
       const test = readLitmus(`C chain\n{ x0 = 1; }\n${links.join('\n')}\nexists (x${threads}=1)`);
-      let last = 0;
+      let most = 0;
       const progress = (_steps: number, seen: number) => {
-        last = seen;
+        most = Math.max(most, seen);
       };
-      expect(() => checkLitmus(test, { progress, steps: 150_000 })).toThrow(LitmusLimitExceeded);
-      return last;
+      expect(checkLitmus(test, { progress, steps: 150_000 }).sampled).toBe(true);
+      return most;
     };
     // 20 threads have 40 events, 60 have 120: a look at one of the latter costs nine times as many pairs.
     expect(candidates(60)).toBeLessThan(candidates(20) / 3);
