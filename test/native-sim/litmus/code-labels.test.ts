@@ -54,7 +54,7 @@ P0 | P1 ;
 BR X1 | MOV W9,#10 ;
 Back: ADD W9,W9,#1 | There: ADD W9,W9,#2 ;
 B End | B On ;
-MOV W9,#99 | MOV W9,#99 ;
+On: MOV W9,#99 | MOV W9,#99 ;
 End: | On: ADD W9,W9,#4 ;
  | BR X8 ;
  | End: ;

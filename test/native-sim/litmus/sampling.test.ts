@@ -48,6 +48,11 @@ describe('a test that is too large to list', () => {
     expect(checkLitmus(chain(20, 'exists (x1=0)'), { steps })).toMatchObject({ observation: 'Never', sampled: true });
   });
 
+  it('knows that a location may keep its first value', () => {
+    const condition = 'exists (x20=1 /\\ z=0)';
+    expect(checkLitmus(chain(20, condition), { steps })).toMatchObject({ observation: 'Sometimes', sampled: true });
+  });
+
   it('looks only at executions that the filter lets through', () => {
     const verdict = checkLitmus(chain(20, 'filter (10:t=0)\nexists (x20=1)'), { steps });
     expect(verdict).toMatchObject({ observation: 'Never', positive: 0, negative: 1, sampled: true });

@@ -1,0 +1,155 @@
+import type { Mutant } from '../mutant.ts';
+
+const A64 = 'native-sim/litmus/aarch64.ts';
+const ASSEMBLY = 'native-sim/litmus/assembly.ts';
+const CODE_MAP = 'native-sim/litmus/code-map.ts';
+const MEMORY_MAP = 'native-sim/litmus/memory-map.ts';
+const COMBINATIONS = 'native-sim/litmus/combinations.ts';
+const CONDITION = 'native-sim/litmus/condition.ts';
+const WITNESS = 'native-sim/litmus/witness.ts';
+const TRACES = 'native-sim/litmus/traces.ts';
+const POWER = 'native-sim/litmus/ppc.ts';
+const LABELS = 'test/native-sim/litmus/code-labels.test.ts';
+const SAMPLING = 'test/native-sim/litmus/sampling.test.ts';
+const EXECUTIONS = 'test/native-sim/litmus/executions.test.ts';
+const VALUES = 'test/native-sim/litmus/values.test.ts';
+const READ = 'test/native-sim/litmus/read.test.ts';
+const PPC = 'test/native-sim/litmus/power.test.ts';
+
+/** Code as a value, and the search through traces, combinations and too many executions. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'code: BLR leaves no address to return to',
+    file: A64,
+    from: "    if (name === 'BLR') thread.set(link, after);\n",
+    to: '',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: a call returns to itself',
+    file: A64,
+    from: 'row: here.row + 1 }',
+    to: 'row: here.row + 2 }',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: RET in a thread that nobody called goes nowhere',
+    file: A64,
+    from: '    if (isReturn && register.name === link && !thread.registers.has(link)) return endOfThread;\n',
+    to: '',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: nothing depends on a branch through a register',
+    file: A64,
+    from: '    thread.branchOn(target);\n    return target.value;',
+    to: '    return target.value;',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: a branch means the first label of that name',
+    file: CODE_MAP,
+    from: '    if (own !== undefined) return own;\n',
+    to: '',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: labels mean those of the thread that runs the code',
+    file: ASSEMBLY,
+    from: 'code.find(target, at.thread)!',
+    to: 'code.find(target, thread)!',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: reading it is reading nothing',
+    file: MEMORY_MAP,
+    from: "      if (this.code.place(address) !== undefined) throw new UnsupportedConstruct('access to code (instruction fetch)');\n",
+    to: '',
+    tests: [LABELS],
+  },
+  {
+    name: 'code: a register name that two threads use belongs to one of them',
+    file: CODE_MAP,
+    from: 'threads?.size === 1 ?',
+    to: 'threads !== undefined ?',
+    tests: [VALUES],
+  },
+  {
+    name: 'code: half of an initial address is a number',
+    file: MEMORY_MAP,
+    from: '    if (this.isPointer(value)) throw new UnsupportedConstruct(addressInParts);\n',
+    to: '',
+    tests: [READ],
+  },
+  {
+    name: 'Power: RLWIMI clears what is outside of its mask',
+    file: POWER,
+    from: '(old.value & ~mask) | turned',
+    to: 'turned',
+    tests: [PPC],
+  },
+  {
+    name: 'combinations: what a ruled-out trace alone would have written is still hoped for',
+    file: COMBINATIONS,
+    from: 'if (--this.#support[cell]! === 0) unsupported.push(cell);',
+    to: '--this.#support[cell]!;',
+    tests: [SAMPLING],
+  },
+  {
+    name: 'combinations: a trace that is possible again supports nothing',
+    file: COMBINATIONS,
+    from: '      this.#counts[candidate.thread]!++;\n      for (const cell of candidate.kinds) this.#support[cell]!++;\n',
+    to: '      this.#counts[candidate.thread]!++;\n',
+    tests: [EXECUTIONS],
+  },
+  {
+    name: 'combinations: the initial value supports nothing',
+    file: COMBINATIONS,
+    from: '      this.#support[cell]!++;\n      this.#given[cell]!++;\n',
+    to: '      this.#given[cell]!++;\n',
+    tests: [EXECUTIONS],
+    equivalent: 'what is initial is never counted among the needs of a trace',
+  },
+  {
+    name: 'witness: a location that is surely written may keep its first value',
+    file: WITNESS,
+    from: '    isSurelyWritten ||= writing.every((writes) => writes);\n',
+    to: '',
+    tests: [SAMPLING],
+  },
+  {
+    name: 'witness: no location keeps its first value',
+    file: WITNESS,
+    from: '  if (!isSurelyWritten) values.add(memory.initialCell(address));\n',
+    to: '',
+    tests: [SAMPLING],
+  },
+  {
+    name: 'witness: anything is promising',
+    file: WITNESS,
+    from: 'return mayBe(wanted, condition, possible) && (filter === undefined || mayBe(true, filter, possible));',
+    to: 'return possible !== undefined;',
+    tests: [SAMPLING],
+  },
+  {
+    name: 'conditions: and may be false only if all of it may',
+    file: CONDITION,
+    from: "const all = (condition.kind === 'and') === wanted;",
+    to: "const all = (condition.kind === 'and') === true;",
+    tests: [SAMPLING],
+  },
+  {
+    name: 'conditions: an implication may be false if either side may',
+    file: CONDITION,
+    from: ': mayBe(true, condition.left, possible) && mayBe(false, condition.right, possible);',
+    to: ': mayBe(false, condition.left, possible) && mayBe(false, condition.right, possible);',
+    tests: [SAMPLING],
+  },
+  {
+    name: 'traces: a thread is not run again for what others have written since',
+    file: TRACES,
+    from: 'event.kind === Kind.read && addresses.has(event.address)',
+    to: 'event.kind === Kind.write && addresses.has(event.address)',
+    tests: [EXECUTIONS],
+  },
+];
