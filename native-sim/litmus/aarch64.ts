@@ -57,7 +57,7 @@ export function instructionReader(memory: MemoryMap): InstructionReader {
       memoryInstruction(name, cursor) ??
       registerInstruction(name, cursor) ??
       select(name, cursor) ??
-      flowInstruction(name, cursor) ??
+      flowInstruction(name, cursor, memory.code, here) ??
       indirectBranch(name, cursor, memory.code, here) ??
       addressInstruction(name, cursor, memory, here);
     if (step !== undefined) return step;
@@ -133,7 +133,14 @@ function select(mnemonic: string, cursor: Cursor): Step | undefined {
   };
 }
 
-function flowInstruction(name: string, cursor: Cursor): Step | undefined {
+/** A label, or how far to go from here in bytes of code: `.-8`. */
+function parseTarget(cursor: Cursor, code: CodeMap, here: CodePlace): string | bigint {
+  if (!cursor.accept('.')) return cursor.label();
+  cursor.accept('+');
+  return code.address(here) + cursor.integer();
+}
+
+function flowInstruction(name: string, cursor: Cursor, code: CodeMap, here: CodePlace): Step | undefined {
   if (name === 'DMB' || name === 'DSB') {
     const { text, line, column } = cursor.name('a barrier option');
     const dmb = barriers[text.toUpperCase()];
@@ -162,7 +169,7 @@ function flowInstruction(name: string, cursor: Cursor): Step | undefined {
   if (name === 'CBZ' || name === 'CBNZ') {
     const register = parseRegister(cursor);
     cursor.expect(',');
-    const label = cursor.label();
+    const label = parseTarget(cursor, code, here);
     return (thread) => {
       const held = getRegister(thread, register);
       thread.branchOn(held);
@@ -174,14 +181,14 @@ function flowInstruction(name: string, cursor: Cursor): Step | undefined {
     cursor.expect(',');
     const bit = cursor.accept('#') ? cursor.integer() : cursor.integer();
     cursor.expect(',');
-    const label = cursor.label();
+    const label = parseTarget(cursor, code, here);
     return (thread) => {
       const held = getRegister(thread, register);
       thread.branchOn(held);
       return (((held.value >> bit) & 1n) === 0n) === (name === 'TBZ') ? label : undefined;
     };
   }
-  return branch(name, cursor);
+  return branch(name, cursor, code, here);
 }
 
 const link = 'X30';
@@ -192,9 +199,9 @@ const link = 'X30';
  * called is at its end.
  */
 function indirectBranch(name: string, cursor: Cursor, code: CodeMap, here: CodePlace): Step | undefined {
-  const after = constant(code.address({ ...here, row: here.row + 1 }));
+  const after = constant(code.address({ ...here, index: here.index + 1 }));
   if (name === 'BL') {
-    const label = cursor.label();
+    const label = parseTarget(cursor, code, here);
     return (thread) => {
       thread.set(link, after);
       return label;
@@ -213,9 +220,9 @@ function indirectBranch(name: string, cursor: Cursor, code: CodeMap, here: CodeP
 }
 
 /** `B label`, `B.EQ label`, `BEQ label`. */
-function branch(name: string, cursor: Cursor): Step | undefined {
-  if (name === 'B' && !cursor.is('.')) {
-    const label = cursor.label();
+function branch(name: string, cursor: Cursor, code: CodeMap, here: CodePlace): Step | undefined {
+  if (name === 'B' && (!cursor.is('.') || cursor.peek().type !== 'name')) {
+    const label = parseTarget(cursor, code, here);
     return () => label;
   }
   let condition: ReturnType<typeof conditionCode>;
@@ -225,7 +232,7 @@ function branch(name: string, cursor: Cursor): Step | undefined {
   } else if (name.startsWith('B') && conditions[name.slice(1)] !== undefined) {
     condition = conditionCode(name.slice(1), cursor.token.line, cursor.token.column);
   } else return undefined;
-  const label = cursor.label();
+  const label = parseTarget(cursor, code, here);
   return (thread) => {
     const { holds, on } = condition(thread);
     thread.branchOn(on);

@@ -23,8 +23,7 @@ const visitsOfCountingLoop = 10_000;
 /** The code of one thread. */
 interface Column {
   readonly thread: number;
-  /** By row; a row may be empty here. */
-  readonly steps: (Step | undefined)[];
+  readonly steps: Step[];
   /** Where branches lead to. */
   readonly targets: Token[];
 }
@@ -59,7 +58,7 @@ export function openTable(text: string, from: number, to: number, mayLackHeader:
   const cursor = new Cursor(tokenize(text, from, to));
   const threads = readHeader(cursor, mayLackHeader);
   for (const thread of threads) code.declare(thread);
-  let row = 0;
+  const counts = threads.map(() => 0);
   let column = 0;
   let isCellStart = true;
   for (let ahead = 0; cursor.peek(ahead).type !== 'end'; ahead++) {
@@ -68,12 +67,14 @@ export function openTable(text: string, from: number, to: number, mayLackHeader:
     if (text === '%' && thread !== undefined) code.nameRegister(cursor.peek(ahead + 1).text, thread);
     if (text === ';' || text === '|') {
       column = text === '|' ? column + 1 : 0;
-      if (text === ';') row++;
       isCellStart = true;
     } else if (isCellStart && type === 'name' && cursor.peek(ahead + 1).text === ':') {
-      if (thread !== undefined) code.define(text, { thread, row });
+      if (thread !== undefined) code.define(text, { thread, index: counts[column]! });
       ahead++;
-    } else isCellStart = false;
+    } else {
+      if (isCellStart && thread !== undefined) counts[column]!++;
+      isCellStart = false;
+    }
   }
   return { threads, cursor };
 }
@@ -81,9 +82,9 @@ export function openTable(text: string, from: number, to: number, mayLackHeader:
 /** The code of each thread. */
 export function readTable({ threads, cursor }: Table, read: InstructionReader): Map<number, Column> {
   const columns = threads.map((thread): Column => ({ thread, steps: [], targets: [] }));
-  for (let row = 0; cursor.token.type !== 'end'; row++) {
+  while (cursor.token.type !== 'end') {
     for (const [at, column] of columns.entries()) {
-      column.steps.push(readCell(cursor, column, row, read));
+      readCell(cursor, column, read);
       if (at + 1 < columns.length) cursor.expect('|');
     }
     if (!cursor.accept(';')) cursor.fail('";" to end the row, or an operand');
@@ -91,16 +92,15 @@ export function readTable({ threads, cursor }: Table, read: InstructionReader): 
   return new Map(columns.map((column) => [column.thread, column]));
 }
 
-function readCell(cursor: Cursor, { thread, targets }: Column, row: number, read: InstructionReader): Step | undefined {
+function readCell(cursor: Cursor, { thread, steps, targets }: Column, read: InstructionReader): void {
   while (cursor.token.type === 'name' && cursor.peek().text === ':') {
     cursor.next();
     cursor.next();
   }
-  if (cursor.is('|') || cursor.is(';')) return undefined;
+  if (cursor.is('|') || cursor.is(';')) return;
   const mnemonic = cursor.name('an instruction');
-  const step = read(mnemonic, cursor, { thread, row });
+  steps.push(read(mnemonic, cursor, { thread, index: steps.length }));
   targets.push(...cursor.targets.splice(0));
-  return step;
 }
 
 /** A program that can be run, beginning with the code of `thread`: every branch must lead somewhere. */
@@ -119,21 +119,21 @@ export function assemble(
     registers,
     run(run: ThreadRun): void {
       const visits = new Map<bigint, number>();
-      let at: CodePlace = { thread, row: 0 };
+      let at: CodePlace = { thread, index: 0 };
       for (;;) {
         const { steps } = columns.get(at.thread)!;
-        if (at.row >= steps.length) return;
+        if (at.index >= steps.length) return;
         run.branchIsOpen = true;
-        const target = steps[at.row]?.(run);
+        const target = steps[at.index]!(run);
         if (target === undefined) {
-          at = { thread: at.thread, row: at.row + 1 };
+          at = { thread: at.thread, index: at.index + 1 };
           continue;
         }
         if (target === endOfThread) return;
         const address = typeof target === 'string' ? code.find(target, at.thread)! : target;
         const to = code.place(address);
         if (to === undefined) throw strayed;
-        if (to.thread !== at.thread || to.row <= at.row) {
+        if (to.thread !== at.thread || to.index <= at.index) {
           const count = (visits.get(address) ?? 1) + 1;
           visits.set(address, count);
           if (count > (run.branchIsOpen ? visitsOfLabel : visitsOfCountingLoop)) {

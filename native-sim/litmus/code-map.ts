@@ -1,5 +1,5 @@
 /**
- * Where the code of a litmus test lies: each row of each thread's column has an address, as symbols have theirs, so that a
+ * Where the code of a litmus test lies: each instruction of each thread has an address, as symbols have theirs, so that a
  * label is an ordinary value, which registers hold and branches lead to. Any thread may run any code. Nothing can be read
  * or written there: that would be instruction fetch, which is not modelled. Here, too, is known which thread's code names
  * which registers (`%a`).
@@ -12,7 +12,8 @@ export const instructionSize = 4n;
 
 export interface CodePlace {
   readonly thread: number;
-  readonly row: number;
+  /** How many instructions of the thread lie before it. */
+  readonly index: number;
 }
 
 export class CodeMap {
@@ -22,8 +23,8 @@ export class CodeMap {
   readonly #registers = new Map<string, Set<number>>();
   #columns = 0;
 
-  address({ thread, row }: CodePlace): bigint {
-    return firstColumn + BigInt(thread) * columnSize + BigInt(row) * instructionSize;
+  address({ thread, index }: CodePlace): bigint {
+    return firstColumn + BigInt(thread) * columnSize + BigInt(index) * instructionSize;
   }
 
   /** Undefined: no code is there. */
@@ -31,7 +32,7 @@ export class CodeMap {
     const offset = address - firstColumn;
     if (offset < 0n || offset % instructionSize !== 0n) return undefined;
     const thread = Number(offset / columnSize);
-    return thread < this.#columns ? { thread, row: Number((offset % columnSize) / instructionSize) } : undefined;
+    return thread < this.#columns ? { thread, index: Number((offset % columnSize) / instructionSize) } : undefined;
   }
 
   /** Threads up to `thread` have code. */
@@ -81,6 +82,6 @@ export class CodeMap {
     for (const [label, at] of this.#labels.get(place.thread) ?? []) {
       if (at === address) return `label:"P${place.thread}:${label}"`;
     }
-    return `P${place.thread}+${Number(instructionSize) * place.row}`;
+    return `P${place.thread}+${Number(instructionSize) * place.index}`;
   }
 }

@@ -28,8 +28,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'code: a call returns to itself',
     file: A64,
-    from: 'row: here.row + 1 }',
-    to: 'row: here.row + 2 }',
+    from: 'index: here.index + 1 }',
+    to: 'index: here.index + 2 }',
     tests: [LABELS],
   },
   {

@@ -46,6 +46,18 @@ forall (x=5 /\\ 0:X2=5)`);
   });
 });
 
+describe('a branch over so many bytes', () => {
+  it.each([
+    ['back', 'ADD W1,W1,#2 ; SUBS W0,W0,#1 ; CBNZ W0,.-8 ; NOP', 6],
+    ['forth', 'MOV W1,#1 ; B .+8 ; MOV W1,#2 ; ADD W1,W1,#4', 5],
+    ['on a condition', 'CMP W0,#3 ; B.EQ .+8 ; MOV W1,#2 ; ADD W1,W1,#4', 4],
+  ])('%s: counts the instructions of the thread, not the rows of the table', (_, code, value) => {
+    const rows = code.split(' ; ').flatMap((instruction) => [`${instruction} | NOP ;`, ' | NOP ;']);
+    const text = `AArch64 T\n{ 0:X0=3; }\nP0 | P1 ;\n${rows.join('\n')}\nforall (0:X1=${value})`;
+    expect(verdictOn(text)).toMatchObject({ observation: 'Always', cut: false });
+  });
+});
+
 describe('labels', () => {
   it('a thread runs the code of another, whose branches mean the labels beside them', () => {
     const verdict = verdictOn(`AArch64 elsewhere
