@@ -2,9 +2,10 @@
  * Each choice of one trace per thread in which every value read is initial or written by someone, and no more atomic
  * read-modify-writes take a value than there are writes of it: each of those is overwritten at once, in memory's order.
  *
- * Threads are decided in order, and what cannot be any more is known at once (arc consistency): a choice rules out the
- * other traces of its thread, with them the values that only those would have written, the traces that need one of
- * these values, and so on. So a chain of threads that hand a value on is followed to its end in one step.
+ * What cannot be any more is known at once (arc consistency): a choice rules out the other traces of its thread, with them
+ * the values that only those would have written, the traces of other threads that need one of these values, and so on. So a
+ * chain of threads that hand a value on is followed to its end in one step. The thread that has the fewest traces left is
+ * decided next.
  */
 import { Kind } from '../models/execution.ts';
 import type { LitmusTest } from './test-file.ts';
@@ -14,7 +15,7 @@ import type { Work } from './work.ts';
 interface Candidate<T extends Trace> {
   readonly thread: number;
   readonly trace: T;
-  /** What the trace reads that is not initial, writes, and takes by atomic read-modify-write, as numbers of cells. */
+  /** What the trace reads that is not initial, nor written by itself, what it writes, and what it takes by atomic read-modify-write, as numbers of cells. */
   readonly needs: readonly number[];
   readonly gives: readonly number[];
   readonly takes: readonly number[];
@@ -67,18 +68,24 @@ class Combinations<T extends Trace> {
   readonly #threads: readonly (readonly Candidate<T>[])[];
   /** By cell: the candidates that need it. */
   readonly #needing: readonly (readonly Candidate<T>[])[];
-  /** By cell: how many possible candidates write it; one more where it is initial. */
-  readonly #support: Int32Array;
+  /** By thread and cell: how many possible candidates write it. */
+  readonly #support: readonly Int32Array[];
+  /** By cell: how many threads have such a candidate. */
+  readonly #givers: Int32Array;
   /** How often each cell is written, and taken, by what is chosen so far. */
   readonly #given: Int32Array;
   readonly #taken: Int32Array;
-  /** For each thread, how often that one and those after it can write each cell, at most. */
-  readonly #supplies: readonly Int32Array[];
+  /** By thread and cell: how often the thread can write it, at most. */
+  readonly #most: readonly Int32Array[];
+  /** The same of all threads that are not decided. */
+  readonly #supply: Int32Array;
   /** How many candidates of each thread are possible. */
   readonly #counts: number[];
   /** Those that have been ruled out, in order. */
   readonly #ruledOut: Candidate<T>[] = [];
+  /** By thread. */
   readonly #chosen: T[] = [];
+  readonly #isDecided: boolean[];
 
   constructor(
     test: LitmusTest,
@@ -93,21 +100,30 @@ class Combinations<T extends Trace> {
     this.#options = options;
     this.#threads = byThread.map((traces, thread) => traces.map((trace) => this.#candidate(trace, thread)));
     this.#counts = this.#threads.map((candidates) => candidates.length);
+    this.#isDecided = this.#threads.map(() => false);
     const size = this.#cells.size;
-    this.#support = new Int32Array(size);
+    this.#support = this.#threads.map(() => new Int32Array(size));
+    this.#most = this.#threads.map(() => new Int32Array(size));
+    this.#givers = new Int32Array(size);
     this.#given = new Int32Array(size);
     this.#taken = new Int32Array(size);
+    this.#supply = new Int32Array(size);
     const needing: Candidate<T>[][] = Array.from({ length: size }, () => []);
     for (const candidate of this.#threads.flat()) {
-      for (const cell of candidate.kinds) this.#support[cell]!++;
+      this.#addSupport(candidate);
+      this.#raiseMost(candidate);
       for (const cell of candidate.needs) needing[cell]!.push(candidate);
     }
-    for (const cell of this.#initial) {
-      this.#support[cell]!++;
-      this.#given[cell]!++;
-    }
+    for (let thread = 0; thread < this.#threads.length; thread++) this.#decide(thread, false);
+    for (const cell of this.#initial) this.#given[cell]!++;
     this.#needing = needing;
-    this.#supplies = suppliesOf(this.#threads, size);
+  }
+
+  #raiseMost({ thread, gives }: Candidate<T>): void {
+    const most = this.#most[thread]!;
+    const counts = new Map<number, number>();
+    for (const cell of gives) counts.set(cell, (counts.get(cell) ?? 0) + 1);
+    for (const [cell, count] of counts) most[cell] = Math.max(most[cell]!, count);
   }
 
   #candidate(trace: T, thread: number): Candidate<T> {
@@ -124,23 +140,22 @@ class Combinations<T extends Trace> {
       } else if (event.value === this.#test.memory.initialCell(event.address)) this.#initial.add(cell);
       else needs.add(cell);
     });
+    for (const cell of gives) needs.delete(cell);
     return { thread, trace, needs: [...needs], gives, takes, kinds: [...new Set(gives)], isPossible: true };
   }
 
   run(): void {
-    const unsupported = this.#support.reduce<number[]>((cells, count, cell) => {
-      if (count === 0) cells.push(cell);
-      return cells;
-    }, []);
-    if (this.#ruleOutNeeding(unsupported)) this.#choose(0, []);
+    const isPossible = this.#ruleOutNeeding(Array.from(this.#givers.keys()));
+    if (isPossible) this.#choose(0, []);
   }
 
-  #choose(thread: number, takes: readonly number[]): void {
-    if (thread === this.#threads.length) {
+  #choose(decided: number, takes: readonly number[]): void {
+    if (decided === this.#threads.length) {
       this.#visit(this.#chosen);
       return;
     }
-    const supply = this.#supplies[thread + 1]!;
+    const thread = this.#next();
+    this.#decide(thread, true);
     for (const candidate of this.#threads[thread]!) {
       if (!candidate.isPossible) continue;
       this.#work.step();
@@ -148,16 +163,33 @@ class Combinations<T extends Trace> {
       for (const cell of candidate.takes) this.#taken[cell]!++;
       const allTakes = candidate.takes.length === 0 ? takes : [...takes, ...candidate.takes];
       const before = this.#ruledOut.length;
-      const fits = allTakes.every((cell) => this.#taken[cell]! <= this.#given[cell]! + supply[cell]!);
+      const fits = allTakes.every((cell) => this.#taken[cell]! <= this.#given[cell]! + this.#supply[cell]!);
       if (fits && this.#ruleOutOthers(candidate) && this.#isPromising()) {
-        this.#chosen.push(candidate.trace);
-        this.#choose(thread + 1, allTakes);
-        this.#chosen.pop();
+        this.#chosen[thread] = candidate.trace;
+        this.#choose(decided + 1, allTakes);
       }
       this.#restore(before);
       for (const cell of candidate.gives) this.#given[cell]!--;
       for (const cell of candidate.takes) this.#taken[cell]!--;
     }
+    this.#decide(thread, false);
+  }
+
+  /** The thread to decide: the first of those with the fewest possible traces. */
+  #next(): number {
+    let next = -1;
+    for (let thread = 0; thread < this.#threads.length; thread++) {
+      if (this.#isDecided[thread]) continue;
+      if (next < 0 || this.#counts[thread]! < this.#counts[next]!) next = thread;
+    }
+    return next;
+  }
+
+  #decide(thread: number, isDecided: boolean): void {
+    this.#isDecided[thread] = isDecided;
+    const sign = isDecided ? -1 : 1;
+    const most = this.#most[thread]!;
+    for (let cell = 0; cell < most.length; cell++) this.#supply[cell]! += sign * most[cell]!;
   }
 
   #isPromising(): boolean {
@@ -175,11 +207,14 @@ class Combinations<T extends Trace> {
     return this.#ruleOutNeeding(unsupported);
   }
 
-  #ruleOutNeeding(unsupported: number[]): boolean {
-    for (let cell = unsupported.pop(); cell !== undefined; cell = unsupported.pop()) {
+  /** Rules out all that need one of `cells` and can no longer have it from another thread, and what follows from that. */
+  #ruleOutNeeding(cells: number[]): boolean {
+    for (let cell = cells.pop(); cell !== undefined; cell = cells.pop()) {
       for (const candidate of this.#needing[cell]!) {
-        if (candidate.isPossible) this.#ruleOut(candidate, unsupported);
-        if (this.#counts[candidate.thread] === 0) return false;
+        const { thread, isPossible } = candidate;
+        const others = this.#givers[cell]! - (this.#support[thread]![cell]! > 0 ? 1 : 0);
+        if (isPossible && others === 0) this.#ruleOut(candidate, cells);
+        if (this.#counts[thread] === 0) return false;
       }
     }
     return true;
@@ -189,7 +224,17 @@ class Combinations<T extends Trace> {
     candidate.isPossible = false;
     this.#counts[candidate.thread]!--;
     this.#ruledOut.push(candidate);
-    for (const cell of candidate.kinds) if (--this.#support[cell]! === 0) unsupported.push(cell);
+    const support = this.#support[candidate.thread]!;
+    for (const cell of candidate.kinds) {
+      if (--support[cell]! > 0) continue;
+      this.#givers[cell]!--;
+      unsupported.push(cell);
+    }
+  }
+
+  #addSupport({ thread, kinds }: Candidate<T>): void {
+    const support = this.#support[thread]!;
+    for (const cell of kinds) if (support[cell]!++ === 0) this.#givers[cell]!++;
   }
 
   /** All that has been ruled out since there were `before`. */
@@ -198,24 +243,7 @@ class Combinations<T extends Trace> {
       const candidate = this.#ruledOut.pop()!;
       candidate.isPossible = true;
       this.#counts[candidate.thread]!++;
-      for (const cell of candidate.kinds) this.#support[cell]!++;
+      this.#addSupport(candidate);
     }
   }
-}
-
-function suppliesOf(threads: readonly (readonly Candidate<Trace>[])[], cells: number): Int32Array[] {
-  const supplies = [new Int32Array(cells)];
-  for (let thread = threads.length - 1; thread >= 0; thread--) {
-    const most = new Map<number, number>();
-    for (const { gives } of threads[thread]!) {
-      for (const cell of gives) {
-        const count = gives.reduce((sum, given) => sum + (given === cell ? 1 : 0), 0);
-        most.set(cell, Math.max(most.get(cell) ?? 0, count));
-      }
-    }
-    const supply = supplies[0]!.slice();
-    for (const [cell, count] of most) supply[cell]! += count;
-    supplies.unshift(supply);
-  }
-  return supplies;
 }

@@ -146,6 +146,14 @@ describe('large tests', () => {
     expect(() => checkLitmus(readLitmus(text), { steps: 100_000 })).toThrow('too large: more than 100,000 steps');
   });
 
+  it('what a thread reads must come from others: two that count up are followed no further than they can get', () => {
+    const up = 'r1 = READ_ONCE(*c); WRITE_ONCE(*c, r1 + 1); ';
+    const thread = (at: number): string => `P${at}(int *c) { int r1; ${up}${up}}`;
+    const reader = 'P2(int *c) { int r1; int r2; r1 = READ_ONCE(*c); r2 = READ_ONCE(*c); }';
+    const test = readLitmus(`C count\n{}\n${thread(0)}\n${thread(1)}\n${reader}\nexists (2:r1=5 \\/ c=5)`);
+    expect(checkLitmus(test, { steps: 3_000_000 })).toMatchObject({ observation: 'Never', sampled: false });
+  });
+
   it('work without an end is an error, not a wait', () => {
     const threads = Array.from({ length: 7 }, (_, at) => {
       return `P${at}(int *x) { int r0; int r1; WRITE_ONCE(*x, ${at + 1}); r0 = READ_ONCE(*x); r1 = READ_ONCE(*x); }`;
