@@ -24,6 +24,18 @@ function deferred<T>() {
 }
 
 describe('in one thread', () => {
+  test('callers that have waited have the value also when it is too old before they run', async () => {
+    const { arena, cache, problems } = make();
+    // Ten milliseconds between two looks at the clock.
+    let ms = 0;
+    arena.cpu.now = () => (ms += 10) * 1e6;
+    let calls = 0;
+    const compute = () => cache.getOrCompute('k', async () => ++calls, { ttl: 5 });
+    expect(await Promise.all([compute(), compute(), compute()])).toEqual([1, 1, 1]);
+    expect(await compute()).toBe(2);
+    expect(problems()).toEqual([]);
+  });
+
   test('the function runs once for all callers, and the value is stored', async () => {
     const { cache, problems } = make();
     let calls = 0;

@@ -53,11 +53,11 @@ export class FlightTable extends PinTable {
     this.#owner = arena.thread.id;
   }
 
-  /** For the writer, which has missed the key. */
-  takeOff(key: Packed): Start {
+  /** For the writer, which has missed the key, or has waited for another one that computes its value. */
+  takeOff(key: Packed, hasWaited = false): Start {
     const { cpu, journal, address } = this;
     const entry = this.find(key);
-    if (this.isThere(entry)) return THERE;
+    if (this.isThereFor(hasWaited, entry)) return THERE;
     if (entry === 0 || !this.isPending(entry)) return this.#begin(key);
     const flight = cpu.read(this.valueAt(entry));
     const owner = cpu.load(flight + Flight.owner);

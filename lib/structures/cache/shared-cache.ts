@@ -156,8 +156,9 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
 
   /**
    * The value of the key; if it is missing, what `fn` makes of the key, which is stored. Of all callers in all threads one runs
-   * `fn`, and the others wait. If it throws, or its thread dies, one of them runs its own. What a `set` or `delete` did to the key
-   * meanwhile stays. A value for which there is no memory is returned and not stored.
+   * `fn`, and the others wait, and have its value even if that is too old before they run. If it throws, or its thread dies, one
+   * of them runs its own. What a `set` or `delete` did to the key meanwhile stays. A value for which there is no memory is returned
+   * and not stored.
    *
    * Rejects with what `fn` throws, with ETIMEDOUT or the signal's reason while it waits for another caller, with EINVAL for a
    * value that can't be serialised. A `fn` that waits for its own key waits for ever.
@@ -336,11 +337,11 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   /** Until the value is there, or the caller is to compute it. */
   *#join(key: Packed, waiter: Waiter): SlowPath<Joined<V>> {
     const table = this.#table;
-    for (;;) {
+    for (let hasWaited = false; ; ) {
       table.enter();
       const entry = table.find(key);
-      if (table.isThere(entry)) return { is: 'value', value: this.#valueOf(entry) };
-      const start = yield* table.writeIn(waiter, () => table.takeOff(key));
+      if (table.isThereFor(hasWaited, entry)) return { is: 'value', value: this.#valueOf(entry) };
+      const start = yield* table.writeIn(waiter, () => table.takeOff(key, hasWaited));
       this.#wakeAll();
       if (start.is === 'there') continue;
       if (start.is === 'alone') return { is: 'compute', flight: 0 };
@@ -348,6 +349,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
       if (!waiter.async && start.owner === this.thread.id) return { is: 'deadlock' };
       const result = yield* wait(this.#futexes, start.turn, start.seen, MATCH_ANY, waiter);
       if (result === 'timed-out' || result === 'aborted') return { is: result };
+      hasWaited = true;
     }
   }
 

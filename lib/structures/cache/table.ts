@@ -80,6 +80,11 @@ export class CacheTable extends HashTable {
     return entry !== 0 && !(this.cpu.loadUnordered(entry + CacheEntry.state) & PENDING) && !this.isExpired(entry);
   }
 
+  /** The same, for a call that has waited since before the entry was made: it has it also when it is too old by now. */
+  isThereFor(hasWaited: boolean, entry: number): boolean {
+    return this.isThere(entry) || (hasWaited && entry !== 0 && !this.isPending(entry));
+  }
+
   isExpired(entry: number): boolean {
     const expires = readTime(this.cpu, entry + CacheEntry.expiresLow);
     return expires !== 0 && expires <= this.cpu.now() / 1e6;

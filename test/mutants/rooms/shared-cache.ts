@@ -93,6 +93,13 @@ export const mutants: readonly Mutant[] = [
     tests: [PINNING],
   },
   {
+    name: 'a caller that has waited looks for what is not too old',
+    file: CACHE,
+    from: '      hasWaited = true;\n',
+    to: '',
+    tests: [COMPUTE],
+  },
+  {
     name: 'what is computed anew has lost its pins',
     file: FLIGHTS,
     from: 'cpu.write(entry + CacheEntry.state, PENDING | pins);',
