@@ -37,7 +37,7 @@ const LONGEST_TEXT = 8192;
 const PREFIX = 'kthread/';
 
 export const KthreadRecord = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   state: 1,
   /** 1: it has a thread of its own. Set once. */
   ownThread: 1,
@@ -76,7 +76,7 @@ export interface KthreadSpec {
 
 const KIND = defineKind<Repairer>({
   name: 'kthread',
-  words: KthreadRecord.words,
+  words: KthreadRecord,
   format: () => {},
   holder: () => 0,
   isBusy: (cpu, kthread) => isUnderWay(cpu.load(kthread + KthreadRecord.state)),

@@ -68,11 +68,11 @@ export interface TimeNamespaceOffsets {
   boottime?: number | undefined;
 }
 
-const Page = struct({ header: ObjectHeader.words, data: VdsoData.words });
+const Page = struct({ header: ObjectHeader, data: VdsoData });
 
 const KIND = defineKind<Repairer>({
   name: 'time-namespace',
-  words: Page.words,
+  words: Page,
   format: () => {},
   holder: () => 0,
   isBusy: () => true,

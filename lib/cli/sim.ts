@@ -30,6 +30,7 @@ export function registerSim(program: Command): void {
     )
     .option('--experiment <name>', 'repeat a published measurement, or all')
     .option('--compare', 'which lock suits the work best; with --reads, those with readers too')
+    .option('--false-sharing', 'which words of a line different cores use, and which transfers that costs, as perf c2c')
     .option('--list', 'profiles, locks and experiments')
     .option('--workers <count>', 'worker threads', parseNumber, availableParallelism())
     .option('--report <file>', 'write a page with plots')

@@ -15,7 +15,7 @@ import { BUCKET_BITS, Bucket, bucketOf, type Futexes, TableWords } from './table
 
 const KIND = defineKind<Repairer>({
   name: 'futex table',
-  words: TableWords.words,
+  words: TableWords,
   format: () => {},
   holder: () => 0,
   isBusy: () => true,

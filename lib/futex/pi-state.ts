@@ -30,7 +30,7 @@ import type { Thread } from '../sched/thread.ts';
 import { waiters } from '../sched/wait-list.ts';
 import { BUCKET_BITS, Bucket, countWaiting, type Futexes, PI, PLAIN, TableWords } from './table.ts';
 
-export const PiState = struct({ rt: RtWords.words, key: 1, next: 1, refs: 1 });
+export const PiState = struct({ rt: RtWords, key: 1, next: 1, refs: 1 });
 
 /** A state for the next priority-inheriting futex that the thread waits for, or 0. */
 const SparePiState = slotArea(
@@ -39,7 +39,7 @@ const SparePiState = slotArea(
   { keeps: (cpu, slot, block): boolean => cpu.load(slot + SparePiState.address) === block },
 );
 
-const KIND = rtKind('futex pi state', PiState.words);
+const KIND = rtKind('futex pi state', PiState);
 
 /** Sees to it that the calling thread has a state to bring along. Throws ENOMEM. */
 export function reservePiState({ cpu, objects, thread }: Arena): void {

@@ -41,7 +41,7 @@ export const PI = -1;
 export const BUCKET_BITS = 7;
 
 export const Bucket = struct({
-  list: WaitList.words,
+  list: WaitList,
   /** The first of the states for priority-inheriting words of this bucket. */
   piStates: 1,
   /**
@@ -59,7 +59,7 @@ export const Bucket = struct({
 });
 
 export const TableWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   pad: LINE_WORDS - ObjectHeader.words,
   buckets: Bucket.words << BUCKET_BITS,
 });

@@ -8,11 +8,11 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 
-const Words = struct({ header: ObjectHeader.words, value: 1 });
+const Words = struct({ header: ObjectHeader, value: 1 });
 
 const KIND = defineKind<Repairer>({
   name: 'atomic-int',
-  words: Words.words,
+  words: Words,
   format: () => {},
   holder: () => 0,
   isBusy: () => false,

@@ -30,7 +30,7 @@ import {
 
 const KIND = defineKind<Repairer>({
   name: 'completion',
-  words: SemaphoreWords.words,
+  words: SemaphoreWords,
   format: () => {},
   holder: () => 0,
   isBusy: (cpu, completion) => isListBusy(cpu, completion + SemaphoreWords.waiters),

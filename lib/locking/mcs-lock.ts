@@ -14,7 +14,7 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
+import { arrayOf, struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
 import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
 import {
@@ -32,7 +32,7 @@ import {
 } from './spin-queue.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
-const Mcs = struct({ header: SpinningLockHeader.words, tail: 1 });
+const Mcs = struct({ header: SpinningLockHeader, tail: 1 });
 
 /** How many MCS locks a thread can hold at once. */
 export const MCS_NODES = 4;
@@ -40,9 +40,9 @@ export const MCS_NODES = 4;
 export const McsNodes = slotArea(
   'mcs',
   {
-    waiters: MCS_NODES * SpinNode.words,
+    waiters: arrayOf(MCS_NODES, SpinNode),
     /** One for each waiter, for the reaper to line up behind it. */
-    proxies: MCS_NODES * SpinNode.words,
+    proxies: arrayOf(MCS_NODES, SpinNode),
   },
   { vacate: (cpu, slot) => vacateNodes(cpu, slot + McsNodes.waiters, 2 * MCS_NODES) },
 );
@@ -59,7 +59,7 @@ const QUEUE: QueueKind = {
 
 const KIND = defineKind<Repairer>({
   name: 'mcs-lock',
-  words: Mcs.words,
+  words: Mcs,
   format: () => {},
   holder,
   isBusy: (cpu, lock) => cpu.load(lock + Mcs.tail) !== 0,

@@ -56,7 +56,7 @@ import { FLAGS, holderOf, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WA
 export const MutexWords = struct({
   header: OWNER,
   owner: 1,
-  waiters: WaitList.words,
+  waiters: WaitList,
   /** Tail of the queue of spinners. */
   osq: 1,
 });

@@ -32,7 +32,7 @@ export interface MutexOptions {
 
 const KIND = defineKind<Repairer>({
   name: 'mutex',
-  words: MutexWords.words,
+  words: MutexWords,
   format: () => {},
   holder: holderOf,
   isBusy,

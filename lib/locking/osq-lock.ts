@@ -9,11 +9,11 @@ import { struct } from '../memory/struct.ts';
 import { slotAddress } from '../sched/slot.ts';
 import { isInOsq, osqLock, osqUnlock, repairOsq } from './osq.ts';
 
-const Osq = struct({ header: ObjectHeader.words, tail: 1 });
+const Osq = struct({ header: ObjectHeader, tail: 1 });
 
 const KIND = defineKind<Repairer>({
   name: 'osq-lock',
-  words: Osq.words,
+  words: Osq,
   format: () => {},
   holder: () => 0,
   isHeldBy: (cpu, lock, id) => isInOsq(cpu, slotAddress(cpu, id - 1), lock + Osq.tail),

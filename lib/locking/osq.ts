@@ -48,7 +48,7 @@ import { SpinNode, vacateNodes } from './spin-queue.ts';
 /** The thread's node. */
 export const OsqNodes = slotArea(
   'osq',
-  { own: SpinNode.words },
+  { own: SpinNode },
   { vacate: (cpu, slot) => vacateNodes(cpu, slot + OsqNodes.own, 1) },
 );
 

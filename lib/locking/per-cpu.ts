@@ -8,11 +8,11 @@ import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { maxThreads } from '../sched/slot.ts';
 
-const Words = struct({ header: ObjectHeader.words, pad: LINE_WORDS - ObjectHeader.words });
+const Words = struct({ header: ObjectHeader, pad: LINE_WORDS - ObjectHeader.words });
 
 const KIND = defineKind<Repairer>({
   name: 'per-cpu',
-  words: Words.words,
+  words: Words,
   trailing: (cpu) => maxThreads(cpu) * LINE_WORDS,
   format: () => {},
   holder: () => 0,

@@ -22,7 +22,7 @@ import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { maxThreads } from '../sched/slot.ts';
 
 const Words = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** Guards what follows. */
   latch: 1,
   /** What was folded: `high` times 2^32, and `low` without a sign. */
@@ -44,7 +44,7 @@ const LARGEST_BATCH = 2 ** 29;
 
 const KIND = defineKind<Repairer>({
   name: 'percpu-counter',
-  words: Words.words,
+  words: Words,
   trailing: (cpu) => maxThreads(cpu) * Line.words,
   format: () => {},
   holder: () => 0,

@@ -52,9 +52,9 @@ import {
 import type { Outcome } from './reader-writer.ts';
 
 export const PercpuWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   block: 1,
-  waiters: WaitList.words,
+  waiters: WaitList,
 });
 
 export const WAITERS = 1;

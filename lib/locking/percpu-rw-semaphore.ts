@@ -29,7 +29,7 @@ import { ReaderWriterLock } from './reader-writer.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'percpu-rw-semaphore',
-  words: PercpuWords.words,
+  words: PercpuWords,
   format: () => {},
   holder(cpu, lock) {
     const writer = writerOf(cpu.load(lock + PercpuWords.block));

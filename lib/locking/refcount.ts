@@ -22,7 +22,7 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 
-const Words = struct({ header: ObjectHeader.words, count: 1 });
+const Words = struct({ header: ObjectHeader, count: 1 });
 
 const SATURATED = -(2 ** 30);
 /** The most references that are counted. */
@@ -30,7 +30,7 @@ const MAX = 2 ** 31 - 1;
 
 const KIND = defineKind<Repairer>({
   name: 'refcount',
-  words: Words.words,
+  words: Words,
   format: (cpu, address) => cpu.write(address + Words.count, 1),
   holder: () => 0,
   isBusy: () => false,

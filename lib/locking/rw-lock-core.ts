@@ -60,7 +60,7 @@ export const readerWords = (threads: number) => Math.ceil(threads / READERS_A_WO
 const READER_WORDS = readerWords(MOST_THREADS);
 
 export const RwWords = struct({
-  header: SpinningLockHeader.words,
+  header: SpinningLockHeader,
   word: 1,
   head: 1,
   tail: 1,

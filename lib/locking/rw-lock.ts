@@ -28,7 +28,7 @@ import { SpinningLockHeader } from './spinning-lock.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'rw-lock',
-  words: RwWords.words,
+  words: RwWords,
   format: () => {},
   holder: (cpu, lock) => cpu.load(lock + RwWords.word) & WRITER,
   isHeldBy: (cpu, lock, id) => (cpu.load(readerWord(lock, id)) & readerBit(id)) !== 0,

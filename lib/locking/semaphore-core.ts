@@ -60,9 +60,9 @@ import {
 } from '../sched/wait-list.ts';
 
 export const SemaphoreWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   count: 1,
-  waiters: WaitList.words,
+  waiters: WaitList,
   /** The journal, guarded by the latch: whether the rest is valid, */
   armed: 1,
   /** the free permits from now on, */

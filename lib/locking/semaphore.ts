@@ -38,7 +38,7 @@ import {
 
 const KIND = defineKind<Repairer>({
   name: 'semaphore',
-  words: SemaphoreWords.words,
+  words: SemaphoreWords,
   format: formatWith(1),
   holder: () => 0,
   isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,

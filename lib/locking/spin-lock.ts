@@ -61,7 +61,7 @@ import {
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Spin = struct({
-  header: SpinningLockHeader.words,
+  header: SpinningLockHeader,
   word: 1,
   /** The node of the head of the queue, while ASLEEP is set. Stale otherwise. */
   head: 1,
@@ -96,7 +96,7 @@ const QUEUE: QueueKind = {
 
 const KIND = defineKind<Repairer>({
   name: 'spin-lock',
-  words: Spin.words,
+  words: Spin,
   format: () => {},
   holder: (cpu, lock) => cpu.load(lock + Spin.word) & LOCKED,
   isBusy: (cpu, lock) => cpu.load(lock + Spin.word) !== 0,

@@ -68,9 +68,9 @@ export const SpinNode = struct({
 export const SpinNodes = slotArea(
   'spinQueue',
   {
-    waiter: SpinNode.words,
+    waiter: SpinNode,
     /** For the reaper, once the thread is dead, to line up behind the dead. */
-    proxy: SpinNode.words,
+    proxy: SpinNode,
   },
   { vacate: (cpu, slot) => vacateNodes(cpu, slot + SpinNodes.waiter, 2) },
 );

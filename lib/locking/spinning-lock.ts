@@ -9,7 +9,7 @@ import { struct } from '../memory/struct.ts';
 
 /** How every spinning lock in shared memory starts. */
 export const SpinningLockHeader = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** 1 from the death of an owner until `makeConsistent`. */
   ownerDied: 1,
 });

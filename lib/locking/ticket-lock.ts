@@ -25,12 +25,12 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
+import { arrayOf, struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
 import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
-const Ticket = struct({ header: SpinningLockHeader.words, next: 1, serving: 1 });
+const Ticket = struct({ header: SpinningLockHeader, next: 1, serving: 1 });
 
 /** One ticket lock that the thread has a ticket for. */
 export const TicketEntry = struct({ lock: 1, ticket: 1, pad: 2 });
@@ -40,7 +40,7 @@ export const TICKET_ENTRIES = 4;
 
 export const Tickets = slotArea(
   'ticketLock',
-  { entries: TICKET_ENTRIES * TicketEntry.words },
+  { entries: arrayOf(TICKET_ENTRIES, TicketEntry) },
   {
     vacate(cpu, slot) {
       for (const entry of ENTRIES) cpu.store(slot + entry + TicketEntry.lock, 0);
@@ -55,7 +55,7 @@ const ENTRIES = Array.from({ length: TICKET_ENTRIES }, (_, i) => Tickets.entries
 
 const KIND = defineKind<Repairer>({
   name: 'ticket-lock',
-  words: Ticket.words,
+  words: Ticket,
   format: () => {},
   holder,
   isBusy: (cpu, lock) => cpu.load(lock + Ticket.next) !== cpu.load(lock + Ticket.serving),

@@ -42,10 +42,10 @@ import {
 } from '../sched/wait-list.ts';
 
 export const WaitQueueWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** How many wait. Written under the latch. */
   waiting: 1,
-  waiters: WaitList.words,
+  waiters: WaitList,
 });
 
 /** What a waiter wants: to be woken with all others, or alone. */

@@ -20,7 +20,7 @@ import { EXCLUSIVE, repair, SHARED, WaitQueueWords, waitUntil, wakeUp } from './
 
 const KIND = defineKind<Repairer>({
   name: 'wait-queue',
-  words: WaitQueueWords.words,
+  words: WaitQueueWords,
   format: () => {},
   holder: () => 0,
   isBusy: (cpu, queue) => isListBusy(cpu, queue + WaitQueueWords.waiters),

@@ -5,6 +5,7 @@
  */
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { type Layout, type Length, lengthOf } from './struct.ts';
 
 export interface Kind<Repairer = never> {
   /** As messages and `holdfast torture` name it. */
@@ -13,6 +14,8 @@ export interface Kind<Repairer = never> {
   readonly id: number;
   /** Length of an object, ObjectHeader included. */
   readonly words: number;
+  /** The struct that it is, where one was declared: how tools name its words. */
+  readonly layout: Layout | null;
   /** Words behind these that depend on the arena: a line for each of its threads. */
   readonly trailing?: (cpu: Cpu) => number;
   /** Writes an object's first state: memory that no other thread can reach yet. ObjectHeader is written already. */
@@ -57,14 +60,19 @@ export interface Kind<Repairer = never> {
   readonly repair: (repairer: Repairer, address: number) => boolean;
 }
 
+/** `words` is the object's struct, or a mere length. */
+export type KindDeclaration<Repairer> = Omit<Kind<Repairer>, 'id' | 'words' | 'layout'> & { readonly words: Length };
+
 const kinds = new Map<number, Kind<never>>();
 
 /**
  * Declares a kind. Each is declared once, when its module is loaded; the package's entry loads all of them, since any
  * thread may have to repair any kind. Throws EINVAL when another kind's name has the same hash.
  */
-export function defineKind<Repairer>(kind: Omit<Kind<Repairer>, 'id'>): Kind<Repairer> {
-  const defined = Object.freeze({ ...kind, id: hash(kind.name) | 1 });
+export function defineKind<Repairer>(kind: KindDeclaration<Repairer>): Kind<Repairer> {
+  const { words } = kind;
+  const layout = typeof words === 'number' ? null : words;
+  const defined = Object.freeze({ ...kind, words: lengthOf(words), layout, id: hash(kind.name) | 1 });
   const other = kinds.get(defined.id);
   if (other !== undefined) {
     throw new HoldfastError('EINVAL', `the kinds ${shown(kind.name)} and ${shown(other.name)} have the same id`);

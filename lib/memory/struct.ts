@@ -1,25 +1,70 @@
 /** 16 words of 32 bits: the cache line of every machine we know, and the unit in which the heap gives out memory. */
 export const LINE_WORDS = 16;
 
-type Offsets<Fields extends Record<string, number>> = { readonly [Name in keyof Fields]: number } & {
-  /** The struct's length in words. */
+/** A struct as its declaration returns it. */
+export type Layout = {
+  /** Its length in words. */
   readonly words: number;
 };
 
+/** How long a field is: so many words, or another struct, by whose fields its words are named. */
+export type Length = number | Layout;
+
+type Offsets<Fields extends Record<string, Length>> = { readonly [Name in keyof Fields]: number } & Layout;
+
+/** By struct: its fields in order. Whoever names a word looks here; algorithms know the offsets alone. */
+const tables = new WeakMap<Layout, Readonly<Record<string, Length>>>();
+/** By array: the struct that it is many of. */
+const elements = new WeakMap<Layout, Layout>();
+
+/** In words. */
+export function lengthOf(length: Length): number {
+  return typeof length === 'number' ? length : length.words;
+}
+
 /**
- * Declares a struct: a table of field names and their lengths in words, in order. What comes back maps each name to
- * its offset, so `address + Task.state` is the one way to reach a field.
+ * Declares a struct: a table of field names and their lengths, in order. What comes back maps each name to its offset,
+ * so `address + Task.state` is the one way to reach a field.
  */
-export function struct<const Fields extends Record<string, number>>(fields: Fields): Offsets<Fields> {
+export function struct<const Fields extends Record<string, Length>>(fields: Fields): Offsets<Fields> {
   const offsets: Record<string, number> = {};
   let words = 0;
   if ('words' in fields) throw new Error('no field of a struct is called words: that is its length');
   for (const [name, length] of Object.entries(fields)) {
     offsets[name] = words;
-    words += length;
+    words += lengthOf(length);
   }
   offsets.words = words;
-  return Object.freeze(offsets) as Offsets<Fields>;
+  const layout = Object.freeze(offsets) as Offsets<Fields>;
+  tables.set(layout, fields);
+  return layout;
+}
+
+/** The length of a field that is `count` structs of one kind. */
+export function arrayOf(count: number, element: Layout): Layout {
+  const layout = Object.freeze({ words: count * element.words });
+  elements.set(layout, element);
+  return layout;
+}
+
+/**
+ * The name of the word at `offset` of a struct, as `waiters.first` or `nodes[1].next`, or `pad[3]` in a field of several
+ * words that is no struct; what lies behind the struct is `+n`.
+ */
+export function wordName(layout: Layout, offset: number): string {
+  let start = 0;
+  for (const [name, length] of Object.entries(tables.get(layout) ?? {})) {
+    const at = offset - start;
+    start += lengthOf(length);
+    if (offset >= start) continue;
+    if (typeof length !== 'number') {
+      const element = elements.get(length);
+      if (element === undefined) return `${name}.${wordName(length, at)}`;
+      return `${name}[${Math.floor(at / element.words)}].${wordName(element, at % element.words)}`;
+    }
+    return length === 1 ? name : `${name}[${at}]`;
+  }
+  return `+${offset - start}`;
 }
 
 /** `words` rounded up to whole cache lines. */

@@ -17,7 +17,7 @@ import { maxThreads } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 
 export const BarrierWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   latch: 1,
   /** How many meet; 0 until the first opener says. */
   count: 1,
@@ -44,7 +44,7 @@ const everybody = () => true;
 
 const KIND = defineKind<Repairer>({
   name: 'pthread barrier',
-  words: BarrierWords.words,
+  words: BarrierWords,
   format: () => {},
   holder: () => 0,
   isBusy: () => false,

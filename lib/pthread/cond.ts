@@ -26,7 +26,7 @@ import { PthreadMutexGuard } from './mutex/guard.ts';
 import { PthreadMutex } from './mutex/mutex.ts';
 
 const CondWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** Counts signals and broadcasts; waiters sleep while it has not moved. */
   sequence: 1,
   /**
@@ -39,7 +39,7 @@ const CondWords = struct({
 
 const KIND = defineKind<Repairer>({
   name: 'pthread cond',
-  words: CondWords.words,
+  words: CondWords,
   format: () => {},
   holder: () => 0,
   // Waiters are found by who has a futex table; see destroy.

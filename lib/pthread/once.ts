@@ -15,7 +15,7 @@ import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 
 const OnceWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** 0, the task that runs the routine, or DONE. */
   state: 1,
 });
@@ -25,7 +25,7 @@ const DONE = 1;
 
 const KIND = defineKind<Repairer>({
   name: 'pthread once',
-  words: OnceWords.words,
+  words: OnceWords,
   format: () => {},
   holder(cpu, once) {
     const runner = cpu.load(once + OnceWords.state);

@@ -38,7 +38,7 @@ import { ASYNC, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
 export const RwlockWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   latch: 1,
   gate: 1,
   writer: 1,

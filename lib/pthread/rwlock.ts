@@ -30,7 +30,7 @@ export type PthreadRwlockPreference = Preference;
 function define(preference: Preference): Kind<Repairer> {
   return defineKind<Repairer>({
     name: preference === 'writers' ? 'pthread rwlock' : 'pthread reader-preferring rwlock',
-    words: RwlockWords.words,
+    words: RwlockWords,
     format: () => {},
     holder(cpu, lock) {
       const writer = cpu.load(lock + RwlockWords.writer);

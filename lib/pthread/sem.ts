@@ -15,7 +15,7 @@ import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 
 export const SemWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** 0 and up: how often it can be decremented; UNSET until the first opener says. */
   value: 1,
 });
@@ -26,7 +26,7 @@ export const SEM_VALUE_MAX = 2 ** 31 - 1;
 
 const KIND = defineKind<Repairer>({
   name: 'pthread sem',
-  words: SemWords.words,
+  words: SemWords,
   format: (cpu, sem) => cpu.write(sem + SemWords.value, UNSET),
   holder: () => 0,
   isBusy: () => false,

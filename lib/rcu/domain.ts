@@ -60,7 +60,7 @@ export interface RcuCookie {
 export function defineDomain(name: string, isShared: boolean, geometry: Geometry = GEOMETRY): Kind<Repairer> {
   return defineKind<Repairer>({
     name,
-    words: RcuWords.words,
+    words: RcuWords,
     trailing: (cpu) => trailingWords(cpu, geometry),
     format: (cpu, rcu) => formatDomain(cpu, rcu, geometry),
     holder: () => 0,

@@ -30,7 +30,7 @@ export const Period = struct({
 
 export const RcuWords = struct({
   /** An object header, and the tasks that wait for the end of a period or for callbacks. */
-  queue: WaitQueueWords.words,
+  queue: WaitQueueWords,
   /** Guards the periods: each step of `grace-period.ts` is made under it. Taken before the nodes' latches. */
   latch: 1,
   /** Threads with a lower CPU number may have been readers. Only grows. */
@@ -40,8 +40,8 @@ export const RcuWords = struct({
   /** After how many ms a period that does not end is reported; 0 for never. */
   stallTimeout: 1,
   pad: LINE_WORDS - WaitQueueWords.words - 5,
-  normal: Period.words,
-  expedited: Period.words,
+  normal: Period,
+  expedited: Period,
 });
 
 export const Node = struct({

@@ -49,8 +49,8 @@ import {
 import { maxThreads } from '../sched/slot.ts';
 import { RcuQsbr } from './rcu-qsbr.ts';
 
-const HEAD = struct({ queue: WaitQueueWords.words, state: 1 });
-const Words = struct({ queue: WaitQueueWords.words, state: 1, pad: inLines(HEAD.words) - HEAD.words });
+const HEAD = struct({ queue: WaitQueueWords, state: 1 });
+const Words = struct({ queue: WaitQueueWords, state: 1, pad: inLines(HEAD.words) - HEAD.words });
 
 /** Phases, in the last two bits of the state. */
 const LIVE = 0;
@@ -73,7 +73,7 @@ function areAllBack(cpu: Cpu, ref: number): boolean {
 
 const KIND = defineKind<Repairer>({
   name: 'percpu-ref',
-  words: Words.words,
+  words: Words,
   trailing: (cpu) => maxThreads(cpu) * LINE_WORDS,
   format: () => {},
   holder: () => 0,

@@ -13,7 +13,7 @@
  * leave an area all zero while it names something.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { type Layout, type Length, LINE_WORDS, struct, wordName } from '../memory/struct.ts';
 
 /** Areas of less than a line, in a slot. Another table here is another layout: see LAYOUT_VERSION. */
 export const SHORT_AREAS = { robustList: 1, piState: 1, priority: 4, profile: 1 } as const;
@@ -39,13 +39,14 @@ export interface Upkeep {
 }
 
 type Fields = Readonly<Record<string, number>>;
+type Places<F> = { readonly [Field in keyof F]: number };
 
 /** The areas of one table, one after the other from offset `start` of a slot or a task, in at most `words` words. */
 export class Areas<Table extends Fields> {
   readonly #table: Table;
   readonly #places: Fields;
   readonly #start: number;
-  readonly #declared = new Map<string, Upkeep>();
+  readonly #declared = new Map<string, Upkeep & { readonly layout: Layout }>();
 
   constructor(table: Table, start: number, words: number) {
     const places = struct<Fields>(table);
@@ -56,15 +57,29 @@ export class Areas<Table extends Fields> {
   }
 
   /** Declares the fields of an area, once. What comes back maps each to its offset from the start of the slot or task. */
-  declare<const F extends Fields>(name: keyof Table & string, fields: F, upkeep: Upkeep): F {
-    const { words, ...offsets } = struct<Fields>(fields);
+  declare<const F extends Readonly<Record<string, Length>>>(
+    name: keyof Table & string,
+    fields: F,
+    upkeep: Upkeep,
+  ): Places<F> {
+    const layout = struct<Readonly<Record<string, Length>>>(fields);
+    const { words, ...offsets } = layout;
     if (words !== this.#table[name] || this.#declared.has(name)) {
       throw new Error(`the area ${name} has ${this.#table[name]} words and is declared once; received ${words} words`);
     }
-    this.#declared.set(name, upkeep);
+    this.#declared.set(name, { ...upkeep, layout });
     const start = this.#start + (this.#places[name] as number);
     const placed = Object.entries(offsets).map(([field, offset]) => [field, start + offset]);
-    return Object.freeze(Object.fromEntries(placed));
+    return Object.freeze(Object.fromEntries(placed)) as Places<F>;
+  }
+
+  /** The name of the word `offset` words from the slot or the task, as `spinQueue.waiter.next`, or null: in no area. */
+  wordName(offset: number): string | null {
+    for (const [name, { layout }] of this.#declared) {
+      const at = offset - this.#start - (this.#places[name] as number);
+      if (at >= 0 && at < layout.words) return `${name}.${wordName(layout, at)}`;
+    }
+    return null;
   }
 
   vacate(cpu: Cpu, base: number): void {

@@ -16,7 +16,7 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
-import { struct } from '../memory/struct.ts';
+import { arrayOf, struct } from '../memory/struct.ts';
 import { asyncTasks, leadsTo, Slot, slotAddress, slotArea } from './slot.ts';
 import { ASYNC, Task, taskArea } from './task.ts';
 
@@ -26,7 +26,7 @@ export const Hold = struct({ lock: 1, count: 1 });
 export const HOLDS = 31;
 
 /** A chunk of records; the table in the slot has the same length and the same form. */
-const Chunk = struct({ next: 1, pad: 1, records: HOLDS * Hold.words });
+const Chunk = struct({ next: 1, pad: 1, records: arrayOf(HOLDS, Hold) });
 
 /** The records of a thread's synchronous code. */
 export const HoldTable = slotArea(
@@ -35,7 +35,7 @@ export const HoldTable = slotArea(
     /** The first chunk of further records, or 0. */
     more: 1,
     pad: 1,
-    records: HOLDS * Hold.words,
+    records: arrayOf(HOLDS, Hold),
   },
   {
     vacate: (cpu, slot) => clear(cpu, usedRecords(cpu, slot)),
@@ -44,7 +44,7 @@ export const HoldTable = slotArea(
 );
 
 /** The record of an asynchronous task. */
-const Held = taskArea('holds', { record: Hold.words }, { vacate: (cpu, task) => clear(cpu, [task + Held.record]) });
+const Held = taskArea('holds', { record: Hold }, { vacate: (cpu, task) => clear(cpu, [task + Held.record]) });
 
 export const TRANSIT = 1;
 /** One of whatever is held. */

@@ -19,9 +19,9 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
-import { struct } from '../memory/struct.ts';
+import { type Length, struct, wordName } from '../memory/struct.ts';
 import { Areas, LINE_AREAS, SHORT_AREAS, type Upkeep } from './areas.ts';
-import { keepsInTask, knowsTaskAreas, MAIN, TASK_ALIGN, Task, vacateTask } from './task.ts';
+import { keepsInTask, knowsTaskAreas, MAIN, TASK_ALIGN, Task, taskWordName, vacateTask } from './task.ts';
 
 /** Flags of `life`. */
 const LEAVING = 1 << 29;
@@ -39,7 +39,7 @@ export const Slot = struct({
   met: 1,
   /** So that the main task lies at a multiple of TASK_ALIGN. */
   shortAreas: TASK_ALIGN - 5,
-  mainTask: Task.words,
+  mainTask: Task,
   lineAreas: Math.ceil(struct(LINE_AREAS).words / TASK_ALIGN) * TASK_ALIGN,
 });
 
@@ -47,14 +47,21 @@ const shortAreas = new Areas(SHORT_AREAS, Slot.shortAreas, Slot.mainTask - Slot.
 const lineAreas = new Areas(LINE_AREAS, Slot.lineAreas, Slot.words - Slot.lineAreas);
 
 /** Declares the fields of a room's area in every slot. What comes back maps each to its offset in the slot. */
-export function slotArea<const F extends Record<string, number>>(
+export function slotArea<const F extends Record<string, Length>>(
   name: keyof typeof SHORT_AREAS | keyof typeof LINE_AREAS,
   fields: F,
   upkeep: Upkeep = {},
-): F {
+): { readonly [Field in keyof F]: number } {
   return name in SHORT_AREAS
     ? shortAreas.declare(name as keyof typeof SHORT_AREAS, fields, upkeep)
     : lineAreas.declare(name as keyof typeof LINE_AREAS, fields, upkeep);
+}
+
+/** The name of the word at `offset` of a slot. */
+export function slotWordName(offset: number): string {
+  const inTask = offset - Slot.mainTask;
+  if (inTask >= 0 && inTask < Task.words) return `mainTask.${taskWordName(inTask)}`;
+  return shortAreas.wordName(offset) ?? lineAreas.wordName(offset) ?? wordName(Slot, offset);
 }
 
 /** Tasks that a slot takes from the heap at a time. `block`: where the heap's block starts that the chunk lies in. */

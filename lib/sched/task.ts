@@ -15,7 +15,7 @@
  * buffering with barriers on both sides). The exchange in `unpark` lets one of several wakers notify.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { struct } from '../memory/struct.ts';
+import { type Length, struct, wordName } from '../memory/struct.ts';
 import { Areas, TASK_AREAS, type Upkeep } from './areas.ts';
 
 /** Task addresses are multiples of this, so lock words keep flags in the low bits. */
@@ -57,12 +57,17 @@ export const Task = struct({
 const areas = new Areas(TASK_AREAS, Task.areas, Task.words - Task.areas);
 
 /** Declares the fields of a room's area in every task. What comes back maps each to its offset in the task. */
-export function taskArea<const F extends Record<string, number>>(
+export function taskArea<const F extends Record<string, Length>>(
   name: keyof typeof TASK_AREAS,
   fields: F,
   upkeep: Upkeep = {},
-): F {
+): { readonly [Field in keyof F]: number } {
   return areas.declare(name, fields, upkeep);
+}
+
+/** The name of the word at `offset` of a task. */
+export function taskWordName(offset: number): string {
+  return areas.wordName(offset) ?? wordName(Task, offset);
 }
 
 /** Whether this thread has loaded the rooms of all areas that have been used in the task. */

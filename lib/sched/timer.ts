@@ -26,7 +26,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 
 export const TimerWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   state: 1,
   left: 1,
   right: 1,
@@ -53,7 +53,7 @@ const actions = new Map<number, TimerAction<never>>();
 
 export const TIMER_KIND = defineKind<Repairer>({
   name: 'timer',
-  words: TimerWords.words,
+  words: TimerWords,
   format: () => {},
   holder: () => 0,
   isBusy: (cpu, timer) => cpu.load(timer + TimerWords.state) !== IDLE,

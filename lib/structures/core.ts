@@ -16,7 +16,7 @@ import { defineKind, type Kind } from '../memory/kinds.ts';
 import { latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
+import { type Length, struct } from '../memory/struct.ts';
 import { INSIDE } from '../rcu/grace-period.ts';
 import type { Stretch } from '../rcu/stretch.ts';
 import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
@@ -25,11 +25,11 @@ import { Journal, JournalWords, recoverJournal } from './journal.ts';
 import { Pool, PoolWords } from './pool.ts';
 
 export const CoreWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** Guards everything: whoever changes a word of the structure has it. Taken before heapLatch and the domain's latches. */
   latch: 1,
-  pool: PoolWords.words,
-  journal: JournalWords.words,
+  pool: PoolWords,
+  journal: JournalWords,
 });
 
 /** What a structure has of its own beside a latch, a pool and a journal. */
@@ -45,7 +45,7 @@ export interface StructureTraits {
 }
 
 /** The kind of a structure. */
-export function defineStructure(name: string, words: number, traits: StructureTraits = {}): Kind<Repairer> {
+export function defineStructure(name: string, words: Length, traits: StructureTraits = {}): Kind<Repairer> {
   const { trailing, format = () => {}, isOccupied = () => false, repair } = traits;
   const isIdle = (cpu: Cpu, address: number) => cpu.load(address + CoreWords.latch) === 0 && !isOccupied(cpu, address);
   return defineKind<Repairer>({

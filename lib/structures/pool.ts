@@ -61,7 +61,7 @@ export const PoolWords = struct({
 });
 
 const Chunk = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** The thread that takes it from the heap, or is about to give it back: a CPU number plus one, or 0. */
   holder: 1,
   next: 1,
@@ -73,7 +73,7 @@ const Chunk = struct({
 
 const CHUNK = defineKind<Repairer>({
   name: 'structure-chunk',
-  words: Chunk.words,
+  words: Chunk,
   format: () => {},
   holder: () => 0,
   isBusy: () => true,

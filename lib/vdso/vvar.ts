@@ -32,7 +32,7 @@ import { CS_BASES, RAW } from './update.ts';
 export const HZ = 250;
 
 export const Vvar = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** Guards the pages against a second updater. */
   latch: 1,
   /** The CPU number plus one of the thread that keeps the pages up to date, or 0. Written under the latch. */
@@ -43,7 +43,7 @@ export const Vvar = struct({
   tai: 1,
   data: CS_BASES * VdsoData.words,
   auxv: AUXV_WORDS,
-  image: Image.words,
+  image: Image,
 });
 
 /** Bits of `demand`. */
@@ -56,7 +56,7 @@ export const VVAR_TIMENS_PAGE_OFFSET = 1;
 
 const KIND = defineKind<Repairer>({
   name: 'vdso',
-  words: Vvar.words,
+  words: Vvar,
   format: (cpu, vvar) => format(cpu, vvar, HZ),
   holder: () => 0,
   // Threads keep the places of its pages for good.

@@ -29,6 +29,8 @@ export interface QueuedInvalidation {
 /** A request for a line on its way, or at its home. */
 export interface Request {
   core: number;
+  /** The word that it is sent for. */
+  address: number;
   line: number;
   /** To own it, rather than to read it. */
   isOwning: boolean;

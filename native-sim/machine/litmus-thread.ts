@@ -248,7 +248,7 @@ export class LitmusThread {
     const id = writeId(this.#number, at);
     if (this.#system.profile.storeBuffer.entries === 0) {
       if (!this.#system.owns(core, line)) {
-        this.#system.request(core, line, true, false, time);
+        this.#system.request(core, address, true, false, time);
         return false;
       }
       this.#system.write(core, address, value, id);
@@ -276,7 +276,7 @@ export class LitmusThread {
       const word = address % LINE_WORDS;
       return this.#performed(at, queued.words[word]!, queued.writers![word]!, queued.arrived - 1);
     }
-    system.request(core, line, false, false, time);
+    system.request(core, address, false, false, time);
     return false;
   }
 
@@ -296,7 +296,7 @@ export class LitmusThread {
     const system = this.#system;
     if (core.hasBufferedLine(line)) return false;
     if (!system.owns(core, line)) {
-      system.request(core, line, true, true, time);
+      system.request(core, address, true, true, time);
       return false;
     }
     if (!this.#performed(at, system.memory[address]!, system.writers![address]!, time)) return false;

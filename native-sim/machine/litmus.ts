@@ -306,7 +306,8 @@ function link(relation: Relation, from: bigint, reads: readonly number[], to: nu
 /** Some cores have some of the lines already, shared, exclusive or modified by nobody. */
 function warm(system: MemorySystem, events: EventQueue, random: Random, lines: number): void {
   for (const core of system.cores) {
-    for (let line = 0; line < lines; line++) if (random.below(2) === 0) system.request(core, line, false, false, 0);
+    for (let line = 0; line < lines; line++)
+      if (random.below(2) === 0) system.request(core, line * LINE_WORDS, false, false, 0);
   }
   while (events.size > 0) {
     events.pop();

@@ -17,6 +17,7 @@ import { type BufferedStore, Core, type QueuedInvalidation, type Request } from 
 import { Arc, Counters, Message } from './counters.ts';
 import type { EventQueue } from './event-queue.ts';
 import { Interconnect, PS } from './interconnect.ts';
+import type { Observer } from './observer.ts';
 import type { Profile } from './profile.ts';
 import type { Random } from './random.ts';
 
@@ -73,6 +74,7 @@ export class MemorySystem {
   readonly keepsStoresInOrder: boolean;
   listener: Listener = { advanced: () => {}, lost: () => {} };
   recorder: Recorder | null = null;
+  observer: Observer | null = null;
   /** By word: the event that wrote it, where there is a recorder. */
   writers: Int32Array | null = null;
 
@@ -129,16 +131,18 @@ export class MemorySystem {
 
   // What a core asks for
 
-  /** Sends a request for `line` at `time`, unless one is under way. */
-  request(core: Core, line: number, isOwning: boolean, isAtomic: boolean, time: number): void {
+  /** Sends a request for the line of `address` at `time`, unless one is under way. */
+  request(core: Core, address: number, isOwning: boolean, isAtomic: boolean, time: number): void {
+    const line = address >> LINE_SHIFT;
     if (core.requestFor(line) !== undefined) return;
     // A core sends no message about a line whose invalidation it has not carried out.
     const queued = core.queuedInvalidation(line, time);
     const leaves = queued === undefined || !isOwning ? time : queued.until;
-    const request: Request = { core: core.number, line, isOwning, isAtomic, keepsHomeBusy: false };
+    const request: Request = { core: core.number, address, line, isOwning, isAtomic, keepsHomeBusy: false };
     core.requests.push(request);
     const leg = this.network.request(core.number, this.#near[line]!);
     this.#events.push(leaves + leg, core.number, Event.request, line, request);
+    this.observer?.requested(request);
   }
 
   /** May the core write `line` without asking? */
@@ -151,10 +155,11 @@ export class MemorySystem {
   write(core: Core, address: number, value: number, id: number): void {
     const line = address >> LINE_SHIFT;
     if (this.caches.state(core.number, line) === State.exclusive) {
-      this.counters.arcs[Arc.b]!++;
+      this.#arc(core, line, State.modified, Arc.b);
       this.caches.change(core.number, line, State.modified);
     }
     this.memory[address] = value;
+    this.observer?.committed(core, address, value);
     if (this.recorder !== null) {
       this.writers![address] = id;
       this.recorder.commit(address, id);
@@ -165,7 +170,7 @@ export class MemorySystem {
   /** Writes a modified line back and keeps it: DC CVAC. Returns whether there was anything to write. */
   clean(core: Core, line: number): boolean {
     if (this.caches.state(core.number, line) !== State.modified) return false;
-    this.counters.arcs[Arc.a]!++;
+    this.#arc(core, line, State.exclusive, Arc.a);
     this.counters.messages[Message.writeBack]!++;
     this.caches.change(core.number, line, State.exclusive);
     return true;
@@ -184,7 +189,7 @@ export class MemorySystem {
         this.write(core, store.address, store.value, store.id);
         at = 0;
       } else {
-        if (core.requests.length < OUTSTANDING) this.request(core, store.line, true, false, time);
+        if (core.requests.length < OUTSTANDING) this.request(core, store.address, true, false, time);
         if (this.keepsStoresInOrder) return;
         at++;
       }
@@ -207,6 +212,7 @@ export class MemorySystem {
   /** Puts a store into the buffer; there must be room. */
   buffer(core: Core, store: BufferedStore, time: number): void {
     core.stores.push(store);
+    this.observer?.buffered(core, store);
     this.drain(core, time);
   }
 
@@ -282,6 +288,7 @@ export class MemorySystem {
     this.counters.messages[Message.read]!++;
     this.counters.messages[Message.response]!++;
     if (owner >= 0 && owner !== core && this.caches.state(owner, line) !== State.owned) {
+      this.#tellServed(request, owner);
       const forwarded = time + network.occupy(core, owner, 3, time) + this.#forward(core, owner);
       this.#keepBusy(request);
       this.#probe(owner, Event.downgrade, forwarded, request);
@@ -289,6 +296,7 @@ export class MemorySystem {
       return;
     }
     const supplier = owner >= 0 ? owner : this.#nearestSharer(core, line);
+    this.#tellServed(request, supplier);
     if (supplier >= 0) {
       const ready = time + network.occupy(core, supplier, 2, time) + this.#readTime(core, supplier);
       this.#readsUntil[line] = Math.max(this.#readsUntil[line]!, ready);
@@ -308,18 +316,32 @@ export class MemorySystem {
     this.counters.messages[hasData ? Message.invalidate : Message.readInvalidate]!++;
     let ready = time;
     if (owner >= 0 && owner !== core) {
+      this.#tellServed(request, owner);
       const forwarded = time + this.network.occupy(core, owner, 3, time) + this.#forward(core, owner);
       this.#sendInvalidation(owner, request, forwarded);
       ready = forwarded + this.#answer(core, owner);
       this.counters.messages[Message.response]!++;
     } else if (!hasData) {
       const sharer = this.#nearestSharer(core, line);
+      this.#tellServed(request, sharer);
       ready = time + (sharer < 0 ? this.#memoryPs : this.#readTime(core, sharer));
       this.counters.messages[Message.response]!++;
-    }
+    } else this.#tellServed(request, core);
     ready = Math.max(ready, this.#invalidateSharers(request, time));
     if (ready === time) ready += this.network.request(core, core);
     this.#finish(request, ready);
+  }
+
+  #tellServed(request: Request, supplier: number): void {
+    if (this.observer === null) return;
+    const state = supplier < 0 ? State.invalid : this.caches.state(supplier, request.line);
+    this.observer.served(request, supplier, state);
+  }
+
+  /** Counts an arc and tells of it; the caller takes it. */
+  #arc(core: Core, line: number, to: number, arc: number): void {
+    this.counters.arcs[arc]!++;
+    this.observer?.changed(core, line, this.caches.state(core.number, line), to, arc);
   }
 
   /** Until the request is done its line's home serves no other. */
@@ -425,7 +447,7 @@ export class MemorySystem {
     const state = this.caches.state(core.number, line);
     core.probeArrived(time);
     if (state === State.invalid) return;
-    this.counters.arcs[LOST_BY_STATE[state]!]!++;
+    this.#arc(core, line, State.invalid, LOST_BY_STATE[state]!);
     this.caches.change(core.number, line, State.invalid);
     let gone = time;
     if (snapshot !== null && (state === State.shared || state === State.forward)) {
@@ -435,6 +457,7 @@ export class MemorySystem {
       core.retireInvalidations(time, line);
       if (core.invalidations.length >= this.profile.invalidateQueue.entries) core.invalidations.shift();
       core.invalidations.push(entry);
+      this.observer?.queued(core, entry);
     }
     this.#forget(core.number, line);
     this.listener.lost(core, line, gone);
@@ -446,11 +469,11 @@ export class MemorySystem {
     // It has evicted the line meanwhile; memory answers.
     if (state !== State.modified && state !== State.exclusive) return;
     if (state === State.modified && this.profile.protocol === 'moesi') {
-      this.counters.arcs[Arc.lend]!++;
+      this.#arc(core, line, State.owned, Arc.lend);
       this.caches.change(core.number, line, State.owned);
       return;
     }
-    this.counters.arcs[state === State.modified ? Arc.f : Arc.g]!++;
+    this.#arc(core, line, State.shared, state === State.modified ? Arc.f : Arc.g);
     if (state === State.modified) this.counters.messages[Message.writeBack]!++;
     this.caches.change(core.number, line, State.shared);
     this.#owner[line] = -1;
@@ -465,14 +488,15 @@ export class MemorySystem {
     core.retireInvalidations(time, line);
     if (request.isOwning) this.#own(request, before, time);
     else if (this.#owner[line]! < 0 && this.#nearestSharer(core.number, line) < 0) {
-      this.counters.arcs[Arc.alone]!++;
+      this.#arc(core, line, State.exclusive, Arc.alone);
       this.#fill(core, line, State.exclusive);
       this.#owner[line] = core.number;
       this.#ownedSince[line] = Number.NEGATIVE_INFINITY;
     } else {
-      this.counters.arcs[Arc.k]!++;
+      const state = this.profile.protocol === 'mesif' ? this.#passForward(line) : State.shared;
+      this.#arc(core, line, state, Arc.k);
       this.#share(core.number, line);
-      this.#fill(core, line, this.profile.protocol === 'mesif' ? this.#passForward(line) : State.shared);
+      this.#fill(core, line, state);
     }
     this.#near[line] = core.number;
     if (request.keepsHomeBusy) this.#busy[line] = 0;
@@ -482,11 +506,11 @@ export class MemorySystem {
   }
 
   #own({ core, line, isAtomic }: Request, before: number, time: number): void {
-    const arcs = this.counters.arcs;
-    if (before === State.owned) arcs[Arc.reclaim]!++;
-    else if (before === State.invalid) arcs[isAtomic ? Arc.d : Arc.j]!++;
-    else arcs[isAtomic ? Arc.e : Arc.h]!++;
+    let arc: number = Arc.reclaim;
+    if (before === State.invalid) arc = isAtomic ? Arc.d : Arc.j;
+    else if (before !== State.owned) arc = isAtomic ? Arc.e : Arc.h;
     const state = isAtomic || before === State.owned ? State.modified : State.exclusive;
+    this.#arc(this.cores[core]!, line, state, arc);
     this.#sharers.fill(0, line * this.#sharerWords, (line + 1) * this.#sharerWords);
     this.#owner[line] = core;
     this.#ownedSince[line] = time;
@@ -512,7 +536,7 @@ export class MemorySystem {
 
   #evict(core: Core, line: number): void {
     const state = this.caches.state(core.number, line);
-    this.counters.arcs[Arc.evict]!++;
+    this.#arc(core, line, State.invalid, Arc.evict);
     if (state === State.modified || state === State.owned) this.counters.messages[Message.writeBack]!++;
     this.caches.change(core.number, line, State.invalid);
     this.#forget(core.number, line);

@@ -111,6 +111,7 @@ export class Operations {
         core.clock += this.costs.l1;
         thread.result = stored.value;
         this.history?.read(thread, address, stored.id);
+        system.observer?.loaded(core, thread, 'buffer');
         return true;
       }
     }
@@ -123,6 +124,7 @@ export class Operations {
       this.#bind(core, core.clock);
       thread.result = system.memory[address]!;
       this.history?.read(thread, address, system.writers![address]!);
+      system.observer?.loaded(core, thread, 'cache');
       return true;
     }
     if (core.invalidations.length > 0) {
@@ -134,12 +136,13 @@ export class Operations {
         this.#bind(core, queued.arrived - 1);
         thread.result = queued.words[address % LINE_WORDS]!;
         this.history?.read(thread, address, queued.writers![address % LINE_WORDS]!);
+        system.observer?.loaded(core, thread, 'queue');
         return true;
       }
     }
     thread.waits = Waits.line;
     thread.line = line;
-    system.request(core, line, false, false, core.clock);
+    system.request(core, address, false, false, core.clock);
     return false;
   }
 
@@ -193,18 +196,20 @@ export class Operations {
     const isRelease = thread.code === Code.storeRelease && this.#isWeak;
     if (core.stores.length === 0 && system.owns(core, line)) {
       core.clock += this.costs.store;
+      system.observer?.stored(core, thread);
       system.write(core, address, value, this.history?.store(thread, address, value) ?? 0);
       return true;
     }
     if (this.#stores === 0) {
       thread.waits = Waits.line;
       thread.line = line;
-      system.request(core, line, true, false, core.clock);
+      system.request(core, address, true, false, core.clock);
       return false;
     }
     if (core.stores.length >= this.#stores) return this.#waitFor(core, thread, Waits.room);
     core.clock += this.costs.store;
     const id = this.history?.store(thread, address, value) ?? 0;
+    system.observer?.stored(core, thread);
     system.buffer(core, { address, line, value, isRelease, epoch: core.epoch, id }, core.clock);
     return true;
   }
@@ -225,7 +230,7 @@ export class Operations {
     if (!system.owns(core, line)) {
       thread.waits = Waits.line;
       thread.line = line;
-      system.request(core, line, true, true, core.clock);
+      system.request(core, address, true, true, core.clock);
       return false;
     }
     core.clock += this.costs.atomic;
@@ -233,11 +238,13 @@ export class Operations {
     const writer = system.writers === null ? 0 : system.writers[address]!;
     thread.result = old;
     this.#bind(core, core.clock);
+    system.observer?.loaded(core, thread, 'cache');
     if (thread.code === Code.cmpxchg && old !== thread.x) {
       this.history?.modify(thread, address, writer, null);
       return true;
     }
     const value = changed(thread, old);
+    system.observer?.stored(core, thread);
     system.write(core, address, value, this.history?.modify(thread, address, writer, value) ?? 0);
     if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#readBarrier(core);
     return true;

@@ -10,6 +10,7 @@ import { runAll } from './jobs.ts';
 import type { RunOptions, RunResult } from './laboratory.ts';
 import { lockKind, lockNames } from './locks.ts';
 import { simReport } from './report.ts';
+import { showSharing } from './sharing.ts';
 
 export interface SimCommandOptions {
   readonly list?: boolean | undefined;
@@ -31,6 +32,8 @@ export interface SimCommandOptions {
   readonly preemptOffInSection?: boolean | undefined;
   /** What is taken out of the machine. */
   readonly without?: readonly string[] | undefined;
+  /** Which words share lines, and what that costs. */
+  readonly falseSharing?: boolean | undefined;
   readonly workers?: number | undefined;
   readonly json?: boolean | undefined;
   readonly report?: string | undefined;
@@ -51,6 +54,9 @@ export async function runSimCommand(options: SimCommandOptions, output: Output):
     output.out(options.json === true ? `${JSON.stringify(listing(), null, 2)}\n` : listed());
     return;
   }
+  if (options.falseSharing === true && (options.experiment !== undefined || options.compare === true)) {
+    throw new SimError('false-sharing shows runs of locks: it goes with neither experiment nor compare');
+  }
   if (options.experiment !== undefined) return runExperiments(options, output);
   if (options.compare === true) return runComparison(options, output);
   const runs = runsOf(options);
@@ -59,7 +65,8 @@ export async function runSimCommand(options: SimCommandOptions, output: Output):
   );
   output.progress?.('');
   if (options.report !== undefined) writeFileSync(options.report, simReport(results));
-  output.out(options.json === true ? `${JSON.stringify(results, null, 2)}\n` : table(results));
+  if (options.json === true) output.out(`${JSON.stringify(results, null, 2)}\n`);
+  else output.out(options.falseSharing === true ? sharingOf(results) : table(results));
 }
 
 async function runExperiments(options: SimCommandOptions, output: Output): Promise<void> {
@@ -122,6 +129,7 @@ function workOf(options: SimCommandOptions) {
     simulatedNs: options.simulated,
     seed: options.seed,
     preemptOffInSection: options.preemptOffInSection,
+    sharing: options.falseSharing,
     without: options.without === undefined ? undefined : parseCauses(options.without),
   });
 }
@@ -152,6 +160,12 @@ function listed(): string {
     return `${title}:\n${lines.join('\n')}\n`;
   });
   return sections.join('\n');
+}
+
+function sharingOf(results: readonly RunResult[]): string {
+  return results
+    .map(({ profile, lock, cores, sharing }) => showSharing(`${lock} on ${cores} cores of ${profile}`, sharing!))
+    .join('\n');
 }
 
 const COLUMNS: readonly (readonly [string, (result: RunResult) => string])[] = [

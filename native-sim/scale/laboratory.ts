@@ -2,7 +2,7 @@
  * One run: threads that take one lock again and again on a simulated machine, and what came of it.
  */
 
-import { LINE_WORDS } from '../machine/caches.ts';
+import { LINE_SHIFT, LINE_WORDS } from '../machine/caches.ts';
 import { ARCS, type ArcName, MESSAGES, type MessageName } from '../machine/counters.ts';
 import { Machine } from '../machine/machine.ts';
 import { type Profile, SimError } from '../machine/profile.ts';
@@ -10,6 +10,7 @@ import { Random } from '../machine/random.ts';
 import type { TimedCpu } from '../machine/timed-cpu.ts';
 import { type Cause, withoutCauses } from '../machine/without.ts';
 import { type Lock, lockKind, SHARED_LINES } from './locks.ts';
+import { type Sharing, SharingObserver } from './sharing.ts';
 
 export interface RunOptions {
   profile: Profile;
@@ -33,6 +34,8 @@ export interface RunOptions {
   /** What is taken out of the machine. */
   without?: readonly Cause[];
   seed?: number;
+  /** Follows who uses which word of which line. */
+  sharing?: boolean;
 }
 
 export interface RunResult {
@@ -67,6 +70,8 @@ export interface RunResult {
   switches: number;
   sleeps: number;
   wakes: number;
+  /** Where it was asked for. */
+  sharing?: Sharing;
 }
 
 const DEFAULT_SPINS = 800;
@@ -192,7 +197,7 @@ export function runLock(options: RunOptions): RunResult {
   const machine = new Machine({ profile, cores, words, seed: numbers.seed });
   machine.system.parts.writeBack = !without.includes('write-back');
   const perCohort = profile.levels[0]!.cores;
-  const open = kind.prepare({ machine, threads, spins: numbers.spins, perCohort }, 0);
+  const { open, wordNames } = kind.prepare({ machine, threads, spins: numbers.spins, perCohort }, 0);
   const first = machine.system.memory.length - LINE_WORDS * SHARED_LINES;
   const log = new Log();
   for (let me = 0; me < threads; me++) {
@@ -203,9 +208,16 @@ export function runLock(options: RunOptions): RunResult {
     const step = () => acquirer.step(me, log, kind.hasReaders, holdCore);
     const thread = machine.spawn(step, me % cores, machine.random.below(1000));
   }
+  const sharing = options.sharing === true ? new SharingObserver(machine.system) : null;
+  machine.system.observer = sharing;
   machine.run(simulatedNs);
   if (kind.isExclusive && !kind.hasReaders) checkExclusion(name, log);
-  return resultOf({ ...options, profile }, numbers, machine, log);
+  const result = resultOf({ ...options, profile }, numbers, machine, log);
+  if (sharing === null) return result;
+  const ofLock = wordNames();
+  const nameOf = (address: number) =>
+    address < first ? ofLock(address) : `section.line[${(address - first) >> LINE_SHIFT}]`;
+  return { ...result, sharing: sharing.sharing(nameOf) };
 }
 
 /** A lock that lets two threads in at once is wrong, or the machine is. */

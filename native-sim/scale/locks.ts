@@ -17,6 +17,7 @@ import { Semaphore } from '../../lib/locking/semaphore.ts';
 import { SeqLock } from '../../lib/locking/seqlock/seq-lock.ts';
 import { SpinLock } from '../../lib/locking/spin-lock.ts';
 import { TicketLock } from '../../lib/locking/ticket-lock.ts';
+import { RealCpu } from '../../lib/machine/real.ts';
 import { NORMAL } from '../../lib/rcu/layout.ts';
 import { enter, Readers, SYNC } from '../../lib/rcu/reader.ts';
 import { Srcu } from '../../lib/rcu/srcu.ts';
@@ -25,7 +26,8 @@ import { Slot } from '../../lib/sched/slot.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
 import type { Machine } from '../machine/machine.ts';
 import { SimError } from '../machine/profile.ts';
-import { formatTextbook, type TextbookName, textbook, textbookWords } from './textbook.ts';
+import { formatTextbook, type TextbookName, textbook, textbookWordNames, textbookWords } from './textbook.ts';
+import { arenaWordNames, type WordNames } from './word-names.ts';
 
 export interface Lock {
   enter(isReader: boolean): void;
@@ -49,8 +51,15 @@ export interface LockKind {
   readonly isExclusive: boolean;
   /** Words of the machine's memory that the lock needs for so many threads. */
   words(threads: number): number;
-  /** Fills memory from word `base` on. Returns how thread `me` gets at the lock, called once for each run of a step. */
-  prepare(setup: Setup, base: number): (me: number) => Lock;
+  /** Fills memory from word `base` on. */
+  prepare(setup: Setup, base: number): Prepared;
+}
+
+export interface Prepared {
+  /** How thread `me` gets at the lock, called once for each run of a step. */
+  open(me: number): Lock;
+  /** Names for the lock's memory as it is now. */
+  wordNames(): WordNames;
 }
 
 function fromTextbook(name: TextbookName, description: string): LockKind {
@@ -67,7 +76,10 @@ function fromTextbook(name: TextbookName, description: string): LockKind {
         const lock = textbook[name](cpu, { base, me, threads, perCohort, pause });
         return { enter: () => lock.lock(), leave: () => lock.unlock() };
       });
-      return (me) => views[me]!;
+      return {
+        open: (me) => views[me]!,
+        wordNames: () => textbookWordNames(name, { base, threads, perCohort }),
+      };
     },
   };
 }
@@ -98,7 +110,10 @@ function fromLibrary<T extends View>(
       for (const { cpu, thread } of arenas) cpu.store(thread.slot + Slot.life, 1 + thread.number);
       const { handle } = open(arenas[0]!);
       // A view may keep what it has seen; a step that is run again begins with the same view as before.
-      return (me) => machine.atNoCost(() => use(open(arenas[me]!, handle), arenas[me]!));
+      return {
+        open: (me) => machine.atNoCost(() => use(open(arenas[me]!, handle), arenas[me]!)),
+        wordNames: () => arenaWordNames(new RealCpu(machine.system.memory)),
+      };
     },
   };
 }
@@ -171,6 +186,10 @@ function fromRcu(description: string, { enter: join, leave }: ReaderKind): LockK
 
 const LOCKS: Readonly<Record<string, LockKind>> = {
   increment: { ...fromTextbook('increment', 'no lock: an atomic increment of one shared word'), isExclusive: false },
+  'packed-counters': {
+    ...fromTextbook('packed-counters', 'no lock: a counter for each thread, sixteen on a line'),
+    isExclusive: false,
+  },
   tas: fromTextbook('tas', 'test-and-set'),
   ttas: fromTextbook('ttas', 'test-and-test-and-set'),
   backoff: fromTextbook('backoff', 'test-and-test-and-set with exponential back-off'),

@@ -4,6 +4,7 @@
  * (Dice, Marathe, Shavit 2012), and two whose waiters sleep. Words stand on lines of their own.
  */
 import type { Cpu } from '../../lib/machine/cpu.ts';
+import { arrayOf, type Layout, struct, wordName } from '../../lib/memory/struct.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
 
 export interface TextbookLock {
@@ -219,8 +220,17 @@ const increment: Maker = (cpu, { base }) => ({
   unlock: () => {},
 });
 
+/** No lock, and no shared word: each thread counts in its own, and sixteen of these share a line. */
+const packedCounters: Maker = (cpu, { base, me }) => ({
+  lock() {
+    cpu.store(base + me, (cpu.load(base + me) + 1) | 0);
+  },
+  unlock: () => {},
+});
+
 export const textbook = {
   increment,
+  'packed-counters': packedCounters,
   refcount,
   tas,
   ttas,
@@ -233,6 +243,41 @@ export const textbook = {
   futex,
 } as const;
 export type TextbookName = keyof typeof textbook;
+
+const Node = struct({ next: 1, locked: 1, pad: LINE_WORDS - 2 });
+const Flag = struct({ locked: 1, pad: LINE_WORDS - 1 });
+const padded = { pad: LINE_WORDS - 1 } as const;
+
+/** The structs of a lock's memory, one behind the other. */
+function layoutOf(name: TextbookName, { threads, perCohort }: Pick<Place, 'threads' | 'perCohort'>): Layout {
+  const sockets = Math.ceil(threads / perCohort);
+  switch (name) {
+    case 'packed-counters':
+      return struct({ count: threads });
+    case 'ticket':
+      return struct({ next: 1, serving: 1 });
+    case 'mcs':
+    case 'mcs-park':
+      return struct({ tail: 1, ...padded, node: arrayOf(threads, Node) });
+    case 'clh': {
+      const Mine = struct({ node: 1, prev: 1, pad: LINE_WORDS - 2 });
+      return struct({ tail: 1, ...padded, node: arrayOf(threads + 1, Flag), thread: arrayOf(threads, Mine) });
+    }
+    case 'cohort': {
+      const Socket = struct({ tail: 1, passed: 1, pad: LINE_WORDS - 2 });
+      const [socket, globalNode] = [arrayOf(sockets, Socket), arrayOf(sockets, Node)];
+      return struct({ globalTail: 1, ...padded, node: arrayOf(threads, Node), socket, globalNode });
+    }
+    default:
+      return struct({ word: 1 });
+  }
+}
+
+/** Names for the words of a lock's memory, from `base` on. */
+export function textbookWordNames(name: TextbookName, place: Pick<Place, 'base' | 'threads' | 'perCohort'>) {
+  const layout = layoutOf(name, place);
+  return (address: number): string => `${name}.${wordName(layout, address - place.base)}`;
+}
 
 /** Words that a lock of any kind needs. */
 export function textbookWords(threads: number): number {

@@ -1,6 +1,7 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
+import type { Length } from '../../memory/struct.ts';
 import { latchPriorities, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import { OwnedLock } from '../owned-lock.ts';
@@ -9,7 +10,7 @@ import { RtWords } from './core.ts';
 import { repair } from './repair.ts';
 
 /** The kind of a lock whose words start as RtWords. */
-export function rtKind(name: string, words: number): Kind<Repairer> {
+export function rtKind(name: string, words: Length): Kind<Repairer> {
   return defineKind<Repairer>({
     name,
     words,

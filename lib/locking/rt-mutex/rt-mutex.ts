@@ -16,7 +16,7 @@ import { DETACHED } from '../../sched/thread.ts';
 import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './core.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
 
-const KIND = rtKind('rt-mutex', RtWords.words);
+const KIND = rtKind('rt-mutex', RtWords);
 
 /** Options of an asynchronous acquisition of an RtMutex. */
 const RT_ASYNC_OPTIONS = [...ASYNC_OPTIONS, 'priority', 'deadline'];

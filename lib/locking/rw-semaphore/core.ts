@@ -53,13 +53,13 @@ import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, WaitList, wait
 import type { Outcome } from '../reader-writer.ts';
 
 export const RwSemaphoreWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   word: 1,
   /** The reader that is counted without a record, if the word says FIRST; else it means nothing. Written under the latch. */
   first: 1,
   /** Whether the count may be of readers that were never let in, until the reaper has counted. Guarded by the latch. */
   torn: 1,
-  waiters: WaitList.words,
+  waiters: WaitList,
   /** Tail of the queue of spinners. */
   osq: 1,
   /** A hint: readers held the lock for as long as a writer may spin. The next writer that had to wait takes it back. */

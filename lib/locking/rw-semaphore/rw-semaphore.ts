@@ -41,7 +41,7 @@ const SHARING = 64;
 
 const KIND = defineKind<Repairer>({
   name: 'rw-semaphore',
-  words: RwSemaphoreWords.words,
+  words: RwSemaphoreWords,
   format: () => {},
   holder(cpu, semaphore) {
     const task = taskOf(cpu.load(semaphore + RwSemaphoreWords.word));

@@ -26,11 +26,11 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { checkWords, seqRead, seqRetry, storeWords } from './core.ts';
 
-const Words = struct({ header: ObjectHeader.words, sequence: 1 });
+const Words = struct({ header: ObjectHeader, sequence: 1 });
 
 const KIND = defineKind<Repairer>({
   name: 'seq-count-latch',
-  words: Words.words,
+  words: Words,
   format: () => {},
   holder: () => 0,
   isBusy: () => false,

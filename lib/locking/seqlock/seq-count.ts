@@ -26,7 +26,7 @@ import { isDying } from '../../sched/slot.ts';
 import { prepareToPark } from '../../sched/task.ts';
 import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
-const Words = struct({ header: ObjectHeader.words, sequence: 1, writer: 1 });
+const Words = struct({ header: ObjectHeader, sequence: 1, writer: 1 });
 
 const DIED = -1;
 /** How long a reader sleeps before it looks again whether the writer has finished, ns: a few park round trips. */
@@ -34,7 +34,7 @@ const NAP = 50_000;
 
 const KIND = defineKind<Repairer>({
   name: 'seq-count',
-  words: Words.words,
+  words: Words,
   format: () => {},
   holder: (cpu, count) => Math.max(cpu.load(count + Words.writer), 0),
   isBusy: (cpu, count) => cpu.load(count + Words.writer) > 0,

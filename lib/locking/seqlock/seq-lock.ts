@@ -43,14 +43,14 @@ import type { Outcome } from '../owned-lock.ts';
 import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
 import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
-const Words = struct({ mutex: MutexWords.words, sequence: 1, torn: 1 });
+const Words = struct({ mutex: MutexWords, sequence: 1, torn: 1 });
 
 /** How often a reader lets itself be passed before it takes the writers' lock. */
 const RETRIES = 16;
 
 const KIND = defineKind<Repairer>({
   name: 'seq-lock',
-  words: Words.words,
+  words: Words,
   format: () => {},
   holder: holderOf,
   isBusy,

@@ -13,7 +13,7 @@ export type WwPolicy = 'wound-wait' | 'wait-die';
 function kindOf(policy: WwPolicy): Kind {
   return defineKind({
     name: `ww-class-${policy}`,
-    words: WwClassWords.words,
+    words: WwClassWords,
     format: (cpu, wwClass) => cpu.write(wwClass + WwClassWords.waitDie, policy === 'wait-die' ? 1 : 0),
     holder: () => 0,
     isBusy: () => false,

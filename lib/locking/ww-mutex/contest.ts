@@ -25,7 +25,7 @@ import { ownerOf } from '../owner-word.ts';
 import { type Contest, Contestant, CTX } from '../rt-mutex/core.ts';
 
 export const WwClassWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** The last stamp given. */
   stamp: 1,
   /** 1: wait-die; 0: wound-wait. Set when the class is made. */

@@ -24,9 +24,9 @@ import { WwClass } from './class.ts';
 import { bystander, contender } from './contest.ts';
 import { WwContext } from './context.ts';
 
-const Words = struct({ rt: RtWords.words, wwClass: 1 });
+const Words = struct({ rt: RtWords, wwClass: 1 });
 
-const KIND = rtKind('ww-mutex', Words.words);
+const KIND = rtKind('ww-mutex', Words);
 
 /**
  * One of many locks that are taken together in no fixed order, without deadlock: when two contexts are in each other's

@@ -38,10 +38,10 @@ function define(type: PthreadMutexType, isRobust: boolean, protocol: PthreadMute
     type === 'normal' ? '' : `${type} `,
   ];
   const name = `pthread ${words.join('')}mutex`;
-  if (protocol === 'inherit') return rtKind(name, PthreadMutexWords.words);
+  if (protocol === 'inherit') return rtKind(name, PthreadMutexWords);
   return defineKind<Repairer>({
     name,
-    words: PthreadMutexWords.words,
+    words: PthreadMutexWords,
     format: () => {},
     holder(cpu, mutex) {
       const owner = ownerOf(cpu.load(mutex + WORD));

@@ -36,7 +36,7 @@ import { TASK_ALIGN, Task } from '../../sched/task.ts';
 
 export const PthreadMutexWords = struct({
   /** The word above; of a priority-inheriting mutex an rt-mutex, whose word is in the same place. */
-  rt: RtWords.words,
+  rt: RtWords,
   /** How often the owner of a recursive mutex has locked it again. The owner's. */
   depth: 1,
   /** Of a priority-protecting mutex. The owner's to change. */

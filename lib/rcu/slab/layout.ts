@@ -28,7 +28,7 @@ export const BATCH = 64;
 export const GIVING = 1 << 20;
 
 export const CacheWords = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   /** Guards the lists here. Taken before heapLatch. */
   latch: 1,
   /** Of an object; 0 until the cache's maker has said. */
@@ -77,7 +77,7 @@ export const Magazine = struct({
 });
 
 export const Slab = struct({
-  header: ObjectHeader.words,
+  header: ObjectHeader,
   cache: 1,
   next: 1,
   /** Copies of what the cache says, and what follows from it. */

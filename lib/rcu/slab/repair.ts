@@ -20,7 +20,7 @@ import {
 
 export const CACHE_KIND = defineKind<Repairer>({
   name: 'kmem-cache',
-  words: CacheWords.words,
+  words: CacheWords,
   trailing: trailingMagazines,
   format: (cpu, cache) => cpu.write(cache + CacheWords.batch, BATCH),
   holder: () => 0,

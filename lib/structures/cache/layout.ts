@@ -36,7 +36,7 @@ export const PINS = ~(ACTIVE | REFERENCED | WORKINGSET | PENDING);
 export const MOST_PINS = (1 << (31 - PIN_SHIFT)) - 1;
 
 export const CacheEntry = struct({
-  entry: Entry.words,
+  entry: Entry,
   prev: 1,
   next: 1,
   state: 1,
@@ -109,7 +109,7 @@ const LineFields = {
 export const Line = struct({ ...LineFields, pad: inLines(struct(LineFields).words) - struct(LineFields).words });
 
 export const Flight = struct({
-  block: Block.words,
+  block: Block,
   /** The next of all flights, and of those in no use. */
   next: 1,
   nextFree: 1,

@@ -33,7 +33,7 @@ import {
 import { type CachePinOptions, limitsOf, pinningOf, type SharedCacheOptions, timeToLive } from './options.ts';
 import { type CacheStats, statsOf } from './stats.ts';
 
-const KIND = defineStructure('shared-cache', CacheWords.words, {
+const KIND = defineStructure('shared-cache', CacheWords, {
   trailing: linesOf,
   isOccupied: (cpu, cache) => cpu.load(cache + CacheWords.computing) !== 0,
   repair: repairFlights,

@@ -7,7 +7,7 @@ import { stretchIn } from '../readers.ts';
 import { Packed, Reader } from './codec.ts';
 import { Entry, HashTable, holds, MapWords } from './table.ts';
 
-const KIND = defineStructure('shared-map', MapWords.words);
+const KIND = defineStructure('shared-map', MapWords);
 
 /**
  * A map that all threads of an arena share. `get` takes no lock and waits for nobody, also while another thread writes or the

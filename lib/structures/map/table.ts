@@ -20,7 +20,7 @@ import { Block } from '../pool.ts';
 import { lengthOf, type Packed } from './codec.ts';
 
 export const MapWords = struct({
-  core: CoreWords.words,
+  core: CoreWords,
   /** 0 before the first entry. */
   table: 1,
   /** Entries. */
@@ -33,14 +33,14 @@ export const MapWords = struct({
 });
 
 export const Table = struct({
-  block: Block.words,
+  block: Block,
   bits: 1,
   /** Which of the two links: 0 or 1. */
   side: 1,
 });
 
 export const Entry = struct({
-  block: Block.words,
+  block: Block,
   links: 2,
   hash: 1,
   stamp: 1,

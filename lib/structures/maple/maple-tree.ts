@@ -51,7 +51,7 @@ export interface MapleAllocation extends MapleSearch {
 
 /** The kind of a maple tree. */
 export function mapleKind(name: string): (hasGaps: boolean) => Kind<Repairer> {
-  const kind = defineStructure(name, Head.words);
+  const kind = defineStructure(name, Head);
   return (hasGaps) => ({ ...kind, format: (cpu, tree) => cpu.write(tree + Head.flags, hasGaps ? 0 : NO_GAPS) });
 }
 

@@ -28,13 +28,13 @@ import { CoreWords } from '../core.ts';
 import { Block } from '../pool.ts';
 
 export const Node = struct({
-  block: Block.words,
+  block: Block,
   /** How many slots are in use. Pivots, slots and gaps stand behind it, as `Shape` says. */
   count: 1,
 });
 
 export const Head = struct({
-  core: CoreWords.words,
+  core: CoreWords,
   /** The root, as in a slot of an inner node; 0: nothing is in the tree. */
   root: 1,
   /** 1: nodes have no gaps. */

@@ -14,14 +14,14 @@ export const MARKS = 3;
 const MARK_WORDS = 2;
 
 export const Node = struct({
-  block: Block.words,
+  block: Block,
   shift: 1,
   marks: MARKS * MARK_WORDS,
   pad: LINE_WORDS - Block.words - 1 - MARKS * MARK_WORDS,
 });
 
 export const Head = struct({
-  core: CoreWords.words,
+  core: CoreWords,
   /** An entry, which is that of index 0, or a node. */
   entry: 1,
   /** A bit for each mark, as in a node; and how indices are given out. */

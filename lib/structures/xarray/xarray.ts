@@ -44,7 +44,7 @@ const BITS = 6;
 
 /** The kind of an XArray whose nodes have 2^bits slots; `flags`: how indices are given out. */
 export function xarrayKind(name: string): (flags: number) => Kind<Repairer> {
-  const kind = defineStructure(name, Head.words);
+  const kind = defineStructure(name, Head);
   return (flags) => ({ ...kind, format: (cpu, xa) => cpu.write(xa + Head.flags, flags) });
 }
 

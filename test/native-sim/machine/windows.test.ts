@@ -15,7 +15,7 @@ function windowOf(name: string, lock: string, from: number): Window {
   const kind = lockKind(lock);
   const machine = new Machine({ profile: profile(name), cores: THREADS, words: kind.words(THREADS) + 256, seed: from });
   const setup = { machine, threads: THREADS, spins: Number.POSITIVE_INFINITY, perCohort: 2 };
-  const open = kind.prepare(setup, 0);
+  const { open } = kind.prepare(setup, 0);
   const cell = machine.system.memory.length - 16;
   for (let me = 0; me < THREADS; me++) {
     const cpu = machine.cpu(me);
