@@ -3,7 +3,9 @@ export const REPORT_SCRIPT = `
 const outcomes = JSON.parse(document.getElementById('outcomes').textContent);
 const COLORS = ['#2563b8', '#d9730d', '#15803d', '#b42318', '#7c3aed', '#0e7490', '#a16207', '#be185d'];
 const color = (i) => COLORS[i % COLORS.length];
-const FAINT = '#667080';
+const look = getComputedStyle(document.documentElement);
+const FAINT = look.getPropertyValue('--faint');
+const LINE = look.getPropertyValue('--line');
 
 function duration(ns) {
   if (ns == null) return '';
@@ -22,7 +24,7 @@ const powers = (format) => (u, splits) => splits.map((v) => (Math.abs(Math.log10
 
 const axis = (label, values, size) => ({
   label, labelSize: 18, labelFont: '12px system-ui', font: '11px system-ui', stroke: FAINT, size, values,
-  grid: { stroke: '#eef1f4', width: 1 }, ticks: { stroke: '#d5dae0', width: 1, size: 4 },
+  grid: { stroke: LINE, width: 1 }, ticks: { stroke: LINE, width: 1, size: 4 },
 });
 const everyTen = (u, i, min, max) => {
   const splits = [];

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { count, duration, percent } from '../debug/reports/figures.ts';
 import { REPORT_STYLE } from '../debug/reports/style.ts';
+import { escaped, htmlPage } from '../page/page.ts';
 import type { Outcome, Settings } from './outcome.ts';
 import { REPORT_SCRIPT } from './report-script.ts';
 
@@ -20,16 +21,10 @@ export async function reportPage(outcomes: readonly Outcome[], settings: Setting
   const plotStyle = await readFile(plotFile('uPlot.min.css'), 'utf8');
   const failed = outcomes.filter(({ verdict }) => verdict === 'violation').length;
   const verdict = failed === 0 ? 'every lock kept its promises' : `${failed} of ${outcomes.length} broke a promise`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>holdfast torture: ${verdict}</title>
-<style>${plotStyle}${REPORT_STYLE}</style>
-</head>
-<body>
-<header>
+  return htmlPage({
+    title: `holdfast torture: ${verdict}`,
+    style: `${plotStyle}${REPORT_STYLE}`,
+    body: `<header>
 <h1>holdfast torture</h1>
 <p class="verdict ${failed === 0 ? 'ok' : 'violation'}">${verdict}</p>
 <p class="settings">${settingsLine(settings)}</p>
@@ -40,13 +35,10 @@ ${table(outcomes)}
 <div class="plot wide" id="waits"></div>
 ${settings.kill ? '<p>Red marks at the foot of a plot: workers were killed.</p>' : ''}
 </section>
-${outcomes.map(typeSection).join('\n')}
-<script>${plots}</script>
-<script type="application/json" id="outcomes">${JSON.stringify(outcomes).replaceAll('<', '\\u003c')}</script>
-<script>${REPORT_SCRIPT}</script>
-</body>
-</html>
-`;
+${outcomes.map(typeSection).join('\n')}`,
+    figures: { outcomes },
+    scripts: [plots, REPORT_SCRIPT],
+  });
 }
 
 function settingsLine({ threads, seconds, kill, seed }: Settings): string {
@@ -107,8 +99,4 @@ ${violations.length > 0 ? `<ul class="violations">${violationList}</ul>` : ''}
 
 function badge({ verdict }: Outcome): string {
   return `<span class="badge ${verdict}">${verdict}</span>`;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

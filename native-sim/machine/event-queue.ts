@@ -54,6 +54,15 @@ export class EventQueue {
     return this.#subjects[this.#cells[0]!];
   }
 
+  /** All events that are due, for those who look on, in no order. */
+  pending(): { readonly time: number; readonly kind: number; readonly number: number; readonly subject: unknown }[] {
+    return Array.from({ length: this.#size }, (_, place) => {
+      const cell = this.#cells[place]!;
+      const time = Math.floor(this.#keys[place]! / CORES);
+      return { time, kind: this.#kinds[cell]!, number: this.#numbers[cell]!, subject: this.#subjects[cell] };
+    });
+  }
+
   /** Takes the earliest event into the fields above. There must be one. */
   pop(): void {
     const key = this.#keys[0]!;

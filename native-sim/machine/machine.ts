@@ -28,6 +28,8 @@ export interface MachineOptions {
   words: number;
   /** @default 1 */
   seed?: number;
+  /** No core runs ahead, so that what happens comes in the order of its time, for whoever looks on. */
+  inOrder?: boolean;
 }
 
 /** A store that hits is one cycle of about 3 GHz. */
@@ -53,7 +55,7 @@ export class Machine {
   #stopAt = MOST_PICOSECONDS;
   #isOver = false;
 
-  constructor({ profile, cores = profile.cores, words, seed = 1 }: MachineOptions) {
+  constructor({ profile, cores = profile.cores, words, seed = 1, inOrder = false }: MachineOptions) {
     if (!Number.isInteger(cores) || cores < 1 || cores > profile.cores) {
       throw new SimError(
         `cores must be a whole number from 1 to ${profile.cores}, the cores of ${profile.name}; received ${cores}`,
@@ -75,7 +77,7 @@ export class Machine {
       spin: Math.max(1, ps(profile.spinNs)),
     };
     this.operations = new Operations(this.system, this.#costs);
-    this.#lookahead = this.system.network.lookahead;
+    this.#lookahead = inOrder ? 1 : this.system.network.lookahead;
     this.operations.lookAgain = (thread, time) => this.#lookAgain(thread, time);
     this.system.listener = {
       advanced: (core, time) => this.#advanced(core, time),
@@ -153,6 +155,7 @@ export class Machine {
     else if (kind === Event.call) (subject as (time: number) => void)(time);
     else if (kind === Event.slice) this.#sliceEnds(number, time);
     else this.#elapsed(subject as SimThread, number, time);
+    this.system.observer?.stepped(time);
   }
 
   /** Calls `action` at `time`, ps. */
@@ -217,6 +220,7 @@ export class Machine {
     if (clock >= core.probeAt || clock >= this.events.earliest + this.#lookahead || clock > this.#stopAt) {
       this.#catchUp(thread);
     }
+    const begun = core.clock;
     if (thread.code <= Code.condLoadAcquire) this.counters.operations++;
     thread.keys[thread.length] = thread.address * 32 + thread.code;
     thread.spinStart = -1;
@@ -227,6 +231,12 @@ export class Machine {
         : thread.code === Code.wake
           ? this.#wake(core, thread)
           : this.operations.attempt(core, thread);
+    const { observer } = this.system;
+    if (observer !== null) {
+      if (isDone) observer.done(core, thread);
+      else observer.waits(core, thread);
+      observer.stepped(begun);
+    }
     if (!isDone) this.#block(core, thread);
     thread.log[thread.length++] = thread.result;
     thread.cursor++;
@@ -297,6 +307,7 @@ export class Machine {
     thread.isPending = false;
     thread.waits = Waits.nothing;
     thread.generation++;
+    this.system.observer?.done(core, thread);
     thread.log[thread.length++] = thread.result;
     this.#goOnLater(core, thread);
   }
@@ -306,6 +317,7 @@ export class Machine {
     const wasSpinning = thread.waits === Waits.spinning;
     if (this.operations.attempt(core, thread)) this.#complete(core, thread);
     else {
+      this.system.observer?.waits(core, thread);
       if (!wasSpinning && thread.waits === Waits.spinning && thread.spinLimit === 0) this.#limitSpin(thread);
       this.#trySwitch(core, core.clock);
     }
@@ -423,6 +435,7 @@ export class Machine {
     thread.waits = Waits.nothing;
     thread.result = outcome;
     thread.generation++;
+    this.system.observer?.done(this.system.cores[thread.core]!, thread);
     thread.log[thread.length++] = outcome;
     thread.readyAt = time + this.#latencyPs;
     thread.isReady = true;

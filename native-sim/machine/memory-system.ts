@@ -22,16 +22,17 @@ import type { Profile } from './profile.ts';
 import type { Random } from './random.ts';
 
 export const Event = {
-  request: 0,
-  serve: 1,
-  invalidate: 2,
-  downgrade: 3,
-  done: 4,
-  resume: 5,
-  spin: 6,
-  timeout: 7,
-  slice: 8,
-  call: 9,
+  send: 0,
+  request: 1,
+  serve: 2,
+  invalidate: 3,
+  downgrade: 4,
+  done: 5,
+  resume: 6,
+  spin: 7,
+  timeout: 8,
+  slice: 9,
+  call: 10,
 } as const;
 
 /** How much of an exchange is its forward; the rest is the answer. */
@@ -140,9 +141,16 @@ export class MemorySystem {
     const leaves = queued === undefined || !isOwning ? time : queued.until;
     const request: Request = { core: core.number, address, line, isOwning, isAtomic, keepsHomeBusy: false };
     core.requests.push(request);
-    const leg = this.network.request(core.number, this.#near[line]!);
-    this.#events.push(leaves + leg, core.number, Event.request, line, request);
     this.observer?.requested(request);
+    // The line's home may move until then, if the core is ahead of the machine's clock, or waits for its queue.
+    if (leaves > this.#events.earliest) this.#events.push(leaves, core.number, Event.send, line, request);
+    else this.#send(request, leaves);
+  }
+
+  #send(request: Request, time: number): void {
+    const { core, line } = request;
+    const leg = this.network.request(core, this.#near[line]!);
+    this.#events.push(time + leg, core, Event.request, line, request);
   }
 
   /** May the core write `line` without asking? */
@@ -220,6 +228,9 @@ export class MemorySystem {
 
   handle(kind: number, time: number, number: number, subject: unknown): void {
     switch (kind) {
+      case Event.send:
+        this.#send(subject as Request, time);
+        break;
       case Event.request:
         this.#arrive(subject as Request, time);
         break;
@@ -555,6 +566,16 @@ export class MemorySystem {
 
   // For tests, and for whoever looks on
 
+  /** Requests that have arrived at their home and are not served yet. */
+  waitingRequests(): Request[] {
+    return [...this.#waiting.values()].flat();
+  }
+
+  /** The core that a request for the line goes to. */
+  homeOf(line: number): number {
+    return this.#near[line]!;
+  }
+
   /** What does not hold between caches and directory, or null. */
   inconsistency(): string | null {
     for (let line = 0; line < this.caches.lines; line++) {
@@ -578,7 +599,7 @@ export class MemorySystem {
 
 type Snapshot = Pick<QueuedInvalidation, 'words' | 'writers'>;
 
-interface Invalidation {
+export interface Invalidation {
   readonly request: Request;
   readonly snapshot: Snapshot | null;
 }

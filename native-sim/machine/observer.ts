@@ -18,6 +18,12 @@ export class Observer {
   /** The thread's operation can't be done yet: `thread.waits` says for what. */
   waits(_core: Core, _thread: SimThread): void {}
 
+  /** The thread's operation is done, with `thread.result`. */
+  done(_core: Core, _thread: SimThread): void {}
+
+  /** An operation that began at `time`, or an event then, is over: nothing is half done. Where no core runs ahead, times never fall. */
+  stepped(_time: number): void {}
+
   /** The core has sent a request for a line. */
   requested(_request: Request): void {}
 

@@ -1,5 +1,7 @@
 /** `holdfast sim`: what locks do on machines that are not here, as a table, as JSON, or as a page with plots. */
 import { writeFileSync } from 'node:fs';
+import { explainPage } from '../explain/page.ts';
+import { explain, scenarios } from '../explain/programs.ts';
 import { findProfile } from '../machine/find-profile.ts';
 import { type Profile, SimError } from '../machine/profile.ts';
 import { profiles } from '../machine/profiles.ts';
@@ -32,6 +34,8 @@ export interface SimCommandOptions {
   readonly preemptOffInSection?: boolean | undefined;
   /** What is taken out of the machine. */
   readonly without?: readonly string[] | undefined;
+  /** Writes a page that steps through a scenario or a lock's hand-over, or all. */
+  readonly explain?: string | undefined;
   /** Which words share lines, and what that costs. */
   readonly falseSharing?: boolean | undefined;
   readonly workers?: number | undefined;
@@ -57,6 +61,7 @@ export async function runSimCommand(options: SimCommandOptions, output: Output):
   if (options.falseSharing === true && (options.experiment !== undefined || options.compare === true)) {
     throw new SimError('false-sharing shows runs of locks: it goes with neither experiment nor compare');
   }
+  if (options.explain !== undefined) return runExplanation(options, options.explain, output);
   if (options.experiment !== undefined) return runExperiments(options, output);
   if (options.compare === true) return runComparison(options, output);
   const runs = runsOf(options);
@@ -67,6 +72,20 @@ export async function runSimCommand(options: SimCommandOptions, output: Output):
   if (options.report !== undefined) writeFileSync(options.report, simReport(results));
   if (options.json === true) output.out(`${JSON.stringify(results, null, 2)}\n`);
   else output.out(options.falseSharing === true ? sharingOf(results) : table(results));
+}
+
+function runExplanation(options: SimCommandOptions, name: string, output: Output): void {
+  const explanations = explain(name, options.profile === undefined ? undefined : findProfile(options.profile));
+  if (options.json === true) {
+    output.out(`${JSON.stringify(explanations, null, 2)}\n`);
+    return;
+  }
+  const file = options.report ?? `holdfast-${name}.html`;
+  writeFileSync(file, explainPage(explanations));
+  for (const { title, outcome, recording } of explanations) {
+    output.out(`${title}: ${recording.steps.length} steps; ${outcome}\n`);
+  }
+  output.out(`written to ${file}\n`);
 }
 
 async function runExperiments(options: SimCommandOptions, output: Output): Promise<void> {
@@ -150,6 +169,7 @@ function listing() {
     profiles: [...profiles.values()].map(({ name, cores, description }) => ({ name, cores, description })),
     locks: lockNames.map((name) => ({ name, description: lockKind(name).description })),
     experiments: experiments.map(({ name, source }) => ({ name, description: source })),
+    scenarios: scenarios.map(({ name, title }) => ({ name, description: title })),
   };
 }
 

@@ -1,7 +1,15 @@
 /** A page with plots of runs over cores: one HTML file that needs nothing else. */
+import { escaped, htmlPage } from '../../lib/page/page.ts';
 import type { RunResult } from './laboratory.ts';
 
 const COLOURS = ['#0b6e99', '#c2410c', '#15803d', '#7e22ce', '#b91c1c', '#a16207', '#0f766e', '#475569'];
+const REPORT_STYLE = `
+body { max-width: 1440px; }
+figure { display: inline-block; margin: 0 14px 14px 0; max-width: 100%; overflow-x: auto; }
+figcaption { font-weight: 600; }
+text { font-size: 12px; fill: var(--ink); }
+line { stroke: var(--line); }
+`;
 const WIDTH = 640;
 const HEIGHT = 320;
 const MARGIN = { left: 64, right: 130, top: 16, bottom: 36 };
@@ -30,18 +38,14 @@ export function simReport(results: readonly RunResult[]): string {
       seriesOf(results, ({ messagesPerAcquisition }) => messagesPerAcquisition),
     ),
   ];
-  const machine = escaped(results[0]?.profile ?? '');
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>holdfast sim: ${machine}</title>
-<style>body{font:15px system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem}
-figure{display:inline-block;margin:0 1rem 1rem 0}figcaption{font-weight:600}text{font-size:12px}
-table{border-collapse:collapse}td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}</style>
-</head><body><h1>holdfast sim: ${machine}</h1>
+  const machine = results[0]?.profile ?? '';
+  return htmlPage({
+    title: `holdfast sim: ${machine}`,
+    style: REPORT_STYLE,
+    body: `<h1>holdfast sim: ${escaped(machine)}</h1>
 ${plots.join('\n')}
-${tableOf(results)}
-</body></html>
-`;
+${tableOf(results)}`,
+  });
 }
 
 function seriesOf(results: readonly RunResult[], value: (result: RunResult) => number | null): Series[] {
@@ -71,14 +75,14 @@ function plot(title: string, series: readonly Series[]): string {
     const path = points.map(([cores, value]) => `${x(cores).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
     const legend = MARGIN.top + 16 * at + 8;
     return `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${path}"/>
-<text x="${WIDTH - MARGIN.right + 12}" y="${legend}" fill="${colour}">${escaped(name)}</text>`;
+<text x="${WIDTH - MARGIN.right + 12}" y="${legend}" style="fill: ${colour}">${escaped(name)}</text>`;
   });
   const cores = [...new Set(all.map(([count]) => count))].map(
     (count) => `<text x="${x(count).toFixed(1)}" y="${HEIGHT - 14}" text-anchor="middle">${count}</text>`,
   );
   const values = [0, 0.25, 0.5, 0.75, 1].map((part) => {
     const at = y(part * most).toFixed(1);
-    return `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="#ddd"/>
+    return `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}"/>
 <text x="${MARGIN.left - 6}" y="${at}" text-anchor="end" dominant-baseline="middle">${short(part * most)}</text>`;
   });
   return `<figure><figcaption>${title}, by cores</figcaption><svg width="${WIDTH}" height="${HEIGHT}" role="img">
@@ -104,8 +108,4 @@ function tableOf(results: readonly RunResult[]): string {
 
 function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

@@ -2,6 +2,8 @@
  * The report of a contention profile: one HTML file that needs nothing else, neither network nor server. It has no
  * script either: all of it is in the page as it is written.
  */
+
+import { escaped, htmlPage } from '../../page/page.ts';
 import { bucketStart } from '../profile/histogram.ts';
 import { type ContentionProfile, type LockContention, totalOf, type WaitTimes } from '../profile/read.ts';
 import { count, duration, percent } from './figures.ts';
@@ -12,7 +14,7 @@ const MOST_PLACES = 40;
 const MOST_PAIRS = 40;
 
 const STYLE = `
-.bar { background: #dbe7f5; border-radius: 2px; font-size: 11px; text-align: left; text-indent: 4px; white-space: nowrap; }
+.bar { background: var(--line); border-radius: 2px; font-size: 11px; text-align: left; text-indent: 4px; white-space: nowrap; }
 .histogram { display: flex; align-items: flex-end; height: 60px; gap: 1px; }
 .histogram div { background: #2563b8; flex: 1; min-height: 0; }
 .async div { background: #d9730d; }
@@ -30,16 +32,10 @@ export function profilePage(profile: ContentionProfile): string {
   const [first] = locks;
   const verdict = first === undefined ? 'no lock was waited for' : `${first.lock} costs most`;
   const all = count(locks.reduce((sum, { sync, async }) => sum + sync.contentions + async.contentions, 0));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>holdfast profile: ${escaped(verdict)}</title>
-<style>${REPORT_STYLE}${STYLE}</style>
-</head>
-<body>
-<header>
+  return htmlPage({
+    title: `holdfast profile: ${verdict}`,
+    style: `${REPORT_STYLE}${STYLE}`,
+    body: `<header>
 <h1>holdfast profile</h1>
 <p class="verdict">${escaped(verdict)}</p>
 <p class="settings">${escaped(`${profile.startedAt} · ${duration(profile.duration)} · ${all} waits for locks`)}</p>
@@ -62,10 +58,8 @@ ${pairs(profile)}
 <section>
 <h2>How long</h2>
 ${[...locks, ...events].map(times).join('\n')}
-</section>
-</body>
-</html>
-`;
+</section>`,
+  });
 }
 
 function notes({ dropped, unknown, unfinished }: ContentionProfile): string {
@@ -156,8 +150,4 @@ function histogram(way: 'sync' | 'async', { histogram: buckets, contentions, lon
     shown.push(`<div style="height:${height.toFixed(0)}%" title="${title}"></div>`);
   }
   return `<div><p>${count(contentions)} ${way} waits</p><div class="histogram ${way}">${shown.join('')}</div><div class="scale"><span>${duration(from)}</span><span>${duration(longest)}</span></div></div>`;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

@@ -5,6 +5,17 @@ const LITMUS_THREAD = 'native-sim/machine/litmus-thread.ts';
 const EXPERIMENTS = 'native-sim/scale/experiments.ts';
 const TEXTBOOK = 'native-sim/scale/textbook.ts';
 
+const SHARING = 'native-sim/scale/sharing.ts';
+const WORD_NAMES = 'native-sim/scale/word-names.ts';
+const STRUCT = 'lib/memory/struct.ts';
+const MEMORY_SYSTEM = 'native-sim/machine/memory-system.ts';
+const MACHINE = 'native-sim/machine/machine.ts';
+const MICROSCOPE = 'native-sim/explain/microscope.ts';
+const PAGE_SCRIPT = 'native-sim/explain/page-script.ts';
+
+const SHARING_TEST = 'test/native-sim/scale/sharing.test.ts';
+const STRUCT_TEST = 'test/memory/struct.test.ts';
+const EXPLAIN_TEST = 'test/native-sim/explain/explain.test.ts';
 const WITHOUT_TEST = 'test/native-sim/machine/without.test.ts';
 const EXPERIMENTS_TEST = 'test/native-sim/scale/experiments.test.ts';
 
@@ -50,5 +61,138 @@ export const mutants: readonly Mutant[] = [
     from: 'cpu.xchgRelease(next + 1, 0) === ASLEEP',
     to: 'cpu.xchgRelease(next + 1, 0) !== ASLEEP',
     tests: [EXPERIMENTS_TEST],
+  },
+  {
+    name: 'sim: a HITM for a word that has changed counts as false',
+    file: SHARING,
+    from: 'this.#written[address]! <= lost',
+    to: 'this.#written[address]! >= lost',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: a first request counts as false',
+    file: SHARING,
+    from: 'if (lost > 0 && ',
+    to: 'if (',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: a line that is shared but clean counts as a HITM',
+    file: SHARING,
+    from: '(state !== State.modified && state !== State.owned)',
+    to: 'state === State.invalid',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: an upgrade counts as a HITM',
+    file: SHARING,
+    from: 'supplier === core || ',
+    to: '',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: lines of one core are listed',
+    file: SHARING,
+    from: 'users.size < 2',
+    to: 'users.size < 1',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: lines that nobody writes are listed',
+    file: SHARING,
+    from: ' || words.every(({ writers }) => writers.length === 0)',
+    to: '',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: any two written words have different writers',
+    file: SHARING,
+    from: 'writers.join() !== written[0]!.writers.join()',
+    to: 'true',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: readers are not told from writers',
+    file: SHARING,
+    from: 'const READS = 1;',
+    to: 'const READS = 3;',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: the observer is not told of a commit',
+    file: MEMORY_SYSTEM,
+    from: 'this.observer?.committed(core, address, value);',
+    to: '',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: a core that is ahead knows the home of a line too early',
+    file: MEMORY_SYSTEM,
+    from: 'if (leaves > this.#events.earliest) ',
+    to: 'if (leaves > time) ',
+    tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: a field of a nested struct has the name of the struct',
+    file: STRUCT,
+    from: 'wordName(length, at)',
+    to: "''",
+    tests: [STRUCT_TEST],
+  },
+  {
+    name: 'sim: all elements of an array are the first',
+    file: STRUCT,
+    from: 'Math.floor(at / element.words)',
+    to: '0',
+    tests: [STRUCT_TEST],
+  },
+  {
+    name: 'sim: a word of a slot is that of thread 0',
+    file: WORD_NAMES,
+    from: 'Math.floor((address - threads) / threadWords)',
+    to: '0',
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: the microscope does not say what a barrier waited for',
+    file: MICROSCOPE,
+    from: 'case Waits.drained:\n',
+    to: '',
+    tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: an invalidation that has been carried out stays in the queue shown',
+    file: MICROSCOPE,
+    from: '.filter(({ until }) => until > time)',
+    to: '',
+    tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: cores run ahead under the microscope',
+    file: MACHINE,
+    from: 'inOrder ? 1 :',
+    to: '!inOrder ? 1 :',
+    tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: steps are as late as the end of what they do',
+    file: MACHINE,
+    from: 'observer.stepped(begun)',
+    to: 'observer.stepped(core.clock)',
+    tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: the page forgets what was there before',
+    file: PAGE_SCRIPT,
+    from: '{ ...state, ...changes }',
+    to: '{ ...changes }',
+    tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: a step back is two',
+    file: PAGE_SCRIPT,
+    from: "['back', () => step - 1]",
+    to: "['back', () => step - 2]",
+    tests: [EXPLAIN_TEST],
   },
 ];
