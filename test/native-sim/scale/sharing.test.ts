@@ -43,6 +43,18 @@ it('two counters on one line: every transfer is false', () => {
   ]);
 });
 
+it('the first request for a line is not false: the core has not lost it', () => {
+  let turn = 0;
+  const [line] = linesOf(
+    (cpu) => cpu.store(0, 1),
+    (cpu) => {
+      if (turn === 40) cpu.load(1);
+      turn++;
+    },
+  );
+  expect(line).toMatchObject({ hitm: 1, falseHitm: 0 });
+});
+
 it('on lines of their own they are shared by nobody', () => {
   expect(linesOf(count(0), count(16))).toEqual([]);
 });
