@@ -45,10 +45,16 @@ export function contend<Outcome>(thread: Thread, object: number, form: WaitForm,
   const wait = watching(thread)?.begin(object, form);
   if (wait === undefined) return acquire();
   thread.wait = wait;
-  const outcome = acquire();
-  if (thread.wait !== wait) return outcome;
-  thread.wait = undefined;
-  wait.watch.end(wait, outcome);
+  let isOver = false;
+  let outcome: Outcome;
+  try {
+    outcome = acquire();
+  } finally {
+    // Illegal to leave it when the call throws: the thread's next one would take it for its own.
+    isOver = thread.wait === wait;
+    if (isOver) thread.wait = undefined;
+  }
+  if (isOver) wait.watch.end(wait, outcome);
   return outcome;
 }
 

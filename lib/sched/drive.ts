@@ -130,8 +130,8 @@ export async function blockAsync<Outcome>(
   path: (waiter: Waiter) => SlowPath<Outcome>,
   own?: number,
 ): Promise<Ended<Outcome>> {
-  checkOptions(options, ALL_ASYNC_OPTIONS);
   const wait = takeWait(thread, ASYNC_ALONE);
+  checkOptions(options, ALL_ASYNC_OPTIONS);
   const asked = { timeout: options?.timeout, signal: options?.signal };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));

@@ -27,6 +27,8 @@ import {
   WwMutex,
 } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
+import { ALONE, ASYNC_ALONE, announce, contend } from '../../lib/sched/contention.ts';
+import { blockAsync } from '../../lib/sched/drive.ts';
 import { on, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -582,6 +584,21 @@ test('what is estimated from samples is far from what was waited', () => {
   expect(delay / sync.total).toBeGreaterThan(0.8);
   expect(delay / sync.total).toBeLessThan(1.2);
   expect(contentions).toBe(delay / 10e3);
+});
+
+test('a call that throws before it blocks, and leaves its wait to the next call of its thread', async () => {
+  const { arena } = stage();
+  const session = startProfile(arena);
+  const refuse = () => {
+    throw new RangeError('refused');
+  };
+  expect(() => contend(arena.thread, 0, ALONE, refuse)).toThrow('refused');
+  expect(arena.thread.wait).toBe(undefined);
+  announce(arena.thread, 0, ASYNC_ALONE);
+  const refused = blockAsync(arena.thread, arena.heap, { timeout: -1 }, refuse);
+  await expect(refused).rejects.toMatchObject({ code: 'EINVAL' });
+  expect(arena.thread.wait).toBe(undefined);
+  expect(session.stop().locks).toEqual([]);
 });
 
 test("a bundle that can't be loaded because it is in memory, or a CommonJS module", () => {

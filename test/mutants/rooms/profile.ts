@@ -246,8 +246,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a call that spun and got the lock is not told of',
     file: CONTENTION,
-    from: '  thread.wait = undefined;\n  wait.watch.end(wait, outcome);',
-    to: '  thread.wait = undefined;',
+    from: 'if (isOver) wait.watch.end(wait, outcome);',
+    to: '',
+    tests: [WAITS],
+  },
+  {
+    name: 'a call that throws leaves its wait to the next one',
+    file: CONTENTION,
+    from: '    if (isOver) thread.wait = undefined;\n',
+    to: '',
     tests: [WAITS],
   },
   {
