@@ -287,7 +287,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'markup in a name of the program’s gets into the report',
-    file: 'lib/debug/reports/html.ts',
+    file: 'lib/page/page.ts',
     from: '/[&<>"]/g',
     to: '/[&]/g',
     tests: [REPORTS],
