@@ -247,8 +247,14 @@ export class Heap {
     while (at > 0 && !isInUse(cpu.read(this.#map + at))) at--;
     while (at < this.#lines && objects.length < most) {
       const tag = cpu.read(this.#map + at);
+      const lines = tag >> STATE_BITS;
+      // As in `#walk`: there is nothing behind.
+      if (lines <= 0) {
+        at = this.#lines;
+        break;
+      }
       if (at >= line && (tag & STATE_MASK) === OBJECT) objects.push(this.#base + at * LINE_WORDS);
-      at += tag >> STATE_BITS;
+      at += lines;
     }
     unlatch(cpu, Header.heapLatch);
     return { objects, end: at };
@@ -307,6 +313,8 @@ export class Heap {
     for (let line = 0; line < this.#lines; ) {
       const tag = cpu.read(this.#map + line);
       const lines = tag >> STATE_BITS;
+      // As in `#walk`.
+      if (lines <= 0) break;
       for (let i = 1; i < lines; i++) cpu.write(this.#map + line + i, 0);
       if ((tag & STATE_MASK) === FREE) {
         cpu.write(this.#map + line + lines - 1, tag);
@@ -375,8 +383,11 @@ export class Heap {
     latch(cpu, Header.heapLatch, this.#owner);
     for (let line = 0; line < this.#lines; ) {
       const tag = cpu.read(this.#map + line);
-      visit(line, tag >> STATE_BITS, tag & STATE_MASK);
-      line += tag >> STATE_BITS;
+      const lines = tag >> STATE_BITS;
+      // Somebody has written over the map, which `inspect` says. Illegal to go on: this thread would never come back.
+      if (lines <= 0) break;
+      visit(line, lines, tag & STATE_MASK);
+      line += lines;
     }
     unlatch(cpu, Header.heapLatch);
   }

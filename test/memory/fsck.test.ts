@@ -10,9 +10,13 @@ import { on, step, stepper } from '../support/stepper.ts';
 
 const LINE = 16;
 
+/** What is broken is not collected: the thread would leave such an arena, and look at everything in it. */
+const broken: Arena[] = [];
+
 /** An arena with a free block between two in use, and two named objects. */
 function arenaInUse() {
   const arena = Arena.create({ bytes: 256 << 10, maxThreads: 4 });
+  broken.push(arena);
   const [first, second] = [new Mutex(arena, 'first'), new Semaphore(arena, 'second', { permits: 1 })];
   const blocks = [40, 40, 40].map((words) => arena.alloc(words));
   arena.free(blocks[1]!);
@@ -37,6 +41,22 @@ describe('fsck', () => {
     arena.words[lineOf(blocks[2])] = 0;
     expect(arena.fsck().join()).toMatch(/has the tag 0: no block can start there/);
   });
+
+  test.each([0, 3, -5])(
+    'an arena whose map was written over, tag %i, in which whoever looks for objects never comes back',
+    (tag) => {
+      const { arena, blocks, lineOf, second } = arenaInUse();
+      const { heap } = arena;
+      const before = heap.objects();
+      expect(before).toContain(second.address);
+      arena.words[lineOf(blocks[2])] = tag;
+      expect(heap.objects()).toEqual(before);
+      expect(heap.objectsFrom(0, 100).objects).toEqual(before);
+      expect(heap.use().blocks).toBe(before.length + 1);
+      heap.rebuild([]);
+      expect(heap.objects()).toEqual(before);
+    },
+  );
 
   test('does not see a free block that no bin has, or a bin that leads astray', () => {
     const { arena, blocks } = arenaInUse();
