@@ -52,7 +52,19 @@ export function workerEntryIfThere(name: string): URL | undefined {
 
 /** Says it at once, whoever blocks: a worker's console goes through the event loops of its parents. */
 export function report(message: string): void {
-  writeSync(2, `holdfast: ${message}\n`);
+  tell(`holdfast: ${message}`);
+}
+
+/**
+ * A line on the standard error stream, if that takes it: a pipe that nobody empties says EAGAIN, a closed one EPIPE. Illegal to
+ * throw: slow paths, the reaper and what runs at a thread's end come here.
+ */
+export function tell(line: string): void {
+  try {
+    writeSync(2, `${line}\n`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
 }
 
 /** `--conditions=x`, `--conditions x`, `-C x`. */

@@ -19,8 +19,8 @@
  * Source: kernel/rcu/tree_stall.h.
  */
 import { channel } from 'node:diagnostics_channel';
-import { writeSync } from 'node:fs';
 import { usageOf } from '../arena/liveness.ts';
+import { tell } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
 import { latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
@@ -143,17 +143,9 @@ function look(
 
 function warn(thread: Thread, domain: Domain, pace: Pace, seen: { sequence: number; waited: number }): void {
   const stall = stallOf(thread, domain, pace, seen);
+  // The task that looks is in the domain's queue, so this must not throw.
   tell(stall.message);
   stalls.publish(stall);
-}
-
-/** Illegal to throw: the task that looks is in the domain's queue. A pipe that nobody empties says EAGAIN, a closed one EPIPE. */
-function tell(message: string): void {
-  try {
-    writeSync(2, `${message}\n`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-  }
 }
 
 function stallOf(

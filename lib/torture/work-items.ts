@@ -45,7 +45,7 @@ const NAP = 0.2;
 
 export const items = work(workerEntry('torture-items').href, {
   started(counters: number) {
-    Atomics.add(currentWork().arena.words, counters + Counters.started, 1);
+    currentWork().arena.cpu.fetchAdd(counters + Counters.started, 1);
   },
 
   /** Lets the thread with that number in `life` in, and ends when it has gone out again, or is dead. */

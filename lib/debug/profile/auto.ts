@@ -6,9 +6,10 @@
  * What is asked for is in the global object under a registered symbol, or else in the environment: names of files, with commas
  * between; `-` for the tables only. A second arena's files have a number in their names.
  */
-import { writeFileSync, writeSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { Arena } from '../../arena/arena.ts';
+import { report } from '../../arena/spawn.ts';
 import { type Forms, loadForms } from './forms.ts';
 import { type ProfileSession, startProfile } from './session.ts';
 
@@ -55,7 +56,7 @@ function end(): void {
   for (const [i, session] of sessions.entries()) {
     const profile = session.stop();
     const files = (asked() ?? TABLES_ONLY).split(',').filter((file) => file !== TABLES_ONLY && file !== '');
-    if (formats !== undefined) writeSync(2, `holdfast: ${formats.profileText(profile, process.stderr.columns ?? 80)}`);
+    if (formats !== undefined) report(formats.profileText(profile, process.stderr.columns ?? 80).trimEnd());
     for (const file of files) {
       // A program that never let its event loop turn has not loaded the other forms.
       const format = formats?.formatFor(file);
@@ -69,9 +70,9 @@ function end(): void {
 function write(file: string, content: string | Uint8Array): void {
   try {
     writeFileSync(file, content);
-    writeSync(2, `holdfast: the profile is in ${file}\n`);
+    report(`the profile is in ${file}`);
   } catch (error) {
-    writeSync(2, `holdfast: the profile could not be written: ${(error as Error).message}\n`);
+    report(`the profile could not be written: ${(error as Error).message}`);
   }
 }
 
