@@ -3,7 +3,7 @@
  * communicated, such that every value read is one that was written. Nothing here knows of a memory model; the
  * model's predicate decides which candidates are executions. Cycles in po | rf are candidates like any other.
  */
-import { Execution, Kind, type Model } from '../models/execution.ts';
+import { Execution, Kind, type Model, Tag } from '../models/execution.ts';
 import { type CombinationOptions, forEachCombination } from './combinations.ts';
 import { type Access, type Communication, communications } from './communications.ts';
 import type { FinalLocation, FinalValue } from './condition.ts';
@@ -95,8 +95,13 @@ function combiner(
         visit(combination.finalValue(communication, preparation), x, addressNumber);
       });
     };
-    forEachCombination(test, prepared, work, combine, options);
+    const takesAreFree = !ways.coherent && byThread.flat().some(writesOrdinarily);
+    forEachCombination(test, prepared, work, combine, { ...options, takesAreFree });
   };
+}
+
+function writesOrdinarily({ events }: Trace): boolean {
+  return events.some(({ kind, tags }) => kind === Kind.write && (tags & Tag.plain) !== 0);
 }
 
 /** The ways in which the accesses to one location may have communicated, which many combinations share. */

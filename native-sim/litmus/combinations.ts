@@ -28,6 +28,11 @@ interface Candidate<T extends Trace> {
 export type Possible<T extends Trace> = (thread: number) => readonly T[];
 
 export interface CombinationOptions<T extends Trace> {
+  /**
+   * More read-modify-writes may take a value than there are writes of it: JavaScript orders ordinary writes and atomic ones only
+   * where one happens before the other.
+   */
+  readonly takesAreFree?: boolean;
   /** False: nothing of interest can come of what is possible yet. */
   readonly isPromising?: (possible: Possible<T>) => boolean;
 }
@@ -136,7 +141,8 @@ class Combinations<T extends Trace> {
       if (event.kind === Kind.write) {
         gives.push(cell);
         // With an access in between, the pair may have a write of its own thread in between too.
-        if (event.rmw >= 0 && event.rmw === at - 1) takes.push(this.#cells.of(trace.events[at - 1]!));
+        const isPair = event.rmw >= 0 && event.rmw === at - 1;
+        if (isPair && this.#options.takesAreFree !== true) takes.push(this.#cells.of(trace.events[at - 1]!));
       } else if (event.value === this.#test.memory.initialCell(event.address)) this.#initial.add(cell);
       else needs.add(cell);
     });

@@ -5,6 +5,8 @@ const ASSEMBLY = 'native-sim/litmus/assembly.ts';
 const CODE_MAP = 'native-sim/litmus/code-map.ts';
 const MEMORY_MAP = 'native-sim/litmus/memory-map.ts';
 const COMBINATIONS = 'native-sim/litmus/combinations.ts';
+const CANDIDATES = 'native-sim/litmus/candidates.ts';
+const COMMUNICATIONS = 'native-sim/litmus/communications.ts';
 const CONDITION = 'native-sim/litmus/condition.ts';
 const WITNESS = 'native-sim/litmus/witness.ts';
 const TRACES = 'native-sim/litmus/traces.ts';
@@ -15,6 +17,8 @@ const EXECUTIONS = 'test/native-sim/litmus/executions.test.ts';
 const VALUES = 'test/native-sim/litmus/values.test.ts';
 const READ = 'test/native-sim/litmus/read.test.ts';
 const PPC = 'test/native-sim/litmus/power.test.ts';
+const VERDICTS = 'test/native-sim/litmus/verdicts.test.ts';
+const FUZZ = 'test/native-sim/litmus/fuzz/fuzz.test.ts';
 
 /** Code as a value, and the search through traces, combinations and too many executions. */
 export const mutants: readonly Mutant[] = [
@@ -158,5 +162,40 @@ export const mutants: readonly Mutant[] = [
     from: 'event.kind === Kind.read && addresses.has(event.address)',
     to: 'event.kind === Kind.write && addresses.has(event.address)',
     tests: [EXECUTIONS],
+  },
+  {
+    name: 'traces: values are handed on once at most',
+    file: TRACES,
+    from: 'if (grown.size === 0 || round > longestChain(all)) return all;',
+    to: 'if (grown.size === 0 || round > 0) return all;',
+    tests: [FUZZ],
+  },
+  {
+    name: 'combinations: an ordinary value is taken by one read-modify-write at most under JavaScript too',
+    file: CANDIDATES,
+    from: 'const takesAreFree = !ways.coherent && byThread.flat().some(writesOrdinarily);',
+    to: 'const takesAreFree = false;',
+    tests: [VERDICTS],
+  },
+  {
+    name: 'candidates: what JavaScript rejects half way is gone on with no more',
+    file: CANDIDATES,
+    from: '!coherent || following[at]! < worthAnEarlyLook || isAllowed()',
+    to: 'following[at]! < worthAnEarlyLook || isAllowed()',
+    tests: [FUZZ],
+  },
+  {
+    name: 'candidates: accesses are alike if there are as many',
+    file: CANDIDATES,
+    from: 'trace.projections.get(location)?.number',
+    to: 'trace.projections.get(location)?.accesses.length',
+    tests: [FUZZ],
+  },
+  {
+    name: 'communications: a write of another thread hides the initial value',
+    file: COMMUNICATIONS,
+    from: 'for (let position = least; position <= order.length; position++) {',
+    to: 'for (let position = Math.max(least, Math.min(1, order.length)); position <= order.length; position++) {',
+    tests: [FUZZ],
   },
 ];

@@ -127,6 +127,20 @@ exists (1:r0=1 /\\ 1:r1=0)`);
     expect(checkLitmus(test, { model: 'javascript' }).flags).toEqual(['data-race']);
   });
 
+  it('lets two read-modify-writes take one ordinary value', () => {
+    // No order between the ordinary write and the exchange of P1 is seen by that exchange, so P0's reads its own write.
+    const test = readLitmus(`C two-takers
+{}
+P0(int *x) { int r0; *x = 1; r0 = cmpxchg(x, 1, 2); }
+P1(int *x) { int r0; r0 = cmpxchg(x, 1, 2); }
+exists (0:r0=1 /\\ 1:r0=1)`);
+    expect(checkLitmus(test, { model: 'javascript' })).toMatchObject({
+      observation: 'Sometimes',
+      flags: ['data-race'],
+    });
+    expect(checkLitmus(test, { model: 'armv8' }).observation).toBe('Never');
+  });
+
   it('makes atomics sequentially consistent', () => {
     const test = readLitmus(readFileSync(new URL('SB.litmus', directory), 'utf8'));
     expect(checkLitmus(test, { model: 'javascript' }).observation).toBe('Never');
