@@ -3,6 +3,7 @@ import {
   HoldfastError,
   Mutex,
   PercpuRwSemaphore,
+  PthreadCond,
   PthreadMutex,
   RtMutex,
   RwSemaphore,
@@ -49,12 +50,30 @@ export function takeTwo(
     Atomics.wait(words, stage, here);
   }
   try {
-    take(arena, second, options).release();
+    return outcomeOf(arena, second, options);
+  } finally {
+    held.release();
+  }
+}
+
+/** Signals the condition, and goes for `second` while it still holds the mutex that goes with it. */
+export function signalAndTake(arena: Arena, mutex: string, cond: string, second: string, options: WaitOptions): string {
+  const held = new PthreadMutex(arena, mutex).acquire();
+  try {
+    new PthreadCond(arena, cond).signal();
+    return outcomeOf(arena, ['mutex', second], options);
+  } finally {
+    held.release();
+  }
+}
+
+/** 'taken', or the message of the error. */
+function outcomeOf(arena: Arena, which: readonly [TakenKind, string], options?: WaitOptions): string {
+  try {
+    take(arena, which, options).release();
     return 'taken';
   } catch (error) {
     if (error instanceof HoldfastError) return error.message;
     throw error;
-  } finally {
-    held.release();
   }
 }

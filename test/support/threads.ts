@@ -6,6 +6,7 @@ import { Header } from '../../lib/memory/header.ts';
 import { maxThreads, Slot, slotAddress, threadOf } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
+import { entryFor } from './entries.ts';
 
 export interface Running<Result> {
   readonly worker: Worker;
@@ -31,7 +32,7 @@ export function inThread<Result = unknown>(
   name: string,
   ...args: unknown[]
 ): Running<Result> {
-  const worker = spawnWorker(new URL('./thread.ts', import.meta.url), {
+  const worker = spawnWorker(entryFor(module), {
     name,
     workerData: { arena: arena.handle, module, name, args },
   });
