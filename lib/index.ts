@@ -14,6 +14,10 @@ export {
   type TimeNamespaceOffsets,
 } from './arena/time-namespace.ts';
 export { Timer, type TimerOptions } from './arena/timer.ts';
+export { holdfastHandler, type LiveHandler } from './debug/live/handler.ts';
+export { type Observer, type ObserverOptions, observe } from './debug/live/observer.ts';
+export type { LiveOptions } from './debug/live/options.ts';
+export type { ArenaState, ThreadState } from './debug/live/state.ts';
 export type {
   ContentionProfile,
   LockContention,

@@ -9,6 +9,7 @@ import { registerExplore } from './explore.ts';
 import { registerLitmus } from './litmus.ts';
 import { registerProfile } from './profile.ts';
 import { registerSim } from './sim.ts';
+import { registerTop } from './top.ts';
 import { registerTorture } from './torture.ts';
 
 const BAD_USAGE = 2;
@@ -30,6 +31,7 @@ registerLitmus(program);
 registerExplore(program);
 registerSim(program);
 registerProfile(program);
+registerTop(program);
 
 try {
   await program.parseAsync();

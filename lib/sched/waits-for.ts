@@ -51,8 +51,8 @@ export function findDeadlock(thread: Thread): readonly WaitsFor[] | undefined {
   const cycle = walk.cycle();
   const again = cycle && walk.cycle();
   walk.end();
-  const isSame = again?.length === cycle?.length && again?.every((link, i) => isEqual(link, cycle?.[i] as Link));
-  return isSame ? cycle?.map(({ wait }) => wait) : undefined;
+  if (cycle === undefined || again === undefined || !areEqual(cycle, again)) return undefined;
+  return cycle.map(({ wait }) => wait);
 }
 
 /** What is waited for by those who hold the object at `address`, and by those who hold that, and so on. */
@@ -71,6 +71,19 @@ export function allWaits(thread: Thread): WaitsFor[] {
   return links.map(({ wait }) => wait);
 }
 
+/**
+ * Each cycle of threads that sleep in synchronous calls, each waiting for what the next one holds, that is there at two looks;
+ * for a thread that need not be in one. A cycle whose threads all let go, and came to wait for each other again between the
+ * looks, would be reported: microseconds lie between them.
+ */
+export function allDeadlocks(thread: Thread): WaitsFor[][] {
+  const walk = new Walk(thread);
+  const [cycles, again] = [walk.cycles(), walk.cycles()];
+  walk.end();
+  const isThere = (cycle: Link[]) => again.some((other) => areEqual(cycle, other));
+  return cycles.filter(isThere).map((cycle) => cycle.map(({ wait }) => wait));
+}
+
 /** Links in words: `thread 1 waits for the mutex "a", held by thread 0`. */
 export function waitsShown(links: readonly WaitsFor[]): string {
   const lines: string[] = links.slice(0, MOST_SHOWN).map(({ thread, async, object, holders }) => {
@@ -80,6 +93,10 @@ export function waitsShown(links: readonly WaitsFor[]): string {
   });
   if (links.length > MOST_SHOWN) lines.push(`and ${links.length - MOST_SHOWN} more`);
   return lines.join('; ');
+}
+
+function areEqual(some: readonly Link[], others: readonly Link[]): boolean {
+  return some.length === others.length && some.every((link, i) => isEqual(link, others[i] as Link));
 }
 
 function isEqual(a: Link, b: Link): boolean {
@@ -105,21 +122,34 @@ class Walk {
     unlatch(this.#cpu, Header.namesLatch);
   }
 
-  /** Depth first, from this thread to itself by way of threads that sleep. */
-  cycle(): Link[] | undefined {
+  /** Each once, from the thread with the lowest number that is in it and in none before. */
+  cycles(): Link[][] {
+    const cycles: Link[][] = [];
+    const inOne = new Set<number>();
+    for (let number = 0; number < maxThreads(this.#cpu); number++) {
+      const cycle = inOne.has(number) ? undefined : this.cycle(number);
+      if (cycle === undefined) continue;
+      cycles.push(cycle);
+      for (const { wait } of cycle) inOne.add(wait.thread);
+    }
+    return cycles;
+  }
+
+  /** Depth first, from a thread to itself by way of threads that sleep. */
+  cycle(from = this.#thread.number): Link[] | undefined {
     const seen = new Set<number>();
     const search = (number: number): Link[] | undefined => {
       seen.add(number);
       const link = this.#waitOf(slotAddress(this.#cpu, number) + Slot.mainTask);
       if (link === undefined || link.isAnyOf || !link.isAsleep) return undefined;
       for (const holder of link.wait.holders) {
-        if (holder === this.#thread.number) return [link];
+        if (holder === from) return [link];
         const rest = seen.has(holder) ? undefined : search(holder);
         if (rest !== undefined) return [link, ...rest];
       }
       return undefined;
     };
-    return search(this.#thread.number);
+    return search(from);
   }
 
   /** Breadth first, by way of the tasks of each thread; without those that wait for the object itself. */

@@ -1,7 +1,8 @@
-/** The forms in which a contention profile can be written. */
+/** The forms in which a contention profile can be written, and what is written of an arena that runs. */
 import type { ContentionProfile } from '../profile/read.ts';
 import { collapsedStacks } from './collapsed.ts';
 import { profilePage } from './html.ts';
+import { livePage } from './live.ts';
 import { lockStatText } from './lock-stat.ts';
 import { pprofOf } from './pprof.ts';
 import { profileText } from './terminal.ts';
@@ -21,4 +22,4 @@ export function formatFor(file: string): ((profile: ContentionProfile) => string
   return Object.entries(FORMATS).find(([end]) => file.endsWith(end))?.[1];
 }
 
-export { profileText };
+export { livePage, pprofOf, profileText };

@@ -13,7 +13,7 @@ import { frameText, placesOf } from './terminal.ts';
 const MOST_PLACES = 40;
 const MOST_PAIRS = 40;
 
-const STYLE = `
+export const PROFILE_STYLE = `
 .bar { background: var(--line); border-radius: 2px; font-size: 11px; text-align: left; text-indent: 4px; white-space: nowrap; }
 .histogram { display: flex; align-items: flex-end; height: 60px; gap: 1px; }
 .histogram div { background: #2563b8; flex: 1; min-height: 0; }
@@ -34,7 +34,7 @@ export function profilePage(profile: ContentionProfile): string {
   const all = count(locks.reduce((sum, { sync, async }) => sum + sync.contentions + async.contentions, 0));
   return htmlPage({
     title: `holdfast profile: ${verdict}`,
-    style: `${REPORT_STYLE}${STYLE}`,
+    style: `${REPORT_STYLE}${PROFILE_STYLE}`,
     body: `<header>
 <h1>holdfast profile</h1>
 <p class="verdict">${escaped(verdict)}</p>
@@ -43,9 +43,9 @@ ${notes(profile)}
 </header>
 <section>
 <h2>Locks</h2>
-${table(locks)}
+${locksTable(locks)}
 </section>
-${events.length === 0 ? '' : `<section><h2>Waits until something happens</h2>${table(events)}</section>`}
+${events.length === 0 ? '' : `<section><h2>Waits until something happens</h2>${locksTable(events)}</section>`}
 <section>
 <h2>Where</h2>
 <p>Estimated from samples: a wait of 100 µs or more is always one, a shorter one in proportion.</p>
@@ -93,7 +93,8 @@ const COLUMNS: readonly (readonly [string, (lock: LockContention) => string])[] 
 const times50 = ({ contentions, p50 }: WaitTimes) => (contentions === 0 ? '' : duration(p50));
 const times99 = ({ contentions, p99 }: WaitTimes) => (contentions === 0 ? '' : duration(p99));
 
-function table(locks: readonly LockContention[]): string {
+/** A row for each lock. */
+export function locksTable(locks: readonly LockContention[]): string {
   if (locks.length === 0) return '<p>None.</p>';
   const all = locks.reduce((sum, lock) => sum + totalOf(lock), 0);
   const heads = ['lock', ...COLUMNS.map(([head]) => head), 'share'].map((head) => `<th>${head}</th>`).join('');

@@ -1,0 +1,136 @@
+/** What goes on in an arena, by HTTP. It says how locks are called and who waits for them, and nothing of the program's data. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
+import type { Arena } from '../../arena/arena.ts';
+import { HoldfastError, shown } from '../../errors.ts';
+import { loadForms } from '../profile/forms.ts';
+import type { ContentionProfile } from '../profile/read.ts';
+import { type ProfileSession, startProfile } from '../profile/session.ts';
+import { difference } from './difference.ts';
+import { METRICS_TYPE, metricsOf } from './metrics.ts';
+import { type LiveOptions, wantsProfile } from './options.ts';
+import { type ArenaState, arenaState } from './state.ts';
+
+/** A request handler of `node:http`, Express, Connect; see `holdfastHandler`. */
+export interface LiveHandler extends Disposable {
+  (request: IncomingMessage, response: ServerResponse, next?: () => void): void;
+  /** Ends the profile. Requests are answered as before, without one. */
+  close(): void;
+}
+
+interface Answer {
+  readonly type: string;
+  readonly body: string | Uint8Array;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const HTML_TYPE = 'text/html; charset=utf-8';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
+
+/** Of `?seconds=`. */
+const LONGEST = 60;
+
+/**
+ * A handler that serves what goes on in the arena, to be mounted where only the operators come:
+ *
+ *   GET /                  a page: threads, who waits for whom, deadlocks, the hottest locks
+ *   GET /state             the same, as JSON: `ArenaState`
+ *   GET /waits             `arena.waits()`, as JSON
+ *   GET /metrics           for Prometheus
+ *   GET /debug/pprof/block for `go tool pprof`; `?seconds=5`: of the next 5 seconds (up to 60), and not since it was mounted
+ *
+ * Other paths go to `next`, or are answered by 404. It runs on the event loop that it is mounted in, and so does not answer
+ * while that is blocked, as it is in a deadlock: `observe` has a thread of its own. Of two in one arena only the first has a
+ * profile. Throws EINVAL for what is no arena, and ENOMEM when there is no room for a profile's tables.
+ */
+export function holdfastHandler(arena: Arena, options: LiveOptions = {}): LiveHandler {
+  if (typeof arena?.thread?.current !== 'function') {
+    throw new HoldfastError('EINVAL', `holdfastHandler() expects an Arena, received ${shown(arena)}`);
+  }
+  const live = new Live(arena, wantsProfile(options));
+  const handler = (request: IncomingMessage, response: ServerResponse, next?: () => void) => {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    const answer = ANSWERS[pathname];
+    if (answer === undefined) {
+      if (next !== undefined) next();
+      else send(response, 404, { type: TEXT_TYPE, body: `not found: ${Object.keys(ANSWERS).join(' ')}\n` });
+      return;
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      send(response, 405, { type: TEXT_TYPE, body: 'only GET and HEAD\n' });
+      return;
+    }
+    // A socket that breaks while it is written to must not end the process.
+    response.on('error', () => {});
+    answer(live, searchParams).then(
+      (content) => send(response, 200, content),
+      (error) => send(response, statusOf(error), { type: TEXT_TYPE, body: `${(error as Error)?.message ?? error}\n` }),
+    );
+  };
+  const close = () => live.close();
+  return Object.assign(handler, { close, [Symbol.dispose]: close });
+}
+
+const ANSWERS: Readonly<Record<string, (live: Live, query: URLSearchParams) => Promise<Answer>>> = {
+  '/': async (live) => ({ type: HTML_TYPE, body: (await loadForms()).livePage(live.state()) }),
+  '/state': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.state()) }),
+  '/waits': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.waits()) }),
+  '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsOf(live.state()) }),
+  '/debug/pprof/block': async (live, query) => {
+    const forms = await loadForms();
+    return { type: 'application/octet-stream', body: forms.pprofOf(await live.profileOf(query.get('seconds'))) };
+  },
+};
+
+function send(response: ServerResponse, status: number, { type, body }: Answer): void {
+  const { length } = Buffer.from(body);
+  response.writeHead(status, { 'content-type': type, 'content-length': length, 'cache-control': 'no-store' });
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}
+
+function statusOf(error: unknown): number {
+  const code = (error as { code?: unknown })?.code;
+  return code === 'EINVAL' ? 400 : code === 'EBUSY' || code === 'ENOSYS' ? 503 : 500;
+}
+
+class Live {
+  readonly arena: Arena;
+  #session: ProfileSession | undefined;
+
+  constructor(arena: Arena, isProfiled: boolean) {
+    this.arena = arena;
+    if (!isProfiled) return;
+    try {
+      this.#session = startProfile(arena);
+    } catch (error) {
+      if (!(error instanceof HoldfastError && error.code === 'EBUSY')) throw error;
+    }
+  }
+
+  state(): ArenaState {
+    return arenaState(this.arena, this.#session?.read());
+  }
+
+  /** What was waited for until now, or in the next seconds. */
+  async profileOf(seconds: string | null): Promise<ContentionProfile> {
+    const before = this.#profile();
+    if (seconds === null) return before;
+    const time = Number(seconds);
+    if (seconds === '' || !(time > 0 && time <= LONGEST)) {
+      throw new HoldfastError('EINVAL', `seconds is a number above 0, at most ${LONGEST}; received ${shown(seconds)}`);
+    }
+    await setTimeout(time * 1000);
+    return difference(this.#profile(), before);
+  }
+
+  #profile(): ContentionProfile {
+    if (this.#session !== undefined) return this.#session.read();
+    throw new HoldfastError('EBUSY', 'this handler keeps no profile: it was told so, or another thread makes one');
+  }
+
+  close(): void {
+    this.#session?.stop();
+    this.#session = undefined;
+  }
+}
