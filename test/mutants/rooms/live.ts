@@ -1,0 +1,127 @@
+import type { Mutant } from '../mutant.ts';
+
+const WAITS_FOR = 'lib/sched/waits-for.ts';
+const STATE = 'lib/debug/live/state.ts';
+const METRICS = 'lib/debug/live/metrics.ts';
+const HANDLER = 'lib/debug/live/handler.ts';
+const DIFFERENCE = 'lib/debug/live/difference.ts';
+const SERVE = 'lib/debug/live/serve.ts';
+const TOP = 'lib/debug/reports/top.ts';
+const LIVE = 'test/debug/live.test.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a deadlock is reported once for each of its threads',
+    file: WAITS_FOR,
+    from: 'inOne.has(number) ? undefined : this.cycle(number)',
+    to: 'this.cycle(number)',
+    tests: [LIVE],
+  },
+  {
+    name: 'deadlocks are looked for from the calling thread only',
+    file: WAITS_FOR,
+    from: 'if (holder === from) return [link];',
+    to: 'if (holder === this.#thread.number) return [link];',
+    tests: [LIVE],
+  },
+  {
+    name: 'a wait that anybody may end makes a deadlock',
+    file: WAITS_FOR,
+    from: 'link === undefined || link.isAnyOf || !link.isAsleep',
+    to: 'link === undefined || !link.isAsleep',
+    tests: [LIVE, 'test/sched/waits-for.test.ts'],
+  },
+  {
+    name: 'what waits asynchronously stands for its thread',
+    file: STATE,
+    from: 'waits.filter(({ async }) => !async)',
+    to: 'waits.filter(({ async }) => async)',
+    tests: [LIVE],
+  },
+  {
+    name: 'a free slot is a thread',
+    file: STATE,
+    from: "if (phase === 'free') continue;",
+    to: '',
+    tests: [LIVE],
+  },
+  {
+    name: 'a bucket counts the waits that begin with its end',
+    file: METRICS,
+    from: 'start < end ? sum + count : sum',
+    to: 'start <= end ? sum + count : sum',
+    tests: [LIVE],
+  },
+  {
+    name: 'each row of a class has a histogram of its own',
+    file: METRICS,
+    from: 'const key = JSON.stringify(labels);',
+    to: 'const key = String(groups.size);',
+    tests: [LIVE],
+  },
+  {
+    name: 'a quote in a name ends a label',
+    file: METRICS,
+    from: `.replaceAll('"', '\\\\"')`,
+    to: '',
+    tests: [LIVE],
+  },
+  {
+    name: 'the profile of the next seconds has all before',
+    file: HANDLER,
+    from: 'return difference(this.#profile(), before);',
+    to: 'return this.#profile();',
+    tests: [LIVE],
+  },
+  {
+    name: 'a profile that another thread makes is an error',
+    file: HANDLER,
+    from: "if (!(error instanceof HoldfastError && error.code === 'EBUSY')) throw error;",
+    to: 'throw error;',
+    tests: [LIVE],
+  },
+  {
+    name: 'a closed handler goes on with its profile',
+    file: HANDLER,
+    from: 'this.#session?.stop();',
+    to: '',
+    tests: [LIVE],
+  },
+  {
+    name: 'a POST is answered',
+    file: HANDLER,
+    from: "request.method !== 'GET' && request.method !== 'HEAD'",
+    to: 'false',
+    tests: [LIVE],
+  },
+  {
+    name: 'places of two threads are one',
+    file: DIFFERENCE,
+    from: 'JSON.stringify([lock, shared, thread, async, frames])',
+    to: 'JSON.stringify([lock, shared, thread, async])',
+    tests: [LIVE],
+  },
+  {
+    name: 'an observer that could not listen keeps its place and its profile',
+    file: SERVE,
+    from: `      end();
+      fail(error);`,
+    to: '      fail(error);',
+    tests: [LIVE],
+    equivalent: 'its thread ends, and who watches it repairs what it leaves',
+  },
+  {
+    name: 'rates are over all the time',
+    file: TOP,
+    from: 'profile.duration - (before?.profile?.duration ?? 0)',
+    to: 'profile.duration',
+    tests: [LIVE],
+  },
+  {
+    name: 'what was waited for most in all comes first',
+    file: TOP,
+    from: 'b.waiting - a.waiting',
+    to: 'b.contentions - a.contentions',
+    tests: [LIVE],
+  },
+];
