@@ -102,11 +102,14 @@ function failureIn(report: string): string {
   return 'vitest itself';
 }
 
-const wanted = command.args.length > 0 ? command.args.map((room) => `${room}.ts`) : readdirSync(ROOMS);
+const rooms = readdirSync(ROOMS).map((file) => basename(file, '.ts'));
+const unknown = command.args.find((room) => !rooms.includes(room));
+if (unknown !== undefined) command.error(`error: no room ${unknown}; there are: ${rooms.join(', ')}`);
+const wanted = command.args.length > 0 ? command.args : rooms;
 const queue: { room: string; mutant: Mutant }[] = [];
-for (const file of wanted) {
-  const { mutants } = (await import(join(ROOMS, file))) as { mutants: readonly Mutant[] };
-  for (const mutant of mutants) if (mutant.name.includes(name)) queue.push({ room: basename(file, '.ts'), mutant });
+for (const room of wanted) {
+  const { mutants } = (await import(join(ROOMS, `${room}.ts`))) as { mutants: readonly Mutant[] };
+  for (const mutant of mutants) if (mutant.name.includes(name)) queue.push({ room, mutant });
 }
 
 const verdicts: Verdict[] = [];
