@@ -235,7 +235,10 @@ export class Arena {
     if (!Number.isInteger(words) || words < 1) {
       throw new HoldfastError('EINVAL', `alloc() takes a whole number of words, at least 1; received ${shown(words)}`);
     }
-    const address = this.heap.alloc(words, this.thread.nascent);
+    const { heap, objects, thread } = this;
+    const address =
+      heap.tryAlloc(words, thread.nascent) || (objects.makeRoom() ? heap.tryAlloc(words, thread.nascent) : 0);
+    if (address === 0) throw heap.exhausted(words);
     this.cpu.store(this.thread.nascent, 0);
     return address;
   }

@@ -1,7 +1,15 @@
 import { inspect } from 'node:util';
 import { HoldfastError, shown } from '../errors.ts';
 import { Header } from '../memory/header.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import type { Arena } from './arena.ts';
 import {
   advance,
@@ -94,6 +102,7 @@ export class Kthread {
   ready(options?: WaitOptions): void {
     const { thread } = this.#arena;
     thread.current();
+    checkWait(thread.cpu, options);
     const outcome = block(thread, options, (waiter) => untilStarted(this.#record, waiter));
     this.#check(outcome, options?.timeout);
   }
@@ -102,6 +111,7 @@ export class Kthread {
   async readyAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread, heap } = this.#arena;
     thread.current();
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     const { outcome, task, asked } = await blockAsync(thread, heap, options, (waiter) =>
       untilStarted(this.#record, waiter),
     );

@@ -10,7 +10,7 @@ import { Header } from '../memory/header.ts';
 import { Heap } from '../memory/heap.ts';
 import { type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
-import { isDead, markDead, maxThreads, Slot, slotAddress, threadOf } from '../sched/slot.ts';
+import { isDead, markDead, maxThreads, Slot, slotAddress, threadOf, viewersFor } from '../sched/slot.ts';
 import { DETACHED, Thread } from '../sched/thread.ts';
 import { ringKthreadd, SPARE_SLOTS } from './kthreadd.ts';
 import { KthreaddParent } from './kthreadd-parent.ts';
@@ -61,7 +61,7 @@ export class Place {
     this.cpu = cpu;
     this.thread = new Thread(cpu, number, spins);
     this.heap = new Heap(cpu, this.thread.id);
-    this.objects = new Objects(cpu, this.heap, this.thread.id, this.thread.nascent);
+    this.objects = new Objects(cpu, this.heap, this.thread.id, this.thread.nascent, viewersFor(cpu, this.thread.id));
     this.id = cpu.read(Header.id);
     this.buffer = buffer;
     this.kthreadd = new KthreaddParent(this);
@@ -181,6 +181,7 @@ export class Place {
     // Of the threads that it leaves to others it may be one itself.
     while (this.#note(reap(this, isReaped, { patience })) === 'again' && !this.#isDead(thread.id)) markGone(thread.cpu);
     thread.self = DETACHED;
+    this.objects.views.retireAll();
     // `attend` ends, and kthreadd looks whether anybody is left.
     thread.cpu.wake(Header.creatorRing, Number.POSITIVE_INFINITY);
     if (thread.cpu.load(Header.kthreaddWanted) === 1) ringKthreadd(thread.cpu);

@@ -18,7 +18,7 @@ import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
-import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import { kindIdOf, type Objects } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
   asyncTasks,
@@ -233,6 +233,7 @@ class Pass {
         this.#knowsAll = false;
         continue;
       }
+      this.#objects.undoDestroy(cpu.load(slot + Slot.entering), slot + Slot.nascent);
       const block = cpu.load(slot + Slot.nascent);
       if (block !== 0 && keepsNascent(cpu, slot, block)) cpu.store(slot + Slot.nascent, 0);
       else this.#objects.reclaim(slot + Slot.nascent);
@@ -241,7 +242,8 @@ class Pass {
 
   #repair(address: number): boolean {
     const { cpu } = this.#thread;
-    const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
+    // Also one that was destroyed: a thread that came too late may have died with its latch.
+    const kind = address === 0 ? undefined : kindById(kindIdOf(cpu, address));
     if (kind === undefined) this.#knowsAll = false;
     if (kind === TIMER_KIND) this.#timers.push(address);
     if (kind === undefined) return true;

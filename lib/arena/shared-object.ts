@@ -1,8 +1,11 @@
 import { inspect } from 'node:util';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
+import type { Cpu } from '../machine/cpu.ts';
 import type { Kind } from '../memory/kinds.ts';
+import { isPresent } from '../memory/objects.ts';
 import type { TimeoutOptions } from '../sched/drive.ts';
 import { isWaitedFor, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { endWait, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { waitsOfHolders, waitsShown } from '../sched/waits-for.ts';
 import type { Arena } from './arena.ts';
@@ -15,6 +18,8 @@ export interface ObjectHandle {
   /** The id of the object's arena. */
   readonly arena: number;
   readonly address: number;
+  /** Tells it from others that there have been at its address. */
+  readonly serial: number;
 }
 
 /**
@@ -27,6 +32,7 @@ export abstract class SharedObject {
   readonly address: number;
   protected readonly thread: Thread;
   readonly #kind: Kind;
+  readonly #serial: number;
 
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     if (typeof arena?.thread?.current !== 'function') {
@@ -36,29 +42,36 @@ export abstract class SharedObject {
     this.arena = arena;
     this.thread = arena.thread;
     this.#kind = kind;
+    // Before there is another view, which a constructor may go on to work with.
+    arena.objects.acknowledge();
     if (which === undefined) this.address = arena.objects.create(kind);
     else if (typeof which === 'object') this.address = addressIn(kind, arena, which);
     else this.address = arena.objects.open(kind, which);
+    this.#serial = arena.objects.serial;
+    arena.objects.views.add(this.address, this);
   }
 
   /** Structured-cloneable: pass it to another thread, which calls the class's `from`. */
   get handle(): ObjectHandle {
-    return { type: `holdfast.${this.#kind.name}`, arena: this.arena.id, address: this.address };
+    const { address, arena } = this;
+    return { type: `holdfast.${this.#kind.name}`, arena: arena.id, address, serial: this.#serial };
   }
 
   /** The name it was opened by, or undefined for an anonymous object. */
   get name(): string | undefined {
+    this.checkThere();
     return this.arena.objects.nameOf(this.address);
   }
 
   /**
-   * Frees the object and its name. Throws EBUSY while it is held or waited for: a waiter that was woken counts until its
-   * call has come back. All other views of it, in all threads, are invalid from then on.
+   * Frees the object and its name. Throws EBUSY while it is held, waited for or about to be: a waiter that was woken counts
+   * until its call has come back. From then on all calls of all views of it, in all threads, throw EINVAL. Its memory
+   * can be had again when each thread that has opened it has opened, made or destroyed another object, or has ended.
    */
   destroy(): void {
-    this.thread.current();
-    const { cpu } = this.thread;
-    this.arena.objects.destroy(this.#kind, this.address, (address, end) => isWaitedFor(cpu, address, end));
+    this.current();
+    const { cpu, id } = this.thread;
+    this.arena.objects.destroy(this.#kind, this.address, (address, end) => isWaitedFor(cpu, address, end, id));
   }
 
   /** In a log line, or another JSON text, an object is what `util.inspect` shows. */
@@ -66,8 +79,99 @@ export abstract class SharedObject {
     return inspect(this);
   }
 
-  /** How messages name the object. */
+  [inspect.custom](): string {
+    return this.isThere ? this.shown : `${this.constructor.name}(destroyed)`;
+  }
+
+  /** What `util.inspect` shows of an object that is there. */
+  protected abstract get shown(): string;
+
+  /** @internal Throws EINVAL when the object was destroyed. */
+  checkThere(): void {
+    // The caller may have seen a word of an object that is closed: pairs with the barriers of `Objects.destroy`.
+    this.thread.cpu.rmb();
+    if (!this.isThere) this.#settle();
+  }
+
+  /**
+   * The thread changes the object's words from here on until `endChange`, without lining up in `block`. Throws EINVAL when the object
+   * was destroyed; until `endChange` it cannot be.
+   */
+  protected beginChange(): void {
+    const { cpu, slot } = this.thread;
+    for (;;) {
+      cpu.store(slot + Slot.entering, this.address);
+      // As in `beginWait`.
+      cpu.mb();
+      if (this.isThere) return;
+      this.endChange();
+      this.#settle();
+    }
+  }
+
+  /** `beginChange`, `body`, and `endChange`, also when `body` throws. */
+  protected changing(body: () => void): void {
+    this.beginChange();
+    try {
+      body();
+    } catch (error) {
+      // What ends a simulated thread goes through without another step.
+      if (error instanceof HoldfastError) this.endChange();
+      throw error;
+    }
+    this.endChange();
+  }
+
+  protected endChange(): void {
+    const { cpu, slot } = this.thread;
+    // Pairs with the acquire in `isWaitedFor`.
+    cpu.storeRelease(slot + Slot.entering, 0);
+  }
+
+  /** @internal For `block`: the task waits for the object from here on. Throws EINVAL when it was destroyed. */
+  beginWait(task: number): void {
+    const { cpu } = this.thread;
+    for (;;) {
+      cpu.store(task + Task.within, this.address);
+      // Pairs with the barrier in `Objects.destroy`: that sees that the task is here, or this that the object is to go.
+      cpu.mb();
+      if (this.isThere) return;
+      endWait(cpu, task);
+      this.#settle();
+    }
+  }
+
+  /**
+   * The main task of the calling thread, for a call that is no fast path: those fail by themselves (`Kind.close`). Throws
+   * EINVAL after detach, and when the object was destroyed.
+   */
+  protected current(): number {
+    const task = this.thread.current();
+    this.checkThere();
+    return task;
+  }
+
+  /** The machine, for what only looks at the object. Throws EINVAL when it was destroyed. */
+  protected get living(): Cpu {
+    this.checkThere();
+    return this.thread.cpu;
+  }
+
+  /** Whether the object was not destroyed, nor is about to be. Enough for a call that looks once it has got in. */
+  protected get isThere(): boolean {
+    return isPresent(this.thread.cpu, this.address);
+  }
+
+  /** Throws EINVAL unless the object is there after all, because it could not be destroyed. */
+  #settle(): void {
+    this.arena.objects.settle();
+    if (this.isThere) return;
+    throw new HoldfastError('EINVAL', `the ${this.#kind.name} that was at ${this.address} was destroyed`);
+  }
+
+  /** How messages name the object. Throws EINVAL when it was destroyed: whatever else is wrong, it is for that reason. */
   protected get label(): string {
+    this.checkThere();
     return this.arena.objects.labelOf(this.address, this.#kind as Kind<never>);
   }
 
@@ -135,6 +239,6 @@ function addressIn(kind: Kind, arena: Arena, handle: ObjectHandle): number {
       `the ${kind.name} is in arena ${shown(handle.arena)}, not in this one, ${arena.id}`,
     );
   }
-  arena.objects.check(kind, handle.address);
+  arena.objects.reopen(kind, handle.address, handle.serial);
   return handle.address;
 }

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import { HoldfastError, shown } from '../errors.ts';
 import { hash } from '../memory/kinds.ts';
 import { cancelTimer, isTimerActive, startTimer, TIMER_KIND, TimerWords } from '../sched/timer.ts';
@@ -52,23 +51,27 @@ export class Timer extends SharedObject {
 
   /** `start` by a deadline, ns on `cpu.now()`. */
   startAt(deadline: number): void {
-    this.thread.current();
+    this.current();
     const { cpu, thread } = this.arena;
-    if (startTimer(cpu, thread.id, this.address, deadline)) this.arena.requestKthreadd();
+    // A timer that was destroyed must not be in the tree.
+    this.beginChange();
+    const isFirst = startTimer(cpu, thread.id, this.address, deadline);
+    this.endChange();
+    if (isFirst) this.arena.requestKthreadd();
   }
 
   /** The timer does not expire. False when it was not to, or its action has begun. `hrtimer_try_to_cancel`. */
   cancel(): boolean {
-    this.thread.current();
+    this.current();
     return cancelTimer(this.arena.cpu, this.thread.id, this.address);
   }
 
   /** Whether it is to expire, or its action runs; out of date as soon as it is read. `hrtimer_active`. */
   get isActive(): boolean {
-    return isTimerActive(this.arena.cpu, this.address);
+    return isTimerActive(this.living, this.address);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `Timer(${this.name ?? this.address}, ${this.isActive ? 'active' : 'idle'})`;
   }
 }

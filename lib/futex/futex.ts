@@ -1,6 +1,14 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import { slotAddress } from '../sched/slot.ts';
 import { CHUNK_WORDS } from '../sched/vector.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
@@ -88,6 +96,7 @@ export class Futex {
     const { arena } = this;
     const words = this.#checkVector(list);
     const timed = relative(arena.cpu, options);
+    checkWait(arena.cpu, timed);
     arena.thread.current();
     const result = block(arena.thread, timed, (waiter) => waitAll(this.#futexes, arena.heap, words, waiter));
     return typeof result === 'number' ? result : this.#woke(words, result, undefined);
@@ -97,6 +106,7 @@ export class Futex {
     const { arena } = this;
     const words = this.#checkVector(list);
     const timed = relative(arena.cpu, options);
+    checkWait(arena.cpu, timed, ASYNC_OPTIONS);
     const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) =>
       waitAll(this.#futexes, arena.heap, words, waiter),
     );
@@ -183,6 +193,7 @@ export class Futex {
   }
 
   #block(options: WaitOptions | undefined, word: number, value: number, bitset: number): WaitResult {
+    checkWait(this.arena.cpu, options);
     return block(this.arena.thread, options, (waiter) => wait(this.#futexes, word, value, bitset, waiter));
   }
 
@@ -193,6 +204,7 @@ export class Futex {
     bitset: number,
   ): Promise<WaitResult> {
     const { thread, heap } = this.arena;
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     const { outcome, task } = await blockAsync(thread, heap, options, (waiter) =>
       wait(this.#futexes, word, value, bitset, waiter),
     );

@@ -1,10 +1,9 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 
@@ -44,33 +43,33 @@ export class AtomicInt extends SharedObject {
   }
 
   read(): number {
-    return this.#cpu.load(this.#word);
+    return this.#living().load(this.#word);
   }
   readAcquire(): number {
-    return this.#cpu.loadAcquire(this.#word);
+    return this.#living().loadAcquire(this.#word);
   }
   set(value: number): void {
-    this.#cpu.store(this.#word, whole(value));
+    this.#living().store(this.#word, whole(value));
   }
   setRelease(value: number): void {
-    this.#cpu.storeRelease(this.#word, whole(value));
+    this.#living().storeRelease(this.#word, whole(value));
   }
 
   fetchAdd(value: number): number {
-    return this.#cpu.fetchAdd(this.#word, whole(value));
+    return this.#living().fetchAdd(this.#word, whole(value));
   }
   fetchSub(value: number): number {
-    return this.#cpu.fetchSub(this.#word, whole(value));
+    return this.#living().fetchSub(this.#word, whole(value));
   }
   fetchAnd(bits: number): number {
-    return this.#cpu.fetchAnd(this.#word, whole(bits));
+    return this.#living().fetchAnd(this.#word, whole(bits));
   }
   fetchOr(bits: number): number {
-    return this.#cpu.fetchOr(this.#word, whole(bits));
+    return this.#living().fetchOr(this.#word, whole(bits));
   }
   /** `atomic_fetch_andnot`: clears these bits. */
   fetchAndNot(bits: number): number {
-    return this.#cpu.fetchAnd(this.#word, ~whole(bits));
+    return this.#living().fetchAnd(this.#word, ~whole(bits));
   }
   fetchXor(bits: number): number {
     whole(bits);
@@ -84,18 +83,18 @@ export class AtomicInt extends SharedObject {
   }
 
   inc(): void {
-    this.#cpu.fetchAdd(this.#word, 1);
+    this.#living().fetchAdd(this.#word, 1);
   }
   dec(): void {
-    this.#cpu.fetchSub(this.#word, 1);
+    this.#living().fetchSub(this.#word, 1);
   }
   /** One more; whether it is 0 now. */
   incAndTest(): boolean {
-    return this.#cpu.fetchAdd(this.#word, 1) === -1;
+    return this.#living().fetchAdd(this.#word, 1) === -1;
   }
   /** One less; whether it is 0 now. */
   decAndTest(): boolean {
-    return this.#cpu.fetchSub(this.#word, 1) === 1;
+    return this.#living().fetchSub(this.#word, 1) === 1;
   }
   /** `value` less; whether it is 0 now. */
   subAndTest(value: number): boolean {
@@ -107,10 +106,10 @@ export class AtomicInt extends SharedObject {
   }
 
   xchg(value: number): number {
-    return this.#cpu.xchg(this.#word, whole(value));
+    return this.#living().xchg(this.#word, whole(value));
   }
   cmpxchg(expected: number, value: number): number {
-    return this.#cpu.cmpxchg(this.#word, whole(expected), whole(value));
+    return this.#living().cmpxchg(this.#word, whole(expected), whole(value));
   }
   /** Whether it was `expected`, and so is `value` now. */
   tryCmpxchg(expected: number, value: number): boolean {
@@ -141,10 +140,10 @@ export class AtomicInt extends SharedObject {
 
   /** Sets bit `bit`, 0 to 31; whether it was set before. */
   testAndSetBit(bit: number): boolean {
-    return (this.#cpu.fetchOr(this.#word, maskOf(bit)) & maskOf(bit)) !== 0;
+    return (this.#living().fetchOr(this.#word, maskOf(bit)) & maskOf(bit)) !== 0;
   }
   testAndClearBit(bit: number): boolean {
-    return (this.#cpu.fetchAnd(this.#word, ~maskOf(bit)) & maskOf(bit)) !== 0;
+    return (this.#living().fetchAnd(this.#word, ~maskOf(bit)) & maskOf(bit)) !== 0;
   }
   testAndChangeBit(bit: number): boolean {
     return (this.fetchXor(maskOf(bit)) & maskOf(bit)) !== 0;
@@ -153,17 +152,24 @@ export class AtomicInt extends SharedObject {
     return (this.read() & maskOf(bit)) !== 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `AtomicInt(${this.name ?? this.address}, ${this.read()})`;
+  }
+
+  /** The machine. What is destroyed after this look keeps its memory, since this thread has a view of it. Throws EINVAL. */
+  #living(): Cpu {
+    if (!isPresent(this.#cpu, this.address)) this.checkThere();
+    return this.#cpu;
   }
 
   /** The value before, or undefined when `change` gives none for it. */
   #update(change: (value: number) => number | undefined): number | undefined {
-    let value = this.#cpu.load(this.#word);
+    const cpu = this.#living();
+    let value = cpu.load(this.#word);
     for (;;) {
       const next = change(value);
       if (next === undefined) return undefined;
-      const seen = this.#cpu.cmpxchg(this.#word, value, next | 0);
+      const seen = cpu.cmpxchg(this.#word, value, next | 0);
       if (seen === value) return value;
       value = seen;
     }

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
@@ -10,14 +9,14 @@ import {
   abortReason,
   block,
   blockAsync,
-  checkOptions,
-  deadlineOf,
-  SYNC_OPTIONS,
+  checkWait,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import {
+  close,
   downSlow,
+  MOST_PERMITS,
   reordered,
   repair,
   reset,
@@ -34,6 +33,7 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: () => 0,
   isBusy: (cpu, completion) => isListBusy(cpu, completion + SemaphoreWords.waiters),
+  close,
   reordered,
   repair,
 });
@@ -64,8 +64,10 @@ export class Completion extends SharedObject {
 
   /** Lets one waiter go; if nobody waits, the next that comes. */
   complete(): void {
-    this.thread.current();
-    if (!up(this.thread, this.address, 1)) {
+    const { thread, address } = this;
+    thread.current();
+    while (!up(thread, address, 1)) {
+      if (this.count < MOST_PERMITS) continue;
       throw new HoldfastError('EINVAL', `the ${this.label} was completed ${this.count} times more than waited for`);
     }
   }
@@ -73,12 +75,12 @@ export class Completion extends SharedObject {
   /** Lets all go that wait, and all that come later. */
   completeAll(): void {
     this.thread.current();
-    up(this.thread, this.address, UNBOUNDED);
+    while (!up(this.thread, this.address, UNBOUNDED)) this.checkThere();
   }
 
   /** Takes back all `complete` and `completeAll` that nobody has waited for. */
   reinit(): void {
-    this.thread.current();
+    this.current();
     reset(this.thread, this.address, 0);
   }
 
@@ -86,9 +88,9 @@ export class Completion extends SharedObject {
   wait(options?: WaitOptions): void {
     const { thread, address } = this;
     thread.current();
-    if (options !== undefined) this.#check(options, SYNC_OPTIONS);
+    checkWait(thread.cpu, options);
     if (tryDown(thread.cpu, address, 1)) return;
-    const outcome = block(thread, options, (waiter) => downSlow(address, 1, false, waiter));
+    const outcome = block(thread, options, (waiter) => downSlow(address, 1, false, waiter), this);
     if (outcome !== 'acquired') throw this.#timedOut(options);
   }
 
@@ -96,10 +98,14 @@ export class Completion extends SharedObject {
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread, address } = this;
     thread.current();
-    if (options !== undefined) this.#check(options, ASYNC_OPTIONS);
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     if (tryDown(thread.cpu, address, 1)) return;
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      downSlow(address, 1, false, waiter),
+    const { outcome, task, asked } = await blockAsync(
+      thread,
+      this.arena.heap,
+      options,
+      (waiter) => downSlow(address, 1, false, waiter),
+      this,
     );
     thread.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
@@ -110,12 +116,14 @@ export class Completion extends SharedObject {
   tryWait(): boolean {
     const { thread, address } = this;
     thread.current();
-    return tryDown(thread.cpu, address, 1) || tryDownLatched(thread, address, 1, 0);
+    if (tryDown(thread.cpu, address, 1) || tryDownLatched(thread, address, 1, 0)) return true;
+    this.checkThere();
+    return false;
   }
 
   /** How many more waiters may go; Infinity after `completeAll`. Out of date as soon as it is read. */
   get count(): number {
-    const free = this.thread.cpu.load(this.#count) >> 1;
+    const free = this.living.load(this.#count) >> 1;
     return free === UNBOUNDED ? Number.POSITIVE_INFINITY : free;
   }
 
@@ -124,16 +132,11 @@ export class Completion extends SharedObject {
     return this.count > 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     const { count } = this;
     const waiting = firstWaiter(this.thread.cpu, this.address + SemaphoreWords.waiters) !== 0;
     const state = count === Number.POSITIVE_INFINITY ? 'complete' : count > 0 ? `complete for ${count}` : 'incomplete';
     return `Completion(${this.name ?? this.address}, ${state}${waiting ? ', waited for' : ''})`;
-  }
-
-  #check(options: AsyncWaitOptions, known: readonly string[]): void {
-    checkOptions(options, known);
-    deadlineOf(this.thread.cpu, options.timeout);
   }
 
   #timedOut(options: WaitOptions | undefined): HoldfastError {

@@ -13,6 +13,7 @@ import type { Arena } from '../arena/arena.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
+import { isPresent } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { arrayOf, struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
@@ -85,6 +86,16 @@ export class McsLock extends SpinningLock {
   }
 
   lock(): void {
+    this.#take();
+    // Whoever destroys the lock finds the node in line, or this finds that the lock is to go.
+    while (!isPresent(this.thread.cpu, this.address)) {
+      this.unlock();
+      this.checkThere();
+      this.#take();
+    }
+  }
+
+  #take(): void {
     const node = this.#freeNode();
     const { cpu } = this.thread;
     for (;;) {
@@ -110,10 +121,14 @@ export class McsLock extends SpinningLock {
     prepareNode(cpu, node, this.address);
     if (cpu.cmpxchg(this.address + Mcs.tail, 0, node) === 0) {
       linkNode(cpu, node, 0);
-      return true;
+      if (isPresent(this.thread.cpu, this.address)) return true;
+      this.unlock();
+    } else {
+      releaseNode(cpu, node);
+      if (isPresent(this.thread.cpu, this.address)) return false;
     }
-    releaseNode(cpu, node);
-    return false;
+    this.checkThere();
+    return this.tryLock();
   }
 
   unlock(): void {
@@ -124,7 +139,7 @@ export class McsLock extends SpinningLock {
   }
 
   get owner(): number | undefined {
-    const id = holder(this.thread.cpu, this.address);
+    const id = holder(this.living, this.address);
     return id === 0 ? undefined : id - 1;
   }
 

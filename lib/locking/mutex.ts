@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
@@ -6,19 +5,12 @@ import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, contend } from '../sched/contention.ts';
-import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
-  block,
-  checkOptions,
-  deadlineOf,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, block, checkWait, type WaitOptions } from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
-import { holderOf, revive } from './owner-word.ts';
+import { closeOwned, holderOf, revive } from './owner-word.ts';
 
 export interface MutexOptions {
   /**
@@ -36,6 +28,7 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: holderOf,
   isBusy,
+  close: closeOwned,
   isIdle,
   latch: MutexWords.waiters + WaitList.latch,
   repair,
@@ -96,6 +89,7 @@ export class Mutex extends OwnedLock {
   tryLock(): boolean {
     const { cpu } = this.thread;
     const task = this.thread.current();
+    // One that was destroyed is.
     if (this.isUnrecoverable) throw this.refusal('unrecoverable');
     if (!tryAcquire(cpu, this.address, task, 0)) return false;
     if (this.#onOwnerDied !== undefined && this.ownerDied) this.#recover(this.#onOwnerDied);
@@ -161,8 +155,12 @@ export class Mutex extends OwnedLock {
    * then on it is as new. Of several that try, one has it. Throws EINVAL for a mutex that can be had in the usual way.
    */
   reset(): void {
-    const task = this.thread.current();
-    if (revive(this.thread.cpu, this.address, task)) return;
+    const task = this.current();
+    // One that was destroyed looks the same.
+    this.beginChange();
+    const isMine = revive(this.thread.cpu, this.address, task);
+    this.endChange();
+    if (isMine) return;
     throw new HoldfastError(
       'EINVAL',
       `the ${this.label} is ${this.state}, and can be locked: reset() is for the others`,
@@ -171,24 +169,23 @@ export class Mutex extends OwnedLock {
 
   /** Whether anybody sleeps for the lock; out of date as soon as it is read. */
   get isContended(): boolean {
-    return this.thread.cpu.load(this.address + MutexWords.waiters + WaitList.first) !== 0;
+    return this.living.load(this.address + MutexWords.waiters + WaitList.first) !== 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `Mutex(${this.name ?? this.address}, ${this.state})`;
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread, address } = this;
-    checkOptions(options);
-    deadlineOf(thread.cpu, options?.timeout);
+    checkWait(thread.cpu, options);
     const outcome = contend(
       thread,
       address,
       ALONE,
       () =>
         lockAwake(thread, address, thread.self, false) ??
-        block(thread, options, (waiter) => lockAsleep(address, waiter)),
+        block(thread, options, (waiter) => lockAsleep(address, waiter), this),
     );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
     if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
@@ -224,10 +221,7 @@ export class Mutex extends OwnedLock {
   /** The task that took the lock at once, or 0. */
   #tryAsync(options: AsyncWaitOptions | undefined): number {
     const { thread } = this;
-    if (options !== undefined) {
-      checkOptions(options, ASYNC_OPTIONS);
-      deadlineOf(thread.cpu, options.timeout);
-    }
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;

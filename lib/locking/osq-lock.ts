@@ -1,9 +1,8 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { slotAddress } from '../sched/slot.ts';
@@ -45,6 +44,12 @@ export class OsqLock extends SharedObject {
     this.thread.current();
     if (this.#isHeld) throw new HoldfastError('EDEADLK', `this thread already holds the ${this.label}`);
     this.#isHeld = osqLock(this.thread, this.address + Osq.tail);
+    // Whoever destroys the lock finds this thread in line, or this finds that the lock is to go.
+    while (!isPresent(this.thread.cpu, this.address)) {
+      if (this.#isHeld) this.unlock();
+      this.checkThere();
+      this.#isHeld = osqLock(this.thread, this.address + Osq.tail);
+    }
     return this.#isHeld;
   }
 
@@ -57,7 +62,7 @@ export class OsqLock extends SharedObject {
     osqUnlock(this.thread, this.address + Osq.tail);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     const state = this.thread.cpu.load(this.address + Osq.tail) === 0 ? 'free' : 'held';
     return `OsqLock(${this.name ?? this.address}, ${state})`;
   }

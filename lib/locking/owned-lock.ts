@@ -26,7 +26,7 @@ export abstract class OwnedLock extends SharedObject {
 
   /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
   get owner(): LockOwner | undefined {
-    const { cpu } = this.thread;
+    const cpu = this.living;
     const word = this.#word;
     if (!isOwned(word)) return undefined;
     const task = ownerOf(word);
@@ -35,6 +35,7 @@ export abstract class OwnedLock extends SharedObject {
 
   /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
+    this.checkThere();
     return (this.#word & OWNER_DIED) !== 0;
   }
 
@@ -43,7 +44,7 @@ export abstract class OwnedLock extends SharedObject {
    * thread holds it, EINVAL unless an owner had died.
    */
   makeConsistent(): void {
-    this.thread.current();
+    this.current();
     if (this.owner?.thread !== this.thread.number) throw this.notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
@@ -79,7 +80,7 @@ export abstract class OwnedLock extends SharedObject {
     options: AsyncWaitOptions | undefined,
     path: (waiter: Waiter) => SlowPath<Outcome>,
   ): Promise<number> {
-    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path);
+    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired' || outcome === 'owner-died') return task;
     this.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);

@@ -14,7 +14,10 @@ export const WAITERS = 1;
 /** An owner died inside, and nobody has made things consistent since. */
 export const OWNER_DIED = 8;
 export const FLAGS = 15;
-/** In the owner's place, when a lock is of no use any more: an owner that learned of OWNER_DIED let go without a word. */
+/**
+ * In the owner's place, when a lock is of no use any more: an owner that learned of OWNER_DIED let go without a word, or the
+ * lock was destroyed. No task's address; a thread that takes it for one finds `noTask` of the arena's header there, which is 0.
+ */
 export const UNRECOVERABLE = 16;
 
 /** The task that owns the lock, UNRECOVERABLE, or 0. */
@@ -49,4 +52,15 @@ export function revive(cpu: Cpu, lock: number, task: number): boolean {
     word = seen;
   }
   return false;
+}
+
+/** For `Kind.close`. */
+export function closeOwned(cpu: Cpu, lock: number): boolean {
+  for (;;) {
+    const word = cpu.load(lock + OWNER);
+    if (ownerOf(word) === UNRECOVERABLE) return true;
+    if (ownerOf(word) !== 0) return false;
+    // From here on no fast path takes the lock, and whoever has come meanwhile is refused.
+    if (cpu.cmpxchg(lock + OWNER, word, UNRECOVERABLE) === word) return true;
+  }
 }

@@ -1,9 +1,8 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { maxThreads } from '../sched/slot.ts';
@@ -50,6 +49,7 @@ export class PerCpu extends SharedObject {
 
   /** Address of the words of the thread with that CPU number. `per_cpu_ptr`. Throws EINVAL where there can be none. */
   of(number: number): number {
+    if (!isPresent(this.thread.cpu, this.address)) this.checkThere();
     if (!Number.isInteger(number) || number < 0 || number >= maxThreads(this.thread.cpu)) {
       const most = maxThreads(this.thread.cpu) - 1;
       throw new HoldfastError('EINVAL', `a CPU number is a whole number from 0 to ${most}, received ${shown(number)}`);
@@ -68,7 +68,7 @@ export class PerCpu extends SharedObject {
     return sum;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PerCpu(${this.name ?? this.address})`;
   }
 }

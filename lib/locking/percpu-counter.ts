@@ -9,14 +9,13 @@
  * A thread that dies in the middle of `fold` has the latch: with `folding` set the rest is done again, without it nothing was
  * changed. What a dead thread had added is folded by the reaper.
  */
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { maxThreads } from '../sched/slot.ts';
@@ -48,7 +47,7 @@ const KIND = defineKind<Repairer>({
   trailing: (cpu) => maxThreads(cpu) * Line.words,
   format: () => {},
   holder: () => 0,
-  isBusy: () => false,
+  isBusy: (cpu, counter) => cpu.load(counter + Words.latch) !== 0,
   repair({ cpu, threads, isDead, latch: take }, counter) {
     if (!take(counter + Words.latch, () => {})) return false;
     finishFold(cpu, counter);
@@ -125,6 +124,8 @@ export class PercpuCounter extends SharedObject {
   /** Adds a whole number of up to 30 bits, which may be negative. Throws EINVAL for another, and after `arena.detach()`. */
   add(value: number): void {
     this.thread.current();
+    // One that is destroyed from here on keeps its memory: this thread has a view of it.
+    if (!isPresent(this.#cpu, this.address)) this.checkThere();
     if (!Number.isInteger(value) || Math.abs(value) > LARGEST_BATCH) {
       throw new HoldfastError('EINVAL', `add() takes a whole number of up to 30 bits, received ${shown(value)}`);
     }
@@ -165,12 +166,13 @@ export class PercpuCounter extends SharedObject {
     return Math.sign(isClose ? this.sum() - value : rough) as -1 | 0 | 1;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PercpuCounter(${this.name ?? this.address}, about ${this.read()})`;
   }
 
   #underLatch<Result>(look: () => Result): Result {
     const word = this.address + Words.latch;
+    if (!isPresent(this.#cpu, this.address)) this.checkThere();
     latch(this.#cpu, word, this.thread.id);
     const result = look();
     unlatch(this.#cpu, word);

@@ -42,6 +42,7 @@ import type { Thread } from '../sched/thread.ts';
 import {
   firstOfThread,
   firstToCome,
+  isListBusy,
   isStuck,
   joinList,
   leaveList,
@@ -49,6 +50,7 @@ import {
   WaitList,
   waiters,
 } from '../sched/wait-list.ts';
+import { UNRECOVERABLE } from './owner-word.ts';
 import type { Outcome } from './reader-writer.ts';
 
 export const PercpuWords = struct({
@@ -64,6 +66,29 @@ const FLAGS = 7;
 
 const READ = 0;
 const WRITE = 1;
+
+/** In the writer's place of a lock that was destroyed; see UNRECOVERABLE in owner-word.ts. */
+const CLOSED = UNRECOVERABLE;
+
+/** Whether somebody writes, reads, waits or is about to. */
+export function isBusy(cpu: Cpu, lock: number): boolean {
+  return writerOf(cpu.load(blockOf(lock))) !== 0 || hasRecords(cpu, lock) || isListBusy(cpu, listOf(lock));
+}
+
+/** For `Kind.close`. Store buffering with a reader, as a writer does it. */
+export function close(cpu: Cpu, lock: number): boolean {
+  const block = cpu.load(blockOf(lock));
+  if (writerOf(block) !== CLOSED) {
+    if ((block & ~OWNER_DIED) !== 0 || cpu.cmpxchg(blockOf(lock), block, block | CLOSED) !== block) return false;
+  }
+  if (!hasRecords(cpu, lock)) return true;
+  cpu.fetchAndRelease(blockOf(lock), ~CLOSED);
+  return false;
+}
+
+function hasRecords(cpu: Cpu, lock: number): boolean {
+  return holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0;
+}
 
 export function writerOf(block: number): number {
   return block & ~FLAGS;
@@ -376,7 +401,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
   const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;
   const passes = writerDied || (writer === 0 && waiters(cpu, list).length > 0);
-  const woken = passes ? handOver(cpu, lock, block, died) : writer === 0 ? [] : [writer];
+  const isNobody = writer === 0 || writer === CLOSED;
+  const woken = passes ? handOver(cpu, lock, block, died) : isNobody ? [] : [writer];
   unlatch(cpu, latchOf(lock));
   for (const task of woken) unpark(cpu, task);
   return true;

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, OnceGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
@@ -8,9 +7,10 @@ import type { WaitOptions } from '../sched/drive.ts';
 import { Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
-import { isListBusy } from '../sched/wait-list.ts';
 import {
+  close,
   DRAINING,
+  isBusy,
   leaveRead,
   leaveWrite,
   makeConsistent,
@@ -36,10 +36,8 @@ const KIND = defineKind<Repairer>({
     return writer === 0 ? 0 : cpu.load(writer + Task.thread);
   },
   isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
-  isBusy: (cpu, lock) =>
-    (cpu.load(lock + PercpuWords.block) & ~OWNER_DIED) !== 0 ||
-    holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0 ||
-    isListBusy(cpu, lock + PercpuWords.waiters),
+  isBusy,
+  close,
   repair,
 });
 
@@ -124,18 +122,22 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   tryDownRead(): boolean {
     const { thread } = this;
     const outcome = tryRead(thread.cpu, this.address, thread.current(), false);
+    if (outcome === 'acquired') return true;
     if (outcome === 'full') throw this.refusal('full');
-    return outcome === 'acquired';
+    this.checkThere();
+    return false;
   }
 
   /** Writes, if nobody reads, writes or waits. */
   tryDownWrite(): boolean {
-    return tryWrite(this.thread, this.address, this.thread.current());
+    if (tryWrite(this.thread, this.address, this.thread.current())) return true;
+    this.checkThere();
+    return false;
   }
 
   /** How many read, over all threads; out of date as soon as it is read. */
   get readers(): number {
-    const { cpu } = this.thread;
+    const cpu = this.living;
     // Beside a writer that has the lock a record is a reader's that is about to back off (`tryRead`).
     if (this.#writingTask !== 0) return 0;
     const records = holdsOf(cpu, maxThreads(cpu), this.address, () => true);
@@ -145,15 +147,15 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
   get writer(): number | undefined {
     const task = this.#writingTask;
-    return task === 0 ? undefined : this.thread.cpu.load(task + Task.thread) - 1;
+    return task === 0 ? undefined : this.living.load(task + Task.thread) - 1;
   }
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return (this.thread.cpu.load(this.#block) & OWNER_DIED) !== 0;
+    return (this.living.load(this.#block) & OWNER_DIED) !== 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PercpuRwSemaphore(${this.name ?? this.address}, ${this.state})`;
   }
 
@@ -165,7 +167,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     return `about to be written by thread ${cpu.load(next + Task.thread) - 1}`;
   }
 
-  /** The writer inside, or 0. */
+  /** The writer inside, or 0; no task's of a lock that was destroyed. */
   get #writingTask(): number {
     const word = this.thread.cpu.load(this.#block);
     return word & DRAINING ? 0 : writerOf(word);

@@ -8,8 +8,7 @@ import {
   abortReason,
   block,
   blockAsync,
-  checkOptions,
-  deadlineOf,
+  checkWait,
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
@@ -115,7 +114,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
    * a writer had died.
    */
   makeConsistent(): void {
-    this.thread.current();
+    this.current();
     if (this.writer !== this.thread.number) throw this.notHeld('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
@@ -138,7 +137,8 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       thread,
       address,
       mode === 'read' ? SHARED : ALONE,
-      () => awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter)),
+      () =>
+        awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter), this),
     );
     if (outcome !== 'acquired') throw this.refusal(outcome, options);
   }
@@ -164,9 +164,8 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       if (tried !== undefined) throw this.refusal(tried, options);
     }
     announce(thread, address, mode === 'read' ? ASYNC_SHARED : ASYNC_ALONE);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      asleep(address, waiter),
-    );
+    const path = (waiter: Waiter) => asleep(address, waiter);
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
       if (isUnguarded) thread.unguarded.add(task);
       return task;
@@ -178,9 +177,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
 
   #check(options: AsyncWaitOptions | undefined, known: readonly string[]): void {
     this.thread.current();
-    if (options === undefined) return;
-    checkOptions(options, known);
-    deadlineOf(this.thread.cpu, options.timeout);
+    checkWait(this.thread.cpu, options, known);
   }
 
   protected get state(): string {

@@ -13,7 +13,6 @@
  * SATURATED lies half-way down, so that racing increments and decrements cannot move a saturated count out of range
  * before it is set again. The release pairs with the barrier of the last `dec`: who frees has seen all uses end.
  */
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -34,6 +33,10 @@ const KIND = defineKind<Repairer>({
   format: (cpu, address) => cpu.write(address + Words.count, 1),
   holder: () => 0,
   isBusy: () => false,
+  close(cpu, address) {
+    cpu.store(address + Words.count, SATURATED);
+    return true;
+  },
   repair: () => true,
 });
 
@@ -68,7 +71,10 @@ export class Refcount extends SharedObject {
     const { cpu } = this.thread;
     let count = cpu.load(this.#count);
     while (count !== 0) {
-      if (count < 0) return true;
+      if (count < 0) {
+        this.checkThere();
+        return true;
+      }
       const seen = cpu.cmpxchgRelaxed(this.#count, count, count === MAX ? SATURATED : count + 1);
       if (seen === count) return true;
       count = seen;
@@ -90,32 +96,39 @@ export class Refcount extends SharedObject {
 
   /** Starts over with `references`. Only for who has the last one, or the object to itself. */
   set(references: number): void {
-    this.thread.current();
+    this.current();
     if (!Number.isInteger(references) || references < 1 || references > MAX) {
       throw new HoldfastError(
         'EINVAL',
         `a count of references is a whole number from 1 to ${MAX}; received ${shown(references)}`,
       );
     }
-    this.thread.cpu.store(this.#count, references);
+    const { cpu } = this.thread;
+    for (let count = cpu.load(this.#count); ; ) {
+      const seen = cpu.cmpxchg(this.#count, count, references);
+      if (seen === count) return;
+      count = seen;
+      this.checkThere();
+    }
   }
 
   /** References; 0 when the last is gone. Out of date as soon as it is read. Infinity when saturated. */
   get count(): number {
-    const count = this.thread.cpu.load(this.#count);
+    const count = this.living.load(this.#count);
     return count < 0 ? Number.POSITIVE_INFINITY : count;
   }
 
   /** Whether a mistake has pinned the object. */
   get isSaturated(): boolean {
-    return this.thread.cpu.load(this.#count) < 0;
+    return this.living.load(this.#count) < 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `Refcount(${this.name ?? this.address}, ${this.isSaturated ? 'saturated' : this.count})`;
   }
 
   #saturate(count: number, call: string): void {
+    this.checkThere();
     this.thread.cpu.store(this.#count, SATURATED);
     if (count === 0) {
       throw new HoldfastError(

@@ -33,7 +33,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { MOST_THREADS } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { Slot, slotAddress } from '../sched/slot.ts';
+import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { finishPark, prepareToPark } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -73,6 +73,9 @@ const CLAIM = WRITER << CLAIM_SHIFT;
 const ASLEEP = 1 << 20;
 const DRAINING = 1 << 21;
 
+/** The word of a lock that was destroyed: the writer is no thread. */
+const CLOSED = WRITER;
+
 const QUEUE: QueueKind = {
   nodes: [SpinNodes.waiter],
   proxies: [SpinNodes.proxy],
@@ -93,6 +96,19 @@ export function readerBit(id: number): number {
   return 1 << ((id - 1) % READERS_A_WORD);
 }
 
+/** For `Kind.close`. Store buffering with a reader, as a writer does it. */
+export function close(cpu: Cpu, lock: number): boolean {
+  const address = lock + RwWords.word;
+  // ASLEEP may be set in vain.
+  for (let word = cpu.load(address); word !== CLOSED; word = cpu.load(address)) {
+    if ((word & (WRITER | CLAIM)) !== 0) return false;
+    if (cpu.cmpxchg(address, word, CLOSED) === word) break;
+  }
+  if (isDrained(cpu, lock, readerWords(maxThreads(cpu)))) return true;
+  cpu.storeRelease(address, 0);
+  return false;
+}
+
 /** One attempt to read. Fully ordered: either this reader sees the writer, or the writer sees the reader. */
 export function tryRead(cpu: Cpu, lock: number, readers: number, bit: number): boolean {
   cpu.fetchOr(readers, bit);
@@ -111,7 +127,10 @@ export function readUnlock(cpu: Cpu, lock: number, readers: number, bit: number)
     const writer = (value & WAITED) === 0 ? 0 : cpu.load(lock + RwWords.word) & WRITER;
     // The release pairs with the acquires in isDrained and drain.
     if (cpu.cmpxchgRelease(readers, value, value & ~bit) !== value) continue;
-    if (writer !== 0) kick(cpu, mainTask(cpu, writer));
+    if (writer === 0) return true;
+    // The bit before, its sleep after: pairs with the exchange in prepareToPark. The writer may sleep for the second time.
+    cpu.mb();
+    kick(cpu, mainTask(cpu, writer));
     return true;
   }
 }

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, runHolding, SyncGuard, type SyncLock } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
@@ -9,6 +8,7 @@ import { ALONE, contend, SHARED } from '../sched/contention.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
 import {
+  close,
   drain,
   isBusy,
   isDrained,
@@ -33,6 +33,7 @@ const KIND = defineKind<Repairer>({
   holder: (cpu, lock) => cpu.load(lock + RwWords.word) & WRITER,
   isHeldBy: (cpu, lock, id) => (cpu.load(readerWord(lock, id)) & readerBit(id)) !== 0,
   isBusy,
+  close,
   repair,
 });
 
@@ -145,13 +146,13 @@ export class RwLock extends SharedObject {
 
   /** CPU number of the thread that writes or is about to, or undefined; out of date as soon as it is read. */
   get writer(): number | undefined {
-    const writer = this.thread.cpu.load(this.address + RwWords.word) & WRITER;
+    const writer = this.living.load(this.address + RwWords.word) & WRITER;
     return writer === 0 ? undefined : writer - 1;
   }
 
   /** CPU numbers of the threads that read; out of date as soon as they are read. */
   get readers(): number[] {
-    const { cpu } = this.thread;
+    const cpu = this.living;
     return Array.from({ length: maxThreads(cpu) }, (_, number) => number).filter(
       (number) => (cpu.load(readerWord(this.address, number + 1)) & readerBit(number + 1)) !== 0,
     );
@@ -159,17 +160,17 @@ export class RwLock extends SharedObject {
 
   /** Whether a thread died while it held the lock for writing, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return this.thread.cpu.load(this.address + SpinningLockHeader.ownerDied) !== 0;
+    return this.living.load(this.address + SpinningLockHeader.ownerDied) !== 0;
   }
 
   /** The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes. */
   makeConsistent(): void {
-    this.thread.current();
+    this.current();
     if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `RwLock(${this.name ?? this.address}, ${this.#state()})`;
   }
 
@@ -187,7 +188,7 @@ export class RwLock extends SharedObject {
 
   #isHeld(): boolean {
     const { thread } = this;
-    thread.current();
+    this.current();
     return this.writer === thread.number || (thread.cpu.load(this.#reader) & this.#bit) !== 0;
   }
 
@@ -203,9 +204,11 @@ export class RwLock extends SharedObject {
     const { thread, address } = this;
     this.#checkIdle();
     thread.counters.contended++;
+    this.beginChange();
     contend(thread, address, isReader ? SHARED : ALONE, () => {
       lockQueued(thread, address, isReader, this.#readerWords);
     });
+    this.endChange();
   }
 
   #state(): string {

@@ -39,7 +39,7 @@
 
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, tryLatchBriefly, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { Grant } from '../sched/grant.ts';
@@ -89,6 +89,18 @@ const PATIENT = 1;
 export const WOKEN = 2;
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'full';
+
+/**
+ * For `Kind.close`: no permits, and nobody waits, but only the latch holder may change the word. Whoever gets the latch from
+ * here on leaves it so (`exit`).
+ */
+export function close(cpu: Cpu, semaphore: number): boolean {
+  for (;;) {
+    const word = cpu.load(semaphore + SemaphoreWords.count);
+    if (word & CONTENDED) return word === CONTENDED;
+    if (cpu.cmpxchg(semaphore + SemaphoreWords.count, word, CONTENDED) === word) return true;
+  }
+}
 
 /** Takes permits if they are free and nobody waits, without the latch. */
 export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
@@ -163,7 +175,7 @@ export function* downSlow(
   return 'acquired';
 }
 
-/** Gives permits back, or new ones. False when there would be too many. */
+/** Gives permits back, or new ones. False when there would be too many, or the semaphore is destroyed or was to be. */
 export function up(thread: Thread, semaphore: number, permits: number): boolean {
   const { cpu } = thread;
   const address = semaphore + SemaphoreWords.count;
@@ -176,7 +188,10 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
     word = seen;
   }
   const free = enterNow(thread, semaphore);
-  const more = give(free, permits);
+  // A word that fast paths may not change is also that of a semaphore that was destroyed (`close`): the word first, then the
+  // header. Pairs with the exchange in `close`.
+  cpu.rmb();
+  const more = isPresent(cpu, semaphore) ? give(free, permits) : undefined;
   leave(thread, semaphore, more ?? free);
   return more !== undefined;
 }
@@ -304,8 +319,9 @@ function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   }
   // What is given from here on is not given under the latch: those that cannot run look themselves, once they can.
   if (task === 0) woken.push(...firstToCome(cpu, list));
+  const isContended = (task !== 0 && !isOpen) || !isPresent(cpu, semaphore);
   // Pairs with the acquire of `tryDown`.
-  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (task === 0 || isOpen ? 0 : CONTENDED));
+  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (isContended ? CONTENDED : 0));
   unlatch(cpu, list + WaitList.latch);
   return woken;
 }

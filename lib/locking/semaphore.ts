@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type Guard, releasedBefore, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
@@ -23,6 +22,7 @@ import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import {
   CONTENDED,
+  close,
   downSlow,
   MOST_PERMITS,
   type Outcome,
@@ -46,6 +46,7 @@ const KIND = defineKind<Repairer>({
   isBusy: (cpu, semaphore) =>
     isListBusy(cpu, semaphore + SemaphoreWords.waiters) ||
     holdsOf(cpu, maxThreads(cpu), semaphore, () => true).length > 0,
+  close,
   reordered,
   repair,
 });
@@ -155,7 +156,9 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     thread.current();
     checkPermits(permits, 1);
-    return this.#tryDown(permits) || tryDownLatched(thread, this.address, permits, 0);
+    if (this.#tryDown(permits) || tryDownLatched(thread, this.address, permits, 0)) return true;
+    this.checkThere();
+    return false;
   }
 
   /** Gives that many permits. Throws EINVAL when there would be more than 2^30 - 2. */
@@ -188,7 +191,7 @@ export class Semaphore extends SharedObject {
     const record = claimHold(cpu, task, this.address);
     if (record === 0) throw this.#refusal('full', options);
     if (!tryDownLatched(thread, this.address, permits, record)) {
-      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true));
+      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true), this);
       if (outcome !== 'acquired') throw this.#refusal(outcome, options);
     }
     return new SemaphoreGuard(permits, () => this.#release(permits, task));
@@ -235,15 +238,15 @@ export class Semaphore extends SharedObject {
 
   /** How many permits are free; out of date as soon as it is read. */
   get permits(): number {
-    return this.thread.cpu.load(this.#count) >> 1;
+    return this.living.load(this.#count) >> 1;
   }
 
   /** Whether anybody waits; out of date as soon as it is read. */
   get isContended(): boolean {
-    return firstWaiter(this.thread.cpu, this.address + SemaphoreWords.waiters) !== 0;
+    return firstWaiter(this.living, this.address + SemaphoreWords.waiters) !== 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     const { permits } = this;
     const waiting = this.isContended ? ', waited for' : '';
     return `Semaphore(${this.name ?? this.address}, ${permits} ${permits === 1 ? 'permit' : 'permits'}${waiting})`;
@@ -259,7 +262,7 @@ export class Semaphore extends SharedObject {
   #downSlow(options: DownOptions | undefined): void {
     const permits = this.#check(options, DOWN_OPTIONS);
     if (this.#tryDown(permits)) return;
-    const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true));
+    const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true), this);
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
   }
 
@@ -267,7 +270,8 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     thread.current();
     checkPermits(permits, 1);
-    if (!up(thread, this.address, permits)) {
+    while (!up(thread, this.address, permits)) {
+      if (this.permits + permits <= MOST_PERMITS) continue;
       throw new HoldfastError('EINVAL', `the ${this.label} would have more than ${MOST_PERMITS} permits`);
     }
     this.#seen = thread.cpu.load(this.#count);
@@ -275,8 +279,12 @@ export class Semaphore extends SharedObject {
 
   async #waitAsync(permits: number, recorded: boolean, options: AsyncDownOptions | undefined): Promise<number> {
     const { thread } = this;
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      downSlow(this.address, permits, recorded, waiter),
+    const { outcome, task, asked } = await blockAsync(
+      thread,
+      this.arena.heap,
+      options,
+      (waiter) => downSlow(this.address, permits, recorded, waiter),
+      this,
     );
     if (outcome === 'acquired') return task;
     thread.returnTask(task);

@@ -68,6 +68,8 @@ const Spin = struct({
 });
 
 const LOCKED = 0x3ff;
+/** The word of a lock that was destroyed: the owner is no thread. */
+const CLOSED = LOCKED;
 const PENDING_SHIFT = 10;
 const PENDING = LOCKED << PENDING_SHIFT;
 const ASLEEP = 1 << 20;
@@ -100,6 +102,10 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: (cpu, lock) => cpu.load(lock + Spin.word) & LOCKED,
   isBusy: (cpu, lock) => cpu.load(lock + Spin.word) !== 0,
+  close(cpu, lock) {
+    const word = cpu.cmpxchg(lock + Spin.word, 0, CLOSED);
+    return word === 0 || word === CLOSED;
+  },
   repair,
 });
 
@@ -132,7 +138,9 @@ export class SpinLock extends SpinningLock {
 
   tryLock(): boolean {
     if (this.thread.self === DETACHED) this.thread.current();
-    return this.thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked) === 0;
+    const word = this.thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked);
+    if (word === CLOSED) this.checkThere();
+    return word === 0;
   }
 
   unlock(): void {
@@ -142,19 +150,21 @@ export class SpinLock extends SpinningLock {
   }
 
   get owner(): number | undefined {
-    const locked = this.thread.cpu.load(this.address + Spin.word) & LOCKED;
+    const locked = this.living.load(this.address + Spin.word) & LOCKED;
     return locked === 0 ? undefined : locked - 1;
   }
 
   #lockSlow(seen: number): void {
     if ((seen & LOCKED) === this.#locked) throw this.relocked();
     this.thread.counters.contended++;
+    this.beginChange();
     contend(this.thread, this.address, ALONE, () => lockSlow(this.thread, this.address, seen));
+    this.endChange();
   }
 
   #unlockSlow(seen: number): void {
     const { cpu } = this.thread;
-    this.thread.current();
+    this.current();
     if ((seen & LOCKED) !== this.#locked) throw this.notOwner('unlock');
     const address = this.address + Spin.word;
     for (;;) {

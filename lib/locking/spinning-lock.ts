@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, runHolding, SyncGuard } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
@@ -54,12 +53,12 @@ export abstract class SpinningLock extends SharedObject {
 
   /** Whether a thread died while it held the lock, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return this.thread.cpu.load(this.address + SpinningLockHeader.ownerDied) !== 0;
+    return this.living.load(this.address + SpinningLockHeader.ownerDied) !== 0;
   }
 
   /** The holder says that what the lock protects is in order again. Throws EPERM unless this thread holds the lock. */
   makeConsistent(): void {
-    this.thread.current();
+    this.current();
     if (this.owner !== this.thread.number) throw this.notOwner('makeConsistent');
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
@@ -71,7 +70,7 @@ export abstract class SpinningLock extends SharedObject {
     return this.owner !== undefined;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     const { owner } = this;
     return `${this.constructor.name}(${this.name ?? this.address}, ${owner === undefined ? 'free' : `held by thread ${owner}`})`;
   }

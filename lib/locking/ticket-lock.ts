@@ -24,6 +24,7 @@ import type { Arena } from '../arena/arena.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
+import { isPresent } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { arrayOf, struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
@@ -81,11 +82,21 @@ export class TicketLock extends SpinningLock {
   }
 
   lock(): void {
+    this.#take();
+    // Whoever destroys the lock finds the ticket taken, or this finds that the lock is to go.
+    while (!isPresent(this.thread.cpu, this.address)) {
+      this.unlock();
+      this.checkThere();
+      this.#take();
+    }
+  }
+
+  #take(): void {
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
     cpu.store(entry + TicketEntry.lock, -this.address);
-    // A release, so that a reaper who sees the ticket gone (repair) sees that this thread was taking one.
-    const ticket = cpu.fetchAddRelease(this.address + Ticket.next, 1);
+    // A release, so that a reaper who sees the ticket gone (repair) sees that this thread was taking one. An acquire for `lock`.
+    const ticket = cpu.fetchAdd(this.address + Ticket.next, 1);
     cpu.store(entry + TicketEntry.ticket, ticket);
     // Pairs with the acquire in claimedTickets, which finds the ticket.
     cpu.storeRelease(entry + TicketEntry.lock, this.address);
@@ -106,7 +117,10 @@ export class TicketLock extends SpinningLock {
     const isFree = cpu.cmpxchg(this.address + Ticket.next, serving, (serving + 1) | 0) === serving;
     if (isFree) cpu.store(entry + TicketEntry.ticket, serving);
     cpu.storeRelease(entry + TicketEntry.lock, isFree ? this.address : 0);
-    return isFree;
+    if (isPresent(this.thread.cpu, this.address)) return isFree;
+    if (isFree) this.unlock();
+    this.checkThere();
+    return this.tryLock();
   }
 
   unlock(): void {
@@ -121,7 +135,7 @@ export class TicketLock extends SpinningLock {
   }
 
   get owner(): number | undefined {
-    const id = holder(this.thread.cpu, this.address);
+    const id = holder(this.living, this.address);
     return id === 0 ? undefined : id - 1;
   }
 

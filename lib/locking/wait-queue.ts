@@ -1,8 +1,8 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
+import { isPresent } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
   ASYNC_OPTIONS,
@@ -10,8 +10,7 @@ import {
   abortReason,
   block,
   blockAsync,
-  checkOptions,
-  deadlineOf,
+  checkWait,
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
@@ -69,7 +68,7 @@ export class WaitQueue extends SharedObject {
     const want = this.#check(condition, options, SYNC_OPTIONS);
     if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
-    const outcome = block(thread, options, (waiter) => waitUntil(this.address, want, guarded.holds, waiter));
+    const outcome = block(thread, options, (waiter) => waitUntil(this.address, want, guarded.holds, waiter), this);
     guarded.rethrow();
     if (outcome !== 'done') throw this.#timedOut(options);
   }
@@ -80,8 +79,12 @@ export class WaitQueue extends SharedObject {
     const want = this.#check(condition, options, ASYNC_OPTIONS);
     if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      waitUntil(this.address, want, guarded.holds, waiter),
+    const { outcome, task, asked } = await blockAsync(
+      thread,
+      this.arena.heap,
+      options,
+      (waiter) => waitUntil(this.address, want, guarded.holds, waiter),
+      this,
     );
     thread.returnTask(task);
     guarded.rethrow();
@@ -92,6 +95,7 @@ export class WaitQueue extends SharedObject {
   /** Wakes all waiters that share, and up to `exclusive` of the exclusive ones. Returns how many it woke. */
   wake(exclusive = 1): number {
     this.thread.current();
+    if (!isPresent(this.thread.cpu, this.address)) this.checkThere();
     if (!Number.isInteger(exclusive) || exclusive < 0) {
       throw new HoldfastError(
         'EINVAL',
@@ -103,28 +107,26 @@ export class WaitQueue extends SharedObject {
 
   /** Wakes all waiters. Returns how many. */
   wakeAll(): number {
-    this.thread.current();
+    this.current();
     return wakeUp(this.thread, this.address, Number.POSITIVE_INFINITY);
   }
 
   /** How many wait; out of date as soon as it is read. */
   get waiting(): number {
-    return this.thread.cpu.load(this.address + WaitQueueWords.waiting);
+    return this.living.load(this.address + WaitQueueWords.waiting);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `WaitQueue(${this.name ?? this.address}, ${this.waiting} waiting)`;
   }
 
   #check(condition: () => boolean, options: AsyncWaitQueueOptions | undefined, known: readonly string[]): number {
-    this.thread.current();
+    this.current();
     if (typeof condition !== 'function') {
       throw new HoldfastError('EINVAL', `expected a condition, a function; received ${shown(condition)}`);
     }
-    checkOptions(options, [...known, 'exclusive']);
-    if (options === undefined) return SHARED;
-    deadlineOf(this.thread.cpu, options.timeout);
-    return options.exclusive ? EXCLUSIVE : SHARED;
+    checkWait(this.thread.cpu, options, [...known, 'exclusive']);
+    return options?.exclusive ? EXCLUSIVE : SHARED;
   }
 
   #timedOut(options: WaitOptions | undefined): HoldfastError {

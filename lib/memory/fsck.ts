@@ -7,14 +7,17 @@ import { Header, NAME_BUCKETS } from './header.ts';
 import type { Heap } from './heap.ts';
 import { kindById, sizeOf } from './kinds.ts';
 import { latch, unlatch } from './latch.ts';
-import { ObjectHeader } from './objects.ts';
+import { isPresent, nameAtOf, nameLengthOf, ObjectHeader } from './objects.ts';
 
 /** What does not hold in the heap, the objects and the table of names; empty when all is in order. */
 export function inspectMemory(cpu: Cpu, heap: Heap, owner: number): string[] {
   latch(cpu, Header.namesLatch, owner);
   const problems = heap.inspect();
   // Where the blocks do not fit together, the walk that finds the objects may not end.
-  const objects = problems.length === 0 ? heap.objects() : [];
+  const all = problems.length === 0 ? heap.objects() : [];
+  const isDestroyed = (address: number) => !isPresent(cpu, address);
+  const objects = all.filter((address) => !isDestroyed(address));
+  if (problems.length === 0) problems.push(...inspectDestroyed(cpu, new Set(all.filter(isDestroyed))));
   if (problems.length === 0) problems.push(...inspectObjects(cpu, objects), ...inspectNames(cpu, objects));
   unlatch(cpu, Header.namesLatch);
   return problems;
@@ -26,17 +29,25 @@ function inspectObjects(cpu: Cpu, objects: readonly number[]): string[] {
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
     if (kind === undefined) problems.push(`the object at ${address} is of a kind that this thread does not know`);
     // Objects of some kinds have texts of their own behind their words.
-    else if (cpu.read(address + ObjectHeader.nameAt) < sizeOf(cpu, kind)) {
+    else if (nameAtOf(cpu, address) < sizeOf(cpu, kind)) {
       problems.push(`the ${kind.name} at ${address} has its name at a wrong place`);
     }
   }
   return problems;
 }
 
+/** Each destroyed object that is not freed is in the list of those, once, and nothing else is. */
+function inspectDestroyed(cpu: Cpu, unseen: Set<number>): string[] {
+  for (let at = cpu.read(Header.destroyed); at !== 0; at = cpu.read(at + ObjectHeader.nextNamed)) {
+    if (!unseen.delete(at)) return [`the list of destroyed objects leads to ${at}, which is none, or to it twice`];
+  }
+  return [...unseen].map((address) => `the destroyed object at ${address} is not in the list of those`);
+}
+
 /** Each named object hangs in one bucket, once; nothing else hangs in any. */
 function inspectNames(cpu: Cpu, objects: readonly number[]): string[] {
   const problems: string[] = [];
-  const unseen = new Set(objects.filter((address) => cpu.read(address + ObjectHeader.nameLength) > 0));
+  const unseen = new Set(objects.filter((address) => nameLengthOf(cpu, address) > 0));
   const buckets = cpu.read(Header.names);
   for (let bucket = 0; bucket < NAME_BUCKETS; bucket++) {
     for (let at = cpu.read(buckets + bucket); at !== 0; at = cpu.read(at + ObjectHeader.nextNamed)) {

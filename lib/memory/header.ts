@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 7;
+export const LAYOUT_VERSION = 8;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -43,9 +43,20 @@ export const Header = struct({
   /** What it writes to, once there has been one: it stays. */
   profileTables: 1,
   pad: LINE_WORDS - 13,
-  /** Guards the table of names. Taken before heapLatch. */
+  /** Illegal to be used: locks whose owner's place names no task have threads take it for that task (`owner-word.ts`). */
+  noTask: 4,
+  /** Guards the table of names and the destroyed objects. Taken before heapLatch. */
   namesLatch: 1,
-  padNames: LINE_WORDS - 1,
+  /** Counts the objects that are made: what tells two apart that have had one address. */
+  serial: 1,
+  /** The latest destroyed object whose memory threads may still reach, and how many there are; see `objects.ts`. */
+  destroyed: 1,
+  destroyedCount: 1,
+  /** Counts the objects that were destroyed. */
+  stamp: 1,
+  /** How many destroyed objects there have to be before it is looked again which of them may be freed. */
+  sweepAt: 1,
+  padNames: LINE_WORDS - 9,
   /** Guards bins, map and free blocks. */
   heapLatch: 1,
   /** Held by the thread that reaps; dead threads are reaped one reaper at a time. Taken before all others. */

@@ -5,6 +5,7 @@
  */
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import type { Heap } from './heap.ts';
 import { type Layout, type Length, lengthOf } from './struct.ts';
 
 export interface Kind<Repairer = never> {
@@ -33,6 +34,18 @@ export interface Kind<Repairer = never> {
   readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */
   readonly isBusy: (cpu: Cpu, address: number) => boolean;
+  /**
+   * The object is to be destroyed, and is not busy: from here on no fast path gets in, for its words say that it can't.
+   * False, with nothing changed, when somebody has come meanwhile. It may be called again for an object that is closed, or
+   * half so. Not needed where every call looks whether the object is there after it has got in.
+   */
+  readonly close?: (cpu: Cpu, address: number) => boolean;
+  /**
+   * Gives back to the heap what the object has taken of it, once the object is destroyed and no thread can reach it: block by
+   * block, each of which stands in `nascent` from before the object leads to it no more until it is free. False when not all
+   * of it can be had: it is called again later.
+   */
+  readonly release?: (cpu: Cpu, address: number, heap: Heap, nascent: number) => boolean;
   /**
    * Another waiter is the first in the object's wait list, because priorities have changed: lets go on whom the object's
    * state lets go on now. `owner` is the calling thread's CPU number plus one; it holds namesLatch.
@@ -72,7 +85,7 @@ const kinds = new Map<number, Kind<never>>();
 export function defineKind<Repairer>(kind: KindDeclaration<Repairer>): Kind<Repairer> {
   const { words } = kind;
   const layout = typeof words === 'number' ? null : words;
-  const defined = Object.freeze({ ...kind, words: lengthOf(words), layout, id: hash(kind.name) | 1 });
+  const defined = Object.freeze({ ...kind, words: lengthOf(words), layout, id: (hash(kind.name) & ~3) | 1 });
   const other = kinds.get(defined.id);
   if (other !== undefined) {
     throw new HoldfastError('EINVAL', `the kinds ${shown(kind.name)} and ${shown(other.name)} have the same id`);

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -11,10 +10,19 @@ import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import { claimHold, Hold, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { endWait } from '../sched/task.ts';
 
 export const BarrierWords = struct({
   header: ObjectHeader,
@@ -99,11 +107,13 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   cpu.write(barrier + BarrierWords.arrived, cpu.read(barrier + BarrierWords.arrived) + 1);
   cpu.storeRelease(record + Hold.count, ticket);
   const { isOver, counted } = endRound(futexes, barrier, round);
+  // From here on the ticket says that the task waits, and nothing of the barrier is touched: whoever is let go may destroy
+  // it, once the latch is free.
+  endWait(cpu, waiter.task);
   unlatch(cpu, barrier + BarrierWords.latch);
   const others = counted.filter((each) => each !== record).map((each) => each + Hold.count);
   yield* wakeIn(waiter, futexes, others, 1, MATCH_ANY);
   if (isOver) return 'serial';
-  // From here on nothing of the barrier is touched.
   let late: 'timed-out' | 'aborted' | undefined;
   for (;;) {
     // Pairs with the release of the one that takes the ticket.
@@ -172,21 +182,23 @@ export class PthreadBarrier extends SharedObject {
    * come; EAGAIN when there is no memory to note the wait.
    */
   wait(options?: WaitOptions): boolean {
-    const outcome = block(this.thread, options, (waiter) => pass(this.#futexes, this.address, waiter));
+    checkWait(this.thread.cpu, options);
+    const outcome = block(this.thread, options, (waiter) => pass(this.#futexes, this.address, waiter), this);
     return this.#passed(outcome, options);
   }
 
   async waitAsync(options?: AsyncWaitOptions): Promise<boolean> {
-    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, (waiter) =>
-      pass(this.#futexes, this.address, waiter),
-    );
+    checkWait(this.thread.cpu, options, ASYNC_OPTIONS);
+    const path = (waiter: Waiter) => pass(this.#futexes, this.address, waiter);
+    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path, this);
     this.thread.returnTask(task);
     return this.#passed(outcome, asked);
   }
 
   /** How many wait; out of date as soon as it is read. */
   get waiting(): number {
-    const { cpu, id } = this.thread;
+    const { id } = this.thread;
+    const cpu = this.living;
     latch(cpu, this.address + BarrierWords.latch, id);
     const { length } = arrivals(this.#futexes, this.address);
     unlatch(cpu, this.address + BarrierWords.latch);
@@ -199,7 +211,7 @@ export class PthreadBarrier extends SharedObject {
     super.destroy();
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     const count = this.thread.cpu.load(this.address + BarrierWords.count);
     return `PthreadBarrier(${this.name ?? this.address}, ${this.waiting} of ${count})`;
   }

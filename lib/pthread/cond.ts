@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -15,10 +14,18 @@ import {
 import { wait } from '../futex/wait.ts';
 import { MATCH_ANY, requeue, wake } from '../futex/wake.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { endWait } from '../sched/task.ts';
 import type { Outcome } from './mutex/core.ts';
@@ -89,9 +96,11 @@ export class PthreadCond extends SharedObject {
    * ENOTRECOVERABLE, and EDEADLK when locking it again would never end: it is not held then, and a guard of it is void.
    */
   wait(mutex: PthreadMutex, options?: WaitOptions): void {
+    this.current();
     if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
+    checkWait(this.thread.cpu, options);
     mutex.heldBySelf();
-    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter));
+    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter), this);
     if (!isLocked(outcome)) mutex.losses.note(mutex.address);
     this.#finish(mutex, waited, outcome, options);
   }
@@ -101,10 +110,12 @@ export class PthreadCond extends SharedObject {
    * neither be released nor wait again (EPERM). It is held again afterwards, except after ENOTRECOVERABLE.
    */
   async waitAsync(guard: PthreadMutexGuard<PthreadMutex>, options?: AsyncWaitOptions): Promise<void> {
+    this.current();
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
+    checkWait(this.thread.cpu, options, ASYNC_OPTIONS);
     const { mutex, task: owner } = guard;
     const wait = (waiter: Waiter) => this.#waitLent(guard, waiter);
-    const { outcome: result, asked } = await blockAsync(this.thread, this.arena.heap, options, wait, owner);
+    const { outcome: result, asked } = await blockAsync(this.thread, this.arena.heap, options, wait, this, owner);
     guard.endLoan(isLocked(result.outcome));
     this.#finish(mutex, result.waited, result.outcome, asked);
   }
@@ -113,6 +124,7 @@ export class PthreadCond extends SharedObject {
   signal(): void {
     const { thread } = this;
     thread.current();
+    if (!isPresent(thread.cpu, this.address)) this.checkThere();
     thread.cpu.fetchAdd(this.#sequence, 1);
     wake(this.#futexes, this.#sequence, 1, MATCH_ANY);
   }
@@ -122,6 +134,7 @@ export class PthreadCond extends SharedObject {
     const { thread } = this;
     const { cpu } = thread;
     thread.current();
+    if (!isPresent(cpu, this.address)) this.checkThere();
     cpu.fetchAdd(this.#sequence, 1);
     if (!mayHaveWaiters(cpu, this.#bucket)) return;
     for (;;) {
@@ -180,7 +193,7 @@ export class PthreadCond extends SharedObject {
     waiter.deadline = Number.POSITIVE_INFINITY;
     for (;;) {
       waiter.aborted = false;
-      const outcome = yield* mutex.lockAgain(waiter);
+      const outcome = yield* lockAgain(mutex, waiter);
       if (outcome !== 'aborted') return { waited, outcome };
     }
   }
@@ -212,12 +225,13 @@ export class PthreadCond extends SharedObject {
     return nextFor(this.thread.cpu, this.#bucket, this.#sequence, 0) !== 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PthreadCond(${this.name ?? this.address})`;
   }
 
   #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AsyncWaitOptions | undefined): void {
     if (outcome === 'unrecoverable') {
+      mutex.checkThere();
       throw new HoldfastError('ENOTRECOVERABLE', `the mutex at ${mutex.address} cannot be locked again`);
     }
     if (outcome === 'deadlock') {
@@ -228,6 +242,17 @@ export class PthreadCond extends SharedObject {
       throw new HoldfastError('ETIMEDOUT', `no signal of the ${this.label} within ${options?.timeout} ms`);
     }
   }
+}
+
+/** The mutex's `lockAgain`; 'unrecoverable' when the mutex was destroyed while nobody had it: `#finish` says that it was. */
+function* lockAgain(mutex: PthreadMutex, waiter: Waiter): SlowPath<Outcome> {
+  try {
+    mutex.beginWait(waiter.task);
+  } catch (error) {
+    if (error instanceof HoldfastError) return 'unrecoverable';
+    throw error;
+  }
+  return yield* mutex.lockAgain(waiter);
 }
 
 function isLocked(outcome: Outcome): boolean {

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, refusePromise, shown } from '../errors.ts';
@@ -10,18 +9,28 @@ import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 
 const OnceWords = struct({
   header: ObjectHeader,
-  /** 0, the task that runs the routine, or DONE. */
+  /** 0, the task that runs the routine, DONE or CLOSED. */
   state: 1,
 });
 
 /** No task's address. */
 const DONE = 1;
+/** The once was destroyed. */
+const CLOSED = 2;
 
 const KIND = defineKind<Repairer>({
   name: 'pthread once',
@@ -29,16 +38,23 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder(cpu, once) {
     const runner = cpu.load(once + OnceWords.state);
-    return runner === 0 || runner === DONE ? 0 : cpu.load(runner + Task.thread);
+    return runner <= CLOSED ? 0 : cpu.load(runner + Task.thread);
   },
   isBusy(cpu, once) {
     const state = cpu.load(once + OnceWords.state);
-    return state !== 0 && state !== DONE;
+    return state !== 0 && state !== DONE && state !== CLOSED;
+  },
+  close(cpu, once) {
+    const state = cpu.load(once + OnceWords.state);
+    return (
+      state === CLOSED ||
+      ((state === 0 || state === DONE) && cpu.cmpxchg(once + OnceWords.state, state, CLOSED) === state)
+    );
   },
   // Those who wait find the state changed, and one of them runs the routine.
   repair({ cpu, isDead }, once) {
     const runner = cpu.load(once + OnceWords.state);
-    if (runner !== 0 && runner !== DONE && isDead(cpu.load(runner + Task.thread))) {
+    if (runner > CLOSED && isDead(cpu.load(runner + Task.thread))) {
       cpu.cmpxchg(once + OnceWords.state, runner, 0);
     }
     return true;
@@ -84,22 +100,19 @@ export class PthreadOnce extends SharedObject {
   }
 
   get isDone(): boolean {
-    return this.thread.cpu.loadAcquire(this.#state) === DONE;
+    const isDone = this.thread.cpu.loadAcquire(this.#state) === DONE;
+    if (!isDone) this.checkThere();
+    return isDone;
   }
 
   /** True when this call ran the routine. Throws what it throws, ETIMEDOUT, EDEADLK from inside the
    * routine, and EINVAL for one that returns a promise: it counts as not run. */
   call(routine: () => void, options?: WaitOptions): boolean {
     if (typeof routine !== 'function') throw notRoutine(routine);
+    checkWait(this.thread.cpu, options);
     if (this.isDone) return false;
-    if (
-      !this.#isMine(
-        block(this.thread, options, (waiter) => begin(this.#futexes, this.#state, waiter)),
-        options,
-      )
-    ) {
-      return false;
-    }
+    const outcome = block(this.thread, options, (waiter) => begin(this.#futexes, this.#state, waiter), this);
+    if (!this.#isMine(outcome, options)) return false;
     let state = 0;
     try {
       refusePromise('the routine of call(), unlike that of callAsync(),', routine());
@@ -113,11 +126,11 @@ export class PthreadOnce extends SharedObject {
   /** `call` with a routine that may be asynchronous. */
   async callAsync(routine: () => void | Promise<void>, options?: AsyncWaitOptions): Promise<boolean> {
     if (typeof routine !== 'function') throw notRoutine(routine);
-    if (this.isDone) return false;
     const { thread } = this;
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      begin(this.#futexes, this.#state, waiter),
-    );
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    if (this.isDone) return false;
+    const path = (waiter: Waiter) => begin(this.#futexes, this.#state, waiter);
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome !== 'mine') thread.returnTask(task);
     if (!this.#isMine(outcome, asked)) return false;
     let state = 0;
@@ -131,7 +144,7 @@ export class PthreadOnce extends SharedObject {
     return true;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PthreadOnce(${this.name ?? this.address}, ${this.isDone ? 'done' : 'not done'})`;
   }
 

@@ -28,7 +28,7 @@ import { isSleptFor, wait } from '../futex/wait.ts';
 import { MATCH_ANY, takeWaiters, unparkAll, wakeIn } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, latchOwner, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
@@ -51,11 +51,19 @@ export const READ = 1;
 export const WRITE = 2;
 export const OWNER_DIED = 4;
 
+const isFree = (value: number) => value === 0;
+/** Loads that `isBusy` waits for the latch: longer than anybody holds it who is not preempted. */
+const LATCH_SPINS = 1000;
+
 export type Preference = 'readers' | 'writers';
 export type Outcome = 'acquired' | 'busy' | 'deadlock' | 'exhausted' | 'timed-out' | 'aborted';
 
 /** Whether somebody holds the lock, or is in the middle of a call: one that releases it is, until it has unlatched it. */
 export function isBusy(cpu: Cpu, lock: number): boolean {
+  cpu.condLoad(lock + RwlockWords.latch, isFree, 0, LATCH_SPINS);
+  // First: one that has it now may take the lock, and one that gets it later finds that the lock is to go (`tryAndUnlatch`).
+  // A read-modify-write, because a load may be too early to see the one that has it now.
+  if (cpu.fetchAdd(lock + RwlockWords.latch, 0) !== 0) return true;
   if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return true;
   return latchOwner(cpu, lock + RwlockWords.latch) !== 0;
 }
@@ -86,7 +94,11 @@ function tryAndUnlatch(
   waiter?: Waiter,
 ): Outcome {
   const { cpu, id } = thread;
-  let outcome = want === READ ? tryRead(thread, lock, task, preference) : tryWrite(cpu, lock, task);
+  let outcome: Outcome = 'busy';
+  // Under the latch: whoever destroys the lock waits for that to come free, so this finds it destroyed or that finds it taken.
+  if (isPresent(cpu, lock)) {
+    outcome = want === READ ? tryRead(thread, lock, task, preference) : tryWrite(cpu, lock, task);
+  }
   if (outcome === 'busy') {
     const isEndless = waiter === undefined || waiter.deadline === Number.POSITIVE_INFINITY;
     const isSync = cpu.load(task + Task.mode) !== ASYNC;

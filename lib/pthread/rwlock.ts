@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, OnceGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
@@ -8,8 +7,17 @@ import type { Futexes } from '../futex/table.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import { holdsOf } from '../sched/holds.ts';
+import type { Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import {
   isBusy,
@@ -157,13 +165,13 @@ export class PthreadRwlock extends SharedObject {
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return (this.thread.cpu.load(this.address + RwlockWords.flags) & OWNER_DIED) !== 0;
+    return (this.living.load(this.address + RwlockWords.flags) & OWNER_DIED) !== 0;
   }
 
   /** Whoever holds the lock for writing says that what it protects is in order. Throws EPERM, EINVAL. */
   makeConsistent(): void {
     const { cpu, id } = this.thread;
-    this.thread.current();
+    this.current();
     const writer = cpu.load(this.address + RwlockWords.writer);
     if (writer === 0 || cpu.load(writer + Task.thread) !== id) {
       throw new HoldfastError('EPERM', `makeConsistent of the ${this.label}: ${this.#state()}`);
@@ -172,18 +180,20 @@ export class PthreadRwlock extends SharedObject {
     cpu.fetchAndRelaxed(this.address + RwlockWords.flags, ~OWNER_DIED);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PthreadRwlock(${this.name ?? this.address}, ${this.#state()})`;
   }
 
   #lock(want: number, options: WaitOptions | undefined): void {
     const { thread, address } = this;
+    checkWait(thread.cpu, options);
     const first =
       options === undefined ? tryTake(this.#futexes, address, thread.current(), want, this.#preference) : 'busy';
     const outcome =
       first === 'busy'
         ? contend(thread, address, want === READ ? SHARED : ALONE, () => {
-            return block(thread, options, (waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference));
+            const path = (waiter: Waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference);
+            return block(thread, options, path, this);
           })
         : first;
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
@@ -191,16 +201,18 @@ export class PthreadRwlock extends SharedObject {
 
   #try(want: number): boolean {
     const outcome = tryTake(this.#futexes, this.address, this.thread.current(), want, this.#preference);
+    if (outcome === 'acquired') return true;
     if (outcome === 'exhausted') throw this.#refusal(outcome, undefined);
-    return outcome === 'acquired';
+    this.checkThere();
+    return false;
   }
 
   async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<LockGuard> {
     const { thread } = this;
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     announce(thread, this.address, want === READ ? ASYNC_SHARED : ASYNC_ALONE);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      takeSlow(this.#futexes, this.address, waiter, want, this.#preference),
-    );
+    const path = (waiter: Waiter) => takeSlow(this.#futexes, this.address, waiter, want, this.#preference);
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
       return new OnceGuard(this, () => {
         // After detach another thread may have the slot, and so a task of the same address.

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -11,12 +10,20 @@ import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 
 export const SemWords = struct({
   header: ObjectHeader,
-  /** 0 and up: how often it can be decremented; UNSET until the first opener says. */
+  /** 0 and up: how often it can be decremented; UNSET until the first opener says, and once it was destroyed. */
   value: 1,
 });
 
@@ -30,6 +37,12 @@ const KIND = defineKind<Repairer>({
   format: (cpu, sem) => cpu.write(sem + SemWords.value, UNSET),
   holder: () => 0,
   isBusy: () => false,
+  close(cpu, sem) {
+    for (;;) {
+      const value = cpu.load(sem + SemWords.value);
+      if (cpu.cmpxchg(sem + SemWords.value, value, UNSET) === value) return true;
+    }
+  },
   // What was taken stays taken: nobody owns a POSIX semaphore.
   repair: () => true,
 });
@@ -89,23 +102,24 @@ export class PthreadSem extends SharedObject {
     const { thread } = this;
     thread.current();
     if (options === undefined && tryWait(thread.cpu, this.#value)) return;
-    this.#finish(
-      block(thread, options, (waiter) => waitSlow(this.#futexes, this.#value, waiter)),
-      options,
-    );
+    checkWait(thread.cpu, options);
+    const path = (waiter: Waiter) => waitSlow(this.#futexes, this.#value, waiter);
+    this.#finish(block(thread, options, path, this), options);
   }
 
   /** False for EAGAIN. */
   tryWait(): boolean {
     this.thread.current();
-    return tryWait(this.thread.cpu, this.#value);
+    if (tryWait(this.thread.cpu, this.#value)) return true;
+    this.checkThere();
+    return false;
   }
 
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread } = this;
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      waitSlow(this.#futexes, this.#value, waiter),
-    );
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    const path = (waiter: Waiter) => waitSlow(this.#futexes, this.#value, waiter);
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     thread.returnTask(task);
     this.#finish(outcome, asked);
   }
@@ -115,6 +129,7 @@ export class PthreadSem extends SharedObject {
     const { cpu } = this.thread;
     this.thread.current();
     for (let value = cpu.load(this.#value); ; ) {
+      if (value === UNSET) this.checkThere();
       if (value === SEM_VALUE_MAX) throw new HoldfastError('EOVERFLOW', `the ${this.label} is at ${value}`);
       const seen = cpu.cmpxchgRelease(this.#value, value, value + 1);
       if (seen === value) break;
@@ -125,10 +140,10 @@ export class PthreadSem extends SharedObject {
 
   /** sem_getvalue; out of date as soon as it is read. */
   get value(): number {
-    return this.thread.cpu.load(this.#value);
+    return this.living.load(this.#value);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PthreadSem(${this.name ?? this.address}, ${this.value})`;
   }
 

@@ -61,7 +61,14 @@ export class Callbacks {
     await undefined;
     while (this.size > 0) {
       const { end } = this.#queue[this.#first] as Callback;
-      await blockAsync(thread, this.#heap, undefined, (waiter) => waitForEnd(domain, NORMAL, end, waiter), task);
+      await blockAsync(
+        thread,
+        this.#heap,
+        undefined,
+        (waiter) => waitForEnd(domain, NORMAL, end, waiter),
+        undefined,
+        task,
+      );
       this.#runBatch();
       if (this.size > 0) await new Promise<void>((go) => setImmediate(go));
     }

@@ -15,9 +15,8 @@ import {
   abortReason,
   block,
   blockAsync,
-  checkOptions,
+  checkWait,
   deadlineOf,
-  SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { Callbacks } from './callbacks.ts';
@@ -140,7 +139,7 @@ export abstract class RcuDomain extends SharedObject {
   /** The point at which all readers of this moment are out. Begins no period; see `startPoll`. */
   getState(): RcuCookie {
     const { thread, readers } = this;
-    thread.current();
+    this.current();
     return this.#cookie(snapshot(thread, readers.domain, NORMAL), snapshot(thread, readers.domain, EXPEDITED));
   }
 
@@ -161,7 +160,7 @@ export abstract class RcuDomain extends SharedObject {
   /** Whether that point is reached. Throws EINVAL for a cookie of another domain, or none. */
   pollState(cookie: RcuCookie): boolean {
     const { thread, readers } = this;
-    thread.current();
+    this.current();
     this.#check(cookie);
     if (this.#isReached(cookie)) return true;
     // It may be this thread that the period waits for.
@@ -201,11 +200,12 @@ export abstract class RcuDomain extends SharedObject {
    * function, ENOMEM. The process stays alive until it has run, and the thread cannot detach.
    */
   call(callback: () => unknown): void {
-    this.thread.current();
+    this.current();
     if (typeof callback !== 'function') {
       throw new HoldfastError('EINVAL', `call() takes a function, received ${shown(callback)}`);
     }
-    this.#callbacks.add(callback);
+    if (this.#callbacks.size > 0) this.#callbacks.add(callback);
+    else this.changing(() => this.#callbacks.add(callback));
   }
 
   /**
@@ -216,8 +216,9 @@ export abstract class RcuDomain extends SharedObject {
    * thread cannot detach.
    */
   kfree(address: number): void {
-    this.thread.current();
-    this.#freeing.kfree(address);
+    this.current();
+    if (this.#freeing.size > 0) this.#freeing.kfree(address);
+    else this.changing(() => this.#freeing.kfree(address));
   }
 
   /**
@@ -227,21 +228,21 @@ export abstract class RcuDomain extends SharedObject {
    */
   barrier(options?: WaitOptions): void {
     const { thread, readers } = this;
-    thread.current();
-    this.#checkWait(options);
+    this.current();
+    checkWait(this.cpu, options);
     if (this.#callbacks.size > 0) {
       throw new HoldfastError('EDEADLK', `this thread has callbacks of the ${this.label}: they run on its event loop`);
     }
     this.#freeOwn(options);
     const isWaiting = this.#callbacksOfNow();
-    const outcome = block(thread, options, (waiter) => waitWhile(readers.domain, waiter, isWaiting));
+    const outcome = block(thread, options, (waiter) => waitWhile(readers.domain, waiter, isWaiting), this);
     if (outcome !== 'done') throw this.notInTime(options, 'callbacks are under way');
   }
 
   /** `barrier` without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
   async barrierAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.current();
-    this.#checkWait(options, ASYNC_OPTIONS);
+    this.current();
+    checkWait(this.cpu, options, ASYNC_OPTIONS);
     const isWaiting = this.#callbacksOfNow();
     const { domain } = this.readers;
     await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
@@ -253,12 +254,12 @@ export abstract class RcuDomain extends SharedObject {
    * only while a thread waits for a period. @default 21,000
    */
   get stallTimeout(): number {
-    return this.cpu.load(this.address + RcuWords.stallTimeout);
+    return this.living.load(this.address + RcuWords.stallTimeout);
   }
 
   /** Throws EINVAL for what is no whole number from 0 to 2^28. */
   set stallTimeout(timeout: number) {
-    this.thread.current();
+    this.current();
     if (!Number.isInteger(timeout) || timeout < 0 || timeout > LONGEST_STALL) {
       throw new HoldfastError('EINVAL', `stallTimeout is whole ms from 0 to 2^28, received ${shown(timeout)}`);
     }
@@ -267,7 +268,7 @@ export abstract class RcuDomain extends SharedObject {
 
   /** The domain's periods, its tree and the threads inside, in lines of text for people. `rcu_dump_rcu_node_tree`. */
   dumpTree(): string {
-    this.thread.current();
+    this.current();
     return dumpTree(this.thread, this.readers.domain);
   }
 
@@ -287,23 +288,24 @@ export abstract class RcuDomain extends SharedObject {
   #synchronize(pace: Pace, options: WaitOptions | undefined): void {
     const { thread, readers } = this;
     const { domain } = readers;
-    thread.current();
-    this.#checkWait(options);
+    this.current();
+    checkWait(this.cpu, options);
     if (this.readLockHeld) throw this.#insideReader();
     this.beforeSleep();
-    const outcome = synchronize(thread, domain, pace, options);
+    const outcome = synchronize(thread, domain, pace, options, this);
     if (outcome !== 'done') throw this.notInTime(options, this.#whoReads());
   }
 
   async #synchronizeAsync(pace: Pace, options: AsyncWaitOptions | undefined): Promise<void> {
     const { thread, readers } = this;
     const { domain } = readers;
-    thread.current();
-    this.#checkWait(options, ASYNC_OPTIONS);
+    this.current();
+    checkWait(this.cpu, options, ASYNC_OPTIONS);
     if (this.isSyncReader) throw this.#insideReader();
     const end = snapshot(thread, domain, pace);
     // Others of this turn find the period begun by the first of them, or over.
     await undefined;
+    this.current();
     if (isOver(thread, domain, pace, end)) return;
     tryAdvance(thread, domain, pace, end);
     if (isOver(thread, domain, pace, end)) return;
@@ -316,7 +318,7 @@ export abstract class RcuDomain extends SharedObject {
     path: Parameters<typeof blockAsync<Outcome>>[3],
   ): Promise<void> {
     const { thread, arena } = this;
-    const { outcome, task, asked } = await blockAsync(thread, arena.heap, options, path);
+    const { outcome, task, asked } = await blockAsync(thread, arena.heap, options, path, this);
     thread.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
     if (outcome !== 'done') throw this.notInTime(asked, state);
@@ -367,11 +369,6 @@ export abstract class RcuDomain extends SharedObject {
     if (isLater(NORMAL, cookie.normal) || isLater(EXPEDITED, cookie.expedited)) {
       throw new HoldfastError('EINVAL', `the ${this.label} has given no such cookie: ${shownCookie(cookie)}`);
     }
-  }
-
-  #checkWait(options: (AsyncWaitOptions & WaitOptions) | undefined, known = SYNC_OPTIONS): void {
-    checkOptions(options, known);
-    deadlineOf(this.cpu, options?.timeout);
   }
 
   #insideReader(): HoldfastError {

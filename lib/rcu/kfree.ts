@@ -218,7 +218,14 @@ export class Freeing {
       const [first] = left;
       if (first === undefined) break;
       const { end } = first;
-      await blockAsync(thread, this.#heap, undefined, (waiter) => waitForEnd(domain, NORMAL, end, waiter), task);
+      await blockAsync(
+        thread,
+        this.#heap,
+        undefined,
+        (waiter) => waitForEnd(domain, NORMAL, end, waiter),
+        undefined,
+        task,
+      );
       await new Promise<void>((go) => setImmediate(go));
     }
     this.#isRunning = false;

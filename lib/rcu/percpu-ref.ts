@@ -8,10 +8,12 @@
  *   LIVE        plain stores, in a reader of QSBR in which it has seen LIVE
  *   KILLED      atomics; some thread may still be in such a reader
  *   CONFIRMED   atomics; none is. A line that is 0 stays 0, so the references are gone for good when all lines are 0
+ *   CLOSED      nothing: destroyed
  *
  *   kill     LIVE -> KILLED
  *   confirm  a grace period that began after that, then KILLED -> CONFIRMED, by whichever thread waited for one
  *   reinit   CONFIRMED -> LIVE of the next generation, when all lines are 0
+ *   destroy  CONFIRMED -> CLOSED, when all lines are 0
  *
  * A confirmer of an older generation finds another state than the one that it waited for. A waiter that finds another
  * generation is done: its own was drained, and `reinit` came before the waiter had woken up. In the phases after LIVE the last
@@ -20,7 +22,6 @@
  *
  * Death: a line is one word, and belongs to one thread. The reaper sets it to 0, and all waiters look again.
  */
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
@@ -56,6 +57,7 @@ const Words = struct({ queue: WaitQueueWords, state: 1, pad: inLines(HEAD.words)
 const LIVE = 0;
 const KILLED = 1;
 const CONFIRMED = 2;
+const CLOSED = 3;
 const PHASE = 3;
 const GENERATION = 4;
 
@@ -79,6 +81,13 @@ const KIND = defineKind<Repairer>({
   holder: () => 0,
   isHeldBy: (cpu, ref, id) => cpu.load(lineOf(ref, id - 1)) > 0,
   isBusy: (cpu, ref) => !areAllBack(cpu, ref),
+  close(cpu, ref) {
+    const state = cpu.load(ref + Words.state);
+    if ((state & PHASE) === CLOSED) return true;
+    // While they are live a thread may have a reference that is in no line yet.
+    if ((state & PHASE) !== CONFIRMED || !areAllBack(cpu, ref)) return false;
+    return cpu.cmpxchg(ref + Words.state, state, state | CLOSED) === state;
+  },
   repair(repairer, ref) {
     const { cpu, threads, isDead } = repairer;
     if (!repairQueue(repairer, ref)) return false;
@@ -122,7 +131,10 @@ export class PercpuRef extends SharedObject {
   /** Takes a reference, unless they were killed: then false. `percpu_ref_tryget_live`. Throws EINVAL after `arena.detach()`. */
   tryGet(): boolean {
     this.thread.current();
-    return this.#addWhileLive(1);
+    if (this.#addWhileLive(1)) return true;
+    // What is destroyed is not live either.
+    this.checkThere();
+    return false;
   }
 
   /**
@@ -139,14 +151,17 @@ export class PercpuRef extends SharedObject {
 
   /** Gives a reference of this thread back. `percpu_ref_put`. Throws EPERM when it has none. */
   put(): void {
-    if (this.held === 0) throw new HoldfastError('EPERM', `this thread has no reference of the ${this.label}`);
+    this.thread.current();
+    if (this.#cpu.loadUnordered(this.#line) === 0) {
+      throw new HoldfastError('EPERM', `this thread has no reference of the ${this.label}`);
+    }
     if (this.#addWhileLive(-1)) return;
     if (this.#cpu.fetchSub(this.#line, 1) === 1) wakeUp(this.thread, this.address, 0);
   }
 
   /** From here on `tryGet` is refused, on other threads a moment later: see `confirm`. False when that was so already. */
   kill(): boolean {
-    this.thread.current();
+    this.current();
     const live = this.#cpu.load(this.#state);
     return (live & PHASE) === LIVE && this.#cpu.cmpxchg(this.#state, live, live + KILLED) === live;
   }
@@ -169,6 +184,7 @@ export class PercpuRef extends SharedObject {
     checkOptions(options, ASYNC_OPTIONS);
     if ((killed & PHASE) === CONFIRMED) return;
     await this.#qsbr.synchronizeAsync(options);
+    this.current();
     this.#cpu.cmpxchg(this.#state, killed, killed - KILLED + CONFIRMED);
   }
 
@@ -182,8 +198,11 @@ export class PercpuRef extends SharedObject {
     const killed = this.#killed();
     if (this.held > 0) throw new HoldfastError('EDEADLK', `this thread has references of the ${this.label} itself`);
     this.confirm(options);
-    const outcome = block(thread, options && { ...options, ...this.#left(options, deadline) }, (waiter) =>
-      waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
+    const outcome = block(
+      thread,
+      options && { ...options, ...this.#left(options, deadline) },
+      (waiter) => waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
+      this,
     );
     this.#check(outcome, options);
   }
@@ -195,8 +214,12 @@ export class PercpuRef extends SharedObject {
     const killed = this.#killed();
     await this.confirmAsync(options);
     const left = options && { ...options, ...this.#left(options, deadline) };
-    const { outcome, task, asked } = await blockAsync(thread, arena.heap, left, (waiter) =>
-      waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
+    const { outcome, task, asked } = await blockAsync(
+      thread,
+      arena.heap,
+      left,
+      (waiter) => waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
+      this,
     );
     thread.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
@@ -205,17 +228,17 @@ export class PercpuRef extends SharedObject {
 
   /** Live again. Throws EBUSY unless they were killed, and are drained. `percpu_ref_reinit`. */
   reinit(): void {
-    this.thread.current();
+    this.current();
     const confirmed = this.#cpu.load(this.#state);
     const next = (confirmed - CONFIRMED + GENERATION) | 0;
     if (!this.isDrained || this.#cpu.cmpxchg(this.#state, confirmed, next) !== confirmed) {
-      throw new HoldfastError('EBUSY', `the ${this.label} is not drained: kill() and drain() come first`);
+      throw this.#notDrained();
     }
   }
 
   /** Whether it was killed, and no thread has a reference. Stays so until `reinit`. */
   get isDrained(): boolean {
-    return (this.#cpu.loadAcquire(this.#state) & PHASE) === CONFIRMED && areAllBack(this.#cpu, this.address);
+    return (this.living.loadAcquire(this.#state) & PHASE) === CONFIRMED && areAllBack(this.#cpu, this.address);
   }
 
   /** Whether the references that were killed then are drained, or were before a `reinit`. */
@@ -227,13 +250,19 @@ export class PercpuRef extends SharedObject {
 
   /** Whether it was killed. `percpu_ref_is_dying`. */
   get isDying(): boolean {
-    return (this.#cpu.load(this.#state) & PHASE) !== LIVE;
+    return (this.living.load(this.#state) & PHASE) !== LIVE;
   }
 
   /** References of this thread. */
   get held(): number {
-    this.thread.current();
+    this.current();
     return this.#cpu.loadUnordered(this.#line);
+  }
+
+  /** Frees them, and their name. Throws EBUSY unless they were killed, and are drained. `percpu_ref_exit`. */
+  override destroy(): void {
+    if (!this.isDrained) throw this.#notDrained();
+    super.destroy();
   }
 
   /** In a reader, which ends before the next phase is confirmed: adds to the line, unless the reader finds them killed. */
@@ -246,8 +275,12 @@ export class PercpuRef extends SharedObject {
     return isLive;
   }
 
+  #notDrained(): HoldfastError {
+    return new HoldfastError('EBUSY', `the ${this.label} is not drained: kill() and drain() come first`);
+  }
+
   #killed(): number {
-    this.thread.current();
+    this.current();
     const state = this.#cpu.load(this.#state);
     if ((state & PHASE) === LIVE) throw new HoldfastError('EINVAL', `the ${this.label} is live: kill() comes first`);
     return state;
@@ -264,7 +297,7 @@ export class PercpuRef extends SharedObject {
     throw this.notInTime(options, `references of ${holders.map((number) => `thread ${number}`).join(', ')}`);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PercpuRef(${this.name ?? this.address}, ${this.isDying ? 'killed' : 'live'})`;
   }
 }

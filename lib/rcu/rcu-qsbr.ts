@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import type { Guard } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
@@ -60,7 +59,7 @@ export class RcuQsbr extends RcuDomain {
    * stretch. Throws EPERM inside a reader.
    */
   quiescent(): void {
-    this.thread.current();
+    this.current();
     if (!this.#stretch.quiescent()) throw new HoldfastError('EPERM', 'quiescent() inside a reader of this thread');
   }
 
@@ -81,7 +80,7 @@ export class RcuQsbr extends RcuDomain {
     this.#stretch.quiescent();
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `RcuQsbr(${this.isOnline ? 'online' : 'offline'})`;
   }
 }

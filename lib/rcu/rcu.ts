@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import type { Guard } from '../arena/guard.ts';
 import { DETACHED } from '../sched/thread.ts';
@@ -60,7 +59,7 @@ export class Rcu extends RcuDomain {
     return new ReadGuard(this.readers);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `Rcu(${this.readLockHeld ? 'reading' : 'not reading'})`;
   }
 }

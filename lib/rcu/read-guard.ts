@@ -2,15 +2,15 @@ import { type Guard, releasedBefore } from '../arena/guard.ts';
 
 /** Where a reader with a guard is inside; `lane` is what `join` said. */
 export interface Joinable {
-  join(): number;
-  leave(lane: number): unknown;
+  join(): 0 | 1;
+  leave(lane: 0 | 1): unknown;
 }
 
 /** A reader that is inside until the guard is released. */
 export class ReadGuard implements Guard {
   /** Undefined once `release` was called. Illegal to keep it then: a later `release` would end another reader. */
   #readers: Joinable | undefined;
-  readonly #lane: number;
+  readonly #lane: 0 | 1;
 
   constructor(readers: Joinable) {
     this.#readers = readers;

@@ -1,8 +1,8 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import type { Guard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
+import { isPresent } from '../memory/objects.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { ReadGuard } from './read-guard.ts';
 
@@ -34,7 +34,9 @@ export class Srcu extends RcuDomain {
 
   /** A reader goes in. Returns the index for its `readUnlock`. Throws EINVAL after `arena.detach()`. */
   readLock(): 0 | 1 {
-    return this.readers.join();
+    const index = this.readers.join();
+    // Whoever destroys the domain finds the reader inside, or this finds that the domain is to go.
+    return isPresent(this.cpu, this.address) ? index : this.#joinAgain(index);
   }
 
   /**
@@ -55,10 +57,17 @@ export class Srcu extends RcuDomain {
 
   /** A reader that is inside until the guard is released. */
   read(): Guard {
-    return new ReadGuard(this.readers);
+    return new ReadGuard({ join: () => this.readLock(), leave: (index) => this.readers.leave(index) });
   }
 
-  [inspect.custom](): string {
+  /** `readLock`, once inside, of a domain that is destroyed or was to be. */
+  #joinAgain(index: 0 | 1): 0 | 1 {
+    this.readers.leave(index);
+    this.checkThere();
+    return this.readLock();
+  }
+
+  protected override get shown(): string {
     return `Srcu(${this.name ?? this.address}, ${this.readLockHeld ? 'reading' : 'not reading'})`;
   }
 }

@@ -41,6 +41,12 @@ export interface AsyncWaitOptions extends TimeoutOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What a call waits for. */
+export interface Waitable {
+  /** The task waits for it from here on, and counts among those that do. Throws EINVAL when it is no more. */
+  beginWait(task: number): void;
+}
+
 /** How an asynchronous wait ended. */
 export interface Ended<Outcome> {
   readonly outcome: Outcome;
@@ -55,10 +61,6 @@ const LOOK_INTERVAL = 100e6;
 /** The options of every blocking call, by its form. */
 export const SYNC_OPTIONS: readonly string[] = ['timeout', 'detectDeadlock'];
 export const ASYNC_OPTIONS: readonly string[] = ['timeout', 'signal'];
-/** What single classes have besides. They check more strictly before they come here. */
-const FURTHER_OPTIONS = ['permits', 'exclusive', 'priority', 'deadline'];
-const ALL_SYNC_OPTIONS = [...SYNC_OPTIONS, ...FURTHER_OPTIONS];
-const ALL_ASYNC_OPTIONS = [...ASYNC_OPTIONS, ...FURTHER_OPTIONS];
 
 /** Throws EINVAL for options that are none of the `known` ones, and the signal's reason when it has aborted already. */
 export function checkOptions(
@@ -82,6 +84,17 @@ export function checkOptions(
   if (signal.aborted) throw abortReason(signal);
 }
 
+/** `checkOptions`, and EINVAL for a bad timeout. What `block` and `blockAsync` are called with has gone through it. */
+export function checkWait(
+  cpu: Cpu,
+  options: (AsyncWaitOptions & WaitOptions) | undefined,
+  known: readonly string[] = SYNC_OPTIONS,
+): void {
+  if (options === undefined) return;
+  checkOptions(options, known);
+  deadlineOf(cpu, options.timeout);
+}
+
 /** What a call rejects with when `signal` has aborted. Signals of older polyfills have no reason. */
 export function abortReason(signal: AbortSignal | undefined): unknown {
   return signal?.reason === undefined ? new DOMException('This operation was aborted', 'AbortError') : signal.reason;
@@ -99,18 +112,29 @@ export function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
   return cpu.now() + timeout * 1e6;
 }
 
-/** Runs a slow path for the thread's main task, blocking the thread. */
+/**
+ * Runs a slow path for the thread's main task, blocking the thread. `object`: what the call is about, if it can be
+ * destroyed. The caller has checked the options.
+ */
 export function block<Outcome>(
   thread: Thread,
   options: WaitOptions | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
+  object?: Waitable,
 ): Outcome {
-  checkOptions(options, ALL_SYNC_OPTIONS);
   const deadline = deadlineOf(thread.cpu, options?.timeout);
   thread.leaveQueue?.();
   const wait = takeWait(thread, ALONE);
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false, wait };
-  const outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
+  object?.beginWait(waiter.task);
+  let outcome: Outcome;
+  try {
+    outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
+  } catch (error) {
+    // Of the path, before it has lined up. What ends a simulated thread goes through without another step.
+    if (error instanceof HoldfastError) endWait(thread.cpu, waiter.task);
+    throw error;
+  }
   if (wait !== undefined) concludeWait(thread, waiter.task, wait, outcome);
   endWait(thread.cpu, waiter.task);
   if (outcome === 'aborted' && waiter.deadlock !== undefined) {
@@ -121,22 +145,30 @@ export function block<Outcome>(
 
 /**
  * Runs a slow path on the event loop, for `own` or else for a task of its own, which the caller returns when it is done
- * with it.
+ * with it. `object`: as for `block`. The caller has checked the options.
  */
 export async function blockAsync<Outcome>(
   thread: Thread,
   heap: Heap,
   options: AsyncWaitOptions | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
+  object?: Waitable,
   own?: number,
 ): Promise<Ended<Outcome>> {
   const wait = takeWait(thread, ASYNC_ALONE);
-  checkOptions(options, ALL_ASYNC_OPTIONS);
   const asked = { timeout: options?.timeout, signal: options?.signal };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait };
-  const outcome = await driveAsync(waiter, path(waiter), asked.signal);
+  let outcome: Outcome;
+  try {
+    object?.beginWait(task);
+    outcome = await driveAsync(waiter, path(waiter), asked.signal);
+  } catch (error) {
+    if (own === undefined && error instanceof HoldfastError) thread.returnTask(task);
+    if (error instanceof HoldfastError) endWait(thread.cpu, task);
+    throw error;
+  }
   if (wait !== undefined) concludeWait(thread, task, wait, outcome);
   endWait(thread.cpu, task);
   return { outcome, task, asked };

@@ -19,6 +19,7 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
+import { type Viewers, viewerBit } from '../memory/objects.ts';
 import { type Length, struct, wordName } from '../memory/struct.ts';
 import { Areas, LINE_AREAS, SHORT_AREAS, type Upkeep } from './areas.ts';
 import { keepsInTask, knowsTaskAreas, MAIN, TASK_ALIGN, Task, taskWordName, vacateTask } from './task.ts';
@@ -37,8 +38,12 @@ export const Slot = struct({
   osThread: 1,
   /** The era in which a reaper has met this death, or 0. Guarded by reaperLatch. */
   met: 1,
+  /** The thread has no view any more of objects that were destroyed up to this stamp; see `memory/objects.ts`. */
+  acknowledged: 1,
+  /** The object whose words the thread is about to change without lining up, or that it destroys; 0 for none. `destroy` looks here, too. */
+  entering: 1,
   /** So that the main task lies at a multiple of TASK_ALIGN. */
-  shortAreas: TASK_ALIGN - 5,
+  shortAreas: TASK_ALIGN - 7,
   mainTask: Task,
   lineAreas: Math.ceil(struct(LINE_AREAS).words / TASK_ALIGN) * TASK_ALIGN,
 });
@@ -158,6 +163,7 @@ export function vacate(cpu: Cpu, slot: number): void {
   shortAreas.vacate(cpu, slot);
   lineAreas.vacate(cpu, slot);
   for (const task of tasksOf(cpu, slot)) vacateTask(cpu, task);
+  cpu.store(slot + Slot.entering, 0);
   cpu.store(slot + Slot.met, 0);
 }
 
@@ -183,12 +189,15 @@ export function tasksOf(cpu: Cpu, slot: number): number[] {
 
 /**
  * Whether a task of a live thread has lined up for a word from `address` to before `end`, and its call has not come back:
- * it sleeps, or it was woken and will look again.
+ * it sleeps, or it was woken and will look again. Or whether a thread other than `destroyer`, a CPU number plus one, is about to
+ * change words of an object that starts there.
  */
-export function isWaitedFor(cpu: Cpu, address: number, end: number): boolean {
+export function isWaitedFor(cpu: Cpu, address: number, end: number, destroyer = 0): boolean {
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
     if (cpu.loadAcquire(slot + Slot.life) <= 0) continue;
+    const entering = cpu.loadAcquire(slot + Slot.entering);
+    if (entering >= address && entering < end && number + 1 !== destroyer) return true;
     for (const task of tasksOf(cpu, slot)) {
       // Pairs with the release in `endWait`: what the task did to the object came before.
       const word = cpu.loadAcquire(task + Task.within);
@@ -196,6 +205,28 @@ export function isWaitedFor(cpu: Cpu, address: number, end: number): boolean {
     }
   }
   return false;
+}
+
+/** The threads of the arena as the views of objects see them. `owner`: the calling thread's CPU number plus one. */
+export function viewersFor(cpu: Cpu, owner: number): Viewers {
+  const reaches = (viewers: number, born: number, stamp: number, number: number) => {
+    if ((viewers & viewerBit(number)) === 0) return false;
+    const slot = slotAddress(cpu, number);
+    // One that was killed counts until the reaper is done: it may have left something half-done in the object, or in what
+    // the object has of the heap. The acquire pairs with the release that frees a slot.
+    if (cpu.loadAcquire(slot + Slot.life) === 0) return false;
+    // Pairs with the release below: what the thread did with its views came before.
+    const acknowledged = cpu.loadAcquire(slot + Slot.acknowledged);
+    return ((acknowledged - born) | 0) >= 0 && ((stamp - acknowledged) | 0) > 0;
+  };
+  return {
+    mayReach(viewers, born, stamp) {
+      for (let number = 0; number < maxThreads(cpu); number++) if (reaches(viewers, born, stamp, number)) return true;
+      return false;
+    },
+    enter: (address) => cpu.store(slotAddress(cpu, owner - 1) + Slot.entering, address),
+    acknowledge: (stamp) => cpu.storeRelease(slotAddress(cpu, owner - 1) + Slot.acknowledged, stamp),
+  };
 }
 
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */

@@ -14,7 +14,7 @@ import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import { latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { type Length, struct } from '../memory/struct.ts';
 import { INSIDE } from '../rcu/grace-period.ts';
@@ -22,7 +22,7 @@ import type { Stretch } from '../rcu/stretch.ts';
 import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Journal, JournalWords, recoverJournal } from './journal.ts';
-import { Pool, PoolWords } from './pool.ts';
+import { Pool, PoolWords, releaseChunks } from './pool.ts';
 
 export const CoreWords = struct({
   header: ObjectHeader,
@@ -40,13 +40,15 @@ export interface StructureTraits {
   readonly format?: (cpu: Cpu, address: number) => void;
   /** Whether a thread stands in words of the structure without holding the latch. */
   readonly isOccupied?: (cpu: Cpu, address: number) => boolean;
+  /** Whether a thread that has lined up at words of the structure's blocks will come back to it. */
+  readonly isAwaited?: (cpu: Cpu, address: number) => boolean;
   /** Under the latch: takes dead threads out of those words. May be done again. */
   readonly repair?: (repairer: Repairer, address: number) => void;
 }
 
 /** The kind of a structure. */
 export function defineStructure(name: string, words: Length, traits: StructureTraits = {}): Kind<Repairer> {
-  const { trailing, format = () => {}, isOccupied = () => false, repair } = traits;
+  const { trailing, format = () => {}, isOccupied = () => false, isAwaited = () => false, repair } = traits;
   const isIdle = (cpu: Cpu, address: number) => cpu.load(address + CoreWords.latch) === 0 && !isOccupied(cpu, address);
   return defineKind<Repairer>({
     name,
@@ -54,7 +56,7 @@ export function defineStructure(name: string, words: Length, traits: StructureTr
     ...(trailing && { trailing }),
     format,
     holder: (cpu, address) => latchOwner(cpu, address + CoreWords.latch),
-    isBusy: (cpu, address) => !isIdle(cpu, address),
+    isBusy: (cpu, address) => !isIdle(cpu, address) || isAwaited(cpu, address),
     isIdle,
     latch: CoreWords.latch,
     repair(repairer, address) {
@@ -65,7 +67,18 @@ export function defineStructure(name: string, words: Length, traits: StructureTr
       unlatch(cpu, address + CoreWords.latch);
       return true;
     },
+    release(cpu, address, heap, nascent) {
+      releaseChunks(cpu, address + CoreWords.pool, heap, nascent);
+      return true;
+    },
   });
+}
+
+/** A view of a structure, a `SharedObject`. */
+export interface StructureView {
+  readonly address: number;
+  /** Throws EINVAL when the structure was destroyed. */
+  checkThere(): void;
 }
 
 /** One thread's hands on one structure. Keeps nothing of its state. */
@@ -74,14 +87,17 @@ export abstract class Core {
   readonly address: number;
   readonly pool: Pool;
   protected readonly journal: Journal;
+  readonly #view: StructureView;
   readonly #thread: Thread;
   readonly #stretch: Stretch;
   readonly #lane: number;
 
   /** `stretch`: the thread's, in the arena's QSBR domain. */
-  constructor(arena: Arena, address: number, stretch: Stretch) {
+  constructor(arena: Arena, view: StructureView, stretch: Stretch) {
+    const { address } = view;
     this.cpu = arena.cpu;
     this.address = address;
+    this.#view = view;
     this.journal = new Journal(arena.cpu, address + CoreWords.journal);
     this.pool = new Pool(arena, address, address + CoreWords.pool, this.journal, stretch);
     this.#thread = arena.thread;
@@ -89,13 +105,15 @@ export abstract class Core {
     this.#lane = stretch.readers.sync;
   }
 
-  /** Before each read: from here to the end of the read nothing that it finds is used again. */
+  /** Before each read: from here to the end of the read nothing that it finds is used again. Throws EINVAL. */
   enter(): void {
+    const { cpu } = this;
     // The lane is AWAITED when a period waits for this thread, which between two reads holds nothing.
-    if (this.cpu.loadUnordered(this.#lane) !== INSIDE) this.#goIn();
+    if (!isPresent(cpu, this.address) || cpu.loadUnordered(this.#lane) !== INSIDE) this.#goIn();
   }
 
   #goIn(): void {
+    this.#checkThere();
     if (this.#stretch.quiescent()) this.#stretch.goOnline();
   }
 
@@ -103,6 +121,7 @@ export abstract class Core {
   write<Result>(body: () => Result): Result {
     const { cpu } = this;
     this.#thread.current();
+    this.#checkThere();
     latch(cpu, this.address + CoreWords.latch, this.#thread.id);
     return this.#run(body);
   }
@@ -112,6 +131,7 @@ export abstract class Core {
    * end that it reads nothing, and what the read has found stays.
    */
   tryWrite(body: () => void): boolean {
+    this.#checkThere();
     if (!tryLatch(this.cpu, this.address + CoreWords.latch, this.#thread.id)) return false;
     this.#run(body);
     return true;
@@ -119,8 +139,14 @@ export abstract class Core {
 
   /** `write` in a slow path. */
   *writeIn<Result>(caller: Latching, body: () => Result): SlowPath<Result> {
+    this.#checkThere();
     yield* latched(caller, this.address + CoreWords.latch);
     return this.#run(body);
+  }
+
+  /** What is destroyed after this look keeps its memory until the call is over: this thread has a view of it. */
+  #checkThere(): void {
+    if (!isPresent(this.cpu, this.address)) this.#view.checkThere();
   }
 
   /** The latch is held, and free afterwards. */

@@ -17,15 +17,15 @@
  * A class is a block's length: multiples of 8 words up to 256, then powers of two. A block's first two words are its link
  * and its class.
  *
- * A chunk is a shared object, which names the structure and the thread that takes it: if that dies before the chunk is
- * linked, or after it was unlinked, the reaper frees the chunk. Illegal to free a chunk that is linked.
+ * A chunk is a shared object, which names the structure's pool and the thread that takes it: if that dies before the chunk
+ * is linked, the reaper frees the chunk. Illegal to free a chunk that is linked.
  */
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
 import { defineKind, type Kind, kindById } from '../memory/kinds.ts';
-import { ObjectHeader } from '../memory/objects.ts';
+import { kindIdOf, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { advance, isOver, snapshot } from '../rcu/grace-period.ts';
@@ -62,7 +62,7 @@ export const PoolWords = struct({
 
 const Chunk = struct({
   header: ObjectHeader,
-  /** The thread that takes it from the heap, or is about to give it back: a CPU number plus one, or 0. */
+  /** The thread that takes it from the heap, a CPU number plus one. 0 once it is linked. */
   holder: 1,
   next: 1,
   /** Addresses of the structure that it is for, and of the word that leads to the structure's chunks. */
@@ -78,13 +78,15 @@ const CHUNK = defineKind<Repairer>({
   holder: () => 0,
   isBusy: () => true,
   isIdle: (cpu, chunk) => cpu.load(chunk + Chunk.holder) === 0,
+  // Chunks go from the first on (`releaseChunks`).
+  isKept: (cpu, chunk) => cpu.load(cpu.read(chunk + Chunk.head)) === chunk,
   repair(repairer, chunk) {
     const { cpu, owner, isDead } = repairer;
     if (!isDead(cpu.load(chunk + Chunk.holder))) return true;
     const heap = new Heap(cpu, owner);
     const structure = cpu.read(chunk + Chunk.structure);
-    // The step that links or unlinks the chunk comes first: its journal may say more than the words do yet.
-    const kind = heap.isObject(structure) ? kindById(cpu.read(structure + ObjectHeader.kind)) : undefined;
+    // The step that links the chunk comes first: its journal may say more than the words do yet.
+    const kind = heap.isObject(structure) ? kindById(kindIdOf(cpu, structure)) : undefined;
     if (kind !== undefined && !kind.repair(repairer as never, structure)) return false;
     if (cpu.load(cpu.read(chunk + Chunk.head)) === chunk) cpu.store(chunk + Chunk.holder, 0);
     else if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);
@@ -242,27 +244,6 @@ export class Pool {
     return isOver(thread, domain, NORMAL, end);
   }
 
-  /**
-   * For `destroy`: forgets all blocks, in one step, and then gives the chunks back to the heap, one step each. Nobody reads
-   * any more. A thread that dies in between leaves an empty pool that others can go on with.
-   */
-  release(): void {
-    const cpu = this.#cpu;
-    const { heap, thread } = this.#arena;
-    const { free, bump, bumpEnd, fresh, waiting, total } = PoolWords;
-    const heads = Array.from({ length: CLASSES }, (_, size) => free + size);
-    this.#journal.begin();
-    for (const word of [...heads, bump, bumpEnd, fresh, waiting, total]) this.#journal.stage(this.#at + word, 0);
-    this.#journal.commit();
-    for (let chunk = cpu.read(this.#at + PoolWords.chunks); chunk !== 0; ) {
-      const next = cpu.read(chunk + Chunk.next);
-      cpu.store(chunk + Chunk.holder, thread.id);
-      cpu.storeRelease(this.#at + PoolWords.chunks, next);
-      heap.free(chunk);
-      chunk = next;
-    }
-  }
-
   /** Bytes that the structure has taken from the heap, and bytes of them that are in no use now. */
   use(): { bytes: number; free: number } {
     const cpu = this.#cpu;
@@ -357,6 +338,16 @@ export class Pool {
       if (error instanceof HoldfastError && error.code === 'ENOMEM') return 0;
       throw error;
     }
+  }
+}
+
+/** For `Kind.release`: gives all chunks of the pool at `pool` back to the heap. */
+export function releaseChunks(cpu: Cpu, pool: number, heap: Heap, nascent: number): void {
+  const head = pool + PoolWords.chunks;
+  for (let chunk = cpu.load(head); chunk !== 0; chunk = cpu.load(head)) {
+    cpu.store(nascent, chunk);
+    cpu.store(head, cpu.read(chunk + Chunk.next));
+    heap.free(chunk, nascent);
   }
 }
 

@@ -11,6 +11,7 @@ import { openFutexes } from '../futex/open.ts';
 import { countPiStates } from '../futex/pi-state.ts';
 import { Mutex } from '../locking/mutex.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
 import { Rcu } from '../rcu/rcu.ts';
 import { RcuQsbr } from '../rcu/rcu-qsbr.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
@@ -122,6 +123,8 @@ export class RunStage {
         for (let actor = 0; actor < ACTORS; actor++) new Mutex(arena, churnName(seat, actor)).destroy();
       }
       arena.free(this.address);
+      // What was destroyed is freed when somebody looks who may have views of it still: workers, if there are any.
+      arena.objects.makeRoom();
       const leaked = arena.use().blocks - this.#blocks - this.#keptBlocks();
       if (leaked !== 0) this.fail(`${leaked} blocks of the heap leaked`);
       for (const problem of arena.fsck()) this.fail(problem);
@@ -163,10 +166,13 @@ export class RunStage {
     return false;
   }
 
-  /** Blocks that are kept for use again: the slots' tasks of asynchronous acquisitions, states of PI futexes, work items. */
+  /**
+   * Blocks that are kept for use again: the slots' tasks of asynchronous acquisitions, states of PI futexes, work items. And
+   * objects that were destroyed, and that a worker may have views of.
+   */
   #keptBlocks(): number {
     const { cpu } = this;
-    let kept = countPiStates(openFutexes(this.arena)) + countStanding(this.arena);
+    let kept = countPiStates(openFutexes(this.arena)) + countStanding(this.arena) + cpu.read(Header.destroyedCount);
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
       for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) kept++;

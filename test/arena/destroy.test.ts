@@ -198,3 +198,13 @@ test('a wait that is over keeps its object from being destroyed', async () => {
   await waiting;
   semaphore.destroy();
 });
+
+test('a reader-writer spinlock whose head of the line has died asleep', () => {
+  const { arenas, killBefore, reap } = stepper(3);
+  const [own, theirs, third] = arenas.map((arena) => new RwLock(arena, 'x')) as [RwLock, RwLock, RwLock];
+  own.writeLock();
+  expect(killBefore(1, on('wait'), () => theirs.writeLock())).toBe(true);
+  expect(reap(2)).toBe('done');
+  own.writeUnlock();
+  third.destroy();
+});

@@ -76,6 +76,8 @@ describe('a thread dies in a lock that is destroyed before the reaper comes; the
     expect(stage.killBefore(0, isLast, body)).toBe(true);
     TicketLock.from(second, lock.handle).destroy();
     expect(stage.reap(1)).toBe('done');
+    // Nobody can have a view of it any more: its memory is to be had.
+    second.objects.makeRoom();
     const other = new TicketLock(second);
     expect(other.address).toBe(lock.address);
     const mine = TicketLock.from(successor(stage, 0), other.handle);
@@ -105,6 +107,8 @@ describe('a thread dies in a lock that is destroyed before the reaper comes; the
     holder.unlock();
     holder.destroy();
     expect(stage.reap(1)).toBe('done');
+    // Nobody can have a view of it any more: its memory is to be had.
+    second.objects.makeRoom();
     const other = make(second);
     expect(other.address).toBe(lock.address);
     const mine = make(successor(stage, 0), other.handle);

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, Mutex, RtMutex } from '../../lib/index.ts';
+import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { maxThreads, Slot, slotAddress } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { asleep, inThread, thrown, until } from '../support/threads.ts';
@@ -230,7 +231,7 @@ test('a lock that its own thread takes twice, or somebody else lets go', async (
   await mutex.lockAsync();
   mutex.unlock();
   expect(arena.thread.tasksInUse).toBe(0);
-  expect(arena.cpu.load(mutex.address + 4)).toBe(0);
+  expect(arena.cpu.load(mutex.address + ObjectHeader.words)).toBe(0);
   mutex.destroy();
 });
 

@@ -4,6 +4,7 @@ import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { RwLock, SpinLock } from '../../lib/index.ts';
 import { kindById } from '../../lib/memory/kinds.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
+import { Slot } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 
@@ -82,7 +83,11 @@ test.each(SIDES)('unlock looks at a lock that its next owner has destroyed: $nam
       if (kind.holder(real, lock.address) === 1 || kind.isHeldBy?.(real, lock.address, 1)) return;
       // It is released. The waiter gets it, unlocks and destroys it, and its memory is used for something else.
       for (let i = ObjectHeader.words; i < kind.words; i++) real.store(lock.address + i, 0);
+      // Its call has come back: this test has only the waiter's sleep.
+      real.store(second.thread.slot + Slot.entering, 0);
       open(third, lock.handle).destroy();
+      // All have heard of it; of the two that are in a call, it is pretended.
+      for (const each of arenas) each!.objects.makeRoom();
       block = third.alloc(kind.words);
       for (let i = 0; i < kind.words; i++) real.store(block + i, GARBAGE);
       reused++;

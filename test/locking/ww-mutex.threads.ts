@@ -1,10 +1,10 @@
-import { type Arena, WwClass, WwMutex, type WwPolicy } from '../../lib/index.ts';
+import { type Arena, type ObjectHandle, WwClass, WwMutex, type WwPolicy } from '../../lib/index.ts';
 
 /** Each round takes a random set of the locks, some tasks at a time on the event loop, and counts in each lock's word. */
 export async function transfer(
   arena: Arena,
   policy: WwPolicy,
-  handles: { type: string; arena: number; address: number }[],
+  handles: ObjectHandle[],
   counters: number,
   rounds: number,
   size: number,

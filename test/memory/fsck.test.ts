@@ -198,6 +198,8 @@ test.each(Object.keys(errands))('%s leaves something behind when its thread dies
     expect(reap(0)).toBe('done');
     expect(first.fsck(), `step ${n}`).toEqual([]);
     finish?.(first);
+    // What was destroyed is freed when nobody has views of it any more, and somebody looks.
+    first.objects.makeRoom();
     // Once an anonymous object is complete, only its handle leads to it, and that died with the thread.
     const orphans = name === 'an anonymous object' ? first.heap.objects().length : 0;
     expect(first.use().blocks, `step ${n}`).toBe(orphans);

@@ -129,10 +129,12 @@ describe('references', () => {
     expect(thrown(() => ref.put()).code).toBe('EPERM');
     expect(thrown(() => ref.drain()).code).toBe('EINVAL');
     expect(thrown(() => ref.confirm()).code).toBe('EINVAL');
+    expect(thrown(() => ref.destroy()).message).toContain('kill() and drain() come first');
     ref.get();
     expect(thrown(() => arena.detach()).code).toBe('EBUSY');
     expect(thrown(() => ref.destroy()).code).toBe('EBUSY');
     ref.kill();
+    expect(thrown(() => ref.destroy()).code).toBe('EBUSY');
     expect(thrown(() => ref.drain()).code).toBe('EDEADLK');
     ref.put();
     ref.drain();

@@ -65,6 +65,8 @@ describe('a domain', () => {
     const { rcus, arenas } = domains(2);
     const { address } = rcus[0];
     rcus[0].destroy();
+    // The other thread has heard of it.
+    for (const arena of arenas) arena!.objects.makeRoom();
     const first = new Srcu(arenas[0]!);
     const second = Srcu.from(arenas[1]!, first.handle);
     expect(first.address).toBe(address);

@@ -1,8 +1,8 @@
 /** A thread is killed right before each of its operations, or another one comes in between. */
 import { describe, expect, test } from 'vitest';
-import { type Arena, SharedCache } from '../../lib/index.ts';
-import { CoreWords } from '../../lib/structures/core.ts';
-import { on, stepper, type When } from '../support/stepper.ts';
+import { type Arena, HoldfastError, SharedCache } from '../../lib/index.ts';
+import { isPresent, ObjectHeader } from '../../lib/memory/objects.ts';
+import { on, step, stepper, type When } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 import { problemsOf } from './cache-check.ts';
 
@@ -190,7 +190,7 @@ describe('a flight', () => {
 });
 
 describe('destroy', () => {
-  test('in which a thread dies leaves an empty cache, or none', () => {
+  test('in which a thread dies leaves the cache, or none', () => {
     for (let n = 1; ; n++) {
       const { killBefore, reap, caches, arenas, address } = prepare();
       const [arena] = arenas.slice(1) as [Arena];
@@ -198,7 +198,7 @@ describe('destroy', () => {
       if (!killBefore(0, change(n), () => caches[0].destroy())) break;
       const at = `killed before step ${n}`;
       expect(reap(1), at).toBe('done');
-      if (arena.heap.isObject(address)) {
+      if (isPresent(arena.cpu, address)) {
         // Memory that was given back is another's by now.
         const block = arena.alloc(400);
         arena.words.fill(-1, block, block + 400);
@@ -218,29 +218,62 @@ describe('destroy', () => {
     }
   });
 
-  test('is EBUSY when a computation has begun right before it takes the latch', async () => {
+  test('is EBUSY when a computation begins right before it marks the cache', async () => {
     const { before, caches, arenas, address } = prepare();
     let end: (value: unknown) => void = () => {};
     let computed: Promise<unknown> | undefined;
-    const begun = new Promise<void>((resolve) => {
-      const compute = () => {
-        resolve();
-        return new Promise((ended) => (end = ended));
-      };
-      before(0, on('cmpxchgAcquire', address + CoreWords.latch), () => {
-        computed = caches[1].getOrCompute('g', compute);
-      });
+    before(0, on('store', address + ObjectHeader.kind), () => {
+      computed = caches[1].getOrCompute('g', () => new Promise((resolve) => (end = resolve)));
     });
     expect(thrown(() => caches[0].destroy()).code).toBe('EBUSY');
     expect(problemsOf(arenas[1]!, address)).toEqual([]);
-    await begun;
+    await new Promise(setImmediate);
     end(7);
     expect([await computed, caches[2].get('g')]).toEqual([7, 7]);
     caches[0].destroy();
     expect(arenas[0]!.fsck()).toEqual([]);
   });
 
-  test('is EBUSY while a call that was woken has not come back', async () => {
+  test('at each step of a computation: one that has begun keeps the cache, and none begins in one that is gone', () => {
+    const ends = new Set<string>();
+    for (let n = 1; ; n++) {
+      const { before: interrupt, cancel, caches, arenas } = prepare();
+      let isGone = false;
+      let isComputing = false;
+      let hasComputed = false;
+      interrupt(1, step(n), () => {
+        try {
+          caches[0].destroy();
+          isGone = true;
+          expect(isComputing, `step ${n}`).toBe(false);
+        } catch (error) {
+          if ((error as HoldfastError).code !== 'EBUSY') throw error;
+        }
+      });
+      const compute = () => {
+        isComputing = true;
+        arenas[1]!.cpu.load(caches[1].address);
+        isComputing = false;
+        hasComputed = true;
+        return 7;
+      };
+      let value: unknown;
+      try {
+        value = caches[1].getOrComputeSync('g', compute);
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error;
+        expect(error.message, `step ${n}`).toContain('was destroyed');
+        expect([isGone, hasComputed], `step ${n}`).toEqual([true, false]);
+      }
+      if (cancel(1)) break;
+      ends.add(`${isGone ? 'gone' : 'there'}, ${value}`);
+      expect(arenas[2]!.fsck(), `step ${n}`).toEqual([]);
+    }
+    // Gone before the computation, kept by it, gone after it.
+    expect([...ends].sort()).toEqual(['gone, 7', 'gone, undefined', 'there, 7']);
+  });
+
+  test('is EBUSY while a call that was woken by a death has not come back', async () => {
     const { die, reap, caches, arenas } = prepare();
     void caches[0].getOrCompute('g', () => new Promise(() => {}));
     const waits = caches[1].getOrCompute('g', () => 'of the one that waited');
@@ -251,6 +284,19 @@ describe('destroy', () => {
     expect(await waits).toBe('of the one that waited');
     caches[2].destroy();
     expect(arenas[1]!.fsck()).toEqual([]);
+  });
+
+  test('is EBUSY while a call that was woken has not come back', async () => {
+    const { caches, arenas } = prepare();
+    let waits: Promise<unknown> | undefined;
+    caches[0].getOrComputeSync('g', () => {
+      waits = caches[1].getOrCompute('g', () => 'never');
+      return 'computed';
+    });
+    expect(thrown(() => caches[2].destroy()).code).toBe('EBUSY');
+    expect(await waits).toBe('computed');
+    caches[2].destroy();
+    expect(arenas[0]!.fsck()).toEqual([]);
   });
 });
 

@@ -2,7 +2,7 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { Heap } from '../../memory/heap.ts';
 import { hash, kindById } from '../../memory/kinds.ts';
-import { ObjectHeader, Objects } from '../../memory/objects.ts';
+import { kindIdOf, nameAtOf, nameLengthOf, Objects } from '../../memory/objects.ts';
 import { readText, utf8 } from '../../memory/text.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { CLASS_ROWS, claimEntry, NAME_WORDS, Profile, ROWS, Row } from './layout.ts';
@@ -45,7 +45,7 @@ export class RowFinder {
   /** Who holds the object: a CPU number plus one; 0 for nobody, or for what nobody can hold. */
   holderOf(object: number): number {
     if (!this.#heap.isObject(object)) return 0;
-    return kindById(this.#cpu.read(object + ObjectHeader.kind))?.holder(this.#cpu, object) ?? 0;
+    return kindById(kindIdOf(this.#cpu, object))?.holder(this.#cpu, object) ?? 0;
   }
 
   /** The number of the row for waits for that object, claimed if there is none yet; -1 when there is no room. */
@@ -85,9 +85,9 @@ export class RowFinder {
     const cpu = this.#cpu;
     let key = mixed(object, shared ? 1 : 0);
     if (this.#heap.isObject(object)) {
-      key = mixed(key, cpu.read(object + ObjectHeader.kind));
-      const length = cpu.read(object + ObjectHeader.nameLength);
-      const name = object + cpu.read(object + ObjectHeader.nameAt);
+      key = mixed(key, kindIdOf(cpu, object));
+      const length = nameLengthOf(cpu, object);
+      const name = object + nameAtOf(cpu, object);
       for (let i = 0; i * 4 < length; i++) key = mixed(key, cpu.read(name + i));
     }
     return key || 1;
@@ -95,7 +95,7 @@ export class RowFinder {
 
   #subjectOf(address: number, shared: boolean): Subject {
     if (!this.#heap.isObject(address)) return { address, kind: 0, shared, name: '' };
-    const kind = this.#cpu.read(address + ObjectHeader.kind);
+    const kind = kindIdOf(this.#cpu, address);
     return { address, kind, shared, name: this.#objects.nameOf(address) ?? '' };
   }
 }

@@ -5,7 +5,7 @@ import type { Length } from '../../memory/struct.ts';
 import { latchPriorities, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import { OwnedLock } from '../owned-lock.ts';
-import { holderOf } from '../owner-word.ts';
+import { closeOwned, holderOf } from '../owner-word.ts';
 import { RtWords } from './core.ts';
 import { repair } from './repair.ts';
 
@@ -18,6 +18,7 @@ export function rtKind(name: string, words: Length): Kind<Repairer> {
     holder: holderOf,
     heir,
     isBusy: (cpu, lock) => holderOf(cpu, lock) !== 0 || cpu.load(lock + RtWords.waiters) !== 0,
+    close: closeOwned,
     repair,
   });
 }
@@ -34,6 +35,6 @@ function heir(cpu: Cpu, lock: number, owner: number): number {
 export abstract class RtLock extends OwnedLock {
   /** Whether anybody waits for the lock; out of date as soon as it is read. */
   get isContended(): boolean {
-    return this.thread.cpu.load(this.address + RtWords.waiters) !== 0;
+    return this.living.load(this.address + RtWords.waiters) !== 0;
   }
 }

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
@@ -7,6 +6,7 @@ import {
   type AsyncWaitOptions,
   block,
   checkOptions,
+  checkWait,
   deadlineOf,
   type WaitOptions,
 } from '../../sched/drive.ts';
@@ -72,6 +72,7 @@ export class RtMutex extends RtLock {
   /** Takes the lock if it is free, and no waiter is as urgent. Throws ENOTRECOVERABLE. */
   tryLock(): boolean {
     const task = this.thread.current();
+    // One that was destroyed is.
     if (this.isUnrecoverable) throw this.refusal('unrecoverable');
     return tryLock(this.thread, this.address, task);
   }
@@ -124,13 +125,14 @@ export class RtMutex extends RtLock {
     return runHoldingAsync(this.acquireAsync(options), section);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `RtMutex(${this.name ?? this.address}, ${this.state})`;
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
+    checkWait(this.thread.cpu, options);
     const cycle: number[] = [];
-    const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter, cycle));
+    const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter, cycle), this);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
   }
 

@@ -101,6 +101,16 @@ export function isFree(word: number): boolean {
   return (word & ~FLAGS) === 0;
 }
 
+/** For `Kind.close`. */
+export function close(cpu: Cpu, semaphore: number): boolean {
+  for (;;) {
+    const word = cpu.load(wordOf(semaphore));
+    if (isUnrecoverable(word)) return true;
+    if ((word & ~OWNER_DIED) !== 0) return false;
+    if (cpu.cmpxchg(wordOf(semaphore), word, UNRECOVERABLE) === word) return true;
+  }
+}
+
 export function isUnrecoverable(word: number): boolean {
   return (word & ~(WAITERS | HANDOFF)) === UNRECOVERABLE;
 }

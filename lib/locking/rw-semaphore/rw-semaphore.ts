@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { defineKind } from '../../memory/kinds.ts';
@@ -10,6 +9,7 @@ import { DETACHED } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
 import {
+  close,
   downgrade,
   firstReader,
   isFirst,
@@ -57,6 +57,7 @@ const KIND = defineKind<Repairer>({
     const isFree = word === 0 || word === OWNER_DIED || isUnrecoverable(word);
     return !isFree || cpu.load(semaphore + RwSemaphoreWords.osq) !== 0 || isListBusy(cpu, listOf(semaphore));
   },
+  close,
   reordered,
   repair,
 });
@@ -175,12 +176,12 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
 
   /** How many read; out of date as soon as it is read. */
   get readers(): number {
-    return readersOf(this.thread.cpu.load(this.#word));
+    return readersOf(this.living.load(this.#word));
   }
 
   /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
   get writer(): number | undefined {
-    const { cpu } = this.thread;
+    const cpu = this.living;
     const word = cpu.load(this.#word);
     const task = (word & MODE) === WRITER ? taskOf(word) : 0;
     return task === 0 ? undefined : cpu.load(task + Task.thread) - 1;
@@ -188,15 +189,15 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
 
   /** Whether anybody waits; out of date as soon as it is read. */
   get isContended(): boolean {
-    return firstWaiter(this.thread.cpu, listOf(this.address)) !== 0;
+    return firstWaiter(this.living, listOf(this.address)) !== 0;
   }
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return (this.thread.cpu.load(this.#word) & OWNER_DIED) !== 0;
+    return (this.living.load(this.#word) & OWNER_DIED) !== 0;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `RwSemaphore(${this.name ?? this.address}, ${this.state})`;
   }
 

@@ -1,7 +1,7 @@
 /**
  * SeqCountLatch: two copies of the data, so that a reader never waits for a writer, not even for a dead one.
  *
- *   sequence  its lowest bit says which copy is to be read: 0 or 1
+ *   sequence  its lowest bit says which copy is to be read: 0 or 1; negative once the latch was destroyed
  *
  *   writer                          reader
  *   write the other copy            begin := sequence               acquire
@@ -16,7 +16,6 @@
  * The kernel's latch writes both copies, each in turn, for structures that are changed in place. Here a write is of all
  * the data, so one copy is enough.
  */
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { refusePromise } from '../../errors.ts';
@@ -28,12 +27,19 @@ import { checkWords, seqRead, seqRetry, storeWords } from './core.ts';
 
 const Words = struct({ header: ObjectHeader, sequence: 1 });
 
+const CLOSED = 1 << 31;
+const HIGHEST = ~CLOSED;
+
 const KIND = defineKind<Repairer>({
   name: 'seq-count-latch',
   words: Words,
   format: () => {},
   holder: () => 0,
   isBusy: () => false,
+  close(cpu, latch) {
+    cpu.fetchOr(latch + Words.sequence, CLOSED);
+    return true;
+  },
   repair: () => true,
 });
 
@@ -58,7 +64,9 @@ export class SeqCountLatch extends SharedObject {
 
   /** Starts a read section: hand it to `readRetry`; its lowest bit says which copy to read. */
   readBegin(): number {
-    return this.thread.cpu.loadAcquire(this.#sequence);
+    const sequence = this.thread.cpu.loadAcquire(this.#sequence);
+    if (sequence < 0) this.checkThere();
+    return sequence;
   }
 
   /** Whether what was read since `begun` may be torn, and has to be read again. */
@@ -72,8 +80,11 @@ export class SeqCountLatch extends SharedObject {
     const { cpu } = this.thread;
     this.thread.current();
     const sequence = cpu.load(this.#sequence);
+    if (sequence < 0) this.checkThere();
     refusePromise('an update', update(sequence & 1 ? 0 : 1));
-    cpu.storeRelease(this.#sequence, (sequence + 1) | 0);
+    // The update, or another thread, may have destroyed the latch.
+    this.checkThere();
+    if (cpu.cmpxchgRelease(this.#sequence, sequence, (sequence + 1) & HIGHEST) !== sequence) this.checkThere();
     cpu.wmb();
   }
 
@@ -83,6 +94,7 @@ export class SeqCountLatch extends SharedObject {
     const sequence = this.#sequence;
     for (;;) {
       const begun = cpu.loadAcquire(sequence);
+      if (begun < 0) this.checkThere();
       if (seqRead(cpu, sequence, begun, address + (begun & 1) * into.length, into)) return into;
     }
   }
@@ -93,7 +105,7 @@ export class SeqCountLatch extends SharedObject {
     this.update((copy) => storeWords(this.thread.cpu, address + copy * words.length, words));
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `SeqCountLatch(${this.name ?? this.address}, copy ${this.readBegin() & 1})`;
   }
 }

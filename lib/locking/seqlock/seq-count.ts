@@ -13,7 +13,6 @@
  * A reader waits for a writer that is preempted inside: it spins, and then naps to leave it the core.
  */
 
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
@@ -29,6 +28,8 @@ import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWrit
 const Words = struct({ header: ObjectHeader, sequence: 1, writer: 1 });
 
 const DIED = -1;
+/** In the writer's place of a count that was destroyed; the sequence is odd. */
+const CLOSED = -2;
 /** How long a reader sleeps before it looks again whether the writer has finished, ns: a few park round trips. */
 const NAP = 50_000;
 
@@ -38,6 +39,12 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: (cpu, count) => Math.max(cpu.load(count + Words.writer), 0),
   isBusy: (cpu, count) => cpu.load(count + Words.writer) > 0,
+  close(cpu, count) {
+    const writer = cpu.load(count + Words.writer);
+    if (writer > 0 || cpu.cmpxchg(count + Words.writer, writer, CLOSED) !== writer) return false;
+    cpu.store(count + Words.sequence, cpu.load(count + Words.sequence) | 1);
+    return true;
+  },
   repair({ cpu, isDead }, count) {
     const writer = cpu.load(count + Words.writer);
     if (writer <= 0 || !isDead(writer)) return true;
@@ -103,6 +110,7 @@ export class SeqCount extends SharedObject {
       writer = cpu.load(this.#writer);
       // The lock that keeps writers apart may have come from a writer that died or left, before its repair came here;
       // then the repair may end between the first two loads, which the third one sees.
+      if (writer === CLOSED) this.checkThere();
       if (writer > 0 && !isDying(cpu, writer) && cpu.load(this.#writer) === writer) {
         throw this.#refused('writeBegin', writer);
       }
@@ -129,7 +137,7 @@ export class SeqCount extends SharedObject {
     this.writeEnd();
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     const writer = this.thread.cpu.load(this.#writer);
     return `SeqCount(${this.name ?? this.address}, ${writerShown(writer)})`;
   }
@@ -146,7 +154,7 @@ export class SeqCount extends SharedObject {
       if (writer === id) {
         throw new HoldfastError('EDEADLK', `this thread is inside a write section of the ${this.label}`);
       }
-      const task = this.thread.current();
+      const task = this.current();
       prepareToPark(cpu, task);
       pvWait(cpu, task, cpu.now() + NAP);
     }

@@ -18,7 +18,6 @@
  * Readers: as in core.ts. One that finds a writer inside for too long, or has been passed by too often, waits in
  * the writers' queue and reads with the lock held.
  */
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, runHolding, SyncGuard } from '../../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
@@ -28,19 +27,20 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { ALONE, contend } from '../../sched/contention.ts';
 import {
+  ASYNC_OPTIONS,
   type AsyncWaitOptions,
   abortReason,
   block,
   blockAsync,
-  checkOptions,
-  deadlineOf,
+  checkWait,
   type WaitOptions,
 } from '../../sched/drive.ts';
+import type { Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
 import type { Outcome } from '../owned-lock.ts';
-import { holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
+import { closeOwned, holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
 import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
 const Words = struct({ mutex: MutexWords, sequence: 1, torn: 1 });
@@ -54,6 +54,12 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: holderOf,
   isBusy,
+  close(cpu, lock) {
+    if (!closeOwned(cpu, lock)) return false;
+    // Readers find a writer inside, and wait for it.
+    cpu.store(lock + Words.sequence, cpu.load(lock + Words.sequence) | 1);
+    return true;
+  },
   repair,
 });
 
@@ -130,7 +136,10 @@ export class SeqLock extends SharedObject {
   /** Starts a write section if nobody else is in one. */
   tryLock(): boolean {
     const { cpu } = this.thread;
-    if (!tryAcquire(cpu, this.address, this.thread.current(), 0)) return false;
+    if (!tryAcquire(cpu, this.address, this.thread.current(), 0)) {
+      this.checkThere();
+      return false;
+    }
     this.#clearDeath();
     this.#enter();
     return true;
@@ -180,9 +189,9 @@ export class SeqLock extends SharedObject {
     const { thread } = this;
     const { cpu } = thread;
     const words = checkWords(this.arena.heap, address, values);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) =>
-      lockAsleep(this.address, waiter),
-    );
+    checkWait(cpu, options, ASYNC_OPTIONS);
+    const path = (waiter: Waiter) => lockAsleep(this.address, waiter);
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     const isOurs = outcome === 'acquired' || outcome === 'owner-died';
     if (isOurs) {
       this.#clearDeath();
@@ -198,14 +207,14 @@ export class SeqLock extends SharedObject {
 
   /** CPU number of the thread that writes, or undefined; out of date as soon as it is read. */
   get writer(): number | undefined {
-    const { cpu } = this.thread;
+    const cpu = this.living;
     const task = ownerOf(cpu.load(this.#owner));
     return task === 0 ? undefined : cpu.load(task + Task.thread) - 1;
   }
 
   /** Inside a write section: whether a writer died in an earlier one, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return this.thread.cpu.load(this.#torn) !== 0;
+    return this.living.load(this.#torn) !== 0;
   }
 
   /**
@@ -214,7 +223,7 @@ export class SeqLock extends SharedObject {
    */
   makeConsistent(): void {
     const { cpu, number } = this.thread;
-    this.thread.current();
+    this.current();
     if (this.writer !== number) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
@@ -222,7 +231,7 @@ export class SeqLock extends SharedObject {
     cpu.store(this.#torn, 0);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `SeqLock(${this.name ?? this.address}, ${this.#state()})`;
   }
 
@@ -240,14 +249,15 @@ export class SeqLock extends SharedObject {
   /** Takes the writers' lock, without a write section. */
   #lockOut(options?: WaitOptions): void {
     const { thread, address } = this;
-    checkOptions(options);
-    deadlineOf(thread.cpu, options?.timeout);
+    checkWait(thread.cpu, options);
     const task = thread.current();
     const outcome = contend(
       thread,
       address,
       ALONE,
-      () => lockAwake(thread, address, task, false) ?? block(thread, options, (waiter) => lockAsleep(address, waiter)),
+      () =>
+        lockAwake(thread, address, task, false) ??
+        block(thread, options, (waiter) => lockAsleep(address, waiter), this),
     );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
     this.#clearDeath();

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
@@ -58,7 +57,7 @@ export class WwClass extends SharedObject {
    * synchronous wait would keep it from backing off.
    */
   begin(options?: WwContextOptions): WwContext {
-    const task = this.thread.current();
+    const task = this.current();
     this.#check(options);
     if (asyncContexts.of(this.thread).size > 0) throw this.#busy('asynchronous acquire contexts under way');
     return this.#context(task, options);
@@ -69,14 +68,14 @@ export class WwClass extends SharedObject {
    * has a synchronous one, and ENOMEM.
    */
   beginAsync(options?: WwContextOptions): WwContext {
-    this.thread.current();
+    this.current();
     this.#check(options);
     const task = this.thread.takeTask(this.arena.heap);
     asyncContexts.of(this.thread).add(task);
     return this.#context(task, options);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `WwClass(${this.name ?? this.address}, ${this.policy})`;
   }
 

@@ -2,7 +2,6 @@
  * WwMutex: the rt-mutex of `rt-mutex/core.ts`, taken by acquire contexts (`contest.ts`). Words: RtWords, and the
  * class that the lock belongs to.
  */
-import { inspect } from 'node:util';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError, shown } from '../../errors.ts';
 import { struct } from '../../memory/struct.ts';
@@ -12,7 +11,7 @@ import {
   abortReason,
   block,
   blockAsync,
-  checkOptions,
+  checkWait,
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { DETACHED } from '../../sched/thread.ts';
@@ -108,7 +107,7 @@ export class WwMutex extends RtLock {
     const mine = context === undefined ? task : task | CTX;
     if (context !== undefined) {
       // Its task is another context's, or after detach another thread's, once it has ended.
-      this.thread.current();
+      this.current();
       if (!context.holds(this)) throw this.notOwner('unlock');
     }
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
@@ -123,7 +122,7 @@ export class WwMutex extends RtLock {
   attempt(context?: WwContext, options?: WaitOptions): boolean {
     const task = this.#taskOf(context, false);
     const { thread, address } = this;
-    checkOptions(options);
+    checkWait(thread.cpu, options);
     if (context?.injects()) return this.#lost(context);
     const mine = context === undefined ? task : task | CTX;
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, mine) === 0) {
@@ -132,7 +131,7 @@ export class WwMutex extends RtLock {
     }
     const cycle: number[] = [];
     const contest = this.#contest(context);
-    const outcome = block(thread, options, (waiter) => lockSlow(address, waiter, cycle, contest));
+    const outcome = block(thread, options, (waiter) => lockSlow(address, waiter, cycle, contest), this);
     return this.#concluded(outcome, context, options, cycle);
   }
 
@@ -146,7 +145,7 @@ export class WwMutex extends RtLock {
   async attemptWithin(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
     const task = this.#taskOf(context, true, true);
     const { thread, address } = this;
-    checkOptions(options, ASYNC_OPTIONS);
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     if (context.injects()) return this.#lost(context);
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
       context.note(this, true);
@@ -154,12 +153,12 @@ export class WwMutex extends RtLock {
     }
     const contest = this.#contest(context);
     const path = (waiter: Parameters<typeof lockSlow>[1]) => lockSlow(address, waiter, [], contest);
-    const { outcome, asked } = await blockAsync(thread, this.arena.heap, options, path, task);
+    const { outcome, asked } = await blockAsync(thread, this.arena.heap, options, path, this, task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
     return this.#concluded(outcome, context, asked);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `WwMutex(${this.name ?? this.address}, ${this.state})`;
   }
 
@@ -169,7 +168,7 @@ export class WwMutex extends RtLock {
 
   /** A call begins, or goes on with another lock. Returns the task that is to own the lock. */
   #taskOf(context: WwContext | undefined, isAsync: boolean, goesOn = false): number {
-    const main = this.thread.current();
+    const main = this.current();
     if (context === undefined) return main;
     if (!(context instanceof WwContext)) {
       throw new HoldfastError('EINVAL', `expected an acquire context from WwClass.begin(), received ${shown(context)}`);
@@ -186,6 +185,7 @@ export class WwMutex extends RtLock {
   }
 
   #contest(context: WwContext | undefined): Contest {
+    this.wwClass.checkThere();
     const { cpu } = this.thread;
     if (context === undefined) return bystander(cpu, this.wwClass.address);
     return contender(cpu, context.task, this.wwClass.policy === 'wait-die', context.size > 0);

@@ -5,7 +5,7 @@ import { defineKind, type Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { checkPriority } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
-import { isTask, ownerOf, PthreadMutexWords, repair, WORD } from './core.ts';
+import { close, isTask, ownerOf, PthreadMutexWords, repair, WORD } from './core.ts';
 
 export type PthreadMutexType = 'normal' | 'errorcheck' | 'recursive';
 export type PthreadMutexProtocol = 'none' | 'inherit' | 'protect';
@@ -48,6 +48,7 @@ function define(type: PthreadMutexType, isRobust: boolean, protocol: PthreadMute
       return isTask(owner) ? cpu.load(owner + Task.thread) : 0;
     },
     isBusy: (cpu, mutex) => isTask(ownerOf(cpu.load(mutex + WORD))),
+    close,
     repair: (repairer, mutex) => repair(repairer, mutex, isRobust),
   });
 }

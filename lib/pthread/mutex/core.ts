@@ -4,7 +4,7 @@
  * Word:   bit 31   WAITERS      somebody may sleep: unlock has to wake
  *         bit 30   OWNER_DIED   an owner died inside; cleared by makeConsistent
  *         0 - 29   the owning task, 0, or
- *                  UNRECOVERABLE  an owner that learned of OWNER_DIED let go without makeConsistent
+ *                  UNRECOVERABLE  an owner that learned of OWNER_DIED let go without makeConsistent, or it was destroyed
  *                  STALLED        the owner of a mutex that is not robust died; nobody gets it any more
  *
  *      lock, uncontended     0              -> me                     acquire
@@ -29,6 +29,7 @@ import type { Futexes } from '../../futex/table.ts';
 import { wait } from '../../futex/wait.ts';
 import { MATCH_ANY, wake, wakeIn } from '../../futex/wake.ts';
 import { RtWords } from '../../locking/rt-mutex/core.ts';
+import type { Cpu } from '../../machine/cpu.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
@@ -60,6 +61,16 @@ export function ownerOf(word: number): number {
 /** Whether the owner's field names a task. */
 export function isTask(owner: number): boolean {
   return owner >= TASK_ALIGN;
+}
+
+/** For `Kind.close`. */
+export function close(cpu: Cpu, mutex: number): boolean {
+  for (;;) {
+    const word = cpu.load(mutex + WORD);
+    const owner = ownerOf(word);
+    if (owner !== 0) return !isTask(owner);
+    if (cpu.cmpxchg(mutex + WORD, word, UNRECOVERABLE) === word) return true;
+  }
 }
 
 /** One attempt for `task`. */

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { runHolding, runHoldingAsync } from '../../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
@@ -13,8 +12,7 @@ import {
   abortReason,
   block,
   blockAsync,
-  checkOptions,
-  deadlineOf,
+  checkWait,
   type TimeoutOptions,
   type WaitOptions,
 } from '../../sched/drive.ts';
@@ -147,18 +145,19 @@ export class PthreadMutex extends SharedObject {
 
   /** Whether somebody holds the lock; out of date as soon as it is read. */
   get isLocked(): boolean {
+    this.checkThere();
     return this.#owner !== 0;
   }
 
   /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return (this.thread.cpu.load(this.#word) & this.#protocol.ownerDied) !== 0;
+    return (this.living.load(this.#word) & this.#protocol.ownerDied) !== 0;
   }
 
   /** pthread_mutex_consistent(3). Throws EPERM unless this thread holds the mutex, EINVAL unless an owner had died. */
   makeConsistent(): void {
     const { cpu, id } = this.thread;
-    this.thread.current();
+    this.current();
     const owner = this.#owner;
     if (!isTask(owner) || cpu.load(owner + Task.thread) !== id) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
@@ -169,7 +168,8 @@ export class PthreadMutex extends SharedObject {
 
   /** pthread_mutex_getprioceiling(3p); undefined unless the protocol is 'protect'. */
   get prioceiling(): number | undefined {
-    return this.#isProtecting ? this.thread.cpu.load(this.#ceiling) : undefined;
+    const cpu = this.living;
+    return this.#isProtecting ? cpu.load(this.#ceiling) : undefined;
   }
 
   /**
@@ -179,7 +179,7 @@ export class PthreadMutex extends SharedObject {
    */
   setPrioceiling(ceiling: number, options?: WaitOptions): number {
     const { cpu } = this.thread;
-    this.thread.current();
+    this.current();
     if (!this.#isProtecting) throw new HoldfastError('EINVAL', `the ${this.label} has no ceiling`);
     checkPriority(ceiling);
     this.#lockSlow(options);
@@ -194,14 +194,14 @@ export class PthreadMutex extends SharedObject {
     return old;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `PthreadMutex(${this.name ?? this.address}, ${this.#state()})`;
   }
 
   /** @internal For guards of asynchronous code. Throws EPERM, and changes nothing, unless `task` owns the mutex. */
   releaseTask(task: number): void {
     // After detach another thread may have the slot, and so a task of the same address.
-    this.thread.current();
+    this.current();
     this.letGo(task);
     this.thread.returnTask(task);
   }
@@ -243,7 +243,7 @@ export class PthreadMutex extends SharedObject {
     if (this.#isProtecting) dropCeiling(thread, this.address);
   }
 
-  /** @internal For one who comes from waiting elsewhere, so that others may wait behind it. */
+  /** @internal For one who comes from waiting elsewhere, so that others may wait behind it, and who has called `beginWait`. */
   *lockAgain(waiter: Waiter): SlowPath<Outcome> {
     const attempt = { mark: FUTEX_WAITERS, isChecked: false, cycle: [] };
     const outcome = yield* this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
@@ -257,11 +257,17 @@ export class PthreadMutex extends SharedObject {
 
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
+    checkWait(thread.cpu, options);
     if (this.#relock(thread.self)) return;
     const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
-    const outcome = block(thread, options, (waiter) => {
-      return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-    });
+    const outcome = block(
+      thread,
+      options,
+      (waiter) => {
+        return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+      },
+      this,
+    );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
     this.#taken(outcome === 'owner-died');
   }
@@ -269,9 +275,8 @@ export class PthreadMutex extends SharedObject {
   /** The task that took the lock at once, or 0. */
   #tryAsync(options: AsyncWaitOptions | undefined): number {
     const { thread } = this;
-    checkOptions(options, ASYNC_OPTIONS);
-    deadlineOf(thread.cpu, options?.timeout);
-    thread.current();
+    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    this.current();
     if (this.#isProtecting) this.#checkCeiling();
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
@@ -285,12 +290,18 @@ export class PthreadMutex extends SharedObject {
 
   async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
     const { thread } = this;
-    thread.current();
+    this.current();
     if (this.#isProtecting) this.#checkCeiling();
     const attempt = { mark: 0, isChecked: false, cycle: [] };
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, (waiter) => {
-      return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-    });
+    const { outcome, task, asked } = await blockAsync(
+      thread,
+      this.arena.heap,
+      options,
+      (waiter) => {
+        return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+      },
+      this,
+    );
     if (outcome === 'acquired' || outcome === 'owner-died') {
       this.#taken(outcome === 'owner-died');
       return task;

@@ -1,14 +1,14 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
+import { isPresent } from '../../memory/objects.ts';
 import { maxThreads } from '../../sched/slot.ts';
 import type { RcuDomain } from '../domain.ts';
 import {
   CacheWords,
   CONSTRUCTED,
-  firstSlot,
+  GIVING,
   LARGEST_WORDS,
   Magazine,
   magazineOf,
@@ -18,7 +18,7 @@ import {
   slotOf,
 } from './layout.ts';
 import { claim, give } from './magazine.ts';
-import { CACHE_KIND } from './repair.ts';
+import { CACHE_KIND, slotsInUse } from './repair.ts';
 import { type Construct, type Slabs, slabsOf } from './slabs.ts';
 
 export interface KmemCacheOptions {
@@ -94,15 +94,17 @@ export class KmemCache extends SharedObject {
 
   /** Length of an object, 32-bit words. */
   get words(): number {
-    return this.thread.cpu.read(this.address + CacheWords.objectWords);
+    return this.living.read(this.address + CacheWords.objectWords);
   }
 
   /** The address of an object: of any content, or as its constructor or its last user left it. Throws ENOMEM. */
   alloc(): number {
     this.thread.current();
+    const { cpu, cache } = this.#slabs;
     const slot = this.#slabs.take();
+    if (!isPresent(cpu, cache)) return this.#allocAgain(slot);
     if (slot === 0) throw this.arena.heap.exhausted(1024);
-    return objectOf(this.thread.cpu, slot);
+    return objectOf(cpu, slot);
   }
 
   /** Gives an object back, on any thread. Throws EINVAL, and changes nothing, when it is none of this cache or not in use. */
@@ -110,6 +112,7 @@ export class KmemCache extends SharedObject {
     this.thread.current();
     const { cpu, id } = this.thread;
     const { cache, magazine, heap } = this.#slabs;
+    if (!isPresent(cpu, cache)) this.checkThere();
     const slab = slabOf(address);
     const isOwn = heap.isObject(slab) && cpu.read(slab + Slab.cache) === cache;
     const slot = isOwn ? slotOf(cpu, slab, address) : 0;
@@ -122,19 +125,15 @@ export class KmemCache extends SharedObject {
 
   /** The objects in use, out of date as soon as they are listed. It looks at all: for tests, and at the end. */
   leaks(): KmemLeak[] {
-    const { cpu, id } = this.thread;
-    this.thread.current();
-    const found: KmemLeak[] = [];
-    latch(cpu, this.address + CacheWords.latch, id);
-    for (let slab = cpu.load(this.address + CacheWords.slabs); slab !== 0; slab = cpu.load(slab + Slab.next)) {
-      const first = firstSlot(slab);
-      for (let slot = first; slot < first + cpu.read(slab + Slab.objects); slot++) {
-        const state = cpu.load(slot);
-        if (state < 0) found.push({ address: objectOf(cpu, slot), thread: -state - 1 });
-      }
+    const { cpu } = this.thread;
+    this.current();
+    const leaks: KmemLeak[] = [];
+    for (const slot of slotsInUse(cpu, this.address)) {
+      const state = cpu.load(slot);
+      // Given back meanwhile, where it is not.
+      if (state < 0) leaks.push({ address: objectOf(cpu, slot), thread: (-state % GIVING) - 1 });
     }
-    unlatch(cpu, this.address + CacheWords.latch);
-    return found;
+    return leaks;
   }
 
   /**
@@ -142,7 +141,7 @@ export class KmemCache extends SharedObject {
    * of this thread. Throws EBUSY, and says which, while objects are in use, or are to be freed after a grace period.
    */
   override destroy(): void {
-    this.thread.current();
+    this.current();
     const { cpu } = this.thread;
     const leaks = this.leaks();
     if (leaks.length > 0) {
@@ -164,10 +163,15 @@ export class KmemCache extends SharedObject {
       }
       this.#rcu.synchronize();
     }
-    // What dead threads were to free has had its period, too.
-    cpu.store(this.address + CacheWords.doomed, 0);
-    this.#slabs.releaseAll();
     super.destroy();
+  }
+
+  /** `alloc`, with a slot in hand, of a cache that is destroyed or was to be. */
+  #allocAgain(slot: number): number {
+    const { cpu, cache, magazine, thread } = this.#slabs;
+    if (slot !== 0 && claim(cpu, magazine, slot, thread.id)) give(cpu, cache, magazine, slot, thread.id);
+    this.checkThere();
+    return this.alloc();
   }
 
   /** What the maker says, and all others must say, too. */
@@ -199,7 +203,7 @@ export class KmemCache extends SharedObject {
     if (differs !== undefined) throw new HoldfastError('EINVAL', `the ${this.label} has ${differs}`);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `KmemCache(${this.name ?? this.address}, ${this.words} words)`;
   }
 }

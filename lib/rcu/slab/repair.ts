@@ -1,5 +1,6 @@
 /** What dead threads leave in a slab cache: their magazines go to the depot, what they were freeing waits for an heir. */
 import type { Cpu } from '../../machine/cpu.ts';
+import type { Heap } from '../../memory/heap.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
@@ -24,9 +25,47 @@ export const CACHE_KIND = defineKind<Repairer>({
   trailing: trailingMagazines,
   format: (cpu, cache) => cpu.write(cache + CacheWords.batch, BATCH),
   holder: () => 0,
-  isBusy: (cpu, cache) => cpu.load(cache + CacheWords.slabs) !== 0 || cpu.load(cache + CacheWords.empty) !== 0,
+  isBusy: (cpu, cache) => isInUse(cpu, cache) || slotsInUse(cpu, cache).length > 0,
   repair: repairCache,
+  release,
 });
+
+/** Whether a thread fills a slab, or has objects to free after a grace period. */
+function isInUse(cpu: Cpu, cache: number): boolean {
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const magazine = magazineOf(cache, number);
+    for (const word of [Magazine.filling, Magazine.waiting, Magazine.next]) {
+      if (cpu.load(magazine + word) !== 0) return true;
+    }
+  }
+  return false;
+}
+
+/** The slots of the objects that nobody has given back. */
+export function slotsInUse(cpu: Cpu, cache: number): number[] {
+  const found: number[] = [];
+  // Slabs are only ever added, in front.
+  for (let slab = cpu.load(cache + CacheWords.slabs); slab !== 0; slab = cpu.load(slab + Slab.next)) {
+    const first = firstSlot(slab);
+    for (let slot = first; slot < first + cpu.read(slab + Slab.objects); slot++) {
+      if (cpu.load(slot) < 0) found.push(slot);
+    }
+  }
+  return found;
+}
+
+/** For `Kind.release`. An object that a thread took while another destroyed the cache keeps all of the memory. */
+function release(cpu: Cpu, cache: number, heap: Heap, nascent: number): boolean {
+  if (slotsInUse(cpu, cache).length > 0) return false;
+  for (const list of [cache + CacheWords.slabs, cache + CacheWords.empty]) {
+    for (let slab = cpu.load(list); slab !== 0; slab = cpu.load(list)) {
+      cpu.store(nascent, slab);
+      cpu.store(list, cpu.load(slab + Slab.next));
+      heap.free(slab, nascent);
+    }
+  }
+  return true;
+}
 
 export const SLAB_KIND = defineKind<Repairer>({
   name: 'kmem-slab',
@@ -43,7 +82,7 @@ export const SLAB_KIND = defineKind<Repairer>({
 /** Whether the newest slab of a list of its cache, or one that a thread fills: all others have a creator that is done. */
 function isInCache(cpu: Cpu, slab: number): boolean {
   const cache = cpu.read(slab + Slab.cache);
-  if (cpu.load(cache + CacheWords.empty) === slab) return true;
+  if (cpu.load(cache + CacheWords.empty) === slab || cpu.load(cache + CacheWords.slabs) === slab) return true;
   for (let number = 0; number < maxThreads(cpu); number++) {
     if (cpu.load(magazineOf(cache, number) + Magazine.filling) === slab) return true;
   }
@@ -54,18 +93,11 @@ function repairCache(repairer: Repairer, cache: number): boolean {
   const { cpu, threads, isDead } = repairer;
   // A dead holder leaves lists that `repairMagazine` takes as they are.
   if (!repairer.latch(cache + CacheWords.latch, () => {})) return false;
-  finishEmptying(cpu, cache);
   for (let number = 0; number < threads; number++) {
     if (isDead(number + 1)) repairMagazine(cpu, cache, magazineOf(cache, number), number + 1);
   }
   unlatch(cpu, cache + CacheWords.latch);
   return true;
-}
-
-/** A slab is in one of the two lists: one in both was on its way to the empty ones. */
-function finishEmptying(cpu: Cpu, cache: number): void {
-  const slab = cpu.load(cache + CacheWords.slabs);
-  if (slab !== 0 && slab === cpu.load(cache + CacheWords.empty)) cpu.store(cache + CacheWords.slabs, 0);
 }
 
 /** Under the cache's latch. Each step may be the second of its kind: a reaper may die here. */

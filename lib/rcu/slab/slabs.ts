@@ -8,11 +8,9 @@
  */
 import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
-import { Header } from '../../memory/header.ts';
 import type { Heap } from '../../memory/heap.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
-import { ObjectHeader } from '../../memory/objects.ts';
-import { maxThreads } from '../../sched/slot.ts';
+import { NAME_AT_SHIFT, ObjectHeader } from '../../memory/objects.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { CacheWords, firstSlot, Magazine, magazineOf, objectOf, SLAB_WORDS, Slab, shapeOf } from './layout.ts';
 import { refill, take } from './magazine.ts';
@@ -116,7 +114,7 @@ export class Slabs {
     const { objects, first } = shapeOf(objectWords);
     for (let word = 0; word < Slab.words; word++) cpu.write(slab + word, 0);
     cpu.write(slab + ObjectHeader.kind, SLAB_KIND.id);
-    cpu.write(slab + ObjectHeader.nameAt, SLAB_WORDS);
+    cpu.write(slab + ObjectHeader.name, SLAB_WORDS << NAME_AT_SHIFT);
     cpu.write(slab + Slab.cache, cache);
     cpu.write(slab + Slab.objectWords, objectWords);
     cpu.write(slab + Slab.objects, objects);
@@ -124,39 +122,6 @@ export class Slabs {
     heap.publish(slab, thread.nascent, magazine + Magazine.filling);
     return slab;
   }
-
-  /** For a cache that nobody uses any more, and none of whose objects is in use: all memory goes back to the heap. */
-  releaseAll(): void {
-    const { cpu, heap, cache, thread } = this;
-    latch(cpu, Header.namesLatch, thread.id);
-    latch(cpu, cache + CacheWords.latch, thread.id);
-    emptySlabs(cpu, cache);
-    for (let slab = cpu.load(cache + CacheWords.empty); slab !== 0; slab = cpu.load(cache + CacheWords.empty)) {
-      cpu.store(thread.nascent, slab);
-      cpu.store(cache + CacheWords.empty, cpu.load(slab + Slab.next));
-      cpu.write(slab + ObjectHeader.kind, 0);
-      heap.free(slab, thread.nascent);
-    }
-    unlatch(cpu, cache + CacheWords.latch);
-    unlatch(cpu, Header.namesLatch);
-  }
-}
-
-/** Under the cache's latch: no object is in a list any more, and all slabs are empty. */
-function emptySlabs(cpu: Cpu, cache: number): void {
-  cpu.store(cache + CacheWords.depot, 0);
-  for (let number = 0; number < maxThreads(cpu); number++) {
-    cpu.store(magazineOf(cache, number) + Magazine.head, 0);
-    cpu.store(magazineOf(cache, number) + Magazine.count, 0);
-  }
-  const first = cpu.load(cache + CacheWords.slabs);
-  let last = first;
-  for (let slab = first; slab !== 0; slab = cpu.load(slab + Slab.next)) last = slab;
-  if (first === 0) return;
-  // Where the thread dies between the two stores, `finishEmptying` of repair.ts makes the second.
-  cpu.store(last + Slab.next, cpu.load(cache + CacheWords.empty));
-  cpu.store(cache + CacheWords.empty, first);
-  cpu.store(cache + CacheWords.slabs, 0);
 }
 
 const known = new WeakMap<Thread, Map<number, Slabs>>();

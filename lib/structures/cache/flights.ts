@@ -23,7 +23,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
 import { isWaitedFor } from '../../sched/slot.ts';
-import { CoreWords } from '../core.ts';
+import { CoreWords, type StructureView } from '../core.ts';
 import { Journal } from '../journal.ts';
 import { Packed } from '../map/codec.ts';
 import { CacheEntry, CacheWords, Flight, PENDING, PINS, writeTime } from './layout.ts';
@@ -48,8 +48,8 @@ export class FlightTable extends PinTable {
   readonly #owner: number;
   readonly #value = new Packed();
 
-  constructor(arena: Arena, address: number, stretch: Stretch) {
-    super(arena, address, stretch);
+  constructor(arena: Arena, view: StructureView, stretch: Stretch) {
+    super(arena, view, stretch);
     this.#owner = arena.thread.id;
   }
 
@@ -85,31 +85,6 @@ export class FlightTable extends PinTable {
     stageEnd(cpu, journal, address, flight);
     this.commit();
     return 0;
-  }
-
-  /**
-   * For `destroy`, with the latch: nothing is in the cache any more, and its blocks may go. Throws EBUSY while a thread
-   * computes a value, or has not come back from its wait for one.
-   */
-  vacate(label: string): void {
-    const { cpu, journal, address, pool } = this;
-    if (cpu.read(address + CacheWords.computing) !== 0) {
-      throw new HoldfastError('EBUSY', `a value of the ${label} is being computed`);
-    }
-    let flight = cpu.read(address + CacheWords.flights);
-    for (; flight !== 0; flight = cpu.read(flight + Flight.next)) {
-      if (isWaitedFor(cpu, flight, flight + Flight.words)) {
-        throw new HoldfastError('EBUSY', `a thread that waits for a value of the ${label} has not come back`);
-      }
-    }
-    this.clear();
-    this.begin();
-    for (flight = cpu.read(address + CacheWords.flights); flight !== 0; flight = cpu.read(flight + Flight.next)) {
-      pool.retire(flight);
-    }
-    journal.stage(address + CacheWords.flights, 0);
-    journal.stage(address + CacheWords.freeFlights, 0);
-    this.commit();
   }
 
   #begin(key: Packed): Start {
@@ -155,6 +130,13 @@ export class FlightTable extends PinTable {
     journal.stage(address + CacheWords.freeFlights, flight);
     this.commit();
   }
+}
+
+/** For `destroy`: whether a call that has waited for a value has not come back. */
+export function areFlightsAwaited(cpu: Cpu, cache: number): boolean {
+  let flight = cpu.load(cache + CacheWords.flights);
+  while (flight !== 0 && !isWaitedFor(cpu, flight, flight + Flight.words)) flight = cpu.read(flight + Flight.next);
+  return flight !== 0;
 }
 
 /** Under the latch: the flights of dead threads are taken over by those who wait, or free. */

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, refusePromise, shown } from '../../errors.ts';
@@ -11,14 +10,22 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { NORMAL } from '../../rcu/layout.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
 import { waitForEnd } from '../../rcu/wait.ts';
-import { type AsyncWaitOptions, abortReason, block, blockAsync, type WaitOptions } from '../../sched/drive.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+  type WaitOptions,
+} from '../../sched/drive.ts';
 import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { defineStructure } from '../core.ts';
 import { Packed, Reader } from '../map/codec.ts';
 import { Entry } from '../map/table.ts';
 import { stretchIn } from '../readers.ts';
 import { Batch } from './batch.ts';
-import { FlightTable, repairFlights } from './flights.ts';
+import { areFlightsAwaited, FlightTable, repairFlights } from './flights.ts';
 import {
   ACTIVE,
   CacheEntry,
@@ -36,6 +43,7 @@ import { type CacheStats, statsOf } from './stats.ts';
 const KIND = defineStructure('shared-cache', CacheWords, {
   trailing: linesOf,
   isOccupied: (cpu, cache) => cpu.load(cache + CacheWords.computing) !== 0,
+  isAwaited: areFlightsAwaited,
   repair: repairFlights,
 });
 
@@ -93,7 +101,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   constructor(arena: Arena, which?: string | ObjectHandle, options: SharedCacheOptions = {}) {
     super(kindOf(options), arena, which);
     this.#stretch = stretchIn(arena);
-    this.#table = new FlightTable(arena, this.address, this.#stretch);
+    this.#table = new FlightTable(arena, this, this.#stretch);
     this.#reader = new Reader(arena.cpu);
     this.#batch = new Batch(arena.thread, this.address);
     this.#futexes = openFutexes(arena);
@@ -151,6 +159,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
 
   /** Entries, those included that are too old and that nobody has put out yet. */
   get size(): number {
+    this.checkThere();
     return this.#table.entriesCount;
   }
 
@@ -172,14 +181,28 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
     const { heap } = this.arena;
-    const { outcome, task, asked } = await blockAsync(thread, heap, waits, (waiter) => this.#join(packed, waiter));
+    checkWait(thread.cpu, waits, ASYNC_OPTIONS);
+    const { outcome, task, asked } = await blockAsync(
+      thread,
+      heap,
+      waits,
+      (waiter) => this.#join(packed, waiter),
+      this,
+    );
     try {
       if (outcome.is === 'value') return outcome.value;
       if (outcome.is === 'aborted') throw abortReason(asked.signal);
       if (outcome.is !== 'compute') throw this.#notComputed(outcome.is, asked.timeout);
       const { flight } = outcome;
       const land = (value?: Packed) =>
-        blockAsync(thread, heap, undefined, (waiter) => this.#land(flight, packed, value, expires(), waiter), task);
+        blockAsync(
+          thread,
+          heap,
+          undefined,
+          (waiter) => this.#land(flight, packed, value, expires(), waiter),
+          undefined,
+          task,
+        );
       let value: V;
       let result: Packed;
       try {
@@ -209,7 +232,8 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     const found = this.#lookUp(packed);
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
-    const outcome = block(thread, waits, (waiter) => this.#join(packed, waiter));
+    checkWait(thread.cpu, waits);
+    const outcome = block(thread, waits, (waiter) => this.#join(packed, waiter), this);
     if (outcome.is === 'value') return outcome.value;
     if (outcome.is !== 'compute') throw this.#notComputed(outcome.is, waits.timeout);
     const { flight } = outcome;
@@ -276,7 +300,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
 
   /** Out of date as soon as it is read. */
   stats(): CacheStats {
-    return statsOf(this.#table.cpu, this.address, this.size);
+    return statsOf(this.living, this.address, this.size);
   }
 
   /** Bytes that the cache has taken from the arena, and bytes of them that hold nothing now. */
@@ -285,15 +309,14 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   }
 
   /**
-   * Frees the cache with all that is in it. All other views of it, in all threads, are invalid from then on. Throws EBUSY while
-   * a value is computed, or a call that waited for one has not come back.
+   * Frees the cache with all that is in it. Throws EBUSY while a value is computed, or a call that waited for one has not come
+   * back.
    */
   override destroy(): void {
-    const table = this.#table;
-    table.write(() => {
-      table.vacate(this.label);
-      table.pool.release();
-    });
+    this.current();
+    if (this.thread.cpu.load(this.address + CacheWords.computing) !== 0) {
+      throw new HoldfastError('EBUSY', `a value of the ${this.label} is being computed`);
+    }
     super.destroy();
   }
 
@@ -350,6 +373,8 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
       const result = yield* wait(this.#futexes, start.turn, start.seen, MATCH_ANY, waiter);
       if (result === 'timed-out' || result === 'aborted') return { is: result };
       hasWaited = true;
+      // `destroy` looks for those who have lined up for the cache, and then at its flights: this moves from one to the other once.
+      this.beginWait(waiter.task);
     }
   }
 
@@ -412,7 +437,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     return new HoldfastError('ETIMEDOUT', `the value was not computed within ${timeout} ms`);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `SharedCache(${this.name ?? this.address}, ${this.size} entries)`;
   }
 }

@@ -18,6 +18,7 @@ import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
+import type { StructureView } from '../core.ts';
 import type { Journal } from '../journal.ts';
 import type { Packed } from '../map/codec.ts';
 import { Entry, HashTable } from '../map/table.ts';
@@ -59,10 +60,10 @@ export class CacheTable extends HashTable {
   /** Turns of flights that are over: to be woken once the latch is free. */
   protected readonly over: number[] = [];
 
-  constructor(arena: Arena, address: number, stretch: Stretch) {
-    super(arena, address, stretch, CacheEntry.words, 1 + SHADOWS);
-    this.#lru = new Lru(this.cpu, this.journal, address);
-    this.#regret = new Regret(this.cpu, this.journal, address);
+  constructor(arena: Arena, view: StructureView, stretch: Stretch) {
+    super(arena, view, stretch, CacheEntry.words, 1 + SHADOWS);
+    this.#lru = new Lru(this.cpu, this.journal, view.address);
+    this.#regret = new Regret(this.cpu, this.journal, view.address);
     this.#number = arena.thread.number;
   }
 

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError, refusePromise, shown } from '../../errors.ts';
@@ -35,7 +34,7 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
   /** Opens the map of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND, arena, which);
-    this.#table = new HashTable(arena, this.address, stretchIn(arena));
+    this.#table = new HashTable(arena, this, stretchIn(arena));
     this.#reader = new Reader(arena.cpu);
   }
 
@@ -105,6 +104,8 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
       const stamp = before === 0 ? 0 : table.cpu.read(before + Entry.stamp);
       const value = fn(before === 0 ? undefined : this.#valueOf(before));
       refusePromise('the function of update()', value);
+      // It may have destroyed the map.
+      this.checkThere();
       this.#key.packKey(key);
       this.#value.pack(value);
       const isSet = table.write(() => {
@@ -118,6 +119,7 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
   }
 
   get size(): number {
+    this.checkThere();
     return this.#table.size;
   }
 
@@ -155,16 +157,6 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
     return this.#table.write(() => this.#table.pool.use());
   }
 
-  /** Frees the map with all that is in it. All other views of it, in all threads, are invalid from then on. */
-  override destroy(): void {
-    const table = this.#table;
-    table.write(() => {
-      table.clear();
-      table.pool.release();
-    });
-    super.destroy();
-  }
-
   #find(key: K): number {
     this.#key.packKey(key);
     this.#table.enter();
@@ -186,7 +178,7 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
     return cpu.read(entry + Entry.valueForm) === form && holds(cpu, table.valueAt(entry), words, length);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `SharedMap(${this.name ?? this.address}, ${this.size} entries)`;
   }
 }

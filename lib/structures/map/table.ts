@@ -15,7 +15,7 @@ import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { struct } from '../../memory/struct.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
-import { Core, CoreWords } from '../core.ts';
+import { Core, CoreWords, type StructureView } from '../core.ts';
 import { Block } from '../pool.ts';
 import { lengthOf, type Packed } from './codec.ts';
 
@@ -64,8 +64,8 @@ export class HashTable extends Core {
   /** Where the word is that leads to what `find` has found, or would. */
   #link = 0;
 
-  constructor(arena: Arena, address: number, stretch: Stretch, keyAt: number = Entry.words, perBucket = 1) {
-    super(arena, address, stretch);
+  constructor(arena: Arena, view: StructureView, stretch: Stretch, keyAt: number = Entry.words, perBucket = 1) {
+    super(arena, view, stretch);
     this.keyAt = keyAt;
     this.#perBucket = perBucket;
   }

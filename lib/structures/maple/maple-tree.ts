@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
@@ -85,7 +84,7 @@ export class MapleTree extends SharedObject {
   constructor(arena: Arena, which?: string | ObjectHandle, options: MapleTreeOptions = {}, slots: 4 | 15 = 15) {
     super((slots === 15 ? KIND : SMALL_KIND)(hasGaps(options)), arena, which);
     this.#slots = slots;
-    this.#tree = new MapleCore(arena, this.address, stretchIn(arena), slots);
+    this.#tree = new MapleCore(arena, this, stretchIn(arena), slots);
   }
 
   static from(arena: Arena, handle: ObjectHandle): MapleTree {
@@ -194,6 +193,8 @@ export class MapleTree extends SharedObject {
   *entries(search: MapleSearch = {}): Generator<MapleRange, void> {
     const { first, last } = checkSearch(search);
     for (let at = first; at <= last; ) {
+      // By the view: what it is of may be gone since the last step.
+      this.checkThere();
       const found = this.#next(at, last);
       if (found === undefined) return;
       yield found;
@@ -205,6 +206,7 @@ export class MapleTree extends SharedObject {
   *reversed(search: MapleSearch = {}): Generator<MapleRange, void> {
     const { first, last } = checkSearch(search);
     for (let at = last; at >= first; ) {
+      this.checkThere();
       const found = this.#previous(at, first);
       if (found === undefined) return;
       yield found;
@@ -266,7 +268,7 @@ export class MapleTree extends SharedObject {
 
   /** Whether nothing is in it, reserved indices included. */
   get empty(): boolean {
-    return this.#tree.cpu.load(this.address + Head.root) === 0;
+    return this.living.load(this.address + Head.root) === 0;
   }
 
   /** Takes all ranges out, in one step. */
@@ -290,15 +292,6 @@ export class MapleTree extends SharedObject {
   /** Bytes that the tree has taken from the arena, and bytes of them that hold no node now. */
   use(): { bytes: number; free: number } {
     return this.#tree.write(() => this.#tree.pool.use());
-  }
-
-  /** Frees the tree with all entries. All other views of it, in all threads, are invalid from then on. */
-  override destroy(): void {
-    this.#tree.write(() => {
-      this.#tree.clear();
-      this.#tree.pool.release();
-    });
-    super.destroy();
   }
 
   #next(index: number, last: number): MapleRange | undefined {
@@ -326,7 +319,7 @@ export class MapleTree extends SharedObject {
     return at < 0 ? undefined : at;
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `MapleTree(${this.name ?? this.address}, ${this.empty ? 'empty' : 'not empty'})`;
   }
 }

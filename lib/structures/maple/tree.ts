@@ -18,7 +18,7 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
-import { Core } from '../core.ts';
+import { Core, type StructureView } from '../core.ts';
 import {
   firstOf,
   Head,
@@ -53,9 +53,9 @@ export class MapleCore extends Core {
   /** Where the change is: 1 at the end of the last leaf, -1 at the beginning of the first, 0 elsewhere. */
   #side = 0;
 
-  constructor(arena: Arena, address: number, stretch: Stretch, slots: 4 | 15) {
-    super(arena, address, stretch);
-    this.shape = shapeOf(slots, (arena.cpu.load(address + Head.flags) & NO_GAPS) === 0);
+  constructor(arena: Arena, view: StructureView, stretch: Stretch, slots: 4 | 15) {
+    super(arena, view, stretch);
+    this.shape = shapeOf(slots, (arena.cpu.load(view.address + Head.flags) & NO_GAPS) === 0);
   }
 
   get root(): number {

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
@@ -38,7 +37,7 @@ export class Ida extends SharedObject {
   /** Opens the allocator of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND(TRACKING), arena, which);
-    this.#tree = new XArrayTree(arena, this.address, stretchIn(arena), BITS);
+    this.#tree = new XArrayTree(arena, this, stretchIn(arena), BITS);
   }
 
   static from(arena: Arena, handle: ObjectHandle): Ida {
@@ -84,27 +83,20 @@ export class Ida extends SharedObject {
 
   /** Whether no id is in use. */
   get empty(): boolean {
-    return this.#tree.cpu.load(this.address + Head.entry) === 0;
+    return this.living.load(this.address + Head.entry) === 0;
   }
 
   /** The ids in use, in order. */
   *[Symbol.iterator](): Generator<number, void> {
     for (let at = 0; ; at++) {
+      // By the view: what it is of may be gone since the last step.
+      this.checkThere();
       this.#tree.enter();
       const { index, word } = findWord(this.#tree.cpu, this.address, BITS, at, IDA_MAX, -1);
       if (index < 0) return;
       for (let bit = 0; bit < CHUNK; bit++) if ((word >>> 1) & (1 << bit)) yield index * CHUNK + bit;
       at = index;
     }
-  }
-
-  /** Frees the allocator. All other views of it, in all threads, are invalid from then on. */
-  override destroy(): void {
-    this.#tree.write(() => {
-      this.#tree.clear();
-      this.#tree.pool.release();
-    });
-    super.destroy();
   }
 
   #lowest(first: number, last: number): number {
@@ -131,7 +123,7 @@ export class Ida extends SharedObject {
     else this.#tree.put(index, (bitmap << 1) | 1, bitmap === ALL);
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `Ida(${this.name ?? this.address}, ${this.empty ? 'empty' : 'in use'})`;
   }
 }

@@ -14,7 +14,7 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
-import { Core } from '../core.ts';
+import { Core, type StructureView } from '../core.ts';
 import { INDEX_BITS } from '../indices.ts';
 import { isNode, isSibling, nodeEntry, nodeOf, siblingEntry, siblingOf } from './entry.ts';
 import { FREE, Head, hasMark, MARKS, markBit, markWord, Node, slotAt, TRACK_FREE } from './node.ts';
@@ -36,11 +36,11 @@ export class XArrayTree extends Core {
   /** `Head.flags` as this step leaves them. */
   #flags = 0;
 
-  constructor(arena: Arena, address: number, stretch: Stretch, bits: number) {
-    super(arena, address, stretch);
+  constructor(arena: Arena, view: StructureView, stretch: Stretch, bits: number) {
+    super(arena, view, stretch);
     this.bits = bits;
     this.slots = 1 << bits;
-    this.tracksFree = (arena.cpu.load(address + Head.flags) & TRACK_FREE) !== 0;
+    this.tracksFree = (arena.cpu.load(view.address + Head.flags) & TRACK_FREE) !== 0;
     this.#make = new NodeMaker(arena.cpu, this.pool, bits, this.tracksFree);
   }
 

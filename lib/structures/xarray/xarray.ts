@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
@@ -82,7 +81,7 @@ export class XArray extends SharedObject {
     super((bits === BITS ? KIND : SMALL_KIND)(flagsOf(options)), arena, which);
     this.#bits = bits;
     this.#xa = this.address;
-    this.#tree = new XArrayTree(arena, this.address, stretchIn(arena), bits);
+    this.#tree = new XArrayTree(arena, this, stretchIn(arena), bits);
   }
 
   static from(arena: Arena, handle: ObjectHandle): XArray {
@@ -270,12 +269,12 @@ export class XArray extends SharedObject {
   /** Whether any entry has the mark. */
   marked(mark: XaMark): boolean {
     checkMark(mark);
-    return (this.#tree.cpu.load(this.#xa + Head.flags) & (1 << mark)) !== 0;
+    return (this.living.load(this.#xa + Head.flags) & (1 << mark)) !== 0;
   }
 
   /** Whether nothing is in it, reserved indices included. */
   get empty(): boolean {
-    return this.#tree.cpu.load(this.#xa + Head.entry) === 0;
+    return this.living.load(this.#xa + Head.entry) === 0;
   }
 
   /** The first entry from `first` to `last`, and where it is: its first index, or `first` when it began before. */
@@ -315,6 +314,8 @@ export class XArray extends SharedObject {
   *entries(search: XaSearch = {}): Generator<[index: number, entry: XaEntry], void> {
     const { first, last, mark } = checkSearch(search);
     for (let at = first; at <= last; ) {
+      // By the view: what it is of may be gone since the last step.
+      this.checkThere();
       this.#tree.enter();
       const { index, word, order } = findWord(this.#tree.cpu, this.#xa, this.#bits, at, last, mark);
       if (index < 0) return;
@@ -335,15 +336,6 @@ export class XArray extends SharedObject {
   /** Bytes that the array has taken from the arena, and bytes of them that hold no node now. */
   use(): { bytes: number; free: number } {
     return this.#tree.write(() => this.#tree.pool.use());
-  }
-
-  /** Frees the array with all entries. All other views of it, in all threads, are invalid from then on. */
-  override destroy(): void {
-    this.#write((tree) => {
-      tree.clear();
-      tree.pool.release();
-    });
-    super.destroy();
   }
 
   #find(first: number, last: number, mark: number): { index: number; entry: XaEntry } | undefined {
@@ -375,7 +367,7 @@ export class XArray extends SharedObject {
     });
   }
 
-  [inspect.custom](): string {
+  protected override get shown(): string {
     return `XArray(${this.name ?? this.address}, ${this.empty ? 'empty' : 'not empty'})`;
   }
 }

@@ -130,8 +130,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who waits does not keep an object from being destroyed',
     file: SHARED,
-    from: '(address, end) => isWaitedFor(cpu, address, end)',
-    to: '(address, end) => address < 0 && isWaitedFor(cpu, address, end)',
+    from: '(address, end) => isWaitedFor(cpu, address, end, id)',
+    to: '(address, end) => address < 0 && isWaitedFor(cpu, address, end, id)',
     tests: [DESTROY],
   },
   {

@@ -28,8 +28,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'andnot keeps the bits',
     file: ATOMIC,
-    from: 'this.#cpu.fetchAnd(this.#word, ~whole(bits));',
-    to: 'this.#cpu.fetchAnd(this.#word, whole(bits));',
+    from: 'this.#living().fetchAnd(this.#word, ~whole(bits));',
+    to: 'this.#living().fetchAnd(this.#word, whole(bits));',
     tests: ['test/locking/atomic-int.test.ts'],
   },
   {

@@ -5,6 +5,7 @@ const OBJECTS = 'lib/memory/objects.ts';
 const LATCH = 'lib/memory/latch.ts';
 const REAPER = 'lib/arena/reaper.ts';
 const FSCK = 'test/memory/fsck.test.ts';
+const VIEWS = 'test/arena/destroyed-views.test.ts';
 const HEAP_TEST = 'test/memory/heap.test.ts';
 const NAMES = 'test/memory/names.test.ts';
 const KFREE = 'test/rcu/kfree.test.ts';
@@ -148,14 +149,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'destroy does not note what it is about to free',
     file: OBJECTS,
-    from: '      cpu.store(this.#nascent, address);\n      if (cpu.read',
-    to: '      if (cpu.read',
-    tests: [FSCK],
+    from: '    cpu.store(nascent, address);\n    cpu.store(address + ObjectHeader.kind, kind.id + CLOSING);',
+    to: '    cpu.store(address + ObjectHeader.kind, kind.id + CLOSING);',
+    tests: [FSCK, VIEWS],
   },
   {
     name: 'reclaim frees a block that a name leads to',
     file: OBJECTS,
-    from: 'if (this.#isNamed(address) || this.#isKept(address)) this.#cpu.store(nascent, 0);\n    else ',
+    from: 'if (this.#isNamed(address) || this.#isKept(address)) cpu.store(nascent, 0);\n    else ',
     to: '',
     tests: [FSCK],
   },

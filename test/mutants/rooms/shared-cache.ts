@@ -16,27 +16,6 @@ const EXPLORED = 'test/native-sim/explore/shared-cache.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
-    name: 'a cache whose value is being computed is freed',
-    file: FLIGHTS,
-    from: 'if (cpu.read(address + CacheWords.computing) !== 0) {',
-    to: 'if (cpu.read(address + CacheWords.computing) < 0) {',
-    tests: [DEATHS],
-  },
-  {
-    name: 'a cache is freed under a call that was woken',
-    file: FLIGHTS,
-    from: 'if (isWaitedFor(cpu, flight, flight + Flight.words)) {',
-    to: 'if (isWaitedFor(cpu, flight, flight)) {',
-    tests: [DEATHS],
-  },
-  {
-    name: 'a cache that was half freed has flights in memory that is no longer its own',
-    file: FLIGHTS,
-    from: '    journal.stage(address + CacheWords.flights, 0);\n    journal.stage(address + CacheWords.freeFlights, 0);\n',
-    to: '',
-    tests: [DEATHS],
-  },
-  {
     name: 'pinAll of what comes in pins what is there',
     file: PINS,
     from: 'if (!isCurrent) return;',

@@ -257,8 +257,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwLock: a reader looks for the writer to wake after it has left',
     file: RW_CORE,
-    from: '    if (writer !== 0) kick(cpu, mainTask(cpu, writer));\n    return true;',
-    to: '    const late = cpu.load(lock + RwWords.word) & WRITER;\n    if (writer !== 0 && late !== 0) kick(cpu, mainTask(cpu, late));\n    return true;',
+    from: '    kick(cpu, mainTask(cpu, writer));\n    return true;',
+    to: '    const late = cpu.load(lock + RwWords.word) & WRITER;\n    if (late !== 0) kick(cpu, mainTask(cpu, late));\n    return true;',
     tests: [HANDED_ON],
   },
   {

@@ -112,13 +112,6 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/structures/pool.test.ts'],
   },
   {
-    name: 'a pool whose chunks are given back leads to their blocks',
-    file: POOL,
-    from: '[...heads, bump, bumpEnd, fresh, waiting, total]',
-    to: '[bump, bumpEnd, fresh, waiting, total]',
-    tests: ['test/structures/pool.test.ts'],
-  },
-  {
     name: 'a walk takes an index beyond the tree for one in it',
     file: WALK,
     from: '  if (index >>> shift > mask) return 0;',

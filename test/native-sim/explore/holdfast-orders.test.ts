@@ -58,7 +58,7 @@ sequences.push(
   { name: 'seq-count-latch: the acquire', ...latched, op: 'loadAcquire', within: 'read' },
   { name: 'seq-count-latch: the read barrier', ...latched, file: 'seqlock/core.ts', op: 'rmb' },
   { name: 'seq-count-latch: the write barrier', ...latched, op: 'wmb' },
-  { name: 'seq-count-latch: the release', ...latched, op: 'storeRelease' },
+  { name: 'seq-count-latch: the release', ...latched, op: 'cmpxchgRelease' },
 );
 
 testsOfWeakOrders([

@@ -100,7 +100,6 @@ inFile('rt-mutex.ts', [
 ]);
 inFile('rt-mutex/core.ts', [
   ["rt-mutex: the spinner's acquire", () => rtMutex([0, -1], 1), 'cmpxchgAcquire', 'lockSlow'],
-  ['ww-mutex: finding who holds it', () => wwMutexes('wait-die', crossed, 1), 'fetchOrAcquire', 'lockSlow'],
 ]);
 inFile('ww-mutex/context.ts', [
   ['ww-mutex: the stamp before the lock', () => wwMutexes('wait-die', crossed, 1), 'wmb'],
@@ -111,14 +110,25 @@ const firstUse = (['loadAcquire', 'xchg'] as const).map((op) => ({
   op,
   within: 'use',
 }));
+/** The barrier at the beginning of a call that may wait. */
+const begin = { file: 'arena/shared-object.ts', op: 'mb', within: 'beginWait' } as const;
 testsOfWeakOrders([
+  {
+    name: 'ww-mutex: finding who holds it',
+    make: () => wwMutexes('wait-die', crossed, 1),
+    file: 'rt-mutex/core.ts',
+    op: 'fetchOrAcquire',
+    within: 'lockSlow',
+    also: [begin],
+    mode: 'random',
+  },
   {
     name: "pthread cond: the wait's release of the mutex",
     make: () => cond('signal', 1, 1),
     file: 'pthread/mutex/mutex.ts',
     op: 'cmpxchgRelease',
     within: 'letGo',
-    also: firstUse,
+    also: [...firstUse, begin],
     mode: 'random',
   },
   {

@@ -6,7 +6,7 @@ import type { Repairer } from '../../../../lib/memory/repairer.ts';
 import { defineDomain } from '../../../../lib/rcu/domain.ts';
 import { enter, Readers, SYNC } from '../../../../lib/rcu/reader.ts';
 import type { Stretch } from '../../../../lib/rcu/stretch.ts';
-import type { Core } from '../../../../lib/structures/core.ts';
+import type { Core, StructureView } from '../../../../lib/structures/core.ts';
 import { Packed } from '../../../../lib/structures/map/codec.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
@@ -17,8 +17,8 @@ export interface OnStructure<Hands extends Core> {
   readonly kind: Kind<Repairer>;
   /** Words of the arena. */
   readonly words: number;
-  /** One thread's hands on the structure at that address. */
-  open(arena: Arena, structure: number, stretch: Stretch): Hands;
+  /** One thread's hands on the structure. */
+  open(arena: Arena, structure: StructureView, stretch: Stretch): Hands;
   /** Fills it before the threads start. */
   fill(hands: Hands): void;
   /** What each thread does. `read` runs its argument as a reader. */
@@ -37,7 +37,7 @@ export function onStructure<Hands extends Core>(given: OnStructure<Hands>): Prog
   const handsOf = (arena: Arena, { structure, rcu }: Shared) => {
     // No period interrupts the stretch: readers go in and out by `read`.
     const readers = new Readers(arena.thread, rcu);
-    return open(arena, structure, { readers, quiescent: () => true } as Stretch);
+    return open(arena, { address: structure, checkThere() {} }, { readers, quiescent: () => true } as Stretch);
   };
   const program: Program<Shared> = {
     words,

@@ -1,6 +1,8 @@
 /** The pthread objects as programs to explore. */
 
-import type { Arena } from '../../../../lib/arena/arena.ts';
+import { Arena } from '../../../../lib/arena/arena.ts';
+import { Place } from '../../../../lib/arena/place.ts';
+import { ObjectHeader } from '../../../../lib/memory/objects.ts';
 import { BarrierWords, PthreadBarrier } from '../../../../lib/pthread/barrier.ts';
 import { PthreadCond } from '../../../../lib/pthread/cond.ts';
 import { PthreadMutex } from '../../../../lib/pthread/mutex/mutex.ts';
@@ -64,10 +66,12 @@ export function cond(how: 'signal' | 'broadcast', consumers: number, spins: numb
   });
 }
 
-/** Whoever passes the barrier first destroys it, and uses its memory for something else. */
+/** Whoever passes the barrier first destroys it, and writes over its words: nobody else touches them any more. */
 export function barrier(threads: number, spins: number, isDestroyed: boolean): Program {
   const { words: own } = BarrierWords;
-  const body: Body<PthreadBarrier> = (cpu, me, _arena, barrier, cell) => {
+  const body: Body<PthreadBarrier> = (cpu, me, _arena, shared, cell) => {
+    // A thread remembers which objects it has destroyed; a replay, which starts from nothing, must not.
+    const barrier = isDestroyed ? open(new Arena(new Place(cpu, me, { spins })), shared) : shared;
     cpu.write(cell + me, 1);
     barrier.wait();
     for (let other = 0; other < threads; other++) {
@@ -76,7 +80,7 @@ export function barrier(threads: number, spins: number, isDestroyed: boolean): P
     }
     if (!isDestroyed || cpu.xchg(cell + threads, 1) === 1) return;
     barrier.destroy();
-    for (let word = 0; word < own; word++) cpu.write(barrier.address + word, -1);
+    for (let word = ObjectHeader.words; word < own; word++) cpu.write(barrier.address + word, -1);
   };
   const open = (arena: Arena, first?: PthreadBarrier) => new PthreadBarrier(arena, threads, first?.handle);
   return onObject(open, Array<Body<PthreadBarrier>>(threads).fill(body), spins, {
