@@ -103,6 +103,8 @@ export abstract class Core {
     this.#thread = arena.thread;
     this.#stretch = stretch;
     this.#lane = stretch.readers.sync;
+    // Retired with the view: what copies a key, or walks on, runs code of the program, which may have destroyed the structure.
+    arena.objects.views.add(address, this);
   }
 
   /** Before each read: from here to the end of the read nothing that it finds is used again. Throws EINVAL. */

@@ -122,6 +122,39 @@ describe.each(CASES)('$kind', ({ make, args }) => {
   });
 });
 
+/** Destroys the structure, of which no other thread has a view, and gives its memory to somebody who writes `pattern` there. */
+function giveAway(arena: Arena, structure: SharedObject, pattern: number): void {
+  const { address } = structure;
+  structure.destroy();
+  expect(fill(arena, address)).toContain(address);
+  arena.words.fill(pattern, address, address + 16);
+}
+
+test.each(['XArray', 'Ida', 'SharedMap', 'MapleTree'])('a walk through a %s that is somebody else’s by then', (kind) => {
+  const arena = stepper(1, { words: 1 << 14 }).arenas[0] as Arena;
+  const structure = CASES.find((each) => each.kind === kind)!.make(arena);
+  const walk = (structure as SharedObject & Iterable<unknown>)[Symbol.iterator]();
+  giveAway(arena, structure, -1);
+  expect(thrown(() => walk.next()).message).toContain('was destroyed');
+});
+
+test.each(['SharedMap', 'SharedCache'])('a value that destroys its %s while it is copied', (kind) => {
+  const arena = stepper(1, { words: 1 << 14 }).arenas[0] as Arena;
+  const structure = CASES.find((each) => each.kind === kind)!.make(arena);
+  const { address } = structure;
+  const lethal = {
+    get value(): number {
+      giveAway(arena, structure, -1);
+      return 1;
+    },
+  };
+  const map = structure as SharedObject & { set(key: unknown, value: unknown): void; has(key: unknown): boolean };
+  const has = map.has.bind(map);
+  expect(thrown(() => map.set(lethal, 1)).message).toContain('was destroyed');
+  expect([...arena.words.subarray(address, address + 16)]).toEqual(Array(16).fill(-1));
+  expect(thrown(() => has('key')).message).toContain('was destroyed');
+});
+
 test('objects that threads make for each other and destroy, far more than fit', () => {
   const { arenas } = stepper(3, { words: 1 << 14 });
   const [first, second] = arenas as [Arena, Arena];

@@ -179,6 +179,13 @@ export const mutants: readonly Mutant[] = [
     tests: VIEWS,
   },
   {
+    name: 'a structure is not retired with its views',
+    file: CORE,
+    from: '    arena.objects.views.add(address, this);\n',
+    to: '',
+    tests: VIEWS,
+  },
+  {
     name: 'whoever shares a bit with a viewer counts as one',
     file: 'lib/sched/slot.ts',
     from: '((acknowledged - born) | 0) >= 0 && ',
