@@ -130,13 +130,16 @@ function giveAway(arena: Arena, structure: SharedObject, pattern: number): void 
   arena.words.fill(pattern, address, address + 16);
 }
 
-test.each(['XArray', 'Ida', 'SharedMap', 'MapleTree'])('a walk through a %s that is somebody else’s by then', (kind) => {
-  const arena = stepper(1, { words: 1 << 14 }).arenas[0] as Arena;
-  const structure = CASES.find((each) => each.kind === kind)!.make(arena);
-  const walk = (structure as SharedObject & Iterable<unknown>)[Symbol.iterator]();
-  giveAway(arena, structure, -1);
-  expect(thrown(() => walk.next()).message).toContain('was destroyed');
-});
+test.each(['XArray', 'Ida', 'SharedMap', 'MapleTree'])(
+  'a walk through a %s that is somebody else’s by then',
+  (kind) => {
+    const arena = stepper(1, { words: 1 << 14 }).arenas[0] as Arena;
+    const structure = CASES.find((each) => each.kind === kind)!.make(arena);
+    const walk = (structure as SharedObject & Iterable<unknown>)[Symbol.iterator]();
+    giveAway(arena, structure, -1);
+    expect(thrown(() => walk.next()).message).toContain('was destroyed');
+  },
+);
 
 test.each(['SharedMap', 'SharedCache'])('a value that destroys its %s while it is copied', (kind) => {
   const arena = stepper(1, { words: 1 << 14 }).arenas[0] as Arena;
