@@ -2,8 +2,8 @@ import { inspect } from 'node:util';
 import { HoldfastError, shown } from '../errors.ts';
 import { Header } from '../memory/header.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -108,10 +108,10 @@ export class Kthread {
   }
 
   /** `ready` that never blocks the event loop. Rejects with the signal's reason as well. */
-  async readyAsync(options?: AsyncWaitOptions): Promise<void> {
+  async readyAsync(options?: AbortableOptions): Promise<void> {
     const { thread, heap } = this.#arena;
     thread.current();
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
     const { outcome, task, asked } = await blockAsync(thread, heap, options, (waiter) =>
       untilStarted(this.#record, waiter),
     );

@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { ASYNC_OPTIONS, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
+import { ABORTABLE_OPTIONS, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
@@ -139,7 +139,7 @@ export class PiFutex {
     const { arena } = this;
     for (let next = path; ; next = (waiter) => lockPi(this.#futexes, word, waiter)) {
       const timed = relative(arena.cpu, options);
-      checkWait(arena.cpu, timed, ASYNC_OPTIONS);
+      checkWait(arena.cpu, timed, ABORTABLE_OPTIONS);
       reservePiState(arena);
       const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, next);
       if (outcome === 'acquired') {

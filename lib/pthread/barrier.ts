@@ -11,8 +11,8 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -187,8 +187,8 @@ export class PthreadBarrier extends SharedObject {
     return this.#passed(outcome, options);
   }
 
-  async waitAsync(options?: AsyncWaitOptions): Promise<boolean> {
-    checkWait(this.thread.cpu, options, ASYNC_OPTIONS);
+  async waitAsync(options?: AbortableOptions): Promise<boolean> {
+    checkWait(this.thread.cpu, options, ABORTABLE_OPTIONS);
     const path = (waiter: Waiter) => pass(this.#futexes, this.address, waiter);
     const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path, this);
     this.thread.returnTask(task);
@@ -216,7 +216,7 @@ export class PthreadBarrier extends SharedObject {
     return `PthreadBarrier(${this.name ?? this.address}, ${this.waiting} of ${count})`;
   }
 
-  #passed(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
+  #passed(outcome: Outcome, options: AbortableOptions | undefined): boolean {
     if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'exhausted') {
       throw new HoldfastError('EAGAIN', `there is no memory to note that this thread waits at the barrier`);

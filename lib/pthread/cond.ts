@@ -18,8 +18,8 @@ import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -109,10 +109,10 @@ export class PthreadCond extends SharedObject {
    * `wait` without blocking the event loop, with a guard from `acquireAsync`. Until the promise settles the guard can
    * neither be released nor wait again (EPERM). It is held again afterwards, except after ENOTRECOVERABLE.
    */
-  async waitAsync(guard: PthreadMutexGuard<PthreadMutex>, options?: AsyncWaitOptions): Promise<void> {
+  async waitAsync(guard: PthreadMutexGuard<PthreadMutex>, options?: AbortableOptions): Promise<void> {
     this.current();
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
-    checkWait(this.thread.cpu, options, ASYNC_OPTIONS);
+    checkWait(this.thread.cpu, options, ABORTABLE_OPTIONS);
     const { mutex, task: owner } = guard;
     const wait = (waiter: Waiter) => this.#waitLent(guard, waiter);
     const { outcome: result, asked } = await blockAsync(this.thread, this.arena.heap, options, wait, this, owner);
@@ -229,7 +229,7 @@ export class PthreadCond extends SharedObject {
     return `PthreadCond(${this.name ?? this.address})`;
   }
 
-  #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AsyncWaitOptions | undefined): void {
+  #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AbortableOptions | undefined): void {
     if (outcome === 'unrecoverable') {
       mutex.checkThere();
       throw new HoldfastError('ENOTRECOVERABLE', `the mutex at ${mutex.address} cannot be locked again`);

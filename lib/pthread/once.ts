@@ -10,8 +10,8 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -124,10 +124,10 @@ export class PthreadOnce extends SharedObject {
   }
 
   /** `call` with a routine that may be asynchronous. */
-  async callAsync(routine: () => void | Promise<void>, options?: AsyncWaitOptions): Promise<boolean> {
+  async callAsync(routine: () => void | Promise<void>, options?: AbortableOptions): Promise<boolean> {
     if (typeof routine !== 'function') throw notRoutine(routine);
     const { thread } = this;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
     if (this.isDone) return false;
     const path = (waiter: Waiter) => begin(this.#futexes, this.#state, waiter);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
@@ -154,7 +154,7 @@ export class PthreadOnce extends SharedObject {
     wake(this.#futexes, this.#state, Number.POSITIVE_INFINITY, MATCH_ANY);
   }
 
-  #isMine(outcome: Outcome, options: AsyncWaitOptions | undefined): boolean {
+  #isMine(outcome: Outcome, options: AbortableOptions | undefined): boolean {
     if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `the ${this.label} was not done within ${options?.timeout} ms`);

@@ -10,8 +10,8 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -127,12 +127,12 @@ export abstract class RcuDomain extends SharedObject {
    * `readLock` and `readUnlock` of this thread, with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. A reader with a
    * guard is not taken for the caller's own: who waits inside one waits for ever.
    */
-  synchronizeAsync(options?: AsyncWaitOptions): Promise<void> {
+  synchronizeAsync(options?: AbortableOptions): Promise<void> {
     return this.#synchronizeAsync(NORMAL, options);
   }
 
   /** `synchronizeExpedited` without blocking the event loop. */
-  synchronizeExpeditedAsync(options?: AsyncWaitOptions): Promise<void> {
+  synchronizeExpeditedAsync(options?: AbortableOptions): Promise<void> {
     return this.#synchronizeAsync(EXPEDITED, options);
   }
 
@@ -178,7 +178,7 @@ export abstract class RcuDomain extends SharedObject {
   }
 
   /** `synchronizeAsync`, unless that point is reached. */
-  async condSynchronizeAsync(cookie: RcuCookie, options?: AsyncWaitOptions): Promise<void> {
+  async condSynchronizeAsync(cookie: RcuCookie, options?: AbortableOptions): Promise<void> {
     if (!this.pollState(cookie)) await this.synchronizeAsync(options);
   }
 
@@ -240,9 +240,9 @@ export abstract class RcuDomain extends SharedObject {
   }
 
   /** `barrier` without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
-  async barrierAsync(options?: AsyncWaitOptions): Promise<void> {
+  async barrierAsync(options?: AbortableOptions): Promise<void> {
     this.current();
-    checkWait(this.cpu, options, ASYNC_OPTIONS);
+    checkWait(this.cpu, options, ABORTABLE_OPTIONS);
     const isWaiting = this.#callbacksOfNow();
     const { domain } = this.readers;
     await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
@@ -296,11 +296,11 @@ export abstract class RcuDomain extends SharedObject {
     if (outcome !== 'done') throw this.notInTime(options, this.#whoReads());
   }
 
-  async #synchronizeAsync(pace: Pace, options: AsyncWaitOptions | undefined): Promise<void> {
+  async #synchronizeAsync(pace: Pace, options: AbortableOptions | undefined): Promise<void> {
     const { thread, readers } = this;
     const { domain } = readers;
     this.current();
-    checkWait(this.cpu, options, ASYNC_OPTIONS);
+    checkWait(this.cpu, options, ABORTABLE_OPTIONS);
     if (this.isSyncReader) throw this.#insideReader();
     const end = snapshot(thread, domain, pace);
     // Others of this turn find the period begun by the first of them, or over.
@@ -313,7 +313,7 @@ export abstract class RcuDomain extends SharedObject {
   }
 
   async #waitAsync(
-    options: AsyncWaitOptions | undefined,
+    options: AbortableOptions | undefined,
     state: string,
     path: Parameters<typeof blockAsync<Outcome>>[3],
   ): Promise<void> {

@@ -38,8 +38,8 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { inLines, LINE_WORDS, struct } from '../memory/struct.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -179,9 +179,9 @@ export class PercpuRef extends SharedObject {
   }
 
   /** `confirm` without blocking the event loop. */
-  async confirmAsync(options?: AsyncWaitOptions): Promise<void> {
+  async confirmAsync(options?: AbortableOptions): Promise<void> {
     const killed = this.#killed();
-    checkOptions(options, ASYNC_OPTIONS);
+    checkOptions(options, ABORTABLE_OPTIONS);
     if ((killed & PHASE) === CONFIRMED) return;
     await this.#qsbr.synchronizeAsync(options);
     this.current();
@@ -208,7 +208,7 @@ export class PercpuRef extends SharedObject {
   }
 
   /** `drain` without blocking the event loop. This thread may have references, which its other tasks give back. */
-  async drainAsync(options?: AsyncWaitOptions): Promise<void> {
+  async drainAsync(options?: AbortableOptions): Promise<void> {
     const { thread, arena } = this;
     const deadline = deadlineOf(this.#cpu, options?.timeout);
     const killed = this.#killed();
@@ -290,7 +290,7 @@ export class PercpuRef extends SharedObject {
     return options.timeout === undefined ? {} : { timeout: Math.max(deadline - this.#cpu.now(), 0) / 1e6 };
   }
 
-  #check(outcome: Outcome, options: WaitOptions | AsyncWaitOptions | undefined): void {
+  #check(outcome: Outcome, options: WaitOptions | AbortableOptions | undefined): void {
     if (outcome === 'done') return;
     const numbers = Array.from({ length: maxThreads(this.#cpu) }, (_, number) => number);
     const holders = numbers.filter((number) => this.#cpu.load(lineOf(this.address, number)) > 0);

@@ -9,6 +9,7 @@ import type { Heap } from '../memory/heap.ts';
 import { latchFree } from '../memory/latch.ts';
 import { ALONE, ASYNC_ALONE, concludeWait, noteSleep, takeWait } from './contention.ts';
 import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
+import { checkPriority } from './priority.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
 import type { SlowPath, Waiter } from './slow-path.ts';
 import { endWait, finishPark, Task, unpark } from './task.ts';
@@ -32,13 +33,22 @@ export interface WaitOptions extends TimeoutOptions {
 }
 
 /** Options of every blocking call in its asynchronous form. */
-export interface AsyncWaitOptions extends TimeoutOptions {
+export interface AbortableOptions extends TimeoutOptions {
   /**
    * Give up when this signal aborts, rejecting with its reason. When `abort()` returns, the call waits no more: what
    * comes free from then on goes to others. One exception: while another thread has the queue's latch, for longer than a
    * moment only if it is preempted or dead, the call stays in the queue, and may get there what comes free before.
    */
   signal?: AbortSignal | undefined;
+}
+
+/** Options of asynchronous calls that wait in line, one before the other. */
+export interface AsyncWaitOptions extends AbortableOptions {
+  /**
+   * Its place in line: lower goes first, and first come first among equals. It counts among those that wait; a lock that is
+   * free is anybody's. A 32-bit whole number, default 0. Synchronous calls have that of their thread: `thread.setPriority`.
+   */
+  priority?: number | undefined;
 }
 
 /** What a call waits for. */
@@ -60,7 +70,8 @@ const LOOK_INTERVAL = 100e6;
 
 /** The options of every blocking call, by its form. */
 export const SYNC_OPTIONS: readonly string[] = ['timeout', 'detectDeadlock'];
-export const ASYNC_OPTIONS: readonly string[] = ['timeout', 'signal'];
+export const ABORTABLE_OPTIONS: readonly string[] = ['timeout', 'signal'];
+export const ASYNC_OPTIONS: readonly string[] = [...ABORTABLE_OPTIONS, 'priority'];
 
 /** Throws EINVAL for options that are none of the `known` ones, and the signal's reason when it has aborted already. */
 export function checkOptions(
@@ -72,10 +83,11 @@ export function checkOptions(
     throw new HoldfastError('EINVAL', `expected options like { timeout: 50 }, received ${shown(options)}`);
   }
   checkOptionNames(options, known);
-  const { signal, detectDeadlock = false } = options;
+  const { signal, priority = 0, detectDeadlock = false } = options;
   if (typeof detectDeadlock !== 'boolean') {
     throw new HoldfastError('EINVAL', `detectDeadlock is true or false, received ${shown(detectDeadlock)}`);
   }
+  checkPriority(priority);
   if (signal === undefined) return;
   // Another realm's signal, a test environment's or a polyfill's is no instance of this realm's AbortSignal.
   if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
@@ -156,19 +168,25 @@ export async function blockAsync<Outcome>(
   own?: number,
 ): Promise<Ended<Outcome>> {
   const wait = takeWait(thread, ASYNC_ALONE);
-  const asked = { timeout: options?.timeout, signal: options?.signal };
+  const asked = { timeout: options?.timeout, signal: options?.signal, priority: options?.priority };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
-  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait };
+  const { priority } = asked;
+  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait, priority };
+  if (priority !== undefined) thread.cpu.store(task + Task.priority, priority);
   let outcome: Outcome;
   try {
     object?.beginWait(task);
     outcome = await driveAsync(waiter, path(waiter), asked.signal);
   } catch (error) {
-    if (own === undefined && error instanceof HoldfastError) thread.returnTask(task);
-    if (error instanceof HoldfastError) endWait(thread.cpu, task);
+    if (error instanceof HoldfastError) {
+      if (priority !== undefined) thread.cpu.store(task + Task.priority, 0);
+      if (own === undefined) thread.returnTask(task);
+      endWait(thread.cpu, task);
+    }
     throw error;
   }
+  if (priority !== undefined) thread.cpu.store(task + Task.priority, 0);
   if (wait !== undefined) concludeWait(thread, task, wait, outcome);
   endWait(thread.cpu, task);
   return { outcome, task, asked };

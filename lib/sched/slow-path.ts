@@ -23,6 +23,8 @@ export interface Waiter {
   /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
   readonly async: boolean;
   aborted: boolean;
+  /** Of a wait on an event loop that was asked for one. */
+  readonly priority?: number | undefined;
   /** Of a wait on an event loop: see `Aside`. */
   aside?: Aside | undefined;
   /** Set while somebody watches the thread. */

@@ -2,8 +2,8 @@ import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   block,
   checkOptions,
   checkWait,
@@ -19,9 +19,9 @@ import { RtLock, rtKind } from './rt-lock.ts';
 const KIND = rtKind('rt-mutex', RtWords);
 
 /** Options of an asynchronous acquisition of an RtMutex. */
-const RT_ASYNC_OPTIONS = [...ASYNC_OPTIONS, 'priority', 'deadline'];
+const RT_ASYNC_OPTIONS = [...ABORTABLE_OPTIONS, 'priority', 'deadline'];
 
-export interface RtAsyncOptions extends AsyncWaitOptions {
+export interface RtAsyncOptions extends AbortableOptions {
   /** How urgent this acquisition is; lower goes first. Default: the thread's own priority. */
   priority?: number | undefined;
   /** Among equals the earlier deadline goes first: ms from now. Default: none. */
@@ -162,7 +162,9 @@ export class RtMutex extends RtLock {
 
   #waitAsync(options: RtAsyncOptions | undefined): Promise<number> {
     const rank = this.#rankOf(options);
-    return this.waitAsync(options, (waiter) => {
+    // The task keeps its priority with the lock.
+    const waits = options && { timeout: options.timeout, signal: options.signal };
+    return this.waitAsync(waits, (waiter) => {
       this.#setRank(waiter.task, rank);
       return lockSlow(this.address, waiter, []);
     });

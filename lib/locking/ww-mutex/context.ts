@@ -1,7 +1,7 @@
 import type { RobustLock } from '../../arena/guard.ts';
 import type { SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
-import type { AsyncWaitOptions, WaitOptions } from '../../sched/drive.ts';
+import type { AbortableOptions, WaitOptions } from '../../sched/drive.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { Contestant } from '../rt-mutex/core.ts';
 import { asyncContexts } from './contest.ts';
@@ -13,7 +13,7 @@ export interface ContextLock extends RobustLock {
   unlock(context: WwContext): void;
   attempt(context: WwContext, options?: WaitOptions): boolean;
   /** @internal */
-  attemptWithin(context: WwContext, options?: AsyncWaitOptions): Promise<boolean>;
+  attemptWithin(context: WwContext, options?: AbortableOptions): Promise<boolean>;
 }
 
 /** Locks taken between two injected deadlocks: at first, and how many times as many after each (the kernel's 3.5). */
@@ -86,7 +86,7 @@ export class WwContext {
   }
 
   /** `acquireAll` that never blocks the event loop. Also rejects with the signal's reason. */
-  async acquireAllAsync(mutexes: Iterable<ContextLock>, options?: AsyncWaitOptions): Promise<void> {
+  async acquireAllAsync(mutexes: Iterable<ContextLock>, options?: AbortableOptions): Promise<void> {
     const wanted = new Set(mutexes);
     this.checkIdle();
     this.#startOver();

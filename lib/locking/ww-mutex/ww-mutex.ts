@@ -6,8 +6,8 @@ import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError, shown } from '../../errors.ts';
 import { struct } from '../../memory/struct.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -81,12 +81,12 @@ export class WwMutex extends RtLock {
   }
 
   /** `lock` that never blocks the event loop, with a context from `beginAsync`. Also rejects with the signal's reason. */
-  async lockAsync(context: WwContext, options?: AsyncWaitOptions): Promise<void> {
+  async lockAsync(context: WwContext, options?: AbortableOptions): Promise<void> {
     if (!(await this.attemptAsync(context, options))) throw this.#backOff();
   }
 
   /** `lockSlow` that never blocks the event loop. */
-  async lockSlowAsync(context: WwContext, options?: AsyncWaitOptions): Promise<void> {
+  async lockSlowAsync(context: WwContext, options?: AbortableOptions): Promise<void> {
     this.#checkEmpty(context);
     await this.lockAsync(context, options);
   }
@@ -136,16 +136,16 @@ export class WwMutex extends RtLock {
   }
 
   /** `lockAsync` that says false where `lockAsync` rejects with EDEADLK. */
-  async attemptAsync(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
+  async attemptAsync(context: WwContext, options?: AbortableOptions): Promise<boolean> {
     this.#taskOf(context, true);
     return context.exclusively(() => this.attemptWithin(context, options));
   }
 
   /** @internal `attemptAsync` as part of a call of the context that is under way. */
-  async attemptWithin(context: WwContext, options?: AsyncWaitOptions): Promise<boolean> {
+  async attemptWithin(context: WwContext, options?: AbortableOptions): Promise<boolean> {
     const task = this.#taskOf(context, true, true);
     const { thread, address } = this;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
     if (context.injects()) return this.#lost(context);
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
       context.note(this, true);

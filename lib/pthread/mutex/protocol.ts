@@ -47,8 +47,8 @@ export const INHERIT: Protocol = {
   tryAcquire: ({ thread }, mutex, task) => rt.tryLock(thread, mutex, task),
   *lockSlow({ thread }, mutex, waiter, { cycle }) {
     const { cpu, slot } = thread;
-    // An asynchronous acquisition is as urgent as its thread was made.
-    if (waiter.async) {
+    // An asynchronous acquisition that was asked for no priority is as urgent as its thread was made.
+    if (waiter.async && waiter.priority === undefined) {
       cpu.store(waiter.task + Task.priority, cpu.load(slot + Priorities.own));
       cpu.store(waiter.task + Task.due, cpu.load(slot + Priorities.ownDue));
     }

@@ -11,8 +11,8 @@ import { NORMAL } from '../../rcu/layout.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
 import { waitForEnd } from '../../rcu/wait.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -53,7 +53,7 @@ export interface CacheSetOptions {
 }
 
 export interface CacheComputeOptions extends CacheSetOptions, WaitOptions {}
-export interface AsyncCacheComputeOptions extends CacheSetOptions, AsyncWaitOptions {}
+export interface AsyncCacheComputeOptions extends CacheSetOptions, AbortableOptions {}
 
 /** How a call of `getOrCompute` goes on. */
 type Joined<V> =
@@ -181,7 +181,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
     const { heap } = this.arena;
-    checkWait(thread.cpu, waits, ASYNC_OPTIONS);
+    checkWait(thread.cpu, waits, ABORTABLE_OPTIONS);
     const { outcome, task, asked } = await blockAsync(
       thread,
       heap,

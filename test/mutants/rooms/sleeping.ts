@@ -528,4 +528,25 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: ['test/sched/history.test.ts'],
   },
+  {
+    name: 'an asynchronous call leaves its priority to the next that has the task',
+    file: 'lib/sched/drive.ts',
+    from: '  if (priority !== undefined) thread.cpu.store(task + Task.priority, 0);\n  if (wait',
+    to: '  if (wait',
+    tests: ['test/locking/async-priority.test.ts'],
+  },
+  {
+    name: 'an inheriting mutex takes the priority of the thread for that of the call',
+    file: 'lib/pthread/mutex/protocol.ts',
+    from: 'waiter.async && waiter.priority === undefined',
+    to: 'waiter.async',
+    tests: ['test/locking/async-priority.test.ts'],
+  },
+  {
+    name: 'a priority that is no whole number is rounded',
+    file: 'lib/sched/drive.ts',
+    from: '  checkPriority(priority);\n',
+    to: '',
+    tests: ['test/locking/async-priority.test.ts'],
+  },
 ];

@@ -126,7 +126,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an asynchronous call of RCU takes no signal',
     file: DOMAIN,
-    from: 'checkWait(this.cpu, options, ASYNC_OPTIONS);\n    if (this.isSyncReader)',
+    from: 'checkWait(this.cpu, options, ABORTABLE_OPTIONS);\n    if (this.isSyncReader)',
     to: 'checkWait(this.cpu, options);\n    if (this.isSyncReader)',
     tests: ['test/rcu/rcu.test.ts'],
   },
