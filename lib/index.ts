@@ -1,8 +1,10 @@
 export { Arena, type ArenaHandle, type ArenaOptions, type ArenaSummary } from './arena/arena.ts';
+export type { ThreadDeath } from './arena/deaths.ts';
 export type { Guard, LockGuard } from './arena/guard.ts';
 export { Kthread, type KthreadOptions, type KthreadState, kthreadRun } from './arena/kthread.ts';
 export type { KthreadSelf } from './arena/kthreadd.ts';
 export type { ObjectHandle, SharedObject } from './arena/shared-object.ts';
+export type { ThreadState } from './arena/thread-state.ts';
 export {
   CLOCK_BOOTTIME,
   CLOCK_MONOTONIC,
@@ -17,7 +19,7 @@ export { Timer, type TimerOptions } from './arena/timer.ts';
 export { holdfastHandler, type LiveHandler } from './debug/live/handler.ts';
 export { type Observer, type ObserverOptions, observe } from './debug/live/observer.ts';
 export type { LiveOptions } from './debug/live/options.ts';
-export type { ArenaState, ThreadState } from './debug/live/state.ts';
+export type { ArenaState, ObservedThread } from './debug/live/state.ts';
 export type {
   ContentionProfile,
   LockContention,

@@ -9,13 +9,14 @@ import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/heade
 import { Heap, type HeapUse } from '../memory/heap.ts';
 import type { Objects } from '../memory/objects.ts';
 import { inspectThreads } from '../sched/fsck.ts';
-import { formatSlot, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { formatSlot, maxThreads, Slot } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
 import { attachments } from './attachments.ts';
 import { SPARE_SLOTS } from './kthreadd.ts';
 import { osThread } from './liveness.ts';
 import { cpuOf, Place } from './place.ts';
+import { type ThreadState, threadStates } from './thread-state.ts';
 import { isTimeNamespace, namespaceWith, pageOf, type TimeNamespaceOffsets } from './time-namespace.ts';
 
 export interface ArenaOptions {
@@ -254,6 +255,15 @@ export class Arena {
     return (this.cpu as RealCpu).words;
   }
 
+  /**
+   * The threads that are attached at this moment, by number. One that was killed is among them, and alive, until somebody finds
+   * that out: who watches it at once, on Linux any thread that waits for long.
+   */
+  threads(): ThreadState[] {
+    this.thread.current();
+    return threadStates(this.cpu);
+  }
+
   /** Who waits for what at this moment, and who holds that: for a look at a program that has come to a halt. */
   waits(): WaitsFor[] {
     this.thread.current();
@@ -280,9 +290,7 @@ export class Arena {
   toJSON(): ArenaSummary {
     const { bytes, used } = this.heap.use();
     const { cpu } = this;
-    const lives = Array.from({ length: maxThreads(cpu) }, (_, n) => cpu.load(slotAddress(cpu, n) + Slot.life));
-    const threads = lives.filter((life) => life !== 0).length;
-    return { bytes, used, threads, maxThreads: maxThreads(cpu) - SPARE_SLOTS };
+    return { bytes, used, threads: threadStates(cpu).length, maxThreads: maxThreads(cpu) - SPARE_SLOTS };
   }
 
   [inspect.custom](): string {

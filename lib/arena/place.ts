@@ -12,10 +12,11 @@ import { type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
 import { isDead, markDead, maxThreads, Slot, slotAddress, threadOf, viewersFor } from '../sched/slot.ts';
 import { DETACHED, Thread } from '../sched/thread.ts';
+import { tellDeaths } from './deaths.ts';
 import { ringKthreadd, SPARE_SLOTS } from './kthreadd.ts';
 import { KthreaddParent } from './kthreadd-parent.ts';
 import { isGone, osThread } from './liveness.ts';
-import { type Reaped, reap, reapInSlices } from './reaper.ts';
+import { type DeadThread, type Reaped, reap, reapInSlices } from './reaper.ts';
 
 /** How long the reaper waits for a live thread to take its next few steps before it looks again, ms. */
 const SETTLE_MS = 1;
@@ -229,6 +230,9 @@ export class Place {
       if (this.thread.self !== DETACHED) this.sweep();
     }, SETTLE_MS).unref();
   }
+
+  readonly onReaped = (dead: readonly DeadThread[]) =>
+    tellDeaths(dead.map((thread) => ({ ...thread, arena: this.id })));
 
   readonly #isDead = (id: number) => isDead(this.cpu, id);
 

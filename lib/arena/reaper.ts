@@ -30,6 +30,7 @@ import {
   maxThreads,
   Slot,
   slotAddress,
+  slotNumberAt,
   threadOf,
   vacate,
 } from '../sched/slot.ts';
@@ -38,6 +39,7 @@ import type { Thread } from '../sched/thread.ts';
 import { repairTimers, TIMER_KIND } from '../sched/timer.ts';
 import { reorderLiving } from '../sched/wait-list.ts';
 import { repairKthreadd } from './kthreadd.ts';
+import type { ThreadState } from './thread-state.ts';
 
 const isFree = (value: number) => value === 0;
 
@@ -67,14 +69,18 @@ export interface ReaperPlace {
   readonly thread: Thread;
   readonly heap: Heap;
   readonly objects: Objects;
+  /** Called when the threads are repaired, just before others may take their places. */
+  readonly onReaped?: (threads: readonly DeadThread[]) => void;
 }
+
+export type DeadThread = Pick<ThreadState, 'thread' | 'threadId'>;
 
 /**
  * Repairs everything after the deaths of all threads for which `isDead` holds. `thread` does the work; a thread for which
  * `isDead` holds itself gives up its slot.
  */
 export function reap(
-  { thread, heap, objects }: ReaperPlace,
+  { thread, heap, objects, onReaped }: ReaperPlace,
   isDead: (id: number) => boolean,
   { settleSpins = SETTLE_SPINS, patience = 0 }: ReapOptions = {},
 ): Reaped {
@@ -95,7 +101,7 @@ export function reap(
     const pass = new Pass(thread, heap, objects, all.filter(isDead), settleSpins);
     while (!pass.advance());
     reaped = pass.outcome;
-    if (reaped === 'done') pass.freeSlots();
+    if (reaped === 'done') pass.freeSlots(onReaped);
     wakeAll(cpu, all.length);
   } while (reaped === 'again' && cpu.now() < patience);
   unlatch(cpu, Header.reaperLatch);
@@ -111,7 +117,7 @@ export function reap(
  * set of the dead is another then, this pass begins anew: it never takes a thread for alive that a pass took for dead.
  */
 export function* reapInSlices(
-  { thread, heap, objects }: ReaperPlace,
+  { thread, heap, objects, onReaped }: ReaperPlace,
   isDead: (id: number) => boolean,
 ): Generator<void, Reaped, void> {
   const { cpu, id: owner } = thread;
@@ -134,7 +140,7 @@ export function* reapInSlices(
     let isOver: boolean;
     do isOver = pass.advance();
     while (!isOver && cpu.now() < end);
-    if (isOver && pass.outcome === 'done') pass.freeSlots();
+    if (isOver && pass.outcome === 'done') pass.freeSlots(onReaped);
     if (isOver) wakeAll(cpu, maxThreads(cpu));
     unlatch(cpu, Header.reaperLatch);
     if (isOver) return pass.outcome;
@@ -168,6 +174,10 @@ function declareEra(cpu: Cpu, dead: readonly number[]): void {
   for (const id of dead) if (cpu.load(met(id)) === 0) cpu.storeRelease(met(id), era);
 }
 
+function deadThreadOf(cpu: Cpu, slot: number): DeadThread {
+  return { thread: slotNumberAt(cpu, slot), threadId: threadOf(-cpu.load(slot + Slot.life)) - 1 };
+}
+
 /** One pass over everything, in steps. The thread has reaperLatch in each. */
 class Pass {
   readonly #thread: Thread;
@@ -195,9 +205,11 @@ class Pass {
   }
 
   /** The slots of the dead may be taken, after a pass that is 'done'. */
-  freeSlots(): void {
+  freeSlots(onReaped: ReaperPlace['onReaped']): void {
     const { cpu, id: owner } = this.#thread;
-    for (const id of this.#dead) if (id !== owner) free(cpu, slotAddress(cpu, id - 1));
+    const slots = this.#dead.filter((id) => id !== owner).map((id) => slotAddress(cpu, id - 1));
+    onReaped?.(slots.map((slot) => deadThreadOf(cpu, slot)));
+    for (const slot of slots) free(cpu, slot);
   }
 
   /** The next few objects, with the names latched. True when all is over. */

@@ -1,21 +1,13 @@
 /** What goes on in an arena at this moment: its threads, who waits for whom, what was waited for. Plain data. */
 import type { Arena, ArenaSummary } from '../../arena/arena.ts';
+import type { ThreadState } from '../../arena/thread-state.ts';
 import type { WaitsFor } from '../../errors.ts';
-import { maxThreads, phaseOf, Slot, slotAddress, threadOf } from '../../sched/slot.ts';
 import { allDeadlocks } from '../../sched/waits-for.ts';
 import type { ContentionProfile } from '../profile/read.ts';
 
-/** A thread that is attached to the arena. */
-export interface ThreadState {
-  /** Its number in the arena, by which waits name it. */
-  readonly thread: number;
-  /** `threadId` of its Worker, 0 for the main thread. */
-  readonly threadId: number;
-  /** The operating system's number, as `top -H` shows it; 0 where it is not known. */
-  readonly osThread: number;
-  /** False once it has ended, and is not repaired yet. */
-  readonly isAlive: boolean;
-  /** What its synchronous call waits for. */
+/** A thread, and what it waits for. */
+export interface ObservedThread extends ThreadState {
+  /** Of its synchronous call. */
   readonly waitsFor: string | undefined;
 }
 
@@ -23,7 +15,7 @@ export interface ArenaState {
   /** In ISO 8601. */
   readonly time: string;
   readonly arena: ArenaSummary;
-  readonly threads: readonly ThreadState[];
+  readonly threads: readonly ObservedThread[];
   readonly waits: readonly WaitsFor[];
   /** Cycles of threads that sleep in synchronous calls, each waiting for what the next one holds. */
   readonly deadlocks: readonly (readonly WaitsFor[])[];
@@ -37,28 +29,14 @@ export function arenaState(arena: Arena, profile?: ContentionProfile): ArenaStat
   return {
     time: new Date().toISOString(),
     arena: arena.toJSON(),
-    threads: threadsOf(arena, waits),
+    threads: observed(arena.threads(), waits),
     waits,
     deadlocks: allDeadlocks(arena.thread),
     profile,
   };
 }
 
-function threadsOf({ cpu }: Arena, waits: readonly WaitsFor[]): ThreadState[] {
+function observed(threads: readonly ThreadState[], waits: readonly WaitsFor[]): ObservedThread[] {
   const waitsFor = new Map(waits.filter(({ async }) => !async).map(({ thread, object }) => [thread, object]));
-  const threads: ThreadState[] = [];
-  for (let thread = 0; thread < maxThreads(cpu); thread++) {
-    const slot = slotAddress(cpu, thread);
-    const life = cpu.loadAcquire(slot + Slot.life);
-    const phase = phaseOf(life);
-    if (phase === 'free') continue;
-    threads.push({
-      thread,
-      threadId: threadOf(Math.abs(life)) - 1,
-      osThread: cpu.load(slot + Slot.osThread),
-      isAlive: phase === 'attached',
-      waitsFor: waitsFor.get(thread),
-    });
-  }
-  return threads;
+  return threads.map((state) => ({ ...state, waitsFor: waitsFor.get(state.thread) }));
 }

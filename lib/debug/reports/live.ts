@@ -1,7 +1,7 @@
 /** The page of an arena that runs: what goes on in it when it is asked for. It loads itself again every two seconds. */
 import type { WaitsFor } from '../../errors.ts';
 import { escaped, htmlPage } from '../../page/page.ts';
-import type { ArenaState, ThreadState } from '../live/state.ts';
+import type { ArenaState, ObservedThread } from '../live/state.ts';
 import { count, percent } from './figures.ts';
 import { locksTable, PROFILE_STYLE } from './html.ts';
 import { REPORT_STYLE } from './style.ts';
@@ -76,7 +76,7 @@ function waitsTable(waits: readonly WaitsFor[]): string {
   return `${table(['who', 'for', 'held by'], rows)}${waits.length > MOST ? `<p>and ${count(waits.length - MOST)} more</p>` : ''}`;
 }
 
-function threadsTable(threads: readonly ThreadState[]): string {
+function threadsTable(threads: readonly ObservedThread[]): string {
   const rows = threads.map(({ thread, threadId, osThread, isAlive, waitsFor }) => {
     const state = isAlive ? (waitsFor === undefined ? 'runs, or is idle' : `waits for the ${waitsFor}`) : 'has ended';
     return [`thread ${thread}`, `${threadId}`, osThread === 0 ? '' : `${osThread}`, state];
