@@ -89,6 +89,7 @@ export { KmemCache, type KmemCacheOptions, type KmemLeak } from './rcu/slab/kmem
 export { Srcu } from './rcu/srcu.ts';
 export type { RcuStall, StalledThread } from './rcu/stall.ts';
 export type { AbortableOptions, AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
+export type { ObjectState } from './sched/object-states.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
 export type { CachePinOptions, SharedCacheOptions } from './structures/cache/options.ts';
 export {

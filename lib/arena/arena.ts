@@ -9,6 +9,7 @@ import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/heade
 import { Heap, type HeapUse } from '../memory/heap.ts';
 import type { Objects } from '../memory/objects.ts';
 import { inspectThreads } from '../sched/fsck.ts';
+import { type ObjectState, objectStates } from '../sched/object-states.ts';
 import { formatSlot, maxThreads, Slot } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
@@ -268,6 +269,16 @@ export class Arena {
   waits(): WaitsFor[] {
     this.thread.current();
     return allWaits(this.thread);
+  }
+
+  /**
+   * What is in the arena at this moment, the library's own objects among it: names, kinds, who holds each, how many calls wait for
+   * it. It walks the heap and holds up whoever makes, opens or destroys an object meanwhile, for some
+   * 5 us an object.
+   */
+  list(): ObjectState[] {
+    this.thread.current();
+    return objectStates(this.thread);
   }
 
   /**

@@ -27,7 +27,7 @@ import { ASYNC, SLEEPING, Task } from './task.ts';
 import type { Thread } from './thread.ts';
 import { nodesOf, Vector } from './vector.ts';
 
-interface Link {
+export interface Link {
   readonly wait: WaitsFor;
   /** Of the object. */
   readonly address: number;
@@ -103,8 +103,8 @@ function isEqual(a: Link, b: Link): boolean {
   return a.wait.thread === b.wait.thread && a.address === b.address;
 }
 
-/** Holds namesLatch until `end`. */
-class Walk {
+/** One look at objects and tasks. Holds namesLatch until `end`. */
+export class Walk {
   readonly #thread: Thread;
   readonly #cpu: Cpu;
   readonly #heap: Heap;
@@ -156,7 +156,7 @@ class Walk {
   behind(address: number): Link[] {
     const links: Link[] = [];
     const seen = new Set<number>();
-    let threads = this.#holders(address);
+    let threads = this.holders(address);
     while (threads.length > 0) {
       const fresh = [...new Set(threads)].filter((number) => !seen.has(number));
       for (const number of fresh) seen.add(number);
@@ -193,7 +193,7 @@ class Walk {
       thread: cpu.load(task + Task.thread) - 1,
       async: cpu.load((cpu.load(task + Vector.sleeper) || task) + Task.mode) === ASYNC,
       object: kind === undefined ? `word ${word}` : this.#objects.labelOf(address, kind),
-      holders: kind === undefined ? [] : this.#holders(address, cpu.load(task + Task.thread)),
+      holders: kind === undefined ? [] : this.holders(address, cpu.load(task + Task.thread)),
     };
     return {
       wait,
@@ -203,8 +203,8 @@ class Walk {
     };
   }
 
-  /** `waiter`: the thread that waits. One that waits for an object in its own name waits for the others to leave it. */
-  #holders(address: number, waiter = 0): number[] {
+  /** Who holds the object, or is about to. `waiter`: the thread that waits. One that waits for an object in its own name waits for the others to leave it. */
+  holders(address: number, waiter = 0): number[] {
     const cpu = this.#cpu;
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
     const holder = kind?.holder(cpu, address) ?? 0;

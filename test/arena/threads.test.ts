@@ -1,7 +1,7 @@
 /** Which threads an arena has, and who is told when one of them was killed. */
 import { channel } from 'node:diagnostics_channel';
 import { afterEach, expect, test } from 'vitest';
-import { Arena, Mutex, type ThreadDeath } from '../../lib/index.ts';
+import { Arena, Mutex, PthreadCond, RwSemaphore, Semaphore, type ThreadDeath } from '../../lib/index.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./deaths.threads.ts', import.meta.url).href;
@@ -90,4 +90,38 @@ test('a thread that ends in order is no death', async () => {
   await inThread(arena, THREADS, 'attachAll').exited;
   await new Promise((resolve) => setImmediate(resolve));
   expect(told).toEqual([]);
+});
+
+test('everything in the arena is listed, with who holds it and how many wait', async () => {
+  const arena = Arena.create();
+  const { worker } = await holder(arena);
+  const semaphore = new Semaphore(arena, 'permits', { permits: 2 });
+  const permit = semaphore.acquire();
+  const rwlock = new RwSemaphore(arena, 'catalogue');
+  const gone = new Mutex(arena, 'gone');
+  const anonymous = new PthreadCond(arena);
+  const reader = await rwlock.acquireReadAsync();
+  const waits = [rwlock.acquireWriteAsync(), rwlock.acquireWriteAsync()];
+  gone.destroy();
+  const [me, other] = [arena.thread.number, new Mutex(arena, 'm').owner?.thread];
+  const { address } = anonymous;
+  const states = arena.list();
+  const found = (kind: string, name: string | undefined) =>
+    states
+      .filter((state) => state.kind === kind && state.name === name)
+      .map(({ holders, waiters }) => ({ holders, waiters }));
+  expect(found('mutex', 'm')).toEqual([{ holders: [other], waiters: 0 }]);
+  expect(found('semaphore', 'permits')).toEqual([{ holders: [me], waiters: 0 }]);
+  expect(found('rw-semaphore', 'catalogue')).toEqual([{ holders: [me], waiters: 2 }]);
+  expect(found('mutex', 'gone')).toEqual([]);
+  expect(states.filter((state) => state.address === address)).toMatchObject([
+    { kind: 'pthread cond', name: undefined },
+  ]);
+  expect(states.map((state) => state.address)).toEqual(
+    [...new Set(states.map((state) => state.address))].sort((a, b) => a - b),
+  );
+  reader.release();
+  for (const wait of waits) (await wait).release();
+  permit.release();
+  await worker.terminate();
 });

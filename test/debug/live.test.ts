@@ -224,6 +224,7 @@ describe('the handler', () => {
     expect(profile?.locks.map(({ lock, async }) => [lock, async.contentions])).toEqual([['mutex "<b>"', 1]]);
     expect(summary).toEqual(arena.toJSON());
     expect(await (await get('waits')).json()).toEqual([]);
+    expect(await (await get('objects')).json()).toEqual(JSON.parse(JSON.stringify(arena.list())));
     expect(await (await get('metrics')).text()).toContain('holdfast_lock_wait_seconds_count{class="mutex \\"<b>\\""');
     const page = parse(await (await get('')).text());
     expect(page.querySelector('.verdict')?.text).toBe('nobody waits');

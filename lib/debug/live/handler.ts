@@ -36,6 +36,7 @@ const LONGEST = 60;
  *   GET /                  a page: threads, who waits for whom, deadlocks, the hottest locks
  *   GET /state             the same, as JSON: `ArenaState`
  *   GET /waits             `arena.waits()`, as JSON
+ *   GET /objects           `arena.list()`, as JSON
  *   GET /metrics           for Prometheus
  *   GET /debug/pprof/block for `go tool pprof`; `?seconds=5`: of the next 5 seconds (up to 60), and not since it was mounted
  *
@@ -76,6 +77,7 @@ const ANSWERS: Readonly<Record<string, (live: Live, query: URLSearchParams) => P
   '/': async (live) => ({ type: HTML_TYPE, body: (await loadForms()).livePage(live.state()) }),
   '/state': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.state()) }),
   '/waits': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.waits()) }),
+  '/objects': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.list()) }),
   '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsOf(live.state()) }),
   '/debug/pprof/block': async (live, query) => {
     const forms = await loadForms();

@@ -25,7 +25,7 @@ export function livePage(state: ArenaState): string {
 <h1>holdfast</h1>
 <p class="verdict ${deadlocks.length === 0 ? '' : 'violation'}">${escaped(verdict)}</p>
 <p class="settings">${escaped(time)} · ${count(arena.used)} of ${count(arena.bytes)} bytes (${percent(arena.used / arena.bytes)}) ·
- ${arena.threads} of ${arena.maxThreads} threads · <a href="state">state</a> · <a href="waits">waits</a> · <a href="metrics">metrics</a></p>
+ ${arena.threads} of ${arena.maxThreads} threads · <a href="state">state</a> · <a href="waits">waits</a> · <a href="objects">objects</a> · <a href="metrics">metrics</a></p>
 </header>
 ${deadlocks.map(deadlockSection).join('\n')}
 <section>

@@ -7,6 +7,7 @@ const HANDLER = 'lib/debug/live/handler.ts';
 const DIFFERENCE = 'lib/debug/live/difference.ts';
 const SERVE = 'lib/debug/live/serve.ts';
 const TOP = 'lib/debug/reports/top.ts';
+const THREADS = 'test/arena/threads.test.ts';
 const LIVE = 'test/debug/live.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -123,5 +124,37 @@ export const mutants: readonly Mutant[] = [
     from: 'b.waiting - a.waiting',
     to: 'b.contentions - a.contentions',
     tests: [LIVE],
+  },
+  {
+    name: 'what was destroyed is listed',
+    file: 'lib/sched/object-states.ts',
+    from: ' || !isPresent(cpu, address)',
+    to: '',
+    tests: [THREADS],
+  },
+  {
+    name: 'of the calls that wait for an object the last one counts',
+    file: 'lib/sched/object-states.ts',
+    from: '(waiters.get(address) ?? 0) + 1',
+    to: '1',
+    tests: [THREADS],
+  },
+  {
+    name: 'a death is told in the middle of the call that finds it',
+    file: 'lib/arena/deaths.ts',
+    from: `  Promise.resolve().then(() => {
+    for (const death of dead) deaths.publish(death);
+  });`,
+    to: '  for (const death of dead) deaths.publish(death);',
+    tests: [THREADS],
+  },
+  {
+    name: 'a death is told with the number of a thread that comes later',
+    file: 'lib/arena/reaper.ts',
+    from: `    onReaped?.(slots.map((slot) => deadThreadOf(cpu, slot)));
+    for (const slot of slots) free(cpu, slot);`,
+    to: `    for (const slot of slots) free(cpu, slot);
+    onReaped?.(slots.map((slot) => deadThreadOf(cpu, slot)));`,
+    tests: [THREADS],
   },
 ];
