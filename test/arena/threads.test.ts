@@ -2,6 +2,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { afterEach, expect, test } from 'vitest';
 import { Arena, Mutex, PthreadCond, RwSemaphore, Semaphore, type ThreadDeath } from '../../lib/index.ts';
+import { stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./deaths.threads.ts', import.meta.url).href;
@@ -124,4 +125,12 @@ test('everything in the arena is listed, with who holds it and how many wait', a
   for (const wait of waits) (await wait).release();
   permit.release();
   await worker.terminate();
+});
+
+test('what was destroyed is not listed, although a view of another thread keeps its memory', () => {
+  const [mine, theirs] = stepper(2).arenas as [Arena, Arena];
+  const mutex = new Mutex(mine, 'gone');
+  expect(new Mutex(theirs, 'gone').isLocked).toBe(false);
+  mutex.destroy();
+  expect(mine.list().filter(({ kind }) => kind === 'mutex')).toEqual([]);
 });

@@ -41,7 +41,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a free slot is a thread',
-    file: STATE,
+    file: 'lib/arena/thread-state.ts',
     from: "if (phase === 'free') continue;",
     to: '',
     tests: [LIVE],
