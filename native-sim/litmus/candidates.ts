@@ -88,10 +88,10 @@ function combiner(
     const prepared = byThread.map((traces, thread) => traces.map((trace) => preparation.prepare(trace, thread)));
     const ways = new Ways(test, preparation.addresses, model.name !== 'javascript', work);
     const x = new Execution();
-    const combine = (chosen: readonly PreparedTrace[]): void => {
+    const combine = (chosen: readonly PreparedTrace[], share: number): void => {
       const combination = new Combination(test, chosen, model, x, ways);
       const addressNumber: AddressNumber = (address) => combination.numberOf(preparation.location(address));
-      combination.forEachExecution(work, (communication) => {
+      combination.forEachExecution(work, share, (communication) => {
         visit(combination.finalValue(communication, preparation), x, addressNumber);
       });
     };
@@ -189,9 +189,12 @@ class Combination {
    * Decides location after location how its accesses communicated. The axioms of every coherent model only ever get harder to meet
    * as more is decided, so what the model rejects half way need not be gone on with.
    */
-  forEachExecution(work: Work, visit: (communication: readonly Communication[]) => void): void {
+  forEachExecution(work: Work, share: number, visit: (communication: readonly Communication[]) => void): void {
     work.step(20);
-    if (!this.#chooseWays()) return;
+    if (!this.#chooseWays()) {
+      work.searched(share);
+      return;
+    }
     this.#layOut();
     const choices = this.#choices;
     const { coherent } = this.#ways;
@@ -203,16 +206,21 @@ class Combination {
       work.candidate(this.#count);
       return this.#isAllowed(chosen, chosen.length);
     };
-    const choose = (at: number): void => {
-      for (const way of choices[at]!.ways) {
+    const choose = (at: number, shareHere: number): void => {
+      const { ways } = choices[at]!;
+      const part = shareHere / ways.length;
+      for (const way of ways) {
         chosen[at] = way;
         chosen.length = at + 1;
-        if (at + 1 === choices.length) {
-          if (isAllowed()) visit(chosen);
-        } else if (!coherent || following[at]! < worthAnEarlyLook || isAllowed()) choose(at + 1);
+        if (at + 1 < choices.length && (!coherent || following[at]! < worthAnEarlyLook || isAllowed())) {
+          choose(at + 1, part);
+          continue;
+        }
+        if (at + 1 === choices.length && isAllowed()) visit(chosen);
+        work.searched(part);
       }
     };
-    if (choices.length > 0) choose(0);
+    if (choices.length > 0) choose(0, share);
     else if (isAllowed()) visit(chosen);
   }
 

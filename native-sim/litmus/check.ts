@@ -79,6 +79,22 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     throw new UnsupportedConstruct(`${test.architecture} instructions under the model ${name}`);
   }
   if (test.architecture === 'C' && !isKernelModel(name)) throw new UnsupportedConstruct(`C under the model ${name}`);
+  const dialect = dialectOf(name, options.rmw);
+  const work = new Work(options.progress, options.steps, true);
+  try {
+    return list(test, name, dialect, work);
+  } catch (thrown) {
+    if (!(thrown instanceof LitmusLimitExceeded)) throw thrown;
+    const sampled = sample(test, name, dialect, options);
+    if (sampled !== undefined) return sampled;
+    if (!work.gaveUp) throw thrown;
+  }
+  // There is no verdict by fewer executions: it is worth all the steps.
+  return list(test, name, dialect, new Work(options.progress, options.steps));
+}
+
+/** The verdict from all executions. */
+function list(test: LitmusTest, name: ModelName, dialect: Dialect, work: Work): Verdict {
   const model = models[name];
   const locations = shownLocations(test);
   const states = new Map<string, { values: bigint[]; executions: number; satisfies: boolean }>();
@@ -100,15 +116,7 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     if (state === undefined) states.set(key, { values, executions: 1, satisfies });
     else state.executions++;
   };
-  const dialect = dialectOf(name, options.rmw);
-  const work = new Work(options.progress, options.steps);
-  let visited: Visited;
-  try {
-    visited = forEachExecution(test, model, dialect, visit, work);
-  } catch (thrown) {
-    if (!(thrown instanceof LitmusLimitExceeded)) throw thrown;
-    return sample(test, name, dialect, options) ?? rethrow(thrown);
-  }
+  const visited = forEachExecution(test, model, dialect, visit, work);
   const { candidates, cut, strayed } = visited;
   if (executions === 0 && !cut) {
     throw new NoExecution(strayed ? 'every one accesses what is no location, as a null pointer is' : 'it deadlocks');
@@ -128,10 +136,6 @@ export function checkLitmus(test: LitmusTest, options: CheckOptions = {}): Verdi
     sampled: false,
     candidates,
   };
-}
-
-function rethrow(thrown: unknown): never {
-  throw thrown;
 }
 
 function observationOf(positive: number, negative: number): Verdict['observation'] {

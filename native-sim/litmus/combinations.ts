@@ -27,6 +27,9 @@ interface Candidate<T extends Trace> {
 /** The traces of each thread that are possible yet: one, where it is decided. */
 export type Possible<T extends Trace> = (thread: number) => readonly T[];
 
+/** `share`: what part of the whole search it is to go through the executions of this combination. */
+type VisitCombination<T extends Trace> = (chosen: readonly T[], share: number) => void;
+
 export interface CombinationOptions<T extends Trace> {
   /**
    * More read-modify-writes may take a value than there are writes of it: JavaScript orders ordinary writes and atomic ones only
@@ -57,7 +60,7 @@ export function forEachCombination<T extends Trace>(
   test: LitmusTest,
   byThread: readonly (readonly T[])[],
   work: Work,
-  visit: (chosen: readonly T[]) => void,
+  visit: VisitCombination<T>,
   options: CombinationOptions<T> = {},
 ): void {
   new Combinations(test, byThread, work, visit, options).run();
@@ -66,7 +69,7 @@ export function forEachCombination<T extends Trace>(
 class Combinations<T extends Trace> {
   readonly #test: LitmusTest;
   readonly #work: Work;
-  readonly #visit: (chosen: readonly T[]) => void;
+  readonly #visit: VisitCombination<T>;
   readonly #options: CombinationOptions<T>;
   readonly #cells = new Numbering();
   readonly #initial = new Set<number>();
@@ -96,7 +99,7 @@ class Combinations<T extends Trace> {
     test: LitmusTest,
     byThread: readonly (readonly T[])[],
     work: Work,
-    visit: (chosen: readonly T[]) => void,
+    visit: VisitCombination<T>,
     options: CombinationOptions<T>,
   ) {
     this.#test = test;
@@ -152,15 +155,17 @@ class Combinations<T extends Trace> {
 
   run(): void {
     const isPossible = this.#ruleOutNeeding(Array.from(this.#givers.keys()));
-    if (isPossible) this.#choose(0, []);
+    this.#work.beginSearch();
+    if (isPossible) this.#choose(0, [], 1);
   }
 
-  #choose(decided: number, takes: readonly number[]): void {
+  #choose(decided: number, takes: readonly number[], share: number): void {
     if (decided === this.#threads.length) {
-      this.#visit(this.#chosen);
+      this.#visit(this.#chosen, share);
       return;
     }
     const thread = this.#next();
+    const part = share / this.#counts[thread]!;
     this.#decide(thread, true);
     for (const candidate of this.#threads[thread]!) {
       if (!candidate.isPossible) continue;
@@ -172,8 +177,8 @@ class Combinations<T extends Trace> {
       const fits = allTakes.every((cell) => this.#taken[cell]! <= this.#given[cell]! + this.#supply[cell]!);
       if (fits && this.#ruleOutOthers(candidate) && this.#isPromising()) {
         this.#chosen[thread] = candidate.trace;
-        this.#choose(decided + 1, allTakes);
-      }
+        this.#choose(decided + 1, allTakes, part);
+      } else this.#work.searched(part);
       this.#restore(before);
       for (const cell of candidate.gives) this.#given[cell]!--;
       for (const cell of candidate.takes) this.#taken[cell]!--;

@@ -8,6 +8,7 @@ const COMBINATIONS = 'native-sim/litmus/combinations.ts';
 const CANDIDATES = 'native-sim/litmus/candidates.ts';
 const COMMUNICATIONS = 'native-sim/litmus/communications.ts';
 const CONDITION = 'native-sim/litmus/condition.ts';
+const WORK = 'native-sim/litmus/work.ts';
 const WITNESS = 'native-sim/litmus/witness.ts';
 const TRACES = 'native-sim/litmus/traces.ts';
 const POWER = 'native-sim/litmus/ppc.ts';
@@ -18,6 +19,7 @@ const VALUES = 'test/native-sim/litmus/values.test.ts';
 const READ = 'test/native-sim/litmus/read.test.ts';
 const PPC = 'test/native-sim/litmus/power.test.ts';
 const VERDICTS = 'test/native-sim/litmus/verdicts.test.ts';
+const WORK_TEST = 'test/native-sim/litmus/work.test.ts';
 const FUZZ = 'test/native-sim/litmus/fuzz/fuzz.test.ts';
 
 /** Code as a value, and the search through traces, combinations and too many executions. */
@@ -197,5 +199,40 @@ export const mutants: readonly Mutant[] = [
     from: 'for (let position = least; position <= order.length; position++) {',
     to: 'for (let position = Math.max(least, Math.min(1, order.length)); position <= order.length; position++) {',
     tests: [FUZZ],
+  },
+  {
+    name: 'work: what is hopeless is gone on with',
+    file: WORK,
+    from: 'if (this.#givesUp && this.#isHopeless())',
+    to: 'if (this.#givesUp && this.gaveUp)',
+    tests: [WORK_TEST],
+  },
+  {
+    name: 'work: little evidence is enough',
+    file: WORK,
+    from: 'Math.max(leastHopeless, hopeless / evidence)',
+    to: 'leastHopeless',
+    tests: [WORK_TEST],
+  },
+  {
+    name: 'work: a search that would take a little more than its steps is given up',
+    file: WORK,
+    from: 'Math.max(leastHopeless, hopeless / evidence)',
+    to: 'hopeless / evidence',
+    tests: [WORK_TEST],
+  },
+  {
+    name: 'combinations: what is ruled out counts as not searched',
+    file: COMBINATIONS,
+    from: '      } else this.#work.searched(part);\n',
+    to: '      }\n',
+    tests: [WORK_TEST],
+  },
+  {
+    name: 'candidates: what the model rejects counts as not searched',
+    file: CANDIDATES,
+    from: '        if (at + 1 === choices.length && isAllowed()) visit(chosen);\n        work.searched(part);\n',
+    to: '        if (at + 1 === choices.length && isAllowed()) {\n          visit(chosen);\n          work.searched(part);\n        }\n',
+    tests: [WORK_TEST],
   },
 ];
