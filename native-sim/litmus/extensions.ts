@@ -14,6 +14,12 @@ interface Extension {
 
 const extensions: readonly Extension[] = [
   {
+    name: 'Morello (capabilities)',
+    notation: /\bVariant=[^\n]*morello/i,
+    instructions:
+      /^(?:ALIGN[DU]|BUILD|CHK(?:EQ|SLD|TGD)|CLR(?:TAG|PERM)|CPY(?:TYPE|VALUE)|CSEAL|GC(?:FLGS|PERM|SEAL|TAG|TYPE|VALUE)|SC(?:FLGS|TAG|VALUE)|SEAL|UNSEAL|LDCT|STCT)$/,
+  },
+  {
     name: 'MTE (memory tagging)',
     notation:
       /:(?:red|green|blue|black|white|pink|yellow|orange)\b|\btag\(|Variant=[^\n]*mem(?:ory-)?tag|\bTagCheck\b/i,

@@ -180,8 +180,14 @@ function openAssembly(
 
 type Final = Pick<LitmusTest, 'quantifier' | 'condition' | 'filter' | 'locations'>;
 
+/** The oldest tests end in commands to the tool that they were written for, between "<<" and ">>". */
+function endOfFinal(text: string, from: number): number {
+  const commands = /^[ \t]*<</m.exec(text.slice(from));
+  return commands === null ? text.length : from + commands.index;
+}
+
 function readFinal(text: string, from: number, scope: Scope): Final {
-  const cursor = new Cursor(tokenize(text, from));
+  const cursor = new Cursor(tokenize(text, from, endOfFinal(text, from)));
   let locations: FinalLocation[] = [];
   let filter: Condition | undefined;
   for (;;) {

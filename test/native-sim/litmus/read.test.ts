@@ -142,6 +142,11 @@ describe('constructs that are not modelled', () => {
     ['an operator', body('r0 = x->next;'), '5:8: unsupported: "->" operator'],
     ['an instruction', 'AArch64 T\n{}\nP0 ;\nCRC32B W0,W1,W2 ;\nexists (x=1)', '4:1: unsupported: instruction CRC32B'],
     [
+      'an instruction on capabilities',
+      'AArch64 T\n{ }\nP0 ;\nALIGND C0,C1,#4 ;\nexists (0:X0=0)',
+      '4:1: unsupported: instruction ALIGND of extension Morello (capabilities)',
+    ],
+    [
       'an instruction of an extension',
       'AArch64 T\n{}\nP0 ;\nSTG X0,[X1] ;\nexists (x=1)',
       '4:1: unsupported: instruction STG of extension MTE (memory tagging)',

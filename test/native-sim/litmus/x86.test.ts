@@ -178,6 +178,32 @@ ${end}`),
     expect(sb(header, end)).toMatchObject({ positive: 1, negative: 3 });
   });
 
+  it('the oldest files: a title, ";" after the initial state, numbers without "$", claims and commands at the end', () => {
+    const test = readLitmus(`X86 sb (StoreBuffer) "Both loads pass"
+{x = 0; y = 0; P0:ECX = 1};
+
+       P0        |      P1       ;
+  mov [x], ECX   | mov [y], 1    ;
+  mov EAX, [y]   | mov EBX, [x]  ;
+
+final (P0:EAX = 0 /\\ P1:EBX = 0);
+with
+tso: exists;
+sc: ~exists;
+
+<<
+show flags false
+genprog generated/sb-prog.tex
+>>
+(* and once more *)
+<<
+readfrom generated/sb.dot
+>>
+`);
+    expect(test.threads).toHaveLength(2);
+    expect(checkLitmus(test)).toMatchObject({ positive: 1, negative: 3 });
+  });
+
   it.each([
     ['MOV EAX,$1; ADD EAX,$-2', -1],
     ['MOV EAX,[x+4]', 0],
