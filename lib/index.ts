@@ -121,11 +121,12 @@ export {
 } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
 export { currentWork, type WorkContext } from './workqueue/context.ts';
+export type { WorkqueueOptions } from './workqueue/options.ts';
 export { type WorkFunction, work } from './workqueue/work.ts';
+export { DelayedWork, Work, type WorkBusy } from './workqueue/work-item.ts';
 export {
   type RunOptions,
   Workqueue,
   type WorkqueueConfiguration,
   type WorkqueueCounts,
-  type WorkqueueOptions,
 } from './workqueue/workqueue.ts';

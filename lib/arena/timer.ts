@@ -43,9 +43,7 @@ export class Timer extends SharedObject {
    * of at least 0. `hrtimer_start`.
    */
   start(ms: number): void {
-    if (typeof ms !== 'number' || !(ms >= 0 && ms <= LONGEST_MS)) {
-      throw new HoldfastError('EINVAL', `a timer expires in 0 to ${LONGEST_MS} ms, received ${shown(ms)}`);
-    }
+    checkExpiry(ms);
     this.startAt(this.arena.cpu.now() + ms * 1e6);
   }
 
@@ -74,4 +72,10 @@ export class Timer extends SharedObject {
   protected override get shown(): string {
     return `Timer(${this.name ?? this.address}, ${this.isActive ? 'active' : 'idle'})`;
   }
+}
+
+/** Throws EINVAL unless a timer can expire in so many milliseconds. */
+export function checkExpiry(ms: number): void {
+  if (typeof ms === 'number' && ms >= 0 && ms <= LONGEST_MS) return;
+  throw new HoldfastError('EINVAL', `a timer expires in 0 to ${LONGEST_MS} ms, received ${shown(ms)}`);
 }

@@ -112,6 +112,11 @@ export function isTimerActive(cpu: Cpu, timer: number): boolean {
   return (cpu.load(timer + TimerWords.state) & PHASE) !== IDLE;
 }
 
+/** Whether its action runs, and it was not started again since. */
+export function isTimerFiring(cpu: Cpu, timer: number): boolean {
+  return (cpu.load(timer + TimerWords.state) & PHASE) === FIRING;
+}
+
 /** For kthreadd: the first timer whose deadline is at or before `now`, which is FIRING from here on, or 0. */
 export function expireTimer(cpu: Cpu, owner: number, now: number): number {
   latch(cpu, Header.timerLatch, owner);

@@ -24,6 +24,7 @@ import { mcsLock, spinLock, ticketLock } from './types/spinning.ts';
 import { completion, pthreadSem } from './types/token.ts';
 import { vdso } from './types/vdso.ts';
 import { waitQueue } from './types/wait-queue.ts';
+import { work } from './types/work.ts';
 import { workqueue } from './types/workqueue.ts';
 import { wwMutex } from './types/ww-mutex.ts';
 import { xarray } from './types/xarray.ts';
@@ -63,6 +64,7 @@ export const LOCK_TYPES: readonly LockType[] = [
   vdso,
   sharedMap,
   sharedCache,
+  work,
   workqueue,
   mutexBusted,
   mutexAmnesiac,

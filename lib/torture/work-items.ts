@@ -6,6 +6,7 @@
 import { workerEntry } from '../arena/spawn.ts';
 import { HoldfastError } from '../errors.ts';
 import { Completion } from '../locking/completion.ts';
+import type { Cpu } from '../machine/cpu.ts';
 import { struct } from '../memory/struct.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { currentWork } from '../workqueue/context.ts';
@@ -28,7 +29,14 @@ export const Desk = struct({
   /** `which << 2 | QUEUED` or RAN. */
   ticks: TICKS,
   lastTick: 1,
-  pad: 11,
+  /** The thread's number in `life`. */
+  life: 1,
+  /** How often its own work was queued and not cancelled, and has run. */
+  owed: 1,
+  own: 1,
+  /** 1 while it changes `owed`: the next owner of the desk knows whether that is true. */
+  unsure: 1,
+  pad: 7,
 });
 /** A Completion that is never complete. */
 export const NOBODY = 'torture nobody';
@@ -50,18 +58,22 @@ export const items = work(workerEntry('torture-items').href, {
 
   /** Lets the thread with that number in `life` in, and ends when it has gone out again, or is dead. */
   async admit(desk: number, turn: number, life: number) {
-    const { cpu } = currentWork().arena;
-    const word = desk + Desk.turn;
-    if (cpu.cmpxchg(word, turn << 1, (turn << 1) | 1) !== turn << 1) return;
-    cpu.wake(word, 1);
-    while (cpu.load(word) === ((turn << 1) | 1) && isAlive(life)) {
-      await cpu.waitAsync(word, (turn << 1) | 1, cpu.now() + LOOK);
-    }
+    await letIn(currentWork().arena.cpu, desk, turn, life);
+  },
 
-    function isAlive(life: number): boolean {
-      const numbers = Array.from({ length: maxThreads(cpu) }, (_, number) => number);
-      return numbers.some((number) => cpu.load(slotAddress(cpu, number) + Slot.life) === life);
+  /** Lets in, one after the other, all threads that want in. */
+  async admitAll(counters: number) {
+    const { cpu } = currentWork().arena;
+    for (let number = 0; number < maxThreads(cpu); number++) {
+      const desk = counters + Counters.words + number * Desk.words;
+      const turn = cpu.load(desk + Desk.turn);
+      if (turn !== 0 && (turn & 1) === 0) await letIn(cpu, desk, turn >> 1, cpu.load(desk + Desk.life));
     }
+  },
+
+  /** A thread's own work. */
+  own(desk: number) {
+    currentWork().arena.cpu.fetchAdd(desk + Desk.own, 1);
   },
 
   /** Notes of one desk come in order. */
@@ -88,6 +100,18 @@ export const items = work(workerEntry('torture-items').href, {
     if (inside > TICKS_ACTIVE) throw new Error(`${inside} ticks ran at once`);
   },
 });
+
+/** If it wants in with that turn. Resolves when it has gone out again, or is dead. */
+async function letIn(cpu: Cpu, desk: number, turn: number, life: number): Promise<void> {
+  const word = desk + Desk.turn;
+  if (cpu.cmpxchg(word, turn << 1, (turn << 1) | 1) !== turn << 1) return;
+  cpu.wake(word, 1);
+  const numbers = Array.from({ length: maxThreads(cpu) }, (_, number) => number);
+  const isAlive = () => numbers.some((number) => cpu.load(slotAddress(cpu, number) + Slot.life) === life);
+  while (cpu.load(word) === ((turn << 1) | 1) && isAlive()) {
+    await cpu.waitAsync(word, (turn << 1) | 1, cpu.now() + LOOK);
+  }
+}
 
 /** Gives the slot to another worker. */
 function nap(nobody: Completion): void {

@@ -28,10 +28,9 @@ export class WorkContext {
     return this.#control.signal;
   }
 
-  /** @internal Whether the call is one of that workqueue. */
-  isOf(arena: Arena, wq: number): boolean {
-    const { cpu, id } = this.arena;
-    return id === arena.id && cpu.read(cpu.read(this.#item + Item.pwq) + Pwq.workqueue) === wq;
+  /** @internal The item that it is a call of, if that is in the arena; else 0. */
+  itemIn(arena: Arena): number {
+    return this.arena.id === arena.id ? this.#item : 0;
   }
 
   /** @internal On the worker's event loop: `signal` aborts if it is to. */
@@ -57,7 +56,14 @@ export function currentWork(): WorkContext {
 
 /** Whether the calling code is the synchronous part of a call of that workqueue. */
 export function isInWorkOf(arena: Arena, wq: number): boolean {
-  return host[KEY]?.isOf(arena, wq) ?? false;
+  const item = currentItem(arena);
+  const { cpu } = arena;
+  return item !== 0 && cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue) === wq;
+}
+
+/** The item whose function the calling code is the synchronous part of, in that arena; or 0. */
+export function currentItem(arena: Arena): number {
+  return host[KEY]?.itemIn(arena) ?? 0;
 }
 
 /** Calls `run` with `args`, for which `currentWork` is `context`. */

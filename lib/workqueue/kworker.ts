@@ -4,21 +4,25 @@
  * some it is idle on its event loop, never in a sleep that stops that.
  */
 import { setPriority } from 'node:os';
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { defineKthread, type KthreadSelf } from '../arena/kthreadd.ts';
 import { osThread } from '../arena/liveness.ts';
+import { report } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { setImmediate } from '../machine/host.ts';
 import { pvWait, scheduleAsync } from '../sched/schedule.ts';
 import { finishPark, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
 import { WorkContext, withContext } from './context.ts';
-import { Item, Pool, Pwq, WorkerRecord } from './layout.ts';
+import { Item, Pool, Pwq, WorkerRecord, WorkWords } from './layout.ts';
 import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
 import { KWORKER, poolView } from './pools.ts';
 import { hasOutstanding, publishHere } from './submitter.ts';
+import { isTwin, workOf } from './twins.ts';
 import { Values } from './values.ts';
 import { identityAt, knownFunction, loadAll, loadFunction, type WorkFunction } from './work.ts';
+import { decodeArguments } from './work-arguments.ts';
 
 /** How long an idle worker that is one too many stays: the kernel's IDLE_WORKER_TIMEOUT, ns. */
 const IDLE_TIMEOUT = 300e9;
@@ -40,6 +44,11 @@ const kworkers = new WeakMap<Arena, Kworker>();
 /** Whether the calling thread is a worker that runs or awaits an item of that workqueue: `is_chained_work`. */
 export function runsItemOf(arena: Arena, wq: number): boolean {
   return kworkers.get(arena)?.runs(wq) ?? false;
+}
+
+/** How many items of that pool_workqueue the calling thread runs or awaits. */
+export function itemsHeldIn(arena: Arena, pwq: number): number {
+  return kworkers.get(arena)?.heldIn(pwq) ?? 0;
 }
 
 class Kworker {
@@ -90,9 +99,15 @@ class Kworker {
   /** Whether an item of that workqueue is in its hands. */
   runs(wq: number): boolean {
     const cpu = this.#cpu;
-    return [this.#current, ...this.#awaited.keys()].some(
-      (item) => item !== 0 && cpu.read(cpu.read(item + Item.pwq) + Pwq.workqueue) === wq,
-    );
+    return this.#held().some((item) => cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue) === wq);
+  }
+
+  heldIn(pwq: number): number {
+    return this.#held().filter((item) => this.#cpu.load(item + Item.pwq) === pwq).length;
+  }
+
+  #held(): number[] {
+    return [this.#current, ...this.#awaited.keys()].filter((item) => item !== 0);
   }
 
   async #work(): Promise<void> {
@@ -199,7 +214,9 @@ class Kworker {
     let result: unknown;
     this.#current = item;
     try {
-      const args = this.#values.decode(item, cpu.read(item + Item.encoding), Item.argument);
+      const args = isTwin(cpu, item)
+        ? decodeArguments(cpu, workOf(cpu, item))
+        : this.#values.decode(item, cpu.read(item + Item.encoding), Item.argument);
       result = withContext(context, run, args);
     } catch (error) {
       this.#writeError(item, error);
@@ -237,7 +254,9 @@ class Kworker {
     if (this.#isAway) unpark(this.#cpu, this.#task);
   }
 
+  /** A work's result is nobody's. */
   #writeResult(item: number, value: unknown): void {
+    if (isTwin(this.#cpu, item)) return;
     try {
       this.#cpu.write(item + Item.encoding, this.#values.encode(item, [value], Item.result));
     } catch (error) {
@@ -248,6 +267,12 @@ class Kworker {
   }
 
   #writeError(item: number, error: unknown): void {
+    if (isTwin(this.#cpu, item)) {
+      const work = workOf(this.#cpu, item);
+      this.#cpu.fetchAddRelaxed(work + WorkWords.failures, 1);
+      report(`the ${this.#arena.objects.labelOf(work)} failed: ${inspect(error)}`);
+      return;
+    }
     this.#cpu.write(item + Item.encoding, this.#values.encodeError(item, error));
   }
 

@@ -25,9 +25,18 @@
  *
  * All but submit, cancel and receive happen under the pool's latch. So every list and every count can be made again from
  * the items' and the workers' own words, and is, when a thread has died.
+ *
+ * A `Work` is queued again and again, and has two items of its own, its twins: one may be pending while the other runs. They
+ * have no port, and their steps are fewer. All are single stores, under the work's latch (W), which is inside the pool's:
+ *
+ *   queue    FREE -> LISTED                  delay    FREE | LISTED -> DELAYED, with a timer that is started before
+ *   expire   DELAYED -> LISTED               cancel   LISTED | DELAYED -> FREE
+ *   pick     LISTED -> RUNNING, while the other is not; else it is DEFERRED until that ends
+ *   finish   RUNNING -> FREE                 death    RUNNING -> FREE, by the reaper, under the pool's latch alone
  */
 import { ObjectHeader } from '../memory/objects.ts';
-import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { arrayOf, LINE_WORDS, struct } from '../memory/struct.ts';
+import { WaitList } from '../sched/wait-list.ts';
 
 export const FREE = 0;
 export const PENDING = 1;
@@ -37,6 +46,8 @@ export const RUNNING = 4;
 export const FLUSHING = 5;
 export const DONE = 6;
 export const LOST = 7;
+/** Of a work alone: it is to be queued when its timer expires. */
+export const DELAYED = 8;
 /** What the item is at, without the thread's id. */
 export const PHASE = 15;
 export const ID_SHIFT = 4;
@@ -47,11 +58,12 @@ export const INLINE_WORDS = 16;
 export const Item = struct({
   /** In the pool's `incoming` or the port's `completed`: the item pushed before. */
   link: 1,
-  /** P: in the worklist, the pwq's inactive items, or its flushers. */
+  /** P: in the worklist, the pwq's inactive items, or its flushers: the item behind it, and the one in front. */
   next: 1,
+  prev: 1,
   /** A. */
   state: 1,
-  /** O: its pool_workqueue, port, number in the port, and function (`functions.ts`). */
+  /** O: its pool_workqueue, port, number in the port, and function (`work.ts`). Of a work: no port, and the work's address. */
   pwq: 1,
   port: 1,
   index: 1,
@@ -60,8 +72,6 @@ export const Item = struct({
   seq: 1,
   /** P: the colour that it was queued in. For a flusher: the colour that it waits for. */
   colour: 1,
-  /** P: for a flusher, items of its colour that have not ended. */
-  inFlight: 1,
   /** O: how arguments or result are encoded (`values.ts`). */
   encoding: 1,
   /** O: blocks of the heap for arguments and result that do not fit; 0 for none. The submitter frees both. */
@@ -69,7 +79,7 @@ export const Item = struct({
   result: 1,
   /** A: 1 when the submitter has given up while the item runs. */
   aborted: 1,
-  /** O: the record of the worker that runs it. */
+  /** P: the record of the worker that runs it; before that, where it is: 0 (on the worklist), INACTIVE, or DEFERRED. */
   worker: 1,
   /**
    * P: the pool that has listed it, or lists it now: written before `state` says so. So an item that is LISTED, RUNNING or FLUSHING, and
@@ -77,6 +87,38 @@ export const Item = struct({
    */
   home: 1,
   values: INLINE_WORDS,
+});
+
+/** `Item.worker`: it waits for `maxActive`. */
+export const INACTIVE = 1;
+/** `Item.worker`: it may run, and is in the pool's list of those whose other twin runs. */
+export const DEFERRED = 2;
+
+/** A flusher has no values: items of its colour that have not ended (P). */
+export const IN_FLIGHT = Item.values;
+
+/**
+ * `work_struct`, `delayed_work`: what may be queued again and again. W, read without: everything else that is not I or A.
+ */
+export const WorkWords = struct({
+  header: ObjectHeader,
+  /** Those that flush or cancel it. Their latch is the work's. */
+  waiters: WaitList,
+  /** I: its function, and how its arguments are encoded behind it (`arguments.ts`). */
+  fn: 1,
+  encoding: 1,
+  /** A: its timer, or 0. */
+  timer: 1,
+  /** How often it has been disabled. */
+  disabled: 1,
+  /** How often it has been queued, and which of these each twin is. */
+  number: 1,
+  numbers: 2,
+  /** A: how often it has come to an end, and of these with an error or with the death of the worker. */
+  runs: 1,
+  failures: 1,
+  twins: arrayOf(2, Item),
+  args: 0,
 });
 
 /** Items in one slab: 16 KiB. */
@@ -138,6 +180,11 @@ export const OPEN = 0;
 export const DRAINING = 1;
 export const CLOSED = 2;
 export const DRAINER_SHIFT = 2;
+
+/** Of a workqueue's state. */
+export function isDraining(state: number): boolean {
+  return (state & ((1 << DRAINER_SHIFT) - 1)) === DRAINING;
+}
 
 /** `workqueue_struct`. */
 export const Wq = struct({
@@ -202,11 +249,14 @@ export const Pool = struct({
   /** P: the worklist, first and last. */
   first: 1,
   last: 1,
+  /** P: twins that are DEFERRED, first and last. */
+  deferred: 1,
+  deferredLast: 1,
   /** P: the idle workers, the last to become so first; and how many there are, and records in use. */
   idle: 1,
   nrIdle: 1,
   nrWorkers: 1,
-  pad2: LINE_WORDS - 8,
+  pad2: LINE_WORDS - 10,
   /** A: items that submitters have pushed, the last first. */
   incoming: 1,
   /** P, and read without: `nr_running`, workers that are BUSY. */
@@ -229,6 +279,11 @@ export function workerAt(pool: number, index: number): number {
 
 export function pwqAt(wq: number, index: number): number {
   return wq + Wq.pwqs + index * Pwq.words;
+}
+
+/** The items of a work, by their number, 0 or 1. */
+export function twinAt(work: number, index: number): number {
+  return work + WorkWords.twins + index * Item.words;
 }
 
 export function itemAt(slab: number, index: number): number {

@@ -3,7 +3,7 @@
  * `incoming` and a port's `completed`, linked by `Item.link`. The others are the pool's, under its latch, linked by `Item.next`.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { Item, Pool, Port, Pwq } from './layout.ts';
+import { INACTIVE, Item, Pool, Port, Pwq } from './layout.ts';
 
 /** `Port.armed`. */
 export const ARMED = 1;
@@ -80,7 +80,9 @@ export function chainFrom(cpu: Cpu, newest: number): number[] {
 /** A LISTED item goes to the worklist, or waits behind `maxActive`. */
 export function enqueue(cpu: Cpu, pool: number, pwq: number, item: number): void {
   const active = cpu.read(pwq + Pwq.nrActive);
-  if (active < cpu.load(pwq + Pwq.maxActive) && cpu.read(pwq + Pwq.inactive) === 0) {
+  const mayRun = active < cpu.load(pwq + Pwq.maxActive) && cpu.read(pwq + Pwq.inactive) === 0;
+  cpu.write(item + Item.worker, mayRun ? 0 : INACTIVE);
+  if (mayRun) {
     cpu.write(pwq + Pwq.nrActive, active + 1);
     append(cpu, pool + Pool.first, pool + Pool.last, item);
   } else {
@@ -91,14 +93,25 @@ export function enqueue(cpu: Cpu, pool: number, pwq: number, item: number): void
 
 /** Puts `item` at the end of the list with those two words. */
 export function append(cpu: Cpu, first: number, last: number, item: number): void {
+  const before = cpu.read(first) === 0 ? 0 : cpu.read(last);
   cpu.write(item + Item.next, 0);
-  if (cpu.read(first) === 0) cpu.write(first, item);
-  else cpu.write(cpu.read(last) + Item.next, item);
+  cpu.write(item + Item.prev, before);
+  cpu.write(before === 0 ? first : before + Item.next, item);
   cpu.write(last, item);
 }
 
-export function removeFirst(cpu: Cpu, first: number, last: number): void {
-  const next = cpu.read(cpu.read(first) + Item.next);
-  cpu.write(first, next);
-  if (next === 0) cpu.write(last, 0);
+/** Puts `item` at the beginning of the list with those two words. */
+export function prepend(cpu: Cpu, first: number, last: number, item: number): void {
+  const behind = cpu.read(first);
+  cpu.write(item + Item.next, behind);
+  cpu.write(item + Item.prev, 0);
+  cpu.write(behind === 0 ? last : behind + Item.prev, item);
+  cpu.write(first, item);
+}
+
+/** Takes `item` out of the list with those two words. */
+export function remove(cpu: Cpu, first: number, last: number, item: number): void {
+  const [next, prev] = [cpu.read(item + Item.next), cpu.read(item + Item.prev)];
+  cpu.write(prev === 0 ? first : prev + Item.next, next);
+  cpu.write(next === 0 ? last : next + Item.prev, prev);
 }

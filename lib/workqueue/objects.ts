@@ -7,8 +7,8 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
   DRAINER_SHIFT,
-  DRAINING,
   Item,
+  isDraining,
   itemAt,
   MOST_WORKERS,
   OPEN,
@@ -20,10 +20,12 @@ import {
   SLAB_ITEMS,
   Slab,
   WorkerRecord,
+  WorkWords,
   Wq,
   workerAt,
 } from './layout.ts';
 import { repairPool } from './repair.ts';
+import { isWorkBusy, releaseTimer, repairWork, runnerOf } from './twins.ts';
 
 const PREFIX = 'workqueue/';
 
@@ -74,6 +76,16 @@ export const PORT_KIND: Kind = defineKind<Repairer>({
     if (owner > 0 && isDead(owner)) cpu.cmpxchg(port + Port.owner, owner, -owner);
     return true;
   },
+}) as Kind;
+
+export const WORK_KIND: Kind = defineKind<Repairer>({
+  name: 'work',
+  words: WorkWords,
+  format: () => {},
+  holder: runnerOf,
+  isBusy: isWorkBusy,
+  release: releaseTimer,
+  repair: repairWork,
 }) as Kind;
 
 const ROOT_KIND: Kind = defineKind<Repairer>({
@@ -162,11 +174,6 @@ export function makeSlab(arena: Arena, port: number, next: number, firstIndex: n
 /** Whether the thread with that CPU number plus one is a worker of some pool. */
 export function isWorker({ cpu, heap }: Arena, id: number): boolean {
   return workersOf(cpu, heap.objects()).some((worker) => cpu.read(worker + WorkerRecord.thread) === id);
-}
-
-/** Of a workqueue's state. */
-export function isDraining(state: number): boolean {
-  return (state & ((1 << DRAINER_SHIFT) - 1)) === DRAINING;
 }
 
 /** The records of all pools among the objects. */

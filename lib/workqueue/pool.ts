@@ -16,29 +16,40 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { prepareToPark, unpark } from '../sched/task.ts';
+import { PoolItems } from './items.ts';
 import {
   ASIDE,
   ASLEEP,
   BUSY,
-  DONE,
+  CLOSED,
+  DELAYED,
   FLUSHING,
+  FREE,
   FREE_RECORD,
-  ID_SHIFT,
   IDLE,
+  IN_FLIGHT,
   Item,
+  isDraining,
   LISTED,
-  PENDING,
+  OPEN,
   Pool,
   Pwq,
-  RUNNING,
-  STARTING,
   WorkerRecord,
-  workerAt,
+  Wq,
 } from './layout.ts';
-import { append, complete, enqueue, push, removeFirst, take } from './lists.ts';
-
-/** How long a thread that was asked for may be on its way until it is asked for again, ms: the kernel's CREATE_COOLDOWN. */
-const CREATE_COOLDOWN_MS = 1000;
+import { append, push } from './lists.ts';
+import { latchOf, latchWork, numberTwin, obstacle, type Queueing, unlatchWork } from './twins.ts';
+import {
+  becomeIdle,
+  count,
+  leaveIdle,
+  linkIdle,
+  linkIdleLast,
+  overdue,
+  reserve,
+  setState,
+  unlinkIdle,
+} from './workers.ts';
 
 /** One thread's view of a pool. */
 export class WorkerPool {
@@ -48,21 +59,21 @@ export class WorkerPool {
   readonly #id: number;
   readonly #latch: number;
   readonly #limit: number;
-  /** Asks for the thread of the record with that index. */
-  readonly #create: (index: number) => void;
-  /** Items that ended under the latch, to be handed over behind it. */
-  readonly #ended: number[] = [];
+  /** Asks for the thread of the record with that index of that pool. */
+  readonly #create: (index: number, pool: number) => void;
+  readonly #items: PoolItems;
   /** What is to be done behind the latch: a task to wake, a record to make a thread for. */
   #wakee = 0;
   #toCreate = -1;
 
-  constructor(cpu: Cpu, address: number, id: number, create: (index: number) => void) {
+  constructor(cpu: Cpu, address: number, id: number, create: (index: number, pool: number) => void) {
     this.cpu = cpu;
     this.address = address;
     this.#id = id;
     this.#latch = address + Pool.latch;
     this.#limit = cpu.read(address + Pool.limit);
     this.#create = create;
+    this.#items = new PoolItems(cpu, address, id);
   }
 
   /** Queues the chain of PENDING items, the newest first. `__queue_work`. */
@@ -82,7 +93,7 @@ export class WorkerPool {
   look(): void {
     latch(this.cpu, this.#latch, this.#id);
     this.#findWorker();
-    if (this.#toCreate < 0) this.#toCreate = this.#overdue();
+    if (this.#toCreate < 0) this.#toCreate = overdue(this.cpu, this.address);
     this.#unlatch();
   }
 
@@ -93,10 +104,10 @@ export class WorkerPool {
   step(worker: number, finished: number): number {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
-    if (finished !== 0) this.#finish(finished);
+    if (finished !== 0) this.#items.finish(finished);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
-    const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#pick(worker) : 0;
-    if (item === 0) this.#becomeIdle(worker);
+    const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker) : 0;
+    if (item === 0) becomeIdle(cpu, this.address, worker);
     // Looks at `incoming` behind that: the first idle worker, this one perhaps, is woken for what has come meanwhile.
     this.#findWorker();
     this.#unlatch();
@@ -106,7 +117,7 @@ export class WorkerPool {
   /** An awaited item has ended, while its worker is at something else, or idle. */
   settle(item: number): void {
     latch(this.cpu, this.#latch, this.#id);
-    this.#finish(item);
+    this.#items.finish(item);
     this.#findWorker();
     this.#unlatch();
   }
@@ -116,12 +127,12 @@ export class WorkerPool {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
     const state = cpu.read(worker + WorkerRecord.state);
-    if (state === FREE_RECORD) this.#count(Pool.nrWorkers, 1);
+    if (state === FREE_RECORD) count(cpu, this.address + Pool.nrWorkers, 1);
     // kthreadd may have replaced a thread that died before the reaper has come by.
-    if (state === IDLE) this.#unlinkIdle(worker);
+    if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
     cpu.write(worker + WorkerRecord.thread, this.#id);
     cpu.write(worker + WorkerRecord.task, task);
-    this.#setState(worker, BUSY);
+    setState(cpu, this.address, worker, BUSY);
     this.#unlatch();
   }
 
@@ -132,10 +143,7 @@ export class WorkerPool {
   standBy(worker: number): void {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
-    this.#setState(worker, IDLE);
-    cpu.write(worker + WorkerRecord.nextIdle, 0);
-    cpu.write(this.#linkTo(0), worker);
-    this.#count(Pool.nrIdle, 1);
+    linkIdleLast(cpu, this.address, worker);
     prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
     this.#findWorker();
     this.#unlatch();
@@ -151,10 +159,10 @@ export class WorkerPool {
 
   #leave(worker: number): void {
     const { cpu } = this;
-    if (cpu.read(worker + WorkerRecord.state) === IDLE) this.#unlinkIdle(worker);
-    this.#setState(worker, FREE_RECORD);
+    if (cpu.read(worker + WorkerRecord.state) === IDLE) unlinkIdle(this.cpu, this.address, worker);
+    setState(cpu, this.address, worker, FREE_RECORD);
     cpu.write(worker + WorkerRecord.thread, 0);
-    this.#count(Pool.nrWorkers, -1);
+    count(cpu, this.address + Pool.nrWorkers, -1);
   }
 
   /** The thread goes to sleep, in an item or in what follows on one that it awaited: `wq_worker_sleeping`. */
@@ -162,8 +170,8 @@ export class WorkerPool {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
     const state = cpu.read(worker + WorkerRecord.state);
-    if (state === IDLE) this.#unlinkIdle(worker);
-    this.#setState(worker, state === IDLE ? ASIDE : ASLEEP);
+    if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
+    setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);
     // Pairs with the push in `queue`.
     cpu.mb();
     this.#findWorker();
@@ -176,10 +184,10 @@ export class WorkerPool {
     latch(cpu, this.#latch, this.#id);
     if (cpu.read(worker + WorkerRecord.state) === ASIDE) {
       // Its loop sleeps on its event loop still, and is not SLEEPING any more if it was woken meanwhile.
-      this.#linkIdle(worker);
+      linkIdle(this.cpu, this.address, worker);
       this.#findWorker();
     } else {
-      this.#setState(worker, BUSY);
+      setState(cpu, this.address, worker, BUSY);
     }
     this.#unlatch();
   }
@@ -216,18 +224,18 @@ export class WorkerPool {
   flush(pwq: number, item: number): void {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
-    this.#drain();
+    this.#items.drain();
     const colour = cpu.read(pwq + Pwq.colour);
     cpu.write(item + Item.colour, colour);
-    cpu.write(item + Item.inFlight, cpu.read(pwq + Pwq.inFlight));
-    cpu.write(item + Item.seq, this.#nextSeq());
+    cpu.write(item + IN_FLIGHT, cpu.read(pwq + Pwq.inFlight));
+    cpu.write(item + Item.seq, this.#items.nextSeq());
     cpu.storeUnordered(item + Item.home, this.address);
     // Release: pairs with the acquire in `contentsOf`, of another pool's repair.
     cpu.storeRelease(item + Item.state, FLUSHING);
     cpu.write(pwq + Pwq.colour, (colour + 1) | 0);
     cpu.write(pwq + Pwq.inFlight, 0);
     append(cpu, pwq + Pwq.flushers, pwq + Pwq.flushersLast, item);
-    this.#endFlushes(pwq);
+    this.#items.endFlushes(pwq);
     this.#findWorker();
     this.#unlatch();
   }
@@ -236,7 +244,7 @@ export class WorkerPool {
   isDrained(pwq: number): boolean {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
-    this.#drain();
+    this.#items.drain();
     const isDrained = cpu.read(pwq + Pwq.nrActive) === 0 && cpu.read(pwq + Pwq.inactive) === 0;
     this.#findWorker();
     this.#unlatch();
@@ -246,7 +254,70 @@ export class WorkerPool {
   /** As many items of `pwq` as may run now do: `maxActive` has been raised. */
   activate(pwq: number): void {
     latch(this.cpu, this.#latch, this.#id);
-    this.#activate(pwq);
+    this.#items.activate(pwq);
+    this.#findWorker();
+    this.#unlatch();
+  }
+
+  /** Queues a work in `pwq`. A queue that is drained takes it if it is `isChained`. `__queue_work`. */
+  queueWork(work: number, pwq: number, isChained: boolean): Queueing {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    // What was published before comes before it.
+    this.#items.drain();
+    // Here, where `close` has the latch to flush behind its store: what it lets in is flushed.
+    const state = cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.state);
+    let outcome: Queueing = 'refused';
+    if (state === OPEN || (isChained && isDraining(state))) {
+      latch(cpu, latchOf(work), this.#id);
+      outcome = obstacle(cpu, work) ?? 'queued';
+      if (outcome === 'queued') this.#items.listTwin(numberTwin(cpu, work), pwq);
+      unlatch(cpu, latchOf(work));
+    }
+    this.#findWorker();
+    if (this.#toCreate < 0 && cpu.read(this.address + Pool.nrIdle) === 0) this.#toCreate = overdue(cpu, this.address);
+    this.#unlatch();
+    return outcome;
+  }
+
+  /** A twin that is DELAYED, and is to be queued in `pwq`, is LISTED, if `isTime`. Not in a queue that was closed: then it is FREE. */
+  expireTwin(twin: number, pwq: number, isTime: () => boolean): 'queued' | 'dropped' | 'not' {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    this.#items.drain();
+    latchWork(cpu, this.#id, twin);
+    const isDelayed = cpu.load(twin + Item.state) === DELAYED && cpu.load(twin + Item.pwq) === pwq && isTime();
+    const isClosed = cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.state) === CLOSED;
+    if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);
+    else if (isDelayed) this.#items.listTwin(twin, pwq);
+    unlatchWork(cpu, twin);
+    this.#findWorker();
+    this.#unlatch();
+    if (!isDelayed) return 'not';
+    return isClosed ? 'dropped' : 'queued';
+  }
+
+  /** Takes a twin that is LISTED here from its list; `change` sees to its state, with pool and work latched. */
+  unlistTwin(twin: number, change: () => void): boolean {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    latchWork(cpu, this.#id, twin);
+    const isHere = cpu.load(twin + Item.state) === LISTED && cpu.load(twin + Item.home) === this.address;
+    if (isHere) {
+      this.#items.unlist(twin);
+      change();
+      this.#items.tellWaiters(twin);
+    }
+    unlatchWork(cpu, twin);
+    this.#findWorker();
+    this.#unlatch();
+    return isHere;
+  }
+
+  /** Works whose other queueing has ended elsewhere may run. */
+  resume(): void {
+    latch(this.cpu, this.#latch, this.#id);
+    this.#items.resumeAll();
     this.#findWorker();
     this.#unlatch();
   }
@@ -259,97 +330,9 @@ export class WorkerPool {
     this.#toCreate = -1;
     unlatch(cpu, this.#latch);
     if (wakee !== 0) unpark(cpu, wakee);
-    // In order: the promise of a flush comes behind those of what it waited for.
-    for (const item of this.#ended) complete(cpu, item);
-    this.#ended.length = 0;
-    if (toCreate >= 0) this.#create(toCreate);
-  }
-
-  /** Takes what has come, in the order in which it did. */
-  #drain(): void {
-    const { cpu, address } = this;
-    const chain = take(cpu, address + Pool.incoming, address + Pool.taking);
-    if (chain.length === 0) return;
-    for (let i = chain.length - 1; i >= 0; i--) this.#list(chain[i] as number);
-    cpu.write(address + Pool.taking, 0);
-  }
-
-  #list(item: number): void {
-    const { cpu } = this;
-    cpu.storeUnordered(item + Item.home, this.address);
-    if (cpu.cmpxchg(item + Item.state, PENDING, LISTED) !== PENDING) {
-      this.#end(item);
-      return;
-    }
-    const pwq = cpu.read(item + Item.pwq);
-    cpu.write(item + Item.colour, cpu.read(pwq + Pwq.colour));
-    // Last: the number says that the item has its colour, should this thread die here (`listTaken`).
-    cpu.write(item + Item.seq, this.#nextSeq());
-    cpu.write(pwq + Pwq.inFlight, cpu.read(pwq + Pwq.inFlight) + 1);
-    enqueue(cpu, this.address, pwq, item);
-  }
-
-  /** The first item that its submitter still wants. */
-  #pick(worker: number): number {
-    const { cpu, address } = this;
-    this.#drain();
-    for (;;) {
-      const item = cpu.read(address + Pool.first);
-      if (item === 0) return 0;
-      removeFirst(cpu, address + Pool.first, address + Pool.last);
-      // Before the exchange: a submitter that finds the item RUNNING looks here whom to tell that it has given up.
-      cpu.write(item + Item.worker, worker);
-      if (cpu.cmpxchg(item + Item.state, LISTED, RUNNING | (this.#id << ID_SHIFT)) === LISTED) return item;
-      this.#finish(item);
-    }
-  }
-
-  /** The item is RUNNING no more, or was CANCELLED while it was listed. `pwq_dec_nr_in_flight`. */
-  #finish(item: number): void {
-    const { cpu } = this;
-    const pwq = cpu.read(item + Item.pwq);
-    const colour = cpu.read(item + Item.colour);
-    cpu.write(pwq + Pwq.nrActive, cpu.read(pwq + Pwq.nrActive) - 1);
-    cpu.write(pwq + Pwq.ended, (cpu.read(pwq + Pwq.ended) + 1) | 0);
-    this.#end(item);
-    if (cpu.read(pwq + Pwq.inactive) !== 0) this.#activate(pwq);
-    if (colour === cpu.read(pwq + Pwq.colour)) {
-      cpu.write(pwq + Pwq.inFlight, cpu.read(pwq + Pwq.inFlight) - 1);
-      return;
-    }
-    let flusher = cpu.read(pwq + Pwq.flushers);
-    while (cpu.read(flusher + Item.colour) !== colour) flusher = cpu.read(flusher + Item.next);
-    cpu.write(flusher + Item.inFlight, cpu.read(flusher + Item.inFlight) - 1);
-    this.#endFlushes(pwq);
-  }
-
-  #end(item: number): void {
-    this.cpu.storeUnordered(item + Item.state, DONE | (this.#id << ID_SHIFT));
-    this.#ended.push(item);
-  }
-
-  /** Flushers whose turn has come, in order. */
-  #endFlushes(pwq: number): void {
-    const { cpu } = this;
-    for (let first = cpu.read(pwq + Pwq.flushers); first !== 0; first = cpu.read(pwq + Pwq.flushers)) {
-      if (cpu.read(first + Item.inFlight) !== 0) return;
-      removeFirst(cpu, pwq + Pwq.flushers, pwq + Pwq.flushersLast);
-      this.#end(first);
-    }
-  }
-
-  /** `pwq_activate_first_inactive`, for as many as there is room for. */
-  #activate(pwq: number): void {
-    const { cpu, address } = this;
-    const maxActive = cpu.load(pwq + Pwq.maxActive);
-    for (let active = cpu.read(pwq + Pwq.nrActive); active < maxActive; active++) {
-      const item = cpu.read(pwq + Pwq.inactive);
-      if (item === 0) return;
-      removeFirst(cpu, pwq + Pwq.inactive, pwq + Pwq.inactiveLast);
-      cpu.write(pwq + Pwq.nrInactive, cpu.read(pwq + Pwq.nrInactive) - 1);
-      cpu.write(pwq + Pwq.nrActive, active + 1);
-      append(cpu, address + Pool.first, address + Pool.last, item);
-    }
+    const others = this.#items.handOver();
+    if (toCreate >= 0) this.#create(toCreate, this.address);
+    for (const other of others) new WorkerPool(cpu, other, this.#id, this.#create).resume();
   }
 
   /** `need_more_worker`, `first_idle_worker`, and the manager's part: one idle worker is kept in reserve. */
@@ -358,108 +341,10 @@ export class WorkerPool {
     const hasWork = cpu.read(address + Pool.first) !== 0 || cpu.load(address + Pool.incoming) !== 0;
     const idle = cpu.read(address + Pool.idle);
     if (hasWork && idle !== 0 && cpu.load(address + Pool.running) < this.#limit) {
-      this.#leaveIdle(idle);
+      leaveIdle(cpu, address, idle);
       this.#wakee = cpu.read(idle + WorkerRecord.task);
     }
     const isWanted = hasWork || cpu.load(address + Pool.running) > 0;
-    if (isWanted && cpu.read(address + Pool.nrIdle) === 0) this.#reserve();
-  }
-
-  /** A record for a new worker, unless one is on its way. */
-  #reserve(): void {
-    const { cpu, address } = this;
-    const most = cpu.read(address + Pool.maxWorkers);
-    if (cpu.read(address + Pool.nrWorkers) >= most) return;
-    let free = -1;
-    for (let index = 0; index < most; index++) {
-      const state = cpu.read(workerAt(address, index) + WorkerRecord.state);
-      if (state === STARTING) return;
-      if (state === FREE_RECORD && free < 0) free = index;
-    }
-    if (free < 0) return;
-    const worker = workerAt(address, free);
-    cpu.write(worker + WorkerRecord.state, STARTING);
-    cpu.write(worker + WorkerRecord.thread, 0);
-    cpu.write(worker + WorkerRecord.since, this.#now());
-    this.#count(Pool.nrWorkers, 1);
-    this.#toCreate = free;
-  }
-
-  /**
-   * A record whose thread should have come long ago, or -1: the thread that asked for it has died first, or the arena had no
-   * room, or the thread ended before it began.
-   */
-  #overdue(): number {
-    const { cpu, address } = this;
-    const now = this.#now();
-    for (let index = 0; index < cpu.read(address + Pool.maxWorkers); index++) {
-      const worker = workerAt(address, index);
-      if (cpu.read(worker + WorkerRecord.state) !== STARTING) continue;
-      if (((now - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;
-      cpu.write(worker + WorkerRecord.since, now);
-      return index;
-    }
-    return -1;
-  }
-
-  /** ms, cut off to 32 bits. */
-  #now(): number {
-    return Math.floor(this.cpu.now() / 1e6) | 0;
-  }
-
-  /**
-   * `worker_enter_idle`: on the list, not running, and its task SLEEPING. Full, and pairs with the push in `queue`: the item is seen
-   * behind this, or there that a slot is free.
-   */
-  #becomeIdle(worker: number): void {
-    this.#setState(worker, IDLE);
-    this.#linkIdle(worker);
-    prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
-  }
-
-  /** The worker is BUSY, and its task is to be woken: `worker_leave_idle`. */
-  #leaveIdle(worker: number): void {
-    this.#unlinkIdle(worker);
-    this.#setState(worker, BUSY);
-  }
-
-  #linkIdle(worker: number): void {
-    const { cpu, address } = this;
-    cpu.write(worker + WorkerRecord.nextIdle, cpu.read(address + Pool.idle));
-    cpu.write(address + Pool.idle, worker);
-    this.#count(Pool.nrIdle, 1);
-    if (cpu.read(worker + WorkerRecord.state) !== IDLE) this.#setState(worker, IDLE);
-  }
-
-  #unlinkIdle(worker: number): void {
-    this.cpu.write(this.#linkTo(worker), this.cpu.read(worker + WorkerRecord.nextIdle));
-    this.#count(Pool.nrIdle, -1);
-  }
-
-  /** The word of the idle list that leads to that worker; 0: the list's end. */
-  #linkTo(worker: number): number {
-    const { cpu, address } = this;
-    let link = address + Pool.idle;
-    while (cpu.read(link) !== worker) link = cpu.read(link) + WorkerRecord.nextIdle;
-    return link;
-  }
-
-  #setState(worker: number, state: number): void {
-    const { cpu, address } = this;
-    const wasBusy = cpu.read(worker + WorkerRecord.state) === BUSY;
-    cpu.write(worker + WorkerRecord.state, state);
-    if (wasBusy === (state === BUSY)) return;
-    cpu.store(address + Pool.running, cpu.load(address + Pool.running) + (wasBusy ? -1 : 1));
-  }
-
-  #count(field: number, by: number): void {
-    this.cpu.write(this.address + field, this.cpu.read(this.address + field) + by);
-  }
-
-  /** Flushers and items have one order. It only has to differ while they are in the pool. */
-  #nextSeq(): number {
-    const seq = (this.cpu.read(this.address + Pool.seq) + 1) | 0 || 1;
-    this.cpu.write(this.address + Pool.seq, seq);
-    return seq;
+    if (isWanted && cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
   }
 }

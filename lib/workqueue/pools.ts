@@ -5,11 +5,13 @@ import { SYSTEM } from '../arena/kthreadd.ts';
 import { HoldfastError } from '../errors.ts';
 import { Pool, workerAt } from './layout.ts';
 import { WorkerPool } from './pool.ts';
+import type { Queuer } from './work-core.ts';
 
 /** The function of kworker threads, as kthreadd knows it. */
 export const KWORKER = 'kworker';
 
 const views = new WeakMap<Arena, Map<number, WorkerPool>>();
+const queuers = new WeakMap<Arena, Queuer>();
 
 /** The calling thread's view of the pool at `address`. */
 export function poolView(arena: Arena, address: number): WorkerPool {
@@ -20,10 +22,26 @@ export function poolView(arena: Arena, address: number): WorkerPool {
   }
   let pool = pools.get(address);
   if (pool === undefined) {
-    pool = new WorkerPool(arena.cpu, address, arena.thread.id, (index) => createWorker(arena, address, index));
+    pool = new WorkerPool(arena.cpu, address, arena.thread.id, (index, of) => createWorker(arena, of, index));
     pools.set(address, pool);
   }
   return pool;
+}
+
+/** What the calling thread queues works with. */
+export function queuerOf(arena: Arena): Queuer {
+  let queuer = queuers.get(arena);
+  if (queuer === undefined) {
+    const { cpu, thread } = arena;
+    queuer = {
+      cpu,
+      id: thread.id,
+      pool: (address) => poolView(arena, address),
+      ring: () => arena.requestKthreadd(),
+    };
+    queuers.set(arena, queuer);
+  }
+  return queuer;
 }
 
 /**

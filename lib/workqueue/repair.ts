@@ -17,6 +17,7 @@ import {
   FREE_RECORD,
   ID_SHIFT,
   IDLE,
+  IN_FLIGHT,
   Item,
   itemAt,
   LISTED,
@@ -30,11 +31,14 @@ import {
   pwqAt,
   RUNNING,
   SLAB_ITEMS,
+  twinAt,
   WorkerRecord,
+  WorkWords,
   Wq,
   workerAt,
 } from './layout.ts';
 import { append, chainFrom, enqueue } from './lists.ts';
+import { isTwin, siblingOf, workOf } from './twins.ts';
 import { DIED } from './values.ts';
 
 /** `Kind.repair` of a pool. */
@@ -42,36 +46,52 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
   const { cpu, owner, isDead, latch } = repairer;
   if (!latch(pool + Pool.latch, () => {})) return false;
   // What is FREE now is neither the pool's nor a dead thread's.
-  const all = objectsOf(cpu, owner, 'work items')
-    .flatMap(itemsOf)
-    .filter((item) => cpu.load(item + Item.state) !== FREE);
+  const all = [
+    ...objectsOf(cpu, owner, 'work items').flatMap(itemsOf),
+    ...objectsOf(cpu, owner, 'work').flatMap(twinsOf),
+  ].filter((item) => cpu.load(item + Item.state) !== FREE);
   const pwqs = objectsOf(cpu, owner, 'workqueue').flatMap((wq) => pwqsOf(cpu, wq, pool));
   listTaken(cpu, pool);
+  let isSettled = true;
   const items = all.filter((item) => isHeld(cpu, item, pool));
   for (const item of items) {
     const state = cpu.load(item + Item.state);
     if ((state & PHASE) !== RUNNING || !isDead(state >> ID_SHIFT)) continue;
     cpu.write(item + Item.encoding, DIED);
     lose(cpu, item, state);
+    if (isTwin(cpu, item) && isListedElsewhere(cpu, siblingOf(cpu, item), pool)) isSettled = false;
   }
   loseUnheld(repairer, pool, all);
   makeLists(cpu, pool, items, pwqs);
   countWorkers(cpu, pool, isDead);
   unlatch(cpu, pool + Pool.latch);
   // All of them: a reaper may have died here.
-  const lost = all.filter((item) => cpu.load(item + Item.state) === LOST);
+  const lost = all.filter((item) => !isTwin(cpu, item) && cpu.load(item + Item.state) === LOST);
   for (const port of new Set(lost.map((item) => cpu.read(item + Item.port)))) {
     cpu.xchg(port + Port.rescan, 1);
     cpu.xchg(port + Port.armed, 0);
     // Whatever `armed` was: the dead thread may have been about to, in `ringPort`.
     cpu.wake(port + Port.armed, 1);
   }
-  return true;
+  return isSettled;
 }
 
-/** The item, which was in that state, is to be found by its submitter. It may have received it, and queued it again, meanwhile. */
+/**
+ * The item, which was in that state, is to be found by its submitter. It may have received it, and queued it again, meanwhile. A
+ * work is idle; those that wait for it hear of that with the death.
+ */
 function lose(cpu: Cpu, item: number, state: number): void {
-  cpu.cmpxchg(item + Item.state, state, LOST);
+  if (!isTwin(cpu, item)) {
+    cpu.cmpxchg(item + Item.state, state, LOST);
+  } else if (cpu.cmpxchg(item + Item.state, state, FREE) === state) {
+    cpu.fetchAddRelaxed(workOf(cpu, item) + WorkWords.runs, 1);
+    cpu.fetchAddRelaxed(workOf(cpu, item) + WorkWords.failures, 1);
+  }
+}
+
+/** Whether it may have been DEFERRED there for what a dead thread ran here, behind the repair of that pool: that has to come again. */
+function isListedElsewhere(cpu: Cpu, twin: number, pool: number): boolean {
+  return cpu.loadAcquire(twin + Item.state) === LISTED && cpu.load(twin + Item.home) !== pool;
 }
 
 function objectsOf(cpu: Cpu, owner: number, kind: string): number[] {
@@ -99,11 +119,16 @@ function itemsOf(slab: number): number[] {
   return Array.from({ length: SLAB_ITEMS }, (_, i) => itemAt(slab, i));
 }
 
+function twinsOf(work: number): number[] {
+  return [twinAt(work, 0), twinAt(work, 1)];
+}
+
 /** What a worker has ended and not handed over, perhaps; and what a submitter had filled and had not published. */
 function loseUnheld({ cpu, isDead }: Repairer, pool: number, all: readonly number[]): void {
   // Acquire: pairs with the exchange in `push`, behind the links.
   const published = new Set(chainFrom(cpu, cpu.loadAcquire(pool + Pool.incoming)));
   for (const item of all) {
+    if (isTwin(cpu, item)) continue;
     const state = cpu.loadAcquire(item + Item.state);
     if ((state & PHASE) === DONE && isDead(state >> ID_SHIFT)) lose(cpu, item, state);
     if (state !== PENDING && !isUnlisted(cpu, item, state)) continue;
@@ -139,6 +164,9 @@ function listTaken(cpu: Cpu, pool: number): void {
 function makeLists(cpu: Cpu, pool: number, items: readonly number[], pwqs: readonly number[]): void {
   cpu.write(pool + Pool.first, 0);
   cpu.write(pool + Pool.last, 0);
+  // Those that are DEFERRED are on the worklist again: a worker that comes to one sees whether it may run.
+  cpu.write(pool + Pool.deferred, 0);
+  cpu.write(pool + Pool.deferredLast, 0);
   for (const pwq of pwqs) {
     for (const field of ['nrActive', 'inactive', 'inactiveLast', 'nrInactive', 'inFlight'] as const) {
       cpu.write(pwq + Pwq[field], 0);
@@ -160,7 +188,7 @@ function makeLists(cpu: Cpu, pool: number, items: readonly number[], pwqs: reado
       enqueue(cpu, pool, pwq, item);
       continue;
     }
-    cpu.write(item + Item.inFlight, 0);
+    cpu.write(item + IN_FLIGHT, 0);
     // The thread that flushed may have died before it began the next colour.
     if (cpu.read(item + Item.colour) === cpu.read(pwq + Pwq.colour)) count(cpu, pwq + Pwq.colour);
     append(cpu, pwq + Pwq.flushers, pwq + Pwq.flushersLast, item);
@@ -168,10 +196,11 @@ function makeLists(cpu: Cpu, pool: number, items: readonly number[], pwqs: reado
   for (const item of [...running, ...inOrder.filter(isListed)]) countInFlight(cpu, item);
   for (const pwq of pwqs) {
     let flusher = cpu.read(pwq + Pwq.flushers);
-    for (; flusher !== 0 && cpu.read(flusher + Item.inFlight) === 0; flusher = cpu.read(flusher + Item.next)) {
+    for (; flusher !== 0 && cpu.read(flusher + IN_FLIGHT) === 0; flusher = cpu.read(flusher + Item.next)) {
       lose(cpu, flusher, FLUSHING);
     }
     cpu.write(pwq + Pwq.flushers, flusher);
+    cpu.write(flusher === 0 ? pwq + Pwq.flushersLast : flusher + Item.prev, 0);
   }
 }
 
@@ -185,7 +214,7 @@ function countInFlight(cpu: Cpu, item: number): void {
   const colour = cpu.read(item + Item.colour);
   let flusher = colour === cpu.read(pwq + Pwq.colour) ? 0 : cpu.read(pwq + Pwq.flushers);
   while (flusher !== 0 && cpu.read(flusher + Item.colour) !== colour) flusher = cpu.read(flusher + Item.next);
-  count(cpu, flusher === 0 ? pwq + Pwq.inFlight : flusher + Item.inFlight);
+  count(cpu, flusher === 0 ? pwq + Pwq.inFlight : flusher + IN_FLIGHT);
 }
 
 function countWorkers(cpu: Cpu, pool: number, isDead: (id: number) => boolean): void {

@@ -314,7 +314,8 @@ function isPlain(value: unknown, seen: object[]): boolean {
   return true;
 }
 
-function clone(value: unknown): Uint8Array {
+/** The structured clone, as bytes. Throws EINVAL for what has none. */
+export function clone(value: unknown): Uint8Array {
   try {
     return serialize(value);
   } catch (error) {

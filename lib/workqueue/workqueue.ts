@@ -1,28 +1,29 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
+import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { abortReason, checkOptions, deadlineOf } from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { isInWorkOf } from './context.ts';
 import { localSlot, runsItemOf } from './kworker.ts';
-import { CLOSED, DRAINER_SHIFT, DRAINING, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
-import { isDraining, MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
+import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
+import { MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
+import {
+  checkCount,
+  checkWorkqueueOptions,
+  clampActive,
+  flagsShown,
+  HIGHPRI,
+  ORDERED,
+  UNBOUND,
+  type WorkqueueOptions,
+} from './options.ts';
+import { queuerOf } from './pools.ts';
 import { type Call, type Submitter, submitterOf } from './submitter.ts';
+import type { Queueing } from './twins.ts';
 import type { WorkFunction } from './work.ts';
-
-export interface WorkqueueOptions {
-  /**
-   * Items that run, or are awaited, at once: of an unbound queue all in all, of a bound one in each slot. 1 to 2048; what
-   * is out of range is clamped, with a warning. @default 1024
-   */
-  maxActive?: number | undefined;
-  /** Whether any worker runs the items, instead of those of the slot that they were queued in. @default true */
-  unbound?: boolean | undefined;
-  /** Whether the items go to workers of their own, with a nice of -20 where the system allows it. @default false */
-  highpri?: boolean | undefined;
-  /** Whether the items run one after the other, in the order in which they were queued: unbound, maxActive 1. @default false */
-  ordered?: boolean | undefined;
-}
+import { delayWork, redelayWork } from './work-core.ts';
+import { DelayedWork, expedite, Work } from './work-item.ts';
 
 /** Options of a single call. */
 export interface RunOptions {
@@ -53,14 +54,6 @@ export interface WorkqueueConfiguration {
   /** Items that each worker may await at once. @default 1024 */
   maxAwaited?: number | undefined;
 }
-
-/** The kernel's WQ_MAX_ACTIVE and WQ_DFL_ACTIVE, since 6.13. */
-const MAX_ACTIVE = 2048;
-const DEFAULT_ACTIVE = 1024;
-
-const UNBOUND = 1 << 1;
-const HIGHPRI = 1 << 4;
-const ORDERED = 1 << 17;
 
 /**
  * A queue of calls that worker threads run: a concurrency-managed workqueue, as in the kernel. All queues of an arena share
@@ -157,6 +150,42 @@ export class Workqueue {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * Queues a work, for the workers of the calling thread's slot if the queue is bound. False when it is pending already, in whatever
+   * queue, or disabled. Items of this thread that were queued before, in this microtask as well, come before it. Throws EINVAL
+   * when the queue is closed, EBUSY when it is drained. Nothing keeps the process alive for it. `queue_work`.
+   */
+  queueWork(work: Work): boolean {
+    return this.#queueWork(work, this.#localPwq());
+  }
+
+  /** `queueWork` for the workers of that slot. Throws EINVAL when there is none. `queue_work_on`. */
+  queueWorkOn(slot: number, work: Work): boolean {
+    return this.#queueWork(work, this.#pwqOf(slot));
+  }
+
+  /** Queues a work in `ms` milliseconds; with 0 at once. False when it is pending already, or disabled. `queue_delayed_work`. */
+  queueDelayedWork(work: DelayedWork, ms: number): boolean {
+    return this.#queueDelayedWork(work, ms, this.#localPwq());
+  }
+
+  /** `queueDelayedWork` for the workers of that slot. `queue_delayed_work_on`. */
+  queueDelayedWorkOn(slot: number, work: DelayedWork, ms: number): boolean {
+    return this.#queueDelayedWork(work, ms, this.#pwqOf(slot));
+  }
+
+  /**
+   * Queues a work in `ms` milliseconds from now, and no more when, or where, it was to be: true when it was pending. `mod_delayed_work`.
+   */
+  modDelayedWork(work: DelayedWork, ms: number): boolean {
+    return this.#modDelayedWork(work, ms, this.#localPwq());
+  }
+
+  /** `modDelayedWork` for the workers of that slot. `mod_delayed_work_on`. */
+  modDelayedWorkOn(slot: number, work: DelayedWork, ms: number): boolean {
+    return this.#modDelayedWork(work, ms, this.#pwqOf(slot));
   }
 
   /**
@@ -261,9 +290,70 @@ export class Workqueue {
   }
 
   #submit(pwq: number, run: WorkFunction, args: readonly unknown[]): Call {
-    const state = this.#arena.cpu.load(this.#wq + Wq.state);
-    if (state !== OPEN && !(isDraining(state) && runsItemOf(this.#arena, this.#wq))) this.#checkOpen();
+    this.#admit();
     return this.#submitter.submit(pwq, run, args);
+  }
+
+  /** Whether the queue takes the item as one that the draining has to wait for. Throws when it takes none. */
+  #admit(): boolean {
+    const state = this.#arena.cpu.load(this.#wq + Wq.state);
+    if (state === OPEN) return false;
+    if (isDraining(state) && runsItemOf(this.#arena, this.#wq)) return true;
+    this.#checkOpen();
+    return false;
+  }
+
+  #queueWork(work: Work, pwq: number): boolean {
+    this.#checkWork(work, Work);
+    return this.#tryQueue(work, pwq) === 'queued';
+  }
+
+  #tryQueue(work: Work, pwq: number): Queueing {
+    this.#submitter.publish();
+    const pool = this.#submitter.pool(this.#arena.cpu.read(pwq + Pwq.pool));
+    let outcome: Queueing;
+    // The queue may be closed or drained from one line to the next; then `#admit` says so.
+    do {
+      const isChained = this.#admit();
+      outcome = work.change(() => pool.queueWork(work.address, pwq, isChained));
+    } while (outcome === 'refused');
+    return outcome;
+  }
+
+  #queueDelayedWork(work: DelayedWork, ms: number, pwq: number): boolean {
+    checkExpiry(ms);
+    this.#checkWork(work, DelayedWork);
+    if (ms === 0) return this.#queueWork(work, pwq);
+    this.#admit();
+    const deadline = this.#arena.cpu.now() + ms * 1e6;
+    return work.change(() => delayWork(queuerOf(this.#arena), work.address, pwq, deadline)) === 'queued';
+  }
+
+  #modDelayedWork(work: DelayedWork, ms: number, pwq: number): boolean {
+    checkExpiry(ms);
+    this.#checkWork(work, DelayedWork);
+    this.#admit();
+    const queuer = queuerOf(this.#arena);
+    const deadline = queuer.cpu.now() + ms * 1e6;
+    for (;;) {
+      const wasPending = work.change(() => redelayWork(queuer, work.address, pwq, deadline));
+      // Where there is no time to pass, a timer stands for the queueing until it is done, should this thread die.
+      if (wasPending && ms === 0) expedite(work);
+      if (wasPending) return true;
+      const delay = () => delayWork(queuer, work.address, pwq, deadline);
+      const outcome = ms === 0 ? this.#tryQueue(work, pwq) : work.change(delay);
+      if (outcome !== 'pending') return false;
+    }
+  }
+
+  #checkWork(work: Work, Kind: typeof Work): void {
+    this.#arena.thread.current();
+    if (!(work instanceof Kind)) {
+      throw new HoldfastError('EINVAL', `expected a ${Kind.name}, received ${shown(work)}`);
+    }
+    if (work.arena.id !== this.#arena.id) {
+      throw new HoldfastError('EINVAL', `${shown(work)} is in another arena than the workqueue ${shown(this.name)}`);
+    }
   }
 
   #checkOpen(): void {
@@ -312,51 +402,4 @@ export class Workqueue {
     const { active, inactive } = this.counts;
     return `Workqueue(${this.name}, ${active} active, ${inactive} inactive)`;
   }
-}
-
-function checkWorkqueueOptions(options: WorkqueueOptions): { flags: number; maxActive: number } {
-  checkOptionNames(options, ['maxActive', 'unbound', 'highpri', 'ordered']);
-  const { maxActive, unbound = true, highpri = false, ordered = false } = options;
-  for (const [name, value] of Object.entries({ unbound, highpri, ordered })) {
-    if (typeof value !== 'boolean')
-      throw new HoldfastError('EINVAL', `${name} is true or false, received ${shown(value)}`);
-  }
-  if (ordered && (!unbound || (maxActive ?? 1) !== 1)) {
-    throw new HoldfastError('EINVAL', 'an ordered workqueue is unbound, and its maxActive is 1');
-  }
-  // As in the kernel up to 6.5: an unbound queue with maxActive 1 is ordered.
-  const isOrdered = ordered || (unbound && maxActive === 1);
-  const flags = (unbound ? UNBOUND : 0) | (highpri ? HIGHPRI : 0) | (isOrdered ? ORDERED : 0);
-  return { flags, maxActive: isOrdered ? 1 : clampActive(maxActive ?? DEFAULT_ACTIVE) };
-}
-
-function clampActive(maxActive: number): number {
-  if (!Number.isInteger(maxActive)) {
-    throw new HoldfastError(
-      'EINVAL',
-      `maxActive is a whole number from 1 to ${MAX_ACTIVE}, received ${shown(maxActive)}`,
-    );
-  }
-  const clamped = Math.min(Math.max(maxActive, 1), MAX_ACTIVE);
-  if (clamped !== maxActive) {
-    process.emitWarning(
-      `maxActive is from 1 to ${MAX_ACTIVE}: ${maxActive} is taken for ${clamped}`,
-      'HoldfastWarning',
-    );
-  }
-  return clamped;
-}
-
-function checkCount(name: string, value: number, most: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new HoldfastError('EINVAL', `${name} is a whole number from 1 to ${most}, received ${shown(value)}`);
-}
-
-function flagsShown(flags: number): string {
-  const words = [
-    flags & UNBOUND ? 'unbound' : 'bound',
-    ...(flags & HIGHPRI ? ['highpri'] : []),
-    ...(flags & ORDERED ? ['ordered'] : []),
-  ];
-  return words.join(', ');
 }

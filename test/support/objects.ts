@@ -5,6 +5,7 @@ import { Timer } from '../../lib/arena/timer.ts';
 import {
   AtomicInt,
   Completion,
+  DelayedWork,
   Ida,
   KmemCache,
   MapleTree,
@@ -35,10 +36,12 @@ import {
   Srcu,
   TicketLock,
   WaitQueue,
+  Work,
   WwClass,
   WwMutex,
   XArray,
 } from '../../lib/index.ts';
+import { f } from '../workqueue/functions.ts';
 
 type Call = (...args: readonly unknown[]) => unknown;
 
@@ -356,6 +359,19 @@ export const CASES: readonly ObjectCase[] = [
     }),
     // Writers come and go as in the other structures, in more steps.
     calls: ['load', 'erase', 'find'],
+  },
+  {
+    kind: 'Work',
+    make: (arena) => new Work(arena, 'x', f.echo, 1),
+    calls: ['flushWork', 'cancelWork', 'cancelWorkSync', 'disableWork', 'enableWork'],
+    settle: (view) => {
+      while ((view as unknown as Work).disabled > 0) view.enableWork!();
+    },
+  },
+  {
+    kind: 'DelayedWork',
+    make: (arena) => new DelayedWork(arena, 'x', f.echo, 1),
+    calls: ['flushDelayedWork', 'flushWork', 'cancelWork'],
   },
   {
     kind: 'Timer',

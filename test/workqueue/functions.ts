@@ -1,7 +1,7 @@
 /** What the tests of workqueues run on workers. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
-import { Completion, currentWork, Mutex, Workqueue, work } from '../../lib/index.ts';
+import { Completion, currentWork, HoldfastError, Mutex, Work, Workqueue, work } from '../../lib/index.ts';
 
 export const f = work(import.meta.url, {
   add: (a: number, b: number) => a + b,
@@ -40,6 +40,41 @@ export const f = work(import.meta.url, {
   note: (log: number, value: number) => {
     const { words } = currentWork().arena;
     Atomics.store(words, log + 1 + Atomics.add(words, log, 1), value);
+  },
+  noteAll: ({ at, values }: { at: number; values: number[] }) => {
+    for (const value of values) f.note(at, value);
+  },
+  /** Queues that work in that ordered queue, and waits for it, blocking the thread. */
+  queueAndFlush: (name: string, which: string) => {
+    const { arena } = currentWork();
+    const it = new Work(arena, which, f.note);
+    new Workqueue(arena, name, { ordered: true }).queueWork(it);
+    it.flushWork();
+  },
+  queueAndFlushAsync: (name: string, which: string) => {
+    const { arena } = currentWork();
+    const it = new Work(arena, which, f.note);
+    new Workqueue(arena, name, { ordered: true }).queueWork(it);
+    return it.flushWorkAsync();
+  },
+  /** Notes EDEADLK. */
+  flushMyself: async (which: string, at: number) => {
+    const { arena } = currentWork();
+    const it = new Work(arena, which, f.flushMyself);
+    for (const wait of [() => it.flushWork(), () => it.cancelWorkSync()]) {
+      try {
+        wait();
+      } catch (error) {
+        if (HoldfastError.from(error)?.code === 'EDEADLK') f.note(at, 35);
+      }
+    }
+    await it.flushWorkAsync().catch(({ code }) => code === 'EDEADLK' || Promise.reject(code));
+  },
+  /** Once the gate is open. */
+  queueBehind: async (gate: string, name: string, which: string) => {
+    const { arena } = currentWork();
+    await new Completion(arena, gate).waitAsync();
+    return new Workqueue(arena, name).queueWork(new Work(arena, which, f.note));
   },
   /** Counts in the two words at that address those that run at once, and the most that there were. */
   gauge: async (at: number) => {

@@ -21,6 +21,7 @@ import { sharedMapType } from '../types/shared-map.ts';
 import { pthreadSem, tokenType } from '../types/token.ts';
 import { vdsoType } from '../types/vdso.ts';
 import { waitQueueType } from '../types/wait-queue.ts';
+import { workType } from '../types/work.ts';
 import { workqueueType } from '../types/workqueue.ts';
 import { wwMutex } from '../types/ww-mutex.ts';
 import { xarrayType } from '../types/xarray.ts';
@@ -106,6 +107,7 @@ export const TWINS: readonly LockType[] = [
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),
   busted(mapleType('maple-tree-busted', 'takes a record for whole that is being erased', false)),
   busted(vdsoType('vdso-busted', 'each thread counts from a zero of its own', ownClock)),
+  busted(workType('work-busted', 'has a work for each thread where all should have the same', true)),
   busted(workqueueType('workqueue-busted', 'lets two in at a time', 2)),
   busted(onceType('pthread-once-busted', 'runs the routine while another runs it', Impatient)),
 ];

@@ -25,7 +25,7 @@ const WORKERS = 5;
 const DEADLY = 500;
 const UNWANTED = 7;
 /** How long a thread that waits for its turn sleeps until it looks again, ns. */
-const LOOK = 100e6;
+export const LOOK = 100e6;
 
 export const workqueue = workqueueType('workqueue', 'Workqueue: an ordered queue that lets one in after the other', 1);
 
@@ -55,7 +55,7 @@ export function workqueueType(name: string, summary: string, maxActive: number):
 }
 
 /** Whether all workers that there are to be sleep: one that starts takes memory while the heap is looked at. */
-function isAtRest({ cpu, heap }: Arena): boolean {
+export function isAtRest({ cpu, heap }: Arena): boolean {
   const objects = heap.objects();
   const threads = records(cpu, objects).filter((record) => cpu.read(record + KthreadRecord.ownThread) === 1);
   const states = workersOf(cpu, objects).map((worker) => cpu.read(worker + WorkerRecord.state));

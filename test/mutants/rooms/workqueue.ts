@@ -10,6 +10,14 @@ const VALUES = 'lib/workqueue/values.ts';
 const WORKQUEUE = 'lib/workqueue/workqueue.ts';
 const POOL_TEST = 'test/workqueue/pool.test.ts';
 const SUBMITTER_TEST = 'test/workqueue/submitter.test.ts';
+const ITEMS = 'lib/workqueue/items.ts';
+const WORKERS = 'lib/workqueue/workers.ts';
+const TWINS = 'lib/workqueue/twins.ts';
+const CORE = 'lib/workqueue/work-core.ts';
+const WORK = 'lib/workqueue/work-item.ts';
+const WORK_POOL_TEST = 'test/workqueue/work-pool.test.ts';
+const WORK_TEST = 'test/workqueue/work.test.ts';
+const EXPLORED_WORK = 'test/native-sim/explore/work.test.ts';
 const OBJECTS = 'lib/workqueue/objects.ts';
 const WINDOW = 'lib/workqueue/poll-window.ts';
 const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
@@ -27,8 +35,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that comes back to a slot which is another’s goes on',
     file: POOL,
-    from: 'cpu.load(this.address + Pool.running) <= this.#limit ? this.#pick(worker) : 0',
-    to: 'this.#pick(worker)',
+    from: 'cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker) : 0',
+    to: 'this.#items.pick(worker)',
     tests: [POOL_TEST],
   },
   {
@@ -41,7 +49,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that is woken does not count until it runs',
     file: POOL,
-    from: '      this.#leaveIdle(idle);\n      this.#wakee',
+    from: '      leaveIdle(cpu, address, idle);\n      this.#wakee',
     to: '      this.#wakee',
     tests: [POOL_TEST],
   },
@@ -54,8 +62,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a worker is asked for while one is on its way',
-    file: POOL,
-    from: '      if (state === STARTING) return;\n',
+    file: WORKERS,
+    from: '    if (state === STARTING) return -1;\n',
     to: '',
     tests: [POOL_TEST],
   },
@@ -69,21 +77,21 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an idle worker whose continuation sleeps stays on the idle list',
     file: POOL,
-    from: '    this.#setState(worker, state === IDLE ? ASIDE : ASLEEP);',
-    to: '    this.#setState(worker, ASLEEP);',
+    from: '    setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);',
+    to: '    setState(cpu, this.address, worker, ASLEEP);',
     tests: [POOL_TEST],
   },
   {
     name: 'an item that ends activates none that waits',
-    file: POOL,
-    from: '    if (cpu.read(pwq + Pwq.inactive) !== 0) this.#activate(pwq);\n',
-    to: '',
+    file: ITEMS,
+    from: '    else this.#end(item);\n    if (cpu.read(pwq + Pwq.inactive) !== 0) this.activate(pwq);\n',
+    to: '    else this.#end(item);\n',
     tests: [POOL_TEST],
   },
   {
     name: 'flushers end in any order',
-    file: POOL,
-    from: '      if (cpu.read(first + Item.inFlight) !== 0) return;',
+    file: ITEMS,
+    from: '      if (cpu.read(first + IN_FLIGHT) !== 0) return;',
     to: '      if (cpu.read(pwq + Pwq.inFlight) !== 0) return;',
     tests: [POOL_TEST],
   },
@@ -97,13 +105,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a flush does not see what is still in incoming',
     file: POOL,
-    from: '    this.#drain();\n    const colour',
+    from: '    this.#items.drain();\n    const colour',
     to: '    const colour',
     tests: [POOL_TEST],
   },
   {
     name: 'a drained chain is listed newest first',
-    file: POOL,
+    file: ITEMS,
     from: 'for (let i = chain.length - 1; i >= 0; i--) this.#list(chain[i] as number);',
     to: 'for (let i = 0; i < chain.length; i++) this.#list(chain[i] as number);',
     tests: [POOL_TEST],
@@ -125,7 +133,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a dead worker ran stays RUNNING',
     file: REPAIR,
-    from: '    cpu.write(item + Item.encoding, DIED);\n    lose(cpu, item, state);',
+    from: '    cpu.write(item + Item.encoding, DIED);\n    lose(cpu, item, state);\n',
     to: '',
     tests: [POOL_TEST],
   },
@@ -160,13 +168,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a dead worker had handed over is lost after it was received and queued again',
     file: REPAIR,
-    from: '  cpu.cmpxchg(item + Item.state, state, LOST);',
-    to: '  cpu.xchg(item + Item.state, LOST);',
+    from: '    cpu.cmpxchg(item + Item.state, state, LOST);',
+    to: '    cpu.xchg(item + Item.state, LOST);',
     tests: [POOL_TEST],
   },
   {
     name: 'an item has its number before its colour',
-    file: POOL,
+    file: ITEMS,
     from: '    cpu.write(item + Item.colour, cpu.read(pwq + Pwq.colour));\n',
     to: '    cpu.write(item + Item.seq, 1); cpu.write(item + Item.colour, cpu.read(pwq + Pwq.colour));\n',
     tests: [POOL_TEST],
@@ -286,29 +294,29 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a thread that was asked for and does not come is never asked for again',
     file: POOL,
-    from: '    if (this.#toCreate < 0) this.#toCreate = this.#overdue();\n',
+    from: '    if (this.#toCreate < 0) this.#toCreate = overdue(this.cpu, this.address);\n',
     to: '',
     tests: [POOL_TEST],
   },
   {
     name: 'a thread that is on its way is asked for again and again',
-    file: POOL,
-    from: '      if (((now - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;\n',
+    file: WORKERS,
+    from: '    if (((at - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;\n',
     to: '',
     tests: [POOL_TEST],
   },
   {
     name: 'a new worker is woken before those that know the functions',
-    file: POOL,
-    from: '    cpu.write(worker + WorkerRecord.nextIdle, 0);\n    cpu.write(this.#linkTo(0), worker);',
-    to: '    cpu.write(worker + WorkerRecord.nextIdle, cpu.read(this.address + Pool.idle));\n    cpu.write(this.address + Pool.idle, worker);',
+    file: WORKERS,
+    from: '  cpu.write(worker + WorkerRecord.nextIdle, 0);\n  cpu.write(linkTo(cpu, pool, 0), worker);',
+    to: '  cpu.write(worker + WorkerRecord.nextIdle, cpu.read(pool + Pool.idle));\n  cpu.write(pool + Pool.idle, worker);',
     tests: [POOL_TEST],
   },
   {
     name: 'work that has come before the first worker is not seen by it',
     file: POOL,
-    from: '    this.#count(Pool.nrIdle, 1);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));\n    this.#findWorker();',
-    to: '    this.#count(Pool.nrIdle, 1);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));',
+    from: '    linkIdleLast(cpu, this.address, worker);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));\n    this.#findWorker();',
+    to: '    linkIdleLast(cpu, this.address, worker);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));',
     tests: [POOL_TEST],
   },
   {
@@ -349,8 +357,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a drained queue takes nothing of its own items',
     file: WORKQUEUE,
-    from: 'if (state !== OPEN && !(isDraining(state) && runsItemOf(this.#arena, this.#wq))) this.#checkOpen();',
-    to: 'if (state !== OPEN) this.#checkOpen();',
+    from: '    if (isDraining(state) && runsItemOf(this.#arena, this.#wq)) return true;\n',
+    to: '',
     tests: [THREADS_TEST],
   },
   {
@@ -373,5 +381,187 @@ export const mutants: readonly Mutant[] = [
     from: '    if (!isInWorkOf(this.#arena, this.#wq)) return;\n',
     to: '    return;\n',
     tests: [THREADS_TEST],
+  },
+  {
+    name: 'a work runs on two workers at once',
+    file: ITEMS,
+    from: '    const mayRun = !runs(cpu, siblingOf(cpu, twin));',
+    to: '    const mayRun = true;',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work that waits for its other run in the same pool is forgotten',
+    file: ITEMS,
+    from: '    if (home === this.#pool && cpu.read(other + Item.worker) === DEFERRED) this.#resume(other);\n    else if',
+    to: '    if',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work that waits for its other run in another pool is forgotten',
+    file: ITEMS,
+    from: 'else if (home !== 0 && home !== this.#pool) this.#elsewhere.add(home);',
+    to: '',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work that waits for its other run is resumed while that runs',
+    file: ITEMS,
+    from: 'if (!runs(cpu, siblingOf(cpu, twin))) this.#resume(twin);',
+    to: 'this.#resume(twin);',
+    tests: [EXPLORED_WORK, WORK_POOL_TEST],
+  },
+  {
+    name: 'a cancelled work that was inactive counts as active',
+    file: ITEMS,
+    from: '    if (where === INACTIVE) {',
+    to: '    if (where === INACTIVE + 7) {',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a cancelled work activates none that waits',
+    file: ITEMS,
+    from: '      if (cpu.read(pwq + Pwq.inactive) !== 0) this.activate(pwq);\n    }\n    this.#leaveColour',
+    to: '    }\n    this.#leaveColour',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a flush waits for a work that was cancelled',
+    file: ITEMS,
+    from: '    this.#leaveColour(pwq, cpu.read(twin + Item.colour));\n',
+    to: '',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'an item that has become active counts as inactive when it is cancelled',
+    file: ITEMS,
+    from: '      cpu.write(item + Item.worker, 0);\n      append(',
+    to: '      append(',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'nobody tells those that wait for a work',
+    file: ITEMS,
+    from: '    if (firstWaiter(this.#cpu, list) !== 0) this.#wakees.push(',
+    to: '    if (firstWaiter(this.#cpu, list) < 0) this.#wakees.push(',
+    tests: [EXPLORED_WORK],
+  },
+  {
+    name: 'those that wait for a work hear nothing when it is cancelled',
+    file: POOL,
+    from: '      this.#items.tellWaiters(twin);\n',
+    to: '',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work comes before what was published before it',
+    file: POOL,
+    from: '    // What was published before comes before it.\n    this.#items.drain();\n',
+    to: '',
+    tests: [WORK_TEST, POOL_TEST],
+  },
+  {
+    name: 'a closed queue takes works',
+    file: POOL,
+    from: '    if (state === OPEN || (isChained && isDraining(state))) {',
+    to: '    if (state !== -1) {',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a timer queues a work in a queue that was closed',
+    file: POOL,
+    from: 'if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);',
+    to: 'if (isDelayed && isClosed && twin < 0) cpu.store(twin + Item.state, FREE);',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work is cancelled in a pool that it has left',
+    file: POOL,
+    from: 'cpu.load(twin + Item.state) === LISTED && cpu.load(twin + Item.home) === this.address;',
+    to: 'true;',
+    tests: [EXPLORED_WORK, WORK_POOL_TEST],
+  },
+  {
+    name: 'a work that is cancelled keeps its timer',
+    file: CORE,
+    from: '    if (wasDelayed) cancelTimer(cpu, id, cpu.load(work + WorkWords.timer));\n',
+    to: '',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work is to be queued before its timer is started',
+    file: CORE,
+    from: '  const isFirst = startTimer(cpu, id, cpu.load(work + WorkWords.timer), deadline);\n',
+    to: '  cpu.store(twin + Item.state, DELAYED);\n  const isFirst = startTimer(cpu, id, cpu.load(work + WorkWords.timer), deadline);\n',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work that was idle is to be queued nowhere yet',
+    file: CORE,
+    from: '  if (!isListed) cpu.store(twin + Item.pwq, pwq);\n  cpu.store(twin + Item.state, DELAYED);\n  if (isListed) cpu.store',
+    to: '  cpu.store(twin + Item.state, DELAYED);\n  cpu.store',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a timer that was started again queues its work by the old deadline',
+    file: CORE,
+    from: 'if (timer !== 0) return isTimerFiring(cpu, timer);',
+    to: 'if (timer !== 0) return true;',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a flush waits for queueings that come after it',
+    file: TWINS,
+    from: '(phase === LISTED || phase === RUNNING) && !isAfter',
+    to: '(phase === LISTED || phase === RUNNING)',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work can be queued while somebody cancels it and waits',
+    file: TWINS,
+    from: 'return waiters(cpu, work + WorkWords.waiters).some((task) => cpu.load(task + Task.want) === CANCELS);',
+    to: 'return false;',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a dead canceller is waited for',
+    file: TWINS,
+    from: 'if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);',
+    to: 'if (isDead(0)) leaveList(cpu, list, task);',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a work whose timer expires is destroyed',
+    file: TWINS,
+    from: '  return !isFree || (timer !== 0 && isTimerActive(cpu, timer)) ||',
+    to: '  return !isFree || (timer < 0 && isTimerActive(cpu, timer)) ||',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'the reaper does not come again for a work that was put back in another pool meanwhile',
+    file: REPAIR,
+    from: 'if (isTwin(cpu, item) && isListedElsewhere(cpu, siblingOf(cpu, item), pool)) isSettled = false;',
+    to: '',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'after a death what waited for the other run of its work is in two lists',
+    file: REPAIR,
+    from: '  cpu.write(pool + Pool.deferred, 0);\n  cpu.write(pool + Pool.deferredLast, 0);\n',
+    to: '',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'a thread waits for a work that it runs itself',
+    file: WORK,
+    from: 'if (isOwn || (!isAsync && runnerOf(cpu, this.address) === thread.id)) {',
+    to: 'if (isOwn) {',
+    tests: [WORK_POOL_TEST],
+  },
+  {
+    name: 'an item waits for a work that is queued behind it',
+    file: WORK,
+    from: '    if (ahead < cpu.load(pwq + Pwq.maxActive)) return;\n',
+    to: '    if (ahead < 1e9) return;\n',
+    tests: [WORK_TEST],
   },
 ];

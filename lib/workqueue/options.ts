@@ -1,0 +1,70 @@
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
+
+export interface WorkqueueOptions {
+  /**
+   * Items that run, or are awaited, at once: of an unbound queue all in all, of a bound one in each slot. 1 to 2048; what
+   * is out of range is clamped, with a warning. @default 1024
+   */
+  maxActive?: number | undefined;
+  /** Whether any worker runs the items, instead of those of the slot that they were queued in. @default true */
+  unbound?: boolean | undefined;
+  /** Whether the items go to workers of their own, with a nice of -20 where the system allows it. @default false */
+  highpri?: boolean | undefined;
+  /** Whether the items run one after the other, in the order in which they were queued: unbound, maxActive 1. @default false */
+  ordered?: boolean | undefined;
+}
+
+/** The kernel's WQ_MAX_ACTIVE and WQ_DFL_ACTIVE, since 6.13. */
+const MAX_ACTIVE = 2048;
+const DEFAULT_ACTIVE = 1024;
+
+export const UNBOUND = 1 << 1;
+export const HIGHPRI = 1 << 4;
+export const ORDERED = 1 << 17;
+
+export function checkWorkqueueOptions(options: WorkqueueOptions): { flags: number; maxActive: number } {
+  checkOptionNames(options, ['maxActive', 'unbound', 'highpri', 'ordered']);
+  const { maxActive, unbound = true, highpri = false, ordered = false } = options;
+  for (const [name, value] of Object.entries({ unbound, highpri, ordered })) {
+    if (typeof value !== 'boolean')
+      throw new HoldfastError('EINVAL', `${name} is true or false, received ${shown(value)}`);
+  }
+  if (ordered && (!unbound || (maxActive ?? 1) !== 1)) {
+    throw new HoldfastError('EINVAL', 'an ordered workqueue is unbound, and its maxActive is 1');
+  }
+  // As in the kernel up to 6.5: an unbound queue with maxActive 1 is ordered.
+  const isOrdered = ordered || (unbound && maxActive === 1);
+  const flags = (unbound ? UNBOUND : 0) | (highpri ? HIGHPRI : 0) | (isOrdered ? ORDERED : 0);
+  return { flags, maxActive: isOrdered ? 1 : clampActive(maxActive ?? DEFAULT_ACTIVE) };
+}
+
+export function clampActive(maxActive: number): number {
+  if (!Number.isInteger(maxActive)) {
+    throw new HoldfastError(
+      'EINVAL',
+      `maxActive is a whole number from 1 to ${MAX_ACTIVE}, received ${shown(maxActive)}`,
+    );
+  }
+  const clamped = Math.min(Math.max(maxActive, 1), MAX_ACTIVE);
+  if (clamped !== maxActive) {
+    process.emitWarning(
+      `maxActive is from 1 to ${MAX_ACTIVE}: ${maxActive} is taken for ${clamped}`,
+      'HoldfastWarning',
+    );
+  }
+  return clamped;
+}
+
+export function checkCount(name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new HoldfastError('EINVAL', `${name} is a whole number from 1 to ${most}, received ${shown(value)}`);
+}
+
+export function flagsShown(flags: number): string {
+  const words = [
+    flags & UNBOUND ? 'unbound' : 'bound',
+    ...(flags & HIGHPRI ? ['highpri'] : []),
+    ...(flags & ORDERED ? ['ordered'] : []),
+  ];
+  return words.join(', ');
+}

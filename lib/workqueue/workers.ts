@@ -1,0 +1,102 @@
+/** The records of a pool's workers: which are idle, how many run, which threads are on their way. All of it under the pool's latch. */
+import type { Cpu } from '../machine/cpu.ts';
+import { prepareToPark } from '../sched/task.ts';
+import { BUSY, FREE_RECORD, IDLE, Pool, STARTING, WorkerRecord, workerAt } from './layout.ts';
+
+/** How long a thread that was asked for may be on its way until it is asked for again, ms: the kernel's CREATE_COOLDOWN. */
+const CREATE_COOLDOWN_MS = 1000;
+
+/** `nr_running` follows. */
+export function setState(cpu: Cpu, pool: number, worker: number, state: number): void {
+  const wasBusy = cpu.read(worker + WorkerRecord.state) === BUSY;
+  cpu.write(worker + WorkerRecord.state, state);
+  if (wasBusy === (state === BUSY)) return;
+  cpu.store(pool + Pool.running, cpu.load(pool + Pool.running) + (wasBusy ? -1 : 1));
+}
+
+/**
+ * `worker_enter_idle`: on the list, not running, and its task SLEEPING. Full, and pairs with the push in `queue`: the item is seen
+ * behind this, or there that a slot is free.
+ */
+export function becomeIdle(cpu: Cpu, pool: number, worker: number): void {
+  setState(cpu, pool, worker, IDLE);
+  linkIdle(cpu, pool, worker);
+  prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
+}
+
+/** The worker is BUSY, and its task is to be woken: `worker_leave_idle`. */
+export function leaveIdle(cpu: Cpu, pool: number, worker: number): void {
+  unlinkIdle(cpu, pool, worker);
+  setState(cpu, pool, worker, BUSY);
+}
+
+export function linkIdle(cpu: Cpu, pool: number, worker: number): void {
+  cpu.write(worker + WorkerRecord.nextIdle, cpu.read(pool + Pool.idle));
+  cpu.write(pool + Pool.idle, worker);
+  count(cpu, pool + Pool.nrIdle, 1);
+  if (cpu.read(worker + WorkerRecord.state) !== IDLE) setState(cpu, pool, worker, IDLE);
+}
+
+/** Behind all that are idle. */
+export function linkIdleLast(cpu: Cpu, pool: number, worker: number): void {
+  setState(cpu, pool, worker, IDLE);
+  cpu.write(worker + WorkerRecord.nextIdle, 0);
+  cpu.write(linkTo(cpu, pool, 0), worker);
+  count(cpu, pool + Pool.nrIdle, 1);
+}
+
+export function unlinkIdle(cpu: Cpu, pool: number, worker: number): void {
+  cpu.write(linkTo(cpu, pool, worker), cpu.read(worker + WorkerRecord.nextIdle));
+  count(cpu, pool + Pool.nrIdle, -1);
+}
+
+/** A record for a new worker, or -1 where one is on its way, or there are as many as there may be. Returns its index. */
+export function reserve(cpu: Cpu, pool: number): number {
+  const most = cpu.read(pool + Pool.maxWorkers);
+  if (cpu.read(pool + Pool.nrWorkers) >= most) return -1;
+  let free = -1;
+  for (let index = 0; index < most; index++) {
+    const state = cpu.read(workerAt(pool, index) + WorkerRecord.state);
+    if (state === STARTING) return -1;
+    if (state === FREE_RECORD && free < 0) free = index;
+  }
+  if (free < 0) return -1;
+  const worker = workerAt(pool, free);
+  cpu.write(worker + WorkerRecord.state, STARTING);
+  cpu.write(worker + WorkerRecord.thread, 0);
+  cpu.write(worker + WorkerRecord.since, now(cpu));
+  count(cpu, pool + Pool.nrWorkers, 1);
+  return free;
+}
+
+/**
+ * A record whose thread should have come long ago, or -1: the thread that asked for it has died first, or the arena had no
+ * room, or the thread ended before it began.
+ */
+export function overdue(cpu: Cpu, pool: number): number {
+  const at = now(cpu);
+  for (let index = 0; index < cpu.read(pool + Pool.maxWorkers); index++) {
+    const worker = workerAt(pool, index);
+    if (cpu.read(worker + WorkerRecord.state) !== STARTING) continue;
+    if (((at - cpu.read(worker + WorkerRecord.since)) | 0) < CREATE_COOLDOWN_MS) continue;
+    cpu.write(worker + WorkerRecord.since, at);
+    return index;
+  }
+  return -1;
+}
+
+export function count(cpu: Cpu, word: number, by: number): void {
+  cpu.write(word, cpu.read(word) + by);
+}
+
+/** The word of the idle list that leads to that worker; 0: the list's end. */
+function linkTo(cpu: Cpu, pool: number, worker: number): number {
+  let link = pool + Pool.idle;
+  while (cpu.read(link) !== worker) link = cpu.read(link) + WorkerRecord.nextIdle;
+  return link;
+}
+
+/** ms, cut off to 32 bits. */
+function now(cpu: Cpu): number {
+  return Math.floor(cpu.now() / 1e6) | 0;
+}
