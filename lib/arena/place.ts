@@ -183,6 +183,7 @@ export class Place {
     while (this.#note(reap(this, isReaped, { patience })) === 'again' && !this.#isDead(thread.id)) markGone(thread.cpu);
     thread.self = DETACHED;
     this.objects.views.retireAll();
+    for (const end of thread.ends) end();
     // `attend` ends, and kthreadd looks whether anybody is left.
     thread.cpu.wake(Header.creatorRing, Number.POSITIVE_INFINITY);
     if (thread.cpu.load(Header.kthreaddWanted) === 1) ringKthreadd(thread.cpu);

@@ -44,6 +44,12 @@ export class Callbacks {
     return this.#queue.length - this.#first;
   }
 
+  /** Callbacks that are not over, the one that runs now included. */
+  get pending(): number {
+    const { cpu, line } = this.#readers;
+    return (cpu.loadUnordered(line + Line.queued) - cpu.loadUnordered(line + Line.done)) | 0;
+  }
+
   add(run: () => unknown): void {
     const { cpu, line, thread, domain } = this.#readers;
     // Before anything is queued: it may find the arena full.
@@ -94,7 +100,8 @@ export class Callbacks {
       this.#queue = this.#queue.slice(this.#first);
       this.#first = 0;
     }
-    cpu.store(line + Line.done, (cpu.load(line + Line.done) + count) | 0);
+    // Release: pairs with the acquire in `callbacksOfNow` of domain.ts. Who has waited for the callbacks sees what they did.
+    cpu.storeRelease(line + Line.done, (cpu.load(line + Line.done) + count) | 0);
     wakeWaiters(thread, domain);
   }
 

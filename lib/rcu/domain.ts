@@ -230,7 +230,7 @@ export abstract class RcuDomain extends SharedObject {
     const { thread, readers } = this;
     this.current();
     checkWait(this.cpu, options);
-    if (this.#callbacks.size > 0) {
+    if (this.#callbacks.pending > 0) {
       throw new HoldfastError('EDEADLK', `this thread has callbacks of the ${this.label}: they run on its event loop`);
     }
     this.#freeOwn(options);
@@ -305,6 +305,7 @@ export abstract class RcuDomain extends SharedObject {
     const end = snapshot(thread, domain, pace);
     // Others of this turn find the period begun by the first of them, or over.
     await undefined;
+    // The thread may have detached, and its number be another's.
     this.current();
     if (isOver(thread, domain, pace, end)) return;
     tryAdvance(thread, domain, pace, end);

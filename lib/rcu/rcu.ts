@@ -1,9 +1,8 @@
 import type { Arena } from '../arena/arena.ts';
 import type { Guard } from '../arena/guard.ts';
-import { DETACHED } from '../sched/thread.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { ReadGuard } from './read-guard.ts';
-import { detached, enter, leave, SYNC } from './reader.ts';
+import { enter, leave, SYNC } from './reader.ts';
 
 const KIND = defineDomain('rcu', true);
 
@@ -33,11 +32,12 @@ export class Rcu extends RcuDomain {
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
   readLock(): void {
     const { readers } = this;
-    if (readers.depth === 0) {
-      if (readers.thread.self === DETACHED) throw detached();
-      enter(readers.cpu, readers.sync);
+    if (readers.depth !== 0) {
+      readers.nest();
+      return;
     }
-    readers.depth++;
+    enter(readers.cpu, readers.sync);
+    readers.depth = 1;
   }
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */

@@ -14,10 +14,13 @@
  */
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { DETACHED, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import { AWAITED, INSIDE, OUTSIDE, report } from './grace-period.ts';
 import { type Domain, domainAt, Line, lineOf, RcuWords } from './layout.ts';
 import type { Joinable } from './read-guard.ts';
+
+/** A `depth`. */
+const GONE = -1;
 
 export const SYNC = 0;
 export const GUARDED = 1;
@@ -29,7 +32,7 @@ export class Readers implements Joinable {
   readonly line: number;
   /** Address of the SYNC lane. */
   readonly sync: number;
-  /** Nesting of the synchronous readers. */
+  /** Nesting of the synchronous readers; GONE once the thread has left the arena. Fast paths compare it with 0 and 1. */
   depth = 0;
   /** Readers in each of the two GUARDED lanes. */
   readonly #counts: [number, number] = [0, 0];
@@ -50,15 +53,28 @@ export class Readers implements Joinable {
     return this.depth > 0 || this.#counts[0] + this.#counts[1] > 0;
   }
 
-  /** A nested synchronous reader goes out. Throws EPERM if there is none. */
+  /** A synchronous reader goes in that is inside another. Throws EINVAL once the thread has left. */
+  nest(): void {
+    if (this.depth === GONE) throw detached();
+    this.depth++;
+  }
+
+  /** A nested synchronous reader goes out. Throws EPERM if there is none, EINVAL once the thread has left. */
   unnest(): void {
+    if (this.depth === GONE) throw detached();
     if (this.depth === 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
     this.depth--;
   }
 
+  /** The thread has left: its readers are over, and its line may be another's by now. */
+  end(): void {
+    this.depth = GONE;
+    this.#counts.fill(0);
+  }
+
   /** A reader goes in. Returns which of the GUARDED lanes it is in, 0 or 1. */
   join(): 0 | 1 {
-    if (this.thread.self === DETACHED) throw detached();
+    if (this.depth === GONE) throw detached();
     const other = this.#current === 0 ? 1 : 0;
     if (this.#counts[this.#current] > 0) {
       const isAwaited = this.cpu.load(this.#laneOf(this.#current)) === AWAITED;
@@ -127,11 +143,16 @@ const known = new WeakMap<Thread, Map<number, Readers>>();
 export function readersOf(thread: Thread, rcu: number): Readers {
   let domains = known.get(thread);
   if (domains === undefined) known.set(thread, (domains = new Map()));
-  let readers = domains.get(rcu);
-  if (readers === undefined) domains.set(rcu, (readers = new Readers(thread, rcu)));
-  // The domain may be another one, where one was destroyed.
-  else announce(thread, rcu);
-  return readers;
+  const readers = domains.get(rcu);
+  if (readers !== undefined) {
+    // The domain may be another one, where one was destroyed.
+    announce(thread, rcu);
+    return readers;
+  }
+  const made = new Readers(thread, rcu);
+  domains.set(rcu, made);
+  thread.ends.add(() => made.end());
+  return made;
 }
 
 export function detached(): HoldfastError {

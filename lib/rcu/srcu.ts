@@ -4,6 +4,8 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { isPresent } from '../memory/objects.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
+import { advance } from './grace-period.ts';
+import { PACES } from './layout.ts';
 import { ReadGuard } from './read-guard.ts';
 
 const KIND = defineDomain('srcu', false);
@@ -53,6 +55,17 @@ export class Srcu extends RcuDomain {
     if (!this.readers.leave(index)) {
       throw new HoldfastError('EPERM', `no reader of this thread is inside the ${this.label} with the index ${index}`);
     }
+  }
+
+  /**
+   * Frees the domain and its name. Throws EBUSY while a reader is inside, or a callback to be run, EINVAL for a domain that was
+   * destroyed.
+   */
+  override destroy(): void {
+    this.current();
+    // A period that was begun by `startPoll`, and that nobody has asked after since its readers went.
+    for (const pace of PACES) advance(this.thread, this.readers.domain, pace, 0);
+    super.destroy();
   }
 
   /** A reader that is inside until the guard is released. */

@@ -79,7 +79,11 @@ const known = new WeakMap<Readers, Stretch>();
 
 /** The same for all views of the domain on the calling thread. */
 export function stretchOf(readers: Readers): Stretch {
-  let stretch = known.get(readers);
-  if (stretch === undefined) known.set(readers, (stretch = new Stretch(readers)));
-  return stretch;
+  const stretch = known.get(readers);
+  if (stretch !== undefined) return stretch;
+  const made = new Stretch(readers);
+  known.set(readers, made);
+  // Its line may be another thread's from then on.
+  readers.thread.ends.add(() => (made.depth = OFFLINE));
+  return made;
 }

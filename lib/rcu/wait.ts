@@ -1,10 +1,11 @@
 /** How tasks wait for the end of a period, or for callbacks: in the domain's queue, which each end of a period wakes. */
 import { type Outcome, SHARED, waitUntil, wakeUp } from '../locking/wait-queue-core.ts';
+import { latchOwner } from '../memory/latch.ts';
 import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { advance, isOver, snapshot, spinOnReaders, tryAdvance } from './grace-period.ts';
-import type { Domain, Pace } from './layout.ts';
+import { type Domain, type Pace, RcuWords } from './layout.ts';
 import { checkStall } from './stall.ts';
 
 /** After how long a task that waits looks again, ns; then twice as long each time, up to the longest. */
@@ -35,11 +36,18 @@ export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Wai
   const { thread, deadline } = waiter;
   const { cpu, isPreemptible } = thread;
   let interval = FIRST_LOOK;
+  let holder = 0;
   const path = waitWhile(domain, waiter, () => {
     if (isOver(thread, domain, pace, end)) return false;
     // Without preemption nobody is kept from making its steps, and nobody looks by itself.
     if (!isPreemptible) advance(thread, domain, pace, end);
-    else if (!tryAdvance(thread, domain, pace, end)) interval = FIRST_LOOK;
+    else if (!tryAdvance(thread, domain, pace, end)) {
+      // Another thread's steps may be of the other pace, so this task looks again soon; but if that thread is dead, a thread
+      // that looks too often never sleeps for as long as it takes to find out (`onStall`).
+      const before = holder;
+      holder = latchOwner(cpu, domain.rcu + RcuWords.latch);
+      if (holder !== before) interval = FIRST_LOOK;
+    }
     if (isOver(thread, domain, pace, end)) return false;
     if (isPreemptible) checkStall(thread, domain, pace);
     return true;

@@ -62,6 +62,8 @@ export class Thread {
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
   /** Who hears of the voluntary sleeps of this thread's synchronous code. */
   readonly hooks = new SleepHooks();
+  /** Called when the thread has left the arena: from then on its lines in shared memory may be another's. */
+  readonly ends = new Set<() => void>();
   /**
    * Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
    * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
