@@ -20,6 +20,7 @@ const LIST_TESTS = 'test/rcu/list.test.ts';
 const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
 const QSBR = 'test/rcu/rcu-qsbr.test.ts';
+const MEETINGS = 'test/rcu/meetings.test.ts';
 const EXPLORED = 'test/native-sim/explore/rcu.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -82,8 +83,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a joining thread is missed',
     file: READER,
-    from: '    announce(thread, rcu);',
-    to: '    if (thread.number === 0) announce(thread, rcu);',
+    from: '    this.sync = this.line + Line.lanes + SYNC;\n    announce(thread, rcu);',
+    to: '    this.sync = this.line + Line.lanes + SYNC;\n    if (thread.number === 0) announce(thread, rcu);',
     tests: [RCU],
   },
   {
@@ -176,6 +177,55 @@ export const mutants: readonly Mutant[] = [
     from: '  cpu.storeReleaseLight(lane, OUTSIDE);\n  return state === AWAITED;',
     to: '  if (state !== AWAITED) cpu.storeReleaseLight(lane, OUTSIDE);\n  return state === AWAITED;',
     tests: [RCU],
+  },
+  {
+    name: 'a period that nobody asks after keeps its domain for ever',
+    file: 'lib/rcu/srcu.ts',
+    from: '    for (const pace of PACES) advance(this.thread, this.readers.domain, pace, 0);\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a callback that runs is over for a barrier',
+    file: CALLBACKS,
+    from: 'return (cpu.loadUnordered(line + Line.queued) - cpu.loadUnordered(line + Line.done)) | 0;',
+    to: 'return cpu === undefined ? line : this.size;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a thread that has left goes out of its readers',
+    file: READER,
+    from: '  thread.ends.add(() => made.end());\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'the overlapping readers of a thread that has left go out',
+    file: READER,
+    from: '    this.#counts.fill(0);\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a thread that has left goes offline',
+    file: STRETCH,
+    from: '  readers.thread.ends.add(() => (made.depth = OFFLINE));\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a thread that has detached makes steps of a period',
+    file: DOMAIN,
+    from: '    this.current();\n    if (isOver',
+    to: '    if (isOver',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'who waits for the latch of a dead thread looks every ms',
+    file: WAIT,
+    from: 'if (holder !== before) looks',
+    to: 'if (holder !== -before - 1) looks',
+    tests: [MEETINGS],
   },
   {
     name: 'overlapping readers stay in a lane that is waited for',
