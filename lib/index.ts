@@ -79,6 +79,7 @@ export { PthreadMutex } from './pthread/mutex/mutex.ts';
 export { PthreadOnce } from './pthread/once.ts';
 export { PthreadRwlock, type PthreadRwlockPreference } from './pthread/rwlock.ts';
 export { PthreadSem, SEM_VALUE_MAX } from './pthread/sem.ts';
+export type { RcuMisuse } from './rcu/checks.ts';
 export type { RcuCookie, RcuDomain } from './rcu/domain.ts';
 export { RcuHlist, type RcuHlistOptions } from './rcu/hlist.ts';
 export { RcuList, type RcuListOptions } from './rcu/list.ts';

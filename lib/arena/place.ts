@@ -182,8 +182,8 @@ export class Place {
     // Of the threads that it leaves to others it may be one itself.
     while (this.#note(reap(this, isReaped, { patience })) === 'again' && !this.#isDead(thread.id)) markGone(thread.cpu);
     thread.self = DETACHED;
-    this.objects.views.retireAll();
     for (const end of thread.ends) end();
+    this.objects.views.retireAll();
     // `attend` ends, and kthreadd looks whether anybody is left.
     thread.cpu.wake(Header.creatorRing, Number.POSITIVE_INFINITY);
     if (thread.cpu.load(Header.kthreaddWanted) === 1) ringKthreadd(thread.cpu);

@@ -44,6 +44,11 @@ export class Callbacks {
     return this.#queue.length - this.#first;
   }
 
+  /** Whether the function waits in the queue. It looks at all of them. */
+  has(run: () => unknown): boolean {
+    return this.#queue.some((callback, i) => i >= this.#first && callback.run === run);
+  }
+
   /** Callbacks that are not over, the one that runs now included. */
   get pending(): number {
     const { cpu, line } = this.#readers;

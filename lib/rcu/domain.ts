@@ -20,6 +20,7 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { Callbacks } from './callbacks.ts';
+import { ASKED, Checks, type Traits } from './checks.ts';
 import { dumpTree, threadsInside } from './dump.ts';
 import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot, tryAdvance } from './grace-period.ts';
 import { Freeing } from './kfree.ts';
@@ -37,7 +38,7 @@ import {
   threadsOf,
   trailingWords,
 } from './layout.ts';
-import { type Readers, readersOf } from './reader.ts';
+import { type ReaderChecks, type Readers, readersOf } from './reader.ts';
 import { endAfter, readSequence } from './sequence.ts';
 import { checkStall } from './stall.ts';
 import { synchronize, waitForEnd, waitWhile } from './wait.ts';
@@ -72,6 +73,7 @@ export function defineDomain(name: string, isShared: boolean, geometry: Geometry
 /** So that three times as long is no more than half of what a word's ms count. */
 const LONGEST_STALL = 2 ** 28;
 
+const checks = new WeakMap<Readers, Checks>();
 const callbacks = new WeakMap<Readers, Callbacks>();
 const freeing = new WeakMap<Readers, Freeing>();
 
@@ -96,9 +98,22 @@ export abstract class RcuDomain extends SharedObject {
     this.#freeing = frees;
   }
 
+  /** The last step of a constructor: the checks that the environment asks for. */
+  protected begin(): void {
+    if ((ASKED.strict || ASKED.debug) && this.#checks === undefined) this.#lookFor(ASKED);
+  }
+
   /** The pointer in the arena's word `address`, for a reader: what is read through it was written before it was published. */
   dereference(address: number): number {
-    return this.cpu.loadDependent(address);
+    return this.readers.pointers.loadDependent(address);
+  }
+
+  /**
+   * `dereference` for code that also runs outside readers, where a lock protects the pointer instead: in debug mode it is
+   * reported if neither does. `rcu_dereference_check`.
+   */
+  dereferenceCheck(address: number, isProtected: boolean): number {
+    return isProtected ? this.cpu.loadDependent(address) : this.dereference(address);
   }
 
   /** Publishes `value` in the arena's word `address`: readers that find it see all that was written before. */
@@ -204,6 +219,7 @@ export abstract class RcuDomain extends SharedObject {
     if (typeof callback !== 'function') {
       throw new HoldfastError('EINVAL', `call() takes a function, received ${shown(callback)}`);
     }
+    if (this.readers.checks?.debug && this.#callbacks.has(callback)) this.#checks?.double(this.call);
     if (this.#callbacks.size > 0) this.#callbacks.add(callback);
     else this.changing(() => this.#callbacks.add(callback));
   }
@@ -266,10 +282,49 @@ export abstract class RcuDomain extends SharedObject {
     this.cpu.store(this.address + RcuWords.stallTimeout, timeout);
   }
 
+  /**
+   * Whether each reader of this thread that goes out begins a period and helps it along, and frees what the thread has given to
+   * `kfree` as far as it can: what the program uses after its reader is found sooner. For tests: each reader costs about a
+   * microsecond. It holds for all views of the domain on this thread. Throws EBUSY inside a reader.
+   * @default false, or whether HOLDFAST_RCU in the environment has `strict`; RCU_STRICT_GRACE_PERIOD
+   */
+  get strict(): boolean {
+    return this.#checks?.strict ?? false;
+  }
+
+  set strict(isOn: boolean) {
+    this.#lookFor({ strict: isOn, debug: this.debug });
+  }
+
+  /**
+   * Whether mistakes of this thread are reported, on the standard error stream and on the `node:diagnostics_channel` named
+   * `holdfast:rcu:misuse`: a dereference outside a reader, a sleep inside one (but of `Srcu`), a reader that a thread leaves
+   * open, a function that is queued by `call` while it waits already. Stall warnings say where the readers of this thread went
+   * in. It holds for all views of the domain on this thread. Throws EBUSY inside a reader, and ENOMEM.
+   * @default false, or whether HOLDFAST_RCU in the environment has `debug`; CONFIG_PROVE_RCU
+   */
+  get debug(): boolean {
+    return this.#checks?.debug ?? false;
+  }
+
+  set debug(isOn: boolean) {
+    this.#lookFor({ strict: this.strict, debug: isOn });
+  }
+
   /** The domain's periods, its tree and the threads inside, in lines of text for people. `rcu_dump_rcu_node_tree`. */
   dumpTree(): string {
     this.current();
     return dumpTree(this.thread, this.readers.domain);
+  }
+
+  /** Readers are looked at by `wanted` from here on, or not at all. */
+  protected watch(wanted: ReaderChecks | undefined): void {
+    this.readers.watch(wanted);
+  }
+
+  /** Whether readers may sleep, also in debug mode. */
+  protected get maySleep(): boolean {
+    return false;
   }
 
   /** Before the thread waits in whatever way: a quiescent state, unless a reader is inside. */
@@ -283,6 +338,37 @@ export abstract class RcuDomain extends SharedObject {
   /** Whether a reader is inside that has no guard: the caller's own, if it is on the stack. */
   protected get isSyncReader(): boolean {
     return this.readers.depth > 0;
+  }
+
+  get #checks(): Checks | undefined {
+    return checks.get(this.readers);
+  }
+
+  #lookFor({ strict, debug }: { strict: boolean; debug: boolean }): void {
+    this.current();
+    for (const value of [strict, debug]) {
+      if (typeof value === 'boolean') continue;
+      throw new HoldfastError('EINVAL', `strict and debug are true or false, received ${shown(value)}`);
+    }
+    if (this.readLockHeld) {
+      throw new HoldfastError('EBUSY', `this thread is inside a reader of the ${this.label}: checks change outside`);
+    }
+    const { readers } = this;
+    const own = this.#checks ?? new Checks(readers, this.#traits());
+    own.debug = debug;
+    own.strict = strict;
+    checks.set(readers, own);
+    this.watch(strict || debug ? own : undefined);
+  }
+
+  #traits(): Traits {
+    return {
+      objects: this.arena.objects,
+      maySleep: this.maySleep,
+      isInside: () => this.readLockHeld,
+      isSync: () => this.isSyncReader,
+      reclaim: () => this.#freeing.reclaim(),
+    };
   }
 
   #synchronize(pace: Pace, options: WaitOptions | undefined): void {

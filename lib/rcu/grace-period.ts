@@ -68,6 +68,7 @@ import {
   WAITING,
   writeSequence,
 } from './sequence.ts';
+import { clearStacks } from './stacks.ts';
 
 /** A reader lane's word. */
 export const OUTSIDE = 0;
@@ -296,6 +297,7 @@ function repairNode({ cpu, threads, isDead }: Repairer, domain: Domain, node: nu
     if (isDead(number + 1)) {
       for (let lane = 0; lane < LANES; lane++) cpu.store(line + Line.lanes + lane, OUTSIDE);
       cpu.write(line + Line.awaited, 0);
+      clearStacks(cpu, domain.rcu, number);
       cpu.store(line + Line.done, cpu.load(line + Line.queued));
       cpu.store(line + Line.reclaimed, cpu.load(line + Line.kfreed));
     }

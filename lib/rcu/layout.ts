@@ -39,7 +39,9 @@ export const RcuWords = struct({
   fanOut: 1,
   /** After how many ms a period that does not end is reported; 0 for never. */
   stallTimeout: 1,
-  pad: LINE_WORDS - WaitQueueWords.words - 5,
+  /** Address of the object in which debug mode notes where readers went in, or 0. */
+  stacks: 1,
+  pad: LINE_WORDS - WaitQueueWords.words - 6,
   normal: Period,
   expedited: Period,
 });

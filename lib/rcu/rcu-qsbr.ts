@@ -3,6 +3,7 @@ import type { Guard } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { ReadGuard } from './read-guard.ts';
+import type { ReaderChecks } from './reader.ts';
 import { OFFLINE, type Stretch, stretchOf } from './stretch.ts';
 
 const KIND = defineDomain('rcu-qsbr', true);
@@ -26,6 +27,7 @@ export class RcuQsbr extends RcuDomain {
   constructor(arena: Arena) {
     super(KIND, arena, 'holdfast.rcu-qsbr');
     this.#stretch = stretchOf(this.readers);
+    this.begin();
   }
 
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
@@ -33,7 +35,7 @@ export class RcuQsbr extends RcuDomain {
     const stretch = this.#stretch;
     // A constant, not a sum: the next reader's check does not wait for this store to come back from the store buffer.
     if (stretch.depth === 0) stretch.depth = 1;
-    else stretch.nest();
+    else stretch.nest(this.readLock);
   }
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
@@ -74,6 +76,11 @@ export class RcuQsbr extends RcuDomain {
 
   protected override get isSyncReader(): boolean {
     return this.#stretch.depth > 0;
+  }
+
+  protected override watch(checks: ReaderChecks | undefined): void {
+    super.watch(checks);
+    this.#stretch.watch();
   }
 
   protected override beforeSleep(): void {

@@ -27,13 +27,14 @@ const KIND = defineDomain('rcu', true);
 export class Rcu extends RcuDomain {
   constructor(arena: Arena) {
     super(KIND, arena, 'holdfast.rcu');
+    this.begin();
   }
 
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
   readLock(): void {
     const { readers } = this;
     if (readers.depth !== 0) {
-      readers.nest();
+      readers.nest(this.readLock);
       return;
     }
     enter(readers.cpu, readers.sync);

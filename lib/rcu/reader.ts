@@ -19,11 +19,26 @@ import { AWAITED, INSIDE, OUTSIDE, report } from './grace-period.ts';
 import { type Domain, domainAt, Line, lineOf, RcuWords } from './layout.ts';
 import type { Joinable } from './read-guard.ts';
 
-/** A `depth`. */
+/** Of `depth`: the thread has left, and: outside of readers, which are checked. */
 const GONE = -1;
+const WATCHED = -2;
 
 export const SYNC = 0;
 export const GUARDED = 1;
+
+/** A function by which a reader goes in: it is where its stack begins. */
+export type Caller = (...args: never[]) => unknown;
+
+/** What `checks.ts` looks at. */
+export interface ReaderChecks {
+  /** What dereferences go through. */
+  readonly pointers: Pick<Cpu, 'loadDependent'>;
+  readonly debug: boolean;
+  readonly strict: boolean;
+  entering(lane: number, by: Caller): void;
+  left(): void;
+  leaving(): void;
+}
 
 export class Readers implements Joinable {
   readonly thread: Thread;
@@ -32,8 +47,15 @@ export class Readers implements Joinable {
   readonly line: number;
   /** Address of the SYNC lane. */
   readonly sync: number;
-  /** Nesting of the synchronous readers; GONE once the thread has left the arena. Fast paths compare it with 0 and 1. */
+  /**
+   * Nesting of the synchronous readers; GONE once the thread has left the arena. Fast paths compare it with 0 and 1, which it
+   * never is while there are checks: WATCHED stands for 0 then, 2 for 1, and so on.
+   */
   depth = 0;
+  /** Undefined while there are none. */
+  checks: ReaderChecks | undefined = undefined;
+  /** What dereferences go through. */
+  pointers: Pick<Cpu, 'loadDependent'>;
   /** Readers in each of the two GUARDED lanes. */
   readonly #counts: [number, number] = [0, 0];
   /** Which of them readers join. */
@@ -42,6 +64,7 @@ export class Readers implements Joinable {
   constructor(thread: Thread, rcu: number) {
     this.thread = thread;
     this.cpu = thread.cpu;
+    this.pointers = thread.cpu;
     this.domain = domainAt(thread.cpu, rcu);
     this.line = lineOf(this.domain, thread.number);
     this.sync = this.line + Line.lanes + SYNC;
@@ -53,27 +76,48 @@ export class Readers implements Joinable {
     return this.depth > 0 || this.#counts[0] + this.#counts[1] > 0;
   }
 
-  /** A synchronous reader goes in that is inside another. Throws EINVAL once the thread has left. */
-  nest(): void {
+  /** A synchronous reader goes in that is inside another, or is checked. Throws EINVAL once the thread has left. */
+  nest(by: Caller): void {
     if (this.depth === GONE) throw detached();
+    if (this.depth === WATCHED) {
+      this.checks?.entering(SYNC, by);
+      enter(this.cpu, this.sync);
+      this.depth = 1;
+    }
     this.depth++;
   }
 
-  /** A nested synchronous reader goes out. Throws EPERM if there is none, EINVAL once the thread has left. */
+  /**
+   * A synchronous reader goes out that is inside another, or is checked. Throws EPERM if there is none, EINVAL once the thread
+   * has left.
+   */
   unnest(): void {
     if (this.depth === GONE) throw detached();
-    if (this.depth === 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
+    if (this.depth === 0 || this.depth === WATCHED) {
+      throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
+    }
     this.depth--;
+    if (this.depth > 1 || this.checks === undefined) return;
+    this.depth = WATCHED;
+    this.exit(SYNC);
+  }
+
+  /** From here on readers are looked at, or are not. Illegal inside one. */
+  watch(checks: ReaderChecks | undefined): void {
+    this.checks = checks;
+    this.pointers = checks?.debug ? checks.pointers : this.cpu;
+    this.depth = checks === undefined ? 0 : WATCHED;
   }
 
   /** The thread has left: its readers are over, and its line may be another's by now. */
   end(): void {
+    this.checks?.leaving();
     this.depth = GONE;
     this.#counts.fill(0);
   }
 
   /** A reader goes in. Returns which of the GUARDED lanes it is in, 0 or 1. */
-  join(): 0 | 1 {
+  join(by: Caller = this.join): 0 | 1 {
     if (this.depth === GONE) throw detached();
     const other = this.#current === 0 ? 1 : 0;
     if (this.#counts[this.#current] > 0) {
@@ -84,6 +128,7 @@ export class Readers implements Joinable {
       }
       this.#current = other;
     }
+    this.checks?.entering(GUARDED + this.#current, by);
     enter(this.cpu, this.#laneOf(this.#current));
     this.#counts[this.#current] = 1;
     return this.#current;
@@ -100,6 +145,7 @@ export class Readers implements Joinable {
   /** The lane is left. */
   exit(lane: number): void {
     if (leave(this.cpu, this.line + Line.lanes + lane)) this.report(lane);
+    this.checks?.left();
   }
 
   /** The lane, which a period waited for, was left. */

@@ -5,8 +5,9 @@ import { HoldfastError, shown } from '../errors.ts';
 import { isPresent } from '../memory/objects.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { advance } from './grace-period.ts';
-import { PACES } from './layout.ts';
+import { PACES, RcuWords } from './layout.ts';
 import { ReadGuard } from './read-guard.ts';
+import { destroyStacks } from './stacks.ts';
 
 const KIND = defineDomain('srcu', false);
 
@@ -28,6 +29,7 @@ export class Srcu extends RcuDomain {
   /** Opens the domain of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND, arena, which);
+    this.begin();
   }
 
   static from(arena: Arena, handle: ObjectHandle): Srcu {
@@ -36,7 +38,7 @@ export class Srcu extends RcuDomain {
 
   /** A reader goes in. Returns the index for its `readUnlock`. Throws EINVAL after `arena.detach()`. */
   readLock(): 0 | 1 {
-    const index = this.readers.join();
+    const index = this.readers.join(this.readLock);
     // Whoever destroys the domain finds the reader inside, or this finds that the domain is to go.
     return isPresent(this.cpu, this.address) ? index : this.#joinAgain(index);
   }
@@ -64,8 +66,15 @@ export class Srcu extends RcuDomain {
   override destroy(): void {
     this.current();
     // A period that was begun by `startPoll`, and that nobody has asked after since its readers went.
-    for (const pace of PACES) advance(this.thread, this.readers.domain, pace, 0);
+    const { arena, address, thread, readers } = this;
+    for (const pace of PACES) advance(thread, readers.domain, pace, 0);
+    const stacks = this.cpu.load(address + RcuWords.stacks);
     super.destroy();
+    destroyStacks(arena.objects, stacks);
+  }
+
+  protected override get maySleep(): boolean {
+    return true;
   }
 
   /** A reader that is inside until the guard is released. */

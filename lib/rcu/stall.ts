@@ -41,6 +41,7 @@ import {
   threadsOf,
 } from './layout.ts';
 import { IDLE, neededAfter, readSequence, SCANNING, stateOf } from './sequence.ts';
+import { readStack } from './stacks.ts';
 
 /** Name of the `node:diagnostics_channel` on which the thread that warns publishes an `RcuStall`. */
 export const STALL_CHANNEL = 'holdfast:rcu:stall';
@@ -78,6 +79,8 @@ export interface StalledThread {
   readonly isGuarded: boolean;
   /** The system's letter for the thread's state: R runs, S sleeps, T stopped; undefined where the system does not say. */
   readonly state: string | undefined;
+  /** Where its readers went in, as `Error.stack` has it; '' where the thread's debug mode is off. */
+  readonly stack: string;
   /** CPU time that the thread has used since half the stall timeout had passed, ms. */
   readonly used: number | undefined;
 }
@@ -182,7 +185,10 @@ function messageOf(cpu: Cpu, stall: Omit<RcuStall, 'message'>, hasEnded: boolean
     isSelf
       ? `rcu: INFO: ${domain} self-detected ${kind} on thread ${detectedBy}`
       : `rcu: INFO: ${domain} detected ${kind}s on threads:`,
-    ...threads.map((one) => `rcu: \t${one.thread}: ${behind} GPs behind, ${shownReaders(one)}${shownUsage(one)}`),
+    ...threads.flatMap((one) => [
+      `rcu: \t${one.thread}: ${behind} GPs behind, ${shownReaders(one)}${shownUsage(one)}`,
+      ...(one.stack === '' ? [] : one.stack.split('\n').map((line) => `rcu: \t${line}`)),
+    ]),
     `rcu: \t(detected by thread ${detectedBy}, t=${waited} ms, g=${period}, q=${queued})`,
   ];
   if (threads.length === 0 && hasEnded) lines.push('rcu: INFO: Stall ended before state dump');
@@ -227,7 +233,9 @@ function stalledThread(cpu: Cpu, domain: Domain, pace: Pace, number: number): St
   const [isSync = false, ...guarded] = lanesAwaited(cpu, domain, number);
   const usage = usageOf(osThreadOf(cpu, number));
   const used = usage && usage.used - cpu.load(lineOf(domain, number) + pace.usedAtHalf);
-  return { thread: number, isSync, isGuarded: guarded.includes(true), state: usage?.state, used };
+  const stacks = [isSync, ...guarded].map((is, lane) => (is ? readStack(cpu, domain.rcu, { number, lane }) : ''));
+  const stack = stacks.filter((text) => text !== '').join('\n');
+  return { thread: number, isSync, isGuarded: guarded.includes(true), state: usage?.state, stack, used };
 }
 
 function queuedIn(cpu: Cpu, domain: Domain): number {

@@ -10,9 +10,11 @@ import { HoldfastError } from '../errors.ts';
 import { setTimeout } from '../machine/host.ts';
 import { afterStretch } from '../sched/event-loop.ts';
 import { DETACHED } from '../sched/thread.ts';
-import { enter, type Readers, SYNC } from './reader.ts';
+import { type Caller, enter, type Readers, SYNC } from './reader.ts';
 
 export const OFFLINE = -1;
+/** Of `depth`: online, and outside of readers, which are checked; 2 stands for 1 then, and so on. */
+const WATCHED = -2;
 /** How often a thread looks whether a reader is out at last that it should not have held across an await, ms. */
 const OVERDUE_MS = 1;
 
@@ -28,23 +30,40 @@ export class Stretch {
     readers.thread.hooks.add({ sleeping: () => void this.quiescent(), running: () => {} });
   }
 
-  /** A reader goes in, the first of a stretch or inside another. */
-  nest(): void {
+  /** A reader goes in, the first of a stretch, inside another, or one that is checked. */
+  nest(by: Caller): void {
     if (this.depth === OFFLINE) this.goOnline();
+    if (this.depth === WATCHED) {
+      this.readers.checks?.entering(SYNC, by);
+      this.depth = 1;
+    }
     this.depth++;
   }
 
-  /** A reader goes out that is inside another. Throws EPERM if there is none. */
+  /** A reader goes out that is inside another, or is checked. Throws EPERM if there is none. */
   unnest(): void {
     if (this.depth <= 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
     this.depth--;
+    const { checks } = this.readers;
+    if (this.depth > 1 || checks === undefined) return;
+    this.depth = WATCHED;
+    if (checks.strict) this.quiescent();
+  }
+
+  /** From here on readers are looked at, or are not. Illegal inside one. */
+  watch(): void {
+    if (this.depth !== OFFLINE) this.depth = this.#outside();
+  }
+
+  #outside(): number {
+    return this.readers.checks === undefined ? 0 : WATCHED;
   }
 
   goOnline(): void {
     const { thread, cpu, sync } = this.readers;
     if (thread.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     enter(cpu, sync);
-    this.depth = 0;
+    this.depth = this.#outside();
     if (this.#isEndQueued) return;
     this.#isEndQueued = true;
     afterStretch(this.#end);
