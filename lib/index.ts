@@ -89,6 +89,7 @@ export { RcuQsbr } from './rcu/rcu-qsbr.ts';
 export { KmemCache, type KmemCacheOptions, type KmemLeak } from './rcu/slab/kmem-cache.ts';
 export { Srcu } from './rcu/srcu.ts';
 export type { RcuStall, StalledThread } from './rcu/stall.ts';
+export { TasksRcu } from './rcu/tasks-rcu.ts';
 export type { AbortableOptions, AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export type { ObjectState } from './sched/object-states.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';

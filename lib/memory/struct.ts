@@ -31,6 +31,8 @@ export function struct<const Fields extends Record<string, Length>>(fields: Fiel
   let words = 0;
   if ('words' in fields) throw new Error('no field of a struct is called words: that is its length');
   for (const [name, length] of Object.entries(fields)) {
+    // A pad that has become too short would put fields on top of each other.
+    if (lengthOf(length) < 0) throw new Error(`the field ${name} of a struct has ${lengthOf(length)} words`);
     offsets[name] = words;
     words += lengthOf(length);
   }

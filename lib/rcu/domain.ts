@@ -56,15 +56,23 @@ export interface RcuCookie {
   readonly expedited: number;
 }
 
-/** The kind of a flavour's domains. `isShared`: the arena has one, for good. */
-export function defineDomain(name: string, isShared: boolean, geometry: Geometry = GEOMETRY): Kind<Repairer> {
+/**
+ * The kind of a flavour's domains. `isShared`: the arena has one, for good. `rings`: its readers are what threads do at any time,
+ * so a thread is rung when a period waits for it, and does not hold the domain.
+ */
+export function defineDomain(
+  name: string,
+  isShared: boolean,
+  geometry: Geometry = GEOMETRY,
+  rings = false,
+): Kind<Repairer> {
   return defineKind<Repairer>({
     name,
     words: RcuWords,
     trailing: (cpu) => trailingWords(cpu, geometry),
-    format: (cpu, rcu) => formatDomain(cpu, rcu, geometry),
+    format: (cpu, rcu) => formatDomain(cpu, rcu, geometry, rings),
     holder: () => 0,
-    isHeldBy: (cpu, rcu, id) => isReading(cpu, lineOf(domainAt(cpu, rcu), id - 1)),
+    isHeldBy: (cpu, rcu, id) => !rings && isReading(cpu, lineOf(domainAt(cpu, rcu), id - 1)),
     isBusy: (cpu, rcu) => isShared || isDomainBusy(cpu, rcu),
     repair: repairPeriods,
   });
@@ -322,6 +330,11 @@ export abstract class RcuDomain extends SharedObject {
     this.readers.watch(wanted);
   }
 
+  /** Whether readers say where they begin. */
+  protected get hasReaders(): boolean {
+    return true;
+  }
+
   /** Whether readers may sleep, also in debug mode. */
   protected get maySleep(): boolean {
     return false;
@@ -350,6 +363,7 @@ export abstract class RcuDomain extends SharedObject {
       if (typeof value === 'boolean') continue;
       throw new HoldfastError('EINVAL', `strict and debug are true or false, received ${shown(value)}`);
     }
+    if (!this.hasReaders) throw new HoldfastError('EINVAL', `the ${this.label} has no readers that could be checked`);
     if (this.readLockHeld) {
       throw new HoldfastError('EBUSY', `this thread is inside a reader of the ${this.label}: checks change outside`);
     }

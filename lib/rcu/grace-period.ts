@@ -151,7 +151,7 @@ function scan(thread: Thread, domain: Domain, pace: Pace): void {
     let mask = cpu.load(leaf + pace.mask);
     for (let number = first; number < Math.min(first + leafThreads, threads); number++) {
       const line = lineOf(domain, number);
-      const lanes = lanesInside(cpu, line);
+      const lanes = lanesInside(cpu, line, domain.rings);
       if (lanes === 0) continue;
       cpu.write(line + Line.awaited, cpu.read(line + Line.awaited) | (lanes << pace.shift));
       mask |= 1 << (number - first);
@@ -162,9 +162,15 @@ function scan(thread: Thread, domain: Domain, pace: Pace): void {
 }
 
 /** The lanes of the line that are inside; they are AWAITED from here on. */
-function lanesInside(cpu: Cpu, line: number): number {
+function lanesInside(cpu: Cpu, line: number, rings: boolean): number {
   let lanes = 0;
-  for (let lane = 0; lane < LANES; lane++) if (markInside(cpu, line + Line.lanes + lane)) lanes |= 1 << lane;
+  for (let lane = 0; lane < LANES; lane++) {
+    const word = line + Line.lanes + lane;
+    if (!markInside(cpu, word)) continue;
+    lanes |= 1 << lane;
+    // Its event loop waits for the word to change.
+    if (rings) cpu.wake(word, Number.POSITIVE_INFINITY);
+  }
   return lanes;
 }
 

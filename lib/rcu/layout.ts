@@ -41,7 +41,9 @@ export const RcuWords = struct({
   stallTimeout: 1,
   /** Address of the object in which debug mode notes where readers went in, or 0. */
   stacks: 1,
-  pad: LINE_WORDS - WaitQueueWords.words - 6,
+  /** Whether a thread is rung when a period waits for it: see `tasks-rcu.ts`. Set once. */
+  rings: 1,
+  pad: 2 * LINE_WORDS - WaitQueueWords.words - 7,
   normal: Period,
   expedited: Period,
 });
@@ -127,7 +129,8 @@ export function trailingWords(cpu: Cpu, geometry: Geometry): number {
 }
 
 /** Writes the first state: memory that is all zero and that no other thread can reach yet. */
-export function formatDomain(cpu: Cpu, rcu: number, geometry: Geometry): void {
+export function formatDomain(cpu: Cpu, rcu: number, geometry: Geometry, rings: boolean): void {
+  cpu.write(rcu + RcuWords.rings, rings ? 1 : 0);
   cpu.write(rcu + RcuWords.leafThreads, geometry.leafThreads);
   cpu.write(rcu + RcuWords.fanOut, geometry.fanOut);
   cpu.write(rcu + RcuWords.stallTimeout, STALL_TIMEOUT);
@@ -154,13 +157,15 @@ export interface Domain {
   readonly leaves: number;
   readonly root: number;
   readonly lines: number;
+  readonly rings: boolean;
 }
 
 export function domainAt(cpu: Cpu, rcu: number): Domain {
   const leafThreads = cpu.read(rcu + RcuWords.leafThreads);
   const levels = levelsOf(maxThreads(cpu), { leafThreads, fanOut: cpu.read(rcu + RcuWords.fanOut) });
   const lines = rcu + RcuWords.words + nodesIn(levels) * Node.words;
-  return { rcu, leafThreads, leaves: levels[0] as number, root: lines - Node.words, lines };
+  const rings = cpu.read(rcu + RcuWords.rings) !== 0;
+  return { rcu, leafThreads, leaves: levels[0] as number, root: lines - Node.words, lines, rings };
 }
 
 export function leafAt({ rcu }: Domain, index: number): number {

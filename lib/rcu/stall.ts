@@ -174,10 +174,10 @@ function stallOf(
     behind: neededAfter(cpu, rcu + pace.period, later),
     queued: queuedIn(cpu, domain),
   };
-  return { ...stall, message: messageOf(cpu, stall, later - stateOf(later) > stall.period) };
+  return { ...stall, message: messageOf(cpu, domain.rings, stall, later - stateOf(later) > stall.period) };
 }
 
-function messageOf(cpu: Cpu, stall: Omit<RcuStall, 'message'>, hasEnded: boolean): string {
+function messageOf(cpu: Cpu, rings: boolean, stall: Omit<RcuStall, 'message'>, hasEnded: boolean): string {
   const { domain, isExpedited, period, waited, detectedBy, threads, starved, behind, queued } = stall;
   const isSelf = threads.some(({ thread }) => thread === detectedBy);
   const kind = isExpedited ? 'expedited stall' : 'stall';
@@ -186,7 +186,7 @@ function messageOf(cpu: Cpu, stall: Omit<RcuStall, 'message'>, hasEnded: boolean
       ? `rcu: INFO: ${domain} self-detected ${kind} on thread ${detectedBy}`
       : `rcu: INFO: ${domain} detected ${kind}s on threads:`,
     ...threads.flatMap((one) => [
-      `rcu: \t${one.thread}: ${behind} GPs behind, ${shownReaders(one)}${shownUsage(one)}`,
+      `rcu: \t${one.thread}: ${behind} GPs behind, ${rings ? 'has not slept since' : shownReaders(one)}${shownUsage(one)}`,
       ...(one.stack === '' ? [] : one.stack.split('\n').map((line) => `rcu: \t${line}`)),
     ]),
     `rcu: \t(detected by thread ${detectedBy}, t=${waited} ms, g=${period}, q=${queued})`,

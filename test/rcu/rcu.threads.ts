@@ -1,4 +1,4 @@
-import { type Arena, Rcu } from '../../lib/index.ts';
+import { type Arena, Rcu, TasksRcu } from '../../lib/index.ts';
 
 /** Is inside a reader from when it has said so in `word`, and has a callback that never comes. */
 export function readForEver(arena: Arena, word: number): Promise<void> {
@@ -19,4 +19,13 @@ export function readUntilTold(arena: Arena, word: number): boolean {
   while (arena.cpu.load(word) !== 2) arena.cpu.relax();
   rcu.readUnlock();
   return !rcu.readLockHeld;
+}
+
+/** Takes part in `TasksRcu`, and computes until `word` says so. */
+export function computeUntilTold(arena: Arena, word: number): boolean {
+  const tasks = new TasksRcu(arena);
+  arena.cpu.store(word, 1);
+  arena.cpu.wake(word, 1);
+  while (arena.cpu.load(word) !== 2) arena.cpu.relax();
+  return !tasks.readLockHeld;
 }
