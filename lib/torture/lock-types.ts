@@ -10,10 +10,11 @@ import { futexMutex, piFutex } from './types/futex-mutex.ts';
 import { mapleTree } from './types/maple-tree.ts';
 import { mutex, pthreadMutex, pthreadMutexInherit } from './types/mutex.ts';
 import { osqLock } from './types/osq-lock.ts';
+import { percpuRef } from './types/percpu-ref.ts';
 import { pthreadBarrier } from './types/pthread-barrier.ts';
 import { pthreadCond } from './types/pthread-cond.ts';
 import { pthreadOnce } from './types/pthread-once.ts';
-import { rcu, rcuQsbr, srcu } from './types/rcu.ts';
+import { rcu, rcuQsbr, srcu, tasks } from './types/rcu.ts';
 import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from './types/reader-writer.ts';
 import { rtMutex } from './types/rt-mutex.ts';
 import { semaphore } from './types/semaphore.ts';
@@ -59,6 +60,8 @@ export const LOCK_TYPES: readonly LockType[] = [
   rcu,
   rcuQsbr,
   srcu,
+  tasks,
+  percpuRef,
   xarray,
   mapleTree,
   vdso,

@@ -14,6 +14,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { Rcu } from '../rcu/rcu.ts';
 import { RcuQsbr } from '../rcu/rcu-qsbr.ts';
+import { TasksRcu } from '../rcu/tasks-rcu.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { Tick } from '../vdso/updater.ts';
@@ -51,7 +52,7 @@ export class RunStage {
     this.threads = threads;
     // What stays with an arena is no leak.
     openFutexes(this.arena);
-    for (const Flavour of [Rcu, RcuQsbr]) new Flavour(this.arena);
+    for (const Flavour of [Rcu, RcuQsbr, TasksRcu]) new Flavour(this.arena);
     new Tick(this.arena, openVvar(this.arena.objects));
     this.#blocks = this.arena.use().blocks - countStanding(this.arena);
     this.address = this.arena.alloc(stageWords(this.seats));

@@ -8,10 +8,11 @@ import { isTimeout, type LockType, type View } from '../lock-type.ts';
 import { futexMutex, piFutex } from '../types/futex-mutex.ts';
 import { mapleType } from '../types/maple-tree.ts';
 import { pthreadMutex, pthreadMutexInherit } from '../types/mutex.ts';
+import { percpuRefType } from '../types/percpu-ref.ts';
 import { barrierType } from '../types/pthread-barrier.ts';
 import { pthreadCond } from '../types/pthread-cond.ts';
 import { onceType } from '../types/pthread-once.ts';
-import { openQsbr, openRcu, openSrcu, rcuType } from '../types/rcu.ts';
+import { asleep, openQsbr, openRcu, openSrcu, openTasks, outside, rcuType } from '../types/rcu.ts';
 import { percpuRwSemaphore, pthreadRwlock, rwLock, rwSemaphore } from '../types/reader-writer.ts';
 import { rtMutex } from '../types/rt-mutex.ts';
 import { semaphore } from '../types/semaphore.ts';
@@ -99,9 +100,11 @@ export const TWINS: readonly LockType[] = [
   twin(pthreadRwlock, LETS_READERS_IN, hospitable),
   twin(pthreadSem, TIMES_OUT, hasty),
   busted(barrierType('pthread-barrier-busted', 'lets all go when all but one have come', 1)),
-  busted(rcuType('rcu-busted', OUTSIDE, openRcu, false)),
-  busted(rcuType('rcu-qsbr-busted', OUTSIDE, openQsbr, false)),
-  busted(rcuType('srcu-busted', OUTSIDE, openSrcu, false)),
+  busted(rcuType('rcu-busted', OUTSIDE, outside(openRcu))),
+  busted(rcuType('rcu-qsbr-busted', OUTSIDE, outside(openQsbr))),
+  busted(rcuType('srcu-busted', OUTSIDE, outside(openSrcu))),
+  busted(rcuType('tasks-busted', 'sleeps while it reads', asleep(openTasks))),
+  busted(percpuRefType('percpu-ref-busted', 'goes in before the references are drained', false)),
   busted(sharedMapType('shared-map-busted', 'sets the record in three steps', 3, GAP)),
   busted(sharedCacheType('shared-cache-busted', 'sets the record in three steps', 3, GAP)),
   busted(xarrayType('xarray-busted', 'takes a record for whole that is being erased', false)),

@@ -12,13 +12,15 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
+import { Completion } from '../../locking/completion.ts';
 import { Mutex } from '../../locking/mutex.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { RcuDomain } from '../../rcu/domain.ts';
 import { Rcu } from '../../rcu/rcu.ts';
 import { RcuQsbr } from '../../rcu/rcu-qsbr.ts';
 import { Srcu } from '../../rcu/srcu.ts';
-import { type LockType, SLEEPING, type View, within } from '../lock-type.ts';
+import { TasksRcu } from '../../rcu/tasks-rcu.ts';
+import { isTimeout, type LockType, SLEEPING, type View, within } from '../lock-type.ts';
 import type { Scene } from '../words.ts';
 
 interface Handle {
@@ -30,22 +32,63 @@ interface Handle {
   readonly original: Scene;
 }
 
-/** Readers that say who they are when they go out get the index that they had when they went in. */
-type Flavour = RcuDomain & { readLock(): unknown; readUnlock(index: never): void };
-type Open = (arena: Arena, domain?: ObjectHandle) => Flavour;
+/** How threads use a domain. */
+interface Side {
+  readonly rcu: RcuDomain;
+  /** A reader goes in; it goes out with what this returns. */
+  enter(): unknown;
+  leave(index: unknown): void;
+  /** Nothing that this thread has found before is in use. */
+  pause(): void;
+  /** A reader has found its copy, and is about to look at it. */
+  found?(): void;
+}
+type Open = (arena: Arena, domain?: ObjectHandle) => Side;
 
 const COPIES = 8;
 const FREE = 0;
 const SPOILT = -1;
+/** How long a reader sleeps that should not, ms. */
+const NAP = 0.2;
 
-export function openRcu(arena: Arena): Flavour {
-  return new Rcu(arena);
+function sideOf(rcu: Rcu | RcuQsbr | Srcu): Side {
+  return {
+    rcu,
+    enter: () => rcu.readLock(),
+    leave: (index) => rcu.readUnlock(index as never),
+    pause: () => rcu.arena.cpu.relax(),
+  };
 }
-export function openQsbr(arena: Arena): Flavour {
-  return new RcuQsbr(arena);
+
+export const openRcu: Open = (arena) => sideOf(new Rcu(arena));
+export const openQsbr: Open = (arena) => sideOf(new RcuQsbr(arena));
+export const openSrcu: Open = (arena, domain) => sideOf(new Srcu(arena, domain));
+export const openTasks: Open = (arena) => {
+  const rcu = new TasksRcu(arena);
+  return { rcu, ...OUTSIDE, pause: () => rcu.quiescent() };
+};
+
+/** Readers that do not go in. */
+const OUTSIDE = { enter: () => {}, leave: () => {} };
+
+/** The same, but that its readers do not go in. */
+export function outside(open: Open): Open {
+  return (arena, domain) => ({ ...open(arena, domain), ...OUTSIDE });
 }
-export function openSrcu(arena: Arena, domain?: ObjectHandle): Flavour {
-  return new Srcu(arena, domain);
+
+/** The same, but that its readers sleep in the middle. */
+export function asleep(open: Open): Open {
+  return (arena, domain) => {
+    const never = new Completion(arena, 'torture.never');
+    const found = () => {
+      try {
+        never.wait({ timeout: NAP });
+      } catch (error) {
+        if (!isTimeout(error)) throw error;
+      }
+    };
+    return { ...open(arena, domain), found };
+  };
 }
 
 export const srcu = rcuType('srcu', 'Srcu: the same, in a domain of its own', openSrcu);
@@ -54,8 +97,9 @@ export const rcu = rcuType('rcu', 'Rcu: copies that readers find, and writers re
 
 export const rcuQsbr = rcuType('rcu-qsbr', 'RcuQsbr: the same, with readers that cost nothing', openQsbr);
 
-/** `holds`: whether its readers go in at all. */
-export function rcuType(name: string, summary: string, open: Open, holds = true): LockType {
+export const tasks = rcuType('tasks', 'TasksRcu: the same, with readers that nobody is told of', openTasks);
+
+export function rcuType(name: string, summary: string, open: Open): LockType {
   return {
     ...SLEEPING,
     name,
@@ -68,13 +112,14 @@ export function rcuType(name: string, summary: string, open: Open, holds = true)
       for (let i = 0; i < 2 + COPIES; i++) arena.cpu.write(address + i, 0);
       const copies = new Copies(arena.cpu, address, original);
       copies.publish();
-      const domain = open === openSrcu ? open(arena).handle : undefined;
+      const { rcu } = open(arena);
+      const domain = rcu instanceof Srcu ? rcu.handle : undefined;
       return { mutex: new Mutex(arena).handle, domain, address, original };
     },
     open(arena, handle) {
       const { mutex, domain, address, original } = handle as Handle;
       const copies = new Copies(arena.cpu, address, original);
-      return viewOf(arena, Mutex.from(arena, mutex), open(arena, domain), copies, holds);
+      return viewOf(arena, Mutex.from(arena, mutex), open(arena, domain), copies);
     },
   };
 }
@@ -144,8 +189,9 @@ class Copies {
   }
 }
 
-function viewOf(arena: Arena, writers: Mutex, rcu: Flavour, copies: Copies, holds: boolean): View {
+function viewOf(arena: Arena, writers: Mutex, side: Side, copies: Copies): View {
   const { cpu } = arena;
+  const { rcu } = side;
   // A thread that ends after one publication has no callback to wait for.
   let turn = 1;
 
@@ -164,7 +210,7 @@ function viewOf(arena: Arena, writers: Mutex, rcu: Flavour, copies: Copies, hold
         break;
       default: {
         const cookie = rcu.startPoll();
-        while (!rcu.pollState(cookie)) cpu.relax();
+        while (!rcu.pollState(cookie)) side.pause();
       }
     }
     copies.reclaim(copy);
@@ -172,6 +218,7 @@ function viewOf(arena: Arena, writers: Mutex, rcu: Flavour, copies: Copies, hold
 
   return {
     lock(mode, timeout) {
+      side.pause();
       if (mode === 'write') writers.lock(within(timeout));
       return true;
     },
@@ -187,10 +234,11 @@ function viewOf(arena: Arena, writers: Mutex, rcu: Flavour, copies: Copies, hold
       writers.unlock();
     },
     snapshot(_address, into) {
-      const index = holds ? rcu.readLock() : undefined;
+      const index = side.enter();
       const words = copies.wordsOf(rcu.dereference(copies.pointer));
+      side.found?.();
       for (let i = 0; i < into.length; i++) into[i] = cpu.load(words + i);
-      if (holds) rcu.readUnlock(index as never);
+      side.leave(index);
       return true;
     },
     get ownerDied() {
