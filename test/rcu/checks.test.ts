@@ -161,6 +161,11 @@ describe.each(['Rcu', 'RcuQsbr'] as const)('debug mode of %s', (flavour) => {
     second.readUnlock();
     expect(problems()).toEqual(['a thread sleeps inside a reader']);
     expect(misuses[0]?.stack).toContain('Completion.wait');
+    second.debug = false;
+    second.readLock();
+    new Function('wait', 'wait()')(wait);
+    second.readUnlock();
+    expect(misuses).toHaveLength(1);
   });
 
   test('reports four functions at most that are queued while they wait, and runs them', async () => {

@@ -20,6 +20,10 @@ const LIST_TESTS = 'test/rcu/list.test.ts';
 const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
 const QSBR = 'test/rcu/rcu-qsbr.test.ts';
+const CHECKS = 'lib/rcu/checks.ts';
+const TASKS = 'lib/rcu/tasks-rcu.ts';
+const CHECKS_TESTS = 'test/rcu/checks.test.ts';
+const TASKS_TESTS = 'test/rcu/tasks-rcu.test.ts';
 const MEETINGS = 'test/rcu/meetings.test.ts';
 const EXPLORED = 'test/native-sim/explore/rcu.test.ts';
 
@@ -181,7 +185,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a period that nobody asks after keeps its domain for ever',
     file: 'lib/rcu/srcu.ts',
-    from: '    for (const pace of PACES) advance(this.thread, this.readers.domain, pace, 0);\n',
+    from: '    for (const pace of PACES) advance(thread, readers.domain, pace, 0);\n',
     to: '',
     tests: [MEETINGS],
   },
@@ -223,9 +227,128 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who waits for the latch of a dead thread looks every ms',
     file: WAIT,
-    from: 'if (holder !== before) looks',
-    to: 'if (holder !== -before - 1) looks',
+    from: 'if (holder !== before) interval',
+    to: 'if (holder !== -before - 1) interval',
     tests: [MEETINGS],
+  },
+  {
+    name: 'strict mode begins no period',
+    file: CHECKS,
+    from: '    if (!this.strict) return;\n',
+    to: '    if (this.strict || !this.strict) return;\n',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'strict mode keeps what it could free',
+    file: CHECKS,
+    from: '    this.#traits.reclaim();\n',
+    to: '',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'a checked reader stays inside',
+    file: READER,
+    from: '    this.depth = WATCHED;\n    this.exit(SYNC);\n',
+    to: '    this.depth = WATCHED;\n',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'a checked reader is out with the first unlock',
+    file: READER,
+    from: 'if (this.depth > 1 || this.checks === undefined) return;',
+    to: 'if (this.checks === undefined) return;',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'a strict reader of QSBR stays online',
+    file: STRETCH,
+    from: '    if (checks.strict) this.quiescent();\n',
+    to: '',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'a misuse is reported each time',
+    file: CHECKS,
+    from: '    if (this.#told.has(place)) return;\n',
+    to: '',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'functions that are queued twice are reported without end',
+    file: CHECKS,
+    from: 'if (this.#doubles++ < MOST_DOUBLES) this',
+    to: 'this',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'debug mode goes on reporting sleeps when it is off',
+    file: CHECKS,
+    from: '      this.#ignoreSleeps();\n',
+    to: '',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'where a reader went in stays when debug mode is off',
+    file: CHECKS,
+    from: '      clearStacks(cpu, domain.rcu, thread.number);\n',
+    to: '',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'the notes of a domain stay when it is destroyed',
+    file: 'lib/rcu/srcu.ts',
+    from: '    destroyStacks(arena.objects, stacks);\n',
+    to: '    void stacks;\n',
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'checks change inside a reader',
+    file: DOMAIN,
+    from: "if (this.readLockHeld) {\n      throw new HoldfastError('EBUSY'",
+    to: "if (this.isSyncReader && !this.hasReaders) {\n      throw new HoldfastError('EBUSY'",
+    tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'a thread that is idle is not rung',
+    file: PERIOD,
+    from: '    if (rings) cpu.wake(word, Number.POSITIVE_INFINITY);\n',
+    to: '',
+    tests: [TASKS_TESTS],
+  },
+  {
+    name: 'a thread that sleeps is waited for',
+    file: TASKS,
+    from: 'sleeping: () => readers.exit(SYNC)',
+    to: 'sleeping: () => {}',
+    tests: [TASKS_TESTS],
+  },
+  {
+    name: 'a thread that goes on after a sleep is not waited for',
+    file: TASKS,
+    from: 'running: () => enter(readers.cpu, readers.sync)',
+    to: 'running: () => {}',
+    tests: [TASKS_TESTS],
+  },
+  {
+    name: 'a thread takes part from its first sleep only',
+    file: TASKS,
+    from: '    enter(readers.cpu, readers.sync);\n    const { hooks',
+    to: '    const { hooks',
+    tests: [TASKS_TESTS],
+  },
+  {
+    name: 'a thread answers one ring',
+    file: TASKS,
+    from: '    else void ring.then(this.#turn);\n',
+    to: '    else void ring.then(() => this.quiescent());\n',
+    tests: [TASKS_TESTS],
+  },
+  {
+    name: 'a thread that runs holds the domain, and cannot detach',
+    file: DOMAIN,
+    from: '!rings && isReading',
+    to: 'isReading',
+    tests: [TASKS_TESTS],
   },
   {
     name: 'overlapping readers stay in a lane that is waited for',
