@@ -5,8 +5,8 @@ import { HoldfastError, shown } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
+  ABORTABLE_OPTIONS,
+  type AbortableOptions,
   abortReason,
   block,
   blockAsync,
@@ -74,8 +74,8 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
   }
 
   /** `flushWork` that never blocks the event loop. Throws EDEADLK in its own function, and in an item of the same ordered queue. */
-  async flushWorkAsync(options?: AsyncWaitOptions): Promise<boolean> {
-    this.#check(options, ASYNC_OPTIONS);
+  async flushWorkAsync(options?: AbortableOptions): Promise<boolean> {
+    this.#check(options, ABORTABLE_OPTIONS);
     this.#checkFlush(true);
     return (await this.#waitAsync(options)) === 'over';
   }
@@ -101,8 +101,8 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
   }
 
   /** `cancelWorkSync` that never blocks the event loop. */
-  async cancelWorkAsync(options?: AsyncWaitOptions): Promise<boolean> {
-    this.#check(options, ASYNC_OPTIONS);
+  async cancelWorkAsync(options?: AbortableOptions): Promise<boolean> {
+    this.#check(options, ABORTABLE_OPTIONS);
     this.#checkRunner(true);
     let wasPending = false;
     await this.#waitAsync(options, () => {
@@ -128,8 +128,8 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
   }
 
   /** `disableWorkSync` that never blocks the event loop. */
-  async disableWorkAsync(options?: AsyncWaitOptions): Promise<boolean> {
-    this.#check(options, ASYNC_OPTIONS);
+  async disableWorkAsync(options?: AbortableOptions): Promise<boolean> {
+    this.#check(options, ABORTABLE_OPTIONS);
     this.#checkRunner(true);
     const wasPending = this.disableWork();
     await this.#waitAsync(options);
@@ -187,7 +187,7 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
     return outcome;
   }
 
-  async #waitAsync(options: AsyncWaitOptions | undefined, cancel?: () => void): Promise<WorkOutcome> {
+  async #waitAsync(options: AbortableOptions | undefined, cancel?: () => void): Promise<WorkOutcome> {
     const { thread, arena, address } = this;
     const { outcome, task, asked } = await blockAsync(
       thread,
@@ -202,7 +202,7 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
     return outcome;
   }
 
-  #check(options: (AsyncWaitOptions & WaitOptions) | undefined, known?: readonly string[]): void {
+  #check(options: (AbortableOptions & WaitOptions) | undefined, known?: readonly string[]): void {
     this.current();
     checkWait(this.thread.cpu, options, known);
   }
@@ -274,7 +274,7 @@ export class DelayedWork<F extends WorkFunction = WorkFunction> extends Work<F> 
   }
 
   /** `flushDelayedWork` that never blocks the event loop. */
-  async flushDelayedWorkAsync(options?: AsyncWaitOptions): Promise<boolean> {
+  async flushDelayedWorkAsync(options?: AbortableOptions): Promise<boolean> {
     this.current();
     expedite(this);
     return this.flushWorkAsync(options);
