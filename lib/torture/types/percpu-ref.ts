@@ -61,6 +61,8 @@ export function percpuRefType(name: string, summary: string, drains = true): Loc
         makeConsistent: () => writers.makeConsistent(),
         destroy() {
           writers.destroy();
+          ref.kill();
+          ref.drain();
           ref.destroy();
         },
       };
