@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import * as holdfast from '../../lib/index.ts';
+import { f } from '../workqueue/functions.ts';
 
 const { Arena, Mutex, WwClass, WwMutex } = holdfast;
 
@@ -16,6 +17,8 @@ function objects() {
       WwMutex: [wwClass, 'ww'],
       PthreadBarrier: [arena, 2, 'barrier'],
       KmemCache: [arena, 'cache', { words: 8 }],
+      Work: [arena, 'work', f.add, 1, 2],
+      DelayedWork: [arena, 'later', f.add, 1, 2],
     }[name] ?? [arena, name];
     all.push([name, new (Class as new (...args: unknown[]) => object)(...args)]);
   }
