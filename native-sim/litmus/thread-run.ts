@@ -97,7 +97,8 @@ export interface ThreadProgram {
 /** Answers what the run cannot know: which of `count` choices is taken, and what a read returns. */
 export interface Oracle {
   choose(count: number): number;
-  valuesAt(address: bigint): readonly bigint[];
+  /** `own`: what the thread has written there last; undefined: nothing. */
+  valuesAt(address: bigint, own: bigint | undefined): readonly bigint[];
   /** The size of the cells that an access touches; undefined: there is nothing to access. */
   cell(address: bigint, bytes: number | undefined): number | undefined;
   isAddress(value: bigint): boolean;
@@ -154,7 +155,7 @@ export class ThreadRun {
       const at = { ...address, value: address.value + BigInt(part * cell) };
       let held: bigint;
       if (only === undefined) {
-        const values = this.#oracle.valuesAt(at.value);
+        const values = this.#oracle.valuesAt(at.value, this.#lastWritten(at.value));
         held = values[this.#oracle.choose(values.length)]!;
       } else held = parts === 1 ? only : cut(only, part, cell);
       const read = this.#reads++;
@@ -218,6 +219,10 @@ export class ThreadRun {
     if (site !== undefined && isRead) this.decide(site, condition.value !== 0n);
     this.ctrl |= condition.from;
     this.pickCtrl |= condition.pick;
+  }
+
+  #lastWritten(address: bigint): bigint | undefined {
+    return this.events.findLast((event) => event.kind === Kind.write && event.address === address)?.value;
   }
 
   #cell(address: Tainted, bytes: number | undefined): number {

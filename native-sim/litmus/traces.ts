@@ -7,6 +7,9 @@
  * rounds as the chain is long, and no chain is longer than there are writes; so the rounds end, even where values
  * could grow for ever (`x = y + 1 || y = x + 1`), and no value is left out that an execution without values out of
  * thin air could have. Those are in `thin-air.ts`.
+ *
+ * Of what the thread itself writes, a read returns the latest or nothing: no model lets it see a write of its own that it has
+ * overwritten, or has yet to make, nor the initial value once it has written.
  */
 import { Kind } from '../models/execution.ts';
 import type { Dialect } from './dialect.ts';
@@ -32,8 +35,9 @@ export interface Traces {
   readonly incomplete: boolean;
 }
 
-/** The values that each location may hold. */
-type Domain = Map<bigint, bigint[]>;
+/** The values that may be written to each location, each with the thread that alone writes it, or `anybody`. */
+type Domain = Map<bigint, Map<bigint, number>>;
+const anybody = -1;
 
 /** `withUnknown`: the unknown value, too, may be wherever copies hand it round. */
 export function findTraces(test: LitmusTest, dialect: Dialect, work: Work, withUnknown = false): Traces {
@@ -80,10 +84,11 @@ function findWithCells(search: Search, withUnknown: boolean): Traces {
 function grow(search: Search, domain: Domain, limit: number): Run[][] {
   const all = allTraces(search, domain, limit);
   for (let round = 0; ; round++) {
-    const grown = addWritten(all, search.test, domain);
+    const grown = addWritten(all, domain);
     if (grown.size === 0 || round > longestChain(all)) return all;
     for (const [thread, runs] of all.entries()) {
-      if (runs.some((run) => readsAny(run.trace, grown))) all[thread] = tracesOf(search, thread, domain, limit);
+      const isNews = runs.some(({ trace }) => readsNews(trace, thread, grown));
+      if (isNews) all[thread] = tracesOf(search, thread, domain, limit);
     }
   }
 }
@@ -93,14 +98,16 @@ function fromThinAir(search: Search, least: Domain, guesses: readonly bigint[]):
   const { test } = search;
   let domain: Domain = new Map();
   for (const address of test.memory.names().flatMap((name) => test.memory.elementsAt(test.memory.address(name)))) {
-    const possible = [test.memory.initialCell(address), ...(least.get(address) ?? []), ...guesses];
-    domain.set(address, [...new Set(possible)]);
+    const possible = [test.memory.initialCell(address), ...(least.get(address)?.keys() ?? []), ...guesses];
+    domain.set(address, new Map(possible.map((value) => [value, anybody])));
   }
   let all = grow(search, domain, tracesOutOfThinAir);
   for (let round = 0; round <= longestChain(all); round++) {
     const written: Domain = new Map();
-    addWritten(all, test, written);
-    const shrunk = [...domain].some(([address, values]) => values.length !== (written.get(address) ?? [0n]).length);
+    addWritten(all, written);
+    const shrunk = [...domain].some(([address, values]) => {
+      return [...values].some(([value, writer]) => written.get(address)?.get(value) !== writer);
+    });
     if (!shrunk) break;
     domain = written;
     all = allTraces(search, domain, tracesOutOfThinAir);
@@ -118,36 +125,43 @@ function countWrites(trace: Trace): number {
   return trace.events.reduce((count, event) => count + (event.kind === Kind.write ? 1 : 0), 0);
 }
 
-function readsAny({ events }: Trace, addresses: ReadonlySet<bigint>): boolean {
-  return events.some((event) => event.kind === Kind.read && addresses.has(event.address));
+/** Does it read a location for which others than `thread` have `news`? */
+function readsNews({ events }: Trace, thread: number, news: ReadonlyMap<bigint, number>): boolean {
+  return events.some((event) => event.kind === Kind.read && (news.get(event.address) ?? thread) !== thread);
 }
 
-/** The locations that hold more than before. A run that came to nothing in the end has still written what it wrote before. */
-function addWritten(all: readonly (readonly Run[])[], test: LitmusTest, domain: Domain): Set<bigint> {
-  const grown = new Set<bigint>();
-  for (const { trace } of all.flat()) {
-    for (const event of trace.events) {
-      if (event.kind !== Kind.write) continue;
-      let values = domain.get(event.address);
-      if (values === undefined) domain.set(event.address, (values = [test.memory.initialCell(event.address)]));
-      if (values.includes(event.value)) continue;
-      values.push(event.value);
-      grown.add(event.address);
+/**
+ * Adds what is written, and tells where that is new, and by whom. A run that came to nothing in the end has still written what it
+ * wrote before.
+ */
+function addWritten(all: readonly (readonly Run[])[], domain: Domain): Map<bigint, number> {
+  const news = new Map<bigint, number>();
+  for (const [thread, runs] of all.entries()) {
+    for (const { kind, address, value } of runs.flatMap(({ trace }) => trace.events)) {
+      if (kind !== Kind.write) continue;
+      let values = domain.get(address);
+      if (values === undefined) domain.set(address, (values = new Map()));
+      const writer = values.get(value) ?? thread;
+      if (values.has(value) && (writer === thread || writer === anybody)) continue;
+      values.set(value, writer === thread ? thread : anybody);
+      news.set(address, (news.get(address) ?? thread) === thread ? thread : anybody);
     }
   }
-  return grown;
+  return news;
 }
 
 /** Runs the thread again and again, taking the next choice each time, until all are taken. */
 class Chooser implements Oracle {
   readonly #test: LitmusTest;
-  readonly #domain: ReadonlyMap<bigint, bigint[]>;
+  readonly #thread: number;
+  readonly #domain: Domain;
   readonly #taken: number[] = [];
   readonly #counts: number[] = [];
   #at = 0;
 
-  constructor(test: LitmusTest, domain: ReadonlyMap<bigint, bigint[]>) {
+  constructor(test: LitmusTest, thread: number, domain: Domain) {
     this.#test = test;
+    this.#thread = thread;
     this.#domain = domain;
   }
 
@@ -159,8 +173,12 @@ class Chooser implements Oracle {
     return this.#taken[this.#at++]!;
   }
 
-  valuesAt(address: bigint): readonly bigint[] {
-    return this.#domain.get(address) ?? [this.#test.memory.initialCell(address)];
+  valuesAt(address: bigint, own: bigint | undefined): readonly bigint[] {
+    const values = [own ?? this.#test.memory.initialCell(address)];
+    for (const [value, writer] of this.#domain.get(address) ?? []) {
+      if (writer !== this.#thread && value !== values[0]) values.push(value);
+    }
+    return values;
   }
 
   cell(address: bigint, bytes: number | undefined): number | undefined {
@@ -197,7 +215,7 @@ function allTraces(search: Search, domain: Domain, limit: number): Run[][] {
 
 function tracesOf({ test, dialect, work }: Search, thread: number, domain: Domain, limit: number): Run[] {
   const runs: Run[] = [];
-  const chooser = new Chooser(test, domain);
+  const chooser = new Chooser(test, thread, domain);
   const program = test.threads[thread]!;
   do {
     const trace = new ThreadRun(chooser, dialect, program.registers);

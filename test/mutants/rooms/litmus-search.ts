@@ -161,8 +161,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'traces: a thread is not run again for what others have written since',
     file: TRACES,
-    from: 'event.kind === Kind.read && addresses.has(event.address)',
-    to: 'event.kind === Kind.write && addresses.has(event.address)',
+    from: 'event.kind === Kind.read && (news.get(event.address) ?? thread) !== thread',
+    to: 'event.kind === Kind.write && (news.get(event.address) ?? thread) !== thread',
     tests: [EXECUTIONS],
   },
   {
@@ -234,5 +234,33 @@ export const mutants: readonly Mutant[] = [
     from: '        if (at + 1 === choices.length && isAllowed()) visit(chosen);\n        work.searched(part);\n',
     to: '        if (at + 1 === choices.length && isAllowed()) {\n          visit(chosen);\n          work.searched(part);\n        }\n',
     tests: [WORK_TEST],
+  },
+  {
+    name: 'traces: a thread reads what it has overwritten itself',
+    file: TRACES,
+    from: 'if (writer !== this.#thread && value !== values[0])',
+    to: 'if (value !== values[0])',
+    tests: [EXECUTIONS],
+  },
+  {
+    name: 'traces: a value that two threads write is known as that of one',
+    file: TRACES,
+    from: 'values.set(value, writer === thread ? thread : anybody);',
+    to: 'values.set(value, writer);',
+    tests: [FUZZ],
+  },
+  {
+    name: 'traces: the initial value stays readable once the thread has written',
+    file: TRACES,
+    from: 'const values = [own ?? this.#test.memory.initialCell(address)];',
+    to: 'const values = [this.#test.memory.initialCell(address)];',
+    tests: [FUZZ],
+  },
+  {
+    name: 'traces: what another thread alone writes now as well is no news',
+    file: TRACES,
+    from: 'news.set(address, (news.get(address) ?? thread) === thread ? thread : anybody);',
+    to: 'if (writer === thread) news.set(address, (news.get(address) ?? thread) === thread ? thread : anybody);',
+    tests: [FUZZ],
   },
 ];
