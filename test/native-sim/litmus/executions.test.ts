@@ -142,9 +142,12 @@ describe('large tests', () => {
 
   it('what a thread alone writes, it reads as it wrote it last', () => {
     const updates = Array.from({ length: 30 }, (_, at) => `r${at} = atomic_inc_return(x);`).join(' ');
-    const verdict = check(`C alone\n{}\nP0(atomic_t *x, int *y) { ${updates} WRITE_ONCE(*y, r29); }
-P1(int *y) { int r0; r0 = READ_ONCE(*y); }\nforall (x=30 /\\ (1:r0=0 \\/ 1:r0=30))`);
-    expect(verdict).toMatchObject({ observation: 'Always', positive: 2, sampled: false });
+    const verdict = check(`C alone
+{}
+P0(atomic_t *x, int *y, int *z) { r30 = READ_ONCE(*z); ${updates} WRITE_ONCE(*y, r29); }
+P1(int *y, int *z) { int r0; WRITE_ONCE(*z, 1); smp_mb(); r0 = READ_ONCE(*y); }
+forall (x=30 /\\ (1:r0=0 \\/ 1:r0=30))`);
+    expect(verdict).toMatchObject({ observation: 'Always', positive: 4, sampled: false });
   });
 
   it('what one thread can do by itself counts towards the limit too', () => {
