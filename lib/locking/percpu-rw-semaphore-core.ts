@@ -34,7 +34,7 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { Grant } from '../sched/grant.ts';
-import { claimHold, findHold, HELD, Hold, holdsOf, TRANSIT } from '../sched/holds.ts';
+import { claimHold, findHold, HELD, Hold, holdsOf, isAnyHeld, TRANSIT } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
@@ -42,10 +42,12 @@ import type { Thread } from '../sched/thread.ts';
 import {
   firstOfThread,
   firstToCome,
+  firstWaiter,
   isListBusy,
   isStuck,
   joinList,
   leaveList,
+  nextWaiter,
   rebuildList,
   WaitList,
   waiters,
@@ -87,7 +89,7 @@ export function close(cpu: Cpu, lock: number): boolean {
 }
 
 function hasRecords(cpu: Cpu, lock: number): boolean {
-  return holdsOf(cpu, maxThreads(cpu), lock, () => true).length > 0;
+  return isAnyHeld(cpu, maxThreads(cpu), lock);
 }
 
 export function writerOf(block: number): number {
@@ -130,7 +132,7 @@ function retire(cpu: Cpu, lock: number, record: number, count: number): void {
 
 /** Whether nobody reads. */
 function isDrained(cpu: Cpu, lock: number): boolean {
-  return holdsOf(cpu, maxThreads(cpu), lock, () => true, HELD).length === 0;
+  return !isAnyHeld(cpu, maxThreads(cpu), lock, HELD);
 }
 
 /** Writes if nobody reads, writes or could write. */
@@ -202,16 +204,22 @@ function unlatchToNext(thread: Thread, lock: number, task: number): void {
  * whom to wake.
  */
 function handOver(cpu: Cpu, lock: number, from: number, died: number): number[] {
+  const list = listOf(lock);
   const readers: number[] = [];
   let next = 0;
-  let left = 0;
-  for (const task of waiters(cpu, listOf(lock))) {
-    if (next !== 0 || isStuck(cpu, task)) left++;
+  let isOneLeft = false;
+  // No farther than to the one behind the next writer: thousands may wait behind it, and each that gives up may come here.
+  for (let task = firstWaiter(cpu, list); task !== 0; task = nextWaiter(cpu, list, task)) {
+    if (next !== 0) {
+      isOneLeft = true;
+      break;
+    }
+    if (isStuck(cpu, task)) isOneLeft = true;
     else if (cpu.load(task + Task.want) === WRITE) next = task;
     else readers.push(task);
   }
   for (const task of readers) cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
-  const to = (next === 0 ? 0 : next | DRAINING) | (left === 0 ? 0 : WAITERS) | died;
+  const to = (next === 0 ? 0 : next | DRAINING) | (isOneLeft ? WAITERS : 0) | died;
   // Full: the next writer's look at the records comes after. Its release pairs with the acquires of all who come next.
   if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {
     // There was no writer, and one came that does not wait for those that could not run: it hands over in its turn.
@@ -221,7 +229,7 @@ function handOver(cpu: Cpu, lock: number, from: number, died: number): number[] 
   const woken = next === 0 ? readers : [...readers, next];
   for (const task of woken) grant(cpu, lock, task);
   // Without a writer that hands over in its turn, those that were passed look themselves.
-  return next === 0 ? [...woken, ...firstToCome(cpu, listOf(lock))] : woken;
+  return next === 0 ? [...woken, ...firstToCome(cpu, list)] : woken;
 }
 
 function grant(cpu: Cpu, lock: number, task: number): void {

@@ -167,6 +167,14 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     return `about to be written by thread ${cpu.load(next + Task.thread) - 1}`;
   }
 
+  /** Without a count of the readers, for which all tasks are looked at. */
+  protected override get obstacle(): string {
+    const { cpu } = this.thread;
+    const word = cpu.load(this.#block);
+    if (!(word & DRAINING)) return this.state;
+    return `about to be written by thread ${cpu.load(writerOf(word) + Task.thread) - 1}`;
+  }
+
   /** The writer inside, or 0; no task's of a lock that was destroyed. */
   get #writingTask(): number {
     const word = this.thread.cpu.load(this.#block);

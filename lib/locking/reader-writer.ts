@@ -186,10 +186,15 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
   }
 
+  /** What a call waited for that gave up. Thousands may give up at once: illegal to take longer the more there are. */
+  protected get obstacle(): string {
+    return this.state;
+  }
+
   protected refusal(outcome: Outcome, options?: WaitOptions): HoldfastError {
     switch (outcome) {
       case 'timed-out':
-        return this.notInTime(options, this.state);
+        return this.notInTime(options, this.obstacle);
       case 'deadlock':
         return new HoldfastError(
           'EDEADLK',

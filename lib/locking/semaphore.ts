@@ -16,7 +16,7 @@ import {
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { claimHold, findHold, holdsOf } from '../sched/holds.ts';
+import { claimHold, findHold, holdsOf, isAnyHeld } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
@@ -44,8 +44,7 @@ const KIND = defineKind<Repairer>({
   isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
   isAnyOf: true,
   isBusy: (cpu, semaphore) =>
-    isListBusy(cpu, semaphore + SemaphoreWords.waiters) ||
-    holdsOf(cpu, maxThreads(cpu), semaphore, () => true).length > 0,
+    isListBusy(cpu, semaphore + SemaphoreWords.waiters) || isAnyHeld(cpu, maxThreads(cpu), semaphore),
   close,
   reordered,
   repair,

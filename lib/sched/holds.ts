@@ -17,7 +17,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
 import { arrayOf, struct } from '../memory/struct.ts';
-import { asyncTasks, leadsTo, Slot, slotAddress, slotArea } from './slot.ts';
+import { asyncTasks, leadsTo, Slot, slotAddress, slotArea, someAsyncTask } from './slot.ts';
 import { ASYNC, Task, taskArea } from './task.ts';
 
 export const Hold = struct({ lock: 1, count: 1 });
@@ -110,34 +110,56 @@ export function heldBy(cpu: Cpu, task: number, lock: number): number {
 }
 
 /**
- * All records of `lock` with a count of at least `least`, of threads for which `include` holds. A thread's asynchronous
- * tasks come first: its synchronous code may begin to read because one of them reads already, and that one may leave
- * then. Whoever looks in the other order sees neither.
+ * All records of `lock` that are not empty, of threads for which `include` holds. A thread's asynchronous tasks come first:
+ * its synchronous code may begin to read because one of them reads already, and that one may leave then. Whoever looks in
+ * the other order sees neither.
  */
-export function holdsOf(
-  cpu: Cpu,
-  threads: number,
-  lock: number,
-  include: (id: number) => boolean,
-  least = 1,
-): number[] {
+export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: number) => boolean): number[] {
   const records: number[] = [];
   // Without a list of each slot's records in between: a writer of a PercpuRwSemaphore looks at all slots, most of them empty.
   for (let id = 1, slot = slotAddress(cpu, 0); id <= threads; id++, slot += Slot.words) {
     if (!include(id)) continue;
     if (cpu.loadAcquire(slot + Slot.chunks) !== 0) {
       for (const task of asyncTasks(cpu, slot))
-        if (isHeld(cpu, task + Held.record, lock, least)) records.push(task + Held.record);
+        if (isHeld(cpu, task + Held.record, lock, 1)) records.push(task + Held.record);
     }
     let record = slot + HoldTable.records;
     const end = record + HOLDS * Hold.words;
     for (; record < end && cpu.loadAcquire(record + Hold.lock) !== 0; record += Hold.words) {
-      if (isHeld(cpu, record, lock, least)) records.push(record);
+      if (isHeld(cpu, record, lock, 1)) records.push(record);
     }
     if (record < end) continue;
-    for (const further of chunkRecords(cpu, slot)) if (isHeld(cpu, further, lock, least)) records.push(further);
+    for (const further of chunkRecords(cpu, slot)) if (isHeld(cpu, further, lock, 1)) records.push(further);
   }
   return records;
+}
+
+/**
+ * Whether `holdsOf` would find any, of all threads, with a count of at least `least`. Synchronous code is looked at first, and
+ * again last: a record of its that holds the lock is an answer at once, however many asynchronous tasks there are. That none
+ * does is no answer; see `holdsOf`.
+ */
+export function isAnyHeld(cpu: Cpu, threads: number, lock: number, least = 1): boolean {
+  let hasTasks = false;
+  for (let id = 1, slot = slotAddress(cpu, 0); id <= threads; id++, slot += Slot.words) {
+    hasTasks = cpu.loadAcquire(slot + Slot.chunks) !== 0 || hasTasks;
+    if (isHeldBySync(cpu, slot, lock, least)) return true;
+  }
+  if (!hasTasks) return false;
+  const isTheirs = (task: number) => isHeld(cpu, task + Held.record, lock, least);
+  for (let id = 1, slot = slotAddress(cpu, 0); id <= threads; id++, slot += Slot.words) {
+    if (someAsyncTask(cpu, slot, isTheirs) || isHeldBySync(cpu, slot, lock, least)) return true;
+  }
+  return false;
+}
+
+function isHeldBySync(cpu: Cpu, slot: number, lock: number, least: number): boolean {
+  let record = slot + HoldTable.records;
+  const end = record + HOLDS * Hold.words;
+  for (; record < end && cpu.loadAcquire(record + Hold.lock) !== 0; record += Hold.words) {
+    if (isHeld(cpu, record, lock, least)) return true;
+  }
+  return record === end && chunkRecords(cpu, slot).some((further) => isHeld(cpu, further, lock, least));
 }
 
 /**

@@ -229,6 +229,14 @@ export function viewersFor(cpu: Cpu, owner: number): Viewers {
   };
 }
 
+/** Whether `test` holds for one of `asyncTasks`. */
+export function someAsyncTask(cpu: Cpu, slot: number, test: (task: number) => boolean): boolean {
+  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
+    for (let i = 0; i < CHUNK_TASKS; i++) if (test(chunk + Chunk.words + i * Task.words)) return true;
+  }
+  return false;
+}
+
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */
 export function asyncTasks(cpu: Cpu, slot: number): number[] {
   const tasks: number[] = [];

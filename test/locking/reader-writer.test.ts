@@ -337,3 +337,28 @@ describe.each([RwSemaphore, PercpuRwSemaphore])('%o', (Lock) => {
     expect(thrown(() => lock.upRead()).code).toBe('EINVAL');
   });
 });
+
+test('a lock that looks at all that wait, once for each of thousands that give up together', async () => {
+  const arena = Arena.create({ bytes: 8 << 20, maxThreads: 4 });
+  const { cpu } = arena;
+  const lock = new PercpuRwSemaphore(arena, 'l');
+  lock.downRead();
+  let looks = 0;
+  for (const op of ['load', 'loadAcquire', 'read'] as const) {
+    const look = cpu[op];
+    cpu[op] = (address) => {
+      looks++;
+      return look.call(cpu, address);
+    };
+  }
+  // Each writer that gives up makes the next one the writer that waits for the readers to leave.
+  const waits = Array.from({ length: 2000 }, (_, i) => {
+    const options = { timeout: 1 };
+    return i % 2 === 0 ? lock.acquireWriteAsync(options) : lock.acquireReadAsync(options);
+  });
+  // A reader that has come to the front may be let in before it gives up.
+  await Promise.all(waits.map((wait) => wait.then((guard) => guard.release()).catch(() => {})));
+  expect(looks / waits.length).toBeLessThan(1000);
+  lock.upRead();
+  lock.destroy();
+});

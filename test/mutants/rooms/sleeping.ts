@@ -30,6 +30,27 @@ const LOOP = 'test/sched/event-loop.test.ts';
 const EXPLORED = 'test/native-sim/explore/sleeping-locks.test.ts';
 
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'a writer of a per-CPU lock looks at each asynchronous task, whatever readers there are',
+    file: PERCPU,
+    from: 'return !isAnyHeld(cpu, maxThreads(cpu), lock, HELD);',
+    to: 'return holdsOf(cpu, maxThreads(cpu), lock, () => true).length === 0;',
+    tests: ['test/locking/reader-writer.test.ts'],
+  },
+  {
+    name: 'a per-CPU lock is handed over with a look at all that wait',
+    file: PERCPU,
+    from: '      isOneLeft = true;\n      break;\n',
+    to: '      isOneLeft = true;\n      continue;\n',
+    tests: ['test/locking/reader-writer.test.ts'],
+  },
+  {
+    name: 'a per-CPU lock counts its readers for each that gives up',
+    file: 'lib/locking/percpu-rw-semaphore.ts',
+    from: 'if (!(word & DRAINING)) return this.state;',
+    to: 'if (word !== 0) return this.state;',
+    tests: ['test/locking/reader-writer.test.ts'],
+  },
   // Waiters that cannot run.
   {
     name: 'every waiter can run',
