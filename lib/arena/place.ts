@@ -10,6 +10,7 @@ import { Header } from '../memory/header.ts';
 import { Heap } from '../memory/heap.ts';
 import { type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
+import { lookForObserver } from '../sched/lock-observer.ts';
 import { isDead, markDead, maxThreads, Slot, slotAddress, threadOf, viewersFor } from '../sched/slot.ts';
 import { DETACHED, Thread } from '../sched/thread.ts';
 import { tellDeaths } from './deaths.ts';
@@ -141,6 +142,7 @@ export class Place {
 
   static #at(cpu: RealCpu, number: number, buffer: SharedArrayBuffer): Place {
     const place = new Place(cpu, number, { buffer });
+    lookForObserver(place.thread);
     cpu.onStall = (isBlocked) => place.sweep(isBlocked);
     cpu.onRing = () => place.kthreadd.look();
     return place;
@@ -181,7 +183,7 @@ export class Place {
     const patience = thread.cpu.now() + PATIENCE_MS * 1e6;
     // Of the threads that it leaves to others it may be one itself.
     while (this.#note(reap(this, isReaped, { patience })) === 'again' && !this.#isDead(thread.id)) markGone(thread.cpu);
-    thread.self = DETACHED;
+    thread.leave();
     for (const end of thread.ends) end();
     this.objects.views.retireAll();
     // `attend` ends, and kthreadd looks whether anybody is left.

@@ -169,6 +169,12 @@ export abstract class SharedObject {
     throw new HoldfastError('EINVAL', `the ${this.#kind.name} that was at ${this.address} was destroyed`);
   }
 
+  /** `error`, of a call to give back what the caller does not hold: whoever observes the thread hears of it. */
+  protected unheld(error: HoldfastError): HoldfastError {
+    this.thread.observer?.notHeld(this);
+    return error;
+  }
+
   /** How messages name the object. Throws EINVAL when it was destroyed: whatever else is wrong, it is for that reason. */
   protected get label(): string {
     this.checkThere();

@@ -86,6 +86,8 @@ export class McsLock extends SpinningLock {
   }
 
   lock(): void {
+    const { thread } = this;
+    const wanted = thread.observer?.wants(this, ALONE);
     this.#take();
     // Whoever destroys the lock finds the node in line, or this finds that the lock is to go.
     while (!isPresent(this.thread.cpu, this.address)) {
@@ -93,6 +95,7 @@ export class McsLock extends SpinningLock {
       this.checkThere();
       this.#take();
     }
+    thread.observer?.has(wanted, thread.self);
   }
 
   #take(): void {
@@ -121,7 +124,10 @@ export class McsLock extends SpinningLock {
     prepareNode(cpu, node, this.address);
     if (cpu.cmpxchg(this.address + Mcs.tail, 0, node) === 0) {
       linkNode(cpu, node, 0);
-      if (isPresent(this.thread.cpu, this.address)) return true;
+      if (isPresent(cpu, this.address)) {
+        this.thread.observer?.took(this, ALONE, this.thread.self);
+        return true;
+      }
       this.unlock();
     } else {
       releaseNode(cpu, node);
@@ -134,8 +140,9 @@ export class McsLock extends SpinningLock {
   unlock(): void {
     this.thread.current();
     const node = this.#ownNode();
-    if (node === 0) throw this.notOwner('unlock');
+    if (node === 0) throw this.unheld(this.notOwner('unlock'));
     unlockQueue(this.thread.cpu, QUEUE, this.address, node);
+    this.thread.observer?.gave(this, this.thread.self);
   }
 
   get owner(): number | undefined {

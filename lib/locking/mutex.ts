@@ -4,10 +4,10 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { ALONE, contend } from '../sched/contention.ts';
+import { ALONE, ASYNC_ALONE, contend } from '../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, block, checkWait, type WaitOptions } from '../sched/drive.ts';
-import { DETACHED } from '../sched/thread.ts';
 import { WaitList } from '../sched/wait-list.ts';
+import type { Wanted } from '../sched/watch.ts';
 import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { closeOwned, holderOf, revive } from './owner-word.ts';
@@ -79,27 +79,26 @@ export class Mutex extends OwnedLock {
    * and EINVAL for bad options.
    */
   lock(options?: WaitOptions): void {
-    const { thread } = this;
-    const { self } = thread;
-    if (self === DETACHED) thread.current();
-    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#owner, 0, self) !== 0) this.#lockSlow(options);
+    const { cpu, self, free } = this.thread;
+    if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockSlow(options);
   }
 
   /** Takes the lock if it is free. Throws ENOTRECOVERABLE. */
   tryLock(): boolean {
-    const { cpu } = this.thread;
+    const { cpu, observer } = this.thread;
     const task = this.thread.current();
     // One that was destroyed is.
     if (this.isUnrecoverable) throw this.refusal('unrecoverable');
     if (!tryAcquire(cpu, this.address, task, 0)) return false;
+    observer?.took(this, ALONE, task);
     if (this.#onOwnerDied !== undefined && this.ownerDied) this.#recover(this.#onOwnerDied);
     return true;
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
-    const { self, cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.unlockSlow();
+    const { cpu, mine } = this.thread;
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.unlockSlow();
   }
 
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
@@ -110,8 +109,8 @@ export class Mutex extends OwnedLock {
 
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */
   releaseSync(): void {
-    const { self, cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.releaseSlow(self);
+    const { cpu, mine, self } = this.thread;
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.releaseSlow(self);
   }
 
   /**
@@ -119,19 +118,22 @@ export class Mutex extends OwnedLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
-    const task = this.#tryAsync(options) || (await this.#waitAsync(options));
+    const wanted = this.#wantAsync(options);
+    const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
     this.thread.unguarded.add(task);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   acquireAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
+    let wanted: Wanted | undefined;
     try {
-      const task = this.#tryAsync(options);
+      wanted = this.#wantAsync(options);
+      const task = this.#tryAsync(wanted);
       if (task !== 0) return Promise.resolve(this.guardOf(task));
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#waitAsync(options).then((task) => this.guardOf(task));
+    return this.#waitAsync(options, wanted).then((task) => this.guardOf(task));
   }
 
   /**
@@ -160,7 +162,10 @@ export class Mutex extends OwnedLock {
     this.beginChange();
     const isMine = revive(this.thread.cpu, this.address, task);
     this.endChange();
-    if (isMine) return;
+    if (isMine) {
+      this.thread.observer?.took(this, ALONE, task);
+      return;
+    }
     throw new HoldfastError(
       'EINVAL',
       `the ${this.label} is ${this.state}, and can be locked: reset() is for the others`,
@@ -179,15 +184,18 @@ export class Mutex extends OwnedLock {
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread, address } = this;
     checkWait(thread.cpu, options);
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, ALONE, options);
     const outcome = contend(
       thread,
       address,
       ALONE,
       () =>
-        lockAwake(thread, address, thread.self, false) ??
+        lockAwake(thread, address, task, false) ??
         block(thread, options, (waiter) => lockAsleep(address, waiter), this),
     );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
+    thread.observer?.has(wanted, task);
     if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
   }
 
@@ -218,20 +226,29 @@ export class Mutex extends OwnedLock {
     unlockSlow(this.thread, this.address);
   }
 
+  /** An asynchronous call begins. */
+  #wantAsync(options: AsyncWaitOptions | undefined): Wanted | undefined {
+    const { cpu, observer } = this.thread;
+    checkWait(cpu, options, ASYNC_OPTIONS);
+    return observer?.wants(this, ASYNC_ALONE, options);
+  }
+
   /** The task that took the lock at once, or 0. */
-  #tryAsync(options: AsyncWaitOptions | undefined): number {
+  #tryAsync(wanted: Wanted | undefined): number {
     const { thread } = this;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
-    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;
+    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) {
+      thread.observer?.has(wanted, task);
+      return task;
+    }
     thread.returnTask(task);
     return 0;
   }
 
-  async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+  async #waitAsync(options: AsyncWaitOptions | undefined, wanted: Wanted | undefined): Promise<number> {
     this.thread.counters.contended++;
-    const task = await this.waitAsync(options, (waiter) => lockAsleep(this.address, waiter));
+    const task = await this.waitAsync(options, wanted, (waiter) => lockAsleep(this.address, waiter));
     if (this.#onOwnerDied === undefined || !this.ownerDied) return task;
     return this.#recoverAsync(this.#onOwnerDied, task);
   }

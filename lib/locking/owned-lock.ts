@@ -4,6 +4,7 @@ import { HoldfastError } from '../errors.ts';
 import { type AsyncWaitOptions, abortReason, blockAsync, type TimeoutOptions } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { ASYNC, Task } from '../sched/task.ts';
+import type { Wanted } from '../sched/watch.ts';
 import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
 
 /** Who holds a lock. */
@@ -70,18 +71,24 @@ export abstract class OwnedLock extends SharedObject {
     const { thread } = this;
     const task = ownerOf(this.#word);
     const isOurs = task === thread.current() || thread.unguarded.delete(task);
-    if (!isOurs) throw this.notOwner('unlock');
+    if (!isOurs) throw this.unheld(this.notOwner('unlock'));
     this.letGo();
+    thread.observer?.gave(this, task);
     if (task !== thread.self) this.returnTask(task);
   }
 
-  /** Runs `path` on the event loop; resolves to the task that has the lock then. */
+  /** Runs `path` on the event loop, for a call that `wanted` is about; resolves to the task that has the lock then. */
   protected async waitAsync(
     options: AsyncWaitOptions | undefined,
+    wanted: Wanted | undefined,
     path: (waiter: Waiter) => SlowPath<Outcome>,
   ): Promise<number> {
-    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path, this);
-    if (outcome === 'acquired' || outcome === 'owner-died') return task;
+    const { thread } = this;
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
+    if (outcome === 'acquired' || outcome === 'owner-died') {
+      thread.observer?.has(wanted, task);
+      return task;
+    }
     this.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
     throw this.refusal(outcome, asked);
@@ -94,6 +101,7 @@ export abstract class OwnedLock extends SharedObject {
       // After detach another thread may have the slot, and so a task of the same address.
       thread.current();
       if (thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.releaseSlow(task);
+      else thread.observer?.gave(this, task);
       this.returnTask(task);
     });
   }
@@ -101,8 +109,9 @@ export abstract class OwnedLock extends SharedObject {
   /** Releases what `task` holds, when the fast path did not. Throws EPERM, and changes nothing, unless it holds the lock. */
   protected releaseSlow(task: number): void {
     this.thread.current();
-    if (ownerOf(this.#word) !== task) throw this.notOwner('release');
+    if (ownerOf(this.#word) !== task) throw this.unheld(this.notOwner('release'));
     this.letGo();
+    this.thread.observer?.gave(this, task);
   }
 
   protected returnTask(task: number): void {

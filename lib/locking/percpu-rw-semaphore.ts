@@ -3,6 +3,7 @@ import { type LockGuard, OnceGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { ALONE, SHARED } from '../sched/contention.ts';
 import type { WaitOptions } from '../sched/drive.ts';
 import { Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
@@ -89,15 +90,19 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
   upRead(): void {
     const { thread, address } = this;
-    if (leaveRead(thread.cpu, address, thread.current())) return;
+    if (leaveRead(thread.cpu, address, thread.current())) {
+      thread.observer?.gave(this, thread.self);
+      return;
+    }
     for (const task of thread.unguarded) {
       if (heldBy(thread.cpu, task, address) === 0) continue;
       leaveRead(thread.cpu, address, task);
+      thread.observer?.gave(this, task);
       thread.unguarded.delete(task);
       thread.returnTask(task);
       return;
     }
-    throw this.notHeld('upRead');
+    throw this.unheld(this.notHeld('upRead'));
   }
 
   /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and EINVAL. */
@@ -110,8 +115,9 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     const { thread } = this;
     const self = thread.current();
     const task = this.#writingTask;
-    if (task === 0 || (task !== self && !thread.unguarded.has(task))) throw this.notHeld('upWrite');
+    if (task === 0 || (task !== self && !thread.unguarded.has(task))) throw this.unheld(this.notHeld('upWrite'));
     leaveWrite(thread, this.address, task);
+    thread.observer?.gave(this, task);
     if (task !== self) {
       thread.unguarded.delete(task);
       thread.returnTask(task);
@@ -121,8 +127,9 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   /** Reads, if no writer is there. Throws ENOMEM as `downRead`. */
   tryDownRead(): boolean {
     const { thread } = this;
-    const outcome = tryRead(thread.cpu, this.address, thread.current(), false);
-    if (outcome === 'acquired') return true;
+    const task = thread.current();
+    const outcome = tryRead(thread.cpu, this.address, task, false);
+    if (this.took(outcome === 'acquired', SHARED, task)) return true;
     if (outcome === 'full') throw this.refusal('full');
     this.checkThere();
     return false;
@@ -130,7 +137,8 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
 
   /** Writes, if nobody reads, writes or waits. */
   tryDownWrite(): boolean {
-    if (tryWrite(this.thread, this.address, this.thread.current())) return true;
+    const task = this.thread.current();
+    if (this.took(tryWrite(this.thread, this.address, task), ALONE, task)) return true;
     this.checkThere();
     return false;
   }
@@ -186,7 +194,8 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
       const { thread, address } = this;
       const self = thread.current();
       if (mode === 'write' && this.#writingTask === task) leaveWrite(thread, address, task);
-      else if (mode === 'write' || !leaveRead(thread.cpu, address, task)) throw this.notHeld('release');
+      else if (mode === 'write' || !leaveRead(thread.cpu, address, task)) throw this.unheld(this.notHeld('release'));
+      thread.observer?.gave(this, task);
       if (task !== self) thread.returnTask(task);
     });
   }

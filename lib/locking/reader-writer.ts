@@ -14,6 +14,7 @@ import {
 } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
+import type { WaitForm } from '../sched/watch.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
 
@@ -125,6 +126,12 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   /** What `makeConsistent` does to the lock. */
   protected abstract clearDeath(): void;
 
+  /** `task` has the lock, in a call that did not wait for it, if `isTaken`. Returns that. */
+  protected took(isTaken: boolean, form: WaitForm, task: number): boolean {
+    if (isTaken) this.thread.observer?.took(this, form, task);
+    return isTaken;
+  }
+
   /** A guard for what `task` holds. */
   protected abstract guardOf(mode: 'read' | 'write', task: number): Guard;
 
@@ -133,14 +140,17 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
     this.#check(options, SYNC_OPTIONS);
+    const form = mode === 'read' ? SHARED : ALONE;
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, form, options);
     const outcome = contend(
       thread,
       address,
-      mode === 'read' ? SHARED : ALONE,
-      () =>
-        awake(thread, address, thread.self, false) ?? block(thread, options, (waiter) => asleep(address, waiter), this),
+      form,
+      () => awake(thread, address, task, false) ?? block(thread, options, (waiter) => asleep(address, waiter), this),
     );
     if (outcome !== 'acquired') throw this.refusal(outcome, options);
+    thread.observer?.has(wanted, task);
   }
 
   /** The task that has the lock then; `isUnguarded`: without a guard, so that `upRead` or `upWrite` releases it. */
@@ -152,22 +162,26 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
     this.#check(options, ASYNC_OPTIONS);
+    const form = mode === 'read' ? ASYNC_SHARED : ASYNC_ALONE;
+    const wanted = thread.observer?.wants(this, form, options);
     const own = thread.tryTakeTask(this.arena.heap);
     if (own !== undefined) {
       const tried = awake(thread, address, own, true);
       if (tried === 'acquired') {
         // At once: what is free is the caller's before the promise has settled.
         if (isUnguarded) thread.unguarded.add(own);
+        thread.observer?.has(wanted, own);
         return own;
       }
       thread.returnTask(own);
       if (tried !== undefined) throw this.refusal(tried, options);
     }
-    announce(thread, address, mode === 'read' ? ASYNC_SHARED : ASYNC_ALONE);
+    announce(thread, address, form);
     const path = (waiter: Waiter) => asleep(address, waiter);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
       if (isUnguarded) thread.unguarded.add(task);
+      thread.observer?.has(wanted, task);
       return task;
     }
     thread.returnTask(task);

@@ -6,7 +6,6 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, contend, SHARED } from '../sched/contention.ts';
 import { maxThreads } from '../sched/slot.ts';
-import { DETACHED } from '../sched/thread.ts';
 import {
   close,
   drain,
@@ -70,29 +69,35 @@ export class RwLock extends SharedObject {
 
   /** Waits until nobody writes. Throws EDEADLK when this thread holds the lock, for reading or writing. */
   readLock(): void {
-    const { cpu, self } = this.thread;
-    if (self === DETACHED || (cpu.load(this.#reader) & this.#bit) !== 0) this.#checkIdle();
-    if (!tryRead(cpu, this.address, this.#reader, this.#bit)) this.#wait(true);
+    const { cpu, free } = this.thread;
+    if (free !== 0 || (cpu.load(this.#reader) & this.#bit) !== 0) this.#readLockSlow();
+    else if (!tryRead(cpu, this.address, this.#reader, this.#bit)) this.#wait(true);
   }
 
   /** Takes the lock for reading, if nobody writes or wants to. */
   tryReadLock(): boolean {
-    return !this.#isHeld() && tryRead(this.thread.cpu, this.address, this.#reader, this.#bit);
+    const { cpu, self, observer } = this.thread;
+    if (this.#isHeld() || !tryRead(cpu, this.address, this.#reader, this.#bit)) return false;
+    observer?.took(this, SHARED, self);
+    return true;
   }
 
   /** Throws EPERM unless this thread holds the lock for reading. */
   readUnlock(): void {
-    const { cpu, self } = this.thread;
-    if (self === DETACHED) this.thread.current();
-    if (!readUnlock(cpu, this.address, this.#reader, this.#bit)) throw this.#notHeld('readUnlock');
+    const { thread } = this;
+    const { free } = thread;
+    if (free !== 0) thread.current();
+    const isDone = readUnlock(thread.cpu, this.address, this.#reader, this.#bit);
+    if (free !== 0 && isDone) thread.observer?.gave(this, thread.self);
+    if (!isDone) throw this.unheld(this.#notHeld('readUnlock'));
   }
 
   /** Waits until nobody else is inside. Throws EDEADLK when this thread holds the lock, for reading or writing. */
   writeLock(): void {
     const { thread, address } = this;
     // A thread that writes already gets no place, and `#wait` looks at that.
-    if (thread.self === DETACHED || (thread.cpu.load(this.#reader) & this.#bit) !== 0) this.#checkIdle();
-    if (!tryPlace(thread, address)) this.#wait(false);
+    if (thread.free !== 0 || (thread.cpu.load(this.#reader) & this.#bit) !== 0) this.#writeLockSlow();
+    else if (!tryPlace(thread, address)) this.#wait(false);
     else if (!isDrained(thread.cpu, address, this.#readerWords)) drain(thread, address, this.#readerWords);
   }
 
@@ -101,7 +106,10 @@ export class RwLock extends SharedObject {
     const { thread, address } = this;
     if (this.#isHeld() || !isDrained(thread.cpu, address, this.#readerWords) || !tryPlace(thread, address))
       return false;
-    if (isDrained(thread.cpu, address, this.#readerWords)) return true;
+    if (isDrained(thread.cpu, address, this.#readerWords)) {
+      thread.observer?.took(this, ALONE, thread.self);
+      return true;
+    }
     writeUnlock(thread, address);
     return false;
   }
@@ -109,11 +117,14 @@ export class RwLock extends SharedObject {
   /** Throws EPERM unless this thread holds the lock for writing. */
   writeUnlock(): void {
     const { thread, address } = this;
-    if (thread.self === DETACHED) thread.current();
+    const { mineById } = thread;
     // Nobody waits: a release is enough. Pairs with the exchange in tryPlace and the acquire in tryRead.
-    if (thread.cpu.cmpxchgRelease(address + RwWords.word, thread.id, 0) === thread.id) return;
-    if (this.writer !== thread.number) throw this.#notHeld('writeUnlock');
+    if (thread.cpu.cmpxchgRelease(address + RwWords.word, mineById, 0) === mineById) return;
+    const { observer } = thread;
+    const task = thread.current();
+    if (this.writer !== thread.number) throw this.unheld(this.#notHeld('writeUnlock'));
     writeUnlock(thread, address);
+    observer?.gave(this, task);
   }
 
   /** `readLock`, with a guard for `using`, which releases this acquisition and no other. */
@@ -198,6 +209,27 @@ export class RwLock extends SharedObject {
       'EDEADLK',
       `this thread already holds the ${this.label}, which is not recursive: ${this.#state()}`,
     );
+  }
+
+  /** For a thread that is observed, has detached, or reads. */
+  #readLockSlow(): void {
+    const { thread, address } = this;
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, SHARED);
+    this.#checkIdle();
+    if (!tryRead(thread.cpu, address, this.#reader, this.#bit)) this.#wait(true);
+    thread.observer?.has(wanted, task);
+  }
+
+  /** As `#readLockSlow`. */
+  #writeLockSlow(): void {
+    const { thread, address } = this;
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, ALONE);
+    this.#checkIdle();
+    if (!tryPlace(thread, address)) this.#wait(false);
+    else drain(thread, address, this.#readerWords);
+    thread.observer?.has(wanted, task);
   }
 
   #wait(isReader: boolean): void {

@@ -44,7 +44,7 @@ import { struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
 import { Slot, slotAddress, slotNumberAt } from '../sched/slot.ts';
 import { finishPark, prepareToPark } from '../sched/task.ts';
-import { DETACHED, type Thread } from '../sched/thread.ts';
+import type { Thread } from '../sched/thread.ts';
 import {
   grantNext,
   kick,
@@ -131,22 +131,21 @@ export class SpinLock extends SpinningLock {
   }
 
   lock(): void {
-    if (this.thread.self === DETACHED) this.thread.current();
-    const word = this.thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked);
-    if (word !== 0) this.#lockSlow(word);
+    const { cpu, free } = this.thread;
+    const word = cpu.cmpxchgAcquire(this.address + Spin.word, free, this.#locked);
+    if (word !== free) this.#lockSlow(word);
   }
 
   tryLock(): boolean {
-    if (this.thread.self === DETACHED) this.thread.current();
-    const word = this.thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked);
-    if (word === CLOSED) this.checkThere();
-    return word === 0;
+    const { cpu, free } = this.thread;
+    const word = cpu.cmpxchgAcquire(this.address + Spin.word, free, this.#locked);
+    return word === free || this.#tryLockSlow(word);
   }
 
   unlock(): void {
-    if (this.thread.self === DETACHED) this.thread.current();
-    const word = this.thread.cpu.cmpxchgRelease(this.address + Spin.word, this.#locked, 0);
-    if (word !== this.#locked) this.#unlockSlow(word);
+    const { cpu, mineById } = this.thread;
+    const word = cpu.cmpxchgRelease(this.address + Spin.word, mineById, 0);
+    if (word !== mineById) this.#unlockSlow(word);
   }
 
   get owner(): number | undefined {
@@ -155,17 +154,33 @@ export class SpinLock extends SpinningLock {
   }
 
   #lockSlow(seen: number): void {
+    const { thread, address } = this;
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, ALONE);
     if ((seen & LOCKED) === this.#locked) throw this.relocked();
-    this.thread.counters.contended++;
-    this.beginChange();
-    contend(this.thread, this.address, ALONE, () => lockSlow(this.thread, this.address, seen));
-    this.endChange();
+    if (wanted === undefined || thread.cpu.cmpxchgAcquire(address + Spin.word, 0, this.#locked) !== 0) {
+      thread.counters.contended++;
+      this.beginChange();
+      contend(thread, address, ALONE, () => lockSlow(thread, address, seen));
+      this.endChange();
+    }
+    thread.observer?.has(wanted, task);
+  }
+
+  /** `seen`: what the fast path found. It is 0 for a thread that is observed. */
+  #tryLockSlow(seen: number): boolean {
+    const { thread } = this;
+    const task = thread.current();
+    if (seen === CLOSED) this.checkThere();
+    if (seen !== 0 || thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked) !== 0) return false;
+    thread.observer?.took(this, ALONE, task);
+    return true;
   }
 
   #unlockSlow(seen: number): void {
-    const { cpu } = this.thread;
-    this.current();
-    if ((seen & LOCKED) !== this.#locked) throw this.notOwner('unlock');
+    const { cpu, observer } = this.thread;
+    const task = this.current();
+    if ((seen & LOCKED) !== this.#locked) throw this.unheld(this.notOwner('unlock'));
     const address = this.address + Spin.word;
     for (;;) {
       const word = cpu.loadAcquire(address);
@@ -173,6 +188,7 @@ export class SpinLock extends SpinningLock {
       // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps (sleepAsHead).
       if (cpu.cmpxchg(address, word, word - this.#locked) !== word) continue;
       if (next !== 0) kick(cpu, next);
+      observer?.gave(this, task);
       return;
     }
   }

@@ -82,6 +82,8 @@ export class TicketLock extends SpinningLock {
   }
 
   lock(): void {
+    const { thread } = this;
+    const wanted = thread.observer?.wants(this, ALONE);
     this.#take();
     // Whoever destroys the lock finds the ticket taken, or this finds that the lock is to go.
     while (!isPresent(this.thread.cpu, this.address)) {
@@ -89,6 +91,7 @@ export class TicketLock extends SpinningLock {
       this.checkThere();
       this.#take();
     }
+    thread.observer?.has(wanted, thread.self);
   }
 
   #take(): void {
@@ -117,7 +120,10 @@ export class TicketLock extends SpinningLock {
     const isFree = cpu.cmpxchg(this.address + Ticket.next, serving, (serving + 1) | 0) === serving;
     if (isFree) cpu.store(entry + TicketEntry.ticket, serving);
     cpu.storeRelease(entry + TicketEntry.lock, isFree ? this.address : 0);
-    if (isPresent(this.thread.cpu, this.address)) return isFree;
+    if (isPresent(cpu, this.address)) {
+      if (isFree) this.thread.observer?.took(this, ALONE, this.thread.self);
+      return isFree;
+    }
     if (isFree) this.unlock();
     this.checkThere();
     return this.tryLock();
@@ -127,11 +133,12 @@ export class TicketLock extends SpinningLock {
     const { cpu } = this.thread;
     this.thread.current();
     const entry = this.#ownEntry();
-    if (entry === 0) throw this.notOwner('unlock');
+    if (entry === 0) throw this.unheld(this.notOwner('unlock'));
     const ticket = cpu.load(entry + TicketEntry.ticket);
     cpu.store(entry + TicketEntry.lock, -this.address);
     cpu.storeRelease(this.address + Ticket.serving, (ticket + 1) | 0);
     cpu.storeRelease(entry + TicketEntry.lock, 0);
+    this.thread.observer?.gave(this, this.thread.self);
   }
 
   get owner(): number | undefined {

@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 8;
+export const LAYOUT_VERSION = 9;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -42,7 +42,11 @@ export const Header = struct({
   profile: 1,
   /** What it writes to, once there has been one: it stays. */
   profileTables: 1,
-  pad: LINE_WORDS - 13,
+  /** The number of the session of lockdep that runs, or 0; see `sched/lock-observer.ts`. */
+  lockdep: 1,
+  /** What it writes to, once there has been one: it stays. */
+  lockdepTables: 1,
+  pad: LINE_WORDS - 15,
   /** Illegal to be used: locks whose owner's place names no task have threads take it for that task (`owner-word.ts`). */
   noTask: 4,
   /** Guards the table of names and the destroyed objects. Taken before heapLatch. */

@@ -107,8 +107,11 @@ export class PthreadRwlock extends SharedObject {
   /** Releases what this thread's synchronous code holds. Throws EPERM when that is nothing. */
   unlock(): void {
     if (!release(this.#futexes, this.address, this.thread.current(), this.#preference)) {
-      throw new HoldfastError('EPERM', `unlock of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+      throw this.unheld(
+        new HoldfastError('EPERM', `unlock of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`),
+      );
     }
+    this.thread.observer?.gave(this, this.thread.self);
   }
 
   acquireRead(options?: WaitOptions): LockGuard {
@@ -187,21 +190,29 @@ export class PthreadRwlock extends SharedObject {
   #lock(want: number, options: WaitOptions | undefined): void {
     const { thread, address } = this;
     checkWait(thread.cpu, options);
-    const first =
-      options === undefined ? tryTake(this.#futexes, address, thread.current(), want, this.#preference) : 'busy';
+    const form = want === READ ? SHARED : ALONE;
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, form, options);
+    const first = options === undefined ? tryTake(this.#futexes, address, task, want, this.#preference) : 'busy';
     const outcome =
       first === 'busy'
-        ? contend(thread, address, want === READ ? SHARED : ALONE, () => {
+        ? contend(thread, address, form, () => {
             const path = (waiter: Waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference);
             return block(thread, options, path, this);
           })
         : first;
     if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    thread.observer?.has(wanted, task);
   }
 
   #try(want: number): boolean {
-    const outcome = tryTake(this.#futexes, this.address, this.thread.current(), want, this.#preference);
-    if (outcome === 'acquired') return true;
+    const { observer } = this.thread;
+    const task = this.thread.current();
+    const outcome = tryTake(this.#futexes, this.address, task, want, this.#preference);
+    if (outcome === 'acquired') {
+      observer?.took(this, want === READ ? SHARED : ALONE, task);
+      return true;
+    }
     if (outcome === 'exhausted') throw this.#refusal(outcome, undefined);
     this.checkThere();
     return false;
@@ -210,14 +221,18 @@ export class PthreadRwlock extends SharedObject {
   async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<LockGuard> {
     const { thread } = this;
     checkWait(thread.cpu, options, ASYNC_OPTIONS);
-    announce(thread, this.address, want === READ ? ASYNC_SHARED : ASYNC_ALONE);
+    const form = want === READ ? ASYNC_SHARED : ASYNC_ALONE;
+    const wanted = thread.observer?.wants(this, form, options);
+    announce(thread, this.address, form);
     const path = (waiter: Waiter) => takeSlow(this.#futexes, this.address, waiter, want, this.#preference);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
+      thread.observer?.has(wanted, task);
       return new OnceGuard(this, () => {
         // After detach another thread may have the slot, and so a task of the same address.
         thread.current();
         release(this.#futexes, this.address, task, this.#preference);
+        thread.observer?.gave(this, task);
         thread.returnTask(task);
       });
     }

@@ -9,6 +9,7 @@ import type { Outcome } from '../locking/wait-queue-core.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
@@ -391,6 +392,7 @@ export abstract class RcuDomain extends SharedObject {
     this.current();
     checkWait(this.cpu, options);
     if (this.readLockHeld) throw this.#insideReader();
+    thread.observer?.wants(this, ALONE);
     this.beforeSleep();
     const outcome = synchronize(thread, domain, pace, options, this);
     if (outcome !== 'done') throw this.notInTime(options, this.#whoReads());
@@ -402,6 +404,7 @@ export abstract class RcuDomain extends SharedObject {
     this.current();
     checkWait(this.cpu, options, ABORTABLE_OPTIONS);
     if (this.isSyncReader) throw this.#insideReader();
+    thread.observer?.wants(this, ASYNC_ALONE);
     const end = snapshot(thread, domain, pace);
     // Others of this turn find the period begun by the first of them, or over.
     await undefined;

@@ -1,8 +1,9 @@
 import type { Arena } from '../arena/arena.ts';
 import type { Guard } from '../arena/guard.ts';
+import { ASYNC_SHARED, SHARED } from '../sched/contention.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
-import { ReadGuard } from './read-guard.ts';
-import { enter, leave, SYNC } from './reader.ts';
+import { type Joinable, ReadGuard } from './read-guard.ts';
+import { enter, leave, SYNC, WATCHED } from './reader.ts';
 
 const KIND = defineDomain('rcu', true);
 
@@ -34,7 +35,7 @@ export class Rcu extends RcuDomain {
   readLock(): void {
     const { readers } = this;
     if (readers.depth !== 0) {
-      readers.nest(this.readLock);
+      this.#nest();
       return;
     }
     enter(readers.cpu, readers.sync);
@@ -45,11 +46,27 @@ export class Rcu extends RcuDomain {
   readUnlock(): void {
     const { readers } = this;
     if (readers.depth !== 1) {
-      readers.unnest();
+      this.#unnest();
       return;
     }
     readers.depth = 0;
     if (leave(readers.cpu, readers.sync)) readers.report(SYNC);
+  }
+
+  /** Whoever observes the thread hears of the outermost reader. */
+  #nest(): void {
+    const { thread, readers } = this;
+    const isOutermost = readers.depth === WATCHED;
+    const wanted = isOutermost ? thread.observer?.wants(this, SHARED) : undefined;
+    readers.nest(this.readLock);
+    if (isOutermost) thread.observer?.has(wanted, thread.self);
+  }
+
+  #unnest(): void {
+    const { thread, readers } = this;
+    if (readers.depth === WATCHED) thread.observer?.notHeld(this);
+    readers.unnest();
+    if (readers.depth === WATCHED) thread.observer?.gave(this, thread.self);
   }
 
   /**
@@ -57,7 +74,24 @@ export class Rcu extends RcuDomain {
    * of others.
    */
   read(): Guard {
-    return new ReadGuard(this.readers);
+    return new ReadGuard(this.thread.observer === undefined ? this.readers : this.#observedReader());
+  }
+
+  #observedReader(): Joinable {
+    const { thread, readers } = this;
+    const reader = -++readers.observed;
+    return {
+      join: () => {
+        const wanted = thread.observer?.wants(this, ASYNC_SHARED);
+        const lane = readers.join();
+        thread.observer?.has(wanted, reader);
+        return lane;
+      },
+      leave: (lane) => {
+        readers.leave(lane);
+        thread.observer?.gave(this, reader);
+      },
+    };
   }
 
   protected override get shown(): string {

@@ -19,9 +19,9 @@ import { AWAITED, INSIDE, OUTSIDE, report } from './grace-period.ts';
 import { type Domain, domainAt, Line, lineOf, RcuWords } from './layout.ts';
 import type { Joinable } from './read-guard.ts';
 
-/** Of `depth`: the thread has left, and: outside of readers, which are checked. */
+/** Of `depth`: the thread has left, and: outside of readers, which are watched. */
 const GONE = -1;
-const WATCHED = -2;
+export const WATCHED = -2;
 
 export const SYNC = 0;
 export const GUARDED = 1;
@@ -49,9 +49,12 @@ export class Readers implements Joinable {
   readonly sync: number;
   /**
    * Nesting of the synchronous readers; GONE once the thread has left the arena. Fast paths compare it with 0 and 1, which it
-   * never is while there are checks: WATCHED stands for 0 then, 2 for 1, and so on.
+   * never is while readers are watched, by checks or by who observes the thread: WATCHED stands for 0 then, 2 for 1, and so on.
    */
   depth = 0;
+  #isWatched = false;
+  /** Readers with guards that an observer was told of. */
+  observed = 0;
   /** Undefined while there are none. */
   checks: ReaderChecks | undefined = undefined;
   /** What dereferences go through. */
@@ -69,6 +72,7 @@ export class Readers implements Joinable {
     this.line = lineOf(this.domain, thread.number);
     this.sync = this.line + Line.lanes + SYNC;
     announce(thread, rcu);
+    this.settle();
   }
 
   /** Whether any reader of this thread is inside. */
@@ -76,7 +80,7 @@ export class Readers implements Joinable {
     return this.depth > 0 || this.#counts[0] + this.#counts[1] > 0;
   }
 
-  /** A synchronous reader goes in that is inside another, or is checked. Throws EINVAL once the thread has left. */
+  /** A synchronous reader goes in that is inside another, or is watched. Throws EINVAL once the thread has left. */
   nest(by: Caller): void {
     if (this.depth === GONE) throw detached();
     if (this.depth === WATCHED) {
@@ -88,7 +92,7 @@ export class Readers implements Joinable {
   }
 
   /**
-   * A synchronous reader goes out that is inside another, or is checked. Throws EPERM if there is none, EINVAL once the thread
+   * A synchronous reader goes out that is inside another, or is watched. Throws EPERM if there is none, EINVAL once the thread
    * has left.
    */
   unnest(): void {
@@ -97,7 +101,7 @@ export class Readers implements Joinable {
       throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
     }
     this.depth--;
-    if (this.depth > 1 || this.checks === undefined) return;
+    if (this.depth > 1 || !this.#isWatched) return;
     this.depth = WATCHED;
     this.exit(SYNC);
   }
@@ -106,7 +110,16 @@ export class Readers implements Joinable {
   watch(checks: ReaderChecks | undefined): void {
     this.checks = checks;
     this.pointers = checks?.debug ? checks.pointers : this.cpu;
-    this.depth = checks === undefined ? 0 : WATCHED;
+    this.settle();
+  }
+
+  /** What watches the readers may have changed. */
+  settle(): void {
+    const isWatched = this.checks !== undefined || this.thread.observer !== undefined;
+    if (isWatched === this.#isWatched || this.depth === GONE) return;
+    this.#isWatched = isWatched;
+    if (isWatched) this.depth = this.depth === 0 ? WATCHED : this.depth + 1;
+    else this.depth = this.depth === WATCHED ? 0 : this.depth - 1;
   }
 
   /** The thread has left: its readers are over, and its line may be another's by now. */
@@ -198,6 +211,7 @@ export function readersOf(thread: Thread, rcu: number): Readers {
   const made = new Readers(thread, rcu);
   domains.set(rcu, made);
   thread.ends.add(() => made.end());
+  thread.observations.add(() => made.settle());
   return made;
 }
 

@@ -3,6 +3,7 @@ import type { Guard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { isPresent } from '../memory/objects.ts';
+import { ASYNC_SHARED } from '../sched/contention.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { advance } from './grace-period.ts';
 import { PACES, RcuWords } from './layout.ts';
@@ -38,6 +39,14 @@ export class Srcu extends RcuDomain {
 
   /** A reader goes in. Returns the index for its `readUnlock`. Throws EINVAL after `arena.detach()`. */
   readLock(): 0 | 1 {
+    const { thread } = this;
+    const wanted = thread.observer?.wants(this, ASYNC_SHARED);
+    const index = this.#join();
+    thread.observer?.has(wanted, index);
+    return index;
+  }
+
+  #join(): 0 | 1 {
     const index = this.readers.join(this.readLock);
     // Whoever destroys the domain finds the reader inside, or this finds that the domain is to go.
     return isPresent(this.cpu, this.address) ? index : this.#joinAgain(index);
@@ -55,8 +64,11 @@ export class Srcu extends RcuDomain {
       );
     }
     if (!this.readers.leave(index)) {
-      throw new HoldfastError('EPERM', `no reader of this thread is inside the ${this.label} with the index ${index}`);
+      throw this.unheld(
+        new HoldfastError('EPERM', `no reader of this thread is inside the ${this.label} with the index ${index}`),
+      );
     }
+    this.thread.observer?.gave(this, index);
   }
 
   /**
@@ -79,14 +91,14 @@ export class Srcu extends RcuDomain {
 
   /** A reader that is inside until the guard is released. */
   read(): Guard {
-    return new ReadGuard({ join: () => this.readLock(), leave: (index) => this.readers.leave(index) });
+    return new ReadGuard({ join: () => this.readLock(), leave: (index) => this.readUnlock(index) });
   }
 
-  /** `readLock`, once inside, of a domain that is destroyed or was to be. */
+  /** `#join`, once inside, of a domain that is destroyed or was to be. */
   #joinAgain(index: 0 | 1): 0 | 1 {
     this.readers.leave(index);
     this.checkThere();
-    return this.readLock();
+    return this.#join();
   }
 
   protected override get shown(): string {

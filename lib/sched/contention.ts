@@ -11,6 +11,7 @@
  * it has asks for a new one, so a profile reaches all threads by one store, and a thread learns of it in its next slow path.
  */
 import { Header } from '../memory/header.ts';
+import { lookForObserver } from './lock-observer.ts';
 import { Task } from './task.ts';
 import type { Thread } from './thread.ts';
 import type { Wait, WaitForm, Watch } from './watch.ts';
@@ -30,8 +31,9 @@ export function defineWatch(open: OpenWatch): void {
   openWatch = open;
 }
 
-/** The thread's watch, or undefined while nobody watches the arena. */
+/** The thread's watch, or undefined while nobody watches the arena. It also learns here that somebody observes it. */
 function watching(thread: Thread): Watch | undefined {
+  lookForObserver(thread);
   if (openWatch === undefined) return undefined;
   // Pairs with the exchange in `startSession`: what the profile writes to is ready.
   const session = thread.cpu.loadAcquire(Header.profile);

@@ -13,7 +13,7 @@ import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
-import type { Wait, Watch } from './watch.ts';
+import type { LockObserver, Wait, Watch } from './watch.ts';
 
 /**
  * About as long as a park and unpark take. Measured on 2 cores with 2 to 8 threads and sections of 3 us: with 200 a
@@ -45,6 +45,9 @@ export interface Aside {
 
 export const DETACHED = -1;
 
+/** No lock word ever holds it. */
+export const NEVER = -1;
+
 export class Thread {
   readonly cpu: Cpu;
   /** CPU number, from 0. */
@@ -52,8 +55,18 @@ export class Thread {
   /** CPU number plus one: what lock words and latches store. */
   readonly id: number;
   readonly slot: number;
-  /** The main task's address; DETACHED after detach, which no lock word ever holds. */
+  /** The main task's address; DETACHED after detach. */
   self: number;
+  /** What `lock` expects in a lock's word: 0. NEVER while somebody observes the thread, and after detach; see `lock-observer.ts`. */
+  free = 0;
+  /** What `unlock` expects there: `self`. NEVER as above. */
+  mine: number;
+  /** What it expects in words that name threads: `id`. NEVER as above. */
+  mineById: number;
+  /** Who hears of the locks that the thread takes and gives back, while somebody observes it. */
+  observer: LockObserver | undefined = undefined;
+  /** Called when somebody has begun or ended to observe the thread. */
+  readonly observations = new Set<() => void>();
   readonly nascent: number;
   readonly spins: number;
   /** False on a machine without preemption, where waiters spin for ever and nobody sleeps. */
@@ -90,6 +103,8 @@ export class Thread {
     this.id = number + 1;
     this.slot = slotAddress(cpu, number);
     this.self = this.slot + Slot.mainTask;
+    this.mine = this.self;
+    this.mineById = this.id;
     this.nascent = this.slot + Slot.nascent;
     for (const task of asyncTasks(cpu, this.slot)) this.#freeTasks.push(task);
     this.#tasks = this.#freeTasks.length;
@@ -99,6 +114,22 @@ export class Thread {
   current(): number {
     if (this.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     return this.self;
+  }
+
+  /** From here on `observer` hears of the thread's locks; undefined for nobody. */
+  observe(observer: LockObserver | undefined): void {
+    const isOnItsOwn = observer === undefined && this.self !== DETACHED;
+    this.observer = observer;
+    this.free = isOnItsOwn ? 0 : NEVER;
+    this.mine = isOnItsOwn ? this.self : NEVER;
+    this.mineById = isOnItsOwn ? this.id : NEVER;
+    for (const hear of this.observations) hear();
+  }
+
+  /** The thread has left the arena: all of its calls throw EINVAL from here on. */
+  leave(): void {
+    this.self = DETACHED;
+    this.observe(undefined);
   }
 
   /**

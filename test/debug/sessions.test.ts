@@ -4,7 +4,6 @@ import { Profile, Recording, Row, Stack } from '../../lib/debug/profile/layout.t
 import { type Arena, type ContentionProfile, Mutex, type ProfileSession, startProfile } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
 import { Header } from '../../lib/memory/header.ts';
-import { DETACHED } from '../../lib/sched/thread.ts';
 import { on, stepper, type When } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -135,7 +134,7 @@ describe('a profile that', () => {
     const session = startProfile(on3.arena);
     waitWith(on3, 0, () => {});
     on3.leave(0);
-    on3.arena.thread.self = DETACHED;
+    on3.arena.thread.leave();
     expect(on3.real.load(Header.profile)).toBe(0);
     const other = startProfile(on3.arenas[1]!);
     expect(thrown(() => session.stop()).code).toBe('EINVAL');
@@ -148,7 +147,7 @@ describe('a profile that', () => {
     const session = startProfile(on3.arena);
     waitWith(on3, 0, () => {});
     on3.leave(0);
-    on3.arena.thread.self = DETACHED;
+    on3.arena.thread.leave();
     expect(checkWhole(session.stop(), 1)).toBe(1);
     startProfile(on3.arenas[1]!).stop();
   });

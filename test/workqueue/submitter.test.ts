@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { Arena } from '../../lib/arena/arena.ts';
 import { Place } from '../../lib/arena/place.ts';
 import { Slot } from '../../lib/sched/slot.ts';
-import { DETACHED } from '../../lib/sched/thread.ts';
 import { Item, LOST, PHASE, pwqAt, SLAB_ITEMS, workerAt } from '../../lib/workqueue/layout.ts';
 import { openPool, openWq } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
@@ -40,7 +39,7 @@ function stage() {
         },
         slabOf: (item: number) => arena.heap.objectAt(item),
         /** What its event loop still does, it does no more. */
-        end: () => void (arena.thread.self = DETACHED),
+        end: () => arena.thread.leave(),
       };
     },
     /** The worker runs so many items, or all that there are. Returns how many. */

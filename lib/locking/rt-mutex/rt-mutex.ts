@@ -1,6 +1,7 @@
 import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
+import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
@@ -12,7 +13,7 @@ import {
 } from '../../sched/drive.ts';
 import { checkPriority, dueIn, Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
-import { DETACHED } from '../../sched/thread.ts';
+import type { Wanted } from '../../sched/watch.ts';
 import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './core.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
 
@@ -63,10 +64,8 @@ export class RtMutex extends RtLock {
    * Waits for the lock, blocking the thread. Throws ETIMEDOUT, EDEADLK, ENOTRECOVERABLE, and EINVAL for bad options.
    */
   lock(options?: WaitOptions): void {
-    const { thread } = this;
-    const { self } = thread;
-    if (self === DETACHED) thread.current();
-    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#owner, 0, self) !== 0) this.#lockSlow(options);
+    const { cpu, self, free } = this.thread;
+    if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockSlow(options);
   }
 
   /** Takes the lock if it is free, and no waiter is as urgent. Throws ENOTRECOVERABLE. */
@@ -74,13 +73,15 @@ export class RtMutex extends RtLock {
     const task = this.thread.current();
     // One that was destroyed is.
     if (this.isUnrecoverable) throw this.refusal('unrecoverable');
-    return tryLock(this.thread, this.address, task);
+    if (!tryLock(this.thread, this.address, task)) return false;
+    this.thread.observer?.took(this, ALONE, task);
+    return true;
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
-    const { self, cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.unlockSlow();
+    const { cpu, mine } = this.thread;
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.unlockSlow();
   }
 
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
@@ -91,8 +92,8 @@ export class RtMutex extends RtLock {
 
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */
   releaseSync(): void {
-    const { self, cpu } = this.thread;
-    if (cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.releaseSlow(self);
+    const { cpu, mine, self } = this.thread;
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.releaseSlow(self);
   }
 
   /**
@@ -100,13 +101,12 @@ export class RtMutex extends RtLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: RtAsyncOptions): Promise<void> {
-    const task = this.#tryAsync(options) || (await this.#waitAsync(options));
-    this.thread.unguarded.add(task);
+    this.thread.unguarded.add(await this.#takeAsync(options));
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
-    return this.guardOf(this.#tryAsync(options) || (await this.#waitAsync(options)));
+    return this.guardOf(await this.#takeAsync(options));
   }
 
   /**
@@ -130,10 +130,14 @@ export class RtMutex extends RtLock {
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
-    checkWait(this.thread.cpu, options);
+    const { thread } = this;
+    checkWait(thread.cpu, options);
+    const task = thread.current();
+    const wanted = thread.observer?.wants(this, ALONE, options);
     const cycle: number[] = [];
-    const outcome = block(this.thread, options, (waiter) => lockSlow(this.address, waiter, cycle), this);
+    const outcome = block(thread, options, (waiter) => lockSlow(this.address, waiter, cycle), this);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
+    thread.observer?.has(wanted, task);
   }
 
   protected override letGo(): void {
@@ -148,10 +152,20 @@ export class RtMutex extends RtLock {
     super.returnTask(task);
   }
 
-  /** The task that took the lock at once, or 0. */
-  #tryAsync(options: RtAsyncOptions | undefined): number {
+  /** The task that has the lock then. */
+  async #takeAsync(options: RtAsyncOptions | undefined): Promise<number> {
     const { thread } = this;
     const rank = this.#rankOf(options);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
+    const task = this.#tryAsync(rank);
+    if (task === 0) return this.#waitAsync(options, wanted);
+    thread.observer?.has(wanted, task);
+    return task;
+  }
+
+  /** The task that took the lock at once, or 0. */
+  #tryAsync(rank: readonly [number, number]): number {
+    const { thread } = this;
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
     this.#setRank(task, rank);
@@ -160,11 +174,11 @@ export class RtMutex extends RtLock {
     return 0;
   }
 
-  #waitAsync(options: RtAsyncOptions | undefined): Promise<number> {
+  #waitAsync(options: RtAsyncOptions | undefined, wanted: Wanted | undefined): Promise<number> {
     const rank = this.#rankOf(options);
     // The task keeps its priority with the lock.
     const waits = options && { timeout: options.timeout, signal: options.signal };
-    return this.waitAsync(waits, (waiter) => {
+    return this.waitAsync(waits, wanted, (waiter) => {
       this.#setRank(waiter.task, rank);
       return lockSlow(this.address, waiter, []);
     });

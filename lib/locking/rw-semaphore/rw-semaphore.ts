@@ -2,10 +2,10 @@ import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
+import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
 import { heldBy, holdsOf } from '../../sched/holds.ts';
 import { Task } from '../../sched/task.ts';
-import { DETACHED } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
 import {
@@ -99,6 +99,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     downgrade: (task) => {
       this.thread.current();
       if (!downgrade(this.thread, this.address, task)) throw this.notHeld('downgrade');
+      this.thread.observer?.shares(this, task);
     },
   };
 
@@ -117,36 +118,32 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
    * when there is no memory to note another shared lock, and EINVAL for bad options.
    */
   downRead(options?: WaitOptions): void {
-    const { thread } = this;
-    const { self } = thread;
-    if (self === DETACHED) thread.current();
+    const { cpu, self, free } = this.thread;
     // Pairs with the release in upWrite.
-    if (options !== undefined || this.#sharing > 0 || thread.cpu.cmpxchgAcquire(this.#word, 0, self | SOLE) !== 0)
+    if (options !== undefined || this.#sharing > 0 || cpu.cmpxchgAcquire(this.#word, free, self | SOLE) !== free)
       this.#readSlow(options);
   }
 
   /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
   upRead(): void {
-    const { self, cpu } = this.thread;
+    const { cpu, mine } = this.thread;
     // Pairs with the acquire in downWrite.
-    if (this.#sharing > 0 || cpu.cmpxchgRelease(this.#word, self | SOLE, 0) !== (self | SOLE)) this.#upReadSlow();
+    if (this.#sharing > 0 || cpu.cmpxchgRelease(this.#word, mine | SOLE, 0) !== (mine | SOLE)) this.#upReadSlow();
   }
 
   /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and as above. */
   downWrite(options?: WaitOptions): void {
-    const { thread } = this;
-    const { self } = thread;
-    if (self === DETACHED) thread.current();
+    const { cpu, self, free } = this.thread;
     // Pairs with the releases in upRead and upWrite.
-    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#word, 0, self | WRITER) !== 0)
+    if (options !== undefined || cpu.cmpxchgAcquire(this.#word, free, self | WRITER) !== free)
       this.enter('write', options);
   }
 
   /** Lets go of what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
   upWrite(): void {
-    const { self, cpu } = this.thread;
+    const { cpu, mine } = this.thread;
     // Pairs with the acquires in downRead and downWrite.
-    if (cpu.cmpxchgRelease(this.#word, self | WRITER, 0) !== (self | WRITER)) this.#upWriteSlow();
+    if (cpu.cmpxchgRelease(this.#word, mine | WRITER, 0) !== (mine | WRITER)) this.#upWriteSlow();
   }
 
   /** Reads, if that can be done at once. Throws ENOTRECOVERABLE, and ENOMEM as `downRead`. */
@@ -156,7 +153,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     this.#checkRecoverable();
     const outcome = readNow(thread, this.address, task, false);
     if (outcome === 'full') throw this.refusal('full');
-    return outcome === 'acquired';
+    return this.took(outcome === 'acquired', SHARED, task);
   }
 
   /** Writes, if that can be done at once. Throws ENOTRECOVERABLE. */
@@ -164,7 +161,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { thread } = this;
     const task = thread.current();
     this.#checkRecoverable();
-    return tryWrite(thread.cpu, this.address, task, false);
+    return this.took(tryWrite(thread.cpu, this.address, task, false), ALONE, task);
   }
 
   /** The thread's writer becomes a reader, with no writer in between. Throws EPERM unless this thread writes. */
@@ -172,6 +169,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { thread } = this;
     const task = this.#writerHere();
     if (task === 0 || !downgrade(thread, this.address, task)) throw this.notHeld('downgradeWrite');
+    thread.observer?.shares(this, task);
   }
 
   /** How many read; out of date as soon as it is read. */
@@ -203,7 +201,8 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
 
   #readSlow(options: WaitOptions | undefined): void {
     const { thread, address } = this;
-    if (this.#sharing > 0 && options === undefined) {
+    // `enter` sees to a thread that is observed, or has detached.
+    if (this.#sharing > 0 && options === undefined && thread.free === 0) {
       const company = readCounted(thread.cpu, address, thread.self);
       if (company === 'alone') this.#sharing--;
       if (company !== undefined) return;
@@ -214,20 +213,25 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
 
   #upReadSlow(): void {
     const { thread, address } = this;
-    if (leaveRead(thread, address, thread.current())) return;
+    if (leaveRead(thread, address, thread.current())) {
+      thread.observer?.gave(this, thread.self);
+      return;
+    }
     for (const task of thread.unguarded) {
       if (!this.#reads(task) || !leaveRead(thread, address, task)) continue;
+      thread.observer?.gave(this, task);
       thread.unguarded.delete(task);
       thread.returnTask(task);
       return;
     }
-    throw this.notHeld('upRead');
+    throw this.unheld(this.notHeld('upRead'));
   }
 
   #upWriteSlow(): void {
     const { thread } = this;
     const task = this.#writerHere();
-    if (task === 0 || !leaveWrite(thread, this.address, task)) throw this.notHeld('upWrite');
+    if (task === 0 || !leaveWrite(thread, this.address, task)) throw this.unheld(this.notHeld('upWrite'));
+    thread.observer?.gave(this, task);
     if (task !== thread.self) {
       thread.unguarded.delete(task);
       thread.returnTask(task);
@@ -260,14 +264,15 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   /** For a guard. Throws EPERM when the task does not hold the lock that way. */
   #letGo(mode: 'read' | 'write', task: number): void {
     const { thread, address } = this;
-    const { self, cpu } = thread;
+    const { cpu, self } = thread;
     const word = task | (mode === 'read' ? SOLE : WRITER);
-    if (self === DETACHED) thread.current();
+    if (thread.free !== 0) thread.current();
     // Pairs with the acquires in downRead and downWrite.
     if (cpu.cmpxchgRelease(this.#word, word, 0) !== word) {
       const isDone = mode === 'read' ? leaveRead(thread, address, task) : leaveWrite(thread, address, task);
-      if (!isDone) throw this.notHeld('release');
+      if (!isDone) throw this.unheld(this.notHeld('release'));
     }
+    thread.observer?.gave(this, task);
     if (task !== self) thread.returnTask(task);
   }
 

@@ -25,7 +25,7 @@ import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
-import { ALONE, contend } from '../../sched/contention.ts';
+import { ALONE, ASYNC_ALONE, contend } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -37,7 +37,6 @@ import {
 } from '../../sched/drive.ts';
 import type { Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
-import { DETACHED } from '../../sched/thread.ts';
 import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { closeOwned, holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
@@ -127,29 +126,32 @@ export class SeqLock extends SharedObject {
 
   /** Starts a write section. Throws ETIMEDOUT, EDEADLK when this thread is in one, and EINVAL for bad options. */
   lock(options?: WaitOptions): void {
-    const { thread } = this;
-    if (thread.self === DETACHED) thread.current();
-    if (options !== undefined || thread.cpu.cmpxchgAcquire(this.#owner, 0, thread.self) !== 0) this.#lockOut(options);
+    const { cpu, self, free } = this.thread;
+    if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockOut(options);
     this.#enter();
   }
 
   /** Starts a write section if nobody else is in one. */
   tryLock(): boolean {
-    const { cpu } = this.thread;
-    if (!tryAcquire(cpu, this.address, this.thread.current(), 0)) {
+    const { cpu, observer } = this.thread;
+    const task = this.thread.current();
+    if (!tryAcquire(cpu, this.address, task, 0)) {
       this.checkThere();
       return false;
     }
     this.#clearDeath();
     this.#enter();
+    observer?.took(this, ALONE, task);
     return true;
   }
 
   /** Ends the write section. Throws EPERM when this thread is in none. */
   unlock(): void {
     const { cpu, self } = this.thread;
-    if (self === DETACHED) this.thread.current();
-    if (ownerOf(cpu.load(this.#owner)) !== self) throw this.#notOwner('unlock');
+    if (ownerOf(cpu.load(this.#owner)) !== self) {
+      this.thread.current();
+      throw this.unheld(this.#notOwner('unlock'));
+    }
     this.#leave();
     this.#letIn();
   }
@@ -190,15 +192,18 @@ export class SeqLock extends SharedObject {
     const { cpu } = thread;
     const words = checkWords(this.arena.heap, address, values);
     checkWait(cpu, options, ASYNC_OPTIONS);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
     const path = (waiter: Waiter) => lockAsleep(this.address, waiter);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     const isOurs = outcome === 'acquired' || outcome === 'owner-died';
     if (isOurs) {
+      thread.observer?.has(wanted, task);
       this.#clearDeath();
       this.#enter();
       storeWords(cpu, address, words);
       this.#leave();
       if (cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
+      thread.observer?.gave(this, task);
     }
     thread.returnTask(task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
@@ -251,6 +256,7 @@ export class SeqLock extends SharedObject {
     const { thread, address } = this;
     checkWait(thread.cpu, options);
     const task = thread.current();
+    const wanted = thread.observer?.wants(this, ALONE, options);
     const outcome = contend(
       thread,
       address,
@@ -261,11 +267,15 @@ export class SeqLock extends SharedObject {
     );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
     this.#clearDeath();
+    thread.observer?.has(wanted, task);
   }
 
   #letIn(): void {
-    const { thread } = this;
-    if (thread.cpu.cmpxchgRelease(this.#owner, thread.self, 0) !== thread.self) unlockSlow(thread, this.address);
+    const { thread, address } = this;
+    const { cpu, self, mine } = thread;
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) === mine) return;
+    unlockSlow(thread, address);
+    thread.observer?.gave(this, self);
   }
 
   #clearDeath(): void {

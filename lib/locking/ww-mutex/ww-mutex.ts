@@ -5,6 +5,7 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError, shown } from '../../errors.ts';
 import { struct } from '../../memory/struct.ts';
+import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
@@ -14,7 +15,6 @@ import {
   checkWait,
   type WaitOptions,
 } from '../../sched/drive.ts';
-import { DETACHED } from '../../sched/thread.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { ownerOf } from '../owner-word.ts';
 import { CHAIN_LIMIT, type Contest, CTX, lockSlow, RtWords, tryLock, unlockSlow } from '../rt-mutex/core.ts';
@@ -65,9 +65,9 @@ export class WwMutex extends RtLock {
 
   /** Waits for the lock, blocking the thread. Throws EDEADLK, EALREADY, ETIMEDOUT, ENOTRECOVERABLE, EINVAL, EPERM. */
   lock(context?: WwContext, options?: WaitOptions): void {
-    const { self, cpu } = this.thread;
-    const isPlain = context === undefined && options === undefined && self !== DETACHED;
-    if (isPlain && cpu.cmpxchgAcquire(this.#owner, 0, self) === 0) return;
+    const { cpu, self, free } = this.thread;
+    const isPlain = context === undefined && options === undefined;
+    if (isPlain && cpu.cmpxchgAcquire(this.#owner, free, self) === free) return;
     if (!this.attempt(context, options)) throw this.#backOff();
   }
 
@@ -96,26 +96,30 @@ export class WwMutex extends RtLock {
     const task = this.#taskOf(context, context?.isAsync ?? false);
     if (this.isUnrecoverable) throw this.refusal('unrecoverable');
     const isTaken = tryLock(this.thread, this.address, task, this.#contest(context));
-    if (isTaken) context?.note(this, true);
+    if (isTaken) {
+      context?.note(this, true);
+      this.thread.observer?.took(this, context?.isAsync ? ASYNC_ALONE : ALONE, task, context);
+    }
     return isTaken;
   }
 
   /** Unlocks; `context`: the one it was locked with, if any. Throws EPERM when it was not. */
   unlock(context?: WwContext): void {
-    const { cpu, self } = this.thread;
+    const { cpu, self, observer } = this.thread;
     const task = context?.task ?? self;
     const mine = context === undefined ? task : task | CTX;
     if (context !== undefined) {
       // Its task is another context's, or after detach another thread's, once it has ended.
       this.current();
-      if (!context.holds(this)) throw this.notOwner('unlock');
+      if (!context.holds(this)) throw this.unheld(this.notOwner('unlock'));
     }
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
       const word = cpu.load(this.#owner);
-      if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.notOwner('unlock');
+      if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.unheld(this.notOwner('unlock'));
       this.letGo();
     }
     context?.note(this, false);
+    observer?.gave(this, task);
   }
 
   /** `lock` that says false where `lock` throws EDEADLK: the context has to back off. */
@@ -123,16 +127,20 @@ export class WwMutex extends RtLock {
     const task = this.#taskOf(context, false);
     const { thread, address } = this;
     checkWait(thread.cpu, options);
+    const wanted = thread.observer?.wants(this, ALONE, options, context);
     if (context?.injects()) return this.#lost(context);
     const mine = context === undefined ? task : task | CTX;
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, mine) === 0) {
       context?.note(this, true);
+      thread.observer?.has(wanted, task);
       return true;
     }
     const cycle: number[] = [];
     const contest = this.#contest(context);
     const outcome = block(thread, options, (waiter) => lockSlow(address, waiter, cycle, contest), this);
-    return this.#concluded(outcome, context, options, cycle);
+    const isTaken = this.#concluded(outcome, context, options, cycle);
+    if (isTaken) thread.observer?.has(wanted, task);
+    return isTaken;
   }
 
   /** `lockAsync` that says false where `lockAsync` rejects with EDEADLK. */
@@ -146,16 +154,25 @@ export class WwMutex extends RtLock {
     const task = this.#taskOf(context, true, true);
     const { thread, address } = this;
     checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options, context);
     if (context.injects()) return this.#lost(context);
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
       context.note(this, true);
+      thread.observer?.has(wanted, task);
       return true;
     }
     const contest = this.#contest(context);
     const path = (waiter: Parameters<typeof lockSlow>[1]) => lockSlow(address, waiter, [], contest);
     const { outcome, asked } = await blockAsync(thread, this.arena.heap, options, path, this, task);
     if (outcome === 'aborted') throw abortReason(asked.signal);
-    return this.#concluded(outcome, context, asked);
+    const isTaken = this.#concluded(outcome, context, asked);
+    if (isTaken) thread.observer?.has(wanted, task);
+    return isTaken;
+  }
+
+  /** @internal All mutexes of a class: contexts take them in any order. */
+  get lockClass(): string {
+    return `of ${this.wwClass.name ?? `the class at ${this.wwClass.address}`}`;
   }
 
   protected override get shown(): string {

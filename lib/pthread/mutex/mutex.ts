@@ -6,6 +6,7 @@ import { openFutexes } from '../../futex/open.ts';
 import { FUTEX_WAITERS } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
 import { CHAIN_LIMIT } from '../../locking/rt-mutex/core.ts';
+import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -19,7 +20,7 @@ import {
 import { checkPriority, Priorities } from '../../sched/priority.ts';
 import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
-import { DETACHED } from '../../sched/thread.ts';
+import type { Wanted } from '../../sched/watch.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
 import { dropCeiling, raiseToCeiling } from './ceiling.ts';
 import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './core.ts';
@@ -81,10 +82,9 @@ export class PthreadMutex extends SharedObject {
    * EINVAL when this thread is more urgent than the ceiling.
    */
   lock(options?: WaitOptions): void {
-    const { self, cpu } = this.thread;
-    if (self === DETACHED) this.thread.current();
+    const { cpu, self, free } = this.thread;
     if (this.#isProtecting) this.#checkCeiling();
-    if (options !== undefined || cpu.cmpxchgAcquire(this.#word, 0, self) !== 0) this.#lockSlow(options);
+    if (options !== undefined || cpu.cmpxchgAcquire(this.#word, free, self) !== free) this.#lockSlow(options);
     else if (this.#isProtecting) this.#taken(false);
   }
 
@@ -97,14 +97,15 @@ export class PthreadMutex extends SharedObject {
     if (this.#owner === this.#protocol.unrecoverable) throw this.#refusal('unrecoverable', undefined);
     if (!this.#protocol.tryAcquire(this.#futexes, this.address, task)) return false;
     this.#taken((cpu.load(this.#word) & this.#protocol.ownerDied) !== 0);
+    this.thread.observer?.took(this, ALONE, task);
     return true;
   }
 
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
-    const { self, cpu } = this.thread;
+    const { cpu, mine } = this.thread;
     if (this.#isRecursive && this.#unnest()) return;
-    if (this.#isProtecting || cpu.cmpxchgRelease(this.#word, self, 0) !== self) this.#unlockSlow();
+    if (this.#isProtecting || cpu.cmpxchgRelease(this.#word, mine, 0) !== mine) this.#unlockSlow();
   }
 
   /** `lock`, returning a guard for `using`. */
@@ -115,8 +116,7 @@ export class PthreadMutex extends SharedObject {
 
   /** Waits for the lock without blocking the event loop; `unlock` releases it. */
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
-    const task = this.#tryAsync(options) || (await this.#waitAsync(options));
-    this.thread.unguarded.add(task);
+    this.thread.unguarded.add(await this.#takeAsync(options));
   }
 
   /**
@@ -124,7 +124,7 @@ export class PthreadMutex extends SharedObject {
    * recursive mutex is not taken twice by it.
    */
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
-    return new PthreadMutexGuard(this, this.#tryAsync(options) || (await this.#waitAsync(options)), true);
+    return new PthreadMutexGuard(this, await this.#takeAsync(options), true);
   }
 
   /**
@@ -237,17 +237,23 @@ export class PthreadMutex extends SharedObject {
     const { thread } = this;
     if (thread.cpu.cmpxchgRelease(this.#word, task, 0) !== task) {
       // Only the owner can make itself another than the owner, so it still is when the slow path runs.
-      if (this.#owner !== task) throw this.#notOwner('unlock');
+      if (this.#owner !== task) throw this.unheld(this.#notOwner('unlock'));
       this.#protocol.unlockSlow(this.#futexes, this.address);
     }
+    thread.observer?.gave(this, task);
     if (this.#isProtecting) dropCeiling(thread, this.address);
   }
 
   /** @internal For one who comes from waiting elsewhere, so that others may wait behind it, and who has called `beginWait`. */
   *lockAgain(waiter: Waiter): SlowPath<Outcome> {
+    const { thread, task } = waiter;
+    const wanted = thread.observer?.wants(this, waiter.async ? ASYNC_ALONE : ALONE);
     const attempt = { mark: FUTEX_WAITERS, isChecked: false, cycle: [] };
     const outcome = yield* this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-    if (outcome === 'acquired' || outcome === 'owner-died') this.#taken(outcome === 'owner-died');
+    if (outcome === 'acquired' || outcome === 'owner-died') {
+      this.#taken(outcome === 'owner-died');
+      thread.observer?.has(wanted, task);
+    }
     return outcome;
   }
 
@@ -258,7 +264,9 @@ export class PthreadMutex extends SharedObject {
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
     checkWait(thread.cpu, options);
-    if (this.#relock(thread.self)) return;
+    const task = thread.current();
+    if (this.#relock(task)) return;
+    const wanted = thread.observer?.wants(this, ALONE, options);
     const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
     const outcome = block(
       thread,
@@ -270,25 +278,34 @@ export class PthreadMutex extends SharedObject {
     );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
     this.#taken(outcome === 'owner-died');
+    thread.observer?.has(wanted, task);
+  }
+
+  /** The task that has the lock then. */
+  async #takeAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+    const { cpu, observer } = this.thread;
+    checkWait(cpu, options, ASYNC_OPTIONS);
+    this.current();
+    if (this.#isProtecting) this.#checkCeiling();
+    const wanted = observer?.wants(this, ASYNC_ALONE, options);
+    return this.#tryAsync(wanted) || this.#waitAsync(options, wanted);
   }
 
   /** The task that took the lock at once, or 0. */
-  #tryAsync(options: AsyncWaitOptions | undefined): number {
+  #tryAsync(wanted: Wanted | undefined): number {
     const { thread } = this;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
-    this.current();
-    if (this.#isProtecting) this.#checkCeiling();
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
     if (thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0) {
       this.#taken(false);
+      thread.observer?.has(wanted, task);
       return task;
     }
     thread.returnTask(task);
     return 0;
   }
 
-  async #waitAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+  async #waitAsync(options: AsyncWaitOptions | undefined, wanted: Wanted | undefined): Promise<number> {
     const { thread } = this;
     this.current();
     if (this.#isProtecting) this.#checkCeiling();
@@ -304,6 +321,7 @@ export class PthreadMutex extends SharedObject {
     );
     if (outcome === 'acquired' || outcome === 'owner-died') {
       this.#taken(outcome === 'owner-died');
+      thread.observer?.has(wanted, task);
       return task;
     }
     thread.returnTask(task);
@@ -314,7 +332,8 @@ export class PthreadMutex extends SharedObject {
   #unlockSlow(): void {
     const { thread } = this;
     const task = this.#owner;
-    if (task === 0 || (task !== thread.current() && !thread.unguarded.delete(task))) throw this.#notOwner('unlock');
+    if (task === 0 || (task !== thread.current() && !thread.unguarded.delete(task)))
+      throw this.unheld(this.#notOwner('unlock'));
     this.letGo(task);
     if (task !== thread.self) thread.returnTask(task);
   }

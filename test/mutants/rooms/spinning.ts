@@ -35,8 +35,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'SpinLock: unlock wakes nobody',
     file: SPIN,
-    from: '      if (next !== 0) kick(cpu, next);\n      return;',
-    to: '      return;',
+    from: '      if (next !== 0) kick(cpu, next);\n      observer',
+    to: '      observer',
     tests: [HANDED_ON, EXPLORED],
   },
   {
@@ -287,14 +287,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwLock: who reads may ask to write, and waits for itself',
     file: RW,
-    from: '    const { thread, address } = this;\n    // A thread that writes already gets no place, and `#wait` looks at that.\n    if (thread.self === DETACHED || (thread.cpu.load(this.#reader) & this.#bit) !== 0) this.#checkIdle();\n',
-    to: '    const { thread, address } = this;\n',
+    from: '    if (thread.free !== 0 || (thread.cpu.load(this.#reader) & this.#bit) !== 0) this.#writeLockSlow();\n    else if',
+    to: '    if',
     tests: [RW_TEST],
   },
   {
     name: 'RwLock: who does not write may unlock',
     file: RW,
-    from: "    if (this.writer !== thread.number) throw this.#notHeld('writeUnlock');\n",
+    from: "    if (this.writer !== thread.number) throw this.unheld(this.#notHeld('writeUnlock'));\n",
     to: '',
     tests: [RW_TEST],
   },
