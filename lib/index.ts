@@ -28,8 +28,21 @@ export type {
   WaitTimes,
 } from './debug/profile/read.ts';
 
+import './debug/lockdep/auto.ts';
 import './debug/profile/auto.ts';
 
+export {
+  assertHeld,
+  assertHeldRead,
+  assertHeldWrite,
+  assertNotHeld,
+  type CheckedLock,
+  nested,
+} from './debug/lockdep/assert.ts';
+export { setLockClass } from './debug/lockdep/classes.ts';
+export type { LockdepReport } from './debug/lockdep/reporter.ts';
+export { Lockdep, type LockdepOptions, type LockdepStats, startLockdep } from './debug/lockdep/session.ts';
+export type { Finding as LockdepFinding } from './debug/lockdep/words.ts';
 export { profileTable, saveProfile } from './debug/profile/save.ts';
 export { ProfileSession, startProfile } from './debug/profile/session.ts';
 export type { Frame as StackFrame } from './debug/profile/stacks.ts';

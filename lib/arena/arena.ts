@@ -86,7 +86,7 @@ export class Arena {
   }
 
   /** @internal Called with each arena that this thread makes. */
-  static onCreate: ((arena: Arena) => void) | undefined;
+  static readonly onCreate: ((arena: Arena) => void)[] = [];
 
   /** Makes an arena and attaches the calling thread. Throws EINVAL for a size that is too small or too large. */
   static create(options: ArenaOptions = {}): Arena {
@@ -114,7 +114,7 @@ export class Arena {
     const arena = Arena.attach({ type: 'holdfast.arena', buffer });
     arena.cpu.store(Header.creator, threadId + 1);
     arena.#place.attend();
-    Arena.onCreate?.(arena);
+    for (const hear of Arena.onCreate) hear(arena);
     return arena;
   }
 

@@ -83,4 +83,4 @@ function numbered(file: string, i: number): string {
   return dot < 0 ? file + marks : file.slice(0, dot) + marks + file.slice(dot);
 }
 
-Arena.onCreate = begin;
+Arena.onCreate.push(begin);

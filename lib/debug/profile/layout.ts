@@ -147,6 +147,17 @@ export const PROFILE_KIND = defineKind<Repairer>({
   },
 });
 
+/** Where a profile's stacks are. */
+export function stacksOf(profile: number) {
+  return {
+    stacks: profile + Profile.stacks,
+    count: STACKS,
+    used: profile + Profile.textUsed,
+    text: profile + Profile.text,
+    words: TEXT_WORDS,
+  };
+}
+
 /** A row is at most 8 bits, a stack 9, a thread 10: see MOST_THREADS. */
 export function shareKey(row: number, stack: number, thread: number, isAsync: boolean): number {
   return 1 + ((((row << 9) | stack) << 10) | thread) * 2 + (isAsync ? 1 : 0);

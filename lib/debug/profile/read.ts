@@ -12,6 +12,7 @@ import {
   readShareKey,
   SHARES,
   Share,
+  stacksOf,
   Waits,
 } from './layout.ts';
 import { floatOf } from './recorder.ts';
@@ -186,7 +187,7 @@ function readShares(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockCo
       async,
       contentions: tallyRead(cpu, share + Share.count),
       delay: tallyRead(cpu, share + Share.delay),
-      frames: readFrames(cpu, profile, stack),
+      frames: readFrames(cpu, stacksOf(profile), stack),
     });
   }
   return shares;

@@ -8,7 +8,20 @@ import { defineWatch } from '../../sched/contention.ts';
 import type { Thread } from '../../sched/thread.ts';
 import type { Wait, WaitForm, Watch } from '../../sched/watch.ts';
 import { bucketOf } from './histogram.ts';
-import { claimEntry, EDGES, Edge, edgeKey, Profile, Recording, Row, SHARES, Share, shareKey, Waits } from './layout.ts';
+import {
+  claimEntry,
+  EDGES,
+  Edge,
+  edgeKey,
+  Profile,
+  Recording,
+  Row,
+  SHARES,
+  Share,
+  shareKey,
+  stacksOf,
+  Waits,
+} from './layout.ts';
 import { RowFinder } from './rows.ts';
 import { capture, framesOf, StackTable } from './stacks.ts';
 import { tallyAdd } from './tally.ts';
@@ -44,7 +57,7 @@ export class Recorder implements Watch {
     this.#thread = thread;
     this.#profile = cpu.load(Header.profileTables);
     this.#rows = new RowFinder(thread, this.#profile);
-    this.#stacks = new StackTable(cpu, this.#profile);
+    this.#stacks = new StackTable(cpu, stacksOf(this.#profile));
     this.#random = Math.imul(session, 0x9e3779b1) ^ (thread.id << 1) || 1;
   }
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Cpu } from '../../machine/cpu.ts';
 import { hash } from '../../memory/kinds.ts';
 import { readText, textWords, utf8, writeBytes } from '../../memory/text.ts';
-import { claimEntry, Profile, STACKS, Stack, TEXT_WORDS } from './layout.ts';
+import { claimEntry, Stack } from './layout.ts';
 
 export interface Frame {
   /** '' for code outside of any function. */
@@ -84,49 +84,64 @@ function original(url: string, position: Omit<Frame, 'name'>): Omit<Frame, 'name
   return { file, line: originalLine + 1, column: originalColumn + 1 };
 }
 
+/** Where a table of stacks is in shared memory: addresses, and how many entries and words of text there are. */
+export interface StackPlace {
+  readonly stacks: number;
+  readonly count: number;
+  /** The word that counts the words of text that are taken. */
+  readonly used: number;
+  readonly text: number;
+  readonly words: number;
+}
+
 /** The stacks of one session, as one thread adds to them. */
 export class StackTable {
   readonly #cpu: Cpu;
-  readonly #profile: number;
+  readonly #place: StackPlace;
   /** By text; -1 for one that finds no room. */
   readonly #known = new Map<string, number>();
 
-  constructor(cpu: Cpu, profile: number) {
+  constructor(cpu: Cpu, place: StackPlace) {
     this.#cpu = cpu;
-    this.#profile = profile;
+    this.#place = place;
   }
 
   /** The number of that stack, which is put in the table if it is not there yet; -1 when there is no room. */
   numberOf(text: string): number {
     let number = this.#known.get(text);
     if (number === undefined) {
-      if (this.#known.size === 2 * STACKS) this.#known.clear();
+      if (this.#known.size === 2 * this.#place.count) this.#known.clear();
       number = this.#intern(text);
       this.#known.set(text, number);
     }
     return number;
   }
 
+  /** Another session's table is there now. */
+  forget(): void {
+    this.#known.clear();
+  }
+
   #intern(text: string): number {
     const cpu = this.#cpu;
-    const stacks = this.#profile + Profile.stacks;
+    const { stacks, count } = this.#place;
     // Two texts with one hash would be one: the text there says which, and the other one goes without.
-    const stack = claimEntry(cpu, stacks, STACKS, Stack.words, hash(text) || 1);
+    const stack = claimEntry(cpu, stacks, count, Stack.words, hash(text) || 1);
     if (stack === 0) return -1;
     if (cpu.loadAcquire(stack + Stack.text) === 0 && !this.#write(stack, utf8(text))) return -1;
-    return readStack(cpu, this.#profile, stack) === text ? (stack - stacks) / Stack.words : -1;
+    return readStack(cpu, this.#place, stack) === text ? (stack - stacks) / Stack.words : -1;
   }
 
   /** Threads that write the same text at once write it twice; the first to say so has it. */
   #write(stack: number, bytes: Uint8Array): boolean {
     const cpu = this.#cpu;
     const words = 1 + textWords(bytes.length);
-    const used = this.#profile + Profile.textUsed;
-    if (cpu.load(used) + words > TEXT_WORDS) return false;
+    const { used, text, words: room } = this.#place;
+    if (cpu.load(used) + words > room) return false;
     const start = cpu.fetchAddRelaxed(used, words);
-    if (start + words > TEXT_WORDS) return false;
-    cpu.write(this.#profile + Profile.text + start, bytes.length);
-    writeBytes(cpu, this.#profile + Profile.text + start + 1, bytes);
+    if (start + words > room) return false;
+    cpu.write(text + start, bytes.length);
+    writeBytes(cpu, text + start + 1, bytes);
     // Releases the text. Pairs with the acquires in `#intern` and `readStack`.
     cpu.cmpxchg(stack + Stack.text, 0, start + 1);
     return true;
@@ -134,16 +149,20 @@ export class StackTable {
 }
 
 /** The text of the stack at `stack`, or undefined while it is not there. */
-function readStack(cpu: Cpu, profile: number, stack: number): string | undefined {
+function readStack(cpu: Cpu, place: StackPlace, stack: number): string | undefined {
   const at = cpu.loadAcquire(stack + Stack.text);
   if (at === 0) return undefined;
-  const text = profile + Profile.text + at - 1;
+  const text = place.text + at - 1;
   return readText(cpu, text + 1, cpu.read(text));
 }
 
 /** The frames of the stack with that number, the innermost first. */
-export function readFrames(cpu: Cpu, profile: number, number: number): Frame[] {
-  const text = readStack(cpu, profile, profile + Profile.stacks + number * Stack.words) ?? '';
+export function readFrames(cpu: Cpu, place: StackPlace, number: number): Frame[] {
+  return parseFrames(readStack(cpu, place, place.stacks + number * Stack.words) ?? '');
+}
+
+/** The frames of a text of `framesOf`. */
+export function parseFrames(text: string): Frame[] {
   if (text === '') return [];
   return text.split('\n').map((line) => {
     const [name = '', file = '', at = '', column = ''] = line.split('\t');

@@ -1,0 +1,257 @@
+/**
+ * Says what one thread's validator has found: once a pair of classes, whichever thread finds it. A report goes to the standard error
+ * stream of the thread that finds it, to the arena's tables, from which any thread reads it, and to the `node:diagnostics_channel`
+ * `holdfast:lockdep`.
+ */
+import { channel } from 'node:diagnostics_channel';
+import { tell } from '../../arena/spawn.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { readText, utf8, writeBytes } from '../../memory/text.ts';
+import type { Thread } from '../../sched/thread.ts';
+import { framesOf, parseFrames, readFrames } from '../profile/stacks.ts';
+import { classLabel } from './classes.ts';
+import type { Hold } from './holds.ts';
+import {
+  claimReport,
+  EXCLUDED,
+  orderAt,
+  QUIET,
+  REPORT_BYTES,
+  REPORTS,
+  Report,
+  Reported,
+  stackPlace,
+  stacksIn,
+  Tables,
+} from './layout.ts';
+import { isSuppressed } from './suppress.ts';
+import { banner, type Finding, heldLines, type Mention, named, recursion, scenario, stackOf } from './words.ts';
+
+/** What is published on the channel, and what `lockdep.reports()` returns. */
+export interface LockdepReport {
+  readonly finding: Finding;
+  /** The classes of locks that it is about. */
+  readonly classes: readonly string[];
+  /** The CPU number of the thread that has found it. */
+  readonly thread: number;
+  readonly text: string;
+}
+
+export const LOCKDEP_CHANNEL = 'holdfast:lockdep';
+const published = channel(LOCKDEP_CHANNEL);
+
+const MODES = ['exclusive', 'shared', 'shared, recursive'] as const;
+
+export class Reporter {
+  readonly #cpu: Cpu;
+  readonly #thread: number;
+  readonly #tables: number;
+
+  constructor({ cpu, number }: Thread, tables: number) {
+    this.#cpu = cpu;
+    this.#thread = number;
+    this.#tables = tables;
+  }
+
+  /** The order from `other`, which is held, to `hold`, which is wanted, closes a cycle: `path` leads back. */
+  circular(hold: Hold, other: Hold, path: readonly number[], held: readonly Hold[]): void {
+    const cpu = this.#cpu;
+    const tables = this.#tables;
+    if (!claimReport(cpu, tables, other.class, hold.class, Reported.circle)) return;
+    cpu.fetchOr(orderAt(tables, other.class, hold.class), EXCLUDED);
+    const labels = path.map((number) => this.#label(number));
+    this.#report('circular', labels, () => [
+      `thread ${this.#thread} is trying to acquire lock:`,
+      named(this.#mention(hold)),
+      '',
+      'but it is already holding lock:',
+      named(this.#mention(other)),
+      '',
+      'which lock already depends on the new lock.',
+      '',
+      'the existing dependency chain (in reverse order) is:',
+      ...path.flatMap((_, i) => this.#link(path, path.length - 1 - i)),
+      '',
+      `-> #0 (${labels[0]}): taken here`,
+      ...stackOf(this.#mention(hold).frames),
+      `   while holding ${this.#label(other.class)}, taken here`,
+      ...stackOf(this.#mention(other).frames),
+      '',
+      ...scenario(labels),
+      '',
+      ...this.#heldLines(held),
+    ]);
+  }
+
+  /** A lock of the class is held already. */
+  recursive(hold: Hold, other: Hold, held: readonly Hold[]): void {
+    if (!claimReport(this.#cpu, this.#tables, hold.class, hold.class, Reported.circle)) return;
+    const label = this.#label(hold.class);
+    this.#report('recursive', [label], () => [
+      `thread ${this.#thread} is trying to acquire lock:`,
+      named(this.#mention(hold)),
+      '',
+      'but it is already holding lock:',
+      named(this.#mention(other)),
+      '',
+      ...recursion(label, label),
+      '',
+      ...this.#stacks(hold, other),
+      '',
+      ...this.#heldLines(held),
+    ]);
+  }
+
+  /** `hold` may sleep, and `atomic` lets nothing sleep that is taken inside. */
+  invalidContext(hold: Hold, atomic: Hold, held: readonly Hold[]): void {
+    if (!claimReport(this.#cpu, this.#tables, atomic.class, hold.class, Reported.context)) return;
+    const labels = [this.#label(atomic.class), this.#label(hold.class)];
+    this.#report('context', labels, () => [
+      `thread ${this.#thread} is trying to lock:`,
+      named(this.#mention(hold)),
+      '',
+      `which may sleep, inside ${labels[0]}, where nothing may:`,
+      ...this.#stacks(hold, atomic),
+      '',
+      ...this.#heldLines(held),
+    ]);
+  }
+
+  /** A lock is to be given back by who does not hold it. */
+  unbalanced(hold: Hold, held: readonly Hold[]): void {
+    this.#once('balance', hold, () => [
+      `thread ${this.#thread} is trying to release lock (${this.#label(hold.class)}) at:`,
+      ...stackOf(this.#mention(hold).frames),
+      'but it does not hold it.',
+      '',
+      ...this.#heldLines(held),
+    ]);
+  }
+
+  /** Those in `later` were taken after `hold`, and are held still. */
+  releasedEarly(hold: Hold, later: readonly Hold[]): void {
+    this.#once('release-order', hold, () => [
+      `thread ${this.#thread} has released ${named(this.#mention(hold))}`,
+      'before what it took after it:',
+      ...later.map((other) => named(this.#mention(other))),
+    ]);
+  }
+
+  awaited(hold: Hold, ms: number): void {
+    this.#once('await', hold, () => [
+      `thread ${this.#thread} held ${named(this.#mention(hold))}`,
+      `for ${Math.round(ms)} ms, in which its code awaited. It was taken here:`,
+      ...stackOf(this.#mention(hold).frames),
+    ]);
+  }
+
+  exits(held: readonly Hold[]): void {
+    const [first] = held;
+    if (first === undefined) return;
+    this.#once('exit', first, () => [`thread ${this.#thread} ends.`, ...this.#heldLines(held)]);
+  }
+
+  /** `what`: what the program expects. */
+  notHeld(hold: Hold, what: string, held: readonly Hold[]): void {
+    this.#once('not-held', hold, () => [
+      `thread ${this.#thread}: ${what} (${this.#label(hold.class)})`,
+      ...stackOf(this.#mention(hold).frames),
+      '',
+      ...this.#heldLines(held),
+    ]);
+  }
+
+  /** A report about one class, once for each finding. */
+  #once(finding: Finding, hold: Hold, lines: () => string[]): void {
+    const bit = ONCE[finding];
+    if (bit === undefined || !claimReport(this.#cpu, this.#tables, hold.class, hold.class, bit)) return;
+    this.#report(finding, [this.#label(hold.class)], lines);
+  }
+
+  #report(finding: Finding, classes: readonly string[], lines: () => string[]): void {
+    const cpu = this.#cpu;
+    const tables = this.#tables;
+    if (isSuppressed(cpu, tables, finding, classes)) {
+      cpu.fetchAddRelaxed(tables + Tables.suppressedCount, 1);
+      return;
+    }
+    const text = banner(finding, lines());
+    const report = { finding, classes, thread: this.#thread, text };
+    const number = cpu.fetchAddRelaxed(tables + Tables.reportCount, 1);
+    if (number < REPORTS) store(cpu, tables, number, report);
+    if ((cpu.load(tables + Tables.flags) & QUIET) === 0) tell(text);
+    published.publish(report);
+  }
+
+  #link(path: readonly number[], i: number): string[] {
+    const [from, to] = [path[i - 1], path[i]];
+    if (from === undefined || to === undefined) return [];
+    const cpu = this.#cpu;
+    const place = stackPlace(this.#tables);
+    const stacks = stacksIn(cpu.load(orderAt(this.#tables, from, to)));
+    const framesAt = (number: number) => (number < 0 ? [] : readFrames(cpu, place, number));
+    return [
+      '',
+      `-> #${i} (${this.#label(to)}): taken here`,
+      ...stackOf(framesAt(stacks.wanted)),
+      `   while holding ${this.#label(from)}, taken here`,
+      ...stackOf(framesAt(stacks.held)),
+    ];
+  }
+
+  #stacks(hold: Hold, other: Hold): string[] {
+    return [
+      `${this.#label(hold.class)}, wanted here`,
+      ...stackOf(this.#mention(hold).frames),
+      `${this.#label(other.class)}, taken here`,
+      ...stackOf(this.#mention(other).frames),
+    ];
+  }
+
+  #heldLines(held: readonly Hold[]): string[] {
+    const mentions = held.map((hold) => this.#mention(hold));
+    return heldLines(this.#thread, mentions);
+  }
+
+  #mention(hold: Hold): Mention {
+    const mode = `${MODES[hold.reading]}${hold.form.async ? ', async' : ''}`;
+    return { label: this.#label(hold.class), mode, frames: parseFrames(framesOf(hold.trace)) };
+  }
+
+  #label(number: number): string {
+    return classLabel(this.#cpu, this.#tables, number);
+  }
+}
+
+/** Bits of the word of a class with itself. Those of ways are never set there. */
+const ONCE: Partial<Record<Finding, number>> = {
+  balance: 1,
+  'release-order': 2,
+  await: 4,
+  exit: 8,
+  'not-held': 16,
+};
+
+function store(cpu: Cpu, tables: number, number: number, report: LockdepReport): void {
+  const at = tables + Tables.reports + number * Report.words;
+  let bytes = utf8(JSON.stringify(report));
+  // So that it stays JSON.
+  for (let end = report.text.length; bytes.length > REPORT_BYTES && end > 0; ) {
+    end = Math.floor(end * 0.9);
+    bytes = utf8(JSON.stringify({ ...report, text: `${report.text.slice(0, end)}...` }));
+  }
+  if (bytes.length > REPORT_BYTES) return;
+  writeBytes(cpu, at + Report.text, bytes);
+  // Pairs with the acquire in `readReports`.
+  cpu.storeRelease(at + Report.length, bytes.length + 1);
+}
+
+export function readReports(cpu: Cpu, tables: number): LockdepReport[] {
+  const reports: LockdepReport[] = [];
+  for (let number = 0; number < REPORTS; number++) {
+    const at = tables + Tables.reports + number * Report.words;
+    const length = cpu.loadAcquire(at + Report.length);
+    if (length > 0) reports.push(JSON.parse(readText(cpu, at + Report.text, length - 1)) as LockdepReport);
+  }
+  return reports;
+}

@@ -1,0 +1,265 @@
+/**
+ * One thread's lock validator: looks at each lock that the thread takes, before it waits.
+ *
+ *   wants   is a lock of that class held already? may it be waited for here? does the order close a cycle?
+ *   has     it is held from here on
+ *   gave    it is held no more: in which order, after how long across an await
+ *
+ * It takes no lock of the library and has no memory of the arena's heap, so it can run wherever a lock can be taken.
+ *
+ * Source: kernel/locking/lockdep.c: check_deadlock, check_prevs_add, check_wait_context.
+ */
+import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
+import { kindById } from '../../memory/kinds.ts';
+import { kindIdOf } from '../../memory/objects.ts';
+import { defineLockObserver } from '../../sched/lock-observer.ts';
+import type { Thread } from '../../sched/thread.ts';
+import type { LockObserver, ObservedLock, WaitForm } from '../../sched/watch.ts';
+import { capture, framesOf, StackTable } from '../profile/stacks.ts';
+import { ClassFinder } from './classes.ts';
+import { type Hold, Holds } from './holds.ts';
+import { Adding, RECURSIVE, RELEASE_ORDER, type Reading, stackPlace, Tables, wayOf } from './layout.ts';
+import { cycle, isKnown, note, noteLooked, type Order } from './orders.ts';
+import { Reporter } from './reporter.ts';
+
+/** A lock of these is spun for, and nothing that sleeps may be waited for inside. */
+const SPINNING = new Set(['spin-lock', 'rw-lock', 'ticket-lock', 'mcs-lock']);
+/** Readers of these may go in again while they are inside, whoever waits. */
+const RECURSIVE_READERS = new Set(['rcu', 'srcu', 'pthread rwlock', 'pthread reader-preferring rwlock']);
+const RCU = new Set(['rcu', 'srcu']);
+
+export class Validator implements LockObserver {
+  readonly holds = new Holds();
+  readonly #thread: Thread;
+  readonly #cpu: Cpu;
+  readonly #tables: number;
+  readonly #classes: ClassFinder;
+  readonly #stacks: StackTable;
+  readonly #reporter: Reporter;
+  #session: number;
+  /** The subclass of the next lock that is asked for. */
+  subclass = 0;
+
+  constructor(thread: Thread) {
+    const { cpu } = thread;
+    this.#thread = thread;
+    this.#cpu = cpu;
+    this.#tables = cpu.load(Header.lockdepTables);
+    this.#session = cpu.load(Header.lockdep);
+    this.#classes = new ClassFinder(cpu, this.#tables);
+    this.#stacks = new StackTable(cpu, stackPlace(this.#tables));
+    this.#reporter = new Reporter(thread, this.#tables);
+  }
+
+  wants(
+    lock: ObservedLock,
+    form: WaitForm,
+    options?: { readonly timeout?: number | undefined },
+    within?: object,
+  ): object {
+    const hold = this.#holdOf(lock, form, options?.timeout === 0, within);
+    if (hold === undefined) return {};
+    if (!hold.tries) this.#adding(() => this.#validate(hold));
+    if (form.async) this.holds.ask(hold);
+    return hold;
+  }
+
+  has(wanted: object | undefined, task: number): void {
+    const hold = wanted as Hold | undefined;
+    // It was asked for before anybody observed the thread, or in another session.
+    if (!this.#isRunning() || hold?.session !== this.#session) return;
+    hold.task = task;
+    hold.state = 'held';
+    hold.since = this.#cpu.now();
+    hold.stretch = this.holds.stretch;
+    this.holds.add(hold);
+  }
+
+  took(lock: ObservedLock, form: WaitForm, task: number, within?: object): void {
+    this.has(this.#holdOf(lock, form, true, within), task);
+  }
+
+  gave(lock: ObservedLock, task: number): void {
+    if (!this.#isRunning()) return;
+    const found = this.holds.last(lock.address, task);
+    if (found === undefined) return;
+    const { hold, list, at } = found;
+    list.splice(at, 1);
+    hold.state = 'over';
+    const held = (this.#cpu.now() - hold.since) / 1e6;
+    if (hold.stretch !== this.holds.stretch && held >= this.#cpu.load(this.#tables + Tables.awaitLimit)) {
+      this.#adding(() => this.#reporter.awaited(hold, held));
+    }
+    const next = list[at];
+    const isInOrder = next === undefined || list !== this.holds.sync;
+    if (!isInOrder && this.#cpu.load(this.#tables + Tables.flags) & RELEASE_ORDER) {
+      this.#adding(() => this.#reporter.releasedEarly(hold, list.slice(at)));
+    }
+  }
+
+  shares(lock: ObservedLock, task: number): void {
+    if (!this.#isRunning()) return;
+    const found = this.holds.last(lock.address, task);
+    if (found !== undefined) found.hold.reading = 1;
+  }
+
+  notHeld(lock: ObservedLock): void {
+    const hold = this.#holdOf(lock, { async: false, shared: false }, true, undefined);
+    if (hold !== undefined) this.#adding(() => this.#reporter.unbalanced(hold, this.all));
+  }
+
+  /** Whatever the thread holds. */
+  get all(): readonly Hold[] {
+    return [...this.holds.sync, ...this.holds.async];
+  }
+
+  /** Whether the thread tells this validator of its locks: not after it has detached. */
+  get isCurrent(): boolean {
+    return this.#thread.observer === this;
+  }
+
+  /** Whether this thread's code holds the lock: `reading` for shared or not, undefined for either. */
+  isHeld(lock: ObservedLock, shared?: boolean): boolean {
+    return this.all.some((hold) => hold.lock === lock.address && (shared === undefined || hold.reading > 0 === shared));
+  }
+
+  /** The program expected to hold the lock, or not to. */
+  expected(what: string, lock: ObservedLock): void {
+    const hold = this.#holdOf(lock, { async: false, shared: false }, true, undefined);
+    if (hold !== undefined) this.#adding(() => this.#reporter.notHeld(hold, what, this.all));
+  }
+
+  #validate(hold: Hold): void {
+    const { sync, async } = this.holds;
+    // A flow goes on in a later turn, and may have others beside it; synchronous code lets nothing else of the thread run.
+    const others = hold.form.async ? this.holds.ofFlow() : async;
+    const held = [...sync, ...others];
+    if (hold.sleeps) {
+      const atomic = held.findLast(({ isAtomic }) => isAtomic);
+      if (atomic !== undefined) this.#reporter.invalidContext(hold, atomic, held);
+    }
+    const same = held.filter((other) => other.class === hold.class);
+    if (hold.reading === RECURSIVE && same.some(({ reading }) => reading > 0)) return;
+    const double = same.find(({ within }) => within === undefined || within !== hold.within);
+    if (double !== undefined) this.#reporter.recursive(hold, double, held);
+    // What was taken before one that has been waited for has an order to that already.
+    const nearest = sync.findLastIndex(({ tries }) => !tries);
+    for (const other of [...sync.slice(Math.max(0, nearest)), ...others]) {
+      if (other.class !== hold.class) this.#order(hold, other, held);
+    }
+  }
+
+  #order(hold: Hold, other: Hold, held: readonly Hold[]): void {
+    const cpu = this.#cpu;
+    const tables = this.#tables;
+    const order: Order = {
+      held: other.class,
+      wanted: hold.class,
+      heldReading: other.reading,
+      wantedReading: hold.reading,
+    };
+    const way = wayOf(other.reading, hold.reading);
+    if (isKnown(cpu, tables, order, way)) return;
+    note(cpu, tables, order, way, () => [this.#stackOf(other), this.#stackOf(hold)]);
+    const path = cycle(cpu, tables, order);
+    if (path !== undefined) this.#reporter.circular(hold, other, path, held);
+    noteLooked(cpu, tables, order, way);
+  }
+
+  #stackOf(hold: Hold): number {
+    const number = this.#stacks.numberOf(framesOf(hold.trace));
+    if (number < 0) this.#cpu.fetchAddRelaxed(this.#tables + Tables.droppedStacks, 1);
+    return number;
+  }
+
+  /** What is known of an acquisition that begins; undefined when nobody watches, or there is no room for its class. */
+  #holdOf(lock: ObservedLock, form: WaitForm, tries: boolean, within: object | undefined): Hold | undefined {
+    const { subclass } = this;
+    this.subclass = 0;
+    if (!this.#isRunning()) return undefined;
+    let number = this.#classes.known(lock, subclass);
+    if (number === undefined) {
+      this.#adding(() => (number = this.#classes.find(lock, subclass)));
+      if (number === undefined || number < 0) return undefined;
+    }
+    const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
+    const isRcuReader = RCU.has(kind) && form.shared;
+    return {
+      session: this.#session,
+      lock: lock.address,
+      class: number,
+      form,
+      sleeps: !SPINNING.has(kind) && !isRcuReader,
+      isAtomic: SPINNING.has(kind) || (kind === 'rcu' && isRcuReader && !form.async),
+      tries,
+      within,
+      trace: capture(),
+      reading: readingOf(kind, form),
+      task: 0,
+      state: 'wanted',
+      since: 0,
+      stretch: 0,
+    };
+  }
+
+  /** Whether the session runs. Where another one has begun, what this thread knows is of no use; where none has, it goes unobserved. */
+  #isRunning(): boolean {
+    // Pairs with the exchanges in `session.ts`.
+    const session = this.#cpu.loadAcquire(Header.lockdep);
+    if (session !== this.#session) {
+      this.#session = session;
+      this.#classes.forget();
+      this.#stacks.forget();
+      this.holds.clear();
+      if (session === 0) this.#end();
+    }
+    return session !== 0 && (session & 1) === 0;
+  }
+
+  /** Runs what adds to the tables, while the session runs. */
+  #adding(add: () => void): void {
+    const cpu = this.#cpu;
+    const word = this.#thread.slot + Adding.session;
+    // Pairs with the exchange in `clear`: that sees that this thread adds, or this sees that the session is over.
+    cpu.xchg(word, this.#session);
+    if (cpu.load(Header.lockdep) === this.#session) add();
+    // Pairs with the acquire in `clear`, which clears what was added.
+    cpu.storeRelease(word, 0);
+  }
+
+  #end(): void {
+    if (this.isCurrent) this.#thread.observe(undefined);
+  }
+
+  /** The thread ends. */
+  exits(): void {
+    const { all } = this;
+    if (this.isCurrent && all.length > 0 && this.#isRunning()) this.#adding(() => this.#reporter.exits(all));
+  }
+}
+
+function readingOf(kind: string, { shared }: WaitForm): Reading {
+  if (!shared) return 0;
+  return RECURSIVE_READERS.has(kind) ? RECURSIVE : 1;
+}
+
+/** Those of this thread, one for each arena. */
+const validators = new Set<Validator>();
+let listens = false;
+
+function open(thread: Thread): Validator {
+  if (!listens) process.on('exit', () => validators.forEach((validator) => void validator.exits()));
+  listens = true;
+  for (const validator of validators) if (!validator.isCurrent) validators.delete(validator);
+  const validator = new Validator(thread);
+  validators.add(validator);
+  return validator;
+}
+
+defineLockObserver(open);
+
+/** The validator of a thread that is observed. */
+export function validatorOf(thread: Thread): Validator | undefined {
+  return thread.observer instanceof Validator ? thread.observer : undefined;
+}
