@@ -142,7 +142,10 @@ export class Validator implements LockObserver {
     const same = held.filter((other) => other.class === hold.class);
     if (hold.reading === RECURSIVE && same.some(({ reading }) => reading > 0)) return;
     const double = same.find(({ within }) => within === undefined || within !== hold.within);
-    if (double !== undefined) this.#reporter.recursive(hold, double, held);
+    if (double !== undefined) {
+      this.#reporter.recursive(hold, double, held);
+      return;
+    }
     // What was taken before one that has been waited for has an order to that already.
     const nearest = sync.findLastIndex(({ tries }) => !tries);
     for (const other of [...sync.slice(Math.max(0, nearest)), ...others]) {
