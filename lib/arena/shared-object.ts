@@ -171,6 +171,7 @@ export abstract class SharedObject {
 
   /** `error`, of a call to give back what the caller does not hold: whoever observes the thread hears of it. */
   protected unheld(error: HoldfastError): HoldfastError {
+    this.checkThere();
     this.thread.observer?.notHeld(this);
     return error;
   }

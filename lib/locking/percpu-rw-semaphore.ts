@@ -6,6 +6,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, SHARED } from '../sched/contention.ts';
 import type { WaitOptions } from '../sched/drive.ts';
 import { Hold, heldBy, holdsOf } from '../sched/holds.ts';
+import { noteTaken } from '../sched/lock-observer.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import {
@@ -129,7 +130,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     const { thread } = this;
     const task = thread.current();
     const outcome = tryRead(thread.cpu, this.address, task, false);
-    if (this.took(outcome === 'acquired', SHARED, task)) return true;
+    if (noteTaken(thread, this, SHARED, outcome === 'acquired')) return true;
     if (outcome === 'full') throw this.refusal('full');
     this.checkThere();
     return false;
@@ -137,8 +138,8 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
 
   /** Writes, if nobody reads, writes or waits. */
   tryDownWrite(): boolean {
-    const task = this.thread.current();
-    if (this.took(tryWrite(this.thread, this.address, task), ALONE, task)) return true;
+    const { thread } = this;
+    if (noteTaken(thread, this, ALONE, tryWrite(thread, this.address, thread.current()))) return true;
     this.checkThere();
     return false;
   }

@@ -14,7 +14,6 @@ import {
 } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
-import type { WaitForm } from '../sched/watch.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
 
@@ -125,12 +124,6 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
 
   /** What `makeConsistent` does to the lock. */
   protected abstract clearDeath(): void;
-
-  /** `task` has the lock, in a call that did not wait for it, if `isTaken`. Returns that. */
-  protected took(isTaken: boolean, form: WaitForm, task: number): boolean {
-    if (isTaken) this.thread.observer?.took(this, form, task);
-    return isTaken;
-  }
 
   /** A guard for what `task` holds. */
   protected abstract guardOf(mode: 'read' | 'write', task: number): Guard;

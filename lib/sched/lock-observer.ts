@@ -16,7 +16,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Thread } from './thread.ts';
-import type { LockObserver } from './watch.ts';
+import type { LockObserver, ObservedLock, WaitForm } from './watch.ts';
 
 type Observe = (thread: Thread) => LockObserver | undefined;
 
@@ -32,6 +32,12 @@ export function defineLockObserver(open: Observe): void {
 export function lookForObserver(thread: Thread): void {
   if (observe === undefined || thread.observer !== undefined || !isObserved(thread.cpu)) return;
   thread.observe(observe(thread));
+}
+
+/** A call that does not wait has the lock, if `isTaken`. Returns that. */
+export function noteTaken(thread: Thread, lock: ObservedLock, form: WaitForm, isTaken: boolean): boolean {
+  if (isTaken) thread.observer?.took(lock, form, thread.self);
+  return isTaken;
 }
 
 function isObserved(cpu: Cpu): boolean {

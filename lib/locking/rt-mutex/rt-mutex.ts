@@ -29,6 +29,9 @@ export interface RtAsyncOptions extends AbortableOptions {
   deadline?: number | undefined;
 }
 
+/** Priority and deadline. */
+type Rank = readonly [number, number];
+
 /**
  * A mutex whose waiters are served by priority, and whose owner is as urgent as the most urgent of them. Otherwise as
  * `Mutex`: across threads and async code, robust, not recursive.
@@ -101,12 +104,17 @@ export class RtMutex extends RtLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: RtAsyncOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#takeAsync(options));
+    const rank = this.#rankOf(options);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
+    const task = this.#tryAsync(rank, wanted) || (await this.#waitAsync(options, rank, wanted));
+    this.thread.unguarded.add(task);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
-    return this.guardOf(await this.#takeAsync(options));
+    const rank = this.#rankOf(options);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
+    return this.guardOf(this.#tryAsync(rank, wanted) || (await this.#waitAsync(options, rank, wanted)));
   }
 
   /**
@@ -152,30 +160,21 @@ export class RtMutex extends RtLock {
     super.returnTask(task);
   }
 
-  /** The task that has the lock then. */
-  async #takeAsync(options: RtAsyncOptions | undefined): Promise<number> {
-    const { thread } = this;
-    const rank = this.#rankOf(options);
-    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
-    const task = this.#tryAsync(rank);
-    if (task === 0) return this.#waitAsync(options, wanted);
-    thread.observer?.has(wanted, task);
-    return task;
-  }
-
   /** The task that took the lock at once, or 0. */
-  #tryAsync(rank: readonly [number, number]): number {
+  #tryAsync(rank: Rank, wanted: Wanted | undefined): number {
     const { thread } = this;
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
     this.#setRank(task, rank);
-    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) return task;
+    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) {
+      thread.observer?.has(wanted, task);
+      return task;
+    }
     this.returnTask(task);
     return 0;
   }
 
-  #waitAsync(options: RtAsyncOptions | undefined, wanted: Wanted | undefined): Promise<number> {
-    const rank = this.#rankOf(options);
+  #waitAsync(options: RtAsyncOptions | undefined, rank: Rank, wanted: Wanted | undefined): Promise<number> {
     // The task keeps its priority with the lock.
     const waits = options && { timeout: options.timeout, signal: options.signal };
     return this.waitAsync(waits, wanted, (waiter) => {
@@ -185,14 +184,14 @@ export class RtMutex extends RtLock {
   }
 
   /** The priority and the deadline of an asynchronous acquisition. Throws EINVAL. */
-  #rankOf(options: RtAsyncOptions | undefined): readonly [number, number] {
+  #rankOf(options: RtAsyncOptions | undefined): Rank {
     const { cpu, slot } = this.thread;
     checkOptions(options, RT_ASYNC_OPTIONS);
     deadlineOf(cpu, options?.timeout);
     return [checkPriority(options?.priority ?? cpu.load(slot + Priorities.own)), dueIn(cpu, options?.deadline)];
   }
 
-  #setRank(task: number, [priority, due]: readonly [number, number]): void {
+  #setRank(task: number, [priority, due]: Rank): void {
     const { cpu } = this.thread;
     cpu.store(task + Task.priority, priority);
     cpu.store(task + Task.due, due);

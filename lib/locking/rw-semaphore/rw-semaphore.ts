@@ -5,6 +5,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
 import { heldBy, holdsOf } from '../../sched/holds.ts';
+import { noteTaken } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
@@ -153,7 +154,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     this.#checkRecoverable();
     const outcome = readNow(thread, this.address, task, false);
     if (outcome === 'full') throw this.refusal('full');
-    return this.took(outcome === 'acquired', SHARED, task);
+    return noteTaken(thread, this, SHARED, outcome === 'acquired');
   }
 
   /** Writes, if that can be done at once. Throws ENOTRECOVERABLE. */
@@ -161,7 +162,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { thread } = this;
     const task = thread.current();
     this.#checkRecoverable();
-    return this.took(tryWrite(thread.cpu, this.address, task, false), ALONE, task);
+    return noteTaken(thread, this, ALONE, tryWrite(thread.cpu, this.address, task, false));
   }
 
   /** The thread's writer becomes a reader, with no writer in between. Throws EPERM unless this thread writes. */

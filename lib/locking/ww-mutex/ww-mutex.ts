@@ -172,6 +172,7 @@ export class WwMutex extends RtLock {
 
   /** @internal All mutexes of a class: contexts take them in any order. */
   get lockClass(): string {
+    this.checkThere();
     return `of ${this.wwClass.name ?? `the class at ${this.wwClass.address}`}`;
   }
 

@@ -116,7 +116,9 @@ export class PthreadMutex extends SharedObject {
 
   /** Waits for the lock without blocking the event loop; `unlock` releases it. */
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
-    this.thread.unguarded.add(await this.#takeAsync(options));
+    const wanted = this.#wantAsync(options);
+    const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
+    this.thread.unguarded.add(task);
   }
 
   /**
@@ -124,7 +126,8 @@ export class PthreadMutex extends SharedObject {
    * recursive mutex is not taken twice by it.
    */
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
-    return new PthreadMutexGuard(this, await this.#takeAsync(options), true);
+    const wanted = this.#wantAsync(options);
+    return new PthreadMutexGuard(this, this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted)), true);
   }
 
   /**
@@ -281,14 +284,13 @@ export class PthreadMutex extends SharedObject {
     thread.observer?.has(wanted, task);
   }
 
-  /** The task that has the lock then. */
-  async #takeAsync(options: AsyncWaitOptions | undefined): Promise<number> {
+  /** An asynchronous call begins. */
+  #wantAsync(options: AsyncWaitOptions | undefined): Wanted | undefined {
     const { cpu, observer } = this.thread;
     checkWait(cpu, options, ASYNC_OPTIONS);
     this.current();
     if (this.#isProtecting) this.#checkCeiling();
-    const wanted = observer?.wants(this, ASYNC_ALONE, options);
-    return this.#tryAsync(wanted) || this.#waitAsync(options, wanted);
+    return observer?.wants(this, ASYNC_ALONE, options);
   }
 
   /** The task that took the lock at once, or 0. */
