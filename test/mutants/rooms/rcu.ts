@@ -255,8 +255,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a checked reader is out with the first unlock',
     file: READER,
-    from: 'if (this.depth > 1 || this.checks === undefined) return;',
-    to: 'if (this.checks === undefined) return;',
+    from: 'if (this.depth > 1 || !this.#isWatched) return;',
+    to: 'if (!this.#isWatched) return;',
     tests: [CHECKS_TESTS],
   },
   {
