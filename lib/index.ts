@@ -106,6 +106,7 @@ export { TasksRcu } from './rcu/tasks-rcu.ts';
 export type { AbortableOptions, AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export type { ObjectState } from './sched/object-states.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
+export type { ObservedLock } from './sched/watch.ts';
 export type { CachePinOptions, SharedCacheOptions } from './structures/cache/options.ts';
 export {
   type AsyncCacheComputeOptions,
