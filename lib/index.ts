@@ -110,6 +110,7 @@ export type { ObservedLock } from './sched/watch.ts';
 export type { CachePinOptions, SharedCacheOptions } from './structures/cache/options.ts';
 export {
   type AsyncCacheComputeOptions,
+  type AsyncCacheSetOptions,
   type CacheComputeOptions,
   type CacheSetOptions,
   SharedCache,
@@ -127,14 +128,8 @@ export {
 } from './structures/maple/maple-tree.ts';
 export { XA_VALUE_MAX, type XaEntry, XaPointer, xaPointer } from './structures/xarray/entry.ts';
 export { IDA_MAX, Ida, type IdRange } from './structures/xarray/ida.ts';
-export {
-  XArray,
-  type XArrayOptions,
-  type XaAllocation,
-  type XaMark,
-  type XaRange,
-  type XaSearch,
-} from './structures/xarray/xarray.ts';
+export type { XArrayOptions, XaAllocation, XaMark, XaRange, XaSearch } from './structures/xarray/options.ts';
+export { XArray } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
 export { currentWork, type WorkContext } from './workqueue/context.ts';
 export type { WorkqueueOptions } from './workqueue/options.ts';

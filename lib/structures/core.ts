@@ -8,21 +8,47 @@
  *
  * A writer that dies holds the latch. The reaper takes it over, and makes the step whole that the writer was in, or leaves
  * nothing of it.
+ *
+ * A write that finds no memory, where enough is retired, frees the latch, waits for the period that this waits for, and is made
+ * again from its beginning: for a second at most, since a reader may be stopped. Who is inside a reader itself would wait for
+ * ever, so there it is ENOMEM at once. Illegal to write inside a write of another structure, unless nobody else knows
+ * this one.
  */
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import { latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
+import { latch, latchOwner, tryLatch, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { type Length, struct } from '../memory/struct.ts';
 import { INSIDE } from '../rcu/grace-period.ts';
+import { NORMAL } from '../rcu/layout.ts';
 import type { Stretch } from '../rcu/stretch.ts';
-import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
+import { waitForEnd } from '../rcu/wait.ts';
+import {
+  ASYNC_OPTIONS,
+  type AsyncWaitOptions,
+  abortReason,
+  block,
+  blockAsync,
+  checkWait,
+} from '../sched/drive.ts';
+import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Journal, JournalWords, recoverJournal } from './journal.ts';
-import { Pool, PoolWords, releaseChunks } from './pool.ts';
+import { MemoryAwaited, Pool, PoolWords, releaseChunks } from './pool.ts';
+
+/** How a write in a slow path has ended; `failed` with one of the library's errors. */
+export type Written<Result> =
+  | { readonly is: 'done'; readonly result: Result }
+  | { readonly is: 'failed'; readonly error: HoldfastError }
+  | { readonly is: 'timed-out' | 'aborted' };
+
+const TIMED_OUT = { is: 'timed-out' } as const;
+
+/** How long a write waits for memory that was retired and that readers may still look at, ms. */
+const PATIENCE_MS = 1000;
 
 export const CoreWords = struct({
   header: ObjectHeader,
@@ -88,6 +114,7 @@ export abstract class Core {
   readonly pool: Pool;
   protected readonly journal: Journal;
   readonly #view: StructureView;
+  readonly #arena: Arena;
   readonly #thread: Thread;
   readonly #stretch: Stretch;
   readonly #lane: number;
@@ -100,6 +127,7 @@ export abstract class Core {
     this.#view = view;
     this.journal = new Journal(arena.cpu, address + CoreWords.journal);
     this.pool = new Pool(arena, address, address + CoreWords.pool, this.journal, stretch);
+    this.#arena = arena;
     this.#thread = arena.thread;
     this.#stretch = stretch;
     this.#lane = stretch.readers.sync;
@@ -119,13 +147,42 @@ export abstract class Core {
     if (this.#stretch.quiescent()) this.#stretch.goOnline();
   }
 
-  /** Runs `body` as the only writer. What it throws of the library's errors is thrown once the latch is free. */
+  /**
+   * Runs `body` as the only writer; from its beginning again when it had to wait for memory, before it had changed anything. What
+   * it throws of the library's errors is thrown once the latch is free.
+   */
   write<Result>(body: () => Result): Result {
-    const { cpu } = this;
-    this.#thread.current();
+    const thread = this.#thread;
+    thread.current();
     this.#checkThere();
-    latch(cpu, this.address + CoreWords.latch, this.#thread.id);
-    return this.#run(body);
+    latch(this.cpu, this.address + CoreWords.latch, thread.id);
+    try {
+      return this.#run(body);
+    } catch (error) {
+      if (!(error instanceof MemoryAwaited)) throw error;
+      return resultOf(block(thread, undefined, (waiter) => this.#writeAfter(waiter, error.period, body)));
+    }
+  }
+
+  /**
+   * `write` that does not block the event loop. Rejects with ETIMEDOUT and the signal's reason, too. Where it has to wait it needs a
+   * task: ENOMEM if the thread has none left, and the arena no memory for another one.
+   */
+  async writeAsync<Result>(body: () => Result, options?: AsyncWaitOptions): Promise<Result> {
+    const thread = this.#thread;
+    thread.current();
+    checkWait(this.cpu, options, ASYNC_OPTIONS);
+    this.#checkThere();
+    const isLatched = tryLatchBriefly(this.cpu, this.address + CoreWords.latch, thread.id);
+    const first = isLatched ? this.#tryRun(body) : undefined;
+    if (typeof first === 'object') return resultOf(first);
+    const path = (waiter: Waiter) =>
+      first === undefined ? this.writeIn(waiter, body) : this.#writeAfter(waiter, first, body);
+    const { outcome, task, asked } = await blockAsync(thread, this.#arena.heap, options, path);
+    thread.returnTask(task);
+    if (outcome.is === 'aborted') throw abortReason(asked.signal);
+    if (outcome.is !== 'timed-out') return resultOf(outcome);
+    throw new HoldfastError('ETIMEDOUT', `there was no memory for the call within ${asked.timeout} ms`);
   }
 
   /**
@@ -140,10 +197,57 @@ export abstract class Core {
   }
 
   /** `write` in a slow path. */
-  *writeIn<Result>(caller: Latching, body: () => Result): SlowPath<Result> {
+  *writeIn<Result>(waiter: Waiter, body: () => Result): SlowPath<Written<Result>> {
     this.#checkThere();
-    yield* latched(caller, this.address + CoreWords.latch);
-    return this.#run(body);
+    const written = yield* this.#tryIn(waiter, body);
+    if (typeof written === 'object') return written;
+    return yield* this.#writeAfter(waiter, written, body);
+  }
+
+  /** Writes once that period is over, or the next one, if others have had the memory. */
+  *#writeAfter<Result>(waiter: Waiter, first: number, body: () => Result): SlowPath<Written<Result>> {
+    const stretch = this.#stretch;
+    const { domain } = stretch.readers;
+    const asked = waiter.deadline;
+    const deadline = Math.min(asked, this.cpu.now() + PATIENCE_MS * 1e6);
+    for (let period = first; ; ) {
+      waiter.deadline = deadline;
+      if (!stretch.quiescent()) return { is: 'failed', error: lacking('this thread, inside a reader of RcuQsbr,') };
+      const outcome = yield* waitForEnd(domain, NORMAL, period, waiter);
+      if (outcome === 'aborted') return { is: 'aborted' };
+      if (outcome !== 'done') {
+        return deadline === asked ? TIMED_OUT : { is: 'failed', error: lacking('a reader in another thread') };
+      }
+      const written = yield* this.#tryIn(waiter, () => {
+        // Others may have destroyed it in the meantime.
+        this.#checkThere();
+        return body();
+      });
+      if (typeof written === 'object') return written;
+      period = written;
+    }
+  }
+
+  /** The number of a period: `body` waits for that. */
+  *#tryIn<Result>(waiter: Waiter, body: () => Result): SlowPath<Written<Result> | number> {
+    const { cpu, address } = this;
+    yield* latched(waiter, address + CoreWords.latch);
+    if (waiter.aborted) {
+      unlatch(cpu, address + CoreWords.latch);
+      return { is: 'aborted' };
+    }
+    return this.#tryRun(body);
+  }
+
+  /** The latch is held, and free afterwards. As `#tryIn` returns. */
+  #tryRun<Result>(body: () => Result): Written<Result> | number {
+    try {
+      return { is: 'done', result: this.#run(body) };
+    } catch (error) {
+      if (error instanceof MemoryAwaited) return error.period;
+      if (error instanceof HoldfastError) return { is: 'failed', error };
+      throw error;
+    }
   }
 
   /** What is destroyed after this look keeps its memory until the call is over: this thread has a view of it. */
@@ -179,4 +283,17 @@ export abstract class Core {
     this.pool.stage();
     this.journal.commit();
   }
+}
+
+/** Throws what it has failed with. Without a timeout and a signal it ends in no other way. */
+function resultOf<Result>(written: Written<Result>): Result {
+  if (written.is === 'done') return written.result;
+  throw written.is === 'failed' ? written.error : new Error(`a write that has ${written.is}`);
+}
+
+function lacking(who: string): HoldfastError {
+  return new HoldfastError(
+    'ENOMEM',
+    `the arena is full, and ${who} may still look at what was taken out of the structure`,
+  );
 }

@@ -40,6 +40,16 @@ export const Block = struct({
   size: 1,
 });
 
+/** There is no memory yet: blocks that were retired can be used once the period with that number is over. Nothing has changed. */
+export class MemoryAwaited extends HoldfastError {
+  readonly period: number;
+
+  constructor(period: number) {
+    super('ENOMEM', 'the arena is full, and readers may still look at what was taken out of the structure');
+    this.period = period;
+  }
+}
+
 const SMALL = 32;
 const UNIT = 8;
 const CLASSES = SMALL + 13;
@@ -139,8 +149,8 @@ export class Pool {
   }
 
   /**
-   * Sees to it that `count` blocks of `words` words can be taken in the next step, which takes no others. Throws ENOMEM.
-   * Makes steps of its own.
+   * Sees to it that `count` blocks of `words` words can be taken in the next step, which takes no others. Throws ENOMEM, as
+   * MemoryAwaited where there will be so many once readers are out. Makes steps of its own.
    */
   reserve(words: number, count: number): void {
     const size = classOf(words);
@@ -210,8 +220,7 @@ export class Pool {
     // Twice: what is fresh may be over at once.
     for (let i = 0; i < 2; i++) {
       if (cpu.read(at + PoolWords.waiting) !== 0) {
-        const end = cpu.read(at + PoolWords.endHigh) * HIGH + (cpu.read(at + PoolWords.endLow) >>> 0);
-        if (!this.hasEnded(end)) return;
+        if (!this.hasEnded(this.#waitingEnd())) return;
         this.#freeWaiting();
       }
       const fresh = cpu.read(at + PoolWords.fresh);
@@ -224,6 +233,44 @@ export class Pool {
       this.#journal.stage(at + PoolWords.waiting, fresh);
       this.#journal.commit();
     }
+  }
+
+  /** If `count` blocks of the class can be had once readers are out: the number of the period that ends then; else 0. */
+  #awaited(size: number, count: number): number {
+    const cpu = this.#cpu;
+    const [waiting, fresh] = [cpu.read(this.#at + PoolWords.waiting), cpu.read(this.#at + PoolWords.fresh)];
+    const [older, newer] = [this.#look(waiting, size), this.#look(fresh, size)];
+    const missing = count - this.#available(size, count);
+    if (missing > older.ofClass + newer.ofClass) return 0;
+    if (missing <= older.ofClass) return this.#waitingEnd();
+    // All that is retired waits for one period from here on, and not what is fresh for the one after it.
+    const end = this.end();
+    const journal = this.#journal;
+    journal.begin();
+    journal.stage(this.#at + PoolWords.endLow, end | 0);
+    journal.stage(this.#at + PoolWords.endHigh, Math.floor(end / HIGH));
+    if (waiting !== 0) journal.stage(newer.last + Block.link, waiting);
+    journal.stage(this.#at + PoolWords.waiting, fresh);
+    journal.stage(this.#at + PoolWords.fresh, 0);
+    journal.commit();
+    return end;
+  }
+
+  /** How many blocks of the class a list has, and its last one. */
+  #look(first: number, size: number): { ofClass: number; last: number } {
+    const cpu = this.#cpu;
+    let [ofClass, last] = [0, 0];
+    for (let block = first; block !== 0; block = cpu.read(block + Block.link)) {
+      last = block;
+      if (cpu.read(block + Block.size) === size) ofClass++;
+    }
+    return { ofClass, last };
+  }
+
+  /** The number of the period that `waiting` waits for. */
+  #waitingEnd(): number {
+    const cpu = this.#cpu;
+    return cpu.read(this.#at + PoolWords.endHigh) * HIGH + (cpu.read(this.#at + PoolWords.endLow) >>> 0);
   }
 
   /** The period that ends when all readers of this moment are out, asked for. */
@@ -258,13 +305,17 @@ export class Pool {
   }
 
   #has(size: number, count: number): boolean {
+    return this.#available(size, count) >= count;
+  }
+
+  /** How many blocks of the class can be taken; `count` for any number above. */
+  #available(size: number, count: number): number {
     const cpu = this.#cpu;
     const room = cpu.read(this.#at + PoolWords.bumpEnd) - cpu.read(this.#at + PoolWords.bump);
-    let missing = count - Math.floor(room / wordsOf(size));
-    for (let block = cpu.read(this.#at + PoolWords.free + size); missing > 0 && block !== 0; missing--) {
-      block = cpu.read(block + Block.link);
-    }
-    return missing <= 0;
+    let free = Math.floor(room / wordsOf(size));
+    let block = cpu.read(this.#at + PoolWords.free + size);
+    for (; free < count && block !== 0; free++) block = cpu.read(block + Block.link);
+    return Math.min(free, count);
   }
 
   /** Moves the blocks of `waiting`, whose period is over, to where they are free; as many in a step as its journal holds. */
@@ -298,7 +349,10 @@ export class Pool {
     let words = wished + Chunk.words;
     let chunk = this.#tryCreate(words);
     if (chunk === 0) chunk = this.#tryCreate((words = needed + Chunk.words));
-    if (chunk === 0) throw this.#arena.heap.exhausted(needed);
+    if (chunk === 0) {
+      const period = this.#awaited(size, count);
+      throw period === 0 ? this.#arena.heap.exhausted(needed) : new MemoryAwaited(period);
+    }
     cpu.write(chunk + Chunk.next, cpu.read(this.#at + PoolWords.chunks));
     const journal = this.#journal;
     journal.begin();

@@ -350,6 +350,21 @@ describe('bad input', () => {
     // What needs no node goes on.
     expect(tree.store(5_000, 2)).toBe(1);
   });
+
+  test('an allocation for which there is no memory skips indices', () => {
+    const arena = Arena.create({ bytes: 256 << 10 });
+    const tree = new MapleTree(arena);
+    const alloc = () => tree.allocRange(1, 3, { cyclic: true });
+    alloc();
+    const taken = exhaust(arena);
+    let next = 3;
+    const { code } = thrown(() => {
+      for (; ; next += 3) expect(alloc()).toBe(next);
+    });
+    expect(code).toBe('ENOMEM');
+    for (const block of taken) arena.free(block);
+    expect(alloc()).toBe(next);
+  });
 });
 
 test('nodes that are taken out are used again while nobody reads', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Arena } from '../../lib/index.ts';
 import { xaPointer } from '../../lib/structures/xarray/entry.ts';
-import type { XaMark } from '../../lib/structures/xarray/xarray.ts';
+import type { XaMark } from '../../lib/structures/xarray/options.ts';
 import { XArray } from '../../lib/structures/xarray/xarray.ts';
 import { exhaust, thrown } from '../support/threads.ts';
 import { randomFrom, XArrayModel } from './xarray-model.ts';
@@ -283,6 +283,15 @@ describe('bad input', () => {
     expect([...xa]).toEqual([[0, 1]]);
     expect(xa.use()).toEqual(before);
     expect(xa.store(0, 3)).toBe(1);
+  });
+
+  test('an allocation for which there is no memory skips indices', () => {
+    const arena = Arena.create({ bytes: 256 << 10 });
+    const xa = new XArray(arena, undefined, { alloc: 'from-0' });
+    for (let i = 0; i < 4; i++) expect(xa.allocCyclic(i).index).toBe(i);
+    exhaust(arena);
+    expect(thrown(() => xa.allocCyclic(4, { first: 2 ** 30 })).code).toBe('ENOMEM');
+    expect(xa.allocCyclic(4)).toEqual({ index: 4, wrapped: false });
   });
 });
 

@@ -71,20 +71,17 @@ export class FlightTable extends PinTable {
   }
 
   /**
-   * For the writer: the flight is over; with a value it is stored, unless the entry is gone. Throws and returns as `set` does:
-   * then the flight is not over.
+   * For the writer: the flight is over; with a value it is stored, unless the entry is gone. Throws as `set` does: then the
+   * flight is not over.
    */
-  land(flight: number, key: Packed, value: Packed | undefined, expires: number): number {
+  land(flight: number, key: Packed, value: Packed | undefined, expires: number): void {
     const { cpu, journal, address } = this;
     const entry = cpu.read(flight + Flight.entry);
-    if (entry !== 0 && value !== undefined) {
-      const period = this.set(key, value, expires);
-      if (period !== 0) return period;
-    } else if (entry !== 0) this.delete(key);
+    if (entry !== 0 && value !== undefined) this.set(key, value, expires);
+    else if (entry !== 0) this.delete(key);
     this.begin();
     stageEnd(cpu, journal, address, flight);
     this.commit();
-    return 0;
   }
 
   #begin(key: Packed): Start {
@@ -92,7 +89,7 @@ export class FlightTable extends PinTable {
     try {
       if (cpu.read(address + CacheWords.freeFlights) === 0) this.#addFlight();
       this.#value.pack(cpu.read(address + CacheWords.freeFlights));
-      if (this.makeMemory(key, this.#value) !== 0) return ALONE;
+      this.makeMemory(key, this.#value);
     } catch (error) {
       if (error instanceof HoldfastError && error.code === 'ENOMEM') return ALONE;
       throw error;

@@ -7,9 +7,6 @@ import { wait } from '../../futex/wait.ts';
 import { MATCH_ANY, wake } from '../../futex/wake.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
-import { NORMAL } from '../../rcu/layout.ts';
-import type { Stretch } from '../../rcu/stretch.ts';
-import { waitForEnd } from '../../rcu/wait.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
@@ -25,7 +22,7 @@ import { Packed, Reader } from '../map/codec.ts';
 import { Entry } from '../map/table.ts';
 import { stretchIn } from '../readers.ts';
 import { Batch } from './batch.ts';
-import { areFlightsAwaited, FlightTable, repairFlights } from './flights.ts';
+import { areFlightsAwaited, FlightTable, repairFlights, type Start } from './flights.ts';
 import {
   ACTIVE,
   CacheEntry,
@@ -52,6 +49,7 @@ export interface CacheSetOptions {
   ttl?: number | undefined;
 }
 
+export interface AsyncCacheSetOptions extends CacheSetOptions, AsyncWaitOptions {}
 export interface CacheComputeOptions extends CacheSetOptions, WaitOptions {}
 export interface AsyncCacheComputeOptions extends CacheSetOptions, AbortableOptions {}
 
@@ -61,8 +59,6 @@ type Joined<V> =
   | { readonly is: 'compute'; readonly flight: number }
   | { readonly is: 'deadlock' | 'timed-out' | 'aborted' };
 
-/** How long a call waits for memory that was put out and that readers may still look at, ms. */
-const PATIENCE_MS = 1000;
 /** Uses that are forgotten after one for which there was no room. */
 const PAUSE = 16;
 
@@ -90,7 +86,6 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   readonly #table: FlightTable;
   readonly #reader: Reader;
   readonly #batch: Batch;
-  readonly #stretch: Stretch;
   readonly #futexes: Futexes;
   readonly #key = new Packed();
   readonly #value = new Packed();
@@ -100,8 +95,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   /** Opens the cache of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle, options: SharedCacheOptions = {}) {
     super(kindOf(options), arena, which);
-    this.#stretch = stretchIn(arena);
-    this.#table = new FlightTable(arena, this, this.#stretch);
+    this.#table = new FlightTable(arena, this, stretchIn(arena));
     this.#reader = new Reader(arena.cpu);
     this.#batch = new Batch(arena.thread, this.address);
     this.#futexes = openFutexes(arena);
@@ -134,12 +128,23 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     this.#key.packKey(key);
     this.#value.pack(value);
     const table = this.#table;
-    for (;;) {
-      const period = table.write(() => table.set(this.#key, this.#value, expires));
-      this.#wakeAll();
-      if (period === 0) return this;
-      this.#waitForMemory(period);
-    }
+    table.write(() => table.set(this.#key, this.#value, expires));
+    this.#wakeAll();
+    return this;
+  }
+
+  /**
+   * `set` that does not block the event loop, where another thread writes, or where all memory waits for a reader. Rejects with
+   * ETIMEDOUT and the signal's reason, too: then nothing was set.
+   */
+  async setAsync(key: K, value: V, options: AsyncCacheSetOptions = {}): Promise<void> {
+    const { ttl, ...waits } = options;
+    const expires = this.#expires(ttl);
+    const [packed, is] = [packedKey(key), new Packed()];
+    is.pack(value);
+    const table = this.#table;
+    await table.writeAsync(() => table.set(packed, is, expires), waits);
+    this.#wakeAll();
   }
 
   /** Takes the key out. True if it was there. A computation of its value that is under way stores nothing. */
@@ -364,8 +369,11 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
       table.enter();
       const entry = table.find(key);
       if (table.isThereFor(hasWaited, entry)) return { is: 'value', value: this.#valueOf(entry) };
-      const start = yield* table.writeIn(waiter, () => table.takeOff(key, hasWaited));
+      const written = yield* table.writeIn(waiter, () => table.takeOff(key, hasWaited));
       this.#wakeAll();
+      // It throws nothing, and waits for no memory.
+      if (written.is === 'aborted') return { is: 'aborted' };
+      const start: Start = written.is === 'done' ? written.result : { is: 'alone' };
       if (start.is === 'there') continue;
       if (start.is === 'alone') return { is: 'compute', flight: 0 };
       if (start.is === 'mine') return { is: 'compute', flight: start.flight };
@@ -378,38 +386,13 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     }
   }
 
-  /** The value was computed, or could not be. */
+  /** The value was computed, or could not be. Without memory for it nothing is stored. */
   *#land(flight: number, key: Packed, value: Packed | undefined, expires: number, waiter: Waiter): SlowPath<void> {
     if (flight === 0) return;
     const table = this.#table;
-    for (let result = value; ; ) {
-      const period = yield* table.writeIn(waiter, () => {
-        try {
-          return table.land(flight, key, result, expires);
-        } catch (error) {
-          if (!(error instanceof HoldfastError) || error.code !== 'ENOMEM') throw error;
-          return table.land(flight, key, undefined, 0);
-        }
-      });
-      this.#wakeAll();
-      if (period === 0) return;
-      waiter.deadline = table.cpu.now() + PATIENCE_MS * 1e6;
-      const { domain } = this.#stretch.readers;
-      if ((yield* waitForEnd(domain, NORMAL, period, waiter)) !== 'done') result = undefined;
-    }
-  }
-
-  #waitForMemory(period: number): void {
-    const { domain } = this.#stretch.readers;
-    const isReader = this.#stretch.depth > 0;
-    const options = { timeout: isReader ? 0 : PATIENCE_MS };
-    const outcome = block(this.thread, options, (waiter) => waitForEnd(domain, NORMAL, period, waiter));
-    if (outcome === 'done') return;
-    const who = isReader ? 'this thread, inside a reader of RcuQsbr,' : 'a reader in another thread';
-    throw new HoldfastError(
-      'ENOMEM',
-      `the arena is full, and ${who} may still look at what the ${this.label} has put out`,
-    );
+    const landed = yield* table.writeIn(waiter, () => table.land(flight, key, value, expires));
+    if (landed.is !== 'done') yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));
+    this.#wakeAll();
   }
 
   /** Those who wait for flights that are over look again. */

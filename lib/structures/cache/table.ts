@@ -22,7 +22,7 @@ import type { StructureView } from '../core.ts';
 import type { Journal } from '../journal.ts';
 import type { Packed } from '../map/codec.ts';
 import { Entry, HashTable } from '../map/table.ts';
-import { Block, classOf, wordsOf } from '../pool.ts';
+import { Block, classOf, MemoryAwaited, wordsOf } from '../pool.ts';
 import {
   ACTIVE,
   BATCH,
@@ -93,12 +93,10 @@ export class CacheTable extends HashTable {
 
   /**
    * For the writer: the key has that value from now on, until the time `expires` (ms on the arena's clock, 0 for ever). Throws
-   * ENOMEM when nothing more can be put out. Returns 0; or the number of a period that the caller waits for, to call again: then
-   * there may be memory.
+   * ENOMEM when nothing more can be put out.
    */
-  set(key: Packed, value: Packed, expires: number): number {
-    const period = this.#makeRoom(key, value);
-    if (period !== 0) return period;
+  set(key: Packed, value: Packed, expires: number): void {
+    this.#makeRoom(key, value);
     const { cpu, journal, address } = this;
     const size = wordsOf(classOf(this.lengthFor(key, value)));
     this.begin();
@@ -124,7 +122,6 @@ export class CacheTable extends HashTable {
     if (isPinned(state)) journal.add(address + CacheWords.takenPinned, size);
     this.commit();
     if (old === 0) this.fit();
-    return 0;
   }
 
   /** For the writer: takes the key out. Returns whether it could be had. */
@@ -202,8 +199,8 @@ export class CacheTable extends HashTable {
     this.over.push(flight + Flight.turn);
   }
 
-  /** Puts entries out until there is room for one more. As `set` returns. */
-  #makeRoom(key: Packed, value: Packed): number {
+  /** Puts entries out until there is room for one more. */
+  #makeRoom(key: Packed, value: Packed): void {
     const { cpu, address } = this;
     const size = wordsOf(classOf(this.lengthFor(key, value)));
     const most = cpu.read(address + CacheWords.most);
@@ -228,20 +225,18 @@ export class CacheTable extends HashTable {
       if (isFirst) this.#lookAround();
       if (!this.evict()) refuse(`the cache has ${this.entriesCount} entries that are pinned`);
     }
-    return this.makeMemory(key, value);
+    this.makeMemory(key, value);
   }
 
-  /** Sees to it that the arena has memory for the entry. As `set` returns. */
-  protected makeMemory(key: Packed, value: Packed): number {
-    for (let hasShrunk = false; ; hasShrunk = true) {
+  /** Sees to it that the arena has memory for the entry. What it puts out for that is memory once readers are out. */
+  protected makeMemory(key: Packed, value: Packed): void {
+    for (;;) {
       try {
         this.reserve(key, value);
-        return 0;
+        return;
       } catch (error) {
-        if (!(error instanceof HoldfastError) || error.code !== 'ENOMEM') throw error;
-        // What was put out is used again when all readers of this moment are out.
-        if (hasShrunk) return this.pool.end();
-        if (!this.#shrink(classOf(this.lengthFor(key, value)))) throw error;
+        const isFull = error instanceof HoldfastError && error.code === 'ENOMEM' && !(error instanceof MemoryAwaited);
+        if (!isFull || !this.#shrink(classOf(this.lengthFor(key, value)))) throw error;
       }
     }
   }

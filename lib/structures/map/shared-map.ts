@@ -1,6 +1,7 @@
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError, refusePromise, shown } from '../../errors.ts';
+import type { AsyncWaitOptions } from '../../sched/drive.ts';
 import { defineStructure } from '../core.ts';
 import { stretchIn } from '../readers.ts';
 import { Packed, Reader } from './codec.ts';
@@ -64,6 +65,19 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
     const table = this.#table;
     table.write(() => table.put(this.#key, this.#value));
     return this;
+  }
+
+  /**
+   * `set` that does not block the event loop, where another thread writes, or where all memory waits for a reader. Rejects with
+   * ETIMEDOUT and the signal's reason, too: then nothing was set.
+   */
+  async setAsync(key: K, value: V, options?: AsyncWaitOptions): Promise<void> {
+    // Of this call: others come in between.
+    const [packed, is] = [new Packed(), new Packed()];
+    packed.packKey(key);
+    is.pack(value);
+    const table = this.#table;
+    await table.writeAsync(() => table.put(packed, is), options);
   }
 
   /** Takes the key out. True if it was there. */

@@ -3,6 +3,7 @@ import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
+import type { AsyncWaitOptions } from '../../sched/drive.ts';
 import { defineStructure } from '../core.ts';
 import { checkIndex, checkRange, LAST_INDEX } from '../indices.ts';
 import { stretchIn } from '../readers.ts';
@@ -116,6 +117,21 @@ export class MapleTree extends SharedObject {
     checkRange(first, last);
     const word = encodeEntry(entry);
     this.#tree.write(() => this.#tree.put(keyOf(first), keyOf(last), word));
+  }
+
+  /**
+   * `storeRange` that does not block the event loop, where another thread writes, or where all memory waits for a reader.
+   * Rejects with ETIMEDOUT and the signal's reason, too: then nothing was stored.
+   */
+  async storeRangeAsync(
+    first: number,
+    last: number,
+    entry: XaEntry | undefined,
+    options?: AsyncWaitOptions,
+  ): Promise<void> {
+    checkRange(first, last);
+    const word = encodeEntry(entry);
+    await this.#tree.writeAsync(() => this.#tree.put(keyOf(first), keyOf(last), word), options);
   }
 
   /** `insertRange` at one index. */
@@ -240,6 +256,20 @@ export class MapleTree extends SharedObject {
    * entry reserves them: loads find nothing there, and no allocation does. Throws EBUSY when there is no place.
    */
   allocRange(entry: XaEntry | undefined, size: number, range: MapleAllocation = {}): number {
+    return this.#tree.write(this.#allocating(entry, size, range));
+  }
+
+  /** `allocRange` that does not block the event loop; see `storeRangeAsync`. */
+  async allocRangeAsync(
+    entry: XaEntry | undefined,
+    size: number,
+    range: MapleAllocation & AsyncWaitOptions = {},
+  ): Promise<number> {
+    const { timeout, signal, ...where } = range;
+    return this.#tree.writeAsync(this.#allocating(entry, size, where), { timeout, signal });
+  }
+
+  #allocating(entry: XaEntry | undefined, size: number, range: MapleAllocation): () => number {
     checkOptionNames(range, ['first', 'last', 'reverse', 'cyclic']);
     const { first = 0, last = LAST_INDEX, reverse = false, cyclic = false } = range;
     checkArea(first, last, size);
@@ -247,7 +277,7 @@ export class MapleTree extends SharedObject {
     const word = encodeEntry(entry) || ZERO;
     const tree = this.#tree;
     const { cpu } = tree;
-    return tree.write(() => {
+    return () => {
       const hasCycled = cyclic && cpu.read(this.address + Head.hasCycled) !== 0;
       const next = hasCycled ? cpu.read(this.address + Head.next) >>> 0 : first;
       let at: number | undefined;
@@ -256,14 +286,14 @@ export class MapleTree extends SharedObject {
       if (at === undefined) {
         throw new HoldfastError('EBUSY', `no ${size} free indices are from ${first} to ${last} in the ${this.label}`);
       }
-      // Before the entry: a writer that dies in between has skipped indices.
+      tree.put(keyOf(at), keyOf(at + size - 1), word);
+      // Behind the entry, for which there may be no memory. If the writer dies in between, the next one finds the area in use.
       if (cyclic) {
         cpu.write(this.address + Head.next, (at + size) | 0);
         cpu.write(this.address + Head.hasCycled, 1);
       }
-      tree.put(keyOf(at), keyOf(at + size - 1), word);
       return at;
-    });
+    };
   }
 
   /** Whether nothing is in it, reserved indices included. */

@@ -3,9 +3,10 @@ import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import { stretchIn } from '../readers.ts';
 import { Head } from './node.ts';
+import { TRACKING } from './options.ts';
 import { XArrayTree } from './tree.ts';
 import { findFree, findWord, loadWord } from './walk.ts';
-import { TRACKING, xarrayKind } from './xarray.ts';
+import { xarrayKind } from './xarray.ts';
 
 const KIND = xarrayKind('ida');
 const BITS = 6;

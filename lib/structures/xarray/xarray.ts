@@ -3,41 +3,25 @@ import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
+import type { AsyncWaitOptions } from '../../sched/drive.ts';
 import { defineStructure } from '../core.ts';
 import { checkIndex, checkRange, LAST_INDEX } from '../indices.ts';
 import { stretchIn } from '../readers.ts';
 import { decodeEntry, encodeEntry, type XaEntry, ZERO } from './entry.ts';
-import { ALLOC1, FREE, Head, TRACK_FREE } from './node.ts';
-import { MOST_ORDER, XArrayTree } from './tree.ts';
+import { ALLOC1, FREE, Head } from './node.ts';
+import {
+  checkMark,
+  checkOrder,
+  checkSearch,
+  flagsOf,
+  type XArrayOptions,
+  type XaAllocation,
+  type XaMark,
+  type XaRange,
+  type XaSearch,
+} from './options.ts';
+import { XArrayTree } from './tree.ts';
 import { endOf, findFree, findWord, loadWord } from './walk.ts';
-
-/** XA_MARK_0 to XA_MARK_2: three bits of the program's own for each entry. */
-export type XaMark = 0 | 1 | 2;
-
-export interface XArrayOptions {
-  /**
-   * Whether `alloc` gives out indices: 'from-0', or 'from-1' (0 is never given out). Mark 0 is taken then. The first
-   * XArray of a name says it. @default none
-   */
-  alloc?: 'from-0' | 'from-1' | undefined;
-}
-
-export interface XaRange {
-  /** @default 0 */
-  first?: number | undefined;
-  /** The last one that counts. @default 2^32 - 1 */
-  last?: number | undefined;
-}
-
-export interface XaSearch extends XaRange {
-  /** Only entries with this mark. @default any entry */
-  mark?: XaMark | undefined;
-}
-
-export interface XaAllocation extends XaRange {
-  /** Begins behind the index that was given out last, and at `first` again when `last` is passed. @default false */
-  cyclic?: boolean | undefined;
-}
 
 const BITS = 6;
 
@@ -50,8 +34,6 @@ export function xarrayKind(name: string): (flags: number) => Kind<Repairer> {
 const KIND = xarrayKind('xarray');
 /** Four slots a node, so that a test has tall trees of few entries. */
 const SMALL_KIND = xarrayKind('xarray-of-4');
-
-export const TRACKING = TRACK_FREE | (1 << FREE);
 
 /**
  * An array of 2^32 indices that takes memory for those in use, for all threads of an arena. Readers take no lock and wait for
@@ -101,13 +83,29 @@ export class XArray extends SharedObject {
    * gives out indices undefined leaves the index reserved: `erase` gives it back.
    */
   store(index: number, entry: XaEntry | undefined): XaEntry | undefined {
+    return this.#write(this.#storing(index, entry));
+  }
+
+  /**
+   * `store` that does not block the event loop, where another thread writes, or where all memory waits for a reader. Rejects
+   * with ETIMEDOUT and the signal's reason, too: then nothing was stored.
+   */
+  async storeAsync(
+    index: number,
+    entry: XaEntry | undefined,
+    options?: AsyncWaitOptions,
+  ): Promise<XaEntry | undefined> {
+    return this.#writeAsync(this.#storing(index, entry), options);
+  }
+
+  #storing(index: number, entry: XaEntry | undefined): (tree: XArrayTree) => XaEntry | undefined {
     checkIndex(index);
     const word = encodeEntry(entry);
-    return this.#write((tree) => {
+    return (tree) => {
       const old = tree.get(index);
       this.#put(index, word === 0 && tree.tracksFree && old !== 0 ? ZERO : word);
       return decodeEntry(old);
-    });
+    };
   }
 
   /** Takes the entry at `index` out, at all its indices, and returns it. */
@@ -169,6 +167,18 @@ export class XArray extends SharedObject {
     this.#write((tree) => tree.putRange(first, last, word));
   }
 
+  /** `storeRange` that does not block the event loop; see `storeAsync`. */
+  async storeRangeAsync(
+    first: number,
+    last: number,
+    entry: XaEntry | undefined,
+    options?: AsyncWaitOptions,
+  ): Promise<void> {
+    checkRange(first, last);
+    const word = encodeEntry(entry);
+    await this.#writeAsync((tree) => tree.putRange(first, last, word), options);
+  }
+
   /** One entry at the 2^order aligned indices in which `index` is. A larger entry that is there is replaced as a whole. */
   storeOrder(index: number, order: number, entry: XaEntry | undefined): void {
     checkIndex(index);
@@ -210,25 +220,34 @@ export class XArray extends SharedObject {
    * one given out last. Throws EBUSY when all are in use, EINVAL for an array that gives none out.
    */
   alloc(entry: XaEntry | undefined, range: XaAllocation = {}): number {
-    return this.#alloc(entry, range).index;
+    return this.#write(this.#allocating(entry, range)).index;
+  }
+
+  /** `alloc` that does not block the event loop; see `storeAsync`. */
+  async allocAsync(entry: XaEntry | undefined, range: XaAllocation & AsyncWaitOptions = {}): Promise<number> {
+    const { timeout, signal, ...where } = range;
+    return (await this.#writeAsync(this.#allocating(entry, where), { timeout, signal })).index;
   }
 
   /** `alloc` with `cyclic`, and whether it began at `first` again. */
   allocCyclic(entry: XaEntry | undefined, range: XaRange = {}): { index: number; wrapped: boolean } {
-    return this.#alloc(entry, { ...range, cyclic: true });
+    return this.#write(this.#allocating(entry, { ...range, cyclic: true }));
   }
 
-  #alloc(entry: XaEntry | undefined, range: XaAllocation): { index: number; wrapped: boolean } {
+  #allocating(
+    entry: XaEntry | undefined,
+    range: XaAllocation,
+  ): (tree: XArrayTree) => { index: number; wrapped: boolean } {
     checkOptionNames(range, ['first', 'last', 'cyclic']);
-    const tree = this.#tree;
-    if (!tree.tracksFree) {
+    if (!this.#tree.tracksFree) {
       throw new HoldfastError('EINVAL', `the ${this.label} gives out no indices: make it with { alloc: 'from-0' }`);
     }
-    const least = tree.cpu.load(this.#xa + Head.flags) & ALLOC1 ? 1 : 0;
+    const least = this.#tree.cpu.load(this.#xa + Head.flags) & ALLOC1 ? 1 : 0;
     const { first = least, last = LAST_INDEX, cyclic = false } = range;
     checkRange(first, last);
     const word = encodeEntry(entry) || ZERO;
-    return this.#write(({ cpu }) => {
+    return (tree) => {
+      const { cpu } = tree;
       const from = Math.max(first, least);
       const hasNext = cyclic && cpu.read(this.#xa + Head.hasCycled) !== 0;
       const next = hasNext ? (cpu.read(this.#xa + Head.latest) >>> 0) + 1 : from;
@@ -238,14 +257,14 @@ export class XArray extends SharedObject {
       if (wrapped) index = findFree(cpu, this.#xa, this.#bits, from, start - 1);
       if (index < 0)
         throw new HoldfastError('EBUSY', `all indices from ${from} to ${last} of the ${this.label} are in use`);
-      // Before the entry: a writer that dies in between has skipped an index.
+      tree.put(index, word);
+      // Behind the entry, for which there may be no memory. If the writer dies in between, the next one finds the index in use.
       if (cyclic) {
         cpu.write(this.#xa + Head.latest, index | 0);
         cpu.write(this.#xa + Head.hasCycled, 1);
       }
-      tree.put(index, word);
       return { index, wrapped: wrapped || next > last };
-    });
+    };
   }
 
   /** Whether the entry at `index` has the mark. */
@@ -358,50 +377,24 @@ export class XArray extends SharedObject {
     this.#write((tree) => tree.setMark(index, mark, isSet));
   }
 
-  /** As the only writer, after a range that a dead one has left half stored. */
   #write<Result>(body: (tree: XArrayTree) => Result): Result {
+    return this.#tree.write(this.#afterRange(body));
+  }
+
+  #writeAsync<Result>(body: (tree: XArrayTree) => Result, options?: AsyncWaitOptions): Promise<Result> {
+    return this.#tree.writeAsync(this.#afterRange(body), options);
+  }
+
+  /** After a range that a dead writer has left half stored. */
+  #afterRange<Result>(body: (tree: XArrayTree) => Result): () => Result {
     const tree = this.#tree;
-    return tree.write(() => {
+    return () => {
       tree.finishRange();
       return body(tree);
-    });
+    };
   }
 
   protected override get shown(): string {
     return `XArray(${this.name ?? this.address}, ${this.empty ? 'empty' : 'not empty'})`;
   }
-}
-
-function flagsOf(options: XArrayOptions): number {
-  checkOptionNames(options, ['alloc']);
-  switch (options.alloc) {
-    case undefined:
-      return 0;
-    case 'from-0':
-      return TRACKING;
-    case 'from-1':
-      return TRACKING | ALLOC1;
-    default:
-      throw new HoldfastError('EINVAL', `alloc is 'from-0' or 'from-1', received ${shown(options.alloc)}`);
-  }
-}
-
-function checkMark(mark: number): void {
-  if (mark !== 0 && mark !== 1 && mark !== 2) {
-    throw new HoldfastError('EINVAL', `a mark is 0, 1 or 2, received ${shown(mark)}`);
-  }
-}
-
-function checkOrder(order: number): void {
-  if (!Number.isInteger(order) || order < 0 || order > MOST_ORDER) {
-    throw new HoldfastError('EINVAL', `an order is a whole number from 0 to ${MOST_ORDER}, received ${shown(order)}`);
-  }
-}
-
-function checkSearch(search: XaSearch): { first: number; last: number; mark: number } {
-  checkOptionNames(search, ['first', 'last', 'mark']);
-  const { first = 0, last = LAST_INDEX, mark } = search;
-  checkRange(first, last);
-  if (mark !== undefined) checkMark(mark);
-  return { first, last, mark: mark ?? -1 };
 }

@@ -165,9 +165,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a full arena puts nothing out',
     file: TABLE,
-    from: 'if (!this.#shrink(classOf(this.lengthFor(key, value)))) throw error;',
+    from: 'if (!isFull || !this.#shrink(classOf(this.lengthFor(key, value)))) throw error;',
     to: 'throw error;',
     tests: [CALLS],
+  },
+  {
+    name: 'more is put out while what was put out waits for readers',
+    file: TABLE,
+    from: ' && !(error instanceof MemoryAwaited);',
+    to: ';',
+    tests: ['test/structures/memory-awaited.test.ts'],
+  },
+  {
+    name: 'a computation for whose value there is no memory is never over',
+    file: CACHE,
+    from: "    if (landed.is !== 'done') yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));\n",
+    to: '',
+    tests: [COMPUTE],
   },
   {
     name: 'an entry that is too old is there',
@@ -242,15 +256,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a computation overwrites what was set meanwhile',
     file: FLIGHTS,
-    from: 'if (entry !== 0 && value !== undefined) {',
-    to: 'if (value !== undefined) {',
+    from: 'if (entry !== 0 && value !== undefined) this.set',
+    to: 'if (value !== undefined) this.set',
     tests: [COMPUTE],
   },
   {
     name: 'one that throws leaves its key to nobody',
     file: FLIGHTS,
-    from: '    } else if (entry !== 0) this.delete(key);\n',
-    to: '    }\n',
+    from: '    else if (entry !== 0) this.delete(key);\n',
+    to: '',
     tests: [COMPUTE],
   },
   {

@@ -19,7 +19,58 @@ const MODEL = 'test/structures/xarray.test.ts';
 const IDS = 'test/structures/ida.test.ts';
 const EXPLORED = 'test/native-sim/explore/xarray.test.ts';
 
+const AWAITED = 'test/structures/memory-awaited.test.ts';
+
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'what is retired is used before the period that a write waits for',
+    file: POOL,
+    from: '    journal.stage(this.#at + PoolWords.endLow, end | 0);\n    journal.stage(this.#at + PoolWords.endHigh, Math.floor(end / HIGH));\n    if (waiting',
+    to: '    if (waiting',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'what waited before is lost when what is fresh waits, too',
+    file: POOL,
+    from: '    if (waiting !== 0) journal.stage(newer.last + Block.link, waiting);\n',
+    to: '',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a write waits for too little memory',
+    file: POOL,
+    from: 'if (missing > older.ofClass + newer.ofClass) return 0;',
+    to: 'if (missing > older.ofClass + newer.ofClass && older.last + newer.last === 0) return 0;',
+    tests: [AWAITED],
+  },
+  {
+    name: 'a write waits for a reader of its own thread',
+    file: CORE,
+    from: "if (!stretch.quiescent()) return { is: 'failed'",
+    to: "if (!stretch.quiescent() && stretch.depth < 0) return { is: 'failed'",
+    tests: [AWAITED],
+  },
+  {
+    name: 'a write waits for one period at most',
+    file: CORE,
+    from: '      period = written;\n',
+    to: "      if (period !== written) return { is: 'failed', error: lacking('no reader') };\n",
+    tests: [AWAITED],
+  },
+  {
+    name: 'what was aborted is written once the latch is free',
+    file: CORE,
+    from: 'if (waiter.aborted) {',
+    to: 'if (waiter.aborted && address === 0) {',
+    tests: [AWAITED],
+  },
+  {
+    name: 'a timeout is taken for a lack of memory',
+    file: CORE,
+    from: 'return deadline === asked ? TIMED_OUT :',
+    to: 'return deadline !== deadline ? TIMED_OUT :',
+    tests: [AWAITED],
+  },
   {
     name: 'a writer that sleeps behind one that died in its unlatch is not woken',
     file: 'lib/arena/reaper.ts',
@@ -65,7 +116,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'retired blocks are free before readers are out',
     file: POOL,
-    from: '        if (!this.hasEnded(end)) return;\n',
+    from: '        if (!this.hasEnded(this.#waitingEnd())) return;\n',
     to: '',
     tests: [EXPLORED],
   },

@@ -5,7 +5,7 @@ import { testsOfWeakOrders } from './weakened.ts';
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const maxEvents = 20_000;
-const CHANGES: MapAct[] = ['set', 'grow', 'regrow', 'swap'];
+const CHANGES: MapAct[] = ['set', 'grow', 'regrow', 'swap', 'await'];
 
 describe.each(CHANGES)('a reader loses a key, or finds an entry that is used again, beside %s', (act) => {
   test.each(MODELS)('on %s', async (model) => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { MapleTree, SharedCache, SharedMap } from '../../../lib/index.ts';
 import { shapeOf } from '../../../lib/structures/maple/node.ts';
-import { XArray, type XaMark } from '../../../lib/structures/xarray/xarray.ts';
+import type { XaMark } from '../../../lib/structures/xarray/options.ts';
+import { XArray } from '../../../lib/structures/xarray/xarray.ts';
 import { problemsOf } from '../cache-check.ts';
 import { inspectNodes, MapleModel } from '../maple-model.ts';
 import { XArrayModel } from '../xarray-model.ts';

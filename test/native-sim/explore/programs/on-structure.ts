@@ -20,7 +20,7 @@ export interface OnStructure<Hands extends Core> {
   /** One thread's hands on the structure. */
   open(arena: Arena, structure: StructureView, stretch: Stretch): Hands;
   /** Fills it before the threads start. */
-  fill(hands: Hands): void;
+  fill(hands: Hands, arena: Arena): void;
   /** What each thread does. `read` runs its argument as a reader. */
   readonly threads: readonly ((cpu: Cpu, hands: Hands, arena: Arena, read: (body: () => void) => void) => void)[];
   /** What the next thread does after a death. */
@@ -46,7 +46,7 @@ export function onStructure<Hands extends Core>(given: OnStructure<Hands>): Prog
       const arena = view.arenas[0] as Arena;
       const shared = { ...view, rcu: arena.objects.create(DOMAIN), structure: arena.objects.create(kind) };
       const hands = handsOf(arena, shared);
-      hands.write(() => fill(hands));
+      hands.write(() => fill(hands, arena));
       return shared;
     },
     threads: threads.map((body) => (cpu: Cpu, me: number, shared: Shared) => {
