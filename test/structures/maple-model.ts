@@ -10,7 +10,11 @@ import {
   MIN_KEY,
   Node,
   nodeOf,
+  pivotsOfInner,
+  pivotsOfLeaf,
   type Shape,
+  slotsOf,
+  wordOf,
 } from '../../lib/structures/maple/node.ts';
 
 export const LAST = 2 ** 32 - 1;
@@ -74,19 +78,26 @@ export function inspectNodes(cpu: Cpu, shape: Shape, tree: number): { faults: st
     const node = nodeOf(word);
     const fault = (text: string) => faults.push(`node ${node} of depth ${depth}: ${text}`);
     const slots = isLeaf(word) ? shape.leafSlots : shape.innerSlots;
-    const count = cpu.read(node + Node.count);
+    const used = cpu.read(node + Node.count);
+    const count = isLeaf(word) ? slotsOf(cpu, shape, node, high) : used;
+    const pivots = isLeaf(word) ? pivotsOfLeaf(slots, used) : pivotsOfInner(used);
     if (count < 1 || count > slots) fault(`${count} slots`);
+    if (isLeaf(word) && high < MAX_KEY && used > 0 && lastOf(cpu, node, pivots, used - 1, high) !== high) {
+      fault('does not say where it ends');
+    }
+    const isGapInUse = isLeaf(word) && used === count && wordOf(cpu, shape, node, used - 1) === 0;
+    if (isGapInUse && used < slots) fault('has a slot for nothing at the end of the tree');
     if (isLeaf(word) && leafDepth >= 0 && leafDepth !== depth) fault('a leaf of another depth');
     if (isLeaf(word)) leafDepth = depth;
     let longest = 0;
     let wasEmpty = false;
     for (let slot = 0; slot < count; slot++) {
       const first = firstOf(cpu, node, slot, low);
-      const last = lastOf(cpu, node, slots, slot, high);
+      const last = lastOf(cpu, node, pivots, slot, high);
       if (first > last) fault(`slot ${slot} from ${indexOf(first)} to ${indexOf(last)}`);
       if (slot === count - 1 && last !== high) fault('does not end where it must');
       if (isLeaf(word)) {
-        const isEmpty = cpu.read(node + shape.leafAt + slot) === 0;
+        const isEmpty = wordOf(cpu, shape, node, slot) === 0;
         if (isEmpty && wasEmpty) fault(`two gaps side by side at slot ${slot}`);
         if (isEmpty && slot === count - 1 && high < MAX_KEY) fault('ends with a gap');
         if (isEmpty) longest = Math.max(longest, last - first + 1);
@@ -98,9 +109,6 @@ export function inspectNodes(cpu: Cpu, shape: Shape, tree: number): { faults: st
         if (shape.hasGaps && !isKnown) fault(`slot ${slot} has another gap`);
         longest = Math.max(longest, gap);
       }
-    }
-    for (let slot = count; slot < slots - 1; slot++) {
-      if (cpu.read(node + Node.words + slot) !== MAX_KEY) fault(`pivot ${slot} is in use`);
     }
     return longest;
   };

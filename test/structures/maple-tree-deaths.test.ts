@@ -1,7 +1,8 @@
 /** A writer is killed right before each of its operations that change memory; before any other it would leave the same. */
 import { describe, expect, test } from 'vitest';
+import type { Cpu } from '../../lib/machine/cpu.ts';
 import { MapleTree } from '../../lib/structures/maple/maple-tree.ts';
-import { shapeOf } from '../../lib/structures/maple/node.ts';
+import { Head, shapeOf } from '../../lib/structures/maple/node.ts';
 import { type Step, stepper } from '../support/stepper.ts';
 import { inspectNodes } from './maple-model.ts';
 
@@ -27,11 +28,28 @@ const CHANGES: Record<string, (tree: MapleTree) => void> = {
   'leaves that are joined': (tree) => tree.erase(50),
   'a range over three leaves': (tree) => tree.storeRange(33, 87, 77),
   'nothing in three leaves': (tree) => tree.storeRange(33, 87, undefined),
+  'a range behind all': (tree) => tree.storeRange(120, 124, 77),
+  'a range behind all, and a leaf for it': (tree) => tree.storeRange(130, 134, 77),
+  'a range behind all, and a root for it': (tree) => tree.storeRange(9_000, 9_004, 77),
   'an allocation': (tree) => tree.allocRange(77, 3),
   'a cyclic allocation': (tree) => tree.allocRange(77, 4, { cyclic: true, first: 30 }),
   'all but one': (tree) => tree.storeRange(1, 10_000, undefined),
   'all at once': (tree) => tree.clear(),
 };
+
+/** Appends ranges until the next one needs another root. */
+function fillUp(cpu: Cpu, tree: MapleTree): void {
+  const rootOf = (of: MapleTree) => cpu.read(of.address + Head.root);
+  for (let i = 12; ; i++) {
+    const copy = tree.dup();
+    const root = rootOf(copy);
+    copy.storeRange(9_000, 9_004, 77);
+    const isFull = rootOf(copy) !== root;
+    copy.destroy();
+    if (isFull) return;
+    tree.storeRange(i * 10, i * 10 + 4, i);
+  }
+}
 
 describe.each(Object.keys(CHANGES))('%s: a step that is half made', (name) => {
   test('is made or not, for readers and for the next writer, and loses no block', () => {
@@ -46,6 +64,7 @@ describe.each(Object.keys(CHANGES))('%s: a step that is half made', (name) => {
         for (let i = 0; i < 8; i++) trees[0].storeRange(i * 10, i * 10 + 4, i);
         for (let i = 8; i < 12; i++) trees[0].storeRange(i * 10, i * 10 + 9, i);
       }
+      if (name.includes('root')) fillUp(machine.real, trees[0]);
       return { ...machine, trees };
     };
     const used = (tree: MapleTree) => {

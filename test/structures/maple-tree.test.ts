@@ -325,6 +325,18 @@ describe('bad input', () => {
     expect(tree.empty).toBe(true);
   });
 
+  test('a range at the last index that goes leaves a slot for nothing', () => {
+    const arena = Arena.create({ bytes: MiB });
+    const tree = new MapleTree(arena);
+    tree.storeRange(LAST - 19, LAST - 10, 1);
+    tree.storeRange(LAST - 9, LAST, 2);
+    expect(tree.erase(LAST)).toBe(2);
+    expectSound(arena, tree, 15, true);
+    tree.storeRange(LAST - 9, LAST - 5, 3);
+    expect([...tree].map(({ entry }) => entry)).toEqual([1, 3]);
+    expectSound(arena, tree, 15, true);
+  });
+
   test('a full arena is ENOMEM before anything has changed', () => {
     const arena = Arena.create({ bytes: 256 << 10 });
     const tree = new MapleTree(arena);

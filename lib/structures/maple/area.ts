@@ -6,7 +6,19 @@
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { LAST_INDEX } from '../indices.ts';
-import { Head, indexOf, isLeaf, Node, nodeOf, type Shape } from './node.ts';
+import {
+  Head,
+  indexOf,
+  isLeaf,
+  keyOf,
+  Node,
+  nodeOf,
+  pivotsOfInner,
+  pivotsOfLeaf,
+  type Shape,
+  slotsOf,
+  wordOf,
+} from './node.ts';
 
 export interface Bounds {
   /** The area lies from `min` to `max`. */
@@ -34,13 +46,14 @@ function below(
   isHighest: boolean,
 ): number {
   const node = nodeOf(word);
-  const slots = isLeaf(word) ? shape.leafSlots : shape.innerSlots;
-  const count = cpu.read(node + Node.count);
+  const used = cpu.read(node + Node.count);
+  const count = isLeaf(word) ? slotsOf(cpu, shape, node, keyOf(high)) : used;
+  const pivots = isLeaf(word) ? pivotsOfLeaf(shape.leafSlots, used) : pivotsOfInner(used);
   const pivot = (slot: number) => indexOf(cpu.read(node + Node.words + slot));
   for (let i = 0; i < count; i++) {
     const slot = isHighest ? count - 1 - i : i;
     const first = slot === 0 ? low : pivot(slot - 1) + 1;
-    const last = slot === slots - 1 ? high : pivot(slot);
+    const last = slot < pivots ? pivot(slot) : high;
     if (last < bounds.min || first > bounds.max) {
       if (isHighest ? last < bounds.min : first > bounds.max) return -1;
       continue;
@@ -63,7 +76,7 @@ function inSlot(
 ): number {
   const node = nodeOf(word);
   if (isLeaf(word)) {
-    return cpu.read(node + shape.leafAt + slot) === 0 ? place(first, last, bounds, isHighest) : -1;
+    return wordOf(cpu, shape, node, slot) === 0 ? place(first, last, bounds, isHighest) : -1;
   }
   if (shape.hasGaps && cpu.read(node + shape.gapsAt + slot) >>> 0 < bounds.size) return -1;
   return below(cpu, shape, cpu.read(node + shape.innerAt + slot), first, last, bounds, isHighest);

@@ -2,9 +2,10 @@
  * Nodes of a maple tree, and the words of its head.
  *
  * A node splits a stretch of indices into slots, one behind the other, with nothing left out: slot 0 begins where the node
- * does, each other one behind the pivot of the slot before, and each ends at its pivot. The last slot ends where the node
- * does; its pivot says so too if the node has room for one. Pivots that are not in use are the greatest key. So a search is: the first slot
- * whose pivot is not less.
+ * does, each other one behind the pivot of the slot before, and each ends at its pivot. `count` says how many there are; what
+ * stands behind them means nothing. The last child of an inner node ends where the node does, and so does the last slot of a
+ * leaf that is full. Where the tree ends with nothing, no slot says so: all keys behind the last pivot of its last leaf have
+ * none, and it has room for a pivot.
  *
  *   leaf     a slot holds an entry (`xarray/entry.ts`), or 0 where nothing is
  *   inner    a slot holds a child: its address, with LEAF if it is a leaf. In a tree with gaps there is the longest gap of
@@ -12,7 +13,9 @@
  *            that grows at its end has not to say at each level how much is left
  *
  * Legal changes of a node that readers can find: an entry or 0 in a slot of a leaf, a child with the same stretch in a slot
- * of an inner node, a gap. For any other a new node takes the node's place.
+ * of an inner node, a gap; and where the tree ends, slots that are added to the last leaf, or a child to the node above it. Those
+ * are written first, with the pivots before them, and the count last: a reader goes by the count that it has seen. For
+ * any other change a new node takes the node's place.
  *
  * Illegal: two slots side by side with nothing in them; a leaf that ends with nothing, unless the tree does. So each gap
  * is one slot of one leaf.
@@ -29,7 +32,7 @@ import { Block } from '../pool.ts';
 
 export const Node = struct({
   block: Block,
-  /** How many slots are in use. Pivots, slots and gaps stand behind it, as `Shape` says. */
+  /** How many slots are in use. Pairs, where it is loaded, with the releases of `append.ts`. Pivots, slots and gaps stand behind it, as `Shape` says. */
   count: 1,
 });
 
@@ -116,17 +119,39 @@ export function isLeaf(word: number): boolean {
   return (word & LEAF) !== 0;
 }
 
-/** The slot in which `key` is, of a node with room for `slots`. The node's stretch has the key. */
-export function slotFor(cpu: Cpu, node: number, slots: number, key: number): number {
-  const pivots = node + Node.words;
-  let slot = 0;
-  while (slot < slots - 1 && cpu.read(pivots + slot) < key) slot++;
+/**
+ * The slot in which `key` is, of an inner node that has `count`. The node's stretch has the key.
+ *
+ * From the last slot on: then each pivot's address depends on the count, and what was written before the count is seen.
+ */
+export function childFor(cpu: Cpu, node: number, count: number, key: number): number {
+  let slot = count - 1;
+  const before = node + Node.words - 1;
+  while (slot > 0 && cpu.read(before + slot) >= key) slot--;
   return slot;
 }
 
-/** The last key of a slot, of a node with room for `slots` whose last key is `high`. */
-export function lastOf(cpu: Cpu, node: number, slots: number, slot: number, high: number): number {
-  return slot === slots - 1 ? high : cpu.read(node + Node.words + slot);
+/** The same of a leaf with room for `slots`; `count` where nothing is at the end of the tree. A full leaf was made as such. */
+export function slotFor(cpu: Cpu, leaf: number, slots: number, count: number, key: number): number {
+  let slot = count === slots ? count - 1 : count;
+  const before = leaf + Node.words - 1;
+  while (slot > 0 && cpu.read(before + slot) >= key) slot--;
+  return slot;
+}
+
+/** How many pivots an inner node has that count. */
+export function pivotsOfInner(count: number): number {
+  return count - 1;
+}
+
+/** The same of a leaf with room for `slots`. */
+export function pivotsOfLeaf(slots: number, count: number): number {
+  return count === slots ? count - 1 : count;
+}
+
+/** The last key of a slot, of a node that has so many pivots and whose last key is `high`. */
+export function lastOf(cpu: Cpu, node: number, pivots: number, slot: number, high: number): number {
+  return slot < pivots ? cpu.read(node + Node.words + slot) : high;
 }
 
 /** The first key of a slot, of a node whose first key is `low`. */
@@ -134,14 +159,31 @@ export function firstOf(cpu: Cpu, node: number, slot: number, low: number): numb
   return slot === 0 ? low : cpu.read(node + Node.words + slot - 1) + 1;
 }
 
+/** For the writer: how many slots a leaf with the last key `high` has, with the one that stands nowhere. */
+export function slotsOf(cpu: Cpu, shape: Shape, leaf: number, high: number): number {
+  const count = cpu.read(leaf + Node.count);
+  if (high !== MAX_KEY || count === shape.leafSlots) return count;
+  return count === 0 || cpu.read(leaf + Node.words + count - 1) < high ? count + 1 : count;
+}
+
+/** For the writer: the last key of a leaf's slot. */
+export function endOf(cpu: Cpu, shape: Shape, leaf: number, slot: number, high: number): number {
+  return lastOf(cpu, leaf, pivotsOfLeaf(shape.leafSlots, cpu.read(leaf + Node.count)), slot, high);
+}
+
+/** For the writer: the word in a leaf's slot. */
+export function wordOf(cpu: Cpu, shape: Shape, leaf: number, slot: number): number {
+  return slot < cpu.read(leaf + Node.count) ? cpu.read(leaf + shape.leafAt + slot) : 0;
+}
+
 /** The longest gap in a leaf with the keys from `low` to `high`, in indices. */
 export function longestGap(cpu: Cpu, shape: Shape, leaf: number, low: number, high: number): number {
-  const count = cpu.read(leaf + Node.count);
+  const count = slotsOf(cpu, shape, leaf, high);
   let longest = 0;
   let first = low;
   for (let slot = 0; slot < count; slot++) {
-    const last = lastOf(cpu, leaf, shape.leafSlots, slot, high);
-    if (last - first >= longest && cpu.read(leaf + shape.leafAt + slot) === 0) longest = last - first + 1;
+    const last = endOf(cpu, shape, leaf, slot, high);
+    if (last - first >= longest && wordOf(cpu, shape, leaf, slot) === 0) longest = last - first + 1;
     first = last + 1;
   }
   return longest;

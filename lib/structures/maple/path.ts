@@ -1,6 +1,18 @@
 /** The way from the root of a maple tree to the leaf of one key, for the writer. */
 import type { Cpu } from '../../machine/cpu.ts';
-import { firstOf, isLeaf, lastOf, MAX_KEY, MIN_KEY, Node, nodeOf, type Shape, slotFor } from './node.ts';
+import {
+  childFor,
+  firstOf,
+  isLeaf,
+  lastOf,
+  MAX_KEY,
+  MIN_KEY,
+  Node,
+  nodeOf,
+  pivotsOfInner,
+  type Shape,
+  slotFor,
+} from './node.ts';
 
 /** More levels than any tree has: each splits its stretch, of at most 2^32 keys, and trees of four slots are tests'. */
 export const MOST_LEVELS = 40;
@@ -21,17 +33,17 @@ export class Path {
     for (let word = root; word !== 0; ) {
       const node = nodeOf(word);
       const level = this.depth++;
-      const slots = isLeaf(word) ? shape.leafSlots : shape.innerSlots;
-      // The last one first: much is stored where the tree ends.
-      const end = cpu.read(node + Node.count) - 1;
-      const isAtEnd = end > 0 && cpu.read(node + Node.words + end - 1) < key;
-      const slot = isAtEnd ? end : slotFor(cpu, node, slots, key);
+      const count = cpu.read(node + Node.count);
       this.nodes[level] = node;
-      this.slots[level] = slot;
       this.lows[level] = low;
       this.highs[level] = high;
-      if (isLeaf(word)) return;
-      high = lastOf(cpu, node, slots, slot, high);
+      if (isLeaf(word)) {
+        this.slots[level] = slotFor(cpu, node, shape.leafSlots, count, key);
+        return;
+      }
+      const slot = childFor(cpu, node, count, key);
+      this.slots[level] = slot;
+      high = lastOf(cpu, node, pivotsOfInner(count), slot, high);
       low = firstOf(cpu, node, slot, low);
       word = cpu.loadDependent(node + shape.innerAt + slot);
     }

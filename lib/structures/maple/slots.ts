@@ -1,6 +1,6 @@
 /** What a level of a maple tree is to hold, slot by slot, before it is put into nodes. */
 import type { Cpu } from '../../machine/cpu.ts';
-import { lastOf, MAX_KEY, Node, type Shape } from './node.ts';
+import { endOf, lastOf, MAX_KEY, Node, pivotsOfInner, type Shape, slotsOf, wordOf } from './node.ts';
 
 /** Two nodes of slots, a few that come between them, and a neighbour. */
 const MOST = 64;
@@ -34,18 +34,23 @@ export class Slots {
 
   /** The slots from `from` up to `to` of a node whose last key is `high`. */
   pushNode(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, from: number, to: number, high: number): void {
-    const slots = isLeaf ? shape.leafSlots : shape.innerSlots;
-    const at = node + (isLeaf ? shape.leafAt : shape.innerAt);
-    const hasGaps = shape.hasGaps && !isLeaf;
+    if (isLeaf) {
+      for (let slot = from; slot < to; slot++) {
+        this.push(endOf(cpu, shape, node, slot, high), wordOf(cpu, shape, node, slot), 0);
+      }
+      return;
+    }
+    const at = node + shape.innerAt;
+    const pivots = pivotsOfInner(cpu.read(node + Node.count));
     for (let slot = from; slot < to; slot++) {
-      const gap = hasGaps ? cpu.read(node + shape.gapsAt + slot) : 0;
-      this.push(lastOf(cpu, node, slots, slot, high), cpu.read(at + slot), gap);
+      const gap = shape.hasGaps ? cpu.read(node + shape.gapsAt + slot) : 0;
+      this.push(lastOf(cpu, node, pivots, slot, high), cpu.read(at + slot), gap);
     }
   }
 
-  /** All slots of a node that begins with `low` come in front. */
+  /** All slots of a node with the keys from `low` to `high` come in front. */
   unshiftNode(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, low: number, high: number): void {
-    const slots = cpu.read(node + Node.count);
+    const slots = isLeaf ? slotsOf(cpu, shape, node, high) : cpu.read(node + Node.count);
     for (const words of [this.pivots, this.words, this.gaps]) words.copyWithin(slots, 0, this.count);
     const count = this.count;
     this.clear(low);
@@ -58,8 +63,7 @@ export class Slots {
     const slots = isLeaf ? shape.leafSlots : shape.innerSlots;
     const at = node + (isLeaf ? shape.leafAt : shape.innerAt);
     const hasGaps = shape.hasGaps && !isLeaf;
-    const count = to - from;
-    cpu.write(node + Node.count, count);
+    let count = to - from;
     let longest = 0;
     for (let slot = 0; slot < count; slot++) {
       const word = this.words[from + slot] as number;
@@ -74,7 +78,9 @@ export class Slots {
       }
       if (gap > longest) longest = gap;
     }
-    for (let slot = count; slot < slots - 1; slot++) cpu.write(node + Node.words + slot, MAX_KEY);
+    // Nothing at the end of the tree is no slot.
+    if (isLeaf && this.words[to - 1] === 0 && this.pivots[to - 1] === MAX_KEY) count--;
+    cpu.write(node + Node.count, count);
     return longest;
   }
 

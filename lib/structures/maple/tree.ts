@@ -2,6 +2,7 @@
  * Changes of a maple tree, for the writer that has its latch. There is one: a word, or 0, at all keys from `first` to `last`.
  *
  *   the range is one slot                 the slot is overwritten
+ *   it comes behind all others            slots are added: `append.ts`
  *   anything else                         level by level from the leaves up:
  *     gather    the slots of the new node: what is left of the old ones from the first key's to the last key's
  *     borrow    too few: those of a neighbour as well
@@ -19,7 +20,9 @@
 import type { Arena } from '../../arena/arena.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
 import { Core, type StructureView } from '../core.ts';
+import { appendRange, blocksFor, isBehindAll, stageLeaf } from './append.ts';
 import {
+  endOf,
   firstOf,
   Head,
   isLeaf,
@@ -31,8 +34,11 @@ import {
   NO_GAPS,
   Node,
   nodeOf,
+  pivotsOfInner,
   type Shape,
   shapeOf,
+  slotsOf,
+  wordOf,
 } from './node.ts';
 import { Path } from './path.ts';
 import { Slots } from './slots.ts';
@@ -137,6 +143,10 @@ export class MapleCore extends Core {
     const { cpu, shape } = this;
     const [left, right] = [this.#left, this.#right];
     left.go(cpu, shape, this.root, first);
+    if (word !== 0 && isBehindAll(cpu, left)) {
+      this.#append(first, last, word);
+      return;
+    }
     const leaf = left.depth - 1;
     // A leaf that would end with nothing is joined with the next one.
     const end = word === 0 && last < MAX_KEY ? last + 1 : last;
@@ -149,6 +159,17 @@ export class MapleCore extends Core {
     this.begin();
     if (!isOneLeaf) this.#retireBetween();
     this.#rise(Math.max(leaf, 0), !isSplit);
+    this.commit();
+  }
+
+  /** Behind all entries. */
+  #append(first: number, last: number, word: number): void {
+    const { cpu, shape, journal, pool, address } = this;
+    const way = this.#left;
+    if (appendRange(cpu, shape, way, first, last, word)) return;
+    pool.reserve(shape.words, blocksFor(cpu, shape, way));
+    this.begin();
+    stageLeaf({ cpu, shape, journal, pool, address }, way, first, last, word);
     this.commit();
   }
 
@@ -178,11 +199,11 @@ export class MapleCore extends Core {
     const high = highs[level] as number;
     const begin = firstOf(cpu, old, slot, low);
     let behind = slot;
-    while (lastOf(cpu, old, shape.leafSlots, behind, high) < last) behind++;
-    if (lastOf(cpu, old, shape.leafSlots, behind, high) === last) behind++;
+    while (endOf(cpu, shape, old, behind, high) < last) behind++;
+    if (endOf(cpu, shape, old, behind, high) === last) behind++;
     const at = begin < first ? slot + 1 : slot;
     const shift = at + 1 - behind;
-    const count = this.#count(old) + shift;
+    const count = slotsOf(cpu, shape, old, high) + shift;
     if (count > shape.leafSlots || (shift < 0 && count < shape.leastInLeaf && level > 0)) return false;
     this.pool.reserve(shape.words, 1);
     this.begin();
@@ -190,23 +211,25 @@ export class MapleCore extends Core {
     const pivots = Node.words;
     const { leafAt } = shape;
     const most = shape.leafSlots - 1;
-    cpu.write(node + Node.count, count);
     // Before the range, the range, behind it.
     for (let i = 0; i < slot; i++) {
       cpu.write(node + pivots + i, cpu.read(old + pivots + i));
       cpu.write(node + leafAt + i, cpu.read(old + leafAt + i));
     }
+    let end = word;
     if (at > slot) {
       cpu.write(node + pivots + slot, first - 1);
-      cpu.write(node + leafAt + slot, cpu.read(old + leafAt + slot));
+      cpu.write(node + leafAt + slot, wordOf(cpu, shape, old, slot));
     }
     if (at < most) cpu.write(node + pivots + at, last);
     cpu.write(node + leafAt + at, word);
     for (let i = at + 1; i < count; i++) {
-      if (i < most) cpu.write(node + pivots + i, lastOf(cpu, old, shape.leafSlots, i - shift, high));
-      cpu.write(node + leafAt + i, cpu.read(old + leafAt + i - shift));
+      end = wordOf(cpu, shape, old, i - shift);
+      if (i < most) cpu.write(node + pivots + i, endOf(cpu, shape, old, i - shift, high));
+      cpu.write(node + leafAt + i, end);
     }
-    for (let i = count; i < most; i++) cpu.write(node + pivots + i, MAX_KEY);
+    // Nothing at the end of the tree is no slot.
+    cpu.write(node + Node.count, end === 0 && high === MAX_KEY ? count - 1 : count);
     this.pool.retire(old);
     const above = level - 1;
     if (level === 0) this.journal.stage(this.address + Head.root, node | LEAF);
@@ -229,7 +252,7 @@ export class MapleCore extends Core {
     const longest = cpu.read((nodes[level - 1] as number) + shape.gapsAt + (slots[level - 1] as number)) >>> 0;
     for (let slot = from; slot <= to && slot < this.#count(node); slot++) {
       if (cpu.read(node + shape.leafAt + slot) !== 0) continue;
-      const last = lastOf(cpu, node, shape.leafSlots, slot, highs[level] as number);
+      const last = endOf(cpu, shape, node, slot, highs[level] as number);
       if (last - firstOf(cpu, node, slot, lows[level] as number) + 1 >= longest) return true;
     }
     return false;
@@ -242,17 +265,19 @@ export class MapleCore extends Core {
     const level = depth - 1;
     const node = nodes[level] as number;
     const slot = slots[level] as number;
-    if (firstOf(cpu, node, slot, lows[level] as number) !== first) return false;
-    if (lastOf(cpu, node, shape.leafSlots, slot, highs[level] as number) !== last) return false;
+    if (slot === this.#count(node) || firstOf(cpu, node, slot, lows[level] as number) !== first) return false;
+    if (endOf(cpu, shape, node, slot, highs[level] as number) !== last) return false;
+    // What is at the end of the tree is a slot, and nothing is none.
+    if (word === 0 && last === MAX_KEY) return false;
     const at = node + shape.leafAt + slot;
     const old = cpu.read(at);
     this.begin();
     this.journal.stage(at, word);
     if (shape.hasGaps && (old === 0) !== (word === 0)) {
       let longest = word === 0 ? last - first + 1 : 0;
-      for (let i = 0, low = lows[level] as number; i < this.#count(node); i++) {
-        const high = lastOf(cpu, node, shape.leafSlots, i, highs[level] as number);
-        if (i !== slot && cpu.read(node + shape.leafAt + i) === 0) longest = Math.max(longest, high - low + 1);
+      for (let i = 0, low = lows[level] as number; i < slotsOf(cpu, shape, node, highs[level] as number); i++) {
+        const high = endOf(cpu, shape, node, i, highs[level] as number);
+        if (i !== slot && wordOf(cpu, shape, node, i) === 0) longest = Math.max(longest, high - low + 1);
         low = high + 1;
       }
       this.#stageGap(level - 1, longest);
@@ -271,7 +296,7 @@ export class MapleCore extends Core {
       const slot = slots[level] as number;
       const at = node + shape.gapsAt;
       const known = cpu.read(at + slot) >>> 0;
-      const isEnd = lastOf(cpu, node, shape.innerSlots, slot, highs[level] as number) === MAX_KEY;
+      const isEnd = this.#endOf(node, slot, highs[level] as number) === MAX_KEY;
       if (known === longest || (isEnd && known > longest)) return;
       this.journal.stage(at + slot, longest | 0);
       for (let i = this.#count(node) - 1; i >= 0; i--) {
@@ -296,12 +321,12 @@ export class MapleCore extends Core {
     const [node, slot, low] = [left.nodes[leaf] as number, left.slots[leaf] as number, left.lows[leaf] as number];
     slots.clear(low);
     slots.pushNode(cpu, shape, true, node, 0, slot, 0);
-    if (firstOf(cpu, node, slot, low) < first) slots.push(first - 1, cpu.read(node + shape.leafAt + slot), 0);
+    if (firstOf(cpu, node, slot, low) < first) slots.push(first - 1, wordOf(cpu, shape, node, slot), 0);
     const at = slots.count;
     slots.push(last, word, 0);
     const [end, next, high] = [right.nodes[leaf] as number, right.slots[leaf] as number, right.highs[leaf] as number];
-    const from = lastOf(cpu, end, shape.leafSlots, next, high) > last ? next : next + 1;
-    slots.pushNode(cpu, shape, true, end, from, this.#count(end), high);
+    const from = endOf(cpu, shape, end, next, high) > last ? next : next + 1;
+    slots.pushNode(cpu, shape, true, end, from, slotsOf(cpu, shape, end, high), high);
     const isLast = high === MAX_KEY && at >= slots.count - 2;
     this.#side = isLast ? 1 : low === MIN_KEY && at <= 1 ? -1 : 0;
   }
@@ -379,8 +404,9 @@ export class MapleCore extends Core {
     const [parent, next] = [right.nodes[above] as number, (right.slots[above] as number) + 1];
     if (next < this.#count(parent)) {
       const node = nodeOf(this.#child(parent, next));
-      const high = lastOf(cpu, parent, shape.innerSlots, next, right.highs[above] as number);
-      slots.pushNode(cpu, shape, isLeafLevel, node, 0, this.#count(node), high);
+      const high = this.#endOf(parent, next, right.highs[above] as number);
+      const count = isLeafLevel ? slotsOf(cpu, shape, node, high) : this.#count(node);
+      slots.pushNode(cpu, shape, isLeafLevel, node, 0, count, high);
       right.slots[above] = next;
       pool.retire(node);
       return;
@@ -444,8 +470,14 @@ export class MapleCore extends Core {
     this.pool.retire(node);
   }
 
+  /** Slots that are in use; `slotsOf` of node.ts says how many a leaf has. */
   #count(node: number): number {
     return this.cpu.read(node + Node.count);
+  }
+
+  /** The last key of an inner node's slot. */
+  #endOf(node: number, slot: number, high: number): number {
+    return lastOf(this.cpu, node, pivotsOfInner(this.#count(node)), slot, high);
   }
 
   /** The word in a slot of an inner node. */

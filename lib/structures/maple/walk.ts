@@ -1,22 +1,41 @@
 /**
  * What readers do in a maple tree: they go down from the head and take no lock. Each word that leads to a node is read with
  * `loadDependent`, which pairs with the release in `apply()` of `journal.ts`; what else a node says was written before a
- * word led to it, and does not change.
+ * word led to it, or before its count, and does not change.
  *
  * A reader in a node that has been replaced goes on and finds what was there when it came.
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { ZERO } from '../xarray/entry.ts';
-import { firstOf, Head, isLeaf, lastOf, MAX_KEY, MIN_KEY, nodeOf, type Shape, slotFor } from './node.ts';
+import {
+  childFor,
+  firstOf,
+  Head,
+  isLeaf,
+  lastOf,
+  MAX_KEY,
+  MIN_KEY,
+  Node,
+  nodeOf,
+  pivotsOfInner,
+  pivotsOfLeaf,
+  type Shape,
+  slotFor,
+} from './node.ts';
 
 /** The word at `key`. */
 export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number): number {
-  const { innerSlots, innerAt } = shape;
+  const { innerAt } = shape;
   let word = cpu.loadDependent(tree + Head.root);
   if (word === 0) return 0;
-  while (!isLeaf(word)) word = cpu.loadDependent(word + innerAt + slotFor(cpu, word, innerSlots, key));
+  while (!isLeaf(word)) {
+    const count = cpu.loadDependent(word + Node.count);
+    word = cpu.loadDependent(word + innerAt + childFor(cpu, word, count, key));
+  }
   const leaf = nodeOf(word);
-  return cpu.loadDependent(leaf + shape.leafAt + slotFor(cpu, leaf, shape.leafSlots, key));
+  const count = cpu.loadDependent(leaf + Node.count);
+  const slot = slotFor(cpu, leaf, shape.leafSlots, count, key);
+  return slot === count ? 0 : cpu.loadDependent(leaf + shape.leafAt + slot);
 }
 
 /** A range that was found: its keys, and its word, which is 0 where nothing is. */
@@ -24,8 +43,9 @@ export class Range {
   first = MIN_KEY;
   last = MAX_KEY;
   word = 0;
-  /** Where a leaf was found: the node, which slot of it, and the leaf's own keys. */
+  /** Where a leaf was found: the node, how many slots it had, which of them, and the leaf's own keys. */
   leaf = 0;
+  count = 0;
   slot = 0;
   low = MIN_KEY;
   high = MAX_KEY;
@@ -33,14 +53,14 @@ export class Range {
 
 /** The range in which `key` is, one that holds nothing included. */
 export function seek(cpu: Cpu, shape: Shape, tree: number, key: number, found: Range): void {
-  const { innerSlots, leafSlots } = shape;
   let low = MIN_KEY;
   let high = MAX_KEY;
   let word = cpu.loadDependent(tree + Head.root);
   found.leaf = 0;
   while (word !== 0 && !isLeaf(word)) {
-    const slot = slotFor(cpu, word, innerSlots, key);
-    high = lastOf(cpu, word, innerSlots, slot, high);
+    const count = cpu.loadDependent(word + Node.count);
+    const slot = childFor(cpu, word, count, key);
+    high = lastOf(cpu, word, pivotsOfInner(count), slot, high);
     low = firstOf(cpu, word, slot, low);
     word = cpu.loadDependent(word + shape.innerAt + slot);
   }
@@ -54,15 +74,16 @@ export function seek(cpu: Cpu, shape: Shape, tree: number, key: number, found: R
   }
   const leaf = nodeOf(word);
   found.leaf = leaf;
-  take(cpu, shape, found, slotFor(cpu, leaf, leafSlots, key));
+  found.count = cpu.loadDependent(leaf + Node.count);
+  take(cpu, shape, found, slotFor(cpu, leaf, shape.leafSlots, found.count, key));
 }
 
 function take(cpu: Cpu, shape: Shape, found: Range, slot: number): void {
-  const { leaf, low, high } = found;
+  const { leaf, count, low, high } = found;
   found.slot = slot;
   found.first = firstOf(cpu, leaf, slot, low);
-  found.last = lastOf(cpu, leaf, shape.leafSlots, slot, high);
-  found.word = cpu.loadDependent(leaf + shape.leafAt + slot);
+  found.last = lastOf(cpu, leaf, pivotsOfLeaf(shape.leafSlots, count), slot, high);
+  found.word = slot === count ? 0 : cpu.loadDependent(leaf + shape.leafAt + slot);
 }
 
 /** Whether the program sees nothing there. */

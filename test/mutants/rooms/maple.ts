@@ -1,6 +1,5 @@
 import type { Mutant } from '../mutant.ts';
 
-const PATH = 'lib/structures/maple/path.ts';
 const TREE = 'lib/structures/maple/tree.ts';
 const WALK = 'lib/structures/maple/walk.ts';
 const AREA = 'lib/structures/maple/area.ts';
@@ -11,7 +10,73 @@ const MODEL = 'test/structures/maple-tree.test.ts';
 const DEATHS = 'test/structures/maple-tree-deaths.test.ts';
 const EXPLORED = 'test/native-sim/explore/maple.test.ts';
 
+const APPEND = 'lib/structures/maple/append.ts';
+const SLOTS = 'lib/structures/maple/slots.ts';
+
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'a leaf is filled up to a slot that has no pivot',
+    file: APPEND,
+    from: '>= shape.leafSlots) return false;',
+    to: '> shape.leafSlots) return false;',
+    tests: [MODEL],
+  },
+  {
+    name: 'the gap of a leaf that is no longer the last may be too long',
+    file: APPEND,
+    from: '    if (shape.hasGaps) journal.stage(gaps + count - 1, closed | 0);\n',
+    to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'of nodes that are no longer the last only the newest gap counts',
+    file: APPEND,
+    from: 'for (let i = 0; i < count - 1; i++) closed = Math.max(closed, cpu.read(gaps + i) >>> 0);',
+    to: 'closed += 0;',
+    tests: [MODEL],
+  },
+  {
+    name: 'the gap before a range in a new leaf is forgotten',
+    file: APPEND,
+    from: 'const gap = Math.max(first - begin, MAX_KEY - last) | 0;',
+    to: 'const gap = (MAX_KEY - last) | 0;',
+    tests: [MODEL],
+  },
+  {
+    name: 'a new root has no block',
+    file: APPEND,
+    from: 'return level < 0 ? depth + 1 : depth - 1 - level;',
+    to: 'return level < 0 ? depth : depth - 1 - level;',
+    tests: [MODEL],
+  },
+  {
+    name: 'what stands behind the slots in use is found',
+    file: WALK,
+    from: '  return slot === count ? 0 : cpu.loadDependent(leaf + shape.leafAt + slot);\n',
+    to: '  return cpu.loadDependent(leaf + shape.leafAt + slot);\n',
+    tests: [MODEL, EXPLORED],
+  },
+  {
+    name: 'nothing at the end of the tree is a slot',
+    file: SLOTS,
+    from: '    if (isLeaf && this.words[to - 1] === 0 && this.pivots[to - 1] === MAX_KEY) count--;\n',
+    to: '',
+    tests: [MODEL],
+  },
+  {
+    name: 'nothing at the end of the tree is a slot in a copied leaf',
+    file: TREE,
+    from: 'end === 0 && high === MAX_KEY ? count - 1 : count);',
+    to: 'count);',
+    tests: [MODEL],
+  },
+  {
+    name: 'what comes out at the end of the tree stays a slot',
+    file: TREE,
+    from: '    if (word === 0 && last === MAX_KEY) return false;\n',
+    to: '',
+    tests: [MODEL],
+  },
   {
     name: 'a gap is not joined with the one before it',
     file: TREE,
@@ -154,9 +219,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the way to the last key of a slot goes to the next',
-    file: PATH,
-    from: 'cpu.read(node + Node.words + end - 1) < key',
-    to: 'cpu.read(node + Node.words + end - 1) <= key',
+    file: 'lib/structures/maple/node.ts',
+    from: 'const before = leaf + Node.words - 1;\n  while (slot > 0 && cpu.read(before + slot) >= key) slot--;',
+    to: 'const before = leaf + Node.words - 1;\n  while (slot > 0 && cpu.read(before + slot) > key) slot--;',
     tests: [MODEL],
   },
   {

@@ -5,7 +5,7 @@ import { testsOfWeakOrders } from './weakened.ts';
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const maxEvents = 20_000;
-const CHANGES: MapleAct[] = ['store', 'split', 'join', 'span', 'reuse'];
+const CHANGES: MapleAct[] = ['store', 'split', 'join', 'span', 'append', 'reuse'];
 
 describe.each(CHANGES)('a reader sees a node too early, too late or half, beside %s', (act) => {
   test.each(MODELS)('on %s', async (model) => {
@@ -14,7 +14,7 @@ describe.each(CHANGES)('a reader sees a node too early, too late or half, beside
   });
 });
 
-describe.each(['split', 'join', 'span'] as const)('%s', (act) => {
+describe.each(['split', 'join', 'span', 'append'] as const)('%s', (act) => {
   test('a writer that dies at any step leaves what others can read and change', async () => {
     const deaths = { mode: 'random', executions: 1, kill: { walks: 1 } } as const;
     const { kills, points } = await expectExplored({ ...maple(['read', act]), model: 'armv8', maxEvents, ...deaths });
@@ -39,6 +39,12 @@ testsOfWeakOrders([
     name: 'the release by which a new node is found',
     make: () => maple(['read', 'split']),
     file: 'structures/journal.ts',
+    op: 'storeRelease',
+  },
+  {
+    name: 'the release by which slots are added to a leaf',
+    make: () => maple(['read', 'append']),
+    file: 'structures/maple/append.ts',
     op: 'storeRelease',
   },
   {

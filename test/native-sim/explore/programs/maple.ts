@@ -19,9 +19,12 @@ const later = (index: number) => entryOf(index) + 400;
 /**
  * read: looks at three indices, and for the range behind one. store: an entry in place of a range's; split: a range where
  * a leaf and the root are full; join: two ranges go, and leaves become one; span: one range in place of several, from the middle
- * of the first to that of the last; reuse: all but one goes, and nodes are used again once they may be.
+ * of the first to that of the last; append: ranges behind all others, of which one is added to a leaf, and one comes with a leaf;  reuse: all but one goes, and nodes are used again once they may be.
  */
-export type MapleAct = 'read' | 'store' | 'split' | 'join' | 'span' | 'reuse';
+export type MapleAct = 'read' | 'store' | 'split' | 'join' | 'span' | 'append' | 'reuse';
+
+/** Where ranges are appended: the second right behind the first, so that the leaf of that has room. */
+const APPENDED = [50, 54, 64, 74];
 
 const put = (tree: MapleCore, first: number, last: number, word: number) => tree.put(keyOf(first), keyOf(last), word);
 
@@ -30,6 +33,9 @@ const CHANGES: Record<Exclude<MapleAct, 'read'>, (tree: MapleCore) => void> = {
   split: (tree) => put(tree, 21, 22, AGAIN),
   join: (tree) => put(tree, 20, 33, 0),
   span: (tree) => put(tree, 12, 32, AGAIN),
+  append(tree) {
+    for (const first of APPENDED) put(tree, first, first + WIDTH - 1, entryOf(first));
+  },
   reuse(tree) {
     put(tree, 10, 100, 0);
     tree.pool.collect();
@@ -55,12 +61,23 @@ export function maple(acts: readonly MapleAct[]): Program {
     threads: acts.map((act) => (cpu, tree, _arena, read) => {
       if (act !== 'read') return tree.write(() => CHANGES[act](tree));
       read(() => {
+        const load = (index: number) => loadWord(cpu, tree.shape, tree.address, keyOf(index));
+        if (acts.includes('append')) {
+          // From the last to the first: what is behind is there later.
+          let isThere = false;
+          for (const index of APPENDED.toReversed()) {
+            const word = load(index + 1);
+            if (word !== entryOf(index) && (word !== 0 || isThere)) throw new Error(`index ${index} has ${word}`);
+            isThere ||= word !== 0;
+          }
+          for (const index of [45, 60, 2 ** 31]) if (load(index) !== 0) throw new Error(`something is at ${index}`);
+        }
         for (const index of [21, 3, 33]) {
-          const word = loadWord(cpu, tree.shape, tree.address, keyOf(index));
+          const word = load(index);
           if (!allowed(index).includes(word)) throw new Error(`index ${index} has ${word}`);
         }
         const found = new Range();
-        if (seekNext(cpu, tree.shape, tree.address, keyOf(14), keyOf(60), found)) {
+        if (seekNext(cpu, tree.shape, tree.address, keyOf(14), keyOf(44), found)) {
           const { first, last, word } = found;
           if (first > last) throw new Error(`a range from ${first} to ${last}`);
           if (!PRESENT.some((at) => allowed(at).includes(word))) throw new Error(`a range with ${word}`);
