@@ -26,14 +26,7 @@ import { INSIDE } from '../rcu/grace-period.ts';
 import { NORMAL } from '../rcu/layout.ts';
 import type { Stretch } from '../rcu/stretch.ts';
 import { waitForEnd } from '../rcu/wait.ts';
-import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
-  abortReason,
-  block,
-  blockAsync,
-  checkWait,
-} from '../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Journal, JournalWords, recoverJournal } from './journal.ts';

@@ -170,7 +170,10 @@ describe.each(Object.keys(KINDS))('a %s whose memory waits for a reader', (kind)
 
   describe('on an event loop', () => {
     /** Changes the structure until a change waits. */
-    async function changeUntilItWaits({ structure }: ReturnType<typeof make>, options?: AsyncWaitOptions) {
+    async function changeUntilItWaits({ arena, structure }: ReturnType<typeof make>, options?: AsyncWaitOptions) {
+      // Nothing ends by itself, however slow the machine is.
+      const inAnHour = arena.cpu.now() + 3.6e12;
+      arena.cpu.now = () => inAnHour;
       // A block that is retired.
       structure.change(1);
       for (let i = 2; ; i++) {
@@ -196,12 +199,15 @@ describe.each(Object.keys(KINDS))('a %s whose memory waits for a reader', (kind)
 
     test('changes something after its abort, or its timeout', async () => {
       const made = make(kind);
+      const { cpu } = made.arena;
+      const clock = cpu.now;
       const controller = new AbortController();
       const { i, image, changed } = await changeUntilItWaits(made, { signal: controller.signal });
       const { structure, thread } = { structure: made.structure, thread: made.arena.thread };
       const tasks = thread.tasksInUse;
       controller.abort(new Error('enough'));
       expect(await changed).toEqual(new Error('enough'));
+      cpu.now = clock;
       await expect(structure.changeAsync(i, { timeout: 1 })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
       await expect(structure.changeAsync(i, { timeuot: 1 } as never)).rejects.toMatchObject({ code: 'EINVAL' });
       expect(thread.tasksInUse).toBe(tasks - 1);

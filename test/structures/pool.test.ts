@@ -1,10 +1,6 @@
 import { expect, test } from 'vitest';
-<<<<<<< HEAD
-import { Arena } from '../../lib/index.ts';
-import { isPresent } from '../../lib/memory/objects.ts';
-=======
 import { Arena, RcuQsbr } from '../../lib/index.ts';
->>>>>>> 8e908b9 (Structures: a write waits for memory that only a reader's grace period keeps; async forms)
+import { isPresent } from '../../lib/memory/objects.ts';
 import { Core, CoreWords, defineStructure } from '../../lib/structures/core.ts';
 import { classOf, LONGEST_BLOCK, wordsOf } from '../../lib/structures/pool.ts';
 import { stretchIn } from '../../lib/structures/readers.ts';
