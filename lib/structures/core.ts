@@ -26,7 +26,7 @@ import { INSIDE } from '../rcu/grace-period.ts';
 import { NORMAL } from '../rcu/layout.ts';
 import type { Stretch } from '../rcu/stretch.ts';
 import { waitForEnd } from '../rcu/wait.ts';
-import { ASYNC_OPTIONS, type AsyncWaitOptions, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
+import { ABORTABLE_OPTIONS, type AbortableOptions, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Journal, JournalWords, recoverJournal } from './journal.ts';
@@ -161,10 +161,10 @@ export abstract class Core {
    * `write` that does not block the event loop. Rejects with ETIMEDOUT and the signal's reason, too. Where it has to wait it needs a
    * task: ENOMEM if the thread has none left, and the arena no memory for another one.
    */
-  async writeAsync<Result>(body: () => Result, options?: AsyncWaitOptions): Promise<Result> {
+  async writeAsync<Result>(body: () => Result, options?: AbortableOptions): Promise<Result> {
     const thread = this.#thread;
     thread.current();
-    checkWait(this.cpu, options, ASYNC_OPTIONS);
+    checkWait(this.cpu, options, ABORTABLE_OPTIONS);
     this.#checkThere();
     const isLatched = tryLatchBriefly(this.cpu, this.address + CoreWords.latch, thread.id);
     const first = isLatched ? this.#tryRun(body) : undefined;

@@ -1,8 +1,8 @@
 /** All memory of an arena is a structure's, and waits for a reader: another write waits for that reader, too. */
 import { describe, expect, test } from 'vitest';
 import {
+  type AbortableOptions,
   type Arena,
-  type AsyncWaitOptions,
   MapleTree,
   RcuQsbr,
   SharedCache,
@@ -16,7 +16,7 @@ interface Changing {
   /** A change, another one each time, that takes a block and retires one as long. */
   change(i: number): void;
   /** The same on the event loop; of an XArray one that takes a block and retires none. */
-  changeAsync(i: number, options?: AsyncWaitOptions): Promise<unknown>;
+  changeAsync(i: number, options?: AbortableOptions): Promise<unknown>;
   /** What readers see. */
   image(): string;
   destroy(): void;
@@ -170,7 +170,7 @@ describe.each(Object.keys(KINDS))('a %s whose memory waits for a reader', (kind)
 
   describe('on an event loop', () => {
     /** Changes the structure until a change waits. */
-    async function changeUntilItWaits({ arena, structure }: ReturnType<typeof make>, options?: AsyncWaitOptions) {
+    async function changeUntilItWaits({ arena, structure }: ReturnType<typeof make>, options?: AbortableOptions) {
       // Nothing ends by itself, however slow the machine is.
       const inAnHour = arena.cpu.now() + 3.6e12;
       arena.cpu.now = () => inAnHour;

@@ -49,7 +49,7 @@ export interface CacheSetOptions {
   ttl?: number | undefined;
 }
 
-export interface AsyncCacheSetOptions extends CacheSetOptions, AsyncWaitOptions {}
+export interface AsyncCacheSetOptions extends CacheSetOptions, AbortableOptions {}
 export interface CacheComputeOptions extends CacheSetOptions, WaitOptions {}
 export interface AsyncCacheComputeOptions extends CacheSetOptions, AbortableOptions {}
 

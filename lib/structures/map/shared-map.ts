@@ -1,7 +1,7 @@
 import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError, refusePromise, shown } from '../../errors.ts';
-import type { AsyncWaitOptions } from '../../sched/drive.ts';
+import type { AbortableOptions } from '../../sched/drive.ts';
 import { defineStructure } from '../core.ts';
 import { stretchIn } from '../readers.ts';
 import { Packed, Reader } from './codec.ts';
@@ -71,7 +71,7 @@ export class SharedMap<K = unknown, V = unknown> extends SharedObject {
    * `set` that does not block the event loop, where another thread writes, or where all memory waits for a reader. Rejects with
    * ETIMEDOUT and the signal's reason, too: then nothing was set.
    */
-  async setAsync(key: K, value: V, options?: AsyncWaitOptions): Promise<void> {
+  async setAsync(key: K, value: V, options?: AbortableOptions): Promise<void> {
     // Of this call: others come in between.
     const [packed, is] = [new Packed(), new Packed()];
     packed.packKey(key);

@@ -3,7 +3,7 @@ import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
-import type { AsyncWaitOptions } from '../../sched/drive.ts';
+import type { AbortableOptions } from '../../sched/drive.ts';
 import { defineStructure } from '../core.ts';
 import { checkIndex, checkRange, LAST_INDEX } from '../indices.ts';
 import { stretchIn } from '../readers.ts';
@@ -127,7 +127,7 @@ export class MapleTree extends SharedObject {
     first: number,
     last: number,
     entry: XaEntry | undefined,
-    options?: AsyncWaitOptions,
+    options?: AbortableOptions,
   ): Promise<void> {
     checkRange(first, last);
     const word = encodeEntry(entry);
@@ -263,7 +263,7 @@ export class MapleTree extends SharedObject {
   async allocRangeAsync(
     entry: XaEntry | undefined,
     size: number,
-    range: MapleAllocation & AsyncWaitOptions = {},
+    range: MapleAllocation & AbortableOptions = {},
   ): Promise<number> {
     const { timeout, signal, ...where } = range;
     return this.#tree.writeAsync(this.#allocating(entry, size, where), { timeout, signal });

@@ -3,7 +3,7 @@ import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
-import type { AsyncWaitOptions } from '../../sched/drive.ts';
+import type { AbortableOptions } from '../../sched/drive.ts';
 import { defineStructure } from '../core.ts';
 import { checkIndex, checkRange, LAST_INDEX } from '../indices.ts';
 import { stretchIn } from '../readers.ts';
@@ -93,7 +93,7 @@ export class XArray extends SharedObject {
   async storeAsync(
     index: number,
     entry: XaEntry | undefined,
-    options?: AsyncWaitOptions,
+    options?: AbortableOptions,
   ): Promise<XaEntry | undefined> {
     return this.#writeAsync(this.#storing(index, entry), options);
   }
@@ -172,7 +172,7 @@ export class XArray extends SharedObject {
     first: number,
     last: number,
     entry: XaEntry | undefined,
-    options?: AsyncWaitOptions,
+    options?: AbortableOptions,
   ): Promise<void> {
     checkRange(first, last);
     const word = encodeEntry(entry);
@@ -224,7 +224,7 @@ export class XArray extends SharedObject {
   }
 
   /** `alloc` that does not block the event loop; see `storeAsync`. */
-  async allocAsync(entry: XaEntry | undefined, range: XaAllocation & AsyncWaitOptions = {}): Promise<number> {
+  async allocAsync(entry: XaEntry | undefined, range: XaAllocation & AbortableOptions = {}): Promise<number> {
     const { timeout, signal, ...where } = range;
     return (await this.#writeAsync(this.#allocating(entry, where), { timeout, signal })).index;
   }
@@ -381,7 +381,7 @@ export class XArray extends SharedObject {
     return this.#tree.write(this.#afterRange(body));
   }
 
-  #writeAsync<Result>(body: (tree: XArrayTree) => Result, options?: AsyncWaitOptions): Promise<Result> {
+  #writeAsync<Result>(body: (tree: XArrayTree) => Result, options?: AbortableOptions): Promise<Result> {
     return this.#tree.writeAsync(this.#afterRange(body), options);
   }
 
