@@ -301,11 +301,14 @@ export const CASES: readonly ObjectCase[] = [
     args: () => ({
       ...Object.fromEntries(['load', 'store', 'erase', 'insert', 'reserve', 'release'].map((call) => [call, [1, 5]])),
       cmpxchg: [1, undefined, 5],
+      storeAsync: [1, 5],
       storeRange: [1, 2, 5],
+      storeRangeAsync: [1, 2, 5],
       storeOrder: [1, 0, 5],
       getOrder: [1],
       split: [1, 0],
       alloc: [5],
+      allocAsync: [5],
       allocCyclic: [5],
       getMark: [1, 1],
       setMark: [1, 1],
@@ -326,7 +329,7 @@ export const CASES: readonly ObjectCase[] = [
     kind: 'SharedMap',
     make: (arena) => new SharedMap(arena, 'x'),
     args: () => ({
-      ...Object.fromEntries(['get', 'has', 'set', 'delete'].map((call) => [call, ['key', 1]])),
+      ...Object.fromEntries(['get', 'has', 'set', 'setAsync', 'delete'].map((call) => [call, ['key', 1]])),
       compareAndSet: ['key', undefined, 1],
       update: ['key', () => 1],
       forEach: [() => {}],
@@ -337,7 +340,9 @@ export const CASES: readonly ObjectCase[] = [
     kind: 'SharedCache',
     make: (arena) => new SharedCache(arena, 'x'),
     args: () => ({
-      ...Object.fromEntries(['get', 'has', 'set', 'delete', 'pin', 'unpin'].map((call) => [call, ['key', 1]])),
+      ...Object.fromEntries(
+        ['get', 'has', 'set', 'setAsync', 'delete', 'pin', 'unpin'].map((call) => [call, ['key', 1]]),
+      ),
       getOrCompute: ['key', () => 1],
       getOrComputeSync: ['key', () => 1],
     }),
@@ -351,11 +356,13 @@ export const CASES: readonly ObjectCase[] = [
         ['load', 'store', 'insert', 'erase', 'eraseRange', 'findRange', 'next', 'prev'].map((call) => [call, [1, 5]]),
       ),
       storeRange: [1, 2, 5],
+      storeRangeAsync: [1, 2, 5],
       insertRange: [1, 2, 5],
       forEach: [() => {}],
       emptyArea: [0, 9, 1],
       emptyAreaRev: [0, 9, 1],
       allocRange: [5, 1],
+      allocRangeAsync: [5, 1],
     }),
     // Writers come and go as in the other structures, in more steps.
     calls: ['load', 'erase', 'find'],
