@@ -133,6 +133,8 @@ export { XArray } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
 export { currentWork, type WorkContext } from './workqueue/context.ts';
 export type { WorkqueueOptions } from './workqueue/options.ts';
+export type { WorkqueueStatistics } from './workqueue/statistics.ts';
+export type { WorkTimes } from './workqueue/times.ts';
 export { type WorkFunction, work } from './workqueue/work.ts';
 export { DelayedWork, Work, type WorkBusy } from './workqueue/work-item.ts';
 export {

@@ -11,6 +11,7 @@ import { registerProfile } from './profile.ts';
 import { registerSim } from './sim.ts';
 import { registerTop } from './top.ts';
 import { registerTorture } from './torture.ts';
+import { registerWq } from './wq.ts';
 
 const BAD_USAGE = 2;
 /** The package by its own name: it is in another place once it is built. */
@@ -32,6 +33,7 @@ registerExplore(program);
 registerSim(program);
 registerProfile(program);
 registerTop(program);
+registerWq(program);
 
 try {
   await program.parseAsync();

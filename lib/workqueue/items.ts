@@ -22,6 +22,7 @@ import {
   WorkWords,
 } from './layout.ts';
 import { append, complete, enqueue, prepend, remove, take } from './lists.ts';
+import { countTime, microseconds } from './times.ts';
 import { isTwin, latchWork, siblingOf, unlatchWork, workOf } from './twins.ts';
 import { count } from './workers.ts';
 
@@ -77,6 +78,7 @@ export class PoolItems {
   /** A twin of a work, FREE or DELAYED, is LISTED. The work is latched, too. */
   listTwin(twin: number, pwq: number): void {
     const cpu = this.#cpu;
+    cpu.write(twin + Item.since, microseconds(cpu.now()));
     cpu.store(twin + Item.pwq, pwq);
     cpu.storeUnordered(twin + Item.home, this.#pool);
     this.#enter(twin);
@@ -128,8 +130,8 @@ export class PoolItems {
     }
   }
 
-  /** The first item that is still wanted and may run: RUNNING on `worker`; or 0. */
-  pick(worker: number): number {
+  /** The first item that is still wanted and may run: RUNNING on `worker`; or 0. `now`: us. */
+  pick(worker: number, now: number): number {
     const cpu = this.#cpu;
     const pool = this.#pool;
     this.drain();
@@ -140,13 +142,20 @@ export class PoolItems {
       // Before the exchange: a submitter that finds the item RUNNING looks here whom to tell that it has given up.
       cpu.write(item + Item.worker, worker);
       if (isTwin(cpu, item)) {
-        if (this.#beginTwin(item)) return item;
+        if (this.#beginTwin(item)) return this.#began(item, now);
       } else if (cpu.cmpxchg(item + Item.state, LISTED, RUNNING | (this.#id << ID_SHIFT)) === LISTED) {
-        return item;
+        return this.#began(item, now);
       } else {
-        this.finish(item);
+        this.#leave(item);
       }
     }
+  }
+
+  #began(item: number, now: number): number {
+    const cpu = this.#cpu;
+    countTime(cpu, cpu.read(item + Item.pwq) + Pwq.waits, (now - cpu.read(item + Item.since)) | 0);
+    cpu.write(item + Item.since, now);
+    return item;
   }
 
   /** LISTED -> RUNNING, unless the work's other twin runs. */
@@ -160,8 +169,15 @@ export class PoolItems {
     return mayRun;
   }
 
-  /** The item is RUNNING no more, or was CANCELLED while it was listed. `pwq_dec_nr_in_flight`. */
-  finish(item: number): void {
+  /** The item is RUNNING no more. `now`: us. */
+  finish(item: number, now: number): void {
+    const cpu = this.#cpu;
+    countTime(cpu, cpu.read(item + Item.pwq) + Pwq.runs, (now - cpu.read(item + Item.since)) | 0);
+    this.#leave(item);
+  }
+
+  /** It is RUNNING no more, or was CANCELLED while it was listed. `pwq_dec_nr_in_flight`. */
+  #leave(item: number): void {
     const cpu = this.#cpu;
     const pwq = cpu.read(item + Item.pwq);
     const colour = cpu.read(item + Item.colour);

@@ -112,12 +112,14 @@ class Kworker {
 
   async #work(): Promise<void> {
     let turn = 0;
+    let now = this.#cpu.now();
     for (let finished = 0; ; ) {
-      const item = this.#pool.step(this.#worker, finished);
+      const item = this.#pool.step(this.#worker, finished, now);
       finished = 0;
       if (item === 0) {
         if (!(await this.#idle())) return;
         turn = this.#cpu.now();
+        now = turn;
         continue;
       }
       const run = this.#functions.get(this.#cpu.read(item + Item.fn)) ?? (await this.#find(item));
@@ -125,7 +127,8 @@ class Kworker {
       // What the function did up to its first `await` may be all there was.
       if (this.#awaited.size > 0) await undefined;
       const isFull = this.#awaited.size >= this.#mostAwaited;
-      if (!isFull && this.#cpu.now() - turn <= TURN_NS) continue;
+      now = this.#cpu.now();
+      if (!isFull && now - turn <= TURN_NS) continue;
       if (finished !== 0) this.#pool.settle(finished);
       finished = 0;
       if (isFull) await this.#away();
@@ -133,6 +136,7 @@ class Kworker {
       await nextTurn();
       this.#tellAborts();
       turn = this.#cpu.now();
+      now = turn;
     }
   }
 

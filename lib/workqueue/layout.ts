@@ -53,7 +53,10 @@ export const PHASE = 15;
 export const ID_SHIFT = 4;
 
 /** Words for arguments, and then for the result, in the item itself. */
-export const INLINE_WORDS = 16;
+export const INLINE_WORDS = 15;
+
+/** Buckets of a histogram of times. */
+export const TIMES = 26;
 
 export const Item = struct({
   /** In the pool's `incoming` or the port's `completed`: the item pushed before. */
@@ -86,6 +89,8 @@ export const Item = struct({
    * whose home is a pool, stays so while that pool is latched.
    */
   home: 1,
+  /** P: when it was queued, and once it is RUNNING when it began; us on `cpu.now()`, cut off to 32 bits. */
+  since: 1,
   values: INLINE_WORDS,
 });
 
@@ -173,6 +178,9 @@ export const Pwq = struct({
   /** Items that have ended, all in all. */
   ended: 1,
   pad: 4,
+  /** How long items have waited before they began, and how long they took then: see `times.ts`. */
+  waits: TIMES,
+  runs: TIMES,
 });
 
 export const OPEN = 0;

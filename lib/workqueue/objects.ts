@@ -28,6 +28,8 @@ import { repairPool } from './repair.ts';
 import { isWorkBusy, releaseTimer, repairWork, runnerOf } from './twins.ts';
 
 const PREFIX = 'workqueue/';
+/** In front of a workqueue's name. */
+export const WQ_PREFIX = `${PREFIX}wq/`;
 
 /** Threads in a pool at most, and items that each may await, unless configured. */
 export const MAX_WORKERS = 16;
@@ -149,7 +151,7 @@ export function openWq(arena: Arena, name: string, flags: number, maxActive: num
       cpu.write(pwq + Pwq.maxActive, maxActive);
     });
   });
-  return arena.objects.open(kind, `${PREFIX}${name}`);
+  return arena.objects.open(kind, `${WQ_PREFIX}${name}`);
 }
 
 /** A port of the calling thread's. */

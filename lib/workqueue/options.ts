@@ -60,11 +60,11 @@ export function checkCount(name: string, value: number, most: number): void {
   throw new HoldfastError('EINVAL', `${name} is a whole number from 1 to ${most}, received ${shown(value)}`);
 }
 
-export function flagsShown(flags: number): string {
-  const words = [
+/** Of a workqueue's flags. */
+export function flagNames(flags: number): string[] {
+  return [
     flags & UNBOUND ? 'unbound' : 'bound',
     ...(flags & HIGHPRI ? ['highpri'] : []),
     ...(flags & ORDERED ? ['ordered'] : []),
   ];
-  return words.join(', ');
 }

@@ -38,6 +38,7 @@ import {
   Wq,
 } from './layout.ts';
 import { append, push } from './lists.ts';
+import { microseconds } from './times.ts';
 import { latchOf, latchWork, numberTwin, obstacle, type Queueing, unlatchWork } from './twins.ts';
 import {
   becomeIdle,
@@ -99,14 +100,15 @@ export class WorkerPool {
 
   /**
    * A worker's next item: RUNNING, or 0 when there is none; then the worker is idle. `finished`: the item that it has
-   * run, or 0. `process_one_work` and the loop of `worker_thread`.
+   * run, or 0; `now`: the time, ns. `process_one_work` and the loop of `worker_thread`.
    */
-  step(worker: number, finished: number): number {
+  step(worker: number, finished: number, now = this.cpu.now()): number {
     const { cpu } = this;
+    const us = microseconds(now);
     latch(cpu, this.#latch, this.#id);
-    if (finished !== 0) this.#items.finish(finished);
+    if (finished !== 0) this.#items.finish(finished, us);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
-    const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker) : 0;
+    const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0;
     if (item === 0) becomeIdle(cpu, this.address, worker);
     // Looks at `incoming` behind that: the first idle worker, this one perhaps, is woken for what has come meanwhile.
     this.#findWorker();
@@ -116,8 +118,9 @@ export class WorkerPool {
 
   /** An awaited item has ended, while its worker is at something else, or idle. */
   settle(item: number): void {
+    const us = microseconds(this.cpu.now());
     latch(this.cpu, this.#latch, this.#id);
-    this.#items.finish(item);
+    this.#items.finish(item, us);
     this.#findWorker();
     this.#unlatch();
   }

@@ -37,6 +37,7 @@ import { makePort, makeSlab, PORT_KIND } from './objects.ts';
 import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
 import { kworkerName, poolView } from './pools.ts';
+import { microseconds } from './times.ts';
 import { DIED, ERROR, Values } from './values.ts';
 import { addressOf, identityAt, type WorkFunction } from './work.ts';
 
@@ -44,6 +45,13 @@ import { addressOf, identityAt, type WorkFunction } from './work.ts';
 const POLL_NS = 50e3;
 /** How often it looks, while it waits, whether somebody has died who was to wake it, ms. */
 const LOOK_MS = 100;
+
+/** How many of its calls the thread has under way in one workqueue, and who waits until there are fewer. */
+export interface Backlog {
+  count: number;
+  /** Called when one has come back. */
+  readonly waiters: Set<() => void>;
+}
 
 interface Batch {
   readonly pool: WorkerPool;
@@ -97,10 +105,13 @@ export class Submitter {
   readonly #reject: Settle[] = [];
   readonly #isOut: boolean[] = [];
   readonly #numbers: number[] = [];
+  readonly #backlogs: (Backlog | undefined)[] = [];
   #slots = 0;
   #outstanding = 0;
   readonly #batches = new Map<number, Batch>();
   #dirty: Batch[] = [];
+  /** When the first item of this microtask was queued, us. */
+  #queuedAt = 0;
   #isPolling = false;
   readonly #window = new PollWindow(POLL_NS);
   /** When something has come back last, or was queued while nothing was out; ns. */
@@ -121,7 +132,7 @@ export class Submitter {
    * Queues a call of `run` in `pwq`, and returns its item and what it comes to. Throws, with nothing queued, EINVAL for a
    * function that is no work and for arguments that can't be cloned, ENOMEM.
    */
-  submit(pwq: number, run: WorkFunction, args: readonly unknown[]): Call {
+  submit(pwq: number, run: WorkFunction, args: readonly unknown[], backlog: Backlog): Call {
     const fn = this.#functions.get(run) ?? this.#addFunction(run);
     const cpu = this.#cpu;
     const item = this.#take();
@@ -138,7 +149,7 @@ export class Submitter {
     cpu.write(item + Item.fn, fn);
     // Release: pairs with the acquire in `loseOrphans`, which asks whose port it is behind that.
     cpu.storeReleaseLight(item + Item.state, PENDING);
-    const promise = this.#expect(item);
+    const promise = this.#expect(item, backlog);
     this.#add(cpu.read(pwq + Pwq.pool), item);
     return { item, number: this.#numbers[cpu.read(item + Item.index)] as number, promise };
   }
@@ -150,7 +161,7 @@ export class Submitter {
     const item = this.#take();
     cpu.write(item + Item.encoding, 0);
     cpu.write(item + Item.pwq, pwq);
-    const promise = this.#expect(item);
+    const promise = this.#expect(item, undefined);
     this.#batchFor(cpu.read(pwq + Pwq.pool)).pool.flush(pwq, item);
     return promise;
   }
@@ -201,13 +212,15 @@ export class Submitter {
     return address;
   }
 
-  #expect(item: number): Promise<unknown> {
+  #expect(item: number, backlog: Backlog | undefined): Promise<unknown> {
     const index = this.#cpu.read(item + Item.index);
     const promise = new Promise((resolve, reject) => {
       this.#resolve[index] = resolve;
       this.#reject[index] = reject;
     });
     this.#isOut[index] = true;
+    this.#backlogs[index] = backlog;
+    if (backlog !== undefined) backlog.count++;
     this.#numbers[index] = ((this.#numbers[index] ?? 0) + 1) | 0;
     if (this.#outstanding++ === 0) this.#hold();
     if (!this.#isPolling) {
@@ -232,11 +245,15 @@ export class Submitter {
     const batch = this.#batchFor(pool);
     if (batch.newest === 0) {
       batch.oldest = item;
-      if (this.#dirty.push(batch) === 1) queueMicrotask(this.#publish);
+      if (this.#dirty.push(batch) === 1) {
+        this.#queuedAt = microseconds(this.#cpu.now());
+        queueMicrotask(this.#publish);
+      }
     } else {
       this.#cpu.write(item + Item.link, batch.newest);
     }
     batch.newest = item;
+    this.#cpu.write(item + Item.since, this.#queuedAt);
   }
 
   readonly #publish = (): void => {
@@ -313,6 +330,12 @@ export class Submitter {
     this.#recycle(item);
     if (this.#isOut[index] === true && --this.#outstanding === 0) this.#release();
     this.#isOut[index] = false;
+    const backlog = this.#backlogs[index];
+    this.#backlogs[index] = undefined;
+    if (backlog !== undefined) {
+      backlog.count--;
+      for (const tell of backlog.waiters) tell();
+    }
     if (isFailure) reject?.(value);
     else resolve?.(value);
   }
@@ -357,6 +380,12 @@ export class Submitter {
     if (thread.self !== DETACHED) return false;
     this.#outstanding = 0;
     this.#release();
+    for (const [index, backlog] of this.#backlogs.entries()) {
+      this.#backlogs[index] = undefined;
+      if (backlog === undefined) continue;
+      backlog.count = 0;
+      for (const tell of backlog.waiters) tell();
+    }
     for (const [index, reject] of this.#reject.entries()) {
       this.#resolve[index] = undefined;
       this.#reject[index] = undefined;

@@ -12,14 +12,15 @@ import {
   checkCount,
   checkWorkqueueOptions,
   clampActive,
-  flagsShown,
+  flagNames,
   HIGHPRI,
   ORDERED,
   UNBOUND,
   type WorkqueueOptions,
 } from './options.ts';
 import { queuerOf } from './pools.ts';
-import { type Call, type Submitter, submitterOf } from './submitter.ts';
+import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
+import { type Backlog, type Call, type Submitter, submitterOf } from './submitter.ts';
 import type { Queueing } from './twins.ts';
 import type { WorkFunction } from './work.ts';
 import { delayWork, redelayWork } from './work-core.ts';
@@ -72,6 +73,8 @@ export class Workqueue {
   readonly #pwqs: readonly number[];
   readonly #submitter: Submitter;
   readonly #isOrdered: boolean;
+  /** Calls by this view of the queue. */
+  readonly #backlog: Backlog = { count: 0, waiters: new Set() };
 
   /**
    * Opens the queue of that name, making it if there is none; one that was closed is open again. Throws EINVAL for
@@ -92,11 +95,11 @@ export class Workqueue {
     const { cpu } = arena;
     this.#arena = arena;
     this.name = name;
-    this.#wq = openWq(arena, `wq/${name}`, flags, maxActive, pools);
+    this.#wq = openWq(arena, name, flags, maxActive, pools);
     if (cpu.read(this.#wq + Wq.flags) !== flags) {
       throw new HoldfastError(
         'EINVAL',
-        `the workqueue ${shown(name)} is there, and is ${flagsShown(cpu.read(this.#wq + Wq.flags))}`,
+        `the workqueue ${shown(name)} is there, and is ${flagNames(cpu.read(this.#wq + Wq.flags)).join(', ')}`,
       );
     }
     this.#pwqs = pools.map((_, i) => pwqAt(this.#wq, i));
@@ -264,6 +267,29 @@ export class Workqueue {
     await this.#flush();
   }
 
+  /**
+   * Back-pressure: resolves once fewer than `limit` calls by this view of the queue are under way, calls that were given up
+   * and have not come back included: `for (const path of paths) { await wq.ready(); wq.run(resize, path).then(save); }` keeps
+   * workers busy, and memory bounded. Several that wait go on together. Rejects with EINVAL for a limit that is none.
+   * @param limit 1 or more. @default `maxActive`, of all pools
+   */
+  async ready(limit: number = this.maxActive * this.#pwqs.length): Promise<void> {
+    const { thread } = this.#arena;
+    thread.current();
+    checkCount('limit', limit, Number.MAX_SAFE_INTEGER);
+    const backlog = this.#backlog;
+    while (backlog.count >= limit) {
+      await new Promise<void>((resolve) => {
+        const tell = () => {
+          backlog.waiters.delete(tell);
+          resolve();
+        };
+        backlog.waiters.add(tell);
+      });
+    }
+    thread.current();
+  }
+
   /** Items that may be active at once, in each pool. */
   get maxActive(): number {
     return this.#arena.cpu.load((this.#pwqs[0] as number) + Pwq.maxActive);
@@ -282,6 +308,11 @@ export class Workqueue {
     }
   }
 
+  /** How long its items have waited and taken, and how many there are. Out of date as soon as it is read. */
+  get statistics(): WorkqueueStatistics {
+    return statisticsOf(this.#arena, this.#wq);
+  }
+
   /** How many items the queue has. */
   get counts(): WorkqueueCounts {
     const { cpu } = this.#arena;
@@ -291,7 +322,7 @@ export class Workqueue {
 
   #submit(pwq: number, run: WorkFunction, args: readonly unknown[]): Call {
     this.#admit();
-    return this.#submitter.submit(pwq, run, args);
+    return this.#submitter.submit(pwq, run, args, this.#backlog);
   }
 
   /** Whether the queue takes the item as one that the draining has to wait for. Throws when it takes none. */

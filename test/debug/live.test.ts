@@ -12,7 +12,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { difference } from '../../lib/debug/live/difference.ts';
 import { metricsOf } from '../../lib/debug/live/metrics.ts';
 import { arenaState } from '../../lib/debug/live/state.ts';
+import type { WorkqueuesState } from '../../lib/debug/live/workqueues.ts';
 import { topText } from '../../lib/debug/reports/top.ts';
+import { workqueuesText } from '../../lib/debug/reports/workqueues.ts';
 import {
   Arena,
   type ArenaState,
@@ -24,6 +26,8 @@ import {
   Semaphore,
   startProfile,
   type WaitTimes,
+  Workqueue,
+  type WorkqueueStatistics,
 } from '../../lib/index.ts';
 import { asleep, inThread, until } from '../support/threads.ts';
 
@@ -410,6 +414,29 @@ describe('holdfast top', () => {
     expect(stripVTControlCharacters(text.stdout)).toMatch(/^nobody waits · 1 of 64 threads/);
     expect(text.stdout).toContain('mutex "accounts"');
     expect((JSON.parse(json.stdout) as ArenaState).threads.length).toBe(1);
+  });
+
+  test('shows no workqueue, or a look that the program never gave', async () => {
+    const arena = Arena.create({ bytes: 1 << 20 });
+    using handler = holdfastHandler(arena);
+    const url = await serving(handler);
+    expect(await (await fetch(`${url}workqueues`)).json()).toMatchObject({ workqueues: [] });
+    new Workqueue(arena, 'images', { maxActive: 7 });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', 'lib/cli/holdfast.ts', 'wq', url, '--once', '--json'],
+      { cwd: ROOT },
+    );
+    const state = JSON.parse(stdout) as WorkqueuesState;
+    expect(state.workqueues).toMatchObject([{ name: 'images', maxActive: 7, active: 0, ended: 0 }]);
+    const [queue] = state.workqueues as [WorkqueueStatistics];
+    const later = {
+      time: new Date(Date.parse(state.time) + 2000).toISOString(),
+      workqueues: [{ ...queue, ended: 10 }],
+    };
+    const text = stripVTControlCharacters(workqueuesText(later, state));
+    expect(text).toMatch(/images .* 10 .* 5 /);
+    expect(workqueuesText({ ...state, workqueues: [] }, undefined)).toBe('No workqueue has been made.');
   });
 
   test('says that nobody answers, and what it does not understand', async () => {

@@ -25,6 +25,7 @@ import {
 import { chainFrom, push } from '../../lib/workqueue/lists.ts';
 import { makePort, makeSlab, openPool, openWq } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { countTime, readTimes } from '../../lib/workqueue/times.ts';
 import { step, stepper } from '../support/stepper.ts';
 
 /** A pool with one slot, or more, whose workers are threads 1, 2, ...; thread 0 submits. */
@@ -314,6 +315,35 @@ describe('a worker pool', () => {
     expect(stage.active()).toBe(0);
     expect(stage.received().sort((a, b) => a - b)).toEqual([0, 1, 2, 3]);
     expect(stage.real.read(stage.pwq + Pwq.inFlight)).toBe(0);
+  });
+
+  test('whose times are those of another item, or are counted twice', () => {
+    const stage = pool();
+    stage.join(1);
+    const step = (finished: number, us: number) =>
+      stage.view(1).step(stage.record(1), finished < 0 ? 0 : stage.item(finished), us * 1e3);
+    const counts = (times: number) =>
+      Object.entries(readTimes(stage.real, [stage.pwq + times]).counts).filter(([, count]) => count > 0);
+    for (const i of [0, 1, 2]) stage.real.write(stage.item(i) + Item.since, 1000 + i);
+    stage.queue(0, 2, 1);
+    expect(step(-1, 5000)).toBe(stage.item(0));
+    // Given up: it neither waits nor runs.
+    stage.real.cmpxchg(stage.item(2) + Item.state, LISTED, CANCELLED);
+    expect(counts(Pwq.waits)).toEqual([['12', 1]]); // 4,000 us
+    expect(counts(Pwq.runs)).toEqual([]);
+    expect(step(0, 5003)).toBe(stage.item(1));
+    expect(counts(Pwq.runs)).toEqual([['2', 1]]); // 3 us
+    // A clock that lags behind, and an item that takes for ever.
+    expect(step(1, 5002)).toBe(0);
+    expect(counts(Pwq.waits)).toEqual([['12', 2]]);
+    expect(counts(Pwq.runs)).toEqual([
+      ['0', 1],
+      ['2', 1],
+    ]);
+    countTime(stage.real, stage.pwq + Pwq.runs, 2 ** 31 - 1);
+    expect(readTimes(stage.real, [stage.pwq + Pwq.runs])).toMatchObject({ count: 3, p50: 4, p90: 2 ** 25 });
+    expect(readTimes(stage.real, [stage.pwq + Pwq.runs, stage.pwq + Pwq.waits])).toMatchObject({ count: 5, p50: 4096 });
+    expect(readTimes(stage.real, [])).toMatchObject({ count: 0, p50: 0, p99: 0 });
   });
 
   test('where maxActive is raised and nothing more begins', () => {

@@ -32,7 +32,7 @@ function stage() {
       return {
         submitter,
         submit: (value: number) => {
-          const call = submitter.submit(pwq, f.echo, [value]);
+          const call = submitter.submit(pwq, f.echo, [value], { count: 0, waiters: new Set() });
           // Of a thread that ends before, it never comes to anything.
           call.promise.catch(() => {});
           return call;

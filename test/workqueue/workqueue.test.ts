@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Arena, Completion, Mutex, Workqueue } from '../../lib/index.ts';
+import { allStatistics } from '../../lib/workqueue/statistics.ts';
 import { inThread, until } from '../support/threads.ts';
 import { f } from './functions.ts';
 
@@ -351,6 +352,35 @@ describe('concurrency', () => {
     await Promise.all([...blocked, last]);
     expect(wq.maxActive).toBe(5);
     expect(() => new Workqueue(arena, `ordered ${name}`, { ordered: true }).setMaxActive(2)).toThrow('EINVAL');
+  });
+});
+
+describe('a queue that is watched', () => {
+  test('whose statistics are those of another, or of none', async () => {
+    const { arena, name, wq } = queue({ maxActive: 3 });
+    await Promise.all([wq.run(f.add, 1, 2), wq.run(f.nap, 3), wq.run(f.fail, 'bad').catch(() => {})]);
+    const { statistics } = wq;
+    expect(statistics).toMatchObject({ name, flags: ['unbound'], maxActive: 3, active: 0, inactive: 0, ended: 3 });
+    expect([statistics.wait.count, statistics.run.count]).toEqual([3, 3]);
+    expect(allStatistics(arena).find((other) => other.name === name)).toEqual(statistics);
+  });
+
+  test('that is ready while it is not, or never again', async () => {
+    const { arena, name, wq } = queue({ maxActive: 2 });
+    const gate = new Completion(arena, `gate of ${name}`);
+    await wq.ready();
+    const calls = [wq.run(f.blockAsync, `gate of ${name}`), wq.run(f.blockAsync, `gate of ${name}`)];
+    await wq.ready(3);
+    let isReady = false;
+    const both = [wq.ready(), wq.ready(2)].map((ready) => ready.then(() => (isReady = true)));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isReady).toBe(false);
+    gate.complete();
+    await Promise.all(both);
+    gate.complete();
+    await Promise.all(calls);
+    await wq.ready(1);
+    await expect(wq.ready(0)).rejects.toMatchObject({ code: 'EINVAL' });
   });
 });
 

@@ -10,6 +10,7 @@ import { difference } from './difference.ts';
 import { METRICS_TYPE, metricsOf } from './metrics.ts';
 import { type LiveOptions, wantsProfile } from './options.ts';
 import { type ArenaState, arenaState } from './state.ts';
+import { workqueuesState } from './workqueues.ts';
 
 /** A request handler of `node:http`, Express, Connect; see `holdfastHandler`. */
 export interface LiveHandler extends Disposable {
@@ -37,6 +38,7 @@ const LONGEST = 60;
  *   GET /state             the same, as JSON: `ArenaState`
  *   GET /waits             `arena.waits()`, as JSON
  *   GET /objects           `arena.list()`, as JSON
+ *   GET /workqueues        the workqueues, with histograms of how long items wait and take, as JSON
  *   GET /metrics           for Prometheus
  *   GET /debug/pprof/block for `go tool pprof`; `?seconds=5`: of the next 5 seconds (up to 60), and not since it was mounted
  *
@@ -78,6 +80,7 @@ const ANSWERS: Readonly<Record<string, (live: Live, query: URLSearchParams) => P
   '/state': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.state()) }),
   '/waits': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.waits()) }),
   '/objects': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.list()) }),
+  '/workqueues': async ({ arena }) => ({ type: JSON_TYPE, body: JSON.stringify(workqueuesState(arena)) }),
   '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsOf(live.state()) }),
   '/debug/pprof/block': async (live, query) => {
     const forms = await loadForms();

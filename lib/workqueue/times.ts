@@ -1,0 +1,42 @@
+/**
+ * Histograms of times in shared memory, for each pool_workqueue: bucket 0 counts times under a microsecond, bucket i those from
+ * 2 ** (i - 1) us on, the last all from 16 s on. They are written under the pool's latch, and read without.
+ */
+import type { Cpu } from '../machine/cpu.ts';
+import { TIMES } from './layout.ts';
+
+/** How long items of a queue have taken, in microseconds. */
+export interface WorkTimes {
+  readonly count: number;
+  /** Times below which half of all were, 90 and 99 of 100: each at most twice as long as it really was. 0 when there are none. */
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  /** How many took less than 1 us, then less than 2, 4, 8, and so on; the last: how many took 16.8 s or longer. */
+  readonly counts: readonly number[];
+}
+
+/** `cpu.now()` as items keep it. */
+export function microseconds(now: number): number {
+  return Math.floor(now / 1e3) | 0;
+}
+
+export function countTime(cpu: Cpu, times: number, us: number): void {
+  // A clock that another thread read a moment later looks like a time below 0.
+  const bucket = times + Math.min(us <= 0 ? 0 : 32 - Math.clz32(us), TIMES - 1);
+  cpu.write(bucket, cpu.read(bucket) + 1);
+}
+
+/** The sum of the histograms at these addresses. */
+export function readTimes(cpu: Cpu, histograms: readonly number[]): WorkTimes {
+  const counts = Array.from({ length: TIMES }, (_, i) =>
+    histograms.reduce((sum, times) => sum + (cpu.load(times + i) >>> 0), 0),
+  );
+  const count = counts.reduce((sum, n) => sum + n, 0);
+  const quantile = (share: number) => {
+    let left = Math.ceil(count * share);
+    const bucket = counts.findIndex((n) => (left -= n) <= 0);
+    return count === 0 ? 0 : 2 ** bucket;
+  };
+  return { count, p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), counts };
+}
