@@ -34,6 +34,8 @@ const PERMITS = /^2 permits/;
 const INVERSION = /^priority inversion/;
 const SETS = /^sets/;
 const TABLE = /^reads of a shared table/;
+const READERS = /^RCU readers$/;
+const FREES = /^memory freed$/;
 const TIME = /^the time$/;
 const SAME_KEYS = /^get, the same/;
 const FRESH_KEYS = /^get, fresh/;
@@ -101,6 +103,18 @@ const BARS: readonly Bar[] = [
   { scenario: TABLE, unit: 'k/s', peer: 'RcuQsbr', against: 'unprotected', bound: 'at least', bar: 0.9 },
   { scenario: TABLE, unit: 'k/s', peer: 'RcuQsbr', against: 'RwSemaphore', bound: 'at least', bar: 30 },
   { scenario: TABLE, unit: 'k/s', peer: 'Rcu', against: 'RwSemaphore', bound: 'at least', bar: 8 },
+  { scenario: READERS, unit: 'ns', peer: 'Rcu', against: 'two Atomics.store', bound: 'at most', bar: 0.7 },
+  { scenario: READERS, unit: 'ns', peer: 'RcuQsbr', bound: 'at most', bar: 2 },
+  ...['slab', 'heap'].map(
+    (what): Bar => ({
+      scenario: FREES,
+      unit: 'ns',
+      peer: `${what}, kfree`,
+      against: `${what}, free`,
+      bound: 'at most',
+      bar: 1.5,
+    }),
+  ),
   { scenario: TIME, unit: 'ns', peer: 'MONOTONIC_COARSE', against: 'Date.now', bound: 'at most', bar: 1 / 2 },
   { scenario: TIME, unit: 'ns', peer: 'MONOTONIC_COARSE', against: 'performance.now', bound: 'at most', bar: 1 / 3 },
   {

@@ -14,6 +14,7 @@ import { garbage } from './garbage.ts';
 import { inversion } from './inversion.ts';
 import { map } from './map.ts';
 import { pool } from './pool.ts';
+import { rcu } from './rcu.ts';
 import { redis } from './redis.ts';
 import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
@@ -31,6 +32,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   inversion,
   sets,
   flags,
+  rcu,
   clock,
   map,
   cache,

@@ -15,6 +15,7 @@ export const SUITES = {
   inversion: [],
   sets: [],
   flags: [],
+  rcu: [],
   clock: [],
   map: [],
   cache: [],
