@@ -91,6 +91,8 @@ export const Tables = struct({
   droppedStacks: 1,
   /** Reports, those that found no room included. */
   reportCount: 1,
+  /** Places for reports that threads have taken: one for each report, and one for each that another thread has made before. */
+  placesTaken: 1,
   suppressedCount: 1,
   textUsed: 1,
   classes: CLASSES * Class.words,
@@ -184,8 +186,21 @@ export function stacksIn(word: number): { readonly held: number; readonly wanted
   return { held: ((word >>> HELD_SHIFT) & STACK) - 1, wanted: (word >>> WANTED_SHIFT) - 1 };
 }
 
-/** Notes that `what` is reported of a pair, in whichever order: whether this thread is the first to do so. */
-export function claimReport(cpu: Cpu, tables: number, one: number, other: number, what: number): boolean {
-  const word = orderAt(tables, Math.min(one, other), Math.max(one, other));
+/** Where it is noted what was reported of a pair, in whichever order: an address, and the bit for `what`. */
+export interface Claim {
+  readonly word: number;
+  readonly what: number;
+}
+
+export function claimFor(tables: number, one: number, other: number, what: number): Claim {
+  return { word: orderAt(tables, Math.min(one, other), Math.max(one, other)), what };
+}
+
+export function isClaimed(cpu: Cpu, { word, what }: Claim): boolean {
+  return (cpu.load(word) & what) !== 0;
+}
+
+/** Whether this thread is the first to claim it. */
+export function claim(cpu: Cpu, { word, what }: Claim): boolean {
   return (cpu.fetchOr(word, what) & what) === 0;
 }

@@ -12,8 +12,11 @@ import { framesOf, parseFrames, readFrames } from '../profile/stacks.ts';
 import { classLabel } from './classes.ts';
 import type { Hold } from './holds.ts';
 import {
-  claimReport,
+  type Claim,
+  claim,
+  claimFor,
   EXCLUDED,
+  isClaimed,
   orderAt,
   QUIET,
   REPORT_BYTES,
@@ -55,12 +58,9 @@ export class Reporter {
 
   /** The order from `other`, which is held, to `hold`, which is wanted, closes a cycle: `path` leads back. */
   circular(hold: Hold, other: Hold, path: readonly number[], held: readonly Hold[]): void {
-    const cpu = this.#cpu;
-    const tables = this.#tables;
-    if (!claimReport(cpu, tables, other.class, hold.class, Reported.circle)) return;
-    cpu.fetchOr(orderAt(tables, other.class, hold.class), EXCLUDED);
     const labels = path.map((number) => this.#label(number));
-    this.#report('circular', labels, () => [
+    const claimed = this.#claimFor(other, hold, Reported.circle);
+    const isNew = this.#report('circular', labels, claimed, () => [
       `thread ${this.#thread} is trying to acquire lock:`,
       named(this.#mention(hold)),
       '',
@@ -81,13 +81,13 @@ export class Reporter {
       '',
       ...this.#heldLines(held),
     ]);
+    if (isNew) this.#cpu.fetchOr(orderAt(this.#tables, other.class, hold.class), EXCLUDED);
   }
 
   /** A lock of the class is held already. */
   recursive(hold: Hold, other: Hold, held: readonly Hold[]): void {
-    if (!claimReport(this.#cpu, this.#tables, hold.class, hold.class, Reported.circle)) return;
     const label = this.#label(hold.class);
-    this.#report('recursive', [label], () => [
+    this.#report('recursive', [label], this.#claimFor(hold, hold, Reported.circle), () => [
       `thread ${this.#thread} is trying to acquire lock:`,
       named(this.#mention(hold)),
       '',
@@ -104,9 +104,8 @@ export class Reporter {
 
   /** `hold` may sleep, and `atomic` lets nothing sleep that is taken inside. */
   invalidContext(hold: Hold, atomic: Hold, held: readonly Hold[]): void {
-    if (!claimReport(this.#cpu, this.#tables, atomic.class, hold.class, Reported.context)) return;
     const labels = [this.#label(atomic.class), this.#label(hold.class)];
-    this.#report('context', labels, () => [
+    this.#report('context', labels, this.#claimFor(atomic, hold, Reported.context), () => [
       `thread ${this.#thread} is trying to lock:`,
       named(this.#mention(hold)),
       '',
@@ -163,24 +162,38 @@ export class Reporter {
 
   /** A report about one class, once for each finding. */
   #once(finding: Finding, hold: Hold, lines: () => string[]): void {
-    const bit = ONCE[finding];
-    if (bit === undefined || !claimReport(this.#cpu, this.#tables, hold.class, hold.class, bit)) return;
-    this.#report(finding, [this.#label(hold.class)], lines);
+    const bit = ONCE[finding] ?? 0;
+    this.#report(finding, [this.#label(hold.class)], this.#claimFor(hold, hold, bit), lines);
   }
 
-  #report(finding: Finding, classes: readonly string[], lines: () => string[]): void {
+  #claimFor(one: Hold, other: Hold, what: number): Claim {
+    return claimFor(this.#tables, one.class, other.class, what);
+  }
+
+  /**
+   * Says it, unless it was claimed before. Returns whether this thread has said it. It is written before it is claimed: a thread
+   * that dies in between leaves a report that another one writes again, and none is lost.
+   */
+  #report(finding: Finding, classes: readonly string[], claimed: Claim, lines: () => string[]): boolean {
     const cpu = this.#cpu;
     const tables = this.#tables;
+    if (isClaimed(cpu, claimed)) return false;
     if (isSuppressed(cpu, tables, finding, classes)) {
-      cpu.fetchAddRelaxed(tables + Tables.suppressedCount, 1);
-      return;
+      if (claim(cpu, claimed)) cpu.fetchAddRelaxed(tables + Tables.suppressedCount, 1);
+      return false;
     }
     const text = banner(finding, lines());
     const report = { finding, classes, thread: this.#thread, text };
-    const number = cpu.fetchAddRelaxed(tables + Tables.reportCount, 1);
+    const number = cpu.fetchAddRelaxed(tables + Tables.placesTaken, 1);
     if (number < REPORTS) store(cpu, tables, number, report);
+    if (!claim(cpu, claimed)) {
+      if (number < REPORTS) withdraw(cpu, tables, number);
+      return false;
+    }
+    cpu.fetchAddRelaxed(tables + Tables.reportCount, 1);
     if ((cpu.load(tables + Tables.flags) & QUIET) === 0) tell(text);
     published.publish(report);
+    return true;
   }
 
   #link(path: readonly number[], i: number): string[] {
@@ -244,6 +257,10 @@ function store(cpu: Cpu, tables: number, number: number, report: LockdepReport):
   writeBytes(cpu, at + Report.text, bytes);
   // Pairs with the acquire in `readReports`.
   cpu.storeRelease(at + Report.length, bytes.length + 1);
+}
+
+function withdraw(cpu: Cpu, tables: number, number: number): void {
+  cpu.store(tables + Tables.reports + number * Report.words + Report.length, 0);
 }
 
 export function readReports(cpu: Cpu, tables: number): LockdepReport[] {
