@@ -76,6 +76,9 @@ export function memoryInstruction(name: string, cursor: Cursor): Step | undefine
   if (exclusive !== null) {
     return storeExclusive(exclusive[1] === 'STLXR' ? Tag.release : 0, exclusive[2] as Width, cursor);
   }
+  const exclusivePair = /^(LDA?XP)|STL?XP$/.exec(name);
+  if (exclusivePair?.[1] !== undefined) return loadExclusivePair(name === 'LDAXP' ? Tag.acquire : 0, cursor);
+  if (exclusivePair !== null) return storeExclusivePair(name === 'STLXP' ? Tag.release : 0, cursor);
   if (/^LDN?P$/.test(name)) return loadPair(false, cursor);
   if (name === 'LDPSW') return loadPair(true, cursor);
   if (/^STN?P$/.test(name)) return storePair(cursor);
@@ -118,13 +121,16 @@ function loadOne(tags: number, width: Width, cursor: Cursor): Step {
   const memory = parseMemory(cursor);
   return (thread) => {
     const value = thread.read(memory.address(thread), tags, { bytes: bytesOf(to) });
-    if ((tags & Tag.exclusive) !== 0) {
-      thread.monitor = thread.last;
-      thread.monitorBytes = bytesOf(to);
-    }
+    if ((tags & Tag.exclusive) !== 0) setMonitor(thread, bytesOf(to));
     setRegister(thread, to, value);
     return undefined;
   };
+}
+
+/** The latest access is an exclusive load. */
+function setMonitor(thread: ThreadRun, bytes: number): void {
+  thread.monitor = thread.last;
+  thread.monitorBytes = bytes;
 }
 
 function loadSigned(tags: number, bits: number, cursor: Cursor): Step {
@@ -195,10 +201,29 @@ function storePair(cursor: Cursor): Step {
   };
 }
 
-/**
- * May fail for no reason at all, and does where no exclusive load of the same size is pending. It may succeed at another
- * address than that of the load, but is then no pair with it.
- */
+/** Unlike those of LDP, the two halves of an exclusive pair are one access. */
+function loadExclusivePair(acquire: number, cursor: Cursor): Step {
+  const { first, second, memory } = parsePair(cursor);
+  const bytes = 2 * bytesOf(first);
+  return (thread) => {
+    const both = thread.read(memory.address(thread), Tag.exclusive | Tag.rmw | acquire, { bytes });
+    setMonitor(thread, bytes);
+    setPair(thread, [first, second], both);
+    return undefined;
+  };
+}
+
+function storeExclusivePair(release: number, cursor: Cursor): Step {
+  const status = parseRegister(cursor);
+  cursor.expect(',');
+  const { first, second, memory } = parsePair(cursor);
+  return (thread) => {
+    const value = getPair(thread, [first, second]);
+    writeExclusive(thread, status, memory.address(thread), { value, bytes: 2 * bytesOf(first), release });
+    return undefined;
+  };
+}
+
 function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
   const status = parseRegister(cursor);
   cursor.expect(',');
@@ -207,17 +232,35 @@ function storeExclusive(release: number, width: Width, cursor: Cursor): Step {
   const memory = parseMemory(cursor);
   return (thread) => {
     const value = getRegister(thread, from);
-    const address = memory.address(thread);
-    const load = takeMonitor(thread, bytesOf(from));
-    if (load < 0 || thread.choose(2) === 1) {
-      setRegister(thread, status, byChance(1n));
-      return undefined;
-    }
-    const rmw = thread.events[load]!.address === address.value ? load : -1;
-    thread.write(address, value, Tag.exclusive | Tag.rmw | release, { rmw, bytes: bytesOf(from) });
-    setRegister(thread, status, byChance(0n));
+    writeExclusive(thread, status, memory.address(thread), { value, bytes: bytesOf(from), release });
     return undefined;
   };
+}
+
+interface Exclusive {
+  readonly value: Tainted;
+  readonly bytes: number;
+  readonly release: number;
+}
+
+/**
+ * May fail for no reason at all, and does where no exclusive load of the same size is pending. It may succeed at another
+ * address than that of the load, but is then no pair with it.
+ */
+function writeExclusive(
+  thread: ThreadRun,
+  status: Register,
+  address: Tainted,
+  { value, bytes, release }: Exclusive,
+): void {
+  const load = takeMonitor(thread, bytes);
+  if (load < 0 || thread.choose(2) === 1) {
+    setRegister(thread, status, byChance(1n));
+    return;
+  }
+  const rmw = thread.events[load]!.address === address.value ? load : -1;
+  thread.write(address, value, Tag.exclusive | Tag.rmw | release, { rmw, bytes });
+  setRegister(thread, status, byChance(0n));
 }
 
 /** The exclusive load that is pending, or -1. None is afterwards, whether the store succeeds or not. */
@@ -293,9 +336,23 @@ function compareAndSwap({ acquire, release }: Ordering, width: Width, cursor: Cu
   };
 }
 
+type TwoRegisters = readonly [low: Register, high: Register];
+
+/** What two registers hold, as one value of twice their width. */
+function getPair(thread: ThreadRun, [low, high]: TwoRegisters): Tainted {
+  const a = getRegister(thread, low);
+  const b = getRegister(thread, high);
+  return combine(a.value | (b.value << BigInt(low.bits)), a, b);
+}
+
+function setPair(thread: ThreadRun, [low, high]: TwoRegisters, both: Tainted): void {
+  setRegister(thread, low, both);
+  setRegister(thread, high, { ...both, value: both.value >> BigInt(low.bits) });
+}
+
 /** `CASP X0,X1,X2,X3,[X4]`: each pair is two registers that follow one another, the first of even number. */
 function compareAndSwapPair({ acquire, release }: Ordering, cursor: Cursor): Step {
-  const parseTwo = (): readonly [Register, Register] => {
+  const parseTwo = (): TwoRegisters => {
     const first = parseRegister(cursor);
     cursor.expect(',');
     const expected = next(first);
@@ -307,24 +364,15 @@ function compareAndSwapPair({ acquire, release }: Ordering, cursor: Cursor): Ste
   const compare = parseTwo();
   const from = parseTwo();
   const memory = parseMemory(cursor);
-  const half = BigInt(compare[0].bits);
-  const get = (thread: ThreadRun, [low, high]: readonly [Register, Register]): Tainted => {
-    const a = getRegister(thread, low);
-    const b = getRegister(thread, high);
-    return combine(a.value | (b.value << half), a, b);
-  };
   return (thread) => {
-    const expected = get(thread, compare);
-    const value = get(thread, from);
+    const expected = getPair(thread, compare);
+    const value = getPair(thread, from);
     compareAndExchange(thread, memory.address(thread), {
       expected,
       value,
       bytes: 2 * bytesOf(compare[0]),
       tags: { read: Tag.rmw | acquire, write: Tag.rmw | release },
-      settle: (here, found) => {
-        setRegister(here, compare[0], found);
-        setRegister(here, compare[1], { ...found, value: found.value >> half });
-      },
+      settle: (here, found) => setPair(here, compare, found),
     });
     return undefined;
   };

@@ -11,7 +11,7 @@ import type { CodeMap, CodePlace } from './code-map.ts';
 import { UnsupportedConstruct } from './errors.ts';
 import { extensionOfInstruction } from './extensions.ts';
 import type { MemoryMap } from './memory-map.ts';
-import { constant, type Tainted, type ThreadRun } from './thread-run.ts';
+import { combine, constant, type Tainted, type ThreadRun } from './thread-run.ts';
 import type { Cursor } from './tokens.ts';
 
 const conditions: Readonly<Record<string, (n: boolean, z: boolean, c: boolean, v: boolean) => boolean>> = {
@@ -156,6 +156,16 @@ function flowInstruction(name: string, cursor: Cursor, code: CodeMap, here: Code
   if (name === 'CLREX') {
     return (thread) => {
       thread.monitor = -1;
+      return undefined;
+    };
+  }
+  if (name === 'MRS' && cursor.peek(2).text.toUpperCase() === flags) {
+    const to = parseRegister(cursor);
+    cursor.expect(',');
+    cursor.next();
+    return (thread) => {
+      const held = thread.get(flags);
+      setRegister(thread, to, combine(held.value << 28n, held));
       return undefined;
     };
   }
