@@ -5,6 +5,7 @@ import {
   Completion,
   Futex,
   Mutex,
+  PercpuRef,
   PercpuRwSemaphore,
   PiFutex,
   PthreadBarrier,
@@ -17,6 +18,8 @@ import {
   RwSemaphore,
   Semaphore,
   SeqLock,
+  SharedCache,
+  Srcu,
   WaitQueue,
   WwClass,
   WwMutex,
@@ -42,9 +45,13 @@ const CALLS: Record<string, (arena: Arena) => readonly [Call, Call]> = {
     (o) => new RwSemaphore(arena).downWrite(o),
     (o) => new RwSemaphore(arena).downWriteAsync(o),
   ],
-  PercpuRwSemaphore: (arena) => [
+  'PercpuRwSemaphore, reading': (arena) => [
     (o) => new PercpuRwSemaphore(arena).downRead(o),
     (o) => new PercpuRwSemaphore(arena).downReadAsync(o),
+  ],
+  'PercpuRwSemaphore, writing': (arena) => [
+    (o) => new PercpuRwSemaphore(arena).downWrite(o),
+    (o) => new PercpuRwSemaphore(arena).downWriteAsync(o),
   ],
   Semaphore: (arena) => [(o) => new Semaphore(arena).down(o), (o) => new Semaphore(arena).downAsync(o)],
   'Semaphore, with a guard': (arena) => [
@@ -68,6 +75,10 @@ const CALLS: Record<string, (arena: Arena) => readonly [Call, Call]> = {
     const word = arena.alloc(1);
     return [(o) => new Futex(arena).waitBitset(word, 1, 1, o), (o) => new Futex(arena).waitBitsetAsync(word, 1, 1, o)];
   },
+  'Futex, waitv'(arena) {
+    const list = [{ word: arena.alloc(1), value: 1 }];
+    return [(o) => new Futex(arena).waitv(list, o), (o) => new Futex(arena).waitvAsync(list, o)];
+  },
   PiFutex(arena) {
     const word = arena.alloc(1);
     arena.words[word] = 0;
@@ -85,9 +96,13 @@ const CALLS: Record<string, (arena: Arena) => readonly [Call, Call]> = {
       },
     ];
   },
-  PthreadRwlock: (arena) => [
+  'PthreadRwlock, reading': (arena) => [
     (o) => new PthreadRwlock(arena).readLock(o),
     (o) => new PthreadRwlock(arena).acquireReadAsync(o),
+  ],
+  'PthreadRwlock, writing': (arena) => [
+    (o) => new PthreadRwlock(arena).writeLock(o),
+    (o) => new PthreadRwlock(arena).acquireWriteAsync(o),
   ],
   PthreadSem: (arena) => [(o) => new PthreadSem(arena).wait(o), (o) => new PthreadSem(arena).waitAsync(o)],
   PthreadBarrier: (arena) => [
@@ -103,7 +118,24 @@ const CALLS: Record<string, (arena: Arena) => readonly [Call, Call]> = {
     const at = arena.alloc(1);
     return [(o) => lock.write(at, [1], o), (o) => lock.writeAsync(at, [1], o)];
   },
+  'Srcu, a grace period': (arena) => [
+    (o) => new Srcu(arena).synchronize(o),
+    (o) => new Srcu(arena).synchronizeAsync(o),
+  ],
+  'Srcu, its callbacks': (arena) => [(o) => new Srcu(arena).barrier(o), (o) => new Srcu(arena).barrierAsync(o)],
+  PercpuRef(arena) {
+    const ref = new PercpuRef(arena);
+    ref.kill();
+    return [(o) => ref.drain(o), (o) => ref.drainAsync(o)];
+  },
+  SharedCache: (arena) => [
+    (o) => new SharedCache(arena).getOrComputeSync('key', () => 1, o),
+    (o) => new SharedCache(arena).getOrCompute('key', () => 1, o),
+  ],
 };
+
+/** The classes that have an option of their own. */
+const OWN: Record<string, RegExp> = { permits: /^Semaphore/, exclusive: /^WaitQueue/, ttl: /^SharedCache/ };
 
 test.each(Object.keys(CALLS))('%s: an option of another name is ignored', async (name) => {
   const arena = Arena.create({ bytes: 1 << 20 });
@@ -113,6 +145,15 @@ test.each(Object.keys(CALLS))('%s: an option of another name is ignored', async 
   await expect(async({ timout: 5 })).rejects.toMatchObject(code);
   // A synchronous call could not look at its signal before it is over.
   expect(thrown(() => sync({ signal: new AbortController().signal })).code).toBe('EINVAL');
+  // An event loop has other things to do than what it waits for.
+  await expect(async({ detectDeadlock: true })).rejects.toMatchObject({ code: 'EINVAL' });
+  // Those of other classes.
+  const others = { permits: 1, exclusive: true, ttl: 1, batch: 1 };
+  for (const [option, value] of Object.entries(others)) {
+    if (OWN[option]?.test(name)) continue;
+    expect(thrown(() => sync({ [option]: value })).message, option).toContain(`"${option}"`);
+    await expect(async({ [option]: value }), option).rejects.toThrow(`"${option}"`);
+  }
 });
 
 test('an option of another name is ignored where things are made', () => {
