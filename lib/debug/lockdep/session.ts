@@ -114,7 +114,7 @@ export class Lockdep {
 
 /**
  * Begins to look at the order in which all threads of the arena take locks, for possible deadlocks. A thread that is attached
- * already learns of it when it attaches, makes a call that has to wait, or comes here itself. The tables take 820 KB of the arena, and
+ * already learns of it when it attaches, makes a call that has to wait, or comes here itself. The tables take 720 KB of the arena, and
  * stay there. Where it runs already, it goes on with these options.
  *
  * Throws EINVAL for bad options, ENOMEM when the arena has no room for the tables.
