@@ -39,17 +39,21 @@ export class Srcu extends RcuDomain {
 
   /** A reader goes in. Returns the index for its `readUnlock`. Throws EINVAL after `arena.detach()`. */
   readLock(): 0 | 1 {
-    const { thread } = this;
-    const wanted = thread.observer?.wants(this, ASYNC_SHARED);
-    const index = this.#join();
-    thread.observer?.has(wanted, index);
-    return index;
+    return this.thread.observer === undefined ? this.#join() : this.#joinObserved();
   }
 
   #join(): 0 | 1 {
     const index = this.readers.join(this.readLock);
     // Whoever destroys the domain finds the reader inside, or this finds that the domain is to go.
     return isPresent(this.cpu, this.address) ? index : this.#joinAgain(index);
+  }
+
+  #joinObserved(): 0 | 1 {
+    const { thread } = this;
+    const wanted = thread.observer?.wants(this, ASYNC_SHARED);
+    const index = this.#join();
+    thread.observer?.has(wanted, index);
+    return index;
   }
 
   /**
