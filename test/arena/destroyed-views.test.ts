@@ -279,6 +279,16 @@ test('a handle of an object that was destroyed leads to no other one at the same
   expect(Mutex.from(second, next.handle).address).toBe(next.address);
 });
 
+test('a handle of a view that was opened by name, behind another object, leads to it', () => {
+  const { arenas } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const mutex = new Mutex(first, 'm');
+  const other = new Mutex(second);
+  const { handle } = new Mutex(second, 'm');
+  expect(handle.serial).not.toBe(other.handle.serial);
+  expect(Mutex.from(first, handle).address).toBe(mutex.address);
+});
+
 test('a class of shared objects that these tests leave out', () => {
   const isShared = (each: unknown) => typeof each === 'function' && each.prototype instanceof SharedObject;
   // An arena has one of each of these, for ever.
