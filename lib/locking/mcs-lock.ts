@@ -13,11 +13,11 @@ import type { Arena } from '../arena/arena.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { isPresent } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { arrayOf, struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
 import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
+import { QueuedLock } from './queued-lock.ts';
 import {
   isDecided,
   isEvicted,
@@ -31,7 +31,7 @@ import {
   unlockQueue,
   vacateNodes,
 } from './spin-queue.ts';
-import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
+import { SpinningLockHeader } from './spinning-lock.ts';
 
 const Mcs = struct({ header: SpinningLockHeader, tail: 1 });
 
@@ -75,7 +75,7 @@ const KIND = defineKind<Repairer>({
  * Fairness: order of arrival. A thread holds at most 4 MCS locks at once (EAGAIN). Not recursive (EDEADLK).
  * Source: Mellor-Crummey and Scott 1991; kernel/locking/mcs_spinlock.h.
  */
-export class McsLock extends SpinningLock {
+export class McsLock extends QueuedLock {
   /** Opens the lock of that name, making it if there is none, or the lock of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND, arena, which);
@@ -85,64 +85,48 @@ export class McsLock extends SpinningLock {
     return new McsLock(arena, handle);
   }
 
-  lock(): void {
-    const { thread } = this;
-    const wanted = thread.observer?.wants(this, ALONE);
-    this.#take();
-    // Whoever destroys the lock finds the node in line, or this finds that the lock is to go.
-    while (!isPresent(this.thread.cpu, this.address)) {
-      this.unlock();
-      this.checkThere();
-      this.#take();
-    }
-    thread.observer?.has(wanted, thread.self);
-  }
-
-  #take(): void {
+  protected override takePlace(): number {
+    this.thread.current();
+    if (this.ownPlace() !== 0) throw this.relocked();
     const node = this.#freeNode();
     const { cpu } = this.thread;
     for (;;) {
       prepareNode(cpu, node, this.address);
       const prev = cpu.xchg(this.address + Mcs.tail, node);
       linkNode(cpu, node, prev);
-      if (prev === 0) return;
+      if (prev === 0) return node;
       this.thread.counters.contended++;
       // The acquire pairs with the release in grantNext.
       const grant = contend(this.thread, this.address, ALONE, () => {
         return cpu.condLoadAcquire(node + SpinNode.locked, isDecided, 0, Number.POSITIVE_INFINITY);
       });
-      if (!isEvicted(grant)) return;
+      if (!isEvicted(grant)) return node;
       releaseNode(cpu, node);
     }
   }
 
-  tryLock(): boolean {
-    this.thread.current();
-    if (this.#ownNode() !== 0) return false;
+  protected override tryTakePlace(): number {
     const node = this.#freeNode();
     const { cpu } = this.thread;
     prepareNode(cpu, node, this.address);
     if (cpu.cmpxchg(this.address + Mcs.tail, 0, node) === 0) {
       linkNode(cpu, node, 0);
-      if (isPresent(cpu, this.address)) {
-        this.thread.observer?.took(this, ALONE, this.thread.self);
-        return true;
-      }
-      this.unlock();
-    } else {
-      releaseNode(cpu, node);
-      if (isPresent(this.thread.cpu, this.address)) return false;
+      return node;
     }
-    this.checkThere();
-    return this.tryLock();
+    releaseNode(cpu, node);
+    return 0;
   }
 
-  unlock(): void {
-    this.thread.current();
-    const node = this.#ownNode();
-    if (node === 0) throw this.unheld(this.notOwner('unlock'));
+  protected override ownPlace(): number {
+    const { cpu, slot } = this.thread;
+    for (const offset of QUEUE.nodes) {
+      if (cpu.load(slot + offset + SpinNode.lock) === this.address) return slot + offset;
+    }
+    return 0;
+  }
+
+  protected override leavePlace(node: number): void {
     unlockQueue(this.thread.cpu, QUEUE, this.address, node);
-    this.thread.observer?.gave(this, this.thread.self);
   }
 
   get owner(): number | undefined {
@@ -151,21 +135,11 @@ export class McsLock extends SpinningLock {
   }
 
   #freeNode(): number {
-    this.thread.current();
-    if (this.#ownNode() !== 0) throw this.relocked();
     const { cpu, slot } = this.thread;
     for (const offset of QUEUE.nodes) {
       if (cpu.load(slot + offset + SpinNode.lock) === 0) return slot + offset;
     }
     throw this.tooMany(MCS_NODES);
-  }
-
-  #ownNode(): number {
-    const { cpu, slot } = this.thread;
-    for (const offset of QUEUE.nodes) {
-      if (cpu.load(slot + offset + SpinNode.lock) === this.address) return slot + offset;
-    }
-    return 0;
   }
 }
 

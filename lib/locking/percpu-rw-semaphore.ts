@@ -85,6 +85,9 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
    * memory to note another shared lock, and EINVAL for bad options.
    */
   downRead(options?: WaitOptions): void {
+    const { thread } = this;
+    const isPlain = options === undefined && thread.observer === undefined;
+    if (isPlain && tryRead(thread.cpu, this.address, thread.current(), false) === 'acquired') return;
     this.enter('read', options);
   }
 

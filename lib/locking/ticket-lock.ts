@@ -24,12 +24,12 @@ import type { Arena } from '../arena/arena.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { isPresent } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { arrayOf, struct } from '../memory/struct.ts';
 import { ALONE, contend } from '../sched/contention.ts';
 import { maxThreads, slotAddress, slotArea } from '../sched/slot.ts';
-import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
+import { QueuedLock } from './queued-lock.ts';
+import { SpinningLockHeader } from './spinning-lock.ts';
 
 const Ticket = struct({ header: SpinningLockHeader, next: 1, serving: 1 });
 
@@ -71,7 +71,7 @@ const KIND = defineKind<Repairer>({
  * Fairness: order of arrival. A thread holds at most 4 ticket locks at once (EAGAIN). Not recursive (EDEADLK).
  * Source: Mellor-Crummey and Scott 1991; include/asm-generic/spinlock.h.
  */
-export class TicketLock extends SpinningLock {
+export class TicketLock extends QueuedLock {
   /** Opens the lock of that name, making it if there is none, or the lock of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND, arena, which);
@@ -81,20 +81,9 @@ export class TicketLock extends SpinningLock {
     return new TicketLock(arena, handle);
   }
 
-  lock(): void {
-    const { thread } = this;
-    const wanted = thread.observer?.wants(this, ALONE);
-    this.#take();
-    // Whoever destroys the lock finds the ticket taken, or this finds that the lock is to go.
-    while (!isPresent(this.thread.cpu, this.address)) {
-      this.unlock();
-      this.checkThere();
-      this.#take();
-    }
-    thread.observer?.has(wanted, thread.self);
-  }
-
-  #take(): void {
+  protected override takePlace(): number {
+    this.thread.current();
+    if (this.ownPlace() !== 0) throw this.relocked();
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
     cpu.store(entry + TicketEntry.lock, -this.address);
@@ -104,15 +93,14 @@ export class TicketLock extends SpinningLock {
     // Pairs with the acquire in claimedTickets, which finds the ticket.
     cpu.storeRelease(entry + TicketEntry.lock, this.address);
     const serving = this.address + Ticket.serving;
-    if (cpu.loadAcquire(serving) === ticket) return;
+    if (cpu.loadAcquire(serving) === ticket) return entry;
     contend(this.thread, this.address, ALONE, () => {
       cpu.condLoadAcquire(serving, equals, ticket, Number.POSITIVE_INFINITY);
     });
+    return entry;
   }
 
-  tryLock(): boolean {
-    this.thread.current();
-    if (this.#ownEntry() !== 0) return false;
+  protected override tryTakePlace(): number {
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
     const serving = cpu.loadAcquire(this.address + Ticket.serving);
@@ -120,25 +108,23 @@ export class TicketLock extends SpinningLock {
     const isFree = cpu.cmpxchg(this.address + Ticket.next, serving, (serving + 1) | 0) === serving;
     if (isFree) cpu.store(entry + TicketEntry.ticket, serving);
     cpu.storeRelease(entry + TicketEntry.lock, isFree ? this.address : 0);
-    if (isPresent(cpu, this.address)) {
-      if (isFree) this.thread.observer?.took(this, ALONE, this.thread.self);
-      return isFree;
-    }
-    if (isFree) this.unlock();
-    this.checkThere();
-    return this.tryLock();
+    return isFree ? entry : 0;
   }
 
-  unlock(): void {
+  protected override ownPlace(): number {
+    const { cpu, slot } = this.thread;
+    for (const offset of ENTRIES) {
+      if (cpu.load(slot + offset + TicketEntry.lock) === this.address) return slot + offset;
+    }
+    return 0;
+  }
+
+  protected override leavePlace(entry: number): void {
     const { cpu } = this.thread;
-    this.thread.current();
-    const entry = this.#ownEntry();
-    if (entry === 0) throw this.unheld(this.notOwner('unlock'));
     const ticket = cpu.load(entry + TicketEntry.ticket);
     cpu.store(entry + TicketEntry.lock, -this.address);
     cpu.storeRelease(this.address + Ticket.serving, (ticket + 1) | 0);
     cpu.storeRelease(entry + TicketEntry.lock, 0);
-    this.thread.observer?.gave(this, this.thread.self);
   }
 
   get owner(): number | undefined {
@@ -147,19 +133,9 @@ export class TicketLock extends SpinningLock {
   }
 
   #freeEntry(): number {
-    this.thread.current();
-    if (this.#ownEntry() !== 0) throw this.relocked();
     const { cpu, slot } = this.thread;
     for (const offset of ENTRIES) if (cpu.load(slot + offset + TicketEntry.lock) === 0) return slot + offset;
     throw this.tooMany(TICKET_ENTRIES);
-  }
-
-  #ownEntry(): number {
-    const { cpu, slot } = this.thread;
-    for (const offset of ENTRIES) {
-      if (cpu.load(slot + offset + TicketEntry.lock) === this.address) return slot + offset;
-    }
-    return 0;
   }
 }
 

@@ -1,10 +1,10 @@
 /**
- * Who hears of every lock that a thread takes and gives back, free ones too: lockdep, which is a room above.
+ * The observer of a thread is told of every lock that the thread takes and gives back, free ones too: lockdep, a room above.
  *
- * No fast path has a line for it. A fast path expects a value of the thread's in the lock's word: `free` in one that it takes,
+ * A fast path has no line for it where a word is compared. It expects a value of the thread's in the lock's word: `free` in one that it takes,
  * `mine` or `mineById` in one that it gives back. While somebody observes the thread these are NEVER, which no word holds. So
- * each call goes the way that it goes for a lock that is not free, and the hooks are there. Readers whose way in compares
- * nothing ask whether `free` is 0, where they have to ask whether the thread has detached.
+ * each call goes the way that it goes for a lock that is not free, and the hooks are there. Locks whose way in
+ * compares nothing look at `observer`, or whether `free` is 0 where they have to ask whether the thread has detached.
  *
  *   wants, has   a call that may wait: before it does, and once it has the lock; of one that fails, `wants` alone
  *   took         a call that does not wait has the lock

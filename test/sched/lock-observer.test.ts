@@ -19,6 +19,7 @@ import {
   WwMutex,
 } from '../../lib/index.ts';
 import type { LockObserver, ObservedLock, WaitForm } from '../../lib/sched/watch.ts';
+import { stepper } from '../support/stepper.ts';
 
 /** Writes down what it hears, a word each: `wants`, `has`, `took`, `gave`, `shares`, `notHeld`. */
 class Listener implements LockObserver {
@@ -392,6 +393,22 @@ test.each(ROWS)('$name: the observer of the thread misses a lock', async ({ run,
   await run(arena);
   expect(listener.heard).toEqual([]);
 });
+
+test.each([TicketLock, McsLock])(
+  '%o that is had once more after it was destroyed was neither taken nor given back',
+  (Lock) => {
+    const { arenas } = stepper(2);
+    const [first, second] = arenas as [Arena, Arena];
+    const own = new Lock(first, 'x');
+    const theirs = new Lock(second, 'x');
+    own.destroy();
+    const listener = new Listener(second.thread.self);
+    second.thread.observe(listener);
+    for (const call of [() => theirs.tryLock(), () => theirs.lock()]) expect(call).toThrow(/^EINVAL: .* was destroyed/);
+    expect(listener.heard).toEqual(['wants']);
+    second.thread.observe(undefined);
+  },
+);
 
 test('a lock that is taken before anybody observes the thread, or given back after, is no error', () => {
   const arena = Arena.create({ bytes: 1 << 20 });

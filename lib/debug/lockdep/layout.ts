@@ -21,7 +21,7 @@
  * the other's order. Where a thread dies between the two, `looked at` stays 0, and the next one that meets the order looks.
  *
  * Sessions, in `Header.lockdep`: 0 for none, odd while `reset` clears the tables, else even. A thread that adds says in its slot
- * in which session (`Adding`), and looks again whether that session runs. Whoever clears waits until no slot names the old one.
+ * in which session (`Adding`), and looks again whether that session runs. The thread that clears waits until no slot names the old one.
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
@@ -115,7 +115,7 @@ export const TABLES_KIND = defineKind<Repairer>({
   repair({ cpu, isDead }, tables) {
     const busy = cpu.load(tables + Tables.busy);
     if (busy === 0 || !isDead(busy)) return true;
-    // Whoever was about to clear the tables has left some of them: it is over, and whoever starts it next begins anew.
+    // The dead thread was clearing the tables, and has left some: the session is over, and the next start clears them again.
     if (cpu.load(Header.lockdep) & 1) cpu.xchg(Header.lockdep, 0);
     cpu.storeRelease(tables + Tables.busy, 0);
     return true;

@@ -168,7 +168,7 @@ function exclusively({ cpu, thread }: Arena, tables: number, change: () => void)
   }
 }
 
-/** Whoever adds to the tables in that session has done so; they are as they were when they were made. */
+/** The threads that add to the tables in that session have done so; they are as they were when they were made. */
 function clear(cpu: Cpu, tables: number, session: number): void {
   if (session !== 0) cpu.xchg(Header.lockdep, session + 1);
   for (let number = 0; number < maxThreads(cpu); number++) {

@@ -152,9 +152,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a ticket lock does not look once it has got in',
-    file: 'lib/locking/ticket-lock.ts',
-    from: '    while (!isPresent(this.thread.cpu, this.address)) {',
-    to: '    while (this.address === 0) {',
+    file: 'lib/locking/queued-lock.ts',
+    from: '      if (isPresent(this.thread.cpu, this.address)) return;\n      this.leave',
+    to: '      if (place !== 0) return;\n      this.leave',
     tests: STEPS,
   },
   {
