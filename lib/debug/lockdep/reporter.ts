@@ -8,7 +8,7 @@ import { tell } from '../../arena/spawn.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { readText, utf8, writeBytes } from '../../memory/text.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { framesOf, parseFrames, readFrames } from '../profile/stacks.ts';
+import { framesOf, MOST_FRAMES, parseFrames, readFrames } from '../profile/stacks.ts';
 import { classLabel } from './classes.ts';
 import type { Hold } from './holds.ts';
 import {
@@ -45,6 +45,9 @@ const published = channel(LOCKDEP_CHANNEL);
 
 const MODES = ['exclusive', 'shared', 'shared, recursive'] as const;
 
+/** The lines of a report, with stacks of at most `depth` frames. */
+type Lines = (depth: number) => string[];
+
 export class Reporter {
   readonly #cpu: Cpu;
   readonly #thread: number;
@@ -60,7 +63,7 @@ export class Reporter {
   circular(hold: Hold, other: Hold, path: readonly number[], held: readonly Hold[]): void {
     const labels = path.map((number) => this.#label(number));
     const claimed = this.#claimFor(other, hold, Reported.circle);
-    const isNew = this.#report('circular', labels, claimed, () => [
+    const isNew = this.#report('circular', labels, claimed, (depth) => [
       `thread ${this.#thread} is trying to acquire lock:`,
       named(this.#mention(hold)),
       '',
@@ -70,12 +73,12 @@ export class Reporter {
       'which lock already depends on the new lock.',
       '',
       'the existing dependency chain (in reverse order) is:',
-      ...path.flatMap((_, i) => this.#link(path, path.length - 1 - i)),
+      ...path.flatMap((_, i) => this.#link(path, path.length - 1 - i, depth)),
       '',
       `-> #0 (${labels[0]}): taken here`,
-      ...stackOf(this.#mention(hold).frames),
+      ...this.#stack(hold, depth),
       `   while holding ${this.#label(other.class)}, taken here`,
-      ...stackOf(this.#mention(other).frames),
+      ...this.#stack(other, depth),
       '',
       ...scenario(labels),
       '',
@@ -87,7 +90,7 @@ export class Reporter {
   /** A lock of the class is held already. */
   recursive(hold: Hold, other: Hold, held: readonly Hold[]): void {
     const label = this.#label(hold.class);
-    this.#report('recursive', [label], this.#claimFor(hold, hold, Reported.circle), () => [
+    this.#report('recursive', [label], this.#claimFor(hold, hold, Reported.circle), (depth) => [
       `thread ${this.#thread} is trying to acquire lock:`,
       named(this.#mention(hold)),
       '',
@@ -96,7 +99,7 @@ export class Reporter {
       '',
       ...recursion(label, label),
       '',
-      ...this.#stacks(hold, other),
+      ...this.#stacks(hold, other, depth),
       '',
       ...this.#heldLines(held),
     ]);
@@ -105,12 +108,12 @@ export class Reporter {
   /** `hold` may sleep, and `atomic` lets nothing sleep that is taken inside. */
   invalidContext(hold: Hold, atomic: Hold, held: readonly Hold[]): void {
     const labels = [this.#label(atomic.class), this.#label(hold.class)];
-    this.#report('context', labels, this.#claimFor(atomic, hold, Reported.context), () => [
+    this.#report('context', labels, this.#claimFor(atomic, hold, Reported.context), (depth) => [
       `thread ${this.#thread} is trying to lock:`,
       named(this.#mention(hold)),
       '',
       `which may sleep, inside ${labels[0]}, where nothing may:`,
-      ...this.#stacks(hold, atomic),
+      ...this.#stacks(hold, atomic, depth),
       '',
       ...this.#heldLines(held),
     ]);
@@ -118,9 +121,9 @@ export class Reporter {
 
   /** A lock is to be given back by who does not hold it. */
   unbalanced(hold: Hold, held: readonly Hold[]): void {
-    this.#once('balance', hold, () => [
+    this.#once('balance', hold, (depth) => [
       `thread ${this.#thread} is trying to release lock (${this.#label(hold.class)}) at:`,
-      ...stackOf(this.#mention(hold).frames),
+      ...this.#stack(hold, depth),
       'but it does not hold it.',
       '',
       ...this.#heldLines(held),
@@ -137,10 +140,10 @@ export class Reporter {
   }
 
   awaited(hold: Hold, ms: number): void {
-    this.#once('await', hold, () => [
+    this.#once('await', hold, (depth) => [
       `thread ${this.#thread} held ${named(this.#mention(hold))}`,
       `for ${Math.round(ms)} ms, in which its code awaited. It was taken here:`,
-      ...stackOf(this.#mention(hold).frames),
+      ...this.#stack(hold, depth),
     ]);
   }
 
@@ -152,16 +155,16 @@ export class Reporter {
 
   /** `what`: what the program expects. */
   notHeld(hold: Hold, what: string, held: readonly Hold[]): void {
-    this.#once('not-held', hold, () => [
+    this.#once('not-held', hold, (depth) => [
       `thread ${this.#thread}: ${what} (${this.#label(hold.class)})`,
-      ...stackOf(this.#mention(hold).frames),
+      ...this.#stack(hold, depth),
       '',
       ...this.#heldLines(held),
     ]);
   }
 
   /** A report about one class, once for each finding. */
-  #once(finding: Finding, hold: Hold, lines: () => string[]): void {
+  #once(finding: Finding, hold: Hold, lines: Lines): void {
     const bit = ONCE[finding] ?? 0;
     this.#report(finding, [this.#label(hold.class)], this.#claimFor(hold, hold, bit), lines);
   }
@@ -174,7 +177,7 @@ export class Reporter {
    * Says it, unless it was claimed before. Returns whether this thread has said it. It is written before it is claimed: a thread
    * that dies in between leaves a report that another one writes again, and none is lost.
    */
-  #report(finding: Finding, classes: readonly string[], claimed: Claim, lines: () => string[]): boolean {
+  #report(finding: Finding, classes: readonly string[], claimed: Claim, lines: Lines): boolean {
     const cpu = this.#cpu;
     const tables = this.#tables;
     if (isClaimed(cpu, claimed)) return false;
@@ -182,21 +185,25 @@ export class Reporter {
       if (claim(cpu, claimed)) cpu.fetchAddRelaxed(tables + Tables.suppressedCount, 1);
       return false;
     }
-    const text = banner(finding, lines());
-    const report = { finding, classes, thread: this.#thread, text };
+    const report = fitting((depth) => ({
+      finding,
+      classes,
+      thread: this.#thread,
+      text: banner(finding, lines(depth)),
+    }));
     const number = cpu.fetchAddRelaxed(tables + Tables.placesTaken, 1);
-    if (number < REPORTS) store(cpu, tables, number, report);
+    if (number < REPORTS) store(cpu, tables, number, utf8(JSON.stringify(report)));
     if (!claim(cpu, claimed)) {
       if (number < REPORTS) withdraw(cpu, tables, number);
       return false;
     }
     cpu.fetchAddRelaxed(tables + Tables.reportCount, 1);
-    if ((cpu.load(tables + Tables.flags) & QUIET) === 0) tell(text);
+    if ((cpu.load(tables + Tables.flags) & QUIET) === 0) tell(report.text);
     published.publish(report);
     return true;
   }
 
-  #link(path: readonly number[], i: number): string[] {
+  #link(path: readonly number[], i: number, depth: number): string[] {
     const [from, to] = [path[i - 1], path[i]];
     if (from === undefined || to === undefined) return [];
     const cpu = this.#cpu;
@@ -206,24 +213,28 @@ export class Reporter {
     return [
       '',
       `-> #${i} (${this.#label(to)}): taken here`,
-      ...stackOf(framesAt(stacks.wanted)),
+      ...stackOf(framesAt(stacks.wanted), depth),
       `   while holding ${this.#label(from)}, taken here`,
-      ...stackOf(framesAt(stacks.held)),
+      ...stackOf(framesAt(stacks.held), depth),
     ];
   }
 
-  #stacks(hold: Hold, other: Hold): string[] {
+  #stacks(hold: Hold, other: Hold, depth: number): string[] {
     return [
       `${this.#label(hold.class)}, wanted here`,
-      ...stackOf(this.#mention(hold).frames),
+      ...this.#stack(hold, depth),
       `${this.#label(other.class)}, taken here`,
-      ...stackOf(this.#mention(other).frames),
+      ...this.#stack(other, depth),
     ];
   }
 
   #heldLines(held: readonly Hold[]): string[] {
     const mentions = held.map((hold) => this.#mention(hold));
     return heldLines(this.#thread, mentions);
+  }
+
+  #stack(hold: Hold, depth: number): string[] {
+    return stackOf(this.#mention(hold).frames, depth);
   }
 
   #mention(hold: Hold): Mention {
@@ -245,15 +256,30 @@ const ONCE: Partial<Record<Finding, number>> = {
   'not-held': 16,
 };
 
-function store(cpu: Cpu, tables: number, number: number, report: LockdepReport): void {
-  const at = tables + Tables.reports + number * Report.words;
-  let bytes = utf8(JSON.stringify(report));
-  // So that it stays JSON.
-  for (let end = report.text.length; bytes.length > REPORT_BYTES && end > 0; ) {
-    end = Math.floor(end * 0.9);
-    bytes = utf8(JSON.stringify({ ...report, text: `${report.text.slice(0, end)}...` }));
+/**
+ * The report with stacks as deep as its place has room for: what it says after them, the scenario and the locks that are held, is
+ * never cut off for frames. Only one that is too long with a frame a stack loses its end.
+ */
+function fitting(write: (depth: number) => LockdepReport): LockdepReport {
+  for (let depth = MOST_FRAMES; depth > 0; depth = Math.floor(depth / 2)) {
+    const report = write(depth);
+    if (fits(report)) return report;
   }
+  const { text, ...rest } = write(1);
+  for (let end = text.length; ; ) {
+    end = Math.floor(end * 0.9);
+    const report = { ...rest, text: `${text.slice(0, end)}...` };
+    if (end === 0 || fits(report)) return report;
+  }
+}
+
+function fits(report: LockdepReport): boolean {
+  return utf8(JSON.stringify(report)).length <= REPORT_BYTES;
+}
+
+function store(cpu: Cpu, tables: number, number: number, bytes: Uint8Array): void {
   if (bytes.length > REPORT_BYTES) return;
+  const at = tables + Tables.reports + number * Report.words;
   writeBytes(cpu, at + Report.text, bytes);
   // Pairs with the acquire in `readReports`.
   cpu.storeRelease(at + Report.length, bytes.length + 1);

@@ -55,9 +55,11 @@ function place({ name, file, line, column }: Frame): string {
   return name === '' ? where : `${name} (${where})`;
 }
 
-/** Lines of a stack. */
-export function stackOf(frames: readonly Frame[]): string[] {
-  return frames.length === 0 ? ['       (not known)'] : frames.map((frame) => `       ${place(frame)}`);
+/** Lines of a stack, the innermost `depth` frames of it. */
+export function stackOf(frames: readonly Frame[], depth: number): string[] {
+  if (frames.length === 0) return ['       (not known)'];
+  const lines = frames.slice(0, depth).map((frame) => `       ${place(frame)}`);
+  return frames.length > depth ? [...lines, `       ... ${frames.length - depth} more`] : lines;
 }
 
 /** A whole report: its title between rules, and its lines. */

@@ -20,7 +20,7 @@ export interface Frame {
 }
 
 /** Frames of the program that are kept, and those that are looked at, the library's own among them. */
-const MOST_FRAMES = 16;
+export const MOST_FRAMES = 16;
 const MOST_CAPTURED = 32;
 
 /** Where this package's code is: `lib` in the sources, `dist` when it is built, and in memory a bundle by its whole URL. */

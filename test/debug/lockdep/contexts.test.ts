@@ -1,6 +1,7 @@
 /** What has no counterpart in the kernel, or another one: asynchronous sections, threads that end, what the program expects. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setImmediate } from 'node:timers/promises';
+import { runInThisContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import {
   Arena,
@@ -347,6 +348,26 @@ test('what a report says', () => {
   expect(text.indexOf('audit (')).toBeGreaterThan(0);
   expect(text.indexOf('transfer (')).toBeGreaterThan(0);
   expect(text).toContain('contexts.test.ts');
+});
+
+test('a report of deep stacks in files with long paths has shorter stacks, and all the rest', () => {
+  const { arena, lockdep } = watched();
+  const [a, b] = mutexes(arena, 'account 1', 'book') as [Mutex, Mutex];
+  const file = `/srv/${'long/'.repeat(30)}app.mjs`;
+  const code = '(function deep(n, f) { return n > 0 ? deep(n - 1, f) : f(); })';
+  const deep = runInThisContext(code, file) as (n: number, f: () => void) => void;
+  const heard: unknown[] = [];
+  const hear = (report: unknown) => heard.push(report);
+  subscribe('holdfast:lockdep', hear);
+  deep(20, () => a.runExclusive(() => b.runExclusive(() => {})));
+  deep(20, () => b.runExclusive(() => a.runExclusive(() => {})));
+  unsubscribe('holdfast:lockdep', hear);
+  const { text } = lockdep.reports()[0] as LockdepReport;
+  expect(text).toContain(file);
+  expect(text).toMatch(/\.\.\. \d+ more/);
+  expect(text).toContain('*** DEADLOCK ***');
+  expect(text).toContain('1 lock held by thread');
+  expect(heard).toEqual(lockdep.reports());
 });
 
 test('after reset nothing is known, and what was held is not looked at', () => {
