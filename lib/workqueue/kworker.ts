@@ -20,7 +20,7 @@ import type { WorkerPool } from './pool.ts';
 import { KWORKER, poolView } from './pools.ts';
 import { hasOutstanding, publishHere } from './submitter.ts';
 import { isTwin, workOf } from './twins.ts';
-import { Values } from './values.ts';
+import { UNREADABLE, Values } from './values.ts';
 import { identityAt, knownFunction, loadAll, loadFunction, type WorkFunction } from './work.ts';
 import { decodeArguments } from './work-arguments.ts';
 
@@ -216,12 +216,14 @@ class Kworker {
     const cpu = this.#cpu;
     const context = new WorkContext(this.#arena, item);
     let result: unknown;
+    let isPending: boolean;
     this.#current = item;
     try {
       const args = isTwin(cpu, item)
         ? decodeArguments(cpu, workOf(cpu, item))
         : this.#values.decode(item, cpu.read(item + Item.encoding), Item.argument);
       result = withContext(context, run, args);
+      isPending = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
     } catch (error) {
       this.#writeError(item, error);
       publishHere(this.#arena);
@@ -229,9 +231,10 @@ class Kworker {
     } finally {
       this.#current = 0;
     }
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
+    if (isPending) {
       this.#awaited.set(item, context);
-      (result as PromiseLike<unknown>).then(
+      // Where it is no promise: one that calls back twice, or throws, must not end the item twice, or the worker.
+      Promise.resolve(result).then(
         (value) => {
           this.#writeResult(item, value);
           this.#settled(item);
@@ -274,7 +277,7 @@ class Kworker {
     if (isTwin(this.#cpu, item)) {
       const work = workOf(this.#cpu, item);
       this.#cpu.fetchAddRelaxed(work + WorkWords.failures, 1);
-      report(`the ${this.#arena.objects.labelOf(work)} failed: ${inspect(error)}`);
+      report(`the ${this.#arena.objects.labelOf(work)} failed: ${inspected(error)}`);
       return;
     }
     this.#cpu.write(item + Item.encoding, this.#values.encodeError(item, error));
@@ -302,6 +305,15 @@ function beNice(nice: number): void {
     setPriority(thread, nice);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error;
+  }
+}
+
+/** An error may throw when it is looked at: a getter, a proxy that was revoked. */
+function inspected(error: unknown): string {
+  try {
+    return inspect(error);
+  } catch {
+    return UNREADABLE;
   }
 }
 

@@ -283,8 +283,11 @@ export class WorkerPool {
     return outcome;
   }
 
-  /** A twin that is DELAYED, and is to be queued in `pwq`, is LISTED, if `isTime`. Not in a queue that was closed: then it is FREE. */
-  expireTwin(twin: number, pwq: number, isTime: () => boolean): 'queued' | 'dropped' | 'not' {
+  /**
+   * A twin that is DELAYED, and is to be queued in `pwq`, is LISTED, if `isTime`. Not in a queue that was closed: then it is FREE. `cancel`
+   * its timer behind that: a thread that dies in between leaves a timer without a twin, and no twin without a timer.
+   */
+  expireTwin(twin: number, pwq: number, isTime: () => boolean, cancel: () => void): 'queued' | 'dropped' | 'not' {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
     this.#items.drain();
@@ -293,6 +296,7 @@ export class WorkerPool {
     const isClosed = cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.state) === CLOSED;
     if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);
     else if (isDelayed) this.#items.listTwin(twin, pwq);
+    if (isDelayed) cancel();
     unlatchWork(cpu, twin);
     this.#findWorker();
     this.#unlatch();

@@ -93,9 +93,9 @@ export class Values {
    * no room for that, a shorter form of it, or nothing but that it has failed: a worker must not die of an error.
    */
   encodeError(item: number, error: unknown): number {
-    for (const clone of [cloneError, cloneBriefly]) {
+    for (const form of [cloneError, cloneBriefly]) {
       try {
-        return this.#encodeBytes(item, clone(error), Item.result) | ERROR;
+        return this.#encodeBytes(item, cloneIn(form, error), Item.result) | ERROR;
       } catch (failure) {
         if (!(failure instanceof HoldfastError) || failure.code !== 'ENOMEM') throw failure;
       }
@@ -340,6 +340,20 @@ function cloneError(error: unknown): Uint8Array {
     tryClone({ error: bare, name }) ??
     serialize({ error: Object.assign(new Error(message), { stack }), name })
   );
+}
+
+/** What an error says of itself when a getter of it throws, or it is a proxy that was revoked. */
+export const UNREADABLE = 'an error that throws when it is looked at';
+
+function cloneIn(form: (error: unknown) => Uint8Array, error: unknown): Uint8Array {
+  for (const attempt of [form, cloneBriefly]) {
+    try {
+      return attempt(error);
+    } catch {
+      // The next one looks at less of it.
+    }
+  }
+  return serialize({ error: new Error(UNREADABLE) });
 }
 
 /** The longest message, and line of a stack, of an error for which there is little room; and how many lines. */

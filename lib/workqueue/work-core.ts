@@ -42,8 +42,8 @@ export function delayWork({ cpu, id, ring }: Queuer, work: number, pwq: number, 
 }
 
 /**
- * The twin is DELAYED. The timer first: one that expires for a twin which is not DELAYED does nothing, where a twin without a
- * timer would wait for ever. The work is latched. Returns whether kthreadd is to be told.
+ * The twin is DELAYED. The timer first: should this thread die in between, one that expires for a twin which is not DELAYED does
+ * nothing, where a twin without a timer would wait for ever. The work is latched. Returns whether kthreadd is to be told.
  */
 function delayTwin(cpu: Cpu, id: number, work: number, twin: number, pwq: number, deadline: number): boolean {
   const isFirst = startTimer(cpu, id, cpu.load(work + WorkWords.timer), deadline);
@@ -106,17 +106,26 @@ function changePending(
  * it does nothing when it was started again meanwhile. Without, the time does not matter. `delayed_work_timer_fn`.
  */
 export function expireWork({ cpu, id, pool }: Queuer, work: number, timer = 0): 'queued' | 'dropped' | 'not' {
-  for (let twin = twinIn(cpu, work, DELAYED); twin !== 0; twin = twinIn(cpu, work, DELAYED)) {
+  const isTime = () => timer === 0 || isTimerFiring(cpu, timer);
+  // A timer that has fired is over by itself.
+  const cancel = () => void (timer === 0 && cancelTimer(cpu, id, cpu.load(work + WorkWords.timer)));
+  for (let twin = delayedTwin(cpu, id, work); twin !== 0; twin = delayedTwin(cpu, id, work)) {
     const pwq = cpu.load(twin + Item.pwq);
-    const isTime = () => {
-      if (timer !== 0) return isTimerFiring(cpu, timer);
-      cancelTimer(cpu, id, cpu.load(work + WorkWords.timer));
-      return true;
-    };
-    const outcome = pool(cpu.read(pwq + Pwq.pool)).expireTwin(twin, pwq, isTime);
+    const outcome = pool(cpu.read(pwq + Pwq.pool)).expireTwin(twin, pwq, isTime, cancel);
     if (outcome !== 'not' || (timer !== 0 && !isTimerFiring(cpu, timer))) return outcome;
   }
   return 'not';
+}
+
+/**
+ * The twin that is DELAYED, or 0. Under the work's latch: a thread that delays the work has started its timer before the twin says
+ * so, and the timer may have fired in between.
+ */
+function delayedTwin(cpu: Cpu, id: number, work: number): number {
+  latch(cpu, latchOf(work), id);
+  const twin = twinIn(cpu, work, DELAYED);
+  unlatch(cpu, latchOf(work));
+  return twin;
 }
 
 /** How a wait for a work has ended. */

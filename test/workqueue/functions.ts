@@ -1,7 +1,45 @@
 /** What the tests of workqueues run on workers. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { threadId } from 'node:worker_threads';
 import { Completion, currentWork, HoldfastError, Mutex, Work, Workqueue, work } from '../../lib/index.ts';
+
+const refuse = () => {
+  throw new Error('no');
+};
+const ODD = {
+  'a thenable that calls back twice': () => {
+    return {
+      // biome-ignore lint/suspicious/noThenProperty: that is what it is about.
+      then(resolve: (value: number) => void, reject: (error: Error) => void) {
+        resolve(1);
+        resolve(2);
+        reject(new Error('too late'));
+      },
+    };
+  },
+  // biome-ignore lint/suspicious/noThenProperty: that is what it is about.
+  'a thenable that throws': () => ({ then: refuse }),
+  'a thenable with a getter that throws': () => Object.defineProperty({}, 'then', { get: refuse }),
+  'an error whose stack throws': () => {
+    throw Object.defineProperty(new Error('mine'), 'stack', { get: refuse });
+  },
+  'an error with a getter that throws': () => {
+    throw Object.defineProperty(new Error('mine'), 'own', { get: refuse, enumerable: true });
+  },
+  'an error that can’t be shown': () => {
+    throw { [inspect.custom]: refuse, toString: refuse };
+  },
+  'an error that is nothing': async () => {
+    await sleep(0);
+    throw Object.assign(Object.create(null), { uncloneable: refuse });
+  },
+  'a proxy that was revoked': () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    throw proxy;
+  },
+} as const;
 
 export const f = work(import.meta.url, {
   add: (a: number, b: number) => a + b,
@@ -112,6 +150,8 @@ export const f = work(import.meta.url, {
     const { arena } = currentWork();
     void new Mutex(arena, name).acquireAsync().then((held) => held.release());
   },
+  /** What a function can come to that is neither a value nor an error like any other. */
+  odd: (how: keyof typeof ODD) => ODD[how](),
   exit: () => process.exit(3),
   throwLater: async () => {
     setImmediate(() => {

@@ -19,6 +19,7 @@ import {
   pwqAt,
   RUNNING,
   STARTING,
+  TIMES,
   WorkerRecord,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
@@ -344,6 +345,14 @@ describe('a worker pool', () => {
     expect(readTimes(stage.real, [stage.pwq + Pwq.runs])).toMatchObject({ count: 3, p50: 4, p90: 2 ** 25 });
     expect(readTimes(stage.real, [stage.pwq + Pwq.runs, stage.pwq + Pwq.waits])).toMatchObject({ count: 5, p50: 4096 });
     expect(readTimes(stage.real, [])).toMatchObject({ count: 0, p50: 0, p99: 0 });
+    // From 36 minutes on the difference of two clocks of 32 bits is below 0, and so it is when they were read in another order.
+    const counted = (us: number) => {
+      const times = stage.pwq + Pwq.waits;
+      stage.real.words.fill(0, times, times + TIMES);
+      countTime(stage.real, times, us | 0);
+      return readTimes(stage.real, [times]).counts.indexOf(1);
+    };
+    expect([36 * 60e6, 71 * 60e6, -1, -1000].map(counted)).toEqual([TIMES - 1, TIMES - 1, 0, 0]);
   });
 
   test('where maxActive is raised and nothing more begins', () => {

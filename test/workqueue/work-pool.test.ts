@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Slot } from '../../lib/sched/slot.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
-import { CLOSED, DONE, Item, itemAt, PHASE, WorkWords, Wq } from '../../lib/workqueue/layout.ts';
+import { CLOSED, DELAYED, DONE, Item, itemAt, PHASE, WorkWords, Wq } from '../../lib/workqueue/layout.ts';
 import { makePort, makeSlab } from '../../lib/workqueue/objects.ts';
 import { on, step } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
@@ -201,12 +201,41 @@ describe('a delayed work', () => {
     const stage = workStage();
     stage.delay(0, 10);
     // Between the expiry and what the timer is for, which begins with a look at the twins.
-    stage.before(3, on('loadAcquire', stage.twin(0, 0) + Item.state), () => expect(stage.redelay(0, 50)).toBe(true));
+    stage.before(3, on('cmpxchgAcquire', stage.workLatch(0)), () => expect(stage.redelay(0, 50)).toBe(true));
     expect(stage.expire(10, 3)).toBe(0);
     expect(stage.cancelPlan(3)).toBe(false);
     expect(stage.states(0)).toEqual(['delayed', 'free']);
     expect(stage.expire(50)).toBe(1);
     expect(stage.workOff()).toEqual([0]);
+  });
+
+  test.each([
+    ['queued', (stage: Stage) => stage.delay(0, 10)],
+    [
+      'put back from the worklist',
+      (stage: Stage) => {
+        stage.queue(0);
+        stage.redelay(0, 10);
+      },
+    ],
+  ])('whose timer fires before it says that it waits for one, and which stays pending for ever: %s', (_how, act) => {
+    const stage = workStage();
+    const states = [0, 1].map((twin) => stage.twin(0, twin) + Item.state);
+    // The thread that delays it is preempted behind the start of the timer; kthreadd fires that, if nothing keeps it from it.
+    stage.before(
+      0,
+      ({ op, address, args }) => op === 'store' && states.includes(address) && args[1] === DELAYED,
+      () => {
+        stage.stopBefore(3, on('cmpxchgAcquire', stage.workLatch(0)), () => stage.expire(10, 3));
+      },
+    );
+    act(stage);
+    expect(stage.cancelPlan(0)).toBe(false);
+    // What another kthreadd makes of it after that one's death, it would have made itself.
+    stage.die(3);
+    stage.reap(2);
+    expect(stage.expire(10, 2)).toBe(1);
+    expect(stage.states(0)).toEqual(['free', 'listed']);
   });
 
   test('that is queued now, and once more when its time comes', () => {
@@ -383,6 +412,7 @@ describe('deaths', () => {
     'delay from the worklist': { before: (stage) => stage.queue(0), act: (stage) => stage.redelay(0, 10, 1) },
     'delay once more': { before: (stage) => stage.delay(0, 10), act: (stage) => stage.redelay(0, 20, 1) },
     expire: { before: (stage) => stage.delay(0, 10), act: (stage) => stage.expire(10) },
+    'queue now': { before: (stage) => stage.delay(0, 10), act: (stage) => stage.expedite(0) },
     'disable and enable': {
       before: (stage) => stage.queue(0),
       act(stage) {

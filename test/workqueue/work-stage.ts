@@ -1,6 +1,7 @@
 /** Two slots with a pool of one worker each, and works that go to either: thread 0 queues, threads 1 and 2 are the workers, thread 3 reaps. */
 import { expect } from 'vitest';
 import { expireTimer, timerFired } from '../../lib/sched/timer.ts';
+import { WaitList } from '../../lib/sched/wait-list.ts';
 import {
   BUSY,
   DELAYED,
@@ -101,6 +102,7 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
     settle: (slot: number, finished: number) => poolOf(slot).settle(runningTwin(finished)),
     isBusy: (slot: number) => real.read(record(slot) + WorkerRecord.state) === BUSY,
     twin: (i: number, index: number) => twinAt(addressOf(i), index),
+    workLatch: (i: number) => addressOf(i) + WorkWords.waiters + WaitList.latch,
     poolLatch: (slot: number) => pools[slot]! + Pool.latch,
     cancelPlan: stage.cancel,
     setMaxActive(most: number) {

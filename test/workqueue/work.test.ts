@@ -44,6 +44,29 @@ describe('a work', () => {
     for (const work of [first, second, third]) work.destroy();
   });
 
+  const unreadable = 'an error that throws when it is looked at';
+  test.each([
+    ['a thenable that calls back twice', undefined],
+    ['a thenable that throws', 'no'],
+    ['a thenable with a getter that throws', 'no'],
+    ['an error whose stack throws', unreadable],
+    ['an error with a getter that throws', 'mine'],
+    ['an error that can’t be shown', unreadable],
+    ['an error that is nothing', unreadable],
+    ['a proxy that was revoked', unreadable],
+  ] as const)('or a call which its worker dies of, or ends twice: %s', async (how, message) => {
+    const wq = new Workqueue(arena, name());
+    const call = wq.run(f.odd, how);
+    if (message === undefined) expect(await call).toBe(1);
+    else await expect(call).rejects.toThrow(message);
+    const it = new Work(arena, undefined, f.odd, how);
+    wq.queueWork(it);
+    await it.flushWorkAsync();
+    expect([it.runs, it.failures]).toEqual([1, message === undefined ? 0 : 1]);
+    expect(wq.counts).toEqual({ active: 0, inactive: 0, ended: 2 });
+    it.destroy();
+  });
+
   test('that anybody can make something else of, or queue where it can’t be', async () => {
     const at = log();
     const known = name();

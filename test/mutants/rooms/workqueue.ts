@@ -504,8 +504,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a timer that was started again queues its work by the old deadline',
     file: CORE,
-    from: 'if (timer !== 0) return isTimerFiring(cpu, timer);',
-    to: 'if (timer !== 0) return true;',
+    from: 'timer === 0 || isTimerFiring(cpu, timer);',
+    to: 'timer >= 0;',
     tests: [WORK_POOL_TEST],
   },
   {
