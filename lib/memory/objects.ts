@@ -46,7 +46,10 @@ export const ObjectHeader = struct({
   serial: 1,
   /** The threads that have opened it, one bit for all whose numbers are equal modulo 32. Guarded by namesLatch. */
   viewers: 1,
-  /** The stamp that its maker had acknowledged then. Set once. A thread that has opened it has acknowledged as much. */
+  /**
+   * The stamp that its maker had acknowledged then, or a thread that has opened it, whichever is the earliest: all that have opened it
+   * have acknowledged as much. Guarded by namesLatch.
+   */
   born: 1,
 });
 
@@ -393,8 +396,9 @@ export class Objects {
     const cpu = this.#cpu;
     const viewers = address + ObjectHeader.viewers;
     cpu.write(viewers, cpu.read(viewers) | viewerBit(this.#owner - 1));
-    // Making a view is no part of another call: its thread may acknowledge.
-    if (((cpu.read(address + ObjectHeader.born) - this.#acknowledged) | 0) > 0) this.#retireViews();
+    // Illegal to acknowledge here: a call of another object may be under way, which asks for a system thread before it sleeps, say.
+    const born = address + ObjectHeader.born;
+    if (((cpu.read(born) - this.#acknowledged) | 0) > 0) cpu.write(born, this.#acknowledged);
   }
 
   #mismatch(kind: Kind, address: number): string {

@@ -2,10 +2,11 @@
 import { inspect } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
+import { kthreadRun } from '../../lib/arena/kthread.ts';
 import { SharedObject } from '../../lib/arena/shared-object.ts';
 import { HoldfastError } from '../../lib/errors.ts';
 import * as holdfast from '../../lib/index.ts';
-import { Completion, Mutex, PthreadCond, PthreadMutex } from '../../lib/index.ts';
+import { Completion, Mutex, PthreadCond, PthreadMutex, XArray } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { CASES, SECTIONS } from '../support/objects.ts';
 import { on, step, stepper } from '../support/stepper.ts';
@@ -204,6 +205,25 @@ test('an object that was made after a thread had last heard of one that is gone,
   made!.destroy();
   expect(fill(first)).not.toContain(theirs.address);
   expect(thrown(() => theirs.lock()).message).toContain('was destroyed');
+});
+
+test('what a thread opens in the middle of a call, for a call of its own, does not take the object of that call from it', () => {
+  const { arenas } = stepper(2, { words: 1 << 14 });
+  const [first, second] = arenas as [Arena, Arena];
+  const structure = new XArray(first);
+  const theirs = XArray.from(second, structure.handle);
+  // The other thread has heard of none of this: the record is born later than what it has last heard of.
+  new Mutex(first).destroy();
+  kthreadRun(first, import.meta.url, 'nothing', 'a system task');
+  structure.destroy();
+  // As the hook of a kworker does that goes to sleep: it asks for a thread in its place.
+  kthreadRun(second, import.meta.url, 'nothing', 'a system task');
+  expect(fill(first)).not.toContain(theirs.address);
+  expect(thrown(() => theirs.load(1)).message).toContain('that was at');
+  new Mutex(second, 'another');
+  expect(fill(first, theirs.address)).toContain(theirs.address);
+  // And what was opened so is seen to be open.
+  expect(first.fsck()).toEqual([]);
 });
 
 test('20,000 views of one object: what each costs does not grow', () => {

@@ -245,6 +245,11 @@ describe('a delayed work', () => {
     expect(stage.expedite(0)).toBe('queued');
     expect(stage.expire(10)).toBe(0);
     expect(stage.workOff()).toEqual([0]);
+    // Nor does it wait for that time: it can go.
+    stage.delay(1, 10);
+    stage.expedite(1);
+    stage.workOff();
+    stage.works[1]!.destroy();
   });
 
   test('whose queue is closed meanwhile, and which stays pending, or runs', () => {

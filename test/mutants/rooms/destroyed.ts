@@ -195,8 +195,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a thread has opened an object that was made after what it has acknowledged',
     file: OBJECTS,
-    from: '    if (((cpu.read(address + ObjectHeader.born) - this.#acknowledged) | 0) > 0) this.#retireViews();\n',
+    from: 'if (((cpu.read(born) - this.#acknowledged) | 0) > 0) cpu.write(born, this.#acknowledged);',
     to: '',
+    tests: VIEWS,
+  },
+  {
+    name: 'a thread that opens an object retires its views, whatever call it is in the middle of',
+    file: OBJECTS,
+    from: 'if (((cpu.read(born) - this.#acknowledged) | 0) > 0) cpu.write(born, this.#acknowledged);',
+    to: 'if (((cpu.read(born) - this.#acknowledged) | 0) > 0) this.#retireViews();',
     tests: VIEWS,
   },
   {

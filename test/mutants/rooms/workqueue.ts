@@ -581,7 +581,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a time below 0 is the longest of all',
     file: 'lib/workqueue/times.ts',
-    from: 'us <= 0 ? 0 : 32 - Math.clz32(us)',
+    from: 'isNone ? 0 : 32 - Math.clz32(us)',
     to: '32 - Math.clz32(us)',
     tests: [POOL_TEST],
   },
