@@ -8,7 +8,7 @@ import type { BufferedStore, Core, QueuedInvalidation, Request } from '../machin
 import { ARCS } from '../machine/counters.ts';
 import { PS } from '../machine/interconnect.ts';
 import type { Machine } from '../machine/machine.ts';
-import { Event, type Invalidation } from '../machine/memory-system.ts';
+import { Event } from '../machine/memory-system.ts';
 import { Observer, type Source } from '../machine/observer.ts';
 import type { SimThread } from '../machine/thread.ts';
 
@@ -213,8 +213,8 @@ export class Microscope extends Observer {
 
   #message(kind: number, number: number, subject: unknown): string {
     if (kind === Event.invalidate) {
-      const { request } = subject as Invalidation;
-      return `invalidate ${this.#lineName(request.line)}: for core ${request.core}, to core ${number}`;
+      const { line, core } = subject as Request;
+      return `invalidate ${this.#lineName(line)}: for core ${core}, to core ${number}`;
     }
     const request = subject as Request;
     const name = this.#lineName(request.line);

@@ -3,6 +3,9 @@
  * carried out, and the requests that it has sent for lines.
  */
 
+import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
+import { ZERO } from './event-queue.ts';
+
 /** A store that the core has made and that no other core can see yet. */
 export interface BufferedStore {
   address: number;
@@ -17,13 +20,13 @@ export interface BufferedStore {
 }
 
 /** An invalidation that was acknowledged at `arrived` and is carried out at `until`: in between the core may still read. */
-export interface QueuedInvalidation {
-  line: number;
-  arrived: number;
-  until: number;
+export class QueuedInvalidation {
+  line = 0;
+  arrived = ZERO;
+  until = ZERO;
   /** The line as it was, and who wrote its words. */
-  words: Int32Array;
-  writers: Int32Array | null;
+  readonly words = new Int32Array(LINE_WORDS);
+  writers: Int32Array | null = null;
 }
 
 /** A request for a line on its way, or at its home. */
@@ -42,13 +45,15 @@ export interface Request {
 export class Core {
   readonly number: number;
   /** How far the core has got, ps. It may be ahead of the machine's clock. */
-  clock = 0;
+  clock = ZERO;
   /** The latest of the times at which memory answered a load that later loads must not go behind. */
-  floor = 0;
+  floor = ZERO;
   /** The next store's epoch. */
   epoch = 0;
   readonly stores: BufferedStore[] = [];
   readonly invalidations: QueuedInvalidation[] = [];
+  /** Entries of that queue to use again. */
+  readonly #spare: QueuedInvalidation[] = [];
   readonly requests: Request[] = [];
   /** When messages that take a line away or down arrive here, and the earliest of these times. */
   readonly probes: number[] = [];
@@ -80,7 +85,16 @@ export class Core {
   }
 
   requestDone(request: Request): void {
-    this.requests.splice(this.requests.indexOf(request), 1);
+    const { requests } = this;
+    requests[requests.indexOf(request)] = requests[requests.length - 1]!;
+    requests.pop();
+  }
+
+  /** The store at place `at` of the buffer has become visible. */
+  storeDone(at: number): void {
+    const { stores } = this;
+    for (let next = at + 1; next < stores.length; next++) stores[next - 1] = stores[next]!;
+    stores.pop();
   }
 
   /** The latest store to `address` that is still in the buffer. */
@@ -111,13 +125,37 @@ export class Core {
     return undefined;
   }
 
+  /** Queues an invalidation, with the line as it is. The queue holds `most`. */
+  queueInvalidation(
+    line: number,
+    arrived: number,
+    until: number,
+    most: number,
+    memory: Int32Array,
+    writers: Int32Array | null,
+  ): QueuedInvalidation {
+    const { invalidations } = this;
+    if (invalidations.length >= most) this.#spare.push(invalidations.shift()!);
+    const entry = this.#spare.pop() ?? new QueuedInvalidation();
+    entry.line = line;
+    entry.arrived = arrived;
+    entry.until = until;
+    const from = line << LINE_SHIFT;
+    for (let word = 0; word < LINE_WORDS; word++) entry.words[word] = memory[from + word]!;
+    entry.writers = writers === null ? null : writers.slice(from, from + LINE_WORDS);
+    invalidations.push(entry);
+    return entry;
+  }
+
   /** Carries out what is due at `time`, and what is queued for `line`. */
   retireInvalidations(time: number, line: number): void {
     const { invalidations } = this;
     let kept = 0;
-    for (const entry of invalidations) {
+    for (let at = 0; at < invalidations.length; at++) {
+      const entry = invalidations[at]!;
       if (entry.until > time && entry.line !== line) invalidations[kept++] = entry;
+      else this.#spare.push(entry);
     }
-    invalidations.length = kept;
+    while (invalidations.length > kept) invalidations.pop();
   }
 }

@@ -4,6 +4,11 @@
  * that the order costs one comparison; it is exact for eight simulated seconds.
  */
 const CORES = 1024;
+/**
+ * Where times begin. The engine keeps a field as a small integer while it has held nothing else, and throws away what it has
+ * compiled when a time outgrows that; a field that begins with this is kept as a double from the start.
+ */
+export const ZERO = -0;
 /** The longest run: what time and core leave of 53 bits. */
 export const MOST_PICOSECONDS = 2 ** 53 / CORES;
 
@@ -11,8 +16,7 @@ const FIRST_SIZE = 32;
 
 export class EventQueue {
   /** Of the event that `pop` took. */
-  time = 0;
-  core = 0;
+  time = ZERO;
   kind = 0;
   number = 0;
   subject: unknown = null;
@@ -68,7 +72,6 @@ export class EventQueue {
     const key = this.#keys[0]!;
     const cell = this.#cells[0]!;
     this.time = Math.floor(key / CORES);
-    this.core = key - this.time * CORES;
     this.kind = this.#kinds[cell]!;
     this.number = this.#numbers[cell]!;
     this.subject = this.#subjects[cell];

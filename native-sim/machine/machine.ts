@@ -9,7 +9,7 @@
 
 import { Code, Outcome, Waits } from './codes.ts';
 import type { Core } from './core.ts';
-import { EventQueue, MOST_PICOSECONDS } from './event-queue.ts';
+import { EventQueue, MOST_PICOSECONDS, ZERO } from './event-queue.ts';
 import { PS } from './interconnect.ts';
 import { Event, MemorySystem } from './memory-system.ts';
 import { type Costs, Operations } from './operation.ts';
@@ -17,7 +17,7 @@ import { type Profile, SimError } from './profile.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sleepers } from './sleepers.ts';
-import { SimThread, SUSPEND } from './thread.ts';
+import { NOT_SPINNING, SimThread, SUSPEND } from './thread.ts';
 import { TimedCpu } from './timed-cpu.ts';
 
 export interface MachineOptions {
@@ -223,8 +223,8 @@ export class Machine {
     const begun = core.clock;
     if (thread.code <= Code.condLoadAcquire) this.counters.operations++;
     thread.keys[thread.length] = thread.address * 32 + thread.code;
-    thread.spinStart = -1;
-    thread.spinLimit = 0;
+    thread.spinStart = NOT_SPINNING;
+    thread.spinLimit = ZERO;
     const isDone =
       thread.code === Code.wait
         ? this.#sleep(core, thread)

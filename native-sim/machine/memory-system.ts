@@ -13,7 +13,7 @@
  */
 
 import { Caches, LINE_SHIFT, LINE_WORDS, State } from './caches.ts';
-import { type BufferedStore, Core, type QueuedInvalidation, type Request } from './core.ts';
+import { type BufferedStore, Core, type Request } from './core.ts';
 import { Arc, Counters, Message } from './counters.ts';
 import type { EventQueue } from './event-queue.ts';
 import { Interconnect, PS } from './interconnect.ts';
@@ -41,6 +41,8 @@ const ANSWER_PART = 0.4;
 /** An upgrade's home stands with its requester, so there and back is all. */
 const HALF = 0.5;
 const READ_PART = FORWARD_PART + ANSWER_PART;
+/** Of a line for which no request has come yet. */
+const NOBODY: Request[] = [];
 /** Requests of one core at one time. */
 const OUTSTANDING = 10;
 
@@ -93,7 +95,8 @@ export class MemorySystem {
   readonly #ownedSince: Float64Array;
   readonly #readsUntil: Float64Array;
   readonly #homeFree: Float64Array;
-  readonly #waiting = new Map<number, Request[]>();
+  /** By line: requests that have arrived at its home and are not served yet. */
+  readonly #waiting: Request[][];
   readonly #memoryPs: number;
   readonly #directoryPs: number;
   readonly #delayPs: number;
@@ -120,6 +123,7 @@ export class MemorySystem {
     this.#near = new Int16Array(lines);
     this.#sharerWords = (cores + 31) >> 5;
     this.#sharers = new Uint32Array(lines * this.#sharerWords);
+    this.#waiting = new Array<Request[]>(lines).fill(NOBODY);
     this.#busy = new Uint8Array(lines);
     this.#hasTimer = new Uint8Array(lines);
     this.#ownedSince = new Float64Array(lines).fill(Number.NEGATIVE_INFINITY);
@@ -193,7 +197,7 @@ export class MemorySystem {
         if (this.keepsStoresInOrder) return;
         at++;
       } else if (this.owns(core, store.line)) {
-        stores.splice(at, 1);
+        core.storeDone(at);
         this.write(core, store.address, store.value, store.id);
         at = 0;
       } else {
@@ -239,7 +243,7 @@ export class MemorySystem {
         this.#serve(number, time);
         break;
       case Event.invalidate:
-        this.#invalidate(this.cores[number]!, subject as Invalidation, time);
+        this.#invalidate(this.cores[number]!, subject as Request, time);
         break;
       case Event.downgrade:
         this.#downgrade(this.cores[number]!, subject as Request, time);
@@ -252,16 +256,14 @@ export class MemorySystem {
 
   #arrive(request: Request, time: number): void {
     const { line } = request;
-    let waiting = this.#waiting.get(line);
-    if (waiting === undefined) this.#waiting.set(line, (waiting = []));
-    waiting.push(request);
+    if (this.#waiting[line] === NOBODY) this.#waiting[line] = [];
+    this.#waiting[line]!.push(request);
     this.#serve(line, time);
   }
 
   /** Serves the requests for `line` that wait at its home, as far as may be now. */
   #serve(line: number, time: number): void {
-    const waiting = this.#waiting.get(line);
-    if (waiting === undefined) return;
+    const waiting = this.#waiting[line]!;
     while (waiting.length > 0 && this.#busy[line] === 0) {
       const request = waiting[0]!;
       const free = this.#freeFor(request);
@@ -366,17 +368,15 @@ export class MemorySystem {
     const { core, line } = request;
     const base = line * this.#sharerWords;
     let last = time;
-    let snapshot: Snapshot | null = null;
     for (let word = 0; word < this.#sharerWords; word++) {
       for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
         const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
         if (sharer === core) continue;
-        snapshot ??= this.#snapshot(line);
         const exchange = this.network.upgrade(core, sharer);
         const wait = this.network.occupy(core, sharer, 2, time);
         const arrives = time + wait + Math.round(exchange * HALF);
         const room = this.#queueHasRoom(this.cores[sharer]!, arrives);
-        this.#sendInvalidation(sharer, request, arrives, snapshot);
+        this.#sendInvalidation(sharer, request, arrives);
         last = Math.max(last, room + Math.round(exchange * HALF));
         this.counters.messages[Message.invalidate]!++;
         this.counters.messages[Message.acknowledge]!++;
@@ -401,20 +401,11 @@ export class MemorySystem {
     return waiting < entries ? time : earliest;
   }
 
-  #snapshot(line: number): Snapshot | null {
-    if (this.profile.invalidateQueue.entries === 0) return null;
-    const from = line << LINE_SHIFT;
-    return {
-      words: this.memory.slice(from, from + LINE_WORDS),
-      writers: this.writers?.slice(from, from + LINE_WORDS) ?? null,
-    };
+  #sendInvalidation(to: number, request: Request, time: number): void {
+    this.#probe(to, Event.invalidate, time, request);
   }
 
-  #sendInvalidation(to: number, request: Request, time: number, snapshot: Snapshot | null = null): void {
-    this.#probe(to, Event.invalidate, time, { request, snapshot } satisfies Invalidation);
-  }
-
-  #probe(to: number, kind: number, time: number, subject: unknown): void {
+  #probe(to: number, kind: number, time: number, subject: Request): void {
     this.cores[to]!.expectProbe(time);
     this.#events.push(time, to, kind, to, subject);
   }
@@ -453,21 +444,20 @@ export class MemorySystem {
 
   // What arrives at a core
 
-  #invalidate(core: Core, { request, snapshot }: Invalidation, time: number): void {
-    const { line } = request;
+  #invalidate(core: Core, { line }: Request, time: number): void {
+    const { entries } = this.profile.invalidateQueue;
     const state = this.caches.state(core.number, line);
     core.probeArrived(time);
     if (state === State.invalid) return;
     this.#arc(core, line, State.invalid, LOST_BY_STATE[state]!);
     this.caches.change(core.number, line, State.invalid);
     let gone = time;
-    if (snapshot !== null && (state === State.shared || state === State.forward)) {
+    if (entries > 0 && (state === State.shared || state === State.forward)) {
       const delay = this.#delayPs === 0 ? 0 : this.#random.below(this.#delayPs + 1);
       gone = time + delay;
-      const entry: QueuedInvalidation = { line, arrived: time, until: gone, ...snapshot };
       core.retireInvalidations(time, line);
-      if (core.invalidations.length >= this.profile.invalidateQueue.entries) core.invalidations.shift();
-      core.invalidations.push(entry);
+      // Nobody can have written the line since the request for it was served.
+      const entry = core.queueInvalidation(line, time, gone, entries, this.memory, this.writers);
       this.observer?.queued(core, entry);
     }
     this.#forget(core.number, line);
@@ -522,7 +512,8 @@ export class MemorySystem {
     else if (before !== State.owned) arc = isAtomic ? Arc.e : Arc.h;
     const state = isAtomic || before === State.owned ? State.modified : State.exclusive;
     this.#arc(this.cores[core]!, line, state, arc);
-    this.#sharers.fill(0, line * this.#sharerWords, (line + 1) * this.#sharerWords);
+    const sharers = line * this.#sharerWords;
+    for (let word = 0; word < this.#sharerWords; word++) this.#sharers[sharers + word] = 0;
     this.#owner[line] = core;
     this.#ownedSince[line] = time;
     this.#fill(this.cores[core]!, line, state);
@@ -568,7 +559,7 @@ export class MemorySystem {
 
   /** Requests that have arrived at their home and are not served yet. */
   waitingRequests(): Request[] {
-    return [...this.#waiting.values()].flat();
+    return this.#waiting.flat();
   }
 
   /** The core that a request for the line goes to. */
@@ -595,13 +586,6 @@ export class MemorySystem {
     }
     return null;
   }
-}
-
-type Snapshot = Pick<QueuedInvalidation, 'words' | 'writers'>;
-
-export interface Invalidation {
-  readonly request: Request;
-  readonly snapshot: Snapshot | null;
 }
 
 /** By state: the arc of a core that loses the line. */

@@ -7,6 +7,10 @@
  * after each run.
  */
 import { Waits } from './codes.ts';
+import { ZERO } from './event-queue.ts';
+
+/** Of `spinStart`; a double, as `ZERO` is. */
+export const NOT_SPINNING = -0.5;
 
 /** Thrown to unwind a step. */
 export const SUSPEND = Symbol('suspend');
@@ -33,12 +37,12 @@ export class SimThread {
   order = 0;
   until: ((value: number, arg: number) => boolean) | null = null;
   spins = 0;
-  /** When its spin loop began, and when it gives up (0: never); moved on while another thread has the core. */
-  spinStart = -1;
-  spinLimit = 0;
-  leftAt = 0;
+  /** When its spin loop began (negative: it has not), and when it gives up (0: never); moved on while another thread has the core. */
+  spinStart = NOT_SPINNING;
+  spinLimit = ZERO;
+  leftAt = ZERO;
   /** ns, of a sleep. */
-  deadline = 0;
+  deadline = ZERO;
   isPending = false;
   result = 0;
   /** What it waits for, and, if a line, which. */
@@ -46,7 +50,7 @@ export class SimThread {
   line = -1;
   /** Its operation is done, and it goes on at this time. */
   isReady = true;
-  readyAt = 0;
+  readyAt = ZERO;
   hasEnded = false;
   /** Its core is not taken from it, as in a kernel that has disabled preemption. */
   holdsCore = false;

@@ -42,6 +42,8 @@ export interface Setup {
   /** Loads that a waiter of the library spends before it sleeps. */
   spins: number;
   perCohort: number;
+  /** Each run of a step begins with a new view of its lock, also where views keep nothing: slower, and the same. */
+  opensEachRun?: boolean;
 }
 
 export interface LockKind {
@@ -92,26 +94,36 @@ interface View {
 const HEADER_WORDS = 4096;
 const HEAP_WORDS = 4096;
 
+interface LibraryLock {
+  readonly hasReaders?: boolean;
+  /**
+   * Its views keep something from call to call. Then each run of a step begins with a new view, because a run that is
+   * unwound has changed what its view keeps.
+   */
+  readonly hasMemory?: boolean;
+}
+
 function fromLibrary<T extends View>(
   description: string,
   open: (arena: Arena, handle?: ObjectHandle) => T,
   use: (view: T, arena: Arena) => Lock,
-  hasReaders = false,
+  { hasReaders = false, hasMemory = false }: LibraryLock = {},
 ): LockKind {
   return {
     description,
     hasReaders,
     isExclusive: true,
     words: (threads) => HEADER_WORDS + HEAP_WORDS + (threads + 1) * (Slot.words + 64),
-    prepare({ machine, threads, spins }, base) {
+    prepare({ machine, threads, spins, opensEachRun = false }, base) {
       if (base !== 0) throw new SimError('an arena begins at word 0');
       format(machine.cpu(0), machine.system.memory.length - LINE_WORDS * SHARED_LINES, threads, 1);
       const arenas = Array.from({ length: threads }, (_, me) => new Arena(new Place(machine.cpu(me), me, { spins })));
       for (const { cpu, thread } of arenas) cpu.store(thread.slot + Slot.life, 1 + thread.number);
       const { handle } = open(arenas[0]!);
-      // A view may keep what it has seen; a step that is run again begins with the same view as before.
+      const view = (me: number) => machine.atNoCost(() => use(open(arenas[me]!, handle), arenas[me]!));
+      const kept = hasMemory || opensEachRun ? [] : arenas.map((_, me) => view(me));
       return {
-        open: (me) => machine.atNoCost(() => use(open(arenas[me]!, handle), arenas[me]!)),
+        open: (me) => kept[me] ?? view(me),
         wordNames: () => arenaWordNames(new RealCpu(machine.system.memory)),
       };
     },
@@ -180,7 +192,7 @@ function fromRcu(description: string, { enter: join, leave }: ReaderKind): LockK
         },
       };
     },
-    true,
+    { hasReaders: true, hasMemory: true },
   );
 }
 
@@ -212,6 +224,7 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
       enter: () => lock.down(),
       leave: () => lock.up(),
     }),
+    { hasMemory: true },
   ),
   osq: fromLibrary(
     'the queue of optimistic spinners',
@@ -225,14 +238,17 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
       enter: (isReader) => (isReader ? lock.readLock() : lock.writeLock()),
       leave: (isReader) => (isReader ? lock.readUnlock() : lock.writeUnlock()),
     }),
-    true,
+    { hasReaders: true },
   ),
-  rwsem: fromLibrary('RwSemaphore', (arena, handle) => new RwSemaphore(arena, handle), semaphore, true),
+  rwsem: fromLibrary('RwSemaphore', (arena, handle) => new RwSemaphore(arena, handle), semaphore, {
+    hasReaders: true,
+    hasMemory: true,
+  }),
   'percpu-rwsem': fromLibrary(
     'PercpuRwSemaphore',
     (arena, handle) => new PercpuRwSemaphore(arena, handle),
     semaphore,
-    true,
+    { hasReaders: true },
   ),
   seqlock: fromLibrary(
     'SeqLock',
@@ -246,7 +262,7 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
         }
       },
     }),
-    true,
+    { hasReaders: true },
   ),
   rcu: fromRcu('Rcu: readers; writers under a SpinLock, each with a grace period', {
     enter: ({ cpu, sync }) => enter(cpu, sync),

@@ -80,6 +80,11 @@ describe('what each scenario is to show', () => {
       expect(named(name).recording.operations[1]!.at(-1)).toBe('load a: 1');
     }
   });
+  it('an invalidation that has been carried out is not in the queue any more', () => {
+    const queues = named('both-barriers').recording.steps.flatMap(({ changes }) => changes['1.queue'] ?? []);
+    expect(queues).toEqual(['invalidate a', 'invalidate a', 'invalidate b', 'invalidate b']);
+    for (const core of [0, 1, 2]) expect(end(named('ticket'))[`${core}.queue`]).toEqual([]);
+  });
   it('7: the store waits until the invalidation has been carried out', () => {
     const explanation = named('queued-invalidate');
     expect(explanation.recording.operations[0]).toEqual(['load a: 0', 'a = 2', 'full barrier']);

@@ -1,6 +1,7 @@
 /** `--false-sharing`: lines that cores take from each other for different words, by struct and field. */
 import { expect, it } from 'vitest';
 import { Machine } from '../../../native-sim/machine/machine.ts';
+import type { Profile } from '../../../native-sim/machine/profile.ts';
 import { profiles } from '../../../native-sim/machine/profiles.ts';
 import type { TimedCpu } from '../../../native-sim/machine/timed-cpu.ts';
 import { runSimCommand, type SimCommandOptions } from '../../../native-sim/scale/command.ts';
@@ -12,7 +13,11 @@ const profile = profiles.get('intel-48')!;
 
 /** What two cores do to the first lines of memory in 20 us, each again and again. */
 function linesOf(...acts: readonly ((cpu: TimedCpu) => void)[]): SharedLine[] {
-  const machine = new Machine({ profile, cores: acts.length, words: 64 });
+  return linesOn(profile, ...acts);
+}
+
+function linesOn(on: Profile, ...acts: readonly ((cpu: TimedCpu) => void)[]): SharedLine[] {
+  const machine = new Machine({ profile: on, cores: acts.length, words: 64 });
   const sharing = new SharingObserver(machine.system);
   machine.system.observer = sharing;
   for (const [core, act] of acts.entries()) {
@@ -49,6 +54,19 @@ it('the first request for a line is not false: the core has not lost it', () => 
     (cpu) => cpu.store(0, 1),
     (cpu) => {
       if (turn === 40) cpu.load(1);
+      turn++;
+    },
+  );
+  expect(line).toMatchObject({ hitm: 1, falseHitm: 0 });
+});
+
+it('an owner that has lent its line, and takes it back, gets it from nobody', () => {
+  let turn = 0;
+  const [line] = linesOn(
+    profiles.get('opteron-64')!,
+    (cpu) => cpu.store(0, 1),
+    (cpu) => {
+      if (turn === 40) cpu.load(0);
       turn++;
     },
   );
