@@ -244,12 +244,9 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
     hasReaders: true,
     hasMemory: true,
   }),
-  'percpu-rwsem': fromLibrary(
-    'PercpuRwSemaphore',
-    (arena, handle) => new PercpuRwSemaphore(arena, handle),
-    semaphore,
-    { hasReaders: true },
-  ),
+  'percpu-rwsem': fromLibrary('PercpuRwSemaphore', (arena, handle) => new PercpuRwSemaphore(arena, handle), semaphore, {
+    hasReaders: true,
+  }),
   seqlock: fromLibrary(
     'SeqLock',
     (arena, handle) => new SeqLock(arena, handle),

@@ -10,9 +10,14 @@ const WORD_NAMES = 'native-sim/scale/word-names.ts';
 const STRUCT = 'lib/memory/struct.ts';
 const MEMORY_SYSTEM = 'native-sim/machine/memory-system.ts';
 const MACHINE = 'native-sim/machine/machine.ts';
+const CORE = 'native-sim/machine/core.ts';
+const LOCKS = 'native-sim/scale/locks.ts';
 const MICROSCOPE = 'native-sim/explain/microscope.ts';
 const PAGE_SCRIPT = 'native-sim/explain/page-script.ts';
 
+const BARRIERS_TEST = 'test/native-sim/machine/barriers.test.ts';
+const WINDOWS_TEST = 'test/native-sim/machine/windows.test.ts';
+const LABORATORY_TEST = 'test/native-sim/scale/laboratory.test.ts';
 const SHARING_TEST = 'test/native-sim/scale/sharing.test.ts';
 const STRUCT_TEST = 'test/memory/struct.test.ts';
 const EXPLAIN_TEST = 'test/native-sim/explain/explain.test.ts';
@@ -194,5 +199,33 @@ export const mutants: readonly Mutant[] = [
     from: "['back', () => step - 1]",
     to: "['back', () => step - 2]",
     tests: [EXPLAIN_TEST],
+  },
+  {
+    name: 'sim: a run that is unwound leaves its readers counted',
+    file: LOCKS,
+    from: 'const kept = hasMemory || opensEachRun ?',
+    to: 'const kept = opensEachRun ?',
+    tests: [LABORATORY_TEST],
+  },
+  {
+    name: 'sim: an entry of the invalidate queue that is used again keeps its old line',
+    file: CORE,
+    from: 'entry.words[word] = memory[from + word]!',
+    to: 'entry.words[word] ||= memory[from + word]!',
+    tests: [WINDOWS_TEST, LABORATORY_TEST],
+  },
+  {
+    name: 'sim: the store behind one that has become visible is lost',
+    file: CORE,
+    from: 'let next = at + 1; next < stores.length; next++',
+    to: 'let next = at + 2; next < stores.length; next++',
+    tests: [BARRIERS_TEST, LABORATORY_TEST],
+  },
+  {
+    name: 'sim: a request that is done stands for another that is not',
+    file: CORE,
+    from: 'requests[requests.indexOf(request)] = requests[requests.length - 1]!;',
+    to: '',
+    tests: [BARRIERS_TEST, LABORATORY_TEST],
   },
 ];

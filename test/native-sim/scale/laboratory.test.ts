@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { profiles } from '../../../native-sim/machine/profiles.ts';
 import { type RunOptions, type RunResult, runLock } from '../../../native-sim/scale/laboratory.ts';
-import { lockKind, lockNames } from '../../../native-sim/scale/locks.ts';
+import { lockKind, lockNames, type Setup } from '../../../native-sim/scale/locks.ts';
 
 function run(lock: string, profile: string, cores: number, options: Partial<RunOptions> = {}): RunResult {
   return runLock({ profile: profiles.get(profile)!, lock, cores, simulatedNs: 60_000, ...options });
@@ -33,6 +33,27 @@ describe.each(lockNames)('%s', (lock) => {
     expect(digest(run(lock, 'graviton-64', 5))).toBe(first);
     expect(digest(run(lock, 'graviton-64', 5, { seed: 2 }))).not.toBe(first);
   });
+});
+
+it.each(lockNames)('%s: views that are kept do what new ones do in each run of a step, for 10 seeds', (lock) => {
+  const kind = lockKind(lock);
+  const { prepare } = kind;
+  // With threads that sleep in every other run.
+  const options = (seed: number) => ({
+    seed,
+    simulatedNs: 30_000,
+    ...(seed % 2 === 0 ? {} : { threads: 8, spins: 30 }),
+  });
+  const digests = () => Array.from({ length: 10 }, (_, seed) => digest(run(lock, 'graviton-64', 5, options(seed))));
+  const kept = digests();
+  Object.assign(kind, {
+    prepare: (setup: Setup, base: number) => prepare.call(kind, { ...setup, opensEachRun: true }, base),
+  });
+  try {
+    expect(digests()).toEqual(kept);
+  } finally {
+    Object.assign(kind, { prepare });
+  }
 });
 
 // Textbook locks alone: a change of the library's own changes their runs.
