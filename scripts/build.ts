@@ -1,18 +1,21 @@
 /**
  * npm run build: what the package ships. Each entry (the library, `holdfast/explore`, `holdfast/litmus`, the command,
- * each thread entry in `workers/`) is one file in `dist`, over a few chunks that they share: a worker that loads one
- * file instead of seventy starts in a quarter of the time, and one that is killed while it loads leaks few of Node's
+ * each thread entry in `workers/`) is one file in `dist`, over a few chunks that they share: a worker that loads five
+ * files instead of seventy starts in a quarter of the time, and one that is killed while it loads leaks few of Node's
  * open files. All files lie flat in `dist` and `dist/workers`, so that a chunk finds the thread entries beside itself.
  *
  * The packages that the command uses are bundled too, with their licences in `dist/LICENSES.txt`: installing holdfast
- * adds one package.
+ * adds one package. All of it stays under 2 MB (`test/examples/packed.test.ts`).
  */
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Metafile, transformSync } from 'esbuild';
+import { decode, encode } from '@jridgewell/sourcemap-codec';
+import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
+import { rollup } from 'rollup';
+import { dts } from 'rollup-plugin-dts';
+import { minify } from 'terser';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -31,15 +34,41 @@ const ENTRIES = {
   holdfast: 'lib/cli/holdfast.ts',
 };
 
-/** Writes the JavaScript of the package to `dist`; declarations are tsc's part. */
+/** The entries for which there are types, one file each. */
+const TYPED = ['index', 'explore', 'litmus', 'profile'] as const;
+
+/**
+ * The entries that use parts of the library load all of it. Else the bundler would cut the library at the borders of all
+ * these parts, and a worker's `import 'holdfast'` would open fourteen files.
+ */
+const WHOLE = ['profile', 'reports', 'holdfast', 'workers/torture', 'workers/torture-items', 'workers/sim'];
+
+function wholeLibrary(entries: Readonly<Record<string, string>>): Plugin {
+  const files = new Set(WHOLE.map((name) => join(ROOT, entries[name]!)));
+  return {
+    name: 'whole-library',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (!files.has(path)) return undefined;
+        const source = readFileSync(path, 'utf8');
+        const library = JSON.stringify(join(ROOT, ENTRIES.index));
+        return { contents: `${source}\nimport ${library};`, loader: 'ts', resolveDir: dirname(path) };
+      });
+    },
+  };
+}
+
+/** Writes the JavaScript of the package to `dist`. */
 export async function bundle(dist: string): Promise<void> {
   const workers = readdirSync(join(ROOT, 'workers')).map((file) => [
     `workers/${basename(file, '.ts')}`,
     `workers/${file}`,
   ]);
+  const entryPoints: Record<string, string> = { ...ENTRIES, ...Object.fromEntries(workers) };
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: { ...ENTRIES, ...Object.fromEntries(workers) },
+    entryPoints,
+    plugins: [wholeLibrary(entryPoints)],
     outdir: dist,
     chunkNames: 'chunk-[hash]',
     bundle: true,
@@ -49,35 +78,81 @@ export async function bundle(dist: string): Promise<void> {
     target: TARGET,
     // What only the sources need: they load TypeScript and bundle their workers as they go.
     external: ['esbuild', 'tsx'],
-    minifyWhitespace: true,
     minifySyntax: true,
     sourcemap: 'linked',
+    sourcesContent: false,
     metafile: true,
     logLevel: 'warning',
   });
   for (const [file, output] of Object.entries(metafile.outputs)) {
-    if (file.endsWith('.js')) finish(resolve(ROOT, file), Object.keys(output.inputs));
+    if (file.endsWith('.js')) await finish(resolve(ROOT, file), Object.keys(output.inputs));
   }
   mkdirSync(join(dist, 'plots'));
   for (const file of PLOT_FILES) copyFileSync(require.resolve(`uplot/dist/${file}`), join(dist, 'plots', file));
   writeFileSync(join(dist, 'LICENSES.txt'), licences(metafile));
 }
 
-/**
- * The library keeps its names, and its source map with the sources: its frames stand in the stacks of services. The tools
- * have neither; their maps would be most of the package.
- */
-function finish(file: string, inputs: readonly string[]): void {
-  let code = readFileSync(file, 'utf8');
+/** The library's frames stand in the stacks of services, so it keeps its names and has a source map. The tools have neither. */
+async function finish(file: string, inputs: readonly string[]): Promise<void> {
+  const map = readFileSync(`${file}.map`, 'utf8');
+  rmSync(`${file}.map`);
+  let code = readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, '');
   // The command's packages are CommonJS, and esbuild's stand-in for `require` looks for a real one.
-  if (code.includes('__require='))
-    code = `import{createRequire}from"node:module";const require=createRequire(import.meta.url);${code}`;
-  if (!inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input))) {
-    rmSync(`${file}.map`);
-    code = code.replace(/^\/\/# sourceMappingURL=.*$/m, '');
-    code = transformSync(code, { format: 'esm', target: TARGET, minify: true }).code;
+  if (code.includes('__require = ')) {
+    code = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); ${code}`;
   }
-  writeFileSync(file, code);
+  if (inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input))) await finishLibrary(file, code, map);
+  else writeFileSync(file, transformSync(code, { format: 'esm', target: TARGET, minify: true }).code);
+}
+
+/** Names that a stack or a debugger shows are kept, those of classes and functions; local ones are not. */
+async function finishLibrary(file: string, code: string, map: string): Promise<void> {
+  const mangle = { module: false, toplevel: false, keep_classnames: true, keep_fnames: true };
+  const url = `${basename(file)}.map`;
+  const minified = await minify(named(code), {
+    module: true,
+    compress: false,
+    mangle,
+    sourceMap: { content: map, url },
+  });
+  writeFileSync(file, minified.code!);
+  writeFileSync(`${file}.map`, linesOf(minified.map as string));
+}
+
+/** The bundler makes `var Mutex = class _Mutex` of a class that names itself; a stack and an inspector would show that. */
+function named(code: string): string {
+  const classes = [...code.matchAll(/\b(\w+) = class _\1\b/g)];
+  return classes.reduce((text, [, name]) => text.replace(new RegExp(`\\b_${name}\\b`, 'g'), name!), code);
+}
+
+/**
+ * A source map to lines, not to places in them, and without the sources. For the frames of a stack that is enough; with
+ * everything, the maps would be larger than all else in the package.
+ */
+function linesOf(map: string): string {
+  const { mappings, ...rest } = JSON.parse(map);
+  const lines = decode(mappings).map((segments) => {
+    let before = '';
+    const first = segments.filter(([, source, line]) => before !== (before = `${source}:${line}`));
+    return first.map((segment) => segment.slice(0, 4) as typeof segment);
+  });
+  return JSON.stringify({ ...rest, names: [], mappings: encode(lines) });
+}
+
+/** The types of each entry in one file: what its signatures name, and nothing else of the house. */
+export async function bundleTypes(dist: string): Promise<void> {
+  const input = Object.fromEntries(TYPED.map((name) => [name, join(ROOT, ENTRIES[name])]));
+  const tsconfig = join(ROOT, 'tsconfig.build.json');
+  const bundle = await rollup({
+    input,
+    plugins: [dts({ tsconfig })],
+    external: [/^node:/],
+    onwarn(warning, warn) {
+      // An entry that is imported for what it does has no types.
+      if (warning.code !== 'EMPTY_BUNDLE') warn(warning);
+    },
+  });
+  await bundle.write({ dir: dist, entryFileNames: '[name].d.ts', chunkFileNames: 'types-[hash].d.ts' });
 }
 
 /** Of every package that a bundle holds a part of. */
@@ -104,9 +179,6 @@ function licenceOf(name: string): string {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const dist = join(ROOT, 'dist');
   rmSync(dist, { recursive: true, force: true });
-  execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  });
   await bundle(dist);
+  await bundleTypes(dist);
 }

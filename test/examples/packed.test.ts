@@ -1,0 +1,83 @@
+/** What npm publishes: how much it is, whether its types stand alone, and what a service's stacks say. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundleTypes } from '../../scripts/build.ts';
+import { type Application, application } from '../support/application.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MOST_BYTES = 2_000_000;
+
+let project: Application;
+let installed: string;
+
+beforeAll(async () => {
+  project = await application();
+  installed = join(project.folder, 'node_modules/holdfast');
+  await bundleTypes(join(installed, 'dist'));
+}, 240_000);
+
+afterAll(() => project.remove());
+
+test('the package, with docs and examples, stays under 2 MB', () => {
+  for (const part of ['docs', 'examples', 'README.md', 'LICENSE']) {
+    cpSync(join(ROOT, part), join(installed, part), { recursive: true });
+  }
+  const packed = execFileSync('npm', ['pack', '--ignore-scripts', '--dry-run', '--json'], {
+    cwd: installed,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [{ unpackedSize, files }] = JSON.parse(packed);
+  const paths = (files as { path: string }[]).map(({ path }) => path);
+  expect(unpackedSize).toBeLessThan(MOST_BYTES);
+  expect(paths).toEqual(expect.arrayContaining(['dist/index.d.ts', 'dist/LICENSES.txt', 'docs/locks.md']));
+  expect(paths.filter((path) => path.startsWith('docs/api/'))).toEqual([]);
+}, 60_000);
+
+test('the types of each entry are complete without the sources, under the strictest check', () => {
+  const program = join(project.folder, 'program.ts');
+  writeFileSync(
+    program,
+    `import { Arena, type Guard, Mutex } from 'holdfast';
+     import { explore } from 'holdfast/explore';
+     import { checkLitmus } from 'holdfast/litmus';
+     import 'holdfast/profile';
+     export const guard: Guard = new Mutex(Arena.create({}), 'types').acquire();
+     // @ts-expect-error: an argument of another type, so the types are more than \`any\`
+     guard.release(1);
+     export { checkLitmus, explore };`,
+  );
+  symlinkSync(join(ROOT, 'node_modules/@types'), join(project.folder, 'node_modules/@types'), 'junction');
+  const checked = ts.createProgram([program], {
+    module: ts.ModuleKind.NodeNext,
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2024.d.ts', 'lib.esnext.disposable.d.ts'],
+    types: ['node'],
+    typeRoots: [join(project.folder, 'node_modules/@types')],
+    strict: true,
+    skipLibCheck: false,
+    noEmit: true,
+  });
+  const found = ts
+    .getPreEmitDiagnostics(checked)
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+  expect(found).toEqual([]);
+}, 120_000);
+
+test('a stack names the call of the library, and with source maps the file and line of its source', () => {
+  const program = join(project.folder, 'stack.js');
+  writeFileSync(
+    program,
+    `import { Arena, Mutex } from 'holdfast';
+     const mutex = new Mutex(Arena.create(), 'stack');
+     try { mutex.unlock(); } catch (error) { console.log(error.stack); }`,
+  );
+  const stackWith = (...flags: string[]) =>
+    spawnSync(process.execPath, [...flags, program], { encoding: 'utf8' }).stdout;
+  expect(stackWith()).toContain(' at Mutex.unlock (');
+  expect(stackWith('--enable-source-maps')).toMatch(/[\\/]lib[\\/]locking[\\/](owned-lock|mutex)\.ts:\d+:\d+/);
+});
