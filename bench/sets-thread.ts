@@ -68,7 +68,7 @@ function open(arena: Arena, { peer, locks }: SetTask): Take {
       return 0;
     };
   }
-  const wwClass = new WwClass(arena, 'sets', peer);
+  const wwClass = new WwClass(arena, 'sets', { policy: peer });
   const mutexes = locks.map((handle) => new WwMutex(wwClass, handle));
   return (set, section) => {
     const context = wwClass.begin();

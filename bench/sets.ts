@@ -36,7 +36,7 @@ export async function sets(figures: Figures, { rounds, milliseconds }: Effort): 
 
 function wwMutexes(policy: WwPolicy) {
   return (arena: Arena) => {
-    const wwClass = new WwClass(arena, 'sets', policy);
+    const wwClass = new WwClass(arena, 'sets', { policy });
     return Array.from({ length: LOCKS }, () => new WwMutex(wwClass).handle);
   };
 }

@@ -129,9 +129,8 @@ export class McsLock extends QueuedLock {
     unlockQueue(this.thread.cpu, QUEUE, this.address, node);
   }
 
-  get owner(): number | undefined {
-    const id = holder(this.living, this.address);
-    return id === 0 ? undefined : id - 1;
+  protected override get holder(): number {
+    return holder(this.living, this.address);
   }
 
   #freeNode(): number {

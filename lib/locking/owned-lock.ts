@@ -3,17 +3,9 @@ import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { type AsyncWaitOptions, abortReason, blockAsync, type TimeoutOptions } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
-import { ASYNC, Task } from '../sched/task.ts';
 import type { Wanted } from '../sched/watch.ts';
+import { type LockOwner, lockOwnerOf } from './lock-owner.ts';
 import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
-
-/** Who holds a lock. */
-export interface LockOwner {
-  /** CPU number of the thread. */
-  readonly thread: number;
-  /** Whether the thread's asynchronous code holds it, rather than a synchronous call. */
-  readonly async: boolean;
-}
 
 /** How a wait for such a lock ends. */
 export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'back-off';
@@ -30,8 +22,7 @@ export abstract class OwnedLock extends SharedObject {
     const cpu = this.living;
     const word = this.#word;
     if (!isOwned(word)) return undefined;
-    const task = ownerOf(word);
-    return { thread: cpu.load(task + Task.thread) - 1, async: cpu.load(task + Task.mode) === ASYNC };
+    return lockOwnerOf(cpu, ownerOf(word));
   }
 
   /** Whether an owner died inside, and nobody has called `makeConsistent` since. */

@@ -9,6 +9,7 @@ import { Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { noteTaken } from '../sched/lock-observer.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
+import { type LockOwner, lockOwnerOf } from './lock-owner.ts';
 import {
   close,
   DRAINING,
@@ -156,10 +157,10 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     return records.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
   }
 
-  /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
-  get writer(): number | undefined {
+  /** Who writes, if anybody does; out of date as soon as it is read. */
+  get owner(): LockOwner | undefined {
     const task = this.#writingTask;
-    return task === 0 ? undefined : this.living.load(task + Task.thread) - 1;
+    return task === 0 ? undefined : lockOwnerOf(this.living, task);
   }
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
@@ -175,7 +176,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   protected override get state(): string {
     const { cpu } = this.thread;
     const next = writerOf(cpu.load(this.#block));
-    if (next === 0 || this.writer !== undefined || this.readers > 0) return super.state;
+    if (next === 0 || this.owner !== undefined || this.readers > 0) return super.state;
     return `about to be written by thread ${cpu.load(next + Task.thread) - 1}`;
   }
 

@@ -14,6 +14,7 @@ import {
 } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
+import type { LockOwner } from './lock-owner.ts';
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
 
@@ -35,8 +36,8 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   abstract downWrite(options?: WaitOptions): void;
   /** How many read; out of date as soon as it is read. */
   abstract get readers(): number;
-  /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
-  abstract get writer(): number | undefined;
+  /** Who writes, if anybody does; out of date as soon as it is read. */
+  abstract get owner(): LockOwner | undefined;
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   abstract get ownerDied(): boolean;
 
@@ -115,7 +116,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
    */
   makeConsistent(): void {
     this.current();
-    if (this.writer !== this.thread.number) throw this.notHeld('makeConsistent');
+    if (this.owner?.thread !== this.thread.number) throw this.notHeld('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
     }
@@ -188,8 +189,8 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   }
 
   protected get state(): string {
-    const { readers, writer } = this;
-    if (writer !== undefined) return `written by thread ${writer}`;
+    const { readers, owner } = this;
+    if (owner !== undefined) return `written by thread ${owner.thread}`;
     return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
   }
 

@@ -6,6 +6,7 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, contend, SHARED } from '../sched/contention.ts';
 import { maxThreads } from '../sched/slot.ts';
+import type { LockOwner } from './lock-owner.ts';
 import {
   close,
   drain,
@@ -122,7 +123,7 @@ export class RwLock extends SharedObject {
     if (thread.cpu.cmpxchgRelease(address + RwWords.word, mineById, 0) === mineById) return;
     const { observer } = thread;
     const task = thread.current();
-    if (this.writer !== thread.number) throw this.unheld(this.#notHeld('writeUnlock'));
+    if (this.#writer !== thread.id) throw this.unheld(this.#notHeld('writeUnlock'));
     writeUnlock(thread, address);
     observer?.gave(this, task);
   }
@@ -155,14 +156,23 @@ export class RwLock extends SharedObject {
     return runHolding(this.acquireWrite(), section);
   }
 
-  /** CPU number of the thread that writes or is about to, or undefined; out of date as soon as it is read. */
-  get writer(): number | undefined {
-    const writer = this.living.load(this.address + RwWords.word) & WRITER;
-    return writer === 0 ? undefined : writer - 1;
+  /** Who writes or is about to, if anybody does; out of date as soon as it is read. */
+  get owner(): LockOwner | undefined {
+    const writer = this.#writer;
+    return writer === 0 ? undefined : { thread: writer - 1, async: false };
   }
 
-  /** CPU numbers of the threads that read; out of date as soon as they are read. */
-  get readers(): number[] {
+  /** How many read; out of date as soon as it is read. */
+  get readers(): number {
+    return this.#readingThreads.length;
+  }
+
+  get #writer(): number {
+    return this.living.load(this.address + RwWords.word) & WRITER;
+  }
+
+  /** CPU numbers of the threads that read. */
+  get #readingThreads(): number[] {
     const cpu = this.living;
     return Array.from({ length: maxThreads(cpu) }, (_, number) => number).filter(
       (number) => (cpu.load(readerWord(this.address, number + 1)) & readerBit(number + 1)) !== 0,
@@ -177,7 +187,7 @@ export class RwLock extends SharedObject {
   /** The writer says that what the lock protects is in order again. Throws EPERM unless this thread writes. */
   makeConsistent(): void {
     this.current();
-    if (this.writer !== this.thread.number) throw this.#notHeld('makeConsistent');
+    if (this.#writer !== this.thread.id) throw this.#notHeld('makeConsistent');
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
 
@@ -200,7 +210,7 @@ export class RwLock extends SharedObject {
   #isHeld(): boolean {
     const { thread } = this;
     this.current();
-    return this.writer === thread.number || (thread.cpu.load(this.#reader) & this.#bit) !== 0;
+    return this.#writer === thread.id || (thread.cpu.load(this.#reader) & this.#bit) !== 0;
   }
 
   #checkIdle(): void {
@@ -244,9 +254,10 @@ export class RwLock extends SharedObject {
   }
 
   #state(): string {
-    const { writer, readers } = this;
+    const { owner } = this;
+    const readers = this.#readingThreads;
     if (readers.length > 0) return `read by thread${readers.length > 1 ? 's' : ''} ${readers.join(', ')}`;
-    return writer === undefined ? 'free' : `written by thread ${writer}`;
+    return owner === undefined ? 'free' : `written by thread ${owner.thread}`;
   }
 
   #notHeld(call: string): HoldfastError {

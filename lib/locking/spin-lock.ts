@@ -148,9 +148,8 @@ export class SpinLock extends SpinningLock {
     if (word !== mineById) this.#unlockSlow(word);
   }
 
-  get owner(): number | undefined {
-    const locked = this.living.load(this.address + Spin.word) & LOCKED;
-    return locked === 0 ? undefined : locked - 1;
+  protected override get holder(): number {
+    return this.living.load(this.address + Spin.word) & LOCKED;
   }
 
   #lockSlow(seen: number): void {

@@ -5,6 +5,7 @@ import { HoldfastError } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
+import type { LockOwner } from './lock-owner.ts';
 
 /** How every spinning lock in shared memory starts. */
 export const SpinningLockHeader = struct({
@@ -59,12 +60,18 @@ export abstract class SpinningLock extends SharedObject {
   /** The holder says that what the lock protects is in order again. Throws EPERM unless this thread holds the lock. */
   makeConsistent(): void {
     this.current();
-    if (this.owner !== this.thread.number) throw this.notOwner('makeConsistent');
+    if (this.holder !== this.thread.id) throw this.notOwner('makeConsistent');
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
 
-  /** CPU number of the thread that holds the lock, or undefined; out of date as soon as it is read. */
-  abstract get owner(): number | undefined;
+  /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
+  get owner(): LockOwner | undefined {
+    const { holder } = this;
+    return holder === 0 ? undefined : { thread: holder - 1, async: false };
+  }
+
+  /** CPU number plus one of the thread that holds the lock, or 0. */
+  protected abstract get holder(): number;
 
   get isLocked(): boolean {
     return this.owner !== undefined;
@@ -72,7 +79,7 @@ export abstract class SpinningLock extends SharedObject {
 
   protected override get shown(): string {
     const { owner } = this;
-    return `${this.constructor.name}(${this.name ?? this.address}, ${owner === undefined ? 'free' : `held by thread ${owner}`})`;
+    return `${this.constructor.name}(${this.name ?? this.address}, ${owner === undefined ? 'free' : `held by thread ${owner.thread}`})`;
   }
 
   protected relocked(): HoldfastError {
@@ -83,7 +90,7 @@ export abstract class SpinningLock extends SharedObject {
     const { owner } = this;
     return new HoldfastError(
       'EPERM',
-      `${call} of the ${this.label} by thread ${this.thread.number}: ${owner === undefined ? 'nobody holds it' : `thread ${owner} holds it`}`,
+      `${call} of the ${this.label} by thread ${this.thread.number}: ${owner === undefined ? 'nobody holds it' : `thread ${owner.thread} holds it`}`,
     );
   }
 

@@ -127,9 +127,8 @@ export class TicketLock extends QueuedLock {
     cpu.storeRelease(entry + TicketEntry.lock, 0);
   }
 
-  get owner(): number | undefined {
-    const id = holder(this.living, this.address);
-    return id === 0 ? undefined : id - 1;
+  protected override get holder(): number {
+    return holder(this.living, this.address);
   }
 
   #freeEntry(): number {

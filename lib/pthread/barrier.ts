@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
@@ -146,6 +146,11 @@ function repair(repairer: Repairer, barrier: number): boolean {
   return true;
 }
 
+export interface PthreadBarrierOptions {
+  /** How many tasks meet, 1 to 2^20; all who open one name give the same. */
+  count: number;
+}
+
 /**
  * pthread_barrier_t: `count` tasks wait for each other, again and again.
  *
@@ -160,8 +165,9 @@ function repair(repairer: Repairer, barrier: number): boolean {
 export class PthreadBarrier extends SharedObject {
   readonly #futexes: Futexes;
 
-  /** `count`: how many meet, 1 to 2^20; all who open one name give the same. */
-  constructor(arena: Arena, count: number, which?: string | ObjectHandle) {
+  constructor(arena: Arena, which: string | ObjectHandle | undefined, options: PthreadBarrierOptions) {
+    checkOptionNames(options, ['count']);
+    const { count } = options;
     if (!Number.isInteger(count) || count < 1 || count > MOST) {
       throw new HoldfastError('EINVAL', `a barrier is for 1 to ${MOST} tasks, received ${shown(count)}`);
     }
@@ -173,8 +179,8 @@ export class PthreadBarrier extends SharedObject {
     }
   }
 
-  static from(arena: Arena, count: number, handle: ObjectHandle): PthreadBarrier {
-    return new PthreadBarrier(arena, count, handle);
+  static from(arena: Arena, handle: ObjectHandle, options: PthreadBarrierOptions): PthreadBarrier {
+    return new PthreadBarrier(arena, handle, options);
   }
 
   /**

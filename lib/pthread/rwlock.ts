@@ -1,9 +1,10 @@
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, OnceGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
+import { type LockOwner, lockOwnerOf } from '../locking/lock-owner.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
@@ -34,6 +35,11 @@ import {
 } from './rwlock-core.ts';
 
 export type PthreadRwlockPreference = Preference;
+
+export interface PthreadRwlockOptions {
+  /** Whom the lock lets in first; all who open one name must give the same. Default: 'writers'. */
+  preference?: PthreadRwlockPreference | undefined;
+}
 
 function define(preference: Preference): Kind<Repairer> {
   return defineKind<Repairer>({
@@ -74,15 +80,16 @@ export class PthreadRwlock extends SharedObject {
   readonly #futexes: Futexes;
   readonly #preference: Preference;
 
-  /** `preference`, 'writers' by default: all who open one name must give the same. */
-  constructor(arena: Arena, which?: string | ObjectHandle, preference: PthreadRwlockPreference = 'writers') {
+  constructor(arena: Arena, which?: string | ObjectHandle, options: PthreadRwlockOptions = {}) {
+    checkOptionNames(options, ['preference']);
+    const { preference = 'writers' } = options;
     super(kindOf(preference), arena, which);
     this.#futexes = openFutexes(arena);
     this.#preference = preference;
   }
 
-  static from(arena: Arena, handle: ObjectHandle, preference?: PthreadRwlockPreference): PthreadRwlock {
-    return new PthreadRwlock(arena, handle, preference);
+  static from(arena: Arena, handle: ObjectHandle, options?: PthreadRwlockOptions): PthreadRwlock {
+    return new PthreadRwlock(arena, handle, options);
   }
 
   /** Waits until it may read. Throws ETIMEDOUT, EAGAIN, EDEADLK when this thread holds the lock for writing. */
@@ -169,6 +176,17 @@ export class PthreadRwlock extends SharedObject {
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
     return (this.living.load(this.address + RwlockWords.flags) & OWNER_DIED) !== 0;
+  }
+
+  /** Who writes, if anybody does; out of date as soon as it is read. */
+  get owner(): LockOwner | undefined {
+    const task = this.living.load(this.address + RwlockWords.writer);
+    return task === 0 ? undefined : lockOwnerOf(this.thread.cpu, task);
+  }
+
+  /** How many read; out of date as soon as it is read. */
+  get readers(): number {
+    return this.living.load(this.address + RwlockWords.readers);
   }
 
   /** Whoever holds the lock for writing says that what it protects is in order. Throws EPERM, EINVAL. */

@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
 import type { Futexes } from '../futex/table.ts';
 import { wait } from '../futex/wait.ts';
@@ -28,6 +28,11 @@ export const SemWords = struct({
 });
 
 const UNSET = -1;
+
+export interface PthreadSemOptions {
+  /** The value if the semaphore is new, 0 to 2^31 - 1. Default: 0. */
+  value?: number | undefined;
+}
 /** SEM_VALUE_MAX. */
 export const SEM_VALUE_MAX = 2 ** 31 - 1;
 
@@ -79,18 +84,19 @@ export class PthreadSem extends SharedObject {
   readonly #value: number;
   readonly #futexes: Futexes;
 
-  /** `initial`: the value, 0 to 2^31 - 1, if the semaphore is new. */
-  constructor(arena: Arena, which?: string | ObjectHandle, initial = 0) {
-    if (!Number.isInteger(initial) || initial < 0 || initial > SEM_VALUE_MAX) {
+  constructor(arena: Arena, which?: string | ObjectHandle, options: PthreadSemOptions = {}) {
+    checkOptionNames(options, ['value']);
+    const { value = 0 } = options;
+    if (!Number.isInteger(value) || value < 0 || value > SEM_VALUE_MAX) {
       throw new HoldfastError(
         'EINVAL',
-        `a semaphore starts at a whole number from 0 to ${SEM_VALUE_MAX}; received ${shown(initial)}`,
+        `a semaphore starts at a whole number from 0 to ${SEM_VALUE_MAX}; received ${shown(value)}`,
       );
     }
     super(KIND, arena, which);
     this.#value = this.address + SemWords.value;
     this.#futexes = openFutexes(arena);
-    arena.cpu.cmpxchg(this.#value, UNSET, initial);
+    arena.cpu.cmpxchg(this.#value, UNSET, value);
   }
 
   static from(arena: Arena, handle: ObjectHandle): PthreadSem {

@@ -102,7 +102,7 @@ const CASES: readonly Case[] = [
   }),
   define<PthreadSem>({
     kind: 'PthreadSem',
-    make: (arena) => new PthreadSem(arena, 'x', 0),
+    make: (arena) => new PthreadSem(arena, 'x', { value: 0 }),
     block: (semaphore) => semaphore.wait(),
     release: (semaphore) => semaphore.post(),
   }),

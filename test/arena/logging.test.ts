@@ -15,7 +15,7 @@ function objects() {
     if (typeof Class !== 'function' || !('from' in Class) || !('destroy' in Class.prototype)) continue;
     const args: unknown[] = {
       WwMutex: [wwClass, 'ww'],
-      PthreadBarrier: [arena, 2, 'barrier'],
+      PthreadBarrier: [arena, 'barrier', { count: 2 }],
       KmemCache: [arena, 'cache', { words: 8 }],
       Work: [arena, 'work', f.add, 1, 2],
       DelayedWork: [arena, 'later', f.add, 1, 2],

@@ -106,8 +106,8 @@ const CALLS: Record<string, (arena: Arena) => readonly [Call, Call]> = {
   ],
   PthreadSem: (arena) => [(o) => new PthreadSem(arena).wait(o), (o) => new PthreadSem(arena).waitAsync(o)],
   PthreadBarrier: (arena) => [
-    (o) => new PthreadBarrier(arena, 2).wait(o),
-    (o) => new PthreadBarrier(arena, 2).waitAsync(o),
+    (o) => new PthreadBarrier(arena, undefined, { count: 2 }).wait(o),
+    (o) => new PthreadBarrier(arena, undefined, { count: 2 }).waitAsync(o),
   ],
   PthreadOnce: (arena) => [
     (o) => new PthreadOnce(arena).call(() => {}, o),

@@ -317,7 +317,7 @@ const LOCKS: readonly Row[] = [
     'pthread sem "x"',
     'wait',
     pair(
-      (a) => new PthreadSem(a, 'x', 1),
+      (a) => new PthreadSem(a, 'x', { value: 1 }),
       (l) => l.wait(),
       (l) => l.post(),
     ),

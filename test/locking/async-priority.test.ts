@@ -186,7 +186,7 @@ describe.each(Object.keys(LINES))('%s', (name) => {
 const UNRANKED: Record<string, (arena: Arena, options: object) => Promise<unknown>> = {
   'PthreadCond.waitAsync': async (arena, options) =>
     new PthreadCond(arena).waitAsync(await new PthreadMutex(arena).acquireAsync(), options),
-  'PthreadBarrier.waitAsync': (arena, options) => new PthreadBarrier(arena, 2).waitAsync(options),
+  'PthreadBarrier.waitAsync': (arena, options) => new PthreadBarrier(arena, undefined, { count: 2 }).waitAsync(options),
   'PthreadOnce.callAsync': (arena, options) => new PthreadOnce(arena).callAsync(() => {}, options),
   'Rcu.synchronizeAsync': (arena, options) => new Rcu(arena).synchronizeAsync(options),
   'WwMutex.lockAsync': (arena, options) => {

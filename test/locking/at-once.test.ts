@@ -21,7 +21,7 @@ const reader = (lock: RwSemaphore | PercpuRwSemaphore): Case => ({
 const writer = (lock: RwSemaphore | PercpuRwSemaphore): Case => ({
   take: () => lock.downWriteAsync(),
   release: () => lock.upWrite(),
-  isFree: () => lock.writer === undefined,
+  isFree: () => lock.owner === undefined,
 });
 
 const CASES: Record<string, (arena: Arena) => Case> = {

@@ -85,7 +85,7 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
         const { holder, newcomer, before, cancel, isServed } = stage(path, 5);
         let passed = false;
         before(0, step(n), () => {
-          passed = newcomer.writer === undefined && newcomer.readers === 0 && newcomer[passes]();
+          passed = newcomer.owner === undefined && newcomer.readers === 0 && newcomer[passes]();
         });
         holder.upWrite();
         isOver = cancel(0);

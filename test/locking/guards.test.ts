@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   Arena,
   type Guard,
+  type LockOwner,
   McsLock,
   Mutex,
   PercpuRwSemaphore,
@@ -41,11 +42,11 @@ const CASES: Record<string, (arena: Arena) => Case> = {
   'McsLock.acquire': (arena) => owned(new McsLock(arena), 'acquire'),
   'SeqLock.acquire': (arena) => {
     const lock = new SeqLock(arena);
-    return { take: () => lock.acquire(), isHeld: () => lock.writer !== undefined };
+    return { take: () => lock.acquire(), isHeld: () => lock.owner !== undefined };
   },
   ...eachSide('RwLock', (arena) => {
     const lock = new RwLock(arena);
-    return { lock, reads: () => lock.readers.length > 0 };
+    return { lock, reads: () => lock.readers > 0 };
   }),
   ...eachSide('RwSemaphore', (arena) => {
     const lock = new RwSemaphore(arena);
@@ -84,7 +85,7 @@ const CASES: Record<string, (arena: Arena) => Case> = {
 type Side = (typeof SLEEPING)[number];
 type Taker<Call extends string> = { readonly [call in Call]?: () => Guard | Promise<Guard> };
 interface Sided {
-  readonly lock: Taker<Side> & { readonly writer?: number | undefined };
+  readonly lock: Taker<Side> & { readonly owner?: LockOwner | undefined };
   readonly reads: () => boolean;
 }
 
@@ -94,7 +95,7 @@ function eachSide(name: string, open: (arena: Arena) => Sided): Record<string, (
     `${name}.${call}`,
     (arena) => {
       const { lock, reads } = open(arena);
-      return { take: () => taken(lock, call), isHeld: () => reads() || lock.writer !== undefined };
+      return { take: () => taken(lock, call), isHeld: () => reads() || lock.owner !== undefined };
     },
   ]);
   return Object.fromEntries(cases);
@@ -203,7 +204,7 @@ function writing(lock: RwSemaphore | PercpuRwSemaphore): Mixed {
     acquire: () => lock.acquireWrite(),
     unlock: () => lock.upWrite(),
     lockAsync: () => lock.downWriteAsync(),
-    isHeld: () => lock.writer !== undefined,
+    isHeld: () => lock.owner !== undefined,
   };
 }
 

@@ -51,8 +51,7 @@ const shared = <L extends { runShared: Sync; runSharedAsync?: unknown }>(
   isFree: () => isFree(lock),
 });
 
-const isUnused = (lock: { readers: number; writer: number | undefined }) =>
-  lock.readers === 0 && lock.writer === undefined;
+const isUnused = (lock: { readers: number; owner: unknown }) => lock.readers === 0 && lock.owner === undefined;
 const wasHad = (had: boolean, release: () => void) => {
   if (had) release();
   return had;

@@ -226,7 +226,7 @@ test.each(Object.entries(WRONG))(
     lock.write(record, [1, 2, 3, 4]);
     thrown(() => lock.write(record, values));
     await expect(lock.writeAsync(record, values)).rejects.toThrow();
-    expect(lock.writer).toBeUndefined();
+    expect(lock.owner).toBeUndefined();
     thrown(() => count.write(record, values));
     count.writeBegin();
     count.writeEnd();

@@ -160,7 +160,7 @@ test('a percpu writer that looks for a reader in the wrong order, and finds it n
     const guard = await locks[0].acquireReadAsync();
     let joined = false;
     rightBefore(1, step(steps + 1), () => {
-      if (locks[0].writer !== undefined) return;
+      if (locks[0].owner !== undefined) return;
       locks[0].downRead();
       guard.release();
       joined = true;

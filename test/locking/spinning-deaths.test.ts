@@ -115,7 +115,7 @@ test('TicketLock: a thread that takes a ticket while the reaper looks loses it',
     expect(reap(4)).toBe('again');
   });
   locks[1].lock();
-  expect(locks[1].owner).toBe(1);
+  expect(locks[1].owner).toEqual({ thread: 1, async: false });
   expect(real.load(entry(1) + TicketEntry.lock)).toBe(locks[1].address);
   locks[1].unlock();
   expect(reap(4)).toBe('done');

@@ -41,7 +41,7 @@ describe.each(Object.keys(LOCKS) as LockName[])('%s', (kind) => {
     expect(inspect(lock)).toBe(`${kind}(lock, free)`);
     {
       using _held = lock.acquire();
-      expect(lock.owner).toBe(0);
+      expect(lock.owner).toEqual({ thread: 0, async: false });
     }
     expect(lock.isLocked).toBe(false);
   });

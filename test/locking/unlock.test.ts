@@ -57,7 +57,7 @@ const LOCKS: readonly Row[] = [
 ];
 
 function rwlock(arena: Arena, handle: ObjectHandle | undefined, preference: 'readers' | 'writers'): Lock {
-  const lock = new PthreadRwlock(arena, handle, preference);
+  const lock = new PthreadRwlock(arena, handle, { preference });
   return {
     address: lock.address,
     handle: lock.handle,

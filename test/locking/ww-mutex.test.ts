@@ -8,7 +8,7 @@ const POLICIES: WwPolicy[] = ['wound-wait', 'wait-die'];
 
 function setup(policy?: WwPolicy) {
   const arena = Arena.create({ bytes: 4 << 20, maxThreads: 20 });
-  const wwClass = new WwClass(arena, 'ww', policy);
+  const wwClass = new WwClass(arena, 'ww', { policy });
   const locks = ['a', 'b', 'c'].map((name) => new WwMutex(wwClass, name)) as [WwMutex, WwMutex, WwMutex];
   const stage = arena.alloc(4);
   arena.words.fill(0, stage, stage + 4);
@@ -130,8 +130,8 @@ test('misuse that goes unnoticed', async () => {
   const other = new WwClass(arena, 'other');
   expect(thrown(() => new WwMutex(other, 'a')).message).toContain('belongs to the class');
   expect(thrown(() => new WwMutex(other).lock(context)).message).toContain('another class');
-  expect(thrown(() => new WwClass(arena, 'ww', 'wait-die')).code).toBe('EINVAL');
-  expect(thrown(() => new WwClass(arena, 'x', 'first-come' as never)).code).toBe('EINVAL');
+  expect(thrown(() => new WwClass(arena, 'ww', { policy: 'wait-die' })).code).toBe('EINVAL');
+  expect(thrown(() => new WwClass(arena, 'x', { policy: 'first-come' as never })).code).toBe('EINVAL');
   expect(inspect(a)).toBe('WwMutex(a, held by thread 0)');
   expect(inspect(wwClass)).toBe('WwClass(ww, wound-wait)');
   expect(WwClass.from(arena, wwClass.handle).policy).toBe('wound-wait');

@@ -11,7 +11,7 @@ export async function transfer(
   seed: number,
   injectDeadlocks: boolean,
 ): Promise<{ taken: number; backOffs: number; torn: number }> {
-  const wwClass = new WwClass(arena, 'ww', policy);
+  const wwClass = new WwClass(arena, 'ww', { policy });
   const locks = handles.map((handle) => WwMutex.from(wwClass, handle));
   const { words } = arena;
   let [state, taken, backOffs, torn] = [seed, 0, 0, 0];
@@ -58,7 +58,7 @@ export async function transfer(
 
 /** Takes `first` and, once `stage` is 2, `second`; whether it had to back off. */
 export function cross(arena: Arena, policy: WwPolicy, first: string, second: string, stage: number): boolean {
-  const wwClass = new WwClass(arena, 'ww', policy);
+  const wwClass = new WwClass(arena, 'ww', { policy });
   const [a, b] = [new WwMutex(wwClass, first), new WwMutex(wwClass, second)];
   using context = wwClass.begin();
   a.lock(context);

@@ -37,7 +37,7 @@ test('a barrier destroyed under those who have still to leave it', async () => {
 
 test('a barrier that counts those who have given up or died', async () => {
   const { arena, stage } = setup();
-  const barrier = new PthreadBarrier(arena, 2, 'b');
+  const barrier = new PthreadBarrier(arena, 'b', { count: 2 });
   expect(thrown(() => barrier.wait({ timeout: 2 })).code).toBe('ETIMEDOUT');
   const controller = new AbortController();
   const aborted = barrier.waitAsync({ signal: controller.signal }).catch((error) => error);
@@ -60,10 +60,10 @@ test('a barrier that counts those who have given up or died', async () => {
 test('a barrier for nobody, or for another number', () => {
   const { arena } = setup();
   for (const count of [0, -1, 1.5, 2 ** 21]) {
-    expect(thrown(() => new PthreadBarrier(arena, count)).code).toBe('EINVAL');
+    expect(thrown(() => new PthreadBarrier(arena, undefined, { count })).code).toBe('EINVAL');
   }
-  new PthreadBarrier(arena, 2, 'b');
-  expect(thrown(() => new PthreadBarrier(arena, 3, 'b')).message).toContain('is for 2 tasks, not for 3');
-  const alone = new PthreadBarrier(arena, 1);
+  new PthreadBarrier(arena, 'b', { count: 2 });
+  expect(thrown(() => new PthreadBarrier(arena, 'b', { count: 3 })).message).toContain('is for 2 tasks, not for 3');
+  const alone = new PthreadBarrier(arena, undefined, { count: 1 });
   expect([alone.wait(), alone.wait()]).toEqual([true, true]);
 });

@@ -37,7 +37,7 @@ export async function readAndWrite(
   record: number,
   times: number,
 ): Promise<number> {
-  const lock = new PthreadRwlock(arena, name, preference);
+  const lock = new PthreadRwlock(arena, name, { preference });
   let torn = 0;
   for (let i = 0; i < times; i++) {
     const held = i % 5 === 0 ? await lock.acquireWriteAsync() : lock.acquireWrite();
@@ -83,7 +83,7 @@ export function holdForEver(arena: Arena, what: string, stage: number): Promise<
     once: () => void new PthreadOnce(arena, 'o').call(() => forEver(arena, stage)),
     barrier: () => {
       arrive(arena, stage);
-      new PthreadBarrier(arena, 2, 'b').wait();
+      new PthreadBarrier(arena, 'b', { count: 2 }).wait();
     },
     cond: () => {
       const mutex = new PthreadMutex(arena, 'm');
@@ -133,7 +133,7 @@ export function waitForBroadcast(arena: Arena, stage: number): void {
 
 /** Meets the others `rounds` times; how often it was the serial thread, or -1 when one ran ahead. */
 export function meet(arena: Arena, count: number, stage: number, rounds: number): number {
-  const barrier = new PthreadBarrier(arena, count, 'b');
+  const barrier = new PthreadBarrier(arena, 'b', { count });
   let serial = 0;
   for (let round = 1; round <= rounds; round++) {
     Atomics.add(arena.words, stage, 1);
@@ -146,7 +146,7 @@ export function meet(arena: Arena, count: number, stage: number, rounds: number)
 /** Makes, meets at and destroys one barrier after another, of the same name. */
 export function meetAndDestroy(arena: Arena, rounds: number, isDestroyer: boolean): number {
   for (let round = 0; round < rounds; round++) {
-    const barrier = new PthreadBarrier(arena, 2, `b${round}`);
+    const barrier = new PthreadBarrier(arena, `b${round}`, { count: 2 });
     barrier.wait();
     if (isDestroyer) barrier.destroy();
   }
@@ -162,7 +162,7 @@ export function runOnce(arena: Arena, word: number): boolean {
 }
 
 export function takeAndPost(arena: Arena, times: number, word: number): number {
-  const sem = new PthreadSem(arena, 's', 2);
+  const sem = new PthreadSem(arena, 's', { value: 2 });
   let most = 0;
   for (let i = 0; i < times; i++) {
     sem.wait();

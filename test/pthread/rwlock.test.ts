@@ -9,7 +9,7 @@ function setup(preference?: PthreadRwlockPreference) {
   const arena = Arena.create({ bytes: 512 << 10, maxThreads: 8 });
   const stage = arena.alloc(16);
   arena.words.fill(0, stage, stage + 16);
-  return { arena, stage, lock: new PthreadRwlock(arena, 'rw', preference) };
+  return { arena, stage, lock: new PthreadRwlock(arena, 'rw', { preference }) };
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -109,8 +109,8 @@ test('a thread that waits for itself, or unlocks what it does not hold', async (
   expect(thrown(() => held.release()).code).toBe('EPERM');
   lock.writeLock();
   lock.unlock();
-  expect(thrown(() => new PthreadRwlock(arena, 'rw', 'readers')).code).toBe('EINVAL');
-  expect(thrown(() => new PthreadRwlock(arena, 'x', 'nobody' as never)).code).toBe('EINVAL');
+  expect(thrown(() => new PthreadRwlock(arena, 'rw', { preference: 'readers' })).code).toBe('EINVAL');
+  expect(thrown(() => new PthreadRwlock(arena, 'x', { preference: 'nobody' as never })).code).toBe('EINVAL');
 });
 
 test('a thread that dies inside and leaves the lock held', async () => {

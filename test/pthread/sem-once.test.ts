@@ -16,7 +16,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('sem: more inside than its value, or a post that is lost', async () => {
   const { arena, stage } = setup();
-  const sem = new PthreadSem(arena, 's', 2);
+  const sem = new PthreadSem(arena, 's', { value: 2 });
   const threads = Array.from({ length: 4 }, () => inThread<number>(arena, THREADS, 'takeAndPost', 2000, stage));
   for (const { result } of threads) expect(await result).toBeLessThanOrEqual(2);
   expect(sem.value).toBe(2);
@@ -36,10 +36,10 @@ test('sem: late and aborted waiters, and a value out of range', async () => {
   sem.post();
   await behind;
   expect(inspect(sem)).toMatch(/^PthreadSem\(\d+, 0\)$/);
-  const full = new PthreadSem(arena, 'full', SEM_VALUE_MAX);
+  const full = new PthreadSem(arena, 'full', { value: SEM_VALUE_MAX });
   expect(thrown(() => full.post()).code).toBe('EOVERFLOW');
-  expect(new PthreadSem(arena, 'full', 3).value).toBe(SEM_VALUE_MAX);
-  expect(thrown(() => new PthreadSem(arena, 'x', -1)).code).toBe('EINVAL');
+  expect(new PthreadSem(arena, 'full', { value: 3 }).value).toBe(SEM_VALUE_MAX);
+  expect(thrown(() => new PthreadSem(arena, 'x', { value: -1 })).code).toBe('EINVAL');
   expect(arena.thread.tasksInUse).toBe(0);
 });
 

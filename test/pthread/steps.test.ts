@@ -180,12 +180,12 @@ test('broadcast: waiters moved to the mutex of those who have gone meanwhile', (
 test('rwlock: a reader that has no record left takes the wake-up of a writer', () => {
   for (const preference of ['readers', 'writers'] as const) {
     const { arenas } = stepper(2);
-    const lock = new PthreadRwlock(arenas[0]!, undefined, preference);
+    const lock = new PthreadRwlock(arenas[0]!, undefined, { preference });
     lock.writeLock();
     for (let i = 0; i < HOLDS; i++) new PthreadRwlock(arenas[1]!).readLock();
     exhaust(arenas[1]!);
     // At once, and not after having slept: that would be `Hang`.
-    const code = thrown(() => PthreadRwlock.from(arenas[1]!, lock.handle, preference).readLock()).code;
+    const code = thrown(() => PthreadRwlock.from(arenas[1]!, lock.handle, { preference }).readLock()).code;
     expect(code).toBe('EAGAIN');
   }
 });

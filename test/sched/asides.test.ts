@@ -149,8 +149,10 @@ test('waitv: each word that was woken passes one wake-up on, and no other word d
 
 test('PthreadBarrier: the last to come waits for a latch, and its thread for what the others do next', async () => {
   const { arenas, sleeps, sleepsAndWakes, isAsleep, meetsLatch } = stage();
-  const first = new PthreadBarrier(arenas[0], 3);
-  const [mine, second, third] = [1, 2, 3].map((number) => new PthreadBarrier(arenas[number]!, 3, first.handle));
+  const first = new PthreadBarrier(arenas[0], undefined, { count: 3 });
+  const [mine, second, third] = [1, 2, 3].map(
+    (number) => new PthreadBarrier(arenas[number]!, first.handle, { count: 3 }),
+  );
   sleeps(2, () => second!.wait());
   sleeps(3, () => third!.wait());
   let last: Promise<boolean> | undefined;

@@ -169,7 +169,7 @@ const kinds: Record<string, (arena: Arena) => Waiting | Promise<Waiting>> = {
     };
   },
   PthreadBarrier(arena) {
-    const barrier = new PthreadBarrier(arena, 2);
+    const barrier = new PthreadBarrier(arena, undefined, { count: 2 });
     return {
       wait: (options) => barrier.waitAsync(options),
       free: () => {},

@@ -168,8 +168,8 @@ const KINDS: Record<string, (here: Arena, there: Arena) => Wanted> = {
     };
   },
   PthreadBarrier(here, there) {
-    const barrier = new PthreadBarrier(there, 2);
-    const mine = new PthreadBarrier(here, 2, barrier.handle);
+    const barrier = new PthreadBarrier(there, undefined, { count: 2 });
+    const mine = new PthreadBarrier(here, barrier.handle, { count: 2 });
     return {
       wait: (options) => mine.waitAsync(options),
       free: () => void barrier.waitAsync({ timeout: 0 }).catch(() => {}),

@@ -152,7 +152,7 @@ describe('four times as many waits cost more than four times as much', () => {
   test('PthreadBarrier', async () => {
     const cost = async (waits: number) => {
       const { arena, operations } = counted();
-      const barrier = new PthreadBarrier(arena, waits);
+      const barrier = new PthreadBarrier(arena, undefined, { count: waits });
       return operations(() => Promise.all(Array.from({ length: waits }, () => barrier.waitAsync())));
     };
     expect((await cost(256)) / (await cost(64))).toBeLessThan(LINEAR);

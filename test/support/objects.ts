@@ -248,8 +248,8 @@ export const CASES: readonly ObjectCase[] = [
     make: (arena) => new PthreadRwlock(arena, 'x'),
     sections: [section('readLock', 'unlock', 'acquireReadAsync'), section('writeLock', 'unlock', 'acquireWriteAsync')],
   },
-  { kind: 'PthreadBarrier', make: (arena) => new PthreadBarrier(arena, 1, 'x'), calls: ['wait'] },
-  { kind: 'PthreadSem', make: (arena) => new PthreadSem(arena, 'x', 1), calls: ['wait', 'tryWait', 'post'] },
+  { kind: 'PthreadBarrier', make: (arena) => new PthreadBarrier(arena, 'x', { count: 1 }), calls: ['wait'] },
+  { kind: 'PthreadSem', make: (arena) => new PthreadSem(arena, 'x', { value: 1 }), calls: ['wait', 'tryWait', 'post'] },
   {
     kind: 'PthreadOnce',
     make: (arena) => new PthreadOnce(arena, 'x'),

@@ -8,6 +8,7 @@ import { heldBy, holdsOf } from '../../sched/holds.ts';
 import { noteTaken } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
+import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
 import {
   close,
@@ -178,12 +179,12 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     return readersOf(this.living.load(this.#word));
   }
 
-  /** CPU number of the thread that writes, if any does; out of date as soon as it is read. */
-  get writer(): number | undefined {
+  /** Who writes, if anybody does; out of date as soon as it is read. */
+  get owner(): LockOwner | undefined {
     const cpu = this.living;
     const word = cpu.load(this.#word);
     const task = (word & MODE) === WRITER ? taskOf(word) : 0;
-    return task === 0 ? undefined : cpu.load(task + Task.thread) - 1;
+    return task === 0 ? undefined : lockOwnerOf(cpu, task);
   }
 
   /** Whether anybody waits; out of date as soon as it is read. */

@@ -36,7 +36,7 @@ import {
   type WaitOptions,
 } from '../../sched/drive.ts';
 import type { Waiter } from '../../sched/slow-path.ts';
-import { Task } from '../../sched/task.ts';
+import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { closeOwned, holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
@@ -210,11 +210,11 @@ export class SeqLock extends SharedObject {
     if (!isOurs) throw this.#refusal(outcome, asked);
   }
 
-  /** CPU number of the thread that writes, or undefined; out of date as soon as it is read. */
-  get writer(): number | undefined {
+  /** Who writes, if anybody does; out of date as soon as it is read. */
+  get owner(): LockOwner | undefined {
     const cpu = this.living;
     const task = ownerOf(cpu.load(this.#owner));
-    return task === 0 ? undefined : cpu.load(task + Task.thread) - 1;
+    return task === 0 ? undefined : lockOwnerOf(cpu, task);
   }
 
   /** Inside a write section: whether a writer died in an earlier one, and nobody has called `makeConsistent` since. */
@@ -229,7 +229,7 @@ export class SeqLock extends SharedObject {
   makeConsistent(): void {
     const { cpu, number } = this.thread;
     this.current();
-    if (this.writer !== number) throw this.#notOwner('makeConsistent');
+    if (this.owner?.thread !== number) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
     }
@@ -294,8 +294,8 @@ export class SeqLock extends SharedObject {
   }
 
   #state(): string {
-    const { writer } = this;
-    if (writer !== undefined) return `thread ${writer} writes`;
+    const { owner } = this;
+    if (owner !== undefined) return `thread ${owner.thread} writes`;
     return isEven(this.thread.cpu.load(this.#sequence)) ? 'nobody writes' : 'its writer died inside';
   }
 

@@ -22,6 +22,11 @@ function kindOf(policy: WwPolicy): Kind {
 
 const KINDS: Record<WwPolicy, Kind> = { 'wound-wait': kindOf('wound-wait'), 'wait-die': kindOf('wait-die') };
 
+export interface WwClassOptions {
+  /** All who open one name must give the same. Default: 'wound-wait'. */
+  policy?: WwPolicy | undefined;
+}
+
 export interface WwContextOptions {
   /** Have this context back off without need, ever more seldom, to try out the code that handles it. Default: false. */
   injectDeadlocks?: boolean | undefined;
@@ -38,7 +43,9 @@ export class WwClass extends SharedObject {
   readonly policy: WwPolicy;
 
   /** Opens the class of that name, making it if there is none, or that of a handle; with neither, a new one. */
-  constructor(arena: Arena, which?: string | ObjectHandle, policy: WwPolicy = 'wound-wait') {
+  constructor(arena: Arena, which?: string | ObjectHandle, options: WwClassOptions = {}) {
+    checkOptionNames(options, ['policy']);
+    const { policy = 'wound-wait' } = options;
     const kind = KINDS[policy];
     if (kind === undefined) {
       throw new HoldfastError('EINVAL', `a policy is 'wound-wait' or 'wait-die', received ${shown(policy)}`);
@@ -49,7 +56,7 @@ export class WwClass extends SharedObject {
 
   static from(arena: Arena, handle: ObjectHandle): WwClass {
     const isWaitDie = handle?.type === `holdfast.${KINDS['wait-die'].name}`;
-    return new WwClass(arena, handle, isWaitDie ? 'wait-die' : 'wound-wait');
+    return new WwClass(arena, handle, { policy: isWaitDie ? 'wait-die' : 'wound-wait' });
   }
 
   /**

@@ -5,6 +5,7 @@ import { HoldfastError } from '../../errors.ts';
 import { openFutexes } from '../../futex/open.ts';
 import { FUTEX_WAITERS } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
+import { type LockOwner, lockOwnerOf } from '../../locking/lock-owner.ts';
 import { CHAIN_LIMIT } from '../../locking/rt-mutex/core.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
@@ -19,7 +20,6 @@ import {
 } from '../../sched/drive.ts';
 import { checkPriority, Priorities } from '../../sched/priority.ts';
 import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
-import { Task } from '../../sched/task.ts';
 import type { Wanted } from '../../sched/watch.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
 import { dropCeiling, raiseToCeiling } from './ceiling.ts';
@@ -146,10 +146,16 @@ export class PthreadMutex extends SharedObject {
     return runHoldingAsync(this.acquireAsync(options), section);
   }
 
-  /** Whether somebody holds the lock; out of date as soon as it is read. */
+  /** Whether somebody holds the lock, or died with one that is not robust; out of date as soon as it is read. */
   get isLocked(): boolean {
+    return this.owner !== undefined || this.#owner === STALLED;
+  }
+
+  /** Who holds the mutex, if anybody; out of date as soon as it is read, unless it is the caller. */
+  get owner(): LockOwner | undefined {
     this.checkThere();
-    return this.#owner !== 0;
+    const owner = this.#owner;
+    return isTask(owner) ? lockOwnerOf(this.thread.cpu, owner) : undefined;
   }
 
   /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
@@ -159,14 +165,12 @@ export class PthreadMutex extends SharedObject {
 
   /** pthread_mutex_consistent(3). Throws EPERM unless this thread holds the mutex, EINVAL unless an owner had died. */
   makeConsistent(): void {
-    const { cpu, id } = this.thread;
     this.current();
-    const owner = this.#owner;
-    if (!isTask(owner) || cpu.load(owner + Task.thread) !== id) throw this.#notOwner('makeConsistent');
+    if (this.owner?.thread !== this.thread.number) throw this.#notOwner('makeConsistent');
     if (!this.ownerDied) {
       throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
     }
-    cpu.fetchAndRelaxed(this.#word, ~this.#protocol.ownerDied);
+    this.thread.cpu.fetchAndRelaxed(this.#word, ~this.#protocol.ownerDied);
   }
 
   /** pthread_mutex_getprioceiling(3p); undefined unless the protocol is 'protect'. */
@@ -271,14 +275,8 @@ export class PthreadMutex extends SharedObject {
     if (this.#relock(task)) return;
     const wanted = thread.observer?.wants(this, ALONE, options);
     const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
-    const outcome = block(
-      thread,
-      options,
-      (waiter) => {
-        return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-      },
-      this,
-    );
+    const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+    const outcome = block(thread, options, path, this);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
     this.#taken(outcome === 'owner-died');
     thread.observer?.has(wanted, task);
@@ -378,10 +376,9 @@ export class PthreadMutex extends SharedObject {
 
   #state(): string {
     const owner = this.#owner;
-    if (owner === 0) return 'free';
-    if (owner === this.#protocol.unrecoverable) return 'not recoverable';
+    if (isTask(owner)) return `held by thread ${lockOwnerOf(this.thread.cpu, owner).thread}`;
     if (owner === STALLED) return 'held by a dead thread';
-    return `held by thread ${this.thread.cpu.load(owner + Task.thread) - 1}`;
+    return owner === 0 ? 'free' : 'not recoverable';
   }
 
   #refusal(outcome: Outcome, options: TimeoutOptions | undefined, cycle: readonly number[] = []): HoldfastError {

@@ -52,7 +52,7 @@ export function barrierType(name: string, summary: string, missing: number): Loc
     open(arena, handle) {
       const { cpu } = arena;
       const { address, count } = handle as Handle;
-      const barrierOf = (round: number) => new PthreadBarrier(arena, count, `pthread-barrier ${round % 2}`);
+      const barrierOf = (round: number) => new PthreadBarrier(arena, `pthread-barrier ${round % 2}`, { count });
       const both = () => [barrierOf(0), barrierOf(1)];
       return {
         lock(_mode, timeout) {

@@ -294,7 +294,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwLock: who does not write may unlock',
     file: RW,
-    from: "    if (this.writer !== thread.number) throw this.unheld(this.#notHeld('writeUnlock'));\n",
+    from: "    if (this.#writer !== thread.id) throw this.unheld(this.#notHeld('writeUnlock'));\n",
     to: '',
     tests: [RW_TEST],
   },

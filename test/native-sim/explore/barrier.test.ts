@@ -14,8 +14,8 @@ function hesitation(): Program {
     words: 8192,
     setup(cpu) {
       const view = makeArenas(cpu, 2, 1, 8192);
-      const first = new PthreadBarrier(view.arenas[0]!, 2);
-      return { ...view, barriers: view.arenas.map((arena) => PthreadBarrier.from(arena, 2, first.handle)) };
+      const first = new PthreadBarrier(view.arenas[0]!, undefined, { count: 2 });
+      return { ...view, barriers: view.arenas.map((arena) => PthreadBarrier.from(arena, first.handle, { count: 2 })) };
     },
     threads: [
       (_cpu: Cpu, me: number, { barriers }: Shared) => void barriers[me]!.wait(),

@@ -125,7 +125,7 @@ function guarded(semaphore: Semaphore): Part {
 }
 
 function wwMutex(arena: Arena, handle?: ObjectHandle): Part {
-  const mutex = new WwMutex(new WwClass(arena, 'pairs', 'wound-wait'), handle);
+  const mutex = new WwMutex(new WwClass(arena, 'pairs', { policy: 'wound-wait' }), handle);
   return exclusive({
     handle: mutex.handle,
     get ownerDied() {

@@ -82,7 +82,7 @@ export function barrier(threads: number, spins: number, isDestroyed: boolean): P
     barrier.destroy();
     for (let word = ObjectHeader.words; word < own; word++) cpu.write(barrier.address + word, -1);
   };
-  const open = (arena: Arena, first?: PthreadBarrier) => new PthreadBarrier(arena, threads, first?.handle);
+  const open = (arena: Arena, first?: PthreadBarrier) => new PthreadBarrier(arena, first?.handle, { count: threads });
   return onObject(open, Array<Body<PthreadBarrier>>(threads).fill(body), spins, {
     words,
     heir(cpu, _died, _arena, barrier) {

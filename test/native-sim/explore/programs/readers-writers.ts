@@ -43,7 +43,7 @@ export function rwLock(arena: Arena, handle?: ObjectHandle): ReaderWriterLock {
 
 export function pthreadRwlock(preference: PthreadRwlockPreference) {
   return (arena: Arena, handle?: ObjectHandle): ReaderWriterLock => {
-    const lock = new PthreadRwlock(arena, handle, preference);
+    const lock = new PthreadRwlock(arena, handle, { preference });
     return {
       handle: lock.handle,
       get ownerDied() {

@@ -88,7 +88,7 @@ export function wwMutexes(policy: WwPolicy, orders: readonly (readonly number[])
   type Locks = { wwClass: WwClass; mutexes: WwMutex[] };
   const count = Math.max(...orders.flat()) + 1;
   const open = (arena: Arena, first?: Locks): Locks => {
-    const wwClass = new WwClass(arena, first?.wwClass.handle, policy);
+    const wwClass = new WwClass(arena, first?.wwClass.handle, { policy });
     const handles = first?.mutexes.map(({ handle }) => handle) ?? Array<undefined>(count).fill(undefined);
     return { wwClass, mutexes: handles.map((handle) => new WwMutex(wwClass, handle)) };
   };
