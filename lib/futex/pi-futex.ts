@@ -143,7 +143,7 @@ export class PiFutex {
       reservePiState(arena);
       const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, next);
       if (outcome === 'acquired') {
-        arena.thread.unguarded.add(task);
+        arena.thread.unguarded.set(task, null);
         return task;
       }
       arena.thread.returnTask(task);

@@ -120,7 +120,7 @@ export class Mutex extends OwnedLock {
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
     const wanted = this.#wantAsync(options);
     const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
-    this.thread.unguarded.add(task);
+    this.thread.unguarded.set(task, null);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */

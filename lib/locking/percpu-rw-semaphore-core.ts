@@ -426,7 +426,7 @@ function readsHere(thread: Thread, lock: number, pending: boolean): boolean {
 }
 
 function pendingTasks({ cpu, waiters }: Thread, lock: number): number[] {
-  const tasks = [...waiters].map(({ task }) => task);
+  const tasks = waiters.values().map(({ task }) => task);
   return tasks.filter((task) => isGranted(cpu, lock, task) && cpu.load(task + Task.want) === READ);
 }
 

@@ -99,7 +99,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
       thread.observer?.gave(this, thread.self);
       return;
     }
-    for (const task of thread.unguarded) {
+    for (const task of thread.unguarded.keys()) {
       if (heldBy(thread.cpu, task, address) === 0) continue;
       leaveRead(thread.cpu, address, task);
       thread.observer?.gave(this, task);

@@ -163,7 +163,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       const tried = awake(thread, address, own, true);
       if (tried === 'acquired') {
         // At once: what is free is the caller's before the promise has settled.
-        if (isUnguarded) thread.unguarded.add(own);
+        if (isUnguarded) thread.unguarded.set(own, null);
         thread.observer?.has(wanted, own);
         return own;
       }
@@ -174,7 +174,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     const path = (waiter: Waiter) => asleep(address, waiter);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
-      if (isUnguarded) thread.unguarded.add(task);
+      if (isUnguarded) thread.unguarded.set(task, null);
       thread.observer?.has(wanted, task);
       return task;
     }

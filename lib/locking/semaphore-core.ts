@@ -409,7 +409,7 @@ function standAside(thread: Thread, semaphore: number): void {
 function takeBack({ cpu, waiters: calls }: Thread, semaphore: number, permits: number): number {
   const list = semaphore + SemaphoreWords.waiters;
   let free = permits;
-  for (const { task } of calls) {
+  for (const { task } of calls.values()) {
     if (cpu.load(task + Grant.from) !== semaphore || cpu.load(task + Task.list) === list) continue;
     const record = cpu.load(task + Grant.record);
     free = giveBack(free, cpu.load(task + Task.want));

@@ -14,26 +14,25 @@
 import type { WaitOutcome } from './cpu.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';
 import { setImmediate } from './host.ts';
+import { IntMap } from './int-map.ts';
+import { type Member, Roster } from './roster.ts';
 
-interface Wait {
+/** In the roster of young ones until the engine knows of it. */
+interface Wait extends Member {
   readonly word: number;
   readonly expected: number;
   readonly resolve: (outcome: WaitOutcome) => void;
   deadline: Deadline | undefined;
-  /** Its place among the young ones; KNOWN when the engine will tell of it. */
-  place: number;
   isOver: boolean;
 }
-
-const KNOWN = -1;
 
 export class AsyncWaits {
   readonly #words: Int32Array;
   readonly #now: () => number;
   readonly #deadlines: Deadlines;
   /** The waits that go on, by their words: nearly always one at each. */
-  readonly #waits = new Map<number, Wait[]>();
-  #young: Wait[] = [];
+  readonly #waits = new IntMap<Wait[]>();
+  readonly #young = new Roster<Wait>();
   #isArmed = false;
 
   /** `now`: ns, on the clock of the deadlines. */
@@ -53,13 +52,12 @@ export class AsyncWaits {
     if (Atomics.load(this.#words, word) !== expected) return 'not-equal';
     if (deadline <= this.#now()) return 'timed-out';
     return new Promise((resolve) => {
-      const place = this.#young.length;
-      const wait: Wait = { word, expected, resolve, deadline: undefined, place, isOver: false };
+      const wait: Wait = { word, expected, resolve, deadline: undefined, place: undefined, isOver: false };
       if (deadline !== Number.POSITIVE_INFINITY) wait.deadline = this.#deadlines.add(deadline, () => this.#miss(wait));
       const others = this.#waits.get(word);
       if (others === undefined) this.#waits.set(word, [wait]);
       else others.push(wait);
-      this.#young.push(wait);
+      this.#young.add(wait);
       this.#arm();
     });
   }
@@ -74,7 +72,7 @@ export class AsyncWaits {
     this.#waits.delete(word);
     let young = 0;
     for (const wait of waits) {
-      if (wait.place !== KNOWN) young++;
+      if (wait.place !== undefined) young++;
       this.#settle(wait, 'ok');
     }
     return young;
@@ -87,12 +85,9 @@ export class AsyncWaits {
   }
 
   readonly #tellEngine = () => {
-    const waits = this.#young;
-    this.#young = [];
     this.#isArmed = false;
-    for (const wait of waits) {
+    for (const wait of this.#young.takeAll()) {
       const { value } = Atomics.waitAsync(this.#words, wait.word, wait.expected);
-      wait.place = KNOWN;
       if (typeof value === 'string') this.#finish(wait, value);
       else void value.then((outcome) => this.#finish(wait, outcome));
     }
@@ -102,7 +97,7 @@ export class AsyncWaits {
     this.#finish(wait, 'timed-out');
     // The engine forgets a wait once it is notified; all at the word, because which one it picks is not known. The others
     // look again.
-    if (wait.place === KNOWN) Atomics.notify(this.#words, wait.word);
+    if (wait.place === undefined) Atomics.notify(this.#words, wait.word);
   }
 
   #finish(wait: Wait, outcome: WaitOutcome): void {
@@ -115,16 +110,8 @@ export class AsyncWaits {
 
   #settle(wait: Wait, outcome: WaitOutcome): void {
     wait.isOver = true;
-    if (wait.place !== KNOWN) this.#forget(wait);
+    this.#young.remove(wait);
     if (wait.deadline !== undefined) this.#deadlines.remove(wait.deadline);
     wait.resolve(outcome);
-  }
-
-  /** A young wait is over: the loop that makes thousands of them in one turn is not to keep them. */
-  #forget({ place }: Wait): void {
-    const last = this.#young.pop() as Wait;
-    if (last.place === place) return;
-    last.place = place;
-    this.#young[place] = last;
   }
 }

@@ -172,7 +172,7 @@ export async function blockAsync<Outcome>(
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
   const { priority } = asked;
-  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait, priority };
+  const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait, priority, place: undefined };
   if (priority !== undefined) thread.cpu.store(task + Task.priority, priority);
   let outcome: Outcome;
   try {
@@ -262,7 +262,7 @@ async function driveAsync<Outcome>(
       return step;
     } finally {
       isRunning = false;
-      if (isOver) waiters.delete(waiter);
+      if (isOver) waiters.remove(waiter);
     }
   };
   // From the first step on: its condition may run in that, and block the thread.
@@ -288,7 +288,8 @@ async function driveAsync<Outcome>(
     }
     endLatchWait();
   };
-  if (signal !== undefined) onAbort(signal, abort);
+  const listener = { abort, place: undefined };
+  if (signal !== undefined) onAbort(signal, listener);
   if (signal?.aborted) abort();
   holdEventLoop(cpu);
   try {
@@ -304,6 +305,6 @@ async function driveAsync<Outcome>(
     return step.value as Outcome;
   } finally {
     releaseEventLoop(cpu);
-    if (signal !== undefined) offAbort(signal, abort);
+    if (signal !== undefined) offAbort(signal, listener);
   }
 }

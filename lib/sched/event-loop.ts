@@ -10,50 +10,71 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setInterval } from '../machine/host.ts';
+import { type Member, Roster } from '../machine/roster.ts';
 
 /** How often a thread with tasks on its event loop looks whether a holder has died, ms. */
 const LOOK_MS = 100;
 
 // One listener for each signal: any number of acquisitions may wait with the same one.
-const aborts = new WeakMap<AbortSignal, Set<() => void>>();
+const aborts = new WeakMap<AbortSignal, Roster<AbortListener>>();
 
-/** `call` is called when `signal` aborts, inside `abort()`. */
-export function onAbort(signal: AbortSignal, abort: () => void): void {
-  const calls = aborts.get(signal);
-  if (calls !== undefined) {
-    calls.add(abort);
-    return;
-  }
-  const all = new Set([abort]);
-  aborts.set(signal, all);
-  signal.addEventListener('abort', () => all.forEach((call) => void call()), { once: true });
+/** Who hears of an abort, inside `abort()`. */
+export interface AbortListener extends Member {
+  abort(): void;
 }
 
-/** The signal's abort does not concern `call` any more. */
-export function offAbort(signal: AbortSignal, call: () => void): void {
-  aborts.get(signal)?.delete(call);
+/** `listener` is told when `signal` aborts, until `offAbort`. */
+export function onAbort(signal: AbortSignal, listener: AbortListener): void {
+  const listeners = aborts.get(signal);
+  if (listeners !== undefined) {
+    listeners.add(listener);
+    return;
+  }
+  const all = new Roster<AbortListener>();
+  all.add(listener);
+  aborts.set(signal, all);
+  signal.addEventListener('abort', () => all.values().forEach((each) => void each.abort()), { once: true });
+}
+
+/** The signal's abort does not concern that listener any more. */
+export function offAbort(signal: AbortSignal, listener: AbortListener): void {
+  aborts.get(signal)?.remove(listener);
 }
 
 // A pending Atomics.waitAsync does not keep the process alive, so a timer does while anybody waits. It also does for
 // tasks on the event loop what `onStall` does for a thread that sleeps: nobody else may find out that a holder has died.
-const sleepers = new Map<Cpu, number>();
+//
+// The timer outlives the last of them: whoever waits next finds it there, which is a tenth of the price of a new one.
+const sleepers: { readonly cpu: Cpu; count: number }[] = [];
 let timer: NodeJS.Timeout | undefined;
 
 /** Keeps the process alive until `releaseEventLoop`. */
 export function holdEventLoop(cpu: Cpu): void {
-  if (sleepers.size === 0) timer = setInterval(lookForDead, LOOK_MS);
-  sleepers.set(cpu, (sleepers.get(cpu) ?? 0) + 1);
-}
-
-function lookForDead(): void {
-  for (const cpu of sleepers.keys()) cpu.onStall?.(false);
+  const sleeper = sleepers.find((each) => each.cpu === cpu);
+  if (sleeper !== undefined) {
+    sleeper.count++;
+    return;
+  }
+  sleepers.push({ cpu, count: 1 });
+  if (sleepers.length > 1) return;
+  if (timer === undefined) timer = setInterval(look, LOOK_MS);
+  else timer.ref();
 }
 
 export function releaseEventLoop(cpu: Cpu): void {
-  const count = (sleepers.get(cpu) as number) - 1;
-  if (count > 0) sleepers.set(cpu, count);
-  else sleepers.delete(cpu);
-  if (sleepers.size === 0) clearInterval(timer);
+  const place = sleepers.findIndex((each) => each.cpu === cpu);
+  const sleeper = sleepers[place] as (typeof sleepers)[number];
+  if (--sleeper.count > 0) return;
+  sleepers.splice(place, 1);
+  if (sleepers.length === 0) timer?.unref();
+}
+
+function look(): void {
+  if (sleepers.length === 0) {
+    clearInterval(timer);
+    timer = undefined;
+  }
+  for (const { cpu } of [...sleepers]) cpu.onStall?.(false);
 }
 
 const DONE = Promise.resolve();

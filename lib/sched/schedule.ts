@@ -30,7 +30,7 @@ export function schedule(thread: Thread, task: number, deadline: number): Woken 
 /** The thread says that it sleeps, and is about to: its asynchronous tasks pass on what they cannot use before it comes back. */
 function standAside({ waiters }: Thread): void {
   const done = new Set<number>();
-  for (const { aside } of waiters) {
+  for (const { aside } of waiters.values()) {
     if (aside === undefined || done.has(aside.of)) continue;
     done.add(aside.of);
     aside.pass();

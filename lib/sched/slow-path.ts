@@ -3,6 +3,7 @@
  * task runs again. The drivers are in `drive.ts`.
  */
 import type { WaitsFor } from '../errors.ts';
+import type { Member } from '../machine/roster.ts';
 import { latch, tryLatchBriefly } from '../memory/latch.ts';
 import type { Woken } from './schedule.ts';
 import type { Aside, Thread } from './thread.ts';
@@ -14,8 +15,8 @@ import type { Wait } from './watch.ts';
  */
 export type SlowPath<Outcome> = Generator<number | undefined, Outcome, Woken>;
 
-/** One acquisition under way: which task waits, and until when. */
-export interface Waiter {
+/** One acquisition under way: which task waits, and until when. An asynchronous one is among its thread's `waiters`. */
+export interface Waiter extends Member {
   readonly thread: Thread;
   readonly task: number;
   /** On the clock of `cpu.now()`, ns; Infinity for none. A path that has to end in order may put it off. */

@@ -6,6 +6,8 @@
 import { availableParallelism } from 'node:os';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { IntMap } from '../machine/int-map.ts';
+import { type Member, Roster } from '../machine/roster.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latch, tryLatchBriefly } from '../memory/latch.ts';
@@ -88,9 +90,9 @@ export class Thread {
   wait: Wait | undefined = undefined;
 
   /** Asynchronous calls of this thread that wait, or have been given what they wait for and do not know it yet. */
-  readonly waiters = new Set<{ readonly task: number; readonly aside?: Aside | undefined }>();
+  readonly waiters = new Roster<Member & { readonly task: number; readonly aside?: Aside | undefined }>();
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
-  readonly unguarded = new Set<number>();
+  readonly unguarded = new IntMap();
   readonly #freeTasks: number[] = [];
   #tasks = 0;
 

@@ -107,7 +107,7 @@ export class RtMutex extends RtLock {
     const rank = this.#rankOf(options);
     const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
     const task = this.#tryAsync(rank, wanted) || (await this.#waitAsync(options, rank, wanted));
-    this.thread.unguarded.add(task);
+    this.thread.unguarded.set(task, null);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */

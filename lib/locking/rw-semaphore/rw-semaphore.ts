@@ -219,7 +219,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
       thread.observer?.gave(this, thread.self);
       return;
     }
-    for (const task of thread.unguarded) {
+    for (const task of thread.unguarded.keys()) {
       if (!this.#reads(task) || !leaveRead(thread, address, task)) continue;
       thread.observer?.gave(this, task);
       thread.unguarded.delete(task);

@@ -247,7 +247,8 @@ export function readsHere(thread: Thread, semaphore: number, pending: boolean): 
 
 /** This thread's asynchronous tasks that were let in and do not know yet. */
 function pendingTasks({ cpu, waiters }: Thread, semaphore: number): number[] {
-  return [...waiters].map(({ task }) => task).filter((task) => isGranted(cpu, semaphore, task));
+  const tasks = waiters.values().map(({ task }) => task);
+  return tasks.filter((task) => isGranted(cpu, semaphore, task));
 }
 
 const asideOf = (thread: Thread, semaphore: number) => ({ of: semaphore, pass: () => standAside(thread, semaphore) });

@@ -118,7 +118,7 @@ export class PthreadMutex extends SharedObject {
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
     const wanted = this.#wantAsync(options);
     const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
-    this.thread.unguarded.add(task);
+    this.thread.unguarded.set(task, null);
   }
 
   /**
