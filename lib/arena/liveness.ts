@@ -48,6 +48,26 @@ const SYSTEM_TIME = 12;
 /** A tick of the times in /proc, ms: USER_HZ is 100 on every architecture that Node runs on. */
 const TICK_MS = 10;
 
+/** What the thread has computed since it began, ns; undefined where the system does not say. */
+export function cpuTimeOf(thread: number): number | undefined {
+  const time = Number(textOf(thread, 'schedstat')?.split(' ', 1)[0]);
+  return Number.isFinite(time) ? time : undefined;
+}
+
+/** In which function of the system the thread sleeps: '0' where it runs; undefined where the system does not say. */
+export function sleepsIn(thread: number): string | undefined {
+  return textOf(thread, 'wchan');
+}
+
+function textOf(thread: number, file: string): string | undefined {
+  try {
+    return readFileSync(`${TASKS}/${thread}/${file}`, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return undefined;
+  }
+}
+
 /** Undefined where the system does not say. */
 export function usageOf(thread: number): Usage | undefined {
   try {

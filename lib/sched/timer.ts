@@ -81,6 +81,13 @@ export function actionOf(cpu: Cpu, timer: number): TimerAction<never> | undefine
  */
 export function startTimer(cpu: Cpu, owner: number, timer: number, deadline: number): boolean {
   latch(cpu, Header.timerLatch, owner);
+  const isFirst = start(cpu, timer, deadline);
+  unlatch(cpu, Header.timerLatch);
+  return isFirst;
+}
+
+/** timerLatch is held. */
+function start(cpu: Cpu, timer: number, deadline: number): boolean {
   const state = cpu.load(timer + TimerWords.state);
   const copy = (state & SECOND) ^ SECOND;
   const at = timer + (copy === 0 ? TimerWords.first : TimerWords.second);
@@ -89,9 +96,24 @@ export function startTimer(cpu: Cpu, owner: number, timer: number, deadline: num
   if ((state & PHASE) === PENDING) tree.remove(cpu, Header.timers, timer);
   cpu.store(timer + TimerWords.state, PENDING | copy);
   tree.insert(cpu, Header.timers, timer);
-  const isFirst = tree.first(cpu, Header.timers) === timer;
+  return tree.first(cpu, Header.timers) === timer;
+}
+
+/**
+ * `startTimer` for a kind's repair: the tree may be torn. kthreadd is rung behind the repair, if `kthreaddWanted` says so. False
+ * where the latch can't be had: repair gives up for now. `allObjects`: whatever is in the heap.
+ */
+export function startTimerInRepair(
+  repairer: Repairer,
+  timer: number,
+  deadline: number,
+  allObjects: () => readonly number[],
+): boolean {
+  const { cpu } = repairer;
+  if (!repairer.latch(Header.timerLatch, () => rebuildTree(cpu, allObjects()))) return false;
+  start(cpu, timer, deadline);
   unlatch(cpu, Header.timerLatch);
-  return isFirst;
+  return true;
 }
 
 /** The timer does not expire. False when it was not to, or its action has begun. */
@@ -167,16 +189,19 @@ export function repairTimers(
     cpu.store(timer + TimerWords.state, PENDING | (state & SECOND));
     isTorn = true;
   }
-  if (isTorn) {
-    cpu.write(Header.timers, 0);
-    // Also those that were started since the reaper looked.
-    for (const timer of allObjects()) {
-      if (cpu.read(timer + ObjectHeader.kind) !== TIMER_KIND.id) continue;
-      if ((cpu.load(timer + TimerWords.state) & PHASE) === PENDING) tree.insert(cpu, Header.timers, timer);
-    }
-  }
+  // Also those that were started since the reaper looked.
+  if (isTorn) rebuildTree(cpu, allObjects());
   unlatch(cpu, Header.timerLatch);
   return true;
+}
+
+/** From the timers' own words. */
+function rebuildTree(cpu: Cpu, objects: readonly number[]): void {
+  cpu.write(Header.timers, 0);
+  for (const timer of objects) {
+    if (cpu.read(timer + ObjectHeader.kind) !== TIMER_KIND.id) continue;
+    if ((cpu.load(timer + TimerWords.state) & PHASE) === PENDING) tree.insert(cpu, Header.timers, timer);
+  }
 }
 
 /** Of a timer that is PENDING or FIRING, ns. */

@@ -20,8 +20,10 @@ import {
   Pwq,
   RUNNING,
   WorkWords,
+  Wq,
 } from './layout.ts';
 import { append, complete, enqueue, prepend, remove, take } from './lists.ts';
+import { MEM_RECLAIM } from './options.ts';
 import { countTime, microseconds } from './times.ts';
 import { isTwin, latchWork, siblingOf, unlatchWork, workOf } from './twins.ts';
 import { count } from './workers.ts';
@@ -137,25 +139,65 @@ export class PoolItems {
     this.drain();
     for (;;) {
       const item = cpu.read(pool + Pool.first);
-      if (item === 0) return 0;
-      remove(cpu, pool + Pool.first, pool + Pool.last, item);
-      // Before the exchange: a submitter that finds the item RUNNING looks here whom to tell that it has given up.
-      cpu.write(item + Item.worker, worker);
-      if (isTwin(cpu, item)) {
-        if (this.#beginTwin(item)) return this.#began(item, now);
-      } else if (cpu.cmpxchg(item + Item.state, LISTED, RUNNING | (this.#id << ID_SHIFT)) === LISTED) {
-        return this.#began(item, now);
-      } else {
-        this.#leave(item);
-      }
+      if (item === 0 || this.#begin(item, worker, now)) return item;
     }
   }
 
-  #began(item: number, now: number): number {
+  /** `pick` of the first item of that pwq, from the middle of the worklist. */
+  pickOf(pwq: number, worker: number, now: number): number {
     const cpu = this.#cpu;
+    for (let item = cpu.read(this.#pool + Pool.first); item !== 0; ) {
+      const next = cpu.read(item + Item.next);
+      if (cpu.read(item + Item.pwq) === pwq && this.#begin(item, worker, now)) return item;
+      item = next;
+    }
+    return 0;
+  }
+
+  /** The item leaves the worklist: RUNNING, if it is still wanted and may run. */
+  #begin(item: number, worker: number, now: number): boolean {
+    const cpu = this.#cpu;
+    const pool = this.#pool;
+    remove(cpu, pool + Pool.first, pool + Pool.last, item);
+    // Before the exchange: a submitter that finds the item RUNNING looks here whom to tell that it has given up.
+    cpu.write(item + Item.worker, worker);
+    if (isTwin(cpu, item)) {
+      if (!this.#beginTwin(item)) return false;
+    } else if (cpu.cmpxchg(item + Item.state, LISTED, RUNNING | (this.#id << ID_SHIFT)) !== LISTED) {
+      this.#leave(item);
+      return false;
+    }
     countTime(cpu, cpu.read(item + Item.pwq) + Pwq.waits, (now - cpu.read(item + Item.since)) | 0);
     cpu.write(item + Item.since, now);
-    return item;
+    cpu.write(pool + Pool.progress, now);
+    return true;
+  }
+
+  /** For how long none has begun while one is on the worklist; us, as `now`. */
+  stuckFor(now: number): number {
+    const cpu = this.#cpu;
+    const first = cpu.read(this.#pool + Pool.first);
+    if (first === 0) return 0;
+    const waited = (now - cpu.read(first + Item.since)) | 0;
+    const stood = (now - cpu.read(this.#pool + Pool.progress)) | 0;
+    // Below 0: half an hour ago or more, when the pool was idle.
+    return stood < 0 ? waited : Math.min(waited, stood);
+  }
+
+  /** Calls the rescuer to the items on the worklist whose queues have one: false when there are none. `send_mayday`. */
+  callRescuer(): boolean {
+    const cpu = this.#cpu;
+    let isCalled = false;
+    for (let item = cpu.read(this.#pool + Pool.first); item !== 0; item = cpu.read(item + Item.next)) {
+      const pwq = cpu.read(item + Item.pwq);
+      if ((cpu.read(cpu.read(pwq + Pwq.workqueue) + Wq.flags) & MEM_RECLAIM) === 0) continue;
+      isCalled = true;
+      if (cpu.load(pwq + Pwq.mayday) !== 0) continue;
+      count(cpu, pwq + Pwq.maydays, 1);
+      // The rescuer's `calls` finds it there, or this thread finds that it sleeps.
+      cpu.store(pwq + Pwq.mayday, 1);
+    }
+    return isCalled;
   }
 
   /** LISTED -> RUNNING, unless the work's other twin runs. */

@@ -177,7 +177,16 @@ export const Pwq = struct({
   flushersLast: 1,
   /** Items that have ended, all in all. */
   ended: 1,
-  pad: 4,
+  /** 1: the rescuer is called to these items. It looks without the latch, and takes them with it. */
+  mayday: 1,
+  /** How often it was called, and how many items it has run. */
+  maydays: 1,
+  rescued: 1,
+  /** How often an item has computed for so long that its worker gave its slot away. */
+  hogs: 1,
+  /** How often a worker was woken because one went to sleep in such an item. */
+  wakes: 1,
+  pad: 3,
   /** How long items have waited before they began, and how long they took then: see `times.ts`. */
   waits: TIMES,
   runs: TIMES,
@@ -218,6 +227,10 @@ export const BUSY = 3;
 export const ASLEEP = 4;
 /** It was idle, and a continuation of one that it awaits has gone to sleep. */
 export const ASIDE = 5;
+/** In an item that computes for long: it is not counted, so that its slot is another's. */
+export const CPU_BOUND = 6;
+/** The rescuer's record, once it has come to the pool: it is not counted. */
+export const RESCUING = 7;
 
 /** All of it P but `pool`. */
 export const WorkerRecord = struct({
@@ -232,10 +245,13 @@ export const WorkerRecord = struct({
   since: 1,
   /** I. */
   pool: 1,
-  pad: 2,
+  /** The item whose function it has called last, until it looks for the next; 0 for none. */
+  current: 1,
+  /** When it began that: us on `cpu.now()`, cut off to 32 bits. */
+  began: 1,
 });
 
-/** Records of a pool. */
+/** Records of a pool. There is one more: the rescuer's. */
 export const MOST_WORKERS = 64;
 
 /** `worker_pool`. */
@@ -248,7 +264,11 @@ export const Pool = struct({
   /** I: as many threads at most; items that each may await. */
   maxWorkers: 1,
   maxAwaited: 1,
-  pad: LINE_WORDS - ObjectHeader.words - 5,
+  /** I: the arena's `Root`. */
+  root: 1,
+  /** A: the pool's timer (`pool-timer.ts`); 0 only until the pool is complete. */
+  timer: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 7,
   latch: 1,
   /** P: the items in `incoming` that are being taken; see `drain`. */
   taking: 1,
@@ -264,13 +284,17 @@ export const Pool = struct({
   idle: 1,
   nrIdle: 1,
   nrWorkers: 1,
-  pad2: LINE_WORDS - 10,
+  /** P: what the timer has been started for (`watch.ts`). */
+  watched: 1,
+  /** P: when an item began last: us on `cpu.now()`, cut off to 32 bits. */
+  progress: 1,
+  pad2: LINE_WORDS - 12,
   /** A: items that submitters have pushed, the last first. */
   incoming: 1,
   /** P, and read without: `nr_running`, workers that are BUSY. */
   running: 1,
   pad3: LINE_WORDS - 2,
-  workers: MOST_WORKERS * WorkerRecord.words,
+  workers: (MOST_WORKERS + 1) * WorkerRecord.words,
 });
 
 /** Words of `Root`, a record for each arena: what is the same for all its workqueues. */
@@ -279,10 +303,17 @@ export const Root = struct({
   slots: 1,
   maxWorkers: 1,
   maxAwaited: 1,
+  /** A: what the rescuer sleeps on; 0 while its thread has not come. */
+  rescuer: 1,
 });
 
 export function workerAt(pool: number, index: number): number {
   return pool + Pool.workers + index * WorkerRecord.words;
+}
+
+/** The rescuer's record in that pool. */
+export function rescuerAt(pool: number): number {
+  return workerAt(pool, MOST_WORKERS);
 }
 
 export function pwqAt(wq: number, index: number): number {

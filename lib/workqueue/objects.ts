@@ -5,6 +5,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { TIMER_KIND, TimerWords } from '../sched/timer.ts';
 import {
   DRAINER_SHIFT,
   Item,
@@ -26,6 +27,7 @@ import {
 } from './layout.ts';
 import { repairPool } from './repair.ts';
 import { isWorkBusy, releaseTimer, repairWork, runnerOf } from './twins.ts';
+import { POOL_TIMER } from './watch.ts';
 
 const PREFIX = 'workqueue/';
 /** In front of a workqueue's name. */
@@ -100,13 +102,14 @@ const ROOT_KIND: Kind = defineKind<Repairer>({
 }) as Kind;
 
 export interface RootWords {
+  readonly address: number;
   readonly slots: number;
   readonly maxWorkers: number;
   readonly maxAwaited: number;
 }
 
 /** What is the same for all workqueues of the arena; `asked` is what it becomes if nobody has asked before. */
-export function openRoot(arena: Arena, asked: Partial<RootWords> = {}): RootWords {
+export function openRoot(arena: Arena, asked: Partial<Omit<RootWords, 'address'>> = {}): RootWords {
   const { slots = availableParallelism(), maxWorkers = MAX_WORKERS, maxAwaited = MAX_AWAITED } = asked;
   const { cpu } = arena;
   const root = arena.objects.open(
@@ -118,6 +121,7 @@ export function openRoot(arena: Arena, asked: Partial<RootWords> = {}): RootWord
     `${PREFIX}root`,
   );
   return {
+    address: root,
     slots: cpu.read(root + Root.slots),
     maxWorkers: cpu.read(root + Root.maxWorkers),
     maxAwaited: cpu.read(root + Root.maxAwaited),
@@ -126,16 +130,31 @@ export function openRoot(arena: Arena, asked: Partial<RootWords> = {}): RootWord
 
 /** The pool of that slot, or the unbound pool for -1: `get_unbound_pool`. */
 export function openPool(arena: Arena, root: RootWords, slot: number, isHighpri: boolean): number {
-  const name = `${PREFIX}pool/${slot < 0 ? 'u' : slot}${isHighpri ? 'H' : ''}`;
+  const place = `${slot < 0 ? 'u' : slot}${isHighpri ? 'H' : ''}`;
   const kind = formatted(POOL_KIND, Pool.words, (cpu, pool) => {
     cpu.write(pool + Pool.limit, slot < 0 ? root.slots : 1);
     cpu.write(pool + Pool.slot, slot);
     cpu.write(pool + Pool.nice, isHighpri ? -20 : 0);
     cpu.write(pool + Pool.maxWorkers, root.maxWorkers);
     cpu.write(pool + Pool.maxAwaited, root.maxAwaited);
-    for (let i = 0; i < MOST_WORKERS; i++) cpu.write(workerAt(pool, i) + WorkerRecord.pool, pool);
+    cpu.write(pool + Pool.root, root.address);
+    for (let i = 0; i <= MOST_WORKERS; i++) cpu.write(workerAt(pool, i) + WorkerRecord.pool, pool);
   });
-  return arena.objects.open(kind, name);
+  const pool = arena.objects.open(kind, `${PREFIX}pool/${place}`);
+  addTimer(arena, pool, `${PREFIX}timer/${place}`);
+  return pool;
+}
+
+/** The pool's timer, which stays as long as the pool does. */
+function addTimer(arena: Arena, pool: number, name: string): void {
+  const { cpu } = arena;
+  if (cpu.load(pool + Pool.timer) !== 0) return;
+  const kind = formatted(TIMER_KIND as Kind, TIMER_KIND.words, (cpu, timer) => {
+    cpu.store(timer + TimerWords.action, POOL_TIMER);
+    cpu.store(timer + TimerWords.data, pool);
+  });
+  // Whoever writes it writes the same.
+  cpu.store(pool + Pool.timer, arena.objects.open(kind, name));
 }
 
 /** The workqueue of that name, with a pwq for each of `pools` if it is new. */
@@ -181,15 +200,16 @@ export function isWorker({ cpu, heap }: Arena, id: number): boolean {
 /** The records of all pools among the objects. */
 export function workersOf(cpu: Cpu, objects: readonly number[]): number[] {
   const pools = objects.filter((object) => cpu.read(object + ObjectHeader.kind) === POOL_KIND.id);
-  return pools.flatMap((pool) => Array.from({ length: MOST_WORKERS }, (_, i) => workerAt(pool, i)));
+  return pools.flatMap((pool) => Array.from({ length: MOST_WORKERS + 1 }, (_, i) => workerAt(pool, i)));
 }
 
 /** Objects of workqueues, and of system tasks, which stay with the arena. */
 export function countStanding({ cpu, heap }: Arena): number {
   const names = [POOL_KIND, WQ_KIND, SLAB_KIND, PORT_KIND, ROOT_KIND].map(({ name }) => name);
   const standing = new Set([...names, 'work function', 'kthread']);
-  return heap.objects().filter((object) => standing.has(kindById(cpu.read(object + ObjectHeader.kind))?.name ?? ''))
-    .length;
+  const kinds = heap.objects().map((object) => kindById(cpu.read(object + ObjectHeader.kind))?.name ?? '');
+  // Each pool has a timer.
+  return kinds.filter((kind) => standing.has(kind)).length + kinds.filter((kind) => kind === POOL_KIND.name).length;
 }
 
 /** `kind` with another first state, and perhaps more words. */

@@ -12,6 +12,17 @@ export interface WorkqueueOptions {
   highpri?: boolean | undefined;
   /** Whether the items run one after the other, in the order in which they were queued: unbound, maxActive 1. @default false */
   ordered?: boolean | undefined;
+  /**
+   * Whether its items run even where no worker is left for them: with all threads of the pool blocked, or no memory for
+   * another. A rescuer runs them then, one thread for all such queues of the arena, after 10 ms and one after the other. So an
+   * item of such a queue must not block for one of another. @default false
+   */
+  memReclaim?: boolean | undefined;
+  /**
+   * Whether its items compute for long: they do not count as running, so that the slot's next item does not wait for them. Of a
+   * bound queue; to an unbound one it means nothing. @default false
+   */
+  cpuIntensive?: boolean | undefined;
 }
 
 /** The kernel's WQ_MAX_ACTIVE and WQ_DFL_ACTIVE, since 6.13. */
@@ -19,13 +30,16 @@ const MAX_ACTIVE = 2048;
 const DEFAULT_ACTIVE = 1024;
 
 export const UNBOUND = 1 << 1;
+export const MEM_RECLAIM = 1 << 3;
 export const HIGHPRI = 1 << 4;
+export const CPU_INTENSIVE = 1 << 5;
 export const ORDERED = 1 << 17;
 
 export function checkWorkqueueOptions(options: WorkqueueOptions): { flags: number; maxActive: number } {
-  checkOptionNames(options, ['maxActive', 'unbound', 'highpri', 'ordered']);
+  checkOptionNames(options, ['maxActive', 'unbound', 'highpri', 'ordered', 'memReclaim', 'cpuIntensive']);
   const { maxActive, unbound = true, highpri = false, ordered = false } = options;
-  for (const [name, value] of Object.entries({ unbound, highpri, ordered })) {
+  const { memReclaim = false, cpuIntensive = false } = options;
+  for (const [name, value] of Object.entries({ unbound, highpri, ordered, memReclaim, cpuIntensive })) {
     if (typeof value !== 'boolean')
       throw new HoldfastError('EINVAL', `${name} is true or false, received ${shown(value)}`);
   }
@@ -34,7 +48,8 @@ export function checkWorkqueueOptions(options: WorkqueueOptions): { flags: numbe
   }
   // As in the kernel up to 6.5: an unbound queue with maxActive 1 is ordered.
   const isOrdered = ordered || (unbound && maxActive === 1);
-  const flags = (unbound ? UNBOUND : 0) | (highpri ? HIGHPRI : 0) | (isOrdered ? ORDERED : 0);
+  const rest = (memReclaim ? MEM_RECLAIM : 0) | (cpuIntensive ? CPU_INTENSIVE : 0);
+  const flags = (unbound ? UNBOUND : 0) | (highpri ? HIGHPRI : 0) | (isOrdered ? ORDERED : 0) | rest;
   return { flags, maxActive: isOrdered ? 1 : clampActive(maxActive ?? DEFAULT_ACTIVE) };
 }
 
@@ -66,5 +81,7 @@ export function flagNames(flags: number): string[] {
     flags & UNBOUND ? 'unbound' : 'bound',
     ...(flags & HIGHPRI ? ['highpri'] : []),
     ...(flags & ORDERED ? ['ordered'] : []),
+    ...(flags & MEM_RECLAIM ? ['memReclaim'] : []),
+    ...(flags & CPU_INTENSIVE ? ['cpuIntensive'] : []),
   ];
 }

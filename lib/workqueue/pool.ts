@@ -14,14 +14,17 @@
  * one workqueue beyond its `maxActive` wait in its pwq, in order.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { prepareToPark, unpark } from '../sched/task.ts';
+import { startTimer } from '../sched/timer.ts';
 import { PoolItems } from './items.ts';
 import {
   ASIDE,
   ASLEEP,
   BUSY,
   CLOSED,
+  CPU_BOUND,
   DELAYED,
   FLUSHING,
   FREE,
@@ -34,14 +37,20 @@ import {
   OPEN,
   Pool,
   Pwq,
+  RESCUING,
+  Root,
+  rescuerAt,
   WorkerRecord,
   Wq,
 } from './layout.ts';
 import { append, push } from './lists.ts';
+import { CPU_INTENSIVE } from './options.ts';
 import { microseconds } from './times.ts';
 import { latchOf, latchWork, numberTwin, obstacle, type Queueing, unlatchWork } from './twins.ts';
+import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, WATCH_NS } from './watch.ts';
 import {
   becomeIdle,
+  busyWorkers,
   count,
   leaveIdle,
   linkIdle,
@@ -51,6 +60,21 @@ import {
   setState,
   unlinkIdle,
 } from './workers.ts';
+
+/** A worker of a slot's pool, and the item that it runs: when it began, us. */
+export interface Running {
+  readonly worker: number;
+  readonly item: number;
+  readonly began: number;
+}
+
+/** What kthreadd finds when it looks after a pool. */
+export interface Tick {
+  /** What the workers of a slot's pool run. */
+  readonly running: Running[];
+  /** For how long no item has begun while one waits, us. */
+  readonly stuck: number;
+}
 
 /** One thread's view of a pool. */
 export class WorkerPool {
@@ -62,18 +86,32 @@ export class WorkerPool {
   readonly #limit: number;
   /** Asks for the thread of the record with that index of that pool. */
   readonly #create: (index: number, pool: number) => void;
+  /** Tells kthreadd that another timer is the first to expire. */
+  readonly #ring: () => void;
   readonly #items: PoolItems;
-  /** What is to be done behind the latch: a task to wake, a record to make a thread for. */
+  readonly #isBound: boolean;
+  readonly #timer: number;
+  /** What is to be done behind the latch: a task to wake, a record to make a thread for, whether to ring. */
   #wakee = 0;
   #toCreate = -1;
+  #toRing = false;
 
-  constructor(cpu: Cpu, address: number, id: number, create: (index: number, pool: number) => void) {
+  constructor(
+    cpu: Cpu,
+    address: number,
+    id: number,
+    create: (index: number, pool: number) => void,
+    ring: () => void = () => {},
+  ) {
     this.cpu = cpu;
     this.address = address;
     this.#id = id;
     this.#latch = address + Pool.latch;
     this.#limit = cpu.read(address + Pool.limit);
     this.#create = create;
+    this.#ring = ring;
+    this.#isBound = cpu.read(address + Pool.slot) >= 0;
+    this.#timer = cpu.load(address + Pool.timer);
     this.#items = new PoolItems(cpu, address, id);
   }
 
@@ -106,10 +144,14 @@ export class WorkerPool {
     const { cpu } = this;
     const us = microseconds(now);
     latch(cpu, this.#latch, this.#id);
+    if (cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
     if (finished !== 0) this.#items.finish(finished, us);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
     const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0;
+    cpu.write(worker + WorkerRecord.current, item);
+    cpu.write(worker + WorkerRecord.began, us);
     if (item === 0) becomeIdle(cpu, this.address, worker);
+    else if (this.#isBound && isCpuIntensive(cpu, item)) setState(cpu, this.address, worker, CPU_BOUND);
     // Looks at `incoming` behind that: the first idle worker, this one perhaps, is woken for what has come meanwhile.
     this.#findWorker();
     this.#unlatch();
@@ -174,10 +216,12 @@ export class WorkerPool {
     latch(cpu, this.#latch, this.#id);
     const state = cpu.read(worker + WorkerRecord.state);
     if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
-    setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);
+    if (state !== CPU_BOUND) setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);
     // Pairs with the push in `queue`.
     cpu.mb();
     this.#findWorker();
+    const item = cpu.read(worker + WorkerRecord.current);
+    if (this.#wakee !== 0 && item !== 0) count(cpu, cpu.load(item + Item.pwq) + Pwq.wakes, 1);
     this.#unlatch();
   }
 
@@ -185,11 +229,13 @@ export class WorkerPool {
   running(worker: number): void {
     const { cpu } = this;
     latch(cpu, this.#latch, this.#id);
-    if (cpu.read(worker + WorkerRecord.state) === ASIDE) {
+    const state = cpu.read(worker + WorkerRecord.state);
+    if (this.#isBound) cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
+    if (state === ASIDE) {
       // Its loop sleeps on its event loop still, and is not SLEEPING any more if it was woken meanwhile.
       linkIdle(this.cpu, this.address, worker);
       this.#findWorker();
-    } else {
+    } else if (state !== CPU_BOUND) {
       setState(cpu, this.address, worker, BUSY);
     }
     this.#unlatch();
@@ -321,6 +367,72 @@ export class WorkerPool {
     return isHere;
   }
 
+  /**
+   * kthreadd looks after the pool, by its timer: calls the rescuer to items that have no worker, and asks again for a thread that
+   * does not come. `pool_mayday_timeout`, `wq_worker_tick`, `wq_watchdog_timer_fn`.
+   */
+  tick(): Tick {
+    const { cpu, address } = this;
+    const now = microseconds(cpu.now());
+    latch(cpu, this.#latch, this.#id);
+    cpu.write(address + Pool.watched, NOTHING);
+    this.#items.drain();
+    const isNeedy = this.#isNeedy();
+    const isCalled = isNeedy && this.#items.callRescuer();
+    this.#findWorker(isNeedy ? MAYDAY_NS : TICK_NS);
+    if (this.#toCreate < 0 && isNeedy) this.#toCreate = overdue(cpu, address);
+    const running = this.#isBound ? busyWorkers(cpu, address) : [];
+    const stuck = this.#items.stuckFor(now);
+    this.#unlatch();
+    const rescuer = isCalled ? cpu.load(cpu.read(address + Pool.root) + Root.rescuer) : 0;
+    if (rescuer !== 0) unpark(cpu, rescuer);
+    return { running, stuck };
+  }
+
+  /** That worker computes still, for long: its slot is another's from now on. False when it does not. */
+  hogs({ worker, item, began }: Running): boolean {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    const isSame = cpu.read(worker + WorkerRecord.current) === item && cpu.read(worker + WorkerRecord.began) === began;
+    const isHog = isSame && cpu.read(worker + WorkerRecord.state) === BUSY;
+    if (isHog) {
+      count(cpu, cpu.load(item + Item.pwq) + Pwq.hogs, 1);
+      setState(cpu, this.address, worker, CPU_BOUND);
+      this.#findWorker();
+    }
+    this.#unlatch();
+    return isHog;
+  }
+
+  /** The rescuer has come to the pool: it sleeps on that task. `worker_attach_to_pool`. */
+  attachRescuer(task: number): void {
+    const { cpu } = this;
+    const record = rescuerAt(this.address);
+    latch(cpu, this.#latch, this.#id);
+    cpu.write(record + WorkerRecord.thread, this.#id);
+    cpu.write(record + WorkerRecord.task, task);
+    setState(cpu, this.address, record, RESCUING);
+    this.#unlatch();
+  }
+
+  /**
+   * The next item of `pwq` for the rescuer: RUNNING, or 0 when none is left or workers see to them. `finished`: the one that it
+   * has run, or 0. `assign_rescuer_work`.
+   */
+  rescue(pwq: number, finished: number, now = this.cpu.now()): number {
+    const { cpu } = this;
+    const us = microseconds(now);
+    latch(cpu, this.#latch, this.#id);
+    if (finished !== 0) this.#items.finish(finished, us);
+    this.#items.drain();
+    const item = this.#isNeedy() ? this.#items.pickOf(pwq, rescuerAt(this.address), us) : 0;
+    if (item === 0) cpu.store(pwq + Pwq.mayday, 0);
+    else count(cpu, pwq + Pwq.rescued, 1);
+    this.#findWorker();
+    this.#unlatch();
+    return item;
+  }
+
   /** Works whose other queueing has ended elsewhere may run. */
   resume(): void {
     latch(this.cpu, this.#latch, this.#id);
@@ -333,25 +445,61 @@ export class WorkerPool {
     const { cpu } = this;
     const wakee = this.#wakee;
     const toCreate = this.#toCreate;
+    const toRing = this.#toRing;
     this.#wakee = 0;
     this.#toCreate = -1;
+    this.#toRing = false;
     unlatch(cpu, this.#latch);
     if (wakee !== 0) unpark(cpu, wakee);
     const others = this.#items.handOver();
     if (toCreate >= 0) this.#create(toCreate, this.address);
-    for (const other of others) new WorkerPool(cpu, other, this.#id, this.#create).resume();
+    if (toRing) this.#ring();
+    for (const other of others) new WorkerPool(cpu, other, this.#id, this.#create, this.#ring).resume();
   }
 
   /** `need_more_worker`, `first_idle_worker`, and the manager's part: one idle worker is kept in reserve. */
-  #findWorker(): void {
+  #findWorker(interval = TICK_NS): void {
     const { cpu, address } = this;
-    const hasWork = cpu.read(address + Pool.first) !== 0 || cpu.load(address + Pool.incoming) !== 0;
+    const hasWork = this.#hasWork();
     const idle = cpu.read(address + Pool.idle);
     if (hasWork && idle !== 0 && cpu.load(address + Pool.running) < this.#limit) {
       leaveIdle(cpu, address, idle);
       this.#wakee = cpu.read(idle + WorkerRecord.task);
     }
     const isWanted = hasWork || cpu.load(address + Pool.running) > 0;
+    // First: whoever is asked below, and how, is looked after from here on.
+    if (isWanted) this.#watch(interval);
     if (isWanted && cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
   }
+
+  #hasWork(): boolean {
+    const { cpu, address } = this;
+    return cpu.read(address + Pool.first) !== 0 || cpu.load(address + Pool.incoming) !== 0;
+  }
+
+  /** Whether there is work, a slot for it, and no worker: `need_to_create_worker`. */
+  #isNeedy(): boolean {
+    const { cpu, address } = this;
+    const hasSlot = cpu.load(address + Pool.running) < this.#limit;
+    return hasSlot && cpu.read(address + Pool.nrIdle) === 0 && this.#hasWork();
+  }
+
+  /** Starts the pool's timer, if it was not started for as much. `watch.ts`. */
+  #watch(interval: number): void {
+    const { cpu, address } = this;
+    const ticks = this.#isBound && cpu.load(address + Pool.running) > 0;
+    const need = ticks || this.#isNeedy() ? NEEDY : STUCK;
+    if (need <= cpu.read(address + Pool.watched)) return;
+    // First: whoever repairs what this thread leaves, if it dies before it rings, makes or rings kthreadd.
+    cpu.store(Header.kthreaddWanted, 1);
+    const delay = need === STUCK ? WATCH_NS : ticks ? TICK_NS : interval;
+    this.#toRing = startTimer(cpu, this.#id, this.#timer, cpu.now() + delay);
+    cpu.write(address + Pool.watched, need);
+  }
+}
+
+/** Whether its queue says that its items compute for long. */
+function isCpuIntensive(cpu: Cpu, item: number): boolean {
+  const wq = cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue);
+  return (cpu.read(wq + Wq.flags) & CPU_INTENSIVE) !== 0;
 }

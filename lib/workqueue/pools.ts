@@ -3,12 +3,15 @@ import type { Arena } from '../arena/arena.ts';
 import { kthreadRun } from '../arena/kthread.ts';
 import { SYSTEM } from '../arena/kthreadd.ts';
 import { HoldfastError } from '../errors.ts';
-import { Pool, workerAt } from './layout.ts';
+import { MOST_WORKERS, Pool, workerAt } from './layout.ts';
 import { WorkerPool } from './pool.ts';
 import type { Queuer } from './work-core.ts';
 
 /** The function of kworker threads, as kthreadd knows it. */
 export const KWORKER = 'kworker';
+
+/** The rescuer's name. */
+export const RESCUER_NAME = 'kworker/R';
 
 const views = new WeakMap<Arena, Map<number, WorkerPool>>();
 const queuers = new WeakMap<Arena, Queuer>();
@@ -22,7 +25,8 @@ export function poolView(arena: Arena, address: number): WorkerPool {
   }
   let pool = pools.get(address);
   if (pool === undefined) {
-    pool = new WorkerPool(arena.cpu, address, arena.thread.id, (index, of) => createWorker(arena, of, index));
+    const create = (index: number, of: number) => createWorker(arena, of, index);
+    pool = new WorkerPool(arena.cpu, address, arena.thread.id, create, () => arena.requestKthreadd());
     pools.set(address, pool);
   }
   return pool;
@@ -59,6 +63,7 @@ export function createWorker(arena: Arena, pool: number, index: number): void {
 
 /** As the kernel names them: `kworker/0:1`, `kworker/0:1H` of slot 0 with high priority, `kworker/u2:1` of an unbound pool. */
 export function kworkerName({ cpu }: Arena, pool: number, index: number): string {
+  if (index === MOST_WORKERS) return RESCUER_NAME;
   const slot = cpu.read(pool + Pool.slot);
   const place = slot < 0 ? `u${cpu.read(pool + Pool.limit)}` : slot;
   return `kworker/${place}:${index}${cpu.read(pool + Pool.nice) < 0 ? 'H' : ''}`;

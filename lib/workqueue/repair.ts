@@ -3,11 +3,13 @@
  * where the dead held no latch. What a dead worker ran, or had not handed over yet, is LOST: its submitter finds it there.
  */
 import type { Cpu } from '../machine/cpu.ts';
+import { Header } from '../memory/header.ts';
 import { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { startTimerInRepair } from '../sched/timer.ts';
 import {
   BUSY,
   CANCELLED,
@@ -30,6 +32,7 @@ import {
   Pwq,
   pwqAt,
   RUNNING,
+  rescuerAt,
   SLAB_ITEMS,
   twinAt,
   WorkerRecord,
@@ -46,11 +49,9 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
   const { cpu, owner, isDead, latch } = repairer;
   if (!latch(pool + Pool.latch, () => {})) return false;
   // What is FREE now is neither the pool's nor a dead thread's.
-  const all = [
-    ...objectsOf(cpu, owner, 'work items').flatMap(itemsOf),
-    ...objectsOf(cpu, owner, 'work').flatMap(twinsOf),
-  ].filter((item) => cpu.load(item + Item.state) !== FREE);
-  const pwqs = objectsOf(cpu, owner, 'workqueue').flatMap((wq) => pwqsOf(cpu, wq, pool));
+  const objects = new Heap(cpu, owner).objects();
+  const all = itemsIn(cpu, objects);
+  const pwqs = ofKind(cpu, objects, 'workqueue').flatMap((wq) => pwqsOf(cpu, wq, pool));
   listTaken(cpu, pool);
   let isSettled = true;
   const items = all.filter((item) => isHeld(cpu, item, pool));
@@ -64,6 +65,7 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
   loseUnheld(repairer, pool, all);
   makeLists(cpu, pool, items, pwqs);
   countWorkers(cpu, pool, isDead);
+  if (!lookLater(repairer, pool)) isSettled = false;
   unlatch(cpu, pool + Pool.latch);
   // All of them: a reaper may have died here.
   const lost = all.filter((item) => !isTwin(cpu, item) && cpu.load(item + Item.state) === LOST);
@@ -74,6 +76,19 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
     cpu.wake(port + Port.armed, 1);
   }
   return isSettled;
+}
+
+/**
+ * Who was to wake a worker for what waits, or to ask for one, may be dead, and nobody else come by: kthreadd looks at the pool, at
+ * once.
+ */
+function lookLater(repairer: Repairer, pool: number): boolean {
+  const { cpu, owner } = repairer;
+  const hasWork = cpu.read(pool + Pool.first) !== 0 || cpu.load(pool + Pool.incoming) !== 0;
+  const timer = cpu.load(pool + Pool.timer);
+  if (!hasWork || timer === 0) return true;
+  cpu.store(Header.kthreaddWanted, 1);
+  return startTimerInRepair(repairer, timer, cpu.now(), () => new Heap(cpu, owner).objects());
 }
 
 /**
@@ -94,12 +109,6 @@ function isListedElsewhere(cpu: Cpu, twin: number, pool: number): boolean {
   return cpu.loadAcquire(twin + Item.state) === LISTED && cpu.load(twin + Item.home) !== pool;
 }
 
-function objectsOf(cpu: Cpu, owner: number, kind: string): number[] {
-  return new Heap(cpu, owner)
-    .objects()
-    .filter((object) => kindById(cpu.read(object + ObjectHeader.kind))?.name === kind);
-}
-
 /** The workqueue's pool_workqueues in that pool. */
 function pwqsOf(cpu: Cpu, wq: number, pool: number): number[] {
   const pwqs = Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i));
@@ -113,6 +122,19 @@ function isHeld(cpu: Cpu, item: number, pool: number): boolean {
   const phase = state & PHASE;
   const isIn = phase === LISTED || phase === RUNNING || phase === FLUSHING;
   return (isIn || (phase === CANCELLED && !isUnlisted(cpu, item, state))) && cpu.load(item + Item.home) === pool;
+}
+
+/** The items among the objects that are not FREE: those of submitters, and those of works. */
+export function itemsIn(cpu: Cpu, objects: readonly number[]): number[] {
+  const all = [
+    ...ofKind(cpu, objects, 'work items').flatMap(itemsOf),
+    ...ofKind(cpu, objects, 'work').flatMap(twinsOf),
+  ];
+  return all.filter((item) => cpu.load(item + Item.state) !== FREE);
+}
+
+function ofKind(cpu: Cpu, objects: readonly number[], kind: string): number[] {
+  return objects.filter((object) => kindById(cpu.read(object + ObjectHeader.kind))?.name === kind);
 }
 
 function itemsOf(slab: number): number[] {
@@ -233,6 +255,12 @@ function countWorkers(cpu: Cpu, pool: number, isDead: (id: number) => boolean): 
     if (state !== IDLE) continue;
     cpu.write(worker + WorkerRecord.nextIdle, cpu.read(pool + Pool.idle));
     cpu.write(pool + Pool.idle, worker);
+  }
+  const rescuer = rescuerAt(pool);
+  const thread = cpu.read(rescuer + WorkerRecord.thread);
+  if (thread !== 0 && isDead(thread)) {
+    cpu.write(rescuer + WorkerRecord.state, FREE_RECORD);
+    cpu.write(rescuer + WorkerRecord.thread, 0);
   }
   cpu.write(pool + Pool.nrIdle, states.filter((state) => state === IDLE).length);
   cpu.write(pool + Pool.nrWorkers, states.filter((state) => state !== FREE_RECORD).length);

@@ -8,7 +8,7 @@ import { readTimes, type WorkTimes } from './times.ts';
 
 export interface WorkqueueStatistics {
   readonly name: string;
-  /** 'unbound' or 'bound', 'highpri', 'ordered'. */
+  /** 'unbound' or 'bound', and which of 'highpri', 'ordered', 'memReclaim', 'cpuIntensive' it is. */
   readonly flags: readonly string[];
   /** In each of its pools. */
   readonly maxActive: number;
@@ -16,6 +16,13 @@ export interface WorkqueueStatistics {
   readonly active: number;
   readonly inactive: number;
   readonly ended: number;
+  /** How often an item of a bound queue has computed for so long that its slot became another's. */
+  readonly hogs: number;
+  /** How often a worker was woken because an item went to sleep. */
+  readonly wakes: number;
+  /** How often the rescuer was called, and how many items it has run. */
+  readonly maydays: number;
+  readonly rescued: number;
   /** From when an item was queued until it began. */
   readonly wait: WorkTimes;
   /** From then until it ended: what it awaited or slept is part of it. */
@@ -34,6 +41,10 @@ export function statisticsOf(arena: Arena, wq: number): WorkqueueStatistics {
     active: sum(Pwq.nrActive),
     inactive: sum(Pwq.nrInactive),
     ended: sum(Pwq.ended) >>> 0,
+    hogs: sum(Pwq.hogs),
+    wakes: sum(Pwq.wakes),
+    maydays: sum(Pwq.maydays),
+    rescued: sum(Pwq.rescued),
     wait: readTimes(
       cpu,
       pwqs.map((pwq) => pwq + Pwq.waits),

@@ -15,10 +15,11 @@ import {
 } from '../sched/drive.ts';
 import { defineTimerAction, TIMER_KIND, TimerWords } from '../sched/timer.ts';
 import { currentItem } from './context.ts';
-import { itemsHeldIn } from './kworker.ts';
+
 import { Item, LISTED, Pwq, RUNNING, twinAt, WorkWords } from './layout.ts';
 import { WORK_KIND } from './objects.ts';
 import { queuerOf } from './pools.ts';
+import { itemsHeldIn } from './runner.ts';
 import { latchOf, pendingTwin, runnerOf, twinIn } from './twins.ts';
 import { addressOf, type WorkFunction } from './work.ts';
 import { encodeArguments } from './work-arguments.ts';

@@ -85,6 +85,18 @@ export function overdue(cpu: Cpu, pool: number): number {
   return -1;
 }
 
+/** The workers that are BUSY with an item, which they may have ended or awaited by now. */
+export function busyWorkers(cpu: Cpu, pool: number): { worker: number; item: number; began: number }[] {
+  const workers = Array.from({ length: cpu.read(pool + Pool.maxWorkers) }, (_, index) => workerAt(pool, index));
+  const busy = workers.filter((worker) => cpu.read(worker + WorkerRecord.state) === BUSY);
+  const running = busy.map((worker) => ({
+    worker,
+    item: cpu.read(worker + WorkerRecord.current),
+    began: cpu.read(worker + WorkerRecord.began),
+  }));
+  return running.filter(({ item }) => item !== 0);
+}
+
 export function count(cpu: Cpu, word: number, by: number): void {
   cpu.write(word, cpu.read(word) + by);
 }

@@ -5,7 +5,7 @@ import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { abortReason, checkOptions, deadlineOf } from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { isInWorkOf } from './context.ts';
-import { localSlot, runsItemOf } from './kworker.ts';
+import { localSlot } from './kworker.ts';
 import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
 import { MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
 import {
@@ -14,11 +14,15 @@ import {
   clampActive,
   flagNames,
   HIGHPRI,
+  MEM_RECLAIM,
   ORDERED,
   UNBOUND,
   type WorkqueueOptions,
 } from './options.ts';
+import './pool-timer.ts';
 import { queuerOf } from './pools.ts';
+import { requestRescuer } from './rescuer.ts';
+import { runsItemOf } from './runner.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
 import { type Backlog, type Call, type Submitter, submitterOf } from './submitter.ts';
 import type { Queueing } from './twins.ts';
@@ -93,6 +97,7 @@ export class Workqueue {
     const slots = flags & UNBOUND ? [-1] : Array.from({ length: root.slots }, (_, slot) => slot);
     const pools = slots.map((slot) => openPool(arena, root, slot, (flags & HIGHPRI) !== 0));
     const { cpu } = arena;
+    if (flags & MEM_RECLAIM) requestRescuer(arena);
     this.#arena = arena;
     this.name = name;
     this.#wq = openWq(arena, name, flags, maxActive, pools);

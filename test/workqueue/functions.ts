@@ -145,6 +145,11 @@ export const f = work(import.meta.url, {
     const end = performance.now() + us / 1000;
     while (performance.now() < end);
   },
+  /** Computes until that word is not 0. */
+  spinUntil: (at: number) => {
+    const { words } = currentWork().arena;
+    while (Atomics.load(words, at) === 0);
+  },
   /** Asks for a lock, and leaves it to come. */
   lockLater: (name: string) => {
     const { arena } = currentWork();

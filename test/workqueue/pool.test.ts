@@ -33,7 +33,7 @@ import { step, stepper } from '../support/stepper.ts';
 function pool({ threads = 3, limit = 1, maxActive = 8 } = {}) {
   const stage = stepper(threads);
   const { arenas, real } = stage;
-  const root = { slots: limit, maxWorkers: threads - 1, maxAwaited: 8 };
+  const root = { address: 0, slots: limit, maxWorkers: threads - 1, maxAwaited: 8 };
   const address = openPool(arenas[0]!, root, -1, false);
   const pwq = pwqAt(openWq(arenas[0]!, 'wq', 0, maxActive, [address]), 0);
   const port = makePort(arenas[0]!);

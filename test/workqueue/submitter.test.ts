@@ -13,7 +13,7 @@ import { f } from './functions.ts';
 function stage() {
   const stepped = stepper(4);
   const { arenas, real } = stepped;
-  const address = openPool(arenas[3]!, { slots: 2, maxWorkers: 2, maxAwaited: 8 }, -1, false);
+  const address = openPool(arenas[3]!, { address: 0, slots: 2, maxWorkers: 2, maxAwaited: 8 }, -1, false);
   const pwq = pwqAt(openWq(arenas[3]!, 'wq', 0, 2 * SLAB_ITEMS, [address]), 0);
   const viewOf = ({ cpu, thread }: Arena) => new WorkerPool(cpu, address, thread.id, () => {});
   const views = arenas.map(viewOf);

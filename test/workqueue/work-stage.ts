@@ -34,7 +34,7 @@ const PHASES = { [FREE]: 'free', [DELAYED]: 'delayed', [LISTED]: 'listed', [RUNN
 export function workStage({ maxActive = 8, works = 2 } = {}) {
   const stage = stepper(4);
   const { arenas, real } = stage;
-  const root = { slots: 2, maxWorkers: 1, maxAwaited: 8 };
+  const root = { address: 0, slots: 2, maxWorkers: 1, maxAwaited: 8 };
   const pools = [0, 1].map((slot) => openPool(arenas[3]!, root, slot, false));
   const wq = openWq(arenas[3]!, 'wq', 0, maxActive, pools);
   const pwqs = [pwqAt(wq, 0), pwqAt(wq, 1)] as const;

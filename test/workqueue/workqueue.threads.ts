@@ -1,5 +1,9 @@
 /** What threads of the tests of workqueues do. */
 import { type Arena, Workqueue } from '../../lib/index.ts';
+import { pwqAt } from '../../lib/workqueue/layout.ts';
+import { WQ_KIND, WQ_PREFIX } from '../../lib/workqueue/objects.ts';
+import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { Submitter } from '../../lib/workqueue/submitter.ts';
 import { f } from './functions.ts';
 
 export async function queueThree(arena: Arena, name: string, log: number): Promise<void> {
@@ -31,4 +35,14 @@ export function queueAndDie(arena: Arena, name: string, log: number): void {
   const wq = new Workqueue(arena, name);
   for (let i = 0; i < 100; i++) void wq.run(f.note, log, i);
   queueMicrotask(() => process.exit(1));
+}
+
+/** Ends where it would ask for a worker. */
+export function queueUnasked(arena: Arena, name: string, log: number): void {
+  const { cpu, thread, objects } = arena;
+  const pwq = pwqAt(objects.open(WQ_KIND, `${WQ_PREFIX}${name}`), 0);
+  const poolAt = (address: number) => new WorkerPool(cpu, address, thread.id, () => process.exit(1));
+  const submitter = new Submitter(arena, poolAt);
+  void submitter.submit(pwq, f.note, [log, 1], { count: 0, waiters: new Set() });
+  submitter.publish();
 }

@@ -18,6 +18,13 @@ const WORK = 'lib/workqueue/work-item.ts';
 const WORK_POOL_TEST = 'test/workqueue/work-pool.test.ts';
 const WORK_TEST = 'test/workqueue/work.test.ts';
 const EXPLORED_WORK = 'test/native-sim/explore/work.test.ts';
+const CARE_TEST = 'test/workqueue/pool-care.test.ts';
+const RESCUER = 'lib/workqueue/rescuer.ts';
+const RUNNER = 'lib/workqueue/runner.ts';
+const TIMER = 'lib/workqueue/pool-timer.ts';
+const RESCUER_TEST = 'test/workqueue/rescuer.test.ts';
+const HOGS_TEST = 'test/workqueue/hogs.test.ts';
+const EXPLORED_RESCUE = 'test/native-sim/explore/rescue.test.ts';
 const OBJECTS = 'lib/workqueue/objects.ts';
 const WINDOW = 'lib/workqueue/poll-window.ts';
 const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
@@ -42,8 +49,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that goes to sleep wakes nobody in its place',
     file: POOL,
-    from: '    cpu.mb();\n    this.#findWorker();',
-    to: '    cpu.mb();',
+    from: '    cpu.mb();\n    this.#findWorker();\n    const item',
+    to: '    cpu.mb();\n    const item',
     tests: [POOL_TEST, THREADS_TEST],
   },
   {
@@ -77,8 +84,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an idle worker whose continuation sleeps stays on the idle list',
     file: POOL,
-    from: '    setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);',
-    to: '    setState(cpu, this.address, worker, ASLEEP);',
+    from: 'setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);',
+    to: 'setState(cpu, this.address, worker, ASLEEP);',
     tests: [POOL_TEST],
   },
   {
@@ -230,7 +237,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a worker that awaits sleeps where its event loop stands still',
-    file: KWORKER,
+    file: RUNNER,
     from: 'return this.#awaited.size > 0 || hasOutstanding(this.#arena) ||',
     to: 'return hasOutstanding(this.#arena) ||',
     tests: [THREADS_TEST],
@@ -335,7 +342,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a worker whose functions wait for a lock sleeps where its event loop stands still',
-    file: KWORKER,
+    file: RUNNER,
     from: ' || thread.tasksInUse > 1;',
     to: ';',
     tests: [THREADS_TEST],
@@ -343,7 +350,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that awaits as many as it may tells none that it is given up',
     file: KWORKER,
-    from: '      prepareToPark(cpu, this.#task);\n      this.#tellAborts();',
+    from: '      prepareToPark(cpu, this.#task);\n      this.#runner.tellAborts();',
     to: '      prepareToPark(cpu, this.#task);',
     tests: [THREADS_TEST],
   },
@@ -567,15 +574,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the time that an item took begins when it was queued',
     file: ITEMS,
-    from: '    cpu.write(item + Item.since, now);\n    return item;',
-    to: '    return item;',
+    from: '    cpu.write(item + Item.since, now);\n    cpu.write(pool + Pool.progress, now);',
+    to: '    cpu.write(pool + Pool.progress, now);',
     tests: [POOL_TEST],
   },
   {
     name: 'an item that was given up before it began counts as one that ran',
     file: ITEMS,
-    from: '      } else {\n        this.#leave(item);',
-    to: '      } else {\n        this.finish(item, now);',
+    from: '      this.#leave(item);\n      return false;',
+    to: '      this.finish(item, now);\n      return false;',
     tests: [POOL_TEST],
   },
   {
@@ -612,5 +619,152 @@ export const mutants: readonly Mutant[] = [
     from: '      backlog.count--;\n',
     to: '',
     tests: [THREADS_TEST],
+  },
+  {
+    name: 'the rescuer takes items that have a worker',
+    file: POOL,
+    from: 'const item = this.#isNeedy() ? this.#items.pickOf(',
+    to: 'const item = this.#hasWork() ? this.#items.pickOf(',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'the rescuer is called for good',
+    file: POOL,
+    from: '    if (item === 0) cpu.store(pwq + Pwq.mayday, 0);\n    else count',
+    to: '    if (item !== 0) count',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'the rescuer sleeps on its call',
+    file: POOL,
+    from: '    if (rescuer !== 0) unpark(cpu, rescuer);\n',
+    to: '',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'the rescuer is called to queues that have none',
+    file: ITEMS,
+    from: 'Wq.flags) & MEM_RECLAIM) === 0) continue;',
+    to: 'Wq.flags) & MEM_RECLAIM) < 0) continue;',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'the rescuer takes another queue’s items',
+    file: ITEMS,
+    from: 'if (cpu.read(item + Item.pwq) === pwq && this.#begin(',
+    to: 'if (this.#begin(',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a pool in need is looked after like one that runs',
+    file: POOL,
+    from: 'const need = ticks || this.#isNeedy() ? NEEDY : STUCK;',
+    to: 'const need = ticks ? NEEDY : STUCK;',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a pool says that it is looked after before it is',
+    file: POOL,
+    from: '    // First: whoever repairs what this thread leaves, if it dies before it rings, makes or rings kthreadd.\n',
+    to: '    cpu.write(address + Pool.watched, need);\n',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'nobody makes kthreadd for a pool whose asker has died',
+    file: POOL,
+    from: '    cpu.store(Header.kthreaddWanted, 1);\n    const delay',
+    to: '    const delay',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'what a dead thread has queued, and asked nobody for, waits for the next one',
+    file: REPAIR,
+    from: '  if (!lookLater(repairer, pool)) isSettled = false;\n',
+    to: '',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a repair starts a timer in a tree that is torn',
+    file: 'lib/sched/timer.ts',
+    from: 'if (!repairer.latch(Header.timerLatch, () => rebuildTree(cpu, allObjects()))) return false;',
+    to: 'if (!repairer.latch(Header.timerLatch, () => {})) return false;',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a tick is the last one, though there is need',
+    file: POOL,
+    from: '    cpu.write(address + Pool.watched, NOTHING);\n',
+    to: '',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a dead rescuer stands in the pool still',
+    file: REPAIR,
+    from: '    cpu.write(rescuer + WorkerRecord.state, FREE_RECORD);\n',
+    to: '',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'the rescuer awaits more than it may',
+    file: RESCUER,
+    from: 'return this.#runner.awaited >= this.#mostAwaited;',
+    to: 'return false;',
+    tests: [RESCUER_TEST],
+  },
+  {
+    name: 'the last of a batch is never told to have ended',
+    file: RESCUER,
+    from: '    if (finished !== 0) pool.settle(finished);\n',
+    to: '',
+    tests: [RESCUER_TEST],
+  },
+  {
+    name: 'a worker that computes for long keeps its slot',
+    file: POOL,
+    from: '      setState(cpu, this.address, worker, CPU_BOUND);\n      this.#findWorker();\n',
+    to: '      this.#findWorker();\n',
+    tests: [CARE_TEST, HOGS_TEST],
+  },
+  {
+    name: 'a worker whose slot is another’s gives it away again when it sleeps',
+    file: POOL,
+    from: 'if (state !== CPU_BOUND) setState(cpu, this.address, worker, state === IDLE',
+    to: 'setState(cpu, this.address, worker, state === IDLE',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a worker that has computed for long is never counted again',
+    file: POOL,
+    from: '    if (cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);\n',
+    to: '',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'the item that comes next pays for the one that has computed for long',
+    file: POOL,
+    from: 'const isHog = isSame && cpu.read(',
+    to: 'const isHog = cpu.read(',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a pool that was idle is stuck as soon as it has work',
+    file: ITEMS,
+    from: 'return stood < 0 ? waited : Math.min(waited, stood);',
+    to: 'return stood;',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a pool whose items wait for long is stuck although one has just begun',
+    file: ITEMS,
+    from: 'return stood < 0 ? waited : Math.min(waited, stood);',
+    to: 'return waited;',
+    tests: [CARE_TEST],
+  },
+  {
+    name: 'a function is warned of each time',
+    file: TIMER,
+    from: 'return over >= 1 && (over & (over - 1)) === 0;',
+    to: 'return over >= 1;',
+    tests: [HOGS_TEST],
   },
 ];

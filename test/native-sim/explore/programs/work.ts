@@ -121,7 +121,7 @@ export function workProgram(users: readonly (readonly WorkAct[])[], slots = 1): 
     setup(cpu) {
       const made = makeArenas(cpu, threads, Number.POSITIVE_INFINITY, ARENA_WORDS);
       const first = made.arenas[0] as Arena;
-      const root = { slots, maxWorkers: 1, maxAwaited: 8 };
+      const root = { address: 0, slots, maxWorkers: 1, maxAwaited: 8 };
       const pools = Array.from({ length: slots }, (_, slot) => openPool(first, root, slot, false));
       const wq = openWq(first, 'wq', 0, 4, pools);
       const pwqs = pools.map((_, i) => pwqAt(wq, i));

@@ -137,7 +137,7 @@ export function workqueue({ items, workers, maxActive = 4, together = false }: W
     setup(cpu) {
       const made = makeArenas(cpu, threads, Number.POSITIVE_INFINITY, ARENA_WORDS);
       const first = made.arenas[0] as Arena;
-      const pool = openPool(first, { slots: 1, maxWorkers: workers, maxAwaited: 8 }, -1, false);
+      const pool = openPool(first, { address: 0, slots: 1, maxWorkers: workers, maxAwaited: 8 }, -1, false);
       const pwq = pwqAt(openWq(first, 'wq', 0, maxActive, [pool]), 0);
       const port = makePort(first);
       const slab = makeSlab(first, port, 0, 0);
