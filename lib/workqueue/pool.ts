@@ -14,7 +14,6 @@
  * one workqueue beyond its `maxActive` wait in its pwq, in order.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { Header } from '../memory/header.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { prepareToPark, unpark } from '../sched/task.ts';
 import { startTimer } from '../sched/timer.ts';
@@ -467,7 +466,6 @@ export class WorkerPool {
       this.#wakee = cpu.read(idle + WorkerRecord.task);
     }
     const isWanted = hasWork || cpu.load(address + Pool.running) > 0;
-    // First: whoever is asked below, and how, is looked after from here on.
     if (isWanted) this.#watch(interval);
     if (isWanted && cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
   }
@@ -490,10 +488,9 @@ export class WorkerPool {
     const ticks = this.#isBound && cpu.load(address + Pool.running) > 0;
     const need = ticks || this.#isNeedy() ? NEEDY : STUCK;
     if (need <= cpu.read(address + Pool.watched)) return;
-    // First: whoever repairs what this thread leaves, if it dies before it rings, makes or rings kthreadd.
-    cpu.store(Header.kthreaddWanted, 1);
     const delay = need === STUCK ? WATCH_NS : ticks ? TICK_NS : interval;
     this.#toRing = startTimer(cpu, this.#id, this.#timer, cpu.now() + delay);
+    // Behind that: a thread that dies here leaves a timer that fires for nothing.
     cpu.write(address + Pool.watched, need);
   }
 }

@@ -8,8 +8,8 @@
  *             kernel's mayday timer), and a thread whose request has died with its asker is asked for again. In a slot's
  *             pool also while a worker runs: it may compute for long (`wq_worker_tick`)
  *
- * The timer is started before `watched` says so, under the pool's latch, and when it fires `watched` is told anew. So a thread
- * that dies in between leaves a timer that fires for nothing, and not a pool that nobody looks after.
+ * The timer is started before `watched` says so, under the pool's latch, and when it fires `watched` is told anew. What a thread that
+ * dies has not come to, the repair of the pool does: it starts the timer if work waits, and kthreadd is rung, or made.
  */
 import { hash } from '../memory/kinds.ts';
 

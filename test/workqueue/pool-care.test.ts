@@ -25,6 +25,7 @@ import {
   WorkerRecord,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
+import { push } from '../../lib/workqueue/lists.ts';
 import { lockupReport } from '../../lib/workqueue/lockup.ts';
 import { makePort, makeSlab, openPool, openRoot, openWq } from '../../lib/workqueue/objects.ts';
 import { CPU_INTENSIVE, MEM_RECLAIM } from '../../lib/workqueue/options.ts';
@@ -349,6 +350,25 @@ describe('an item of a slot that computes for long', () => {
     expect(stage.fire()!.running).toEqual([]);
   });
 
+  test('whose worker dies at any step, after which the next that computes for long is not seen', () => {
+    for (let k = 1; ; k++) {
+      const stage = careStage({ slot: 0 });
+      stage.join(OTHER);
+      expect(stage.next(OTHER)).toBe(-1);
+      stage.join(WORKER);
+      stage.fill(10);
+      push(stage.real, stage.address + Pool.incoming, stage.item(10), stage.item(10));
+      if (!stage.killBefore(WORKER, step(k), () => stage.next(WORKER))) return expect(k).toBeGreaterThan(30);
+      expect(stage.reap(SUBMITTER)).toBe('done');
+      stage.fire();
+      stage.queue(11);
+      const next = stage.next(OTHER);
+      expect([10, 11]).toContain(next);
+      expect(stage.due()).toBeLessThanOrEqual(10);
+      expect(stage.fire()!.running).toMatchObject([{ worker: stage.record(OTHER), item: stage.item(next) }]);
+    }
+  });
+
   test('whose worker dies is counted still', () => {
     const stage = careStage({ slot: 0 });
     stage.join(WORKER);
@@ -377,10 +397,10 @@ describe('a pool in which nothing goes on', () => {
     expect(stage.next(WORKER)).toBe(10);
     now += 100e9;
     queueNow(11);
+    queueNow(12);
     now += 31e9;
     expect(stage.fire()!.stuck).toBe(31e6);
     expect(stage.next(WORKER, 10)).toBe(11);
-    queueNow(12);
     expect(stage.fire()!.stuck).toBe(0);
     expect(stage.next(WORKER, 11)).toBe(12);
     expect(stage.next(WORKER, 12)).toBe(-1);

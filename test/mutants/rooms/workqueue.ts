@@ -639,7 +639,7 @@ export const mutants: readonly Mutant[] = [
     file: POOL,
     from: '    if (rescuer !== 0) unpark(cpu, rescuer);\n',
     to: '',
-    tests: [CARE_TEST],
+    tests: [CARE_TEST, EXPLORED_RESCUE],
   },
   {
     name: 'the rescuer is called to queues that have none',
@@ -665,15 +665,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a pool says that it is looked after before it is',
     file: POOL,
-    from: '    // First: whoever repairs what this thread leaves, if it dies before it rings, makes or rings kthreadd.\n',
-    to: '    cpu.write(address + Pool.watched, need);\n',
+    from: '    this.#toRing = startTimer(',
+    to: '    cpu.write(address + Pool.watched, need);\n    this.#toRing = startTimer(',
     tests: [CARE_TEST],
   },
   {
     name: 'nobody makes kthreadd for a pool whose asker has died',
-    file: POOL,
-    from: '    cpu.store(Header.kthreaddWanted, 1);\n    const delay',
-    to: '    const delay',
+    file: REPAIR,
+    from: '  cpu.store(Header.kthreaddWanted, 1);\n',
+    to: '',
     tests: [CARE_TEST],
   },
   {
