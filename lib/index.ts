@@ -99,6 +99,7 @@ export { RcuList, type RcuListOptions } from './rcu/list.ts';
 export { PercpuRef } from './rcu/percpu-ref.ts';
 export { Rcu } from './rcu/rcu.ts';
 export { RcuQsbr } from './rcu/rcu-qsbr.ts';
+export { type RcuSelfTestOptions, type RcuSelfTestResult, rcuSelfTest } from './rcu/self-test.ts';
 export { KmemCache, type KmemCacheOptions, type KmemLeak } from './rcu/slab/kmem-cache.ts';
 export { Srcu } from './rcu/srcu.ts';
 export type { RcuStall, StalledThread } from './rcu/stall.ts';

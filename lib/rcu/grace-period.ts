@@ -168,8 +168,10 @@ function lanesInside(cpu: Cpu, line: number, rings: boolean): number {
     const word = line + Line.lanes + lane;
     if (!markInside(cpu, word)) continue;
     lanes |= 1 << lane;
-    // Its event loop waits for the word to change.
-    if (rings) cpu.wake(word, Number.POSITIVE_INFINITY);
+    if (!rings) continue;
+    // Its event loop waits for the word to change: either that finds the mark as it falls asleep, or is found asleep here.
+    cpu.mb();
+    cpu.wake(word, Number.POSITIVE_INFINITY);
   }
   return lanes;
 }

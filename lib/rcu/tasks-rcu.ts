@@ -1,6 +1,7 @@
 import type { Arena } from '../arena/arena.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { afterStretch } from '../sched/event-loop.ts';
+import type { SleepHook } from '../sched/hooks.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { INSIDE } from './grace-period.ts';
 import { GEOMETRY } from './layout.ts';
@@ -40,7 +41,7 @@ export class TasksRcu extends RcuDomain {
    */
   quiescent(): void {
     this.current();
-    this.#attendance.quiescent();
+    this.#attendance.presence.quiescent();
   }
 
   protected override get hasReaders(): boolean {
@@ -52,34 +53,53 @@ export class TasksRcu extends RcuDomain {
   }
 }
 
-/** A thread that runs is INSIDE its SYNC lane; one that sleeps voluntarily is not. */
-class Attendance {
+/** The thread's part in shared memory: one that runs is INSIDE its SYNC lane, one that sleeps voluntarily is not. */
+export class Presence implements SleepHook {
   readonly #readers: Readers;
-  readonly #cpu: Cpu;
-  #hasLeft = false;
 
   constructor(readers: Readers) {
     this.#readers = readers;
-    this.#cpu = readers.cpu;
-    enter(readers.cpu, readers.sync);
-    const { hooks, ends } = readers.thread;
-    hooks.add({ sleeping: () => readers.exit(SYNC), running: () => enter(readers.cpu, readers.sync) });
-    ends.add(() => this.#leave());
-    afterStretch(this.#turn);
+    this.running();
   }
 
-  quiescent(): void {
-    const { cpu, sync } = this.#readers;
-    if (cpu.loadUnordered(sync) === INSIDE) return;
+  sleeping(): void {
     this.#readers.exit(SYNC);
-    enter(cpu, sync);
+  }
+
+  running(): void {
+    enter(this.#readers.cpu, this.#readers.sync);
+  }
+
+  /** Nothing that the thread has found before is in use. Nothing to do where no period waits for it. */
+  quiescent(): void {
+    if (this.#readers.cpu.loadUnordered(this.#readers.sync) === INSIDE) return;
+    this.sleeping();
+    this.running();
+  }
+}
+
+/** The thread's part on its event loop: each turn after a ring is a quiescent state. */
+class Attendance {
+  readonly presence: Presence;
+  readonly #cpu: Cpu;
+  readonly #lane: number;
+  #hasLeft = false;
+
+  constructor(readers: Readers) {
+    this.presence = new Presence(readers);
+    this.#cpu = readers.cpu;
+    this.#lane = readers.sync;
+    const { hooks, ends } = readers.thread;
+    hooks.add(this.presence);
+    ends.add(() => this.#leave());
+    afterStretch(this.#turn);
   }
 
   /** The stack is empty: nothing is in use. The next turn comes when a period waits for this thread. */
   readonly #turn = () => {
     if (this.#hasLeft) return;
-    this.quiescent();
-    const ring = this.#cpu.waitAsync(this.#readers.sync, INSIDE, Number.POSITIVE_INFINITY);
+    this.presence.quiescent();
+    const ring = this.#cpu.waitAsync(this.#lane, INSIDE, Number.POSITIVE_INFINITY);
     if (typeof ring === 'string') afterStretch(this.#turn);
     else void ring.then(this.#turn);
   };
@@ -87,7 +107,7 @@ class Attendance {
   /** The wait ends, so that nothing keeps the arena's memory. */
   #leave(): void {
     this.#hasLeft = true;
-    this.#cpu.wake(this.#readers.sync, Number.POSITIVE_INFINITY);
+    this.#cpu.wake(this.#lane, Number.POSITIVE_INFINITY);
   }
 }
 

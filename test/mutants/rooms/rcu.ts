@@ -24,6 +24,9 @@ const CHECKS = 'lib/rcu/checks.ts';
 const TASKS = 'lib/rcu/tasks-rcu.ts';
 const CHECKS_TESTS = 'test/rcu/checks.test.ts';
 const TASKS_TESTS = 'test/rcu/tasks-rcu.test.ts';
+const TASKS_EXPLORED = 'test/native-sim/explore/tasks-rcu.test.ts';
+const SELF_TEST = 'lib/rcu/self-test.ts';
+const SELF_TESTS = 'test/rcu/self-test.test.ts';
 const MEETINGS = 'test/rcu/meetings.test.ts';
 const EXPLORED = 'test/native-sim/explore/rcu.test.ts';
 
@@ -309,38 +312,87 @@ export const mutants: readonly Mutant[] = [
     tests: [CHECKS_TESTS],
   },
   {
+    name: 'the self-test does not look whether a period waits for a reader',
+    file: SELF_TEST,
+    from: 'const isEarly = leave !== undefined && rcu.pollState(cookie);',
+    to: 'const isEarly = leave !== undefined && cookie === undefined;',
+    tests: [SELF_TESTS],
+  },
+  {
+    name: 'the self-test does not look whether a wait was long enough',
+    file: SELF_TEST,
+    from: '    await rcu.synchronizeAsync(wait);\n    return rcu.pollState(cookie)',
+    to: '    await rcu.synchronizeAsync(wait);\n    return cookie !== undefined',
+    tests: [SELF_TESTS],
+  },
+  {
+    name: 'the self-test counts no callbacks',
+    file: SELF_TEST,
+    from: 'if (ran.length !== CALLBACKS)',
+    to: 'if (ran.length > CALLBACKS)',
+    tests: [SELF_TESTS],
+  },
+  {
+    name: 'the self-test leaves a domain behind',
+    file: SELF_TEST,
+    from: ' srcu.destroy();\n',
+    to: ' srcu.dumpTree();\n',
+    tests: [SELF_TESTS],
+  },
+  {
     name: 'a thread that is idle is not rung',
     file: PERIOD,
-    from: '    if (rings) cpu.wake(word, Number.POSITIVE_INFINITY);\n',
+    from: '    cpu.wake(word, Number.POSITIVE_INFINITY);\n',
     to: '',
-    tests: [TASKS_TESTS],
+    tests: [TASKS_EXPLORED, TASKS_TESTS],
+  },
+  {
+    name: 'a ring looks who sleeps before its mark can be seen',
+    file: PERIOD,
+    from: '    cpu.mb();\n    cpu.wake(word',
+    to: '    cpu.wake(word',
+    tests: [TASKS_EXPLORED],
   },
   {
     name: 'a thread that sleeps is waited for',
     file: TASKS,
-    from: 'sleeping: () => readers.exit(SYNC)',
-    to: 'sleeping: () => {}',
+    from: '  sleeping(): void {\n    this.#readers.exit(SYNC);\n',
+    to: '  sleeping(): void {\n',
     tests: [TASKS_TESTS],
   },
   {
     name: 'a thread that goes on after a sleep is not waited for',
     file: TASKS,
-    from: 'running: () => enter(readers.cpu, readers.sync)',
-    to: 'running: () => {}',
-    tests: [TASKS_TESTS],
+    from: '  running(): void {\n    enter',
+    to: '  running(): void {\n    if (this.#readers.cpu.load(this.#readers.sync) !== 0) enter',
+    tests: [TASKS_TESTS, TASKS_EXPLORED],
   },
   {
     name: 'a thread takes part from its first sleep only',
     file: TASKS,
-    from: '    enter(readers.cpu, readers.sync);\n    const { hooks',
-    to: '    const { hooks',
+    from: '    this.#readers = readers;\n    this.running();\n',
+    to: '    this.#readers = readers;\n',
+    tests: [TASKS_TESTS],
+  },
+  {
+    name: 'a thread that says that nothing is in use takes part no more',
+    file: TASKS,
+    from: '    this.sleeping();\n    this.running();\n',
+    to: '    this.sleeping();\n',
+    tests: [TASKS_TESTS, TASKS_EXPLORED],
+  },
+  {
+    name: 'a thread that is waited for does not say that nothing is in use',
+    file: TASKS,
+    from: 'this.#readers.sync) === INSIDE) return;',
+    to: 'this.#readers.sync) !== 0) return;',
     tests: [TASKS_TESTS],
   },
   {
     name: 'a thread answers one ring',
     file: TASKS,
     from: '    else void ring.then(this.#turn);\n',
-    to: '    else void ring.then(() => this.quiescent());\n',
+    to: '    else void ring.then(() => this.presence.quiescent());\n',
     tests: [TASKS_TESTS],
   },
   {
