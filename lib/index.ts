@@ -53,6 +53,7 @@ export { PiFutex } from './futex/pi-futex.ts';
 export { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS, ROBUST_PI } from './futex/robust-list.ts';
 export type { Expected as FutexExpected } from './futex/table.ts';
 export type { WakeComparison, WakeOp, WakeOperator } from './futex/wake.ts';
+export { AtomicBigInt } from './locking/atomic-big-int.ts';
 export { AtomicInt } from './locking/atomic-int.ts';
 export { Completion } from './locking/completion.ts';
 export type { LockOwner } from './locking/lock-owner.ts';

@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander';
 import { registerExplore } from './explore.ts';
 import { registerLitmus } from './litmus.ts';
 import { registerProfile } from './profile.ts';
+import { registerRcuTorture } from './rcutorture.ts';
 import { registerSim } from './sim.ts';
 import { registerTop } from './top.ts';
 import { registerTorture } from './torture.ts';
@@ -28,6 +29,7 @@ const program = new Command('holdfast')
   .exitOverride()
   .showHelpAfterError('(--help lists what there is)');
 registerTorture(program);
+registerRcuTorture(program);
 registerLitmus(program);
 registerExplore(program);
 registerSim(program);

@@ -271,6 +271,8 @@ export abstract class RcuDomain extends SharedObject {
     const isWaiting = this.#callbacksOfNow();
     const { domain } = this.readers;
     await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
+    // From here on the thread may detach.
+    if (this.#freeing.size === 0) await this.#freeing.rest;
   }
 
   /**

@@ -47,6 +47,7 @@ export class Freeing {
   #names: Pending | undefined;
   #latest: Pending | undefined;
   #isRunning = false;
+  #rest: Promise<void> = Promise.resolve();
 
   constructor(readers: Readers, heap: Heap, objects: Objects, quiesce: () => void) {
     this.#readers = readers;
@@ -59,6 +60,14 @@ export class Freeing {
   get size(): number {
     const { cpu, line } = this.#readers;
     return (cpu.loadUnordered(line + Line.kfreed) - cpu.loadUnordered(line + Line.reclaimed)) | 0;
+  }
+
+  /**
+   * Settles when this thread, which has nothing to free any more, is done with it: a call may have freed what a task on the event
+   * loop is about to look for.
+   */
+  get rest(): Promise<void> {
+    return this.#rest;
   }
 
   kfree(address: number): void {
@@ -205,7 +214,7 @@ export class Freeing {
   #run(): void {
     const task = this.#readers.thread.takeTask(this.#heap);
     this.#isRunning = true;
-    void this.#freeAll(task);
+    this.#rest = this.#freeAll(task);
   }
 
   /** Until nothing is left. Its task is in use all the time: a thread cannot detach from what it has to free. */

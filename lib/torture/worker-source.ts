@@ -7,13 +7,13 @@ import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { spawnWorker, workerEntry } from '../arena/spawn.ts';
 
 /** What `spawnFrom` starts: a URL. Strings can be passed on to threads that start threads. */
-export async function prepareWorkers(): Promise<string> {
-  const entry = workerEntry('torture');
+export async function prepareWorkers(name: 'torture' | 'rcutorture' = 'torture'): Promise<string> {
+  const entry = workerEntry(name);
   if (!entry.pathname.endsWith('.ts')) return entry.href;
   // A bundle in memory has no neighbours; all threads that are started from here on inherit this.
-  for (const name of ['kthreadd', 'torture-items']) {
-    const neighbour = workerEntry(name);
-    if (neighbour.protocol === 'file:') setEnvironmentData(`holdfast:${name}`, await inMemory(neighbour));
+  for (const other of ['kthreadd', 'torture-items']) {
+    const neighbour = workerEntry(other);
+    if (neighbour.protocol === 'file:') setEnvironmentData(`holdfast:${other}`, await inMemory(neighbour));
   }
   return inMemory(entry);
 }

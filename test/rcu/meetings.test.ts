@@ -21,6 +21,19 @@ test('a domain is kept for ever by a period that nobody has asked after since it
   expect(thrown(() => first.destroy()).code).toBe('EINVAL');
 });
 
+test('a thread whose own calls have freed what a task on its event loop waits for cannot detach after the barrier', async () => {
+  const { arenas } = stepper(2);
+  const [mine, other] = arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu];
+  other.readLock();
+  mine.kfree(arenas[0]!.alloc(4));
+  // The task sleeps until the reader is out.
+  await new Promise((go) => setImmediate(go));
+  other.readUnlock();
+  for (let i = 0; i < 256; i++) mine.kfree(arenas[0]!.alloc(4));
+  await mine.barrierAsync();
+  expect(arenas[0]!.thread.tasksInUse).toBe(0);
+});
+
 describe('a thread that has left', () => {
   /** Two threads that have had CPU number 0 one after the other: the first one has left inside readers. */
   function heirs() {

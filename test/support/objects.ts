@@ -3,6 +3,7 @@ import type { Arena } from '../../lib/arena/arena.ts';
 import type { SharedObject } from '../../lib/arena/shared-object.ts';
 import { Timer } from '../../lib/arena/timer.ts';
 import {
+  AtomicBigInt,
   AtomicInt,
   Completion,
   DelayedWork,
@@ -84,7 +85,7 @@ export const SECTIONS = {
   runSharedAsync: SECTION,
 };
 
-/** Calls of AtomicInt that take numbers. */
+/** Calls of AtomicInt and AtomicBigInt that take numbers. */
 const ATOMICS = [
   'set',
   'setRelease',
@@ -204,6 +205,12 @@ export const CASES: readonly ObjectCase[] = [
     make: (arena) => new AtomicInt(arena, 'x'),
     args: () => Object.fromEntries(ATOMICS.map((call) => [call, [1, 2]])),
     calls: ['read', 'inc', 'xchg', 'incNotZero'],
+  },
+  {
+    kind: 'AtomicBigInt',
+    make: (arena) => new AtomicBigInt(arena, 'x'),
+    args: () => Object.fromEntries(ATOMICS.map((call) => [call, call.endsWith('Bit') ? [1] : [1n, 2n]])),
+    calls: ['read', 'inc', 'dec', 'incNotZero'],
   },
   {
     kind: 'PercpuCounter',

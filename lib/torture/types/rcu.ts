@@ -33,7 +33,7 @@ interface Handle {
 }
 
 /** How threads use a domain. */
-interface Side {
+export interface Side {
   readonly rcu: RcuDomain;
   /** A reader goes in; it goes out with what this returns. */
   enter(): unknown;

@@ -1,9 +1,53 @@
 import type { Mutant } from '../mutant.ts';
 
 const ATOMIC = 'lib/locking/atomic-int.ts';
+const BIG = 'lib/locking/atomic-big-int.ts';
+const BIG_TESTS = 'test/locking/atomic-big-int.test.ts';
 const PERCPU = 'lib/locking/percpu-counter.ts';
 
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'a big number shares its words with the header',
+    file: BIG,
+    from: 'pad: ObjectHeader.words % 2, value: 2',
+    to: 'pad: 0, value: 2',
+    tests: [BIG_TESTS],
+  },
+  {
+    name: 'a big number grows beyond 64 bits',
+    file: BIG,
+    from: 'return wrapped(this.fetchAdd(value) + value);',
+    to: 'return this.fetchAdd(value) + value;',
+    tests: [BIG_TESTS],
+  },
+  {
+    name: 'a big number is changed from a value that another thread has changed',
+    file: BIG,
+    from: '      if (seen === value) return value;\n',
+    to: '      return value;\n',
+    tests: [BIG_TESTS],
+  },
+  {
+    name: 'a big number takes more than 64 bits',
+    file: BIG,
+    from: "typeof value === 'bigint' && wrapped(value) === value",
+    to: "typeof value === 'bigint'",
+    tests: [BIG_TESTS],
+  },
+  {
+    name: 'a big number has 32 bits to test',
+    file: BIG,
+    from: 'wrapped(1n << BigInt(bit))',
+    to: 'wrapped(1n << BigInt(bit % 32))',
+    tests: [BIG_TESTS],
+  },
+  {
+    name: 'a big number that is not positive counts down',
+    file: BIG,
+    from: 'return seen <= 0n ? undefined',
+    to: 'return seen < 0n ? undefined',
+    tests: [BIG_TESTS],
+  },
   {
     name: 'returns the value of before',
     file: ATOMIC,

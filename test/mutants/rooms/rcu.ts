@@ -25,6 +25,8 @@ const TASKS = 'lib/rcu/tasks-rcu.ts';
 const CHECKS_TESTS = 'test/rcu/checks.test.ts';
 const TASKS_TESTS = 'test/rcu/tasks-rcu.test.ts';
 const TASKS_EXPLORED = 'test/native-sim/explore/tasks-rcu.test.ts';
+const TOTALS = 'lib/torture/rcu/totals.ts';
+const RCUTORTURE = 'test/torture/rcutorture.test.ts';
 const SELF_TEST = 'lib/rcu/self-test.ts';
 const SELF_TESTS = 'test/rcu/self-test.test.ts';
 const MEETINGS = 'test/rcu/meetings.test.ts';
@@ -310,6 +312,41 @@ export const mutants: readonly Mutant[] = [
     from: "if (this.readLockHeld) {\n      throw new HoldfastError('EBUSY'",
     to: "if (this.isSyncReader && !this.hasReaders) {\n      throw new HoldfastError('EBUSY'",
     tests: [CHECKS_TESTS],
+  },
+  {
+    name: 'a thread whose call has freed all is done with it a moment after the barrier',
+    file: DOMAIN,
+    from: '    if (this.#freeing.size === 0) await this.#freeing.rest;\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'rcutorture lets an element outlive a grace period',
+    file: TOTALS,
+    from: 'return histogram.slice(2).reduce',
+    to: 'return histogram.slice(3).reduce',
+    tests: [RCUTORTURE],
+  },
+  {
+    name: 'rcutorture does not mind elements that are free',
+    file: TOTALS,
+    from: '  if (torn > 0) violations',
+    to: '  if (torn < 0) violations',
+    tests: [RCUTORTURE],
+  },
+  {
+    name: 'an element of rcutorture goes on before the period is over',
+    file: 'lib/torture/rcu/updates.ts',
+    from: 'performer.isBusted ? async () => {} : ',
+    to: 'performer.isBusted || true ? async () => {} : ',
+    tests: [RCUTORTURE],
+  },
+  {
+    name: 'a reader of rcutorture counts from before it is inside',
+    file: 'lib/torture/rcu/reader.ts',
+    from: '  const index = side.enter();\n  const before = random.oneIn(BATCH_EVERY) ? periodOf(performer) : undefined;\n',
+    to: '  const before = random.oneIn(BATCH_EVERY) ? periodOf(performer) : undefined;\n  performer.nap(1);\n  const index = side.enter();\n',
+    tests: [RCUTORTURE],
   },
   {
     name: 'the self-test does not look whether a period waits for a reader',

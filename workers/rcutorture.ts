@@ -1,0 +1,4 @@
+/** One thread of an RCU torture. */
+import { runRcuTortureThread } from '../lib/torture/rcu/thread.ts';
+
+await runRcuTortureThread();
