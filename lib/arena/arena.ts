@@ -231,15 +231,18 @@ export class Arena {
     attachments.leave(this.#place);
   }
 
-  /** Memory of at least `words` 32-bit words for the program's own use, starting a cache line; its index in `words`. */
+  /**
+   * Memory of at least `words` 32-bit words for the program's own use, starting a cache line; its index in `words`. Throws
+   * ENOMEM, but not before what this thread has given to `kfree`, and no reader can see any more, is free.
+   */
   alloc(words: number): number {
     this.thread.current();
     if (!Number.isInteger(words) || words < 1) {
       throw new HoldfastError('EINVAL', `alloc() takes a whole number of words, at least 1; received ${shown(words)}`);
     }
     const { heap, objects, thread } = this;
-    const address =
-      heap.tryAlloc(words, thread.nascent) || (objects.makeRoom() ? heap.tryAlloc(words, thread.nascent) : 0);
+    const tryAlloc = () => heap.tryAlloc(words, thread.nascent);
+    const address = tryAlloc() || (objects.makeRoom() && tryAlloc()) || (thread.shrink() && tryAlloc()) || 0;
     if (address === 0) throw heap.exhausted(words);
     this.cpu.store(this.thread.nascent, 0);
     return address;

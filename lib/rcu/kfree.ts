@@ -134,6 +134,21 @@ export class Freeing {
     for (const pending of this.#active()) this.#free(pending, Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * For a thread that has found no memory: frees what it can, if need be after a moment in which readers leave. Returns whether
+   * there was any. Kernel's `kfree_rcu_shrink_scan`.
+   */
+  readonly #shrink = (): boolean => {
+    const { thread, domain } = this.#readers;
+    const before = this.size;
+    this.reclaim();
+    if (this.size === before) {
+      spinOnReaders(thread, domain);
+      this.reclaim();
+    }
+    return this.size < before;
+  };
+
   #look(pending: Pending): void {
     const { thread, domain } = this.#readers;
     this.#quiesce();
@@ -214,6 +229,7 @@ export class Freeing {
   #run(): void {
     const task = this.#readers.thread.takeTask(this.#heap);
     this.#isRunning = true;
+    this.#readers.thread.shrinkers.add(this.#shrink);
     this.#rest = this.#freeAll(task);
   }
 
@@ -238,6 +254,7 @@ export class Freeing {
       await new Promise<void>((go) => setImmediate(go));
     }
     this.#isRunning = false;
+    thread.shrinkers.delete(this.#shrink);
     thread.returnTask(task);
   }
 

@@ -79,6 +79,8 @@ export class Thread {
   readonly hooks = new SleepHooks();
   /** Called when the thread has left the arena: from then on its lines in shared memory may be another's. */
   readonly ends = new Set<() => void>();
+  /** What frees memory that the thread has to give back, without sleeping; each says whether it has freed any. See `shrink`. */
+  readonly shrinkers = new Set<() => boolean>();
   /**
    * Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
    * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
@@ -126,6 +128,13 @@ export class Thread {
     this.mine = isOnItsOwn ? this.self : NEVER;
     this.mineById = isOnItsOwn ? this.id : NEVER;
     for (const hear of this.observations) hear();
+  }
+
+  /** The arena has no memory left: frees what this thread can free at once. False when that was nothing. */
+  shrink(): boolean {
+    let hasFreed = false;
+    for (const free of this.shrinkers) hasFreed = free() || hasFreed;
+    return hasFreed;
   }
 
   /** The thread has left the arena: all of its calls throw EINVAL from here on. */

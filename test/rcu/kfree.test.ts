@@ -16,6 +16,22 @@ const FLAVOURS = {
 
 const small = () => Arena.create({ bytes: 1 << 20, maxThreads: 4 });
 
+test('a thread that finds the arena full does not wait for a reader that is about to leave', () => {
+  const { arenas, before } = stepper(2);
+  const [mine, other] = arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu];
+  const arena = arenas[0]!;
+  const words = Math.floor(arena.use().largestFree / 4 / 2);
+  other.readLock();
+  const block = arena.alloc(words);
+  mine.kfree(block);
+  before(
+    0,
+    ({ op }) => op === 'condLoad',
+    () => other.readUnlock(),
+  );
+  expect(arena.alloc(words)).toBe(block);
+});
+
 describe.each(Object.entries(FLAVOURS))('kfree of %s', (_name, open) => {
   test('frees under a reader', async () => {
     const arena = small();
@@ -39,6 +55,21 @@ describe.each(Object.entries(FLAVOURS))('kfree of %s', (_name, open) => {
     expect(thrown(() => arena.free(block)).code).toBe('EINVAL');
     cache.destroy();
     arena.free(others[3] as number);
+  });
+
+  test('frees too late for a thread that finds the arena full', () => {
+    const arena = small();
+    const rcu = open(arena);
+    const words = Math.floor(arena.use().largestFree / 4 / 3);
+    const cache = new KmemCache(arena, undefined, { words: 300, rcu });
+    for (let i = 0; i < 20; i++) rcu.kfree(arena.alloc(words));
+    for (let i = 0; i < 1000; i++) rcu.kfree(cache.alloc());
+    const reader = rcu.read();
+    const isFull = () => thrown(() => Array.from({ length: 20 }, () => rcu.kfree(arena.alloc(words))));
+    expect([isFull().code, isFull().code]).toEqual(['ENOMEM', 'ENOMEM']);
+    reader.release();
+    rcu.kfree(arena.alloc(words));
+    expect(thrown(() => arena.alloc(1 << 20)).code).toBe('ENOMEM');
   });
 
   test('frees under a reader when it has so much that it looks', () => {

@@ -13,6 +13,7 @@ import {
   Magazine,
   magazineOf,
   objectOf,
+  SLAB_WORDS,
   Slab,
   slabOf,
   slotOf,
@@ -97,14 +98,22 @@ export class KmemCache extends SharedObject {
     return this.living.read(this.address + CacheWords.objectWords);
   }
 
-  /** The address of an object: of any content, or as its constructor or its last user left it. Throws ENOMEM. */
+  /**
+   * The address of an object: of any content, or as its constructor or its last user left it. Throws ENOMEM, but not before what
+   * this thread has given to `kfree`, and no reader can see any more, is free.
+   */
   alloc(): number {
     this.thread.current();
     const { cpu, cache } = this.#slabs;
     const slot = this.#slabs.take();
     if (!isPresent(cpu, cache)) return this.#allocAgain(slot);
-    if (slot === 0) throw this.arena.heap.exhausted(1024);
-    return objectOf(cpu, slot);
+    return slot === 0 ? this.#allocLast() : objectOf(cpu, slot);
+  }
+
+  #allocLast(): number {
+    const slot = this.thread.shrink() ? this.#slabs.take() : 0;
+    if (slot === 0) throw this.arena.heap.exhausted(SLAB_WORDS);
+    return objectOf(this.#slabs.cpu, slot);
   }
 
   /** Gives an object back, on any thread. Throws EINVAL, and changes nothing, when it is none of this cache or not in use. */

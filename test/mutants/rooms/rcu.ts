@@ -321,6 +321,27 @@ export const mutants: readonly Mutant[] = [
     tests: [MEETINGS],
   },
   {
+    name: 'a full arena is not looked at for what may be freed',
+    file: 'lib/arena/arena.ts',
+    from: '(thread.shrink() && tryAlloc())',
+    to: '(thread.spins < 0 && tryAlloc())',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'a cache in a full arena takes nothing that has just been freed',
+    file: 'lib/rcu/slab/kmem-cache.ts',
+    from: 'this.thread.shrink() ? this.#slabs.take() : 0',
+    to: '0',
+    tests: [KFREE_TESTS],
+  },
+  {
+    name: 'a thread that finds no memory waits for no reader at all',
+    file: KFREE,
+    from: '    if (this.size === before) {\n      spinOnReaders',
+    to: '    if (this.size < 0) {\n      spinOnReaders',
+    tests: [KFREE_TESTS],
+  },
+  {
     name: 'rcutorture lets an element outlive a grace period',
     file: TOTALS,
     from: 'return histogram.slice(2).reduce',
