@@ -2,7 +2,7 @@
 import type { Mutant } from '../mutant.ts';
 
 const CORE = 'lib/workqueue/work-core.ts';
-const KWORKER = 'lib/workqueue/kworker.ts';
+const RUNNER = 'lib/workqueue/runner.ts';
 const STEPS = ['test/workqueue/work-pool.test.ts'];
 const WORKERS = ['test/workqueue/work.test.ts'];
 
@@ -37,21 +37,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a thenable is called by the worker itself',
-    file: KWORKER,
+    file: RUNNER,
     from: 'Promise.resolve(result).then(',
     to: '(result as PromiseLike<unknown>).then(',
     tests: WORKERS,
   },
   {
     name: 'what a result has for a then is looked at without care',
-    file: KWORKER,
+    file: RUNNER,
     from: "      isPending = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';\n    } catch (error) {",
     to: '      isPending = false;\n    } catch (error) {',
     tests: WORKERS,
   },
   {
     name: 'a worker dies of an error that can not be shown',
-    file: KWORKER,
+    file: RUNNER,
     from: 'return inspect(error);\n  } catch {\n    return UNREADABLE;',
     to: 'return inspect(error);\n  } catch (failure) {\n    throw failure;',
     tests: WORKERS,
