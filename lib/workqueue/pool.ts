@@ -54,6 +54,7 @@ import {
   leaveIdle,
   linkIdle,
   linkIdleLast,
+  nobodyComes,
   overdue,
   reserve,
   setState,
@@ -71,7 +72,7 @@ export interface Running {
 export interface Tick {
   /** What the workers of a slot's pool run. */
   readonly running: Running[];
-  /** For how long no item has begun while one waits, us. */
+  /** For how long no item has begun while one waits, us; 0 where somebody is about to begin one. */
   readonly stuck: number;
 }
 
@@ -381,7 +382,7 @@ export class WorkerPool {
     this.#findWorker(isNeedy ? MAYDAY_NS : TICK_NS);
     if (this.#toCreate < 0 && isNeedy) this.#toCreate = overdue(cpu, address);
     const running = this.#isBound ? busyWorkers(cpu, address) : [];
-    const stuck = this.#items.stuckFor(now);
+    const stuck = nobodyComes(cpu, address) ? this.#items.stuckFor(now) : 0;
     this.#unlatch();
     const rescuer = isCalled ? cpu.load(cpu.read(address + Pool.root) + Root.rescuer) : 0;
     if (rescuer !== 0) unpark(cpu, rescuer);

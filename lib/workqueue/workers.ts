@@ -97,6 +97,18 @@ export function busyWorkers(cpu: Cpu, pool: number): { worker: number; item: num
   return running.filter(({ item }) => item !== 0);
 }
 
+/**
+ * Whether nobody who could take an item is on the way: no thread has been asked for, no worker been woken that has not got so far. On a
+ * machine that is busy with other things both may take long.
+ */
+export function nobodyComes(cpu: Cpu, pool: number): boolean {
+  const workers = Array.from({ length: cpu.read(pool + Pool.maxWorkers) }, (_, index) => workerAt(pool, index));
+  return workers.every((worker) => {
+    const state = cpu.read(worker + WorkerRecord.state);
+    return state !== STARTING && (state !== BUSY || cpu.read(worker + WorkerRecord.current) !== 0);
+  });
+}
+
 export function count(cpu: Cpu, word: number, by: number): void {
   cpu.write(word, cpu.read(word) + by);
 }

@@ -384,15 +384,20 @@ describe('a pool in which nothing goes on', () => {
   test('is not told from one that is idle, busy, or has just got work', () => {
     const stage = careStage();
     let now = stage.arenas[KTHREADD]!.cpu.now();
-    for (const thread of [SUBMITTER, WORKER, KTHREADD]) stage.arenas[thread]!.cpu.now = () => now;
+    for (const thread of [SUBMITTER, WORKER, OTHER, KTHREADD]) stage.arenas[thread]!.cpu.now = () => now;
     const queueNow = (i: number) => {
       stage.real.write(stage.item(i) + Item.since, Math.floor(now / 1e3) | 0);
       stage.queue(i);
     };
-    stage.join(WORKER);
-    expect(stage.next(WORKER)).toBe(-1);
+    for (const thread of [OTHER, WORKER]) {
+      stage.join(thread);
+      expect(stage.next(thread)).toBe(-1);
+    }
     now += 100e9;
     queueNow(10);
+    // It has been woken, and takes long to come.
+    now += 40e9;
+    expect(stage.fire()!.stuck).toBe(0);
     expect(stage.fire()!.stuck).toBe(0);
     expect(stage.next(WORKER)).toBe(10);
     now += 100e9;
@@ -406,6 +411,16 @@ describe('a pool in which nothing goes on', () => {
     expect(stage.next(WORKER, 12)).toBe(-1);
     expect(stage.fire()).toBeDefined();
     expect(stage.fire()).toBeUndefined();
+  });
+
+  test('is told from one whose first thread takes long to start', () => {
+    const stage = careStage();
+    let now = stage.arenas[KTHREADD]!.cpu.now();
+    stage.arenas[KTHREADD]!.cpu.now = () => now;
+    stage.real.write(stage.item(10) + Item.since, Math.floor(now / 1e3) | 0);
+    stage.queue(10);
+    now += 40e9;
+    expect(stage.fire()!.stuck).toBe(0);
   });
 
   test('is reported in other words than the kernel’s, or without what it holds', () => {

@@ -767,4 +767,11 @@ export const mutants: readonly Mutant[] = [
     to: 'return over >= 1;',
     tests: [HOGS_TEST],
   },
+  {
+    name: 'a pool whose worker takes long to come is stuck',
+    file: POOL,
+    from: 'const stuck = nobodyComes(cpu, address) ? this.#items.stuckFor(now) : 0;',
+    to: 'const stuck = this.#items.stuckFor(now);',
+    tests: [CARE_TEST],
+  },
 ];
