@@ -3,7 +3,7 @@
  * operations, so nothing here trusts that a critical section was left in order.
  *
  * 1. A latch that a dead thread holds is inherited, the structure behind it rebuilt from words that are always
- *    consistent (block starts in the heap map, the tasks' own `blockedOn` and `ticket`), and the latch let go.
+ *    consistent (block starts in the heap map, the tasks' own `blockedOn` and `ticket`), and the latch released.
  * 2. What the dead thread had allocated and not yet published is freed.
  * 3. Every shared object is repaired by its kind: locks whose owner word names a dead task pass to the next owner,
  *    marked; dead waiters leave the queues. There is no list of held locks to keep up to date on the fast path: who
@@ -158,7 +158,7 @@ function becomeReaper(cpu: Cpu, owner: number, isDead: (id: number) => boolean):
   const dead = ids(cpu).find((id) => isDead(id) && inheritLatch(cpu, Header.reaperLatch, id, owner));
   if (dead === undefined) return tryLatch(cpu, Header.reaperLatch, owner);
   if (isDead(dead)) return true;
-  // Between the two looks another reaper freed the slot: the latch is the next thread's there, unless that has let it go.
+  // Between the two looks another reaper freed the slot: the latch is the next thread's there, unless that has released it.
   inheritLatch(cpu, Header.reaperLatch, owner, dead);
   return false;
 }

@@ -15,8 +15,8 @@
  *   CMP_REQUEUE_PI  0             -> tid of a waiter, which wakes up owning the word
  *                   x             -> x|WAITERS       and lets the waiter, asleep as it is, wait for the word's state
  *
- * Who gets it next: by priority, as for `RtMutex`. Latches: the bucket's, inside it the priorities'; and what that leaves
- * to see to, afterwards.
+ * Who gets it next: by priority, as for `RtMutex`. Latch order: bucket, then priorityLatch. Wake-ups and reorderings run
+ * after both are released.
  *
  * Source: kernel/futex/pi.c.
  */
@@ -65,9 +65,11 @@ function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: numb
     if (isWaitedFor) return 'busy';
     if (tid !== 0) {
       const slot = slotOfTid(cpu, tid);
+      // Acquire: pairs with the release by which a thread attaches or ends. 'busy' is said of one that still runs.
       const phase = slot === 0 ? 'free' : phaseOf(cpu.loadAcquire(slot + Slot.life));
       return phase === 'attached' ? 'busy' : phase === 'dying' ? 'dying' : 'no-owner';
     }
+    // [DIED|]0 -> [DIED|]task. Acquire: pairs with the program's unlock, and with the release in unlockPi.
     const seen = cpu.cmpxchgAcquire(word, value, (value & FUTEX_OWNER_DIED) | task);
     if (seen === value) return 'acquired';
     value = seen;
@@ -91,7 +93,7 @@ export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt
   latchBucket(thread, bucket);
   let attempt = tryAtomic(futexes, bucket, word, task);
   const state = findPiState(thread.cpu, bucket, word);
-  // The rt-mutex may have been let go, and not picked up yet.
+  // The rt-mutex may have been released, and not taken yet.
   if (attempt === 'busy' && state !== 0 && (thread.cpu.load(word) & FUTEX_TID_MASK) === 0) {
     if (tryLockLate(thread, state, task, late)) {
       own(thread.cpu, word, state, task);
@@ -183,6 +185,7 @@ function own(cpu: Cpu, word: number, state: number, task: number): void {
   makeConsistent(cpu, state);
   const waits = cpu.read(state + PiState.refs) > 0 ? FUTEX_WAITERS : 0;
   for (let value = cpu.load(word); ; ) {
+    // x -> task|WAITERS|DIED, as it applies. The rt-mutex is this task's already, so nobody else changes the owner.
     const seen = cpu.cmpxchgAcquire(word, value, task | waits | died | (value & FUTEX_OWNER_DIED));
     if (seen === value) return;
     value = seen;
@@ -200,6 +203,7 @@ export function unlockPi({ thread, table }: Futexes, word: number, task: number)
     nextFor(cpu, bucket, word, 0) === 0 &&
     (state === 0 || ownerOf(cpu.load(state + PiState.rt + RtWords.owner)) === task);
   if (isRight) {
+    // tid|WAITERS -> WAITERS, or 0 when nobody waits. Release: pairs with the acquire in tryAtomic, and in the program's lock.
     cpu.xchgRelease(word, state === 0 ? 0 : FUTEX_WAITERS);
     if (state !== 0) unlockLate(thread, state, late);
   }

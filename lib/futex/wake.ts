@@ -1,6 +1,6 @@
 /**
  * The futex operations that never sleep: WAKE, REQUEUE and WAKE_OP. Each takes waiters out of the buckets under their
- * latches, and unparks them when it has let go of these. A thread that is killed between the two leaves its wake-ups
+ * latches, and unparks them when it has released these. A thread that is killed between the two leaves its wake-ups
  * to the reaper, which unparks everybody.
  *
  * Source: kernel/futex/waitwake.c, kernel/futex/requeue.c.

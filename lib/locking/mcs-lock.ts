@@ -26,11 +26,11 @@ import {
   prepareNode,
   type QueueKind,
   releaseNode,
-  repairQueue,
   SpinNode,
   unlockQueue,
   vacateNodes,
 } from './spin-queue.ts';
+import { repairQueue } from './spin-queue-repair.ts';
 import { SpinningLockHeader } from './spinning-lock.ts';
 
 const Mcs = struct({ header: SpinningLockHeader, tail: 1 });
@@ -53,6 +53,7 @@ const offsets = (first: number) => Array.from({ length: MCS_NODES }, (_, i) => f
 const QUEUE: QueueKind = {
   nodes: offsets(McsNodes.waiters),
   proxies: offsets(McsNodes.proxies),
+  // Fully ordered: pairs with itself in the next waiter, which finds this node prepared, and with the release in removeTail.
   exchangeTail: (cpu, lock, node) => cpu.xchg(lock + Mcs.tail, node),
   removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + Mcs.tail, node, 0) === node,
   headDied: (cpu, lock) => cpu.store(lock + SpinningLockHeader.ownerDied, 1),

@@ -19,11 +19,20 @@
  *      pick up                me|flags|PICKUP    -> me|flags                   acquire
  *      owner dies             x|flags            -> flags|OWNER_DIED
  *
- *   try -> spin in the osq -> join the list -> [ try, or leave WAITERS behind -> sleep -> the same with HANDOFF -> spin ]*
+ *   try, spin in the queue of spinners
+ *     | held
+ *   join the list
+ *     |
+ *   try, or leave the marks --- taken, or given up ------------> leave the list
+ *     |                  ^                                        ^
+ *     | held             '-- woken -- sleep <---.                 |
+ *     |                                          | held           |
+ *     '--> the first waiter, once it was woken in vain: spin -----'
  *
- * While a woken waiter is on its way, WAITERS is clear: others lock and unlock on the fast path, and wake nobody. So illegal
- * to fail to set: when that waiter leaves the list, with or without the lock, and others stay; when its thread goes to
- * sleep in a synchronous call, and it is not on its way any more.
+ * While a woken waiter is on its way, WAITERS is clear: others lock and unlock on the fast path, and wake nobody. It is
+ * illegal to fail to set WAITERS when that waiter leaves the list, with or without the lock, and others stay; and when its
+ * thread goes to sleep in a synchronous call, because then it is not on its way any more. It is legal to set WAITERS or
+ * HANDOFF in vain: unlock then finds nobody in the list, and clears them.
  *
  * "The first waiter" is the first that can run (`isStuck`).
  *
@@ -78,8 +87,12 @@ export function isIdle(cpu: Cpu, mutex: number): boolean {
 }
 
 /**
- * One attempt for `task`. A failure leaves `marks` behind in the word of a lock that is held; one compare-and-exchange
- * does either, so a lock cannot be let go between the attempt and the mark. `__mutex_trylock_common`.
+ * One attempt for `task`. A failure leaves `marks` behind in the word of a lock that is held. One cmpxchg either takes the
+ * lock or sets the marks, so no unlock can come between. `__mutex_trylock_common`.
+ *
+ *   0|flags          -> task|flags          taken
+ *   task|PICKUP|flags -> task|flags         what an unlock handed to this task is picked up
+ *   owner|flags      -> owner|flags|marks   held
  */
 export function tryAcquire(cpu: Cpu, mutex: number, task: number, marks: number): boolean {
   const address = mutex + MutexWords.owner;
@@ -89,6 +102,7 @@ export function tryAcquire(cpu: Cpu, mutex: number, task: number, marks: number)
     const takes = owner === 0 || (owner === task && (word & PICKUP) !== 0);
     const next = takes ? task | (word & FLAGS & ~(HANDOFF | PICKUP)) : word | marks;
     if (next === word) return false;
+    // Acquire: pairs with the release in `Mutex.unlock`, or in unlockSlow and releaseToWaiters.
     const seen = cpu.cmpxchgAcquire(address, word, next);
     if (seen === word) return takes;
     word = seen;
@@ -113,7 +127,7 @@ const FIRST_PAUSE = 2200;
 function spin(thread: Thread, mutex: number, task: number, isFirst: boolean): boolean {
   const { cpu } = thread;
   const address = mutex + MutexWords.owner;
-  // The first waiter does without the queue: those in it have to stand aside.
+  // One spinner at a time looks at the word. The first waiter does without the queue: the thread in front there stands aside.
   if (!isFirst && !osqLock(thread, mutex + MutexWords.osq)) return false;
   let isMine = tryAcquire(cpu, mutex, task, 0);
   // Not where one look is all there is: on a machine with one core the owner cannot go on meanwhile.
@@ -138,36 +152,45 @@ export function lockAwake(thread: Thread, mutex: number, task: number, async: bo
   return !async && spin(thread, mutex, task, false) ? acquired(thread, mutex) : undefined;
 }
 
-/** Waits in the list, after lockAwake. */
+/** Waits in the list, after lockAwake. `__mutex_lock_common`. */
 export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const list = mutex + MutexWords.waiters;
+  // Get in line.
   yield* latched(waiter, list + WaitList.latch);
   enqueue(waiter, mutex);
   if (async) waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
   let outcome: Outcome | undefined;
   let marks = WAITERS;
-  let reason = 'woken';
-  for (;;) {
+  for (let reason = 'woken'; ; ) {
+    // The task counts as asleep before the marks are set: an unlock that finds them wakes it, whether it sleeps yet or not.
     prepareToPark(cpu, task);
     if (tryAcquire(cpu, mutex, task, marks) || (!async && takeOver(waiter, mutex))) break;
-    outcome =
-      refuse(thread, mutex, async) ?? (waiter.aborted ? 'aborted' : reason === 'timed-out' ? 'timed-out' : undefined);
+    outcome = giveUp(waiter, mutex, reason);
     if (outcome !== undefined) break;
+    // Sleep. A first waiter that was woken in vain spins before: the lock comes to nobody else, so it is not long.
     unlatch(cpu, list + WaitList.latch);
-    if (marks & HANDOFF && !async && spin(thread, mutex, task, true)) {
-      yield* latched(waiter, list + WaitList.latch);
-      break;
-    }
-    reason = yield;
+    const spins = (marks & HANDOFF) !== 0 && !async;
+    reason = spins && spin(thread, mutex, task, true) ? 'acquired' : yield;
     yield* latched(waiter, list + WaitList.latch);
+    if (reason === 'acquired') break;
+    // Woken in vain: from now on unlock hands the lock to this task instead of releasing it.
     if (firstAble(cpu, list) === task) marks = WAITERS | HANDOFF;
   }
+  // Leave the line, with the lock or without.
   finishPark(cpu, task);
   dequeue(cpu, mutex, task);
   unlatch(cpu, list + WaitList.latch);
   return outcome ?? acquired(thread, mutex);
+}
+
+/** Why a waiter that does not get the lock leaves, if it does. */
+function giveUp({ thread, async, aborted }: Waiter, mutex: number, reason: string): Outcome | undefined {
+  const refusal = refuse(thread, mutex, async);
+  if (refusal !== undefined) return refusal;
+  if (aborted) return 'aborted';
+  return reason === 'timed-out' ? 'timed-out' : undefined;
 }
 
 /** What makes waiting pointless. */
@@ -221,6 +244,7 @@ function takeOver({ thread, task }: Waiter, mutex: number): boolean {
   const word = cpu.load(address);
   const owner = ownerOf(word);
   if (!(word & PICKUP) || cpu.load(owner + Task.thread) !== id || cpu.load(owner + Task.mode) !== ASYNC) return false;
+  // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.
   return cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~PICKUP)) === word;
 }
 
@@ -243,13 +267,17 @@ export function unlockSlow(thread: Thread, mutex: number): void {
       for (const task of woken) unpark(cpu, task);
       if (woken.length > 0) return;
     }
-    // Nobody is in the list, so no flag of theirs is set; whoever joins meanwhile sets one, and this fails.
+    // Nobody is in the list, so no flag of theirs is set; a thread that joins meanwhile sets one, and this fails.
+    // me -> 0, or me|OWNER_DIED -> UNRECOVERABLE. The release pairs with the acquire in tryAcquire, and in `Mutex.lock`.
     const alone = word & ~(WAITERS | HANDOFF);
     if (cpu.cmpxchgRelease(address, alone, free) === alone) return;
   }
 }
 
-/** Releases the mutex if anybody is in the list. Returns the waiters to wake. Under the latch. */
+/**
+ * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> heir|PICKUP, or me|WAITERS -> free. The release pairs
+ * with the acquires in tryAcquire and takeOver. Returns the waiters to wake. Under the latch.
+ */
 function releaseToWaiters({ cpu, counters }: Thread, mutex: number, free: number): number[] {
   const address = mutex + MutexWords.owner;
   const list = mutex + MutexWords.waiters;

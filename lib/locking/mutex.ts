@@ -80,6 +80,7 @@ export class Mutex extends OwnedLock {
    */
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
+    // 0 -> me: pairs with the release in unlock, and in `unlockSlow` of mutex-core.ts.
     if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockSlow(options);
   }
 
@@ -98,6 +99,7 @@ export class Mutex extends OwnedLock {
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
     const { cpu, mine } = this.thread;
+    // me -> 0: pairs with the acquire in lock, and in `tryAcquire` of mutex-core.ts.
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.unlockSlow();
   }
 

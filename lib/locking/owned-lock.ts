@@ -91,6 +91,7 @@ export abstract class OwnedLock extends SharedObject {
       const { thread } = this;
       // After detach another thread may have the slot, and so a task of the same address.
       thread.current();
+      // task -> 0: pairs with the acquire of the next owner.
       if (thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.releaseSlow(task);
       else thread.observer?.gave(this, task);
       this.returnTask(task);

@@ -9,13 +9,13 @@ import { TASK_ALIGN, Task } from '../sched/task.ts';
 /** Where it is in the object. */
 export const OWNER = ObjectHeader.words;
 
-/** Somebody waits: the owner may not just let go. */
+/** Somebody waits: the owner may not just release the lock. */
 export const WAITERS = 1;
 /** An owner died inside, and nobody has made things consistent since. */
 export const OWNER_DIED = 8;
 export const FLAGS = 15;
 /**
- * In the owner's place, when a lock is of no use any more: an owner that learned of OWNER_DIED let go without a word, or the
+ * In the owner's place, when a lock is of no use any more: an owner that learned of OWNER_DIED unlocked without makeConsistent, or the
  * lock was destroyed. No task's address; a thread that takes it for one finds `noTask` of the arena's header there, which is 0.
  */
 export const UNRECOVERABLE = 16;
@@ -47,6 +47,7 @@ export function revive(cpu: Cpu, lock: number, task: number): boolean {
   for (let word = cpu.load(address); ownerOf(word) === UNRECOVERABLE; ) {
     // The unlock that made the lock unrecoverable has woken all waiters. One that looks again before this exchange gets
     // ENOTRECOVERABLE; one that looks after it sets WAITERS, and the new owner's unlock wakes it.
+    // UNRECOVERABLE|flags -> task|flags. Acquire: pairs with the release of the unlock that made it so.
     const seen = cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~OWNER_DIED));
     if (seen === word) return true;
     word = seen;

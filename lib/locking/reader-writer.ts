@@ -54,14 +54,14 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   }
 
   /**
-   * Waits to read without blocking the event loop; `upRead` lets go. Rejects with ETIMEDOUT, ENOTRECOVERABLE, EINVAL,
+   * Waits to read without blocking the event loop; `upRead` releases. Rejects with ETIMEDOUT, ENOTRECOVERABLE, EINVAL,
    * ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async downReadAsync(options?: AsyncWaitOptions): Promise<void> {
     await this.#enterAsync('read', options, true);
   }
 
-  /** Waits to write without blocking the event loop; `upWrite` lets go. Rejects as `downReadAsync`. */
+  /** Waits to write without blocking the event loop; `upWrite` releases. Rejects as `downReadAsync`. */
   async downWriteAsync(options?: AsyncWaitOptions): Promise<void> {
     await this.#enterAsync('write', options, true);
   }
@@ -77,7 +77,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   }
 
   /**
-   * Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`,
+   * Runs `section` while it reads, and releases the lock however that ends. Returns what it returns; throws as `acquireRead`,
    * what it throws, and EINVAL when it is asynchronous.
    */
   runShared<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
@@ -93,7 +93,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   }
 
   /**
-   * Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`,
+   * Runs `section` while it writes, and releases the lock however that ends. Returns what it returns; throws as `acquireWrite`,
    * what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {

@@ -85,8 +85,10 @@ export class Refcount extends SharedObject {
   /** One reference less; true when it was the last. Throws EINVAL, and saturates, when there was none. */
   dec(): boolean {
     const { cpu } = this.thread;
+    // Release: what this thread did with the object comes before the last `dec`, which pairs with it by the fence below.
     const count = cpu.fetchSubRelease(this.#count, 1);
     if (count === 1) {
+      // Acquire: the caller, who may free the object, sees what all the others did with it.
       cpu.rmb();
       return true;
     }

@@ -13,6 +13,16 @@
  * taken back; and a reader that would take the lock twice is found. Who comes in says so first and looks then, both
  * sides with full barriers, so one of two sees the other:
  *
+ *   reader (tryRead)                     writer (tryPlace, then isDrained)
+ *   readers |= me      (fetchOr)         word := me         (cmpxchg)
+ *   a writer there?    (loadAcquire)     readers all 0?     (loadAcquire)
+ *
+ * Slow path:
+ *
+ *   queue (lockQueued) --is the head--> claim (waitAsHead) --writer goes--> reader: in
+ *     ^ evicted: again                   ^        | too long                writer: takes the place, and drains the readers
+ *     '---- reaper                       '-woken- sleep (sleepAsHead)
+ *
  *   read     readers |= me; in if the word has neither writer nor claim, else readers &= ~me and queue up
  *   write    word: 0 -> me, or ASLEEP -> ASLEEP|me; in once `readers` is 0, else queue up
  *   head     (0|y, 0) -> (0|y, x)     claims, and waits for writer y to go; then
@@ -41,13 +51,13 @@ import {
   linkNode,
   prepareNode,
   type QueueKind,
-  repairQueue,
   SpinNodes,
   sleep,
   taskOf,
   unlockQueue,
   waitToBeHead,
 } from './spin-queue.ts';
+import { repairQueue } from './spin-queue-repair.ts';
 import { SpinningLockHeader } from './spinning-lock.ts';
 
 const WAITED = 1 << 31;
@@ -111,8 +121,9 @@ export function close(cpu: Cpu, lock: number): boolean {
 
 /** One attempt to read. Fully ordered: either this reader sees the writer, or the writer sees the reader. */
 export function tryRead(cpu: Cpu, lock: number, readers: number, bit: number): boolean {
+  // Fully ordered, says so first: pairs with the exchange in tryPlace, or in waitAsHead.
   cpu.fetchOr(readers, bit);
-  // The acquire pairs with the exchange in writeUnlock.
+  // Looks then. The acquire pairs with the exchange in writeUnlock.
   if ((cpu.loadAcquire(lock + RwWords.word) & (WRITER | CLAIM)) === 0) return true;
   readUnlock(cpu, lock, readers, bit);
   return false;
@@ -138,6 +149,7 @@ export function readUnlock(cpu: Cpu, lock: number, readers: number, bit: number)
 /** Takes the place of the writer, if nobody has it or has claimed it; readers may be inside still. */
 export function tryPlace({ cpu, id }: Thread, lock: number): boolean {
   const word = cpu.load(lock + RwWords.word);
+  // 0 -> me, or ASLEEP -> ASLEEP|me. Fully ordered: pairs with the fetchOr in tryRead; the caller looks at the readers next.
   return (word & (WRITER | CLAIM)) === 0 && cpu.cmpxchg(lock + RwWords.word, word, word | id) === word;
 }
 
@@ -156,6 +168,7 @@ export function drain(thread: Thread, lock: number, words: number): void {
     const readers = lock + RwWords.readers + i;
     let value = cpu.condLoadAcquire(readers, isDrainedOf, 0, spins);
     while (!isDrainedOf(value)) {
+      // Asleep first, then the mark: pairs with the acquire in readUnlock, which finds WAITED and wakes the sleeper.
       prepareToPark(cpu, self);
       if (isDrainedOf(cpu.fetchOr(readers, WAITED))) finishPark(cpu, self);
       else sleep(thread);
@@ -174,7 +187,8 @@ export function writeUnlock({ cpu, id }: Thread, lock: number): void {
     // Pairs with the release in sleepAsHead: with ASLEEP this finds the head in `head`.
     const word = cpu.loadAcquire(address);
     const next = nextTask(cpu, lock, word);
-    // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps.
+    // (x, c) -> (0, c). Fully ordered: pairs with the exchange in prepareToPark in sleepAsHead. A head that this does not find
+    // asleep sees the lock free before it sleeps.
     if (cpu.cmpxchg(address, word, word - id) !== word) continue;
     if (next !== 0) kick(cpu, next);
     return;
@@ -214,13 +228,16 @@ function waitAsHead(thread: Thread, lock: number, node: number, isReader: boolea
   for (;;) {
     const word = cpu.load(address);
     if ((word & CLAIM) === 0) {
+      // (y, 0) -> (y, x): nobody else comes in. Relaxed: what this thread sees inside comes with the step that lets it in.
       cpu.cmpxchgRelaxed(address, word, (word & ~ASLEEP) | mine);
     } else if (isForHead(word, mine)) {
       if (isReader) {
+        // readers |= x, then (0, x) -> (0, 0): in that order, so that no writer comes in between. Acquire: pairs with writeUnlock.
         cpu.fetchOr(readerWord(lock, id), readerBit(id));
         cpu.fetchSubAcquire(address, mine);
         return;
       }
+      // (0, x) -> (x, 0). Fully ordered: pairs with the fetchOr in tryRead; drain looks at the readers next.
       if (cpu.cmpxchg(address, word, word - mine + id) === word) return;
     } else if (!isForHead(cpu.condLoadAcquire(address, isForHead, mine, thread.spins), mine)) {
       sleepAsHead(thread, lock, node, hasLost);
@@ -230,17 +247,19 @@ function waitAsHead(thread: Thread, lock: number, node: number, isReader: boolea
   }
 }
 
-/** Whoever unlocks finds us by the claim while we keep it, by `head` otherwise. */
+/** A thread that unlocks finds this one by the claim while it keeps that, by `head` otherwise. */
 function sleepAsHead(thread: Thread, lock: number, node: number, keepsClaim: boolean): void {
   const { cpu, id, self } = thread;
   const address = lock + RwWords.word;
   const mine = id << CLAIM_SHIFT;
+  // Fully ordered: pairs with the exchange in writeUnlock. This sees the writer gone, or writeUnlock sees that this sleeps.
   prepareToPark(cpu, self);
   const word = cpu.load(address);
   if (isForHead(word, mine)) return;
   if (!keepsClaim && (word & CLAIM) === mine) {
     cpu.store(lock + RwWords.head, node);
-    // Only while there is a writer, whose unlock then finds ASLEEP. The release pairs with the acquire in writeUnlock.
+    // (y, x) -> (y, 0)|ASLEEP, only while there is a writer, whose unlock then finds ASLEEP. Release: pairs with the acquire in
+    // writeUnlock.
     if (cpu.cmpxchgRelease(address, word, (word - mine) | ASLEEP) !== word) return;
   }
   sleep(thread);

@@ -135,7 +135,7 @@ export class RwLock extends SharedObject {
   }
 
   /**
-   * Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`,
+   * Runs `section` while it reads, and releases the lock however that ends. Returns what it returns; throws as `acquireRead`,
    * what it throws, and EINVAL when it is asynchronous.
    */
   runShared<Result>(section: (held: LockGuard) => Result): Result {
@@ -149,7 +149,7 @@ export class RwLock extends SharedObject {
   }
 
   /**
-   * Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`,
+   * Runs `section` while it writes, and releases the lock however that ends. Returns what it returns; throws as `acquireWrite`,
    * what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result): Result {

@@ -22,6 +22,14 @@
  *   steal         (t, 0, 0) -> (t, 0, x)                       a contender, before it queues up
  *   unlock        (t, p, x) -> (t, p, 0)                       and wake the thread that is next, if it sleeps
  *
+ *   lock --free--> in
+ *     | held, nobody waits
+ *   pending --owner goes--> in          (waitPending)
+ *     | somebody waits, or the owner takes its time
+ *   queue --is the head--> claim pending, spin --free--> in          (waitInQueue, waitAsHead)
+ *     ^ evicted: again       ^                   | too long
+ *     '--- reaper            '----- woken ------ sleep          (sleepAsHead)
+ *
  * It is illegal for ASLEEP to be clear while the head sleeps and is not pending, and for `head` to name another node
  * than the head then. Only the head writes `head`: its own node before it sleeps, or its successor's before it grants
  * that. (After the grant the successor may die, and the reaper make another node the head.)
@@ -52,12 +60,12 @@ import {
   prepareNode,
   type QueueKind,
   releaseNode,
-  repairQueue,
   SpinNodes,
   sleep,
   taskOf,
   waitToBeHead,
 } from './spin-queue.ts';
+import { repairQueue } from './spin-queue-repair.ts';
 import { SpinningLock, SpinningLockHeader } from './spinning-lock.ts';
 
 const Spin = struct({
@@ -132,6 +140,7 @@ export class SpinLock extends SpinningLock {
 
   lock(): void {
     const { cpu, free } = this.thread;
+    // 0,0,0 -> 0,0,x. Acquire: pairs with the release in unlock, and with the exchange in #unlockSlow.
     const word = cpu.cmpxchgAcquire(this.address + Spin.word, free, this.#locked);
     if (word !== free) this.#lockSlow(word);
   }
@@ -144,6 +153,7 @@ export class SpinLock extends SpinningLock {
 
   unlock(): void {
     const { cpu, mineById } = this.thread;
+    // 0,0,x -> 0,0,0. Release: pairs with the acquire of the next owner, in lock, waitPending, waitAsHead or steal.
     const word = cpu.cmpxchgRelease(this.address + Spin.word, mineById, 0);
     if (word !== mineById) this.#unlockSlow(word);
   }
@@ -182,9 +192,15 @@ export class SpinLock extends SpinningLock {
     if ((seen & LOCKED) !== this.#locked) throw this.unheld(this.notOwner('unlock'));
     const address = this.address + Spin.word;
     for (;;) {
+      // Whom to wake is looked up before the release: the next owner may destroy the lock. Acquire: pairs with the release in
+      // sleepAsHead; with ASLEEP this finds the node in `head`.
       const word = cpu.loadAcquire(address);
       const next = nextTask(cpu, this.address, word);
-      // Fully ordered: a head that this does not find asleep sees the lock free before it sleeps (sleepAsHead).
+      // t,p,x -> t,p,0. Fully ordered: a head that this does not find asleep sees the lock free before it sleeps:
+      //
+      //   #unlockSlow                        sleepAsHead
+      //   word: x leaves      (exchange)     state := SLEEPING   (prepareToPark, exchange)
+      //   is it SLEEPING?     (kick)         is the word free?
       if (cpu.cmpxchg(address, word, word - this.#locked) !== word) continue;
       if (next !== 0) kick(cpu, next);
       observer?.gave(this, task);
@@ -199,7 +215,9 @@ function lockSlow(thread: Thread, lock: number, seen: number): void {
   const address = lock + Spin.word;
   const mine = id << PENDING_SHIFT;
   let word = seen;
+  // Nobody waits yet: wait without a node.
   if ((word & ~LOCKED) === 0) {
+    // 0,0,y -> 0,x,y
     word = cpu.cmpxchgAcquire(address, seen, seen | mine);
     if (word === seen && waitPending(cpu, address, id, mine, spins)) return;
   }
@@ -210,12 +228,15 @@ function lockSlow(thread: Thread, lock: number, seen: number): void {
 
 /** This thread is pending: takes the lock from its owner, unless that takes too long. */
 function waitPending(cpu: Cpu, address: number, id: number, mine: number, spins: number): boolean {
+  // The owner goes within the spin. Acquire: pairs with the release in unlock.
   if (isUnlocked(cpu.condLoadAcquire(address, isUnlocked, 0, spins))) {
+    // t,x,0 -> t,0,x. Relaxed is enough: the load above has acquired, and nobody takes the lock from a pending thread.
     cpu.fetchAddRelaxed(address, id - mine);
     return true;
   }
   for (;;) {
-    // Only while there is an owner: its unlock then finds nobody pending, and wakes the head of the queue.
+    // It takes its time: give up the claim, t,x,y -> t,0,y, and queue up; or it has just gone, t,x,0 -> t,0,x. The claim is
+    // given up only while there is an owner: its unlock then finds nobody pending, and wakes the head of the queue.
     const word = cpu.load(address);
     const isTaken = !isUnlocked(word);
     if (cpu.cmpxchgAcquire(address, word, isTaken ? word - mine : word + id - mine) === word) return !isTaken;
@@ -227,11 +248,14 @@ function waitInQueue(thread: Thread, lock: number, seen: number): boolean {
   const { cpu, id } = thread;
   const node = thread.slot + SpinNodes.waiter;
   if (thread.isPreemptible && steal(cpu, lock + Spin.word, id)) return true;
+  // Line up: p,y,l -> x,y,l.
   prepareNode(cpu, node, lock);
   const prev = exchangeTail(cpu, lock, node, seen);
   linkNode(cpu, node, prev);
+  // Become the head, and take the lock as such.
   if (prev !== 0 && !waitToBeHead(thread, node)) return false;
   const tail = waitAsHead(thread, lock, node);
+  // Move the queue up.
   // A successor that sleeps goes on sleeping: our unlock finds it in `head`, and wakes it when the lock is free.
   if (tail === encodeTail(cpu, node)) releaseNode(cpu, node);
   else grantNext(cpu, QUEUE, lock, node, 0);
@@ -249,6 +273,8 @@ function waitAsHead(thread: Thread, lock: number, node: number): number {
     if (thread.isPreemptible) claimPending(cpu, address, mine);
     let word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
     while (isForHead(word, mine)) {
+      // x,*,0 -> 0,0,x if the queue ends here, else t,*,0 -> t,0,x with ASLEEP, because the successor may sleep. Acquire: pairs
+      // with the release in unlock.
       const tail = word & TAIL;
       const seen = cpu.cmpxchgAcquire(address, word, tail === myTail ? id : tail | ASLEEP | id);
       if (seen === word) return tail;
@@ -263,6 +289,7 @@ function claimPending(cpu: Cpu, address: number, mine: number): void {
   for (;;) {
     const word = cpu.load(address);
     if ((word & PENDING) !== 0 || isUnlocked(word)) return;
+    // Relaxed: what this thread sees inside comes with the exchange in waitAsHead.
     if (cpu.cmpxchgRelaxed(address, word, (word & ~ASLEEP) | mine) === word) return;
   }
 }
@@ -273,14 +300,15 @@ function sleepAsHead(thread: Thread, lock: number, node: number, keepsClaim: boo
   const address = lock + Spin.word;
   const mine = id << PENDING_SHIFT;
   cpu.store(lock + Spin.head, node);
-  // Pairs with the full exchange in unlock: this sees the lock free, or unlock sees that this sleeps.
+  // Fully ordered: pairs with the exchange in #unlockSlow, see there. This sees the lock free, or unlock sees that it sleeps.
   prepareToPark(cpu, self);
   for (;;) {
     const word = cpu.load(address);
     if (isForHead(word, mine)) break;
     const isPending = (word & PENDING) === mine;
+    // t,x,y -> t,0,y with ASLEEP; once it has lost after a wake-up it keeps t,x,y.
     const next = isPending && keepsClaim ? word : (isPending ? word - mine : word) | ASLEEP;
-    // Release: pairs with the acquire in unlock, which finds ASLEEP and then this node in `head`.
+    // Release: pairs with the acquire in #unlockSlow, which finds ASLEEP and then this node in `head`.
     if (next !== word && cpu.cmpxchgRelease(address, word, next) !== word) continue;
     sleep(thread);
     return;
@@ -291,6 +319,7 @@ function sleepAsHead(thread: Thread, lock: number, node: number, keepsClaim: boo
 /** Takes a lock that is free while the head of its queue, if any, sleeps. */
 function steal(cpu: Cpu, address: number, id: number): boolean {
   const word = cpu.load(address);
+  // t,0,0 -> t,0,x. Acquire: pairs with the release in unlock.
   return (word & (LOCKED | PENDING)) === 0 && cpu.cmpxchgAcquire(address, word, word | id) === word;
 }
 
@@ -306,7 +335,7 @@ function nextTask(cpu: Cpu, lock: number, word: number): number {
 function exchangeTail(cpu: Cpu, lock: number, node: number, seen: number): number {
   const tail = encodeTail(cpu, node);
   for (let word = seen; ; ) {
-    // Fully ordered: the node is prepared before anybody finds it (the write barrier before xchg_tail).
+    // p,y,l -> x,y,l. Fully ordered: the node is prepared before anybody finds it (the write barrier before xchg_tail).
     const now = cpu.cmpxchg(lock + Spin.word, word, (word & ~TAIL) | tail);
     if (now === word) return decodeTail(cpu, word);
     word = now;

@@ -92,6 +92,7 @@ export class TicketLock extends QueuedLock {
     cpu.store(entry + TicketEntry.ticket, ticket);
     // Pairs with the acquire in claimedTickets, which finds the ticket.
     cpu.storeRelease(entry + TicketEntry.lock, this.address);
+    // Both acquires pair with the release in leavePlace.
     const serving = this.address + Ticket.serving;
     if (cpu.loadAcquire(serving) === ticket) return entry;
     contend(this.thread, this.address, ALONE, () => {
@@ -103,10 +104,12 @@ export class TicketLock extends QueuedLock {
   protected override tryTakePlace(): number {
     const entry = this.#freeEntry();
     const { cpu } = this.thread;
+    // Acquire: pairs with the release in leavePlace. If nobody has taken a ticket since, that was the last owner.
     const serving = cpu.loadAcquire(this.address + Ticket.serving);
     cpu.store(entry + TicketEntry.lock, -this.address);
     const isFree = cpu.cmpxchg(this.address + Ticket.next, serving, (serving + 1) | 0) === serving;
     if (isFree) cpu.store(entry + TicketEntry.ticket, serving);
+    // Pairs with the acquire in claimedTickets, as in takePlace.
     cpu.storeRelease(entry + TicketEntry.lock, isFree ? this.address : 0);
     return isFree ? entry : 0;
   }
@@ -122,8 +125,10 @@ export class TicketLock extends QueuedLock {
   protected override leavePlace(entry: number): void {
     const { cpu } = this.thread;
     const ticket = cpu.load(entry + TicketEntry.ticket);
+    // Then serving: t -> t + 1. Release: pairs with the acquires in takePlace and tryTakePlace of the thread that holds t + 1.
     cpu.store(entry + TicketEntry.lock, -this.address);
     cpu.storeRelease(this.address + Ticket.serving, (ticket + 1) | 0);
+    // Pairs with the acquire in entriesOf: a reaper that finds the entry unused finds the ticket served.
     cpu.storeRelease(entry + TicketEntry.lock, 0);
   }
 
@@ -156,6 +161,7 @@ function repair(repairer: Repairer, lock: number): boolean {
   const dead = entriesOf(repairer, lock, true);
   if (dead.length === 0) return true;
   const serving = lock + Ticket.serving;
+  // The acquires here pair with the release in leavePlace: a ticket that was served is no longer in its thread's entry.
   const isLate = (ticket: number) => ((ticket - cpu.loadAcquire(serving)) | 0) < 0;
   markWaiters(cpu, lock, dead);
   const held = new Set(
@@ -164,6 +170,8 @@ function repair(repairer: Repairer, lock: number): boolean {
       .map((entry) => cpu.load(entry + TicketEntry.ticket)),
   );
 
+  // First `next`, then who has which ticket: acquire, pairs with the exchange in takePlace. A ticket below `next` that no entry
+  // has is a dead thread's.
   const next = cpu.loadAcquire(lock + Ticket.next);
   const claimed = claimedTickets(repairer, lock);
   if (claimed === undefined) return false;
@@ -174,16 +182,20 @@ function repair(repairer: Repairer, lock: number): boolean {
     if (held.has(ticket)) cpu.store(lock + SpinningLockHeader.ownerDied, 1);
     cpu.cmpxchg(serving, ticket, (ticket + 1) | 0);
   }
+  // Last: if this reaper dies before, the next one finds them again.
   for (const entry of dead) cpu.storeRelease(entry + TicketEntry.lock, 0);
   return true;
 }
 
 /** The entries, of dead threads or of live ones, that name the lock. */
 function entriesOf({ cpu, threads, isDead }: Repairer, lock: number, dead: boolean): number[] {
-  return Array.from({ length: threads }, (_, number) => number)
-    .filter((number) => isDead(number + 1) === dead)
-    .flatMap((number) => ENTRIES.map((offset) => slotAddress(cpu, number) + offset))
-    .filter((entry) => Math.abs(cpu.loadAcquire(entry + TicketEntry.lock)) === lock);
+  return (
+    Array.from({ length: threads }, (_, number) => number)
+      .filter((number) => isDead(number + 1) === dead)
+      .flatMap((number) => ENTRIES.map((offset) => slotAddress(cpu, number) + offset))
+      // Pairs with the releases of `lock` in takePlace, tryTakePlace and leavePlace.
+      .filter((entry) => Math.abs(cpu.loadAcquire(entry + TicketEntry.lock)) === lock)
+  );
 }
 
 /**

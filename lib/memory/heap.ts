@@ -428,7 +428,7 @@ export class Heap {
     return -1;
   }
 
-  /** The first line from that one on whose address is a multiple of `align`. */
+  /** The first line from `line` on whose address is a multiple of `align`. */
   #aligned(line: number, align: number): number {
     if (align === LINE_WORDS) return line;
     return (Math.ceil((this.#base + line * LINE_WORDS) / align) * align - this.#base) / LINE_WORDS;

@@ -30,7 +30,7 @@ export interface Kind<Repairer = never> {
    * thread's CPU number plus one; it holds namesLatch.
    */
   readonly heir?: (cpu: Cpu, address: number, owner: number) => number;
-  /** Whether who waits needs only one of the holders to let go, or even somebody else. */
+  /** True if a waiter can proceed when any one holder releases, or when a thread that is no holder does. */
   readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */
   readonly isBusy: (cpu: Cpu, address: number) => boolean;
@@ -47,8 +47,8 @@ export interface Kind<Repairer = never> {
    */
   readonly release?: (cpu: Cpu, address: number, heap: Heap, nascent: number) => boolean;
   /**
-   * Another waiter is the first in the object's wait list, because priorities have changed: lets go on whom the object's
-   * state lets go on now. `owner` is the calling thread's CPU number plus one; it holds namesLatch.
+   * Another waiter is the first in the object's wait list, because priorities have changed: wakes those that the object's
+   * state now admits. `owner` is the calling thread's CPU number plus one; it holds namesLatch.
    */
   readonly reordered?: (cpu: Cpu, address: number, owner: number) => void;
   /**

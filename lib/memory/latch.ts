@@ -40,6 +40,7 @@ const isFree = (value: number) => value === 0;
 /** Takes the latch at `address` for the thread `owner` (its CPU number plus one). */
 export function latch(cpu: Cpu, address: number, owner: number): void {
   const mine = owner << OWNER_SHIFT;
+  // 0 -> mine. This acquire and those below pair with the release in unlatch.
   if (cpu.cmpxchgAcquire(address, 0, mine) !== 0) contend(cpu, address, mine);
 }
 
@@ -63,6 +64,7 @@ export async function latchFree(cpu: Cpu, address: number): Promise<void> {
 }
 
 export function unlatch(cpu: Cpu, address: number): void {
+  // mine|flags -> 0. Release: pairs with the acquires in latch, tryLatch and contend.
   const flags = cpu.xchgRelease(address, 0) & (WAITERS | LOOPS);
   if (flags !== 0) cpu.wake(address, flags & LOOPS ? Number.POSITIVE_INFINITY : 1);
 }
@@ -81,6 +83,8 @@ export function inheritLatch(cpu: Cpu, address: number, dead: number, owner: num
   for (;;) {
     const value = cpu.load(address);
     if (value >> OWNER_SHIFT !== dead) return false;
+    // dead|flags -> owner|WAITERS|LOOPS. Acquire: what the dead thread wrote under the latch is seen from here on, as far as
+    // it got: it was dead before `owner` looked.
     if (cpu.cmpxchgAcquire(address, value, (owner << OWNER_SHIFT) | WAITERS | LOOPS) === value) return true;
   }
 }
@@ -90,8 +94,10 @@ function contend(cpu: Cpu, address: number, mine: number): void {
   for (;;) {
     const value = cpu.load(address);
     if (value === 0) {
+      // 0 -> mine|WAITERS: others may sleep still, and the one unlatch woke is this thread.
       if (cpu.cmpxchgAcquire(address, 0, mine | WAITERS) === 0) return;
     } else if (value & WAITERS || cpu.cmpxchgRelaxed(address, value, value | WAITERS) === value) {
+      // Sleeps only while the word is as it was: an unlatch in between has made it 0.
       cpu.wait(address, value | WAITERS, Number.POSITIVE_INFINITY);
     }
   }

@@ -12,7 +12,7 @@ export interface Repairer {
   /**
    * Takes a latch that may be held by a dead thread; `rebuild` runs first if it was. Also wakes whoever a dead
    * thread's unlatch had still been going to wake. False when somebody has it who is not known to be dead and does not
-   * let go of it for a moment: that thread may have died since this pass began, and repair gives up for now.
+   * released it for a moment: that thread may have died since this pass began, and repair gives up for now.
    */
   latch(address: number, rebuild: () => void): boolean;
   /**

@@ -70,8 +70,8 @@ function arrivals(futexes: Futexes, barrier: number): number[] {
 }
 
 /**
- * Ends the round if all have come. One who gives up takes its ticket back without the latch; so each is counted by a
- * step that fails then, and nobody is let go before all are. Under the latch.
+ * Ends the round if all have come. A task that times out withdraws its ticket without the latch. So each ticket is
+ * counted by a cmpxchg, which fails if it was withdrawn, and no task is released until all succeeded. Under the latch.
  */
 function endRound(futexes: Futexes, barrier: number, round: number): { isOver: boolean; counted: number[] } {
   const { cpu } = futexes.thread;
@@ -107,7 +107,7 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   cpu.write(barrier + BarrierWords.arrived, cpu.read(barrier + BarrierWords.arrived) + 1);
   cpu.storeRelease(record + Hold.count, ticket);
   const { isOver, counted } = endRound(futexes, barrier, round);
-  // From here on the ticket says that the task waits, and nothing of the barrier is touched: whoever is let go may destroy
+  // From here on the ticket says that the task waits, and nothing of the barrier is touched: a task that is released may destroy
   // it, once the latch is free.
   endWait(cpu, waiter.task);
   unlatch(cpu, barrier + BarrierWords.latch);
@@ -211,7 +211,7 @@ export class PthreadBarrier extends SharedObject {
     return length;
   }
 
-  /** Throws EBUSY while somebody waits for others to come; whoever has been let go does not count. */
+  /** Throws EBUSY while somebody waits for others to come; a task that has been released does not count. */
   override destroy(): void {
     if (this.waiting > 0) throw new HoldfastError('EBUSY', `${this.waiting} wait at the ${this.label}`);
     super.destroy();

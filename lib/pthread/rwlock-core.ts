@@ -21,7 +21,7 @@
  * sleeps as writers do, so that it gets the wake-ups that its thread's own writers would have got: it stands in front of
  * them. A writer that cannot run (`isStuck`) keeps no reader out of a lock that is free.
  *
- * Death: readers are counted again from the records of the living, a dead writer lets go, everybody looks again.
+ * Death: readers are counted again from the records of the living, a dead writer's word is cleared, everybody looks again.
  */
 import type { Futexes } from '../futex/table.ts';
 import { isSleptFor, wait } from '../futex/wait.ts';

@@ -69,7 +69,7 @@ function kindOf(preference: Preference): Kind {
  * reading again what it reads already, also while a writer waits; and while asynchronous tasks of its own read the lock or
  * wait for it, it does not wait for writers that only wait: one of them may be its own.
  *
- * Death: readers that die let go. When a writer dies inside, the lock comes free with `ownerDied` set until
+ * Death: readers that die have left. When a writer dies inside, the lock comes free with `ownerDied` set until
  * `makeConsistent()`; POSIX has nothing for that. EAGAIN when there is no memory to note that this thread reads another
  * lock.
  *
@@ -140,7 +140,7 @@ export class PthreadRwlock extends SharedObject {
   }
 
   /**
-   * Runs `section` while it reads, and lets go however that ends. Returns what it returns; throws as `acquireRead`,
+   * Runs `section` while it reads, and releases the lock however that ends. Returns what it returns; throws as `acquireRead`,
    * what it throws, and EINVAL when it is asynchronous.
    */
   runShared<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
@@ -156,7 +156,7 @@ export class PthreadRwlock extends SharedObject {
   }
 
   /**
-   * Runs `section` while it writes, and lets go however that ends. Returns what it returns; throws as `acquireWrite`,
+   * Runs `section` while it writes, and releases the lock however that ends. Returns what it returns; throws as `acquireWrite`,
    * what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {

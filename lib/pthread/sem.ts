@@ -55,6 +55,7 @@ const KIND = defineKind<Repairer>({
 function tryWait(cpu: Cpu, value: number): boolean {
   let seen = cpu.load(value);
   while (seen > 0) {
+    // n -> n - 1. Acquire: pairs with the release in post.
     const old = cpu.cmpxchgAcquire(value, seen, seen - 1);
     if (old === seen) return true;
     seen = old;
@@ -137,6 +138,7 @@ export class PthreadSem extends SharedObject {
     for (let value = cpu.load(this.#value); ; ) {
       if (value === UNSET) this.checkThere();
       if (value === SEM_VALUE_MAX) throw new HoldfastError('EOVERFLOW', `the ${this.label} is at ${value}`);
+      // n -> n + 1. Release: pairs with the acquire in tryWait.
       const seen = cpu.cmpxchgRelease(this.#value, value, value + 1);
       if (seen === value) break;
       value = seen;

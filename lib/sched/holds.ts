@@ -111,7 +111,7 @@ export function heldBy(cpu: Cpu, task: number, lock: number): number {
 
 /**
  * All records of `lock` that are not empty, of threads for which `include` holds. A thread's asynchronous tasks come first:
- * its synchronous code may begin to read because one of them reads already, and that one may leave then. Whoever looks in
+ * its synchronous code may begin to read because one of them reads already, and that task may leave then. Whoever looks in
  * the other order sees neither.
  */
 export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: number) => boolean): number[] {

@@ -4,7 +4,7 @@
  *
  *   thread 0  --waits for-->  mutex "b"  --held by-->  thread 1  --waits for-->  mutex "a"  --held by-->  thread 0
  *
- * A thread that sleeps in a synchronous call lets go of nothing meanwhile, neither what its synchronous code holds nor
+ * A thread that sleeps in a synchronous call releases nothing meanwhile, neither what its synchronous code holds nor
  * what its asynchronous tasks do: so a chain of such threads that leads back to its start is a deadlock. What waits
  * asynchronously may depend on anything its event loop does, so it is shown, and no conclusion drawn from it.
  *
@@ -31,7 +31,7 @@ export interface Link {
   readonly wait: WaitsFor;
   /** Of the object. */
   readonly address: number;
-  /** Whether the wait ends when one of the holders lets go, whichever: nothing follows from where a single one waits. */
+  /** Whether the wait ends when any one of the holders releases: nothing follows from where a single one waits. */
   readonly isAnyOf: boolean;
   /** False for a task that has been woken, and looks again: it may take the object, or back off. */
   readonly isAsleep: boolean;
@@ -73,7 +73,7 @@ export function allWaits(thread: Thread): WaitsFor[] {
 
 /**
  * Each cycle of threads that sleep in synchronous calls, each waiting for what the next one holds, that is there at two looks;
- * for a thread that need not be in one. A cycle whose threads all let go, and came to wait for each other again between the
+ * for a thread that need not be in one. A cycle whose threads all released, and came to wait for each other again between the
  * looks, would be reported: microseconds lie between them.
  */
 export function allDeadlocks(thread: Thread): WaitsFor[][] {

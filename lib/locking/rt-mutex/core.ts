@@ -88,11 +88,11 @@ export const CHAIN_LIMIT = 1024;
 export interface Contest {
   /** CTX when the lock is taken with a context. */
   readonly flag: number;
-  /** Whether the waiter holds anything that it could let go of. */
+  /** Whether the waiter holds anything that it could release. */
   readonly holds: boolean;
   /** The waiter's place among the equally urgent. */
   readonly ticket: number;
-  /** Whether the waiter has to let go of what it holds. `owner`: the lock's word. */
+  /** Whether the waiter has to release what it holds. `owner`: the lock's word. */
   backsOff(owner: number, late: Late): boolean;
   /** The lock is taken; `waiters` are those who go on waiting. */
   taken(waiters: readonly number[], late: Late): void;
@@ -109,26 +109,31 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   const { cpu } = thread;
   const address = lock + RtWords.owner;
   thread.counters.contended++;
+  // Spin while somebody has it.
   if (!waiter.async && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
+    // 0 -> me: pairs with the release in unlockLate, and in `RtMutex.unlock`.
     if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return 'acquired';
   }
   let late = nothingLate();
   yield* latched(waiter, Header.priorityLatch);
-  // From here on nobody locks or unlocks without the latch. The acquire pairs with the last unlock that did.
+  // x -> x|WAITERS: from here on nobody locks or unlocks without the latch. The acquire pairs with the last unlock that did.
   cpu.fetchOrAcquire(address, WAITERS);
   let outcome: Outcome | undefined;
   let reason = 'woken';
   for (;;) {
+    // Take it, or find out why not to wait.
     if (tryTake(thread, lock, task, !waiter.async, late, contest)) break;
     outcome = refuse(waiter, lock, cycle, late, contest);
     if (waiter.aborted) outcome ??= 'aborted';
     else if (reason === 'timed-out') outcome ??= 'timed-out';
     if (outcome !== undefined) break;
+    // Join the waiters, the first time round; the owner inherits.
     if (cpu.load(task + RtWait.mutex) === 0) {
       enqueue(cpu, lock, task, late, contest);
       // An older context comes in front of a waiter that was woken for a free lock, and would not be woken itself.
       if (ownerOf(cpu.load(address)) === 0) continue;
     }
+    // Sleep. Under the latch it counts as asleep before an unlock can look for it.
     prepareToPark(cpu, task);
     unlatchPriorities(cpu);
     yield* seeToIn(waiter, late);
@@ -137,6 +142,7 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
     yield* latched(waiter, Header.priorityLatch);
   }
   finishPark(cpu, task);
+  // Leave without it: what the owner inherited from this task is undone.
   if (outcome !== undefined) {
     if (cpu.load(task + RtWait.mutex) !== 0) leave(cpu, lock, task, late);
     else settleWaiters(cpu, lock);
@@ -169,9 +175,11 @@ export function tryLock(thread: Thread, lock: number, task: number, contest?: Co
 export function tryLockLate(thread: Thread, lock: number, task: number, late: Late, contest?: Contest): boolean {
   const { cpu, id } = thread;
   const address = lock + RtWords.owner;
+  // 0 -> me: pairs with the release in unlockLate, and in `RtMutex.unlock`.
   if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return true;
   if (ownerOf(cpu.load(address)) !== 0) return false;
   latchPriorities(cpu, id);
+  // As in lockSlow.
   cpu.fetchOrAcquire(address, WAITERS);
   const isTaken = tryTake(thread, lock, task, true, late, contest);
   if (!isTaken) settleWaiters(cpu, lock);
@@ -186,6 +194,7 @@ export function tryLockLate(thread: Thread, lock: number, task: number, late: La
  */
 export function enqueueSleeper({ cpu, id }: Thread, lock: number, task: number, late: Late): boolean {
   latchPriorities(cpu, id);
+  // As in lockSlow.
   cpu.fetchOrAcquire(lock + RtWords.owner, WAITERS);
   const isSound = cpu.load(task + Task.mode) === ASYNC || !closesCycle(cpu, slotOf(cpu, task), lock, [], false);
   if (isSound) enqueue(cpu, lock, task, late);
@@ -206,6 +215,7 @@ function tryTake(thread: Thread, lock: number, task: number, isSync: boolean, la
   if (top !== 0 && top !== task && !goesFirst(cpu, task, top) && !(isSync && isOwnAsync(thread, top))) return false;
   if (cpu.load(task + RtWait.mutex) === lock) dequeue(cpu, lock, task);
   const hasWaiters = cpu.read(root) !== 0;
+  // 0|flags -> task|flags. Nobody else writes the word: WAITERS is set, and the latch is held, which orders this.
   cpu.store(address, task | (word & OWNER_DIED) | (contest?.flag ?? 0) | (hasWaiters ? WAITERS : 0));
   if (hasWaiters) {
     inherit(cpu, attachTop(cpu, lock), late);
@@ -220,7 +230,7 @@ function goesFirst(cpu: Cpu, task: number, top: number): boolean {
   return isMoreUrgent(priority, due, cpu.read(top + Task.rank), cpu.read(top + RtWait.due));
 }
 
-/** A synchronous call does not wait behind a task of its own thread: that one cannot run meanwhile. */
+/** A synchronous call does not wait behind a task of its own thread, which cannot run meanwhile. */
 function isOwnAsync({ cpu, id }: Thread, task: number): boolean {
   return cpu.load(task + Task.thread) === id && cpu.load(task + Task.mode) === ASYNC;
 }
@@ -316,6 +326,7 @@ function leave(cpu: Cpu, lock: number, task: number, late: Late): void {
 
 /** `fixup_rt_mutex_waiters`. */
 function settleWaiters(cpu: Cpu, lock: number): void {
+  // x|WAITERS -> x. Release: pairs with the acquire of a fast path, which the latch does not order.
   if (cpu.read(lock + RtWords.waiters) === 0) cpu.fetchAndRelease(lock + RtWords.owner, ~WAITERS);
 }
 
@@ -352,7 +363,7 @@ export function inherit(cpu: Cpu, first: number, late: Late): void {
     rank(cpu, main);
     waiterTree.insert(cpu, lock + RtWords.waiters, main);
     slot = attachTop(cpu, lock);
-    // A lock that is free had its first waiter woken: now that is another.
+    // The lock is free, and its old first waiter was woken. Another waiter is first now: wake it too.
     if (slot === 0 && waiterTree.first(cpu, lock + RtWords.waiters) !== before) wakeTop(cpu, lock, late);
   }
 }
@@ -390,7 +401,7 @@ export function unlockLate({ cpu, id, slot }: Thread, lock: number, late: Late, 
   inherit(cpu, slot, late);
   if (isLost) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
   else wakeTop(cpu, lock, late);
-  // Pairs with the acquire of the next owner's fast path.
+  // me|WAITERS -> WAITERS, or me|OWNER_DIED -> UNRECOVERABLE. Release: pairs with the acquire of the next owner's fast path.
   cpu.storeRelease(address, isLost ? UNRECOVERABLE | flag : (word & OWNER_DIED) | flag);
   unlatchPriorities(cpu);
 }

@@ -32,6 +32,7 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const word = cpu.load(address);
   if (isOwned(word) && isDead(cpu.load(ownerOf(word) + Task.thread))) {
     detachTop(cpu, lock);
+    // x|flags -> [WAITERS|]OWNER_DIED. Release: pairs with the acquire of the next owner, in `lockSlow` of core.ts.
     cpu.storeRelease(address, OWNER_DIED | (cpu.read(root) === 0 ? 0 : WAITERS));
   }
   unlatch(cpu, Header.priorityLatch);

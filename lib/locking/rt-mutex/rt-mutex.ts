@@ -68,6 +68,7 @@ export class RtMutex extends RtLock {
    */
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
+    // 0 -> me: pairs with the release in unlock, and in `unlockLate` of core.ts.
     if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockSlow(options);
   }
 
@@ -84,6 +85,7 @@ export class RtMutex extends RtLock {
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
     const { cpu, mine } = this.thread;
+    // me -> 0: pairs with the acquire in lock, and in `lockSlow` of core.ts.
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.unlockSlow();
   }
 

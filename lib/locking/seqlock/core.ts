@@ -22,11 +22,13 @@ export const isEven = (sequence: number) => (sequence & 1) === 0;
 
 /** The count, which is even, or odd when a writer has taken more than `spins` loads. */
 export function seqBegin(cpu: Cpu, sequence: number, spins: number): number {
+  // Pairs with the release in seqWriteEnd.
   return cpu.condLoadAcquire(sequence, isEven, 0, spins);
 }
 
 /** Whether what was read since the count was `begun` may be torn. */
 export function seqRetry(cpu: Cpu, sequence: number, begun: number): boolean {
+  // Pairs with the wmb in seqWriteBegin.
   cpu.rmb();
   return cpu.load(sequence) !== begun;
 }
@@ -34,16 +36,19 @@ export function seqRetry(cpu: Cpu, sequence: number, begun: number): boolean {
 /** The caller is the only writer, and the count is even. */
 export function seqWriteBegin(cpu: Cpu, sequence: number): void {
   cpu.store(sequence, (cpu.load(sequence) + 1) | 0);
+  // Pairs with the rmb in seqRetry and seqRead.
   cpu.wmb();
 }
 
 export function seqWriteEnd(cpu: Cpu, sequence: number): void {
+  // Pairs with the acquire in seqBegin, and in `readBegin` and `read` of SeqLock and SeqCount.
   cpu.storeRelease(sequence, (cpu.load(sequence) + 1) | 0);
 }
 
 /** Reads words as they were while the count was `begun`. False when they may be torn. */
 export function seqRead(cpu: Cpu, sequence: number, begun: number, from: number, into: Int32Array): boolean {
   for (let i = 0; i < into.length; i++) into[i] = cpu.loadUnordered(from + i);
+  // Pairs with the wmb in seqWriteBegin.
   cpu.rmb();
   return cpu.load(sequence) === begun;
 }

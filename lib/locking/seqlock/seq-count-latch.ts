@@ -64,6 +64,7 @@ export class SeqCountLatch extends SharedObject {
 
   /** Starts a read section: hand it to `readRetry`; its lowest bit says which copy to read. */
   readBegin(): number {
+    // Pairs with the release in update: all of the copy that the count sends this reader to is written.
     const sequence = this.thread.cpu.loadAcquire(this.#sequence);
     if (sequence < 0) this.checkThere();
     return sequence;
@@ -84,7 +85,9 @@ export class SeqCountLatch extends SharedObject {
     refusePromise('an update', update(sequence & 1 ? 0 : 1));
     // The update, or another thread, may have destroyed the latch.
     this.checkThere();
+    // n -> n + 1. Release: pairs with the acquire in readBegin and read.
     if (cpu.cmpxchgRelease(this.#sequence, sequence, (sequence + 1) & HIGHEST) !== sequence) this.checkThere();
+    // The next update writes the copy that readers have just been sent away from: pairs with the rmb in seqRetry and seqRead.
     cpu.wmb();
   }
 
@@ -93,6 +96,7 @@ export class SeqCountLatch extends SharedObject {
     const { cpu } = this.thread;
     const sequence = this.#sequence;
     for (;;) {
+      // Pairs with the release in update.
       const begun = cpu.loadAcquire(sequence);
       if (begun < 0) this.checkThere();
       if (seqRead(cpu, sequence, begun, address + (begun & 1) * into.length, into)) return into;

@@ -78,6 +78,7 @@ export class SeqCount extends SharedObject {
 
   /** Starts a read section: the count, to hand to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
   readBegin(): number {
+    // Pairs with the release in seqWriteEnd.
     const sequence = this.thread.cpu.loadAcquire(this.#sequence);
     return isEven(sequence) ? sequence : this.#waitForWriter();
   }
@@ -92,6 +93,7 @@ export class SeqCount extends SharedObject {
     const { cpu } = this.thread;
     const sequence = this.#sequence;
     for (;;) {
+      // Pairs with the release in seqWriteEnd.
       let begun = cpu.loadAcquire(sequence);
       if (!isEven(begun)) begun = this.#waitForWriter();
       if (seqRead(cpu, sequence, begun, address, into)) return into;

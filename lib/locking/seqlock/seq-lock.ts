@@ -91,6 +91,7 @@ export class SeqLock extends SharedObject {
 
   /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
   readBegin(): number {
+    // Pairs with the release in seqWriteEnd.
     const sequence = this.thread.cpu.loadAcquire(this.#sequence);
     return isEven(sequence) ? sequence : this.#waitForWriter();
   }
@@ -107,6 +108,7 @@ export class SeqLock extends SharedObject {
     const { cpu } = this.thread;
     const sequence = this.#sequence;
     for (let attempt = 0; attempt < RETRIES; attempt++) {
+      // Pairs with the release in seqWriteEnd.
       let begun = cpu.loadAcquire(sequence);
       if (!isEven(begun)) begun = this.#waitForWriter();
       if (seqRead(cpu, sequence, begun, address, into)) return into;
@@ -127,6 +129,7 @@ export class SeqLock extends SharedObject {
   /** Starts a write section. Throws ETIMEDOUT, EDEADLK when this thread is in one, and EINVAL for bad options. */
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
+    // 0 -> me: pairs with the release in #letIn, and in `unlockSlow` of mutex-core.ts.
     if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockOut(options);
     this.#enter();
   }
@@ -273,6 +276,7 @@ export class SeqLock extends SharedObject {
   #letIn(): void {
     const { thread, address } = this;
     const { cpu, self, mine } = thread;
+    // me -> 0: pairs with the acquire in lock, and in `tryAcquire` of mutex-core.ts.
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) === mine) return;
     unlockSlow(thread, address);
     thread.observer?.gave(this, self);

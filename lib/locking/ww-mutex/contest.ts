@@ -8,7 +8,7 @@
  *
  *                       the waiter is older                      the waiter is younger
  *   wait-die            waits                                    backs off ("dies"), if it holds anything
- *   wound-wait          wounds the holder: that one backs off    waits
+ *   wound-wait          wounds the holder: it backs off          waits
  *                       at its next wait, or is woken to
  *
  * A pair is judged whenever it comes about: when the waiter comes to wait, and when somebody takes a lock that others

@@ -29,7 +29,7 @@ const KIND = rtKind('ww-mutex', Words);
 
 /**
  * One of many locks that are taken together in no fixed order, without deadlock: when two contexts are in each other's
- * way, the younger gets EDEADLK, lets go of all it holds (`context.unlockAll()`), waits with `lockSlow` for the lock
+ * way, the younger gets EDEADLK, releases all it holds (`context.unlockAll()`), waits with `lockSlow` for the lock
  * that it did not get, and takes the others again. `context.acquireAll(mutexes)` does all of that.
  *
  * Fairness: waiters in the order of their contexts' stamps, the oldest first; more urgent priorities before all. A
@@ -67,12 +67,13 @@ export class WwMutex extends RtLock {
   lock(context?: WwContext, options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
     const isPlain = context === undefined && options === undefined;
+    // 0 -> me: pairs with the release in #unlock, and in `unlockLate` of rt-mutex/core.ts.
     if (isPlain && cpu.cmpxchgAcquire(this.#owner, free, self) === free) return;
     if (!this.attempt(context, options)) throw this.#backOff();
   }
 
   /**
-   * `lock` after EDEADLK, when the context has let go of everything: it waits for the lock that was in the way, so it
+   * `lock` after EDEADLK, when the context has released everything: it waits for the lock that was in the way, so it
    * does not run into the same again. Throws EINVAL when the context still holds something.
    */
   lockSlow(context: WwContext, options?: WaitOptions): void {

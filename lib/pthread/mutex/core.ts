@@ -4,7 +4,7 @@
  * Word:   bit 31   WAITERS      somebody may sleep: unlock has to wake
  *         bit 30   OWNER_DIED   an owner died inside; cleared by makeConsistent
  *         0 - 29   the owning task, 0, or
- *                  UNRECOVERABLE  an owner that learned of OWNER_DIED let go without makeConsistent, or it was destroyed
+ *                  UNRECOVERABLE  an owner that learned of OWNER_DIED unlocked without makeConsistent, or it was destroyed
  *                  STALLED        the owner of a mutex that is not robust died; nobody gets it any more
  *
  *      lock, uncontended     0              -> me                     acquire
@@ -79,6 +79,7 @@ export function tryAcquire({ thread }: Futexes, mutex: number, task: number, mar
   const address = mutex + WORD;
   let word = cpu.load(address);
   while (ownerOf(word) === 0) {
+    // 0|flags -> task|flags|mark. Acquire: pairs with the release in unlockSlow, and in `PthreadMutex.unlock`.
     const seen = cpu.cmpxchgAcquire(address, word, task | word | mark);
     if (seen === word) return true;
     word = seen;
@@ -142,6 +143,7 @@ export function unlockSlow(futexes: Futexes, mutex: number): void {
   let word = cpu.load(address);
   for (;;) {
     const next = word & FUTEX_OWNER_DIED ? UNRECOVERABLE : 0;
+    // me|flags -> 0, or me|OWNER_DIED -> UNRECOVERABLE. Release: pairs with the acquire of the next owner's attempt.
     const seen = cpu.cmpxchgRelease(address, word, next);
     if (seen === word) break;
     word = seen;

@@ -19,7 +19,7 @@ import * as plain from './core.ts';
 export interface Protocol {
   /** In the word: an owner died inside. */
   readonly ownerDied: number;
-  /** In the word when nobody gets the mutex any more: an owner died, and the next let go without makeConsistent. */
+  /** In the word when nobody gets the mutex any more: an owner died, and the next unlocked without makeConsistent. */
   readonly unrecoverable: number;
   /** The task that owns the mutex, or else what the word holds in its place. */
   ownerOf(word: number): number;

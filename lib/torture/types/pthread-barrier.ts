@@ -1,6 +1,6 @@
 /**
  * The serial thread of a round has the barrier as a lock: the next round is not complete before it has come back. So two
- * are inside when somebody was let go too early, or two were told that they are the serial one.
+ * are inside when somebody was released too early, or two were told that they are the serial one.
  *
  * Rounds are held at two barriers by turns. The serial thread destroys the one it has just come from, while others may
  * still be on their way out; nobody comes there again before all have met at the other one.

@@ -2,6 +2,7 @@ import type { Mutant } from '../mutant.ts';
 
 const SPIN = 'lib/locking/spin-lock.ts';
 const QUEUE = 'lib/locking/spin-queue.ts';
+const QUEUE_REPAIR = 'lib/locking/spin-queue-repair.ts';
 const MCS = 'lib/locking/mcs-lock.ts';
 const TICKET = 'lib/locking/ticket-lock.ts';
 const OSQ = 'lib/locking/osq.ts';
@@ -119,21 +120,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a proxy keeps its era while a reaper works on it',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: '  const era = cpu.load(proxy + SpinNode.era);\n  cpu.store(proxy + SpinNode.era, 0);\n',
     to: '  const era = cpu.load(proxy + SpinNode.era);\n',
     tests: [DEATHS, EXPLORED],
   },
   {
     name: 'a proxy of an earlier era serves for a later death',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: 'cpu.load(node + SpinNode.era) > latest)',
     to: 'cpu.load(node + SpinNode.era) > 0 * latest)',
     tests: [DEATHS],
   },
   {
     name: 'a proxy at the head counts as an owner',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: 'if (wasHead(repairer, kind, lock)) kind.headDied',
     to: 'kind.headDied',
     tests: [DEATHS],
@@ -147,7 +148,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'those who leave after the evictions are not waited for',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: '  // A node that had granted its successor before that could be evicted is leaving.\n  if (!allSettled(repairer, kind, lock)) return false;\n',
     to: '',
     tests: [DEATHS, EXPLORED],
@@ -156,7 +157,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a head that leaves counts as the head',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: '    if (!isSteady) return undefined;\n',
     to: '',
     tests: [DEATHS, EXPLORED],
@@ -165,21 +166,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the waiters in front of the proxy are not evicted',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: '  for (const { node, value } of inFront) if (evict(cpu, node, value)) unpark(cpu, taskOf(cpu, node));\n',
     to: '',
     tests: [DEATHS],
   },
   {
     name: 'waiters behind the proxy are evicted too, and the proxy is left without a successor',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: '    if (at === proxy) return false;\n',
     to: '',
     tests: [DEATHS, EXPLORED],
   },
   {
     name: 'the dead leave their nodes in the queue',
-    file: QUEUE,
+    file: QUEUE_REPAIR,
     from: '  for (const node of nodesOf(repairer, kind, lock, true)) if (node !== proxy) forget(cpu, node);\n',
     to: '',
     tests: [DEATHS, EXPLORED],
