@@ -1,4 +1,5 @@
 import { Arena, type ArenaHandle, Mutex } from '../../lib/index.ts';
+import { sayAndStay } from '../support/stage.ts';
 import { inThread } from '../support/threads.ts';
 
 const HERE = import.meta.url;
@@ -6,10 +7,7 @@ const HERE = import.meta.url;
 /** Takes the mutex "m", says so, and stays. */
 export function hold(arena: Arena, ready: number): Promise<never> {
   new Mutex(arena, 'm').lock();
-  Atomics.store(arena.words, ready, 1);
-  Atomics.notify(arena.words, ready);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  return sayAndStay(arena, ready);
 }
 
 /** Starts and watches a worker of its own that holds the mutex. */

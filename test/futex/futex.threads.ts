@@ -1,4 +1,5 @@
 import { type Arena, Futex } from '../../lib/index.ts';
+import { arrive, bump } from '../support/stage.ts';
 
 /** Adds one to `stage`, then waits for `word`; what came of it. */
 export function waitOn(arena: Arena, stage: number, word: number, value: number, timeout?: number): string {
@@ -24,10 +25,7 @@ export function increment(arena: Arena, lock: number, record: number, times: num
       if (seen === 1 && Atomics.exchange(words, lock, 2) === 0) break;
       outcome(() => futex.wait(lock, 2));
     }
-    const value = words[record] as number;
-    if (words[record + 1] !== value) torn++;
-    words[record] = value + 1;
-    words[record + 1] = value + 1;
+    torn += bump(arena, record);
     if (Atomics.exchange(words, lock, 0) === 2) futex.wake(lock);
   }
   return torn;
@@ -76,11 +74,6 @@ function outcome(call: () => number): string {
   } catch (error) {
     return (error as { code: string }).code;
   }
-}
-
-function arrive(arena: Arena, stage: number): void {
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
 }
 
 /**

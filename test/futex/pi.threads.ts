@@ -1,4 +1,5 @@
 import { type Arena, FUTEX_WAITERS, PiFutex } from '../../lib/index.ts';
+import { arrive, bump, stay } from '../support/stage.ts';
 
 /** As a program does it: the compare-and-exchange, and the call when that fails. */
 function lock(arena: Arena, futex: PiFutex, word: number): void {
@@ -11,14 +12,10 @@ function unlock(arena: Arena, futex: PiFutex, word: number): void {
 
 export function increment(arena: Arena, word: number, record: number, times: number): number {
   const futex = new PiFutex(arena);
-  const { words } = arena;
   let torn = 0;
   for (let i = 0; i < times; i++) {
     lock(arena, futex, word);
-    const value = words[record] as number;
-    if (words[record + 1] !== value) torn++;
-    words[record] = value + 1;
-    words[record + 1] = value + 1;
+    torn += bump(arena, record);
     unlock(arena, futex, word);
   }
   return torn;
@@ -27,8 +24,7 @@ export function increment(arena: Arena, word: number, record: number, times: num
 export function holdForEver(arena: Arena, word: number, stage: number): Promise<never> {
   lock(arena, new PiFutex(arena), word);
   arrive(arena, stage);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  return stay();
 }
 
 /** Holds the word until somebody waits for it, and then until it is as urgent as that one; its priority at the end. */
@@ -56,9 +52,4 @@ export function lockSecondThenFirst(arena: Arena, first: number, second: number)
   lock(arena, futex, first);
   unlock(arena, futex, first);
   unlock(arena, futex, second);
-}
-
-function arrive(arena: Arena, stage: number): void {
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
 }

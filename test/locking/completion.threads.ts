@@ -1,13 +1,12 @@
 import { type Arena, Completion } from '../../lib/index.ts';
+import { arrive } from '../support/stage.ts';
 
 /** Adds 1 to `stage`, waits, and adds 1 to `stage + 1`. */
 export function waitFor(arena: Arena, name: string, stage: number): void {
   const completion = new Completion(arena, name);
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
+  arrive(arena, stage);
   completion.wait();
-  Atomics.add(arena.words, stage + 1, 1);
-  Atomics.notify(arena.words, stage + 1);
+  arrive(arena, stage + 1);
 }
 
 /** Passes the turn back and forth. Returns the last number. */

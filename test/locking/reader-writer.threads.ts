@@ -1,4 +1,5 @@
 import { type Arena, PercpuRwSemaphore, RwSemaphore, RwSemaphoreGuard } from '../../lib/index.ts';
+import { arrive, type Ending, end, holdUntilTold, say, stay } from '../support/stage.ts';
 
 type Mode = 'read' | 'write';
 type Lock = RwSemaphore | PercpuRwSemaphore;
@@ -13,8 +14,7 @@ const take = (lock: Lock, mode: Mode) => (mode === 'read' ? lock.acquireRead() :
 /** Says 1 at `stage` when it holds the lock, and keeps it until `stage` is 2. */
 export function hold(arena: Arena, name: string, mode: Mode, stage: number): void {
   using _held = take(open(arena, name), mode);
-  say(arena, stage, 1);
-  while (Atomics.load(arena.words, stage) < 2) Atomics.wait(arena.words, stage, 1, 1000);
+  holdUntilTold(arena, stage);
 }
 
 /** Takes the lock and ends, or waits to be ended. With `times`, it reads that often. */
@@ -22,7 +22,7 @@ export async function holdAndEnd(
   arena: Arena,
   name: string,
   mode: Mode,
-  how: 'throw' | 'exit' | 'return' | 'wait' | 'async',
+  how: Ending | 'wait' | 'async',
   stage: number,
   times = 1,
 ): Promise<void> {
@@ -32,23 +32,17 @@ export async function holdAndEnd(
     else if (mode === 'read') await lock.acquireReadAsync();
     else await lock.acquireWriteAsync();
   }
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
-  if (how === 'throw') throw new Error('crashed on purpose');
-  if (how === 'exit') process.exit(3);
-  if (how === 'return') return;
-  setInterval(() => {}, 1000);
-  await new Promise(() => {});
+  arrive(arena, stage);
+  if (how !== 'wait' && how !== 'async') return end(how);
+  await stay();
 }
 
 /** Waits for the lock; adds 1 to `stage` just before, and to `stage + 1` when it has it. */
 export function waitFor(arena: Arena, name: string, mode: Mode, stage: number): void {
   const lock = open(arena, name);
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
+  arrive(arena, stage);
   using _held = take(lock, mode);
-  Atomics.add(arena.words, stage + 1, 1);
-  Atomics.notify(arena.words, stage + 1);
+  arrive(arena, stage + 1);
 }
 
 /** Reads and writes two words that must stay equal, in all ways there are. Returns how often they were not. */
@@ -169,9 +163,4 @@ export function leaveElsewhere(arena: Arena, name: string, mode: Mode): string {
     return (error as { code: string }).code;
   }
   return 'none';
-}
-
-function say(arena: Arena, stage: number, value: number): void {
-  Atomics.store(arena.words, stage, value);
-  Atomics.notify(arena.words, stage);
 }

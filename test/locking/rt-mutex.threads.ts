@@ -1,11 +1,11 @@
 import { type Arena, Mutex, RtMutex } from '../../lib/index.ts';
+import { arrive, awaitArrivals, bump, codeOf, holdUntilTold, say, sayAndStay } from '../support/stage.ts';
 
 /** Says 1 at `stage` when it holds the mutex, and keeps it until `stage` is 2. */
 export function hold(arena: Arena, name: string, stage: number): number {
   const mutex = new RtMutex(arena, name);
   mutex.lock();
-  say(arena, stage, 1);
-  while (Atomics.load(arena.words, stage) < 2) Atomics.wait(arena.words, stage, 1, 1000);
+  holdUntilTold(arena, stage);
   const { priority } = arena.thread;
   mutex.unlock();
   return priority;
@@ -14,9 +14,7 @@ export function hold(arena: Arena, name: string, stage: number): number {
 /** Takes the mutex, and never lets go. */
 export function holdForEver(arena: Arena, name: string, stage: number): Promise<never> {
   new RtMutex(arena, name).lock();
-  say(arena, stage, 1);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  return sayAndStay(arena, stage);
 }
 
 /** Waits for the mutex; whether an owner had died. */
@@ -74,9 +72,8 @@ export function pass(
 export function inverted(arena: Arena, first: string, second: string, ready: number, all: number): string {
   const [a, b] = [new RtMutex(arena, first), new RtMutex(arena, second)];
   a.lock();
-  Atomics.add(arena.words, ready, 1);
-  Atomics.notify(arena.words, ready);
-  for (let seen = 0; (seen = Atomics.load(arena.words, ready)) < all; ) Atomics.wait(arena.words, ready, seen);
+  arrive(arena, ready);
+  awaitArrivals(arena, ready, all);
   try {
     b.lock();
     b.unlock();
@@ -91,34 +88,16 @@ export function inverted(arena: Arena, first: string, second: string, ready: num
 /** Adds to two words that must stay equal, holding the mutex, synchronously or asynchronously by turns. */
 export async function count(arena: Arena, name: string, record: number, times: number): Promise<number> {
   const mutex = new RtMutex(arena, name);
-  const { words } = arena;
   let torn = 0;
   for (let i = 0; i < times; i++) {
     arena.thread.setPriority(i % 5);
     const held = i % 3 === 0 ? await mutex.acquireAsync({ priority: i % 7 }) : mutex.acquire();
-    const value = words[record] as number;
-    if (words[record + 1] !== value) torn++;
-    words[record] = value + 1;
-    words[record + 1] = value + 1;
+    torn += bump(arena, record);
     held.release();
   }
   return torn;
 }
 
-function codeOf(call: () => void): string {
-  try {
-    call();
-  } catch (error) {
-    return (error as { code: string }).code;
-  }
-  return 'none';
-}
-
 export function unlockElsewhere(arena: Arena, name: string): string {
   return codeOf(() => new RtMutex(arena, name).unlock());
-}
-
-function say(arena: Arena, stage: number, value: number): void {
-  Atomics.store(arena.words, stage, value);
-  Atomics.notify(arena.words, stage);
 }

@@ -1,4 +1,5 @@
 import { type Arena, RwLock } from '../../lib/index.ts';
+import { arrive, bump, stay } from '../support/stage.ts';
 
 /** Reads and writes a record that tears if a writer is not alone; returns how often it was torn. */
 export function count(arena: Arena, record: number, times: number, readsPerWrite: number): number {
@@ -12,10 +13,7 @@ export function count(arena: Arena, record: number, times: number, readsPerWrite
       lock.readUnlock();
     }
     if (i % 4 !== 0 || !lock.tryWriteLock()) lock.writeLock();
-    const value = words[record] as number;
-    words[record] = value + 1;
-    if (words[record + 1] !== value) torn++;
-    words[record + 1] = value + 1;
+    torn += bump(arena, record);
     lock.writeUnlock();
   }
   return torn;
@@ -25,22 +23,16 @@ export function holdForEver(arena: Arena, side: 'read' | 'write', stage: number)
   const lock = new RwLock(arena, 'rw');
   if (side === 'read') lock.readLock();
   else lock.writeLock();
-  say(arena, stage);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  arrive(arena, stage);
+  return stay();
 }
 
 /** Takes the lock once; whether a writer had died. */
 export function take(arena: Arena, side: 'read' | 'write', stage: number): boolean {
   const lock = new RwLock(arena, 'rw');
-  say(arena, stage);
+  arrive(arena, stage);
   using held = side === 'read' ? lock.acquireRead() : lock.acquireWrite();
   const { ownerDied } = held;
   if (side === 'write') lock.makeConsistent();
   return ownerDied;
-}
-
-function say(arena: Arena, stage: number): void {
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
 }

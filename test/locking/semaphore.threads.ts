@@ -1,38 +1,33 @@
 import { type Arena, Semaphore } from '../../lib/index.ts';
+import { arrive, type Ending, end, holdUntilTold, say, stay } from '../support/stage.ts';
 
 /** Takes `permits`, says 1 at `stage`, and keeps them until `stage` is 2. */
 export function hold(arena: Arena, name: string, permits: number, stage: number): void {
   using _held = new Semaphore(arena, name).acquire({ permits });
-  say(arena, stage, 1);
-  while (Atomics.load(arena.words, stage) < 2) Atomics.wait(arena.words, stage, 1, 1000);
+  holdUntilTold(arena, stage);
 }
 
 /** Takes a permit with a guard, on the event loop or not, and ends or waits to be ended. */
 export async function holdAndEnd(
   arena: Arena,
   name: string,
-  how: 'throw' | 'exit' | 'return' | 'wait' | 'async',
+  how: Ending | 'wait' | 'async',
   stage: number,
 ): Promise<void> {
   const semaphore = new Semaphore(arena, name);
   if (how === 'async') await semaphore.acquireAsync();
   else semaphore.acquire();
   say(arena, stage, 1);
-  if (how === 'throw') throw new Error('crashed on purpose');
-  if (how === 'exit') process.exit(3);
-  if (how === 'return') return;
-  setInterval(() => {}, 1000);
-  await new Promise(() => {});
+  if (how !== 'wait' && how !== 'async') return end(how);
+  await stay();
 }
 
 /** Waits for permits; adds 1 to `stage` just before, and to `stage + 1` when it has them. Gives nothing back. */
 export function waitFor(arena: Arena, name: string, permits: number, stage: number): void {
   const semaphore = new Semaphore(arena, name);
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
+  arrive(arena, stage);
   semaphore.down({ permits });
-  Atomics.add(arena.words, stage + 1, 1);
-  Atomics.notify(arena.words, stage + 1);
+  arrive(arena, stage + 1);
 }
 
 /** Takes one to three permits at a time, in all ways there are; returns how often more were out than there are. */
@@ -77,9 +72,4 @@ export function churnForEver(arena: Arena, name: string, stage: number): void {
     const held = semaphore.acquire();
     held.release();
   }
-}
-
-function say(arena: Arena, stage: number, value: number): void {
-  Atomics.store(arena.words, stage, value);
-  Atomics.notify(arena.words, stage);
 }

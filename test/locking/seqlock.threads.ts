@@ -1,4 +1,5 @@
 import { type Arena, SeqCount, SeqCountLatch, SeqLock } from '../../lib/index.ts';
+import { arrive, say, sayAndStay } from '../support/stage.ts';
 
 const WORDS = 4;
 export const STOP = 100;
@@ -32,13 +33,13 @@ function writeUntilStopped(arena: Arena, stage: number, write: (values: number[]
 export function halfWrite(arena: Arena, name: string, record: number, stage: number): Promise<never> {
   new SeqLock(arena, name).lock();
   Atomics.store(arena.words, record, 77);
-  return stay(arena, stage);
+  return sayAndStay(arena, stage);
 }
 
 export function halfCount(arena: Arena, name: string, record: number, stage: number): Promise<never> {
   new SeqCount(arena, name).writeBegin();
   Atomics.store(arena.words, record, 77);
-  return stay(arena, stage);
+  return sayAndStay(arena, stage);
 }
 
 export function halfLatch(arena: Arena, name: string, record: number, stage: number): Promise<never> {
@@ -47,7 +48,7 @@ export function halfLatch(arena: Arena, name: string, record: number, stage: num
     say(arena, stage, 1);
     Atomics.wait(arena.words, stage, 1);
   });
-  return stay(arena, stage);
+  return sayAndStay(arena, stage);
 }
 
 /** The code of the error that a read throws, or what it read. */
@@ -59,20 +60,4 @@ export function readOnce(arena: Arena, name: string, record: number, stage: numb
   } catch (error) {
     return (error as { code: string }).code;
   }
-}
-
-function stay(arena: Arena, stage: number): Promise<never> {
-  say(arena, stage, 1);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
-}
-
-function arrive(arena: Arena, stage: number): void {
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
-}
-
-function say(arena: Arena, stage: number, value: number): void {
-  Atomics.store(arena.words, stage, value);
-  Atomics.notify(arena.words, stage);
 }

@@ -1,4 +1,5 @@
 import { type Arena, McsLock, SpinLock, TicketLock } from '../../lib/index.ts';
+import { arrive, bump, say, sayAndStay } from '../support/stage.ts';
 
 export const LOCKS = { McsLock, SpinLock, TicketLock };
 export type LockName = keyof typeof LOCKS;
@@ -6,14 +7,10 @@ export type LockName = keyof typeof LOCKS;
 /** Adds to a record that tears if two are inside; returns how often it was torn. */
 export function count(arena: Arena, kind: LockName, record: number, times: number): number {
   const lock = new LOCKS[kind](arena, 'lock');
-  const { words } = arena;
   let torn = 0;
   for (let i = 0; i < times; i++) {
     if (i % 4 !== 0 || !lock.tryLock()) lock.lock();
-    const value = words[record] as number;
-    words[record] = value + 1;
-    if (words[record + 1] !== value) torn++;
-    words[record + 1] = value + 1;
+    torn += bump(arena, record);
     lock.unlock();
   }
   return torn;
@@ -22,17 +19,13 @@ export function count(arena: Arena, kind: LockName, record: number, times: numbe
 /** Takes the lock, says so, and never lets go. */
 export function holdForEver(arena: Arena, kind: LockName, stage: number): Promise<never> {
   new LOCKS[kind](arena, 'lock').lock();
-  Atomics.store(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  return sayAndStay(arena, stage);
 }
 
 /** Takes the lock, says so, and calls process.exit() when told. */
 export function holdUntilExit(arena: Arena, kind: LockName, stage: number): void {
   new LOCKS[kind](arena, 'lock').lock();
-  Atomics.store(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
+  say(arena, stage, 1);
   Atomics.wait(arena.words, stage, 1);
   process.exit();
 }
@@ -40,8 +33,7 @@ export function holdUntilExit(arena: Arena, kind: LockName, stage: number): void
 /** Takes the lock once; whether its owner had died. */
 export function take(arena: Arena, kind: LockName, stage: number): boolean {
   const lock = new LOCKS[kind](arena, 'lock');
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
+  arrive(arena, stage);
   const held = lock.acquire();
   const { ownerDied } = held;
   lock.makeConsistent();

@@ -1,13 +1,12 @@
 import { type Arena, WaitQueue } from '../../lib/index.ts';
+import { arrive } from '../support/stage.ts';
 
 /** Adds 1 to `stage`, waits until the word `until` is not 0, and adds 1 to `stage + 1`. */
 export function waitFor(arena: Arena, name: string, until: number, stage: number, exclusive: boolean): void {
   const queue = new WaitQueue(arena, name);
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
+  arrive(arena, stage);
   queue.wait(() => Atomics.load(arena.words, until) !== 0, { exclusive });
-  Atomics.add(arena.words, stage + 1, 1);
-  Atomics.notify(arena.words, stage + 1);
+  arrive(arena, stage + 1);
 }
 
 /** Takes items off a counter, sleeping while there are none; stops at one that is -1. Returns how many it took. */

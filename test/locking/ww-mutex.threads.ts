@@ -1,4 +1,5 @@
 import { type Arena, type ObjectHandle, WwClass, WwMutex, type WwPolicy } from '../../lib/index.ts';
+import { arrive, awaitArrivals, sayAndStay } from '../support/stage.ts';
 
 /** Each round takes a random set of the locks, some tasks at a time on the event loop, and counts in each lock's word. */
 export async function transfer(
@@ -62,9 +63,8 @@ export function cross(arena: Arena, policy: WwPolicy, first: string, second: str
   const [a, b] = [new WwMutex(wwClass, first), new WwMutex(wwClass, second)];
   using context = wwClass.begin();
   a.lock(context);
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
-  for (let seen = 0; (seen = Atomics.load(arena.words, stage)) < 2; ) Atomics.wait(arena.words, stage, seen);
+  arrive(arena, stage);
+  awaitArrivals(arena, stage, 2);
   try {
     b.lock(context);
     return false;
@@ -84,8 +84,5 @@ export function cross(arena: Arena, policy: WwPolicy, first: string, second: str
 export function holdForEver(arena: Arena, names: string[], stage: number): Promise<never> {
   const wwClass = new WwClass(arena, 'ww');
   wwClass.begin().acquireAll(names.map((name) => new WwMutex(wwClass, name)));
-  Atomics.store(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  return sayAndStay(arena, stage);
 }

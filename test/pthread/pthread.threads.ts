@@ -10,6 +10,7 @@ import {
   PthreadSem,
 } from '../../lib/index.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
+import { arrive, awaitArrivals, bump, codeOf, stay } from '../support/stage.ts';
 
 /** Adds to two words that must stay equal, holding the mutex, synchronously or asynchronously by turns. */
 export async function count(
@@ -50,14 +51,6 @@ export async function readAndWrite(
   return torn;
 }
 
-function bump({ words }: Arena, record: number): number {
-  const value = words[record] as number;
-  const torn = words[record + 1] === value ? 0 : 1;
-  words[record] = value + 1;
-  words[record + 1] = value + 1;
-  return torn;
-}
-
 /** Writes until the task sleeps, and lives on: its end would wake everybody. */
 export function writeUntilAsleep(arena: Arena, stage: number, task: number): void {
   const lock = new PthreadRwlock(arena, 'rw');
@@ -94,8 +87,7 @@ export function holdForEver(arena: Arena, what: string, stage: number): Promise<
   };
   (take[what] as () => void)();
   arrive(arena, stage);
-  setInterval(() => {}, 1000);
-  return new Promise(() => {});
+  return stay();
 }
 
 function forEver(arena: Arena, stage: number): void {
@@ -193,7 +185,7 @@ export function lockBoth(arena: Arena, first: string, second: string, stage: num
   ];
   one.lock();
   arrive(arena, stage);
-  for (let here = 0; here < threads; here = Atomics.load(arena.words, stage)) Atomics.wait(arena.words, stage, here);
+  awaitArrivals(arena, stage, threads);
   const code = codeOf(() => {
     other.lock();
     other.unlock();
@@ -224,18 +216,4 @@ export function passQueue(arena: Arena, ceiling: number | undefined, stage: numb
   arena.words[log + Atomics.add(arena.words, log, 1) + 1] = ceiling ?? 0;
   held.release();
   if (ceiling !== undefined) mutex.unlock();
-}
-
-function codeOf(call: () => void): string {
-  try {
-    call();
-  } catch (error) {
-    return (error as { code: string }).code;
-  }
-  return 'none';
-}
-
-function arrive(arena: Arena, stage: number): void {
-  Atomics.add(arena.words, stage, 1);
-  Atomics.notify(arena.words, stage);
 }

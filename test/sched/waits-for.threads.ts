@@ -10,6 +10,7 @@ import {
   Semaphore,
   type WaitOptions,
 } from '../../lib/index.ts';
+import { arrive, awaitArrivals } from '../support/stage.ts';
 
 const TAKE = {
   mutex: (arena: Arena, name: string, options?: WaitOptions) => new Mutex(arena, name).acquire(options),
@@ -42,13 +43,9 @@ export function takeTwo(
   threads: number,
   options?: WaitOptions,
 ): string {
-  const { words } = arena;
   const held = take(arena, first);
-  Atomics.add(words, stage, 1);
-  Atomics.notify(words, stage);
-  for (let here = Atomics.load(words, stage); here < threads; here = Atomics.load(words, stage)) {
-    Atomics.wait(words, stage, here);
-  }
+  arrive(arena, stage);
+  awaitArrivals(arena, stage, threads);
   try {
     return outcomeOf(arena, second, options);
   } finally {

@@ -1,4 +1,5 @@
 import { type Arena, SharedCache } from '../../lib/index.ts';
+import { say } from '../support/stage.ts';
 
 const open = (arena: Arena) => new SharedCache<string, number>(arena, 'cache');
 
@@ -24,8 +25,7 @@ export async function computeMany(arena: Arena, counter: number): Promise<number
 /** Begins to compute 'k', says so, and never ends. */
 export async function computeForever(arena: Arena, started: number): Promise<void> {
   await open(arena).getOrCompute('k', () => {
-    Atomics.store(arena.words, started, 1);
-    Atomics.notify(arena.words, started);
+    say(arena, started, 1);
     return new Promise<number>((resolve) => setTimeout(resolve, 2 ** 30));
   });
 }
