@@ -21,13 +21,13 @@
  * Source: kernel/futex/pi.c.
  */
 import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
-import { enqueueSleeper, lockSlow, RtWords, tryLockLate, unlockLate } from '../locking/rt-mutex/core.ts';
+import { enqueueSleeper, lockSlow, RtWords, tryLockDeferred, unlockDeferred } from '../locking/rt-mutex/core.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { type Late, nothingLate, seeTo } from '../sched/priority.ts';
 import { asyncTasks, isDying, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+import { type WakeQueue, wakeQueue, wakeQueued } from '../sched/wake-queue.ts';
 import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
 import {
@@ -89,19 +89,19 @@ function slotOfTid(cpu: Cpu, tid: number): number {
 export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt {
   const { thread, table } = futexes;
   const bucket = bucketOf(table, word);
-  const late = nothingLate();
+  const wakes = wakeQueue();
   latchBucket(thread, bucket);
   let attempt = tryAtomic(futexes, bucket, word, task);
   const state = findPiState(thread.cpu, bucket, word);
   // The rt-mutex may have been released, and not taken yet.
   if (attempt === 'busy' && state !== 0 && (thread.cpu.load(word) & FUTEX_TID_MASK) === 0) {
-    if (tryLockLate(thread, state, task, late)) {
+    if (tryLockDeferred(thread, state, task, wakes)) {
       own(thread.cpu, word, state, task);
       attempt = 'acquired';
     }
   }
   unlatchBucket(thread, bucket);
-  seeTo(thread, late);
+  wakeQueued(thread, wakes);
   return attempt;
 }
 
@@ -196,7 +196,7 @@ function own(cpu: Cpu, word: number, state: number, task: number): void {
 export function unlockPi({ thread, table }: Futexes, word: number, task: number): 'unlocked' | 'mismatch' {
   const { cpu } = thread;
   const bucket = bucketOf(table, word);
-  const late = nothingLate();
+  const wakes = wakeQueue();
   latchBucket(thread, bucket);
   const state = findPiState(cpu, bucket, word);
   const isRight =
@@ -205,10 +205,10 @@ export function unlockPi({ thread, table }: Futexes, word: number, task: number)
   if (isRight) {
     // tid|WAITERS -> WAITERS, or 0 when nobody waits. Release: pairs with the acquire in tryAtomic, and in the program's lock.
     cpu.xchgRelease(word, state === 0 ? 0 : FUTEX_WAITERS);
-    if (state !== 0) unlockLate(thread, state, late);
+    if (state !== 0) unlockDeferred(thread, state, wakes);
   }
   unlatchBucket(thread, bucket);
-  seeTo(thread, late);
+  wakeQueued(thread, wakes);
   return isRight ? 'unlocked' : 'mismatch';
 }
 
@@ -226,7 +226,7 @@ export function requeuePi(
   const { thread, table } = futexes;
   const { cpu } = thread;
   const [source, target] = [bucketOf(table, word), bucketOf(table, to)];
-  const late = nothingLate();
+  const wakes = wakeQueue();
   let count = 0;
   let isRight = true;
   latchBoth(thread, source, target);
@@ -243,17 +243,17 @@ export function requeuePi(
     if (!isRight) break;
     // In neither queue for a moment: if this thread dies here, the waiter is woken, and goes to lock by itself.
     dequeue(cpu, source, node);
-    if (!moveSleeper(futexes, target, to, node, late)) late.wake.push(node);
+    if (!moveSleeper(futexes, target, to, node, wakes)) wakes.wake.push(node);
     count++;
   }
   unlatchBoth(thread, source, target);
-  seeTo(thread, late);
+  wakeQueued(thread, wakes);
   if (isChanged) return 'changed';
   return isRight ? count : 'mismatch';
 }
 
 /** Lets a task that sleeps wait for the word. False when it must wake up: because it has it, or to see why not. */
-function moveSleeper(futexes: Futexes, bucket: number, word: number, task: number, late: Late): boolean {
+function moveSleeper(futexes: Futexes, bucket: number, word: number, task: number, wakes: WakeQueue): boolean {
   const { thread } = futexes;
   const { cpu } = thread;
   for (;;) {
@@ -262,7 +262,7 @@ function moveSleeper(futexes: Futexes, bucket: number, word: number, task: numbe
     const state = attach(thread, bucket, word, value, task);
     if (state === 'no-state') return false;
     if (state === 0) continue;
-    if (enqueueSleeper(thread, state, task, late)) return true;
+    if (enqueueSleeper(thread, state, task, wakes)) return true;
     putPiState(cpu, bucket, state, task);
     if (cpu.read(state + PiState.refs) === 0) idlePiState(cpu, state);
     return false;

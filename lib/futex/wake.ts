@@ -8,7 +8,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { isDying } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
-import { Task, unpark } from '../sched/task.ts';
+import { Task, unparkAll } from '../sched/task.ts';
 import { isStuck } from '../sched/wait-list.ts';
 import { findPiState } from './pi-state.ts';
 import {
@@ -227,8 +227,4 @@ function takeOut(
     sleepers.push(sleeperOf(cpu, node));
   }
   return able;
-}
-
-export function unparkAll(cpu: Cpu, sleepers: readonly number[]): void {
-  for (const task of sleepers) unpark(cpu, task);
 }

@@ -44,7 +44,7 @@ import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { ASYNC, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
   firstAble,
@@ -234,7 +234,7 @@ function standAside(thread: Thread, mutex: number): void {
   const isGiven = (word & PICKUP) !== 0 && isStuck(cpu, ownerOf(word));
   const woken = isGiven ? releaseToWaiters(thread, mutex, 0) : ownerOf(word) === 0 ? firstToCome(cpu, list) : [];
   unlatch(cpu, list + WaitList.latch);
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
 }
 
 /** A synchronous waiter takes what was handed to a task of its own thread, which cannot run while the thread waits. */
@@ -264,7 +264,7 @@ export function unlockSlow(thread: Thread, mutex: number): void {
       latch(cpu, list + WaitList.latch, id);
       const woken = releaseToWaiters(thread, mutex, free);
       unlatch(cpu, list + WaitList.latch);
-      for (const task of woken) unpark(cpu, task);
+      unparkAll(cpu, woken);
       if (woken.length > 0) return;
     }
     // Nobody is in the list, so no flag of theirs is set; a thread that joins meanwhile sets one, and this fails.

@@ -37,7 +37,7 @@ import { Grant } from '../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, holdsOf, isAnyHeld, TRANSIT } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { ASYNC, finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, unpark, unparkAll, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
   firstOfThread,
@@ -195,7 +195,7 @@ function unlatchToNext(thread: Thread, lock: number, task: number): void {
   const woken = writerOf(block) === task ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
   unlatch(cpu, latchOf(lock));
   thread.counters.handoffs += woken.length;
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
 }
 
 /**
@@ -316,7 +316,7 @@ function standAside(thread: Thread, lock: number): void {
   }
   const woken = isOwn ? handOver(cpu, lock, cpu.load(blockOf(lock)), block & OWNER_DIED) : serve(cpu, lock);
   unlatch(cpu, latchOf(lock));
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
 }
 
 /** A waiter that was passed while it could not run looks whether those in line may go on. */
@@ -326,7 +326,7 @@ function* serveFree(waiter: Waiter, lock: number): SlowPath<void> {
   yield* latched(waiter, latchOf(lock));
   const woken = serve(cpu, lock);
   unlatch(cpu, latchOf(lock));
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
 }
 
 /** `handOver` if there is no writer, and somebody waits. Under the latch. */
@@ -412,7 +412,7 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const isNobody = writer === 0 || writer === CLOSED;
   const woken = passes ? handOver(cpu, lock, block, died) : isNobody ? [] : [writer];
   unlatch(cpu, latchOf(lock));
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
   return true;
 }
 
@@ -489,6 +489,6 @@ function* cancel(waiter: Waiter, lock: number): SlowPath<boolean> {
   // It may have been the one that was woken to look.
   const woken = isWaiting ? serve(cpu, lock) : [];
   unlatch(cpu, latchOf(lock));
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
   return isWaiting;
 }

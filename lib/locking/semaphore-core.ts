@@ -46,7 +46,7 @@ import { Grant } from '../sched/grant.ts';
 import { claimHold, HELD, Hold, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
   firstAble,
@@ -207,7 +207,7 @@ export function upRecorded(thread: Thread, semaphore: number, permits: number, r
 /** Another waiter is first: grants it what there is. */
 export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
   latch(cpu, latchOf(semaphore), owner);
-  for (const task of exit(cpu, semaphore, freeze(cpu, semaphore))) unpark(cpu, task);
+  unparkAll(cpu, exit(cpu, semaphore, freeze(cpu, semaphore)));
 }
 
 /** Sets the free permits, whatever they were. */
@@ -252,7 +252,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
       commit(cpu, semaphore, free, task + Grant.from, 0, 0);
     }
   }
-  for (const task of exit(cpu, semaphore, free)) unpark(cpu, task);
+  unparkAll(cpu, exit(cpu, semaphore, free));
   return true;
 }
 
@@ -296,7 +296,7 @@ function freeze(cpu: Cpu, semaphore: number): number {
 function leave({ cpu, counters }: Thread, semaphore: number, free: number): void {
   const woken = exit(cpu, semaphore, free);
   counters.handoffs += woken.length;
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
 }
 
 /** Returns whom to wake. */

@@ -26,7 +26,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { Grant } from '../sched/grant.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { endWait, finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
+import { endWait, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { returnStandIn, takeStandIn } from '../sched/vector.ts';
 import {
@@ -194,7 +194,7 @@ function unlatchAndWake(cpu: Cpu, queue: number, count: number): number {
     takeOut(cpu, queue, task);
   }
   unlatch(cpu, list + WaitList.latch);
-  for (const task of chosen) unpark(cpu, task);
+  unparkAll(cpu, chosen);
   return chosen.length;
 }
 

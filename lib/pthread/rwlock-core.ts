@@ -25,7 +25,7 @@
  */
 import type { Futexes } from '../futex/table.ts';
 import { isSleptFor, wait } from '../futex/wait.ts';
-import { MATCH_ANY, takeWaiters, unparkAll, wakeIn } from '../futex/wake.ts';
+import { MATCH_ANY, takeWaiters, wakeIn } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, latchOwner, unlatch } from '../memory/latch.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
@@ -34,7 +34,7 @@ import { struct } from '../memory/struct.ts';
 import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { ASYNC, Task } from '../sched/task.ts';
+import { ASYNC, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
 export const RwlockWords = struct({

@@ -17,20 +17,17 @@
  * Everything here is guarded by one latch for the whole arena, priorityLatch: a chain of locks is walked in one go, so
  * nothing changes half-way and there is no order among the latches of its locks to keep. Only slow paths take it.
  * Order of latches: namesLatch, then priorityLatch; namesLatch, then a wait list's latch. Nobody who holds
- * priorityLatch takes another: tasks to move in wait lists, and to wake, are noted in `Late` and seen to when the thread
- * holds no latch any more.
+ * priorityLatch takes another: tasks to move in wait lists, and to wake, go to a wake queue (`wake-queue.ts`), which is dealt with when
+ * the thread holds no latch any more.
  */
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
-import { Heap } from '../memory/heap.ts';
-import { kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
-import { ObjectHeader } from '../memory/objects.ts';
 import { Tree } from '../memory/rbtree.ts';
 import { Slot, slotAddress, slotArea } from './slot.ts';
-import { Task, taskArea, unpark } from './task.ts';
-import { reorder } from './wait-list.ts';
+import { Task, taskArea } from './task.ts';
+import type { CurrentThread } from './wake-queue.ts';
 
 /** The least urgent priority there is. */
 export const NO_CEILING = 0x7fffffff;
@@ -70,12 +67,6 @@ export const RtWait = taskArea(
   { vacate: (cpu, task) => cpu.store(task + RtWait.mutex, 0) },
 );
 
-/** What is left to do once priorityLatch is free. */
-export interface Late {
-  readonly wake: number[];
-  readonly reorder: number[];
-}
-
 /** The tree of the waiters of one rt-mutex, and that of a thread's topWaiters. */
 export const waiterTree = new Tree({ left: Task.next, right: Task.prev, parent: RtWait.parent }, comesBefore);
 export const topTree = new Tree(
@@ -102,39 +93,12 @@ function isDueBefore(due: number, other: number): boolean {
   return ((due - other) | 0) < 0;
 }
 
-export const nothingLate = (): Late => ({ wake: [], reorder: [] });
-
 export function latchPriorities(cpu: Cpu, owner: number): void {
   latch(cpu, Header.priorityLatch, owner);
 }
 
 export function unlatchPriorities(cpu: Cpu): void {
   unlatch(cpu, Header.priorityLatch);
-}
-
-/** What this file needs of a `Thread`, which stands above it. */
-export interface CurrentThread {
-  readonly cpu: Cpu;
-  readonly id: number;
-  readonly slot: number;
-}
-
-/** Does what was left to do. The caller holds no latch at all. */
-export function seeTo(thread: CurrentThread, late: Late): void {
-  for (const task of late.wake) unpark(thread.cpu, task);
-  if (late.reorder.length === 0) return;
-  latch(thread.cpu, Header.namesLatch, thread.id);
-  putInOrder(thread, late.reorder);
-}
-
-/** Moves tasks whose priority has changed to their places. The caller holds namesLatch, which is free afterwards. */
-export function putInOrder({ cpu, id: owner }: CurrentThread, tasks: readonly number[]): void {
-  for (const task of tasks) {
-    const list = reorder(cpu, task, owner);
-    const address = list === 0 ? 0 : new Heap(cpu, owner).objectAt(list);
-    if (address !== 0) kindById(cpu.read(address + ObjectHeader.kind))?.reordered?.(cpu, address, owner);
-  }
-  unlatch(cpu, Header.namesLatch);
 }
 
 /** Gives a thread's main task the priority that is its due. Returns whether it is another. Under priorityLatch. */

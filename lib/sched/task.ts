@@ -125,3 +125,8 @@ export function unpark(cpu: Cpu, task: number): boolean {
   cpu.wake(task + Task.state, 1);
   return true;
 }
+
+/** `unpark` of each: of tasks that were chosen under a latch, once that is free. */
+export function unparkAll(cpu: Cpu, tasks: Iterable<number>): void {
+  for (const task of tasks) unpark(cpu, task);
+}

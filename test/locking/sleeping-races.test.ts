@@ -8,11 +8,11 @@ import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore/core.ts
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
 import { downSlow, MOST_PERMITS, SemaphoreWords } from '../../lib/locking/semaphore-core.ts';
 import { HoldTable } from '../../lib/sched/holds.ts';
-import { seeTo } from '../../lib/sched/priority.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { firstWaiter, waiters } from '../../lib/sched/wait-list.ts';
+import { wakeQueued } from '../../lib/sched/wake-queue.ts';
 import { on, type Step, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -46,7 +46,7 @@ function stage<Lock extends { handle: unknown }>(
 /** What a waiter for an rt-mutex does to the priority of the thread that holds it. */
 function boost(real: ReturnType<typeof stepper>['real'], by: Thread, thread: Thread, priority = -5): void {
   real.store(thread.self + Task.priority, priority);
-  seeTo(by, { wake: [], reorder: [thread.self] });
+  wakeQueued(by, { wake: [], reorder: [thread.self] });
 }
 
 describe('a waiter whose priority is raised', () => {

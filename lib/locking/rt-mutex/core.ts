@@ -34,13 +34,9 @@ import { struct } from '../../memory/struct.ts';
 import {
   adjustPriority,
   isMoreUrgent,
-  type Late,
   latchPriorities,
-  nothingLate,
   Priorities,
-  putInOrder,
   RtWait,
-  seeTo,
   slotOf,
   topTree,
   unlatchPriorities,
@@ -48,8 +44,9 @@ import {
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { ASYNC, finishPark, prepareToPark, Task, taskArea, unpark, waitFor } from '../../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, taskArea, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
+import { putInOrder, type WakeQueue, wakeQueue, wakeQueued } from '../../sched/wake-queue.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
 
@@ -93,9 +90,9 @@ export interface Contest {
   /** The waiter's place among the equally urgent. */
   readonly ticket: number;
   /** Whether the waiter has to release what it holds. `owner`: the lock's word. */
-  backsOff(owner: number, late: Late): boolean;
+  backsOff(owner: number, wakes: WakeQueue): boolean;
   /** The lock is taken; `waiters` are those who go on waiting. */
-  taken(waiters: readonly number[], late: Late): void;
+  taken(waiters: readonly number[], wakes: WakeQueue): void;
 }
 
 const isUnowned = (word: number) => ownerOf(word) === 0;
@@ -111,10 +108,10 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   thread.counters.contended++;
   // Spin while somebody has it.
   if (!waiter.async && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
-    // 0 -> me: pairs with the release in unlockLate, and in `RtMutex.unlock`.
+    // 0 -> me: pairs with the release in unlockDeferred, and in `RtMutex.unlock`.
     if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return 'acquired';
   }
-  let late = nothingLate();
+  let wakes = wakeQueue();
   yield* latched(waiter, Header.priorityLatch);
   // x -> x|WAITERS: from here on nobody locks or unlocks without the latch. The acquire pairs with the last unlock that did.
   cpu.fetchOrAcquire(address, WAITERS);
@@ -122,66 +119,72 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   let reason = 'woken';
   for (;;) {
     // Take it, or find out why not to wait.
-    if (tryTake(thread, lock, task, !waiter.async, late, contest)) break;
-    outcome = refuse(waiter, lock, cycle, late, contest);
+    if (tryTake(thread, lock, task, !waiter.async, wakes, contest)) break;
+    outcome = refuse(waiter, lock, cycle, wakes, contest);
     if (waiter.aborted) outcome ??= 'aborted';
     else if (reason === 'timed-out') outcome ??= 'timed-out';
     if (outcome !== undefined) break;
     // Join the waiters, the first time round; the owner inherits.
     if (cpu.load(task + RtWait.mutex) === 0) {
-      enqueue(cpu, lock, task, late, contest);
+      enqueue(cpu, lock, task, wakes, contest);
       // An older context comes in front of a waiter that was woken for a free lock, and would not be woken itself.
       if (ownerOf(cpu.load(address)) === 0) continue;
     }
     // Sleep. Under the latch it counts as asleep before an unlock can look for it.
     prepareToPark(cpu, task);
     unlatchPriorities(cpu);
-    yield* seeToIn(waiter, late);
+    yield* wakeQueuedIn(waiter, wakes);
     reason = yield;
-    late = nothingLate();
+    wakes = wakeQueue();
     yield* latched(waiter, Header.priorityLatch);
   }
   finishPark(cpu, task);
   // Leave without it: what the owner inherited from this task is undone.
   if (outcome !== undefined) {
-    if (cpu.load(task + RtWait.mutex) !== 0) leave(cpu, lock, task, late);
+    if (cpu.load(task + RtWait.mutex) !== 0) leave(cpu, lock, task, wakes);
     else settleWaiters(cpu, lock);
   }
   const isDead = outcome === undefined && (cpu.load(address) & OWNER_DIED) !== 0;
   unlatchPriorities(cpu);
-  yield* seeToIn(waiter, late);
+  yield* wakeQueuedIn(waiter, wakes);
   if (isDead) thread.counters.ownerDeaths++;
   return outcome ?? (isDead ? 'owner-died' : 'acquired');
 }
 
-/** `seeTo` in a slow path. */
-function* seeToIn(waiter: Waiter, late: Late): SlowPath<void> {
+/** `wakeQueued` in a slow path. */
+function* wakeQueuedIn(waiter: Waiter, wakes: WakeQueue): SlowPath<void> {
   const { thread } = waiter;
-  for (const task of late.wake) unpark(thread.cpu, task);
-  if (late.reorder.length === 0) return;
+  unparkAll(thread.cpu, wakes.wake);
+  if (wakes.reorder.length === 0) return;
   yield* latched(waiter, Header.namesLatch);
-  putInOrder(thread, late.reorder);
+  putInOrder(thread, wakes.reorder);
 }
 
 /** One attempt that neither waits nor leaves anything behind; takes a free lock from waiters that are less urgent. */
 export function tryLock(thread: Thread, lock: number, task: number, contest?: Contest): boolean {
-  const late = nothingLate();
-  const isTaken = tryLockLate(thread, lock, task, late, contest);
-  seeTo(thread, late);
+  const wakes = wakeQueue();
+  const isTaken = tryLockDeferred(thread, lock, task, wakes, contest);
+  wakeQueued(thread, wakes);
   return isTaken;
 }
 
 /** `tryLock` under other latches, which leaves the caller something to see to. */
-export function tryLockLate(thread: Thread, lock: number, task: number, late: Late, contest?: Contest): boolean {
+export function tryLockDeferred(
+  thread: Thread,
+  lock: number,
+  task: number,
+  wakes: WakeQueue,
+  contest?: Contest,
+): boolean {
   const { cpu, id } = thread;
   const address = lock + RtWords.owner;
-  // 0 -> me: pairs with the release in unlockLate, and in `RtMutex.unlock`.
+  // 0 -> me: pairs with the release in unlockDeferred, and in `RtMutex.unlock`.
   if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return true;
   if (ownerOf(cpu.load(address)) !== 0) return false;
   latchPriorities(cpu, id);
   // As in lockSlow.
   cpu.fetchOrAcquire(address, WAITERS);
-  const isTaken = tryTake(thread, lock, task, true, late, contest);
+  const isTaken = tryTake(thread, lock, task, true, wakes, contest);
   if (!isTaken) settleWaiters(cpu, lock);
   unlatchPriorities(cpu);
   return isTaken;
@@ -192,20 +195,27 @@ export function tryLockLate(thread: Thread, lock: number, task: number, late: La
  * with `lockSlow`. False when it has to find out itself what is wrong: it would close a cycle. For callers under other
  * latches.
  */
-export function enqueueSleeper({ cpu, id }: Thread, lock: number, task: number, late: Late): boolean {
+export function enqueueSleeper({ cpu, id }: Thread, lock: number, task: number, wakes: WakeQueue): boolean {
   latchPriorities(cpu, id);
   // As in lockSlow.
   cpu.fetchOrAcquire(lock + RtWords.owner, WAITERS);
   const isSound = cpu.load(task + Task.mode) === ASYNC || !closesCycle(cpu, slotOf(cpu, task), lock, [], false);
-  if (isSound) enqueue(cpu, lock, task, late);
-  if (isSound && isUnowned(cpu.load(lock + RtWords.owner))) wakeTop(cpu, lock, late);
+  if (isSound) enqueue(cpu, lock, task, wakes);
+  if (isSound && isUnowned(cpu.load(lock + RtWords.owner))) wakeTop(cpu, lock, wakes);
   settleWaiters(cpu, lock);
   unlatchPriorities(cpu);
   return isSound;
 }
 
 /** `try_to_take_rt_mutex`: under the latch, with WAITERS set. */
-function tryTake(thread: Thread, lock: number, task: number, isSync: boolean, late: Late, contest?: Contest): boolean {
+function tryTake(
+  thread: Thread,
+  lock: number,
+  task: number,
+  isSync: boolean,
+  wakes: WakeQueue,
+  contest?: Contest,
+): boolean {
   const { cpu } = thread;
   const address = lock + RtWords.owner;
   const root = lock + RtWords.waiters;
@@ -218,8 +228,8 @@ function tryTake(thread: Thread, lock: number, task: number, isSync: boolean, la
   // 0|flags -> task|flags. Nobody else writes the word: WAITERS is set, and the latch is held, which orders this.
   cpu.store(address, task | (word & OWNER_DIED) | (contest?.flag ?? 0) | (hasWaiters ? WAITERS : 0));
   if (hasWaiters) {
-    inherit(cpu, attachTop(cpu, lock), late);
-    contest?.taken(waiterTree.nodes(cpu, root), late);
+    inherit(cpu, attachTop(cpu, lock), wakes);
+    contest?.taken(waiterTree.nodes(cpu, root), wakes);
   }
   return true;
 }
@@ -236,11 +246,17 @@ function isOwnAsync({ cpu, id }: Thread, task: number): boolean {
 }
 
 /** What makes waiting pointless. */
-function refuse(waiter: Waiter, lock: number, cycle: number[], late: Late, contest?: Contest): Outcome | undefined {
+function refuse(
+  waiter: Waiter,
+  lock: number,
+  cycle: number[],
+  wakes: WakeQueue,
+  contest?: Contest,
+): Outcome | undefined {
   const { cpu } = waiter.thread;
   const word = cpu.load(lock + RtWords.owner);
   if (ownerOf(word) === UNRECOVERABLE) return 'unrecoverable';
-  if (contest?.backsOff(word, late)) return 'back-off';
+  if (contest?.backsOff(word, wakes)) return 'back-off';
   const isContest = contest?.flag === CTX;
   if (waiter.async || !closesCycle(cpu, waiter.thread.slot, lock, cycle, isContest)) return undefined;
   return isContest && contest.holds && cycle.length > 2 ? 'back-off' : 'deadlock';
@@ -286,7 +302,7 @@ function reservedFor(cpu: Cpu, lock: number, word: number): number {
 }
 
 /** `task_blocks_on_rt_mutex`. */
-function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Contest): void {
+function enqueue(cpu: Cpu, lock: number, task: number, wakes: WakeQueue, contest?: Contest): void {
   const ticket = (cpu.read(lock + RtWords.ticket) + 1) | 0;
   cpu.write(lock + RtWords.ticket, ticket);
   detachTop(cpu, lock);
@@ -296,7 +312,7 @@ function enqueue(cpu: Cpu, lock: number, task: number, late: Late, contest?: Con
   waitFor(cpu, task, lock);
   cpu.store(task + RtWait.mutex, lock);
   waiterTree.insert(cpu, lock + RtWords.waiters, task);
-  inherit(cpu, attachTop(cpu, lock), late);
+  inherit(cpu, attachTop(cpu, lock), wakes);
 }
 
 /**
@@ -315,12 +331,12 @@ function dequeue(cpu: Cpu, lock: number, task: number): void {
 }
 
 /** `remove_waiter`: the task goes without the lock. What its owner had inherited from it is undone. */
-function leave(cpu: Cpu, lock: number, task: number, late: Late): void {
+function leave(cpu: Cpu, lock: number, task: number, wakes: WakeQueue): void {
   detachTop(cpu, lock);
   dequeue(cpu, lock, task);
-  inherit(cpu, attachTop(cpu, lock), late);
+  inherit(cpu, attachTop(cpu, lock), wakes);
   // It may have been woken because the lock was free.
-  if (ownerOf(cpu.load(lock + RtWords.owner)) === 0) wakeTop(cpu, lock, late);
+  if (ownerOf(cpu.load(lock + RtWords.owner)) === 0) wakeTop(cpu, lock, wakes);
   settleWaiters(cpu, lock);
 }
 
@@ -348,13 +364,13 @@ export function attachTop(cpu: Cpu, lock: number): number {
 }
 
 /** `rt_mutex_adjust_prio_chain`: the topWaiters of the thread with slot `first` (or 0) have changed. */
-export function inherit(cpu: Cpu, first: number, late: Late): void {
+export function inherit(cpu: Cpu, first: number, wakes: WakeQueue): void {
   let slot = first;
   for (let depth = 0; slot !== 0 && depth < CHAIN_LIMIT && adjustPriority(cpu, slot); depth++) {
     const main = slot + Slot.mainTask;
     const lock = cpu.load(main + RtWait.mutex);
     if (lock === 0) {
-      late.reorder.push(main);
+      wakes.reorder.push(main);
       return;
     }
     const before = waiterTree.first(cpu, lock + RtWords.waiters);
@@ -364,17 +380,17 @@ export function inherit(cpu: Cpu, first: number, late: Late): void {
     waiterTree.insert(cpu, lock + RtWords.waiters, main);
     slot = attachTop(cpu, lock);
     // The lock is free, and its old first waiter was woken. Another waiter is first now: wake it too.
-    if (slot === 0 && waiterTree.first(cpu, lock + RtWords.waiters) !== before) wakeTop(cpu, lock, late);
+    if (slot === 0 && waiterTree.first(cpu, lock + RtWords.waiters) !== before) wakeTop(cpu, lock, wakes);
   }
 }
 
 /** Wakes the first waiter; and, if that is asynchronous, a synchronous one of its thread, which would take its place. */
-function wakeTop(cpu: Cpu, lock: number, late: Late): void {
+function wakeTop(cpu: Cpu, lock: number, wakes: WakeQueue): void {
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
   if (top === 0) return;
-  late.wake.push(top);
+  wakes.wake.push(top);
   const main = slotOf(cpu, top) + Slot.mainTask;
-  if (main !== top && cpu.load(main + RtWait.mutex) === lock) late.wake.push(main);
+  if (main !== top && cpu.load(main + RtWait.mutex) === lock) wakes.wake.push(main);
 }
 
 /**
@@ -382,25 +398,25 @@ function wakeTop(cpu: Cpu, lock: number, late: Late): void {
  * the lock useless, or with `isPassedOn` is for the next owner to learn.
  */
 export function unlockSlow(thread: Thread, lock: number, isPassedOn = false): void {
-  const late = nothingLate();
-  unlockLate(thread, lock, late, isPassedOn);
-  seeTo(thread, late);
+  const wakes = wakeQueue();
+  unlockDeferred(thread, lock, wakes, isPassedOn);
+  wakeQueued(thread, wakes);
 }
 
 /**
  * `unlockSlow` under other latches, which leaves the caller something to see to. The store that releases is the last
  * access to the lock: its next owner may destroy it, and needs no latch for that when nobody waits.
  */
-export function unlockLate({ cpu, id, slot }: Thread, lock: number, late: Late, isPassedOn = false): void {
+export function unlockDeferred({ cpu, id, slot }: Thread, lock: number, wakes: WakeQueue, isPassedOn = false): void {
   const address = lock + RtWords.owner;
   latchPriorities(cpu, id);
   const word = cpu.load(address);
   const flag = cpu.read(lock + RtWords.waiters) === 0 ? 0 : WAITERS;
   const isLost = (word & OWNER_DIED) !== 0 && !isPassedOn;
   detachTop(cpu, lock);
-  inherit(cpu, slot, late);
-  if (isLost) late.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
-  else wakeTop(cpu, lock, late);
+  inherit(cpu, slot, wakes);
+  if (isLost) wakes.wake.push(...waiterTree.nodes(cpu, lock + RtWords.waiters));
+  else wakeTop(cpu, lock, wakes);
   // me|WAITERS -> WAITERS, or me|OWNER_DIED -> UNRECOVERABLE. Release: pairs with the acquire of the next owner's fast path.
   cpu.storeRelease(address, isLost ? UNRECOVERABLE | flag : (word & OWNER_DIED) | flag);
   unlatchPriorities(cpu);

@@ -68,7 +68,7 @@ export class RtMutex extends RtLock {
    */
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
-    // 0 -> me: pairs with the release in unlock, and in `unlockLate` of core.ts.
+    // 0 -> me: pairs with the release in unlock, and in `unlockDeferred` of core.ts.
     if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockSlow(options);
   }
 

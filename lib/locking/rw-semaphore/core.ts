@@ -47,7 +47,7 @@ import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
-import { ASYNC, MAIN, Task, unpark } from '../../sched/task.ts';
+import { ASYNC, MAIN, Task, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
 import type { Outcome } from '../reader-writer.ts';
@@ -252,7 +252,7 @@ function releaseAndWake(thread: Thread, semaphore: number, word: number, release
   const woken = !isDone ? [] : isLost ? waiters(cpu, listOf(semaphore)) : wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
   return isDone;
 }
 
@@ -351,7 +351,7 @@ export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
   if (firstWaiter(cpu, listOf(semaphore)) !== 0) cpu.fetchOr(wordOf(semaphore), WAITERS);
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
 }
 
 /** `rwsem_wake`. */
@@ -365,7 +365,7 @@ export function unlatchAndWake({ cpu, counters }: Thread, semaphore: number): vo
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
 }
 
 /**

@@ -8,7 +8,7 @@ import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { Grant } from '../../sched/grant.ts';
 import { Hold, holdsOf, isSteady } from '../../sched/holds.ts';
-import { Task, unpark } from '../../sched/task.ts';
+import { Task, unparkAll } from '../../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { repairOsq } from '../osq.ts';
 import {
@@ -54,7 +54,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   if (waiters(cpu, list).length > 0) cpu.fetchOr(address, WAITERS);
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, list + WaitList.latch);
-  for (const task of woken) unpark(cpu, task);
+  unparkAll(cpu, woken);
   return isCounted && !hasSpinners;
 }
 

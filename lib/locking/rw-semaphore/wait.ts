@@ -13,7 +13,7 @@ import { latch, unlatch } from '../../memory/latch.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
 import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { finishPark, prepareToPark, Task, unpark } from '../../sched/task.ts';
+import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, firstOfThread, joinList, leaveList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
@@ -89,7 +89,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
   prepareToPark(cpu, task);
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
   let reason = 'woken';
   while (!isGranted(cpu, semaphore, task)) {
     const outcome = giveUp(waiter, semaphore, async, reason);
@@ -143,7 +143,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
     unlatch(cpu, latchOf(semaphore));
-    for (const sleeper of passed.splice(0)) unpark(cpu, sleeper);
+    unparkAll(cpu, passed.splice(0));
     const isComing = isLate && !async && isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, thread.spins));
     if (!isComing) reason = yield;
     yield* latched(waiter, latchOf(semaphore));
@@ -151,7 +151,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   finishPark(cpu, task);
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);
   unlatch(cpu, latchOf(semaphore));
-  for (const sleeper of [...passed, ...woken]) unpark(cpu, sleeper);
+  unparkAll(cpu, [...passed, ...woken]);
   return outcome ?? writes(thread, semaphore);
 }
 
@@ -261,7 +261,7 @@ function standAside(thread: Thread, semaphore: number): void {
   cpu.fetchOr(wordOf(semaphore), WAITERS);
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
 }
 
 /** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */
@@ -315,6 +315,6 @@ function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
   const woken = isWaiting ? dequeue(cpu, semaphore, task, false) : [];
   if (isWaiting) finishPark(cpu, task);
   unlatch(cpu, latchOf(semaphore));
-  for (const sleeper of woken) unpark(cpu, sleeper);
+  unparkAll(cpu, woken);
   return isWaiting;
 }

@@ -19,8 +19,8 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
-import type { Late } from '../../sched/priority.ts';
 import { ThreadLocal } from '../../sched/thread-local.ts';
+import type { WakeQueue } from '../../sched/wake-queue.ts';
 import { ownerOf } from '../owner-word.ts';
 import { type Contest, Contestant, CTX } from '../rt-mutex/core.ts';
 
@@ -57,7 +57,7 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
     flag: CTX,
     holds,
     ticket: stamp,
-    backsOff(word, late) {
+    backsOff(word, wakes) {
       const owner = (word & CTX) === 0 ? 0 : ownerOf(word);
       const other = owner === 0 ? 0 : cpu.load(owner + Contestant.stamp);
       if (isWaitDie) {
@@ -65,14 +65,14 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
         cpu.store(task + Contestant.wounded, 0);
         return holds && other !== 0 && isOlder(other, stamp);
       }
-      if (other !== 0 && isOlder(stamp, other)) wound(cpu, owner, late);
+      if (other !== 0 && isOlder(stamp, other)) wound(cpu, owner, wakes);
       return holds && cpu.load(task + Contestant.wounded) !== 0;
     },
-    taken(waiters, late) {
+    taken(waiters, wakes) {
       for (const waiter of waiters) {
         const other = cpu.load(waiter + Contestant.stamp);
         if (other === 0) continue;
-        if (isWaitDie && isOlder(stamp, other)) wound(cpu, waiter, late);
+        if (isWaitDie && isOlder(stamp, other)) wound(cpu, waiter, wakes);
         else if (!isWaitDie && isOlder(other, stamp)) cpu.store(task + Contestant.wounded, 1);
       }
     },
@@ -80,8 +80,8 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
 }
 
 /** `task` backs off at its next wait, or at the one it is in. */
-function wound(cpu: Cpu, task: number, late: Late): void {
+function wound(cpu: Cpu, task: number, wakes: WakeQueue): void {
   if (cpu.load(task + Contestant.wounded) !== 0) return;
   cpu.store(task + Contestant.wounded, 1);
-  late.wake.push(task);
+  wakes.wake.push(task);
 }

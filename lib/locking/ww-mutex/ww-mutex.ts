@@ -67,7 +67,7 @@ export class WwMutex extends RtLock {
   lock(context?: WwContext, options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
     const isPlain = context === undefined && options === undefined;
-    // 0 -> me: pairs with the release in #unlock, and in `unlockLate` of rt-mutex/core.ts.
+    // 0 -> me: pairs with the release in #unlock, and in `unlockDeferred` of rt-mutex/core.ts.
     if (isPlain && cpu.cmpxchgAcquire(this.#owner, free, self) === free) return;
     if (!this.attempt(context, options)) throw this.#backOff();
   }

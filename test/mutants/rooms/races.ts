@@ -122,7 +122,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: nobody looks when another waiter is the first',
     file: 'lib/locking/semaphore-core.ts',
-    from: '  for (const task of exit(cpu, semaphore, freeze(cpu, semaphore))) unpark(cpu, task);\n}\n\n/** Sets',
+    from: '  unparkAll(cpu, exit(cpu, semaphore, freeze(cpu, semaphore)));\n}\n\n/** Sets',
     to: '  unlatch(cpu, semaphore + SemaphoreWords.waiters + WaitList.latch);\n}\n\n/** Sets',
     tests: [SLEEPING_RACES],
   },
@@ -130,8 +130,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RtMutex: unlock looks whom to wake after the release',
     file: 'lib/locking/rt-mutex/core.ts',
-    from: '  detachTop(cpu, lock);\n  inherit(cpu, slot, late);\n  if (isLost)',
-    to: '  cpu.storeRelease(address, 0);\n  detachTop(cpu, lock);\n  inherit(cpu, slot, late);\n  if (isLost)',
+    from: '  detachTop(cpu, lock);\n  inherit(cpu, slot, wakes);\n  if (isLost)',
+    to: '  cpu.storeRelease(address, 0);\n  detachTop(cpu, lock);\n  inherit(cpu, slot, wakes);\n  if (isLost)',
     tests: [UNLOCK],
   },
   {

@@ -44,7 +44,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an unlock does not hand back what it inherited',
     file: CORE,
-    from: '  inherit(cpu, slot, late);\n  if (isLost)',
+    from: '  inherit(cpu, slot, wakes);\n  if (isLost)',
     to: '  if (isLost)',
     tests: ['test/locking/rt-mutex.test.ts'],
   },
