@@ -18,9 +18,9 @@
  */
 
 import type { Arena } from '../arena/arena.ts';
-import { RtWords } from '../locking/rt-mutex/core.ts';
 import { repair } from '../locking/rt-mutex/repair.ts';
 import { rtKind } from '../locking/rt-mutex/rt-lock.ts';
+import { RtWords } from '../locking/rt-mutex/words.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';

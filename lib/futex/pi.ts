@@ -21,7 +21,8 @@
  * Source: kernel/futex/pi.c.
  */
 import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
-import { enqueueSleeper, lockSlow, RtWords, tryLockDeferred, unlockDeferred } from '../locking/rt-mutex/core.ts';
+import { enqueueSleeper, lockSlow, tryLockDeferred, unlockDeferred } from '../locking/rt-mutex/core.ts';
+import { RtWords } from '../locking/rt-mutex/words.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { asyncTasks, isDying, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';

@@ -30,7 +30,6 @@
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
-import { struct } from '../../memory/struct.ts';
 import {
   adjustPriority,
   isMoreUrgent,
@@ -44,56 +43,13 @@ import {
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { ASYNC, finishPark, prepareToPark, Task, taskArea, unparkAll, waitFor } from '../../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { putInOrder, type WakeQueue, wakeQueue, wakeQueued } from '../../sched/wake-queue.ts';
 import type { Outcome } from '../owned-lock.ts';
-import { isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
-
-export const RtWords = struct({
-  header: OWNER,
-  owner: 1,
-  /** Root of the tree of waiters, and a count of those that have joined it. */
-  waiters: 1,
-  ticket: 1,
-});
-
-export const CTX = 4;
-
-/** A task that stands for an acquire context; see `ww-mutex/contest.ts`. */
-export const Contestant = taskArea(
-  'contest',
-  {
-    /** The context's stamp, or 0; and whether an older one wants what it holds. */
-    stamp: 1,
-    wounded: 1,
-    /** CTX while the task waits for an rt-mutex with its context, and so ends the wait when it is wounded; else 0. */
-    flag: 1,
-  },
-  {
-    vacate(cpu, task) {
-      cpu.store(task + Contestant.stamp, 0);
-      cpu.store(task + Contestant.wounded, 0);
-    },
-  },
-);
-
-/** The longest chain of locks that is walked (the kernel's max_lock_depth). */
-export const CHAIN_LIMIT = 1024;
-
-/** What an acquire context has to say about a wait. Its methods are called under the latch. */
-export interface Contest {
-  /** CTX when the lock is taken with a context. */
-  readonly flag: number;
-  /** Whether the waiter holds anything that it could release. */
-  readonly holds: boolean;
-  /** The waiter's place among the equally urgent. */
-  readonly ticket: number;
-  /** Whether the waiter has to release what it holds. `owner`: the lock's word. */
-  backsOff(owner: number, wakes: WakeQueue): boolean;
-  /** The lock is taken; `waiters` are those who go on waiting. */
-  taken(waiters: readonly number[], wakes: WakeQueue): void;
-}
+import { isOwned, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
+import { closesCycle } from './cycle.ts';
+import { CHAIN_LIMIT, type Contest, Contestant, CTX, RtWords } from './words.ts';
 
 const isUnowned = (word: number) => ownerOf(word) === 0;
 
@@ -260,45 +216,6 @@ function refuse(
   const isContest = contest?.flag === CTX;
   if (waiter.async || !closesCycle(cpu, waiter.thread.slot, lock, cycle, isContest)) return undefined;
   return isContest && contest.holds && cycle.length > 2 ? 'back-off' : 'deadlock';
-}
-
-/**
- * Whether the thread with that slot would wait for itself. Contexts solve the cycles that they make among themselves,
- * so for a context a cycle counts only if somebody in it cannot back off: the owner of a lock that was taken without a
- * context, or an asynchronous owner, whose thread sleeps. A wounded thread in the chain is about to back off, unless it
- * waits without its context. A chain longer than the limit counts as a cycle, as in the kernel.
- */
-function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number[], isContest: boolean): boolean {
-  cycle.length = 0;
-  let lock = first;
-  let isStuck = false;
-  for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
-    const word = cpu.load(lock + RtWords.owner);
-    const owner = isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word);
-    if (owner === 0) return false;
-    const next = slotOf(cpu, owner);
-    cycle.push(lock, cpu.load(owner + Task.thread) - 1);
-    isStuck ||= lock === first && next === slot;
-    isStuck ||= cpu.load(owner + Task.mode) === ASYNC || (word & CTX) === 0;
-    if (next === slot) return isStuck || !isContest;
-    const main = next + Slot.mainTask;
-    lock = cpu.load(main + RtWait.mutex);
-    if (lock === 0) return false;
-    if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;
-  }
-  return !isContest;
-}
-
-/**
- * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
- * the lock as long as its thread sleeps. A synchronous waiter that a free lock is kept for is awake, and takes it; so is
- * one of the task's own thread, which `wakeTop` has woken with the task and which takes its place.
- */
-function reservedFor(cpu: Cpu, lock: number, word: number): number {
-  const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
-  if (top === 0 || cpu.load(top + Task.mode) !== ASYNC) return 0;
-  const main = slotOf(cpu, top) + Slot.mainTask;
-  return cpu.load(main + RtWait.mutex) === lock ? 0 : top;
 }
 
 /** `task_blocks_on_rt_mutex`. */

@@ -7,7 +7,8 @@ import { Priorities, RtWait, waiterTree } from '../../sched/priority.ts';
 import { asyncTasks, Slot, slotAddress } from '../../sched/slot.ts';
 import { Task } from '../../sched/task.ts';
 import { isOwned, OWNER_DIED, ownerOf, WAITERS } from '../owner-word.ts';
-import { attachTop, detachTop, inherit, RtWords, rank } from './core.ts';
+import { attachTop, detachTop, inherit, rank } from './core.ts';
+import { RtWords } from './words.ts';
 
 /**
  * After deaths: takes dead tasks out of the queue of `lock`, and the lock out of a dead owner's hands. What changes in

@@ -6,8 +6,8 @@ import { latchPriorities, unlatchPriorities, waiterTree } from '../../sched/prio
 import { Task } from '../../sched/task.ts';
 import { OwnedLock } from '../owned-lock.ts';
 import { closeOwned, holderOf } from '../owner-word.ts';
-import { RtWords } from './core.ts';
 import { repair } from './repair.ts';
+import { RtWords } from './words.ts';
 
 /** The kind of a lock whose words start as RtWords. */
 export function rtKind(name: string, words: Length): Kind<Repairer> {

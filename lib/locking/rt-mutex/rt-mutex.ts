@@ -14,8 +14,9 @@ import {
 import { checkPriority, dueIn, Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import type { Wanted } from '../../sched/watch.ts';
-import { CHAIN_LIMIT, lockSlow, RtWords, tryLock, unlockSlow } from './core.ts';
+import { lockSlow, tryLock, unlockSlow } from './core.ts';
 import { RtLock, rtKind } from './rt-lock.ts';
+import { CHAIN_LIMIT, RtWords } from './words.ts';
 
 const KIND = rtKind('rt-mutex', RtWords);
 

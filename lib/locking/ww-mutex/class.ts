@@ -2,7 +2,7 @@ import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
-import { Contestant } from '../rt-mutex/core.ts';
+import { Contestant } from '../rt-mutex/words.ts';
 import { asyncContexts, nextStamp, WwClassWords } from './contest.ts';
 import { WwContext } from './context.ts';
 

@@ -22,7 +22,7 @@ import { struct } from '../../memory/struct.ts';
 import { ThreadLocal } from '../../sched/thread-local.ts';
 import type { WakeQueue } from '../../sched/wake-queue.ts';
 import { ownerOf } from '../owner-word.ts';
-import { type Contest, Contestant, CTX } from '../rt-mutex/core.ts';
+import { type Contest, Contestant, CTX } from '../rt-mutex/words.ts';
 
 export const WwClassWords = struct({
   header: ObjectHeader,

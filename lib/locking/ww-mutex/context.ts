@@ -3,7 +3,7 @@ import type { SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import type { AbortableOptions, WaitOptions } from '../../sched/drive.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { Contestant } from '../rt-mutex/core.ts';
+import { Contestant } from '../rt-mutex/words.ts';
 import { asyncContexts } from './contest.ts';
 
 /** What a context needs of a `WwMutex`. */

@@ -17,8 +17,9 @@ import {
 } from '../../sched/drive.ts';
 import type { Outcome } from '../owned-lock.ts';
 import { ownerOf } from '../owner-word.ts';
-import { CHAIN_LIMIT, type Contest, CTX, lockSlow, RtWords, tryLock, unlockSlow } from '../rt-mutex/core.ts';
+import { lockSlow, tryLock, unlockSlow } from '../rt-mutex/core.ts';
 import { RtLock, rtKind } from '../rt-mutex/rt-lock.ts';
+import { CHAIN_LIMIT, type Contest, CTX, RtWords } from '../rt-mutex/words.ts';
 import { WwClass } from './class.ts';
 import { bystander, contender } from './contest.ts';
 import { WwContext } from './context.ts';

@@ -28,7 +28,7 @@ import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../../futex/rob
 import type { Futexes } from '../../futex/table.ts';
 import { wait } from '../../futex/wait.ts';
 import { MATCH_ANY, wake, wakeIn } from '../../futex/wake.ts';
-import { RtWords } from '../../locking/rt-mutex/core.ts';
+import { RtWords } from '../../locking/rt-mutex/words.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';

@@ -6,7 +6,7 @@ import { openFutexes } from '../../futex/open.ts';
 import { FUTEX_WAITERS } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
 import { type LockOwner, lockOwnerOf } from '../../locking/lock-owner.ts';
-import { CHAIN_LIMIT } from '../../locking/rt-mutex/core.ts';
+import { CHAIN_LIMIT } from '../../locking/rt-mutex/words.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,

@@ -93,7 +93,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a cycle by way of an asynchronous owner is left to the contexts in it',
-    file: 'lib/locking/rt-mutex/core.ts',
+    file: 'lib/locking/rt-mutex/cycle.ts',
     from: 'cpu.load(owner + Task.mode) === ASYNC || (word & CTX) === 0;',
     to: '(word & CTX) === 0;',
     tests: [RT_RACES],

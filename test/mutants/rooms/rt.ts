@@ -1,6 +1,7 @@
 import type { Mutant } from '../mutant.ts';
 
 const CORE = 'lib/locking/rt-mutex/core.ts';
+const CYCLE = 'lib/locking/rt-mutex/cycle.ts';
 const LIST = 'lib/sched/wait-list.ts';
 const REAPER = 'lib/arena/reaper.ts';
 const RACES = 'test/locking/rt-races.test.ts';
@@ -8,14 +9,14 @@ const RACES = 'test/locking/rt-races.test.ts';
 export const mutants: readonly Mutant[] = [
   {
     name: 'a wounded context counts as about to back off wherever it waits',
-    file: CORE,
+    file: CYCLE,
     from: 'if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;',
     to: 'if (cpu.load(main + Contestant.wounded) !== 0) return false;',
     tests: [RACES],
   },
   {
     name: 'a wounded context does not count as about to back off',
-    file: CORE,
+    file: CYCLE,
     from: '    if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;\n',
     to: '',
     tests: [RACES],
@@ -36,7 +37,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a free lock is not kept for an asynchronous task in the chain',
-    file: CORE,
+    file: CYCLE,
     from: 'isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word)',
     to: 'isOwned(word) ? ownerOf(word) : 0',
     tests: [RACES],
