@@ -40,7 +40,15 @@ export const BarrierWords = struct({
 /** The most tasks that can meet. */
 const MOST = 1 << 20;
 
-/** What a record of a task that has arrived in `round` counts: even, and never 0. */
+/**
+ * What a record of a task that has arrived in `round` counts: even, and never 0. The record's word is the task's ticket, says
+ * how far its count is, and is the futex that it sleeps on:
+ *
+ *   absent, 0 -- pass, latch --> arrived, ticket -- endRound, latch --> counted, ticket|COUNTED
+ *      ^  ^                       |         ^                            |           |
+ *      |  '-- timed out, aborted -'         '-- another has withdrawn ---'           |
+ *      '------------------------- the round is over: released, woken ----------------'
+ */
 function ticketOf(round: number): number {
   return ((round & 0xfffffff) + 1) << 1;
 }
