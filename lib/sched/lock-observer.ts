@@ -15,7 +15,7 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
-import type { Thread } from './thread.ts';
+import { DETACHED, type Thread } from './thread.ts';
 import type { LockObserver, ObservedLock, WaitForm } from './watch.ts';
 
 type Observe = (thread: Thread) => LockObserver | undefined;
@@ -31,6 +31,8 @@ export function defineLockObserver(open: Observe): void {
 /** The thread has its observer from here on, if somebody observes the arena. */
 export function lookForObserver(thread: Thread): void {
   if (observe === undefined || thread.observer !== undefined || !isObserved(thread.cpu)) return;
+  // Its slot may be another's, where the observer would write.
+  if (thread.self === DETACHED) return;
   thread.observe(observe(thread));
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError, shown } from '../../errors.ts';
+import { lookForObserver } from '../../sched/lock-observer.ts';
 import type { ObservedLock } from '../../sched/watch.ts';
 import { SUBCLASSES } from './classes.ts';
 import { type Validator, validatorOf } from './validator.ts';
@@ -17,7 +18,13 @@ function validatorFor(lock: CheckedLock): Validator | undefined {
   if (typeof lock?.arena?.thread?.current !== 'function') {
     throw new HoldfastError('EINVAL', `expected a lock, received ${shown(lock)}`);
   }
-  return validatorOf(lock.arena.thread);
+  return validatorIn(lock.arena);
+}
+
+/** What runs since the thread has made its last call that waits, it hears of here. */
+function validatorIn({ thread }: Arena): Validator | undefined {
+  lookForObserver(thread);
+  return validatorOf(thread);
 }
 
 /** This thread's code holds the lock, alone or shared. */
@@ -58,7 +65,7 @@ export function nested<Result>(arena: Arena, subclass: number, acquire: () => Re
   if (typeof arena?.thread?.current !== 'function') {
     throw new HoldfastError('EINVAL', `nested() expects an Arena, received ${shown(arena)}`);
   }
-  const validator = validatorOf(arena.thread);
+  const validator = validatorIn(arena);
   if (validator === undefined) return acquire();
   validator.subclass = subclass;
   try {

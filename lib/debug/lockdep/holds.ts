@@ -8,7 +8,8 @@
  * between two microtasks, does not count: a flow that has a lock has awaited it.
  *
  * A thread that sleeps in a synchronous call lets none of its flows go on. So such a call waits with all in hand that any of them
- * holds.
+ * holds. An asynchronous call lets the others go on: what synchronous code has taken, and holds while it awaits, is in the hands of that
+ * code's flow.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { WaitForm } from '../../sched/watch.ts';
@@ -26,6 +27,8 @@ export interface Hold {
   readonly isAtomic: boolean;
   /** The call does not wait. */
   readonly tries: boolean;
+  /** Each lock that was held then has a path to it in the graph that is as strong as an order of its own. */
+  isOrdered: boolean;
   readonly within: object | undefined;
   /** Where it was made, not read yet. */
   readonly trace: { readonly stack?: unknown };
@@ -37,7 +40,7 @@ export interface Hold {
   stretch: number;
 }
 
-/** What a flow has asked for, the last of it in one stretch of code. */
+/** What a flow has asked for, the last of it in one stretch of code; `before`: what it had before that, or has at once. */
 interface Flow {
   readonly holds: readonly Hold[];
   readonly before: readonly Hold[];
@@ -73,6 +76,13 @@ export class Holds {
     return this.#before().filter(({ state }) => state === 'held');
   }
 
+  /** What synchronous code holds of which the flow that runs now has to give back something, or may have: it goes on here. */
+  syncOfFlow(): readonly Hold[] {
+    const { stretch } = this;
+    const own = this.#before();
+    return this.sync.filter((hold) => hold.stretch === stretch || own.includes(hold));
+  }
+
   /** The flow that runs now asks for it. */
   ask(hold: Hold): void {
     const before = this.#before().filter(({ state }) => state !== 'over');
@@ -90,6 +100,12 @@ export class Holds {
 
   add(hold: Hold): void {
     (hold.form.async ? this.async : this.sync).push(hold);
+    // That is in the hands of the flow since it was asked for.
+    if (hold.form.async && !hold.tries) return;
+    const { holds, before, stretch } = this.#flows.getStore() ?? { holds: [], before: [], stretch: this.stretch };
+    const isKept = (other: Hold) => other !== hold && other.state !== 'over';
+    const withIt = (others: readonly Hold[]) => [...others.filter(isKept), hold];
+    this.#flows.enterWith({ holds: withIt(holds), before: withIt(before), stretch });
   }
 
   /** The last acquisition of that lock by `task`, and its place in the list. */
@@ -108,5 +124,11 @@ export class Holds {
     for (const hold of [...this.sync, ...this.async]) hold.state = 'over';
     this.sync.length = 0;
     this.async.length = 0;
+  }
+
+  /** Nobody asks any more: each asynchronous operation of the thread carries the flows of all arenas that have some. */
+  end(): void {
+    this.clear();
+    this.#flows.disable();
   }
 }

@@ -22,6 +22,10 @@
  *
  * Sessions, in `Header.lockdep`: 0 for none, odd while `reset` clears the tables, else even. A thread that adds says in its slot
  * in which session (`Adding`), and looks again whether that session runs. The thread that clears waits until no slot names the old one.
+ * No two sessions have one number (`Tables.session`): a thread that hears of none between them knows by it that there is another.
+ *
+ * Suppressions are read by threads that report, whenever they are changed: so there are two places, and one word says which of them
+ * counts, and has another number after each change.
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
@@ -81,9 +85,11 @@ export const Tables = struct({
   /** After how many ms a section that awaits is reported. */
   awaitLimit: 1,
   flags: 1,
-  /** Bytes of what was asked not to be reported. */
-  suppressedLength: 1,
-  suppressed: SUPPRESSED_BYTES / 4,
+  /** The last session that there was; odd while the tables are cleared. */
+  session: 1,
+  /** Bytes of what was asked not to be reported, and above them how often that has changed: its lowest bit says where the text is. */
+  suppressedAt: 1,
+  suppressed: (2 * SUPPRESSED_BYTES) / 4,
   // From here on `reset` clears.
   /** Classes that found no room; their locks are not watched. */
   droppedClasses: 1,

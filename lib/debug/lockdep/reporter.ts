@@ -52,6 +52,8 @@ export class Reporter {
   readonly #cpu: Cpu;
   readonly #thread: number;
   readonly #tables: number;
+  /** What was found, and was not told yet. */
+  readonly #found: LockdepReport[] = [];
 
   constructor({ cpu, number }: Thread, tables: number) {
     this.#cpu = cpu;
@@ -198,9 +200,16 @@ export class Reporter {
       return false;
     }
     cpu.fetchAddRelaxed(tables + Tables.reportCount, 1);
-    if ((cpu.load(tables + Tables.flags) & QUIET) === 0) tell(report.text);
-    published.publish(report);
+    this.#found.push(report);
     return true;
+  }
+
+  /** Tells what was found. Illegal while the thread adds to the tables: whoever listens may take locks, clear the tables, or take long. */
+  tell(): void {
+    for (let report = this.#found.shift(); report !== undefined; report = this.#found.shift()) {
+      if ((this.#cpu.load(this.#tables + Tables.flags) & QUIET) === 0) tell(report.text);
+      published.publish(report);
+    }
   }
 
   #link(path: readonly number[], i: number, depth: number): string[] {
@@ -290,11 +299,18 @@ function withdraw(cpu: Cpu, tables: number, number: number): void {
 }
 
 export function readReports(cpu: Cpu, tables: number): LockdepReport[] {
-  const reports: LockdepReport[] = [];
-  for (let number = 0; number < REPORTS; number++) {
-    const at = tables + Tables.reports + number * Report.words;
-    const length = cpu.loadAcquire(at + Report.length);
-    if (length > 0) reports.push(JSON.parse(readText(cpu, at + Report.text, length - 1)) as LockdepReport);
+  for (;;) {
+    const session = cpu.loadAcquire(tables + Tables.session);
+    // They are being forgotten.
+    if ((session & 1) === 1) return [];
+    const texts: string[] = [];
+    for (let number = 0; number < REPORTS; number++) {
+      const at = tables + Tables.reports + number * Report.words;
+      const length = cpu.loadAcquire(at + Report.length);
+      if (length > 0) texts.push(readText(cpu, at + Report.text, length - 1));
+    }
+    // Pairs with the barrier in `clear`: texts that are whole, or another look.
+    cpu.rmb();
+    if (cpu.load(tables + Tables.session) === session) return texts.map((text) => JSON.parse(text) as LockdepReport);
   }
-  return reports;
 }

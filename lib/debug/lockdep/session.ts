@@ -4,8 +4,11 @@
  *   off       Header.lockdep = 0
  *   running   Header.lockdep = n, even
  *   clearing  Header.lockdep = n + 1     hooks do nothing; then n + 2
+ *
+ * `Tables.session` is the last n, and n + 1 while the tables are cleared, also when nothing runs.
  */
 import type { Arena } from '../../arena/arena.ts';
+import { isGone } from '../../arena/liveness.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
@@ -20,8 +23,10 @@ import './validator.ts';
 /** The name of the one object of an arena that it writes to. */
 const NAME = 'holdfast.lockdep';
 
-/** Loads that a thread which clears the tables waits for one that adds to them: some 80 ms. */
-const PATIENCE = 1 << 22;
+/** Loads that a thread which clears the tables waits for one that adds to them, until it looks whether that lives: some 20 ms. */
+const PATIENCE = 1 << 20;
+/** How often it looks. One that lives and does not get on is stopped by a debugger. */
+const LOOKS = 100;
 
 const differs = (session: number, from: number) => session !== from;
 
@@ -86,7 +91,7 @@ export class Lockdep {
 
   /**
    * Forgets all classes, orders and reports, for all threads; what threads hold now is not looked at when it is released. Throws
-   * EBUSY while another thread does, EINVAL when lockdep does not run.
+   * EBUSY while another thread does, and when one is stopped in the middle of adding; EINVAL when lockdep does not run.
    */
   reset(): void {
     const { cpu, thread } = this.#arena;
@@ -94,9 +99,15 @@ export class Lockdep {
     this.#exclusively(() => {
       const session = cpu.load(Header.lockdep);
       if (session === 0) throw new HoldfastError('EINVAL', 'lockdep does not run in this arena');
-      clear(cpu, this.#tables, session);
+      cpu.store(this.#tables + Tables.session, session + 1);
+      cpu.xchg(Header.lockdep, session + 1);
+      if (!isAddingOver(this.#arena)) {
+        cpu.store(this.#tables + Tables.session, session);
+        cpu.xchg(Header.lockdep, session);
+        throw stoppedInAdding();
+      }
       // Pairs with the acquire in `Validator`: whoever sees the new session sees the tables empty.
-      cpu.xchg(Header.lockdep, nextSession(session));
+      cpu.xchg(Header.lockdep, clear(cpu, this.#tables));
     });
   }
 
@@ -117,7 +128,8 @@ export class Lockdep {
  * already learns of it when it attaches, makes a call that has to wait, or comes here itself. The tables take 720 KB of the arena, and
  * stay there. Where it runs already, it goes on with these options.
  *
- * Throws EINVAL for bad options, ENOMEM when the arena has no room for the tables.
+ * Throws EINVAL for bad options, ENOMEM when the arena has no room for the tables, EBUSY while another thread comes here, and when
+ * one is stopped in the middle of adding to the tables of a session that is over.
  */
 export function startLockdep(arena: Arena, options: LockdepOptions = {}): Lockdep {
   if (typeof arena?.thread?.current !== 'function') {
@@ -141,20 +153,14 @@ export function startLockdep(arena: Arena, options: LockdepOptions = {}): Lockde
     cpu.store(tables + Tables.awaitLimit, awaitLimit);
     cpu.store(tables + Tables.flags, (quiet ? QUIET : 0) | (releaseOrder ? RELEASE_ORDER : 0));
     if (cpu.load(Header.lockdep) !== 0) return;
-    // As it was made, before the first session.
-    if (cpu.load(Header.lockdepTables) !== 0) clear(cpu, tables, 0);
+    if (!isAddingOver(arena)) throw stoppedInAdding();
+    const session = clear(cpu, tables);
     cpu.store(Header.lockdepTables, tables);
     // Pairs with the acquires in `lookForObserver` and `Validator`.
-    cpu.xchg(Header.lockdep, FIRST_SESSION);
+    cpu.xchg(Header.lockdep, session);
   });
   lookForObserver(thread);
   return new Lockdep(arena, tables);
-}
-
-const FIRST_SESSION = 2;
-
-function nextSession(session: number): number {
-  return (session + 2) % 2 ** 30 || FIRST_SESSION;
 }
 
 /** One thread at a time. */
@@ -168,14 +174,39 @@ function exclusively({ cpu, thread }: Arena, tables: number, change: () => void)
   }
 }
 
-/** The threads that add to the tables in that session have done so; they are as they were when they were made. */
-function clear(cpu: Cpu, tables: number, session: number): void {
-  if (session !== 0) cpu.xchg(Header.lockdep, session + 1);
+function stoppedInAdding(): HoldfastError {
+  return new HoldfastError('EBUSY', 'a thread is stopped in the middle of adding to what lockdep knows');
+}
+
+/**
+ * The session is over, or none runs: waits until no thread adds to the tables that it has begun to add to before. False when one
+ * that lives does not come to the end of it.
+ */
+function isAddingOver({ cpu, thread }: Arena): boolean {
+  // Full: pairs with the exchange in `Validator`.
+  cpu.mb();
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
-    // Fully ordered with the exchange above: pairs with the one in `Validator`.
-    if (cpu.loadAcquire(slot + Adding.session) === 0 || cpu.load(slot + Slot.life) < 0) continue;
-    cpu.condLoadAcquire(slot + Adding.session, differs, cpu.load(slot + Adding.session), PATIENCE);
+    const session = cpu.loadAcquire(slot + Adding.session);
+    let looks = 0;
+    if (session === 0 || number === thread.number) continue;
+    const isAdding = () => cpu.load(slot + Slot.life) > 0 && !isGone(cpu.load(slot + Slot.osThread));
+    while (isAdding()) {
+      if (cpu.condLoadAcquire(slot + Adding.session, differs, session, PATIENCE) !== session) break;
+      if (++looks === LOOKS) return false;
+    }
   }
-  for (let word = Tables.droppedClasses; word < Tables.words; word++) cpu.store(tables + word, 0);
+  return true;
+}
+
+/** The tables are as they were when they were made. Nobody adds to them. Returns the session that is next. */
+function clear(cpu: Cpu, tables: number): number {
+  const last = cpu.load(tables + Tables.session);
+  const next = ((last | 1) + 1) % 2 ** 30 || 2;
+  cpu.store(tables + Tables.session, last | 1);
+  // Pairs with the barrier in `readReports`.
+  cpu.mb();
+  if (last !== 0) for (let word = Tables.droppedClasses; word < Tables.words; word++) cpu.store(tables + word, 0);
+  cpu.storeRelease(tables + Tables.session, next);
+  return next;
 }

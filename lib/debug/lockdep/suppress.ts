@@ -54,20 +54,42 @@ function patternOf(text: string): RegExp {
   return new RegExp(`^${escaped.join('.*')}$`);
 }
 
-/** Throws EINVAL for what is none, or is too long. */
+/** In `suppressedAt`: bytes, and above them how often that has changed. */
+const LENGTH_BITS = 13;
+const LENGTH = (1 << LENGTH_BITS) - 1;
+
+/** Throws EINVAL for what is none, or is too long. One thread at a time. */
 export function writeSuppressions(cpu: Cpu, tables: number, text: string): void {
   parseSuppressions(text);
   const bytes = utf8(text);
   if (bytes.length > SUPPRESSED_BYTES) {
     throw new HoldfastError('EINVAL', `suppressions have at most ${SUPPRESSED_BYTES} bytes, received ${bytes.length}`);
   }
-  writeBytes(cpu, tables + Tables.suppressed, bytes);
-  cpu.store(tables + Tables.suppressedLength, bytes.length);
+  const word = tables + Tables.suppressedAt;
+  const next = ((cpu.load(word) >>> LENGTH_BITS) + 1) << LENGTH_BITS;
+  writeBytes(cpu, placeOf(tables, next), bytes);
+  // Pairs with the acquire in `readSuppressions`. Until here the text before counts, should this thread die.
+  cpu.storeRelease(word, next | bytes.length);
+}
+
+/** Where the text is that a value of `suppressedAt` names. */
+function placeOf(tables: number, at: number): number {
+  return tables + Tables.suppressed + ((at >>> LENGTH_BITS) & 1) * (SUPPRESSED_BYTES / 4);
+}
+
+function readSuppressions(cpu: Cpu, tables: number): string {
+  const word = tables + Tables.suppressedAt;
+  for (;;) {
+    const at = cpu.loadAcquire(word);
+    const text = readText(cpu, placeOf(tables, at), at & LENGTH);
+    // Pairs with the release above: whoever writes there again has changed the word before.
+    cpu.rmb();
+    if (cpu.load(word) === at) return text;
+  }
 }
 
 export function isSuppressed(cpu: Cpu, tables: number, finding: Finding, names: readonly string[]): boolean {
-  const text = readText(cpu, tables + Tables.suppressed, cpu.load(tables + Tables.suppressedLength));
-  return parseSuppressions(text).some(
+  return parseSuppressions(readSuppressions(cpu, tables)).some(
     (one) =>
       (one.finding === '*' || one.finding === finding) &&
       one.classes.every((pattern) => names.some((name) => pattern.test(name))),

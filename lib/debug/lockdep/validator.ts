@@ -58,7 +58,7 @@ export class Validator implements LockObserver {
     options?: { readonly timeout?: number | undefined },
     within?: object,
   ): object {
-    const hold = this.#holdOf(lock, form, options?.timeout === 0, within);
+    const hold = this.#holdOf(lock, form, options?.timeout === 0, within, this.#takeSubclass());
     if (hold === undefined) return {};
     if (!hold.tries) this.#adding(() => this.#validate(hold));
     if (form.async) this.holds.ask(hold);
@@ -77,7 +77,7 @@ export class Validator implements LockObserver {
   }
 
   took(lock: ObservedLock, form: WaitForm, task: number, within?: object): void {
-    this.has(this.#holdOf(lock, form, true, within), task);
+    this.has(this.#holdOf(lock, form, true, within, this.#takeSubclass()), task);
   }
 
   gave(lock: ObservedLock, task: number): void {
@@ -105,7 +105,7 @@ export class Validator implements LockObserver {
   }
 
   notHeld(lock: ObservedLock): void {
-    const hold = this.#holdOf(lock, { async: false, shared: false }, true, undefined);
+    const hold = this.#mentionOf(lock);
     if (hold !== undefined) this.#adding(() => this.#reporter.unbalanced(hold, this.all));
   }
 
@@ -121,19 +121,27 @@ export class Validator implements LockObserver {
 
   /** Whether this thread's code holds the lock: `reading` for shared or not, undefined for either. */
   isHeld(lock: ObservedLock, shared?: boolean): boolean {
-    return this.all.some((hold) => hold.lock === lock.address && (shared === undefined || hold.reading > 0 === shared));
+    const holds = this.all.filter((hold) => hold.lock === lock.address);
+    // What was taken before anybody looked, or before `reset`, only the lock's own words know, and not always how.
+    if (holds.length === 0) return isHeldBy(this.#cpu, lock.address, this.#thread.id);
+    return holds.some(({ reading }) => shared === undefined || reading > 0 === shared);
+  }
+
+  /** As reports name a lock that this thread does not ask for. */
+  #mentionOf(lock: ObservedLock): Hold | undefined {
+    return this.#holdOf(lock, { async: false, shared: false }, true, undefined, 0);
   }
 
   /** The program expected to hold the lock, or not to. */
   expected(what: string, lock: ObservedLock): void {
-    const hold = this.#holdOf(lock, { async: false, shared: false }, true, undefined);
+    const hold = this.#mentionOf(lock);
     if (hold !== undefined) this.#adding(() => this.#reporter.notHeld(hold, what, this.all));
   }
 
   #validate(hold: Hold): void {
-    const { sync, async } = this.holds;
     // A flow goes on in a later turn, and may have others beside it; synchronous code lets nothing else of the thread run.
-    const others = hold.form.async ? this.holds.ofFlow() : async;
+    const sync = hold.form.async ? this.holds.syncOfFlow() : this.holds.sync;
+    const others = hold.form.async ? this.holds.ofFlow() : this.holds.async;
     const held = [...sync, ...others];
     if (hold.sleeps) {
       const atomic = held.findLast(({ isAtomic }) => isAtomic);
@@ -146,11 +154,13 @@ export class Validator implements LockObserver {
       this.#reporter.recursive(hold, double, held);
       return;
     }
-    // What was taken before one that has been waited for has an order to that already.
-    const nearest = sync.findLastIndex(({ tries }) => !tries);
+    // What was taken before one that is ordered has a path to that already.
+    const nearest = sync.findLastIndex(({ isOrdered }) => isOrdered);
     for (const other of [...sync.slice(Math.max(0, nearest)), ...others]) {
       if (other.class !== hold.class) this.#order(hold, other, held);
     }
+    // No path goes on behind a recursive reader to what is wanted inside.
+    hold.isOrdered = hold.reading !== RECURSIVE;
   }
 
   #order(hold: Hold, other: Hold, held: readonly Hold[]): void {
@@ -176,16 +186,25 @@ export class Validator implements LockObserver {
     return number;
   }
 
-  /** What is known of an acquisition that begins; undefined when nobody watches, or there is no room for its class. */
-  #holdOf(lock: ObservedLock, form: WaitForm, tries: boolean, within: object | undefined): Hold | undefined {
+  /** Of the lock that is asked for; the next one has none. */
+  #takeSubclass(): number {
     const { subclass } = this;
     this.subclass = 0;
+    return subclass;
+  }
+
+  /** What is known of an acquisition that begins; undefined when nobody watches, or there is no room for its class. */
+  #holdOf(
+    lock: ObservedLock,
+    form: WaitForm,
+    tries: boolean,
+    within: object | undefined,
+    subclass: number,
+  ): Hold | undefined {
     if (!this.#isRunning()) return undefined;
     let number = this.#classes.known(lock, subclass);
-    if (number === undefined) {
-      this.#adding(() => (number = this.#classes.find(lock, subclass)));
-      if (number === undefined || number < 0) return undefined;
-    }
+    if (number === undefined) this.#adding(() => (number = this.#classes.find(lock, subclass)));
+    if (number === undefined || number < 0) return undefined;
     const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
     const isRcuReader = RCU.has(kind) && form.shared;
     return {
@@ -196,6 +215,7 @@ export class Validator implements LockObserver {
       sleeps: !SPINNING.has(kind) && !isRcuReader,
       isAtomic: SPINNING.has(kind) || (kind === 'rcu' && isRcuReader && !form.async),
       tries,
+      isOrdered: false,
       within,
       trace: capture(),
       reading: readingOf(kind, form),
@@ -215,8 +235,9 @@ export class Validator implements LockObserver {
       this.#classes.forget();
       this.#stacks.forget();
       this.holds.clear();
-      if (session === 0) this.#end();
     }
+    // Also where it has ended just before this thread began to be observed.
+    if (session === 0) this.#end();
     return session !== 0 && (session & 1) === 0;
   }
 
@@ -226,13 +247,21 @@ export class Validator implements LockObserver {
     const word = this.#thread.slot + Adding.session;
     // Pairs with the exchange in `clear`: that sees that this thread adds, or this sees that the session is over.
     cpu.xchg(word, this.#session);
-    if (cpu.load(Header.lockdep) === this.#session) add();
-    // Pairs with the acquire in `clear`, which clears what was added.
+    try {
+      if (cpu.load(Header.lockdep) === this.#session) add();
+    } catch (error) {
+      // The stack has no room for it. What ends a simulated thread goes through without another step.
+      if (error instanceof RangeError) cpu.storeRelease(word, 0);
+      throw error;
+    }
+    // Pairs with the acquire in `isAddingOver`: what was added can be cleared.
     cpu.storeRelease(word, 0);
+    this.#reporter.tell();
   }
 
   #end(): void {
     if (this.isCurrent) this.#thread.observe(undefined);
+    this.holds.end();
   }
 
   /** The thread ends. */
@@ -240,6 +269,12 @@ export class Validator implements LockObserver {
     const { all } = this;
     if (this.isCurrent && all.length > 0 && this.#isRunning()) this.#adding(() => this.#reporter.exits(all));
   }
+}
+
+/** Whether the lock's own words say that the thread has it, as far as its kind knows who has it. */
+function isHeldBy(cpu: Cpu, lock: number, id: number): boolean {
+  const kind = kindById(kindIdOf(cpu, lock));
+  return kind?.holder(cpu, lock) === id || kind?.isHeldBy?.(cpu, lock, id) === true;
 }
 
 function readingOf(kind: string, { shared }: WaitForm): Reading {
@@ -254,7 +289,11 @@ let listens = false;
 function open(thread: Thread): Validator {
   if (!listens) process.on('exit', () => validators.forEach((validator) => void validator.exits()));
   listens = true;
-  for (const validator of validators) if (!validator.isCurrent) validators.delete(validator);
+  for (const validator of validators) {
+    if (validator.isCurrent) continue;
+    validator.holds.end();
+    validators.delete(validator);
+  }
   const validator = new Validator(thread);
   validators.add(validator);
   return validator;

@@ -3,10 +3,14 @@ import type { Mutant } from '../mutant.ts';
 const SEAM = 'test/sched/lock-observer.test.ts';
 const MATRIX = 'test/debug/lockdep/matrix.test.ts';
 const CONTEXTS = 'test/debug/lockdep/contexts.test.ts';
+const MEETINGS = 'test/debug/lockdep/meetings.test.ts';
 const THREADS = 'test/debug/lockdep/threads.test.ts';
 const VALIDATOR = 'lib/debug/lockdep/validator.ts';
 const ORDERS = 'lib/debug/lockdep/orders.ts';
 const LAYOUT = 'lib/debug/lockdep/layout.ts';
+const SESSION = 'lib/debug/lockdep/session.ts';
+const SUPPRESS = 'lib/debug/lockdep/suppress.ts';
+const REPORTER = 'lib/debug/lockdep/reporter.ts';
 const HOLDS = 'lib/debug/lockdep/holds.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -84,11 +88,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a report that was claimed is written again',
-    file: 'lib/debug/lockdep/reporter.ts',
+    file: REPORTER,
     from: '    if (isClaimed(cpu, claimed)) return false;\n',
     to: '',
-    tests: [CONTEXTS],
-    equivalent: 'It is withdrawn a moment later: the look saves the making of the text.',
+    tests: [MEETINGS],
   },
   // What is held.
   {
@@ -101,22 +104,22 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what was taken before a tried lock is no order',
     file: VALIDATOR,
-    from: 'sync.findLastIndex(({ tries }) => !tries)',
+    from: 'sync.findLastIndex(({ isOrdered }) => isOrdered)',
     to: 'sync.length - 1',
     tests: [CONTEXTS],
   },
   {
     name: 'open asynchronous sections do not count for synchronous locks',
     file: VALIDATOR,
-    from: 'this.holds.ofFlow() : async;',
+    from: 'this.holds.ofFlow() : this.holds.async;',
     to: 'this.holds.ofFlow() : [];',
     tests: [CONTEXTS],
   },
   {
     name: 'flows hold what others of the thread hold',
     file: VALIDATOR,
-    from: 'this.holds.ofFlow() : async;',
-    to: 'async : async;',
+    from: 'hold.form.async ? this.holds.ofFlow() : this.holds.async;',
+    to: 'this.holds.async;',
     tests: [CONTEXTS],
   },
   {
@@ -164,8 +167,171 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a subclass stays for the locks that come',
     file: VALIDATOR,
-    from: '    this.subclass = 0;\n    if (!this.#isRunning()) return undefined;',
-    to: '    if (!this.#isRunning()) return undefined;',
+    from: '    const { subclass } = this;\n    this.subclass = 0;\n',
+    to: '    const { subclass } = this;\n',
+    tests: [MEETINGS],
+  },
+  // Where two things meet.
+  {
+    name: 'a lock that found no room for its class has one below the tables',
+    file: VALIDATOR,
+    from: 'if (number === undefined || number < 0) return undefined;',
+    to: 'if (number === undefined) return undefined;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'two sessions have one number',
+    file: SESSION,
+    from: 'const next = ((last | 1) + 1) % 2 ** 30 || 2;',
+    to: 'const next = last < 0 ? 0 : 2;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'tables are cleared while a living thread adds',
+    file: SESSION,
+    from: '      if (++looks === LOOKS) return false;',
+    to: '      if (++looks === LOOKS) return true;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a dead thread keeps the tables from being cleared',
+    file: SESSION,
+    from: 'cpu.load(slot + Slot.life) > 0 && !isGone',
+    to: '!isGone',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a reset that came to nothing has ended the session',
+    file: SESSION,
+    from: '        cpu.xchg(Header.lockdep, session);\n        throw',
+    to: '        throw',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'what is found is told in the middle of adding',
+    file: REPORTER,
+    from: '    this.#found.push(report);\n',
+    to: '    this.#found.push(report);\n    this.tell();\n',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'what is found is told to nobody',
+    file: VALIDATOR,
+    from: '    this.#reporter.tell();\n',
+    to: '',
     tests: [CONTEXTS],
+  },
+  {
+    name: 'reports are read while they are forgotten',
+    file: REPORTER,
+    from: 'if (cpu.load(tables + Tables.session) === session) return',
+    to: 'return',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'tables are cleared with no sign of it',
+    file: SESSION,
+    from: '  cpu.store(tables + Tables.session, last | 1);\n',
+    to: '',
+    tests: [MEETINGS],
+    equivalent: 'a reset has said so before; without one nobody adds, and a reader meets another number behind it',
+  },
+  {
+    name: 'suppressions are written where they are read',
+    file: SUPPRESS,
+    from: '((at >>> LENGTH_BITS) & 1)',
+    to: '0',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'suppressions count before they are written',
+    file: SUPPRESS,
+    from: '  writeBytes(cpu, placeOf(tables, next), bytes);\n',
+    to: '  cpu.storeRelease(word, next | bytes.length);\n  writeBytes(cpu, placeOf(tables, next), bytes);\n',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'suppressions that were changed meanwhile are obeyed half',
+    file: SUPPRESS,
+    from: 'if (cpu.load(word) === at) return text;',
+    to: 'return text;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'what was taken before anybody looked is not held',
+    file: VALIDATOR,
+    from: 'return isHeldBy(this.#cpu, lock.address, this.#thread.id);',
+    to: 'return false;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'readers that were in before anybody looked are not',
+    file: VALIDATOR,
+    from: ' || kind?.isHeldBy?.(cpu, lock, id) === true;',
+    to: ';',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a path goes on behind a recursive reader',
+    file: VALIDATOR,
+    from: 'hold.isOrdered = hold.reading !== RECURSIVE;',
+    to: 'hold.isOrdered = true;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'each lock that is waited for is ordered, reported or not',
+    file: VALIDATOR,
+    from: '      isOrdered: false,',
+    to: '      isOrdered: !tries,',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'flows hold what others have taken synchronously',
+    file: VALIDATOR,
+    from: 'hold.form.async ? this.holds.syncOfFlow() : this.holds.sync;',
+    to: 'this.holds.sync;',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a flow forgets what it has taken synchronously when it awaits',
+    file: HOLDS,
+    from: 'hold.stretch === stretch || own.includes(hold)',
+    to: 'hold.stretch === stretch',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'what is taken synchronously takes from the flow what it had',
+    file: HOLDS,
+    from: 'holds: withIt(holds), before: withIt(before), stretch',
+    to: 'holds: [hold], before: [hold], stretch',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a call to give back what is not held takes the subclass of the next lock',
+    file: VALIDATOR,
+    from: '{ async: false, shared: false }, true, undefined, 0);',
+    to: '{ async: false, shared: false }, true, undefined, this.#takeSubclass());',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'nested is for threads that have heard of lockdep',
+    file: 'lib/debug/lockdep/assert.ts',
+    from: '  lookForObserver(thread);\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a thread that began to be observed too late stays so',
+    file: VALIDATOR,
+    from: '    if (session === 0) this.#end();\n',
+    to: '',
+    tests: [MEETINGS],
+  },
+  {
+    name: 'a thread that has left is observed',
+    file: 'lib/sched/lock-observer.ts',
+    from: '  if (thread.self === DETACHED) return;\n',
+    to: '',
+    tests: [MEETINGS],
   },
 ];
