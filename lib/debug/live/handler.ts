@@ -1,8 +1,9 @@
 /** What goes on in an arena, by HTTP. It says how locks are called and who waits for them, and nothing of the program's data. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setTimeout } from 'node:timers/promises';
 import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError, shown } from '../../errors.ts';
+import { clearTimeout, setTimeout } from '../../machine/host.ts';
+import { DETACHED } from '../../sched/thread.ts';
 import { loadForms } from '../profile/forms.ts';
 import type { ContentionProfile } from '../profile/read.ts';
 import { type ProfileSession, startProfile } from '../profile/session.ts';
@@ -52,9 +53,9 @@ export function holdfastHandler(arena: Arena, options: LiveOptions = {}): LiveHa
   }
   const live = new Live(arena, wantsProfile(options));
   const handler = (request: IncomingMessage, response: ServerResponse, next?: () => void) => {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-    const answer = ANSWERS[pathname];
-    if (answer === undefined) {
+    const target = targetOf(request);
+    const answer = answerFor(target);
+    if (target === undefined || answer === undefined) {
       if (next !== undefined) next();
       else send(response, 404, { type: TEXT_TYPE, body: `not found: ${Object.keys(ANSWERS).join(' ')}\n` });
       return;
@@ -66,35 +67,52 @@ export function holdfastHandler(arena: Arena, options: LiveOptions = {}): LiveHa
     }
     // A socket that breaks while it is written to must not end the process.
     response.on('error', () => {});
-    answer(live, searchParams).then(
+    answer(live, target.searchParams, response).then(
       (content) => send(response, 200, content),
-      (error) => send(response, statusOf(error), { type: TEXT_TYPE, body: `${(error as Error)?.message ?? error}\n` }),
+      (error) => {
+        send(response, statusOf(live, error), { type: TEXT_TYPE, body: `${(error as Error)?.message ?? error}\n` });
+      },
     );
   };
   const close = () => live.close();
   return Object.assign(handler, { close, [Symbol.dispose]: close });
 }
 
-const ANSWERS: Readonly<Record<string, (live: Live, query: URLSearchParams) => Promise<Answer>>> = {
+type Answerer = (live: Live, query: URLSearchParams, response: ServerResponse) => Promise<Answer>;
+
+const ANSWERS: Readonly<Record<string, Answerer>> = {
   '/': async (live) => ({ type: HTML_TYPE, body: (await loadForms()).livePage(live.state()) }),
   '/state': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.state()) }),
   '/waits': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.waits()) }),
   '/objects': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.list()) }),
   '/workqueues': async ({ arena }) => ({ type: JSON_TYPE, body: JSON.stringify(workqueuesState(arena)) }),
   '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsOf(live.state()) }),
-  '/debug/pprof/block': async (live, query) => {
+  '/debug/pprof/block': async (live, query, response) => {
     const forms = await loadForms();
-    return { type: 'application/octet-stream', body: forms.pprofOf(await live.profileOf(query.get('seconds'))) };
+    const profile = await live.profileOf(query.get('seconds'), response);
+    return { type: 'application/octet-stream', body: forms.pprofOf(profile) };
   },
 };
 
+/** Undefined for what is no URL, such as `//`: whoever can send a request must not end the process with one. */
+function targetOf({ url = '/' }: IncomingMessage): URL | undefined {
+  return URL.canParse(url, 'http://localhost') ? new URL(url, 'http://localhost') : undefined;
+}
+
+function answerFor(target: URL | undefined): Answerer | undefined {
+  return target !== undefined && Object.hasOwn(ANSWERS, target.pathname) ? ANSWERS[target.pathname] : undefined;
+}
+
 function send(response: ServerResponse, status: number, { type, body }: Answer): void {
+  // Whoever has mounted the handler may have answered in its place: a timeout of its own, say.
+  if (response.headersSent || response.destroyed) return;
   const { length } = Buffer.from(body);
   response.writeHead(status, { 'content-type': type, 'content-length': length, 'cache-control': 'no-store' });
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }
 
-function statusOf(error: unknown): number {
+function statusOf({ arena }: Live, error: unknown): number {
+  if (arena.thread.self === DETACHED) return 503;
   const code = (error as { code?: unknown })?.code;
   return code === 'EINVAL' ? 400 : code === 'EBUSY' || code === 'ENOSYS' ? 503 : 500;
 }
@@ -102,6 +120,8 @@ function statusOf(error: unknown): number {
 class Live {
   readonly arena: Arena;
   #session: ProfileSession | undefined;
+  /** Requests that wait for the end of their seconds: what ends that now. */
+  readonly #pauses = new Set<() => void>();
 
   constructor(arena: Arena, isProfiled: boolean) {
     this.arena = arena;
@@ -117,16 +137,30 @@ class Live {
     return arenaState(this.arena, this.#session?.read());
   }
 
-  /** What was waited for until now, or in the next seconds. */
-  async profileOf(seconds: string | null): Promise<ContentionProfile> {
+  /** What was waited for until now, or in the next seconds; or until `response` is closed, when nobody is to hear of it. */
+  async profileOf(seconds: string | null, response: ServerResponse): Promise<ContentionProfile> {
     const before = this.#profile();
     if (seconds === null) return before;
     const time = Number(seconds);
     if (seconds === '' || !(time > 0 && time <= LONGEST)) {
       throw new HoldfastError('EINVAL', `seconds is a number above 0, at most ${LONGEST}; received ${shown(seconds)}`);
     }
-    await setTimeout(time * 1000);
+    await this.#pause(time * 1000, response);
     return difference(this.#profile(), before);
+  }
+
+  #pause(ms: number, response: ServerResponse): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        response.off('close', end);
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      response.once('close', end);
+      this.#pauses.add(end);
+    });
   }
 
   #profile(): ContentionProfile {
@@ -135,7 +169,9 @@ class Live {
   }
 
   close(): void {
-    this.#session?.stop();
+    const session = this.#session;
     this.#session = undefined;
+    for (const end of this.#pauses) end();
+    session?.stop();
   }
 }

@@ -39,12 +39,13 @@ export type ObserverReport = { readonly url: string } | { readonly code: string;
  * Starts a thread that serves what goes on in the arena by HTTP; see `holdfastHandler` for the paths, and `holdfast top URL` for
  * a terminal. It takes one of the arena's places for threads.
  *
- * Rejects with EINVAL for options that can't be, EAGAIN when all places are taken, ENOSYS in a bundle of the application's, which
+ * Rejects with EINVAL for options that can't be, EAGAIN when all places are taken, ENOMEM when there is no room for a profile's tables, ENOSYS in a bundle of the application's, which
  * has left the thread's entry behind, and what the system says, such as EADDRINUSE or EACCES.
  */
 export async function observe(arena: Arena, options: ObserverOptions = {}): Promise<Observer> {
   const worker = startObserver(arena, options);
-  const ended = once(worker, 'exit');
+  // An error that ends it has been told by then, and is no error of this thread.
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const said = await Promise.race([
     once(worker, 'message').then(([report]) => report as ObserverReport),
     once(worker, 'exit').then(([code]) => ({ code: 'ECHILD', message: `the observer ended with code ${code}` })),

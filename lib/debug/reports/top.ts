@@ -40,6 +40,8 @@ const WAIT_COLUMNS: readonly Column<WaitsFor>[] = [
 /** `before`: an earlier state of the same arena, or the same one for rates since its profile began. */
 export function topText(state: ArenaState, before: ArenaState | undefined, width = 80): string {
   const { arena, waits, deadlocks, profile } = state;
+  // Of a program that was started again meanwhile, or another profile, the look before says nothing.
+  const past = before?.profile?.startedAt === profile?.startedAt ? before?.profile : undefined;
   const alarm = deadlocks.length === 0 ? colors.bold : (text: string) => colors.red(colors.bold(text));
   return [
     `${alarm(verdictOf(state))} · ${arena.threads} of ${arena.maxThreads} threads · ${percent(arena.used / arena.bytes)} of ${count(arena.bytes)} bytes`,
@@ -47,10 +49,7 @@ export function topText(state: ArenaState, before: ArenaState | undefined, width
     '',
     profile === undefined
       ? 'No profile is kept: which locks are hot is not known.'
-      : locksTable(
-          ratesOf(profile.locks, before?.profile?.locks ?? [], profile.duration - (before?.profile?.duration ?? 0)),
-          width,
-        ),
+      : locksTable(ratesOf(profile.locks, past?.locks ?? [], profile.duration - (past?.duration ?? 0)), width),
     ...(waits.length === 0 ? [] : ['', waitsTable(waits, width)]),
     '',
   ].join('\n');

@@ -35,8 +35,9 @@ export function workqueuesText(state: WorkqueuesState, before: WorkqueuesState |
   const earlier = new Map(before?.workqueues.map(({ name, ended }) => [name, ended]));
   const seconds = before === undefined ? 0 : (Date.parse(state.time) - Date.parse(before.time)) / 1e3;
   const rows = state.workqueues.map((queue) => {
-    const passed = ((queue.ended - (earlier.get(queue.name) ?? 0)) >>> 0) / seconds;
-    return { ...queue, rate: seconds > 0 ? passed : undefined };
+    const passed = (queue.ended - (earlier.get(queue.name) ?? 0)) | 0;
+    // Fewer than before: the program was started again meanwhile.
+    return { ...queue, rate: seconds > 0 && passed >= 0 ? passed / seconds : undefined };
   });
   return fittedTable(COLUMNS, rows, width);
 }

@@ -9,6 +9,7 @@ const SERVE = 'lib/debug/live/serve.ts';
 const TOP = 'lib/debug/reports/top.ts';
 const THREADS = 'test/arena/threads.test.ts';
 const LIVE = 'test/debug/live.test.ts';
+const REQUESTS = 'test/debug/live-requests.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -84,7 +85,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a closed handler goes on with its profile',
     file: HANDLER,
-    from: 'this.#session?.stop();',
+    from: 'session?.stop();',
     to: '',
     tests: [LIVE],
   },
@@ -114,7 +115,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'rates are over all the time',
     file: TOP,
-    from: 'profile.duration - (before?.profile?.duration ?? 0)',
+    from: 'profile.duration - (past?.duration ?? 0)',
     to: 'profile.duration',
     tests: [LIVE],
   },
@@ -156,5 +157,70 @@ export const mutants: readonly Mutant[] = [
     to: `    for (const slot of slots) free(cpu, slot);
     onReaped?.(slots.map((slot) => deadThreadOf(cpu, slot)));`,
     tests: [THREADS],
+  },
+  // Requests that nobody should send.
+  {
+    name: 'a request for no URL ends the process',
+    file: HANDLER,
+    from: "URL.canParse(url, 'http://localhost') ? new",
+    to: 'url.length > 0 ? new',
+    tests: [REQUESTS],
+  },
+  {
+    name: 'what each object has answers requests',
+    file: HANDLER,
+    from: 'target !== undefined && Object.hasOwn(ANSWERS, target.pathname)',
+    to: 'target !== undefined',
+    tests: [REQUESTS],
+    equivalent: 'what each object has does not begin with a slash; the look is for the reader',
+  },
+  {
+    name: 'what was answered already is answered again',
+    file: HANDLER,
+    from: '  if (response.headersSent || response.destroyed) return;\n',
+    to: '',
+    tests: [REQUESTS],
+  },
+  {
+    name: 'a request in an arena that the thread has left is the fault of whoever asks',
+    file: HANDLER,
+    from: '  if (arena.thread.self === DETACHED) return 503;\n',
+    to: '',
+    tests: [REQUESTS],
+  },
+  {
+    name: 'a handler that ends lets requests wait for their seconds',
+    file: HANDLER,
+    from: '    for (const end of this.#pauses) end();\n',
+    to: '',
+    tests: [REQUESTS],
+  },
+  {
+    name: 'a request that has waited keeps its timer',
+    file: HANDLER,
+    from: '        clearTimeout(timer);\n',
+    to: '',
+    tests: [REQUESTS],
+  },
+  {
+    name: 'an error of the observer is one of the thread that started it',
+    file: 'lib/debug/live/observer.ts',
+    from: "new Promise<void>((resolve) => worker.once('exit', () => resolve()))",
+    to: "once(worker, 'exit')",
+    tests: [REQUESTS],
+  },
+  {
+    name: 'rates are since a look at the program before it was started again',
+    file: TOP,
+    from: 'before?.profile?.startedAt === profile?.startedAt ? before?.profile : undefined',
+    to: 'before?.profile',
+    tests: [REQUESTS],
+  },
+  {
+    name: 'a workqueue that was made again has ended four thousand million items',
+    file: 'lib/debug/reports/workqueues.ts',
+    from: 'seconds > 0 && passed >= 0',
+    to: 'seconds > 0',
+    tests: [REQUESTS],
   },
 ];
