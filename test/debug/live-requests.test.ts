@@ -91,18 +91,20 @@ test('a request in an arena that the thread has left', async () => {
 test('a handler that ends while a request waits for its seconds', async () => {
   const arena = Arena.create({ bytes: 1 << 20 });
   const handler = holdfastHandler(arena);
-  let arrived = () => {};
-  const hasArrived = new Promise<void>((resolve) => (arrived = resolve));
+  let listeners = () => 0;
+  let before = 0;
   const port = await serving((asked, response) => {
     handler(asked, response);
-    void setImmediate().then(arrived);
+    listeners = () => response.listenerCount('close');
+    before = listeners();
   });
   const status = statusOf(port, '/debug/pprof/block?seconds=60');
-  await hasArrived;
+  // It waits once it hears whether the client has gone.
+  while (listeners() === before) await setImmediate();
   const timeouts = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
-  const before = timeouts();
+  const running = timeouts();
   handler.close();
-  expect(timeouts()).toBe(before - 1);
+  expect([listeners(), timeouts()]).toEqual([before, running - 1]);
   expect(await status).toBe(503);
 });
 

@@ -71,12 +71,12 @@ export class Holds {
     return this.#stretch;
   }
 
-  /** What the flow holds that runs now. */
+  /** What asynchronous code of the flow that runs now holds. */
   ofFlow(): readonly Hold[] {
-    return this.#before().filter(({ state }) => state === 'held');
+    return this.#before().filter(({ state, form }) => state === 'held' && form.async);
   }
 
-  /** What synchronous code holds of which the flow that runs now has to give back something, or may have: it goes on here. */
+  /** What synchronous code of the flow that runs now holds. */
   syncOfFlow(): readonly Hold[] {
     const { stretch } = this;
     const own = this.#before();

@@ -132,8 +132,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a call that came to nothing holds its lock',
     file: HOLDS,
-    from: "return this.#before().filter(({ state }) => state === 'held');",
-    to: "return this.#before().filter(({ state }) => state !== 'over');",
+    from: "filter(({ state, form }) => state === 'held' && form.async)",
+    to: "filter(({ state, form }) => state !== 'over' && form.async)",
     tests: [CONTEXTS],
   },
   {
