@@ -50,6 +50,10 @@ export class Core {
   floor = ZERO;
   /** The next store's epoch. */
   epoch = 0;
+  /** The line that the exclusive monitor watches, or -1; what the word held that was loaded, and its writer. */
+  reserved = -1;
+  reservedValue = 0;
+  reservedWriter = 0;
   readonly stores: BufferedStore[] = [];
   readonly invalidations: QueuedInvalidation[] = [];
   /** Entries of that queue to use again. */

@@ -87,6 +87,8 @@ export class Counters {
   /** Loads that an invalidated line answered, from the queue. */
   stale = 0;
   forwarded = 0;
+  /** Store-exclusives that failed, by cause. */
+  readonly failedExclusives = { write: 0, eviction: 0, spurious: 0 };
   /** Threads taken from their core in the middle of something, and system calls. */
   switches = 0;
   sleeps = 0;

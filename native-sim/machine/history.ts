@@ -3,7 +3,14 @@
  * judge. What memory holds when the window begins counts as initial; stores that wait in buffers then are its first events.
  */
 import { Execution, Fence, type Model, Tag } from '../models/execution.ts';
-import { armv8LseMapping, type Order as MappedOrder, type Mapping, scMapping, x86Mapping } from '../models/mapping.ts';
+import {
+  armv8LlscMapping,
+  armv8LseMapping,
+  type Order as MappedOrder,
+  type Mapping,
+  scMapping,
+  x86Mapping,
+} from '../models/mapping.ts';
 import { Code } from './codes.ts';
 import type { Machine } from './machine.ts';
 import type { Recorder } from './memory-system.ts';
@@ -40,7 +47,7 @@ export class Window implements History, Recorder {
   constructor(machine: Machine, most = 1000) {
     const { system, operations } = machine;
     this.#machine = machine;
-    this.#mapping = MAPPINGS[machine.profile.model]!;
+    this.#mapping = machine.profile.exclusives === undefined ? MAPPINGS[machine.profile.model]! : armv8LlscMapping;
     this.#most = most;
     system.writers = new Int32Array(system.memory.length);
     for (const core of system.cores) {
@@ -91,14 +98,19 @@ export class Window implements History, Recorder {
       fence: Fence.none,
     });
     if (value === null || read === 0) return 0;
-    return this.#write(number, address, how.write, read);
+    const write = this.#write(number, address, how.write, read);
+    this.#barrier(number, how.after);
+    return write;
   }
 
   fence(thread: SimThread): void {
     const { mb, rmb, wmb } = this.#mapping;
     const fence = thread.code === Code.mb ? mb : thread.code === Code.rmb ? rmb : wmb;
-    if (fence === Fence.none) return;
-    this.#add({ kind: 'fence', thread: thread.number, address: -1, tags: Tag.none, partner: 0, fence });
+    this.#barrier(thread.number, fence);
+  }
+
+  #barrier(thread: number, fence: number): void {
+    if (fence !== Fence.none) this.#add({ kind: 'fence', thread, address: -1, tags: Tag.none, partner: 0, fence });
   }
 
   commit(address: number, id: number): void {
@@ -126,7 +138,7 @@ export class Window implements History, Recorder {
       if (kind === 'read' && partner > 0) x.rf.add(partner - 1, at);
       if (kind === 'write' && partner > 0) {
         x.rmw.add(partner - 1, at);
-        x.instruction[at] = partner - 1;
+        if (this.#machine.profile.exclusives === undefined) x.instruction[at] = partner - 1;
       }
     }
     for (const order of this.#coherence.values()) x.coherence(order.map((id) => id - 1));

@@ -8,6 +8,7 @@ import type { Trace, TraceEvent } from '../litmus/thread-run.ts';
 import { Fence, Kind, Tag } from '../models/execution.ts';
 import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
 import type { Core } from './core.ts';
+import { type Exclusives, StoreExclusive } from './exclusives.ts';
 import type { MemorySystem } from './memory-system.ts';
 
 /** What a run knows of the test: words for addresses, small numbers for values. */
@@ -43,6 +44,8 @@ export class LitmusThread {
   readonly #model: string;
   /** Nothing is done while an earlier store is not visible. */
   readonly #waitsForStores: boolean;
+  /** How read-modify-writes are made, where not by one instruction. */
+  readonly #exclusives: Exclusives | null;
   #possible: readonly Trace[];
   readonly progress: Progress[];
   #epoch = 0;
@@ -55,7 +58,9 @@ export class LitmusThread {
     words: Words,
     traces: readonly Trace[],
     notBefore: (event: number) => number,
+    exclusives: Exclusives | null = null,
   ) {
+    this.#exclusives = exclusives;
     this.#number = number;
     this.#core = core;
     this.#system = system;
@@ -295,14 +300,26 @@ export class LitmusThread {
     const core = this.#core;
     const system = this.#system;
     if (core.hasBufferedLine(line)) return false;
-    if (!system.owns(core, line)) {
+    const exclusives = this.#exclusives;
+    if (exclusives === null && !system.owns(core, line)) {
       system.request(core, address, true, true, time);
       return false;
     }
+    if (exclusives !== null && !this.#reserves(exclusives, address, time)) return false;
     if (!this.#performed(at, system.memory[address]!, system.writers![address]!, time)) return false;
     const written = this.#possible[0]!.events[at + 1];
     if (written?.kind !== half.kind || written.rmw !== at) return true;
     system.write(core, address, this.#words.value(written.value), writeId(this.#number, at + 1));
     return true;
+  }
+
+  /** Load-exclusive, and store-exclusive as far as that it may write: nobody has written the line in between. */
+  #reserves(exclusives: Exclusives, address: number, time: number): boolean {
+    const core = this.#core;
+    for (;;) {
+      if (core.reserved !== address >> LINE_SHIFT && !exclusives.load(core, address, time)) return false;
+      const stored = exclusives.store(core, address, time);
+      if (stored !== StoreExclusive.failed) return stored === StoreExclusive.done;
+    }
   }
 }

@@ -18,6 +18,7 @@ import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
 import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
 import { EventQueue } from './event-queue.ts';
+import { Exclusives } from './exclusives.ts';
 import { PS } from './interconnect.ts';
 import { LitmusThread, type Words, writeId } from './litmus-thread.ts';
 import { Event, MemorySystem, type Recorder } from './memory-system.ts';
@@ -74,7 +75,8 @@ const MOST_EVENTS = 20_000;
 /** Throws UnsupportedConstruct for a test that the profile's model has no instructions for, as RCU's. */
 export function runOnMachine(test: LitmusTest, { profile, runs = 2000, seed = 1 }: MachineRunOptions): MachineResult {
   const { dialect } = MODELS[profile.model];
-  const { byThread } = findTraces(test, dialectOf(dialect), new Work());
+  const pairs = profile.exclusives === undefined ? 'lse' : 'llsc';
+  const { byThread } = findTraces(test, dialectOf(dialect, pairs), new Work());
   if (byThread.length > profile.cores)
     throw new SimError(`${test.name} has ${byThread.length} threads; ${profile.name} has ${profile.cores} cores`);
   const run = new LitmusRuns(test, profile, byThread, new Random(seed));
@@ -161,10 +163,12 @@ class LitmusRuns implements Words {
       system.memory[word] = this.value(this.#test.memory.initialCell(address));
     warm(system, events, random, this.#addresses.size);
     const begin = events.time;
+    const { exclusives: pairs } = this.#profile;
+    const exclusives = pairs === undefined ? null : new Exclusives(system, random, pairs.spurious);
     const threads = this.#traces.map((traces, number) => {
       const start = begin + random.below(LATEST_START_NS) * PS;
       const notBefore = () => start + (random.below(2) === 0 ? 0 : random.below(LONGEST_DELAY_NS) * PS);
-      return new LitmusThread(number, system.cores[number]!, system, this, traces, notBefore);
+      return new LitmusThread(number, system.cores[number]!, system, this, traces, notBefore, exclusives);
     });
     const recorder: Recorder = {
       commit: (address, id) => {

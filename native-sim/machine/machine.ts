@@ -76,7 +76,7 @@ export class Machine {
       fence: Math.max(1, ps(profile.fenceNs)),
       spin: Math.max(1, ps(profile.spinNs)),
     };
-    this.operations = new Operations(this.system, this.#costs);
+    this.operations = new Operations(this.system, this.#costs, this.random);
     this.#lookahead = inOrder ? 1 : this.system.network.lookahead;
     this.operations.lookAgain = (thread, time) => this.#lookAgain(thread, time);
     this.system.listener = {

@@ -449,6 +449,7 @@ export class MemorySystem {
     const state = this.caches.state(core.number, line);
     core.probeArrived(time);
     if (state === State.invalid) return;
+    this.#loseReservation(core, line, 'write');
     this.#arc(core, line, State.invalid, LOST_BY_STATE[state]!);
     this.caches.change(core.number, line, State.invalid);
     let gone = time;
@@ -538,11 +539,18 @@ export class MemorySystem {
 
   #evict(core: Core, line: number): void {
     const state = this.caches.state(core.number, line);
+    this.#loseReservation(core, line, 'eviction');
     this.#arc(core, line, State.invalid, Arc.evict);
     if (state === State.modified || state === State.owned) this.counters.messages[Message.writeBack]!++;
     this.caches.change(core.number, line, State.invalid);
     this.#forget(core.number, line);
     this.listener.lost(core, line, this.#events.time);
+  }
+
+  #loseReservation(core: Core, line: number, cause: 'write' | 'eviction'): void {
+    if (core.reserved !== line) return;
+    core.reserved = -1;
+    this.counters.failedExclusives[cause]++;
   }
 
   #share(core: number, line: number): void {

@@ -6,8 +6,10 @@
 import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
 import { Code, Order, Waits } from './codes.ts';
 import type { Core } from './core.ts';
+import { Exclusives, StoreExclusive } from './exclusives.ts';
 import { PS } from './interconnect.ts';
 import type { MemorySystem } from './memory-system.ts';
+import type { Random } from './random.ts';
 import type { SimThread } from './thread.ts';
 
 /** Follows what threads do, for the models; see `history.ts`. */
@@ -40,9 +42,11 @@ export class Operations {
   readonly #bindsLoadsInOrder: boolean;
   readonly #stores: number;
   readonly #forwards: boolean;
+  readonly #exclusives: Exclusives | null;
 
-  constructor(system: MemorySystem, costs: Costs) {
-    const { model, storeBuffer } = system.profile;
+  constructor(system: MemorySystem, costs: Costs, random: Random) {
+    const { model, storeBuffer, exclusives } = system.profile;
+    this.#exclusives = exclusives === undefined ? null : new Exclusives(system, random, exclusives.spurious);
     this.system = system;
     this.costs = costs;
     this.#isWeak = model === 'armv8' || model === 'alpha';
@@ -227,6 +231,7 @@ export class Operations {
     const line = address >> LINE_SHIFT;
     const { system } = this;
     if (this.#mustDrain(core, thread, line)) return this.#waitFor(core, thread, Waits.drained);
+    if (this.#exclusives !== null) return this.#modifyByPair(core, thread, this.#exclusives);
     if (!system.owns(core, line)) {
       thread.waits = Waits.line;
       thread.line = line;
@@ -234,20 +239,51 @@ export class Operations {
       return false;
     }
     core.clock += this.costs.atomic;
-    const old = system.memory[address]!;
-    const writer = system.writers === null ? 0 : system.writers[address]!;
+    this.#modified(core, thread, system.memory[address]!, system.writers === null ? 0 : system.writers[address]!);
+    return true;
+  }
+
+  /** Load-exclusive, store-exclusive, until the latter succeeds; a comparison that fails stores nothing. */
+  #modifyByPair(core: Core, thread: SimThread, exclusives: Exclusives): boolean {
+    const { address } = thread;
+    const line = address >> LINE_SHIFT;
+    const waitsForLine = () => {
+      thread.waits = Waits.line;
+      thread.line = line;
+      return false;
+    };
+    for (;;) {
+      if (core.reserved !== line) {
+        if (!exclusives.load(core, address, core.clock)) return waitsForLine();
+        core.clock += this.costs.l1;
+      }
+      if (thread.code === Code.cmpxchg && core.reservedValue !== thread.x) {
+        core.reserved = -1;
+        break;
+      }
+      const stored = exclusives.store(core, address, core.clock);
+      if (stored === StoreExclusive.waits) return waitsForLine();
+      core.clock += this.costs.atomic;
+      if (stored === StoreExclusive.done) break;
+    }
+    this.#modified(core, thread, core.reservedValue, core.reservedWriter);
+    return true;
+  }
+
+  #modified(core: Core, thread: SimThread, old: number, writer: number): void {
+    const { address } = thread;
+    const { system } = this;
     thread.result = old;
     this.#bind(core, core.clock);
     system.observer?.loaded(core, thread, 'cache');
     if (thread.code === Code.cmpxchg && old !== thread.x) {
       this.history?.modify(thread, address, writer, null);
-      return true;
+      return;
     }
     const value = changed(thread, old);
     system.observer?.stored(core, thread);
     system.write(core, address, value, this.history?.modify(thread, address, writer, value) ?? 0);
     if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#readBarrier(core);
-    return true;
   }
 
   // Fences

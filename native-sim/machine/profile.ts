@@ -48,6 +48,8 @@ export interface Profile {
   storeBuffer: { entries: number; forwards: boolean };
   /** Invalidations that were acknowledged and wait; 0 entries: a core acknowledges when it has invalidated. */
   invalidateQueue: { entries: number; delayNs: number };
+  /** Read-modify-writes are pairs of a load-exclusive and a store-exclusive, of which so many fail for no reason, 0 to 0.5. */
+  exclusives?: { spurious: number };
   /** A read-modify-write of an owned line, a full barrier with nothing to wait for, one turn of a spin loop. */
   atomicNs: number;
   fenceNs: number;
@@ -138,7 +140,7 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
   const name = check.text(from, 'name');
   const cores = check.whole(from, 'cores', 1, MOST_CORES);
   const parts = from as {
-    readonly [part in 'storeBuffer' | 'invalidateQueue' | 'system' | 'levels' | 'l1' | 'l2']?: unknown;
+    readonly [part in 'exclusives' | 'storeBuffer' | 'invalidateQueue' | 'system' | 'levels' | 'l1' | 'l2']?: unknown;
   };
   const buffer = check.object(parts.storeBuffer, 'storeBuffer');
   const queue = check.object(parts.invalidateQueue, 'invalidateQueue');
@@ -178,7 +180,8 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
       sliceNs: call('sliceNs', 1000),
     },
   };
-  check.noOthers(from, Object.keys(profile));
+  if (parts.exclusives !== undefined) profile.exclusives = parseExclusives(check, parts.exclusives, profile.model);
+  check.noOthers(from, [...Object.keys(profile), 'exclusives']);
   check.noOthers(buffer, ['entries', 'forwards'], 'storeBuffer.');
   check.noOthers(queue, ['entries', 'delayNs'], 'invalidateQueue.');
   check.noOthers(system, Object.keys(profile.system), 'system.');
@@ -186,6 +189,13 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
     check.fail('l2.hitNs', `at least l1.hitNs (${profile.l1.hitNs})`, profile.l2.hitNs);
   checkHops(check, profile);
   return profile;
+}
+
+function parseExclusives(check: Checker, value: unknown, model: Profile['model']): { spurious: number } {
+  const from = check.object(value, 'exclusives');
+  if (model === 'sc' || model === 'x86-tso') check.fail('exclusives', `left out under ${model}`, value);
+  check.noOthers(from, ['spurious'], 'exclusives.');
+  return { spurious: check.number(from, 'spurious', 0, 0.5, 'exclusives.') };
 }
 
 function parseCache(check: Checker, value: unknown, field: string): CacheSize {

@@ -11,11 +11,14 @@ const STRUCT = 'lib/memory/struct.ts';
 const MEMORY_SYSTEM = 'native-sim/machine/memory-system.ts';
 const MACHINE = 'native-sim/machine/machine.ts';
 const CORE = 'native-sim/machine/core.ts';
+const EXCLUSIVES = 'native-sim/machine/exclusives.ts';
+const OPERATION = 'native-sim/machine/operation.ts';
 const LOCKS = 'native-sim/scale/locks.ts';
 const MICROSCOPE = 'native-sim/explain/microscope.ts';
 const PAGE_SCRIPT = 'native-sim/explain/page-script.ts';
 
 const BARRIERS_TEST = 'test/native-sim/machine/barriers.test.ts';
+const EXCLUSIVES_TEST = 'test/native-sim/machine/exclusives.test.ts';
 const WINDOWS_TEST = 'test/native-sim/machine/windows.test.ts';
 const LABORATORY_TEST = 'test/native-sim/scale/laboratory.test.ts';
 const SHARING_TEST = 'test/native-sim/scale/sharing.test.ts';
@@ -227,5 +230,47 @@ export const mutants: readonly Mutant[] = [
     from: 'requests[requests.indexOf(request)] = requests[requests.length - 1]!;',
     to: '',
     tests: [BARRIERS_TEST, LABORATORY_TEST],
+  },
+  {
+    name: 'sim: the monitor keeps a line that another core has written',
+    file: MEMORY_SYSTEM,
+    from: "this.#loseReservation(core, line, 'write');",
+    to: '',
+    tests: [EXCLUSIVES_TEST],
+  },
+  {
+    name: 'sim: the monitor keeps a line that was evicted',
+    file: MEMORY_SYSTEM,
+    from: "this.#loseReservation(core, line, 'eviction');",
+    to: '',
+    tests: [EXCLUSIVES_TEST],
+  },
+  {
+    name: 'sim: the monitor loses any line when one is taken away',
+    file: MEMORY_SYSTEM,
+    from: 'if (core.reserved !== line) return;',
+    to: 'if (core.reserved < 0) return;',
+    tests: [EXCLUSIVES_TEST],
+  },
+  {
+    name: 'sim: every store-exclusive succeeds that owns its line',
+    file: EXCLUSIVES,
+    from: 'if (this.#spurious === 0 || ',
+    to: 'if (this.#spurious >= 0 || ',
+    tests: [EXCLUSIVES_TEST],
+  },
+  {
+    name: 'sim: a pair stores though its comparison has failed',
+    file: OPERATION,
+    from: 'if (thread.code === Code.cmpxchg && core.reservedValue !== thread.x) {',
+    to: 'if (thread.code === Code.cmpxchg && core.reservedValue === thread.x) {',
+    tests: [EXCLUSIVES_TEST],
+  },
+  {
+    name: 'sim: a pair waits for none of the stores before it',
+    file: OPERATION,
+    from: 'if (this.#mustDrain(core, thread, line)) return',
+    to: 'if (this.#exclusives === null && this.#mustDrain(core, thread, line)) return',
+    tests: [WINDOWS_TEST],
   },
 ];

@@ -83,6 +83,21 @@ it.each<[string, (value: ReturnType<typeof xeon>) => void, RegExp]>([
     /spinNs must be a number from 0\.1 to 1000000; received "3"/,
   ],
   [
+    'pairs of exclusives on a machine that has none',
+    (p) => {
+      p.exclusives = { spurious: 0 };
+    },
+    /exclusives must be left out under x86-tso; received \{"spurious":0\}/,
+  ],
+  [
+    'exclusives that nearly always fail',
+    (p) => {
+      p.model = 'armv8';
+      p.exclusives = { spurious: 0.6 };
+    },
+    /exclusives\.spurious must be a number from 0 to 0\.5; received 0\.6/,
+  ],
+  [
     'an L2 that is faster than L1',
     (p) => {
       p.l2.hitNs = 0.1;

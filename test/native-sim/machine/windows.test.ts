@@ -37,7 +37,7 @@ function windowOf(name: string, lock: string, from: number): Window {
   return window;
 }
 
-const MODELS = { 'sc-8': sc, 'intel-48': x86Tso, 'graviton-64': armv8 } as const;
+const MODELS = { 'sc-8': sc, 'intel-48': x86Tso, 'graviton-64': armv8, 'graviton-64-llsc': armv8 } as const;
 
 it.each(lockNames)('%s', { timeout: 120_000 }, (lock) => {
   for (const [name, model] of Object.entries(MODELS)) {
