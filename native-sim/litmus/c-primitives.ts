@@ -53,13 +53,21 @@ function fence(c: Caller, kind: number, name: string, address?: Tainted): void {
 // Loads and stores
 
 function load(order: 'relaxed' | 'acquire', address: (c: Caller, e: Expression) => Tainted): Primitive {
-  return (c, args) => c.thread.read(address(c, args[0]!), c.thread.dialect.mapping.load[order].read);
+  return (c, args) => {
+    const how = c.thread.dialect.mapping.load[order];
+    const value = c.thread.read(address(c, args[0]!), how.read);
+    c.thread.fence(how.after);
+    return value;
+  };
 }
 
 function store(order: 'relaxed' | 'release', address: (c: Caller, e: Expression) => Tainted): Primitive {
   return (c, args) => {
+    const how = c.thread.dialect.mapping.store[order];
     const value = c.evaluate(args[1]!);
-    c.thread.write(address(c, args[0]!), value, c.thread.dialect.mapping.store[order].write);
+    const at = address(c, args[0]!);
+    c.thread.fence(how.before);
+    c.thread.write(at, value, how.write);
     return zero;
   };
 }
@@ -249,9 +257,11 @@ function lock(c: Caller, address: Tainted): void {
   const { thread } = c;
   thread.read(address, thread.dialect.lock.read, { only: 0n });
   thread.write(address, constant(1n), thread.dialect.lock.write, { rmw: thread.last });
+  thread.fence(thread.dialect.locked);
 }
 
 function unlock(c: Caller, address: Tainted): void {
+  c.thread.fence(c.thread.dialect.unlocking);
   c.thread.write(address, zero, c.thread.dialect.lock.unlock);
 }
 
@@ -282,6 +292,7 @@ define('spin_trylock', 1, (c, args) => {
   }
   const free = thread.read(address, thread.dialect.lock.read, { only: 0n });
   thread.write(address, constant(1n), thread.dialect.lock.write, { rmw: thread.last });
+  thread.fence(thread.dialect.locked);
   return { ...free, value: 1n };
 });
 

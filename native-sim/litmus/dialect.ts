@@ -1,6 +1,6 @@
 /**
- * What the kernel operations of a C litmus test become under each model: themselves for the LKMM, and what the arm64
- * and x86 kernels make of them for the hardware models.
+ * What the kernel operations of a C litmus test become under each model: themselves for the LKMM, and what the arm64,
+ * x86 and powerpc kernels make of them for the hardware models.
  */
 import { Fence, Tag } from '../models/execution.ts';
 import {
@@ -8,6 +8,7 @@ import {
   armv8LseMapping,
   lkmmMapping,
   type Mapping,
+  powerMapping,
   scMapping,
   x86Mapping,
 } from '../models/mapping.ts';
@@ -15,7 +16,7 @@ import {
 export type ModelName = 'sc' | 'x86-tso' | 'armv8' | 'rvwmo' | 'power' | 'lkmm' | 'javascript';
 
 /** The models that kernel operations can be put to. */
-export type KernelModelName = Exclude<ModelName, 'rvwmo' | 'power'>;
+export type KernelModelName = Exclude<ModelName, 'rvwmo'>;
 
 export interface Dialect {
   readonly name: ModelName;
@@ -24,6 +25,9 @@ export interface Dialect {
   fence(kind: number): number | undefined;
   /** The tags of a spin lock's read, write, and unlocking write, and of a read that only looks at it. */
   readonly lock: { readonly read: number; readonly write: number; readonly unlock: number; readonly look: number };
+  /** The fences behind the taking of a spin lock, and before its release. */
+  readonly locked: number;
+  readonly unlocking: number;
   /** The model leaves room for values out of thin air. */
   readonly thinAir: boolean;
 }
@@ -41,12 +45,15 @@ function hardware(name: ModelName, mapping: Mapping, aroundAtomics: number): Dia
     [Fence.afterSpinlock, aroundAtomics],
     ...none.map((kind): [number, number] => [kind, Fence.none]),
   ]);
-  const { read, write } = mapping.rmw.acquire;
+  const { read, write, after } = mapping.rmw.acquire;
+  const { release } = mapping.store;
   return {
     name,
     mapping,
     fence: (kind) => known.get(kind),
-    lock: { read, write, unlock: mapping.store.release.write, look: mapping.load.relaxed.read },
+    lock: { read, write, unlock: release.write, look: mapping.load.relaxed.read },
+    locked: after,
+    unlocking: release.before,
     thinAir: name === 'javascript',
   };
 }
@@ -61,6 +68,8 @@ const lkmm: Dialect = {
     unlock: Tag.release | Tag.unlock,
     look: Tag.lockLook,
   },
+  locked: Fence.none,
+  unlocking: Fence.none,
   thinAir: true,
 };
 
@@ -68,6 +77,7 @@ const dialects: Readonly<Record<KernelModelName, Dialect>> = {
   sc: hardware('sc', scMapping, Fence.none),
   'x86-tso': hardware('x86-tso', x86Mapping, Fence.none),
   armv8: hardware('armv8', armv8LseMapping, Fence.dmbFull),
+  power: hardware('power', powerMapping, Fence.sync),
   javascript: hardware('javascript', scMapping, Fence.none),
   lkmm,
 };

@@ -13,6 +13,8 @@ export interface BufferedStore {
   value: number;
   /** No earlier store may become visible after it. */
   isRelease: boolean;
+  /** See `propagation.ts`; 0 on other machines. */
+  base: number;
   /** How many write barriers the thread had passed: those of an earlier epoch become visible first. */
   epoch: number;
   /** Its event, where a recorder follows the run. */
@@ -48,6 +50,12 @@ export class Core {
   clock = ZERO;
   /** The latest of the times at which memory answered a load that later loads must not go behind. */
   floor = ZERO;
+  /** See `propagation.ts`: of the next store; what has been read or written; when the last store became visible, its epoch, and the last of an earlier one. */
+  base = ZERO;
+  seen = ZERO;
+  committedLast = ZERO;
+  committedBefore = ZERO;
+  committedEpoch = 0;
   /** The next store's epoch. */
   epoch = 0;
   /** The line that the exclusive monitor watches, or -1; what the word held that was loaded, and its writer. */

@@ -8,6 +8,7 @@ import {
   armv8LseMapping,
   type Order as MappedOrder,
   type Mapping,
+  powerMapping,
   scMapping,
   x86Mapping,
 } from '../models/mapping.ts';
@@ -22,6 +23,7 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
   'x86-tso': x86Mapping,
   armv8: armv8LseMapping,
   alpha: armv8LseMapping,
+  power: powerMapping,
 };
 const ORDERS: readonly MappedOrder[] = ['relaxed', 'acquire', 'release', 'full'];
 
@@ -47,7 +49,8 @@ export class Window implements History, Recorder {
   constructor(machine: Machine, most = 1000) {
     const { system, operations } = machine;
     this.#machine = machine;
-    this.#mapping = machine.profile.exclusives === undefined ? MAPPINGS[machine.profile.model]! : armv8LlscMapping;
+    const { model, exclusives } = machine.profile;
+    this.#mapping = model === 'armv8' && exclusives !== undefined ? armv8LlscMapping : MAPPINGS[model]!;
     this.#most = most;
     system.writers = new Int32Array(system.memory.length);
     for (const core of system.cores) {
@@ -77,18 +80,21 @@ export class Window implements History, Recorder {
 
   read(thread: SimThread, address: number, writer: number): void {
     const isAcquire = thread.code === Code.loadAcquire || thread.code === Code.condLoadAcquire;
-    const { read } = this.#mapping.load[isAcquire ? 'acquire' : 'relaxed'];
+    const { read, after } = this.#mapping.load[isAcquire ? 'acquire' : 'relaxed'];
     this.#add({ kind: 'read', thread: thread.number, address, tags: read, partner: writer, fence: Fence.none });
+    this.#barrier(thread.number, after);
   }
 
   store(thread: SimThread, address: number): number {
-    const { write } = this.#mapping.store[thread.code === Code.storeRelease ? 'release' : 'relaxed'];
+    const { before, write } = this.#mapping.store[thread.code === Code.storeRelease ? 'release' : 'relaxed'];
+    this.#barrier(thread.number, before);
     return this.#write(thread.number, address, write);
   }
 
   modify(thread: SimThread, address: number, writer: number, value: number | null): number {
     const how = value === null ? this.#mapping.failed : this.#mapping.rmw[ORDERS[thread.order]!];
     const { number } = thread;
+    this.#barrier(number, how.before);
     const read = this.#add({
       kind: 'read',
       thread: number,

@@ -48,7 +48,6 @@ export class LitmusThread {
   readonly #exclusives: Exclusives | null;
   #possible: readonly Trace[];
   readonly progress: Progress[];
-  #epoch = 0;
   #isRunning = false;
 
   constructor(
@@ -181,13 +180,24 @@ export class LitmusThread {
   }
 
   #fenceWaitsForReads({ kind, fence }: TraceEvent): boolean {
-    return kind !== Kind.fence || fence !== Fence.dmbSt;
+    return kind !== Kind.fence || !this.#isForStores(fence);
+  }
+
+  /** A barrier that orders stores alone. */
+  #isForStores(fence: number): boolean {
+    return fence === Fence.dmbSt || fence === Fence.eieio;
+  }
+
+  /** One behind which earlier stores are visible. */
+  #isFull(fence: number): boolean {
+    return fence === Fence.dmbFull || fence === Fence.mfence || fence === Fence.sync || fence === Fence.dsbSt;
   }
 
   #waitsForWrite(at: number, event: TraceEvent, before: number, earlier: TraceEvent, writes: boolean): boolean {
     const { isBuffered } = this.progress[before]!;
     if (event.kind === Kind.fence) {
-      return event.fence === Fence.dmbSt ? !isBuffered : event.fence === Fence.dmbFull || event.fence === Fence.mfence;
+      const stands = event.fence === Fence.lwsync || this.#isForStores(event.fence);
+      return stands ? !isBuffered : this.#isFull(event.fence);
     }
     // Stores enter the buffer in order; the half of an atomic is never in it.
     if (event.kind === Kind.write) return !isBuffered;
@@ -201,7 +211,7 @@ export class LitmusThread {
   #atomicWaits(at: number, event: TraceEvent, earlier: TraceEvent, isBuffered: boolean): boolean {
     const release = (this.#writeHalf(at)!.tags & Tag.release) !== 0;
     if (this.#keepsLoadsInOrder || release || !isBuffered || earlier.address === event.address) return true;
-    return this.#core.hasEarlierEpoch(this.#epoch);
+    return this.#core.hasEarlierEpoch(this.#core.epoch);
   }
 
   get #keepsLoadsInOrder(): boolean {
@@ -210,6 +220,7 @@ export class LitmusThread {
 
   /** The latest time at which something was done that the read must not go behind. */
   #floor(at: number, event: TraceEvent): number {
+    if (this.#system.propagation !== null) return this.#core.floor;
     let floor = NEVER;
     for (let before = 0; before < at; before++) {
       const earlier = this.#known(before)!;
@@ -217,7 +228,7 @@ export class LitmusThread {
       if (doneAt === NEVER) continue;
       const binds =
         earlier.kind === Kind.fence
-          ? earlier.fence !== Fence.dmbSt
+          ? !this.#isForStores(earlier.fence)
           : earlier.address === event.address ||
             (earlier.kind === Kind.read
               ? this.#keepsLoadsInOrder || (earlier.tags & Tag.acquire) !== 0 || this.#dependsOn(event, earlier)
@@ -240,9 +251,18 @@ export class LitmusThread {
   // Doing it
 
   #passFence(at: number, { fence }: TraceEvent, time: number): boolean {
-    if (fence === Fence.dmbSt) this.#epoch++;
+    this.#passBarrier(fence, time);
     this.progress[at]!.doneAt = time;
     return true;
+  }
+
+  #passBarrier(fence: number, time: number): void {
+    const core = this.#core;
+    const { propagation } = this.#system;
+    if (propagation === null) {
+      if (this.#isForStores(fence)) core.epoch++;
+    } else if (fence === Fence.lwsync || this.#isForStores(fence)) propagation.lightBarrier(core);
+    else if (this.#isFull(fence)) propagation.fullBarrier(core, time);
   }
 
   #store(at: number, event: TraceEvent, time: number): boolean {
@@ -256,12 +276,13 @@ export class LitmusThread {
         this.#system.request(core, address, true, false, time);
         return false;
       }
-      this.#system.write(core, address, value, id);
+      this.#system.write(core, address, value, id, time);
       return true;
     }
     this.progress[at]!.isBuffered = true;
     const isRelease = (event.tags & Tag.release) !== 0;
-    this.#system.buffer(core, { address, line, value, isRelease, epoch: this.#epoch, id }, time);
+    const base = this.#system.propagation?.baseOf(core) ?? 0;
+    this.#system.buffer(core, { address, line, value, isRelease, base, epoch: core.epoch, id }, time);
     return true;
   }
 
@@ -273,12 +294,15 @@ export class LitmusThread {
     const stored = core.buffered(address);
     if (stored !== undefined) return this.#performed(at, stored.value, stored.id, time);
     if (system.caches.state(core.number, line) !== 0) {
-      return this.#performed(at, system.memory[address]!, system.writers![address]!, time);
+      const isPerformed = this.#performed(at, system.memory[address]!, system.writers![address]!, time);
+      if (isPerformed) system.propagation?.read(core, address);
+      return isPerformed;
     }
     const queued = core.queuedInvalidation(line, time);
     if (queued !== undefined && queued.arrived > this.#floor(at, event)) {
       system.counters.stale++;
       const word = address % LINE_WORDS;
+      system.propagation?.readOld(core, queued.arrived);
       return this.#performed(at, queued.words[word]!, queued.writers![word]!, queued.arrived - 1);
     }
     system.request(core, address, false, false, time);
@@ -307,9 +331,10 @@ export class LitmusThread {
     }
     if (exclusives !== null && !this.#reserves(exclusives, address, time)) return false;
     if (!this.#performed(at, system.memory[address]!, system.writers![address]!, time)) return false;
+    system.propagation?.read(core, address);
     const written = this.#possible[0]!.events[at + 1];
     if (written?.kind !== half.kind || written.rmw !== at) return true;
-    system.write(core, address, this.#words.value(written.value), writeId(this.#number, at + 1));
+    system.write(core, address, this.#words.value(written.value), writeId(this.#number, at + 1), time);
     return true;
   }
 

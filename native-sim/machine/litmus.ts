@@ -13,6 +13,7 @@ import { findTraces } from '../litmus/traces.ts';
 import { Work } from '../litmus/work.ts';
 import { armv8 } from '../models/armv8.ts';
 import { Execution, Kind, type Model } from '../models/execution.ts';
+import { power } from '../models/power.ts';
 import type { Relation } from '../models/relation.ts';
 import { sc } from '../models/sc.ts';
 import { x86Tso } from '../models/x86-tso.ts';
@@ -62,6 +63,7 @@ const MODELS: Readonly<Record<Profile['model'], Modelled>> = {
   'x86-tso': { model: x86Tso, dialect: 'x86-tso', ordersDependentLoads: true },
   armv8: { model: armv8, dialect: 'armv8', ordersDependentLoads: true },
   alpha: { model: armv8, dialect: 'armv8', ordersDependentLoads: false },
+  power: { model: power, dialect: 'power', ordersDependentLoads: true },
 };
 
 /** Caches that are large enough for a litmus test and cheap to make. */

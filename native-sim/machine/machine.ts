@@ -384,7 +384,7 @@ export class Machine {
       if (core.stores.length > 0) return false;
     }
     core.clock += this.#sleepPs;
-    core.floor = core.clock;
+    this.#passBarrier(core);
     // The kernel looks at the word at one time for all: no core can change it in the middle of that.
     if (this.system.memory[thread.address] !== thread.x) {
       thread.result = Outcome.notEqual;
@@ -406,6 +406,12 @@ export class Machine {
     return false;
   }
 
+  /** A system call, and a switch, are a full barrier. */
+  #passBarrier(core: Core): void {
+    core.floor = core.clock;
+    this.system.propagation?.fullBarrier(core, core.clock);
+  }
+
   #wake(core: Core, thread: SimThread): boolean {
     if (core.stores.length > 0) {
       thread.waits = Waits.call;
@@ -413,7 +419,7 @@ export class Machine {
       if (core.stores.length > 0) return false;
     }
     core.clock += this.#wakePs;
-    core.floor = core.clock;
+    this.#passBarrier(core);
     thread.result = 0;
     for (let woken = 0; woken < thread.x; woken++) {
       const sleeper = this.#sleepers.first(thread.address);
@@ -473,7 +479,7 @@ export class Machine {
     const core = this.system.cores[number]!;
     core.clock = Math.max(core.clock, time) + this.scheduler.switchPs;
     if (core.clock < next.readyAt) core.clock = next.readyAt;
-    core.floor = core.clock;
+    this.#passBarrier(core);
     if (next.isPending && next.waits === Waits.spinning) {
       // Only the turns that it makes count.
       next.spinStart += core.clock - next.leftAt;

@@ -19,6 +19,7 @@ import type { EventQueue } from './event-queue.ts';
 import { Interconnect, PS } from './interconnect.ts';
 import type { Observer } from './observer.ts';
 import type { Profile } from './profile.ts';
+import { Propagation } from './propagation.ts';
 import type { Random } from './random.ts';
 
 export const Event = {
@@ -75,6 +76,8 @@ export class MemorySystem {
   readonly counters = new Counters();
   readonly parts: Parts = { writeBack: true };
   readonly keepsStoresInOrder: boolean;
+  /** Null on a machine that is multi-copy atomic. */
+  readonly propagation: Propagation | null;
   listener: Listener = { advanced: () => {}, lost: () => {} };
   recorder: Recorder | null = null;
   observer: Observer | null = null;
@@ -117,6 +120,7 @@ export class MemorySystem {
     this.caches = new Caches(profile, cores, lines);
     this.network = new Interconnect(profile, cores, places);
     this.keepsStoresInOrder = profile.model === 'sc' || profile.model === 'x86-tso';
+    this.propagation = profile.model === 'power' ? new Propagation(this.memory.length) : null;
     this.#events = events;
     this.#random = random;
     this.#owner = new Int16Array(lines).fill(-1);
@@ -163,14 +167,20 @@ export class MemorySystem {
     return state === State.modified || state === State.exclusive;
   }
 
-  /** Writes a word of a line that the core owns: all see it from now on. */
-  write(core: Core, address: number, value: number, id: number): void {
+  /** Writes a word of a line that the core owns: all see it from `time` on. */
+  write(core: Core, address: number, value: number, id: number, time: number): void {
+    const base = this.propagation?.baseOf(core) ?? 0;
+    this.#write(core, { address, value, id, base, epoch: core.epoch }, time);
+  }
+
+  #write(core: Core, { address, value, id, base, epoch }: VisibleStore, time: number): void {
     const line = address >> LINE_SHIFT;
     if (this.caches.state(core.number, line) === State.exclusive) {
       this.#arc(core, line, State.modified, Arc.b);
       this.caches.change(core.number, line, State.modified);
     }
     this.memory[address] = value;
+    this.propagation?.committed(core, address, base, epoch, time);
     this.observer?.committed(core, address, value);
     if (this.recorder !== null) {
       this.writers![address] = id;
@@ -198,7 +208,7 @@ export class MemorySystem {
         at++;
       } else if (this.owns(core, store.line)) {
         core.storeDone(at);
-        this.write(core, store.address, store.value, store.id);
+        this.#write(core, store, time);
         at = 0;
       } else {
         if (core.requests.length < OUTSTANDING) this.request(core, store.address, true, false, time);
@@ -595,6 +605,8 @@ export class MemorySystem {
     return null;
   }
 }
+
+type VisibleStore = Pick<BufferedStore, 'address' | 'value' | 'id' | 'base' | 'epoch'>;
 
 /** By state: the arc of a core that loses the line. */
 const LOST_BY_STATE = [0, Arc.l, Arc.i, Arc.c, Arc.lose, Arc.l];

@@ -9,6 +9,7 @@ import type { Core } from './core.ts';
 import { Exclusives, StoreExclusive } from './exclusives.ts';
 import { PS } from './interconnect.ts';
 import type { MemorySystem } from './memory-system.ts';
+import type { Propagation } from './propagation.ts';
 import type { Random } from './random.ts';
 import type { SimThread } from './thread.ts';
 
@@ -40,6 +41,7 @@ export class Operations {
   lookAgain: (thread: SimThread, time: number) => void = () => {};
   readonly #isWeak: boolean;
   readonly #bindsLoadsInOrder: boolean;
+  readonly #propagation: Propagation | null;
   readonly #stores: number;
   readonly #forwards: boolean;
   readonly #exclusives: Exclusives | null;
@@ -49,8 +51,9 @@ export class Operations {
     this.#exclusives = exclusives === undefined ? null : new Exclusives(system, random, exclusives.spurious);
     this.system = system;
     this.costs = costs;
-    this.#isWeak = model === 'armv8' || model === 'alpha';
-    this.#bindsLoadsInOrder = model !== 'alpha';
+    this.#isWeak = model === 'armv8' || model === 'alpha' || model === 'power';
+    this.#propagation = system.propagation;
+    this.#bindsLoadsInOrder = model !== 'alpha' && model !== 'power';
     this.#stores = storeBuffer.entries;
     this.#forwards = storeBuffer.forwards;
   }
@@ -78,7 +81,8 @@ export class Operations {
         this.#readBarrier(core);
         return this.#fenced(core, thread);
       case Code.wmb:
-        core.epoch++;
+        if (this.#propagation === null) core.epoch++;
+        else this.#propagation.lightBarrier(core);
         return this.#fenced(core, thread);
       case Code.condLoad:
       case Code.condLoadAcquire:
@@ -126,6 +130,7 @@ export class Operations {
         system.caches.promote(core.number, line);
       }
       this.#bind(core, core.clock);
+      this.#propagation?.read(core, address);
       thread.result = system.memory[address]!;
       this.history?.read(thread, address, system.writers![address]!);
       system.observer?.loaded(core, thread, 'cache');
@@ -138,6 +143,7 @@ export class Operations {
         core.clock += this.costs.l1;
         // The load counts as made just before the invalidation arrived.
         this.#bind(core, queued.arrived - 1);
+        this.#propagation?.readOld(core, queued.arrived);
         thread.result = queued.words[address % LINE_WORDS]!;
         this.history?.read(thread, address, queued.writers![address % LINE_WORDS]!);
         system.observer?.loaded(core, thread, 'queue');
@@ -163,7 +169,8 @@ export class Operations {
 
   /** Later loads read what is there now: invalidations that wait are carried out first. */
   #readBarrier(core: Core): void {
-    if (core.clock > core.floor) core.floor = core.clock;
+    if (this.#propagation !== null) this.#propagation.lightBarrier(core);
+    else if (core.clock > core.floor) core.floor = core.clock;
   }
 
   #condLoad(core: Core, thread: SimThread): boolean {
@@ -198,10 +205,11 @@ export class Operations {
     const line = address >> LINE_SHIFT;
     const { system } = this;
     const isRelease = thread.code === Code.storeRelease && this.#isWeak;
+    if (isRelease) this.#propagation?.lightBarrier(core);
     if (core.stores.length === 0 && system.owns(core, line)) {
       core.clock += this.costs.store;
       system.observer?.stored(core, thread);
-      system.write(core, address, value, this.history?.store(thread, address, value) ?? 0);
+      system.write(core, address, value, this.history?.store(thread, address, value) ?? 0, core.clock);
       return true;
     }
     if (this.#stores === 0) {
@@ -214,7 +222,8 @@ export class Operations {
     core.clock += this.costs.store;
     const id = this.history?.store(thread, address, value) ?? 0;
     system.observer?.stored(core, thread);
-    system.buffer(core, { address, line, value, isRelease, epoch: core.epoch, id }, core.clock);
+    const base = this.#propagation?.baseOf(core) ?? 0;
+    system.buffer(core, { address, line, value, isRelease, base, epoch: core.epoch, id }, core.clock);
     return true;
   }
 
@@ -231,6 +240,8 @@ export class Operations {
     const line = address >> LINE_SHIFT;
     const { system } = this;
     if (this.#mustDrain(core, thread, line)) return this.#waitFor(core, thread, Waits.drained);
+    if (this.#propagation !== null && thread.order >= Order.release)
+      this.#barrierBefore(core, thread, this.#propagation);
     if (this.#exclusives !== null) return this.#modifyByPair(core, thread, this.#exclusives);
     if (!system.owns(core, line)) {
       thread.waits = Waits.line;
@@ -270,11 +281,18 @@ export class Operations {
     return true;
   }
 
+  /** POWER: a sync in front of a fully ordered one, an lwsync in front of a release. All earlier stores are visible. */
+  #barrierBefore(core: Core, { order }: SimThread, propagation: Propagation): void {
+    if (order === Order.full) propagation.fullBarrier(core, core.clock);
+    else propagation.lightBarrier(core);
+  }
+
   #modified(core: Core, thread: SimThread, old: number, writer: number): void {
     const { address } = thread;
     const { system } = this;
     thread.result = old;
     this.#bind(core, core.clock);
+    this.#propagation?.read(core, address);
     system.observer?.loaded(core, thread, 'cache');
     if (thread.code === Code.cmpxchg && old !== thread.x) {
       this.history?.modify(thread, address, writer, null);
@@ -282,8 +300,9 @@ export class Operations {
     }
     const value = changed(thread, old);
     system.observer?.stored(core, thread);
-    system.write(core, address, value, this.history?.modify(thread, address, writer, value) ?? 0);
-    if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#readBarrier(core);
+    system.write(core, address, value, this.history?.modify(thread, address, writer, value) ?? 0, core.clock);
+    if (thread.order === Order.full && this.#propagation !== null) this.#propagation.fullBarrier(core, core.clock);
+    else if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#readBarrier(core);
   }
 
   // Fences
@@ -291,7 +310,8 @@ export class Operations {
   #fence(core: Core, thread: SimThread): boolean {
     if (core.stores.length > 0) return this.#waitFor(core, thread, Waits.drained);
     core.clock += this.costs.fence;
-    this.#readBarrier(core);
+    if (this.#propagation === null) this.#readBarrier(core);
+    else this.#propagation.fullBarrier(core, core.clock);
     return this.#fenced(core, thread);
   }
 

@@ -21,7 +21,7 @@ export interface CacheSize {
   hitNs: number;
 }
 
-export const MODELS = ['sc', 'x86-tso', 'armv8', 'alpha'] as const;
+export const MODELS = ['sc', 'x86-tso', 'armv8', 'alpha', 'power'] as const;
 export const PROTOCOLS = ['mesi', 'moesi', 'mesif'] as const;
 export const INTERCONNECTS = ['bus', 'ring', 'mesh', 'point-to-point'] as const;
 

@@ -1,18 +1,18 @@
 /**
  * What a kernel operation becomes on a machine: the instruction-level events that the hardware models speak of. The
- * arm64 kernel's choice of instructions (arch/arm64/include/asm/{barrier,atomic_lse,atomic_ll_sc,cmpxchg}.h), and the
- * x86 kernel's (arch/x86/include/asm/{barrier,atomic,cmpxchg}.h):
+ * arm64 kernel's choice of instructions (arch/arm64/include/asm/{barrier,atomic_lse,atomic_ll_sc,cmpxchg}.h), the
+ * x86 kernel's (arch/x86/include/asm/{barrier,atomic,cmpxchg}.h), and the powerpc kernel's:
  *
- * | kernel           | arm64, LSE      | arm64, LL/SC                  | x86            |
- * |------------------|-----------------|-------------------------------|----------------|
- * | load, store      | LDR, STR        | the same                      | MOV            |
- * | loadAcquire      | LDAR            | the same                      | MOV            |
- * | storeRelease     | STLR            | the same                      | MOV            |
- * | RMW, relaxed     | SWP             | LDXR ... STXR                 | LOCK           |
- * | RMW, acquire     | SWPA            | LDAXR ... STXR                | LOCK           |
- * | RMW, release     | SWPL            | LDXR ... STLXR                | LOCK           |
- * | RMW, full        | SWPAL           | LDXR ... STLXR; DMB ISH       | LOCK           |
- * | mb, rmb, wmb     | DMB ISH, ISHLD, ISHST | the same                | MFENCE, -, -   |
+ * | kernel           | arm64, LSE      | arm64, LL/SC                  | x86            | powerpc             |
+ * |------------------|-----------------|-------------------------------|----------------|---------------------|
+ * | load, store      | LDR, STR        | the same                      | MOV            | ld, st              |
+ * | loadAcquire      | LDAR            | the same                      | MOV            | ld; lwsync          |
+ * | storeRelease     | STLR            | the same                      | MOV            | lwsync; st          |
+ * | RMW, relaxed     | SWP             | LDXR ... STXR                 | LOCK           | lwarx ... stwcx.    |
+ * | RMW, acquire     | SWPA            | LDAXR ... STXR                | LOCK           | ...; lwsync         |
+ * | RMW, release     | SWPL            | LDXR ... STLXR                | LOCK           | lwsync; ...         |
+ * | RMW, full        | SWPAL           | LDXR ... STLXR; DMB ISH       | LOCK           | sync; ...; sync     |
+ * | mb, rmb, wmb     | DMB ISH, ISHLD, ISHST | the same                | MFENCE, -, -   | sync, lwsync, lwsync |
  *
  * A compare-and-exchange that fails becomes a bare load everywhere, although CASA and a failed LOCK CMPXCHG order
  * more: that is what the kernel promises of it, and code must not lean on more. (In the LKMM it still counts as an atomic
@@ -97,6 +97,23 @@ export const armv8LlscMapping: Mapping = {
     release: access(exclusive, exclusive | Tag.release),
     full: access(exclusive, exclusive | Tag.release, Fence.none, Fence.dmbFull),
   },
+};
+
+/** powerpc: arch/powerpc/include/asm/{barrier,atomic,cmpxchg,synch}.h. */
+export const powerMapping: Mapping = {
+  load: { relaxed: bare, acquire: access(Tag.none, Tag.none, Fence.none, Fence.lwsync) },
+  store: { relaxed: bare, release: access(Tag.none, Tag.none, Fence.lwsync) },
+  rmw: {
+    relaxed: access(exclusive, exclusive),
+    acquire: access(exclusive, exclusive, Fence.none, Fence.lwsync),
+    release: access(exclusive, exclusive, Fence.lwsync),
+    full: access(exclusive, exclusive, Fence.sync, Fence.sync),
+  },
+  failed: bare,
+  plain,
+  mb: Fence.sync,
+  rmb: Fence.lwsync,
+  wmb: Fence.lwsync,
 };
 
 /** The LKMM speaks of the kernel's operations themselves. */

@@ -13,12 +13,14 @@ const MACHINE = 'native-sim/machine/machine.ts';
 const CORE = 'native-sim/machine/core.ts';
 const EXCLUSIVES = 'native-sim/machine/exclusives.ts';
 const OPERATION = 'native-sim/machine/operation.ts';
+const PROPAGATION = 'native-sim/machine/propagation.ts';
 const LOCKS = 'native-sim/scale/locks.ts';
 const MICROSCOPE = 'native-sim/explain/microscope.ts';
 const PAGE_SCRIPT = 'native-sim/explain/page-script.ts';
 
 const BARRIERS_TEST = 'test/native-sim/machine/barriers.test.ts';
 const EXCLUSIVES_TEST = 'test/native-sim/machine/exclusives.test.ts';
+const POWER_TEST = 'test/native-sim/machine/power.test.ts';
 const WINDOWS_TEST = 'test/native-sim/machine/windows.test.ts';
 const LABORATORY_TEST = 'test/native-sim/scale/laboratory.test.ts';
 const SHARING_TEST = 'test/native-sim/scale/sharing.test.ts';
@@ -272,5 +274,47 @@ export const mutants: readonly Mutant[] = [
     from: 'if (this.#mustDrain(core, thread, line)) return',
     to: 'if (this.#exclusives === null && this.#mustDrain(core, thread, line)) return',
     tests: [WINDOWS_TEST],
+  },
+  {
+    name: 'sim: a core that reads a write has not seen what its barriers brought along',
+    file: PROPAGATION,
+    from: 'core.floor = Math.max(core.floor, base);',
+    to: '',
+    tests: [POWER_TEST],
+  },
+  {
+    name: 'sim: an lwsync does not take along what was read',
+    file: PROPAGATION,
+    from: 'core.base = Math.max(core.base, core.seen, core.floor);',
+    to: '',
+    tests: [POWER_TEST],
+  },
+  {
+    name: 'sim: a write brings nothing along that was brought to its thread',
+    file: PROPAGATION,
+    from: 'return Math.max(core.base, core.floor);',
+    to: 'return core.base;',
+    tests: [POWER_TEST],
+  },
+  {
+    name: "sim: a write does not bring its own thread's earlier ones along",
+    file: PROPAGATION,
+    from: 'Math.max(base, core.committedBefore)',
+    to: 'base',
+    tests: [POWER_TEST],
+  },
+  {
+    name: 'sim: old lines answer behind a sync',
+    file: PROPAGATION,
+    from: 'core.floor = Math.max(core.floor, time);',
+    to: '',
+    tests: [POWER_TEST],
+  },
+  {
+    name: 'sim: POWER is multi-copy atomic',
+    file: MEMORY_SYSTEM,
+    from: "profile.model === 'power' ?",
+    to: "profile.model !== 'power' ?",
+    tests: [POWER_TEST],
   },
 ];

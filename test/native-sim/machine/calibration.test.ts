@@ -30,6 +30,9 @@ it.each<[string, string, number, number, number | undefined]>([
   ['xeon-8', 'same socket', 1, 47.5, 102],
   ['xeon-8', 'other socket', 28, 149, 443],
   ['xeon-8', 'across the interconnect', 112, 337, 945],
+  // Two Power7, 157 to 180 and 430 to 450: an atomic is a load that misses, and a store that has to own the line.
+  ['power7-16', 'same socket', 1, 168, undefined],
+  ['power7-16', 'other socket', 8, 440, undefined],
   // Two EPYC 7742: the middle of 20 to 30, 90 to 150, 220 to 290.
   ['epyc-128', 'same complex', 1, 25, undefined],
   ['epyc-128', 'same socket', 4, 120, undefined],

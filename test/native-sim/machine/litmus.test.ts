@@ -22,6 +22,7 @@ const SEEN: Readonly<Record<string, readonly string[]>> = {
   'x86-tso': ['SB', 'SB+rfi', 'R', 'SB+rel+acq'],
   armv8: ['SB', 'SB+rfi', 'R', 'MP', 'MP+wmb+po', 'MP+po+rmb', 'MP+rel+ctrl', 'LB', 'S', '2+2W', 'WRC', 'ISA2', 'IRIW'],
   alpha: ['SB', 'R', 'MP', 'MP+wmb+addr', 'MP+rel+ctrl', 'LB', 'S', '2+2W', 'WRC', 'ISA2', 'IRIW'],
+  power: ['SB', 'R', 'MP', 'LB', 'S', '2+2W', 'WRC', 'ISA2', 'IRIW', 'SB+rel+acq'],
 };
 
 /** Forbidden by x86-TSO, Armv8 and the kernel's model alike; an Alpha reorders what an address dependency joins. */

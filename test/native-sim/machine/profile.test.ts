@@ -59,7 +59,7 @@ it.each<[string, (value: ReturnType<typeof xeon>) => void, RegExp]>([
     (p) => {
       p.model = 'tso';
     },
-    /model must be one of sc, x86-tso, armv8, alpha; received "tso"/,
+    /model must be one of sc, x86-tso, armv8, alpha, power; received "tso"/,
   ],
   [
     'a misspelt field',
