@@ -2,18 +2,26 @@
  * PercpuRef: references that threads take and give back without a shared write, until the object is to go; kernel
  * lib/percpu-refcount.c.
  *
- *   state (generation, phase) | a line for each thread: the references that it holds
+ *   state (generation, phase), taken | a line for each thread: the references that it holds
  *
  *   phase       what a thread does to its own line
  *   LIVE        plain stores, in a reader of QSBR in which it has seen LIVE
+ *   SWITCHING   atomics, and `taken` grows with each reference, in a reader of QSBR; some thread may still be in one of LIVE
+ *   ATOMIC      the same; none is
  *   KILLED      atomics; some thread may still be in such a reader
  *   CONFIRMED   atomics; none is. A line that is 0 stays 0, so the references are gone for good when all lines are 0
  *   CLOSED      nothing: destroyed
  *
- *   kill     LIVE -> KILLED
- *   confirm  a grace period that began after that, then KILLED -> CONFIRMED, by whichever thread waited for one
- *   reinit   CONFIRMED -> LIVE of the next generation, when all lines are 0
- *   destroy  CONFIRMED -> CLOSED, when all lines are 0
+ *   switchToAtomic  LIVE -> SWITCHING; a grace period that began after that, then SWITCHING -> ATOMIC, by whoever waited for one
+ *   switchToPercpu  SWITCHING, ATOMIC -> LIVE of the next generation
+ *   kill            LIVE, SWITCHING, ATOMIC -> KILLED
+ *   confirm         a grace period that began after that, then KILLED -> CONFIRMED, by whichever thread waited for one
+ *   reinit          CONFIRMED -> LIVE of the next generation, when all lines are 0
+ *   destroy         CONFIRMED -> CLOSED, when all lines are 0
+ *
+ * In ATOMIC `isZero` looks at all lines between two looks at `taken`. A reference counts from when `taken` has grown by it, which
+ * comes after its line: if `taken` has not changed, no reference began in between, and a line that was 0 in between stood for
+ * none at the second look. So if all were, nobody had any at that moment.
  *
  * A confirmer of an older generation finds another state than the one that it waited for. A waiter that finds another
  * generation is done: its own was drained, and `reinit` came before the waiter had woken up. In the phases after LIVE the last
@@ -44,22 +52,35 @@ import {
   block,
   blockAsync,
   checkOptions,
+  checkWait,
   deadlineOf,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { RcuQsbr } from './rcu-qsbr.ts';
 
-const HEAD = struct({ queue: WaitQueueWords, state: 1 });
-const Words = struct({ queue: WaitQueueWords, state: 1, pad: inLines(HEAD.words) - HEAD.words });
+const HEAD = struct({ queue: WaitQueueWords, state: 1, taken: 1 });
+const Words = struct({ queue: WaitQueueWords, state: 1, taken: 1, pad: inLines(HEAD.words) - HEAD.words });
 
-/** Phases, in the last two bits of the state. */
+/** Phases, in the last three bits of the state. */
 const LIVE = 0;
 const KILLED = 1;
 const CONFIRMED = 2;
 const CLOSED = 3;
-const PHASE = 3;
-const GENERATION = 4;
+const SWITCHING = 4;
+const ATOMIC = 5;
+const PHASE = 7;
+const GENERATION = 8;
+
+/** Whether references can be taken. */
+function isLiveIn(state: number): boolean {
+  const phase = state & PHASE;
+  return phase === LIVE || phase === SWITCHING || phase === ATOMIC;
+}
+
+function withPhase(state: number, phase: number): number {
+  return (state & ~PHASE) | phase;
+}
 
 function lineOf(ref: number, number: number): number {
   return ref + Words.words + number * LINE_WORDS;
@@ -71,6 +92,21 @@ function areAllBack(cpu: Cpu, ref: number): boolean {
     if (cpu.loadAcquire(lineOf(ref, number)) !== 0) return false;
   }
   return true;
+}
+
+/** In SWITCHING and ATOMIC, for the thread whose line it is: references taken, or given back with less than 0. */
+export function addAtomically(cpu: Cpu, { line, taken }: { line: number; taken: number }, difference: number): void {
+  cpu.fetchAdd(line, difference);
+  // Fully ordered, and last: pairs with the loads in `wereNone`.
+  if (difference > 0) cpu.fetchAdd(taken, difference);
+}
+
+/** In ATOMIC: whether there was a moment during this call at which all `lines` were 0. */
+export function wereNone(cpu: Cpu, taken: number, lines: readonly number[]): boolean {
+  // Acquire: pairs with the `fetchAdd`s in `addAtomically`. The thread that finds no reference has seen all uses end.
+  const before = cpu.loadAcquire(taken);
+  if (!lines.every((line) => cpu.loadAcquire(line) === 0)) return false;
+  return cpu.loadAcquire(taken) === before;
 }
 
 const KIND = defineKind<Repairer>({
@@ -86,7 +122,7 @@ const KIND = defineKind<Repairer>({
     if ((state & PHASE) === CLOSED) return true;
     // While they are live a thread may have a reference that is in no line yet.
     if ((state & PHASE) !== CONFIRMED || !areAllBack(cpu, ref)) return false;
-    return cpu.cmpxchg(ref + Words.state, state, state | CLOSED) === state;
+    return cpu.cmpxchg(ref + Words.state, state, withPhase(state, CLOSED)) === state;
   },
   repair(repairer, ref) {
     const { cpu, threads, isDead } = repairer;
@@ -113,6 +149,7 @@ export class PercpuRef extends SharedObject {
   readonly #cpu: Cpu;
   readonly #qsbr: RcuQsbr;
   readonly #state: number;
+  readonly #taken: number;
   readonly #line: number;
 
   /** Opens the references of that name, making them, live, if there are none, or those of a handle; with neither, new ones. */
@@ -121,6 +158,7 @@ export class PercpuRef extends SharedObject {
     this.#cpu = this.thread.cpu;
     this.#qsbr = new RcuQsbr(arena);
     this.#state = this.address + Words.state;
+    this.#taken = this.address + Words.taken;
     this.#line = lineOf(this.address, this.thread.number);
   }
 
@@ -162,8 +200,12 @@ export class PercpuRef extends SharedObject {
   /** From here on `tryGet` is refused, on other threads a moment later: see `confirm`. False when that was so already. */
   kill(): boolean {
     this.current();
-    const live = this.#cpu.load(this.#state);
-    return (live & PHASE) === LIVE && this.#cpu.cmpxchg(this.#state, live, live + KILLED) === live;
+    for (let live = this.#cpu.load(this.#state); isLiveIn(live); ) {
+      const seen = this.#cpu.cmpxchg(this.#state, live, withPhase(live, KILLED));
+      if (seen === live) return true;
+      live = seen;
+    }
+    return false;
   }
 
   /**
@@ -175,7 +217,7 @@ export class PercpuRef extends SharedObject {
     checkOptions(options);
     if ((killed & PHASE) === CONFIRMED) return;
     this.#qsbr.synchronize(options);
-    this.#cpu.cmpxchg(this.#state, killed, killed - KILLED + CONFIRMED);
+    this.#cpu.cmpxchg(this.#state, killed, withPhase(killed, CONFIRMED));
   }
 
   /** `confirm` without blocking the event loop. */
@@ -185,7 +227,7 @@ export class PercpuRef extends SharedObject {
     if ((killed & PHASE) === CONFIRMED) return;
     await this.#qsbr.synchronizeAsync(options);
     this.current();
-    this.#cpu.cmpxchg(this.#state, killed, killed - KILLED + CONFIRMED);
+    this.#cpu.cmpxchg(this.#state, killed, withPhase(killed, CONFIRMED));
   }
 
   /**
@@ -230,10 +272,69 @@ export class PercpuRef extends SharedObject {
   reinit(): void {
     this.current();
     const confirmed = this.#cpu.load(this.#state);
-    const next = (confirmed - CONFIRMED + GENERATION) | 0;
+    const next = (withPhase(confirmed, LIVE) + GENERATION) | 0;
     if (!this.isDrained || this.#cpu.cmpxchg(this.#state, confirmed, next) !== confirmed) {
       throw this.#notDrained();
     }
+  }
+
+  /**
+   * Counts by atomics from here on, so that `isZero` can tell, and waits until all threads do: a grace period of `RcuQsbr`. Blocks
+   * the thread. References can be taken all the while; each costs two atomics, one of them on a word of all threads.
+   * `percpu_ref_switch_to_atomic_sync`. Throws EINVAL when they were killed, or meanwhile are, or are switched back; ETIMEDOUT,
+   * EDEADLK inside a reader of `RcuQsbr`.
+   */
+  switchToAtomic(options?: WaitOptions): void {
+    this.current();
+    checkWait(this.#cpu, options);
+    const switching = this.#beginSwitch();
+    if (switching === undefined) return;
+    this.#qsbr.synchronize(options);
+    this.#endSwitch(switching);
+  }
+
+  /** `switchToAtomic` without blocking the event loop. `percpu_ref_switch_to_atomic`, whose callback is this promise. */
+  async switchToAtomicAsync(options?: AbortableOptions): Promise<void> {
+    this.current();
+    checkWait(this.#cpu, options, ABORTABLE_OPTIONS);
+    const switching = this.#beginSwitch();
+    if (switching === undefined) return;
+    await this.#qsbr.synchronizeAsync(options);
+    this.current();
+    this.#endSwitch(switching);
+  }
+
+  /** Counts by plain stores again. False when it did already, or they were killed. `percpu_ref_switch_to_percpu`. */
+  switchToPercpu(): boolean {
+    this.current();
+    for (let state = this.#cpu.load(this.#state); isLiveIn(state) && (state & PHASE) !== LIVE; ) {
+      const seen = this.#cpu.cmpxchg(this.#state, state, (withPhase(state, LIVE) + GENERATION) | 0);
+      if (seen === state) return true;
+      state = seen;
+    }
+    return false;
+  }
+
+  /** Whether references are live and counted by atomics, on all threads. */
+  get isAtomic(): boolean {
+    return (this.living.load(this.#state) & PHASE) === ATOMIC;
+  }
+
+  /**
+   * Whether there was a moment during this call at which no thread had a reference. Soon out of date while references are live.
+   * `percpu_ref_is_zero`. Throws EINVAL while they are counted by plain stores: `switchToAtomic`, or `kill` and `confirm`, first.
+   */
+  get isZero(): boolean {
+    const state = this.living.load(this.#state);
+    if ((state & PHASE) === CONFIRMED) return areAllBack(this.#cpu, this.address);
+    const lines = Array.from({ length: maxThreads(this.#cpu) }, (_, number) => lineOf(this.address, number));
+    const isZero = (state & PHASE) === ATOMIC && wereNone(this.#cpu, this.#taken, lines);
+    // Nobody has gone back to plain stores, or the next generation would be there.
+    if ((state & PHASE) === ATOMIC && this.#cpu.loadAcquire(this.#state) === state) return isZero;
+    throw new HoldfastError(
+      'EINVAL',
+      `references of the ${this.label} are not counted by atomics: switchToAtomic() first`,
+    );
   }
 
   /** Whether it was killed, and no thread has a reference. Stays so until `reinit`. */
@@ -250,7 +351,7 @@ export class PercpuRef extends SharedObject {
 
   /** Whether it was killed. `percpu_ref_is_dying`. */
   get isDying(): boolean {
-    return (this.living.load(this.#state) & PHASE) !== LIVE;
+    return !isLiveIn(this.living.load(this.#state));
   }
 
   /** References of this thread. */
@@ -269,10 +370,33 @@ export class PercpuRef extends SharedObject {
   #addWhileLive(difference: number): boolean {
     const cpu = this.#cpu;
     this.#qsbr.readLock();
-    const isLive = (cpu.load(this.#state) & PHASE) === LIVE;
-    if (isLive) cpu.storeUnordered(this.#line, cpu.loadUnordered(this.#line) + difference);
+    const phase = cpu.load(this.#state) & PHASE;
+    if (phase === LIVE) cpu.storeUnordered(this.#line, cpu.loadUnordered(this.#line) + difference);
+    else if (phase >= SWITCHING) addAtomically(cpu, { line: this.#line, taken: this.#taken }, difference);
     this.#qsbr.readUnlock();
-    return isLive;
+    return phase === LIVE || phase >= SWITCHING;
+  }
+
+  /** The state that a grace period is to confirm; undefined where it is confirmed. */
+  #beginSwitch(): number | undefined {
+    for (let state = this.#cpu.load(this.#state); ; ) {
+      if ((state & PHASE) === ATOMIC) return undefined;
+      if (!isLiveIn(state)) throw this.#notLive();
+      const switching = withPhase(state, SWITCHING);
+      const seen = this.#cpu.cmpxchg(this.#state, state, switching);
+      if (seen === state) return switching;
+      state = seen;
+    }
+  }
+
+  #endSwitch(switching: number): void {
+    const atomic = withPhase(switching, ATOMIC);
+    const seen = this.#cpu.cmpxchg(this.#state, switching, atomic);
+    if (seen !== switching && seen !== atomic) throw this.#notLive();
+  }
+
+  #notLive(): HoldfastError {
+    return new HoldfastError('EINVAL', `the ${this.label} was killed, or switched back meanwhile`);
   }
 
   #notDrained(): HoldfastError {
@@ -282,7 +406,7 @@ export class PercpuRef extends SharedObject {
   #killed(): number {
     this.current();
     const state = this.#cpu.load(this.#state);
-    if ((state & PHASE) === LIVE) throw new HoldfastError('EINVAL', `the ${this.label} is live: kill() comes first`);
+    if (isLiveIn(state)) throw new HoldfastError('EINVAL', `the ${this.label} is live: kill() comes first`);
     return state;
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { Arena, HoldfastError, PercpuRef, RcuQsbr } from '../../lib/index.ts';
 import { WaitQueueWords } from '../../lib/locking/wait-queue-core.ts';
+import { inLines, LINE_WORDS } from '../../lib/memory/struct.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -161,6 +162,104 @@ describe('references', () => {
   });
 });
 
+describe('references that are counted by atomics', () => {
+  test('are none although a thread has some, or some although nobody has', () => {
+    const { refs, settle } = references(3);
+    expect(thrown(() => refs[0].isZero).code).toBe('EINVAL');
+    refs[1].tryGet();
+    refs[1].tryGet();
+    settle();
+    refs[0].switchToAtomic();
+    expect([refs[0].isAtomic, refs[2]?.isAtomic, refs[0].isDying, refs[0].isZero]).toEqual([true, true, false, false]);
+    refs[0].switchToAtomic();
+    refs[1].put();
+    expect([refs[2]?.tryGet(), refs[2]?.held, refs[1].held]).toEqual([true, 1, 1]);
+    refs[1].put();
+    expect(refs[0].isZero).toBe(false);
+    refs[2]?.put();
+    expect([refs[0].isZero, refs[0].isDrained]).toEqual([true, false]);
+    expect([refs[1].switchToPercpu(), refs[0].switchToPercpu(), refs[0].isAtomic]).toEqual([true, false, false]);
+    expect(thrown(() => refs[0].isZero).message).toContain('switchToAtomic() first');
+    refs[1].get();
+    expect(refs[1].held).toBe(1);
+  });
+
+  test('are counted by a thread that has not heard of it yet', () => {
+    const stage = references(2);
+    const { refs, settle } = stage;
+    const isAtomic: boolean[] = [];
+    stage.before(1, on('storeUnordered'), () => {
+      expect(thrown(() => refs[0].switchToAtomic({ timeout: 5 })).code).toBe('ETIMEDOUT');
+      isAtomic.push(refs[0].isAtomic);
+      expect(thrown(() => refs[0].isZero).code).toBe('EINVAL');
+    });
+    expect(refs[1].tryGet()).toBe(true);
+    expect(isAtomic).toEqual([false]);
+    settle();
+    refs[0].switchToAtomic();
+    expect([refs[0].isAtomic, refs[0].isZero]).toEqual([true, false]);
+  });
+
+  test('are taken and given back while a thread looks, which sees no moment without any', () => {
+    const stage = references(3);
+    const { refs, settle } = stage;
+    settle();
+    refs[0].switchToAtomic();
+    refs[2]?.get();
+    settle();
+    // Thread 0 has looked at the lines of 0 and 1: now 1 takes one, and 2 gives its own back.
+    const lines = refs[0].address + inLines(WaitQueueWords.words + 2);
+    stage.before(0, on('loadAcquire', lines + 2 * LINE_WORDS), () => {
+      refs[1].get();
+      refs[2]?.put();
+    });
+    expect(refs[0].isZero).toBe(false);
+    refs[1].put();
+    expect(refs[0].isZero).toBe(true);
+    // While it looks, they are counted by plain stores again.
+    stage.before(0, on('loadAcquire', lines + 2 * LINE_WORDS), () => void refs[1].switchToPercpu());
+    expect(thrown(() => refs[0].isZero).code).toBe('EINVAL');
+  });
+
+  test('are killed and drained as others, and confirmed too late for the next generation', () => {
+    const stage = references(3);
+    const { refs, settle, state } = stage;
+    settle();
+    refs[0].switchToAtomic();
+    refs[1].tryGet();
+    settle();
+    expect([refs[0].kill(), refs[1].tryGet(), refs[0].switchToPercpu()]).toEqual([true, false, false]);
+    expect(thrown(() => refs[0].switchToAtomic()).code).toBe('EINVAL');
+    refs[1].put();
+    settle();
+    refs[0].drain();
+    expect([refs[0].isZero, refs[0].isDrained]).toEqual([true, true]);
+    refs[0].reinit();
+    expect(refs[0].isAtomic).toBe(false);
+    settle();
+    // Thread 2 has waited for its grace period, and is about to confirm.
+    stage.before(2, on('cmpxchg', state, 2), () => {
+      refs[0].switchToPercpu();
+      expect(thrown(() => refs[0].isZero).code).toBe('EINVAL');
+    });
+    expect(thrown(() => refs[2]?.switchToAtomic()).code).toBe('EINVAL');
+    expect(refs[0].isAtomic).toBe(false);
+  });
+
+  test('are waited for on an event loop', async () => {
+    const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+    const ref = new PercpuRef(arena);
+    ref.get();
+    await expect(ref.switchToAtomicAsync({ timeout: -1 })).rejects.toMatchObject({ code: 'EINVAL' });
+    expect(ref.isAtomic).toBe(false);
+    await Promise.all([ref.switchToAtomicAsync(), ref.switchToAtomicAsync()]);
+    await ref.switchToAtomicAsync();
+    expect([ref.isAtomic, ref.isZero]).toEqual([true, false]);
+    ref.put();
+    expect(ref.isZero).toBe(true);
+  });
+});
+
 test('what a dead thread had is waited for, wherever it died, or what it was killing stays live for good', async () => {
   // The event loop of a thread that has died in a reader would not run any more.
   const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
@@ -168,6 +267,8 @@ test('what a dead thread had is waited for, wherever it died, or what it was kil
     const { refs, killBefore, reap, settle, arenas } = references(3);
     const run = () => {
       refs[1].get();
+      if (n % 2 === 0) settle();
+      if (n % 2 === 0) refs[1].switchToAtomic();
       refs[1].get();
       refs[1].put();
       refs[1].kill();

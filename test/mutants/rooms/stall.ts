@@ -8,6 +8,7 @@ const DUMP = 'lib/rcu/dump.ts';
 const WAIT = 'lib/rcu/wait.ts';
 const REF = 'lib/rcu/percpu-ref.ts';
 const TESTS = ['test/rcu/stall.test.ts'];
+const REF_EXPLORED = 'test/native-sim/explore/percpu-ref.test.ts';
 const REF_TESTS = ['test/rcu/percpu-ref.test.ts'];
 
 export const mutants: readonly Mutant[] = [
@@ -131,17 +132,59 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/rcu/rcu.test.ts'],
   },
   {
+    name: 'references are counted by atomics on all threads at once',
+    file: REF,
+    from: '    this.#qsbr.synchronize(options);\n    this.#endSwitch(switching);\n',
+    to: '    this.#endSwitch(switching);\n',
+    tests: REF_TESTS,
+  },
+  {
+    name: 'a switch that is late confirms whatever was begun since',
+    file: REF,
+    from: '(withPhase(state, LIVE) + GENERATION) | 0)',
+    to: 'withPhase(state, LIVE))',
+    tests: REF_TESTS,
+  },
+  {
+    name: 'references that were taken meanwhile are not looked for',
+    file: REF,
+    from: '  return cpu.loadAcquire(taken) === before;\n',
+    to: '  return before >= 0;\n',
+    tests: [REF_EXPLORED, ...REF_TESTS],
+  },
+  {
+    name: 'a reference is counted before it is on its line',
+    file: REF,
+    from: '  cpu.fetchAdd(line, difference);\n  // Fully ordered, and last: pairs with the loads in `wereNone`.\n  if (difference > 0) cpu.fetchAdd(taken, difference);\n',
+    to: '  if (difference > 0) cpu.fetchAdd(taken, difference);\n  cpu.fetchAdd(line, difference);\n',
+    tests: [REF_EXPLORED],
+  },
+  {
+    name: 'whether there are none is said of references that are counted by plain stores again',
+    file: REF,
+    from: 'this.#cpu.loadAcquire(this.#state) === state) return isZero;',
+    to: 'this.#cpu.loadAcquire(this.#state) !== CLOSED) return isZero;',
+    tests: REF_TESTS,
+  },
+  {
+    name: 'references in atomic mode cannot be killed',
+    file: REF,
+    from: 'return phase === LIVE || phase === SWITCHING || phase === ATOMIC;',
+    to: 'return phase === LIVE || phase === SWITCHING;',
+    tests: REF_TESTS,
+  },
+  {
     name: 'references are confirmed without a grace period',
     file: REF,
-    from: '    this.#qsbr.synchronize(options);\n',
-    to: '',
+    from: '    this.#qsbr.synchronize(options);\n    this.#cpu.cmpxchg(this.#state, killed,',
+    to: '    this.#cpu.cmpxchg(this.#state, killed,',
     tests: REF_TESTS,
   },
   {
     name: 'a confirmer that is late confirms whatever was killed since',
     file: REF,
-    from: 'const next = (confirmed - CONFIRMED + GENERATION) | 0;',
-    to: 'const next = (confirmed - CONFIRMED) | 0;',
+    from: 'const next = (withPhase(confirmed, LIVE) + GENERATION) | 0;',
+    to: 'const next = withPhase(confirmed, LIVE);',
     tests: REF_TESTS,
   },
   {
