@@ -10,7 +10,16 @@ import { build } from 'esbuild';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** What is started by its name: `suite` in a process, the others in threads. */
-const ENTRIES = ['suite', 'contender', 'inversion-thread', 'sets-thread', 'flags-thread', 'pool-work', 'pool-piscina'];
+const ENTRIES = [
+  'suite',
+  'contender',
+  'inversion-thread',
+  'sets-thread',
+  'flags-thread',
+  'rcu-scale-thread',
+  'pool-work',
+  'pool-piscina',
+];
 
 /** Writes the bundle, and returns the folder that it is in: in the project, where it finds the packages of the peers. */
 export async function bundle(): Promise<string> {

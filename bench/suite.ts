@@ -15,6 +15,7 @@ import { inversion } from './inversion.ts';
 import { map } from './map.ts';
 import { pool } from './pool.ts';
 import { rcu } from './rcu.ts';
+import { rcuscale, refscale } from './rcu-scale.ts';
 import { redis } from './redis.ts';
 import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
@@ -33,6 +34,8 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   sets,
   flags,
   rcu,
+  refscale,
+  rcuscale,
   clock,
   map,
   cache,

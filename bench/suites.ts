@@ -16,6 +16,8 @@ export const SUITES = {
   sets: [],
   flags: [],
   rcu: [],
+  refscale: [],
+  rcuscale: [],
   clock: [],
   map: [],
   cache: [],
