@@ -74,7 +74,7 @@ export {
   Semaphore,
   SemaphoreGuard,
   type SemaphoreOptions,
-} from './locking/semaphore.ts';
+} from './locking/semaphore/semaphore.ts';
 export { SeqCount } from './locking/seqlock/seq-count.ts';
 export { SeqCountLatch } from './locking/seqlock/seq-count-latch.ts';
 export { SeqLock } from './locking/seqlock/seq-lock.ts';

@@ -13,19 +13,9 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
-import {
-  close,
-  downSlow,
-  MOST_PERMITS,
-  reordered,
-  repair,
-  reset,
-  SemaphoreWords,
-  tryDown,
-  tryDownLatched,
-  UNBOUNDED,
-  up,
-} from './semaphore-core.ts';
+import { downSlow, reordered, reset, tryDown, tryDownLatched, up } from './semaphore/core.ts';
+import { repair } from './semaphore/repair.ts';
+import { close, MOST_PERMITS, SemaphoreWords, UNBOUNDED } from './semaphore/words.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'completion',
@@ -116,7 +106,7 @@ export class Completion extends SharedObject {
   tryWait(): boolean {
     const { thread, address } = this;
     thread.current();
-    if (tryDown(thread.cpu, address, 1) || tryDownLatched(thread, address, 1, 0)) return true;
+    if (tryDown(thread.cpu, address, 1) || tryDownLatched(thread, address, 1)) return true;
     this.checkThere();
     return false;
   }

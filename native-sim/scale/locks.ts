@@ -13,7 +13,7 @@ import { PercpuRwSemaphore } from '../../lib/locking/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../lib/locking/rt-mutex/rt-mutex.ts';
 import { RwLock } from '../../lib/locking/rw-lock.ts';
 import { RwSemaphore } from '../../lib/locking/rw-semaphore/rw-semaphore.ts';
-import { Semaphore } from '../../lib/locking/semaphore.ts';
+import { Semaphore } from '../../lib/locking/semaphore/semaphore.ts';
 import { SeqLock } from '../../lib/locking/seqlock/seq-lock.ts';
 import { SpinLock } from '../../lib/locking/spin-lock.ts';
 import { TicketLock } from '../../lib/locking/ticket-lock.ts';

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
 import { Mutex, PercpuRwSemaphore, RtMutex, Semaphore, WwClass, WwMutex } from '../../lib/index.ts';
-import { SemaphoreWords, WOKEN } from '../../lib/locking/semaphore-core.ts';
+import { WOKEN } from '../../lib/locking/semaphore/core.ts';
+import { SemaphoreWords } from '../../lib/locking/semaphore/words.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { waiters } from '../../lib/sched/wait-list.ts';
 import { on, step, stepper, type When } from '../support/stepper.ts';

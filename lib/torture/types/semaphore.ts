@@ -1,5 +1,5 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { Semaphore, type SemaphoreGuard } from '../../locking/semaphore.ts';
+import { Semaphore, type SemaphoreGuard } from '../../locking/semaphore/semaphore.ts';
 import { isTimeout, type LockType, SLEEPING } from '../lock-type.ts';
 
 /**

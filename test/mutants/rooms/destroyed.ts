@@ -131,7 +131,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a destroyed semaphore keeps its permits',
-    file: 'lib/locking/semaphore-core.ts',
+    file: 'lib/locking/semaphore/words.ts',
     from: 'if (cpu.cmpxchg(semaphore + SemaphoreWords.count, word, CONTENDED) === word) return true;',
     to: 'return true;',
     tests: VIEWS,

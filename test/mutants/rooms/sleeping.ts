@@ -5,7 +5,9 @@ const RW = 'lib/locking/rw-semaphore/core.ts';
 const RW_WAIT = 'lib/locking/rw-semaphore/wait.ts';
 const RW_REPAIR = 'lib/locking/rw-semaphore/repair.ts';
 const PERCPU = 'lib/locking/percpu-rw-semaphore-core.ts';
-const SEMAPHORE = 'lib/locking/semaphore-core.ts';
+const SEMAPHORE = 'lib/locking/semaphore/core.ts';
+const SEMAPHORE_WORDS = 'lib/locking/semaphore/words.ts';
+const SEMAPHORE_REPAIR = 'lib/locking/semaphore/repair.ts';
 const QUEUE = 'lib/locking/wait-queue-core.ts';
 const LIST = 'lib/sched/wait-list.ts';
 const SCHEDULE = 'lib/sched/schedule.ts';
@@ -387,7 +389,7 @@ export const mutants: readonly Mutant[] = [
   // Semaphore and Completion.
   {
     name: 'Semaphore: more permits than there may be',
-    file: SEMAPHORE,
+    file: SEMAPHORE_WORDS,
     from: '  return free + permits > MOST_PERMITS ? undefined : free + permits;',
     to: '  return free + permits > UNBOUNDED ? undefined : free + permits;',
     tests: [RACES],
@@ -410,14 +412,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'Semaphore: a grant that nobody picked up dies with its task',
-    file: SEMAPHORE,
+    file: SEMAPHORE_REPAIR,
     from: '      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));\n',
     to: '',
     tests: [STEPS],
   },
   {
     name: 'Semaphore: a step that a dead thread had begun is not carried out',
-    file: SEMAPHORE,
+    file: SEMAPHORE_REPAIR,
     from: '        apply(cpu, semaphore);\n        if (task',
     to: '        if (task',
     tests: [SEMAPHORE_TEST, COMPLETION_TEST, EXPLORED],
@@ -516,8 +518,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'Semaphore: an asynchronous attempt sleeps for the latch',
-    file: 'lib/locking/semaphore.ts',
-    from: 'permits, record, true)) return',
+    file: 'lib/locking/semaphore/semaphore.ts',
+    from: 'this.#tryNow(permits, task, true)',
     to: 'permits, record)) return',
     tests: ['test/sched/event-loop.test.ts'],
   },

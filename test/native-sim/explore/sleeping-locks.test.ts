@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
-import { completion, permits, waitQueue } from './programs/sleeping-locks.ts';
+import { completion, permits, seat, waitQueue } from './programs/sleeping-locks.ts';
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const maxEvents = 6000;
@@ -25,6 +25,31 @@ describe('semaphore', () => {
       mode: 'random',
       executions: 1500,
     });
+  });
+});
+
+describe("a semaphore's seat", () => {
+  test.each(MODELS)('keeps its permit, and lets one in, on %s', async (model) => {
+    for (const guards of [
+      [1, 2],
+      [2, 0],
+    ] as const) {
+      await expectExplored({ ...seat(guards, 1), model, maxEvents, mode: 'random', executions: 300 });
+    }
+  });
+
+  test('keeps it when one dies that has a guard', async () => {
+    const options = { model: 'armv8', maxEvents, mode: 'random', executions: 300 } as const;
+    for (const [guards, threads] of [
+      [
+        [1, 2],
+        [0, 1],
+      ],
+      [[2, 0], [0]],
+    ] as const) {
+      const result = await expectExplored({ ...seat(guards, 1), ...options, kill: { threads: [...threads] } });
+      expect(result.kills).toBeGreaterThan(20);
+    }
   });
 });
 

@@ -44,13 +44,16 @@ inFile('percpu-rw-semaphore-core.ts', [
   ["percpu: the writer's release", rw('percpu-rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'releaseUnwatched'],
 ]);
 
-inFile('semaphore-core.ts', [
+inFile('semaphore/core.ts', [
   ['semaphore: taking a free permit', permit(false), 'cmpxchgAcquire', 'tryDown'],
-  ['semaphore: closing the fast paths', permit(true), 'fetchOrAcquire', 'freeze'],
   ['semaphore: opening them', permit(true), 'storeRelease', 'exit'],
   ['completion: taking one', () => completion(2, 1), 'cmpxchgAcquire', 'tryDown'],
   ['completion: completing', () => completion(2, 1), 'cmpxchgRelease', 'up'],
   ["completion: the waiter's acquire", () => completion(2, 1), 'loadAcquire', 'isGranted'],
+]);
+
+inFile('semaphore/words.ts', [
+  ['semaphore: closing the fast paths', permit(true), 'fetchOrAcquire', 'freeze'],
 ]);
 
 inFile('wait-queue-core.ts', [['wait queue: the change before the look for waiters', () => waitQueue(2, 1), 'mb']]);

@@ -14,7 +14,7 @@ import { Mutex } from '../../../../lib/locking/mutex.ts';
 import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
-import { Semaphore, type SemaphoreGuard } from '../../../../lib/locking/semaphore.ts';
+import { Semaphore, type SemaphoreGuard } from '../../../../lib/locking/semaphore/semaphore.ts';
 import { SeqLock } from '../../../../lib/locking/seqlock/seq-lock.ts';
 import { SpinLock } from '../../../../lib/locking/spin-lock.ts';
 import { TicketLock } from '../../../../lib/locking/ticket-lock.ts';

@@ -2,8 +2,8 @@
 
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import { Completion } from '../../../../lib/locking/completion.ts';
-import { Semaphore } from '../../../../lib/locking/semaphore.ts';
-import { PERMIT, SemaphoreWords } from '../../../../lib/locking/semaphore-core.ts';
+import { Semaphore } from '../../../../lib/locking/semaphore/semaphore.ts';
+import { PERMIT, SemaphoreWords, VACANT } from '../../../../lib/locking/semaphore/words.ts';
 import { WaitQueue } from '../../../../lib/locking/wait-queue.ts';
 import { Grant } from '../../../../lib/sched/grant.ts';
 import { Slot, slotAddress } from '../../../../lib/sched/slot.ts';
@@ -24,6 +24,43 @@ export function permits(guards: readonly boolean[], spins: number): Program {
       },
   );
   return onObject((arena, first) => new Semaphore(arena, first?.handle), bodies, spins, { remembers: true });
+}
+
+/**
+ * A permit that a guard has left in the seat. Threads with a guard take it and give it back, once or twice; those without take
+ * it out of there. Nobody loses it, or has it twice, unless one dies that took it without a guard.
+ */
+export function seat(guards: readonly (0 | 1 | 2)[], spins: number): Program {
+  const bodies = guards.map(
+    (times): Body<Semaphore> =>
+      (cpu, _me, _arena, semaphore, cell) => {
+        const count = () => cpu.write(cell, cpu.read(cell) + 1);
+        for (let i = 0; i < times; i++) {
+          const held = semaphore.acquire();
+          count();
+          held.release();
+        }
+        if (times > 0) return;
+        semaphore.down();
+        count();
+        semaphore.up();
+      },
+  );
+  const open = (arena: Arena, first?: Semaphore) => {
+    const semaphore = new Semaphore(arena, first?.handle);
+    if (first === undefined) semaphore.acquire().release();
+    return semaphore;
+  };
+  return onObject(open, bodies, spins, {
+    remembers: true,
+    check({ read, died }, _cell, [{ address }]) {
+      if (died.some((thread) => guards[thread] === 0)) return;
+      const [count, kept] = [read(address + SemaphoreWords.count), read(address + SemaphoreWords.seat)];
+      if (count / PERMIT + (kept & VACANT ? 1 : 0) !== 1 || kept & ~VACANT) {
+        throw new Error(`one permit in the end: count ${count}, seat ${kept}`);
+      }
+    },
+  });
 }
 
 /** What can be waited for, once for each time that it was given. */

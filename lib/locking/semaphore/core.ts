@@ -2,20 +2,7 @@
  * The semaphore algorithm, kernel/locking/semaphore.c, where `up` gives permits straight to who waits, first come first
  * served. What differs is that a semaphore nobody waits for is one word, changed by one compare-and-exchange, that
  * several permits can be taken at once, and that a waiter may be patient. `Completion` is the same with other names.
- *
- * Word `count`: the free permits << 1, and
- *
- *   flag       who sets it        who clears it                        what it means
- *   CONTENDED  the latch holder   the latch holder, if nobody waits    only the latch holder may change the word
- *                                 that can run, or who is next is on
- *                                 its way
- *
- *      down, uncontended   n        -> n - 1              acquire
- *      up, uncontended     n        -> n + 1              release
- *      slow path           n        -> n|CONTENDED        acquire, under the latch
- *      slow path ends      n|CONTENDED -> m, or m|CONTENDED if anybody waits   release
- *
- * With all permits UNBOUNDED, taking and giving changes nothing.
+ * The words and their states are in `words.ts`, what happens after a death in `repair.ts`.
  *
  * A permit that is given to a thread which sleeps lies idle until that wakes up, and so do all permits in turn once there
  * is a queue (a lock convoy). So a patient waiter, who is next and could have its permits, is woken without them, and
@@ -28,60 +15,33 @@
  *
  * Asynchronous waiters insist: what comes before they run again is not known, and those behind them need not wait for it.
  *
- * A grant is `grant` of the waiting task = the semaphore, and the task's leaving the list. A thread may be killed
- * between the words that one step changes: the new count, the record of a guard, the grant. So each step is written to
- * a journal first, which the reaper carries out again when it finds the latch with a dead thread. What a record holds,
- * and a grant that nobody has picked up, the reaper gives back.
- *
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
  * list, and takes back what they were granted and have not picked up.
  */
 
-import type { Cpu } from '../machine/cpu.ts';
-import { latch, tryLatchBriefly, unlatch } from '../memory/latch.ts';
-import { isPresent, ObjectHeader } from '../memory/objects.ts';
-import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
-import { Grant } from '../sched/grant.ts';
-import { claimHold, HELD, Hold, holdsOf } from '../sched/holds.ts';
-import { asyncTasks, Slot, slotAddress } from '../sched/slot.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
-import type { Thread } from '../sched/thread.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { latch, tryLatchBriefly, unlatch } from '../../memory/latch.ts';
+import { isPresent } from '../../memory/objects.ts';
+import { Grant } from '../../sched/grant.ts';
+import { claimHold, HELD, Hold } from '../../sched/holds.ts';
+import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
+import { firstAble, firstOfThread, firstToCome, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
 import {
-  firstAble,
-  firstOfThread,
-  firstToCome,
-  joinList,
-  leaveList,
-  rebuildList,
-  WaitList,
-  waiters,
-} from '../sched/wait-list.ts';
-
-export const SemaphoreWords = struct({
-  header: ObjectHeader,
-  count: 1,
-  waiters: WaitList,
-  /** The journal, guarded by the latch: whether the rest is valid, */
-  armed: 1,
-  /** the free permits from now on, */
-  permits: 1,
-  /** a word that changes with them, or 0, and its value, */
-  address: 1,
-  value: 1,
-  /** and the task that is granted its permits, or 0. */
-  granted: 1,
-  /** The permits that a semaphore was made with. Set once. */
-  made: 1,
-});
-
-export const CONTENDED = 1;
-/** One permit in `count`. */
-export const PERMIT = 2;
-export const UNBOUNDED = 2 ** 30 - 1;
-/** The most free permits that a semaphore can have. */
-export const MOST_PERMITS = UNBOUNDED - 1;
+  BY_LATCH,
+  CONTENDED,
+  commit,
+  EMPTY,
+  freeze,
+  give,
+  giveBack,
+  latchOf,
+  PERMIT,
+  SemaphoreWords,
+  take,
+  VACANT,
+} from './words.ts';
 
 /** `result` of a waiting task: how it gets what it waits for. */
 const INSISTS = 0;
@@ -90,16 +50,21 @@ export const WOKEN = 2;
 
 export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'full';
 
-/**
- * For `Kind.close`: no permits, and nobody waits, but only the latch holder may change the word. Whoever gets the latch from
- * here on leaves it so (`exit`).
- */
-export function close(cpu: Cpu, semaphore: number): boolean {
-  for (;;) {
-    const word = cpu.load(semaphore + SemaphoreWords.count);
-    if (word & CONTENDED) return word === CONTENDED;
-    if (cpu.cmpxchg(semaphore + SemaphoreWords.count, word, CONTENDED) === word) return true;
-  }
+/** Takes the seat's permit for a guard of `task`, if that is vacant and nobody waits, without the latch. */
+export function trySit(cpu: Cpu, semaphore: number, task: number): boolean {
+  // Pairs with the release of `rise`.
+  return cpu.cmpxchgAcquire(semaphore + SemaphoreWords.seat, VACANT, task) === VACANT;
+}
+
+/** Gives back what `trySit` or `tryAcquire` took to the seat. */
+export function rise(thread: Thread, semaphore: number, task: number): void {
+  const { cpu } = thread;
+  const seat = semaphore + SemaphoreWords.seat;
+  // Pairs with the acquire of `trySit`, and with the one who takes the permit out of the seat.
+  if (cpu.cmpxchgRelease(seat, task, VACANT) === task) return;
+  const more = giveBack(enterNow(thread, semaphore), 1);
+  commit(cpu, semaphore, more, seat, EMPTY, 0);
+  leave(thread, semaphore, more);
 }
 
 /** Takes permits if they are free and nobody waits, without the latch. */
@@ -115,29 +80,50 @@ export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
   return false;
 }
 
+/** `tryDown` under the latch. */
+export function tryDownLatched(thread: Thread, semaphore: number, permits: number): boolean {
+  const free = enterNow(thread, semaphore);
+  const takes = mayTake(thread.cpu, semaphore, free, permits);
+  leave(thread, semaphore, takes ? take(free, permits) : free);
+  return takes;
+}
+
+/** How a guard holds its permits: in the seat, or in a record of its task. */
+export type Held = 'seat' | 'record';
+
 /**
- * `tryDown` under the latch; with a record of it (0 for none), which makes the permits a guard's. On an event loop it fails
- * where the latch is not free.
+ * `tryDownLatched` for a guard of `task`, which has `record` for the semaphore. On an event loop it fails where the latch is
+ * not free.
  */
-export function tryDownLatched(
+export function tryAcquire(
   thread: Thread,
   semaphore: number,
   permits: number,
+  task: number,
   record: number,
   async = false,
-): boolean {
+): Held | undefined {
   const { cpu, id } = thread;
   if (!async) latch(cpu, latchOf(semaphore), id);
-  else if (!tryLatchBriefly(cpu, latchOf(semaphore), id)) return false;
-  const free = freeze(cpu, semaphore);
-  const first = firstAble(cpu, semaphore + SemaphoreWords.waiters);
-  const takes = free >= permits && (first === 0 || cpu.load(first + Task.result) === WOKEN);
-  const left = takes ? take(free, permits) : free;
-  if (takes && record !== 0) {
-    commit(cpu, semaphore, left, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD, 0);
+  else if (!tryLatchBriefly(cpu, latchOf(semaphore), id)) return undefined;
+  let free = freeze(cpu, semaphore);
+  let held: Held | undefined;
+  // Whoever destroys the semaphore looks at the latch after the header, and this at the header after the latch.
+  if (isPresent(cpu, semaphore) && mayTake(cpu, semaphore, free, permits)) {
+    free = take(free, permits);
+    const seat = semaphore + SemaphoreWords.seat;
+    held = permits === 1 && cpu.load(seat) === EMPTY ? 'seat' : 'record';
+    if (held === 'seat') commit(cpu, semaphore, free, seat, task | BY_LATCH, 0);
+    else commit(cpu, semaphore, free, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD, 0);
   }
-  leave(thread, semaphore, left);
-  return takes;
+  leave(thread, semaphore, free);
+  return held;
+}
+
+/** Under the latch: whether so many are free, and nobody who waits is to have them. */
+function mayTake(cpu: Cpu, semaphore: number, free: number, permits: number): boolean {
+  const first = firstAble(cpu, semaphore + SemaphoreWords.waiters);
+  return free >= permits && (first === 0 || cpu.load(first + Task.result) === WOKEN);
 }
 
 /** Waits in the list. With `recorded`, the permits are a guard's. Whoever is `patient` lets itself be passed once. */
@@ -216,61 +202,6 @@ export function reset(thread: Thread, semaphore: number, permits: number): void 
   leave(thread, semaphore, permits);
 }
 
-/** After deaths: takes dead tasks out of the list, and gives back what they held with a guard or never picked up. */
-export function repair(repairer: Repairer, semaphore: number): boolean {
-  const { cpu, isDead, threads } = repairer;
-  const list = semaphore + SemaphoreWords.waiters;
-  if (
-    !repairer.latch(list + WaitList.latch, () => {
-      if (cpu.load(semaphore + SemaphoreWords.armed) !== 0) {
-        const task = cpu.read(semaphore + SemaphoreWords.granted);
-        apply(cpu, semaphore);
-        if (task !== 0 && cpu.load(task + Task.list) === list) {
-          cpu.storeRelease(task + Grant.from, semaphore);
-          cpu.store(task + Task.list, 0);
-        }
-        cpu.store(semaphore + SemaphoreWords.armed, 0);
-      }
-      rebuildList(repairer, list);
-    })
-  )
-    return false;
-  let free = freeze(cpu, semaphore);
-  for (const task of waiters(cpu, list)) {
-    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
-  }
-  for (const record of holdsOf(cpu, threads, semaphore, isDead)) {
-    free = giveBack(free, cpu.read(record + Hold.count) >> 1);
-    commit(cpu, semaphore, free, record + Hold.count, 0, 0);
-  }
-  for (let number = 0; number < threads; number++) {
-    if (!isDead(number + 1)) continue;
-    const slot = slotAddress(cpu, number);
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + Grant.from) !== semaphore) continue;
-      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));
-      commit(cpu, semaphore, free, task + Grant.from, 0, 0);
-    }
-  }
-  unparkAll(cpu, exit(cpu, semaphore, free));
-  return true;
-}
-
-function take(free: number, permits: number): number {
-  return free === UNBOUNDED ? UNBOUNDED : free - permits;
-}
-
-/** The free permits with so many more; undefined when there would be more than MOST_PERMITS, which is no number of them. */
-function give(free: number, permits: number): number | undefined {
-  if (free === UNBOUNDED || permits === UNBOUNDED) return UNBOUNDED;
-  return free + permits > MOST_PERMITS ? undefined : free + permits;
-}
-
-/** `give` of permits that were taken before: what others have given meanwhile may leave no room for all of them. */
-function giveBack(free: number, permits: number): number {
-  return give(free, permits) ?? MOST_PERMITS;
-}
-
 /** Takes the latch, and the word away from the fast paths. Returns the free permits. */
 function enterNow({ cpu, id }: Thread, semaphore: number): number {
   latch(cpu, latchOf(semaphore), id);
@@ -283,15 +214,6 @@ function* enter(waiter: Waiter, semaphore: number): SlowPath<number> {
   return freeze(waiter.thread.cpu, semaphore);
 }
 
-function latchOf(semaphore: number): number {
-  return semaphore + SemaphoreWords.waiters + WaitList.latch;
-}
-
-function freeze(cpu: Cpu, semaphore: number): number {
-  // Pairs with the release of `up`: who is granted permits has what came before their return.
-  return cpu.fetchOrAcquire(semaphore + SemaphoreWords.count, CONTENDED) >> 1;
-}
-
 /** Grants what there is, lets the latch go, and wakes. */
 function leave({ cpu, counters }: Thread, semaphore: number, free: number): void {
   const woken = exit(cpu, semaphore, free);
@@ -300,7 +222,7 @@ function leave({ cpu, counters }: Thread, semaphore: number, free: number): void
 }
 
 /** Returns whom to wake. */
-function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
+export function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   const list = semaphore + SemaphoreWords.waiters;
   const woken: number[] = [];
   let free = permits;
@@ -322,6 +244,8 @@ function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   const isContended = (task !== 0 && !isOpen) || !isPresent(cpu, semaphore);
   // Pairs with the acquire of `tryDown`.
   cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (isContended ? CONTENDED : 0));
+  const seat = semaphore + SemaphoreWords.seat;
+  if (!isContended && cpu.load(seat) !== EMPTY) cpu.fetchAndRelaxed(seat, ~BY_LATCH);
   unlatch(cpu, list + WaitList.latch);
   return woken;
 }
@@ -339,28 +263,6 @@ function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
   const held = cpu.load(task + Task.want) * HELD;
   if (record === 0) commit(cpu, semaphore, free, 0, 0, task);
   else commit(cpu, semaphore, free, record + Hold.count, cpu.load(record + Hold.count) + held, task);
-}
-
-/** One step: the free permits, the word at `address` (0 for none), and a grant to `task` (0 for none) change together. */
-function commit(cpu: Cpu, semaphore: number, free: number, address: number, value: number, task: number): void {
-  cpu.write(semaphore + SemaphoreWords.permits, free);
-  cpu.write(semaphore + SemaphoreWords.address, address);
-  cpu.write(semaphore + SemaphoreWords.value, value);
-  cpu.write(semaphore + SemaphoreWords.granted, task);
-  cpu.store(semaphore + SemaphoreWords.armed, 1);
-  apply(cpu, semaphore);
-  if (task !== 0) {
-    // Pairs with the acquire in isGranted. It decides; the waiter goes once it is out of the list too.
-    cpu.storeRelease(task + Grant.from, semaphore);
-    leaveList(cpu, semaphore + SemaphoreWords.waiters, task);
-  }
-  cpu.store(semaphore + SemaphoreWords.armed, 0);
-}
-
-function apply(cpu: Cpu, semaphore: number): void {
-  const address = cpu.read(semaphore + SemaphoreWords.address);
-  if (address !== 0) cpu.store(address, cpu.read(semaphore + SemaphoreWords.value));
-  cpu.store(semaphore + SemaphoreWords.count, cpu.read(semaphore + SemaphoreWords.permits) * PERMIT + CONTENDED);
 }
 
 function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {

@@ -1,10 +1,10 @@
-import type { Arena } from '../arena/arena.ts';
-import { type Guard, releasedBefore, runHolding, runHoldingAsync } from '../arena/guard.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
-import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
-import type { Cpu } from '../machine/cpu.ts';
-import { defineKind, type Kind } from '../memory/kinds.ts';
-import type { Repairer } from '../memory/repairer.ts';
+import type { Arena } from '../../arena/arena.ts';
+import { type Guard, releasedBefore, runHolding, runHoldingAsync } from '../../arena/guard.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
+import type { Cpu } from '../../machine/cpu.ts';
+import { defineKind, type Kind } from '../../memory/kinds.ts';
+import type { Repairer } from '../../memory/repairer.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -15,36 +15,43 @@ import {
   deadlineOf,
   SYNC_OPTIONS,
   type WaitOptions,
-} from '../sched/drive.ts';
-import { claimHold, findHold, holdsOf, isAnyHeld } from '../sched/holds.ts';
-import { maxThreads } from '../sched/slot.ts';
-import { DETACHED } from '../sched/thread.ts';
-import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
+} from '../../sched/drive.ts';
+import { claimHold, findHold, holdsOf, isAnyHeld } from '../../sched/holds.ts';
+import { maxThreads } from '../../sched/slot.ts';
+import { Task } from '../../sched/task.ts';
+import { DETACHED } from '../../sched/thread.ts';
+import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import {
-  CONTENDED,
-  close,
   downSlow,
-  MOST_PERMITS,
+  type Held,
   type Outcome,
-  PERMIT,
   reordered,
-  repair,
-  SemaphoreWords,
+  rise,
+  tryAcquire,
   tryDown,
   tryDownLatched,
+  trySit,
   up,
   upRecorded,
-} from './semaphore-core.ts';
+} from './core.ts';
+import { repair } from './repair.ts';
+import { CONTENDED, close, freePermits, MOST_PERMITS, PERMIT, SemaphoreWords, seatedTask } from './words.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'semaphore',
   words: SemaphoreWords,
   format: formatWith(1),
   holder: () => 0,
-  isHeldBy: (cpu, semaphore, id) => holdsOf(cpu, id, semaphore, (other) => other === id).length > 0,
+  isHeldBy(cpu, semaphore, id) {
+    const seated = seatedTask(cpu, semaphore);
+    if (seated !== 0 && cpu.load(seated + Task.thread) === id) return true;
+    return holdsOf(cpu, id, semaphore, (other) => other === id).length > 0;
+  },
   isAnyOf: true,
   isBusy: (cpu, semaphore) =>
-    isListBusy(cpu, semaphore + SemaphoreWords.waiters) || isAnyHeld(cpu, maxThreads(cpu), semaphore),
+    isListBusy(cpu, semaphore + SemaphoreWords.waiters) ||
+    seatedTask(cpu, semaphore) !== 0 ||
+    isAnyHeld(cpu, maxThreads(cpu), semaphore),
   close,
   reordered,
   repair,
@@ -71,26 +78,36 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
 const DOWN_OPTIONS = [...SYNC_OPTIONS, 'permits'];
 const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
 
+/** What a guard asks its semaphore to do; one object for all guards of a view. */
+export interface Returning {
+  giveBack(permits: number, task: number, held: Held): void;
+}
+
 /** Permits that are held until `release`, or until the end of the scope that `using` gives them. */
 export class SemaphoreGuard implements Guard {
   readonly permits: number;
-  #release: (() => void) | undefined;
+  readonly #task: number;
+  readonly #held: Held;
+  /** Undefined once `release` was called. */
+  #returning: Returning | undefined;
 
-  constructor(permits: number, release: () => void) {
+  constructor(permits: number, task: number, held: Held, returning: Returning) {
     this.permits = permits;
-    this.#release = release;
+    this.#task = task;
+    this.#held = held;
+    this.#returning = returning;
   }
 
   /** Gives the permits back. Throws EPERM when that was done before. */
   release(): void {
-    const release = this.#release;
-    if (release === undefined) throw releasedBefore();
-    this.#release = undefined;
-    release();
+    const returning = this.#returning;
+    if (returning === undefined) throw releasedBefore();
+    this.#returning = undefined;
+    returning.giveBack(this.permits, this.#task, this.#held);
   }
 
   [Symbol.dispose](): void {
-    if (this.#release !== undefined) this.release();
+    if (this.#returning !== undefined) this.release();
   }
 }
 
@@ -115,6 +132,13 @@ export class Semaphore extends SharedObject {
   readonly #count: number;
   /** The word as this thread saw it last: what the fast paths take it for. */
   #seen = 0;
+  readonly #returning: Returning = { giveBack: (permits, task, held) => this.#giveBack(permits, task, held) };
+  readonly #returningAsync: Returning = {
+    giveBack: (permits, task, held) => {
+      this.#giveBack(permits, task, held);
+      this.thread.returnTask(task);
+    },
+  };
 
   /** Opens the semaphore of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle, options: SemaphoreOptions = {}) {
@@ -155,7 +179,7 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     thread.current();
     checkPermits(permits, 1);
-    if (this.#tryDown(permits) || tryDownLatched(thread, this.address, permits, 0)) return true;
+    if (this.#tryDown(permits) || tryDownLatched(thread, this.address, permits)) return true;
     this.checkThere();
     return false;
   }
@@ -183,17 +207,11 @@ export class Semaphore extends SharedObject {
    * is no memory to note another lock.
    */
   acquire(options?: DownOptions): SemaphoreGuard {
-    const { thread } = this;
-    const { cpu } = thread;
-    const task = thread.current();
-    const permits = this.#check(options, DOWN_OPTIONS);
-    const record = claimHold(cpu, task, this.address);
-    if (record === 0) throw this.#refusal('full', options);
-    if (!tryDownLatched(thread, this.address, permits, record)) {
-      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true), this);
-      if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    const { cpu, self } = this.thread;
+    if (options === undefined && self !== DETACHED && trySit(cpu, this.address, self)) {
+      return new SemaphoreGuard(1, self, 'seat', this.#returning);
     }
-    return new SemaphoreGuard(permits, () => this.#release(permits, task));
+    return this.#acquireSlow(options);
   }
 
   /**
@@ -212,11 +230,11 @@ export class Semaphore extends SharedObject {
     const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
     const task = thread.tryTakeTask(this.arena.heap);
     if (task !== undefined) {
-      const record = claimHold(thread.cpu, task, this.address);
-      if (tryDownLatched(thread, this.address, permits, record, true)) return this.#asyncGuard(permits, task);
+      const held = this.#tryNow(permits, task, true);
+      if (held !== undefined) return new SemaphoreGuard(permits, task, held, this.#returningAsync);
       thread.returnTask(task);
     }
-    return this.#asyncGuard(permits, await this.#waitAsync(permits, true, options));
+    return new SemaphoreGuard(permits, await this.#waitAsync(permits, true, options), 'record', this.#returningAsync);
   }
 
   /**
@@ -237,7 +255,7 @@ export class Semaphore extends SharedObject {
 
   /** How many permits are free; out of date as soon as it is read. */
   get permits(): number {
-    return this.living.load(this.#count) >> 1;
+    return freePermits(this.living, this.address);
   }
 
   /** Whether anybody waits; out of date as soon as it is read. */
@@ -291,17 +309,33 @@ export class Semaphore extends SharedObject {
     throw this.#refusal(outcome, { ...asked, permits });
   }
 
-  #asyncGuard(permits: number, task: number): SemaphoreGuard {
-    return new SemaphoreGuard(permits, () => {
-      this.#release(permits, task);
-      this.thread.returnTask(task);
-    });
+  #acquireSlow(options: DownOptions | undefined): SemaphoreGuard {
+    const { thread } = this;
+    const task = thread.current();
+    const permits = this.#check(options, DOWN_OPTIONS);
+    const held = this.#tryNow(permits, task, false);
+    if (held !== undefined) return new SemaphoreGuard(permits, task, held, this.#returning);
+    const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true), this);
+    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    return new SemaphoreGuard(permits, task, 'record', this.#returning);
   }
 
-  #release(permits: number, task: number): void {
-    const { thread } = this;
-    thread.current();
-    upRecorded(thread, this.address, permits, findHold(thread.cpu, task, this.address));
+  /** Takes permits for a guard of `task` if they are free and nobody waits. */
+  #tryNow(permits: number, task: number, async: boolean): Held | undefined {
+    const { thread, address } = this;
+    if (permits === 1 && trySit(thread.cpu, address, task)) return 'seat';
+    // An asynchronous task always has a record.
+    const record = claimHold(thread.cpu, task, address);
+    if (record === 0) throw this.#refusal('full', undefined);
+    return tryAcquire(thread, address, permits, task, record, async);
+  }
+
+  #giveBack(permits: number, task: number, held: Held): void {
+    const { thread, address } = this;
+    // After detach another thread may have the slot, and so a task of the same address.
+    if (thread.self === DETACHED) thread.current();
+    if (held === 'seat') rise(thread, address, task);
+    else upRecorded(thread, address, permits, findHold(thread.cpu, task, address));
   }
 
   /** The permits that are asked for. Throws before anything has changed. */
