@@ -103,7 +103,11 @@ const latchOf = (lock: number) => listOf(lock) + WaitList.latch;
 /** Enters as a reader if no writer is there; undefined when one is. With `joins`, even if it waits for readers to leave. */
 export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): Outcome | undefined {
   const record = claimHold(cpu, task, lock);
-  if (record === 0) return 'full';
+  return record === 0 ? 'full' : readWith(cpu, lock, record, joins);
+}
+
+/** `tryRead` with a record of the lock. */
+export function readWith(cpu: Cpu, lock: number, record: number, joins: boolean): Outcome | undefined {
   const count = cpu.read(record + Hold.count);
   // Store buffering with a writer; see above. The acquire pairs with a writer's release of the block.
   cpu.xchg(record + Hold.count, count + HELD);
@@ -115,7 +119,12 @@ export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): O
 /** Leaves as a reader. False when `task` is none. */
 export function leaveRead(cpu: Cpu, lock: number, task: number): boolean {
   const record = findHold(cpu, task, lock);
-  const count = record === 0 ? 0 : cpu.read(record + Hold.count);
+  return record !== 0 && leaveWith(cpu, lock, record);
+}
+
+/** `leaveRead` with a record of the lock. */
+export function leaveWith(cpu: Cpu, lock: number, record: number): boolean {
+  const count = cpu.read(record + Hold.count);
   if (count === 0) return false;
   retire(cpu, lock, record, count - HELD);
   return true;

@@ -5,7 +5,7 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, SHARED } from '../sched/contention.ts';
 import type { WaitOptions } from '../sched/drive.ts';
-import { Hold, heldBy, holdsOf } from '../sched/holds.ts';
+import { claimHold, Hold, heldBy, holdsOf, isRecordOf } from '../sched/holds.ts';
 import { noteTaken } from '../sched/lock-observer.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
@@ -15,12 +15,14 @@ import {
   DRAINING,
   isBusy,
   leaveRead,
+  leaveWith,
   leaveWrite,
   makeConsistent,
   OWNER_DIED,
   PercpuWords,
   readAsleep,
   readAwake,
+  readWith,
   repair,
   tryRead,
   tryWrite,
@@ -70,6 +72,8 @@ const ENTRIES = {
 export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   protected override readonly entries = ENTRIES;
   readonly #block: number;
+  /** Where the record of this thread's synchronous code was; see `isRecordOf`. */
+  #record = 0;
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -87,14 +91,20 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
    */
   downRead(options?: WaitOptions): void {
     const { thread } = this;
-    const isPlain = options === undefined && thread.observer === undefined;
-    if (isPlain && tryRead(thread.cpu, this.address, thread.current(), false) === 'acquired') return;
+    // `enter` sees to a thread that is observed, or has detached.
+    if (options === undefined && thread.free === 0) {
+      const { cpu } = thread;
+      if (!isRecordOf(cpu, this.#record, this.address)) this.#record = claimHold(cpu, thread.self, this.address);
+      if (this.#record !== 0 && readWith(cpu, this.address, this.#record, false) === 'acquired') return;
+    }
     this.enter('read', options);
   }
 
   /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
   upRead(): void {
     const { thread, address } = this;
+    const isPlain = thread.free === 0 && isRecordOf(thread.cpu, this.#record, address);
+    if (isPlain && leaveWith(thread.cpu, address, this.#record)) return;
     if (leaveRead(thread.cpu, address, thread.current())) {
       thread.observer?.gave(this, thread.self);
       return;

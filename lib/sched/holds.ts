@@ -103,6 +103,14 @@ function addChunk(cpu: Cpu, slot: number, id: number): number {
   return chunk + Chunk.records;
 }
 
+/**
+ * Whether `record`, of the calling thread's synchronous code, is that of `lock` still: a view remembers where it was, and
+ * saves the search. Another lock may have it once it is empty. A thread has one record of a lock at most.
+ */
+export function isRecordOf(cpu: Cpu, record: number, lock: number): boolean {
+  return record !== 0 && cpu.read(record + Hold.lock) === lock;
+}
+
 /** How many of `lock` the calling thread's `task` holds. */
 export function heldBy(cpu: Cpu, task: number, lock: number): number {
   const record = findHold(cpu, task, lock);

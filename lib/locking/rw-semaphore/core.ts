@@ -183,15 +183,27 @@ export function tryRead(thread: Thread, semaphore: number, task: number, ignored
   }
 }
 
-/** Enters as a reader among readers, if nobody waits: a word that counts stays so. Undefined when that cannot be. */
-export function readCounted(cpu: Cpu, semaphore: number, task: number): 'alone' | 'shared' | undefined {
+/**
+ * Enters as a reader among readers, with `record`, if nobody waits: a word that counts stays so. Undefined when that
+ * cannot be.
+ */
+export function readCounted(cpu: Cpu, semaphore: number, record: number): 'alone' | 'shared' | undefined {
   const address = wordOf(semaphore);
-  const record = claimHold(cpu, task, semaphore);
-  if (record === 0) return undefined;
   for (;;) {
     const word = cpu.load(address);
     if (word & (MODE | WAITERS | HANDOFF)) return undefined;
     if (changeCount(cpu, address, word, record, 1)) return isFree(word) ? 'alone' : 'shared';
+  }
+}
+
+/** Leaves as a reader that `record` counts, if nobody waits and the word counts. False when that cannot be. */
+export function leaveCounted(cpu: Cpu, semaphore: number, record: number): boolean {
+  const address = wordOf(semaphore);
+  if (cpu.read(record + Hold.count) < HELD) return false;
+  for (;;) {
+    const word = cpu.load(address);
+    if (word & (MODE | WAITERS | HANDOFF)) return false;
+    if (changeCount(cpu, address, word, record, -1)) return true;
   }
 }
 

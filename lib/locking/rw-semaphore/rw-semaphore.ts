@@ -4,7 +4,7 @@ import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
-import { heldBy, holdsOf } from '../../sched/holds.ts';
+import { claimHold, heldBy, holdsOf, isRecordOf } from '../../sched/holds.ts';
 import { noteTaken } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
@@ -16,6 +16,7 @@ import {
   firstReader,
   isFirst,
   isUnrecoverable,
+  leaveCounted,
   leaveRead,
   leaveWrite,
   listOf,
@@ -96,6 +97,8 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   readonly #word: number;
   /** How many more reads without company it takes until this thread expects to be the only reader again. */
   #sharing = 0;
+  /** Where the record of this thread's synchronous code was; see `isRecordOf`. */
+  #record = 0;
   readonly #letting: Letting = {
     go: (mode, task) => this.#letGo(mode, task),
     downgrade: (task) => {
@@ -205,7 +208,9 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { thread, address } = this;
     // `enter` sees to a thread that is observed, or has detached.
     if (this.#sharing > 0 && options === undefined && thread.free === 0) {
-      const company = readCounted(thread.cpu, address, thread.self);
+      const { cpu } = thread;
+      if (!isRecordOf(cpu, this.#record, address)) this.#record = claimHold(cpu, thread.self, address);
+      const company = this.#record === 0 ? undefined : readCounted(cpu, address, this.#record);
       if (company === 'alone') this.#sharing--;
       if (company !== undefined) return;
     }
@@ -215,6 +220,8 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
 
   #upReadSlow(): void {
     const { thread, address } = this;
+    const isCounted = thread.free === 0 && isRecordOf(thread.cpu, this.#record, address);
+    if (isCounted && leaveCounted(thread.cpu, address, this.#record)) return;
     if (leaveRead(thread, address, thread.current())) {
       thread.observer?.gave(this, thread.self);
       return;
