@@ -246,6 +246,7 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
   }),
   'percpu-rwsem': fromLibrary('PercpuRwSemaphore', (arena, handle) => new PercpuRwSemaphore(arena, handle), semaphore, {
     hasReaders: true,
+    hasMemory: true,
   }),
   seqlock: fromLibrary(
     'SeqLock',
