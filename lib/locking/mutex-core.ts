@@ -143,13 +143,19 @@ function spin(thread: Thread, mutex: number, task: number, isFirst: boolean): bo
   return isMine;
 }
 
-/** What can be done without sleeping; undefined when that is not enough. */
-export function lockAwake(thread: Thread, mutex: number, task: number, async: boolean): Outcome | undefined {
+/** What can be done without sleeping; undefined when that is not enough. `spins`: false for a call that only tries. */
+export function lockAwake(
+  thread: Thread,
+  mutex: number,
+  task: number,
+  async: boolean,
+  spins: boolean,
+): Outcome | undefined {
   thread.counters.contended++;
   if (tryAcquire(thread.cpu, mutex, task, 0)) return acquired(thread, mutex);
   const refusal = refuse(thread, mutex, async);
   if (refusal !== undefined) return refusal;
-  return !async && spin(thread, mutex, task, false) ? acquired(thread, mutex) : undefined;
+  return !async && spins && spin(thread, mutex, task, false) ? acquired(thread, mutex) : undefined;
 }
 
 /** Waits in the list, after lockAwake. `__mutex_lock_common`. */

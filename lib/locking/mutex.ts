@@ -193,7 +193,7 @@ export class Mutex extends OwnedLock {
       address,
       ALONE,
       () =>
-        lockAwake(thread, address, task, false) ??
+        lockAwake(thread, address, task, false, options?.timeout !== 0) ??
         block(thread, options, (waiter) => lockAsleep(address, waiter), this),
     );
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);

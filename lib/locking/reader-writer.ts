@@ -21,7 +21,8 @@ export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrec
 /** How a lock is entered, for reading or for writing. */
 export interface Entry {
   /** Without sleeping; undefined when that is not possible. */
-  awake(thread: Thread, lock: number, task: number, async: boolean): Outcome | undefined;
+  /** `spins`: false for a call that only tries. */
+  awake(thread: Thread, lock: number, task: number, async: boolean, spins: boolean): Outcome | undefined;
   /** After that, in the wait list. */
   asleep(lock: number, waiter: Waiter): SlowPath<Outcome>;
 }
@@ -141,7 +142,9 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       thread,
       address,
       form,
-      () => awake(thread, address, task, false) ?? block(thread, options, (waiter) => asleep(address, waiter), this),
+      () =>
+        awake(thread, address, task, false, options?.timeout !== 0) ??
+        block(thread, options, (waiter) => asleep(address, waiter), this),
     );
     if (outcome !== 'acquired') throw this.refusal(outcome, options);
     thread.observer?.has(wanted, task);
@@ -160,7 +163,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     const wanted = thread.observer?.wants(this, form, options);
     const own = thread.tryTakeTask(this.arena.heap);
     if (own !== undefined) {
-      const tried = awake(thread, address, own, true);
+      const tried = awake(thread, address, own, true, false);
       if (tried === 'acquired') {
         // At once: what is free is the caller's before the promise has settled.
         if (isUnguarded) thread.unguarded.set(own, null);

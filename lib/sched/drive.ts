@@ -137,7 +137,8 @@ export function block<Outcome>(
   const deadline = deadlineOf(thread.cpu, options?.timeout);
   thread.leaveQueue?.();
   const wait = takeWait(thread, ALONE);
-  const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, aborted: false, wait };
+  const onlyTries = options?.timeout === 0;
+  const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, onlyTries, aborted: false, wait };
   object?.beginWait(waiter.task);
   let outcome: Outcome;
   try {

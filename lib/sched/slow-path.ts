@@ -23,6 +23,8 @@ export interface Waiter extends Member {
   deadline: number;
   /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
   readonly async: boolean;
+  /** Set where the timeout is 0: such a call does not spin either. */
+  readonly onlyTries?: boolean | undefined;
   aborted: boolean;
   /** Of a wait on an event loop that was asked for one. */
   readonly priority?: number | undefined;

@@ -63,7 +63,7 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   const address = lock + RtWords.owner;
   thread.counters.contended++;
   // Spin while somebody has it.
-  if (!waiter.async && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
+  if (!waiter.async && !waiter.onlyTries && isUnowned(cpu.condLoad(address, isUnowned, 0, thread.spins))) {
     // 0 -> me: pairs with the release in unlockDeferred, and in `RtMutex.unlock`.
     if (cpu.cmpxchgAcquire(address, 0, task | (contest?.flag ?? 0)) === 0) return 'acquired';
   }

@@ -48,7 +48,13 @@ import {
 } from './core.ts';
 
 /** Reads without sleeping; undefined when that is not possible. */
-export function readAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
+export function readAwake(
+  thread: Thread,
+  semaphore: number,
+  task: number,
+  async: boolean,
+  spins: boolean,
+): Outcome | undefined {
   thread.counters.contended++;
   // To sleep behind a writer that sleeps would cost everyone more than a few who pass it.
   const passes = !async && mayPass(thread.cpu, semaphore);
@@ -56,7 +62,7 @@ export function readAwake(thread: Thread, semaphore: number, task: number, async
     (passes ? tryRead(thread, semaphore, task, WAITERS) : undefined) ?? readNow(thread, semaphore, task, async);
   if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
   const refusal = refuse(thread, semaphore, async);
-  if (refusal !== undefined || async) return refusal;
+  if (refusal !== undefined || !spins) return refusal;
   // A writer, or one who wants the lock next, may be done sooner than this thread would fall asleep.
   const word = thread.cpu.condLoad(wordOf(semaphore), mayReadNow, 0, thread.spins);
   return mayReadNow(word) ? tryRead(thread, semaphore, task, 0) : undefined;
@@ -111,7 +117,13 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
-export function writeAwake(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
+export function writeAwake(
+  thread: Thread,
+  semaphore: number,
+  task: number,
+  async: boolean,
+  spins: boolean,
+): Outcome | undefined {
   const { cpu } = thread;
   thread.counters.contended++;
   if (tryWrite(cpu, semaphore, task, false)) return writes(thread, semaphore);
@@ -119,7 +131,7 @@ export function writeAwake(thread: Thread, semaphore: number, task: number, asyn
   if (refusal !== undefined) return refusal;
   if (async) return undefined;
   if (readsHere(thread, semaphore, false)) return 'deadlock';
-  return spin(thread, semaphore, task) ? writes(thread, semaphore) : undefined;
+  return spins && spin(thread, semaphore, task) ? writes(thread, semaphore) : undefined;
 }
 
 /** Waits in the list until the lock is free, after writeAwake. `rwsem_down_write_slowpath`. */

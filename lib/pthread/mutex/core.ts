@@ -106,7 +106,7 @@ export function* lockSlow(futexes: Futexes, mutex: number, waiter: Waiter, attem
   const address = mutex + WORD;
   let { mark } = attempt;
   thread.counters.contended++;
-  let spins = waiter.async ? 0 : thread.spins;
+  let spins = waiter.async || waiter.onlyTries ? 0 : thread.spins;
   for (;;) {
     if (tryAcquire(futexes, mutex, waiter.task, mark)) {
       if (!(cpu.load(address) & FUTEX_OWNER_DIED)) return 'acquired';
