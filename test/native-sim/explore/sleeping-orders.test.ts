@@ -3,7 +3,7 @@ import { requeueUnlessChanged, waitForEither, wakeByBit, wakeOne, wakeTwice } fr
 import { barrier, cond, mutex, once, sem } from './programs/pthread.ts';
 import { type Act, type RwLockName, readersAndWriters } from './programs/readers-writers.ts';
 import { rtMutex, wwMutexes } from './programs/rt-mutex.ts';
-import { completion, permits, waitQueue } from './programs/sleeping-locks.ts';
+import { completion, permits, seat, waitQueue } from './programs/sleeping-locks.ts';
 import { testsOfWeakOrders, type WeakOrder } from './weakened.ts';
 
 type Row = readonly [name: string, make: () => Program, op: WeakOrder['op'], within?: string, to?: WeakOrder['to']];
@@ -46,15 +46,13 @@ inFile('percpu-rw-semaphore-core.ts', [
 
 inFile('semaphore/core.ts', [
   ['semaphore: taking a free permit', permit(false), 'cmpxchgAcquire', 'tryDown'],
-  ['semaphore: opening them', permit(true), 'storeRelease', 'exit'],
+  ['semaphore: opening them', () => seat([1, -1, 0], 1), 'storeRelease', 'exit'],
   ['completion: taking one', () => completion(2, 1), 'cmpxchgAcquire', 'tryDown'],
   ['completion: completing', () => completion(2, 1), 'cmpxchgRelease', 'up'],
   ["completion: the waiter's acquire", () => completion(2, 1), 'loadAcquire', 'isGranted'],
 ]);
 
-inFile('semaphore/words.ts', [
-  ['semaphore: closing the fast paths', permit(true), 'fetchOrAcquire', 'freeze'],
-]);
+inFile('semaphore/words.ts', [['semaphore: closing the fast paths', permit(true), 'fetchOrAcquire', 'freeze']]);
 
 inFile('wait-queue-core.ts', [['wait queue: the change before the look for waiters', () => waitQueue(2, 1), 'mb']]);
 inFile('task.ts', [

@@ -28,9 +28,9 @@ export function permits(guards: readonly boolean[], spins: number): Program {
 
 /**
  * A permit that a guard has left in the seat. Threads with a guard take it and give it back, once or twice; those without take
- * it out of there. Nobody loses it, or has it twice, unless one dies that took it without a guard.
+ * it out of there, or only try to (-1). Nobody loses it, or has it twice, unless one dies that took it without a guard.
  */
-export function seat(guards: readonly (0 | 1 | 2)[], spins: number): Program {
+export function seat(guards: readonly (-1 | 0 | 1 | 2)[], spins: number): Program {
   const bodies = guards.map(
     (times): Body<Semaphore> =>
       (cpu, _me, _arena, semaphore, cell) => {
@@ -41,7 +41,8 @@ export function seat(guards: readonly (0 | 1 | 2)[], spins: number): Program {
           held.release();
         }
         if (times > 0) return;
-        semaphore.down();
+        if (times === 0) semaphore.down();
+        else if (!semaphore.tryDown()) return;
         count();
         semaphore.up();
       },
@@ -54,7 +55,7 @@ export function seat(guards: readonly (0 | 1 | 2)[], spins: number): Program {
   return onObject(open, bodies, spins, {
     remembers: true,
     check({ read, died }, _cell, [{ address }]) {
-      if (died.some((thread) => guards[thread] === 0)) return;
+      if (died.some((thread) => (guards[thread] as number) <= 0)) return;
       const [count, kept] = [read(address + SemaphoreWords.count), read(address + SemaphoreWords.seat)];
       if (count / PERMIT + (kept & VACANT ? 1 : 0) !== 1 || kept & ~VACANT) {
         throw new Error(`one permit in the end: count ${count}, seat ${kept}`);
