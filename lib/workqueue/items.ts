@@ -8,6 +8,7 @@ import { firstWaiter, waiters } from '../sched/wait-list.ts';
 import {
   DEFERRED,
   DONE,
+  FLUSH_TASK,
   FREE,
   ID_SHIFT,
   IN_FLIGHT,
@@ -36,7 +37,7 @@ export class PoolItems {
   readonly #id: number;
   /** Of submitters, and ended. */
   readonly #ended: number[] = [];
-  /** Tasks that wait for works which have ended. */
+  /** Tasks that wait for works and flushers which have ended. */
   readonly #wakees: number[] = [];
   /** Pools of twins whose other one has ended here. */
   #elsewhere = new Set<number>();
@@ -277,6 +278,8 @@ export class PoolItems {
     for (let first = cpu.read(pwq + Pwq.flushers); first !== 0; first = cpu.read(pwq + Pwq.flushers)) {
       if (cpu.read(first + IN_FLIGHT) !== 0) return;
       remove(cpu, pwq + Pwq.flushers, pwq + Pwq.flushersLast, first);
+      const task = cpu.read(first + FLUSH_TASK);
+      if (task !== 0) this.#wakees.push(task);
       this.#end(first);
     }
   }

@@ -99,8 +99,9 @@ export const INACTIVE = 1;
 /** `Item.worker`: it may run, and is in the pool's list of those whose other twin runs. */
 export const DEFERRED = 2;
 
-/** A flusher has no values: items of its colour that have not ended (P). */
+/** A flusher has no values: items of its colour that have not ended (P), and the task that blocks until it ends (O), or 0. */
 export const IN_FLIGHT = Item.values;
+export const FLUSH_TASK = Item.values + 1;
 
 /**
  * `work_struct`, `delayed_work`: what may be queued again and again. W, read without: everything else that is not I or A.
@@ -119,6 +120,8 @@ export const WorkWords = struct({
   /** How often it has been queued, and which of these each twin is. */
   number: 1,
   numbers: 2,
+  /** 1: the last of these waits for readers of RCU, if it is DELAYED: the timer does not queue it. */
+  awaitsReaders: 1,
   /** A: how often it has come to an end, and of these with an error or with the death of the worker. */
   runs: 1,
   failures: 1,

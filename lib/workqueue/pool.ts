@@ -340,8 +340,12 @@ export class WorkerPool {
     latchWork(cpu, this.#id, twin);
     const isDelayed = cpu.load(twin + Item.state) === DELAYED && cpu.load(twin + Item.pwq) === pwq && isTime();
     const isClosed = cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.state) === CLOSED;
-    if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);
-    else if (isDelayed) this.#items.listTwin(twin, pwq);
+    if (isDelayed && isClosed) {
+      cpu.store(twin + Item.state, FREE);
+      this.#items.tellWaiters(twin);
+    } else if (isDelayed) {
+      this.#items.listTwin(twin, pwq);
+    }
     if (isDelayed) cancel();
     unlatchWork(cpu, twin);
     this.#findWorker();

@@ -17,6 +17,7 @@ import { unpark } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
 import {
   CANCELLED,
+  FLUSH_TASK,
   FREE,
   Item,
   itemAt,
@@ -154,16 +155,29 @@ export class Submitter {
     return { item, number: this.#numbers[cpu.read(item + Item.index)] as number, promise };
   }
 
-  /** Waits until all that was queued in `pwq` has ended, by whomever. */
+  /** Resolves when all that was queued in `pwq` has ended, by whomever. */
   flush(pwq: number): Promise<unknown> {
+    return this.#flush(pwq, 0).promise;
+  }
+
+  /** A flusher for a task that blocks until it is DONE or LOST, and is woken then. It comes back in a later turn of the event loop. */
+  flusherFor(pwq: number, task: number): number {
+    const { item, promise } = this.#flush(pwq, task);
+    // The thread may detach before.
+    promise.catch(() => {});
+    return item;
+  }
+
+  #flush(pwq: number, task: number): { item: number; promise: Promise<unknown> } {
     this.publish();
     const cpu = this.#cpu;
     const item = this.#take();
     cpu.write(item + Item.encoding, 0);
     cpu.write(item + Item.pwq, pwq);
+    cpu.write(item + FLUSH_TASK, task);
     const promise = this.#expect(item, undefined);
     this.#batchFor(cpu.read(pwq + Pwq.pool)).pool.flush(pwq, item);
-    return promise;
+    return { item, promise };
   }
 
   /** The call is wanted no more, and rejects with `reason` now. A call that runs is told so; whatever it returns is dropped. */

@@ -101,12 +101,18 @@ function isDisabled(cpu: Cpu, work: number): boolean {
   return waiters(cpu, work + WorkWords.waiters).some((task) => cpu.load(task + Task.want) === CANCELS);
 }
 
-/** Whether one of the work's queueings up to that number waits for a worker, or runs. */
+/** Whether the work's pending queueing waits for readers of RCU. */
+export function awaitsReaders(cpu: Cpu, work: number): boolean {
+  return cpu.load(work + WorkWords.awaitsReaders) === 1;
+}
+
+/** Whether one of the work's queueings up to that number waits for a worker or for readers of RCU, or runs. */
 export function isUnderWay(cpu: Cpu, work: number, upTo: number): boolean {
   for (let index = 0; index < 2; index++) {
     const phase = phaseOf(cpu, twinAt(work, index));
     const isAfter = ((cpu.load(work + WorkWords.numbers + index) - upTo) | 0) > 0;
-    if ((phase === LISTED || phase === RUNNING) && !isAfter) return true;
+    const isDue = phase === LISTED || phase === RUNNING || (phase === DELAYED && awaitsReaders(cpu, work));
+    if (isDue && !isAfter) return true;
   }
   return false;
 }

@@ -2,9 +2,9 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
-import { finishPark, prepareToPark, Task } from '../sched/task.ts';
+import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import { cancelTimer, isTimerFiring, startTimer } from '../sched/timer.ts';
-import { joinList, leaveList } from '../sched/wait-list.ts';
+import { joinList, leaveList, waiters } from '../sched/wait-list.ts';
 import { DELAYED, FREE, Item, LISTED, Pwq, WorkWords } from './layout.ts';
 import type { WorkerPool } from './pool.ts';
 import {
@@ -30,12 +30,25 @@ export interface Queuer {
   readonly ring: () => void;
 }
 
-/** The work is to be queued in `pwq` at `deadline`, ns on `cpu.now()`. `queue_delayed_work`. */
-export function delayWork({ cpu, id, ring }: Queuer, work: number, pwq: number, deadline: number): Queueing {
+/**
+ * The work is to be queued in `pwq` at `deadline`, ns on `cpu.now()`; with `awaitsReaders`, once all readers of RCU are out which are
+ * inside then. `queue_delayed_work`, `queue_rcu_work`.
+ */
+export function delayWork(
+  { cpu, id, ring }: Queuer,
+  work: number,
+  pwq: number,
+  deadline: number,
+  awaitsReaders = false,
+): Queueing {
   let isFirst = false;
   latch(cpu, latchOf(work), id);
   const outcome = obstacle(cpu, work) ?? 'queued';
-  if (outcome === 'queued') isFirst = delayTwin(cpu, id, work, numberTwin(cpu, work), pwq, deadline);
+  if (outcome === 'queued') {
+    const twin = numberTwin(cpu, work);
+    cpu.store(work + WorkWords.awaitsReaders, awaitsReaders ? 1 : 0);
+    isFirst = delayTwin(cpu, id, work, twin, pwq, deadline);
+  }
   unlatch(cpu, latchOf(work));
   if (isFirst) ring();
   return outcome;
@@ -95,7 +108,10 @@ function changePending(
     latch(cpu, latchOf(work), id);
     const isDelayed = cpu.load(twin + Item.state) === DELAYED;
     if (isDelayed) change(twin, true);
+    // Who waits for one that waits for readers looks at it again.
+    const wakees = isDelayed ? waiters(cpu, work + WorkWords.waiters) : [];
     unlatch(cpu, latchOf(work));
+    for (const task of wakees) unpark(cpu, task);
     if (isDelayed) return true;
   }
   return false;
@@ -103,16 +119,27 @@ function changePending(
 
 /**
  * Queues a work that is DELAYED: 'not' when it is not; 'dropped' when its queue was closed. `timer`: the one whose time has come;
- * it does nothing when it was started again meanwhile. Without, the time does not matter. `delayed_work_timer_fn`.
+ * it does nothing when it was started again meanwhile. Without, the time does not matter. `quiescent`: the number of the queueing
+ * that has waited for readers of RCU, who are out; without, one that waits for them is left alone. `delayed_work_timer_fn`.
  */
-export function expireWork({ cpu, id, pool }: Queuer, work: number, timer = 0): 'queued' | 'dropped' | 'not' {
-  const isTime = () => timer === 0 || isTimerFiring(cpu, timer);
+export function expireWork(
+  { cpu, id, pool }: Queuer,
+  work: number,
+  timer = 0,
+  quiescent?: number,
+): 'queued' | 'dropped' | 'not' {
+  let isOther = false;
+  const isTime = () => {
+    const awaits = cpu.load(work + WorkWords.awaitsReaders) === 1;
+    isOther = quiescent === undefined ? awaits : !awaits || cpu.load(work + WorkWords.number) !== quiescent;
+    return !isOther && (timer === 0 || isTimerFiring(cpu, timer));
+  };
   // A timer that has fired is over by itself.
   const cancel = () => void (timer === 0 && cancelTimer(cpu, id, cpu.load(work + WorkWords.timer)));
   for (let twin = delayedTwin(cpu, id, work); twin !== 0; twin = delayedTwin(cpu, id, work)) {
     const pwq = cpu.load(twin + Item.pwq);
     const outcome = pool(cpu.read(pwq + Pwq.pool)).expireTwin(twin, pwq, isTime, cancel);
-    if (outcome !== 'not' || (timer !== 0 && !isTimerFiring(cpu, timer))) return outcome;
+    if (outcome !== 'not' || isOther || (timer !== 0 && !isTimerFiring(cpu, timer))) return outcome;
   }
   return 'not';
 }

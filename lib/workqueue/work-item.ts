@@ -4,6 +4,7 @@ import { report } from '../arena/spawn.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
+import { ObjectHeader } from '../memory/objects.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
@@ -19,8 +20,9 @@ import { currentItem } from './context.ts';
 import { Item, LISTED, Pwq, RUNNING, twinAt, WorkWords } from './layout.ts';
 import { WORK_KIND } from './objects.ts';
 import { queuerOf } from './pools.ts';
+import { awaitReaders } from './rcu-work.ts';
 import { itemsHeldIn } from './runner.ts';
-import { latchOf, pendingTwin, runnerOf, twinIn } from './twins.ts';
+import { awaitsReaders, latchOf, pendingTwin, runnerOf, twinIn } from './twins.ts';
 import { addressOf, type WorkFunction } from './work.ts';
 import { encodeArguments } from './work-arguments.ts';
 import { cancelWork, expireWork, type WorkOutcome, waitForWork } from './work-core.ts';
@@ -290,7 +292,23 @@ export function expedite(work: DelayedWork): void {
 }
 
 function expire(arena: Arena, work: number, timer: number): void {
-  if (expireWork(queuerOf(arena), work, timer) !== 'dropped') return;
+  if (timer !== 0 && awaitsReaders(arena.cpu, work)) {
+    // It is there: its timer is active.
+    const view = new Work(arena, handleOf(arena, work));
+    awaitReaders(arena, work, timer, (number) => {
+      view.change(() => tellDropped(arena, work, expireWork(queuerOf(arena), work, 0, number)));
+    });
+    return;
+  }
+  tellDropped(arena, work, expireWork(queuerOf(arena), work, timer));
+}
+
+function handleOf({ cpu, id }: Arena, work: number): ObjectHandle {
+  return { type: `holdfast.${WORK_KIND.name}`, arena: id, address: work, serial: cpu.read(work + ObjectHeader.serial) };
+}
+
+function tellDropped(arena: Arena, work: number, outcome: 'queued' | 'dropped' | 'not'): void {
+  if (outcome !== 'dropped') return;
   // The kernel warns as well, and forgets it.
   report(`the ${arena.objects.labelOf(work)} was to be queued, and its workqueue is closed: it does not run`);
 }

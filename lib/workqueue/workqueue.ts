@@ -2,9 +2,10 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
-import { abortReason, checkOptions, deadlineOf } from '../sched/drive.ts';
+import { abortReason, block, checkOptions, checkWait, deadlineOf, type WaitOptions } from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { isInWorkOf } from './context.ts';
+import { untilFlushed } from './flush.ts';
 import { localSlot } from './kworker.ts';
 import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
 import { MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
@@ -197,6 +198,18 @@ export class Workqueue {
   }
 
   /**
+   * Queues a work once all readers of `Rcu` are out which are inside now, whatever becomes of this thread. False when it is pending
+   * already, or disabled. `flushWork` waits for it, and `cancelWork` takes it back. `queue_rcu_work`.
+   */
+  queueRcuWork(work: DelayedWork): boolean {
+    this.#checkWork(work, DelayedWork);
+    this.#admit();
+    const queuer = queuerOf(this.#arena);
+    const [pwq, now] = [this.#localPwq(), queuer.cpu.now()];
+    return work.change(() => delayWork(queuer, work.address, pwq, now, true)) === 'queued';
+  }
+
+  /**
    * Calls `run` with each value of the iterable, `concurrency` at a time, and brings the results: as they come, or with `ordered`
    * in the order of the values. It takes the next value only when there is room for it.
    */
@@ -248,19 +261,97 @@ export class Workqueue {
    * queue is closed, EBUSY while it is drained already, EDEADLK as `flush` does. `drain_workqueue`.
    */
   async drain(): Promise<void> {
-    const { cpu, thread } = this.#arena;
     this.#checkOutside();
+    const state = this.#beginDrain();
+    try {
+      do await this.#flush();
+      while (!this.#isDrained());
+    } finally {
+      this.#endDrain(state);
+    }
+  }
+
+  /** Returns the state that says so. */
+  #beginDrain(): number {
+    const { cpu, thread } = this.#arena;
     this.#submitter.publish();
     const mine = DRAINING | (thread.id << DRAINER_SHIFT);
     do this.#checkOpen();
     while (cpu.cmpxchg(this.#wq + Wq.state, OPEN, mine) !== OPEN);
+    return mine;
+  }
+
+  #isDrained(): boolean {
+    const { cpu } = this.#arena;
+    return this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq));
+  }
+
+  #endDrain(state: number): void {
+    const { cpu, thread } = this.#arena;
+    // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's.
+    if (thread.self !== DETACHED) cpu.cmpxchg(this.#wq + Wq.state, state, OPEN);
+  }
+
+  /**
+   * `flush` that blocks the thread; its slot is another worker's meanwhile. Throws ETIMEDOUT; EDEADLK where this thread runs or awaits an
+   * item of the queue, which could not end.
+   */
+  flushSync(options?: WaitOptions): void {
+    this.#checkSync(options);
+    this.#flushSync(options, this.#deadline(options));
+  }
+
+  /** `drain` that blocks the thread. Throws what `drain` does, and ETIMEDOUT: the queue takes items again then. */
+  drainSync(options?: WaitOptions): void {
+    this.#checkSync(options);
+    const deadline = this.#deadline(options);
+    const state = this.#beginDrain();
     try {
-      do await this.#flush();
-      while (!this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq)));
-    } finally {
-      // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's.
-      if (thread.self !== DETACHED) cpu.cmpxchg(this.#wq + Wq.state, mine, OPEN);
+      do this.#flushSync(options, deadline);
+      while (!this.#isDrained());
+    } catch (error) {
+      // What ends a simulated thread goes through without another step.
+      if (error instanceof HoldfastError) this.#endDrain(state);
+      throw error;
     }
+    this.#endDrain(state);
+  }
+
+  /** `close` that blocks the thread. Throws ETIMEDOUT, with the queue closed. */
+  closeSync(options?: WaitOptions): void {
+    this.#checkSync(options);
+    const deadline = this.#deadline(options);
+    this.#submitter.publish();
+    this.#arena.cpu.xchg(this.#wq + Wq.state, CLOSED);
+    this.#flushSync(options, deadline);
+  }
+
+  #checkSync(options: WaitOptions | undefined): void {
+    const { cpu, thread } = this.#arena;
+    thread.current();
+    checkWait(cpu, options);
+    if (!runsItemOf(this.#arena, this.#wq)) return;
+    throw new HoldfastError(
+      'EDEADLK',
+      `this thread runs or awaits an item of the workqueue ${shown(this.name)}: waiting for it would never end`,
+    );
+  }
+
+  #deadline(options: WaitOptions | undefined): number {
+    return deadlineOf(this.#arena.cpu, options?.timeout);
+  }
+
+  #flushSync(options: WaitOptions | undefined, deadline: number): void {
+    const { cpu, thread } = this.#arena;
+    const flushers = this.#pwqs.map((pwq) => this.#submitter.flusherFor(pwq, thread.current()));
+    const timeout = deadline === Number.POSITIVE_INFINITY ? undefined : Math.max((deadline - cpu.now()) / 1e6, 0);
+    const outcome = block(thread, { ...options, timeout }, (waiter) => untilFlushed(waiter, flushers));
+    if (outcome !== 'timed-out') return;
+    const { active, inactive } = this.counts;
+    throw new HoldfastError(
+      'ETIMEDOUT',
+      `the workqueue ${shown(this.name)} is not through within ${options?.timeout} ms: ${active} active, ${inactive} inactive`,
+    );
   }
 
   /** No thread can queue items any more; waits until those that are queued have ended. Twice is the same as once. */

@@ -145,6 +145,19 @@ export const f = work(import.meta.url, {
     const end = performance.now() + us / 1000;
     while (performance.now() < end);
   },
+  /** The codes with which the three blocking waits for that queue end. */
+  flushSyncWithin: (name: string) => {
+    const wq = new Workqueue(currentWork().arena, name);
+    const codes = [() => wq.flushSync(), () => wq.drainSync(), () => wq.closeSync()].map((wait) => {
+      try {
+        wait();
+        return '';
+      } catch (error) {
+        return HoldfastError.from(error)?.code ?? String(error);
+      }
+    });
+    return codes.join(' ');
+  },
   /** Computes until that word is not 0. */
   spinUntil: (at: number) => {
     const { words } = currentWork().arena;

@@ -1,6 +1,6 @@
 /** Two slots with a pool of one worker each, and works that go to either: thread 0 queues, threads 1 and 2 are the workers, thread 3 reaps. */
 import { expect } from 'vitest';
-import { expireTimer, timerFired } from '../../lib/sched/timer.ts';
+import { expireTimer, isTimerActive, timerFired } from '../../lib/sched/timer.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
 import {
   BUSY,
@@ -76,6 +76,9 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
     queue: (i: number, slot = 0, by = 0) => queuers[by]!.pool(pools[slot]!).queueWork(addressOf(i), pwqs[slot]!, false),
     delay: (i: number, deadline: number, slot = 0, by = 0) =>
       delayWork(queuers[by]!, addressOf(i), pwqs[slot]!, deadline),
+    /** Behind readers. */
+    delayForReaders: (i: number, slot = 0, by = 0) => delayWork(queuers[by]!, addressOf(i), pwqs[slot]!, 0, true),
+    readersAreOut: (i: number, number: number, by = 0) => expireWork(queuers[by]!, addressOf(i), 0, number),
     redelay: (i: number, deadline: number, slot = 0, by = 0) =>
       redelayWork(queuers[by]!, addressOf(i), pwqs[slot]!, deadline),
     /** Of a work, not of a plan. */
@@ -104,6 +107,7 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
     twin: (i: number, index: number) => twinAt(addressOf(i), index),
     workLatch: (i: number) => addressOf(i) + WorkWords.waiters + WaitList.latch,
     poolLatch: (slot: number) => pools[slot]! + Pool.latch,
+    isTimerActive: (i: number) => isTimerActive(real, real.load(addressOf(i) + WorkWords.timer)),
     cancelPlan: stage.cancel,
     setMaxActive(most: number) {
       for (const [slot, pwq] of pwqs.entries()) {

@@ -1,5 +1,5 @@
 /** What threads of the tests of workqueues do. */
-import { type Arena, Workqueue } from '../../lib/index.ts';
+import { type Arena, DelayedWork, Workqueue } from '../../lib/index.ts';
 import { pwqAt } from '../../lib/workqueue/layout.ts';
 import { WQ_KIND, WQ_PREFIX } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
@@ -45,4 +45,18 @@ export function queueUnasked(arena: Arena, name: string, log: number): void {
   const submitter = new Submitter(arena, poolAt);
   void submitter.submit(pwq, f.note, [log, 1], { count: 0, waiters: new Set() });
   submitter.publish();
+}
+
+/** Of its timeout first, and then in its sleep. */
+export function flushAndDie(arena: Arena, name: string): void {
+  const wq = new Workqueue(arena, name);
+  try {
+    wq.flushSync({ timeout: 1 });
+  } catch {
+    process.exit(1);
+  }
+}
+
+export function queueRcuWork(arena: Arena, name: string, log: number): void {
+  new Workqueue(arena, name).queueRcuWork(new DelayedWork(arena, 'note', f.note, log, 7));
 }

@@ -17,8 +17,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a work that is queued now loses its timer before it is queued',
     file: 'lib/workqueue/pool.ts',
-    from: '    if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);',
-    to: '    if (isDelayed) cancel();\n    if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);',
+    from: '    if (isDelayed && isClosed) {',
+    to: '    if (isDelayed) cancel();\n    if (isDelayed && isClosed) {',
     tests: STEPS,
   },
   {

@@ -25,6 +25,8 @@ const TIMER = 'lib/workqueue/pool-timer.ts';
 const RESCUER_TEST = 'test/workqueue/rescuer.test.ts';
 const HOGS_TEST = 'test/workqueue/hogs.test.ts';
 const EXPLORED_RESCUE = 'test/native-sim/explore/rescue.test.ts';
+const FLUSH_TEST = 'test/workqueue/flush.test.ts';
+const RCU_WORK_TEST = 'test/workqueue/rcu-work.test.ts';
 const OBJECTS = 'lib/workqueue/objects.ts';
 const WINDOW = 'lib/workqueue/poll-window.ts';
 const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
@@ -371,8 +373,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a drain ends before what the last items have queued',
     file: WORKQUEUE,
-    from: '      while (!this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq)));\n',
-    to: '      while (false);\n',
+    from: '      do await this.#flush();\n      while (!this.#isDrained());\n',
+    to: '      await this.#flush();\n',
     tests: [THREADS_TEST],
   },
   {
@@ -455,8 +457,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'those that wait for a work hear nothing when it is cancelled',
     file: POOL,
-    from: '      this.#items.tellWaiters(twin);\n',
-    to: '',
+    from: '      change();\n      this.#items.tellWaiters(twin);\n',
+    to: '      change();\n',
     tests: [WORK_POOL_TEST],
   },
   {
@@ -476,8 +478,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a timer queues a work in a queue that was closed',
     file: POOL,
-    from: 'if (isDelayed && isClosed) cpu.store(twin + Item.state, FREE);',
-    to: 'if (isDelayed && isClosed && twin < 0) cpu.store(twin + Item.state, FREE);',
+    from: 'if (isDelayed && isClosed) {',
+    to: 'if (isDelayed && isClosed && twin < 0) {',
     tests: [WORK_POOL_TEST],
   },
   {
@@ -511,15 +513,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a timer that was started again queues its work by the old deadline',
     file: CORE,
-    from: 'timer === 0 || isTimerFiring(cpu, timer);',
+    from: '(timer === 0 || isTimerFiring(cpu, timer));',
     to: 'timer >= 0;',
     tests: [WORK_POOL_TEST],
   },
   {
     name: 'a flush waits for queueings that come after it',
     file: TWINS,
-    from: '(phase === LISTED || phase === RUNNING) && !isAfter',
-    to: '(phase === LISTED || phase === RUNNING)',
+    from: 'if (isDue && !isAfter) return true;',
+    to: 'if (isDue) return true;',
     tests: [WORK_POOL_TEST],
   },
   {
@@ -773,5 +775,75 @@ export const mutants: readonly Mutant[] = [
     from: 'const stuck = nobodyComes(cpu, address) ? this.#items.stuckFor(now) : 0;',
     to: 'const stuck = this.#items.stuckFor(now);',
     tests: [CARE_TEST],
+  },
+  {
+    name: 'a thread that blocks until a queue is through is not woken',
+    file: ITEMS,
+    from: '      if (task !== 0) this.#wakees.push(task);\n',
+    to: '',
+    tests: [FLUSH_TEST],
+  },
+  {
+    name: 'a blocking flush waits for one of the slots',
+    file: 'lib/workqueue/flush.ts',
+    from: 'flushers.every(hasEnded)',
+    to: 'flushers.some(hasEnded)',
+    tests: [FLUSH_TEST],
+  },
+  {
+    name: 'a worker blocks for a queue whose item it runs',
+    file: WORKQUEUE,
+    from: '    if (!runsItemOf(this.#arena, this.#wq)) return;\n',
+    to: '    return;\n',
+    tests: [FLUSH_TEST],
+  },
+  {
+    name: 'a queue is drained for ever once somebody has given that up',
+    file: WORKQUEUE,
+    from: 'if (error instanceof HoldfastError) this.#endDrain(state);',
+    to: '',
+    tests: [FLUSH_TEST],
+  },
+  {
+    name: 'a work that waits for readers is queued by its timer',
+    file: CORE,
+    from: 'return !isOther && (timer === 0',
+    to: 'return (timer === 0',
+    tests: [RCU_WORK_TEST],
+  },
+  {
+    name: 'readers that another queueing has waited for queue a work',
+    file: CORE,
+    from: '!awaits || cpu.load(work + WorkWords.number) !== quiescent',
+    to: '!awaits',
+    tests: [RCU_WORK_TEST],
+  },
+  {
+    name: 'a work that waited for readers once does so for ever',
+    file: CORE,
+    from: 'WorkWords.awaitsReaders, awaitsReaders ? 1 : 0);',
+    to: 'WorkWords.awaitsReaders, 1);',
+    tests: [RCU_WORK_TEST],
+  },
+  {
+    name: 'a flush waits for a work that waited for readers, and was cancelled',
+    file: CORE,
+    from: '    for (const task of wakees) unpark(cpu, task);\n',
+    to: '',
+    tests: [RCU_WORK_TEST],
+  },
+  {
+    name: 'a flush does not wait for a work that waits for readers',
+    file: TWINS,
+    from: ' || (phase === DELAYED && awaitsReaders(cpu, work));',
+    to: ';',
+    tests: [RCU_WORK_TEST],
+  },
+  {
+    name: 'kthreadd does not come again for a work whose readers it has waited for before it died',
+    file: 'lib/workqueue/rcu-work.ts',
+    from: '  startTimer(cpu, thread.id, timer, cpu.now() + AGAIN_NS);\n',
+    to: '',
+    tests: [RCU_WORK_TEST],
   },
 ];
