@@ -30,6 +30,7 @@ export type {
 
 import './debug/lockdep/auto.ts';
 import './debug/profile/auto.ts';
+import './debug/trace/auto.ts';
 
 export {
   assertHeld,
@@ -46,6 +47,12 @@ export type { Finding as LockdepFinding } from './debug/lockdep/words.ts';
 export { profileTable, saveProfile } from './debug/profile/save.ts';
 export { ProfileSession, startProfile } from './debug/profile/session.ts';
 export type { Frame as StackFrame } from './debug/profile/stacks.ts';
+export type { TracedLock } from './debug/trace/locks.ts';
+export { perfettoTrace } from './debug/trace/perfetto/perfetto.ts';
+export { POINTS as TRACE_POINTS, type TracePoint } from './debug/trace/points.ts';
+export type { Trace, TracedThread, TraceEvent } from './debug/trace/read.ts';
+export { saveTrace, traceSummary } from './debug/trace/save.ts';
+export { startTrace, type TraceOptions, TraceSession } from './debug/trace/session.ts';
 export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';

@@ -30,6 +30,7 @@ const ENTRIES = {
   explore: 'native-sim/explore/index.ts',
   litmus: 'native-sim/litmus/index.ts',
   profile: 'lib/debug/profile/preload.ts',
+  trace: 'lib/debug/trace/preload.ts',
   reports: 'lib/debug/reports/formats.ts',
   holdfast: 'lib/cli/holdfast.ts',
 };

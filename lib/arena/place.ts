@@ -10,7 +10,7 @@ import { Header } from '../memory/header.ts';
 import { Heap } from '../memory/heap.ts';
 import { type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader, Objects } from '../memory/objects.ts';
-import { lookForObserver } from '../sched/lock-observer.ts';
+import { watching } from '../sched/contention.ts';
 import { isDead, markDead, maxThreads, Slot, slotAddress, threadOf, viewersFor } from '../sched/slot.ts';
 import { DETACHED, Thread } from '../sched/thread.ts';
 import { tellDeaths } from './deaths.ts';
@@ -142,7 +142,7 @@ export class Place {
 
   static #at(cpu: RealCpu, number: number, buffer: SharedArrayBuffer): Place {
     const place = new Place(cpu, number, { buffer });
-    lookForObserver(place.thread);
+    watching(place.thread);
     cpu.onStall = (isBlocked) => place.sweep(isBlocked);
     cpu.onRing = () => place.kthreadd.look();
     return place;
@@ -178,6 +178,7 @@ export class Place {
   /** The thread ends, or detaches: what its tasks hold passes to others while it still lives. */
   leave(): void {
     const { thread } = this;
+    thread.endWatch();
     // Nobody takes this thread for dead, so until its slot is free it must let no other reaper in between.
     const isReaped = (id: number) => id === thread.id || this.#isDead(id);
     const patience = thread.cpu.now() + PATIENCE_MS * 1e6;
@@ -234,8 +235,10 @@ export class Place {
     }, SETTLE_MS).unref();
   }
 
-  readonly onReaped = (dead: readonly DeadThread[]) =>
+  readonly onReaped = (dead: readonly DeadThread[]) => {
+    for (const { thread } of dead) this.thread.tracer?.buries(thread);
     tellDeaths(dead.map((thread) => ({ ...thread, arena: this.id })));
+  };
 
   readonly #isDead = (id: number) => isDead(this.cpu, id);
 

@@ -12,6 +12,7 @@ import { registerRcuTorture } from './rcutorture.ts';
 import { registerSim } from './sim.ts';
 import { registerTop } from './top.ts';
 import { registerTorture } from './torture.ts';
+import { registerTrace } from './trace.ts';
 import { registerWq } from './wq.ts';
 
 const BAD_USAGE = 2;
@@ -35,6 +36,7 @@ registerExplore(program);
 registerSim(program);
 registerProfile(program);
 registerTop(program);
+registerTrace(program);
 registerWq(program);
 
 try {

@@ -9,7 +9,7 @@ import { ASYNC_OPTIONS, type AsyncWaitOptions, block, checkWait, type WaitOption
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
 import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
-import { OwnedLock } from './owned-lock.ts';
+import { type Outcome, OwnedLock } from './owned-lock.ts';
 import { closeOwned, holderOf, revive } from './owner-word.ts';
 
 export interface MutexOptions {
@@ -184,11 +184,23 @@ export class Mutex extends OwnedLock {
   }
 
   #lockSlow(options: WaitOptions | undefined): void {
-    const { thread, address } = this;
+    const { thread } = this;
     checkWait(thread.cpu, options);
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE, options);
-    const outcome = contend(
+    // Its fast path was not asked.
+    const isFree =
+      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
+    const outcome = isFree ? 'acquired' : this.#contend(task, options);
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
+    thread.observer?.has(wanted, task);
+    if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
+  }
+
+  /** A function of its own: what its closures capture, V8 would allocate in each call that finds the lock free. */
+  #contend(task: number, options: WaitOptions | undefined): Outcome {
+    const { thread, address } = this;
+    return contend(
       thread,
       address,
       ALONE,
@@ -196,9 +208,6 @@ export class Mutex extends OwnedLock {
         lockAwake(thread, address, task, false, options?.timeout !== 0) ??
         block(thread, options, (waiter) => lockAsleep(address, waiter), this),
     );
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
-    thread.observer?.has(wanted, task);
-    if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
   }
 
   /** The thread's synchronous code has got the lock from a dead owner. */

@@ -204,7 +204,10 @@ function unlatchToNext(thread: Thread, lock: number, task: number): void {
   const woken = writerOf(block) === task ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
   unlatch(cpu, latchOf(lock));
   thread.counters.handoffs += woken.length;
-  unparkAll(cpu, woken);
+  for (const sleeper of woken) {
+    thread.tracer?.handsOver(lock, sleeper);
+    unpark(cpu, sleeper);
+  }
 }
 
 /**

@@ -9,6 +9,7 @@ import { claimHold, Hold, heldBy, holdsOf, isRecordOf } from '../sched/holds.ts'
 import { noteTaken } from '../sched/lock-observer.ts';
 import { maxThreads } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
+import type { Thread } from '../sched/thread.ts';
 import { type LockOwner, lockOwnerOf } from './lock-owner.ts';
 import {
   close,
@@ -47,8 +48,12 @@ const KIND = defineKind<Repairer>({
 });
 
 const ENTRIES = {
-  read: { awake: readAwake, asleep: readAsleep },
-  write: { awake: writeAwake, asleep: writeAsleep },
+  read: {
+    atOnce: ({ cpu }: Thread, lock: number, task: number) => tryRead(cpu, lock, task, false) === 'acquired',
+    awake: readAwake,
+    asleep: readAsleep,
+  },
+  write: { atOnce: tryWrite, awake: writeAwake, asleep: writeAsleep },
 };
 
 /**

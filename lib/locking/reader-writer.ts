@@ -20,6 +20,8 @@ export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrec
 
 /** How a lock is entered, for reading or for writing. */
 export interface Entry {
+  /** One attempt, as the fast path makes it. */
+  atOnce(thread: Thread, lock: number, task: number): boolean;
   /** Without sleeping; undefined when that is not possible. */
   /** `spins`: false for a call that only tries. */
   awake(thread: Thread, lock: number, task: number, async: boolean, spins: boolean): Outcome | undefined;
@@ -133,19 +135,23 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   /** Waits for the lock for the thread's synchronous code, beyond the fast path. */
   protected enter(mode: 'read' | 'write', options: WaitOptions | undefined): void {
     const { thread, address } = this;
-    const { awake, asleep } = this.entries[mode];
+    const { atOnce, awake, asleep } = this.entries[mode];
     this.#check(options, SYNC_OPTIONS);
     const form = mode === 'read' ? SHARED : ALONE;
     const task = thread.current();
     const wanted = thread.observer?.wants(this, form, options);
-    const outcome = contend(
-      thread,
-      address,
-      form,
-      () =>
-        awake(thread, address, task, false, options?.timeout !== 0) ??
-        block(thread, options, (waiter) => asleep(address, waiter), this),
-    );
+    // Its fast path was not asked.
+    const isFree = (wanted !== undefined || options !== undefined) && atOnce(thread, address, task);
+    const outcome = isFree
+      ? 'acquired'
+      : contend(
+          thread,
+          address,
+          form,
+          () =>
+            awake(thread, address, task, false, options?.timeout !== 0) ??
+            block(thread, options, (waiter) => asleep(address, waiter), this),
+        );
     if (outcome !== 'acquired') throw this.refusal(outcome, options);
     thread.observer?.has(wanted, task);
   }

@@ -111,6 +111,9 @@ export interface Cpu {
    */
   onStall?: ((isBlocked: boolean) => void) | undefined;
 
+  /** Called when the thread wakes a task that sleeps, while it is traced. Not there on machines that nobody traces. */
+  onUnpark?: ((task: number) => void) | undefined;
+
   /** Nanoseconds on a clock that all threads share and that never goes back. */
   now(): number;
 }

@@ -30,6 +30,7 @@ export class RealCpu implements Cpu {
    * loop wait.
    */
   onStall: ((isBlocked: boolean) => void) | undefined = undefined;
+  onUnpark: ((task: number) => void) | undefined = undefined;
   /** Called on a thread that sleeps in a synchronous call and is woken although its word has not changed: it is rung. */
   onRing: (() => void) | undefined = undefined;
   /** The waits of this thread's event loop. */

@@ -46,7 +46,8 @@ export const Header = struct({
   lockdep: 1,
   /** What it writes to, once there has been one: it stays. */
   lockdepTables: 1,
-  pad: LINE_WORDS - 15,
+  /** Who traces the arena, and how often that has changed, or 0; see `debug/trace/sink.ts`. */
+  trace: 1,
   /** Illegal to be used: locks whose owner's place names no task have threads take it for that task (`owner-word.ts`). */
   noTask: 4,
   /** Guards the table of names and the destroyed objects. Taken before heapLatch. */
@@ -84,7 +85,13 @@ export const Header = struct({
   timerLatch: 1,
   /** Root of the tree of timers. */
   timers: 1,
-  padKthreadd: LINE_WORDS - 7,
+  /** What a trace writes to, once there has been one: it stays. */
+  traceTables: 1,
+  /** Counts the changes of `trace`. */
+  traceChanges: 1,
+  /** Who of those that trace wants to hear of locks that are free: a bit each. */
+  traceLocks: 1,
+  padKthreadd: LINE_WORDS - 10,
   bins: inLines(HEAP_BINS),
 });
 

@@ -59,6 +59,7 @@ export class Callbacks {
     const { cpu, line, thread, domain } = this.#readers;
     // Before anything is queued: it may find the arena full.
     const task = this.#isRunning ? 0 : thread.takeTask(this.#heap);
+    thread.tracer?.queuesCallback(domain.rcu, this.size);
     this.#queue.push({ end: snapshot(thread, domain, NORMAL), run });
     cpu.store(line + Line.queued, (cpu.load(line + Line.queued) + 1) | 0);
     if (task !== 0) void this.#runAll(task);
@@ -89,7 +90,8 @@ export class Callbacks {
 
   #runBatch(): void {
     const { cpu, thread, domain, line } = this.#readers;
-    const deadline = cpu.now() + LONGEST_NS;
+    const start = cpu.now();
+    const deadline = start + LONGEST_NS;
     let count = 0;
     for (const most = this.#batch(); count < most && this.size > 0; count++) {
       const { end, run } = this.#queue[this.#first] as Callback;
@@ -105,6 +107,7 @@ export class Callbacks {
       this.#queue = this.#queue.slice(this.#first);
       this.#first = 0;
     }
+    thread.tracer?.ranCallbacks(domain.rcu, count, cpu.now() - start);
     // Release: pairs with the acquire in `callbacksOfNow` of domain.ts. Who has waited for the callbacks sees what they did.
     cpu.storeRelease(line + Line.done, (cpu.load(line + Line.done) + count) | 0);
     wakeWaiters(thread, domain);

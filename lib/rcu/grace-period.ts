@@ -44,6 +44,7 @@ import type { Thread } from '../sched/thread.ts';
 import {
   type Domain,
   domainAt,
+  EXPEDITED,
   LANES,
   Line,
   leafAt,
@@ -124,6 +125,7 @@ function makeSteps(thread: Thread, domain: Domain, pace: Pace): boolean {
     const state = stateOf(sequence);
     if (state === IDLE) {
       if (!isNeeded(cpu, at, endAfter(sequence))) return hasEnded;
+      thread.tracer?.period(domain.rcu, pace === EXPEDITED, endAfter(sequence), false);
       writeSequence(cpu, at, sequence + SCANNING);
     } else if (state === SCANNING) {
       scan(thread, domain, pace);
@@ -131,6 +133,7 @@ function makeSteps(thread: Thread, domain: Domain, pace: Pace): boolean {
     } else {
       // Acquire: pairs with the release in `setMask`, by which the last reader is out.
       if (cpu.loadAcquire(domain.root + pace.mask) !== 0 && !lookAgain(thread, domain, pace)) return hasEnded;
+      thread.tracer?.period(domain.rcu, pace === EXPEDITED, endAfter(sequence - WAITING), true);
       writeSequence(cpu, at, endAfter(sequence - WAITING));
       hasEnded = true;
     }

@@ -7,7 +7,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latchFree } from '../memory/latch.ts';
-import { ALONE, ASYNC_ALONE, concludeWait, noteSleep, takeWait } from './contention.ts';
+import { ALONE, ASYNC_ALONE, concludeWait, noteRun, noteSleep, noteTask, takeWait } from './contention.ts';
 import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
 import { checkPriority } from './priority.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
@@ -53,6 +53,7 @@ export interface AsyncWaitOptions extends AbortableOptions {
 
 /** What a call waits for. */
 export interface Waitable {
+  readonly address: number;
   /** The task waits for it from here on, and counts among those that do. Throws EINVAL when it is no more. */
   beginWait(task: number): void;
 }
@@ -136,7 +137,7 @@ export function block<Outcome>(
 ): Outcome {
   const deadline = deadlineOf(thread.cpu, options?.timeout);
   thread.leaveQueue?.();
-  const wait = takeWait(thread, ALONE);
+  const wait = takeWait(thread, ALONE, object?.address);
   const onlyTries = options?.timeout === 0;
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, onlyTries, aborted: false, wait };
   object?.beginWait(waiter.task);
@@ -168,11 +169,12 @@ export async function blockAsync<Outcome>(
   object?: Waitable,
   own?: number,
 ): Promise<Ended<Outcome>> {
-  const wait = takeWait(thread, ASYNC_ALONE);
+  const wait = takeWait(thread, ASYNC_ALONE, object?.address);
   const asked = { timeout: options?.timeout, signal: options?.signal, priority: options?.priority };
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
   const { priority } = asked;
+  if (wait !== undefined) noteTask(wait, task);
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait, priority, place: undefined };
   if (priority !== undefined) thread.cpu.store(task + Task.priority, priority);
   let outcome: Outcome;
@@ -216,7 +218,9 @@ function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
   let step = path.next();
   while (!step.done) {
     if (wait !== undefined) noteSleep(thread, task, wait);
-    step = path.next(schedule(thread, task, waiter.deadline));
+    const reason = schedule(thread, task, waiter.deadline);
+    if (wait !== undefined) noteRun(wait);
+    step = path.next(reason);
   }
   return step.value;
 }
@@ -235,6 +239,7 @@ function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome
       if (waiter.aborted) unpark(cpu, task);
     }
     const reason = schedule(thread, task, Math.min(waiter.deadline, cpu.now() + LOOK_INTERVAL));
+    if (wait !== undefined) noteRun(wait);
     step = path.next(cpu.now() < waiter.deadline ? 'woken' : reason);
   }
   return step.value;
@@ -299,6 +304,7 @@ async function driveAsync<Outcome>(
       if (step.value === undefined) {
         if (waiter.wait !== undefined) noteSleep(waiter.thread, waiter.task, waiter.wait);
         reason = await scheduleAsync(waiter.thread, waiter);
+        if (waiter.wait !== undefined) noteRun(waiter.wait);
       } else await Promise.race([latchFree(cpu, step.value), new Promise<void>((end) => (endLatchWait = end))]);
       if (!step.done && thrown === undefined) step = advance(reason);
     }

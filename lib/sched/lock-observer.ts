@@ -1,5 +1,5 @@
 /**
- * The observer of a thread is told of every lock that the thread takes and gives back, free ones too: lockdep, a room above.
+ * The observer of a thread is told of every lock that the thread takes and gives back, free ones too: lockdep and the trace, rooms above.
  *
  * A fast path has no line for it where a word is compared. It expects a value of the thread's in the lock's word: `free` in one that it takes,
  * `mine` or `mineById` in one that it gives back. While somebody observes the thread these are NEVER, which no word holds. So
@@ -11,29 +11,50 @@
  *   gave         the lock is given back; it may be another object's memory by now
  *   notHeld      the call to give it back threw: the caller does not hold it
  *
- * The word `Header.lockdep` says whether somebody observes. A thread looks there when it attaches, and in each slow path.
+ * Each room that observes has a word of the header which says whether it does. A thread looks there when it attaches, and in each slow
+ * path. Where two rooms observe it, its observer is an `ObserverGroup`, which tells both.
  */
-import type { Cpu } from '../machine/cpu.ts';
-import { Header } from '../memory/header.ts';
 import { DETACHED, type Thread } from './thread.ts';
-import type { LockObserver, ObservedLock, WaitForm } from './watch.ts';
+import type { LockObserver, ObservedLock, WaitForm, Wanted } from './watch.ts';
 
-type Observe = (thread: Thread) => LockObserver | undefined;
-
-let observe: Observe | undefined;
-
-/** Declares who observes threads: once, when the room that does so is loaded. */
-export function defineLockObserver(open: Observe): void {
-  if (observe !== undefined) throw new Error('a lock observer is defined once');
-  observe = open;
+interface Observation {
+  /** Of the header: not 0 while the room observes the arena. */
+  readonly word: number;
+  readonly open: (thread: Thread) => LockObserver | undefined;
 }
 
-/** The thread has its observer from here on, if somebody observes the arena. */
+const observations: Observation[] = [];
+
+/**
+ * Declares that `open` makes a thread's observer, or undefined for none now, while `word` of the header is not 0: once for each room that
+ * observes.
+ */
+export function defineLockObserver(word: number, open: (thread: Thread) => LockObserver | undefined): void {
+  if (observations.some((other) => other.word === word)) throw new Error('a lock observer is defined once');
+  observations.push({ word, open });
+}
+
+/** The thread has its observers from here on, if somebody observes the arena. */
 export function lookForObserver(thread: Thread): void {
-  if (observe === undefined || thread.observer !== undefined || !isObserved(thread.cpu)) return;
   // Its slot may be another's, where the observer would write.
   if (thread.self === DETACHED) return;
-  thread.observe(observe(thread));
+  for (const { word, open } of observations) {
+    // Pairs with the exchange that starts it: what the observer writes to is ready.
+    if (thread.cpu.loadAcquire(word) === 0 || thread.observers.has(word)) continue;
+    const observer = open(thread);
+    if (observer !== undefined) setObservers(thread, new Map(thread.observers).set(word, observer));
+  }
+}
+
+/** That one hears of the thread no more. */
+export function endObserver(thread: Thread, observer: LockObserver): void {
+  const others = [...thread.observers].filter(([, other]) => other !== observer);
+  if (others.length < thread.observers.size) setObservers(thread, new Map(others));
+}
+
+/** Whether the thread tells that one of its locks. */
+export function isObservedBy(thread: Thread, observer: LockObserver): boolean {
+  return [...thread.observers.values()].includes(observer);
 }
 
 /** A call that does not wait has the lock, if `isTaken`. Returns that. */
@@ -42,7 +63,67 @@ export function noteTaken(thread: Thread, lock: ObservedLock, form: WaitForm, is
   return isTaken;
 }
 
-function isObserved(cpu: Cpu): boolean {
-  // Pairs with the exchange that starts it: what the observer writes to is ready.
-  return cpu.loadAcquire(Header.lockdep) !== 0;
+function setObservers(thread: Thread, observers: ReadonlyMap<number, LockObserver>): void {
+  const [first, ...others] = observers.values();
+  thread.observe(first === undefined || others.length === 0 ? first : new ObserverGroup([first, ...others]));
+  thread.observers = observers;
+}
+
+/** What the observers of a group have said to one call. */
+class WantedByGroup {
+  readonly #parts: readonly (readonly [LockObserver, Wanted])[];
+
+  constructor(parts: readonly (readonly [LockObserver, Wanted])[]) {
+    this.#parts = parts;
+  }
+
+  of(observer: LockObserver): Wanted | undefined {
+    return this.#parts.find(([other]) => other === observer)?.[1];
+  }
+}
+
+/**
+ * What that observer has said to the call. It may have said so in a group that is no more, or before there was one: then `wanted` may also be
+ * what another one has said.
+ */
+export function ownWanted(observer: LockObserver, wanted: Wanted | undefined): Wanted | undefined {
+  return wanted instanceof WantedByGroup ? wanted.of(observer) : wanted;
+}
+
+/** Several that observe one thread. */
+class ObserverGroup implements LockObserver {
+  readonly #all: readonly LockObserver[];
+
+  constructor(all: readonly LockObserver[]) {
+    this.#all = all;
+  }
+
+  wants(
+    lock: ObservedLock,
+    form: WaitForm,
+    options?: { readonly timeout?: number | undefined },
+    within?: object,
+  ): Wanted {
+    return new WantedByGroup(this.#all.map((one) => [one, one.wants(lock, form, options, within)] as const));
+  }
+
+  has(wanted: Wanted | undefined, task: number): void {
+    for (const one of this.#all) one.has(wanted, task);
+  }
+
+  took(lock: ObservedLock, form: WaitForm, task: number, within?: object): void {
+    for (const one of this.#all) one.took(lock, form, task, within);
+  }
+
+  gave(lock: ObservedLock, task: number): void {
+    for (const one of this.#all) one.gave(lock, task);
+  }
+
+  shares(lock: ObservedLock, task: number): void {
+    for (const one of this.#all) one.shares(lock, task);
+  }
+
+  notHeld(lock: ObservedLock): void {
+    for (const one of this.#all) one.notHeld(lock);
+  }
 }

@@ -122,6 +122,7 @@ export function finishPark(cpu: Cpu, task: number): void {
 /** `wake_up_process()`. True when the task had been asleep, or about to be. */
 export function unpark(cpu: Cpu, task: number): boolean {
   if (cpu.xchg(task + Task.state, RUNNING) !== SLEEPING) return false;
+  cpu.onUnpark?.(task);
   cpu.wake(task + Task.state, 1);
   return true;
 }

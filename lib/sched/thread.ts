@@ -15,7 +15,7 @@ import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
-import type { LockObserver, Wait, Watch } from './watch.ts';
+import type { LockObserver, Tracer, Wait, Watch } from './watch.ts';
 
 /**
  * About as long as a park and unpark take. Measured on 2 cores with 2 to 8 threads and sections of 3 us: with 200 a
@@ -67,6 +67,8 @@ export class Thread {
   mineById: number;
   /** Who hears of the locks that the thread takes and gives back, while somebody observes it. */
   observer: LockObserver | undefined = undefined;
+  /** Those that `observer` stands for, by the word of the header that says whether each observes; see `lock-observer.ts`. */
+  observers: ReadonlyMap<number, LockObserver> = new Map();
   /** Called when somebody has begun or ended to observe the thread. */
   readonly observations = new Set<() => void>();
   readonly nascent: number;
@@ -87,7 +89,9 @@ export class Thread {
    */
   leaveQueue: (() => void) | undefined = undefined;
   /** Who hears of the thread's waits, while somebody watches; see `contention.ts`. */
-  watch: Watch | undefined = undefined;
+  watches: readonly Watch[] = [];
+  /** Who hears of what else it does, while somebody traces it. */
+  tracer: Tracer | undefined = undefined;
   /** A wait that has begun, until `block` takes it over or the call comes back without. */
   wait: Wait | undefined = undefined;
 
@@ -122,6 +126,7 @@ export class Thread {
 
   /** From here on `observer` hears of the thread's locks; undefined for nobody. */
   observe(observer: LockObserver | undefined): void {
+    this.observers = new Map();
     const isOnItsOwn = observer === undefined && this.self !== DETACHED;
     this.observer = observer;
     this.free = isOnItsOwn ? 0 : NEVER;
@@ -141,6 +146,14 @@ export class Thread {
   leave(): void {
     this.self = DETACHED;
     this.observe(undefined);
+    this.endWatch();
+  }
+
+  /** Nobody watches or traces it any more: whoever does writes to its slot, which is another's soon. */
+  endWatch(): void {
+    this.watches = [];
+    this.tracer = undefined;
+    this.cpu.onUnpark = undefined;
   }
 
   /**

@@ -8,11 +8,14 @@ export interface WaitForm {
 
 /** One call that waits, while somebody watches. */
 export interface Wait extends WaitForm {
-  readonly watch: Watch;
+  /** Those that have heard of its begin. */
+  readonly watches: readonly Watch[];
   /** When the call began to wait, ns on `cpu.now()`. */
   readonly start: number;
-  /** Of an asynchronous call: where it was made, not read yet. */
-  readonly trace: { readonly stack?: unknown } | undefined;
+  /** Of an asynchronous call: where it was made, not read yet, if one of them has noted it. */
+  trace: { readonly stack?: unknown } | undefined;
+  /** The task that waits; 0 until an asynchronous call has one. */
+  task: number;
   /** The object, or the word of the program's, that it waits for; 0 until it is known. */
   object: number;
   /** Who held that when the call went to sleep first: a CPU number plus one, or 0. */
@@ -20,14 +23,40 @@ export interface Wait extends WaitForm {
   slept: boolean;
 }
 
-/** Hears what one thread waits for, in one session of a profile. */
+/** Hears what one thread waits for, in one session of a profile or a trace. */
 export interface Watch {
+  /** The word of the header that says in which session it is wanted. */
+  readonly word: number;
   readonly session: number;
-  begin(object: number, form: WaitForm): Wait;
-  /** `wait` is about to sleep, for the first time. */
+  begin(wait: Wait): void;
+  /** `wait`, of an asynchronous call, has its task. */
+  lines?(wait: Wait): void;
+  /** `wait` is about to sleep, for the first time: what it waits for is known. */
   sleeps(wait: Wait): void;
+  /** It is about to sleep, each time; it runs again. */
+  parks?(wait: Wait): void;
+  resumes?(wait: Wait): void;
   /** `outcome`: what the slow path came back with. */
   end(wait: Wait, outcome: unknown): void;
+}
+
+/** Hears of what a thread does beside its own waits and locks, while it is traced. Objects are addresses. */
+export interface Tracer {
+  /** `task` was asleep, and is woken by the thread. */
+  wakes(task: number): void;
+  /** The lock was given to `task`, which waits for it. */
+  handsOver(lock: number, task: number): void;
+  /** A thread was killed, and what it left is repaired. */
+  buries(thread: number): void;
+  /** A grace period of the domain has begun, or ended: its number is the same both times. */
+  period(domain: number, isExpedited: boolean, number: number, isOver: boolean): void;
+  /** A callback is queued behind `pending` others of the thread's; so many have run. */
+  queuesCallback(domain: number, pending: number): void;
+  ranCallbacks(domain: number, count: number, ns: number): void;
+  /** An item of a workqueue is queued, begins to run, is done. */
+  queuesWork(workqueue: number, item: number): void;
+  startsWork(workqueue: number, item: number): void;
+  endsWork(workqueue: number, item: number): void;
 }
 
 /** A lock as its observer sees it: a view. */

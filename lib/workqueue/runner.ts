@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { report } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { watching } from '../sched/contention.ts';
 import { WorkContext, withContext } from './context.ts';
 import { Item, Pwq, WorkWords } from './layout.ts';
 import { hasOutstanding, publishHere } from './submitter.ts';
@@ -106,6 +107,7 @@ export class Runner {
     let result: unknown;
     let isPending: boolean;
     this.#current = item;
+    if (watching(this.#arena.thread).length > 0) this.#tellStart(item);
     try {
       const args = isTwin(cpu, item)
         ? decodeArguments(cpu, workOf(cpu, item))
@@ -114,6 +116,7 @@ export class Runner {
       isPending = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
     } catch (error) {
       this.#writeError(item, error);
+      this.#tellEnd(item);
       publishHere(this.#arena);
       return item;
     } finally {
@@ -132,9 +135,20 @@ export class Runner {
       return 0;
     }
     this.#writeResult(item, result);
+    this.#tellEnd(item);
     // Before the item ends: whoever drains its queue waits for what it has queued as well.
     publishHere(this.#arena);
     return item;
+  }
+
+  #tellStart(item: number): void {
+    const cpu = this.#cpu;
+    this.#arena.thread.tracer?.startsWork(cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue), item);
+  }
+
+  #tellEnd(item: number): void {
+    const cpu = this.#cpu;
+    this.#arena.thread.tracer?.endsWork(cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue), item);
   }
 
   #failed(item: number, error: unknown): void {
@@ -144,6 +158,7 @@ export class Runner {
 
   #settled(item: number): void {
     this.#awaited.delete(item);
+    this.#tellEnd(item);
     this.#onSettled(item);
   }
 

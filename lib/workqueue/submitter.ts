@@ -151,6 +151,7 @@ export class Submitter {
     // Release: pairs with the acquire in `loseOrphans`, which asks whose port it is behind that.
     cpu.storeReleaseLight(item + Item.state, PENDING);
     const promise = this.#expect(item, backlog);
+    this.#arena.thread.tracer?.queuesWork(cpu.read(pwq + Pwq.workqueue), item);
     this.#add(cpu.read(pwq + Pwq.pool), item);
     return { item, number: this.#numbers[cpu.read(item + Item.index)] as number, promise };
   }

@@ -187,9 +187,10 @@ class SteppedCpus {
         };
       },
       set(real, name, value) {
-        // A clock of the test's own, for this thread.
-        if (name === 'now') operations.now = value;
-        return name === 'now' || Reflect.set(real, name, value, real);
+        // A clock of the test's own, or who hears of wake-ups, for this thread.
+        const isOwn = name === 'now' || name === 'onUnpark';
+        if (isOwn) operations[name] = value;
+        return isOwn || Reflect.set(real, name, value, real);
       },
     });
   }

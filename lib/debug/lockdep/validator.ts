@@ -13,7 +13,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { kindById } from '../../memory/kinds.ts';
 import { kindIdOf } from '../../memory/objects.ts';
-import { defineLockObserver } from '../../sched/lock-observer.ts';
+import { defineLockObserver, endObserver, isObservedBy, ownWanted } from '../../sched/lock-observer.ts';
 import type { Thread } from '../../sched/thread.ts';
 import type { LockObserver, ObservedLock, WaitForm } from '../../sched/watch.ts';
 import { capture, framesOf, StackTable } from '../profile/stacks.ts';
@@ -66,7 +66,7 @@ export class Validator implements LockObserver {
   }
 
   has(wanted: object | undefined, task: number): void {
-    const hold = wanted as Hold | undefined;
+    const hold = ownWanted(this, wanted) as Hold | undefined;
     // It was asked for before anybody observed the thread, or in another session.
     if (!this.#isRunning() || hold?.session !== this.#session) return;
     hold.task = task;
@@ -116,7 +116,7 @@ export class Validator implements LockObserver {
 
   /** Whether the thread tells this validator of its locks: not after it has detached. */
   get isCurrent(): boolean {
-    return this.#thread.observer === this;
+    return isObservedBy(this.#thread, this);
   }
 
   /** Whether this thread's code holds the lock: `reading` for shared or not, undefined for either. */
@@ -260,7 +260,7 @@ export class Validator implements LockObserver {
   }
 
   #end(): void {
-    if (this.isCurrent) this.#thread.observe(undefined);
+    endObserver(this.#thread, this);
     this.holds.end();
   }
 
@@ -299,9 +299,10 @@ function open(thread: Thread): Validator {
   return validator;
 }
 
-defineLockObserver(open);
+defineLockObserver(Header.lockdep, open);
 
 /** The validator of a thread that is observed. */
 export function validatorOf(thread: Thread): Validator | undefined {
-  return thread.observer instanceof Validator ? thread.observer : undefined;
+  const validator = thread.observers.get(Header.lockdep);
+  return validator instanceof Validator ? validator : undefined;
 }

@@ -6,16 +6,14 @@
  * What is asked for is in the global object under a registered symbol, or else in the environment: names of files, with commas
  * between; `-` for the tables only. A second arena's files have a number in their names.
  */
-import { writeFileSync } from 'node:fs';
-import { isMainThread, threadId } from 'node:worker_threads';
 import { Arena } from '../../arena/arena.ts';
 import { report } from '../../arena/spawn.ts';
+import { numbered, whenThreadEnds, writeReport } from '../ending.ts';
 import { type Forms, loadForms } from './forms.ts';
 import { type ProfileSession, startProfile } from './session.ts';
 
 export const ASKED = Symbol.for('holdfast.profile');
 const TABLES_ONLY = '-';
-const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 const sessions: ProfileSession[] = [];
 let formats: Forms | undefined;
@@ -39,17 +37,9 @@ function begin(arena: Arena): void {
     return;
   }
   if (sessions.length > 1) return;
-  process.on('exit', end);
-  if (isMainThread) for (const [signal, number] of Object.entries(SIGNALS)) endWith(signal as NodeJS.Signals, number);
+  whenThreadEnds(end);
   // A bundle of the application's does not have them: its profiles are JSON.
   if (formats === undefined) loadForms().then(useFormats, () => {});
-}
-
-/** A signal that would end the process at once ends it in order, unless the program has a mind of its own. */
-function endWith(signal: NodeJS.Signals, number: number): void {
-  process.once(signal, () => {
-    if (process.listenerCount(signal) === 0) process.exit(128 + number);
-  });
 }
 
 function end(): void {
@@ -62,25 +52,9 @@ function end(): void {
       const format = formats?.formatFor(file);
       const isReady = format !== undefined || file.endsWith('.json');
       const name = numbered(isReady ? file : `${file}.json`, i);
-      write(name, format?.(profile) ?? `${JSON.stringify(profile)}\n`);
+      writeReport('profile', name, format?.(profile) ?? `${JSON.stringify(profile)}\n`);
     }
   }
-}
-
-function write(file: string, content: string | Uint8Array): void {
-  try {
-    writeFileSync(file, content);
-    report(`the profile is in ${file}`);
-  } catch (error) {
-    report(`the profile could not be written: ${(error as Error).message}`);
-  }
-}
-
-/** `report.html`, `report-2.html`, and of a worker's second `report-worker3-2.html`. */
-function numbered(file: string, i: number): string {
-  const marks = [isMainThread ? '' : `-worker${threadId}`, i === 0 ? '' : `-${i + 1}`].join('');
-  const dot = file.indexOf('.', file.lastIndexOf('/') + 1);
-  return dot < 0 ? file + marks : file.slice(0, dot) + marks + file.slice(dot);
 }
 
 Arena.onCreate.push(begin);

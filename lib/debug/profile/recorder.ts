@@ -6,7 +6,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { defineWatch } from '../../sched/contention.ts';
 import type { Thread } from '../../sched/thread.ts';
-import type { Wait, WaitForm, Watch } from '../../sched/watch.ts';
+import type { Wait, Watch } from '../../sched/watch.ts';
 import { bucketOf } from './histogram.ts';
 import {
   claimEntry,
@@ -43,6 +43,7 @@ const OUTCOMES: Readonly<Record<string, 'timeouts' | 'aborts' | 'ownerDeaths' | 
 };
 
 export class Recorder implements Watch {
+  readonly word = Header.profile;
   readonly session: number;
   readonly #thread: Thread;
   readonly #profile: number;
@@ -61,11 +62,9 @@ export class Recorder implements Watch {
     this.#random = Math.imul(session, 0x9e3779b1) ^ (thread.id << 1) || 1;
   }
 
-  begin(object: number, { async, shared }: WaitForm): Wait {
-    const { cpu } = this.#thread;
+  begin(wait: Wait): void {
     // A synchronous call is still where it was when it has waited; of an asynchronous one the caller is gone by then.
-    const trace = async ? capture() : undefined;
-    return { watch: this, async, shared, start: cpu.now(), trace, object, holder: 0, slept: false };
+    if (wait.async) wait.trace ??= capture();
   }
 
   sleeps(wait: Wait): void {
@@ -171,4 +170,4 @@ export function floatOf(word: number): number {
   return float[0] as number;
 }
 
-defineWatch((thread, session) => new Recorder(thread, session));
+defineWatch(Header.profile, (thread, session) => new Recorder(thread, session));

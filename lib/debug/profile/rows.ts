@@ -136,7 +136,7 @@ export function kindNameOf(kind: number): string {
 }
 
 /** At most so many bytes of UTF-8, without half a character at the end. */
-function cutOff(bytes: Uint8Array, most: number): Uint8Array {
+export function cutOff(bytes: Uint8Array, most: number): Uint8Array {
   if (bytes.length <= most) return bytes;
   let end = most;
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;

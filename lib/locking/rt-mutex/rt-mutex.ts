@@ -146,7 +146,12 @@ export class RtMutex extends RtLock {
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE, options);
     const cycle: number[] = [];
-    const outcome = block(thread, options, (waiter) => lockSlow(this.address, waiter, cycle), this);
+    // Its fast path was not asked.
+    const isFree =
+      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
+    const outcome = isFree
+      ? 'acquired'
+      : block(thread, options, (waiter) => lockSlow(this.address, waiter, cycle), this);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
     thread.observer?.has(wanted, task);
   }

@@ -47,7 +47,7 @@ import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
-import { ASYNC, MAIN, Task, unparkAll } from '../../sched/task.ts';
+import { ASYNC, MAIN, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
 import type { Outcome } from '../reader-writer.ts';
@@ -256,7 +256,7 @@ export function firstReader(cpu: Cpu, semaphore: number, word: number): number {
 
 /** A release that somebody may wait for, all of it under the latch. False when the word has changed. */
 function releaseAndWake(thread: Thread, semaphore: number, word: number, release: Leaver): boolean {
-  const { cpu, id, counters } = thread;
+  const { cpu, id, counters, tracer } = thread;
   latch(cpu, latchOf(semaphore), id);
   const held = demandHandoff(cpu, semaphore, word);
   const isDone = held !== undefined && release(held);
@@ -264,7 +264,10 @@ function releaseAndWake(thread: Thread, semaphore: number, word: number, release
   const woken = !isDone ? [] : isLost ? waiters(cpu, listOf(semaphore)) : wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;
-  unparkAll(cpu, woken);
+  for (const task of woken) {
+    tracer?.handsOver(semaphore, task);
+    unpark(cpu, task);
+  }
   return isDone;
 }
 
@@ -373,11 +376,14 @@ function wake(thread: Thread, semaphore: number): void {
 }
 
 /** The latch is held. */
-export function unlatchAndWake({ cpu, counters }: Thread, semaphore: number): void {
+export function unlatchAndWake({ cpu, counters, tracer }: Thread, semaphore: number): void {
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;
-  unparkAll(cpu, woken);
+  for (const task of woken) {
+    tracer?.handsOver(semaphore, task);
+    unpark(cpu, task);
+  }
 }
 
 /**

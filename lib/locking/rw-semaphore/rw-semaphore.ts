@@ -7,6 +7,7 @@ import type { WaitOptions } from '../../sched/drive.ts';
 import { claimHold, heldBy, holdsOf, isRecordOf } from '../../sched/holds.ts';
 import { noteTaken } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
@@ -66,8 +67,16 @@ const KIND = defineKind<Repairer>({
 });
 
 const ENTRIES = {
-  read: { awake: readAwake, asleep: readAsleep },
-  write: { awake: writeAwake, asleep: writeAsleep },
+  read: {
+    atOnce: (thread: Thread, semaphore: number, task: number) => readNow(thread, semaphore, task, false) === 'acquired',
+    awake: readAwake,
+    asleep: readAsleep,
+  },
+  write: {
+    atOnce: ({ cpu }: Thread, semaphore: number, task: number) => tryWrite(cpu, semaphore, task, false),
+    awake: writeAwake,
+    asleep: writeAsleep,
+  },
 };
 
 /**

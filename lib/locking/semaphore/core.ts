@@ -25,7 +25,7 @@ import { isPresent } from '../../memory/objects.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, HELD, Hold } from '../../sched/holds.ts';
 import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
+import { finishPark, prepareToPark, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, firstOfThread, firstToCome, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
 import {
@@ -215,10 +215,13 @@ function* enter(waiter: Waiter, semaphore: number): SlowPath<number> {
 }
 
 /** Grants what there is, lets the latch go, and wakes. */
-function leave({ cpu, counters }: Thread, semaphore: number, free: number): void {
+function leave({ cpu, counters, tracer }: Thread, semaphore: number, free: number): void {
   const woken = exit(cpu, semaphore, free);
   counters.handoffs += woken.length;
-  unparkAll(cpu, woken);
+  for (const task of woken) {
+    tracer?.handsOver(semaphore, task);
+    unpark(cpu, task);
+  }
 }
 
 /** Returns whom to wake. */

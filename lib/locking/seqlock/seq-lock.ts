@@ -256,11 +256,23 @@ export class SeqLock extends SharedObject {
 
   /** Takes the writers' lock, without a write section. */
   #lockOut(options?: WaitOptions): void {
-    const { thread, address } = this;
+    const { thread } = this;
     checkWait(thread.cpu, options);
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE, options);
-    const outcome = contend(
+    // Its fast path was not asked.
+    const isFree =
+      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
+    const outcome = isFree ? 'acquired' : this.#contend(task, options);
+    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
+    this.#clearDeath();
+    thread.observer?.has(wanted, task);
+  }
+
+  /** A function of its own: what its closures capture, V8 would allocate in each call that finds the lock free. */
+  #contend(task: number, options: WaitOptions | undefined): Outcome {
+    const { thread, address } = this;
+    return contend(
       thread,
       address,
       ALONE,
@@ -268,9 +280,6 @@ export class SeqLock extends SharedObject {
         lockAwake(thread, address, task, false, options?.timeout !== 0) ??
         block(thread, options, (waiter) => lockAsleep(address, waiter), this),
     );
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
-    this.#clearDeath();
-    thread.observer?.has(wanted, task);
   }
 
   #letIn(): void {

@@ -275,8 +275,11 @@ export class PthreadMutex extends SharedObject {
     if (this.#relock(task)) return;
     const wanted = thread.observer?.wants(this, ALONE, options);
     const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
+    // Its fast path was not asked.
+    const isFree =
+      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0;
     const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-    const outcome = block(thread, options, path, this);
+    const outcome = isFree ? 'acquired' : block(thread, options, path, this);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
     this.#taken(outcome === 'owner-died');
     thread.observer?.has(wanted, task);

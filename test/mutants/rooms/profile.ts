@@ -232,8 +232,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a wait that was recorded by one session’s watch goes to the next',
     file: CONTENTION,
-    from: '  if (thread.watch?.session !== session) thread.watch',
-    to: '  if (thread.watch === undefined) thread.watch',
+    from: '    if ((known?.session ?? 0) === session) continue;',
+    to: '    if (known !== undefined) continue;',
     tests: [SESSIONS, WAITS],
   },
   {
@@ -246,7 +246,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a call that spun and got the lock is not told of',
     file: CONTENTION,
-    from: 'if (isOver) wait.watch.end(wait, outcome);',
+    from: 'if (isOver) endWatched(wait, outcome);',
     to: '',
     tests: [WAITS],
   },
@@ -260,8 +260,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a wait for a condition is charged to the mutex under it',
     file: CONTENTION,
-    from: '  if (wait.object === 0) wait.object = cpu.load(task + Task.within);\n  wait.watch.sleeps(wait);',
-    to: '  wait.watch.sleeps(wait);',
+    from: '    if (wait.object === 0) wait.object = cpu.load(task + Task.within);\n    for (const watch of wait.watches) watch.sleeps(wait);',
+    to: '    for (const watch of wait.watches) watch.sleeps(wait);',
     tests: [WAITS],
   },
   {
