@@ -126,7 +126,10 @@ export class Place {
       Place.visit(buffer);
       number = claimSlot(cpu, first, end);
     }
-    return number < 0 ? undefined : Place.#at(cpu, number, buffer);
+    if (number < 0) return undefined;
+    const place = Place.#at(cpu, number, buffer);
+    watching(place.thread);
+    return place;
   }
 
   /** A thread without a place in the arena finds and reaps dead ones, from the slot that is kept for that. */
@@ -142,7 +145,6 @@ export class Place {
 
   static #at(cpu: RealCpu, number: number, buffer: SharedArrayBuffer): Place {
     const place = new Place(cpu, number, { buffer });
-    watching(place.thread);
     cpu.onStall = (isBlocked) => place.sweep(isBlocked);
     cpu.onRing = () => place.kthreadd.look();
     return place;
