@@ -190,8 +190,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an asynchronous call is charged to the event loop',
     file: RECORDER,
-    from: '    const trace = async ? capture() : undefined;',
-    to: '    const trace = async && object > 0 ? capture() : undefined;',
+    from: '    if (wait.async) wait.trace ??= capture();\n',
+    to: '',
     tests: [WAITS],
   },
   {
