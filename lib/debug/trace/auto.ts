@@ -27,7 +27,8 @@ function begin(arena: Arena): void {
   try {
     sessions.push(startTrace(arena, JSON.parse(process.env.HOLDFAST_TRACE_OPTIONS || '{}') as TraceOptions));
   } catch (error) {
-    process.emitWarning(`an arena is not traced: ${(error as Error).message}`, { type: 'HoldfastWarning' });
+    // At once: the program may end before a warning of the host's is written.
+    report(`an arena is not traced: ${(error as Error).message}`);
     return;
   }
   if (sessions.length === 1) whenThreadEnds(end);
