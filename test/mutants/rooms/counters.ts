@@ -7,13 +7,6 @@ const PERCPU = 'lib/locking/percpu-counter.ts';
 
 export const mutants: readonly Mutant[] = [
   {
-    name: 'a big number shares its words with the header',
-    file: BIG,
-    from: 'pad: ObjectHeader.words % 2, value: 2',
-    to: 'pad: 0, value: 2',
-    tests: [BIG_TESTS],
-  },
-  {
     name: 'a big number grows beyond 64 bits',
     file: BIG,
     from: 'return wrapped(this.fetchAdd(value) + value);',
