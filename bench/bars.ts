@@ -27,6 +27,7 @@ const ASYNC = /^uncontended, async$/;
 const CONTENDED = /^contended/;
 const PROFILE_SHORT = /^a contention profile, short/;
 const PROFILE_MEDIUM = /^a contention profile, medium/;
+const PROGRAMS = /^a trace program/;
 const SPINNING = /^spinning/;
 const GARBAGE = /^garbage/;
 const READING = /^95 % reads/;
@@ -92,6 +93,10 @@ const BARS: readonly Bar[] = [
   { scenario: CONTENDED, unit: 'us, p99.9', peer: 'Mutex', against: 'v8', bound: 'at most', bar: 1 },
   { scenario: PROFILE_SHORT, unit: 'k/s', peer: 'Mutex, profiled', against: 'Mutex', bound: 'at least', bar: 0.65 },
   { scenario: PROFILE_MEDIUM, unit: 'k/s', peer: 'Mutex, profiled', against: 'Mutex', bound: 'at least', bar: 0.8 },
+  { scenario: PROGRAMS, unit: 'ns', peer: 'histogram, compiled', less: 'a call', bound: 'at most', bar: 30 },
+  { scenario: PROGRAMS, unit: 'ns', peer: 'histogram, interpreted', less: 'a call', bound: 'at most', bar: 60 },
+  { scenario: PROGRAMS, unit: 'ns', peer: 'histogram by name, compiled', less: 'a call', bound: 'at most', bar: 30 },
+  { scenario: PROGRAMS, unit: 'ns', peer: 'filtered out, compiled', less: 'a call', bound: 'at most', bar: 10 },
   { scenario: SPINNING, unit: 'k/s', peer: 'SpinLock', against: 'Mutex', bound: 'at least', bar: 0.5 },
   ...['Mutex', 'textbook RwLock', 'multithreading RwLock'].map(
     (against): Bar => ({ scenario: READING, unit: 'k/s', peer: 'RwSemaphore', against, bound: 'at least', bar: 1 }),

@@ -14,6 +14,7 @@ import { garbage } from './garbage.ts';
 import { inversion } from './inversion.ts';
 import { map } from './map.ts';
 import { pool } from './pool.ts';
+import { programs } from './programs.ts';
 import { rcu } from './rcu.ts';
 import { rcuscale, refscale } from './rcu-scale.ts';
 import { redis } from './redis.ts';
@@ -28,6 +29,7 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   asynchronous,
   contended,
   profile,
+  programs,
   reading,
   permits,
   inversion,

@@ -10,6 +10,7 @@ export const SUITES = {
   asynchronous: [],
   contended: [],
   profile: [],
+  programs: [],
   reading: [],
   permits: [],
   inversion: [],

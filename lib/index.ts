@@ -31,6 +31,7 @@ export type {
 import './debug/lockdep/auto.ts';
 import './debug/profile/auto.ts';
 import './debug/trace/auto.ts';
+import './debug/trace/program/auto.ts';
 
 export {
   assertHeld,
@@ -50,6 +51,14 @@ export type { Frame as StackFrame } from './debug/profile/stacks.ts';
 export type { TracedLock } from './debug/trace/locks.ts';
 export { perfettoTrace } from './debug/trace/perfetto/perfetto.ts';
 export { POINTS as TRACE_POINTS, type TracePoint } from './debug/trace/points.ts';
+export {
+  TraceProgram,
+  type TraceProgramOptions,
+  type TraceProgramResult,
+  traceProgram,
+  traceProgramText,
+} from './debug/trace/program/session.ts';
+export type { TraceBucket, TraceEntry, TraceMap } from './debug/trace/program/shown.ts';
 export type { Trace, TracedThread, TraceEvent } from './debug/trace/read.ts';
 export { saveTrace, traceSummary } from './debug/trace/save.ts';
 export { startTrace, type TraceOptions, TraceSession } from './debug/trace/session.ts';

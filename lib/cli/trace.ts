@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { POINTS } from '../debug/trace/points.ts';
+import { programEnvironment, traceProgram } from './trace-program.ts';
 
 interface Options {
+  execute?: string;
   perfetto?: string;
   json?: string;
   points?: string;
@@ -19,6 +21,11 @@ export function registerTrace(program: Command): void {
     .command('trace')
     .description('run a program and record, event by event, what its threads do with locks')
     .argument('<command...>', 'after --: the program and its arguments, such as -- node app.js')
+    .option(
+      '-e, --execute <program>',
+      "run a trace program, such as 'mutex:contention_end { @[name] = hist(wait) }'",
+      traceProgram,
+    )
     .option('--perfetto <file>', 'for https://ui.perfetto.dev; its name ends in .pftrace', endsIn('.pftrace'))
     .option('--json <file>', 'the events as one JSON document; its name ends in .json', endsIn('.json'))
     .option('--points <names>', `which trace points, with commas between: ${POINTS.map(({ name }) => name).join(', ')}`)
@@ -44,6 +51,8 @@ async function trace([program, ...args]: [string, ...string[]], options: Options
     HOLDFAST_TRACE: files.length === 0 ? '-' : files.join(','),
     HOLDFAST_TRACE_OPTIONS: JSON.stringify({ points, events, threads, stacks }),
   };
+  // A trace program alone records no events.
+  if (options.execute !== undefined) Object.assign(env, programEnvironment(options.execute, files.length === 0));
   const child = spawn(program, args, { env, stdio: 'inherit' });
   // The terminal sends both an interrupt: the program ends by it in its own way, and has a trace to write.
   const wait = () => {};

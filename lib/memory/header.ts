@@ -91,7 +91,9 @@ export const Header = struct({
   traceChanges: 1,
   /** Who of those that trace wants to hear of locks that are free: a bit each. */
   traceLocks: 1,
-  padKthreadd: LINE_WORDS - 10,
+  /** The places of trace programs, once there are any: they stay; see `debug/trace/program/layout.ts`. */
+  programs: 4,
+  padKthreadd: LINE_WORDS - 14,
   bins: inLines(HEAP_BINS),
 });
 

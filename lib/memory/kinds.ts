@@ -109,3 +109,8 @@ export function hash(text: string): number {
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   return h | 0;
 }
+
+/** The names of the kinds that this thread has loaded. */
+export function kindNames(): string[] {
+  return [...kinds.values()].map(({ name }) => name);
+}

@@ -16,7 +16,15 @@ import type { Cpu } from '../machine/cpu.ts';
 import { type Layout, type Length, LINE_WORDS, struct, wordName } from '../memory/struct.ts';
 
 /** Areas of less than a line, in a slot. Another table here is another layout: see LAYOUT_VERSION. */
-export const SHORT_AREAS = { robustList: 1, piState: 1, priority: 4, profile: 1, lockdep: 1, trace: 1 } as const;
+export const SHORT_AREAS = {
+  robustList: 1,
+  piState: 1,
+  priority: 4,
+  profile: 1,
+  lockdep: 1,
+  trace: 1,
+  programs: 1,
+} as const;
 
 /** Areas of whole lines, in a slot. */
 export const LINE_AREAS = {

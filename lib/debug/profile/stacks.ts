@@ -149,7 +149,7 @@ export class StackTable {
 }
 
 /** The text of the stack at `stack`, or undefined while it is not there. */
-function readStack(cpu: Cpu, place: StackPlace, stack: number): string | undefined {
+export function readStack(cpu: Cpu, place: StackPlace, stack: number): string | undefined {
   const at = cpu.loadAcquire(stack + Stack.text);
   if (at === 0) return undefined;
   const text = place.text + at - 1;

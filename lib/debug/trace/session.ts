@@ -219,7 +219,7 @@ export function changeTracing<Value>(
 }
 
 /** Locks and stacks, as they were before the first user. Nobody traces, and nobody adds to them. */
-function clearTables(cpu: Cpu, tables: number): void {
+export function clearTables(cpu: Cpu, tables: number): void {
   cpu.store(tables + Tables.epoch, (cpu.load(tables + Tables.epoch) + 1) | 0);
   for (const word of [Tables.droppedLocks, Tables.droppedStacks, Tables.textUsed]) cpu.store(tables + word, 0);
   clearEntries(cpu, tables + Tables.locks, LOCKS, LockEntry.words);
