@@ -50,7 +50,12 @@ export { ProfileSession, startProfile } from './debug/profile/session.ts';
 export type { Frame as StackFrame } from './debug/profile/stacks.ts';
 export type { TracedLock } from './debug/trace/locks.ts';
 export { perfettoTrace } from './debug/trace/perfetto/perfetto.ts';
-export { POINTS as TRACE_POINTS, type TracePoint } from './debug/trace/points.ts';
+export {
+  type Field as TraceField,
+  type FieldType as TraceFieldType,
+  POINTS as TRACE_POINTS,
+  type TracePoint,
+} from './debug/trace/points.ts';
 export {
   TraceProgram,
   type TraceProgramOptions,

@@ -41,6 +41,12 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   abstract get readers(): number;
   /** Who writes, if anybody does; out of date as soon as it is read. */
   abstract get owner(): LockOwner | undefined;
+
+  /** Whether somebody holds the lock, to read or to write; out of date as soon as it is read. */
+  get isLocked(): boolean {
+    return this.owner !== undefined || this.readers > 0;
+  }
+
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   abstract get ownerDied(): boolean;
 

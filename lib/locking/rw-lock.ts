@@ -167,6 +167,11 @@ export class RwLock extends SharedObject {
     return this.#readingThreads.length;
   }
 
+  /** Whether somebody holds the lock, to read or to write; out of date as soon as it is read. */
+  get isLocked(): boolean {
+    return this.owner !== undefined || this.readers > 0;
+  }
+
   get #writer(): number {
     return this.living.load(this.address + RwWords.word) & WRITER;
   }

@@ -80,15 +80,25 @@ export class PthreadRwlock extends SharedObject {
   readonly #futexes: Futexes;
   readonly #preference: Preference;
 
-  constructor(arena: Arena, which?: string | ObjectHandle, options: PthreadRwlockOptions = {}) {
-    checkOptionNames(options, ['preference']);
-    const { preference = 'writers' } = options;
+  /** A preference alone stands for `{ preference }`. */
+  constructor(
+    arena: Arena,
+    which?: string | ObjectHandle,
+    options: PthreadRwlockOptions | PthreadRwlockPreference = {},
+  ) {
+    const asked = typeof options === 'string' ? { preference: options } : options;
+    checkOptionNames(asked, ['preference']);
+    const { preference = 'writers' } = asked;
     super(kindOf(preference), arena, which);
     this.#futexes = openFutexes(arena);
     this.#preference = preference;
   }
 
-  static from(arena: Arena, handle: ObjectHandle, options?: PthreadRwlockOptions): PthreadRwlock {
+  static from(
+    arena: Arena,
+    handle: ObjectHandle,
+    options?: PthreadRwlockOptions | PthreadRwlockPreference,
+  ): PthreadRwlock {
     return new PthreadRwlock(arena, handle, options);
   }
 
@@ -187,6 +197,11 @@ export class PthreadRwlock extends SharedObject {
   /** How many read; out of date as soon as it is read. */
   get readers(): number {
     return this.living.load(this.address + RwlockWords.readers);
+  }
+
+  /** Whether somebody holds the lock, to read or to write; out of date as soon as it is read. */
+  get isLocked(): boolean {
+    return this.owner !== undefined || this.readers > 0;
   }
 
   /** Whoever holds the lock for writing says that what it protects is in order. Throws EPERM, EINVAL. */

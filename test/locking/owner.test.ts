@@ -27,7 +27,7 @@ interface Guard {
 
 interface Exclusive {
   readonly owner: LockOwner | undefined;
-  readonly isLocked?: boolean;
+  readonly isLocked: boolean;
   acquire?(): Guard;
   acquireAsync?(): Promise<Guard>;
 }
@@ -35,6 +35,7 @@ interface Exclusive {
 interface Shared {
   readonly owner: LockOwner | undefined;
   readonly readers: number;
+  readonly isLocked: boolean;
   acquireRead(): Guard;
   acquireWrite(): Guard;
   acquireWriteAsync?(): Promise<Guard>;
@@ -73,10 +74,10 @@ test.each(Object.keys(EXCLUSIVE))(
     expect(lock.owner).toBeUndefined();
     const held = lock.acquire?.();
     expect(lock.owner).toEqual({ thread: 0, async: false });
-    expect(lock.isLocked ?? true).toBe(true);
+    expect(lock.isLocked).toBe(true);
     held?.release();
     expect(lock.owner).toBeUndefined();
-    expect(lock.isLocked ?? false).toBe(false);
+    expect(lock.isLocked).toBe(false);
     const guard = await lock.acquireAsync?.();
     if (guard === undefined) return;
     expect(lock.owner).toEqual({ thread: 0, async: true });
@@ -87,18 +88,18 @@ test.each(Object.keys(EXCLUSIVE))(
 
 test.each(Object.keys(SHARED))('%s: a writer is counted as a reader, or a reader named as the owner', async (name) => {
   const lock = SHARED[name]!(Arena.create());
-  const seen = () => [lock.owner, lock.readers];
-  expect(seen()).toEqual([undefined, 0]);
+  const seen = () => [lock.owner, lock.readers, lock.isLocked];
+  expect(seen()).toEqual([undefined, 0, false]);
   const reader = lock.acquireRead();
-  expect(seen()).toEqual([undefined, 1]);
+  expect(seen()).toEqual([undefined, 1, true]);
   reader.release();
   const writer = lock.acquireWrite();
-  expect(seen()).toEqual([{ thread: 0, async: false }, 0]);
+  expect(seen()).toEqual([{ thread: 0, async: false }, 0, true]);
   writer.release();
   const guard = await lock.acquireWriteAsync?.();
-  if (guard !== undefined) expect(seen()).toEqual([{ thread: 0, async: true }, 0]);
+  if (guard !== undefined) expect(seen()).toEqual([{ thread: 0, async: true }, 0, true]);
   guard?.release();
-  expect(seen()).toEqual([undefined, 0]);
+  expect(seen()).toEqual([undefined, 0, false]);
 });
 
 test('options that are none, or have a name too many, make no object', () => {
@@ -111,8 +112,16 @@ test('options that are none, or have a name too many, make no object', () => {
     (options: never) => new WwClass(arena, 'x', options),
   ];
   for (const make of makers) {
-    for (const options of [7, 'readers', null, { size: 1 }])
+    for (const options of [7, 'neither', null, { size: 1 }])
       expect(thrown(() => make(options as never)).code).toBe('EINVAL');
   }
   expect(arena.heap.use().used).toBe(before);
+});
+
+test('a preference alone stands for the options of a rwlock', () => {
+  const arena = Arena.create();
+  const lock = new PthreadRwlock(arena, 'a', 'readers');
+  expect(new PthreadRwlock(arena, 'a', { preference: 'readers' }).address).toBe(lock.address);
+  expect(thrown(() => new PthreadRwlock(arena, 'a', 'writers')).code).toBe('EINVAL');
+  expect(thrown(() => new PthreadRwlock(arena, 'b', 'neither' as never)).message).toContain("'readers' or 'writers'");
 });

@@ -91,6 +91,7 @@ export class SemaphoreGuard implements Guard {
   /** Undefined once `release` was called. */
   #returning: Returning | undefined;
 
+  /** @internal By `acquire` alone. */
   constructor(permits: number, task: number, held: Held, returning: Returning) {
     this.permits = permits;
     this.#task = task;

@@ -220,6 +220,11 @@ export class SeqLock extends SharedObject {
     return task === 0 ? undefined : lockOwnerOf(cpu, task);
   }
 
+  /** Whether somebody writes, or is about to; out of date as soon as it is read. */
+  get isLocked(): boolean {
+    return this.owner !== undefined;
+  }
+
   /** Inside a write section: whether a writer died in an earlier one, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
     return this.living.load(this.#torn) !== 0;
