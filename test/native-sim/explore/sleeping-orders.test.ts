@@ -38,8 +38,8 @@ inFile('rw-semaphore.ts', [
 ]);
 
 inFile('percpu-rw-semaphore-core.ts', [
-  ['percpu: the record before the look at the writer', rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'tryRead'],
-  ["percpu: the reader's acquire", rw('percpu-rw-semaphore', 'write', 'read'), 'loadAcquire', 'tryRead'],
+  ['percpu: the record before the look at the writer', rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'readWith'],
+  ["percpu: the reader's acquire", rw('percpu-rw-semaphore', 'write', 'read'), 'loadAcquire', 'readWith'],
   ["percpu: the reader's release", rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'retire'],
   ["percpu: the writer's release", rw('percpu-rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'releaseUnwatched'],
 ]);
