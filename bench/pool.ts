@@ -7,6 +7,7 @@ import { Piscina } from 'piscina';
 import { Arena, Workqueue } from '../lib/index.ts';
 import type { Effort } from './effort.ts';
 import type { Figures } from './figure.ts';
+import { more } from './pool-more.ts';
 import { add, greet, point } from './pool-work.ts';
 
 const THREADS = 2;
@@ -60,6 +61,7 @@ export async function pool(figures: Figures, { rounds, milliseconds }: Effort): 
       figures.add('round trip', peer, 'ns', await trip(call));
     }
   }
+  await more(figures, { arena, wq, piscina }, { rounds, milliseconds, seconds: 0 });
   await Promise.all([piscina.destroy(), best.destroy(), wq.close()]);
 }
 
