@@ -42,7 +42,16 @@ const TYPED = ['index', 'explore', 'litmus', 'profile'] as const;
  * The entries that use parts of the library load all of it. Else the bundler would cut the library at the borders of all
  * these parts, and a worker's `import 'holdfast'` would open fourteen files.
  */
-const WHOLE = ['profile', 'reports', 'holdfast', 'workers/torture', 'workers/torture-items', 'workers/sim'];
+const WHOLE = [
+  'profile',
+  'trace',
+  'reports',
+  'holdfast',
+  'workers/torture',
+  'workers/torture-items',
+  'workers/rcutorture',
+  'workers/sim',
+];
 
 function wholeLibrary(entries: Readonly<Record<string, string>>): Plugin {
   const files = new Set(WHOLE.map((name) => join(ROOT, entries[name]!)));
@@ -108,7 +117,7 @@ async function finish(file: string, inputs: readonly string[]): Promise<void> {
 
 /** Names that a stack or a debugger shows are kept, those of classes and functions; local ones are not. */
 async function finishLibrary(file: string, code: string, map: string): Promise<void> {
-  const mangle = { module: false, toplevel: false, keep_classnames: true, keep_fnames: true };
+  const mangle = { module: false, toplevel: true, keep_classnames: true, keep_fnames: true };
   const url = `${basename(file)}.map`;
   const minified = await minify(named(code), {
     module: true,

@@ -21,7 +21,7 @@ beforeAll(async () => {
   for (const program of ['main', 'worker']) {
     cpSync(join(programs, `${program}.js`), join(project.folder, `${program}.js`));
   }
-}, 600_000);
+});
 
 afterAll(() => project.remove());
 

@@ -16,7 +16,7 @@ beforeAll(async () => {
   cpSync(fileURLToPath(new URL('../../examples', import.meta.url)), join(project.folder, 'examples'), {
     recursive: true,
   });
-}, 600_000);
+});
 
 afterAll(() => project.remove());
 

@@ -5,13 +5,13 @@ import { ThreadLocal } from '../../sched/thread-local.ts';
 /** What the guard needs of its mutex. */
 export interface GuardedMutex extends RobustLock {
   readonly address: number;
-  /** Those of the calling thread. */
+  /** @internal Those of the calling thread. */
   readonly losses: Losses;
-  /** Unlocks for a task of asynchronous code, and returns the task. Throws EPERM unless it owns the mutex. */
+  /** @internal Unlocks for a task of asynchronous code, and returns the task. Throws EPERM unless it owns the mutex. */
   releaseTask(task: number): void;
-  /** Unlocks for synchronous code. Throws EPERM unless that owns the mutex. */
+  /** @internal Unlocks for synchronous code. Throws EPERM unless that owns the mutex. */
   releaseSync(): void;
-  /** The task owns the mutex no more, and waits no more. */
+  /** @internal The task owns the mutex no more, and waits no more. */
   returnTask(task: number): void;
 }
 
