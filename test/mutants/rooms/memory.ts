@@ -209,4 +209,11 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: ['test/native-sim/explore/rt-mutex.test.ts'],
   },
+  {
+    name: 'the fields of a long struct are in a hash table',
+    file: 'lib/memory/struct.ts',
+    from: 'Object.freeze(Object.fromEntries(offsets)) as',
+    to: 'Object.freeze(offsets.reduce<Record<string, number>>((all, [at, words]) => Object.assign(all, { [at]: words }), {})) as',
+    tests: ['test/memory/struct.test.ts'],
+  },
 ];
