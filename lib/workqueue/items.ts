@@ -35,8 +35,9 @@ export class PoolItems {
   readonly #pool: number;
   /** The calling thread's CPU number plus one. */
   readonly #id: number;
-  /** Of submitters, and ended. */
+  /** Of submitters, and ended: the first `#nrEnded`. An array that is cut off and grows again costs more than the rest of `#end`. */
   readonly #ended: number[] = [];
+  #nrEnded = 0;
   /** Tasks that wait for works and flushers which have ended. */
   readonly #wakees: number[] = [];
   /** Pools of twins whose other one has ended here. */
@@ -247,7 +248,7 @@ export class PoolItems {
 
   #end(item: number): void {
     this.#cpu.storeUnordered(item + Item.state, DONE | (this.#id << ID_SHIFT));
-    this.#ended.push(item);
+    this.#ended[this.#nrEnded++] = item;
   }
 
   /** RUNNING -> FREE. The other twin, if it was to wait for this one, runs next. */
@@ -311,10 +312,9 @@ export class PoolItems {
   handOver(): ReadonlySet<number> {
     const cpu = this.#cpu;
     // In order: the promise of a flush comes behind those of what it waited for.
-    for (const item of this.#ended) complete(cpu, item);
-    this.#ended.length = 0;
-    for (const task of this.#wakees) unpark(cpu, task);
-    this.#wakees.length = 0;
+    for (let i = 0; i < this.#nrEnded; i++) complete(cpu, this.#ended[i] as number);
+    this.#nrEnded = 0;
+    if (this.#wakees.length > 0) for (const task of this.#wakees.splice(0)) unpark(cpu, task);
     if (this.#elsewhere.size === 0) return NONE;
     const elsewhere = this.#elsewhere;
     this.#elsewhere = new Set();

@@ -6,6 +6,7 @@
 import type { Arena } from '../arena/arena.ts';
 import { defineKthread, type KthreadSelf } from '../arena/kthreadd.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { watching } from '../sched/contention.ts';
 import { pvWait, scheduleAsync } from '../sched/schedule.ts';
 import { finishPark, prepareToPark, SLEEPING, Task, unpark } from '../sched/task.ts';
 import { Pool, WorkerRecord } from './layout.ts';
@@ -74,11 +75,14 @@ class Kworker {
     const runner = this.#runner;
     let turn = 0;
     let now = this.#cpu.now();
+    // Whether somebody traces it, it looks once a turn and not for each item.
+    watching(this.#arena.thread);
     for (let finished = 0; ; ) {
       const item = this.#pool.step(this.#worker, finished, now);
       finished = 0;
       if (item === 0) {
         if (!(await this.#idle())) return;
+        watching(this.#arena.thread);
         turn = this.#cpu.now();
         now = turn;
         continue;
@@ -96,6 +100,7 @@ class Kworker {
       // Functions that await go on, and so does what others have left: calls that they queued, readers of RCU that are out.
       await nextTurn();
       this.#runner.tellAborts();
+      watching(this.#arena.thread);
       turn = this.#cpu.now();
       now = turn;
     }

@@ -144,7 +144,7 @@ export class WorkerPool {
     const { cpu } = this;
     const us = microseconds(now);
     latch(cpu, this.#latch, this.#id);
-    if (cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
+    if (this.#isBound && cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
     if (finished !== 0) this.#items.finish(finished, us);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
     const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0;
@@ -471,8 +471,9 @@ export class WorkerPool {
       this.#wakee = cpu.read(idle + WorkerRecord.task);
     }
     const isWanted = hasWork || cpu.load(address + Pool.running) > 0;
-    if (isWanted) this.#watch(interval);
-    if (isWanted && cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
+    if (!isWanted) return;
+    if (cpu.read(address + Pool.watched) !== NEEDY) this.#watch(interval);
+    if (cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
   }
 
   #hasWork(): boolean {
@@ -483,8 +484,7 @@ export class WorkerPool {
   /** Whether there is work, a slot for it, and no worker: `need_to_create_worker`. */
   #isNeedy(): boolean {
     const { cpu, address } = this;
-    const hasSlot = cpu.load(address + Pool.running) < this.#limit;
-    return hasSlot && cpu.read(address + Pool.nrIdle) === 0 && this.#hasWork();
+    return cpu.read(address + Pool.nrIdle) === 0 && cpu.load(address + Pool.running) < this.#limit && this.#hasWork();
   }
 
   /** Starts the pool's timer, if it was not started for as much. `watch.ts`. */

@@ -17,6 +17,7 @@ import { kthreadRun } from '../arena/kthread.ts';
 import { defineKthread, type KthreadSelf, SYSTEM } from '../arena/kthreadd.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { kindIdOf } from '../memory/objects.ts';
+import { watching } from '../sched/contention.ts';
 import { scheduleAsync } from '../sched/schedule.ts';
 import { finishPark, prepareToPark, unpark } from '../sched/task.ts';
 import { Item, Pwq, pwqAt, Root, Wq } from './layout.ts';
@@ -78,6 +79,7 @@ class Rescuer {
         continue;
       }
       finishPark(cpu, this.#task);
+      watching(thread);
       for (const pwq of pwqs) await this.#rescue(pwq);
     }
     cpu.store(word, 0);

@@ -6,7 +6,6 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { report } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { watching } from '../sched/contention.ts';
 import { WorkContext, withContext } from './context.ts';
 import { Item, Pwq, WorkWords } from './layout.ts';
 import { hasOutstanding, publishHere } from './submitter.ts';
@@ -65,8 +64,7 @@ export class Runner {
 
   /** Whether an item of that workqueue is in its hands. */
   runs(wq: number): boolean {
-    const cpu = this.#cpu;
-    return this.#held().some((item) => cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue) === wq);
+    return this.#held().some((item) => this.#workqueueOf(item) === wq);
   }
 
   heldIn(pwq: number): number {
@@ -107,7 +105,7 @@ export class Runner {
     let result: unknown;
     let isPending: boolean;
     this.#current = item;
-    if (watching(this.#arena.thread).length > 0) this.#tellStart(item);
+    this.#arena.thread.tracer?.startsWork(this.#workqueueOf(item), item);
     try {
       const args = isTwin(cpu, item)
         ? decodeArguments(cpu, workOf(cpu, item))
@@ -141,14 +139,12 @@ export class Runner {
     return item;
   }
 
-  #tellStart(item: number): void {
-    const cpu = this.#cpu;
-    this.#arena.thread.tracer?.startsWork(cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue), item);
+  #tellEnd(item: number): void {
+    this.#arena.thread.tracer?.endsWork(this.#workqueueOf(item), item);
   }
 
-  #tellEnd(item: number): void {
-    const cpu = this.#cpu;
-    this.#arena.thread.tracer?.endsWork(cpu.read(cpu.load(item + Item.pwq) + Pwq.workqueue), item);
+  #workqueueOf(item: number): number {
+    return this.#cpu.read(this.#cpu.load(item + Item.pwq) + Pwq.workqueue);
   }
 
   #failed(item: number, error: unknown): void {
