@@ -737,7 +737,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that has computed for long is never counted again',
     file: POOL,
-    from: '    if (cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);\n',
+    from: '    if (this.#isBound && cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);\n',
     to: '',
     tests: [CARE_TEST],
   },
