@@ -2,21 +2,8 @@
  * Orders changed at one call site, without touching the source: to seed a bug, to find out which orders nothing
  * checks, and to find one that repairs a failure.
  */
-import {
-  ACQUIRE,
-  FENCE,
-  FULL,
-  fenceBits,
-  isFence,
-  Op,
-  type Order,
-  orderOf,
-  READ,
-  RELEASE,
-  readBits,
-  WRITE,
-  writeBits,
-} from './events.ts';
+import { isFence, isReadModifyWrite, Op, type Order, orderOf } from '../replay/operations.ts';
+import { ACQUIRE, FENCE, FULL, fenceBits, READ, RELEASE, readBits, WRITE, writeBits } from './events.ts';
 import type { Alter } from './replay.ts';
 import type { Site, Sites } from './site.ts';
 
@@ -68,7 +55,7 @@ export function stronger(op: number): Change[] {
   if (isFence(op)) return ['full'];
   const order = orderOf(op);
   if (order === null || order === 'full') return [];
-  if (op >= Op.cmpxchg) return order === 'relaxed' ? ['acquire', 'release', 'full'] : ['full'];
+  if (isReadModifyWrite(op)) return order === 'relaxed' ? ['acquire', 'release', 'full'] : ['full'];
   if (order !== 'relaxed') return [];
   return op === Op.store ? ['release'] : ['acquire'];
 }

@@ -1,10 +1,12 @@
 /**
- * What an event of an explored execution is: the operations of `Cpu` by number, and what each promises as bits.
+ * What an event of an explored execution is: an operation by number, and what it promises as bits.
  *
  * A read-modify-write is two events, its read and its write; `wait` is up to five (see futex.ts). Orders are carried by
  * the events, not looked up from the operation, so that weakening or strengthening one call site is a change of bits
  * at the moment the event is made.
  */
+import { Op, type Order } from '../replay/operations.ts';
+import { Access } from '../replay/replayed-cpu.ts';
 
 export const READ = 1 << 0;
 export const WRITE = 1 << 1;
@@ -41,76 +43,6 @@ export const ORDINARY = 1 << 16;
 export const INIT = -1;
 export const NOTHING = -2;
 
-export type Order = 'relaxed' | 'acquire' | 'release' | 'full';
-
-const NAMES = [
-  'read',
-  'write',
-  'load',
-  'loadAcquire',
-  'store',
-  'storeRelease',
-  'condLoad',
-  'condLoadAcquire',
-  'mb',
-  'rmb',
-  'wmb',
-  'wait',
-  'wake',
-  'death',
-  'reap',
-  'allocate',
-  'free',
-  'relax',
-  'now',
-  'cmpxchg',
-  'cmpxchgRelaxed',
-  'cmpxchgAcquire',
-  'cmpxchgRelease',
-  'xchg',
-  'xchgRelaxed',
-  'xchgAcquire',
-  'xchgRelease',
-  'fetchAdd',
-  'fetchAddRelaxed',
-  'fetchAddAcquire',
-  'fetchAddRelease',
-  'fetchSub',
-  'fetchSubRelaxed',
-  'fetchSubAcquire',
-  'fetchSubRelease',
-  'fetchAnd',
-  'fetchAndRelaxed',
-  'fetchAndAcquire',
-  'fetchAndRelease',
-  'fetchOr',
-  'fetchOrRelaxed',
-  'fetchOrAcquire',
-  'fetchOrRelease',
-] as const;
-
-export type OpName = (typeof NAMES)[number];
-
-/** The number of each operation. */
-export const Op = Object.fromEntries(NAMES.map((name, number) => [name, number])) as Readonly<Record<OpName, number>>;
-
-export function opName(op: number): OpName {
-  return NAMES[op] as OpName;
-}
-
-/** The order that the name of an operation states; null where it has none to state: plain data, fences, bookkeeping. */
-export function orderOf(op: number): Order | null {
-  const name = opName(op);
-  if (op >= Op.cmpxchg) {
-    if (name.endsWith('Relaxed')) return 'relaxed';
-    if (name.endsWith('Acquire')) return 'acquire';
-    return name.endsWith('Release') ? 'release' : 'full';
-  }
-  if (op === Op.load || op === Op.store || op === Op.condLoad) return 'relaxed';
-  if (op === Op.loadAcquire || op === Op.condLoadAcquire) return 'acquire';
-  return op === Op.storeRelease ? 'release' : null;
-}
-
 /** The bits that an order adds to the read half of an operation. */
 export function readBits(order: Order): number {
   return order === 'acquire' ? ACQUIRE : 0;
@@ -121,8 +53,10 @@ export function writeBits(order: Order): number {
   return order === 'release' ? RELEASE : order === 'full' ? RELEASE | FULL : 0;
 }
 
-export function isFence(op: number): boolean {
-  return op === Op.mb || op === Op.rmb || op === Op.wmb;
+/** What `condLoad`, a load or a store promises by its number, and by the way in which it is made. */
+export function accessBits(op: number, access: number): number {
+  const order = op === Op.loadAcquire || op === Op.condLoadAcquire ? ACQUIRE : op === Op.storeRelease ? RELEASE : 0;
+  return access === Access.marked ? order : order | (access === Access.plain ? PLAIN : ORDINARY);
 }
 
 export function fenceBits(op: number): number {

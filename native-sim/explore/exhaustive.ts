@@ -17,6 +17,7 @@
  *
  * Nothing is remembered but a stack of alternatives, so memory does not grow with the number of executions.
  */
+import { Op } from '../replay/operations.ts';
 import {
   ACQUIRE,
   AWAIT,
@@ -27,7 +28,6 @@ import {
   HIDDEN,
   INIT,
   NOTHING,
-  Op,
   PLAIN,
   POISON,
   READ,

@@ -1,8 +1,8 @@
 /** Flat memory with one thread: what `setup` runs on. */
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
-import { Op } from './events.ts';
+import { changed, Op } from '../replay/operations.ts';
+import type { Until } from '../replay/replayed-cpu.ts';
 import type { Executor } from './explored-cpu.ts';
-import type { Until } from './graph.ts';
 import type { Memory } from './memory.ts';
 import { ExploreError } from './program.ts';
 
@@ -29,9 +29,7 @@ export class FlatMemory implements Executor {
 
   rmw(op: number, address: number, operand: number): number {
     const old = this.read(op, address);
-    const kind = (op - Op.xchg) >> 2;
-    const results = [operand, old + operand, old - operand, old & operand, old | operand];
-    this.write(op, address, results[kind]!);
+    this.write(op, address, changed(op, old, operand));
     return old;
   }
 
@@ -43,6 +41,7 @@ export class FlatMemory implements Executor {
 
   fence(): void {}
   relax(): void {}
+  ndelay(): void {}
 
   condLoad(op: number, address: number, until: Until, arg: number, spins: number): number {
     const value = this.read(op, address);

@@ -8,6 +8,7 @@
  * and a read changes what it reads from only while it is the last event of its thread, so `clock` (how much of each
  * thread precedes an event in po | rf) never has to be revised.
  */
+import type { Until } from '../replay/replayed-cpu.ts';
 import { INIT, READ, WRITE } from './events.ts';
 
 /** What is known about a thread whose events have all been replayed. */
@@ -28,8 +29,6 @@ export const Stop = {
    */
   doomed: 6,
 } as const;
-
-export type Until = (value: number, arg: number) => boolean;
 
 /** An awaiting read that has not been added yet. */
 export interface Pending {

@@ -16,7 +16,8 @@
  * now known, so that what it does from there on are events. A clock that is read in such a turn goes on, faster and
  * faster.
  */
-import { AWAIT, FENCE, HIDDEN, Op, RMW, WRITE } from './events.ts';
+import { Op } from '../replay/operations.ts';
+import { AWAIT, FENCE, HIDDEN, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
 import { callPath } from './site.ts';
 

@@ -8,17 +8,19 @@
  * thread and for every thread that sees what that one did afterwards.
  */
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
+import { changed, Op, opName, strengthOf } from '../replay/operations.ts';
+import { divergence } from '../replay/replay.ts';
+import { Access, type Until } from '../replay/replayed-cpu.ts';
 import {
   ACQUIRE,
   AWAIT,
+  accessBits,
   CAS,
   CAS_ACQUIRE,
   FULL,
   fenceBits,
   HIDDEN,
   NOTHING,
-  Op,
-  opName,
   PLAIN,
   POISON,
   READ,
@@ -28,27 +30,12 @@ import {
 } from './events.ts';
 import type { Executor } from './explored-cpu.ts';
 import { FutexQueues, MAX_THREADS } from './futex.ts';
-import { Stop, type Until } from './graph.ts';
+import { Stop } from './graph.ts';
 import { Replay } from './replay.ts';
 
-/** The orders of the four variants of a read-modify-write, in the order of their numbers: full, relaxed, acquire, release. */
-const RMW_READ = [0, 0, ACQUIRE, 0] as const;
-const RMW_WRITE = [RELEASE | FULL, 0, 0, RELEASE] as const;
-
-function combine(kind: number, old: number, operand: number): number {
-  switch (kind) {
-    case 0:
-      return operand;
-    case 1:
-      return (old + operand) | 0;
-    case 2:
-      return (old - operand) | 0;
-    case 3:
-      return old & operand;
-    default:
-      return old | operand;
-  }
-}
+/** The bits of the halves of a read-modify-write, by `strengthOf` it. */
+const RMW_READ = [0, ACQUIRE, 0, 0] as const;
+const RMW_WRITE = [0, 0, RELEASE, RELEASE | FULL] as const;
 
 export abstract class Machine extends Replay implements Executor {
   readonly futexes = new FutexQueues();
@@ -77,7 +64,8 @@ export abstract class Machine extends Replay implements Executor {
     return this.alter === null ? flags : this.alter(op, flags);
   }
 
-  read(op: number, address: number, flags: number): number {
+  read(op: number, address: number, access: number): number {
+    const flags = accessBits(op, access);
     const location = this.#location(op, address);
     let e = this.begin(op, location);
     if (e < 0) {
@@ -88,7 +76,11 @@ export abstract class Machine extends Replay implements Executor {
     return this.g.value[e]!;
   }
 
-  write(op: number, address: number, value: number, flags: number): void {
+  write(op: number, address: number, value: number, access: number): void {
+    this.#write(op, address, value, accessBits(op, access));
+  }
+
+  #write(op: number, address: number, value: number, flags: number): void {
     const location = this.#location(op, address);
     const e = this.begin(op, location);
     if (e < 0) this.checkAccess(this.addWrite(op, this.#altered(op, WRITE | flags), location, value | 0));
@@ -99,12 +91,8 @@ export abstract class Machine extends Replay implements Executor {
   #same(e: number, value: number): void {
     const was = this.g.value[e]!;
     if (was === value) return;
-    const name = `operation ${this.g.index[e]}, ${opName(this.g.op[e]!)} of ${this.memory.name(this.g.location[e]!, new Map())}`;
-    this.fail(
-      'non-determinism',
-      `thread ${this.t} is not deterministic: its ${name}, wrote ${was}, and on replay, with the same values from memory, ${value}`,
-      e,
-    );
+    const what = `${opName(this.g.op[e]!)} of ${this.memory.name(this.g.location[e]!, new Map())}`;
+    this.fail('non-determinism', divergence(this.t, this.g.index[e]!, `${what} writing ${was}`, `writing ${value}`), e);
   }
 
   /** The second half of a read-modify-write. Before there is one, the first is not known to happen. */
@@ -118,38 +106,35 @@ export abstract class Machine extends Replay implements Executor {
 
   rmw(op: number, address: number, operand: number): number {
     const location = this.#location(op, address);
-    const variant = (op - Op.cmpxchg) & 3;
+    const strength = strengthOf(op);
     let e = this.begin(op, location);
     if (e < 0) {
-      const given = this.#altered(op, READ | RMW | RMW_READ[variant]!);
+      const given = this.#altered(op, READ | RMW | RMW_READ[strength]!);
       e = this.addRead(op, given, location, () => given);
     }
     const old = this.g.value[e]!;
-    this.#writeHalf(op, location, RMW_WRITE[variant]!, combine((op - Op.xchg) >> 2, old, operand | 0));
+    this.#writeHalf(op, location, RMW_WRITE[strength]!, changed(op, old, operand | 0));
     return old;
   }
 
   cmpxchg(op: number, address: number, expected: number, value: number): number {
     const location = this.#location(op, address);
-    const variant = (op - Op.cmpxchg) & 3;
+    const strength = strengthOf(op);
     const wanted = expected | 0;
     let e = this.begin(op, location);
     if (e < 0) {
-      const given = this.#altered(op, READ | RMW_READ[variant]!);
+      const given = this.#altered(op, READ | RMW_READ[strength]!);
       const failed = (given & ~ACQUIRE) | CAS | (given & ACQUIRE ? CAS_ACQUIRE : 0);
       const succeeded = failed | RMW | (given & ACQUIRE);
       e = this.addRead(op, failed, location, (w) => (this.valueOf(location, w) === wanted ? succeeded : failed));
       this.g.arg[e] = wanted;
       if (this.g.value[e] !== wanted) this.checkAccess(e);
     } else if (this.g.arg[e] !== wanted) {
-      this.fail(
-        'non-determinism',
-        `thread ${this.t} is not deterministic: its operation ${this.g.index[e]}, ${opName(op)}, expected ${this.g.arg[e]}, and on replay ${wanted}`,
-        e,
-      );
+      const was = `${opName(op)} expecting ${this.g.arg[e]}`;
+      this.fail('non-determinism', divergence(this.t, this.g.index[e]!, was, `expecting ${wanted}`), e);
     }
     const old = this.g.value[e]!;
-    if (old === wanted) this.#writeHalf(op, location, RMW_WRITE[variant]!, value | 0);
+    if (old === wanted) this.#writeHalf(op, location, RMW_WRITE[strength]!, value | 0);
     return old;
   }
 
@@ -158,9 +143,10 @@ export abstract class Machine extends Replay implements Executor {
     if (e < 0) this.addFence(op, this.#altered(op, fenceBits(op)));
   }
 
-  condLoad(op: number, address: number, until: Until, arg: number, spins: number, flags: number): number {
-    if (spins !== Number.POSITIVE_INFINITY) return this.read(op, address, flags);
-    return this.#await(op, this.#location(op, address), READ | AWAIT | flags, until, arg);
+  condLoad(op: number, address: number, until: Until, arg: number, spins: number): number {
+    if (spins !== Number.POSITIVE_INFINITY) return this.read(op, address, Access.marked);
+    const flags = READ | AWAIT | accessBits(op, Access.marked);
+    return this.#await(op, this.#location(op, address), flags, until, arg);
   }
 
   #await(op: number, location: number, flags: number, until: Until, arg: number): number {
@@ -256,8 +242,11 @@ export abstract class Machine extends Replay implements Executor {
     return this.time;
   }
 
+  /** Every other thread may run here anyway. */
+  ndelay(): void {}
+
   poison(op: number, address: number, words: number): void {
-    for (let a = address; a < address + words; a++) this.write(op, a, 0, PLAIN | POISON);
+    for (let a = address; a < address + words; a++) this.#write(op, a, 0, PLAIN | POISON);
   }
 
   /** The death of the running thread: it leaves the queue that it sleeps on, and its death certificate is written. */

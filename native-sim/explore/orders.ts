@@ -4,8 +4,9 @@
  * weakens every order of a correct one in turn and names those whose weakening nothing catches: an order that is too
  * strong, or a check that is too weak.
  */
+
+import { Op } from '../replay/operations.ts';
 import { type Change, stronger, weaker } from './alter.ts';
-import { Op } from './events.ts';
 import { Exploration, type ExploreOptions, type ExploreResult } from './explore.ts';
 import { type Site, siteKey } from './site.ts';
 

@@ -1,13 +1,12 @@
 /**
- * Replay: how plain synchronous code runs as a thread of an execution graph. A thread cannot be suspended in the middle
- * of a function, so it is run from its start each time it continues; operations that are in the graph already get
- * their recorded results, and the first that is not adds an event. When a thread must stop it is unwound by throwing
- * STOP; every operation that an unwinding `finally` makes throws again. This is right because threads are deterministic
- * given what memory returned; an operation that differs from the recorded one is reported.
+ * Replay (`native-sim/replay/replay.ts`) of threads whose record is an execution graph: an operation that is not in it yet
+ * adds an event.
  *
  * Spin loops that call `relax()` are in `idle.ts`.
  */
-import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, Op, type OpName, opName, POISON, READ } from './events.ts';
+import { Op, type OpName, opName } from '../replay/operations.ts';
+import { divergence, UNWIND } from '../replay/replay.ts';
+import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, POISON, READ } from './events.ts';
 import { Graph, type Pending, Stop } from './graph.ts';
 import { FOREVER, IdleLoop } from './idle.ts';
 import type { Memory } from './memory.ts';
@@ -15,9 +14,6 @@ import type { Ordering } from './order.ts';
 import { isPlain } from './ppo.ts';
 import { ExploreError, type FailureKind, type Kill } from './program.ts';
 import { describeSite, siteHere } from './site.ts';
-
-/** Thrown to unwind a thread. */
-export const STOP = Symbol('stop');
 
 export interface Failure {
   kind: FailureKind;
@@ -169,7 +165,7 @@ export abstract class Replay {
 
   protected halt(): never {
     this.stopped = true;
-    throw STOP;
+    throw UNWIND;
   }
 
   protected stopAs(stop: number): never {
@@ -179,7 +175,7 @@ export abstract class Replay {
 
   /** The recorded event of the operation that the thread is at, or -1 if it is to be made. */
   protected begin(op: number, location: number): number {
-    if (this.stopped) throw STOP;
+    if (this.stopped) throw UNWIND;
     if (this.killAt[this.t] === this.#steps) this.die();
     const loop = this.#loop;
     if (loop.isFeeding) {
@@ -219,10 +215,9 @@ export abstract class Replay {
 
   #diverged(now: string, e = this.g.threads[this.t]![this.cursor]!): never {
     const was = this.#describe(this.g.op[e]!, this.g.location[e]!);
-    const message = `thread ${this.t} is not deterministic: its operation ${this.g.index[e]} was ${was}, and on replay, with the same values from memory, ${now}`;
-    this.report('non-determinism', message, e);
+    this.report('non-determinism', divergence(this.t, this.g.index[e]!, was, now), e);
     this.stopped = true;
-    throw STOP;
+    throw UNWIND;
   }
 
   protected atFrontier(): boolean {
@@ -364,7 +359,7 @@ export abstract class Replay {
 
   /** `cpu.relax()`: the end of one turn of a spin loop. */
   relax(): void {
-    if (this.stopped) throw STOP;
+    if (this.stopped) throw UNWIND;
     const { g } = this;
     const loop = this.#loop;
     const verdict = loop.turn(g, this.cursor);

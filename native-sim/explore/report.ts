@@ -2,22 +2,8 @@
  * A failure that a person can follow: what each thread did and where, what each read read from, and, where there was
  * something newer, what would have had to be ordered for the read to see it.
  */
-import {
-  ACQUIRE,
-  CAS,
-  CHOICE,
-  FENCE,
-  FULL,
-  HIDDEN,
-  INIT,
-  NOTHING,
-  Op,
-  opName,
-  READ,
-  RELEASE,
-  RMW,
-  WRITE,
-} from './events.ts';
+import { Op, opName, orderOf } from '../replay/operations.ts';
+import { ACQUIRE, CAS, CHOICE, FENCE, FULL, HIDDEN, INIT, NOTHING, READ, RELEASE, RMW, WRITE } from './events.ts';
 import type { FutexQueues } from './futex.ts';
 import { type Graph, Stop } from './graph.ts';
 import { FOREVER } from './idle.ts';
@@ -193,14 +179,13 @@ function nameEvents(machine: Replay, failure: Failure): string[] {
 
 function weakened(op: number, flags: number): string {
   const stated = opName(op);
-  const acquire = /Acquire$/.test(stated);
-  const release = /Release$/.test(stated);
+  const acquire = stated.endsWith('Acquire');
+  const release = stated.endsWith('Release');
   const missing: string[] = [];
   const hasFailed = (flags & (CAS | RMW)) === CAS;
   if (acquire && !hasFailed && flags & READ && !(flags & ACQUIRE)) missing.push('acquire');
   if (release && flags & WRITE && !(flags & RELEASE)) missing.push('release');
-  if (op >= Op.cmpxchg && !/Relaxed$/.test(stated) && !acquire && !release && flags & WRITE && !(flags & FULL))
-    missing.push('full order');
+  if (orderOf(op) === 'full' && flags & WRITE && !(flags & FULL)) missing.push('full order');
   return missing.length === 0 ? '' : ` (without its ${missing.join(', ')})`;
 }
 

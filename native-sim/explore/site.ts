@@ -1,8 +1,8 @@
 /**
- * Where in the source an operation was called: the innermost frame outside this folder. Taking a stack costs
+ * Where in the source an operation was called: the innermost frame outside the machine's own files. Taking a stack costs
  * microseconds, so it is done only to print a failure, and while the orders of call sites are being changed.
  */
-import { type OpName, opName } from './events.ts';
+import { type OpName, opName } from '../replay/operations.ts';
 
 export interface Site {
   op: OpName;
@@ -12,7 +12,13 @@ export interface Site {
   stack: string[];
 }
 
-const HERE = new URL('.', import.meta.url).pathname;
+/** Where what carries an operation out lies: this folder, and the `Cpu` that hands it over. */
+const MACHINERY = ['.', '../replay/'].map((folder) => new URL(folder, import.meta.url).pathname);
+
+function isMachinery(file: string): boolean {
+  return MACHINERY.some((folder) => file.includes(folder));
+}
+
 const FRAME = /^\s+at (?:(.*?) \()?(?:file:\/\/)?([^()]*?):(\d+):(\d+)\)?$/;
 const DEPTH = 24;
 
@@ -29,7 +35,7 @@ export function siteHere(op: number): Site {
   for (const frame of frames()) {
     const match = FRAME.exec(frame);
     if (match === null || match[2]!.startsWith('node:')) continue;
-    if (match[2]!.includes(HERE)) {
+    if (isMachinery(match[2]!)) {
       // The machine called the thread that made the operation: this is the end of it.
       if (site.line > 0) break;
       continue;
@@ -62,7 +68,7 @@ export function siteKey(site: Site): string {
   return `${site.file}:${site.line} ${site.op}`;
 }
 
-/** The generated positions of the first `most` frames outside this folder, without source maps: fast enough for every event. */
+/** The generated positions of the first `most` frames outside the machine's own files, without source maps: fast enough for every event. */
 function rawPositions(most: number): string {
   const { prepareStackTrace, stackTraceLimit } = Error;
   Error.stackTraceLimit = DEPTH;
@@ -71,7 +77,7 @@ function rawPositions(most: number): string {
     let left = most;
     for (const call of calls) {
       const file = call.getFileName() ?? '';
-      const isOutside = !file.includes(HERE) && !file.startsWith('node:');
+      const isOutside = !isMachinery(file) && !file.startsWith('node:');
       // The machine called the thread that made the operation: this is the end of it.
       if (left === 0 || (!isOutside && path !== '')) break;
       if (!isOutside) continue;

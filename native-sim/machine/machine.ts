@@ -7,6 +7,7 @@
  * way to it. That is exact: nothing could have happened to it before.
  */
 
+import { keyOf, UNWIND } from '../replay/replay.ts';
 import { Code, Outcome, Waits } from './codes.ts';
 import type { Core } from './core.ts';
 import { EventQueue, MOST_PICOSECONDS, ZERO } from './event-queue.ts';
@@ -17,7 +18,7 @@ import { type Profile, SimError } from './profile.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sleepers } from './sleepers.ts';
-import { NOT_SPINNING, SimThread, SUSPEND } from './thread.ts';
+import { NOT_SPINNING, SimThread } from './thread.ts';
 import { TimedCpu } from './timed-cpu.ts';
 
 export interface MachineOptions {
@@ -188,7 +189,7 @@ export class Machine {
         }
       }
     } catch (thrown) {
-      if (thrown !== SUSPEND) throw thrown;
+      if (thrown !== UNWIND) throw thrown;
       this.counters.replays++;
     }
     this.#running = null;
@@ -208,7 +209,7 @@ export class Machine {
     }
     this.#catchUp(thread);
     this.system.cores[thread.core]!.clock += Math.round(ns * PS);
-    thread.keys[thread.length] = Code.work;
+    thread.keys[thread.length] = keyOf(Code.work, 0);
     thread.log[thread.length++] = 0;
     thread.cursor++;
   }
@@ -222,7 +223,7 @@ export class Machine {
     }
     const begun = core.clock;
     if (thread.code <= Code.condLoadAcquire) this.counters.operations++;
-    thread.keys[thread.length] = thread.address * 32 + thread.code;
+    thread.keys[thread.length] = keyOf(thread.code, thread.address);
     thread.spinStart = NOT_SPINNING;
     thread.spinLimit = ZERO;
     const isDone =
@@ -249,13 +250,13 @@ export class Machine {
     while (core.clock >= core.probeAt || core.clock >= this.events.earliest + this.#lookahead) {
       if (this.#mustUnwind()) {
         this.#resumeAt(thread, core.clock);
-        throw SUSPEND;
+        throw UNWIND;
       }
       this.#next();
     }
     if (core.clock > this.#stopAt || this.#mayPreempt(core, thread)) {
       this.#goOnLater(core, thread);
-      throw SUSPEND;
+      throw UNWIND;
     }
   }
 
@@ -288,7 +289,7 @@ export class Machine {
     thread.isReady = false;
     if (thread.waits === Waits.spinning) this.#limitSpin(thread);
     while (!thread.isReady) {
-      if (this.#mustUnwind()) throw SUSPEND;
+      if (this.#mustUnwind()) throw UNWIND;
       this.#next();
     }
     // Ready, by an event that stands in the queue. If that is the next, this thread takes it.
@@ -299,7 +300,7 @@ export class Machine {
       thread.length--;
       return;
     }
-    throw SUSPEND;
+    throw UNWIND;
   }
 
   /** The operation of a blocked thread is done: it goes on. */

@@ -1,19 +1,17 @@
 /**
- * A thread of the machine: a function that is called again and again, each call one step. A step cannot be suspended in
- * the middle, so when its thread has to wait the step is unwound, and run again from its start with the results of what it
- * had done already. Where nothing else has to run meanwhile the machine goes on inside the waiting call instead.
+ * A thread of the machine: a function that is called again and again, each call one step. When its thread has to wait, the
+ * step is unwound and later replayed (`native-sim/replay/replay.ts`). Where nothing else has to run meanwhile the machine
+ * goes on inside the waiting call instead.
  *
  * So what a step keeps outside shared memory has to be as it was at the step's start, or its thread's own and the same
  * after each run.
  */
+import { describeKey, divergence, keyOf } from '../replay/replay.ts';
 import { Waits } from './codes.ts';
 import { ZERO } from './event-queue.ts';
 
 /** Of `spinStart`; a double, as `ZERO` is. */
 export const NOT_SPINNING = -0.5;
-
-/** Thrown to unwind a step. */
-export const SUSPEND = Symbol('suspend');
 
 export class SimThread {
   readonly number: number;
@@ -60,15 +58,12 @@ export class SimThread {
   /** The recorded result of the next operation, which must be this one. */
   recorded(code: number, address: number): number {
     const at = this.cursor++;
-    if (this.keys[at] !== address * 32 + code) this.#diverged(at, code, address);
+    if (this.keys[at] !== keyOf(code, address)) this.#diverged(at, code, address);
     return this.log[at]!;
   }
 
   #diverged(at: number, code: number, address: number): never {
-    const was = this.keys[at]!;
-    throw new Error(
-      `thread ${this.number} is not deterministic: operation ${at} of its step was ${was % 32} of word ${Math.floor(was / 32)}, and on replay ${code} of word ${address}`,
-    );
+    throw new Error(divergence(this.number, at, describeKey(this.keys[at]!), describeKey(keyOf(code, address))));
   }
 
   constructor(number: number, core: number, step: () => boolean) {

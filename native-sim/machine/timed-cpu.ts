@@ -2,8 +2,10 @@
  * `Cpu`, as the code on the machine sees it: each operation that this run of the step has made before gets its recorded
  * result, the next is executed. Before the machine runs, accesses go to memory and take no time.
  */
-import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
-import { Code, Order, Outcome } from './codes.ts';
+import type { WaitOutcome } from '../../lib/machine/cpu.ts';
+import { changed, Op, strengthOf } from '../replay/operations.ts';
+import { type Executor, ReplayedCpu, type Until } from '../replay/replayed-cpu.ts';
+import { Code, Outcome } from './codes.ts';
 import type { SimThread } from './thread.ts';
 
 /** The machine, as far as a `Cpu` needs it. */
@@ -15,11 +17,10 @@ export interface Engine {
   work(thread: SimThread, ns: number): void;
 }
 
-type Until = (value: number, arg: number) => boolean;
-
 const OUTCOMES: readonly WaitOutcome[] = ['ok', 'not-equal', 'timed-out'];
 
-export class TimedCpu implements Cpu {
+/** One thread of the machine as an executor. */
+class TimedThread implements Executor {
   readonly #machine: Engine;
   readonly #memory: Int32Array;
   readonly #number: number;
@@ -31,33 +32,52 @@ export class TimedCpu implements Cpu {
     this.#number = number;
   }
 
-  #load(code: number, address: number): number {
+  read(op: number, address: number): number {
     if (!this.#machine.isLive) return this.#memory[address]!;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.recorded(code, address);
-    thread.code = code;
+    if (thread.cursor < thread.length) return thread.recorded(op, address);
+    thread.code = op;
     thread.address = address;
     return this.#machine.execute(thread);
   }
 
-  #store(code: number, address: number, value: number): void {
+  write(op: number, address: number, value: number): void {
     if (!this.#machine.isLive) {
       this.#memory[address] = value;
       return;
     }
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
     if (thread.cursor < thread.length) {
-      thread.recorded(code, address);
+      thread.recorded(op, address);
       return;
     }
-    thread.code = code;
+    thread.code = op;
     thread.address = address;
     thread.x = value;
     this.#machine.execute(thread);
   }
 
+  rmw(op: number, address: number, operand: number): number {
+    if (!this.#machine.isLive) {
+      const old = this.#memory[address]!;
+      this.#memory[address] = changed(op, old, operand);
+      return old;
+    }
+    const isSub = op >= Op.fetchSubRelaxed && op <= Op.fetchSub;
+    const code = isSub ? Code.add : op - strengthOf(op);
+    return this.#modify(code, strengthOf(op), address, isSub ? -operand : operand, 0);
+  }
+
+  cmpxchg(op: number, address: number, expected: number, value: number): number {
+    if (!this.#machine.isLive) {
+      const old = this.#memory[address]!;
+      if (old === expected) this.#memory[address] = value;
+      return old;
+    }
+    return this.#modify(Code.cmpxchg, strengthOf(op), address, expected, value);
+  }
+
   #modify(code: number, order: number, address: number, x: number, y: number): number {
-    if (!this.#machine.isLive) return this.#modifyAtOnce(code, address, x, y);
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
     if (thread.cursor < thread.length) return thread.recorded(code, address);
     thread.code = code;
@@ -68,12 +88,16 @@ export class TimedCpu implements Cpu {
     return this.#machine.execute(thread);
   }
 
-  #modifyAtOnce(code: number, address: number, x: number, y: number): number {
-    const old = this.#memory[address]!;
-    if (code === Code.cmpxchg) this.#memory[address] = old === x ? y : old;
-    else if (code === Code.xchg) this.#memory[address] = x;
-    else this.#memory[address] = code === Code.add ? old + x : code === Code.and ? old & x : old | x;
-    return old;
+  fence(op: number): void {
+    this.#simple(op);
+  }
+
+  relax(): void {
+    this.#simple(Code.relax);
+  }
+
+  now(): number {
+    return this.#simple(Code.now);
   }
 
   #simple(code: number): number {
@@ -85,144 +109,16 @@ export class TimedCpu implements Cpu {
     return this.#machine.execute(thread);
   }
 
-  #condLoad(code: number, address: number, until: Until, argument: number, spins: number): number {
+  condLoad(op: number, address: number, until: Until, argument: number, spins: number): number {
     if (!this.#machine.isLive) return this.#memory[address]!;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
-    if (thread.cursor < thread.length) return thread.recorded(code, address);
-    thread.code = code;
+    if (thread.cursor < thread.length) return thread.recorded(op, address);
+    thread.code = op;
     thread.address = address;
     thread.until = until;
     thread.y = argument;
     thread.spins = spins;
     return this.#machine.execute(thread);
-  }
-
-  read(a: number): number {
-    return this.#load(Code.load, a);
-  }
-  write(a: number, v: number): void {
-    this.#store(Code.store, a, v);
-  }
-  load(a: number): number {
-    return this.#load(Code.load, a);
-  }
-  loadAcquire(a: number): number {
-    return this.#load(Code.loadAcquire, a);
-  }
-  store(a: number, v: number): void {
-    this.#store(Code.store, a, v);
-  }
-  storeRelease(a: number, v: number): void {
-    this.#store(Code.storeRelease, a, v);
-  }
-  storeReleaseLight(a: number, v: number): void {
-    this.#store(Code.storeRelease, a, v);
-  }
-  storeUnordered(a: number, v: number): void {
-    this.#store(Code.store, a, v);
-  }
-  loadUnordered(a: number): number {
-    return this.#load(Code.load, a);
-  }
-  /** The code's loads are bound in order, so those that depend on this one come after it anyway. */
-  loadDependent(a: number): number {
-    return this.#load(Code.load, a);
-  }
-
-  cmpxchg(a: number, e: number, v: number): number {
-    return this.#modify(Code.cmpxchg, Order.full, a, e, v);
-  }
-  cmpxchgRelaxed(a: number, e: number, v: number): number {
-    return this.#modify(Code.cmpxchg, Order.relaxed, a, e, v);
-  }
-  cmpxchgAcquire(a: number, e: number, v: number): number {
-    return this.#modify(Code.cmpxchg, Order.acquire, a, e, v);
-  }
-  cmpxchgRelease(a: number, e: number, v: number): number {
-    return this.#modify(Code.cmpxchg, Order.release, a, e, v);
-  }
-  xchg(a: number, v: number): number {
-    return this.#modify(Code.xchg, Order.full, a, v, 0);
-  }
-  xchgRelaxed(a: number, v: number): number {
-    return this.#modify(Code.xchg, Order.relaxed, a, v, 0);
-  }
-  xchgAcquire(a: number, v: number): number {
-    return this.#modify(Code.xchg, Order.acquire, a, v, 0);
-  }
-  xchgRelease(a: number, v: number): number {
-    return this.#modify(Code.xchg, Order.release, a, v, 0);
-  }
-  fetchAdd(a: number, v: number): number {
-    return this.#modify(Code.add, Order.full, a, v, 0);
-  }
-  fetchAddRelaxed(a: number, v: number): number {
-    return this.#modify(Code.add, Order.relaxed, a, v, 0);
-  }
-  fetchAddAcquire(a: number, v: number): number {
-    return this.#modify(Code.add, Order.acquire, a, v, 0);
-  }
-  fetchAddRelease(a: number, v: number): number {
-    return this.#modify(Code.add, Order.release, a, v, 0);
-  }
-  fetchSub(a: number, v: number): number {
-    return this.#modify(Code.add, Order.full, a, -v, 0);
-  }
-  fetchSubRelaxed(a: number, v: number): number {
-    return this.#modify(Code.add, Order.relaxed, a, -v, 0);
-  }
-  fetchSubAcquire(a: number, v: number): number {
-    return this.#modify(Code.add, Order.acquire, a, -v, 0);
-  }
-  fetchSubRelease(a: number, v: number): number {
-    return this.#modify(Code.add, Order.release, a, -v, 0);
-  }
-  fetchAnd(a: number, v: number): number {
-    return this.#modify(Code.and, Order.full, a, v, 0);
-  }
-  fetchAndRelaxed(a: number, v: number): number {
-    return this.#modify(Code.and, Order.relaxed, a, v, 0);
-  }
-  fetchAndAcquire(a: number, v: number): number {
-    return this.#modify(Code.and, Order.acquire, a, v, 0);
-  }
-  fetchAndRelease(a: number, v: number): number {
-    return this.#modify(Code.and, Order.release, a, v, 0);
-  }
-  fetchOr(a: number, v: number): number {
-    return this.#modify(Code.or, Order.full, a, v, 0);
-  }
-  fetchOrRelaxed(a: number, v: number): number {
-    return this.#modify(Code.or, Order.relaxed, a, v, 0);
-  }
-  fetchOrAcquire(a: number, v: number): number {
-    return this.#modify(Code.or, Order.acquire, a, v, 0);
-  }
-  fetchOrRelease(a: number, v: number): number {
-    return this.#modify(Code.or, Order.release, a, v, 0);
-  }
-
-  mb(): void {
-    this.#simple(Code.mb);
-  }
-  rmb(): void {
-    this.#simple(Code.rmb);
-  }
-  wmb(): void {
-    this.#simple(Code.wmb);
-  }
-  relax(): void {
-    this.#simple(Code.relax);
-  }
-  now(): number {
-    return this.#simple(Code.now);
-  }
-
-  condLoad(a: number, until: Until, arg: number, spins: number): number {
-    return this.#condLoad(Code.condLoad, a, until, arg, spins);
-  }
-  condLoadAcquire(a: number, until: Until, arg: number, spins: number): number {
-    return this.#condLoad(Code.condLoadAcquire, a, until, arg, spins);
   }
 
   wait(a: number, expected: number, deadline: number): WaitOutcome {
@@ -235,10 +131,7 @@ export class TimedCpu implements Cpu {
     thread.deadline = deadline;
     return OUTCOMES[this.#machine.execute(thread)] ?? OUTCOMES[Outcome.ok]!;
   }
-  /** As `wait`: a simulated thread has no event loop to go back to. */
-  waitAsync(a: number, expected: number, deadline: number): WaitOutcome {
-    return this.wait(a, expected, deadline);
-  }
+
   wake(a: number, count: number): number {
     if (!this.#machine.isLive) return 0;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
@@ -252,5 +145,23 @@ export class TimedCpu implements Cpu {
   ndelay(ns: number): void {
     if (!this.#machine.isLive) return;
     this.#machine.work((this.#thread ??= this.#machine.threads[this.#number]!), ns);
+  }
+}
+
+export class TimedCpu extends ReplayedCpu<TimedThread> {
+  constructor(machine: Engine, number: number) {
+    super(new TimedThread(machine, number));
+  }
+
+  // To the machine's caches ordinary data is like any other.
+  override read(a: number): number {
+    return this.load(a);
+  }
+  override write(a: number, v: number): void {
+    this.store(a, v);
+  }
+  /** The code's loads are bound in order, so those that depend on this one come after it anyway. */
+  override loadDependent(a: number): number {
+    return this.load(a);
   }
 }
