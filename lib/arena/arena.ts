@@ -7,7 +7,7 @@ import { RealCpu } from '../machine/real.ts';
 import { inspectMemory } from '../memory/fsck.ts';
 import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/header.ts';
 import { Heap, type HeapUse } from '../memory/heap.ts';
-import type { Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
 import { inspectThreads } from '../sched/fsck.ts';
 import { type ObjectState, objectStates } from '../sched/object-states.ts';
 import { formatSlot, maxThreads, Slot } from '../sched/slot.ts';

@@ -28,7 +28,7 @@ import { type Deadline, Deadlines } from '../machine/deadlines.ts';
 import { setTimeout } from '../machine/host.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
-import type { Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { DETACHED, type Thread } from '../sched/thread.ts';

@@ -14,7 +14,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { tell } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import type { Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
 import { advance, snapshot } from './grace-period.ts';
 import { EXPEDITED, NORMAL } from './layout.ts';
 import type { Caller, ReaderChecks, Readers } from './reader.ts';

@@ -11,7 +11,8 @@
 import { HoldfastError, shown } from '../errors.ts';
 import { setImmediate } from '../machine/host.ts';
 import type { Heap } from '../memory/heap.ts';
-import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
+import { ObjectHeader } from '../memory/objects.ts';
 import { blockAsync } from '../sched/drive.ts';
 import { advance, isOver, snapshot, spinOnReaders } from './grace-period.ts';
 import { Line, NORMAL } from './layout.ts';

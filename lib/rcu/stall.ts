@@ -24,7 +24,7 @@ import { tell } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
 import { latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
-import { Objects } from '../memory/objects.ts';
+import { Objects } from '../memory/object-store.ts';
 import { Slot, slotAddress } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { AWAITED } from './grace-period.ts';

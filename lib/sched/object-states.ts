@@ -2,7 +2,8 @@
 
 import { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
-import { isPresent, kindIdOf, Objects } from '../memory/objects.ts';
+import { Objects } from '../memory/object-store.ts';
+import { isPresent, kindIdOf } from '../memory/objects.ts';
 import { maxThreads } from './slot.ts';
 import type { Thread } from './thread.ts';
 import { Walk } from './waits-for.ts';

@@ -8,7 +8,8 @@ import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { unlatch } from '../memory/latch.ts';
-import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
+import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import {

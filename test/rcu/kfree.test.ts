@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, KmemCache, Rcu, RcuQsbr, Srcu } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
-import { Objects } from '../../lib/memory/objects.ts';
+import { Objects } from '../../lib/memory/object-store.ts';
 import { CacheWords, firstSlot, Magazine, magazineOf, objectOf, Slab } from '../../lib/rcu/slab/layout.ts';
 import { CACHE_KIND } from '../../lib/rcu/slab/repair.ts';
 import { step, stepper } from '../support/stepper.ts';

@@ -2,7 +2,8 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { Heap } from '../../memory/heap.ts';
 import { hash, kindById } from '../../memory/kinds.ts';
-import { kindIdOf, nameAtOf, nameLengthOf, Objects } from '../../memory/objects.ts';
+import { Objects } from '../../memory/object-store.ts';
+import { kindIdOf, nameAtOf, nameLengthOf } from '../../memory/objects.ts';
 import { readText, utf8 } from '../../memory/text.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { CLASS_ROWS, claimEntry, NAME_WORDS, Profile, ROWS, Row } from './layout.ts';

@@ -2,7 +2,8 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { Heap } from '../../memory/heap.ts';
 import { hash, kindById } from '../../memory/kinds.ts';
-import { kindIdOf, ObjectHeader, Objects } from '../../memory/objects.ts';
+import { Objects } from '../../memory/object-store.ts';
+import { kindIdOf, ObjectHeader } from '../../memory/objects.ts';
 import { readText, utf8 } from '../../memory/text.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { claimEntry } from '../profile/layout.ts';

@@ -235,7 +235,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a pass goes on where no block starts any more',
     file: 'lib/memory/heap.ts',
-    from: '    while (at > 0 && !isInUse(cpu.read(this.#map + at))) at--;\n',
+    from: '    while (at > 0 && !isInUse(cpu.read(this.map + at))) at--;\n',
     to: '',
     tests: [SLICES],
   },

@@ -672,9 +672,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a slab is freed as its maker dies, with a word that leads to it',
-    file: 'lib/memory/objects.ts',
-    from: 'if (this.#isNamed(address) || this.#isKept(address))',
-    to: 'if (this.#isNamed(address))',
+    file: 'lib/memory/object-store.ts',
+    from: ' || (kindById(cpu.read(address + ObjectHeader.kind))?.isKept?.(cpu, address) ?? false)',
+    to: '',
     tests: [CACHE_TESTS],
   },
   {
