@@ -4,11 +4,11 @@ import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { defineDomain } from '../../../../lib/rcu/domain.ts';
 import { advance, isOver, snapshot } from '../../../../lib/rcu/grace-period.ts';
-import { type Domain, domainAt, EXPEDITED, NORMAL, PACES, type Pace } from '../../../../lib/rcu/layout.ts';
+import { type Domain, domainAt, EXPEDITED, NORMAL, PACES } from '../../../../lib/rcu/layout.ts';
 import { enter, Readers, SYNC } from '../../../../lib/rcu/reader.ts';
-import { synchronize } from '../../../../lib/rcu/wait.ts';
 import type { Thread } from '../../../../lib/sched/thread.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
+import { check, pointTo, publish, replace, spoil, use } from './element.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
 
 /** Trees of one, and of two and of three levels for few threads. */
@@ -33,8 +33,6 @@ export type RcuAct = 'read' | 'nested' | 'twice' | 'guards' | 'replace' | 'hurry
 export type Waiting = 'spins' | 'sleeps';
 
 const ARENA_WORDS = 4096;
-const SOUND = 7;
-const SPOILT = -1;
 
 interface Shared extends View {
   domain: Domain;
@@ -51,23 +49,23 @@ const BODIES: Record<RcuAct, Body> = {
   read(cpu, thread, _me, { domain, pointer }) {
     const readers = new Readers(thread, domain.rcu);
     enter(cpu, readers.sync);
-    look(cpu, pointer);
+    use(cpu, pointer);
     readers.exit(SYNC);
   },
   nested(cpu, thread, _me, { domain, pointer }) {
     const readers = new Readers(thread, domain.rcu);
     const outer = readers.join();
     const inner = readers.join();
-    look(cpu, pointer);
+    use(cpu, pointer);
     readers.leave(inner);
-    look(cpu, pointer);
+    use(cpu, pointer);
     readers.leave(outer);
   },
   twice(cpu, thread, _me, { domain, pointer }) {
     const readers = new Readers(thread, domain.rcu);
     for (let i = 0; i < 2; i++) {
       enter(cpu, readers.sync);
-      look(cpu, pointer);
+      use(cpu, pointer);
       readers.exit(SYNC);
     }
   },
@@ -80,7 +78,7 @@ const BODIES: Record<RcuAct, Body> = {
     const third = readers.join();
     check(cpu, element);
     readers.leave(second);
-    look(cpu, pointer);
+    use(cpu, pointer);
     readers.leave(third);
   },
   replace: (cpu, thread, me, shared) => replace(cpu, thread, me, shared, NORMAL),
@@ -89,7 +87,7 @@ const BODIES: Record<RcuAct, Body> = {
     const old = publish(cpu, me, pointer);
     const end = snapshot(thread, domain, NORMAL);
     advance(thread, domain, NORMAL, end);
-    if (isOver(thread, domain, NORMAL, end)) cpu.write(old, SPOILT);
+    if (isOver(thread, domain, NORMAL, end)) spoil(cpu, old);
   },
   look(cpu, thread, _me, { domain, out, readers }) {
     cpu.condLoadAcquire(out, isAtLeast, readers, Number.POSITIVE_INFINITY);
@@ -99,26 +97,6 @@ const BODIES: Record<RcuAct, Body> = {
 const READING: readonly RcuAct[] = ['read', 'nested', 'twice', 'guards'];
 
 const isAtLeast = (count: number, least: number) => count >= least;
-
-function look(cpu: Cpu, pointer: number): void {
-  check(cpu, cpu.loadDependent(pointer));
-}
-
-function check(cpu: Cpu, element: number): void {
-  if (cpu.read(element) !== SOUND) throw new Error(`the element at ${element} was reclaimed under its reader`);
-}
-
-function publish(cpu: Cpu, me: number, pointer: number): number {
-  const mine = pointer + 2 + me;
-  cpu.write(mine, SOUND);
-  return cpu.xchgRelease(pointer, mine);
-}
-
-function replace(cpu: Cpu, thread: Thread, me: number, { domain, pointer }: Shared, pace: Pace): void {
-  const old = publish(cpu, me, pointer);
-  synchronize(thread, domain, pace);
-  cpu.write(old, SPOILT);
-}
 
 /** Each thread does one thing. After a death the reaper replaces the element as well: no period may wait for the dead. */
 export function rcu(acts: readonly RcuAct[], shape: Shape = 'flat', waiting: Waiting = 'spins'): Program {
@@ -130,8 +108,7 @@ export function rcu(acts: readonly RcuAct[], shape: Shape = 'flat', waiting: Wai
       for (const { thread } of view.arenas) Object.defineProperty(thread, 'isPreemptible', { value: false });
       const out = view.shared;
       const pointer = out + 1;
-      cpu.store(pointer, pointer + 1);
-      cpu.store(pointer + 1, SOUND);
+      pointTo(cpu, pointer);
       const domain = domainAt(cpu, (view.arenas[0] as Arena).objects.create(KINDS[shape]));
       return { ...view, domain, pointer, out, readers: acts.filter((act) => READING.includes(act)).length };
     },

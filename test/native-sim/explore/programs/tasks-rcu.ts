@@ -4,12 +4,12 @@ import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { defineDomain } from '../../../../lib/rcu/domain.ts';
 import { advance, INSIDE, isOver, snapshot } from '../../../../lib/rcu/grace-period.ts';
-import { type Domain, domainAt, EXPEDITED, GEOMETRY, NORMAL, PACES, type Pace } from '../../../../lib/rcu/layout.ts';
+import { type Domain, domainAt, EXPEDITED, GEOMETRY, NORMAL, PACES } from '../../../../lib/rcu/layout.ts';
 import { Readers } from '../../../../lib/rcu/reader.ts';
 import { Presence } from '../../../../lib/rcu/tasks-rcu.ts';
-import { synchronize } from '../../../../lib/rcu/wait.ts';
 import type { Thread } from '../../../../lib/sched/thread.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
+import { pointTo, publish, replace, spoil, use } from './element.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
 
 const KIND = defineDomain('explored-tasks', false, GEOMETRY, true);
@@ -25,8 +25,6 @@ const USING: readonly TasksAct[] = ['use', 'nap', 'idle', 'late'];
 const WATCHING: readonly TasksAct[] = ['look'];
 
 const ARENA_WORDS = 4096;
-const SOUND = 7;
-const SPOILT = -1;
 
 interface Member {
   readonly readers: Readers;
@@ -80,30 +78,13 @@ const BODIES: Record<TasksAct, Body> = {
     const end = snapshot(thread, domain, NORMAL);
     advance(thread, domain, NORMAL, end);
     presence.quiescent();
-    if (isOver(thread, domain, NORMAL, end)) cpu.write(old, SPOILT);
+    if (isOver(thread, domain, NORMAL, end)) spoil(cpu, old);
   },
   look(cpu, { readers: { thread } }, _me, { domain, gone, users }) {
     cpu.condLoadAcquire(gone, isAtLeast, users, Number.POSITIVE_INFINITY);
     for (const pace of PACES) advance(thread, domain, pace, 0);
   },
 };
-
-function use(cpu: Cpu, pointer: number): void {
-  const element = cpu.loadDependent(pointer);
-  if (cpu.read(element) !== SOUND) throw new Error(`the element at ${element} was reclaimed while it was used`);
-}
-
-function publish(cpu: Cpu, me: number, pointer: number): number {
-  const mine = pointer + 2 + me;
-  cpu.write(mine, SOUND);
-  return cpu.xchgRelease(pointer, mine);
-}
-
-function replace(cpu: Cpu, thread: Thread, me: number, { domain, pointer }: Shared, pace: Pace): void {
-  const old = publish(cpu, me, pointer);
-  synchronize(thread, domain, pace);
-  cpu.write(old, SPOILT);
-}
 
 /**
  * Each thread does one thing, and leaves. After a death the reaper replaces the element as well, as a thread that takes no part:
@@ -121,8 +102,7 @@ export function tasksRcu(acts: readonly TasksAct[]): Program {
       Object.defineProperty(reaper, 'spins', { value: Number.POSITIVE_INFINITY });
       const gone = view.shared;
       const pointer = gone + 1;
-      cpu.store(pointer, pointer + 1);
-      cpu.store(pointer + 1, SOUND);
+      pointTo(cpu, pointer);
       const domain = domainAt(cpu, (view.arenas[0] as Arena).objects.create(KIND));
       const members = acts.map((act, i) => {
         const { thread } = view.arenas[i] as Arena;
