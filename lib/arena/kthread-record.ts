@@ -21,11 +21,12 @@
 import { HoldfastError, shown } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
-import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
+import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { readText, textWords, utf8, writeBytes } from '../memory/text.ts';
-import { eachTask, maxThreads, slotAddress } from '../sched/slot.ts';
+import { everyTask, maxThreads } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 
@@ -166,10 +167,8 @@ export function* untilStarted(record: number, waiter: Waiter): SlowPath<'started
 /** Few wait, and seldom: they are in no list, which a death could leave torn, and are found by what they wait for. */
 function wakeWaiters(cpu: Cpu, record: number): void {
   cpu.mb();
-  for (let number = 0; number < maxThreads(cpu); number++) {
-    for (const task of eachTask(cpu, slotAddress(cpu, number))) {
-      if (cpu.load(task + Task.blockedOn) === record) unpark(cpu, task);
-    }
+  for (const task of everyTask(cpu, maxThreads(cpu))) {
+    if (cpu.load(task + Task.blockedOn) === record) unpark(cpu, task);
   }
 }
 

@@ -4,7 +4,6 @@ import { Header } from '../memory/header.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -116,7 +115,6 @@ export class Kthread {
       untilStarted(this.#record, waiter),
     );
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     this.#check(outcome, asked.timeout);
   }
 

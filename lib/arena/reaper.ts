@@ -18,12 +18,13 @@ import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { kindById } from '../memory/kinds.ts';
 import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
-import { kindIdOf, type Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
+import { kindIdOf } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import {
-  asyncTasks,
   beginLeaving,
   endLeaving,
+  everyTask,
   keepsNascent,
   knowsAreas,
   markDead,
@@ -343,13 +344,9 @@ function leaveToOthers(cpu: Cpu, slot: number): void {
 function wakeAll(cpu: Cpu, threads: number): void {
   // Pairs with the exchange in `prepareToPark`: a sleeper sees what was repaired, or the loads here see that it sleeps.
   cpu.mb();
-  for (let number = 0; number < threads; number++) {
-    const slot = slotAddress(cpu, number);
-    if (cpu.load(slot + Slot.life) <= 0) continue;
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      // A thread that died inside unpark may have said RUNNING, and not notified.
-      if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
-      else cpu.wake(task + Task.state, 1);
-    }
+  for (const task of everyTask(cpu, threads, (id) => cpu.load(slotAddress(cpu, id - 1) + Slot.life) > 0)) {
+    // A thread that died inside unpark may have said RUNNING, and not notified.
+    if (cpu.load(task + Task.state) === SLEEPING) unpark(cpu, task);
+    else cpu.wake(task + Task.state, 1);
   }
 }

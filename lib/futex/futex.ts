@@ -3,7 +3,6 @@ import { HoldfastError, shown } from '../errors.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -64,13 +63,12 @@ export class Futex {
   /** FUTEX_WAIT. Sleeps while `word` holds `value`; returns 0 when woken. Throws EAGAIN, ETIMEDOUT. */
   wait(word: number, value: number, options?: WaitOptions): 0 {
     this.#check(word);
-    return this.#slept(word, value, this.#block(options, word, checkValue(value), MATCH_ANY), undefined);
+    return this.#slept(word, value, this.#block(options, word, checkValue(value), MATCH_ANY));
   }
 
   async waitAsync(word: number, value: number, options?: AsyncWaitOptions): Promise<0> {
     this.#check(word);
-    const signal = options?.signal;
-    return this.#slept(word, value, await this.#blockAsync(options, word, checkValue(value), MATCH_ANY), signal);
+    return this.#slept(word, value, await this.#blockAsync(options, word, checkValue(value), MATCH_ANY));
   }
 
   /** FUTEX_WAIT_BITSET. Only a `wakeBitset` with a bit in common wakes it. */
@@ -78,14 +76,14 @@ export class Futex {
     this.#check(word);
     checkBitset(bitset);
     const timed = relative(this.arena.cpu, options);
-    return this.#slept(word, value, this.#block(timed, word, checkValue(value), bitset), undefined);
+    return this.#slept(word, value, this.#block(timed, word, checkValue(value), bitset));
   }
 
   async waitBitsetAsync(word: number, value: number, bitset: number, options?: AsyncDeadlineOptions): Promise<0> {
     this.#check(word);
     checkBitset(bitset);
     const timed = relative(this.arena.cpu, options);
-    return this.#slept(word, value, await this.#blockAsync(timed, word, checkValue(value), bitset), timed.signal);
+    return this.#slept(word, value, await this.#blockAsync(timed, word, checkValue(value), bitset));
   }
 
   /**
@@ -99,7 +97,7 @@ export class Futex {
     checkWait(arena.cpu, timed);
     arena.thread.current();
     const result = block(arena.thread, timed, (waiter) => waitAll(this.#futexes, arena.heap, words, waiter));
-    return typeof result === 'number' ? result : this.#woke(words, result, undefined);
+    return typeof result === 'number' ? result : this.#woke(words, result);
   }
 
   async waitvAsync(list: readonly Expected[], options?: AsyncDeadlineOptions): Promise<number> {
@@ -111,7 +109,7 @@ export class Futex {
       waitAll(this.#futexes, arena.heap, words, waiter),
     );
     arena.thread.returnTask(task);
-    return typeof outcome === 'number' ? outcome : this.#woke(words, outcome, timed.signal);
+    return typeof outcome === 'number' ? outcome : this.#woke(words, outcome);
   }
 
   /** FUTEX_WAKE. Wakes at most `count` waiters, and returns how many. */
@@ -212,16 +210,13 @@ export class Futex {
     return outcome;
   }
 
-  #slept(word: number, value: number, result: WaitResult, signal: AbortSignal | undefined): 0 {
+  #slept(word: number, value: number, result: WaitResult): 0 {
     if (result === 'woken') return 0;
     if (result === 'changed') throw this.#changed(word, value);
-    throw result === 'aborted'
-      ? abortReason(signal)
-      : new HoldfastError('ETIMEDOUT', `nobody woke the futex ${word} in time`);
+    throw new HoldfastError('ETIMEDOUT', `nobody woke the futex ${word} in time`);
   }
 
-  #woke(words: readonly Expected[], result: WaitResult | 'exhausted', signal: AbortSignal | undefined): never {
-    if (result === 'aborted') throw abortReason(signal);
+  #woke(words: readonly Expected[], result: WaitResult | 'exhausted'): never {
     if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS);
     if (result === 'timed-out')
       throw new HoldfastError('ETIMEDOUT', `nobody woke any of ${words.length} futexes in time`);

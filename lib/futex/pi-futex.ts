@@ -1,6 +1,6 @@
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { ABORTABLE_OPTIONS, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
+import { ABORTABLE_OPTIONS, block, blockAsync, checkWait } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
@@ -56,7 +56,7 @@ export class PiFutex {
   tryLockPi(word: number): 0 {
     this.#check(word);
     const attempt = tryLockPi(this.#futexes, word, this.tid);
-    return this.#result(word, attempt === 'busy' || attempt === 'dying' ? 'busy' : attempt, undefined);
+    return this.#result(word, attempt === 'busy' || attempt === 'dying' ? 'busy' : attempt);
   }
 
   /** FUTEX_UNLOCK_PI, of a word that this thread's synchronous code or one of its `lockPiAsync` locked. */
@@ -84,7 +84,7 @@ export class PiFutex {
     const outcome = this.#run(options, 'monotonic', (waiter) =>
       waitRequeuePi(this.#futexes, word, value | 0, to, waiter),
     );
-    return this.#result(outcome === 'changed' ? word : to, outcome, undefined);
+    return this.#result(outcome === 'changed' ? word : to, outcome);
   }
 
   /** `waitRequeuePi` without blocking the event loop; resolves to the tid that owns `to`. */
@@ -115,7 +115,7 @@ export class PiFutex {
   #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {
     this.#check(word);
     const outcome = this.#run(options, clock, (waiter) => lockPi(this.#futexes, word, waiter));
-    return this.#result(word, outcome, undefined);
+    return this.#result(word, outcome);
   }
 
   #run<Outcome>(
@@ -148,11 +148,11 @@ export class PiFutex {
       }
       arena.thread.returnTask(task);
       // The thread's spare state went with another wait, and this one had come as far as locking: it tries again.
-      if (outcome !== 'no-state') this.#result(word, outcome, timed.signal);
+      if (outcome !== 'no-state') this.#result(word, outcome);
     }
   }
 
-  #result(word: number, outcome: PiOutcome | 'changed', signal: AbortSignal | undefined): 0 {
+  #result(word: number, outcome: PiOutcome | 'changed'): 0 {
     const held = `the futex ${word} holds ${this.arena.cpu.load(word)}`;
     switch (outcome) {
       case 'acquired':
@@ -165,8 +165,6 @@ export class PiFutex {
         throw new HoldfastError('ESRCH', `${held}, which names no thread of the arena`);
       case 'timed-out':
         throw new HoldfastError('ETIMEDOUT', `${held}: not locked in time`);
-      case 'aborted':
-        throw abortReason(signal);
       default:
         throw new HoldfastError('EAGAIN', held);
     }

@@ -24,7 +24,7 @@ import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
 import { enqueueSleeper, lockSlow, tryLockDeferred, unlockDeferred } from '../locking/rt-mutex/core.ts';
 import { RtWords } from '../locking/rt-mutex/words.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { asyncTasks, isDying, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
+import { isDying, isTaskOf, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -81,7 +81,7 @@ function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: numb
 function slotOfTid(cpu: Cpu, tid: number): number {
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
-    if (tid === slot + Slot.mainTask || asyncTasks(cpu, slot).includes(tid)) return slot;
+    if (isTaskOf(cpu, slot, tid)) return slot;
   }
   return 0;
 }

@@ -28,7 +28,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { asyncTasks, Slot, slotAddress, slotArea } from '../sched/slot.ts';
+import { isTaskOf, slotAddress, slotArea } from '../sched/slot.ts';
 
 export const FUTEX_WAITERS = 1 << 31;
 export const FUTEX_OWNER_DIED = 1 << 30;
@@ -93,8 +93,4 @@ function markDead(cpu: Cpu, slot: number, word: number): void {
     if (seen === value) return;
     value = seen;
   }
-}
-
-function isTaskOf(cpu: Cpu, slot: number, tid: number): boolean {
-  return tid === slot + Slot.mainTask || asyncTasks(cpu, slot).includes(tid);
 }

@@ -6,7 +6,6 @@ import type { Repairer } from '../memory/repairer.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -98,7 +97,6 @@ export class Completion extends SharedObject {
       this,
     );
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     if (outcome !== 'acquired') throw this.#timedOut(asked);
   }
 

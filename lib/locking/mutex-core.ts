@@ -43,23 +43,21 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
   firstAble,
-  firstOfThread,
   firstToCome,
   firstWaiter,
   isStuck,
-  joinList,
+  joinAhead,
   leaveList,
   rebuildList,
   WaitList,
   waiters,
 } from '../sched/wait-list.ts';
 import { osqLock, osqUnlock, repairOsq } from './osq.ts';
-import type { Outcome } from './owned-lock.ts';
 import { FLAGS, holderOf, isOwned, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from './owner-word.ts';
 
 export const MutexWords = struct({
@@ -165,7 +163,7 @@ export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   const list = mutex + MutexWords.waiters;
   // Get in line.
   yield* latched(waiter, list + WaitList.latch);
-  enqueue(waiter, mutex);
+  joinAhead(waiter, mutex + MutexWords.waiters, mutex);
   if (async) waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
   let outcome: Outcome | undefined;
   let marks = WAITERS;
@@ -212,12 +210,6 @@ function acquired(thread: Thread, mutex: number): Outcome {
   if (!(thread.cpu.load(mutex + MutexWords.owner) & OWNER_DIED)) return 'acquired';
   thread.counters.ownerDeaths++;
   return 'owner-died';
-}
-
-function enqueue({ thread, task, async }: Waiter, mutex: number): void {
-  const { cpu, id } = thread;
-  const list = mutex + MutexWords.waiters;
-  joinList(cpu, list, mutex, task, async ? 0 : firstOfThread(cpu, list, id));
 }
 
 /**
@@ -295,6 +287,7 @@ function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free
     counters.handoffs++;
     tracer?.handsOver(mutex, heir);
   }
+  // me|flags -> heir|PICKUP, or -> free. What it pairs with is said above.
   cpu.storeRelease(address, isHandedOver ? heir | PICKUP : free);
   if (isHandedOver) return [heir];
   return free === UNRECOVERABLE ? waiters(cpu, list) : firstToCome(cpu, list);

@@ -6,10 +6,11 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE, contend } from '../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, block, checkWait, type WaitOptions } from '../sched/drive.ts';
+import type { Outcome } from '../sched/slow-path.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
 import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
-import { type Outcome, OwnedLock } from './owned-lock.ts';
+import { OwnedLock } from './owned-lock.ts';
 import { closeOwned, holderOf, revive } from './owner-word.ts';
 
 export interface MutexOptions {
@@ -112,6 +113,7 @@ export class Mutex extends OwnedLock {
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */
   releaseSync(): void {
     const { cpu, mine, self } = this.thread;
+    // me -> 0. Pairs with the acquires in `lock`, `#tryAsync` and `tryAcquire` (mutex-core.ts).
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.releaseSlow(self);
   }
 
@@ -188,7 +190,7 @@ export class Mutex extends OwnedLock {
     checkWait(thread.cpu, options);
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE, options);
-    // Its fast path was not asked.
+    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =
       (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
     const outcome = isFree ? 'acquired' : this.#contend(task, options);
@@ -249,6 +251,7 @@ export class Mutex extends OwnedLock {
     const { thread } = this;
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
+    // 0 -> task. Pairs with the releases in `unlock` and `guardOf` (owned-lock.ts).
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) {
       thread.observer?.has(wanted, task);
       return task;

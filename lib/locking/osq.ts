@@ -13,6 +13,22 @@
  *             B  take next, or tail: me -> prev (and tell prev, which may be waiting in its own step B)
  *             C  next.prev: me -> prev; prev.next := next
  *
+ *   tail ------------------------------------+
+ *                                            v
+ *   holder --next--> waiter --next--> last in line          prev leads back: the holder grants by its successor's prev,
+ *          <--prev--        <--prev--                       and a waiter that leaves tells both neighbours
+ *
+ *   lock: enters --- alone ----------------------------------------> holds the queue --- unlock ---> out
+ *           | else                                                     ^
+ *           v                                                          | prev = GRANTED
+ *         spins on its own prev ----------------------------------------+
+ *           | has spun enough
+ *           v
+ *         A: prev can't grant me --- it has already: waits for its word --- GRANTED, or a new prev: A again
+ *           |
+ *           v
+ *         B: next can't leave ---> C: prev and next are neighbours ---> out, without the queue
+ *
  * Each word that a waiter waits on is its own node's, so every wait is one condLoad. A grant is an exchange against
  * "you stand behind me", so it cannot hit a node that has gone elsewhere.
  *
@@ -68,26 +84,27 @@ const differs = (value: number, from: number) => value !== from;
 export function osqLock(thread: Thread, tail: number): boolean {
   const { cpu } = thread;
   const node = thread.slot + OsqNodes.own;
-  // Pairs with the release in repairOsq, after which the reaper does not write to the node.
+  // Pairs with the release in `repairOsq`, after which the reaper does not write to the node.
   if (cpu.loadAcquire(node + SpinNode.lock) !== 0) return false;
   // Outside a queue nobody else writes to the node.
   cpu.storeUnordered(node + SpinNode.next, 0);
   cpu.storeUnordered(node + SpinNode.settled, 0);
-  // Pairs with the acquire in membersOf: a reaper that finds the node in the queue finds it not settled.
+  // Pairs with the acquire in `membersOf`: a reaper that finds the node in the queue finds it not settled.
   cpu.storeRelease(node + SpinNode.lock, tail);
   let prev = cpu.load(tail);
   for (;;) {
     if (prev === CLOSED) return leave(cpu, tail, node);
     cpu.store(node + SpinNode.prev, prev);
+    // tail: prev -> me. Into an empty queue it is the acquire: pairs with the exchange `me -> 0` in `takeNext`.
     const seen = cpu.cmpxchg(tail, prev, node);
     if (seen === prev) break;
     prev = seen;
   }
   if (prev === 0) return true;
   thread.counters.contended++;
-  // Pairs with the acquires in takeNext: who finds the node finds its prev.
+  // Pairs with the exchange in `takeNext`: a thread that finds the node finds its `prev`.
   cpu.storeRelease(prev + SpinNode.next, node);
-  // Pairs with the release in osqUnlock.
+  // Pairs with the release in `osqUnlock`.
   const seen = cpu.condLoadAcquire(node + SpinNode.prev, isDecided, 0, thread.spins);
   if (seen === GRANTED) return true;
   return seen === EVICTED ? leave(cpu, tail, node) : unqueue(cpu, tail, node, seen);
@@ -102,6 +119,7 @@ export function osqUnlock(thread: Thread, tail: number): void {
       abandon(cpu, node);
       return;
     }
+    // next.prev: me -> GRANTED. Pairs with the acquires of `prev` in `osqLock` and `unqueue`. It fails where `next` gives up.
     if (next === 0 || cpu.cmpxchgRelease(next + SpinNode.prev, node, GRANTED) === node) break;
   }
   leave(cpu, tail, node);
@@ -112,18 +130,23 @@ export function isInOsq(cpu: Cpu, slot: number, tail: number): boolean {
   return Math.abs(cpu.load(slot + OsqNodes.own + SpinNode.lock)) === tail;
 }
 
+/** Gives up its place, in steps A, B and C. True when the queue was granted meanwhile. */
 function unqueue(cpu: Cpu, tail: number, node: number, seen: number): boolean {
   let prev = seen;
+  // Step A, prev.next: me -> 0. Where it fails, prev has taken this node out of `next`, to grant it or to leave itself.
   while (cpu.cmpxchg(prev + SpinNode.next, node, 0) !== node) {
+    // Pairs with the release in `osqUnlock`, and with the exchange in step C of the node in front.
     prev = cpu.condLoadAcquire(node + SpinNode.prev, differs, prev, Number.POSITIVE_INFINITY);
     if (prev === GRANTED) return true;
     if (prev === EVICTED) return leave(cpu, tail, node);
   }
+  // Step B: nobody behind can leave any more, or there is nobody.
   const next = takeNext(cpu, tail, node, prev);
   if (next === SHUT) {
     abandon(cpu, node);
     return false;
   }
+  // Step C, next.prev: me -> prev; then prev.next := next. In this order: once prev knows `next` it may grant it.
   if (next !== 0 && cpu.cmpxchg(next + SpinNode.prev, node, prev) === node) replaceNext(cpu, prev, next);
   return leave(cpu, tail, node);
 }
@@ -138,9 +161,11 @@ function takeNext(cpu: Cpu, tail: number, node: number, prev: number): number {
     const seen = cpu.cmpxchg(tail, node, prev);
     if (seen === CLOSED) return SHUT;
     if (seen === node) {
+      // prev.next: 0 -> NONE. It may be in its own step B, and waits for the node behind.
       if (prev !== 0) cpu.cmpxchg(prev + SpinNode.next, 0, NONE);
       return 0;
     }
+    // Pairs with the release of `prev.next` in `osqLock`, and with the exchange in `replaceNext`.
     cpu.condLoadAcquire(word, isSome, 0, Number.POSITIVE_INFINITY);
     const next = cpu.xchg(word, 0);
     if (next === EVICTED) return SHUT;
@@ -148,7 +173,7 @@ function takeNext(cpu: Cpu, tail: number, node: number, prev: number): number {
   }
 }
 
-/** Step C's second half. Someone who left behind `prev` may have said NONE there. */
+/** Step C's second half. A node that left behind `prev` may have written NONE there. */
 function replaceNext(cpu: Cpu, prev: number, next: number): void {
   for (;;) {
     const seen = cpu.load(prev + SpinNode.next);
@@ -159,7 +184,9 @@ function replaceNext(cpu: Cpu, prev: number, next: number): void {
 
 /** The node is out of the queue of `tail`, and free unless a reaper has evicted it. */
 function leave(cpu: Cpu, tail: number, node: number): false {
+  // Pairs with the acquire of `settle` in `repairOsq`: what this thread has written to other nodes comes before.
   cpu.storeReleaseLight(node + SpinNode.settled, 1);
+  // tail -> 0; it fails, and leaves the node to the reaper, where that has written -tail. Pairs with the acquire in `membersOf`.
   cpu.cmpxchgRelease(node + SpinNode.lock, tail, 0);
   return false;
 }
@@ -174,10 +201,12 @@ export function repairOsq(repairer: Repairer, tail: number): boolean {
   const { cpu, settle } = repairer;
   const dead = membersOf(repairer, tail, true);
   if (dead.length === 0) return true;
+  // x -> CLOSED, fully ordered: a thread that enters from here on finds it closed, and one that has entered is found below.
   cpu.xchg(tail, CLOSED);
   const evicted = membersOf(repairer, tail, false).filter((node) => evict(cpu, tail, node));
   if (!evicted.every((node) => settle(node + SpinNode.settled, isSettled, 0))) return false;
-  // In this order: whoever dies when, a queue that is closed has a dead node that names it, and nobody can destroy it.
+  // Live nodes, the tail, dead nodes, in this order. If the reaper dies in between, a queue that is closed still has a dead node
+  // that names it: so the next reaper goes on here, and nobody can destroy it. All pair with the acquire in `osqLock`.
   for (const node of evicted) cpu.storeRelease(node + SpinNode.lock, 0);
   cpu.storeRelease(tail, 0);
   for (const node of dead) cpu.storeRelease(node + SpinNode.lock, 0);

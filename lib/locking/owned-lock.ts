@@ -1,14 +1,11 @@
 import { OnceGuard } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
-import { type AsyncWaitOptions, abortReason, blockAsync, type TimeoutOptions } from '../sched/drive.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import { type AsyncWaitOptions, blockAsync, type TimeoutOptions } from '../sched/drive.ts';
+import type { Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Wanted } from '../sched/watch.ts';
 import { type LockOwner, lockOwnerOf } from './lock-owner.ts';
 import { isOwned, makeConsistent, OWNER, OWNER_DIED, ownerOf, UNRECOVERABLE } from './owner-word.ts';
-
-/** How a wait for such a lock ends. */
-export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'back-off';
 
 /** What the locks whose word names their owner have in common, but for the fast paths. */
 export abstract class OwnedLock extends SharedObject {
@@ -81,7 +78,6 @@ export abstract class OwnedLock extends SharedObject {
       return task;
     }
     this.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     throw this.refusal(outcome, asked);
   }
 

@@ -33,18 +33,18 @@ import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { Grant } from '../sched/grant.ts';
+import { expectGrant, Grant } from '../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, holdsOf, isAnyHeld, TRANSIT } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unpark, unparkAll, waitFor } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
-  firstOfThread,
   firstToCome,
   firstWaiter,
   isListBusy,
   isStuck,
+  joinAhead,
   joinList,
   leaveList,
   nextWaiter,
@@ -53,7 +53,6 @@ import {
   waiters,
 } from '../sched/wait-list.ts';
 import { UNRECOVERABLE } from './owner-word.ts';
-import type { Outcome } from './reader-writer.ts';
 
 export const PercpuWords = struct({
   header: ObjectHeader,
@@ -103,7 +102,7 @@ const latchOf = (lock: number) => listOf(lock) + WaitList.latch;
 /** Enters as a reader if no writer is there; undefined when one is. With `joins`, even if it waits for readers to leave. */
 export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): Outcome | undefined {
   const record = claimHold(cpu, task, lock);
-  return record === 0 ? 'full' : readWith(cpu, lock, record, joins);
+  return record === 0 ? 'exhausted' : readWith(cpu, lock, record, joins);
 }
 
 /** `tryRead` with a record of the lock. */
@@ -279,7 +278,7 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const record = claimHold(cpu, task, lock);
-  if (record === 0) return 'full';
+  if (record === 0) return 'exhausted';
   for (;;) {
     yield* latched(waiter, latchOf(lock));
     // The thread's own asynchronous tasks may have been granted something since readAwake looked.
@@ -471,13 +470,11 @@ function lineUpAgain(cpu: Cpu, lock: number, task: number): void {
 }
 
 /** Under the latch: puts the task in the list behind a writer. False when there is none. */
-function enqueue({ thread, task, async }: Waiter, lock: number, want: number, record: number): boolean {
-  const { cpu, id } = thread;
-  const list = listOf(lock);
+function enqueue(waiter: Waiter, lock: number, want: number, record: number): boolean {
+  const { thread, task, async } = waiter;
+  const { cpu } = thread;
   // Also for a writer that need not wait yet: a synchronous one of its thread may send it back to the list.
-  cpu.store(task + Grant.from, 0);
-  cpu.store(task + Task.want, want);
-  cpu.store(task + Grant.record, record);
+  expectGrant(cpu, task, want, record);
   for (;;) {
     const word = cpu.load(blockOf(lock));
     if (writerOf(word) === 0) return false;
@@ -485,7 +482,7 @@ function enqueue({ thread, task, async }: Waiter, lock: number, want: number, re
   }
   // First of all: those that line up again have to be behind this one.
   if (!async && want === WRITE) takeBack(thread, lock);
-  joinList(cpu, list, lock, task, async ? 0 : firstOfThread(cpu, list, id));
+  joinAhead(waiter, listOf(lock), lock);
   return true;
 }
 

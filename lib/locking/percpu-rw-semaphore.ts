@@ -150,7 +150,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     const task = thread.current();
     const outcome = tryRead(thread.cpu, this.address, task, false);
     if (noteTaken(thread, this, SHARED, outcome === 'acquired')) return true;
-    if (outcome === 'full') throw this.refusal('full');
+    if (outcome === 'exhausted') throw this.refusal('exhausted');
     this.checkThere();
     return false;
   }

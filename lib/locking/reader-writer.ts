@@ -5,18 +5,15 @@ import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import type { LockOwner } from './lock-owner.ts';
-
-export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable' | 'full';
 
 /** How a lock is entered, for reading or for writing. */
 export interface Entry {
@@ -194,7 +191,6 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       return task;
     }
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     throw this.refusal(outcome, asked);
   }
 
@@ -223,7 +219,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
           'EDEADLK',
           `this thread holds the ${this.label} already: waiting for it here would never end`,
         );
-      case 'full':
+      case 'exhausted':
         return new HoldfastError('ENOMEM', `no ${this.label}: there is no memory to note another shared lock`);
       default:
         return new HoldfastError(

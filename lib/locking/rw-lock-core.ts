@@ -90,6 +90,7 @@ const QUEUE: QueueKind = {
   nodes: [SpinNodes.waiter],
   proxies: [SpinNodes.proxy],
   exchangeTail: (cpu, lock, node) => cpu.xchg(lock + RwWords.tail, node),
+  // me -> 0. Pairs with the exchange of the next thread that finds the queue empty.
   removeTail: (cpu, lock, node) => cpu.cmpxchgRelease(lock + RwWords.tail, node, 0) === node,
 };
 
@@ -115,6 +116,7 @@ export function close(cpu: Cpu, lock: number): boolean {
     if (cpu.cmpxchg(address, word, CLOSED) === word) break;
   }
   if (isDrained(cpu, lock, readerWords(maxThreads(cpu)))) return true;
+  // CLOSED -> 0: there are readers. Pairs with the acquires of writers and readers that come next.
   cpu.storeRelease(address, 0);
   return false;
 }
@@ -166,6 +168,7 @@ export function drain(thread: Thread, lock: number, words: number): void {
   if (waits) cpu.fetchOrRelaxed(lock + RwWords.word, DRAINING);
   for (let i = 0; i < words; i++) {
     const readers = lock + RwWords.readers + i;
+    // Pairs with the release in `readUnlock`.
     let value = cpu.condLoadAcquire(readers, isDrainedOf, 0, spins);
     while (!isDrainedOf(value)) {
       // Asleep first, then the mark: pairs with the acquire in readUnlock, which finds WAITED and wakes the sleeper.
@@ -176,7 +179,7 @@ export function drain(thread: Thread, lock: number, words: number): void {
     }
     if (value !== 0) cpu.fetchAndRelaxed(readers, READERS);
   }
-  // Acquire: what the writer does inside comes after.
+  // x|DRAINING -> x. Acquire: what the writer does inside comes after; the readers' releases are acquired above.
   if (waits) cpu.fetchAndAcquire(lock + RwWords.word, ~DRAINING);
 }
 

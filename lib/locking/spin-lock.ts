@@ -95,6 +95,7 @@ const QUEUE: QueueKind = {
   removeTail(cpu, lock, node) {
     const tail = encodeTail(cpu, node);
     for (let word = cpu.load(lock + Spin.word); (word & TAIL) === tail; ) {
+      // n,p,y -> 0,p,y. Pairs with the exchange of the tail by the next thread that lines up.
       const seen = cpu.cmpxchgRelease(lock + Spin.word, word, word & ~(TAIL | ASLEEP));
       if (seen === word) return true;
       word = seen;
@@ -147,6 +148,7 @@ export class SpinLock extends SpinningLock {
 
   tryLock(): boolean {
     const { cpu, free } = this.thread;
+    // 0,0,0 -> 0,0,x. Pairs as in `lock`.
     const word = cpu.cmpxchgAcquire(this.address + Spin.word, free, this.#locked);
     return word === free || this.#tryLockSlow(word);
   }
@@ -167,6 +169,7 @@ export class SpinLock extends SpinningLock {
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE);
     if ((seen & LOCKED) === this.#locked) throw this.relocked();
+    // An observed thread's fast path was switched off: 0,0,0 -> 0,0,x. Pairs as in `lock`.
     if (wanted === undefined || thread.cpu.cmpxchgAcquire(address + Spin.word, 0, this.#locked) !== 0) {
       thread.counters.contended++;
       this.beginChange();
@@ -181,6 +184,7 @@ export class SpinLock extends SpinningLock {
     const { thread } = this;
     const task = thread.current();
     if (seen === CLOSED) this.checkThere();
+    // 0,0,0 -> 0,0,x. Pairs as in `lock`.
     if (seen !== 0 || thread.cpu.cmpxchgAcquire(this.address + Spin.word, 0, this.#locked) !== 0) return false;
     thread.observer?.took(this, ALONE, task);
     return true;
@@ -217,7 +221,7 @@ function lockSlow(thread: Thread, lock: number, seen: number): void {
   let word = seen;
   // Nobody waits yet: wait without a node.
   if ((word & ~LOCKED) === 0) {
-    // 0,0,y -> 0,x,y
+    // 0,0,y -> 0,x,y. `queued_fetch_set_pending_acquire`.
     word = cpu.cmpxchgAcquire(address, seen, seen | mine);
     if (word === seen && waitPending(cpu, address, id, mine, spins)) return;
   }
@@ -236,7 +240,8 @@ function waitPending(cpu: Cpu, address: number, id: number, mine: number, spins:
   }
   for (;;) {
     // It takes its time: give up the claim, t,x,y -> t,0,y, and queue up; or it has just gone, t,x,0 -> t,0,x. The claim is
-    // given up only while there is an owner: its unlock then finds nobody pending, and wakes the head of the queue.
+    // given up only while there is an owner: its unlock then finds nobody pending, and wakes the head of the queue. Pairs with the
+    // release in `unlock`.
     const word = cpu.load(address);
     const isTaken = !isUnlocked(word);
     if (cpu.cmpxchgAcquire(address, word, isTaken ? word - mine : word + id - mine) === word) return !isTaken;
@@ -271,6 +276,7 @@ function waitAsHead(thread: Thread, lock: number, node: number): number {
   for (let keepsClaim = false; ; keepsClaim = true) {
     // Where nobody is preempted nobody sleeps, so nobody steals, and a claim is not needed.
     if (thread.isPreemptible) claimPending(cpu, address, mine);
+    // Pairs with the release in `unlock`, and the exchange in `#unlockSlow`.
     let word = cpu.condLoadAcquire(address, isForHead, mine, thread.spins);
     while (isForHead(word, mine)) {
       // x,*,0 -> 0,0,x if the queue ends here, else t,*,0 -> t,0,x with ASLEEP, because the successor may sleep. Acquire: pairs

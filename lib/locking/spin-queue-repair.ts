@@ -201,6 +201,7 @@ function evict(cpu: Cpu, node: number, value: number): boolean {
  */
 function isHead({ cpu, settle }: Repairer, lock: number, node: number): boolean | undefined {
   for (;;) {
+    // The three loads acquire: they pair with the releases in `grant`, `linkNode` and `releaseNode` (spin-queue.ts).
     const value = cpu.loadAcquire(node + SpinNode.locked);
     const isSteady = settle(node + SpinNode.settled, isSettled, 0);
     const prev = cpu.loadAcquire(node + SpinNode.prev);
@@ -221,10 +222,12 @@ function isHead({ cpu, settle }: Repairer, lock: number, node: number): boolean 
 function standsInFront({ cpu, isDead, settle }: Repairer, node: number, proxy: number): boolean | undefined {
   for (let at = node; ; ) {
     if (!settle(at + SpinNode.settled, isSettled, 0)) return undefined;
+    // Pairs with the release of `settled` in `linkNode` (spin-queue.ts).
     const prev = cpu.loadAcquire(at + SpinNode.prev);
     if (prev <= 0) return at !== node;
     at = prev;
     if (at === proxy) return false;
+    // Pairs with the release in `grant` (spin-queue.ts).
     if (isDead(slotNumberAt(cpu, at) + 1) || !isWaiting(cpu.loadAcquire(at + SpinNode.locked))) return true;
   }
 }

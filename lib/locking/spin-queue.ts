@@ -102,7 +102,7 @@ export function prepareNode(cpu: Cpu, node: number, lock: number): void {
 /** Links `node` behind `prev`, which its exchange on the tail returned. */
 export function linkNode(cpu: Cpu, node: number, prev: number): void {
   cpu.store(node + SpinNode.prev, prev);
-  // Pairs with the acquire in unlockQueue: who finds the node finds it prepared.
+  // Pairs with the acquires in `unlockQueue` and `grantNext`: a thread that finds the node finds it prepared.
   if (prev !== 0) cpu.storeRelease(prev + SpinNode.next, node);
   // Pairs with the acquires of the reaper behind `settle`: `prev` is known, and the predecessor's `next` written.
   cpu.storeRelease(node + SpinNode.settled, 1);
@@ -115,6 +115,7 @@ export function waitToBeHead(thread: Thread, node: number): boolean {
   let locked = cpu.condLoadAcquire(node + SpinNode.locked, isDecided, 0, thread.spins);
   while (isWaiting(locked)) {
     prepareToPark(cpu, self);
+    // SLEEPING before this load (prepareToPark, an exchange): a thread that grants, and then looks for a sleeper (`kick`), finds it.
     if (isWaiting(cpu.loadAcquire(node + SpinNode.locked))) sleep(thread);
     else finishPark(cpu, self);
     locked = cpu.loadAcquire(node + SpinNode.locked);
@@ -166,6 +167,7 @@ export function unlockQueue(cpu: Cpu, kind: QueueKind, lock: number, node: numbe
       releaseNode(cpu, node);
       return 0;
     }
+    // Pairs with the acquire behind `settle` in `isHead` (spin-queue-repair.ts); so does the one in `grantNext`.
     cpu.storeRelease(node + SpinNode.settled, 1);
   }
   return grantNext(cpu, kind, lock, node, next);
@@ -183,6 +185,7 @@ export function grantNext(cpu: Cpu, kind: QueueKind, lock: number, node: number,
     kind.nameHead?.(cpu, lock, successor);
     if (grant(cpu, successor, node)) break;
     // The reaper has evicted it, and puts its proxy there.
+    // Settled again, and a new successor: the release in `placeProxy` (spin-queue-repair.ts) names it.
     cpu.storeRelease(node + SpinNode.settled, 1);
     successor = cpu.condLoadAcquire(node + SpinNode.next, differs, successor, Number.POSITIVE_INFINITY);
   }

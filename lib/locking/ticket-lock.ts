@@ -183,6 +183,7 @@ function repair(repairer: Repairer, lock: number): boolean {
     cpu.cmpxchg(serving, ticket, (ticket + 1) | 0);
   }
   // Last: if this reaper dies before, the next one finds them again.
+  // lock -> 0. Pairs with the acquire in `entriesOf`.
   for (const entry of dead) cpu.storeRelease(entry + TicketEntry.lock, 0);
   return true;
 }
@@ -203,6 +204,7 @@ function entriesOf({ cpu, threads, isDead }: Repairer, lock: number, dead: boole
  * back, and the turn have come by then.
  */
 function markWaiters(cpu: Cpu, lock: number, dead: readonly number[]): void {
+  // Pairs with the release of the thread that was served last.
   const serving = cpu.loadAcquire(lock + Ticket.serving);
   for (const entry of dead) {
     if (cpu.load(entry + TicketEntry.ticket) !== serving) cpu.store(entry + TicketEntry.lock, -lock);

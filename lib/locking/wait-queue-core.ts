@@ -174,6 +174,7 @@ export function wakeUp(thread: Thread, queue: number, count: number): number {
 /** `wakeUp` in a slow path. */
 function* wakeUpIn(waiter: Waiter, queue: number, count: number): SlowPath<void> {
   const { cpu } = waiter.thread;
+  // Pairs as in `wakeUp`.
   cpu.mb();
   if (cpu.load(queue + WaitQueueWords.waiting) === 0) return;
   yield* latched(waiter, queue + WaitQueueWords.waiters + WaitList.latch);

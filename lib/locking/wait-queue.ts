@@ -7,7 +7,6 @@ import type { Repairer } from '../memory/repairer.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -88,7 +87,6 @@ export class WaitQueue extends SharedObject {
     );
     thread.returnTask(task);
     guarded.rethrow();
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     if (outcome !== 'done') throw this.#timedOut(asked);
   }
 

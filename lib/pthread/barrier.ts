@@ -13,7 +13,6 @@ import { struct } from '../memory/struct.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -113,6 +112,7 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   const round = cpu.load(barrier + BarrierWords.round);
   const ticket = ticketOf(round);
   cpu.write(barrier + BarrierWords.arrived, cpu.read(barrier + BarrierWords.arrived) + 1);
+  // Pairs with the acquires of `isHeld` (sched/holds.ts): a thread that finds the ticket finds what this one did before it arrived.
   cpu.storeRelease(record + Hold.count, ticket);
   const { isOver, counted } = endRound(futexes, barrier, round);
   // From here on the ticket says that the task waits, and nothing of the barrier is touched: a task that is released may destroy
@@ -231,7 +231,6 @@ export class PthreadBarrier extends SharedObject {
   }
 
   #passed(outcome: Outcome, options: AbortableOptions | undefined): boolean {
-    if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'exhausted') {
       throw new HoldfastError('EAGAIN', `there is no memory to note that this thread waits at the barrier`);
     }

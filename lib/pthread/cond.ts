@@ -26,9 +26,8 @@ import {
   checkWait,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
 import { endWait } from '../sched/task.ts';
-import type { Outcome } from './mutex/core.ts';
 import { PthreadMutexGuard } from './mutex/guard.ts';
 import { PthreadMutex } from './mutex/mutex.ts';
 

@@ -12,7 +12,6 @@ import { struct } from '../memory/struct.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -100,6 +99,7 @@ export class PthreadOnce extends SharedObject {
   }
 
   get isDone(): boolean {
+    // Pairs with the release in `#end`: what the routine did is seen.
     const isDone = this.thread.cpu.loadAcquire(this.#state) === DONE;
     if (!isDone) this.checkThere();
     return isDone;
@@ -155,7 +155,6 @@ export class PthreadOnce extends SharedObject {
   }
 
   #isMine(outcome: Outcome, options: AbortableOptions | undefined): boolean {
-    if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `the ${this.label} was not done within ${options?.timeout} ms`);
     }

@@ -3,17 +3,26 @@
  *
  *   writer   the task that holds it for writing, or 0
  *   readers  how many hold it for reading: the sum of the readers' own records (`sched/holds.ts`)
- *   flags    READERS_WAIT, WRITERS_WAIT: some of them may sleep on the gate, with that bitset
- *            OWNER_DIED: a writer died inside
+ *   flags    READ, WRITE: tasks that want that may sleep on the gate, with that bitset. Legal to be set though none does;
+ *            illegal to be clear while one does: a release would wake nobody. Set and cleared under the latch
+ *            OWNER_DIED: a writer died inside. Set by the reaper, cleared by makeConsistent
  *   gate     counts the times the lock came free, or who may have it changed
  *
  *   take     latch; free for me? else note that I wait, and the gate; unlatch; FUTEX_WAIT_BITSET(gate)
  *   release  latch; if it is free now: gate + 1, take those whose turn it is from the gate; unlatch; wake them
  *
+ *   take   tries under the latch ------------- free for it -----------------------------> has the lock
+ *            | busy: its flag is set, the gate known                                         ^
+ *            v                                                                               |
+ *          asleep at the gate --- a release opens it: gate + 1, woken: tries again ----------+
+ *            | timeout, abort                          (the gate has moved meanwhile: does not sleep at all)
+ *            v
+ *          gone; a writer opens the gate for the readers that only it kept out
+ *
  * The unlatch is a release's last access to the lock, which its next owner may destroy. So the latch of the gate's futex
  * bucket is taken inside the lock's own, and nobody who holds a bucket's latch takes a lock's.
  *
- * A writer that is preferred keeps readers out by WRITERS_WAIT, except those whose thread's task reads already, for
+ * A writer that is preferred keeps readers out by WRITE, except those whose thread's task reads already, for
  * they would never let the writer in. When a release finds no writer to wake, it takes the flag back.
  *
  * Nor does it keep out a synchronous reader whose thread has asynchronous tasks that read this lock or wait at its gate:
@@ -33,7 +42,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
@@ -56,8 +65,6 @@ const isFree = (value: number) => value === 0;
 const LATCH_SPINS = 1000;
 
 export type Preference = 'readers' | 'writers';
-export type Outcome = 'acquired' | 'busy' | 'deadlock' | 'exhausted' | 'timed-out' | 'aborted';
-
 /** Whether somebody holds the lock, or is in the middle of a call: one that releases it is, until it has unlatched it. */
 export function isBusy(cpu: Cpu, lock: number): boolean {
   cpu.condLoad(lock + RwlockWords.latch, isFree, 0, LATCH_SPINS);
@@ -79,7 +86,7 @@ export function tryTake(
   want: number,
   preference: Preference,
   waiter?: Waiter,
-): Outcome {
+): Outcome | 'busy' {
   latch(thread.cpu, lock + RwlockWords.latch, thread.id);
   return tryAndUnlatch(thread, lock, task, want, preference, waiter);
 }
@@ -92,9 +99,9 @@ function tryAndUnlatch(
   want: number,
   preference: Preference,
   waiter?: Waiter,
-): Outcome {
+): Outcome | 'busy' {
   const { cpu, id } = thread;
-  let outcome: Outcome = 'busy';
+  let outcome: Outcome | 'busy' = 'busy';
   // Under the latch: whoever destroys the lock waits for that to come free, so this finds it destroyed or that finds it taken.
   if (isPresent(cpu, lock)) {
     outcome = want === READ ? tryRead(thread, lock, task, preference) : tryWrite(cpu, lock, task);
@@ -122,22 +129,23 @@ function isHereAsync({ cpu, slot, tasksInUse }: Thread, lock: number): boolean {
   );
 }
 
-function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Outcome {
+function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Outcome | 'busy' {
   const { cpu } = thread;
-  // First: illegal to fail for want of a record after having slept, for the wake-up would be lost.
+  // Claim a record. First: illegal to fail for want of one after having slept, for the wake-up would be lost.
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'exhausted';
   if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';
   const isKeptOut = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
   if (isKeptOut && heldBy(cpu, task, lock) === 0 && sleepsAs(thread, lock, task, READ) === READ) return 'busy';
+  // n -> n + 1: the record first, from which the reaper counts anew. Pairs with the acquires of `isHeld` (sched/holds.ts).
   cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) + HELD);
   cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) + 1);
   return 'acquired';
 }
 
-function tryWrite(cpu: Cpu, lock: number, task: number): Outcome {
+function tryWrite(cpu: Cpu, lock: number, task: number): Outcome | 'busy' {
   if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return 'busy';
-  // Written under the latch only, whose release orders it.
+  // 0 -> task. Written under the latch only, whose release orders it.
   cpu.storeUnordered(lock + RwlockWords.writer, task);
   return 'acquired';
 }
@@ -161,11 +169,13 @@ export function* takeSlow(
   const passOn = () => wakeIfFree(futexes, lock, preference);
   counters.contended++;
   for (;;) {
-    // Read before the attempt: a release that comes after it moves the gate.
+    // Note the gate. Illegal to do so after the attempt: a release in between would have moved it already, and wake nobody.
     const gate = cpu.loadAcquire(lock + RwlockWords.gate);
     yield* latched(waiter, lock + RwlockWords.latch);
+    // Try, or say under the same latch that this task waits.
     const outcome = tryAndUnlatch(waiter.thread, lock, waiter.task, want, preference, waiter);
     if (outcome !== 'busy') return outcome;
+    // Sleep, unless a release has come since: `wait` compares the gate under the latch of its bucket.
     const result = yield* wait(futexes, lock + RwlockWords.gate, gate, bits, waiter, { passOn });
     if (result === 'timed-out' || result === 'aborted') {
       if (bits & WRITE) yield* giveUp(waiter, futexes, lock);
@@ -200,6 +210,7 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   const isWriter = cpu.load(lock + RwlockWords.writer) === task;
   const record = isWriter ? 0 : findHold(cpu, task, lock);
   const holds = isWriter || (record !== 0 && cpu.load(record + Hold.count) > 0);
+  // me -> 0, or n -> n - 1. What came before reaches the next owner by the latch.
   if (isWriter) cpu.storeUnordered(lock + RwlockWords.writer, 0);
   else if (holds) {
     cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) - HELD);
@@ -212,7 +223,7 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   return holds;
 }
 
-/** Wakes others than one that was woken for a lock that is still free. Whoever has it does when it releases it. */
+/** A task that was woken for a free lock goes without it: others are woken, unless the lock is held. Then its holder wakes them. */
 function wakeIfFree(futexes: Futexes, lock: number, preference: Preference): void {
   const { cpu, id } = futexes.thread;
   latch(cpu, lock + RwlockWords.latch, id);
@@ -235,9 +246,11 @@ function takeNext(futexes: Futexes, lock: number, preference: Preference): numbe
   const woken: number[] = [];
   const takesAble = (count: number, bits: number) =>
     takeWaiters(futexes, lock + RwlockWords.gate, count, bits, woken) !== 0;
+  // Illegal to take a waiter before: it would find the old gate, and could sleep again.
   openGate(cpu, lock, ~READ);
   if (preference === 'readers' && takesAble(Number.POSITIVE_INFINITY, READ)) return woken;
   if (takesAble(1, WRITE)) return woken;
+  // No writer can run. Those that can't, and the readers, look themselves; readers are kept out no more.
   cpu.fetchAndRelaxed(lock + RwlockWords.flags, ~WRITE);
   takesAble(Number.POSITIVE_INFINITY, MATCH_ANY);
   return woken;

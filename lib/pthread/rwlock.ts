@@ -11,18 +11,16 @@ import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { holdsOf } from '../sched/holds.ts';
-import type { Waiter } from '../sched/slow-path.ts';
+import type { Outcome, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import {
   isBusy,
-  type Outcome,
   OWNER_DIED,
   type Preference,
   READ,
@@ -270,7 +268,7 @@ export class PthreadRwlock extends SharedObject {
       });
     }
     thread.returnTask(task);
-    throw outcome === 'aborted' ? abortReason(asked.signal) : this.#refusal(outcome, asked);
+    throw this.#refusal(outcome, asked);
   }
 
   #state(): string {

@@ -13,7 +13,6 @@ import { struct } from '../memory/struct.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -156,7 +155,6 @@ export class PthreadSem extends SharedObject {
   }
 
   #finish(outcome: 'acquired' | 'timed-out' | 'aborted', options: AsyncWaitOptions | undefined): void {
-    if (outcome === 'aborted') throw abortReason(options?.signal);
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `nobody posted the ${this.label} within ${options?.timeout} ms`);
     }

@@ -206,6 +206,7 @@ function lookAgain(thread: Thread, domain: Domain, pace: Pace): boolean {
     setMask(thread, leaf, pace, mask);
     unlatch(cpu, leaf + Node.latch);
   }
+  // Pairs with the release in `setMask`.
   return cpu.loadAcquire(domain.root + pace.mask) === 0;
 }
 

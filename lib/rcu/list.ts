@@ -143,6 +143,7 @@ export class RcuList implements Iterable<number> {
     const [prev, next] = place();
     cpu.store(last + NEXT, next);
     cpu.store(first + PREV, prev);
+    // Pairs with the readers' `loadDependent`: what they find leads on.
     cpu.storeRelease(prev + NEXT, first);
     cpu.store(next + PREV, last);
   }

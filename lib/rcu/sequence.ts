@@ -58,6 +58,7 @@ export function writeSequence(cpu: Cpu, at: number, sequence: number): void {
   const high = Math.floor(sequence / LOW);
   const wraps = cpu.load(at + Period.high) !== high;
   if (wraps) cpu.store(at + Period.high, high);
+  // Both pair with the acquires in `readSequence`.
   cpu.storeRelease(at + Period.low, sequence | 0);
   if (wraps) cpu.storeRelease(at + Period.highAgain, high);
 }

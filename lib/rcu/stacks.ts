@@ -9,7 +9,8 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
-import { ObjectHeader, type Objects } from '../memory/objects.ts';
+import type { Objects } from '../memory/object-store.ts';
+import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { readText, utf8, writeBytes } from '../memory/text.ts';
@@ -34,6 +35,7 @@ const KIND = defineKind<Repairer>({
 /** The domain's stacks, made if it has none, for a thread that is to write there. Throws ENOMEM. */
 export function openStacks(cpu: Cpu, objects: Objects, rcu: number): void {
   // Whoever writes it writes the same.
+  // Pairs with the acquire in `textAt`: whoever finds the stacks finds them made.
   cpu.storeRelease(rcu + RcuWords.stacks, objects.open(KIND, `holdfast.rcu-stacks.${rcu}`));
 }
 
@@ -48,6 +50,7 @@ export function writeStack(cpu: Cpu, rcu: number, place: { number: number; lane:
   const bytes = utf8(stack).subarray(0, LONGEST);
   cpu.store(at, 0);
   writeBytes(cpu, at + 1, bytes);
+  // Pairs with the acquire in `readStack`: the text stands before its length does.
   cpu.storeRelease(at, bytes.length);
 }
 

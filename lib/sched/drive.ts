@@ -58,7 +58,7 @@ export interface Waitable {
   beginWait(task: number): void;
 }
 
-/** How an asynchronous wait ended. */
+/** How an asynchronous wait ended that has not been aborted. */
 export interface Ended<Outcome> {
   readonly outcome: Outcome;
   readonly task: number;
@@ -159,7 +159,8 @@ export function block<Outcome>(
 
 /**
  * Runs a slow path on the event loop, for `own` or else for a task of its own, which the caller returns when it is done
- * with it. `object`: as for `block`. The caller has checked the options.
+ * with it. `object`: as for `block`. The caller has checked the options. Where the path ends with 'aborted', this rejects
+ * with the signal's reason, and the task is returned.
  */
 export async function blockAsync<Outcome>(
   thread: Thread,
@@ -192,6 +193,10 @@ export async function blockAsync<Outcome>(
   if (priority !== undefined) thread.cpu.store(task + Task.priority, 0);
   if (wait !== undefined) concludeWait(thread, task, wait, outcome);
   endWait(thread.cpu, task);
+  if (outcome === 'aborted') {
+    if (own === undefined) thread.returnTask(task);
+    throw abortReason(asked.signal);
+  }
   return { outcome, task, asked };
 }
 

@@ -1,5 +1,6 @@
 /** Grant: a task is given what it waits for by the thread that makes it free, and takes notice of that later. */
-import { taskArea } from './task.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { Task, taskArea } from './task.ts';
 
 export const Grant = taskArea(
   'grant',
@@ -11,3 +12,13 @@ export const Grant = taskArea(
   },
   { vacate: (cpu, task) => cpu.store(task + Grant.from, 0) },
 );
+
+/**
+ * `task` is about to line up for `want` of an object's permits, or in the mode `want`; what it is granted goes to `record`,
+ * 0 for none. Illegal to fail to do before it joins the list: the thread that grants reads these words under the latch.
+ */
+export function expectGrant(cpu: Cpu, task: number, want: number, record: number): void {
+  cpu.store(task + Grant.from, 0);
+  cpu.store(task + Task.want, want);
+  cpu.store(task + Grant.record, record);
+}

@@ -5,14 +5,15 @@
  * for good. The records of a slot are used in order: those behind the first without a lock are all unused.
  *
  * `count` of a record: held << 1, and TRANSIT while its task is about to change the lock's word or has just done so. A
- * record is written by its own task, or by who grants the task what it waits for, and read by the reaper.
+ * record is written by its own task, or by the thread that grants the task what it waits for, and read by the reaper.
  *
  *   task                                     reaper
  *   count := held|TRANSIT                    closes the lock's word, fully ordered
  *   cmpxchg of the lock's word, fully ordered
  *   count := held +- 1                       waits until no record is in TRANSIT; their sum is the truth
  *
- * So either the reaper sees TRANSIT and waits for the outcome, or the task's cmpxchg fails.
+ * So either the reaper sees TRANSIT and waits for the outcome, or the task's cmpxchg fails. It is store buffering: each side
+ * writes one of the two words before it looks at the other one, and the exchange of the lock's word is the barrier on both.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
@@ -46,6 +47,10 @@ export const HoldTable = slotArea(
 /** The record of an asynchronous task. */
 const Held = taskArea('holds', { record: Hold }, { vacate: (cpu, task) => clear(cpu, [task + Held.record]) });
 
+/**
+ * Illegal to fail to set before the lock's word is changed, or to leave set: the reaper would count a hold that is none, or wait
+ * for ever. Legal to set where the word is then not changed after all.
+ */
 export const TRANSIT = 1;
 /** One of whatever is held. */
 export const HELD = 2;
@@ -75,6 +80,7 @@ export function claimHold(cpu: Cpu, task: number, lock: number): number {
   if (found !== 0) return found;
   const record = cpu.load(task + Task.mode) === ASYNC ? task + Held.record : freeRecord(cpu, task);
   if (record === 0 || cpu.read(record + Hold.count) !== 0) return 0;
+  // Pairs with the acquires of `lock` in `isHeld`, `holdsOf` and `usedRecords`.
   cpu.storeRelease(record + Hold.lock, lock);
   return record;
 }
@@ -119,8 +125,8 @@ export function heldBy(cpu: Cpu, task: number, lock: number): number {
 
 /**
  * All records of `lock` that are not empty, of threads for which `include` holds. A thread's asynchronous tasks come first:
- * its synchronous code may begin to read because one of them reads already, and that task may leave then. Whoever looks in
- * the other order sees neither.
+ * its synchronous code may begin to read because one of them reads already, and that task may leave then. A look in the other
+ * order may see neither.
  */
 export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: number) => boolean): number[] {
   const records: number[] = [];
@@ -171,8 +177,8 @@ function isHeldBySync(cpu: Cpu, slot: number, lock: number, least: number): bool
 }
 
 /**
- * The lock is set before the count, a release: whoever sees the count sees whose it is. Both loads acquire: a record that
- * is another lock's by now (the release in claimHold) was given up for this one before.
+ * `lock` is set before `count`, by the release in `claimHold`: a thread that sees the count sees whose it is. Both loads acquire,
+ * because a record that is another lock's by now was given up for this one before.
  */
 function isHeld(cpu: Cpu, record: number, lock: number, least: number): boolean {
   return cpu.loadAcquire(record + Hold.count) >= least && cpu.loadAcquire(record + Hold.lock) === lock;

@@ -164,7 +164,7 @@ export function dueIn(cpu: Cpu, ms: number | undefined): number {
   if (typeof ms !== 'number' || !(Math.abs(ms) < 2 ** 30)) {
     throw new HoldfastError(
       'EINVAL',
-      `a deadline is a number of milliseconds from now, less than ${2 ** 30}; received ${shown(ms)}`,
+      `due is a number of milliseconds from now, less than ${2 ** 30}; received ${shown(ms)}`,
     );
   }
   return Math.floor(cpu.now() / 1e6 + ms) | 0 || 1;

@@ -19,7 +19,8 @@
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
-import { type Viewers, viewerBit } from '../memory/objects.ts';
+import type { Viewers } from '../memory/object-store.ts';
+import { viewerBit } from '../memory/objects.ts';
 import { type Length, struct, wordName } from '../memory/struct.ts';
 import { Areas, LINE_AREAS, SHORT_AREAS, type Upkeep } from './areas.ts';
 import { keepsInTask, knowsTaskAreas, MAIN, TASK_ALIGN, Task, taskWordName, vacateTask } from './task.ts';
@@ -97,6 +98,7 @@ export function maxThreads(cpu: Cpu): number {
 
 /** Whether the thread with this CPU number plus one was killed, and the reaper has not finished with it. */
 export function isDead(cpu: Cpu, id: number): boolean {
+  // Pairs with `markDead`, which says so: what the dead thread did is seen.
   return cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) < 0;
 }
 
@@ -182,6 +184,21 @@ export function* eachTask(cpu: Cpu, slot: number): Generator<number, void> {
   }
 }
 
+/**
+ * All tasks of the first `threads` slots, in use or not, slot by slot; of those for which `include` holds, of the slot's CPU
+ * number plus one.
+ */
+export function* everyTask(cpu: Cpu, threads: number, include = (_id: number) => true): Generator<number, void> {
+  for (let number = 0; number < threads; number++) {
+    if (include(number + 1)) yield* eachTask(cpu, slotAddress(cpu, number));
+  }
+}
+
+/** Whether `task`, which may be any number, is a task of the slot. */
+export function isTaskOf(cpu: Cpu, slot: number, task: number): boolean {
+  return task === slot + Slot.mainTask || someAsyncTask(cpu, slot, (each) => each === task);
+}
+
 /** All tasks of a slot, in use or not: the main task first. */
 export function tasksOf(cpu: Cpu, slot: number): number[] {
   return [slot + Slot.mainTask, ...asyncTasks(cpu, slot)];
@@ -195,6 +212,7 @@ export function tasksOf(cpu: Cpu, slot: number): number[] {
 export function isWaitedFor(cpu: Cpu, address: number, end: number, destroyer = 0): boolean {
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
+    // Pairs with the release that frees a slot (arena/reaper.ts).
     if (cpu.loadAcquire(slot + Slot.life) <= 0) continue;
     const entering = cpu.loadAcquire(slot + Slot.entering);
     if (entering >= address && entering < end && number + 1 !== destroyer) return true;
@@ -225,6 +243,7 @@ export function viewersFor(cpu: Cpu, owner: number): Viewers {
       return false;
     },
     enter: (address) => cpu.store(slotAddress(cpu, owner - 1) + Slot.entering, address),
+    // Pairs with the acquire above: what this thread did with its views comes before.
     acknowledge: (stamp) => cpu.storeRelease(slotAddress(cpu, owner - 1) + Slot.acknowledged, stamp),
   };
 }

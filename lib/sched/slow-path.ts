@@ -13,7 +13,13 @@ import type { Wait } from './watch.ts';
  * Says with what a wait ended, and throws only before it has lined up. It yields nothing where it would sleep, and the
  * address of a latch that it waits for: see `latched`.
  */
-export type SlowPath<Outcome> = Generator<number | undefined, Outcome, Woken>;
+export type SlowPath<Ending> = Generator<number | undefined, Ending, Woken>;
+
+/** How a wait ends that has not got what it waited for. */
+export type GaveUp = 'timed-out' | 'aborted';
+
+/** How the acquisition of a lock ends. No lock knows all of these; `exhausted`: no memory to note that it is held. */
+export type Outcome = 'acquired' | 'owner-died' | GaveUp | 'deadlock' | 'back-off' | 'unrecoverable' | 'exhausted';
 
 /** One acquisition under way: which task waits, and until when. An asynchronous one is among its thread's `waiters`. */
 export interface Waiter extends Member {

@@ -158,12 +158,12 @@ export class Thread {
 
   /**
    * How urgent this thread's synchronous calls are: lower goes first in every queue of the library, 0 to begin with.
-   * Among equals an earlier `deadline` (ms from now) goes first, and any goes before none. What waits for a lock that
+   * Among equals an earlier deadline goes first, and any goes before none: `due`, ms from now. What waits for a lock that
    * this thread holds can lend it a higher priority. Throws EINVAL for what is no 32-bit whole number.
    */
-  setPriority(priority: number, { deadline }: { deadline?: number | undefined } = {}): void {
+  setPriority(priority: number, { due }: { due?: number | undefined } = {}): void {
     this.current();
-    setOwnPriority(this, checkPriority(priority), dueIn(this.cpu, deadline));
+    setOwnPriority(this, checkPriority(priority), dueIn(this.cpu, due));
   }
 
   /** The priority that this thread's synchronous calls have at present: its own, or one that it has inherited. */
@@ -217,6 +217,7 @@ export class Thread {
       this.#freeTasks.push(task);
     }
     this.#tasks += CHUNK_TASKS;
+    // Pairs with the acquires in `eachTask`, `asyncTasks` and `someAsyncTask` (slot.ts): a chunk that is found is filled.
     cpu.storeRelease(this.slot + Slot.chunks, chunk);
     cpu.store(this.nascent, 0);
   }

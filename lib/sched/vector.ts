@@ -12,7 +12,7 @@ import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { inLines, LINE_WORDS } from '../memory/struct.ts';
-import { asyncTasks, leadsTo, Slot, slotAddress } from './slot.ts';
+import { everyTask, leadsTo } from './slot.ts';
 import { latched, type SlowPath, type Waiter } from './slow-path.ts';
 import { Task, taskArea } from './task.ts';
 import type { Thread } from './thread.ts';
@@ -53,16 +53,14 @@ export function* reserveNodes(waiter: Waiter, heap: Heap, count: number): SlowPa
 /** The nodes of all tasks in the arena. */
 export function vectorNodes({ cpu, threads }: Repairer): number[] {
   const nodes: number[] = [];
-  for (let number = 0; number < threads; number++) {
-    const slot = slotAddress(cpu, number);
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) nodes.push(...nodesOf(cpu, task));
-  }
+  for (const task of everyTask(cpu, threads)) nodes.push(...nodesOf(cpu, task));
   return nodes;
 }
 
 /** The nodes that stand in for `task`, in use or not. */
 export function nodesOf(cpu: Cpu, task: number): number[] {
   const nodes: number[] = [];
+  // Pairs with the release that adds a chunk: one that is found is filled.
   for (let chunk = cpu.loadAcquire(task + Vector.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
     for (let i = 0; i < CHUNK_NODES; i++) nodes.push(chunk + LINE_WORDS + i * NODE_WORDS);
   }

@@ -11,7 +11,7 @@ import { latch, latchOwner, unlatch } from '../memory/latch.ts';
 import { listInsert, listNodes, listRemove } from '../memory/list.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { asyncTasks, Slot, slotAddress } from './slot.ts';
+import { everyTask, Slot, slotAddress } from './slot.ts';
 import { ASYNC, SLEEPING, Task, waitFor } from './task.ts';
 
 export const WaitList = struct({
@@ -102,6 +102,22 @@ function isAlone(cpu: Cpu, list: number, task: number): boolean {
   return firstWaiter(cpu, list) === task && cpu.read(task + Task.next) === task;
 }
 
+/** Who waits: a `Waiter`, as far as its place in the list is concerned. */
+interface Joining {
+  readonly thread: { readonly cpu: Cpu; readonly id: number };
+  readonly task: number;
+  readonly async: boolean;
+}
+
+/**
+ * Puts the waiter's task, which waits for `object`, in the list. Illegal to fail to put a synchronous one in front of the
+ * asynchronous tasks of its own thread: they can't run while it waits, and so would never make way. The latch is held.
+ */
+export function joinAhead({ thread, task, async }: Joining, list: number, object: number): void {
+  const { cpu, id } = thread;
+  joinList(cpu, list, object, task, async ? 0 : firstOfThread(cpu, list, id));
+}
+
 /** The first task of the thread with this CPU number plus one in the list, or 0. The latch is held. */
 export function firstOfThread(cpu: Cpu, list: number, id: number): number {
   return waiters(cpu, list).find((task) => cpu.load(task + Task.thread) === id) ?? 0;
@@ -142,6 +158,7 @@ const LATCH_SPINS = 1000;
  */
 export function isListBusy(cpu: Cpu, list: number): boolean {
   if (firstWaiter(cpu, list) !== 0) return true;
+  // Pairs with the release in `unlatch` (memory/latch.ts): what its holder did to the object comes before it is destroyed.
   return cpu.condLoadAcquire(list + WaitList.latch, isFree, 0, LATCH_SPINS) !== 0;
 }
 
@@ -199,12 +216,7 @@ export function waiters(cpu: Cpu, list: number): number[] {
  */
 export function rebuildList({ cpu, threads }: Repairer, list: number, proxies: readonly number[] = []): void {
   const tasks = proxies.filter((node) => cpu.load(node + Task.list) === list);
-  for (let number = 0; number < threads; number++) {
-    const slot = slotAddress(cpu, number);
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + Task.list) === list) tasks.push(task);
-    }
-  }
+  for (const task of everyTask(cpu, threads)) if (cpu.load(task + Task.list) === list) tasks.push(task);
   // A synchronous waiter that went in front of its thread's own asynchronous one has the same rank and ticket.
   tasks.sort(
     (a, b) =>

@@ -8,7 +8,6 @@ import { ObjectHeader } from '../memory/objects.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -200,7 +199,6 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
       this,
     );
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     if (outcome === 'timed-out') throw this.notInTime(asked, 'it is under way');
     return outcome;
   }

@@ -43,8 +43,8 @@ test('waiters served in another order than priority, deadline, arrival', async (
   const { arena, mutex } = setup();
   mutex.lock();
   const order: string[] = [];
-  const wait = async (name: string, priority: number, deadline?: number) => {
-    using _held = await mutex.acquireAsync({ priority, deadline });
+  const wait = async (name: string, priority: number, due?: number) => {
+    using _held = await mutex.acquireAsync({ priority, due });
     order.push(name);
     await turn();
   };
@@ -265,9 +265,9 @@ test('priorities and deadlines that are none', async () => {
     expect(thrown(() => arena.thread.setPriority(priority)).code).toBe('EINVAL');
     await expect(mutex.acquireAsync({ priority })).rejects.toMatchObject({ code: 'EINVAL' });
   }
-  for (const deadline of [Number.NaN, 2 ** 31, '1' as never]) {
-    expect(thrown(() => arena.thread.setPriority(1, { deadline })).code).toBe('EINVAL');
-    await expect(mutex.acquireAsync({ deadline })).rejects.toMatchObject({ code: 'EINVAL' });
+  for (const due of [Number.NaN, 2 ** 31, '1' as never]) {
+    expect(thrown(() => arena.thread.setPriority(1, { due })).code).toBe('EINVAL');
+    await expect(mutex.acquireAsync({ due })).rejects.toMatchObject({ code: 'EINVAL' });
   }
   expect(arena.thread.priority).toBe(0);
   expect(arena.thread.tasksInUse).toBe(0);

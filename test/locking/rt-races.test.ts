@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
 import { Mutex, PercpuRwSemaphore, RtMutex, Semaphore, WwClass, WwMutex } from '../../lib/index.ts';
-import { WOKEN } from '../../lib/locking/semaphore/core.ts';
+import { DESIGNATED } from '../../lib/locking/semaphore/core.ts';
 import { SemaphoreWords } from '../../lib/locking/semaphore/words.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { waiters } from '../../lib/sched/wait-list.ts';
@@ -78,7 +78,7 @@ test('a priority that ends with a death leaves its heir in front of those who ca
   expect(arenas[1]!.thread.priority).toBe(0);
   expect(waiters(real, list)).toEqual([first, heir]);
   // The permit was too little for the heir.
-  expect([first, heir].map((task) => real.load(task + Task.result) === WOKEN)).toEqual([true, false]);
+  expect([first, heir].map((task) => real.load(task + Task.result) === DESIGNATED)).toEqual([true, false]);
 });
 
 test('a priority that a thread has raised, and died before it moved who has it, in a list', () => {

@@ -42,11 +42,10 @@ import {
   waiterTree,
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
-import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { putInOrder, type WakeQueue, wakeQueue, wakeQueued } from '../../sched/wake-queue.ts';
-import type { Outcome } from '../owned-lock.ts';
 import { isOwned, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
 import { closesCycle } from './cycle.ts';
 import { CHAIN_LIMIT, type Contest, Contestant, CTX, RtWords } from './words.ts';
@@ -185,7 +184,7 @@ function tryTake(
   cpu.store(address, task | (word & OWNER_DIED) | (contest?.flag ?? 0) | (hasWaiters ? WAITERS : 0));
   if (hasWaiters) {
     inherit(cpu, attachTop(cpu, lock), wakes);
-    contest?.taken(waiterTree.nodes(cpu, root), wakes);
+    contest?.checkWaiters(waiterTree.nodes(cpu, root), wakes);
   }
   return true;
 }
@@ -212,7 +211,7 @@ function refuse(
   const { cpu } = waiter.thread;
   const word = cpu.load(lock + RtWords.owner);
   if (ownerOf(word) === UNRECOVERABLE) return 'unrecoverable';
-  if (contest?.backsOff(word, wakes)) return 'back-off';
+  if (contest?.checkKill(word, wakes)) return 'back-off';
   const isContest = contest?.flag === CTX;
   if (waiter.async || !closesCycle(cpu, waiter.thread.slot, lock, cycle, isContest)) return undefined;
   return isContest && contest.holds && cycle.length > 2 ? 'back-off' : 'deadlock';

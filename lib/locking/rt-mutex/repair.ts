@@ -4,7 +4,7 @@ import { Header } from '../../memory/header.ts';
 import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { Priorities, RtWait, waiterTree } from '../../sched/priority.ts';
-import { asyncTasks, Slot, slotAddress } from '../../sched/slot.ts';
+import { everyTask, slotAddress } from '../../sched/slot.ts';
 import { Task } from '../../sched/task.ts';
 import { isOwned, OWNER_DIED, ownerOf, WAITERS } from '../owner-word.ts';
 import { attachTop, detachTop, inherit, rank } from './core.ts';
@@ -50,7 +50,8 @@ function rebuild(repairer: Repairer): void {
     const lock = cpu.load(task + RtWait.mutex);
     if (!locks.has(lock)) cpu.write(lock + RtWords.waiters, 0);
     locks.add(lock);
-    // A dead thread may have said that it waits before it set the flag.
+    // x -> x|WAITERS: a dead thread may have said that it waits before it set the flag. Pairs with the last release that was
+    // made without the latch.
     cpu.fetchOrAcquire(lock + RtWords.owner, WAITERS);
     if (isDead(cpu.load(task + Task.thread))) {
       forget(cpu, task);
@@ -72,13 +73,5 @@ function forget(cpu: Cpu, task: number): void {
 
 /** The tasks that wait for any rt-mutex, of the threads for which `include` holds. */
 function waitingTasks({ cpu, threads }: Repairer, include: (id: number) => boolean): number[] {
-  const tasks: number[] = [];
-  for (let number = 0; number < threads; number++) {
-    if (!include(number + 1)) continue;
-    const slot = slotAddress(cpu, number);
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + RtWait.mutex) !== 0) tasks.push(task);
-    }
-  }
-  return tasks;
+  return [...everyTask(cpu, threads, include)].filter((task) => cpu.load(task + RtWait.mutex) !== 0);
 }

@@ -21,13 +21,13 @@ import { CHAIN_LIMIT, RtWords } from './words.ts';
 const KIND = rtKind('rt-mutex', RtWords);
 
 /** Options of an asynchronous acquisition of an RtMutex. */
-const RT_ASYNC_OPTIONS = [...ABORTABLE_OPTIONS, 'priority', 'deadline'];
+const RT_ASYNC_OPTIONS = [...ABORTABLE_OPTIONS, 'priority', 'due'];
 
 export interface RtAsyncOptions extends AbortableOptions {
   /** How urgent this acquisition is; lower goes first. Default: the thread's own priority. */
   priority?: number | undefined;
   /** Among equals the earlier deadline goes first: ms from now. Default: none. */
-  deadline?: number | undefined;
+  due?: number | undefined;
 }
 
 /** Priority and deadline. */
@@ -99,6 +99,7 @@ export class RtMutex extends RtLock {
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */
   releaseSync(): void {
     const { cpu, mine, self } = this.thread;
+    // me -> 0. Pairs with the acquires in `lock`, `#tryAsync`, and `lockSlow` and `tryLockDeferred` (core.ts).
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.releaseSlow(self);
   }
 
@@ -146,7 +147,7 @@ export class RtMutex extends RtLock {
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE, options);
     const cycle: number[] = [];
-    // Its fast path was not asked.
+    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =
       (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
     const outcome = isFree
@@ -174,6 +175,7 @@ export class RtMutex extends RtLock {
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
     this.#setRank(task, rank);
+    // 0 -> task. Pairs with the releases in `unlock`, `guardOf` (owned-lock.ts) and `unlockDeferred` (core.ts).
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) {
       thread.observer?.has(wanted, task);
       return task;
@@ -196,7 +198,7 @@ export class RtMutex extends RtLock {
     const { cpu, slot } = this.thread;
     checkOptions(options, RT_ASYNC_OPTIONS);
     deadlineOf(cpu, options?.timeout);
-    return [checkPriority(options?.priority ?? cpu.load(slot + Priorities.own)), dueIn(cpu, options?.deadline)];
+    return [checkPriority(options?.priority ?? cpu.load(slot + Priorities.own)), dueIn(cpu, options?.due)];
   }
 
   #setRank(task: number, [priority, due]: Rank): void {

@@ -44,7 +44,7 @@ export interface Contest {
   /** The waiter's place among the equally urgent. */
   readonly ticket: number;
   /** Whether the waiter has to release what it holds. `owner`: the lock's word. */
-  backsOff(owner: number, wakes: WakeQueue): boolean;
+  checkKill(owner: number, wakes: WakeQueue): boolean;
   /** The lock is taken; `waiters` are those who go on waiting. */
-  taken(waiters: readonly number[], wakes: WakeQueue): void;
+  checkWaiters(waiters: readonly number[], wakes: WakeQueue): void;
 }

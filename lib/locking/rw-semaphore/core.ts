@@ -47,10 +47,10 @@ import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
+import type { Outcome } from '../../sched/slow-path.ts';
 import { ASYNC, MAIN, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, WaitList, waiters } from '../../sched/wait-list.ts';
-import type { Outcome } from '../reader-writer.ts';
 
 export const RwSemaphoreWords = struct({
   header: ObjectHeader,
@@ -177,7 +177,7 @@ export function tryRead(thread: Thread, semaphore: number, task: number, ignored
       return 'acquired';
     } else {
       const record = claimHold(cpu, task, semaphore);
-      if (record === 0) return 'full';
+      if (record === 0) return 'exhausted';
       if (changeCount(cpu, address, word, record, 1)) return 'acquired';
     }
   }

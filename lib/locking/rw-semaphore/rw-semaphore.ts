@@ -166,7 +166,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const task = thread.current();
     this.#checkRecoverable();
     const outcome = readNow(thread, this.address, task, false);
-    if (outcome === 'full') throw this.refusal('full');
+    if (outcome === 'exhausted') throw this.refusal('exhausted');
     return noteTaken(thread, this, SHARED, outcome === 'acquired');
   }
 

@@ -10,14 +10,13 @@
 
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
-import { Grant } from '../../sched/grant.ts';
+import { expectGrant, Grant } from '../../sched/grant.ts';
 import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
-import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, firstOfThread, joinList, leaveList } from '../../sched/wait-list.ts';
+import { firstAble, joinAhead, joinList, leaveList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
-import type { Outcome } from '../reader-writer.ts';
 import {
   firstReader,
   HANDOFF,
@@ -82,7 +81,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const record = claimHold(cpu, task, semaphore);
-  if (record === 0) return 'full';
+  if (record === 0) return 'exhausted';
   yield* latched(waiter, latchOf(semaphore));
   // Readers of this thread, let in since readAwake looked, cannot leave while it waits; the word counts them.
   if (!async && pendingTasks(thread, semaphore).length > 0) {
@@ -291,14 +290,11 @@ function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
   return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== listOf(semaphore);
 }
 
-function enqueue({ thread, task, async }: Waiter, semaphore: number, want: number, record: number): void {
-  const { cpu, id } = thread;
-  const list = listOf(semaphore);
-  cpu.store(task + Grant.from, 0);
-  cpu.store(task + Task.want, want);
-  cpu.store(task + Grant.record, record);
-  cpu.store(task + Task.since, microseconds(cpu));
-  joinList(cpu, list, semaphore, task, async ? 0 : firstOfThread(cpu, list, id));
+function enqueue(waiter: Waiter, semaphore: number, want: number, record: number): void {
+  const { cpu } = waiter.thread;
+  expectGrant(cpu, waiter.task, want, record);
+  cpu.store(waiter.task + Task.since, microseconds(cpu));
+  joinAhead(waiter, listOf(semaphore), semaphore);
   // Full: whoever lets go from here on sees it, and who let go before is seen by what follows.
   cpu.fetchOr(wordOf(semaphore), WAITERS);
 }

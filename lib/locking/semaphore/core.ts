@@ -4,16 +4,26 @@
  * several permits can be taken at once, and that a waiter may be patient. `Completion` is the same with other names.
  * The words and their states are in `words.ts`, what happens after a death in `repair.ts`.
  *
- * A permit that is given to a thread which sleeps lies idle until that wakes up, and so do all permits in turn once there
- * is a queue (a lock convoy). So a patient waiter, who is next and could have its permits, is woken without them, and
- * others may take them on the fast path until it comes. If it comes in vain, it is not patient any more:
+ * A permit that is granted to a thread which sleeps lies idle until that thread wakes up. Once there is a queue, that happens
+ * to every permit in turn: a lock convoy. So a synchronous waiter that is next, and could have its permits, is woken without
+ * them the first time, and other threads may take them on the fast path until it comes. nsync calls such a waiter designated.
+ * If it comes in vain, nothing of its is stolen again. Word `result` of a task that waits:
  *
- *   result    PATIENT -> WOKEN       by who gives permits      it is on its way; the word is not CONTENDED
- *             WOKEN   -> INSISTS     by itself                 it gets the permits as soon as there are enough
+ *   STEALABLE   -> DESIGNATED   by the thread that gives permits   the waiter is on its way; the word is not CONTENDED
+ *   DESIGNATED  -> NO_STEAL     by the waiter                      it is granted its permits as soon as there are enough
  *
- * Waiters that cannot run (`isStuck`) are passed. If all are, they are woken to look themselves, once they can.
+ * Waiters that cannot run (`isStuck`) are passed. If none can, all are woken to look themselves, once they can.
  *
- * Asynchronous waiters insist: what comes before they run again is not known, and those behind them need not wait for it.
+ * Asynchronous waiters are NO_STEAL from the start: nobody knows when they run, and those behind them need not wait for it.
+ *
+ *   down   enough free, nobody waits ------------------------------------------------------> has its permits
+ *            | else                                                                               ^
+ *            v                                                                                    |
+ *          in the list, asleep --- up, next in line, NO_STEAL: grant --------------------------> picks up
+ *            |          ^    \                                                                     ^
+ *            |          |     up, next in line, STEALABLE: woken without a grant, DESIGNATED      |
+ *            |          +------ too few are left: NO_STEAL ------+------ enough are left ---------+
+ *            +--- timeout, abort: out of the list, unless it was granted its permits meanwhile
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
  * list, and takes back what they were granted and have not picked up.
@@ -22,12 +32,12 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, tryLatchBriefly, unlatch } from '../../memory/latch.ts';
 import { isPresent } from '../../memory/objects.ts';
-import { Grant } from '../../sched/grant.ts';
+import { expectGrant, Grant } from '../../sched/grant.ts';
 import { claimHold, HELD, Hold } from '../../sched/holds.ts';
-import { latched, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, firstOfThread, firstToCome, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
+import { firstAble, firstToCome, joinAhead, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
 import {
   BY_LATCH,
   CONTENDED,
@@ -43,16 +53,17 @@ import {
   VACANT,
 } from './words.ts';
 
-/** `result` of a waiting task: how it gets what it waits for. */
-const INSISTS = 0;
-const PATIENT = 1;
-export const WOKEN = 2;
-
-export type Outcome = 'acquired' | 'timed-out' | 'aborted' | 'full';
+/**
+ * `result` of a waiting task. Illegal to leave a waiter DESIGNATED that has looked in vain: the word is not CONTENDED for it, so
+ * nobody would ever grant it anything. Legal to be NO_STEAL at any time: it costs throughput only.
+ */
+const NO_STEAL = 0;
+const STEALABLE = 1;
+export const DESIGNATED = 2;
 
 /** Takes the seat's permit for a guard of `task`, if that is vacant and nobody waits, without the latch. */
 export function trySit(cpu: Cpu, semaphore: number, task: number): boolean {
-  // Pairs with the release of `rise`.
+  // VACANT -> me. Pairs with the release in `rise`.
   return cpu.cmpxchgAcquire(semaphore + SemaphoreWords.seat, VACANT, task) === VACANT;
 }
 
@@ -60,11 +71,11 @@ export function trySit(cpu: Cpu, semaphore: number, task: number): boolean {
 export function rise(thread: Thread, semaphore: number, task: number): void {
   const { cpu } = thread;
   const seat = semaphore + SemaphoreWords.seat;
-  // Pairs with the acquire of `trySit`, and with the one who takes the permit out of the seat.
+  // me -> VACANT. Pairs with the acquires in `trySit` and, where the permit leaves the seat, in `freeze` (words.ts).
   if (cpu.cmpxchgRelease(seat, task, VACANT) === task) return;
-  const more = giveBack(enterNow(thread, semaphore), 1);
+  const more = giveBack(latchAndFreeze(thread, semaphore), 1);
   commit(cpu, semaphore, more, seat, EMPTY, 0);
-  leave(thread, semaphore, more);
+  grantUnlatchAndWake(thread, semaphore, more);
 }
 
 /** Takes permits if they are free and nobody waits, without the latch. */
@@ -72,7 +83,7 @@ export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
   const address = semaphore + SemaphoreWords.count;
   let word = cpu.load(address);
   while (!(word & CONTENDED) && word >> 1 >= permits) {
-    // Pairs with the release of `up`, and of the one who granted last.
+    // n -> n - permits. Pairs with the releases in `up` and `grantAndUnlatch`.
     const seen = cpu.cmpxchgAcquire(address, word, take(word >> 1, permits) * PERMIT);
     if (seen === word) return true;
     word = seen;
@@ -82,9 +93,9 @@ export function tryDown(cpu: Cpu, semaphore: number, permits: number): boolean {
 
 /** `tryDown` under the latch. */
 export function tryDownLatched(thread: Thread, semaphore: number, permits: number): boolean {
-  const free = enterNow(thread, semaphore);
+  const free = latchAndFreeze(thread, semaphore);
   const takes = mayTake(thread.cpu, semaphore, free, permits);
-  leave(thread, semaphore, takes ? take(free, permits) : free);
+  grantUnlatchAndWake(thread, semaphore, takes ? take(free, permits) : free);
   return takes;
 }
 
@@ -108,7 +119,8 @@ export function tryAcquire(
   else if (!tryLatchBriefly(cpu, latchOf(semaphore), id)) return undefined;
   let free = freeze(cpu, semaphore);
   let held: Held | undefined;
-  // Whoever destroys the semaphore looks at the latch after the header, and this at the header after the latch.
+  // The latch was taken before, fully ordered; `destroy` (memory/object-store.ts) changes the header and then looks at the latch.
+  // So either this call finds the semaphore destroyed, or `destroy` finds it busy.
   if (isPresent(cpu, semaphore) && mayTake(cpu, semaphore, free, permits)) {
     free = take(free, permits);
     const seat = semaphore + SemaphoreWords.seat;
@@ -116,17 +128,17 @@ export function tryAcquire(
     if (held === 'seat') commit(cpu, semaphore, free, seat, task | BY_LATCH, 0);
     else commit(cpu, semaphore, free, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD, 0);
   }
-  leave(thread, semaphore, free);
+  grantUnlatchAndWake(thread, semaphore, free);
   return held;
 }
 
 /** Under the latch: whether so many are free, and nobody who waits is to have them. */
 function mayTake(cpu: Cpu, semaphore: number, free: number, permits: number): boolean {
   const first = firstAble(cpu, semaphore + SemaphoreWords.waiters);
-  return free >= permits && (first === 0 || cpu.load(first + Task.result) === WOKEN);
+  return free >= permits && (first === 0 || cpu.load(first + Task.result) === DESIGNATED);
 }
 
-/** Waits in the list. With `recorded`, the permits are a guard's. Whoever is `patient` lets itself be passed once. */
+/** Waits in the list. `recorded`: the permits are a guard's. `patient`: they may be stolen once while this task wakes up. */
 export function* downSlow(
   semaphore: number,
   permits: number,
@@ -138,14 +150,17 @@ export function* downSlow(
   const { cpu } = thread;
   thread.counters.contended++;
   const record = recorded ? claimHold(cpu, task, semaphore) : 0;
-  if (recorded && record === 0) return 'full';
-  let free = yield* enter(waiter, semaphore);
-  // First of all: those that line up again have to be behind this one.
+  if (recorded && record === 0) return 'exhausted';
+  // Close the fast path. From here on every `up` comes under the latch, and finds this task in the list.
+  let free = yield* latchAndFreezeIn(waiter, semaphore);
+  // Take back what the thread's own asynchronous tasks have not picked up. First: they have to line up behind this task.
   if (!async) free = takeBack(thread, semaphore, free);
+  // Line up, and say SLEEPING before the latch is free: whoever grants from then on wakes this task.
   enqueue(waiter, semaphore, permits, record, patient);
   if (async) waiter.aside = { of: semaphore, pass: () => standAside(thread, semaphore) };
   prepareToPark(cpu, task);
-  leave(thread, semaphore, free);
+  grantUnlatchAndWake(thread, semaphore, free);
+  // Sleep until the grant. A wake-up without one means: look whether enough permits are left, and insist on them.
   let reason = 'woken';
   while (!isGranted(cpu, semaphore, task)) {
     if (waiter.aborted || reason === 'timed-out') {
@@ -156,6 +171,7 @@ export function* downSlow(
     prepareToPark(cpu, task);
     if (!isGranted(cpu, semaphore, task)) yield* insist(waiter, semaphore);
   }
+  // Pick up. Illegal to fail to clear the grant: a reaper, or `takeBack`, would give these permits back a second time.
   finishPark(cpu, task);
   cpu.store(task + Grant.from, 0);
   return 'acquired';
@@ -168,55 +184,55 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
   for (let word = cpu.load(address); !(word & CONTENDED); ) {
     const more = give(word >> 1, permits);
     if (more === undefined) return false;
-    // Pairs with the acquire of `tryDown`.
+    // n -> n + permits. Pairs with the acquires in `tryDown` and `freeze` (words.ts).
     const seen = cpu.cmpxchgRelease(address, word, more * PERMIT);
     if (seen === word) return true;
     word = seen;
   }
-  const free = enterNow(thread, semaphore);
+  const free = latchAndFreeze(thread, semaphore);
   // A word that fast paths may not change is also that of a semaphore that was destroyed (`close`): the word first, then the
   // header. Pairs with the exchange in `close`.
   cpu.rmb();
   const more = isPresent(cpu, semaphore) ? give(free, permits) : undefined;
-  leave(thread, semaphore, more ?? free);
+  grantUnlatchAndWake(thread, semaphore, more ?? free);
   return more !== undefined;
 }
 
 /** Gives back what a guard's record holds. */
 export function upRecorded(thread: Thread, semaphore: number, permits: number, record: number): void {
   const { cpu } = thread;
-  const more = giveBack(enterNow(thread, semaphore), permits);
+  const more = giveBack(latchAndFreeze(thread, semaphore), permits);
   commit(cpu, semaphore, more, record + Hold.count, cpu.read(record + Hold.count) - permits * HELD, 0);
-  leave(thread, semaphore, more);
+  grantUnlatchAndWake(thread, semaphore, more);
 }
 
 /** Another waiter is first: grants it what there is. */
 export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
   latch(cpu, latchOf(semaphore), owner);
-  unparkAll(cpu, exit(cpu, semaphore, freeze(cpu, semaphore)));
+  unparkAll(cpu, grantAndUnlatch(cpu, semaphore, freeze(cpu, semaphore)));
 }
 
 /** Sets the free permits, whatever they were. */
 export function reset(thread: Thread, semaphore: number, permits: number): void {
-  enterNow(thread, semaphore);
-  leave(thread, semaphore, permits);
+  latchAndFreeze(thread, semaphore);
+  grantUnlatchAndWake(thread, semaphore, permits);
 }
 
-/** Takes the latch, and the word away from the fast paths. Returns the free permits. */
-function enterNow({ cpu, id }: Thread, semaphore: number): number {
+/** Takes the latch, and closes the fast paths. Returns the free permits. */
+function latchAndFreeze({ cpu, id }: Thread, semaphore: number): number {
   latch(cpu, latchOf(semaphore), id);
   return freeze(cpu, semaphore);
 }
 
 /** The same in a slow path. */
-function* enter(waiter: Waiter, semaphore: number): SlowPath<number> {
+function* latchAndFreezeIn(waiter: Waiter, semaphore: number): SlowPath<number> {
   yield* latched(waiter, latchOf(semaphore));
   return freeze(waiter.thread.cpu, semaphore);
 }
 
-/** Grants what there is, lets the latch go, and wakes. */
-function leave({ cpu, counters, tracer }: Thread, semaphore: number, free: number): void {
-  const woken = exit(cpu, semaphore, free);
+/** Grants what there is, releases the latch, and wakes. */
+function grantUnlatchAndWake({ cpu, counters, tracer }: Thread, semaphore: number, free: number): void {
+  const woken = grantAndUnlatch(cpu, semaphore, free);
   counters.handoffs += woken.length;
   for (const task of woken) {
     tracer?.handsOver(semaphore, task);
@@ -224,8 +240,11 @@ function leave({ cpu, counters, tracer }: Thread, semaphore: number, free: numbe
   }
 }
 
-/** Returns whom to wake. */
-export function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
+/**
+ * Grants `permits` to the waiters that are next, opens the fast paths if none of them has to be kept safe from them, and
+ * releases the latch. Returns whom to wake.
+ */
+export function grantAndUnlatch(cpu: Cpu, semaphore: number, permits: number): number[] {
   const list = semaphore + SemaphoreWords.waiters;
   const woken: number[] = [];
   let free = permits;
@@ -233,19 +252,19 @@ export function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   let task = firstAble(cpu, list);
   for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstAble(cpu, list)) {
     const how = cpu.load(task + Task.result);
-    if (how !== WOKEN) woken.push(task);
-    if (how !== INSISTS) {
-      cpu.store(task + Task.result, WOKEN);
+    if (how !== DESIGNATED) woken.push(task);
+    if (how !== NO_STEAL) {
+      cpu.store(task + Task.result, DESIGNATED);
       isOpen = true;
       break;
     }
     free = take(free, cpu.load(task + Task.want));
     grant(cpu, semaphore, free, task);
   }
-  // What is given from here on is not given under the latch: those that cannot run look themselves, once they can.
+  // Nobody in the list can run. What is given from here on is given on the fast path: they look themselves, once they can.
   if (task === 0) woken.push(...firstToCome(cpu, list));
   const isContended = (task !== 0 && !isOpen) || !isPresent(cpu, semaphore);
-  // Pairs with the acquire of `tryDown`.
+  // n|CONTENDED -> m, or m|CONTENDED. Pairs with the acquires in `tryDown` and `freeze` (words.ts).
   cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (isContended ? CONTENDED : 0));
   const seat = semaphore + SemaphoreWords.seat;
   if (!isContended && cpu.load(seat) !== EMPTY) cpu.fetchAndRelaxed(seat, ~BY_LATCH);
@@ -253,12 +272,12 @@ export function exit(cpu: Cpu, semaphore: number, permits: number): number[] {
   return woken;
 }
 
-/** A waiter that was woken without its permits: takes them, or is not passed by any more while it can run. */
+/** A waiter that was woken without its permits takes them, or is passed no more as long as it can run. */
 function* insist(waiter: Waiter, semaphore: number): SlowPath<void> {
   const { thread, task } = waiter;
-  const free = yield* enter(waiter, semaphore);
-  thread.cpu.store(task + Task.result, INSISTS);
-  leave(thread, semaphore, free);
+  const free = yield* latchAndFreezeIn(waiter, semaphore);
+  thread.cpu.store(task + Task.result, NO_STEAL);
+  grantUnlatchAndWake(thread, semaphore, free);
 }
 
 function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
@@ -270,23 +289,15 @@ function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
 
 function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
   const list = semaphore + SemaphoreWords.waiters;
+  // Both pair with releases in `commit` (words.ts): the grant, then the leaving of the list (`leaveList`).
   return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== list;
 }
 
-function enqueue(
-  { thread, task, async }: Waiter,
-  semaphore: number,
-  permits: number,
-  record: number,
-  patient: boolean,
-): void {
-  const { cpu, id } = thread;
-  const list = semaphore + SemaphoreWords.waiters;
-  cpu.store(task + Task.result, patient ? PATIENT : INSISTS);
-  cpu.store(task + Grant.from, 0);
-  cpu.store(task + Task.want, permits);
-  cpu.store(task + Grant.record, record);
-  joinList(cpu, list, semaphore, task, async ? 0 : firstOfThread(cpu, list, id));
+function enqueue(waiter: Waiter, semaphore: number, permits: number, record: number, patient: boolean): void {
+  const { thread, task } = waiter;
+  thread.cpu.store(task + Task.result, patient ? STEALABLE : NO_STEAL);
+  expectGrant(thread.cpu, task, permits, record);
+  joinAhead(waiter, semaphore + SemaphoreWords.waiters, semaphore);
 }
 
 /** Takes `task` out of the list. False when it was granted its permits after all. */
@@ -294,20 +305,20 @@ function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
   const { thread, task } = waiter;
   const { cpu } = thread;
   const list = semaphore + SemaphoreWords.waiters;
-  const free = yield* enter(waiter, semaphore);
+  const free = yield* latchAndFreezeIn(waiter, semaphore);
   const isWaiting = cpu.load(task + Task.list) === list;
   if (isWaiting) {
     leaveList(cpu, list, task);
     finishPark(cpu, task);
   }
   // Those behind may need less than it did.
-  leave(thread, semaphore, free);
+  grantUnlatchAndWake(thread, semaphore, free);
   return isWaiting;
 }
 
 /** The thread's asynchronous tasks, of which some may have been granted permits, cannot run. */
 function standAside(thread: Thread, semaphore: number): void {
-  leave(thread, semaphore, takeBack(thread, semaphore, enterNow(thread, semaphore)));
+  grantUnlatchAndWake(thread, semaphore, takeBack(thread, semaphore, latchAndFreeze(thread, semaphore)));
 }
 
 /** Takes back what the thread's own asynchronous tasks were granted and have not picked up; they line up again. */

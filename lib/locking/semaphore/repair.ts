@@ -3,10 +3,10 @@
 import type { Repairer } from '../../memory/repairer.ts';
 import { Grant } from '../../sched/grant.ts';
 import { Hold, holdsOf } from '../../sched/holds.ts';
-import { asyncTasks, Slot, slotAddress } from '../../sched/slot.ts';
+import { everyTask } from '../../sched/slot.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
-import { exit } from './core.ts';
+import { grantAndUnlatch } from './core.ts';
 import { apply, commit, EMPTY, freeze, giveBack, SemaphoreWords, seatedTask } from './words.ts';
 
 /** After deaths: takes dead tasks out of the list, and gives back what they held with a guard or never picked up. */
@@ -41,15 +41,11 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
     free = giveBack(free, cpu.read(record + Hold.count) >> 1);
     commit(cpu, semaphore, free, record + Hold.count, 0, 0);
   }
-  for (let number = 0; number < threads; number++) {
-    if (!isDead(number + 1)) continue;
-    const slot = slotAddress(cpu, number);
-    for (const task of [slot + Slot.mainTask, ...asyncTasks(cpu, slot)]) {
-      if (cpu.load(task + Grant.from) !== semaphore) continue;
-      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));
-      commit(cpu, semaphore, free, task + Grant.from, 0, 0);
-    }
+  for (const task of everyTask(cpu, threads, isDead)) {
+    if (cpu.load(task + Grant.from) !== semaphore) continue;
+    if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));
+    commit(cpu, semaphore, free, task + Grant.from, 0, 0);
   }
-  unparkAll(cpu, exit(cpu, semaphore, free));
+  unparkAll(cpu, grantAndUnlatch(cpu, semaphore, free));
   return true;
 }

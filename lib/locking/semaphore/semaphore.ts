@@ -8,7 +8,6 @@ import type { Repairer } from '../../memory/repairer.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkOptions,
@@ -18,13 +17,13 @@ import {
 } from '../../sched/drive.ts';
 import { claimHold, findHold, holdsOf, isAnyHeld } from '../../sched/holds.ts';
 import { maxThreads } from '../../sched/slot.ts';
+import type { Outcome } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import {
   downSlow,
   type Held,
-  type Outcome,
   reordered,
   rise,
   tryAcquire,
@@ -189,7 +188,7 @@ export class Semaphore extends SharedObject {
   up(permits = 1): void {
     const { thread } = this;
     const seen = this.#seen;
-    // Pairs with the acquire of `down`.
+    // n -> n + 1. Pairs with the acquires in `tryDown` (core.ts) and `freeze` (words.ts).
     if (
       permits === 1 &&
       !(seen & CONTENDED) &&
@@ -306,7 +305,6 @@ export class Semaphore extends SharedObject {
     );
     if (outcome === 'acquired') return task;
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     throw this.#refusal(outcome, { ...asked, permits });
   }
 
@@ -327,7 +325,7 @@ export class Semaphore extends SharedObject {
     if (permits === 1 && trySit(thread.cpu, address, task)) return 'seat';
     // An asynchronous task always has a record.
     const record = claimHold(thread.cpu, task, address);
-    if (record === 0) throw this.#refusal('full', undefined);
+    if (record === 0) throw this.#refusal('exhausted', undefined);
     return tryAcquire(thread, address, permits, task, record, async);
   }
 
@@ -352,7 +350,7 @@ export class Semaphore extends SharedObject {
   }
 
   #refusal(outcome: Outcome, options: DownOptions | undefined): HoldfastError {
-    if (outcome === 'full') {
+    if (outcome === 'exhausted') {
       return new HoldfastError('ENOMEM', `no guard of the ${this.label}: there is no memory to note another lock`);
     }
     const wanted = options?.permits ?? 1;

@@ -4,9 +4,9 @@
  * Word `count`: the free permits << 1, and
  *
  *   flag       who sets it        who clears it                        what it means
- *   CONTENDED  the latch holder   the latch holder, if nobody waits    only the latch holder may change the word
- *                                 that can run, or who is next is on
- *                                 its way
+ *   CONTENDED  the latch holder   the latch holder, if nobody waits    only the latch holder may change the word. Legal to be
+ *                                 that can run, or the next waiter is  set at any time; illegal to be clear while the next waiter
+ *                                 on its way (DESIGNATED)              is asleep: an `up` would wake nobody
  *
  *      down, uncontended   n        -> n - 1              acquire
  *      up, uncontended     n        -> n + 1              release
@@ -76,7 +76,7 @@ export const MOST_PERMITS = UNBOUNDED - 1;
 
 /**
  * For `Kind.close`: no permits, and nobody waits, but only the latch holder may change the word. Whoever gets the latch from
- * here on leaves it so (`exit`).
+ * here on leaves it so (`grantAndUnlatch`).
  */
 export function close(cpu: Cpu, semaphore: number): boolean {
   if (!closeSeat(cpu, semaphore)) return false;
@@ -133,12 +133,13 @@ export function latchOf(semaphore: number): number {
 
 /** The latch is held: nobody else changes either word from here on. Returns the free permits, all of them in `count`. */
 export function freeze(cpu: Cpu, semaphore: number): number {
-  // Pairs with the release of `up`: who is granted permits has what came before their return.
+  // n -> n|CONTENDED. Pairs with the release in `up` (core.ts): a task that is granted permits sees what came before their
+  // return.
   const free = cpu.fetchOrAcquire(semaphore + SemaphoreWords.count, CONTENDED) >> 1;
   const seat = semaphore + SemaphoreWords.seat;
   // Only the latch holder fills an empty one.
   if (cpu.load(seat) === EMPTY) return free;
-  // As above, of `rise`.
+  // x -> x|BY_LATCH. Pairs with the release in `rise` (core.ts).
   if (seatedIn(cpu.fetchOrAcquire(seat, BY_LATCH)) !== 0) return free;
   const more = giveBack(free, 1);
   commit(cpu, semaphore, more, seat, EMPTY, 0);
@@ -154,7 +155,7 @@ export function commit(cpu: Cpu, semaphore: number, free: number, address: numbe
   cpu.store(semaphore + SemaphoreWords.armed, 1);
   apply(cpu, semaphore);
   if (task !== 0) {
-    // Pairs with the acquire in isGranted. It decides; the waiter goes once it is out of the list too.
+    // Pairs with the acquire in `isGranted` (core.ts). This store decides; the waiter goes on once it is out of the list too.
     cpu.storeRelease(task + Grant.from, semaphore);
     leaveList(cpu, semaphore + SemaphoreWords.waiters, task);
   }

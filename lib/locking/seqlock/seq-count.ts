@@ -14,7 +14,7 @@
  */
 
 import type { Arena } from '../../arena/arena.ts';
-import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
@@ -23,7 +23,8 @@ import { struct } from '../../memory/struct.ts';
 import { pvWait } from '../../sched/schedule.ts';
 import { isDying } from '../../sched/slot.ts';
 import { prepareToPark } from '../../sched/task.ts';
-import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
+import { checkWords, isEven, seqBegin, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
+import { Sequenced } from './sequenced.ts';
 
 const Words = struct({ header: ObjectHeader, sequence: 1, writer: 1 });
 
@@ -61,14 +62,12 @@ const KIND = defineKind<Repairer>({
  * Fairness: the writer never waits. A reader retries as long as writers keep writing. If a writer dies inside, readers
  * throw EOWNERDEAD until a write section has run to its end. Source: kernel include/linux/seqlock.h, seqcount_t.
  */
-export class SeqCount extends SharedObject {
-  readonly #sequence: number;
+export class SeqCount extends Sequenced {
   readonly #writer: number;
 
   /** Opens the count of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
-    super(KIND, arena, which);
-    this.#sequence = this.address + Words.sequence;
+    super(KIND, arena, which, Words.sequence);
     this.#writer = this.address + Words.writer;
   }
 
@@ -76,28 +75,10 @@ export class SeqCount extends SharedObject {
     return new SeqCount(arena, handle);
   }
 
-  /** Starts a read section: the count, to hand to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
-  readBegin(): number {
-    // Pairs with the release in seqWriteEnd.
-    const sequence = this.thread.cpu.loadAcquire(this.#sequence);
-    return isEven(sequence) ? sequence : this.#waitForWriter();
-  }
-
-  /** Whether what was read since `begun` may be torn, and has to be read again. */
-  readRetry(begun: number): boolean {
-    return seqRetry(this.thread.cpu, this.#sequence, begun);
-  }
-
   /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. */
   read(address: number, into: Int32Array): Int32Array {
-    const { cpu } = this.thread;
-    const sequence = this.#sequence;
-    for (;;) {
-      // Pairs with the release in seqWriteEnd.
-      let begun = cpu.loadAcquire(sequence);
-      if (!isEven(begun)) begun = this.#waitForWriter();
-      if (seqRead(cpu, sequence, begun, address, into)) return into;
-    }
+    this.tryRead(address, into, Number.POSITIVE_INFINITY);
+    return into;
   }
 
   /**
@@ -117,8 +98,8 @@ export class SeqCount extends SharedObject {
         throw this.#refused('writeBegin', writer);
       }
     } while (cpu.cmpxchg(this.#writer, writer, id) !== writer);
-    if (!isEven(cpu.load(this.#sequence))) return true;
-    seqWriteBegin(cpu, this.#sequence);
+    if (!isEven(cpu.load(this.sequence))) return true;
+    seqWriteBegin(cpu, this.sequence);
     return false;
   }
 
@@ -127,7 +108,7 @@ export class SeqCount extends SharedObject {
     const { cpu, id } = this.thread;
     const writer = cpu.load(this.#writer);
     if (writer !== id) throw this.#refused('writeEnd', writer);
-    seqWriteEnd(cpu, this.#sequence);
+    seqWriteEnd(cpu, this.sequence);
     cpu.store(this.#writer, 0);
   }
 
@@ -144,10 +125,10 @@ export class SeqCount extends SharedObject {
     return `SeqCount(${this.name ?? this.address}, ${writerShown(writer)})`;
   }
 
-  #waitForWriter(): number {
+  protected override waitForWriter(): number {
     const { cpu, id, spins } = this.thread;
     for (;;) {
-      const sequence = seqBegin(cpu, this.#sequence, spins);
+      const sequence = seqBegin(cpu, this.sequence, spins);
       if (isEven(sequence)) return sequence;
       const writer = cpu.load(this.#writer);
       if (writer === DIED) {

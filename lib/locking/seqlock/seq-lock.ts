@@ -20,7 +20,7 @@
  */
 import type { Arena } from '../../arena/arena.ts';
 import { type LockGuard, runHolding, SyncGuard } from '../../arena/guard.ts';
-import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
@@ -29,18 +29,17 @@ import { ALONE, ASYNC_ALONE, contend } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
   type WaitOptions,
 } from '../../sched/drive.ts';
-import type { Waiter } from '../../sched/slow-path.ts';
+import type { Outcome, Waiter } from '../../sched/slow-path.ts';
 import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
-import type { Outcome } from '../owned-lock.ts';
 import { closeOwned, holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
-import { checkWords, isEven, seqBegin, seqRead, seqRetry, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
+import { checkWords, isEven, seqBegin, seqRead, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
+import { Sequenced } from './sequenced.ts';
 
 const Words = struct({ mutex: MutexWords, sequence: 1, torn: 1 });
 
@@ -72,16 +71,14 @@ const KIND = defineKind<Repairer>({
  * among the writers, so it ends. If a writer dies inside, readers throw EOWNERDEAD until another writer has written
  * everything anew and called `makeConsistent()`. Source: kernel include/linux/seqlock.h, seqlock_t.
  */
-export class SeqLock extends SharedObject {
+export class SeqLock extends Sequenced {
   readonly #owner: number;
-  readonly #sequence: number;
   readonly #torn: number;
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
-    super(KIND, arena, which);
+    super(KIND, arena, which, Words.sequence);
     this.#owner = this.address + MutexWords.owner;
-    this.#sequence = this.address + Words.sequence;
     this.#torn = this.address + Words.torn;
   }
 
@@ -89,38 +86,18 @@ export class SeqLock extends SharedObject {
     return new SeqLock(arena, handle);
   }
 
-  /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
-  readBegin(): number {
-    // Pairs with the release in seqWriteEnd.
-    const sequence = this.thread.cpu.loadAcquire(this.#sequence);
-    return isEven(sequence) ? sequence : this.#waitForWriter();
-  }
-
-  /** Whether what was read since `begun` may be torn, and has to be read again. */
-  readRetry(begun: number): boolean {
-    return seqRetry(this.thread.cpu, this.#sequence, begun);
-  }
-
   /**
    * Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`.
    */
   read(address: number, into: Int32Array): Int32Array {
-    const { cpu } = this.thread;
-    const sequence = this.#sequence;
-    for (let attempt = 0; attempt < RETRIES; attempt++) {
-      // Pairs with the release in seqWriteEnd.
-      let begun = cpu.loadAcquire(sequence);
-      if (!isEven(begun)) begun = this.#waitForWriter();
-      if (seqRead(cpu, sequence, begun, address, into)) return into;
-    }
-    return this.#readLocked(address, into);
+    return this.tryRead(address, into, RETRIES) ? into : this.#readLocked(address, into);
   }
 
   #readLocked(address: number, into: Int32Array): Int32Array {
     const { cpu } = this.thread;
     this.#lockOut();
-    const sequence = cpu.load(this.#sequence);
-    seqRead(cpu, this.#sequence, sequence, address, into);
+    const sequence = cpu.load(this.sequence);
+    seqRead(cpu, this.sequence, sequence, address, into);
     this.#letIn();
     if (!isEven(sequence)) throw this.#died();
     return into;
@@ -205,11 +182,11 @@ export class SeqLock extends SharedObject {
       this.#enter();
       storeWords(cpu, address, words);
       this.#leave();
+      // task -> 0. Pairs with the acquires in `lock` and `tryAcquire` (mutex-core.ts).
       if (cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
       thread.observer?.gave(this, task);
     }
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     if (!isOurs) throw this.#refusal(outcome, asked);
   }
 
@@ -250,13 +227,13 @@ export class SeqLock extends SharedObject {
 
   #enter(): void {
     const { cpu } = this.thread;
-    if (isEven(cpu.load(this.#sequence))) seqWriteBegin(cpu, this.#sequence);
+    if (isEven(cpu.load(this.sequence))) seqWriteBegin(cpu, this.sequence);
     else cpu.store(this.#torn, 1);
   }
 
   #leave(): void {
     const { cpu } = this.thread;
-    if (cpu.load(this.#torn) === 0) seqWriteEnd(cpu, this.#sequence);
+    if (cpu.load(this.#torn) === 0) seqWriteEnd(cpu, this.sequence);
   }
 
   /** Takes the writers' lock, without a write section. */
@@ -265,7 +242,7 @@ export class SeqLock extends SharedObject {
     checkWait(thread.cpu, options);
     const task = thread.current();
     const wanted = thread.observer?.wants(this, ALONE, options);
-    // Its fast path was not asked.
+    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =
       (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
     const outcome = isFree ? 'acquired' : this.#contend(task, options);
@@ -300,12 +277,12 @@ export class SeqLock extends SharedObject {
     if (this.thread.cpu.load(this.#owner) & OWNER_DIED) makeConsistent(this.thread.cpu, this.address);
   }
 
-  #waitForWriter(): number {
+  protected override waitForWriter(): number {
     const { cpu, spins } = this.thread;
-    let sequence = seqBegin(cpu, this.#sequence, spins);
+    let sequence = seqBegin(cpu, this.sequence, spins);
     if (isEven(sequence)) return sequence;
     this.#lockOut();
-    sequence = cpu.load(this.#sequence);
+    sequence = cpu.load(this.sequence);
     this.#letIn();
     if (!isEven(sequence)) throw this.#died();
     return sequence;
@@ -314,7 +291,7 @@ export class SeqLock extends SharedObject {
   #state(): string {
     const { owner } = this;
     if (owner !== undefined) return `thread ${owner.thread} writes`;
-    return isEven(this.thread.cpu.load(this.#sequence)) ? 'nobody writes' : 'its writer died inside';
+    return isEven(this.thread.cpu.load(this.sequence)) ? 'nobody writes' : 'its writer died inside';
   }
 
   #died(): HoldfastError {

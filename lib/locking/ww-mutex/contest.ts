@@ -11,8 +11,16 @@
  *   wound-wait          wounds the holder: it backs off          waits
  *                       at its next wait, or is woken to
  *
- * A pair is judged whenever it comes about: when the waiter comes to wait, and when somebody takes a lock that others
- * wait for. So no cycle of waits can last, and the oldest context never backs off: all end.
+ * A pair is judged when it comes about: `checkKill` when a waiter comes to wait, `checkWaiters` when a context takes a lock that
+ * others wait for. So no cycle of waits can last, and the oldest context never backs off: all end.
+ *
+ *   attempt --- free, or passed down -------------------------------------------> has the lock: checkWaiters
+ *     | held                                                                        ^
+ *     v                                                                             |
+ *   checkKill --- younger, and holds others (wait-die) --> EDEADLK: unlockAll, then lockSlow of this lock first
+ *     | older, or holds nothing                              ^
+ *     v                                                      | wounded meanwhile, and holds others
+ *   asleep in the order of stamps ---------------------------+--- it is the first, and the lock is free ---> (above)
  *
  * Everything here is called under priorityLatch.
  */
@@ -47,7 +55,7 @@ function isOlder(stamp: number, other: number): boolean {
 
 /** A wait without a context: in the order of stamps, and out of the contest. */
 export function bystander(cpu: Cpu, wwClass: number): Contest {
-  return { flag: 0, holds: false, ticket: nextStamp(cpu, wwClass), backsOff: () => false, taken: () => {} };
+  return { flag: 0, holds: false, ticket: nextStamp(cpu, wwClass), checkKill: () => false, checkWaiters: () => {} };
 }
 
 /** A wait of the context whose task is `task`. `holds`: whether it holds any lock. */
@@ -57,18 +65,18 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
     flag: CTX,
     holds,
     ticket: stamp,
-    backsOff(word, wakes) {
+    checkKill(word, wakes) {
       const owner = (word & CTX) === 0 ? 0 : ownerOf(word);
       const other = owner === 0 ? 0 : cpu.load(owner + Contestant.stamp);
       if (isWaitDie) {
-        // Until it has looked again, the mark says to the others that the waiter may be about to back off.
+        // This is the look that `wound` has woken it for. The mark, which said that it may be about to back off, goes.
         cpu.store(task + Contestant.wounded, 0);
         return holds && other !== 0 && isOlder(other, stamp);
       }
       if (other !== 0 && isOlder(stamp, other)) wound(cpu, owner, wakes);
       return holds && cpu.load(task + Contestant.wounded) !== 0;
     },
-    taken(waiters, wakes) {
+    checkWaiters(waiters, wakes) {
       for (const waiter of waiters) {
         const other = cpu.load(waiter + Contestant.stamp);
         if (other === 0) continue;
@@ -79,7 +87,7 @@ export function contender(cpu: Cpu, task: number, isWaitDie: boolean, holds: boo
   };
 }
 
-/** `task` backs off at its next wait, or at the one it is in. */
+/** `task` backs off at its next wait, or at the one it is in. The mark first: illegal to wake a task that would not find it. */
 function wound(cpu: Cpu, task: number, wakes: WakeQueue): void {
   if (cpu.load(task + Contestant.wounded) !== 0) return;
   cpu.store(task + Contestant.wounded, 1);

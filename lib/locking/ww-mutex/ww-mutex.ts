@@ -9,13 +9,12 @@ import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
   type WaitOptions,
 } from '../../sched/drive.ts';
-import type { Outcome } from '../owned-lock.ts';
+import type { Outcome } from '../../sched/slow-path.ts';
 import { ownerOf } from '../owner-word.ts';
 import { lockSlow, tryLock, unlockSlow } from '../rt-mutex/core.ts';
 import { RtLock, rtKind } from '../rt-mutex/rt-lock.ts';
@@ -115,6 +114,7 @@ export class WwMutex extends RtLock {
       this.current();
       if (!context.holds(this)) throw this.unheld(this.notOwner('unlock'));
     }
+    // me -> 0. Pairs with the acquires in `lock` and `attemptWithin`, and `lockSlow` (rt-mutex/core.ts).
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
       const word = cpu.load(this.#owner);
       if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.unheld(this.notOwner('unlock'));
@@ -132,6 +132,7 @@ export class WwMutex extends RtLock {
     const wanted = thread.observer?.wants(this, ALONE, options, context);
     if (context?.injects()) return this.#lost(context);
     const mine = context === undefined ? task : task | CTX;
+    // 0 -> me. Pairs with the releases in `unlock` and `unlockDeferred` (rt-mutex/core.ts).
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, mine) === 0) {
       context?.note(this, true);
       thread.observer?.has(wanted, task);
@@ -158,6 +159,7 @@ export class WwMutex extends RtLock {
     checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
     const wanted = thread.observer?.wants(this, ASYNC_ALONE, options, context);
     if (context.injects()) return this.#lost(context);
+    // 0 -> task|CTX. Pairs with the releases in `unlock` and `unlockDeferred` (rt-mutex/core.ts).
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
       context.note(this, true);
       thread.observer?.has(wanted, task);
@@ -166,7 +168,6 @@ export class WwMutex extends RtLock {
     const contest = this.#contest(context);
     const path = (waiter: Parameters<typeof lockSlow>[1]) => lockSlow(address, waiter, [], contest);
     const { outcome, asked } = await blockAsync(thread, this.arena.heap, options, path, this, task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     const isTaken = this.#concluded(outcome, context, asked);
     if (isTaken) thread.observer?.has(wanted, task);
     return isTaken;

@@ -32,7 +32,7 @@ import { RtWords } from '../../locking/rt-mutex/words.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
-import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
+import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { TASK_ALIGN, Task } from '../../sched/task.ts';
 
 export const PthreadMutexWords = struct({
@@ -50,8 +50,6 @@ export const WORD = RtWords.owner;
 /** No tasks' addresses: those are multiples of 32 behind the arena's header. */
 export const UNRECOVERABLE = 1;
 export const STALLED = 2;
-
-export type Outcome = 'acquired' | 'owner-died' | 'timed-out' | 'aborted' | 'deadlock' | 'unrecoverable';
 
 /** The task that owns the mutex, UNRECOVERABLE, STALLED, or 0. */
 export function ownerOf(word: number): number {

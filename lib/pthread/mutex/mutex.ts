@@ -11,7 +11,6 @@ import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
-  abortReason,
   block,
   blockAsync,
   checkWait,
@@ -19,11 +18,11 @@ import {
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { checkPriority, Priorities } from '../../sched/priority.ts';
-import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
+import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import type { Wanted } from '../../sched/watch.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
 import { dropCeiling, raiseToCeiling } from './ceiling.ts';
-import { isTask, type Outcome, PthreadMutexWords, STALLED, WORD } from './core.ts';
+import { isTask, PthreadMutexWords, STALLED, WORD } from './core.ts';
 import { type Losses, lossesOfThread, PthreadMutexGuard } from './guard.ts';
 import { INHERIT, PLAIN, type Protocol } from './protocol.ts';
 
@@ -84,6 +83,7 @@ export class PthreadMutex extends SharedObject {
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
     if (this.#isProtecting) this.#checkCeiling();
+    // 0 -> me. Pairs with the releases in `unlock` and `letGo`, and `unlockSlow` (core.ts).
     if (options !== undefined || cpu.cmpxchgAcquire(this.#word, free, self) !== free) this.#lockSlow(options);
     else if (this.#isProtecting) this.#taken(false);
   }
@@ -105,6 +105,7 @@ export class PthreadMutex extends SharedObject {
   unlock(): void {
     const { cpu, mine } = this.thread;
     if (this.#isRecursive && this.#unnest()) return;
+    // me -> 0. Pairs with the acquires in `lock` and `#tryAsync`, and `tryAcquire` (core.ts).
     if (this.#isProtecting || cpu.cmpxchgRelease(this.#word, mine, 0) !== mine) this.#unlockSlow();
   }
 
@@ -275,7 +276,7 @@ export class PthreadMutex extends SharedObject {
     if (this.#relock(task)) return;
     const wanted = thread.observer?.wants(this, ALONE, options);
     const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
-    // Its fast path was not asked.
+    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =
       (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0;
     const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
@@ -328,7 +329,6 @@ export class PthreadMutex extends SharedObject {
       return task;
     }
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
     throw this.#refusal(outcome, asked);
   }
 

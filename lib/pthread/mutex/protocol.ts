@@ -11,9 +11,9 @@ import type { Futexes } from '../../futex/table.ts';
 import * as owner from '../../locking/owner-word.ts';
 import * as rt from '../../locking/rt-mutex/core.ts';
 import { Priorities } from '../../sched/priority.ts';
-import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
+import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
-import type { Attempt, Outcome } from './core.ts';
+import type { Attempt } from './core.ts';
 import * as plain from './core.ts';
 
 export interface Protocol {

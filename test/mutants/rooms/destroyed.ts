@@ -1,7 +1,7 @@
 /** Objects that were destroyed: views of them, and who gets their memory. */
 import type { Mutant } from '../mutant.ts';
 
-const OBJECTS = 'lib/memory/objects.ts';
+const OBJECTS = 'lib/memory/object-store.ts';
 const SHARED = 'lib/arena/shared-object.ts';
 const CORE = 'lib/structures/core.ts';
 const VIEWS = ['test/arena/destroyed-views.test.ts'];

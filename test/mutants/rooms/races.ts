@@ -122,7 +122,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: nobody looks when another waiter is the first',
     file: 'lib/locking/semaphore/core.ts',
-    from: '  unparkAll(cpu, exit(cpu, semaphore, freeze(cpu, semaphore)));\n}\n\n/** Sets',
+    from: '  unparkAll(cpu, grantAndUnlatch(cpu, semaphore, freeze(cpu, semaphore)));\n}\n\n/** Sets',
     to: '  unlatch(cpu, semaphore + SemaphoreWords.waiters + WaitList.latch);\n}\n\n/** Sets',
     tests: [SLEEPING_RACES],
   },

@@ -177,7 +177,7 @@ export const mutants: readonly Mutant[] = [
     name: 'Semaphore: a waiter that was passed does not look itself',
     file: SEMAPHORE,
     from: '    if (!isGranted(cpu, semaphore, task)) yield* insist(waiter, semaphore);\n',
-    to: '    if (cpu.load(task + Task.result) === WOKEN) yield* insist(waiter, semaphore);\n',
+    to: '    if (cpu.load(task + Task.result) === DESIGNATED) yield* insist(waiter, semaphore);\n',
     tests: [STUCK],
   },
   {
@@ -406,7 +406,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a waiter that gives up leaves those behind it asleep',
     file: SEMAPHORE,
-    from: '  // Those behind may need less than it did.\n  leave(thread, semaphore, free);',
+    from: '  // Those behind may need less than it did.\n  grantUnlatchAndWake(thread, semaphore, free);',
     to: '  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + CONTENDED);\n  unlatch(cpu, list + WaitList.latch);',
     tests: [SEMAPHORE_TEST],
   },
@@ -427,8 +427,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a patient waiter is patient for ever',
     file: SEMAPHORE,
-    from: '  thread.cpu.store(task + Task.result, INSISTS);\n',
-    to: '  thread.cpu.store(task + Task.result, PATIENT);\n',
+    from: '  thread.cpu.store(task + Task.result, NO_STEAL);\n',
+    to: '  thread.cpu.store(task + Task.result, STEALABLE);\n',
     tests: [SEMAPHORE_TEST, EXPLORED],
   },
   // WaitQueue.

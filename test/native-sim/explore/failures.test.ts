@@ -287,7 +287,9 @@ describe('bad input', () => {
       },
       (cpu: Cpu) => cpu.store(1, 1),
     ];
-    expect((await failureOf({ words: 2, threads })).message).toMatch(/was store of \[0\] writing 0, and on replay.* writing 1$/);
+    expect((await failureOf({ words: 2, threads })).message).toMatch(
+      /was store of \[0\] writing 0, and on replay.* writing 1$/,
+    );
   });
 
   test('a loop without end meets a limit that says where', async () => {

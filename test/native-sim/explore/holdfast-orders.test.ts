@@ -47,7 +47,13 @@ const rwLock = (
 const read = (name: SequenceName) => () => sequence(name, ['twice', 'read'], forever);
 
 const sequences: WeakOrder[] = (['seq-lock', 'seq-count'] as const).flatMap((name): WeakOrder[] => [
-  { name: `${name}: the acquire`, make: read(name), file: `${name}.ts`, op: 'loadAcquire', within: 'read' },
+  {
+    name: `${name}: the acquire`,
+    make: read(name),
+    file: 'seqlock/sequenced.ts',
+    op: 'loadAcquire',
+    within: 'tryRead',
+  },
   { name: `${name}: the acquire, waiting`, make: read(name), file: 'seqlock/core.ts', op: 'condLoadAcquire' },
   { name: `${name}: the read barrier`, make: read(name), file: 'seqlock/core.ts', op: 'rmb' },
   { name: `${name}: the write barrier`, make: read(name), file: 'seqlock/core.ts', op: 'wmb' },

@@ -46,7 +46,7 @@ inFile('percpu-rw-semaphore-core.ts', [
 
 inFile('semaphore/core.ts', [
   ['semaphore: taking a free permit', permit(false), 'cmpxchgAcquire', 'tryDown'],
-  ['semaphore: opening them', () => seat([1, -1, 0], 1), 'storeRelease', 'exit'],
+  ['semaphore: opening them', () => seat([1, -1, 0], 1), 'storeRelease', 'grantAndUnlatch'],
   ['completion: taking one', () => completion(2, 1), 'cmpxchgAcquire', 'tryDown'],
   ['completion: completing', () => completion(2, 1), 'cmpxchgRelease', 'up'],
   ["completion: the waiter's acquire", () => completion(2, 1), 'loadAcquire', 'isGranted'],
