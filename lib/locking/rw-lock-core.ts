@@ -115,8 +115,8 @@ export function close(cpu: Cpu, lock: number): boolean {
     if ((word & (WRITER | CLAIM)) !== 0) return false;
     if (cpu.cmpxchg(address, word, CLOSED) === word) break;
   }
+  // Or CLOSED -> 0, where there are readers: pairs with the acquires of writers and readers that come next.
   if (isDrained(cpu, lock, readerWords(maxThreads(cpu)))) return true;
-  // CLOSED -> 0: there are readers. Pairs with the acquires of writers and readers that come next.
   cpu.storeRelease(address, 0);
   return false;
 }

@@ -185,7 +185,6 @@ export function grantNext(cpu: Cpu, kind: QueueKind, lock: number, node: number,
     kind.nameHead?.(cpu, lock, successor);
     if (grant(cpu, successor, node)) break;
     // The reaper has evicted it, and puts its proxy there.
-    // Settled again, and a new successor: the release in `placeProxy` (spin-queue-repair.ts) names it.
     cpu.storeRelease(node + SpinNode.settled, 1);
     successor = cpu.condLoadAcquire(node + SpinNode.next, differs, successor, Number.POSITIVE_INFINITY);
   }

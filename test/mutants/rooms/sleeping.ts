@@ -413,7 +413,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a grant that nobody picked up dies with its task',
     file: SEMAPHORE_REPAIR,
-    from: '      if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));\n',
+    from: '    if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));\n',
     to: '',
     tests: [STEPS],
   },
