@@ -18,10 +18,9 @@ export class Interconnect {
   readonly #upgrade: Int32Array;
   readonly #level: Uint8Array;
   readonly #cores: number;
-  readonly #places: readonly number[];
-  /** By level and group: when its link is free. */
+  /** By level and group: when its link is free. By level and core: its group. */
   readonly #free: Float64Array[];
-  readonly #groupSize: number[];
+  readonly #groups: Uint16Array[];
   readonly #occupancy: number[];
   readonly #isBus: boolean;
   /** The shortest time in which a core's event can reach another core, ps. */
@@ -40,10 +39,11 @@ export class Interconnect {
     this.#transfer = new Int32Array(cores * cores);
     this.#upgrade = new Int32Array(cores * cores);
     this.#level = new Uint8Array(cores * cores);
-    this.#groupSize = profile.levels.map((level) => level.cores);
     this.#occupancy = profile.levels.map((level) => Math.round(level.occupancyNs * PS));
-    this.#places = places;
-    this.#free = this.#groupSize.map((size) => new Float64Array(Math.floor(Math.max(...places) / size) + 1));
+    this.#groups = profile.levels.map(({ cores: size }) =>
+      Uint16Array.from(places, (place) => Math.floor(place / size)),
+    );
+    this.#free = this.#groups.map((groups) => new Float64Array(Math.max(...groups) + 1));
     let least = Number.POSITIVE_INFINITY;
     for (let a = 0; a < cores; a++) {
       for (let b = 0; b < cores; b++) {
@@ -83,7 +83,7 @@ export class Interconnect {
   occupy(from: number, to: number, messages: number, time: number): number {
     const level = this.#isBus ? 0 : this.#level[from * this.#cores + to]!;
     const free = this.#free[level]!;
-    const group = Math.floor(this.#places[from]! / this.#groupSize[level]!);
+    const group = this.#groups[level]![from]!;
     const wait = Math.max(0, free[group]! - time);
     free[group] = time + wait + this.#occupancy[level]! * messages;
     this.queued += wait;

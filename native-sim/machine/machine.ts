@@ -32,6 +32,8 @@ export interface MachineOptions {
   inOrder?: boolean;
 }
 
+const NO_STEP = () => false;
+
 /** A store that hits is one cycle of about 3 GHz. */
 const STORE_PS = 300;
 
@@ -99,10 +101,19 @@ export class Machine {
 
   /** A thread on core `core`, which several may share; `start` ns from the beginning. */
   spawn(step: () => boolean, core: number, start = 0): SimThread {
+    return this.#start(step, null, core, start);
+  }
+
+  /** The same with a thread that is a generator, whose steps are `yield* cpu.step(...)`. It goes on where it has yielded. */
+  spawnBody(body: Generator<void, void>, core: number, start = 0): SimThread {
+    return this.#start(NO_STEP, body, core, start);
+  }
+
+  #start(step: () => boolean, body: Generator<void, void> | null, core: number, start: number): SimThread {
     if (!Number.isInteger(core) || core < 0 || core >= this.system.cores.length) {
       throw new SimError(`core must be a whole number from 0 to ${this.system.cores.length - 1}; received ${core}`);
     }
-    const thread = new SimThread(this.threads.length, core, step);
+    const thread = new SimThread(this.threads.length, core, step, body);
     this.threads.push(thread);
     thread.readyAt = Math.round(start * PS);
     if (this.scheduler.arrive(thread)) this.#resumeAt(thread, thread.readyAt);
@@ -176,23 +187,26 @@ export class Machine {
     const core = this.system.cores[thread.core]!;
     if (core.clock < time) core.clock = time;
     this.#running = thread;
+    const hasEnded = thread.body === null ? this.#runSteps(thread) : thread.body.next().done === true;
+    this.#running = null;
+    if (hasEnded) this.#ended(thread, core.clock);
+    else this.#trySwitch(core, core.clock);
+  }
+
+  /** Runs the thread's steps until one is unwound. Returns whether the thread has ended. */
+  #runSteps(thread: SimThread): boolean {
     try {
       for (;;) {
         thread.cursor = 0;
         const goesOn = thread.step();
         thread.length = 0;
-        if (!goesOn) {
-          this.#running = null;
-          this.#ended(thread, core.clock);
-          return;
-        }
+        if (!goesOn) return true;
       }
     } catch (thrown) {
       if (thrown !== SUSPEND) throw thrown;
       this.counters.replays++;
+      return false;
     }
-    this.#running = null;
-    this.#trySwitch(core, core.clock);
   }
 
   #ended(thread: SimThread, time: number): void {

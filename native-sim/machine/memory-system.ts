@@ -266,7 +266,12 @@ export class MemorySystem {
 
   #arrive(request: Request, time: number): void {
     const { line } = request;
-    if (this.#waiting[line] === NOBODY) this.#waiting[line] = [];
+    const waiting = this.#waiting[line]!;
+    if (waiting.length === 0 && this.#busy[line] === 0 && this.#freeFor(request) <= time) {
+      this.#serveNow(request, time);
+      return;
+    }
+    if (waiting === NOBODY) this.#waiting[line] = [];
     this.#waiting[line]!.push(request);
     this.#serve(line, time);
   }
@@ -274,6 +279,7 @@ export class MemorySystem {
   /** Serves the requests for `line` that wait at its home, as far as may be now. */
   #serve(line: number, time: number): void {
     const waiting = this.#waiting[line]!;
+    if (waiting.length === 0) return;
     while (waiting.length > 0 && this.#busy[line] === 0) {
       const request = waiting[0]!;
       const free = this.#freeFor(request);
@@ -285,10 +291,14 @@ export class MemorySystem {
         return;
       }
       waiting.shift();
-      this.#homeFree[line] = time + this.#directoryPs;
-      if (request.isOwning) this.#serveOwner(request, time);
-      else this.#serveReader(request, time);
+      this.#serveNow(request, time);
     }
+  }
+
+  #serveNow(request: Request, time: number): void {
+    this.#homeFree[request.line] = time + this.#directoryPs;
+    if (request.isOwning) this.#serveOwner(request, time);
+    else this.#serveReader(request, time);
   }
 
   /** When may the line be asked of those that have it? */
@@ -543,7 +553,7 @@ export class MemorySystem {
   }
 
   #fill(core: Core, line: number, state: number): void {
-    const victim = this.caches.fill(core.number, line, state, -1);
+    const victim = this.caches.fill(core.number, line, state);
     if (victim >= 0) this.#evict(core, victim);
   }
 

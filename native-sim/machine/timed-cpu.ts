@@ -4,13 +4,14 @@
  */
 import type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 import { Code, Order, Outcome } from './codes.ts';
-import type { SimThread } from './thread.ts';
+import { type SimThread, SUSPEND } from './thread.ts';
 
 /** The machine, as far as a `Cpu` needs it. */
 export interface Engine {
   readonly isLive: boolean;
   readonly memory: Int32Array;
   readonly threads: readonly SimThread[];
+  readonly counters: { replays: number };
   execute(thread: SimThread): number;
   work(thread: SimThread, ns: number): void;
 }
@@ -247,6 +248,26 @@ export class TimedCpu implements Cpu {
     thread.address = a;
     thread.x = count;
     return this.#machine.execute(thread);
+  }
+
+  /**
+   * A step of a thread that is a generator (`Machine.spawnBody`): `yield* cpu.step(() => lock.lock())`. When it has to wait,
+   * the generator yields, and this step alone is run again: one operation a step, and nothing ever is.
+   */
+  *step<T>(action: () => T): Generator<void, T> {
+    for (;;) {
+      const thread = this.#machine.threads[this.#number]!;
+      thread.cursor = 0;
+      try {
+        const result = action();
+        thread.length = 0;
+        return result;
+      } catch (thrown) {
+        if (thrown !== SUSPEND) throw thrown;
+        this.#machine.counters.replays++;
+      }
+      yield;
+    }
   }
 
   ndelay(ns: number): void {
