@@ -20,6 +20,12 @@ export const Code = {
   wake: 16,
   now: 17,
   work: 18,
+  /** Arm's: `x` is the domain of a barrier, `y` what it orders; see `barrier.ts`. */
+  dmb: 19,
+  dsb: 20,
+  isb: 21,
+  clean: 22,
+  cleanInvalidate: 23,
 } as const;
 
 export const Outcome = { ok: 0, notEqual: 1, timedOut: 2 } as const;

@@ -23,6 +23,8 @@ export class Interconnect {
   readonly #groups: Uint16Array[];
   readonly #occupancy: number[];
   readonly #isBus: boolean;
+  /** By core: its inner domain, where there are several. */
+  readonly #inner: readonly number[] | null;
   /** The shortest time in which a core's event can reach another core, ps. */
   readonly lookahead: number;
   /** Time that messages spent in queues, ps. */
@@ -36,6 +38,8 @@ export class Interconnect {
   ) {
     this.#cores = cores;
     this.#isBus = profile.interconnect === 'bus';
+    const { innerCores } = profile;
+    this.#inner = innerCores === undefined ? null : places.map((place) => Math.floor(place / innerCores));
     this.#transfer = new Int32Array(cores * cores);
     this.#upgrade = new Int32Array(cores * cores);
     this.#level = new Uint8Array(cores * cores);
@@ -60,6 +64,11 @@ export class Interconnect {
       }
     }
     this.lookahead = Math.max(1, Math.floor(least * REQUEST_PART));
+  }
+
+  /** Are the two in different inner domains? */
+  isForeign(a: number, b: number): boolean {
+    return this.#inner !== null && this.#inner[a] !== this.#inner[b];
   }
 
   level(a: number, b: number): number {

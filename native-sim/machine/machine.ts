@@ -7,6 +7,7 @@
  * way to it. That is exact: nothing could have happened to it before.
  */
 
+import { ArmCpu } from './arm-cpu.ts';
 import { Code, Outcome, Waits } from './codes.ts';
 import type { Core } from './core.ts';
 import { EventQueue, MOST_PICOSECONDS, ZERO } from './event-queue.ts';
@@ -16,6 +17,7 @@ import { type Costs, Operations } from './operation.ts';
 import { type Profile, SimError } from './profile.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
+import { Shareability } from './shareability.ts';
 import { Sleepers } from './sleepers.ts';
 import { NOT_SPINNING, SimThread, SUSPEND } from './thread.ts';
 import { TimedCpu } from './timed-cpu.ts';
@@ -124,6 +126,22 @@ export class Machine {
   /** The `Cpu` of thread number `number`; before `run`, setup's, whose accesses take no time. */
   cpu(number: number): TimedCpu {
     return new TimedCpu(this, number);
+  }
+
+  /** The same with Arm's barriers. Throws SimError on a machine that is not Armv8. */
+  armCpu(number: number): ArmCpu {
+    if (this.profile.model !== 'armv8')
+      throw new SimError(`${this.profile.name} has no DMB and DSB: its model is ${this.profile.model}`);
+    return new ArmCpu(this, number);
+  }
+
+  /** Gives memory attributes, and those outside something to look at. What memory holds now is there already. */
+  share(): Shareability {
+    const { system, operations, random } = this;
+    const shareability = new Shareability(system, random, (time, core, action) => this.at(time, core, action));
+    system.outside = shareability;
+    operations.barriers.shareability = shareability;
+    return shareability;
   }
 
   /** ns since the start, on the clock of the running thread's core. */

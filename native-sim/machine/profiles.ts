@@ -158,6 +158,15 @@ const PROFILES: readonly Profile[] = [
     exclusives: { spurious: 0.001 },
   },
   {
+    ...graviton,
+    name: 'split-8',
+    description: 'two clusters of 4 cores of graviton-64, each an inner shareable domain of its own',
+    cores: 8,
+    innerCores: 4,
+    // Invalidations from the other cluster wait long enough for a barrier that leaves them out to be noticed.
+    invalidateQueue: { entries: 16, delayNs: 400 },
+  },
+  {
     name: 'xeon-512',
     description: 'a machine that nobody sells: 16 sockets of 32 cores with the latencies of xeon-8',
     cores: 512,

@@ -219,6 +219,21 @@ export class TimedCpu implements Cpu {
     return this.#simple(Code.now);
   }
 
+  /** An instruction that only some machines have. */
+  protected instruction(code: number, address: number, x: number, y: number): void {
+    if (!this.#machine.isLive) return;
+    const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
+    if (thread.cursor < thread.length) {
+      thread.recorded(code, address);
+      return;
+    }
+    thread.code = code;
+    thread.address = address;
+    thread.x = x;
+    thread.y = y;
+    this.#machine.execute(thread);
+  }
+
   condLoad(a: number, until: Until, arg: number, spins: number): number {
     return this.#condLoad(Code.condLoad, a, until, arg, spins);
   }
