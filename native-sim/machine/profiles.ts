@@ -163,6 +163,11 @@ const PROFILES: readonly Profile[] = [
     description: 'two clusters of 4 cores of graviton-64, each an inner shareable domain of its own',
     cores: 8,
     innerCores: 4,
+    hopNs: 0,
+    levels: [
+      { name: 'cluster', cores: 4, transferNs: 40, upgradeNs: 40, occupancyNs: 0.5 },
+      { name: 'other cluster', cores: 8, transferNs: 60, upgradeNs: 60, occupancyNs: 1 },
+    ],
     // Invalidations from the other cluster wait long enough for a barrier that leaves them out to be noticed.
     invalidateQueue: { entries: 16, delayNs: 400 },
   },
