@@ -31,6 +31,7 @@ export function registerSim(program: Command): void {
     .option('--experiment <name>', 'repeat a published measurement, or all')
     .option('--compare', 'which lock suits the work best; with --reads, those with readers too')
     .option('--explain <name>', 'write a page that steps through a scenario (--list), a lock changing hands, or all')
+    .option('--barriers', 'what is said of DMB and DSB, and of compiler barriers, beside what the machine does')
     .option('--false-sharing', 'which words of a line different cores use, and which transfers that costs, as perf c2c')
     .option('--list', 'profiles, locks and experiments')
     .option('--workers <count>', 'worker threads', parseNumber, availableParallelism())

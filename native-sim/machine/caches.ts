@@ -1,6 +1,6 @@
 /**
  * Private caches: in which state each core has each line, and which lines it has room for. One byte a core and line: the
- * state, and whether the line is in L1 too; L2 contains L1. Lines are replaced in the order in which they came.
+ * state, and whether the line is in L1 too; L2 contains L1. A full set replaces its places in turn.
  */
 import type { CacheSize, Profile } from './profile.ts';
 
@@ -12,7 +12,7 @@ const IN_L1 = 8;
 export const LINE_WORDS = 16;
 export const LINE_SHIFT = 4;
 
-/** Sets of one level of one core. */
+/** Sets of one level of one core, which could hold more lines than they have room for. */
 class Sets {
   readonly #lines: Int32Array;
   readonly #next: Uint8Array;
@@ -26,30 +26,46 @@ class Sets {
     this.#next = new Uint8Array(this.#sets);
   }
 
-  /** Puts a line in and returns the one that has to go, or -1; `keep` may not go. */
-  add(line: number, keep: number): number {
+  /** Puts a line in and returns the one that has to go, or -1. A place whose line is gone (`isGone`) is taken first. */
+  add(line: number, isGone: (line: number) => boolean): number {
     const set = line % this.#sets;
     const base = set * this.#ways;
-    let way = this.#next[set]!;
-    if (this.#lines[base + way] === keep && this.#ways > 1) way = (way + 1) % this.#ways;
-    const victim = this.#lines[base + way]!;
-    this.#lines[base + way] = line;
+    const lines = this.#lines;
+    let way = -1;
+    for (let at = 0; at < this.#ways; at++) {
+      const other = lines[base + at]!;
+      if (other === line) return -1;
+      if (way < 0 && (other < 0 || isGone(other))) way = at;
+    }
+    if (way >= 0) {
+      lines[base + way] = line;
+      return -1;
+    }
+    way = this.#next[set]!;
+    const victim = lines[base + way]!;
+    lines[base + way] = line;
     this.#next[set] = (way + 1) % this.#ways;
-    return victim === keep ? -1 : victim;
+    return victim;
   }
+}
+
+/** Null where memory has so few lines that no set can overflow: then there is nothing to keep account of. */
+function setsOf(size: CacheSize, cores: number, lines: number): readonly Sets[] | null {
+  if (Math.ceil(lines / (size.lines / size.ways)) <= size.ways) return null;
+  return Array.from({ length: cores }, () => new Sets(size));
 }
 
 export class Caches {
   readonly lines: number;
   readonly #states: Uint8Array;
-  readonly #l1: Sets[];
-  readonly #l2: Sets[];
+  readonly #l1: readonly Sets[] | null;
+  readonly #l2: readonly Sets[] | null;
 
   constructor(profile: Profile, cores: number, lines: number) {
     this.lines = lines;
     this.#states = new Uint8Array(cores * lines);
-    this.#l1 = Array.from({ length: cores }, () => new Sets(profile.l1));
-    this.#l2 = Array.from({ length: cores }, () => new Sets(profile.l2));
+    this.#l1 = setsOf(profile.l1, cores, lines);
+    this.#l2 = setsOf(profile.l2, cores, lines);
   }
 
   /** 0 where the core does not have the line. */
@@ -68,13 +84,13 @@ export class Caches {
   }
 
   /** A line arrives. Returns a line that has to leave the core, or -1. */
-  fill(core: number, line: number, state: number, keep: number): number {
+  fill(core: number, line: number, state: number): number {
     const at = core * this.lines + line;
     const isNew = (this.#states[at]! & STATE) === State.invalid;
     this.#states[at] = (this.#states[at]! & IN_L1) | state;
-    const victim = isNew ? this.#l2[core]!.add(line, keep) : -1;
+    const victim = isNew && this.#l2 !== null ? this.#l2[core]!.add(line, (old) => this.state(core, old) === 0) : -1;
     this.promote(core, line);
-    return victim === line || victim < 0 || this.state(core, victim) === State.invalid ? -1 : victim;
+    return victim;
   }
 
   /** A line that L2 has comes into L1. */
@@ -82,8 +98,8 @@ export class Caches {
     const at = core * this.lines + line;
     if ((this.#states[at]! & IN_L1) !== 0) return;
     this.#states[at] = this.#states[at]! | IN_L1;
-    const victim = this.#l1[core]!.add(line, -1);
-    if (victim >= 0 && victim !== line)
-      this.#states[core * this.lines + victim] = this.#states[core * this.lines + victim]! & ~IN_L1;
+    if (this.#l1 === null) return;
+    const victim = this.#l1[core]!.add(line, (old) => !this.isInL1(core, old));
+    if (victim >= 0) this.#states[core * this.lines + victim]! &= ~IN_L1;
   }
 }

@@ -23,6 +23,12 @@ export const Code = {
   wake: Op.wake,
   now: Op.now,
   work: Op.ndelay,
+  /** Arm's: `x` is the domain of a barrier, `y` what it orders; see `barrier.ts`. */
+  dmb: Op.dmb,
+  dsb: Op.dsb,
+  isb: Op.isb,
+  clean: Op.clean,
+  cleanInvalidate: Op.cleanInvalidate,
 } as const;
 
 export const Outcome = { ok: 0, notEqual: 1, timedOut: 2 } as const;

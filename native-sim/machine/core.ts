@@ -26,6 +26,8 @@ export class QueuedInvalidation {
   line = 0;
   arrived = ZERO;
   until = ZERO;
+  /** It comes from another inner domain. */
+  isForeign = false;
   /** The line as it was, and who wrote its words. */
   readonly words = new Int32Array(LINE_WORDS);
   writers: Int32Array | null = null;
@@ -50,6 +52,10 @@ export class Core {
   clock = ZERO;
   /** The latest of the times at which memory answered a load that later loads must not go behind. */
   floor = ZERO;
+  /** The same for invalidations that come from another inner domain; see `barriers.ts`. */
+  foreignFloor = ZERO;
+  /** A DMB was passed, and no load since: `Gate`. */
+  gate = 0;
   /** See `propagation.ts`: of the next store; what has been read or written; when the last store became visible, its epoch, and the last of an earlier one. */
   base = ZERO;
   seen = ZERO;

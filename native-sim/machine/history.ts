@@ -12,6 +12,7 @@ import {
   scMapping,
   x86Mapping,
 } from '../models/mapping.ts';
+import { Domain, Orders } from './barrier.ts';
 import { Code } from './codes.ts';
 import type { Machine } from './machine.ts';
 import type { Recorder } from './memory-system.ts';
@@ -25,6 +26,9 @@ const MAPPINGS: Readonly<Record<string, Mapping>> = {
   alpha: armv8LseMapping,
   power: powerMapping,
 };
+/** Numbers of threads that are single events of other inner domains: no machine has so many threads. */
+const OTHERS = 1024;
+
 const ORDERS: readonly MappedOrder[] = ['relaxed', 'acquire', 'release', 'full'];
 
 interface Recorded {
@@ -35,7 +39,12 @@ interface Recorded {
   /** Of a read: the write that it read from, 0 for the initial value. Of a write: the read of its atomic, or -1. */
   partner: number;
   fence: number;
+  /** A barrier that orders nothing outside its thread's inner domain. */
+  isInner?: boolean;
 }
+
+/** Threads of one inner domain, where there are several; `inner` barriers count between them only. */
+export type InnerDomain = (thread: number) => boolean;
 
 export class Window implements History, Recorder {
   readonly #machine: Machine;
@@ -110,13 +119,29 @@ export class Window implements History, Recorder {
   }
 
   fence(thread: SimThread): void {
+    if (thread.code >= Code.dmb) {
+      const isInner = thread.code !== Code.isb && thread.x === Domain.inner;
+      this.#add({
+        kind: 'fence',
+        thread: thread.number,
+        address: -1,
+        tags: Tag.none,
+        partner: 0,
+        fence: armFence(thread),
+        isInner,
+      });
+      return;
+    }
     const { mb, rmb, wmb } = this.#mapping;
     const fence = thread.code === Code.mb ? mb : thread.code === Code.rmb ? rmb : wmb;
     this.#barrier(thread.number, fence);
   }
 
+  /** The kernel's barriers are ISH. */
   #barrier(thread: number, fence: number): void {
-    if (fence !== Fence.none) this.#add({ kind: 'fence', thread, address: -1, tags: Tag.none, partner: 0, fence });
+    if (fence === Fence.none) return;
+    const isInner = this.#machine.profile.innerCores !== undefined;
+    this.#add({ kind: 'fence', thread, address: -1, tags: Tag.none, partner: 0, fence, isInner });
   }
 
   commit(address: number, id: number): void {
@@ -131,18 +156,24 @@ export class Window implements History, Recorder {
     return this.#machine.system.cores.every(({ stores }) => stores.every(({ id }) => id === 0));
   }
 
-  /** The axiom of `model` that the window breaks, or null. The window must be settled. */
-  violation(model: Model, x = new Execution()): string | null {
+  /**
+   * The axiom of `model` that the window breaks, or null. The window must be settled. With `domain`, on a machine with several
+   * inner domains: as its threads may see it. What others have done stands alone then, in no order but that of memory,
+   * and their barriers count for nothing. With null instead inner barriers count for nothing at all.
+   */
+  violation(model: Model, x = new Execution(), domain?: InnerDomain | null): string | null {
     const events = this.#events;
     x.begin(Math.max(1, events.length));
-    for (const { kind, thread, address, tags, fence } of events) {
-      if (kind === 'read') x.read(thread, address, 0, tags);
-      else if (kind === 'write') x.write(thread, address, 0, tags);
-      else x.barrier(thread, fence);
+    for (const [at, { kind, thread: by, address, tags, fence, isInner }] of events.entries()) {
+      const isOther = domain?.(by) === false;
+      const thread = isOther ? OTHERS + at : by;
+      if (kind === 'read') x.read(thread, address, 0, isOther ? Tag.none : tags);
+      else if (kind === 'write') x.write(thread, address, 0, isOther ? Tag.none : tags);
+      else x.barrier(thread, isInner === true && domain === null ? Fence.dmbNsh : fence);
     }
-    for (const [at, { kind, partner }] of events.entries()) {
+    for (const [at, { kind, thread, partner }] of events.entries()) {
       if (kind === 'read' && partner > 0) x.rf.add(partner - 1, at);
-      if (kind === 'write' && partner > 0) {
+      if (kind === 'write' && partner > 0 && domain?.(thread) !== false) {
         x.rmw.add(partner - 1, at);
         if (this.#machine.profile.exclusives === undefined) x.instruction[at] = partner - 1;
       }
@@ -155,4 +186,25 @@ export class Window implements History, Recorder {
   get size(): number {
     return this.#events.length;
   }
+}
+
+function armFence({ code, x: domain, y: orders }: SimThread): number {
+  if (code === Code.isb) return Fence.isb;
+  if (domain === Domain.nonShareable) return Fence.dmbNsh;
+  if (orders === Orders.all) return Fence.dmbFull;
+  if (orders === Orders.loads) return Fence.dmbLd;
+  return code === Code.dsb ? Fence.dsbSt : Fence.dmbSt;
+}
+
+/** The same for a machine whose inner domains have `innerCores` cores each, with a thread on each core. */
+export function splitViolation(window: Window, model: Model, innerCores: number, cores: number): string | null {
+  for (let first = 0; first < cores; first += innerCores) {
+    const broken = window.violation(
+      model,
+      undefined,
+      (thread) => Math.floor(thread / innerCores) * innerCores === first,
+    );
+    if (broken !== null) return broken;
+  }
+  return window.violation(model, undefined, null);
 }

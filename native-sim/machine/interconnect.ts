@@ -18,12 +18,13 @@ export class Interconnect {
   readonly #upgrade: Int32Array;
   readonly #level: Uint8Array;
   readonly #cores: number;
-  readonly #places: readonly number[];
-  /** By level and group: when its link is free. */
+  /** By level and group: when its link is free. By level and core: its group. */
   readonly #free: Float64Array[];
-  readonly #groupSize: number[];
+  readonly #groups: Uint16Array[];
   readonly #occupancy: number[];
   readonly #isBus: boolean;
+  /** By core: its inner domain, where there are several. */
+  readonly #inner: readonly number[] | null;
   /** The shortest time in which a core's event can reach another core, ps. */
   readonly lookahead: number;
   /** Time that messages spent in queues, ps. */
@@ -37,13 +38,16 @@ export class Interconnect {
   ) {
     this.#cores = cores;
     this.#isBus = profile.interconnect === 'bus';
+    const { innerCores } = profile;
+    this.#inner = innerCores === undefined ? null : places.map((place) => Math.floor(place / innerCores));
     this.#transfer = new Int32Array(cores * cores);
     this.#upgrade = new Int32Array(cores * cores);
     this.#level = new Uint8Array(cores * cores);
-    this.#groupSize = profile.levels.map((level) => level.cores);
     this.#occupancy = profile.levels.map((level) => Math.round(level.occupancyNs * PS));
-    this.#places = places;
-    this.#free = this.#groupSize.map((size) => new Float64Array(Math.floor(Math.max(...places) / size) + 1));
+    this.#groups = profile.levels.map(({ cores: size }) =>
+      Uint16Array.from(places, (place) => Math.floor(place / size)),
+    );
+    this.#free = this.#groups.map((groups) => new Float64Array(Math.max(...groups) + 1));
     let least = Number.POSITIVE_INFINITY;
     for (let a = 0; a < cores; a++) {
       for (let b = 0; b < cores; b++) {
@@ -60,6 +64,11 @@ export class Interconnect {
       }
     }
     this.lookahead = Math.max(1, Math.floor(least * REQUEST_PART));
+  }
+
+  /** Are the two in different inner domains? */
+  isForeign(a: number, b: number): boolean {
+    return this.#inner !== null && this.#inner[a] !== this.#inner[b];
   }
 
   level(a: number, b: number): number {
@@ -83,7 +92,7 @@ export class Interconnect {
   occupy(from: number, to: number, messages: number, time: number): number {
     const level = this.#isBus ? 0 : this.#level[from * this.#cores + to]!;
     const free = this.#free[level]!;
-    const group = Math.floor(this.#places[from]! / this.#groupSize[level]!);
+    const group = this.#groups[level]![from]!;
     const wait = Math.max(0, free[group]! - time);
     free[group] = time + wait + this.#occupancy[level]! * messages;
     this.queued += wait;

@@ -8,6 +8,7 @@
  */
 
 import { keyOf, UNWIND } from '../replay/replay.ts';
+import { ArmCpu } from './arm-cpu.ts';
 import { Code, Outcome, Waits } from './codes.ts';
 import type { Core } from './core.ts';
 import { EventQueue, MOST_PICOSECONDS, ZERO } from './event-queue.ts';
@@ -17,6 +18,7 @@ import { type Costs, Operations } from './operation.ts';
 import { type Profile, SimError } from './profile.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
+import { Shareability } from './shareability.ts';
 import { Sleepers } from './sleepers.ts';
 import { NOT_SPINNING, SimThread } from './thread.ts';
 import { TimedCpu } from './timed-cpu.ts';
@@ -32,6 +34,8 @@ export interface MachineOptions {
   /** No core runs ahead, so that what happens comes in the order of its time, for whoever looks on. */
   inOrder?: boolean;
 }
+
+const NO_STEP = () => false;
 
 /** A store that hits is one cycle of about 3 GHz. */
 const STORE_PS = 300;
@@ -100,10 +104,19 @@ export class Machine {
 
   /** A thread on core `core`, which several may share; `start` ns from the beginning. */
   spawn(step: () => boolean, core: number, start = 0): SimThread {
+    return this.#start(step, null, core, start);
+  }
+
+  /** The same with a thread that is a generator, whose steps are `yield* cpu.step(...)`. It goes on where it has yielded. */
+  spawnBody(body: Generator<void, void>, core: number, start = 0): SimThread {
+    return this.#start(NO_STEP, body, core, start);
+  }
+
+  #start(step: () => boolean, body: Generator<void, void> | null, core: number, start: number): SimThread {
     if (!Number.isInteger(core) || core < 0 || core >= this.system.cores.length) {
       throw new SimError(`core must be a whole number from 0 to ${this.system.cores.length - 1}; received ${core}`);
     }
-    const thread = new SimThread(this.threads.length, core, step);
+    const thread = new SimThread(this.threads.length, core, step, body);
     this.threads.push(thread);
     thread.readyAt = Math.round(start * PS);
     if (this.scheduler.arrive(thread)) this.#resumeAt(thread, thread.readyAt);
@@ -114,6 +127,22 @@ export class Machine {
   /** The `Cpu` of thread number `number`; before `run`, setup's, whose accesses take no time. */
   cpu(number: number): TimedCpu {
     return new TimedCpu(this, number);
+  }
+
+  /** The same with Arm's barriers. Throws SimError on a machine that is not Armv8. */
+  armCpu(number: number): ArmCpu {
+    if (this.profile.model !== 'armv8')
+      throw new SimError(`${this.profile.name} has no DMB and DSB: its model is ${this.profile.model}`);
+    return new ArmCpu(this, number);
+  }
+
+  /** Gives memory attributes, and those outside something to look at. What memory holds now is there already. */
+  share(): Shareability {
+    const { system, operations, random } = this;
+    const shareability = new Shareability(system, random, (time, core, action) => this.at(time, core, action));
+    system.outside = shareability;
+    operations.barriers.shareability = shareability;
+    return shareability;
   }
 
   /** ns since the start, on the clock of the running thread's core. */
@@ -177,23 +206,26 @@ export class Machine {
     const core = this.system.cores[thread.core]!;
     if (core.clock < time) core.clock = time;
     this.#running = thread;
+    const hasEnded = thread.body === null ? this.#runSteps(thread) : thread.body.next().done === true;
+    this.#running = null;
+    if (hasEnded) this.#ended(thread, core.clock);
+    else this.#trySwitch(core, core.clock);
+  }
+
+  /** Runs the thread's steps until one is unwound. Returns whether the thread has ended. */
+  #runSteps(thread: SimThread): boolean {
     try {
       for (;;) {
         thread.cursor = 0;
         const goesOn = thread.step();
         thread.length = 0;
-        if (!goesOn) {
-          this.#running = null;
-          this.#ended(thread, core.clock);
-          return;
-        }
+        if (!goesOn) return true;
       }
     } catch (thrown) {
       if (thrown !== UNWIND) throw thrown;
       this.counters.replays++;
+      return false;
     }
-    this.#running = null;
-    this.#trySwitch(core, core.clock);
   }
 
   #ended(thread: SimThread, time: number): void {

@@ -53,6 +53,14 @@ export interface Parts {
   writeBack: boolean;
 }
 
+/** Memory behind the caches, and those who look at memory beside the cores; see `shareability.ts`. */
+export interface Outside {
+  /** A store of the core is visible to all cores from `time` on. */
+  committed(core: Core, address: number, value: number, epoch: number, time: number): void;
+  /** A modified line has been written back. */
+  writtenBack(line: number): void;
+}
+
 /** Told of what happens in memory. */
 export interface Recorder {
   /** The event of a new store, for `BufferedStore.id`. */
@@ -80,6 +88,7 @@ export class MemorySystem {
   readonly propagation: Propagation | null;
   listener: Listener = { advanced: () => {}, lost: () => {} };
   recorder: Recorder | null = null;
+  outside: Outside | null = null;
   observer: Observer | null = null;
   /** By word: the event that wrote it, where there is a recorder. */
   writers: Int32Array | null = null;
@@ -181,6 +190,7 @@ export class MemorySystem {
     }
     this.memory[address] = value;
     this.propagation?.committed(core, address, base, epoch, time);
+    this.outside?.committed(core, address, value, epoch, time);
     this.observer?.committed(core, address, value);
     if (this.recorder !== null) {
       this.writers![address] = id;
@@ -193,9 +203,27 @@ export class MemorySystem {
   clean(core: Core, line: number): boolean {
     if (this.caches.state(core.number, line) !== State.modified) return false;
     this.#arc(core, line, State.exclusive, Arc.a);
-    this.counters.messages[Message.writeBack]!++;
+    this.#writeBack(line);
     this.caches.change(core.number, line, State.exclusive);
     return true;
+  }
+
+  #writeBack(line: number): void {
+    this.counters.messages[Message.writeBack]!++;
+    this.outside?.writtenBack(line);
+  }
+
+  /** Has the line written back by whoever has modified it, and with `drops` dropped by all. Was there anything to write? */
+  maintain(line: number, drops: boolean): boolean {
+    let isModified = false;
+    for (const core of this.cores) {
+      const state = this.caches.state(core.number, line);
+      if (state === State.modified || state === State.owned) isModified = true;
+      if (drops && state !== State.invalid) this.#evict(core, line);
+      else if (state === State.modified) this.clean(core, line);
+      else if (state === State.owned) this.#writeBack(line);
+    }
+    return isModified;
   }
 
   /** Makes all stores visible that may be and whose lines the core owns, and asks for the lines of the others. */
@@ -266,7 +294,12 @@ export class MemorySystem {
 
   #arrive(request: Request, time: number): void {
     const { line } = request;
-    if (this.#waiting[line] === NOBODY) this.#waiting[line] = [];
+    const waiting = this.#waiting[line]!;
+    if (waiting.length === 0 && this.#busy[line] === 0 && this.#freeFor(request) <= time) {
+      this.#serveNow(request, time);
+      return;
+    }
+    if (waiting === NOBODY) this.#waiting[line] = [];
     this.#waiting[line]!.push(request);
     this.#serve(line, time);
   }
@@ -274,6 +307,7 @@ export class MemorySystem {
   /** Serves the requests for `line` that wait at its home, as far as may be now. */
   #serve(line: number, time: number): void {
     const waiting = this.#waiting[line]!;
+    if (waiting.length === 0) return;
     while (waiting.length > 0 && this.#busy[line] === 0) {
       const request = waiting[0]!;
       const free = this.#freeFor(request);
@@ -285,10 +319,14 @@ export class MemorySystem {
         return;
       }
       waiting.shift();
-      this.#homeFree[line] = time + this.#directoryPs;
-      if (request.isOwning) this.#serveOwner(request, time);
-      else this.#serveReader(request, time);
+      this.#serveNow(request, time);
     }
+  }
+
+  #serveNow(request: Request, time: number): void {
+    this.#homeFree[request.line] = time + this.#directoryPs;
+    if (request.isOwning) this.#serveOwner(request, time);
+    else this.#serveReader(request, time);
   }
 
   /** When may the line be asked of those that have it? */
@@ -454,7 +492,7 @@ export class MemorySystem {
 
   // What arrives at a core
 
-  #invalidate(core: Core, { line }: Request, time: number): void {
+  #invalidate(core: Core, { line, core: writer }: Request, time: number): void {
     const { entries } = this.profile.invalidateQueue;
     const state = this.caches.state(core.number, line);
     core.probeArrived(time);
@@ -469,6 +507,7 @@ export class MemorySystem {
       core.retireInvalidations(time, line);
       // Nobody can have written the line since the request for it was served.
       const entry = core.queueInvalidation(line, time, gone, entries, this.memory, this.writers);
+      entry.isForeign = this.network.isForeign(core.number, writer);
       this.observer?.queued(core, entry);
     }
     this.#forget(core.number, line);
@@ -486,7 +525,7 @@ export class MemorySystem {
       return;
     }
     this.#arc(core, line, State.shared, state === State.modified ? Arc.f : Arc.g);
-    if (state === State.modified) this.counters.messages[Message.writeBack]!++;
+    if (state === State.modified) this.#writeBack(line);
     this.caches.change(core.number, line, State.shared);
     this.#owner[line] = -1;
     this.#share(core.number, line);
@@ -543,7 +582,7 @@ export class MemorySystem {
   }
 
   #fill(core: Core, line: number, state: number): void {
-    const victim = this.caches.fill(core.number, line, state, -1);
+    const victim = this.caches.fill(core.number, line, state);
     if (victim >= 0) this.#evict(core, victim);
   }
 
@@ -551,7 +590,7 @@ export class MemorySystem {
     const state = this.caches.state(core.number, line);
     this.#loseReservation(core, line, 'eviction');
     this.#arc(core, line, State.invalid, Arc.evict);
-    if (state === State.modified || state === State.owned) this.counters.messages[Message.writeBack]!++;
+    if (state === State.modified || state === State.owned) this.#writeBack(line);
     this.caches.change(core.number, line, State.invalid);
     this.#forget(core.number, line);
     this.listener.lost(core, line, this.#events.time);

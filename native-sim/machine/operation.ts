@@ -3,6 +3,8 @@
  * is called when a thread gets to an operation, and again whenever what it waits for has come; it returns whether the
  * operation is done, with its result in `thread.result`.
  */
+
+import { Barriers } from './barriers.ts';
 import { LINE_SHIFT, LINE_WORDS } from './caches.ts';
 import { Code, Order, Waits } from './codes.ts';
 import type { Core } from './core.ts';
@@ -45,12 +47,14 @@ export class Operations {
   readonly #stores: number;
   readonly #forwards: boolean;
   readonly #exclusives: Exclusives | null;
+  readonly barriers: Barriers;
 
   constructor(system: MemorySystem, costs: Costs, random: Random) {
     const { model, storeBuffer, exclusives } = system.profile;
     this.#exclusives = exclusives === undefined ? null : new Exclusives(system, random, exclusives.spurious);
     this.system = system;
     this.costs = costs;
+    this.barriers = new Barriers(system, costs);
     this.#isWeak = model === 'armv8' || model === 'alpha' || model === 'power';
     this.#propagation = system.propagation;
     this.#bindsLoadsInOrder = model !== 'alpha' && model !== 'power';
@@ -59,6 +63,10 @@ export class Operations {
   }
 
   attempt(core: Core, thread: SimThread): boolean {
+    if (core.gate !== 0 && isLoad(thread.code) && !this.barriers.passesGate(core))
+      return this.#waitFor(core, thread, Waits.drained);
+    if (this.barriers.shareability !== null && this.barriers.isSpecial(thread))
+      return this.barriers.access(core, thread) || this.#waitFor(core, thread, Waits.drained);
     switch (thread.code) {
       case Code.load:
         return this.#load(core, thread);
@@ -89,6 +97,14 @@ export class Operations {
         return this.#condLoad(core, thread);
       case Code.now:
         thread.result = core.clock / PS;
+        return true;
+      case Code.dmb:
+      case Code.dsb:
+      case Code.isb:
+      case Code.clean:
+      case Code.cleanInvalidate:
+        if (!this.barriers.execute(core, thread)) return this.#waitFor(core, thread, Waits.drained);
+        if (thread.code <= Code.isb) this.history?.fence(thread);
         return true;
       default:
         core.clock += this.costs.spin;
@@ -138,7 +154,7 @@ export class Operations {
     }
     if (core.invalidations.length > 0) {
       const queued = core.queuedInvalidation(line, core.clock);
-      if (queued !== undefined && queued.arrived > core.floor) {
+      if (queued !== undefined && queued.arrived > (queued.isForeign ? core.foreignFloor : core.floor)) {
         system.counters.stale++;
         core.clock += this.costs.l1;
         // The load counts as made just before the invalidation arrived.
@@ -163,8 +179,14 @@ export class Operations {
 
   #load(core: Core, thread: SimThread): boolean {
     if (!this.#read(core, thread)) return false;
-    if (thread.code === Code.loadAcquire) this.#readBarrier(core);
+    if (thread.code === Code.loadAcquire) this.#acquired(core);
     return true;
+  }
+
+  /** An acquire looks at the domain of what it reads, whichever that is. */
+  #acquired(core: Core): void {
+    this.#readBarrier(core);
+    core.foreignFloor = core.floor;
   }
 
   /** Later loads read what is there now: invalidations that wait are carried out first. */
@@ -184,7 +206,7 @@ export class Operations {
     const turns = Math.floor((core.clock - thread.spinStart) / this.costs.spin) + 1;
     if (until(thread.result, argument) || turns >= thread.spins) {
       system.counters.spins += turns;
-      if (thread.code === Code.condLoadAcquire) this.#readBarrier(core);
+      if (thread.code === Code.condLoadAcquire) this.#acquired(core);
       return true;
     }
     // A value of its own that nobody else has seen yet: nothing can change it before it is visible.
@@ -302,7 +324,7 @@ export class Operations {
     system.observer?.stored(core, thread);
     system.write(core, address, value, this.history?.modify(thread, address, writer, value) ?? 0, core.clock);
     if (thread.order === Order.full && this.#propagation !== null) this.#propagation.fullBarrier(core, core.clock);
-    else if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#readBarrier(core);
+    else if (thread.order === Order.full || thread.order === Order.acquire || !this.#isWeak) this.#acquired(core);
   }
 
   // Fences
@@ -321,6 +343,15 @@ export class Operations {
     this.history?.fence(thread);
     return true;
   }
+}
+
+function isLoad(code: number): boolean {
+  return (
+    code <= Code.loadAcquire ||
+    (code >= Code.cmpxchg && code <= Code.or) ||
+    code === Code.condLoad ||
+    code === Code.condLoadAcquire
+  );
 }
 
 function changed({ code, x, y }: SimThread, old: number): number {

@@ -50,6 +50,8 @@ export interface Profile {
   invalidateQueue: { entries: number; delayNs: number };
   /** Read-modify-writes are pairs of a load-exclusive and a store-exclusive, of which so many fail for no reason, 0 to 0.5. */
   exclusives?: { spurious: number };
+  /** Cores of one inner shareable domain, of which there are several: a DMB ISH orders nothing for the cores of another. @default all */
+  innerCores?: number;
   /** A read-modify-write of an owned line, a full barrier with nothing to wait for, one turn of a spin loop. */
   atomicNs: number;
   fenceNs: number;
@@ -140,7 +142,15 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
   const name = check.text(from, 'name');
   const cores = check.whole(from, 'cores', 1, MOST_CORES);
   const parts = from as {
-    readonly [part in 'exclusives' | 'storeBuffer' | 'invalidateQueue' | 'system' | 'levels' | 'l1' | 'l2']?: unknown;
+    readonly [part in
+      | 'exclusives'
+      | 'innerCores'
+      | 'storeBuffer'
+      | 'invalidateQueue'
+      | 'system'
+      | 'levels'
+      | 'l1'
+      | 'l2']?: unknown;
   };
   const buffer = check.object(parts.storeBuffer, 'storeBuffer');
   const queue = check.object(parts.invalidateQueue, 'invalidateQueue');
@@ -181,7 +191,11 @@ export function parseProfile(value: unknown, where = 'profile'): Profile {
     },
   };
   if (parts.exclusives !== undefined) profile.exclusives = parseExclusives(check, parts.exclusives, profile.model);
-  check.noOthers(from, [...Object.keys(profile), 'exclusives']);
+  if (parts.innerCores !== undefined) {
+    if (profile.model !== 'armv8') check.fail('innerCores', 'left out under any model but armv8', parts.innerCores);
+    profile.innerCores = check.whole(from, 'innerCores', 1, cores);
+  }
+  check.noOthers(from, [...Object.keys(profile), 'exclusives', 'innerCores']);
   check.noOthers(buffer, ['entries', 'forwards'], 'storeBuffer.');
   check.noOthers(queue, ['entries', 'delayNs'], 'invalidateQueue.');
   check.noOthers(system, Object.keys(profile.system), 'system.');

@@ -42,6 +42,39 @@ const arm = {
   system,
 } as const satisfies Partial<Profile>;
 
+/** Latencies of the Xeon 8176: so many cores in a socket, in the sockets that are joined directly, in the machine. */
+const xeonLevels = (socket: number, near: number, all: number): Profile['levels'] => [
+  { name: 'socket', cores: socket, transferNs: 40.5, upgradeNs: 47.5, occupancyNs: 1 },
+  { name: 'other socket', cores: near, transferNs: 142, upgradeNs: 287, occupancyNs: 4 },
+  { name: 'across the interconnect', cores: all, transferNs: 330, upgradeNs: 601, occupancyNs: 8 },
+];
+
+/** Eight cores on a bus. */
+const onBus = {
+  cores: 8,
+  protocol: 'mesi',
+  interconnect: 'bus',
+  hopNs: 0,
+  l1: l1(2),
+  l2: l2(10, 8192),
+  memoryNs: 150,
+} as const satisfies Partial<Profile>;
+const bus: Profile['levels'] = [{ name: 'bus', cores: 8, transferNs: 90, upgradeNs: 80, occupancyNs: 6 }];
+
+const graviton: Profile = {
+  name: 'graviton-64',
+  description: 'Graviton2: 64 Neoverse N1 cores in a mesh, with LSE atomics (core-to-core-latency)',
+  cores: 64,
+  protocol: 'moesi',
+  interconnect: 'mesh',
+  levels: [{ name: 'socket', cores: 64, transferNs: 40, upgradeNs: 40, occupancyNs: 0.5 }],
+  hopNs: 2.3,
+  l1: l1(1.6),
+  l2: l2(4.4),
+  memoryNs: 115,
+  ...arm,
+};
+
 const PROFILES: readonly Profile[] = [
   {
     name: 'vm-2',
@@ -62,11 +95,7 @@ const PROFILES: readonly Profile[] = [
     cores: 224,
     protocol: 'mesif',
     interconnect: 'mesh',
-    levels: [
-      { name: 'socket', cores: 28, transferNs: 40.5, upgradeNs: 47.5, occupancyNs: 1 },
-      { name: 'other socket', cores: 112, transferNs: 142, upgradeNs: 287, occupancyNs: 4 },
-      { name: 'across the interconnect', cores: 224, transferNs: 330, upgradeNs: 601, occupancyNs: 8 },
-    ],
+    levels: xeonLevels(28, 112, 224),
     l1: l1(1.6),
     l2: l2(5.2),
     memoryNs: 124,
@@ -121,32 +150,26 @@ const PROFILES: readonly Profile[] = [
     ...x86,
     atomicNs: 5,
   },
+  graviton,
   {
-    name: 'graviton-64',
-    description: 'Graviton2: 64 Neoverse N1 cores in a mesh, with LSE atomics (core-to-core-latency)',
-    cores: 64,
-    protocol: 'moesi',
-    interconnect: 'mesh',
-    levels: [{ name: 'socket', cores: 64, transferNs: 40, upgradeNs: 40, occupancyNs: 0.5 }],
-    hopNs: 2.3,
-    l1: l1(1.6),
-    l2: l2(4.4),
-    memoryNs: 115,
-    ...arm,
-  },
-  {
+    ...graviton,
     name: 'graviton-64-llsc',
     description: 'graviton-64 with code for Armv8.0: atomics are pairs of LDXR and STXR',
-    cores: 64,
-    protocol: 'moesi',
-    interconnect: 'mesh',
-    levels: [{ name: 'socket', cores: 64, transferNs: 40, upgradeNs: 40, occupancyNs: 0.5 }],
-    hopNs: 2.3,
-    l1: l1(1.6),
-    l2: l2(4.4),
-    memoryNs: 115,
-    ...arm,
     exclusives: { spurious: 0.001 },
+  },
+  {
+    ...graviton,
+    name: 'split-8',
+    description: 'two clusters of 4 cores of graviton-64, each an inner shareable domain of its own',
+    cores: 8,
+    innerCores: 4,
+    hopNs: 0,
+    levels: [
+      { name: 'cluster', cores: 4, transferNs: 40, upgradeNs: 40, occupancyNs: 0.5 },
+      { name: 'other cluster', cores: 8, transferNs: 60, upgradeNs: 60, occupancyNs: 1 },
+    ],
+    // Invalidations from the other cluster wait long enough for a barrier that leaves them out to be noticed.
+    invalidateQueue: { entries: 16, delayNs: 400 },
   },
   {
     name: 'xeon-512',
@@ -154,11 +177,7 @@ const PROFILES: readonly Profile[] = [
     cores: 512,
     protocol: 'mesif',
     interconnect: 'mesh',
-    levels: [
-      { name: 'socket', cores: 32, transferNs: 40.5, upgradeNs: 47.5, occupancyNs: 1 },
-      { name: 'other socket', cores: 128, transferNs: 142, upgradeNs: 287, occupancyNs: 4 },
-      { name: 'across the interconnect', cores: 512, transferNs: 330, upgradeNs: 601, occupancyNs: 8 },
-    ],
+    levels: xeonLevels(32, 128, 512),
     l1: l1(1.6),
     l2: l2(5.2),
     memoryNs: 124,
@@ -167,15 +186,9 @@ const PROFILES: readonly Profile[] = [
   {
     name: 'alpha-8',
     description: 'Alpha-like: 8 cores on a bus; a load may be answered by a line whose invalidation still waits',
-    cores: 8,
-    protocol: 'mesi',
-    interconnect: 'bus',
-    levels: [{ name: 'bus', cores: 8, transferNs: 90, upgradeNs: 80, occupancyNs: 6 }],
-    hopNs: 0,
-    l1: l1(2),
-    l2: l2(10, 8192),
-    memoryNs: 150,
+    levels: bus,
     ...arm,
+    ...onBus,
     model: 'alpha',
     invalidateQueue: { entries: 16, delayNs: 200 },
   },
@@ -201,14 +214,9 @@ const PROFILES: readonly Profile[] = [
   {
     name: 'sc-8',
     description: 'no store buffer and no invalidate queue: 8 cores on a bus, sequentially consistent',
-    cores: 8,
-    protocol: 'mesi',
-    interconnect: 'bus',
-    levels: [{ name: 'bus', cores: 8, transferNs: 90, upgradeNs: 80, occupancyNs: 6 }],
-    l1: l1(2),
-    l2: l2(10, 8192),
-    memoryNs: 150,
+    levels: bus,
     ...x86,
+    ...onBus,
     model: 'sc',
     storeBuffer: { entries: 0, forwards: true },
     invalidateQueue: { entries: 0, delayNs: 0 },

@@ -3,7 +3,10 @@
  * step is unwound and later replayed (`native-sim/replay/replay.ts`). Where nothing else has to run meanwhile the machine
  * goes on inside the waiting call instead.
  *
- * So what a step keeps outside shared memory has to be as it was at the step's start, or its thread's own and the same
+ * A thread whose loop has no end in sight (a system thread's) would be run again from further and further back. It is
+ * written as a generator instead, whose steps are as short as it likes; see `TimedCpu.step`.
+ *
+ * What a step keeps outside shared memory has to be as it was at the step's start, or its thread's own and the same
  * after each run.
  */
 import { describeKey, divergence, keyOf } from '../replay/replay.ts';
@@ -19,6 +22,8 @@ export class SimThread {
   core: number;
   /** One step. Returns false when the thread is at its end. */
   readonly step: () => boolean;
+  /** Instead: a generator, see `TimedCpu.step`. */
+  readonly body: Generator<void, void> | null;
 
   /** Results of the step's operations so far, and how many of them this run has read. */
   readonly log: number[] = [];
@@ -66,9 +71,10 @@ export class SimThread {
     throw new Error(divergence(this.number, at, describeKey(this.keys[at]!), describeKey(keyOf(code, address))));
   }
 
-  constructor(number: number, core: number, step: () => boolean) {
+  constructor(number: number, core: number, step: () => boolean, body: Generator<void, void> | null) {
     this.number = number;
     this.core = core;
     this.step = step;
+    this.body = body;
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
 import { changed, Op, strengthOf } from '../replay/operations.ts';
+import { UNWIND } from '../replay/replay.ts';
 import { type Executor, ReplayedCpu, type Until } from '../replay/replayed-cpu.ts';
 import { Code, Outcome } from './codes.ts';
 import type { SimThread } from './thread.ts';
@@ -13,6 +14,7 @@ export interface Engine {
   readonly isLive: boolean;
   readonly memory: Int32Array;
   readonly threads: readonly SimThread[];
+  readonly counters: { replays: number };
   execute(thread: SimThread): number;
   work(thread: SimThread, ns: number): void;
 }
@@ -100,6 +102,21 @@ class TimedThread implements Executor {
     return this.#simple(Code.now);
   }
 
+  /** An instruction that only some machines have. */
+  instruction(code: number, address: number, x: number, y: number): void {
+    if (!this.#machine.isLive) return;
+    const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
+    if (thread.cursor < thread.length) {
+      thread.recorded(code, address);
+      return;
+    }
+    thread.code = code;
+    thread.address = address;
+    thread.x = x;
+    thread.y = y;
+    this.#machine.execute(thread);
+  }
+
   #simple(code: number): number {
     if (!this.#machine.isLive) return 0;
     const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
@@ -142,6 +159,23 @@ class TimedThread implements Executor {
     return this.#machine.execute(thread);
   }
 
+  /** `TimedCpu.step`. */
+  *step<T>(action: () => T): Generator<void, T> {
+    for (;;) {
+      const thread = this.#machine.threads[this.#number]!;
+      thread.cursor = 0;
+      try {
+        const result = action();
+        thread.length = 0;
+        return result;
+      } catch (thrown) {
+        if (thrown !== UNWIND) throw thrown;
+        this.#machine.counters.replays++;
+      }
+      yield;
+    }
+  }
+
   ndelay(ns: number): void {
     if (!this.#machine.isLive) return;
     this.#machine.work((this.#thread ??= this.#machine.threads[this.#number]!), ns);
@@ -151,6 +185,14 @@ class TimedThread implements Executor {
 export class TimedCpu extends ReplayedCpu<TimedThread> {
   constructor(machine: Engine, number: number) {
     super(new TimedThread(machine, number));
+  }
+
+  /**
+   * A step of a thread that is a generator (`Machine.spawnBody`): `yield* cpu.step(() => lock.lock())`. When it has to wait,
+   * the generator yields, and this step alone is run again: one operation a step, and nothing ever is.
+   */
+  step<T>(action: () => T): Generator<void, T> {
+    return this.executor.step(action);
   }
 
   // To the machine's caches ordinary data is like any other.

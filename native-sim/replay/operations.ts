@@ -57,6 +57,12 @@ export const Op = {
   free: 41,
   death: 42,
   reap: 43,
+  // Not of `Cpu` either: Arm's barriers and cache maintenance, which the timed machine has.
+  dmb: 44,
+  dsb: 45,
+  isb: 46,
+  clean: 47,
+  cleanInvalidate: 48,
 } as const;
 
 export type OpName = keyof typeof Op;

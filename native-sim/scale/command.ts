@@ -6,6 +6,7 @@ import { findProfile } from '../machine/find-profile.ts';
 import { type Profile, SimError } from '../machine/profile.ts';
 import { profiles } from '../machine/profiles.ts';
 import { parseCauses } from '../machine/without.ts';
+import { barrierTables, showBarriers } from './barrier-tables.ts';
 import { candidates, compare, showComparison } from './compare.ts';
 import { experimentNamed, experiments, runExperiment, showExperiment } from './experiments.ts';
 import { runAll } from './jobs.ts';
@@ -36,6 +37,8 @@ export interface SimCommandOptions {
   readonly without?: readonly string[] | undefined;
   /** Writes a page that steps through a scenario or a lock's hand-over, or all. */
   readonly explain?: string | undefined;
+  /** What is said of DMB and DSB, beside what the machine does. */
+  readonly barriers?: boolean | undefined;
   /** Which words share lines, and what that costs. */
   readonly falseSharing?: boolean | undefined;
   readonly workers?: number | undefined;
@@ -50,6 +53,7 @@ export interface Output {
 }
 
 const DEFAULT_PROFILE = 'intel-48';
+const DEFAULT_ARM = 'graviton-64';
 const DEFAULT_LOCKS = ['ticket', 'mcs', 'qspinlock', 'mutex'];
 
 /** Throws SimError for what no machine or lock can be, before anything runs. */
@@ -61,6 +65,7 @@ export async function runSimCommand(options: SimCommandOptions, output: Output):
   if (options.falseSharing === true && (options.experiment !== undefined || options.compare === true)) {
     throw new SimError('false-sharing shows runs of locks: it goes with neither experiment nor compare');
   }
+  if (options.barriers === true) return runBarriers(options, output);
   if (options.explain !== undefined) return runExplanation(options, options.explain, output);
   if (options.experiment !== undefined) return runExperiments(options, output);
   if (options.compare === true) return runComparison(options, output);
@@ -86,6 +91,11 @@ function runExplanation(options: SimCommandOptions, name: string, output: Output
     output.out(`${title}: ${recording.steps.length} steps; ${outcome}\n`);
   }
   output.out(`written to ${file}\n`);
+}
+
+async function runBarriers({ profile = DEFAULT_ARM, json }: SimCommandOptions, output: Output): Promise<void> {
+  const tables = await barrierTables(findProfile(profile));
+  output.out(json === true ? `${JSON.stringify(tables, null, 2)}\n` : showBarriers(tables));
 }
 
 async function runExperiments(options: SimCommandOptions, output: Output): Promise<void> {

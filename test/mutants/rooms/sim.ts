@@ -11,6 +11,8 @@ const STRUCT = 'lib/memory/struct.ts';
 const MEMORY_SYSTEM = 'native-sim/machine/memory-system.ts';
 const MACHINE = 'native-sim/machine/machine.ts';
 const CORE = 'native-sim/machine/core.ts';
+const CACHES = 'native-sim/machine/caches.ts';
+const TIMED_CPU = 'native-sim/machine/timed-cpu.ts';
 const EXCLUSIVES = 'native-sim/machine/exclusives.ts';
 const OPERATION = 'native-sim/machine/operation.ts';
 const PROPAGATION = 'native-sim/machine/propagation.ts';
@@ -18,6 +20,8 @@ const LOCKS = 'native-sim/scale/locks.ts';
 const MICROSCOPE = 'native-sim/explain/microscope.ts';
 const PAGE_SCRIPT = 'native-sim/explain/page-script.ts';
 
+const ARCS_TEST = 'test/native-sim/machine/arcs.test.ts';
+const RESUMABLE_TEST = 'test/native-sim/machine/resumable.test.ts';
 const BARRIERS_TEST = 'test/native-sim/machine/barriers.test.ts';
 const EXCLUSIVES_TEST = 'test/native-sim/machine/exclusives.test.ts';
 const POWER_TEST = 'test/native-sim/machine/power.test.ts';
@@ -30,6 +34,41 @@ const WITHOUT_TEST = 'test/native-sim/machine/without.test.ts';
 const EXPERIMENTS_TEST = 'test/native-sim/scale/experiments.test.ts';
 
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'sim: a line that comes back takes a second place in its set',
+    file: CACHES,
+    from: 'if (other === line) return -1;',
+    to: '',
+    tests: [ARCS_TEST],
+  },
+  {
+    name: 'sim: the place of a line that is gone is not free',
+    file: CACHES,
+    from: 'other < 0 || isGone(other)',
+    to: 'other < 0',
+    tests: [ARCS_TEST],
+  },
+  {
+    name: 'sim: a full set replaces one place always',
+    file: CACHES,
+    from: '(way + 1) % this.#ways',
+    to: 'way',
+    tests: [ARCS_TEST],
+  },
+  {
+    name: 'sim: sets are kept account of only where one more line would overflow them',
+    file: CACHES,
+    from: '<= size.ways) return null',
+    to: '<= 16 * size.ways) return null',
+    tests: [ARCS_TEST],
+  },
+  {
+    name: "sim: a generator's step keeps the log of the step before",
+    file: TIMED_CPU,
+    from: '        thread.length = 0;\n        return result;',
+    to: '        return result;',
+    tests: [RESUMABLE_TEST],
+  },
   {
     name: 'sim: the invalidate queue stays',
     file: WITHOUT,

@@ -135,6 +135,36 @@ describe('an arc is taken', () => {
     expect(messages(machine)['write-back']).toBe(1);
     expect(machine.system.inconsistency()).toBeNull();
   });
+
+  it('a line that another core has taken away leaves its place free: nothing is evicted when it comes back', () => {
+    const pair = { lines: 2, ways: 2, hitNs: 1 };
+    const on = profile('alpha-8', { l1: pair, l2: { ...pair, hitNs: 2 } });
+    const two: Part = [0, 0, (cpu) => void [cpu.load(X), cpu.load(16)]];
+    const back = play(
+      [
+        two,
+        ...[1, 3, 5].flatMap((turn): Part[] => [
+          [1, turn * LATER, store],
+          [0, (turn + 1) * LATER, load],
+        ]),
+      ],
+      { on },
+    );
+    expect(arcs(back).f).toBe(3);
+    expect(arcs(back).evict).toBeUndefined();
+    // Another line may take the place, too.
+    expect(arcs(play([two, [1, LATER, store], [0, LAST, (cpu) => void cpu.load(32)]], { on })).evict).toBeUndefined();
+  });
+
+  it('a full set replaces its places in turn', () => {
+    const pair = { lines: 2, ways: 2, hitNs: 1 };
+    const order = [0, 16, 32, 48, 32, 48, 0];
+    const machine = play([[0, 0, (cpu) => void order.map((address) => cpu.load(address))]], {
+      on: profile('alpha-8', { l1: pair, l2: { ...pair, hitNs: 2 } }),
+    });
+    // 32 and 48 push out 0 and 16, and stay while they are used; 0 comes back.
+    expect(arcs(machine)).toEqual({ 'I>E': 5, evict: 3 });
+  });
 });
 
 describe('a message is sent', () => {
