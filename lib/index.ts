@@ -154,15 +154,22 @@ export { IDA_MAX, Ida, type IdRange } from './structures/xarray/ida.ts';
 export type { XArrayOptions, XaAllocation, XaMark, XaRange, XaSearch } from './structures/xarray/options.ts';
 export { XArray } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
+export type { WorkqueueRunMessage } from './workqueue/channels.ts';
+export type { WorkqueueConfiguration } from './workqueue/configuration.ts';
 export { currentWork, type WorkContext } from './workqueue/context.ts';
-export type { WorkqueueOptions } from './workqueue/options.ts';
+export { freezeWorkqueues, freezeWorkqueuesBusy, thawWorkqueues } from './workqueue/freeze.ts';
+export type { RunOptions, WorkqueueOptions } from './workqueue/options.ts';
+export type { WorkqueueCounts } from './workqueue/queue-state.ts';
+export {
+  setUnboundCpumask,
+  unboundCpumask,
+  workqueueOfflineSlot,
+  workqueueOnlineSlot,
+  workqueueOnlineSlots,
+} from './workqueue/slots.ts';
 export type { WorkqueueStatistics } from './workqueue/statistics.ts';
+export { type SystemWorkqueueName, systemWorkqueue } from './workqueue/system.ts';
 export type { WorkTimes } from './workqueue/times.ts';
 export { type WorkFunction, work } from './workqueue/work.ts';
 export { DelayedWork, Work, type WorkBusy } from './workqueue/work-item.ts';
-export {
-  type RunOptions,
-  Workqueue,
-  type WorkqueueConfiguration,
-  type WorkqueueCounts,
-} from './workqueue/workqueue.ts';
+export { Workqueue } from './workqueue/workqueue.ts';

@@ -214,7 +214,9 @@ export const Wq = struct({
   /** I. */
   flags: 1,
   nrPwqs: 1,
-  pad: LINE_WORDS - ObjectHeader.words - 3,
+  /** A: what `Pwq.maxActive` is while the queue is not frozen (`root.ts`). */
+  savedMaxActive: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 4,
   pwqs: 0,
 });
 
@@ -291,14 +293,19 @@ export const Pool = struct({
   watched: 1,
   /** P: when an item began last: us on `cpu.now()`, cut off to 32 bits. */
   progress: 1,
-  pad2: LINE_WORDS - 12,
+  /** P: what `running` counts beside the workers that are BUSY (`root.ts`). */
+  bias: 1,
+  pad2: LINE_WORDS - 13,
   /** A: items that submitters have pushed, the last first. */
   incoming: 1,
-  /** P, and read without: `nr_running`, workers that are BUSY. */
+  /** P, and read without: `nr_running`, workers that are BUSY, and `bias`. */
   running: 1,
   pad3: LINE_WORDS - 2,
   workers: (MOST_WORKERS + 1) * WorkerRecord.words,
 });
+
+/** There are 64 slots at most. */
+export const SLOT_MASK_WORDS = 2;
 
 /** Words of `Root`, a record for each arena: what is the same for all its workqueues. */
 export const Root = struct({
@@ -308,6 +315,13 @@ export const Root = struct({
   maxAwaited: 1,
   /** A: what the rescuer sleeps on; 0 while its thread has not come. */
   rescuer: 1,
+  /** A: 1 while queues that are freezable take no item up. */
+  frozen: 1,
+  /** I: 1 where power-efficient queues are unbound. */
+  powerEfficient: 1,
+  /** A: bits of the slots that are offline, and of those that unbound workers leave alone. */
+  offline: SLOT_MASK_WORDS,
+  excluded: SLOT_MASK_WORDS,
 });
 
 export function workerAt(pool: number, index: number): number {

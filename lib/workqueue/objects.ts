@@ -26,6 +26,7 @@ import {
   workerAt,
 } from './layout.ts';
 import { repairPool } from './repair.ts';
+import { biasOf, effectiveMaxActive } from './root.ts';
 import { isWorkBusy, releaseTimer, repairWork, runnerOf } from './twins.ts';
 import { POOL_TIMER } from './watch.ts';
 
@@ -106,17 +107,20 @@ export interface RootWords {
   readonly slots: number;
   readonly maxWorkers: number;
   readonly maxAwaited: number;
+  readonly powerEfficient: boolean;
 }
 
 /** What is the same for all workqueues of the arena; `asked` is what it becomes if nobody has asked before. */
 export function openRoot(arena: Arena, asked: Partial<Omit<RootWords, 'address'>> = {}): RootWords {
   const { slots = availableParallelism(), maxWorkers = MAX_WORKERS, maxAwaited = MAX_AWAITED } = asked;
+  const { powerEfficient = false } = asked;
   const { cpu } = arena;
   const root = arena.objects.open(
     formatted(ROOT_KIND, Root.words, (_cpu, address) => {
       cpu.write(address + Root.slots, slots);
       cpu.write(address + Root.maxWorkers, Math.min(maxWorkers, MOST_WORKERS));
       cpu.write(address + Root.maxAwaited, maxAwaited);
+      cpu.write(address + Root.powerEfficient, powerEfficient ? 1 : 0);
     }),
     `${PREFIX}root`,
   );
@@ -125,11 +129,15 @@ export function openRoot(arena: Arena, asked: Partial<Omit<RootWords, 'address'>
     slots: cpu.read(root + Root.slots),
     maxWorkers: cpu.read(root + Root.maxWorkers),
     maxAwaited: cpu.read(root + Root.maxAwaited),
+    powerEfficient: cpu.read(root + Root.powerEfficient) === 1,
   };
 }
 
+/** What a pool takes from `Root`. */
+export type PoolRoot = Omit<RootWords, 'powerEfficient'>;
+
 /** The pool of that slot, or the unbound pool for -1: `get_unbound_pool`. */
-export function openPool(arena: Arena, root: RootWords, slot: number, isHighpri: boolean): number {
+export function openPool(arena: Arena, root: PoolRoot, slot: number, isHighpri: boolean): number {
   const place = `${slot < 0 ? 'u' : slot}${isHighpri ? 'H' : ''}`;
   const kind = formatted(POOL_KIND, Pool.words, (cpu, pool) => {
     cpu.write(pool + Pool.limit, slot < 0 ? root.slots : 1);
@@ -138,6 +146,9 @@ export function openPool(arena: Arena, root: RootWords, slot: number, isHighpri:
     cpu.write(pool + Pool.maxWorkers, root.maxWorkers);
     cpu.write(pool + Pool.maxAwaited, root.maxAwaited);
     cpu.write(pool + Pool.root, root.address);
+    const bias = biasOf(cpu, pool);
+    cpu.write(pool + Pool.bias, bias);
+    cpu.store(pool + Pool.running, bias);
     for (let i = 0; i <= MOST_WORKERS; i++) cpu.write(workerAt(pool, i) + WorkerRecord.pool, pool);
   });
   const pool = arena.objects.open(kind, `${PREFIX}pool/${place}`);
@@ -163,11 +174,12 @@ export function openWq(arena: Arena, name: string, flags: number, maxActive: num
     cpu.write(wq + Wq.state, OPEN);
     cpu.write(wq + Wq.flags, flags);
     cpu.write(wq + Wq.nrPwqs, pools.length);
+    cpu.store(wq + Wq.savedMaxActive, maxActive);
     pools.forEach((pool, i) => {
       const pwq = pwqAt(wq, i);
       cpu.write(pwq + Pwq.pool, pool);
       cpu.write(pwq + Pwq.workqueue, wq);
-      cpu.write(pwq + Pwq.maxActive, maxActive);
+      cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));
     });
   });
   return arena.objects.open(kind, `${WQ_PREFIX}${name}`);

@@ -44,6 +44,7 @@ import {
 } from './layout.ts';
 import { append, push } from './lists.ts';
 import { CPU_INTENSIVE } from './options.ts';
+import { biasOf, effectiveMaxActive } from './root.ts';
 import { microseconds } from './times.ts';
 import { latchOf, latchWork, numberTwin, obstacle, type Queueing, unlatchWork } from './twins.ts';
 import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, WATCH_NS } from './watch.ts';
@@ -300,10 +301,25 @@ export class WorkerPool {
     return isDrained;
   }
 
-  /** As many items of `pwq` as may run now do: `maxActive` has been raised. */
-  activate(pwq: number): void {
-    latch(this.cpu, this.#latch, this.#id);
+  /** As many items of `pwq` may run as its queue and `Root` say by now: `wq_adjust_max_active`. */
+  adjust(pwq: number): void {
+    const { cpu } = this;
+    latch(cpu, this.#latch, this.#id);
+    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));
     this.#items.activate(pwq);
+    this.#findWorker();
+    this.#unlatch();
+  }
+
+  /** As many workers run as `Root` has slots for by now: `unbind_workers`, `rebind_workers`. */
+  rebias(): void {
+    const { cpu, address } = this;
+    latch(cpu, this.#latch, this.#id);
+    const bias = biasOf(cpu, address);
+    const running = cpu.load(address + Pool.running) - cpu.read(address + Pool.bias) + bias;
+    cpu.write(address + Pool.bias, bias);
+    // Full: pairs with the push in `queue`, whose thread sees that a slot is free, or this its item.
+    cpu.xchg(address + Pool.running, running);
     this.#findWorker();
     this.#unlatch();
   }

@@ -41,6 +41,7 @@ import {
   workerAt,
 } from './layout.ts';
 import { append, chainFrom, enqueue } from './lists.ts';
+import { biasOf, effectiveMaxActive } from './root.ts';
 import { isTwin, siblingOf, workOf } from './twins.ts';
 import { DIED } from './values.ts';
 
@@ -59,7 +60,7 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
     const state = cpu.load(item + Item.state);
     if ((state & PHASE) !== RUNNING || !isDead(state >> ID_SHIFT)) continue;
     cpu.write(item + Item.encoding, DIED);
-    lose(cpu, item, state);
+    if (lose(cpu, item, state)) count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);
     if (isTwin(cpu, item) && isListedElsewhere(cpu, siblingOf(cpu, item), pool)) isSettled = false;
   }
   loseUnheld(repairer, pool, all);
@@ -93,15 +94,14 @@ function lookLater(repairer: Repairer, pool: number): boolean {
 
 /**
  * The item, which was in that state, is to be found by its submitter. It may have received it, and queued it again, meanwhile. A
- * work is idle; those that wait for it hear of that with the death.
+ * work is idle; those that wait for it hear of that with the death. False when it is at something else by now.
  */
-function lose(cpu: Cpu, item: number, state: number): void {
-  if (!isTwin(cpu, item)) {
-    cpu.cmpxchg(item + Item.state, state, LOST);
-  } else if (cpu.cmpxchg(item + Item.state, state, FREE) === state) {
-    cpu.fetchAddRelaxed(workOf(cpu, item) + WorkWords.runs, 1);
-    cpu.fetchAddRelaxed(workOf(cpu, item) + WorkWords.failures, 1);
-  }
+function lose(cpu: Cpu, item: number, state: number): boolean {
+  if (!isTwin(cpu, item)) return cpu.cmpxchg(item + Item.state, state, LOST) === state;
+  if (cpu.cmpxchg(item + Item.state, state, FREE) !== state) return false;
+  cpu.fetchAddRelaxed(workOf(cpu, item) + WorkWords.runs, 1);
+  cpu.fetchAddRelaxed(workOf(cpu, item) + WorkWords.failures, 1);
+  return true;
 }
 
 /** Whether it may have been DEFERRED there for what a dead thread ran here, behind the repair of that pool: that has to come again. */
@@ -195,6 +195,7 @@ function makeLists(cpu: Cpu, pool: number, items: readonly number[], pwqs: reado
     }
     cpu.write(pwq + Pwq.flushers, 0);
     cpu.write(pwq + Pwq.flushersLast, 0);
+    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));
   }
   const now = cpu.read(pool + Pool.seq);
   const phase = (item: number) => cpu.load(item + Item.state) & PHASE;
@@ -264,9 +265,11 @@ function countWorkers(cpu: Cpu, pool: number, isDead: (id: number) => boolean): 
   }
   cpu.write(pool + Pool.nrIdle, states.filter((state) => state === IDLE).length);
   cpu.write(pool + Pool.nrWorkers, states.filter((state) => state !== FREE_RECORD).length);
-  cpu.store(pool + Pool.running, states.filter((state) => state === BUSY).length);
+  const bias = biasOf(cpu, pool);
+  cpu.write(pool + Pool.bias, bias);
+  cpu.store(pool + Pool.running, states.filter((state) => state === BUSY).length + bias);
 }
 
 function count(cpu: Cpu, word: number): void {
-  cpu.write(word, cpu.read(word) + 1);
+  cpu.write(word, (cpu.read(word) + 1) | 0);
 }

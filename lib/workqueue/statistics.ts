@@ -37,7 +37,7 @@ export function statisticsOf(arena: Arena, wq: number): WorkqueueStatistics {
   return {
     name: arena.objects.nameOf(wq)?.slice(WQ_PREFIX.length) ?? '',
     flags: flagNames(cpu.read(wq + Wq.flags)),
-    maxActive: cpu.load((pwqs[0] as number) + Pwq.maxActive),
+    maxActive: cpu.load(wq + Wq.savedMaxActive),
     active: sum(Pwq.nrActive),
     inactive: sum(Pwq.nrInactive),
     ended: sum(Pwq.ended) >>> 0,

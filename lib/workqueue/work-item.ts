@@ -16,7 +16,7 @@ import {
 import { defineTimerAction, TIMER_KIND, TimerWords } from '../sched/timer.ts';
 import { currentItem } from './context.ts';
 
-import { Item, LISTED, Pwq, RUNNING, twinAt, WorkWords } from './layout.ts';
+import { Item, LISTED, Pwq, RUNNING, twinAt, WorkWords, Wq } from './layout.ts';
 import { WORK_KIND } from './objects.ts';
 import { queuerOf } from './pools.ts';
 import { awaitReaders } from './rcu-work.ts';
@@ -231,7 +231,7 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
     const pwq = cpu.load(twin + Item.pwq);
     const item = currentItem(this.arena);
     const ahead = !isAsync ? itemsHeldIn(this.arena, pwq) : item !== 0 && cpu.load(item + Item.pwq) === pwq ? 1 : 0;
-    if (ahead < cpu.load(pwq + Pwq.maxActive)) return;
+    if (ahead < cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.savedMaxActive)) return;
     throw this.#deadlock('is queued behind the work that flushes it');
   }
 

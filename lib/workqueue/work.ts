@@ -74,6 +74,11 @@ export function work<const Functions extends Record<string, WorkFunction>>(
   return declared;
 }
 
+/** Under which name it was declared; '' for what was not. */
+export function nameOf(run: WorkFunction): string {
+  return (typeof run === 'function' && identities.get(run)?.name) || '';
+}
+
 /** The address of the function's object in the arena. Throws EINVAL for a function that `work` has not declared. */
 export function addressOf(arena: Arena, run: WorkFunction): number {
   const identity = typeof run === 'function' ? identities.get(run) : undefined;

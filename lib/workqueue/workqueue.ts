@@ -2,13 +2,13 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
-import { abortReason, block, checkOptions, checkWait, deadlineOf, type WaitOptions } from '../sched/drive.ts';
-import { DETACHED } from '../sched/thread.ts';
-import { isInWorkOf } from './context.ts';
-import { untilFlushed } from './flush.ts';
-import { localSlot } from './kworker.ts';
-import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, MOST_WORKERS, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
-import { MAX_AWAITED, MAX_WORKERS, openPool, openRoot, openWq } from './objects.ts';
+import { abortReason, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { isTraced, traced } from './channels.ts';
+import { configure, type WorkqueueConfiguration } from './configuration.ts';
+import { catchUp } from './freeze.ts';
+import { CLOSED, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
+import { mapped } from './map.ts';
+import { openPool, openRoot, openWq } from './objects.ts';
 import {
   checkCount,
   checkWorkqueueOptions,
@@ -17,49 +17,22 @@ import {
   HIGHPRI,
   MEM_RECLAIM,
   ORDERED,
+  POWER_EFFICIENT,
+  type RunOptions,
   UNBOUND,
   type WorkqueueOptions,
 } from './options.ts';
 import './pool-timer.ts';
 import { queuerOf } from './pools.ts';
+import { QueueState, type WorkqueueCounts } from './queue-state.ts';
 import { requestRescuer } from './rescuer.ts';
-import { runsItemOf } from './runner.ts';
+import { usableSlot } from './slots.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
 import { type Backlog, type Call, type Submitter, submitterOf } from './submitter.ts';
 import type { Queueing } from './twins.ts';
 import type { WorkFunction } from './work.ts';
 import { delayWork, redelayWork } from './work-core.ts';
 import { DelayedWork, expedite, Work } from './work-item.ts';
-
-/** Options of a single call. */
-export interface RunOptions {
-  /** The call rejects with its reason when it aborts. It does not run, if it has not begun; else its function is told. */
-  signal?: AbortSignal | undefined;
-  /** Reject with ETIMEDOUT after so many milliseconds, as an abort does. */
-  timeout?: number | undefined;
-  /** The slot whose workers run it, of a bound queue: `queue_work_on`. @default the calling thread's */
-  slot?: number | undefined;
-}
-
-/** What a workqueue has in all its pools; out of date as soon as it is read. */
-export interface WorkqueueCounts {
-  /** Items that run, are awaited, or are next. */
-  active: number;
-  /** Items that wait for `maxActive`. */
-  inactive: number;
-  /** Items that have ended since the queue was made. */
-  ended: number;
-}
-
-/** What is the same for all workqueues of an arena. */
-export interface WorkqueueConfiguration {
-  /** Slots: workers that run at once in the unbound pools; and as many pools with one worker each. @default the cores */
-  slots?: number | undefined;
-  /** Threads in each pool at most, 1 to 64. @default 16 */
-  maxWorkers?: number | undefined;
-  /** Items that each worker may await at once. @default 1024 */
-  maxAwaited?: number | undefined;
-}
 
 /**
  * A queue of calls that worker threads run: a concurrency-managed workqueue, as in the kernel. All queues of an arena share
@@ -75,8 +48,10 @@ export class Workqueue {
   readonly name: string;
   readonly #arena: Arena;
   readonly #wq: number;
+  readonly #root: number;
   readonly #pwqs: readonly number[];
   readonly #submitter: Submitter;
+  readonly #state: QueueState;
   readonly #isOrdered: boolean;
   /** Calls by this view of the queue. */
   readonly #backlog: Backlog = { count: 0, waiters: new Set() };
@@ -90,17 +65,19 @@ export class Workqueue {
       throw new HoldfastError('EINVAL', `a workqueue lives in an Arena, received ${shown(arena)}`);
     }
     arena.thread.current();
-    const { flags, maxActive } = checkWorkqueueOptions(options);
+    const { flags: asked, maxActive } = checkWorkqueueOptions(options);
     if (typeof name !== 'string' || name === '') {
       throw new HoldfastError('EINVAL', `a workqueue has a name, received ${shown(name)}`);
     }
     const root = openRoot(arena);
+    const flags = asked & POWER_EFFICIENT && root.powerEfficient ? asked | UNBOUND : asked;
     const slots = flags & UNBOUND ? [-1] : Array.from({ length: root.slots }, (_, slot) => slot);
     const pools = slots.map((slot) => openPool(arena, root, slot, (flags & HIGHPRI) !== 0));
     const { cpu } = arena;
     if (flags & MEM_RECLAIM) requestRescuer(arena);
     this.#arena = arena;
     this.name = name;
+    this.#root = root.address;
     this.#wq = openWq(arena, name, flags, maxActive, pools);
     if (cpu.read(this.#wq + Wq.flags) !== flags) {
       throw new HoldfastError(
@@ -110,8 +87,10 @@ export class Workqueue {
     }
     this.#pwqs = pools.map((_, i) => pwqAt(this.#wq, i));
     this.#submitter = submitterOf(arena);
+    this.#state = new QueueState(arena, name, this.#wq, this.#pwqs, this.#submitter);
     this.#isOrdered = (flags & ORDERED) !== 0;
     if (cpu.cmpxchg(this.#wq + Wq.state, CLOSED, OPEN) === CLOSED && !this.#isOrdered) this.setMaxActive(maxActive);
+    catchUp(arena, this.#wq);
   }
 
   /**
@@ -119,16 +98,7 @@ export class Workqueue {
    * values that are none, EBUSY when others hold already.
    */
   static configure(arena: Arena, configuration: WorkqueueConfiguration): void {
-    arena.thread.current();
-    checkOptionNames(configuration, ['slots', 'maxWorkers', 'maxAwaited']);
-    const { slots, maxWorkers = MAX_WORKERS, maxAwaited = MAX_AWAITED } = configuration;
-    checkCount('slots', slots ?? 1, 64);
-    checkCount('maxWorkers', maxWorkers, MOST_WORKERS);
-    checkCount('maxAwaited', maxAwaited, 2 ** 20);
-    const root = openRoot(arena, { ...(slots === undefined ? {} : { slots }), maxWorkers, maxAwaited });
-    const isSame = slots === undefined || root.slots === slots;
-    if (isSame && root.maxWorkers === maxWorkers && root.maxAwaited === maxAwaited) return;
-    throw new HoldfastError('EBUSY', `workqueues of this arena have been made, with ${JSON.stringify(root)}`);
+    configure(arena, configuration);
   }
 
   /**
@@ -138,6 +108,11 @@ export class Workqueue {
    * ENOMEM when the arena has no room for them.
    */
   run<F extends WorkFunction>(run: F, ...args: Parameters<F>): Promise<Awaited<ReturnType<F>>> {
+    if (isTraced()) return traced(this.name, run, args, () => this.#run(run, args));
+    return this.#run(run, args);
+  }
+
+  #run<F extends WorkFunction>(run: F, args: Parameters<F>): Promise<Awaited<ReturnType<F>>> {
     try {
       return this.#submit(this.#localPwq(), run, args).promise as Promise<Awaited<ReturnType<F>>>;
     } catch (error) {
@@ -151,6 +126,11 @@ export class Workqueue {
     run: F,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>> {
+    if (isTraced()) return traced(this.name, run, args, () => this.#runWith(options, run, args));
+    return this.#runWith(options, run, args);
+  }
+
+  #runWith<F extends WorkFunction>(options: RunOptions, run: F, args: Parameters<F>): Promise<Awaited<ReturnType<F>>> {
     try {
       checkOptions(options, ['signal', 'timeout', 'slot']);
       deadlineOf(this.#arena.cpu, options.timeout);
@@ -221,75 +201,23 @@ export class Workqueue {
     checkOptionNames(options, ['ordered', 'concurrency']);
     const { ordered = false, concurrency = this.maxActive * this.#pwqs.length } = options;
     checkCount('concurrency', concurrency, Number.MAX_SAFE_INTEGER);
-    const under = new Set<Promise<{ value: Awaited<Result>; self: unknown }>>();
-    const next = async () => {
-      const { value, self } = ordered
-        ? await ([...under][0] as typeof under extends Set<infer P> ? P : never)
-        : await Promise.race(under);
-      under.delete(self as never);
-      return value;
-    };
-    for await (const value of values) {
-      const call: Promise<{ value: Awaited<Result>; self: unknown }> = this.run(run, value).then((result) => ({
-        value: result as Awaited<Result>,
-        self: call,
-      }));
-      // Who leaves the loop early hears of no further failure.
-      call.catch(() => {});
-      under.add(call);
-      if (under.size >= concurrency) yield await next();
-    }
-    while (under.size > 0) yield await next();
+    yield* mapped(values, (value) => this.run(run, value) as Promise<Awaited<Result>>, ordered, concurrency);
   }
 
   /**
    * Waits until all items have ended that were queued before, by whatever thread: `flush_workqueue`. Rejects with EDEADLK in a
    * function of this queue, before its first await: it would wait for itself. Later nobody can tell, and the wait never ends.
    */
-  async flush(): Promise<void> {
-    this.#checkOutside();
-    await this.#flush();
-  }
-
-  async #flush(): Promise<void> {
-    this.#arena.thread.current();
-    await Promise.all(this.#pwqs.map((pwq) => this.#submitter.flush(pwq)));
+  flush(): Promise<void> {
+    return this.#state.flush();
   }
 
   /**
    * Waits until all items have ended, and those that they queue meanwhile; nobody else can queue any. Rejects with EINVAL when the
    * queue is closed, EBUSY while it is drained already, EDEADLK as `flush` does. `drain_workqueue`.
    */
-  async drain(): Promise<void> {
-    this.#checkOutside();
-    const state = this.#beginDrain();
-    try {
-      do await this.#flush();
-      while (!this.#isDrained());
-    } finally {
-      this.#endDrain(state);
-    }
-  }
-
-  /** Returns the state that says so. */
-  #beginDrain(): number {
-    const { cpu, thread } = this.#arena;
-    this.#submitter.publish();
-    const mine = DRAINING | (thread.id << DRAINER_SHIFT);
-    do this.#checkOpen();
-    while (cpu.cmpxchg(this.#wq + Wq.state, OPEN, mine) !== OPEN);
-    return mine;
-  }
-
-  #isDrained(): boolean {
-    const { cpu } = this.#arena;
-    return this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq));
-  }
-
-  #endDrain(state: number): void {
-    const { cpu, thread } = this.#arena;
-    // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's.
-    if (thread.self !== DETACHED) cpu.cmpxchg(this.#wq + Wq.state, state, OPEN);
+  drain(): Promise<void> {
+    return this.#state.drain();
   }
 
   /**
@@ -297,70 +225,22 @@ export class Workqueue {
    * item of the queue, which could not end.
    */
   flushSync(options?: WaitOptions): void {
-    this.#checkSync(options);
-    this.#flushSync(options, this.#deadline(options));
+    this.#state.flushSync(options);
   }
 
   /** `drain` that blocks the thread. Throws what `drain` does, and ETIMEDOUT: the queue takes items again then. */
   drainSync(options?: WaitOptions): void {
-    this.#checkSync(options);
-    const deadline = this.#deadline(options);
-    const state = this.#beginDrain();
-    try {
-      do this.#flushSync(options, deadline);
-      while (!this.#isDrained());
-    } catch (error) {
-      // What ends a simulated thread goes through without another step.
-      if (error instanceof HoldfastError) this.#endDrain(state);
-      throw error;
-    }
-    this.#endDrain(state);
+    this.#state.drainSync(options);
   }
 
   /** `close` that blocks the thread. Throws ETIMEDOUT, with the queue closed. */
   closeSync(options?: WaitOptions): void {
-    this.#checkSync(options);
-    const deadline = this.#deadline(options);
-    this.#submitter.publish();
-    this.#arena.cpu.xchg(this.#wq + Wq.state, CLOSED);
-    this.#flushSync(options, deadline);
-  }
-
-  #checkSync(options: WaitOptions | undefined): void {
-    const { cpu, thread } = this.#arena;
-    thread.current();
-    checkWait(cpu, options);
-    if (!runsItemOf(this.#arena, this.#wq)) return;
-    throw new HoldfastError(
-      'EDEADLK',
-      `this thread runs or awaits an item of the workqueue ${shown(this.name)}: waiting for it would never end`,
-    );
-  }
-
-  #deadline(options: WaitOptions | undefined): number {
-    return deadlineOf(this.#arena.cpu, options?.timeout);
-  }
-
-  #flushSync(options: WaitOptions | undefined, deadline: number): void {
-    const { cpu, thread } = this.#arena;
-    const flushers = this.#pwqs.map((pwq) => this.#submitter.flusherFor(pwq, thread.current()));
-    const timeout = deadline === Number.POSITIVE_INFINITY ? undefined : Math.max((deadline - cpu.now()) / 1e6, 0);
-    const outcome = block(thread, { ...options, timeout }, (waiter) => untilFlushed(waiter, flushers));
-    if (outcome !== 'timed-out') return;
-    const { active, inactive } = this.counts;
-    throw new HoldfastError(
-      'ETIMEDOUT',
-      `the workqueue ${shown(this.name)} is not through within ${options?.timeout} ms: ${active} active, ${inactive} inactive`,
-    );
+    this.#state.closeSync(options);
   }
 
   /** No thread can queue items any more; waits until those that are queued have ended. Twice is the same as once. */
-  async close(): Promise<void> {
-    this.#arena.thread.current();
-    this.#checkOutside();
-    this.#submitter.publish();
-    this.#arena.cpu.xchg(this.#wq + Wq.state, CLOSED);
-    await this.#flush();
+  close(): Promise<void> {
+    return this.#state.close();
   }
 
   /**
@@ -388,7 +268,7 @@ export class Workqueue {
 
   /** Items that may be active at once, in each pool. */
   get maxActive(): number {
-    return this.#arena.cpu.load((this.#pwqs[0] as number) + Pwq.maxActive);
+    return this.#arena.cpu.load(this.#wq + Wq.savedMaxActive);
   }
 
   /** Changes that. EINVAL for an ordered queue. `workqueue_set_max_active`. */
@@ -397,11 +277,8 @@ export class Workqueue {
     thread.current();
     if (this.#isOrdered)
       throw new HoldfastError('EINVAL', `the workqueue ${shown(this.name)} is ordered: its maxActive is 1`);
-    const clamped = clampActive(maxActive);
-    for (const pwq of this.#pwqs) {
-      cpu.store(pwq + Pwq.maxActive, clamped);
-      this.#submitter.pool(cpu.read(pwq + Pwq.pool)).activate(pwq);
-    }
+    cpu.store(this.#wq + Wq.savedMaxActive, clampActive(maxActive));
+    for (const pwq of this.#pwqs) this.#submitter.pool(cpu.read(pwq + Pwq.pool)).adjust(pwq);
   }
 
   /** How long its items have waited and taken, and how many there are. Out of date as soon as it is read. */
@@ -411,9 +288,7 @@ export class Workqueue {
 
   /** How many items the queue has. */
   get counts(): WorkqueueCounts {
-    const { cpu } = this.#arena;
-    const sum = (field: number) => this.#pwqs.reduce((all, pwq) => all + cpu.load(pwq + field), 0);
-    return { active: sum(Pwq.nrActive), inactive: sum(Pwq.nrInactive), ended: sum(Pwq.ended) >>> 0 };
+    return this.#state.counts;
   }
 
   #submit(pwq: number, run: WorkFunction, args: readonly unknown[]): Call {
@@ -421,13 +296,9 @@ export class Workqueue {
     return this.#submitter.submit(pwq, run, args, this.#backlog);
   }
 
-  /** Whether the queue takes the item as one that the draining has to wait for. Throws when it takes none. */
+  /** `QueueState.admit`, which sees to everything but the rule. */
   #admit(): boolean {
-    const state = this.#arena.cpu.load(this.#wq + Wq.state);
-    if (state === OPEN) return false;
-    if (isDraining(state) && runsItemOf(this.#arena, this.#wq)) return true;
-    this.#checkOpen();
-    return false;
+    return this.#arena.cpu.load(this.#wq + Wq.state) !== OPEN && this.#state.admit();
   }
 
   #queueWork(work: Work, pwq: number): boolean {
@@ -439,7 +310,7 @@ export class Workqueue {
     this.#submitter.publish();
     const pool = this.#submitter.pool(this.#arena.cpu.read(pwq + Pwq.pool));
     let outcome: Queueing;
-    // The queue may be closed or drained from one line to the next; then `#admit` says so.
+    // The queue may be closed or drained from one line to the next; then `admit` says so.
     do {
       const isChained = this.#admit();
       outcome = work.change(() => pool.queueWork(work.address, pwq, isChained));
@@ -483,18 +354,6 @@ export class Workqueue {
     }
   }
 
-  #checkOpen(): void {
-    this.#arena.thread.current();
-    const state = this.#arena.cpu.load(this.#wq + Wq.state);
-    if (state === CLOSED) throw new HoldfastError('EINVAL', `the workqueue ${shown(this.name)} is closed`);
-    if (isDraining(state)) throw new HoldfastError('EBUSY', `the workqueue ${shown(this.name)} is being drained`);
-  }
-
-  #checkOutside(): void {
-    if (!isInWorkOf(this.#arena, this.#wq)) return;
-    throw new HoldfastError('EDEADLK', `a function of the workqueue ${shown(this.name)} would wait for itself`);
-  }
-
   #localPwq(): number {
     return this.#pwqs.length === 1 ? (this.#pwqs[0] as number) : this.#pwqOf(undefined);
   }
@@ -507,7 +366,7 @@ export class Workqueue {
         `the workqueue ${shown(this.name)} has slots 0 to ${length - 1}, received ${shown(slot)}`,
       );
     }
-    return this.#pwqs[slot ?? (length === 1 ? 0 : localSlot(this.#arena, length))] as number;
+    return this.#pwqs[slot ?? (length === 1 ? 0 : usableSlot(this.#arena, this.#root, length))] as number;
   }
 
   /** Gives the call up when the signal aborts or the time is over. */

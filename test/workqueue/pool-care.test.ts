@@ -16,7 +16,6 @@ import {
   PHASE,
   Pool,
   Pwq,
-  pwqAt,
   RESCUING,
   Root,
   RUNNING,
@@ -27,13 +26,13 @@ import {
 } from '../../lib/workqueue/layout.ts';
 import { push } from '../../lib/workqueue/lists.ts';
 import { lockupReport } from '../../lib/workqueue/lockup.ts';
-import { makePort, makeSlab, openPool, openRoot, openWq } from '../../lib/workqueue/objects.ts';
 import { CPU_INTENSIVE, MEM_RECLAIM } from '../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
 import { calls } from '../../lib/workqueue/rescuer.ts';
 import { addressOf } from '../../lib/workqueue/work.ts';
 import { step, stepper } from '../support/stepper.ts';
 import { f } from './functions.ts';
+import { makeQueues } from './needy.ts';
 
 const [SUBMITTER, WORKER, OTHER, RESCUER, KTHREADD] = [0, 1, 2, 3, 4] as const;
 
@@ -45,13 +44,8 @@ function careStage({ slot = -1, limit = 1, maxActive = 8 } = {}) {
   const stage = stepper(5);
   const { arenas, real } = stage;
   const arena = arenas[SUBMITTER]!;
-  const root = openRoot(arena, { slots: limit, maxWorkers: 2, maxAwaited: 8 });
-  const address = openPool(arena, root, slot, false);
-  const queues = [MEM_RECLAIM, 0, CPU_INTENSIVE].map((flags, i) =>
-    openWq(arena, `wq ${i}`, flags, maxActive, [address]),
-  );
-  const pwqs = queues.map((wq) => pwqAt(wq, 0));
-  const slab = makeSlab(arena, makePort(arena), 0, 0);
+  const made = makeQueues(arena, { slot, slots: limit, maxWorkers: 2, maxActive }, [MEM_RECLAIM, 0, CPU_INTENSIVE]);
+  const { root, pool: address, pwqs, slab } = made;
   const created: number[] = [];
   const rings: number[] = [];
   const views = arenas.map(
@@ -96,7 +90,7 @@ function careStage({ slot = -1, limit = 1, maxActive = 8 } = {}) {
       indexOf(views[by]!.rescue(pwqs[0]!, finished < 0 ? 0 : item(finished))),
     /** The rescuer comes, and sleeps. */
     attach() {
-      real.store(root.address + Root.rescuer, tasks[RESCUER]!);
+      real.store(root + Root.rescuer, tasks[RESCUER]!);
       views[RESCUER]!.attachRescuer(tasks[RESCUER]!);
       here.sleepRescuer();
     },

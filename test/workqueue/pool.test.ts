@@ -21,6 +21,7 @@ import {
   STARTING,
   TIMES,
   WorkerRecord,
+  Wq,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
 import { chainFrom, push } from '../../lib/workqueue/lists.ts';
@@ -79,6 +80,7 @@ function pool({ threads = 3, limit = 1, maxActive = 8 } = {}) {
     wake: (thread: number) => unpark(real, tasks[thread]!),
     running: () => real.load(address + Pool.running),
     active: () => real.read(pwq + Pwq.nrActive),
+    setMaxActive: (most: number) => real.store(real.read(pwq + Pwq.workqueue) + Wq.savedMaxActive, most),
     /** The numbers of the items that have come back, the first first. */
     received: () => {
       const chain = chainFrom(real, real.xchg(port + Port.completed, 0));
@@ -362,8 +364,8 @@ describe('a worker pool', () => {
     stage.queue(0, 1, 2);
     expect(stage.next(1)).toBe(0);
     expect(stage.next(2)).toBe(-1);
-    stage.real.store(stage.pwq + Pwq.maxActive, 2);
-    stage.view(0).activate(stage.pwq);
+    stage.setMaxActive(2);
+    stage.view(0).adjust(stage.pwq);
     expect(stage.state(2)).toBe(BUSY);
     expect(stage.next(2)).toBe(1);
     expect(stage.active()).toBe(2);
@@ -375,10 +377,10 @@ describe('a worker pool', () => {
     stage.join(2);
     stage.queue(0, 1);
     expect(stage.next(1)).toBe(0);
-    stage.real.store(stage.pwq + Pwq.maxActive, 3);
+    stage.setMaxActive(3);
     stage.queue(2);
     expect(stage.next(2)).toBe(-1);
-    stage.view(0).activate(stage.pwq);
+    stage.view(0).adjust(stage.pwq);
     expect(stage.next(2)).toBe(1);
     expect(stage.next(2, 1)).toBe(2);
   });
@@ -450,6 +452,8 @@ describe('deaths', () => {
     expect(stage.next(2)).toBe(1);
     stage.die(1);
     expect(stage.reap(0)).toBe('done');
+    // What died with its worker has ended.
+    expect(stage.real.read(stage.pwq + Pwq.ended)).toBe(1);
     expect(stage.active()).toBe(2);
     expect(stage.real.read(stage.pwq + Pwq.nrInactive)).toBe(1);
   });

@@ -16,6 +16,7 @@ import {
   twinAt,
   WorkerRecord,
   WorkWords,
+  Wq,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
 import { openPool, openWq } from '../../lib/workqueue/objects.ts';
@@ -110,10 +111,8 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
     isTimerActive: (i: number) => isTimerActive(real, real.load(addressOf(i) + WorkWords.timer)),
     cancelPlan: stage.cancel,
     setMaxActive(most: number) {
-      for (const [slot, pwq] of pwqs.entries()) {
-        real.store(pwq + Pwq.maxActive, most);
-        queuers[3]!.pool(pools[slot]!).activate(pwq);
-      }
+      real.store(wq + Wq.savedMaxActive, most);
+      for (const [slot, pwq] of pwqs.entries()) queuers[3]!.pool(pools[slot]!).adjust(pwq);
     },
     states,
     flushQueue(slot: number, item: number) {

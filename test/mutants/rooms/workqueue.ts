@@ -7,7 +7,13 @@ const REPAIR = 'lib/workqueue/repair.ts';
 const SUBMITTER = 'lib/workqueue/submitter.ts';
 const KWORKER = 'lib/workqueue/kworker.ts';
 const VALUES = 'lib/workqueue/values.ts';
-const WORKQUEUE = 'lib/workqueue/workqueue.ts';
+const STATE = 'lib/workqueue/queue-state.ts';
+const ROOT = 'lib/workqueue/root.ts';
+const FREEZE = 'lib/workqueue/freeze.ts';
+const SLOTS = 'lib/workqueue/slots.ts';
+const OPTIONS = 'lib/workqueue/options.ts';
+const ROOT_TEST = 'test/workqueue/root.test.ts';
+const SYSTEM_TEST = 'test/workqueue/system.test.ts';
 const POOL_TEST = 'test/workqueue/pool.test.ts';
 const SUBMITTER_TEST = 'test/workqueue/submitter.test.ts';
 const ITEMS = 'lib/workqueue/items.ts';
@@ -142,7 +148,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a dead worker ran stays RUNNING',
     file: REPAIR,
-    from: '    cpu.write(item + Item.encoding, DIED);\n    lose(cpu, item, state);\n',
+    from: '    if (lose(cpu, item, state)) count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);\n',
     to: '',
     tests: [POOL_TEST],
   },
@@ -177,8 +183,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a dead worker had handed over is lost after it was received and queued again',
     file: REPAIR,
-    from: '    cpu.cmpxchg(item + Item.state, state, LOST);',
-    to: '    cpu.xchg(item + Item.state, LOST);',
+    from: 'return cpu.cmpxchg(item + Item.state, state, LOST) === state;',
+    to: 'return cpu.xchg(item + Item.state, LOST) === state;',
     tests: [POOL_TEST],
   },
   {
@@ -260,7 +266,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a closed queue takes items',
-    file: WORKQUEUE,
+    file: STATE,
     from: 'if (state === CLOSED) throw',
     to: 'if (state < OPEN) throw',
     tests: [THREADS_TEST],
@@ -365,14 +371,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a drained queue takes nothing of its own items',
-    file: WORKQUEUE,
+    file: STATE,
     from: '    if (isDraining(state) && runsItemOf(this.#arena, this.#wq)) return true;\n',
     to: '',
     tests: [THREADS_TEST],
   },
   {
     name: 'a drain ends before what the last items have queued',
-    file: WORKQUEUE,
+    file: STATE,
     from: '      do await this.#flush();\n      while (!this.#isDrained());\n',
     to: '      await this.#flush();\n',
     tests: [THREADS_TEST],
@@ -386,7 +392,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an item waits for its own queue',
-    file: WORKQUEUE,
+    file: STATE,
     from: '    if (!isInWorkOf(this.#arena, this.#wq)) return;\n',
     to: '    return;\n',
     tests: [THREADS_TEST],
@@ -569,7 +575,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an item waits for a work that is queued behind it',
     file: WORK,
-    from: '    if (ahead < cpu.load(pwq + Pwq.maxActive)) return;\n',
+    from: '    if (ahead < cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.savedMaxActive)) return;\n',
     to: '    if (ahead < 1e9) return;\n',
     tests: [WORK_TEST],
   },
@@ -792,14 +798,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a worker blocks for a queue whose item it runs',
-    file: WORKQUEUE,
-    from: '    if (!runsItemOf(this.#arena, this.#wq)) return;\n',
-    to: '    return;\n',
+    file: STATE,
+    from: '    if (!runsItemOf(this.#arena, this.#wq)) return deadlineOf',
+    to: '    return deadlineOf',
     tests: [FLUSH_TEST],
   },
   {
     name: 'a queue is drained for ever once somebody has given that up',
-    file: WORKQUEUE,
+    file: STATE,
     from: 'if (error instanceof HoldfastError) this.#endDrain(state);',
     to: '',
     tests: [FLUSH_TEST],
@@ -845,5 +851,118 @@ export const mutants: readonly Mutant[] = [
     from: '  startTimer(cpu, thread.id, timer, cpu.now() + AGAIN_NS);\n',
     to: '',
     tests: [RCU_WORK_TEST],
+  },
+  {
+    name: 'a frozen queue goes on',
+    file: ROOT,
+    from: '  return isFrozen ? 0 :',
+    to: '  return',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'freezing stops every queue',
+    file: ROOT,
+    from: '(cpu.read(wq + Wq.flags) & FREEZABLE) !== 0 && root !== 0',
+    to: 'root !== 0',
+    tests: [SYSTEM_TEST],
+  },
+  {
+    name: 'queues that are frozen hear of the thawing before it is so',
+    file: FREEZE,
+    from: '  const hasChanged = cpu.xchg(root + Root.frozen, frozen) !== frozen;',
+    to: '  const hasChanged = cpu.load(root + Root.frozen) !== frozen; queueMicrotask(() => cpu.xchg(root + Root.frozen, frozen));',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'a queue that goes on begins none of what waits',
+    file: POOL,
+    from: '    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));\n    this.#items.activate(pwq);',
+    to: '    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'the repair of a pool leaves queues half-frozen',
+    file: REPAIR,
+    from: '    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));\n',
+    to: '',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'the repair of a pool forgets which slots are offline',
+    file: REPAIR,
+    from: '.length + bias);',
+    to: '.length);',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'the repair of a pool goes by the slots that it knew of',
+    file: REPAIR,
+    from: '  const bias = biasOf(cpu, pool);',
+    to: '  const bias = cpu.read(pool + Pool.bias);',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'the slot’s pool stays managed when the slot is offline',
+    file: ROOT,
+    from: 'hasSlot(cpu, root + Root.offline, slot) ? -MOST_WORKERS : 0',
+    to: '0',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'an unbound pool without slots runs nothing',
+    file: ROOT,
+    from: 'return Math.min(unusable, limit - 1);',
+    to: 'return unusable;',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'a slot counts as gone once for each time that it is said',
+    file: POOL,
+    from: ' - cpu.read(address + Pool.bias) + bias;',
+    to: ' + bias;',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'a slot that goes wakes none of its workers',
+    file: POOL,
+    from: '    cpu.xchg(address + Pool.running, running);\n    this.#findWorker();',
+    to: '    cpu.xchg(address + Pool.running, running);',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'what threads queue goes to slots that are offline',
+    file: SLOTS,
+    from: '  while (hasSlot(arena.cpu, root + Root.offline, slot)) {',
+    to: '  while (slot < 0) {',
+    tests: [SYSTEM_TEST],
+  },
+  {
+    name: 'the last slot can go',
+    file: SLOTS,
+    from: 'online.length > 1 && (cpu.fetchOr',
+    to: '(cpu.fetchOr',
+    tests: [SYSTEM_TEST],
+    equivalent: 'the look behind it finds that none is left, and takes it back',
+  },
+  {
+    name: 'power-efficient queues are unbound everywhere',
+    file: OPTIONS,
+    from: 'options.unbound ?? !powerEfficient;',
+    to: 'options.unbound ?? true;',
+    tests: [SYSTEM_TEST],
+  },
+  {
+    name: 'who hears of the beginning of calls alone hears nothing',
+    file: 'lib/workqueue/channels.ts',
+    from: 'return isBegun || asyncStart',
+    to: 'return asyncStart',
+    tests: [SYSTEM_TEST],
+  },
+  {
+    name: 'an item that dies with its worker is in no count',
+    file: REPAIR,
+    from: '    if (lose(cpu, item, state)) count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);',
+    to: '    lose(cpu, item, state);',
+    tests: [POOL_TEST],
   },
 ];

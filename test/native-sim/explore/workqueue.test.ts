@@ -3,6 +3,11 @@ import { expectExplored } from '../../../native-sim/explore/expect.ts';
 import { workqueue } from './programs/workqueue.ts';
 import { testsOfWeakOrders } from './weakened.ts';
 
+/** The worker of a slot takes it away, and computes until another has run an item that comes meanwhile. */
+function offline() {
+  return workqueue({ items: ['offline', 'open'], workers: 2, isBound: true });
+}
+
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const maxEvents = 20_000;
 
@@ -17,6 +22,10 @@ describe.each(MODELS)('on %s', (model) => {
     await expectExplored({ ...workqueue({ items: ['sleep', 'open'], workers: 2 }), ...randomly, executions: 100 });
     const together = workqueue({ items: ['sleep', 'open', 'run'], workers: 2, together: true });
     await expectExplored({ ...together, ...randomly, executions: 50 });
+  });
+
+  test('a slot that goes offline while an item comes leaves that to the worker that computes there', async () => {
+    await expectExplored({ ...offline(), ...randomly, executions: 100 });
   });
 
   test('items beyond maxActive are never activated, or run twice', async () => {
@@ -68,6 +77,14 @@ testsOfWeakOrders([
     make: sleeper,
     file: 'workqueue/pool.ts',
     op: 'mb',
+    mode: 'random',
+  },
+  {
+    name: 'the exchange with which a slot goes offline, before it is looked whether there is work',
+    make: offline,
+    file: 'workqueue/pool.ts',
+    op: 'xchg',
+    within: 'rebias',
     mode: 'random',
   },
   {

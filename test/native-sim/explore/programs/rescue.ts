@@ -21,11 +21,11 @@ import {
   Root,
   workerAt,
 } from '../../../../lib/workqueue/layout.ts';
-import { makePort, makeSlab, openPool, openRoot, openWq } from '../../../../lib/workqueue/objects.ts';
 import { MEM_RECLAIM } from '../../../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../../../lib/workqueue/pool.ts';
 import { calls } from '../../../../lib/workqueue/rescuer.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
+import { makeQueues } from '../../../workqueue/needy.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
 
 const ARENA_WORDS = 12_288;
@@ -120,15 +120,12 @@ export function rescue(rescued: number): Program {
     setup(cpu) {
       const made = makeArenas(cpu, THREADS, Number.POSITIVE_INFINITY, ARENA_WORDS);
       const first = made.arenas[0] as Arena;
-      const root = openRoot(first, { slots: 1, maxWorkers: 1, maxAwaited: 8 });
-      const pool = openPool(first, root, -1, false);
-      const others = openWq(first, 'others', 0, 4, [pool]);
-      const wq = openWq(first, 'wq', MEM_RECLAIM, 4, [pool]);
-      const slab = makeSlab(first, makePort(first), 0, 0);
+      const { root, pool, slab, queues, pwqs } = makeQueues(first, {}, [0, MEM_RECLAIM]);
+      const [wq, others, rescuable] = [queues[1], ...pwqs] as [number, number, number];
       const tasks = made.arenas.map(({ thread, heap }) => thread.takeTask(heap));
       const [gate, stop, ran] = [made.shared, made.shared + 1, made.shared + 2];
       for (let word = 0; word < 16; word++) cpu.write(made.shared + word, 0);
-      const shared = { ...made, root: root.address, pool, wq, slab, tasks, gate, stop, ran };
+      const shared = { ...made, root, pool, wq, slab, tasks, gate, stop, ran };
       const [submitter, worker] = [view(first, shared), view(made.arenas[WORKER] as Arena, shared)];
       const record = workerAt(pool, 0);
       const queue = (i: number, pwq: number) => {
@@ -137,11 +134,11 @@ export function rescue(rescued: number): Program {
         submitter.queue(item(shared, i), item(shared, i));
       };
       worker.join(record, tasks[WORKER] as number);
-      queue(SLEEP, pwqAt(others, 0));
+      queue(SLEEP, others);
       worker.step(record, 0);
       cpu.write(ran + SLEEP, 1);
       worker.sleeping(record);
-      for (const i of items.slice(OPEN)) queue(i, pwqAt(wq, 0));
+      for (const i of items.slice(OPEN)) queue(i, rescuable);
       return shared;
     },
     threads: [

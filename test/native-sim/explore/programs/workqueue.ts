@@ -17,20 +17,23 @@ import {
   Pool,
   Port,
   Pwq,
-  pwqAt,
+  Root,
   WorkerRecord,
   workerAt,
 } from '../../../../lib/workqueue/layout.ts';
 import { ARMED, armPort, chainFrom } from '../../../../lib/workqueue/lists.ts';
-import { makePort, makeSlab, openPool, openWq } from '../../../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../../../lib/workqueue/pool.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
+import { makeQueues } from '../../../workqueue/needy.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
 
 const ARENA_WORDS = 12_288;
 
-/** run: the item ends by itself. sleep: its worker sleeps in it until an item has opened the gate. open: it does that. */
-export type ItemAct = 'run' | 'sleep' | 'open';
+/**
+ * run: the item ends by itself. sleep: its worker sleeps in it until an item has opened the gate. open: it does that. offline: its
+ * worker takes the pool's slot away, and waits for the gate as if it computed: it says so to nobody.
+ */
+export type ItemAct = 'run' | 'sleep' | 'open' | 'offline';
 
 export interface WorkqueueProgram {
   items: readonly ItemAct[];
@@ -38,9 +41,12 @@ export interface WorkqueueProgram {
   maxActive?: number;
   /** Whether the submitter queues all items in one step. */
   together?: boolean;
+  /** Whether the pool is a slot's. */
+  isBound?: boolean;
 }
 
 interface Shared extends View {
+  root: number;
   pool: number;
   pwq: number;
   port: number;
@@ -53,7 +59,8 @@ interface Shared extends View {
   ran: number;
 }
 
-export function workqueue({ items, workers, maxActive = 4, together = false }: WorkqueueProgram): Program {
+export function workqueue(asked: WorkqueueProgram): Program {
+  const { items, workers, maxActive = 4, together = false, isBound = false } = asked;
   const threads = workers + 1;
   const item = ({ slab }: Shared, i: number) => itemAt(slab, i);
   const view = (arena: Arena, { pool }: Shared) => new WorkerPool(arena.cpu, pool, arena.thread.id, () => {});
@@ -80,10 +87,15 @@ export function workqueue({ items, workers, maxActive = 4, together = false }: W
       cpu.storeRelease(shared.gate, 1);
       cpu.wake(shared.gate, Number.POSITIVE_INFINITY);
     }
-    if (act !== 'sleep') return;
-    pool.sleeping(worker);
-    while (cpu.loadAcquire(shared.gate) === 0) cpu.wait(shared.gate, 0, Number.POSITIVE_INFINITY);
-    pool.running(worker);
+    if (act === 'offline') {
+      cpu.fetchOr(shared.root + Root.offline, 1);
+      pool.rebias();
+    }
+    if (act === 'sleep') pool.sleeping(worker);
+    if (act === 'sleep' || act === 'offline') {
+      while (cpu.loadAcquire(shared.gate) === 0) cpu.wait(shared.gate, 0, Number.POSITIVE_INFINITY);
+    }
+    if (act === 'sleep') pool.running(worker);
   };
 
   const work = (cpu: Cpu, arena: Arena, worker: number, task: number, shared: Shared) => {
@@ -137,10 +149,9 @@ export function workqueue({ items, workers, maxActive = 4, together = false }: W
     setup(cpu) {
       const made = makeArenas(cpu, threads, Number.POSITIVE_INFINITY, ARENA_WORDS);
       const first = made.arenas[0] as Arena;
-      const pool = openPool(first, { address: 0, slots: 1, maxWorkers: workers, maxAwaited: 8 }, -1, false);
-      const pwq = pwqAt(openWq(first, 'wq', 0, maxActive, [pool]), 0);
-      const port = makePort(first);
-      const slab = makeSlab(first, port, 0, 0);
+      const queues = makeQueues(first, { slot: isBound ? 0 : -1, maxWorkers: workers, maxActive }, [0]);
+      const { root, pool, slab, port } = queues;
+      const pwq = queues.pwqs[0] as number;
       const tasks = made.arenas.map(({ thread, heap }) => thread.takeTask(heap));
       const [gate, stop, isAlone, ran] = [0, 1, 2, 3].map((word) => made.shared + word) as [
         number,
@@ -149,7 +160,7 @@ export function workqueue({ items, workers, maxActive = 4, together = false }: W
         number,
       ];
       for (let word = 0; word < 16; word++) cpu.write(made.shared + word, 0);
-      const shared = { ...made, pool, pwq, port, slab, tasks, gate, stop, isAlone, ran };
+      const shared = { ...made, root, pool, pwq, port, slab, tasks, gate, stop, isAlone, ran };
       for (let me = 1; me < threads; me++) {
         view(made.arenas[me] as Arena, shared).join(workerAt(pool, me - 1), tasks[me] as number);
       }
@@ -185,7 +196,8 @@ export function workqueue({ items, workers, maxActive = 4, together = false }: W
       for (const field of [Pwq.nrActive, Pwq.nrInactive, Pwq.inactive, Pwq.inFlight]) {
         if (memory.read(shared.pwq + field) !== 0) throw new Error(`word ${field} of the pwq is not 0`);
       }
-      if (memory.read(shared.pool + Pool.running) !== 0) throw new Error('somebody counts as running');
+      if (memory.read(shared.pool + Pool.running) !== memory.read(shared.pool + Pool.bias))
+        throw new Error('somebody counts as running');
       for (let i = 0; i < workers; i++) memory.read(workerAt(shared.pool, i) + WorkerRecord.state);
     },
   };

@@ -1,0 +1,83 @@
+/**
+ * Freezable queues are stopped and go on, all of an arena at once: kernel/workqueue.c, freeze_workqueues_begin,
+ * freeze_workqueues_busy, thaw_workqueues. For what must not change while a snapshot is taken or files are replaced.
+ */
+import type { Arena } from '../arena/arena.ts';
+import type { Cpu } from '../machine/cpu.ts';
+import { kindIdOf } from '../memory/objects.ts';
+import { Pwq, pwqAt, Root, Wq } from './layout.ts';
+import { openRoot, WQ_KIND } from './objects.ts';
+import { FREEZABLE } from './options.ts';
+import type { WorkerPool } from './pool.ts';
+import { poolView } from './pools.ts';
+import { biasOf } from './root.ts';
+
+/**
+ * From now on no item begins of any queue that is `freezable`; items can be queued, and wait. What has begun, and what a worker was about to
+ * begin, goes on: `freezeWorkqueuesBusy` says whether there is such. False when they were frozen before. They stay so when this thread
+ * dies, until some thread thaws them.
+ */
+export function freezeWorkqueues(arena: Arena): boolean {
+  return setFrozen(arena, true);
+}
+
+/** Whether items of freezable queues run, are awaited, or are next. */
+export function freezeWorkqueuesBusy(arena: Arena): boolean {
+  arena.thread.current();
+  const { cpu } = arena;
+  const pwqs = freezables(cpu, arena.heap.objects()).flatMap((wq) => pwqsOf(cpu, wq));
+  return pwqs.some((pwq) => cpu.load(pwq + Pwq.nrActive) !== 0);
+}
+
+/** They go on, in the order in which items were queued. False when they were not frozen. */
+export function thawWorkqueues(arena: Arena): boolean {
+  return setFrozen(arena, false);
+}
+
+/** What was changed for all queues or pools while this one was made, it may not have heard of. */
+export function catchUp(arena: Arena, wq: number): void {
+  const { cpu } = arena;
+  const isFreezable = (cpu.read(wq + Wq.flags) & FREEZABLE) !== 0;
+  for (const pwq of pwqsOf(cpu, wq)) {
+    const pool = cpu.read(pwq + Pwq.pool);
+    if (biasOf(cpu, pool) !== 0) poolView(arena, pool).rebias();
+    if (isFreezable) poolView(arena, pool).adjust(pwq);
+  }
+}
+
+function setFrozen(arena: Arena, isFrozen: boolean): boolean {
+  arena.thread.current();
+  const root = openRoot(arena).address;
+  // Behind the word: see `freezeQueues`.
+  return freezeQueues({ cpu: arena.cpu, pool: (address) => poolView(arena, address) }, root, isFrozen, () =>
+    arena.heap.objects(),
+  );
+}
+
+/**
+ * Says in `root` whether freezable queues are frozen, and tells those among `objects`. Also where it was so before: the thread that changed
+ * it may have died on the way.
+ */
+export function freezeQueues(
+  { cpu, pool }: { cpu: Cpu; pool: (address: number) => WorkerPool },
+  root: number,
+  isFrozen: boolean,
+  objects: () => readonly number[],
+): boolean {
+  const frozen = isFrozen ? 1 : 0;
+  // Full: a queue that is made meanwhile is among the objects, or its maker sees this (`catchUp`).
+  const hasChanged = cpu.xchg(root + Root.frozen, frozen) !== frozen;
+  for (const wq of freezables(cpu, objects())) {
+    for (const pwq of pwqsOf(cpu, wq)) pool(cpu.read(pwq + Pwq.pool)).adjust(pwq);
+  }
+  return hasChanged;
+}
+
+function freezables(cpu: Cpu, objects: readonly number[]): number[] {
+  const queues = objects.filter((object) => kindIdOf(cpu, object) === WQ_KIND.id);
+  return queues.filter((wq) => (cpu.read(wq + Wq.flags) & FREEZABLE) !== 0);
+}
+
+function pwqsOf(cpu: Cpu, wq: number): number[] {
+  return Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i));
+}

@@ -1,0 +1,166 @@
+/** One workqueue's state, as one thread sees it: whether it takes items, and the waits for all that it has. */
+import type { Arena } from '../arena/arena.ts';
+import { HoldfastError, shown } from '../errors.ts';
+import { block, checkWait, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { DETACHED } from '../sched/thread.ts';
+import { isInWorkOf } from './context.ts';
+import { untilFlushed } from './flush.ts';
+import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, OPEN, Pwq, Wq } from './layout.ts';
+import { runsItemOf } from './runner.ts';
+import type { Submitter } from './submitter.ts';
+
+/** What a workqueue has in all its pools; out of date as soon as it is read. */
+export interface WorkqueueCounts {
+  /** Items that run, are awaited, or are next. */
+  active: number;
+  /** Items that wait for `maxActive`. */
+  inactive: number;
+  /** Items that have ended since the queue was made. */
+  ended: number;
+}
+
+export class QueueState {
+  readonly #arena: Arena;
+  readonly #name: string;
+  readonly #wq: number;
+  readonly #pwqs: readonly number[];
+  readonly #submitter: Submitter;
+
+  constructor(arena: Arena, name: string, wq: number, pwqs: readonly number[], submitter: Submitter) {
+    this.#arena = arena;
+    this.#name = name;
+    this.#wq = wq;
+    this.#pwqs = pwqs;
+    this.#submitter = submitter;
+  }
+
+  /** Whether the queue takes the item as one that the draining has to wait for. Throws when it takes none. */
+  admit(): boolean {
+    const state = this.#arena.cpu.load(this.#wq + Wq.state);
+    if (state === OPEN) return false;
+    if (isDraining(state) && runsItemOf(this.#arena, this.#wq)) return true;
+    this.#checkOpen();
+    return false;
+  }
+
+  async flush(): Promise<void> {
+    this.#checkOutside();
+    await this.#flush();
+  }
+
+  async drain(): Promise<void> {
+    this.#checkOutside();
+    const state = this.#beginDrain();
+    try {
+      do await this.#flush();
+      while (!this.#isDrained());
+    } finally {
+      this.#endDrain(state);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#arena.thread.current();
+    this.#checkOutside();
+    this.#close();
+    await this.#flush();
+  }
+
+  flushSync(options?: WaitOptions): void {
+    this.#flushSync(options, this.#checkSync(options));
+  }
+
+  drainSync(options?: WaitOptions): void {
+    const deadline = this.#checkSync(options);
+    const state = this.#beginDrain();
+    try {
+      do this.#flushSync(options, deadline);
+      while (!this.#isDrained());
+    } catch (error) {
+      // What ends a simulated thread goes through without another step.
+      if (error instanceof HoldfastError) this.#endDrain(state);
+      throw error;
+    }
+    this.#endDrain(state);
+  }
+
+  closeSync(options?: WaitOptions): void {
+    const deadline = this.#checkSync(options);
+    this.#close();
+    this.#flushSync(options, deadline);
+  }
+
+  get counts(): WorkqueueCounts {
+    const { cpu } = this.#arena;
+    const sum = (field: number) => this.#pwqs.reduce((all, pwq) => all + cpu.load(pwq + field), 0);
+    return { active: sum(Pwq.nrActive), inactive: sum(Pwq.nrInactive), ended: sum(Pwq.ended) >>> 0 };
+  }
+
+  #close(): void {
+    this.#submitter.publish();
+    this.#arena.cpu.xchg(this.#wq + Wq.state, CLOSED);
+  }
+
+  async #flush(): Promise<void> {
+    this.#arena.thread.current();
+    await Promise.all(this.#pwqs.map((pwq) => this.#submitter.flush(pwq)));
+  }
+
+  /** Returns the state that says so. */
+  #beginDrain(): number {
+    const { cpu, thread } = this.#arena;
+    this.#submitter.publish();
+    const mine = DRAINING | (thread.id << DRAINER_SHIFT);
+    do this.#checkOpen();
+    while (cpu.cmpxchg(this.#wq + Wq.state, OPEN, mine) !== OPEN);
+    return mine;
+  }
+
+  #isDrained(): boolean {
+    const { cpu } = this.#arena;
+    return this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq));
+  }
+
+  #endDrain(state: number): void {
+    const { cpu, thread } = this.#arena;
+    // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's.
+    if (thread.self !== DETACHED) cpu.cmpxchg(this.#wq + Wq.state, state, OPEN);
+  }
+
+  /** Returns when the wait is to end. */
+  #checkSync(options: WaitOptions | undefined): number {
+    const { cpu, thread } = this.#arena;
+    thread.current();
+    checkWait(cpu, options);
+    if (!runsItemOf(this.#arena, this.#wq)) return deadlineOf(cpu, options?.timeout);
+    throw new HoldfastError(
+      'EDEADLK',
+      `this thread runs or awaits an item of the workqueue ${shown(this.#name)}: waiting for it would never end`,
+    );
+  }
+
+  #flushSync(options: WaitOptions | undefined, deadline: number): void {
+    const { cpu, thread } = this.#arena;
+    const flushers = this.#pwqs.map((pwq) => this.#submitter.flusherFor(pwq, thread.current()));
+    const timeout = deadline === Number.POSITIVE_INFINITY ? undefined : Math.max((deadline - cpu.now()) / 1e6, 0);
+    const outcome = block(thread, { ...options, timeout }, (waiter) => untilFlushed(waiter, flushers));
+    if (outcome !== 'timed-out') return;
+    const { active, inactive } = this.counts;
+    throw new HoldfastError(
+      'ETIMEDOUT',
+      `the workqueue ${shown(this.#name)} is not through within ${options?.timeout} ms: ${active} active, ${inactive} inactive`,
+    );
+  }
+
+  #checkOpen(): void {
+    this.#arena.thread.current();
+    const state = this.#arena.cpu.load(this.#wq + Wq.state);
+    if (state === CLOSED) throw new HoldfastError('EINVAL', `the workqueue ${shown(this.#name)} is closed`);
+    if (isDraining(state)) throw new HoldfastError('EBUSY', `the workqueue ${shown(this.#name)} is being drained`);
+  }
+
+  #checkOutside(): void {
+    if (!isInWorkOf(this.#arena, this.#wq)) return;
+    throw new HoldfastError('EDEADLK', `a function of the workqueue ${shown(this.#name)} would wait for itself`);
+  }
+}
