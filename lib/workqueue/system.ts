@@ -4,7 +4,16 @@ import { HoldfastError, shown } from '../errors.ts';
 import type { WorkqueueOptions } from './options.ts';
 import { Workqueue } from './workqueue.ts';
 
-/** Their names, as the kernel has them, and what they are for. */
+export type SystemWorkqueueName =
+  | 'events'
+  | 'events_highpri'
+  | 'events_long'
+  | 'events_unbound'
+  | 'events_freezable'
+  | 'events_power_efficient'
+  | 'events_freezable_pwr_efficient';
+
+/** As the kernel has them, and what they are for. */
 const SYSTEM = {
   /** `system_wq`: short calls, one at a time in each slot. */
   events: { unbound: false },
@@ -20,9 +29,7 @@ const SYSTEM = {
   events_power_efficient: { powerEfficient: true },
   /** `system_freezable_power_efficient_wq`. */
   events_freezable_pwr_efficient: { freezable: true, powerEfficient: true },
-} as const satisfies Record<string, WorkqueueOptions>;
-
-export type SystemWorkqueueName = keyof typeof SYSTEM;
+} as const satisfies Record<SystemWorkqueueName, WorkqueueOptions>;
 
 /**
  * One of the arena's own queues, for works and calls that need none of their own: `events` and `events_long` (short and long calls,

@@ -1,6 +1,7 @@
 /** Works and the pools that they are in, their threads stepped. */
 import { describe, expect, test } from 'vitest';
 import { Slot } from '../../lib/sched/slot.ts';
+import { expireTimer, timerFired } from '../../lib/sched/timer.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
 import { CLOSED, DELAYED, DONE, Item, itemAt, PHASE, WorkWords, Wq } from '../../lib/workqueue/layout.ts';
 import { makePort, makeSlab } from '../../lib/workqueue/objects.ts';
@@ -168,7 +169,12 @@ describe('a work', () => {
     stage.next(0, 0);
     stage.delay(0, 10);
     busy();
+    // Its timer does what it is for, and finds that there is nothing to queue any more.
+    const { cpu, thread } = stage.arenas[0]!;
+    const timer = expireTimer(cpu, thread.id, 10);
     stage.cancel(0);
+    busy();
+    timerFired(cpu, thread.id, timer);
     const { used } = stage.arenas[0]!.use();
     work!.destroy();
     expect(stage.arenas[0]!.use().used).toBeLessThan(used);
