@@ -9,6 +9,7 @@ import { Pwq, pwqAt, Root, Wq } from './layout.ts';
 import { openRoot, WQ_KIND } from './objects.ts';
 import { FREEZABLE } from './options.ts';
 import type { WorkerPool } from './pool.ts';
+import { adjust, rebias } from './pool-care.ts';
 import { poolView } from './pools.ts';
 import { biasOf } from './root.ts';
 
@@ -40,8 +41,8 @@ export function catchUp(arena: Arena, wq: number): void {
   const isFreezable = (cpu.read(wq + Wq.flags) & FREEZABLE) !== 0;
   for (const pwq of pwqsOf(cpu, wq)) {
     const pool = cpu.read(pwq + Pwq.pool);
-    if (biasOf(cpu, pool) !== 0) poolView(arena, pool).rebias();
-    if (isFreezable) poolView(arena, pool).adjust(pwq);
+    if (biasOf(cpu, pool) !== 0) rebias(poolView(arena, pool));
+    if (isFreezable) adjust(poolView(arena, pool), pwq);
   }
 }
 
@@ -68,7 +69,7 @@ export function freezeQueues(
   // Full: a queue that is made meanwhile is among the objects, or its maker sees this (`catchUp`).
   const hasChanged = cpu.xchg(root + Root.frozen, frozen) !== frozen;
   for (const wq of freezables(cpu, objects())) {
-    for (const pwq of pwqsOf(cpu, wq)) pool(cpu.read(pwq + Pwq.pool)).adjust(pwq);
+    for (const pwq of pwqsOf(cpu, wq)) adjust(pool(cpu.read(pwq + Pwq.pool)), pwq);
   }
   return hasChanged;
 }

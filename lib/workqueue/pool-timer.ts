@@ -8,6 +8,7 @@ import { defineTimerAction } from '../sched/timer.ts';
 import { Item, WorkerRecord } from './layout.ts';
 import { lockupReport, osThreadOf, stacksOf } from './lockup.ts';
 import type { Running } from './pool.ts';
+import { hogs } from './pool-care.ts';
 import { poolView } from './pools.ts';
 import { microseconds } from './times.ts';
 import { POOL_TIMER_ACTION, STUCK_US, TICK_NS } from './watch.ts';
@@ -42,7 +43,7 @@ class Ticks {
     const pool = poolView(this.#arena, address);
     const { running, stuck } = pool.tick();
     for (const each of running) {
-      if (this.#hasComputedLong(each) && pool.hogs(each)) this.#warn(cpu.read(each.item + Item.fn));
+      if (this.#hasComputedLong(each) && hogs(pool, each)) this.#warn(cpu.read(each.item + Item.fn));
     }
     const now = cpu.now();
     if (stuck < STUCK_US || now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) < STUCK_US * 1e3) return;

@@ -22,31 +22,21 @@ import {
   ASIDE,
   ASLEEP,
   BUSY,
-  CLOSED,
   CPU_BOUND,
-  DELAYED,
   FLUSHING,
-  FREE,
   FREE_RECORD,
   IDLE,
   IN_FLIGHT,
   Item,
-  isDraining,
-  LISTED,
-  OPEN,
   Pool,
   Pwq,
-  RESCUING,
   Root,
-  rescuerAt,
   WorkerRecord,
   Wq,
 } from './layout.ts';
 import { append, push } from './lists.ts';
 import { CPU_INTENSIVE } from './options.ts';
-import { biasOf, effectiveMaxActive } from './root.ts';
 import { microseconds } from './times.ts';
-import { latchOf, latchWork, numberTwin, obstacle, type Queueing, unlatchWork } from './twins.ts';
 import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, WATCH_NS } from './watch.ts';
 import {
   becomeIdle,
@@ -82,7 +72,7 @@ export class WorkerPool {
   readonly cpu: Cpu;
   readonly address: number;
   /** The calling thread's CPU number plus one. */
-  readonly #id: number;
+  readonly id: number;
   readonly #latch: number;
   readonly #limit: number;
   /** Asks for the thread of the record with that index of that pool. */
@@ -106,7 +96,7 @@ export class WorkerPool {
   ) {
     this.cpu = cpu;
     this.address = address;
-    this.#id = id;
+    this.id = id;
     this.#latch = address + Pool.latch;
     this.#limit = cpu.read(address + Pool.limit);
     this.#create = create;
@@ -124,14 +114,14 @@ export class WorkerPool {
 
   /** Wakes a worker, or asks for one, if there is work and a slot without one: `kick_pool`. */
   kick(): void {
-    latch(this.cpu, this.#latch, this.#id);
+    latch(this.cpu, this.#latch, this.id);
     this.#findWorker();
     this.#unlatch();
   }
 
   /** Now and then, while somebody waits for items: what wakes a worker, or asks for its thread, may have died on the way. */
   look(): void {
-    latch(this.cpu, this.#latch, this.#id);
+    latch(this.cpu, this.#latch, this.id);
     this.#findWorker();
     if (this.#toCreate < 0) this.#toCreate = overdue(this.cpu, this.address);
     this.#unlatch();
@@ -144,7 +134,7 @@ export class WorkerPool {
   step(worker: number, finished: number, now = this.cpu.now()): number {
     const { cpu } = this;
     const us = microseconds(now);
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     if (this.#isBound && cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
     if (finished !== 0) this.#items.finish(finished, us);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
@@ -162,7 +152,7 @@ export class WorkerPool {
   /** An awaited item has ended, while its worker is at something else, or idle. */
   settle(item: number): void {
     const us = microseconds(this.cpu.now());
-    latch(this.cpu, this.#latch, this.#id);
+    latch(this.cpu, this.#latch, this.id);
     this.#items.finish(item, us);
     this.#findWorker();
     this.#unlatch();
@@ -171,12 +161,12 @@ export class WorkerPool {
   /** The worker's thread runs: it has joined the pool, and looks for work. */
   join(worker: number, task: number): void {
     const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     const state = cpu.read(worker + WorkerRecord.state);
     if (state === FREE_RECORD) count(cpu, this.address + Pool.nrWorkers, 1);
     // kthreadd may have replaced a thread that died before the reaper has come by.
     if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
-    cpu.write(worker + WorkerRecord.thread, this.#id);
+    cpu.write(worker + WorkerRecord.thread, this.id);
     cpu.write(worker + WorkerRecord.task, task);
     setState(cpu, this.address, worker, BUSY);
     this.#unlatch();
@@ -188,7 +178,7 @@ export class WorkerPool {
    */
   standBy(worker: number): void {
     const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     linkIdleLast(cpu, this.address, worker);
     prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
     this.#findWorker();
@@ -197,7 +187,7 @@ export class WorkerPool {
 
   /** The worker's thread ends in order: its record is free. */
   part(worker: number): void {
-    latch(this.cpu, this.#latch, this.#id);
+    latch(this.cpu, this.#latch, this.id);
     this.#leave(worker);
     this.#findWorker();
     this.#unlatch();
@@ -214,7 +204,7 @@ export class WorkerPool {
   /** The thread goes to sleep, in an item or in what follows on one that it awaited: `wq_worker_sleeping`. */
   sleeping(worker: number): void {
     const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     const state = cpu.read(worker + WorkerRecord.state);
     if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
     if (state !== CPU_BOUND) setState(cpu, this.address, worker, state === IDLE ? ASIDE : ASLEEP);
@@ -229,7 +219,7 @@ export class WorkerPool {
   /** It runs again: `wq_worker_running`. */
   running(worker: number): void {
     const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     const state = cpu.read(worker + WorkerRecord.state);
     if (this.#isBound) cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
     if (state === ASIDE) {
@@ -244,7 +234,7 @@ export class WorkerPool {
 
   /** Whether the worker is idle still: if not, somebody has woken it. */
   isIdle(worker: number): boolean {
-    latch(this.cpu, this.#latch, this.#id);
+    latch(this.cpu, this.#latch, this.id);
     const isIdle = this.cpu.read(worker + WorkerRecord.state) === IDLE;
     if (isIdle) {
       // A death was told to all that sleep: this one sleeps on, unless there is work.
@@ -258,7 +248,7 @@ export class WorkerPool {
   /** Whether an idle worker is one too many, and is gone then: `idle_worker_timeout`, `too_many_workers`. */
   cull(worker: number): boolean {
     const { cpu, address } = this;
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     const idle = cpu.read(address + Pool.nrIdle);
     const busy = cpu.read(address + Pool.nrWorkers) - idle;
     const isOver = cpu.read(worker + WorkerRecord.state) === IDLE && idle > 2 && (idle - 2) * 4 >= busy;
@@ -273,7 +263,7 @@ export class WorkerPool {
    */
   flush(pwq: number, item: number): void {
     const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     this.#items.drain();
     const colour = cpu.read(pwq + Pwq.colour);
     cpu.write(item + Item.colour, colour);
@@ -290,103 +280,6 @@ export class WorkerPool {
     this.#unlatch();
   }
 
-  /** Whether no item of `pwq` is queued or runs. */
-  isDrained(pwq: number): boolean {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
-    this.#items.drain();
-    const isDrained = cpu.read(pwq + Pwq.nrActive) === 0 && cpu.read(pwq + Pwq.inactive) === 0;
-    this.#findWorker();
-    this.#unlatch();
-    return isDrained;
-  }
-
-  /** As many items of `pwq` may run as its queue and `Root` say by now: `wq_adjust_max_active`. */
-  adjust(pwq: number): void {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
-    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));
-    this.#items.activate(pwq);
-    this.#findWorker();
-    this.#unlatch();
-  }
-
-  /** As many workers run as `Root` has slots for by now: `unbind_workers`, `rebind_workers`. */
-  rebias(): void {
-    const { cpu, address } = this;
-    latch(cpu, this.#latch, this.#id);
-    const bias = biasOf(cpu, address);
-    const running = cpu.load(address + Pool.running) - cpu.read(address + Pool.bias) + bias;
-    cpu.write(address + Pool.bias, bias);
-    // Full: pairs with the push in `queue`, whose thread sees that a slot is free, or this its item.
-    cpu.xchg(address + Pool.running, running);
-    this.#findWorker();
-    this.#unlatch();
-  }
-
-  /** Queues a work in `pwq`. A queue that is drained takes it if it is `isChained`. `__queue_work`. */
-  queueWork(work: number, pwq: number, isChained: boolean): Queueing {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
-    // What was published before comes before it.
-    this.#items.drain();
-    // Here, where `close` has the latch to flush behind its store: what it lets in is flushed.
-    const state = cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.state);
-    let outcome: Queueing = 'refused';
-    if (state === OPEN || (isChained && isDraining(state))) {
-      latch(cpu, latchOf(work), this.#id);
-      outcome = obstacle(cpu, work) ?? 'queued';
-      if (outcome === 'queued') this.#items.listTwin(numberTwin(cpu, work), pwq);
-      unlatch(cpu, latchOf(work));
-    }
-    this.#findWorker();
-    if (this.#toCreate < 0 && cpu.read(this.address + Pool.nrIdle) === 0) this.#toCreate = overdue(cpu, this.address);
-    this.#unlatch();
-    return outcome;
-  }
-
-  /**
-   * A twin that is DELAYED, and is to be queued in `pwq`, is LISTED, if `isTime`. Not in a queue that was closed: then it is FREE. `cancel`
-   * its timer behind that: a thread that dies in between leaves a timer without a twin, and no twin without a timer.
-   */
-  expireTwin(twin: number, pwq: number, isTime: () => boolean, cancel: () => void): 'queued' | 'dropped' | 'not' {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
-    this.#items.drain();
-    latchWork(cpu, this.#id, twin);
-    const isDelayed = cpu.load(twin + Item.state) === DELAYED && cpu.load(twin + Item.pwq) === pwq && isTime();
-    const isClosed = cpu.load(cpu.read(pwq + Pwq.workqueue) + Wq.state) === CLOSED;
-    if (isDelayed && isClosed) {
-      cpu.store(twin + Item.state, FREE);
-      this.#items.tellWaiters(twin);
-    } else if (isDelayed) {
-      this.#items.listTwin(twin, pwq);
-    }
-    if (isDelayed) cancel();
-    unlatchWork(cpu, twin);
-    this.#findWorker();
-    this.#unlatch();
-    if (!isDelayed) return 'not';
-    return isClosed ? 'dropped' : 'queued';
-  }
-
-  /** Takes a twin that is LISTED here from its list; `change` sees to its state, with pool and work latched. */
-  unlistTwin(twin: number, change: () => void): boolean {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
-    latchWork(cpu, this.#id, twin);
-    const isHere = cpu.load(twin + Item.state) === LISTED && cpu.load(twin + Item.home) === this.address;
-    if (isHere) {
-      this.#items.unlist(twin);
-      change();
-      this.#items.tellWaiters(twin);
-    }
-    unlatchWork(cpu, twin);
-    this.#findWorker();
-    this.#unlatch();
-    return isHere;
-  }
-
   /**
    * kthreadd looks after the pool, by its timer: calls the rescuer to items that have no worker, and asks again for a thread that
    * does not come. `pool_mayday_timeout`, `wq_worker_tick`, `wq_watchdog_timer_fn`.
@@ -394,10 +287,10 @@ export class WorkerPool {
   tick(): Tick {
     const { cpu, address } = this;
     const now = microseconds(cpu.now());
-    latch(cpu, this.#latch, this.#id);
+    latch(cpu, this.#latch, this.id);
     cpu.write(address + Pool.watched, NOTHING);
     this.#items.drain();
-    const isNeedy = this.#isNeedy();
+    const isNeedy = this.isNeedy();
     const isCalled = isNeedy && this.#items.callRescuer();
     this.#findWorker(isNeedy ? MAYDAY_NS : TICK_NS);
     if (this.#toCreate < 0 && isNeedy) this.#toCreate = overdue(cpu, address);
@@ -409,53 +302,23 @@ export class WorkerPool {
     return { running, stuck };
   }
 
-  /** That worker computes still, for long: its slot is another's from now on. False when it does not. */
-  hogs({ worker, item, began }: Running): boolean {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.#id);
-    const isSame = cpu.read(worker + WorkerRecord.current) === item && cpu.read(worker + WorkerRecord.began) === began;
-    const isHog = isSame && cpu.read(worker + WorkerRecord.state) === BUSY;
-    if (isHog) {
-      count(cpu, cpu.load(item + Item.pwq) + Pwq.hogs, 1);
-      setState(cpu, this.address, worker, CPU_BOUND);
-      this.#findWorker();
-    }
-    this.#unlatch();
-    return isHog;
-  }
-
-  /** The rescuer has come to the pool: it sleeps on that task. `worker_attach_to_pool`. */
-  attachRescuer(task: number): void {
-    const { cpu } = this;
-    const record = rescuerAt(this.address);
-    latch(cpu, this.#latch, this.#id);
-    cpu.write(record + WorkerRecord.thread, this.#id);
-    cpu.write(record + WorkerRecord.task, task);
-    setState(cpu, this.address, record, RESCUING);
-    this.#unlatch();
-  }
-
   /**
-   * The next item of `pwq` for the rescuer: RUNNING, or 0 when none is left or workers see to them. `finished`: the one that it
-   * has run, or 0. `assign_rescuer_work`.
+   * What other files do to the pool and its items, under its latch; behind that a worker is woken or made for what there is. `isSlow`: a
+   * thread that was asked for long ago is asked for again.
    */
-  rescue(pwq: number, finished: number, now = this.cpu.now()): number {
-    const { cpu } = this;
-    const us = microseconds(now);
-    latch(cpu, this.#latch, this.#id);
-    if (finished !== 0) this.#items.finish(finished, us);
-    this.#items.drain();
-    const item = this.#isNeedy() ? this.#items.pickOf(pwq, rescuerAt(this.address), us) : 0;
-    if (item === 0) cpu.store(pwq + Pwq.mayday, 0);
-    else count(cpu, pwq + Pwq.rescued, 1);
+  locked<Result>(body: (items: PoolItems) => Result, isSlow = false): Result {
+    latch(this.cpu, this.#latch, this.id);
+    const result = body(this.#items);
     this.#findWorker();
+    const isAlone = isSlow && this.#toCreate < 0 && this.cpu.read(this.address + Pool.nrIdle) === 0;
+    if (isAlone) this.#toCreate = overdue(this.cpu, this.address);
     this.#unlatch();
-    return item;
+    return result;
   }
 
   /** Works whose other queueing has ended elsewhere may run. */
   resume(): void {
-    latch(this.cpu, this.#latch, this.#id);
+    latch(this.cpu, this.#latch, this.id);
     this.#items.resumeAll();
     this.#findWorker();
     this.#unlatch();
@@ -474,7 +337,7 @@ export class WorkerPool {
     const others = this.#items.handOver();
     if (toCreate >= 0) this.#create(toCreate, this.address);
     if (toRing) this.#ring();
-    for (const other of others) new WorkerPool(cpu, other, this.#id, this.#create, this.#ring).resume();
+    for (const other of others) new WorkerPool(cpu, other, this.id, this.#create, this.#ring).resume();
   }
 
   /** `need_more_worker`, `first_idle_worker`, and the manager's part: one idle worker is kept in reserve. */
@@ -497,8 +360,8 @@ export class WorkerPool {
     return cpu.read(address + Pool.first) !== 0 || cpu.load(address + Pool.incoming) !== 0;
   }
 
-  /** Whether there is work, a slot for it, and no worker: `need_to_create_worker`. */
-  #isNeedy(): boolean {
+  /** Under the latch: whether there is work, a slot for it, and no worker. `need_to_create_worker`. */
+  isNeedy(): boolean {
     const { cpu, address } = this;
     return cpu.read(address + Pool.nrIdle) === 0 && cpu.load(address + Pool.running) < this.#limit && this.#hasWork();
   }
@@ -507,10 +370,10 @@ export class WorkerPool {
   #watch(interval: number): void {
     const { cpu, address } = this;
     const ticks = this.#isBound && cpu.load(address + Pool.running) > 0;
-    const need = ticks || this.#isNeedy() ? NEEDY : STUCK;
+    const need = ticks || this.isNeedy() ? NEEDY : STUCK;
     if (need <= cpu.read(address + Pool.watched)) return;
     const delay = need === STUCK ? WATCH_NS : ticks ? TICK_NS : interval;
-    this.#toRing = startTimer(cpu, this.#id, this.#timer, cpu.now() + delay);
+    this.#toRing = startTimer(cpu, this.id, this.#timer, cpu.now() + delay);
     // Behind that: a thread that dies here leaves a timer that fires for nothing.
     cpu.write(address + Pool.watched, need);
   }

@@ -6,6 +6,7 @@ import { DETACHED } from '../sched/thread.ts';
 import { isInWorkOf } from './context.ts';
 import { untilFlushed } from './flush.ts';
 import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, OPEN, Pwq, Wq } from './layout.ts';
+import { isDrained } from './pool-works.ts';
 import { runsItemOf } from './runner.ts';
 import type { Submitter } from './submitter.ts';
 
@@ -118,7 +119,7 @@ export class QueueState {
 
   #isDrained(): boolean {
     const { cpu } = this.#arena;
-    return this.#pwqs.every((pwq) => this.#submitter.pool(cpu.read(pwq + Pwq.pool)).isDrained(pwq));
+    return this.#pwqs.every((pwq) => isDrained(this.#submitter.pool(cpu.read(pwq + Pwq.pool)), pwq));
   }
 
   #endDrain(state: number): void {

@@ -24,6 +24,7 @@ import { Item, Pwq, pwqAt, Root, Wq } from './layout.ts';
 import { openRoot, WQ_KIND } from './objects.ts';
 import { MEM_RECLAIM } from './options.ts';
 import type { WorkerPool } from './pool.ts';
+import { attachRescuer, rescue } from './pool-care.ts';
 import { poolView, RESCUER_NAME } from './pools.ts';
 import { Runner } from './runner.ts';
 import { beNice, nextTurn } from './thread.ts';
@@ -97,7 +98,7 @@ class Rescuer {
     const pool = this.#poolOf(pwq);
     let finished = 0;
     for (let n = 0; n < BATCH && !this.#isFull(); n++) {
-      const item = pool.rescue(pwq, finished);
+      const item = rescue(pool, pwq, finished);
       finished = 0;
       if (item === 0) return;
       const run = runner.known(item) ?? (await runner.find(item));
@@ -110,7 +111,7 @@ class Rescuer {
 
   #poolOf(pwq: number): WorkerPool {
     const pool = poolView(this.#arena, this.#arena.cpu.read(pwq + Pwq.pool));
-    if (!this.#pools.has(pool)) pool.attachRescuer(this.#task);
+    if (!this.#pools.has(pool)) attachRescuer(pool, this.#task);
     this.#pools.add(pool);
     return pool;
   }

@@ -8,7 +8,7 @@ import { report } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { WorkContext, withContext } from './context.ts';
 import { Item, Pwq, WorkWords } from './layout.ts';
-import { hasOutstanding, publishHere } from './submitter.ts';
+import { hasOutstanding, publishHere } from './submitters.ts';
 import { isTwin, workOf } from './twins.ts';
 import { UNREADABLE, Values } from './values.ts';
 import { identityAt, knownFunction, loadFunction, type WorkFunction } from './work.ts';

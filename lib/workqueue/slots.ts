@@ -9,6 +9,7 @@ import { kindIdOf } from '../memory/objects.ts';
 import { localSlot } from './kworker.ts';
 import { Root } from './layout.ts';
 import { openRoot, POOL_KIND, type RootWords } from './objects.ts';
+import { rebias } from './pool-care.ts';
 import { poolView } from './pools.ts';
 import { hasSlot, maskOf } from './root.ts';
 
@@ -78,7 +79,7 @@ export function usableSlot(arena: Arena, root: number, count: number): number {
 /** All pools go by what `Root` says. Returns true. */
 function rebiasAll(arena: Arena): true {
   const pools = arena.heap.objects().filter((object) => kindIdOf(arena.cpu, object) === POOL_KIND.id);
-  for (const pool of pools) poolView(arena, pool).rebias();
+  for (const pool of pools) rebias(poolView(arena, pool));
   return true;
 }
 

@@ -9,10 +9,8 @@
  *              completed?                            armed = ARMED? then wake
  */
 import type { Arena } from '../arena/arena.ts';
-import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setImmediate, setInterval } from '../machine/host.ts';
-import { ObjectHeader } from '../memory/objects.ts';
 import { unpark } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
 import {
@@ -29,18 +27,17 @@ import {
   Pwq,
   RUNNING,
   SLAB_ITEMS,
-  Slab,
   WorkerRecord,
-  workerAt,
 } from './layout.ts';
-import { ARMED, armPort, takeCompleted, takenCompleted } from './lists.ts';
-import { makePort, makeSlab, PORT_KIND } from './objects.ts';
+import { ARMED, armPort, takeCompleted } from './lists.ts';
+import { makePort, makeSlab } from './objects.ts';
 import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
-import { kworkerName, poolView } from './pools.ts';
+import { poolView } from './pools.ts';
+import { adoptItems, deathOf, findPort, itemsOf } from './port.ts';
 import { microseconds } from './times.ts';
 import { DIED, ERROR, Values } from './values.ts';
-import { addressOf, identityAt, type WorkFunction } from './work.ts';
+import { addressOf, type WorkFunction } from './work.ts';
 
 /** How long the thread looks for what has ended, once each turn of its event loop, before it sleeps, ns: what `waitAsync` costs. */
 const POLL_NS = 50e3;
@@ -70,28 +67,6 @@ export interface Call {
 /** What the caller waits for. Undefined once it has given up: the item comes back all the same. */
 type Settle = ((value: unknown) => void) | undefined;
 
-const submitters = new WeakMap<Arena, Submitter>();
-
-/** Whether the calling thread has calls under way in that arena. */
-export function hasOutstanding(arena: Arena): boolean {
-  return (submitters.get(arena)?.outstanding ?? 0) > 0;
-}
-
-/** Queues now what functions on this thread have queued in that arena, and what waits for the end of the microtask. */
-export function publishHere(arena: Arena): void {
-  submitters.get(arena)?.publish();
-}
-
-/** The calling thread's submitter in that arena. */
-export function submitterOf(arena: Arena): Submitter {
-  let submitter = submitters.get(arena);
-  if (submitter === undefined) {
-    submitter = new Submitter(arena);
-    submitters.set(arena, submitter);
-  }
-  return submitter;
-}
-
 export class Submitter {
   /** This thread's view of the pool at that address. */
   readonly pool: (address: number) => WorkerPool;
@@ -107,7 +82,7 @@ export class Submitter {
   readonly #isOut: boolean[] = [];
   readonly #numbers: number[] = [];
   readonly #backlogs: (Backlog | undefined)[] = [];
-  #slots = 0;
+  #slots: number;
   #outstanding = 0;
   readonly #batches = new Map<number, Batch>();
   #dirty: Batch[] = [];
@@ -125,8 +100,8 @@ export class Submitter {
     this.pool = poolAt;
     this.#cpu = arena.cpu;
     this.#values = new Values(arena);
-    this.#port = this.#findPort() || makePort(arena);
-    this.#adoptItems();
+    this.#port = findPort(arena) || makePort(arena);
+    this.#slots = adoptItems(arena.cpu, this.#port, (item) => this.#recycle(item));
   }
 
   /**
@@ -313,7 +288,7 @@ export class Submitter {
     const port = this.#port;
     const hasLost = cpu.load(port + Port.rescan) !== 0 && cpu.xchg(port + Port.rescan, 0) !== 0;
     // First: what is lost by now, and was pushed before, is in the list.
-    const lost = hasLost ? this.#items().filter((item) => cpu.load(item + Item.state) === LOST) : [];
+    const lost = hasLost ? itemsOf(cpu, port).filter((item) => cpu.load(item + Item.state) === LOST) : [];
     if (lost.length === 0 && cpu.load(port + Port.completed) === 0) return 0;
     const chain = takeCompleted(cpu, port);
     for (let i = chain.length - 1; i >= 0; i--) this.#deliver(chain[i] as number);
@@ -333,7 +308,7 @@ export class Submitter {
     let value: unknown;
     if (resolve !== undefined) {
       try {
-        value = encoding === DIED ? this.#death(item) : this.#values.decode(item, encoding, Item.result)[0];
+        value = encoding === DIED ? deathOf(this.#arena, item) : this.#values.decode(item, encoding, Item.result)[0];
       } catch (error) {
         // This thread has no memory left for it.
         isFailure = true;
@@ -364,16 +339,6 @@ export class Submitter {
     cpu.write(item + Item.worker, 0);
     cpu.storeUnordered(item + Item.state, FREE);
     this.#free.push(item);
-  }
-
-  /** The error of a call whose worker has died while it ran. */
-  #death(item: number): HoldfastError {
-    const cpu = this.#cpu;
-    const { name } = identityAt(this.#arena, cpu.read(item + Item.fn));
-    const worker = cpu.read(item + Item.worker);
-    const pool = cpu.read(worker + WorkerRecord.pool);
-    const index = (worker - workerAt(pool, 0)) / WorkerRecord.words;
-    return new HoldfastError('EOWNERDEAD', `${kworkerName(this.#arena, pool, index)} died while it ran ${name}()`);
   }
 
   /** The process lives while items are out, and this thread looks for deaths that nobody has told it of. */
@@ -423,57 +388,11 @@ export class Submitter {
     for (const { pool } of this.#batches.values()) pool.look();
   };
 
-  #items(): number[] {
-    const cpu = this.#cpu;
-    const items: number[] = [];
-    for (let slab = cpu.load(this.#port + Port.slabs); slab !== 0; slab = cpu.read(slab + Slab.next)) {
-      for (let i = 0; i < SLAB_ITEMS; i++) items.push(itemAt(slab, i));
-    }
-    return items;
-  }
-
   #addSlab(): void {
     const cpu = this.#cpu;
     const slab = makeSlab(this.#arena, this.#port, cpu.load(this.#port + Port.slabs), this.#slots);
     cpu.storeRelease(this.#port + Port.slabs, slab);
     this.#slots += SLAB_ITEMS;
     for (let i = SLAB_ITEMS - 1; i >= 0; i--) this.#free.push(itemAt(slab, i));
-  }
-
-  /**
-   * The port of a thread that had this slot before: by now a reaper is through with all that it left. Another slot's may be in
-   * the middle of that.
-   */
-  #findPort(): number {
-    const { heap, thread } = this.#arena;
-    const cpu = this.#cpu;
-    for (const port of heap.objects()) {
-      if (cpu.read(port + ObjectHeader.kind) !== PORT_KIND.id) continue;
-      if (cpu.cmpxchg(port + Port.owner, -thread.id, thread.id) === -thread.id) return port;
-    }
-    return 0;
-  }
-
-  /**
-   * Its items: those that are queued or run still come back here, and nobody asks for them. What has come back is in one of two
-   * chains, or FREE, or LOST; an item that has come back and is LOST as well is in a chain, and may not be had twice.
-   */
-  #adoptItems(): void {
-    const cpu = this.#cpu;
-    const items = this.#items();
-    this.#slots = items.length;
-    // First: what is lost by now, and was pushed before, is in a chain.
-    const idle = items.filter((item) => cpu.load(item + Item.state) === FREE || cpu.load(item + Item.state) === LOST);
-    const back = new Set<number>();
-    const recycleChain = (chain: readonly number[]) => {
-      for (const item of chain.toReversed()) {
-        back.add(item);
-        this.#recycle(item);
-      }
-      cpu.write(this.#port + Port.taking, 0);
-    };
-    recycleChain(takenCompleted(cpu, this.#port));
-    recycleChain(takeCompleted(cpu, this.#port));
-    for (const item of idle) if (!back.has(item)) this.#recycle(item);
   }
 }

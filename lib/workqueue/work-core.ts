@@ -7,6 +7,7 @@ import { cancelTimer, isTimerFiring, startTimer } from '../sched/timer.ts';
 import { joinList, leaveList, waiters } from '../sched/wait-list.ts';
 import { DELAYED, FREE, Item, LISTED, Pwq, WorkWords } from './layout.ts';
 import type { WorkerPool } from './pool.ts';
+import { expireTwin, unlistTwin } from './pool-works.ts';
 import {
   CANCELS,
   FLUSHES,
@@ -102,7 +103,7 @@ function changePending(
   for (let twin = pendingTwin(cpu, work); twin !== 0; twin = pendingTwin(cpu, work)) {
     // It may be at something else by the time that it is latched: then whoever brought that about has come further.
     if (cpu.loadAcquire(twin + Item.state) === LISTED) {
-      if (pool(cpu.load(twin + Item.home)).unlistTwin(twin, () => change(twin, false))) return true;
+      if (unlistTwin(pool(cpu.load(twin + Item.home)), twin, () => change(twin, false))) return true;
       continue;
     }
     latch(cpu, latchOf(work), id);
@@ -138,7 +139,7 @@ export function expireWork(
   const cancel = () => void (timer === 0 && cancelTimer(cpu, id, cpu.load(work + WorkWords.timer)));
   for (let twin = delayedTwin(cpu, id, work); twin !== 0; twin = delayedTwin(cpu, id, work)) {
     const pwq = cpu.load(twin + Item.pwq);
-    const outcome = pool(cpu.read(pwq + Pwq.pool)).expireTwin(twin, pwq, isTime, cancel);
+    const outcome = expireTwin(pool(cpu.read(pwq + Pwq.pool)), twin, pwq, isTime, cancel);
     if (outcome !== 'not' || isOther || (timer !== 0 && !isTimerFiring(cpu, timer))) return outcome;
   }
   return 'not';

@@ -23,12 +23,15 @@ import {
   type WorkqueueOptions,
 } from './options.ts';
 import './pool-timer.ts';
+import { adjust } from './pool-care.ts';
+import { queueWork } from './pool-works.ts';
 import { queuerOf } from './pools.ts';
 import { QueueState, type WorkqueueCounts } from './queue-state.ts';
 import { requestRescuer } from './rescuer.ts';
 import { usableSlot } from './slots.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
-import { type Backlog, type Call, type Submitter, submitterOf } from './submitter.ts';
+import type { Backlog, Call, Submitter } from './submitter.ts';
+import { submitterOf } from './submitters.ts';
 import type { Queueing } from './twins.ts';
 import type { WorkFunction } from './work.ts';
 import { delayWork, redelayWork } from './work-core.ts';
@@ -278,7 +281,7 @@ export class Workqueue {
     if (this.#isOrdered)
       throw new HoldfastError('EINVAL', `the workqueue ${shown(this.name)} is ordered: its maxActive is 1`);
     cpu.store(this.#wq + Wq.savedMaxActive, clampActive(maxActive));
-    for (const pwq of this.#pwqs) this.#submitter.pool(cpu.read(pwq + Pwq.pool)).adjust(pwq);
+    for (const pwq of this.#pwqs) adjust(this.#submitter.pool(cpu.read(pwq + Pwq.pool)), pwq);
   }
 
   /** How long its items have waited and taken, and how many there are. Out of date as soon as it is read. */
@@ -313,7 +316,7 @@ export class Workqueue {
     // The queue may be closed or drained from one line to the next; then `admit` says so.
     do {
       const isChained = this.#admit();
-      outcome = work.change(() => pool.queueWork(work.address, pwq, isChained));
+      outcome = work.change(() => queueWork(pool, work.address, pwq, isChained));
     } while (outcome === 'refused');
     return outcome;
   }

@@ -28,6 +28,7 @@ import { push } from '../../lib/workqueue/lists.ts';
 import { lockupReport } from '../../lib/workqueue/lockup.ts';
 import { CPU_INTENSIVE, MEM_RECLAIM } from '../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { attachRescuer, hogs, rescue } from '../../lib/workqueue/pool-care.ts';
 import { calls } from '../../lib/workqueue/rescuer.ts';
 import { addressOf } from '../../lib/workqueue/work.ts';
 import { step, stepper } from '../support/stepper.ts';
@@ -87,11 +88,11 @@ function careStage({ slot = -1, limit = 1, maxActive = 8 } = {}) {
     next: (thread: number, finished = -1) =>
       indexOf(views[thread]!.step(record(thread), finished < 0 ? 0 : item(finished))),
     rescue: (finished = -1, by: number = RESCUER) =>
-      indexOf(views[by]!.rescue(pwqs[0]!, finished < 0 ? 0 : item(finished))),
+      indexOf(rescue(views[by]!, pwqs[0]!, finished < 0 ? 0 : item(finished))),
     /** The rescuer comes, and sleeps. */
     attach() {
       real.store(root + Root.rescuer, tasks[RESCUER]!);
-      views[RESCUER]!.attachRescuer(tasks[RESCUER]!);
+      attachRescuer(views[RESCUER]!, tasks[RESCUER]!);
       here.sleepRescuer();
     },
     sleepRescuer: () => real.store(tasks[RESCUER]! + Task.state, SLEEPING),
@@ -284,10 +285,10 @@ describe('an item of a slot that computes for long', () => {
     expect(running).toMatchObject({ worker: stage.record(OTHER), item: stage.item(10) });
     expect(stage.due()).toBeLessThanOrEqual(10); // comes again while it runs
     expect(stage.state(WORKER)).toBe(IDLE);
-    expect(stage.view(KTHREADD).hogs(running!)).toBe(true);
+    expect(hogs(stage.view(KTHREADD), running!)).toBe(true);
     expect([stage.state(OTHER), stage.state(WORKER), stage.running()]).toEqual([CPU_BOUND, BUSY, 1]);
     expect(stage.of(1, Pwq.hogs)).toBe(1);
-    expect(stage.view(KTHREADD).hogs(running!)).toBe(false);
+    expect(hogs(stage.view(KTHREADD), running!)).toBe(false);
     // Its sleeps are nobody's gain any more.
     stage.view(OTHER).sleeping(stage.record(OTHER));
     stage.view(OTHER).running(stage.record(OTHER));
@@ -309,11 +310,11 @@ describe('an item of a slot that computes for long', () => {
     expect(stage.next(WORKER)).toBe(10);
     const [running] = stage.fire()!.running;
     expect(stage.next(WORKER, 10)).toBe(11);
-    expect(stage.view(KTHREADD).hogs(running!)).toBe(false);
+    expect(hogs(stage.view(KTHREADD), running!)).toBe(false);
     const [other] = stage.fire()!.running;
     // It has slept since.
     stage.view(WORKER).sleeping(stage.record(WORKER));
-    expect(stage.view(KTHREADD).hogs(other!)).toBe(false);
+    expect(hogs(stage.view(KTHREADD), other!)).toBe(false);
     expect(stage.fire()!.running).toEqual([]);
     stage.view(WORKER).running(stage.record(WORKER));
     expect(stage.next(WORKER, 11)).toBe(-1);

@@ -27,6 +27,7 @@ import {
 import { chainFrom, push } from '../../lib/workqueue/lists.ts';
 import { makePort, makeSlab, openPool, openWq } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { adjust } from '../../lib/workqueue/pool-care.ts';
 import { countTime, readTimes } from '../../lib/workqueue/times.ts';
 import { step, stepper } from '../support/stepper.ts';
 
@@ -365,7 +366,7 @@ describe('a worker pool', () => {
     expect(stage.next(1)).toBe(0);
     expect(stage.next(2)).toBe(-1);
     stage.setMaxActive(2);
-    stage.view(0).adjust(stage.pwq);
+    adjust(stage.view(0), stage.pwq);
     expect(stage.state(2)).toBe(BUSY);
     expect(stage.next(2)).toBe(1);
     expect(stage.active()).toBe(2);
@@ -380,7 +381,7 @@ describe('a worker pool', () => {
     stage.setMaxActive(3);
     stage.queue(2);
     expect(stage.next(2)).toBe(-1);
-    stage.view(0).adjust(stage.pwq);
+    adjust(stage.view(0), stage.pwq);
     expect(stage.next(2)).toBe(1);
     expect(stage.next(2, 1)).toBe(2);
   });

@@ -21,6 +21,7 @@ import {
 import { openWq } from '../../lib/workqueue/objects.ts';
 import { FREEZABLE } from '../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { adjust, rebias } from '../../lib/workqueue/pool-care.ts';
 import { step, stepper } from '../support/stepper.ts';
 import { makeQueues } from './needy.ts';
 
@@ -70,7 +71,7 @@ function rootStage(slot = -1) {
       const bit = 1 << Math.abs(slot);
       if (isOffline) cpu.fetchOr(root + Root.offline, bit);
       else cpu.fetchAnd(root + Root.offline, ~bit);
-      poolAs(by).rebias();
+      rebias(poolAs(by));
     },
     phase: (i: number) => real.load(item(i) + Item.state) & PHASE,
     state: (thread: number) => real.read(record(thread) + WorkerRecord.state),
@@ -121,7 +122,7 @@ describe('a queue that is frozen', () => {
     stage.queue(0, 1);
     expect(stage.next(OTHER)).toBe(-1);
     stage.real.store(stage.queues[0]! + Wq.savedMaxActive, 1);
-    stage.poolAs(MAIN).adjust(stage.pwqs[0]!);
+    adjust(stage.poolAs(MAIN), stage.pwqs[0]!);
     expect([stage.of(0, Pwq.maxActive), stage.of(0, Pwq.nrActive)]).toEqual([0, 0]);
     stage.freeze(false);
     expect([stage.of(0, Pwq.maxActive), stage.of(0, Pwq.nrActive)]).toEqual([1, 1]);
@@ -194,7 +195,7 @@ describe('a slot that goes offline', () => {
     expect(stage.real.read(stage.address + Pool.bias)).toBe(1);
     stage.real.fetchAnd(stage.root + Root.offline, ~1);
     stage.real.store(stage.root + Root.excluded, 2);
-    stage.poolAs(MAIN).rebias();
+    rebias(stage.poolAs(MAIN));
     expect(stage.real.read(stage.address + Pool.bias)).toBe(1);
   });
 

@@ -21,6 +21,8 @@ import {
 } from '../../lib/workqueue/layout.ts';
 import { openPool, openWq } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { adjust } from '../../lib/workqueue/pool-care.ts';
+import { queueWork } from '../../lib/workqueue/pool-works.ts';
 import { workOf } from '../../lib/workqueue/twins.ts';
 import { cancelWork, delayWork, expireWork, type Queuer, redelayWork } from '../../lib/workqueue/work-core.ts';
 import { DelayedWork } from '../../lib/workqueue/work-item.ts';
@@ -74,7 +76,8 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
     },
     /** As thread `by` sees it. */
     workAs: (by: number, i = 0) => new DelayedWork(arenas[by]!, all[i]!.handle),
-    queue: (i: number, slot = 0, by = 0) => queuers[by]!.pool(pools[slot]!).queueWork(addressOf(i), pwqs[slot]!, false),
+    queue: (i: number, slot = 0, by = 0) =>
+      queueWork(queuers[by]!.pool(pools[slot]!), addressOf(i), pwqs[slot]!, false),
     delay: (i: number, deadline: number, slot = 0, by = 0) =>
       delayWork(queuers[by]!, addressOf(i), pwqs[slot]!, deadline),
     /** Behind readers. */
@@ -112,7 +115,7 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
     cancelPlan: stage.cancel,
     setMaxActive(most: number) {
       real.store(wq + Wq.savedMaxActive, most);
-      for (const [slot, pwq] of pwqs.entries()) queuers[3]!.pool(pools[slot]!).adjust(pwq);
+      for (const [slot, pwq] of pwqs.entries()) adjust(queuers[3]!.pool(pools[slot]!), pwq);
     },
     states,
     flushQueue(slot: number, item: number) {

@@ -9,7 +9,7 @@
 import type { Arena } from '../../arena/arena.ts';
 import { count } from '../../debug/reports/figures.ts';
 import { maxThreads, Slot } from '../../sched/slot.ts';
-import { submitterOf } from '../../workqueue/submitter.ts';
+import { submitterOf } from '../../workqueue/submitters.ts';
 import { DelayedWork } from '../../workqueue/work-item.ts';
 import { Workqueue } from '../../workqueue/workqueue.ts';
 import { type LockType, SLEEPING, type View } from '../lock-type.ts';

@@ -13,7 +13,7 @@ import { Completion } from '../../locking/completion.ts';
 import { maxThreads, Slot } from '../../sched/slot.ts';
 import { FREE_RECORD, IDLE, WorkerRecord } from '../../workqueue/layout.ts';
 import { workersOf } from '../../workqueue/objects.ts';
-import { submitterOf } from '../../workqueue/submitter.ts';
+import { submitterOf } from '../../workqueue/submitters.ts';
 import { Workqueue } from '../../workqueue/workqueue.ts';
 import { type LockType, SLEEPING, type View } from '../lock-type.ts';
 import { Violation } from '../section.ts';

@@ -1,10 +1,13 @@
 import type { Mutant } from '../mutant.ts';
 
 const POOL = 'lib/workqueue/pool.ts';
+const WORKS = 'lib/workqueue/pool-works.ts';
+const CARE = 'lib/workqueue/pool-care.ts';
 const POOLS = 'lib/workqueue/pools.ts';
 const LISTS = 'lib/workqueue/lists.ts';
 const REPAIR = 'lib/workqueue/repair.ts';
 const SUBMITTER = 'lib/workqueue/submitter.ts';
+const PORT = 'lib/workqueue/port.ts';
 const KWORKER = 'lib/workqueue/kworker.ts';
 const VALUES = 'lib/workqueue/values.ts';
 const STATE = 'lib/workqueue/queue-state.ts';
@@ -273,22 +276,22 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an adopted item that has come back and is lost is had twice',
-    file: SUBMITTER,
-    from: 'for (const item of idle) if (!back.has(item)) this.#recycle(item);',
-    to: 'for (const item of idle) this.#recycle(item);',
+    file: PORT,
+    from: 'for (const item of idle) if (!back.has(item)) recycle(item);',
+    to: 'for (const item of idle) recycle(item);',
     tests: [SUBMITTER_TEST],
   },
   {
     name: 'what had come back to a dead submitter is not received before its items are given out',
-    file: SUBMITTER,
-    from: '    recycleChain(takeCompleted(cpu, this.#port));\n',
+    file: PORT,
+    from: '  recycleChain(takeCompleted(cpu, port));\n',
     to: '',
     tests: [SUBMITTER_TEST],
   },
   {
     name: 'what a dead submitter had in its hands is nobody’s',
-    file: SUBMITTER,
-    from: '    recycleChain(takenCompleted(cpu, this.#port));\n',
+    file: PORT,
+    from: '  recycleChain(takenCompleted(cpu, port));\n',
     to: '',
     tests: [SUBMITTER_TEST],
   },
@@ -462,36 +465,36 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'those that wait for a work hear nothing when it is cancelled',
-    file: POOL,
-    from: '      change();\n      this.#items.tellWaiters(twin);\n',
+    file: WORKS,
+    from: '      change();\n      items.tellWaiters(twin);\n',
     to: '      change();\n',
     tests: [WORK_POOL_TEST],
   },
   {
     name: 'a work comes before what was published before it',
-    file: POOL,
-    from: '    // What was published before comes before it.\n    this.#items.drain();\n',
+    file: WORKS,
+    from: '    // What was published before comes before it.\n    items.drain();\n',
     to: '',
     tests: [WORK_TEST, POOL_TEST],
   },
   {
     name: 'a closed queue takes works',
-    file: POOL,
-    from: '    if (state === OPEN || (isChained && isDraining(state))) {',
-    to: '    if (state !== -1) {',
+    file: WORKS,
+    from: "    if (state !== OPEN && !(isChained && isDraining(state))) return 'refused';\n",
+    to: '',
     tests: [WORK_POOL_TEST],
   },
   {
     name: 'a timer queues a work in a queue that was closed',
-    file: POOL,
+    file: WORKS,
     from: 'if (isDelayed && isClosed) {',
     to: 'if (isDelayed && isClosed && twin < 0) {',
     tests: [WORK_POOL_TEST],
   },
   {
     name: 'a work is cancelled in a pool that it has left',
-    file: POOL,
-    from: 'cpu.load(twin + Item.state) === LISTED && cpu.load(twin + Item.home) === this.address;',
+    file: WORKS,
+    from: 'cpu.load(twin + Item.state) === LISTED && cpu.load(twin + Item.home) === pool.address;',
     to: 'true;',
     tests: [EXPLORED_WORK, WORK_POOL_TEST],
   },
@@ -630,14 +633,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the rescuer takes items that have a worker',
-    file: POOL,
-    from: 'const item = this.#isNeedy() ? this.#items.pickOf(',
-    to: 'const item = this.#hasWork() ? this.#items.pickOf(',
+    file: CARE,
+    from: 'const item = pool.isNeedy() ? items.pickOf(',
+    to: 'const item = cpu.read(address + Pool.first) !== 0 ? items.pickOf(',
     tests: [CARE_TEST],
   },
   {
     name: 'the rescuer is called for good',
-    file: POOL,
+    file: CARE,
     from: '    if (item === 0) cpu.store(pwq + Pwq.mayday, 0);\n    else count',
     to: '    if (item !== 0) count',
     tests: [CARE_TEST],
@@ -666,7 +669,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a pool in need is looked after like one that runs',
     file: POOL,
-    from: 'const need = ticks || this.#isNeedy() ? NEEDY : STUCK;',
+    from: 'const need = ticks || this.isNeedy() ? NEEDY : STUCK;',
     to: 'const need = ticks ? NEEDY : STUCK;',
     tests: [CARE_TEST],
   },
@@ -728,9 +731,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a worker that computes for long keeps its slot',
-    file: POOL,
-    from: '      setState(cpu, this.address, worker, CPU_BOUND);\n      this.#findWorker();\n',
-    to: '      this.#findWorker();\n',
+    file: CARE,
+    from: '      setState(cpu, address, worker, CPU_BOUND);\n',
+    to: '',
     tests: [CARE_TEST, HOGS_TEST],
   },
   {
@@ -749,7 +752,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the item that comes next pays for the one that has computed for long',
-    file: POOL,
+    file: CARE,
     from: 'const isHog = isSame && cpu.read(',
     to: 'const isHog = cpu.read(',
     tests: [CARE_TEST],
@@ -875,9 +878,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a queue that goes on begins none of what waits',
-    file: POOL,
-    from: '    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));\n    this.#items.activate(pwq);',
-    to: '    cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));',
+    file: CARE,
+    from: '    items.activate(pwq);\n',
+    to: '',
     tests: [ROOT_TEST],
   },
   {
@@ -917,7 +920,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a slot counts as gone once for each time that it is said',
-    file: POOL,
+    file: CARE,
     from: ' - cpu.read(address + Pool.bias) + bias;',
     to: ' + bias;',
     tests: [ROOT_TEST],
@@ -925,8 +928,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a slot that goes wakes none of its workers',
     file: POOL,
-    from: '    cpu.xchg(address + Pool.running, running);\n    this.#findWorker();',
-    to: '    cpu.xchg(address + Pool.running, running);',
+    from: '    const result = body(this.#items);\n    this.#findWorker();\n',
+    to: '    const result = body(this.#items);\n',
     tests: [ROOT_TEST],
   },
   {

@@ -82,7 +82,7 @@ testsOfWeakOrders([
   {
     name: 'the exchange with which a slot goes offline, before it is looked whether there is work',
     make: offline,
-    file: 'workqueue/pool.ts',
+    file: 'workqueue/pool-care.ts',
     op: 'xchg',
     within: 'rebias',
     mode: 'random',

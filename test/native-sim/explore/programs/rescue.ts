@@ -23,6 +23,7 @@ import {
 } from '../../../../lib/workqueue/layout.ts';
 import { MEM_RECLAIM } from '../../../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../../../lib/workqueue/pool.ts';
+import { attachRescuer, rescue as rescueNext } from '../../../../lib/workqueue/pool-care.ts';
 import { calls } from '../../../../lib/workqueue/rescuer.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { makeQueues } from '../../../workqueue/needy.ts';
@@ -99,7 +100,7 @@ export function rescue(rescued: number): Program {
 
   const beRescuer = (cpu: Cpu, arena: Arena, shared: Shared, task: number) => {
     const pool = view(arena, shared);
-    pool.attachRescuer(task);
+    attachRescuer(pool, task);
     cpu.store(shared.root + Root.rescuer, task);
     for (;;) {
       prepareToPark(cpu, task);
@@ -110,7 +111,8 @@ export function rescue(rescued: number): Program {
         continue;
       }
       finishPark(cpu, task);
-      for (let found = pool.rescue(pwq, 0); found !== 0; found = pool.rescue(pwq, found)) run(cpu, shared, found);
+      for (let found = rescueNext(pool, pwq, 0); found !== 0; found = rescueNext(pool, pwq, found))
+        run(cpu, shared, found);
       endIfOver(cpu, shared);
     }
   };

@@ -10,6 +10,7 @@ import { unpark } from '../../../../lib/sched/task.ts';
 import { FREE, Item, PHASE, Pool, Pwq, pwqAt, twinAt, workerAt } from '../../../../lib/workqueue/layout.ts';
 import { openPool, openWq } from '../../../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../../../lib/workqueue/pool.ts';
+import { queueWork } from '../../../../lib/workqueue/pool-works.ts';
 import { workOf } from '../../../../lib/workqueue/twins.ts';
 import { work as declare } from '../../../../lib/workqueue/work.ts';
 import { cancelWork, waitForWork } from '../../../../lib/workqueue/work-core.ts';
@@ -92,7 +93,7 @@ export function workProgram(users: readonly (readonly WorkAct[])[], slots = 1): 
       } else {
         const slot = act === 'queue 0' ? 0 : 1;
         const pwq = shared.pwqs[slot] as number;
-        const outcome = poolOf(arena, shared.pools[slot] as number).queueWork(work.address, pwq, false);
+        const outcome = queueWork(poolOf(arena, shared.pools[slot] as number), work.address, pwq, false);
         if (outcome === 'queued') cpu.write(shared.queued + user, cpu.read(shared.queued + user) + 1);
       }
     }

@@ -23,6 +23,7 @@ import {
 } from '../../../../lib/workqueue/layout.ts';
 import { ARMED, armPort, chainFrom } from '../../../../lib/workqueue/lists.ts';
 import { WorkerPool } from '../../../../lib/workqueue/pool.ts';
+import { rebias } from '../../../../lib/workqueue/pool-care.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { makeQueues } from '../../../workqueue/needy.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
@@ -89,7 +90,7 @@ export function workqueue(asked: WorkqueueProgram): Program {
     }
     if (act === 'offline') {
       cpu.fetchOr(shared.root + Root.offline, 1);
-      pool.rebias();
+      rebias(pool);
     }
     if (act === 'sleep') pool.sleeping(worker);
     if (act === 'sleep' || act === 'offline') {
