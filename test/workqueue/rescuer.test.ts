@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Arena, DelayedWork, Workqueue } from '../../lib/index.ts';
+import { Arena, Completion, DelayedWork, Workqueue } from '../../lib/index.ts';
 import { inThread, until } from '../support/threads.ts';
 import { f } from './functions.ts';
 
@@ -30,9 +31,15 @@ describe('every worker blocked, and the limit of threads reached', () => {
     const late = others.run(f.open, 'no gate');
     const sums = Array.from({ length: 50 }, (_, i) => wq.run(f.add, i, 1));
     expect(await Promise.all(sums)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
-    // An awaited one, and more than the rescuer may hold.
-    const naps = Array.from({ length: 10 }, () => wq.run(f.nap, 1));
-    expect(await Promise.all(naps)).toEqual(Array.from({ length: 10 }, () => 1));
+    // Awaited ones, and more than the rescuer may hold.
+    const before = wq.statistics.rescued;
+    const awaited = Array.from({ length: 10 }, () => wq.run(f.blockAsync, 'rescued gate'));
+    while (wq.statistics.rescued < before + 4) await sleep(1);
+    // Time for those that it must not take.
+    await sleep(50);
+    expect(wq.statistics.rescued).toBe(before + 4);
+    new Completion(arena, 'rescued gate').completeAll();
+    expect(new Set(await Promise.all(awaited)).size).toBe(1);
     await expect(wq.run(f.fail, 'bad')).rejects.toThrow('bad');
     expect(wq.statistics.rescued).toBeGreaterThan(0);
     expect(others.statistics.rescued).toBe(0);

@@ -16,14 +16,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a work that is queued now loses its timer before it is queued',
-    file: 'lib/workqueue/pool.ts',
+    file: 'lib/workqueue/pool-works.ts',
     from: '    if (isDelayed && isClosed) {',
     to: '    if (isDelayed) cancel();\n    if (isDelayed && isClosed) {',
     tests: STEPS,
   },
   {
     name: 'a work that is queued now keeps its timer',
-    file: 'lib/workqueue/pool.ts',
+    file: 'lib/workqueue/pool-works.ts',
     from: '    if (isDelayed) cancel();\n',
     to: '',
     tests: STEPS,
