@@ -80,14 +80,6 @@ testsOfWeakOrders([
     mode: 'random',
   },
   {
-    name: 'the exchange with which a slot goes offline, before it is looked whether there is work',
-    make: offline,
-    file: 'workqueue/pool-care.ts',
-    op: 'xchg',
-    within: 'rebias',
-    mode: 'random',
-  },
-  {
     name: 'the exchange with which a submitter says that it waits, before it looks for what has ended',
     make: one,
     file: 'workqueue/lists.ts',
