@@ -5,11 +5,12 @@
  *
  *   Pwq.maxActive   0 while its queue is frozen, else `Wq.savedMaxActive`. Items that come meanwhile are inactive
  *   Pool.bias       counted in `Pool.running` beside the workers that are BUSY. In an unbound pool: its slots that may not be used,
- *                   so that fewer workers run. In the pool of a slot that is offline: so far below 0 that as many run as there are, since
- *                   no slot is left whose use they would have to share (POOL_DISASSOCIATED)
+ *                   so that fewer workers run; kthreadd looks after such a pool every 15 s, also while it is idle. In the pool of a slot that
+ *                   is offline: so far below 0 that as many run as there are, since there is no slot that they would have to share
+ *                   (POOL_DISASSOCIATED)
  *
- * Whoever changes something changes the word in `Root` first, and then takes the latch of each pool and makes both again from what
- * the words say by then. So they are right whichever of two changes is the last, and the repair of a pool makes them again as well.
+ * A thread that changes something changes the word in `Root` first, and then takes the latch of each pool and makes both again from
+ * what the words say by then. So they are right whichever of two changes is the last, and the repair of a pool makes them again as well.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { MOST_WORKERS, Pool, Pwq, Root, SLOT_MASK_WORDS, Wq } from './layout.ts';

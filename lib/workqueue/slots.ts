@@ -27,10 +27,14 @@ export function workqueueOfflineSlot(arena: Arena, slot: number): boolean {
   const online = workqueueOnlineSlots(arena);
   if (!online.includes(slot)) return false;
   const [word, bit] = wordOf(root, slot);
-  const wasOnline = online.length > 1 && (cpu.fetchOr(word, bit) & bit) === 0;
-  if (workqueueOnlineSlots(arena).length === 0) cpu.fetchAnd(word, ~bit);
-  else if (online.length > 1) return wasOnline && rebiasAll(arena);
-  throw new HoldfastError('EBUSY', `slot ${slot} is the last that is online`);
+  const last = new HoldfastError('EBUSY', `slot ${slot} is the last that is online`);
+  if (online.length === 1) throw last;
+  const wasOnline = (cpu.fetchOr(word, bit) & bit) === 0;
+  if (workqueueOnlineSlots(arena).length > 0) return wasOnline && rebiasAll(arena);
+  // Another thread has taken the last but this one meanwhile; its pools may have seen neither.
+  cpu.fetchAnd(word, ~bit);
+  rebiasAll(arena);
+  throw last;
 }
 
 /** Brings a slot back. False when it was online. Throws EINVAL for a slot that there is not. */

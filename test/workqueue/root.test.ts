@@ -22,7 +22,9 @@ import { openWq } from '../../lib/workqueue/objects.ts';
 import { FREEZABLE } from '../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
 import { adjust, rebias } from '../../lib/workqueue/pool-care.ts';
-import { step, stepper } from '../support/stepper.ts';
+import { workqueueOfflineSlot, workqueueOnlineSlots } from '../../lib/workqueue/slots.ts';
+import { on, step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
 import { makeQueues } from './needy.ts';
 
 const [MAIN, WORKER, OTHER, LAST] = [0, 1, 2, 3] as const;
@@ -221,6 +223,19 @@ describe('a slot that goes offline', () => {
       expect([k, stage.state(OTHER)]).toEqual([k, BUSY]);
       expect(stage.next(OTHER)).toBe(1);
     }
+  });
+
+  test('together with the last but one, each by another thread, so that none is left', () => {
+    const stage = rootStage(0);
+    const [main, other] = [stage.arenas[MAIN]!, stage.arenas[OTHER]!];
+    stage.before(MAIN, on('fetchOr'), () => {
+      expect(workqueueOfflineSlot(other, 1)).toBe(true);
+      // What the other one sees before this one takes it back.
+      stage.before(MAIN, on('fetchAnd'), () => rebias(stage.poolAs(OTHER)));
+    });
+    expect(thrown(() => workqueueOfflineSlot(main, 0)).code).toBe('EBUSY');
+    expect(workqueueOnlineSlots(main)).toEqual([0]);
+    expect(stage.real.read(stage.address + Pool.bias)).toBe(0);
   });
 
   test.each([true, false])('by a thread that dies at any step of it: %s', (isOffline) => {

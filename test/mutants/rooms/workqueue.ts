@@ -942,10 +942,17 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the last slot can go',
     file: SLOTS,
-    from: 'online.length > 1 && (cpu.fetchOr',
-    to: '(cpu.fetchOr',
+    from: '  if (online.length === 1) throw last;\n',
+    to: '',
     tests: [SYSTEM_TEST],
     equivalent: 'the look behind it finds that none is left, and takes it back',
+  },
+  {
+    name: 'pools do not hear of a slot that stays after all',
+    file: SLOTS,
+    from: '  cpu.fetchAnd(word, ~bit);\n  rebiasAll(arena);\n',
+    to: '  cpu.fetchAnd(word, ~bit);\n',
+    tests: [ROOT_TEST],
   },
   {
     name: 'power-efficient queues are unbound everywhere',
