@@ -106,6 +106,8 @@ describe('a queue that is frozen', () => {
     expect(stage.freeze(true)).toBe(true);
     expect(stage.freeze(true)).toBe(false);
     stage.queue(1, 2, 10);
+    // As when somebody changes its maxActive.
+    adjust(stage.poolAs(MAIN), stage.pwqs[1]!);
     expect([stage.of(0, Pwq.nrActive), stage.of(0, Pwq.maxActive), stage.of(1, Pwq.maxActive)]).toEqual([1, 0, 4]);
     expect(stage.next(OTHER)).toBe(10);
     expect(stage.next(WORKER, 0)).toBe(-1);

@@ -867,7 +867,7 @@ export const mutants: readonly Mutant[] = [
     file: ROOT,
     from: '(cpu.read(wq + Wq.flags) & FREEZABLE) !== 0 && root !== 0',
     to: 'root !== 0',
-    tests: [SYSTEM_TEST],
+    tests: [ROOT_TEST],
   },
   {
     name: 'queues that are frozen hear of the thawing before it is so',
