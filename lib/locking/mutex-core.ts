@@ -273,23 +273,23 @@ export function unlockSlow(thread: Thread, mutex: number): void {
 }
 
 /**
- * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> heir|PICKUP, or me|WAITERS -> free. The release pairs
+ * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> successor|PICKUP, or me|WAITERS -> free. The release pairs
  * with the acquires in tryAcquire and takeOver. Returns the waiters to wake. Under the latch.
  */
 function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free: number): number[] {
   const address = mutex + MutexWords.owner;
   const list = mutex + MutexWords.waiters;
   if (firstWaiter(cpu, list) === 0) return [];
-  const heir = firstAble(cpu, list);
+  const successor = firstAble(cpu, list);
   // Under the latch nobody but this thread changes the word of a lock that it holds.
-  const isHandedOver = free === 0 && heir !== 0 && (cpu.load(address) & HANDOFF) !== 0;
+  const isHandedOver = free === 0 && successor !== 0 && (cpu.load(address) & HANDOFF) !== 0;
   if (isHandedOver) {
     counters.handoffs++;
-    tracer?.handsOver(mutex, heir);
+    tracer?.handsOver(mutex, successor);
   }
-  // me|flags -> heir|PICKUP, or -> free. What it pairs with is said above.
-  cpu.storeRelease(address, isHandedOver ? heir | PICKUP : free);
-  if (isHandedOver) return [heir];
+  // me|flags -> successor|PICKUP, or -> free. What it pairs with is said above.
+  cpu.storeRelease(address, isHandedOver ? successor | PICKUP : free);
+  if (isHandedOver) return [successor];
   return free === UNRECOVERABLE ? waiters(cpu, list) : firstToCome(cpu, list);
 }
 

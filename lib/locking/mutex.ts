@@ -235,7 +235,7 @@ export class Mutex extends OwnedLock {
     return task;
   }
 
-  protected override letGo(): void {
+  protected override unlockForOwner(): void {
     unlockSlow(this.thread, this.address);
   }
 
