@@ -43,6 +43,8 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, contend } from '../sched/contention.ts';
+import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -244,6 +246,27 @@ function takeOver({ thread, task }: Waiter, mutex: number): boolean {
   if (!(word & PICKUP) || cpu.load(owner + Task.thread) !== id || cpu.load(owner + Task.mode) !== ASYNC) return false;
   // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.
   return cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~PICKUP)) === word;
+}
+
+/**
+ * Waits for the lock of `object`, for the thread's synchronous code. Not a part of its callers: what its closures capture,
+ * V8 would allocate in each call that finds the lock free.
+ */
+export function lockContended(
+  thread: Thread,
+  object: Waitable,
+  task: number,
+  options: WaitOptions | undefined,
+): Outcome {
+  const mutex = object.address;
+  return contend(
+    thread,
+    mutex,
+    ALONE,
+    () =>
+      lockAwake(thread, mutex, task, false, options?.timeout !== 0) ??
+      block(thread, options, (waiter) => lockAsleep(mutex, waiter), object),
+  );
 }
 
 /**
