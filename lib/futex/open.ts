@@ -51,8 +51,8 @@ function repair(repairer: Repairer, table: number): boolean {
       // A node that was being moved may be between two words, one that was being taken out has none any more; to wake
       // it is always right.
       const word = cpu.load(node + Task.blockedOn);
-      const isAstray = word === 0 || bucketOf(table, word) !== bucket;
-      if (isDead(cpu.load(node + Task.thread)) || isAstray) leaveList(cpu, bucket, node);
+      const isMidMove = word === 0 || bucketOf(table, word) !== bucket;
+      if (isDead(cpu.load(node + Task.thread)) || isMidMove) leaveList(cpu, bucket, node);
     }
     if (!repairPiStates(repairer, bucket)) isSettled = false;
     unlatch(cpu, bucket + WaitList.latch);

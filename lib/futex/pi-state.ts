@@ -60,7 +60,7 @@ export function findPiState(cpu: Cpu, bucket: number, word: number): number {
  * A state that is to be the word's: one of the bucket's, or else the calling thread's spare one; 0 when it has none.
  * Under the latch.
  */
-export function bringPiState({ cpu, slot }: Thread, bucket: number, word: number): number {
+export function attachPiState({ cpu, slot }: Thread, bucket: number, word: number): number {
   const idle = findState(cpu, bucket, (state) => cpu.read(state + PiState.refs) === 0);
   const state = idle || cpu.load(slot + SparePiState.address);
   if (state === 0) return 0;
@@ -88,7 +88,7 @@ export function putPiState(cpu: Cpu, bucket: number, state: number, task: number
 }
 
 /** Ends the state's part in the word: who owned it, owns the word alone. Under the latch. */
-export function idlePiState(cpu: Cpu, state: number): void {
+export function clearPiOwner(cpu: Cpu, state: number): void {
   cpu.store(state + PiState.rt + RtWords.owner, 0);
 }
 
@@ -120,7 +120,7 @@ export function repairPiStates(repairer: Repairer, bucket: number): boolean {
     cpu.write(state + PiState.refs, refs);
     waiting += refs;
     if (!repair(repairer, state)) isSettled = false;
-    else if (refs === 0) idlePiState(cpu, state);
+    else if (refs === 0) clearPiOwner(cpu, state);
   }
   cpu.store(bucket + Bucket.waiting, waiting);
   return isSettled;

@@ -29,7 +29,7 @@ import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { type WakeQueue, wakeQueue, wakeQueued } from '../sched/wake-queue.ts';
-import { bringPiState, findPiState, getPiState, idlePiState, PiState, putPiState } from './pi-state.ts';
+import { attachPiState, clearPiOwner, findPiState, getPiState, PiState, putPiState } from './pi-state.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './robust-list.ts';
 import {
   bucketOf,
@@ -157,7 +157,7 @@ export function* waitRequeuePi(
 /** `attach_to_pi_owner`: the task is going to wait. 0 when the word does not hold `value` any more. Under the latch. */
 function attach(thread: Thread, bucket: number, word: number, value: number, task: number): number | 'no-state' {
   const { cpu } = thread;
-  const state = findPiState(cpu, bucket, word) || bringPiState(thread, bucket, word);
+  const state = findPiState(cpu, bucket, word) || attachPiState(thread, bucket, word);
   if (state === 0) return 'no-state';
   if (cpu.cmpxchg(word, value, value | FUTEX_WAITERS) !== value) return 0;
   if (cpu.read(state + PiState.refs) === 0) cpu.store(state + PiState.rt + RtWords.owner, value & FUTEX_TID_MASK);
@@ -174,7 +174,7 @@ function* sleep(futexes: Futexes, bucket: number, word: number, state: number, w
   putPiState(cpu, bucket, state, task);
   const isMine = outcome === 'acquired' || outcome === 'owner-died';
   if (isMine) own(cpu, word, state, task);
-  if (cpu.read(state + PiState.refs) === 0) idlePiState(cpu, state);
+  if (cpu.read(state + PiState.refs) === 0) clearPiOwner(cpu, state);
   unlatchBucket(thread, bucket);
   if (isMine) return 'acquired';
   return outcome === 'timed-out' || outcome === 'aborted' ? outcome : 'deadlock';
@@ -265,7 +265,7 @@ function moveSleeper(futexes: Futexes, bucket: number, word: number, task: numbe
     if (state === 0) continue;
     if (enqueueSleeper(thread, state, task, wakes)) return true;
     putPiState(cpu, bucket, state, task);
-    if (cpu.read(state + PiState.refs) === 0) idlePiState(cpu, state);
+    if (cpu.read(state + PiState.refs) === 0) clearPiOwner(cpu, state);
     return false;
   }
 }

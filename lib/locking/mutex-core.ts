@@ -43,6 +43,8 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, contend } from '../sched/contention.ts';
+import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -247,6 +249,27 @@ function takeOver({ thread, task }: Waiter, mutex: number): boolean {
 }
 
 /**
+ * Waits for the lock of `object`, for the thread's synchronous code. Not a part of its callers: what its closures capture,
+ * V8 would allocate in each call that finds the lock free.
+ */
+export function lockContended(
+  thread: Thread,
+  object: Waitable,
+  task: number,
+  options: WaitOptions | undefined,
+): Outcome {
+  const mutex = object.address;
+  return contend(
+    thread,
+    mutex,
+    ALONE,
+    () =>
+      lockAwake(thread, mutex, task, false, options?.timeout !== 0) ??
+      block(thread, options, (waiter) => lockAsleep(mutex, waiter), object),
+  );
+}
+
+/**
  * Unlocks for the owner, when the fast path did not. `__mutex_unlock_slowpath`. The mutex may be destroyed as soon as it
  * is released, by the next owner. So the release is the last access, or it comes under the latch while somebody is in
  * the list, who cannot leave before the latch is free.
@@ -273,23 +296,23 @@ export function unlockSlow(thread: Thread, mutex: number): void {
 }
 
 /**
- * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> heir|PICKUP, or me|WAITERS -> free. The release pairs
+ * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> successor|PICKUP, or me|WAITERS -> free. The release pairs
  * with the acquires in tryAcquire and takeOver. Returns the waiters to wake. Under the latch.
  */
 function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free: number): number[] {
   const address = mutex + MutexWords.owner;
   const list = mutex + MutexWords.waiters;
   if (firstWaiter(cpu, list) === 0) return [];
-  const heir = firstAble(cpu, list);
+  const successor = firstAble(cpu, list);
   // Under the latch nobody but this thread changes the word of a lock that it holds.
-  const isHandedOver = free === 0 && heir !== 0 && (cpu.load(address) & HANDOFF) !== 0;
+  const isHandedOver = free === 0 && successor !== 0 && (cpu.load(address) & HANDOFF) !== 0;
   if (isHandedOver) {
     counters.handoffs++;
-    tracer?.handsOver(mutex, heir);
+    tracer?.handsOver(mutex, successor);
   }
-  // me|flags -> heir|PICKUP, or -> free. What it pairs with is said above.
-  cpu.storeRelease(address, isHandedOver ? heir | PICKUP : free);
-  if (isHandedOver) return [heir];
+  // me|flags -> successor|PICKUP, or -> free. What it pairs with is said above.
+  cpu.storeRelease(address, isHandedOver ? successor | PICKUP : free);
+  if (isHandedOver) return [successor];
   return free === UNRECOVERABLE ? waiters(cpu, list) : firstToCome(cpu, list);
 }
 

@@ -4,12 +4,11 @@ import type { ObjectHandle } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { ALONE, ASYNC_ALONE, contend } from '../sched/contention.ts';
-import { ASYNC_OPTIONS, type AsyncWaitOptions, block, checkWait, type WaitOptions } from '../sched/drive.ts';
-import type { Outcome } from '../sched/slow-path.ts';
+import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, checkWait, type WaitOptions } from '../sched/drive.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
-import { isBusy, isIdle, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import { isBusy, isIdle, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { closeOwned, holderOf, revive } from './owner-word.ts';
 
@@ -193,23 +192,10 @@ export class Mutex extends OwnedLock {
     // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =
       (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
-    const outcome = isFree ? 'acquired' : this.#contend(task, options);
+    const outcome = isFree ? 'acquired' : lockContended(thread, this, task, options);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
     thread.observer?.has(wanted, task);
     if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
-  }
-
-  /** A function of its own: what its closures capture, V8 would allocate in each call that finds the lock free. */
-  #contend(task: number, options: WaitOptions | undefined): Outcome {
-    const { thread, address } = this;
-    return contend(
-      thread,
-      address,
-      ALONE,
-      () =>
-        lockAwake(thread, address, task, false, options?.timeout !== 0) ??
-        block(thread, options, (waiter) => lockAsleep(address, waiter), this),
-    );
   }
 
   /** The thread's synchronous code has got the lock from a dead owner. */
@@ -235,7 +221,7 @@ export class Mutex extends OwnedLock {
     return task;
   }
 
-  protected override letGo(): void {
+  protected override unlockForOwner(): void {
     unlockSlow(this.thread, this.address);
   }
 

@@ -41,8 +41,8 @@ export abstract class OwnedLock extends SharedObject {
     makeConsistent(this.thread.cpu, this.address);
   }
 
-  /** Lets go for whoever owns the lock, when the fast path did not. */
-  protected abstract letGo(): void;
+  /** Unlocks for the task that owns the lock, when the fast path did not. */
+  protected abstract unlockForOwner(): void;
 
   protected get isUnrecoverable(): boolean {
     return ownerOf(this.#word) === UNRECOVERABLE;
@@ -60,7 +60,7 @@ export abstract class OwnedLock extends SharedObject {
     const task = ownerOf(this.#word);
     const isOurs = task === thread.current() || thread.unguarded.delete(task);
     if (!isOurs) throw this.unheld(this.notOwner('unlock'));
-    this.letGo();
+    this.unlockForOwner();
     thread.observer?.gave(this, task);
     if (task !== thread.self) this.returnTask(task);
   }
@@ -98,7 +98,7 @@ export abstract class OwnedLock extends SharedObject {
   protected releaseSlow(task: number): void {
     this.thread.current();
     if (ownerOf(this.#word) !== task) throw this.unheld(this.notOwner('release'));
-    this.letGo();
+    this.unlockForOwner();
     this.thread.observer?.gave(this, task);
   }
 

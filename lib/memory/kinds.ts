@@ -29,7 +29,7 @@ export interface Kind<Repairer = never> {
    * For objects that are kept for one waiter when nobody holds them: the thread of that waiter, or 0. `owner`: the calling
    * thread's CPU number plus one; it holds namesLatch.
    */
-  readonly heir?: (cpu: Cpu, address: number, owner: number) => number;
+  readonly successor?: (cpu: Cpu, address: number, owner: number) => number;
   /** True if a waiter can proceed when any one holder releases, or when a thread that is no holder does. */
   readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */

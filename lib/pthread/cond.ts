@@ -175,7 +175,7 @@ export class PthreadCond extends SharedObject {
   /** The waiter's task is the mutex's owner. */
   *#waitAssociated(mutex: PthreadMutex, waiter: Waiter): SlowPath<Ending> {
     const seen = this.thread.cpu.load(this.#sequence);
-    mutex.letGo(waiter.task);
+    mutex.unlockFor(waiter.task);
     // A broadcast may have moved others to the mutex, behind the one that was woken.
     const wakeOthers = () => {
       for (const word of [this.#sequence, mutex.requeueWord]) {

@@ -10,6 +10,13 @@
  *   SCANNING  -> WAITING   every lane that was INSIDE is AWAITED, and has its bit in the tree
  *   WAITING   -> IDLE      the root's mask is 0
  *
+ *   asks for a period, makes steps --- all readers are out ----------------------------> over
+ *     | one is inside                                                                    ^
+ *     v                                                                                  |
+ *   sleeps in the domain's queue --- woken, or after a while: makes steps ---------------+
+ *     ^                                                                                  |
+ *     '--- wakes it --- the last reader goes out: clears its bit, makes the next step ---'
+ *
  *   reader                               period
  *   lane := INSIDE (full)                number := SCANNING, full barrier
  *   reads pointers                       INSIDE -> AWAITED, or else the lane is OUTSIDE (acquire)

@@ -43,7 +43,7 @@ export function joinList(cpu: Cpu, list: number, object: number, task: number, m
 /**
  * Moves `task`, whose priority has changed, to its new place in the list it is in, if any; without passing by an
  * asynchronous task of its own thread, which cannot run while it waits. Returns the list if another task is its first
- * now, else 0: whoever is first decides what the object's state lets go on, so the caller has the object's kind look
+ * now, else 0: which task is first decides who can go on with what is free, so the caller has the object's kind look
  * again (`reordered`). At no time is the list empty: others look at `first` without the latch, and would wake nobody. The
  * caller holds namesLatch, so the list's object stays; `owner` is its CPU number plus one.
  */

@@ -213,7 +213,7 @@ export class Walk {
     const all = Array.from({ length: maxThreads(cpu) }, (_, number) => number);
     const holders = all.filter((number) => kind?.isHeldBy?.(cpu, address, number + 1));
     if (holders.length > 0) return holders;
-    const next = holder || kind?.heir?.(cpu, address, this.#thread.id) || 0;
+    const next = holder || kind?.successor?.(cpu, address, this.#thread.id) || 0;
     return next === 0 ? [] : [next - 1];
   }
 }

@@ -12,9 +12,9 @@ import type { MemoryMap } from './memory-map.ts';
 import { combine, constant, type Tainted, type ThreadProgram, type ThreadRun } from './thread-run.ts';
 
 /** herd's default number of turns of a loop. */
-const turnsOfLoop = 2;
+const LOOP_BOUND = 2;
 /** Of a loop whose condition varies, but depends on nothing that was read. */
-const turnsOfCountingLoop = 10_000;
+const COUNTING_LOOP_BOUND = 10_000;
 
 const truth = (holds: boolean): bigint => (holds ? 1n : 0n);
 
@@ -142,7 +142,7 @@ class Interpreter implements Caller {
         if (holds.value === 0n) break;
       }
       const counts = !this.thread.branchIsOpen && condition.kind !== 'number';
-      if (turn === (counts ? turnsOfCountingLoop : turnsOfLoop)) {
+      if (turn === (counts ? COUNTING_LOOP_BOUND : LOOP_BOUND)) {
         this.thread.cut = true;
         return;
       }

@@ -3,22 +3,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread, threadId } from 'node:worker_threads';
 import type { KthreadSelf } from '../../lib/index.ts';
 import { Arena, defineTimerAction, kthreadRun, Mutex, Timer } from '../../lib/index.ts';
+import { arrive, HELD, say } from '../support/stage.ts';
 
 /** Counts in the word `data`, and runs until it is told to end; then counts in the word behind. */
 export async function counts(arena: Arena, { data, signal }: KthreadSelf) {
-  Atomics.add(arena.words, data, 1);
-  Atomics.notify(arena.words, data);
+  arrive(arena, data);
   await new Promise((resolve) => signal.addEventListener('abort', resolve));
-  Atomics.add(arena.words, data + 1, 1);
-  Atomics.notify(arena.words, data + 1);
+  arrive(arena, data + 1);
 }
 
 /** Writes down which thread it runs on: its CPU number and its threadId, both plus one. */
 export function saysWhere(arena: Arena, { data }: KthreadSelf) {
   if (isMainThread) throw new Error('a system task on the main thread');
   arena.words[data + 1] = threadId + 1;
-  Atomics.store(arena.words, data, arena.thread.number + 1);
-  Atomics.notify(arena.words, data);
+  say(arena, data, arena.thread.number + 1);
 }
 
 export function throwsError() {
@@ -40,16 +38,12 @@ export function endsItsThread(arena: Arena, { data }: KthreadSelf) {
 export function holdsAndAsks(arena: Arena, word: number) {
   const mutex = new Mutex(arena, 'held');
   mutex.lock();
-  Atomics.store(arena.words, word + 4, 1);
-  Atomics.notify(arena.words, word + 4);
+  say(arena, word + 4, HELD);
   kthreadRun(arena, import.meta.url, 'counts', 'counts', { data: word }).ready();
   mutex.unlock();
 }
 
-defineTimerAction('test: count', ({ words }: Arena, data) => {
-  Atomics.add(words, data, 1);
-  Atomics.notify(words, data);
-});
+defineTimerAction('test: count', (arena: Arena, data) => arrive(arena, data));
 
 /** Starts a timer that counts in the word, in `ms`. */
 export function startsTimer(arena: Arena, action: string, word: number, ms: number) {

@@ -16,7 +16,7 @@ export function rtKind(name: string, words: Length): Kind<Repairer> {
     words,
     format: () => {},
     holder: holderOf,
-    heir,
+    successor,
     isBusy: (cpu, lock) => holderOf(cpu, lock) !== 0 || cpu.load(lock + RtWords.waiters) !== 0,
     close: closeOwned,
     repair,
@@ -24,7 +24,7 @@ export function rtKind(name: string, words: Length): Kind<Repairer> {
 }
 
 /** A free rt-mutex is kept for its first waiter, and for whoever is more urgent. */
-function heir(cpu: Cpu, lock: number, owner: number): number {
+function successor(cpu: Cpu, lock: number, owner: number): number {
   latchPriorities(cpu, owner);
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
   unlatchPriorities(cpu);

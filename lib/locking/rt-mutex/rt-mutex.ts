@@ -157,7 +157,7 @@ export class RtMutex extends RtLock {
     thread.observer?.has(wanted, task);
   }
 
-  protected override letGo(): void {
+  protected override unlockForOwner(): void {
     unlockSlow(this.thread, this.address);
   }
 

@@ -25,18 +25,11 @@ import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
-import { ALONE, ASYNC_ALONE, contend } from '../../sched/contention.ts';
-import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkWait,
-  type WaitOptions,
-} from '../../sched/drive.ts';
+import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, blockAsync, checkWait, type WaitOptions } from '../../sched/drive.ts';
 import type { Outcome, Waiter } from '../../sched/slow-path.ts';
 import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
-import { isBusy, lockAsleep, lockAwake, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
+import { isBusy, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
 import { closeOwned, holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
 import { checkWords, isEven, seqBegin, seqRead, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 import { Sequenced } from './sequenced.ts';
@@ -245,23 +238,10 @@ export class SeqLock extends Sequenced {
     // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =
       (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
-    const outcome = isFree ? 'acquired' : this.#contend(task, options);
+    const outcome = isFree ? 'acquired' : lockContended(thread, this, task, options);
     if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
     this.#clearDeath();
     thread.observer?.has(wanted, task);
-  }
-
-  /** A function of its own: what its closures capture, V8 would allocate in each call that finds the lock free. */
-  #contend(task: number, options: WaitOptions | undefined): Outcome {
-    const { thread, address } = this;
-    return contend(
-      thread,
-      address,
-      ALONE,
-      () =>
-        lockAwake(thread, address, task, false, options?.timeout !== 0) ??
-        block(thread, options, (waiter) => lockAsleep(address, waiter), this),
-    );
   }
 
   #letIn(): void {

@@ -118,7 +118,7 @@ export class WwMutex extends RtLock {
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) {
       const word = cpu.load(this.#owner);
       if (ownerOf(word) !== task || (word & CTX) !== (mine & CTX)) throw this.unheld(this.notOwner('unlock'));
-      this.letGo();
+      this.unlockForOwner();
     }
     context?.note(this, false);
     observer?.gave(this, task);
@@ -183,7 +183,7 @@ export class WwMutex extends RtLock {
     return `WwMutex(${this.name ?? this.address}, ${this.state})`;
   }
 
-  protected override letGo(): void {
+  protected override unlockForOwner(): void {
     unlockSlow(this.thread, this.address, true);
   }
 
@@ -228,7 +228,7 @@ export class WwMutex extends RtLock {
 
   #checkEmpty(context: WwContext): void {
     if (context instanceof WwContext && context.size > 0) {
-      throw new HoldfastError('EINVAL', 'lockSlow() is for a context that has let go of everything: call unlockAll()');
+      throw new HoldfastError('EINVAL', 'lockSlow() is for a context that holds nothing: call unlockAll() first');
     }
   }
 

@@ -83,7 +83,7 @@ export class PthreadMutex extends SharedObject {
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
     if (this.#isProtecting) this.#checkCeiling();
-    // 0 -> me. Pairs with the releases in `unlock` and `letGo`, and `unlockSlow` (core.ts).
+    // 0 -> me. Pairs with the releases in `unlock` and `unlockFor`, and `unlockSlow` (core.ts).
     if (options !== undefined || cpu.cmpxchgAcquire(this.#word, free, self) !== free) this.#lockSlow(options);
     else if (this.#isProtecting) this.#taken(false);
   }
@@ -210,14 +210,14 @@ export class PthreadMutex extends SharedObject {
   releaseTask(task: number): void {
     // After detach another thread may have the slot, and so a task of the same address.
     this.current();
-    this.letGo(task);
+    this.unlockFor(task);
     this.thread.returnTask(task);
   }
 
   /** @internal For guards of synchronous code: unlocks for that alone. Throws EPERM unless it owns the mutex. */
   releaseSync(): void {
     const task = this.thread.current();
-    if (!this.#isRecursive || !this.#unnest()) this.letGo(task);
+    if (!this.#isRecursive || !this.#unnest()) this.unlockFor(task);
   }
 
   /** @internal For guards whose mutex was not had again. */
@@ -241,7 +241,7 @@ export class PthreadMutex extends SharedObject {
   }
 
   /** @internal Unlocks for `task`. Throws EPERM, and changes nothing, unless that owns the mutex. */
-  letGo(task: number): void {
+  unlockFor(task: number): void {
     const { thread } = this;
     if (thread.cpu.cmpxchgRelease(this.#word, task, 0) !== task) {
       // Only the owner can make itself another than the owner, so it still is when the slow path runs.
@@ -337,7 +337,7 @@ export class PthreadMutex extends SharedObject {
     const task = this.#owner;
     if (task === 0 || (task !== thread.current() && !thread.unguarded.delete(task)))
       throw this.unheld(this.#notOwner('unlock'));
-    this.letGo(task);
+    this.unlockFor(task);
     if (task !== thread.self) thread.returnTask(task);
   }
 

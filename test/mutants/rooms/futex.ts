@@ -187,8 +187,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a node that names no word stays',
     file: OPEN,
-    from: 'const isAstray = word === 0 || bucketOf',
-    to: 'const isAstray = word !== 0 && bucketOf',
+    from: 'const isMidMove = word === 0 || bucketOf',
+    to: 'const isMidMove = word !== 0 && bucketOf',
     tests: [STEPS],
   },
 ];

@@ -78,8 +78,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Mutex: handed over to the first waiter, whether it can run or not',
     file: MUTEX,
-    from: '  const heir = firstAble(cpu, list);',
-    to: '  const heir = firstWaiter(cpu, list);',
+    from: '  const successor = firstAble(cpu, list);',
+    to: '  const successor = firstWaiter(cpu, list);',
     tests: [STUCK],
   },
   {

@@ -128,7 +128,7 @@ testsOfWeakOrders([
     make: () => cond('signal', 1, 1),
     file: 'pthread/mutex/mutex.ts',
     op: 'cmpxchgRelease',
-    within: 'letGo',
+    within: 'unlockFor',
     also: [...firstUse, begin],
     mode: 'random',
   },
