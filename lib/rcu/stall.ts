@@ -218,10 +218,15 @@ export function awaitedThreads(cpu: Cpu, domain: Domain, pace: Pace): number[] {
     const mask = cpu.load(leafAt(domain, index) + pace.mask);
     for (let child = 0; child < domain.leafThreads; child++) {
       const number = index * domain.leafThreads + child;
-      if (mask & (1 << child) && lanesAwaited(cpu, domain, number).includes(true)) threads.push(number);
+      if (mask & (1 << child) && isAwaited(cpu, domain, number)) threads.push(number);
     }
   }
   return threads;
+}
+
+/** Whether a period waits for a reader of the thread with that CPU number. */
+export function isAwaited(cpu: Cpu, domain: Domain, number: number): boolean {
+  return lanesAwaited(cpu, domain, number).includes(true);
 }
 
 function lanesAwaited(cpu: Cpu, domain: Domain, number: number): boolean[] {

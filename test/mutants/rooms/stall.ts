@@ -7,6 +7,7 @@ const DOMAIN = 'lib/rcu/domain.ts';
 const DUMP = 'lib/rcu/dump.ts';
 const WAIT = 'lib/rcu/wait.ts';
 const REF = 'lib/rcu/percpu-ref.ts';
+const REF_CORE = 'lib/rcu/percpu-ref-core.ts';
 const TESTS = ['test/rcu/stall.test.ts'];
 const REF_EXPLORED = 'test/native-sim/explore/percpu-ref.test.ts';
 const REF_TESTS = ['test/rcu/percpu-ref.test.ts'];
@@ -147,14 +148,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'references that were taken meanwhile are not looked for',
-    file: REF,
+    file: REF_CORE,
     from: '  return cpu.loadAcquire(taken) === before;\n',
     to: '  return before >= 0;\n',
     tests: [REF_EXPLORED, ...REF_TESTS],
   },
   {
     name: 'a reference is counted before it is on its line',
-    file: REF,
+    file: REF_CORE,
     from: '  cpu.fetchAdd(line, difference);\n  // Fully ordered, and last: pairs with the loads in `wereNone`.\n  if (difference > 0) cpu.fetchAdd(taken, difference);\n',
     to: '  if (difference > 0) cpu.fetchAdd(taken, difference);\n  cpu.fetchAdd(line, difference);\n',
     tests: [REF_EXPLORED],
@@ -168,7 +169,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'references in atomic mode cannot be killed',
-    file: REF,
+    file: REF_CORE,
     from: 'return phase === LIVE || phase === SWITCHING || phase === ATOMIC;',
     to: 'return phase === LIVE || phase === SWITCHING;',
     tests: REF_TESTS,
@@ -196,14 +197,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'references of a dead thread stay counted',
-    file: REF,
+    file: REF_CORE,
     from: '    for (let number = 0; number < threads; number++) if (isDead(number + 1)) cpu.store(lineOf(ref, number), 0);\n',
     to: '',
     tests: REF_TESTS,
   },
   {
     name: 'a thread detaches with references',
-    file: REF,
+    file: REF_CORE,
     from: '  isHeldBy: (cpu, ref, id) => cpu.load(lineOf(ref, id - 1)) > 0,\n',
     to: '  isHeldBy: () => false,\n',
     tests: REF_TESTS,
