@@ -4,6 +4,7 @@ const STALL = 'lib/rcu/stall.ts';
 const PERIOD = 'lib/rcu/grace-period.ts';
 const SEQUENCE = 'lib/rcu/sequence.ts';
 const DOMAIN = 'lib/rcu/domain.ts';
+const READ_SIDE = 'lib/rcu/read-side.ts';
 const DUMP = 'lib/rcu/dump.ts';
 const WAIT = 'lib/rcu/wait.ts';
 const REF = 'lib/rcu/percpu-ref.ts';
@@ -113,7 +114,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a timeout for warnings that is none is taken',
-    file: DOMAIN,
+    file: READ_SIDE,
     from: '!Number.isInteger(timeout) || timeout < 0',
     to: 'timeout < 0',
     tests: TESTS,
