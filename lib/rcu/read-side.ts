@@ -8,6 +8,7 @@ import { ASKED, Checks, type Traits } from './checks.ts';
 import { dumpTree } from './dump.ts';
 import { RcuWords } from './layout.ts';
 import { type Caller, type ReaderChecks, type Readers, readersOf } from './reader.ts';
+import { mayReport, setReporting } from './running.ts';
 
 /** So that three times as long is no more than half of what a word's ms count. */
 const LONGEST_STALL = 2 ** 28;
@@ -23,6 +24,7 @@ export abstract class RcuReadSide extends SharedObject {
     super(kind, arena, which);
     this.cpu = this.thread.cpu;
     this.readers = readersOf(this.thread, this.address);
+    if (ASKED.stacks) setReporting(this.thread, true);
   }
 
   /** The last step of a constructor: the checks that the environment asks for. */
@@ -64,6 +66,25 @@ export abstract class RcuReadSide extends SharedObject {
       throw new HoldfastError('EINVAL', `stallTimeout is whole ms from 0 to 2^28, received ${shown(timeout)}`);
     }
     this.cpu.store(this.address + RcuWords.stallTimeout, timeout);
+  }
+
+  /**
+   * Whether a stall warning of this thread says where the threads are that hold the period up, as far as it has started them, or
+   * they theirs: by Node's diagnostic report, for which the warning waits. That takes some 0.1 s; and for as long as a native call
+   * lasts, such as `execSync`, that one of these threads is in. It holds for all domains.
+   * @default false, or whether HOLDFAST_RCU in the environment has `stacks`
+   */
+  get stallStacks(): boolean {
+    return mayReport(this.thread);
+  }
+
+  /** Throws EINVAL for what is neither true nor false. */
+  set stallStacks(isOn: boolean) {
+    this.current();
+    if (typeof isOn !== 'boolean') {
+      throw new HoldfastError('EINVAL', `stallStacks is true or false, received ${shown(isOn)}`);
+    }
+    setReporting(this.thread, isOn);
   }
 
   /**

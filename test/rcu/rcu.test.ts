@@ -122,56 +122,6 @@ describe('a grace period', () => {
   });
 });
 
-describe('overlapping readers', () => {
-  test('never leave a thread without one, and no period waits for those that came later', () => {
-    const { rcus } = domains(2);
-    let guard = rcus[1].read();
-    const cookie = rcus[0].startPoll();
-    for (let i = 0; i < 3; i++) {
-      const next = rcus[1].read();
-      guard.release();
-      guard = next;
-    }
-    expect(rcus[0].pollState(cookie)).toBe(true);
-    expect(rcus[1].readLockHeld).toBe(true);
-    guard.release();
-  });
-
-  test('of both lanes are waited for', () => {
-    const { rcus } = domains(2);
-    const first = rcus[1].read();
-    rcus[0].startPoll();
-    const second = rcus[1].read();
-    const cookie = rcus[0].startPoll();
-    first.release();
-    expect(rcus[0].pollState(cookie)).toBe(false);
-    second.release();
-    expect(rcus[0].pollState(cookie)).toBe(true);
-  });
-
-  test('and a synchronous one are all waited for', () => {
-    const { rcus } = domains(2);
-    rcus[1].readLock();
-    const guard = rcus[1].read();
-    const cookie = rcus[0].startPoll();
-    guard.release();
-    expect(rcus[0].pollState(cookie)).toBe(false);
-    rcus[1].readUnlock();
-    expect(rcus[0].pollState(cookie)).toBe(true);
-  });
-
-  test('end once', () => {
-    const { rcus } = domains(2);
-    const [first, second] = [rcus[1].read(), rcus[1].read()];
-    first.release();
-    expect(thrown(() => first.release()).code).toBe('EPERM');
-    first[Symbol.dispose]();
-    expect(rcus[1].readLockHeld).toBe(true);
-    second[Symbol.dispose]();
-    expect(rcus[1].readLockHeld).toBe(false);
-  });
-});
-
 /** Runs `body` as thread 0, which dies before each of its operations in turn; then `after`, with everything repaired. */
 function atEachStep(threads: number, body: (rcus: Rcu[]) => void, prepare?: (rcus: Rcu[]) => void): number {
   for (let steps = 0; ; steps++) {

@@ -19,6 +19,7 @@ const HLIST = 'lib/rcu/hlist.ts';
 const LIST_TESTS = 'test/rcu/list.test.ts';
 const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
+const OVERLAPPING = 'test/rcu/overlapping.test.ts';
 const SEQUENCE_TESTS = 'test/rcu/sequence.test.ts';
 const BOOST = 'lib/rcu/boost.ts';
 const BOOST_TESTS = 'test/rcu/boost.test.ts';
@@ -135,7 +136,7 @@ export const mutants: readonly Mutant[] = [
     file: PERIOD,
     from: '    return !isAwaited(cpu, line, pace) && setMask',
     to: '    return setMask',
-    tests: [RCU],
+    tests: [OVERLAPPING],
   },
   {
     name: 'a report is for normal periods only',
@@ -478,27 +479,27 @@ export const mutants: readonly Mutant[] = [
     file: READER,
     from: 'if (!isAwaited || this.#counts[other] > 0) {',
     to: 'if (!isAwaited || other >= 0) {',
-    tests: [RCU],
+    tests: [OVERLAPPING],
   },
   {
     name: 'overlapping readers turn to a lane that is not empty',
     file: READER,
     from: 'if (!isAwaited || this.#counts[other] > 0) {',
     to: 'if (!isAwaited) {',
-    tests: [RCU, EXPLORED],
+    tests: [OVERLAPPING, EXPLORED],
   },
   {
     name: 'a lane is left with the first of its readers',
     file: READER,
     from: '    if (this.#counts[index] === 0) this.exit',
     to: '    if (this.#counts[index] >= 0) this.exit',
-    tests: [RCU],
+    tests: [OVERLAPPING],
   },
   {
     name: 'who waits does not look by itself',
     file: WAIT,
-    from: "step = path.next(isEarly ? 'woken' : reason);",
-    to: 'if (!isEarly) step = path.next(reason);',
+    from: '    if (isPreemptible) waiter.deadline = Math.min(deadline, cpu.now() + interval);\n',
+    to: '',
     tests: [RCU],
   },
   {

@@ -217,4 +217,18 @@ export const mutants: readonly Mutant[] = [
     to: 'if (this.held < 0) {',
     tests: REF_TESTS,
   },
+  {
+    name: 'a thread makes reports that was not told to',
+    file: STALL,
+    from: 'threads.length === 0 || !mayReport(thread)',
+    to: 'threads.length === 0',
+    tests: ['test/rcu/running.test.ts'],
+  },
+  {
+    name: 'where a thread is now is asked of its neighbour',
+    file: 'lib/rcu/running.ts',
+    from: 'Slot.life)) - 1);',
+    to: 'Slot.life)));',
+    tests: ['test/rcu/running.test.ts'],
+  },
 ];
