@@ -66,13 +66,15 @@ export class Loans {
   #lendTo(number: number, priority: number, isAwaited: (thread: number) => boolean, wakes: WakeQueue): void {
     const { cpu } = this.#waiter.thread;
     const slot = slotAddress(cpu, number);
+    const before = cpu.load(slot + Priorities.lent);
     if (lentTo(cpu, slot) <= priority) return;
     this.#threads.add(number);
     cpu.store(slot + Priorities.lent, priority ^ NO_CEILING);
     // Pairs with the barrier in `report` of grace-period.ts.
     cpu.mb();
-    if (!isAwaited(number)) cpu.store(slot + Priorities.lent, 0);
-    inherit(cpu, slot, wakes);
+    if (isAwaited(number)) inherit(cpu, slot, wakes);
+    // It is out. It may leave the arena without having seen the loan, so its priority is not touched.
+    else cpu.store(slot + Priorities.lent, before);
   }
 
   /** The waiter waits no more. */
@@ -109,8 +111,9 @@ export function endLoans(repairer: Repairer): boolean {
   return true;
 }
 
-/** Under priorityLatch. */
+/** Under priorityLatch. With a loan, no thread leaves the slot before it has had the latch as well (`endLoans`). */
 function endLoan(cpu: Cpu, slot: number, wakes: WakeQueue): void {
+  if (lentTo(cpu, slot) === NO_CEILING) return;
   cpu.store(slot + Priorities.lent, 0);
   inherit(cpu, slot, wakes);
 }

@@ -820,8 +820,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lender does not look whether the reader has left meanwhile',
     file: BOOST,
-    from: '    if (!isAwaited(number)) cpu.store(slot + Priorities.lent, 0);\n',
-    to: '    void isAwaited;\n',
+    from: '    if (isAwaited(number)) inherit(cpu, slot, wakes);\n',
+    to: '    if (isAwaited(number) || number >= 0) inherit(cpu, slot, wakes);\n',
     tests: [BOOST_EXPLORED],
   },
   {
@@ -841,8 +841,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a loan moves nobody who sleeps',
     file: BOOST,
-    from: '    inherit(cpu, slot, wakes);\n  }\n\n  /** The waiter waits no more',
-    to: '    void wakes;\n  }\n\n  /** The waiter waits no more',
+    from: '    if (isAwaited(number)) inherit(cpu, slot, wakes);\n',
+    to: '    if (isAwaited(number)) void wakes;\n',
+    tests: [BOOST_TESTS],
+  },
+  {
+    name: 'a loan that is taken back leaves the priority as it is',
+    file: BOOST,
+    from: '  cpu.store(slot + Priorities.lent, 0);\n  inherit(cpu, slot, wakes);\n',
+    to: '  cpu.store(slot + Priorities.lent, 0);\n  void wakes;\n',
     tests: [BOOST_TESTS],
   },
   {
@@ -851,13 +858,5 @@ export const mutants: readonly Mutant[] = [
     from: '^ NO_CEILING, lentTo(cpu, slot));',
     to: '^ NO_CEILING, lentTo(cpu, slot) | NO_CEILING);',
     tests: [BOOST_TESTS],
-  },
-  {
-    name: 'a less urgent lender takes the place of a more urgent one',
-    file: BOOST,
-    from: '    if (lentTo(cpu, slot) <= priority) return;\n',
-    to: '',
-    tests: [BOOST_TESTS],
-    equivalent: 'lend() takes nobody who is as urgent already, so a loan is more urgent than the one before',
   },
 ];
