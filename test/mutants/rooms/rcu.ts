@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the high word changes after the low one',
     file: SEQUENCE,
-    from: '  if (wraps) cpu.store(at + Period.high, high);\n  cpu.storeRelease(at + Period.low, sequence | 0);\n',
+    from: '  if (wraps) cpu.store(at + Period.high, high);\n  // Both pair with the acquires in `readSequence`.\n  cpu.storeRelease(at + Period.low, sequence | 0);\n',
     to: '  cpu.storeRelease(at + Period.low, sequence | 0);\n  if (wraps) cpu.store(at + Period.high, high);\n',
     tests: [SEQUENCE_TESTS],
   },
