@@ -37,6 +37,8 @@ const SETS = /^sets/;
 const TABLE = /^reads of a shared table/;
 const READERS = /^RCU readers$/;
 const FREES = /^memory freed$/;
+const STRETCH = /^a stretch$/;
+const PERIODS_OF_8 = /^grace periods, 8 threads/;
 const TIME = /^the time$/;
 const SAME_KEYS = /^get, the same/;
 const FRESH_KEYS = /^get, fresh/;
@@ -52,6 +54,9 @@ const ASYNC_HOLDFAST = 'holdfast acquireAsync';
 
 /** What one compare-and-exchange takes and another lets go of. */
 const PAIRS = ['RwSemaphore, read', 'RwSemaphore, write', 'Semaphore', 'RtMutex', 'PthreadMutex'];
+
+/** Where a reader of `Rcu` leaves with an ordinary store. */
+const IS_X64 = process.arch === 'x64';
 
 // A lock is N times faster where its time is at most 1/N.
 const BARS: readonly Bar[] = [
@@ -107,9 +112,22 @@ const BARS: readonly Bar[] = [
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'Mutex', bound: 'at most', bar: 1 / 2 },
   { scenario: TABLE, unit: 'k/s', peer: 'RcuQsbr', against: 'unprotected', bound: 'at least', bar: 0.9 },
   { scenario: TABLE, unit: 'k/s', peer: 'RcuQsbr', against: 'RwSemaphore', bound: 'at least', bar: 30 },
-  { scenario: TABLE, unit: 'k/s', peer: 'Rcu', against: 'RwSemaphore', bound: 'at least', bar: 8 },
-  { scenario: READERS, unit: 'ns', peer: 'Rcu', against: 'two Atomics.store', bound: 'at most', bar: 0.7 },
+  { scenario: TABLE, unit: 'k/s', peer: 'Rcu', against: 'RwSemaphore', bound: 'at least', bar: IS_X64 ? 12 : 8 },
+  {
+    scenario: READERS,
+    unit: 'ns',
+    peer: 'Rcu',
+    against: 'two Atomics.store',
+    bound: 'at most',
+    bar: IS_X64 ? 0.7 : 1.1,
+  },
   { scenario: READERS, unit: 'ns', peer: 'RcuQsbr', bound: 'at most', bar: 2 },
+  { scenario: STRETCH, unit: 'ns', peer: 'RcuQsbr', less: 'none', bound: 'at most', bar: 120 },
+  { scenario: PERIODS_OF_8, unit: 'ns', peer: 'synchronizeExpedited', bound: 'at most', bar: 10_000 },
+  { scenario: PERIODS_OF_8, unit: 'ns', peer: 'synchronize', bound: 'at most', bar: 150_000 },
+  // 3 and 1 million a second.
+  { scenario: FREES, unit: 'ns', peer: 'slab, kfree', bound: 'at most', bar: 1e9 / 3e6 },
+  { scenario: FREES, unit: 'ns', peer: 'heap, kfree', bound: 'at most', bar: 1000 },
   ...['slab', 'heap'].map(
     (what): Bar => ({
       scenario: FREES,

@@ -1,5 +1,5 @@
 /** One thread of `rcu-scale.ts`: does one thing until its time is up, and returns to its event loop now and then. */
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import {
   Arena,
   type ArenaHandle,
@@ -18,6 +18,7 @@ export type ScaleWork =
   | 'Srcu'
   | 'RwSemaphore'
   | 'AtomicInt'
+  | 'idle'
   | 'synchronize'
   | 'synchronizeExpedited'
   | 'polled'
@@ -57,7 +58,8 @@ export default async function scale(task: ScaleTask): Promise<ScaleTotals> {
     run(count);
     times += count;
     if (isLong) durations.push(arena.cpu.now() - started);
-    if (!isLong || times % 10 === 0) await setImmediate();
+    if (task.work === 'idle') await setTimeout(task.milliseconds);
+    else if (!isLong || times % 10 === 0) await setImmediate();
   }
   await new Rcu(arena).barrierAsync();
   arena.detach();
@@ -108,6 +110,14 @@ const works: Record<ScaleWork, (arena: Arena, shared: ObjectHandle) => Run> = {
         references.inc();
         references.dec();
       }
+    };
+  },
+  /** Has read, and waits for its event loop. */
+  idle(arena) {
+    const rcu = new Rcu(arena);
+    return () => {
+      rcu.readLock();
+      rcu.readUnlock();
     };
   },
   synchronize(arena) {

@@ -13,6 +13,8 @@ import type { ScaleTask, ScaleTotals, ScaleWork } from './rcu-scale-thread.ts';
 const READERS = ['Rcu', 'RcuQsbr', 'Srcu', 'RwSemaphore', 'AtomicInt'] as const;
 const PERIODS = ['synchronize', 'synchronizeExpedited', 'polled'] as const;
 const FREES = ['slab, kfree', 'heap, kfree', 'heap, free'] as const;
+/** What the threads do meanwhile that a period might wait for. */
+const OTHERS = { idle: 'idle', 'that read': 'Rcu' } as const;
 const FLOODERS = 8;
 /** How often the memory in use is looked at during a flood, ms. */
 const LOOK_MS = 5;
@@ -34,6 +36,12 @@ export async function rcuscale(figures: Figures, { rounds, milliseconds }: Effor
     await inTurns(writers + 2, rounds, PERIODS, async (pool, work) => {
       const [first] = await all(pool, [...Array<ScaleWork>(writers).fill(work), 'Rcu', 'Rcu'], milliseconds);
       figures.add(scenario, work, 'ns', (first as ScaleTotals).median);
+    });
+  }
+  for (const [how, others] of Object.entries(OTHERS)) {
+    await inTurns(9, rounds, PERIODS, async (pool, work) => {
+      const [first] = await all(pool, [work, ...Array<ScaleWork>(8).fill(others)], milliseconds);
+      figures.add(`grace periods, 8 threads ${how}`, work, 'ns', (first as ScaleTotals).median);
     });
   }
   await inTurns(FLOODERS, rounds, FREES, async (pool, work) => {

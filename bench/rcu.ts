@@ -11,8 +11,9 @@ import { takeTurns } from './single.ts';
 const TIMES = 1000;
 const WORDS = 16;
 
-export function rcu(figures: Figures, effort: Effort): void {
+export async function rcu(figures: Figures, effort: Effort): Promise<void> {
   takeTurns(figures, effort, 'RCU readers', readers(), TIMES);
+  await stretches(figures, effort);
   takeTurns(figures, effort, 'grace periods, one thread', periods(), TIMES);
   takeTurns(figures, effort, 'memory freed', frees(), TIMES);
 }
@@ -28,6 +29,41 @@ function readers(): Record<string, Loop> {
     'Rcu, a guard': loopOf({ rcu: new Rcu(arena) }, 'rcu.read().release();'),
     RwSemaphore: loopOf({ lock: new RwSemaphore(arena) }, 'lock.downRead(); lock.upRead();'),
   };
+}
+
+/** Synchronous stretches, one after the other, with and without a reader in each. The best of the chains in a round. */
+async function stretches(figures: Figures, { rounds, seconds }: Effort): Promise<void> {
+  const qsbr = new RcuQsbr(Arena.create({ bytes: 1 << 20 }));
+  const turns = {
+    none: () => {},
+    RcuQsbr: () => {
+      qsbr.readLock();
+      qsbr.readUnlock();
+    },
+  };
+  for (let round = 0; round < rounds; round++) {
+    for (const [peer, turn] of Object.entries(turns)) {
+      let best = Number.POSITIVE_INFINITY;
+      for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
+        const start = performance.now();
+        await chain(turn);
+        best = Math.min(best, ((performance.now() - start) * 1e6) / TIMES);
+      }
+      figures.add('a stretch', peer, 'ns', best);
+    }
+  }
+}
+
+function chain(turn: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    let left = TIMES;
+    const next = () => {
+      turn();
+      if (--left > 0) void Promise.resolve().then(next);
+      else resolve();
+    };
+    next();
+  });
 }
 
 function periods(): Record<string, Loop> {

@@ -9,7 +9,7 @@
  * Neither costs anything while it is off: fast paths compare the nesting with 0 and 1, and a thread with checks counts
  * from elsewhere (`WATCHED` in reader.ts).
  *
- * HOLDFAST_RCU=strict,debug in the environment turns them on, in all domains of all threads.
+ * HOLDFAST_RCU=strict,debug in the environment turns them on, in all domains of all threads. (And `stacks`: see running.ts.)
  */
 import { channel } from 'node:diagnostics_channel';
 import { tell } from '../arena/spawn.ts';
@@ -39,7 +39,11 @@ export interface RcuMisuse {
 const MOST_DOUBLES = 4;
 
 const asked = (process.env.HOLDFAST_RCU ?? '').split(',').map((word) => word.trim());
-export const ASKED = { strict: asked.includes('strict'), debug: asked.includes('debug') } as const;
+export const ASKED = {
+  strict: asked.includes('strict'),
+  debug: asked.includes('debug'),
+  stacks: asked.includes('stacks'),
+} as const;
 
 /** What a domain's class says of its readers. */
 export interface Traits {

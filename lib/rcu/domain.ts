@@ -1,12 +1,11 @@
 /**
- * What all flavours of RCU have in common: waiting for readers, polling, callbacks. A flavour says how its readers go in
- * and out.
+ * What all flavours of RCU have in common for those who wait for readers: periods, polling, callbacks. A flavour says how its
+ * readers go in and out.
  */
 import type { Arena } from '../arena/arena.ts';
-import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
+import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import type { Outcome } from '../locking/wait-queue-core.ts';
-import type { Cpu } from '../machine/cpu.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
@@ -21,8 +20,7 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { Callbacks } from './callbacks.ts';
-import { ASKED, Checks, type Traits } from './checks.ts';
-import { dumpTree, threadsInside } from './dump.ts';
+import { threadsInside } from './dump.ts';
 import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot, tryAdvance } from './grace-period.ts';
 import { Freeing } from './kfree.ts';
 import {
@@ -39,7 +37,8 @@ import {
   threadsOf,
   trailingWords,
 } from './layout.ts';
-import { type ReaderChecks, type Readers, readersOf } from './reader.ts';
+import { RcuReadSide } from './read-side.ts';
+import type { Readers } from './reader.ts';
 import { endAfter, readSequence } from './sequence.ts';
 import { checkStall } from './stall.ts';
 import { synchronize, waitForEnd, waitWhile } from './wait.ts';
@@ -79,23 +78,16 @@ export function defineDomain(
   });
 }
 
-/** So that three times as long is no more than half of what a word's ms count. */
-const LONGEST_STALL = 2 ** 28;
-
-const checks = new WeakMap<Readers, Checks>();
 const callbacks = new WeakMap<Readers, Callbacks>();
 const freeing = new WeakMap<Readers, Freeing>();
 
-export abstract class RcuDomain extends SharedObject {
-  protected readonly cpu: Cpu;
-  protected readonly readers: Readers;
+/** A domain as those who wait for its readers see it. */
+export abstract class RcuDomain extends RcuReadSide {
   readonly #callbacks: Callbacks;
   readonly #freeing: Freeing;
 
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
-    this.cpu = this.thread.cpu;
-    this.readers = readersOf(this.thread, this.address);
     let own = callbacks.get(this.readers);
     if (own === undefined) callbacks.set(this.readers, (own = new Callbacks(this.readers, arena.heap)));
     this.#callbacks = own;
@@ -105,29 +97,6 @@ export abstract class RcuDomain extends SharedObject {
       freeing.set(this.readers, frees);
     }
     this.#freeing = frees;
-  }
-
-  /** The last step of a constructor: the checks that the environment asks for. */
-  protected begin(): void {
-    if ((ASKED.strict || ASKED.debug) && this.#checks === undefined) this.#lookFor(ASKED);
-  }
-
-  /** The pointer in the arena's word `address`, for a reader: what is read through it was written before it was published. */
-  dereference(address: number): number {
-    return this.readers.pointers.loadDependent(address);
-  }
-
-  /**
-   * `dereference` for code that also runs outside readers, where a lock protects the pointer instead: in debug mode it is
-   * reported if neither does. `rcu_dereference_check`.
-   */
-  dereferenceCheck(address: number, isProtected: boolean): number {
-    return isProtected ? this.cpu.loadDependent(address) : this.dereference(address);
-  }
-
-  /** Publishes `value` in the arena's word `address`: readers that find it see all that was written before. */
-  assignPointer(address: number, value: number): void {
-    this.cpu.storeRelease(address, value);
   }
 
   /**
@@ -228,7 +197,7 @@ export abstract class RcuDomain extends SharedObject {
     if (typeof callback !== 'function') {
       throw new HoldfastError('EINVAL', `call() takes a function, received ${shown(callback)}`);
     }
-    if (this.readers.checks?.debug && this.#callbacks.has(callback)) this.#checks?.double(this.call);
+    if (this.readers.checks?.debug && this.#callbacks.has(callback)) this.reportDouble(this.call);
     if (this.#callbacks.size > 0) this.#callbacks.add(callback);
     else this.changing(() => this.#callbacks.add(callback));
   }
@@ -275,117 +244,8 @@ export abstract class RcuDomain extends SharedObject {
     if (this.#freeing.size === 0) await this.#freeing.rest;
   }
 
-  /**
-   * After how many ms a period that does not end is reported, again after three times as long and 3 ms: on the standard error
-   * stream, and on the `node:diagnostics_channel` named `holdfast:rcu:stall`. 0 for never. It holds for all threads, and looks
-   * only while a thread waits for a period. @default 21,000
-   */
-  get stallTimeout(): number {
-    return this.living.load(this.address + RcuWords.stallTimeout);
-  }
-
-  /** Throws EINVAL for what is no whole number from 0 to 2^28. */
-  set stallTimeout(timeout: number) {
-    this.current();
-    if (!Number.isInteger(timeout) || timeout < 0 || timeout > LONGEST_STALL) {
-      throw new HoldfastError('EINVAL', `stallTimeout is whole ms from 0 to 2^28, received ${shown(timeout)}`);
-    }
-    this.cpu.store(this.address + RcuWords.stallTimeout, timeout);
-  }
-
-  /**
-   * Whether each reader of this thread that goes out begins a period and helps it along, and frees what the thread has given to
-   * `kfree` as far as it can: what the program uses after its reader is found sooner. For tests: each reader costs about a
-   * microsecond. It holds for all views of the domain on this thread. Throws EBUSY inside a reader.
-   * @default false, or whether HOLDFAST_RCU in the environment has `strict`; RCU_STRICT_GRACE_PERIOD
-   */
-  get strict(): boolean {
-    return this.#checks?.strict ?? false;
-  }
-
-  set strict(isOn: boolean) {
-    this.#lookFor({ strict: isOn, debug: this.debug });
-  }
-
-  /**
-   * Whether mistakes of this thread are reported, on the standard error stream and on the `node:diagnostics_channel` named
-   * `holdfast:rcu:misuse`: a dereference outside a reader, a sleep inside one (but of `Srcu`), a reader that a thread leaves
-   * open, a function that is queued by `call` while it waits already. Stall warnings say where the readers of this thread went
-   * in. It holds for all views of the domain on this thread. Throws EBUSY inside a reader, and ENOMEM.
-   * @default false, or whether HOLDFAST_RCU in the environment has `debug`; CONFIG_PROVE_RCU
-   */
-  get debug(): boolean {
-    return this.#checks?.debug ?? false;
-  }
-
-  set debug(isOn: boolean) {
-    this.#lookFor({ strict: this.strict, debug: isOn });
-  }
-
-  /** The domain's periods, its tree and the threads inside, in lines of text for people. `rcu_dump_rcu_node_tree`. */
-  dumpTree(): string {
-    this.current();
-    return dumpTree(this.thread, this.readers.domain);
-  }
-
-  /** Readers are looked at by `wanted` from here on, or not at all. */
-  protected watch(wanted: ReaderChecks | undefined): void {
-    this.readers.watch(wanted);
-  }
-
-  /** Whether readers say where they begin. */
-  protected get hasReaders(): boolean {
-    return true;
-  }
-
-  /** Whether readers may sleep, also in debug mode. */
-  protected get maySleep(): boolean {
-    return false;
-  }
-
-  /** Before the thread waits in whatever way: a quiescent state, unless a reader is inside. */
-  protected beforeSleep(): void {}
-
-  /** Whether a reader of this thread is inside. */
-  get readLockHeld(): boolean {
-    return this.readers.isInside;
-  }
-
-  /** Whether a reader is inside that has no guard: the caller's own, if it is on the stack. */
-  protected get isSyncReader(): boolean {
-    return this.readers.depth > 0;
-  }
-
-  get #checks(): Checks | undefined {
-    return checks.get(this.readers);
-  }
-
-  #lookFor({ strict, debug }: { strict: boolean; debug: boolean }): void {
-    this.current();
-    for (const value of [strict, debug]) {
-      if (typeof value === 'boolean') continue;
-      throw new HoldfastError('EINVAL', `strict and debug are true or false, received ${shown(value)}`);
-    }
-    if (!this.hasReaders) throw new HoldfastError('EINVAL', `the ${this.label} has no readers that could be checked`);
-    if (this.readLockHeld) {
-      throw new HoldfastError('EBUSY', `this thread is inside a reader of the ${this.label}: checks change outside`);
-    }
-    const { readers } = this;
-    const own = this.#checks ?? new Checks(readers, this.#traits());
-    own.debug = debug;
-    own.strict = strict;
-    checks.set(readers, own);
-    this.watch(strict || debug ? own : undefined);
-  }
-
-  #traits(): Traits {
-    return {
-      objects: this.arena.objects,
-      maySleep: this.maySleep,
-      isInside: () => this.readLockHeld,
-      isSync: () => this.isSyncReader,
-      reclaim: () => this.#freeing.reclaim(),
-    };
+  protected reclaim(): void {
+    this.#freeing.reclaim();
   }
 
   #synchronize(pace: Pace, options: WaitOptions | undefined): void {

@@ -47,7 +47,9 @@ import { repair as repairQueue, wakeUp } from '../locking/wait-queue-core.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { inheritLatch, latch, latchOwner, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
+import { returnLent } from '../sched/priority.ts';
 import type { Thread } from '../sched/thread.ts';
+import { endLoans } from './boost.ts';
 import {
   type Domain,
   domainAt,
@@ -242,7 +244,7 @@ export function report(thread: Thread, domain: Domain, number: number, lane: num
   const leaf = leafAt(domain, index);
   const line = lineOf(domain, number);
   const bit = 1 << (number - index * domain.leafThreads);
-  // A scan that gets the leaf's latch after this thread finds the lane OUTSIDE.
+  // A scan that gets the leaf's latch after this thread finds the lane OUTSIDE. Pairs with the barrier in `Loans` of boost.ts, too.
   cpu.mb();
   latch(cpu, leaf + Node.latch, id);
   const over = PACES.filter((pace) => {
@@ -253,6 +255,7 @@ export function report(thread: Thread, domain: Domain, number: number, lane: num
   unlatch(cpu, leaf + Node.latch);
   // With the number 0 nobody asks for anything: the period may end, and the next may begin.
   for (const pace of over) advance(thread, domain, pace, 0);
+  returnLent(thread);
 }
 
 /** Under the node's latch: the new mask, told to the nodes above. Returns whether the root's mask is 0 now. */
@@ -293,7 +296,7 @@ export function repairPeriods(repairer: Repairer, rcu: number): boolean {
   if (!repairer.latch(rcu + RcuWords.latch, () => {})) return false;
   for (const { period } of PACES) repairSequence(cpu, rcu + period);
   unlatch(cpu, rcu + RcuWords.latch);
-  return true;
+  return endLoans(repairer);
 }
 
 /** Frees the latch at `word` if a dead thread has it. */

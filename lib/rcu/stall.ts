@@ -40,6 +40,7 @@ import {
   RcuWords,
   threadsOf,
 } from './layout.ts';
+import { mayReport, runningStacks } from './running.ts';
 import { IDLE, neededAfter, readSequence, SCANNING, stateOf } from './sequence.ts';
 import { readStack } from './stacks.ts';
 
@@ -81,6 +82,8 @@ export interface StalledThread {
   readonly state: string | undefined;
   /** Where its readers went in, as `Error.stack` has it; '' where the thread's debug mode is off. */
   readonly stack: string;
+  /** Where it is, as `Error.stack` has it; '' where the thread that warns has not asked: see `stallStacks`. */
+  readonly running: string;
   /** CPU time that the thread has used since half the stall timeout had passed, ms. */
   readonly used: number | undefined;
 }
@@ -159,7 +162,7 @@ function stallOf(
 ): RcuStall {
   const { cpu, number: detectedBy } = thread;
   const { rcu } = domain;
-  const threads = awaitedThreads(cpu, domain, pace).map((number) => stalledThread(cpu, domain, pace, number));
+  const threads = stalledThreads(thread, domain, pace);
   const holder = latchOwner(cpu, rcu + RcuWords.latch);
   // Last: whoever was inside is in the list, or the period has gone on.
   const later = readSequence(thread, rcu, pace);
@@ -187,7 +190,8 @@ function messageOf(cpu: Cpu, rings: boolean, stall: Omit<RcuStall, 'message'>, h
       : `rcu: INFO: ${domain} detected ${kind}s on threads:`,
     ...threads.flatMap((one) => [
       `rcu: \t${one.thread}: ${behind} GPs behind, ${rings ? 'has not slept since' : shownReaders(one)}${shownUsage(one)}`,
-      ...(one.stack === '' ? [] : one.stack.split('\n').map((line) => `rcu: \t${line}`)),
+      ...indented(one.stack),
+      ...(one.running === '' ? [] : [`rcu: \t${one.thread} is now`, ...indented(one.running)]),
     ]),
     `rcu: \t(detected by thread ${detectedBy}, t=${waited} ms, g=${period}, q=${queued})`,
   ];
@@ -200,6 +204,10 @@ function messageOf(cpu: Cpu, rings: boolean, stall: Omit<RcuStall, 'message'>, h
     );
   }
   return lines.join('\n');
+}
+
+function indented(stack: string): string[] {
+  return stack === '' ? [] : stack.split('\n').map((line) => `rcu: \t${line}`);
 }
 
 function shownReaders({ isSync, isGuarded }: StalledThread): string {
@@ -218,15 +226,29 @@ export function awaitedThreads(cpu: Cpu, domain: Domain, pace: Pace): number[] {
     const mask = cpu.load(leafAt(domain, index) + pace.mask);
     for (let child = 0; child < domain.leafThreads; child++) {
       const number = index * domain.leafThreads + child;
-      if (mask & (1 << child) && lanesAwaited(cpu, domain, number).includes(true)) threads.push(number);
+      if (mask & (1 << child) && isAwaited(cpu, domain, number)) threads.push(number);
     }
   }
   return threads;
 }
 
+/** Whether a period waits for a reader of the thread with that CPU number. */
+export function isAwaited(cpu: Cpu, domain: Domain, number: number): boolean {
+  return lanesAwaited(cpu, domain, number).includes(true);
+}
+
 function lanesAwaited(cpu: Cpu, domain: Domain, number: number): boolean[] {
   const lanes = lineOf(domain, number) + Line.lanes;
   return Array.from({ length: LANES }, (_, lane) => cpu.load(lanes + lane) === AWAITED);
+}
+
+function stalledThreads(thread: Thread, domain: Domain, pace: Pace): StalledThread[] {
+  const { cpu } = thread;
+  const threads = awaitedThreads(cpu, domain, pace).map((number) => stalledThread(cpu, domain, pace, number));
+  if (threads.length === 0 || !mayReport(thread)) return threads;
+  const numbers = threads.map(({ thread: number }) => number);
+  const running = runningStacks(cpu, numbers);
+  return threads.map((one) => ({ ...one, running: running.get(one.thread) ?? '' }));
 }
 
 function stalledThread(cpu: Cpu, domain: Domain, pace: Pace, number: number): StalledThread {
@@ -235,7 +257,7 @@ function stalledThread(cpu: Cpu, domain: Domain, pace: Pace, number: number): St
   const used = usage && usage.used - cpu.load(lineOf(domain, number) + pace.usedAtHalf);
   const stacks = [isSync, ...guarded].map((is, lane) => (is ? readStack(cpu, domain.rcu, { number, lane }) : ''));
   const stack = stacks.filter((text) => text !== '').join('\n');
-  return { thread: number, isSync, isGuarded: guarded.includes(true), state: usage?.state, stack, used };
+  return { thread: number, isSync, isGuarded: guarded.includes(true), state: usage?.state, stack, running: '', used };
 }
 
 function queuedIn(cpu: Cpu, domain: Domain): number {

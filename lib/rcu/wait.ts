@@ -4,9 +4,10 @@ import { latchOwner } from '../memory/latch.ts';
 import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
+import { BOOST_DELAY, Loans } from './boost.ts';
 import { advance, isOver, snapshot, spinOnReaders, tryAdvance } from './grace-period.ts';
 import { type Domain, type Pace, RcuWords } from './layout.ts';
-import { checkStall } from './stall.ts';
+import { awaitedThreads, checkStall, isAwaited } from './stall.ts';
 
 /** After how long a task that waits looks again, ns; then twice as long each time, up to the longest. */
 const FIRST_LOOK = 1e6;
@@ -30,11 +31,13 @@ export function synchronize(
 /**
  * Waits for the period that ends with the number `end`. At each wake-up, and now and then without one, the task makes what
  * steps can be made: a thread that was about to make them may be dead, and a reader may have left without being told that
- * somebody waits.
+ * somebody waits. After a while it lends the readers its priority.
  */
 export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, deadline } = waiter;
   const { cpu, isPreemptible } = thread;
+  const loans = new Loans(waiter);
+  const boostAt = isPreemptible ? cpu.now() + BOOST_DELAY : Number.POSITIVE_INFINITY;
   let interval = FIRST_LOOK;
   let holder = 0;
   const path = waitWhile(domain, waiter, () => {
@@ -49,7 +52,12 @@ export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Wai
       if (holder !== before) interval = FIRST_LOOK;
     }
     if (isOver(thread, domain, pace, end)) return false;
-    if (isPreemptible) checkStall(thread, domain, pace);
+    if (!isPreemptible) return true;
+    checkStall(thread, domain, pace);
+    // Whoever sleeps is out of a `TasksRcu`, so it waits for nobody who sleeps.
+    if (cpu.now() >= boostAt && !domain.rings) {
+      loans.lend(awaitedThreads(cpu, domain, pace), (number) => isAwaited(cpu, domain, number));
+    }
     return true;
   });
   let step = path.next();
@@ -60,6 +68,7 @@ export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Wai
     if (isEarly) interval = Math.min(2 * interval, LONGEST_LOOK);
     step = path.next(isEarly ? 'woken' : reason);
   }
+  yield* loans.takeBack();
   return step.value;
 }
 

@@ -19,7 +19,7 @@ import { type Layout, type Length, LINE_WORDS, struct, wordName } from '../memor
 export const SHORT_AREAS = {
   robustList: 1,
   piState: 1,
-  priority: 4,
+  priority: 5,
   profile: 1,
   lockdep: 1,
   trace: 1,

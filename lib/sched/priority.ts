@@ -4,8 +4,9 @@
  *
  *   Priorities.own, ownDue     what the thread asked for
  *   Priorities.ceiling         the most urgent ceiling of the mutexes with one that the thread holds
+ *   Priorities.lent            what a task that waits for a reader of the thread has lent it (`rcu/boost.ts`)
  *   Priorities.topWaiters      tree of tasks: of each rt-mutex that the thread holds, the most urgent waiter
- *   Task.priority, due         of a main task: the most urgent of its own, the ceiling, and the first in topWaiters
+ *   Task.priority, due         of a main task: the most urgent of its own, the ceiling, what is lent, and the first in topWaiters
  *   Task.rank, RtWait.due      what the two were when the task was put where it waits
  *
  * Who inherits is the thread, by its main task, also when one of its asynchronous tasks holds the lock: an event loop
@@ -39,6 +40,8 @@ export const Priorities = slotArea(
     ownDue: 1,
     /** XOR of the ceiling and NO_CEILING: 0 for none. */
     ceiling: 1,
+    /** XOR of the priority that was lent and NO_CEILING: 0 for none. */
+    lent: 1,
     /** Root of the tree. Each rt-mutex sees to it after a death. */
     topWaiters: 1,
   },
@@ -47,6 +50,7 @@ export const Priorities = slotArea(
       cpu.store(slot + Priorities.own, 0);
       cpu.store(slot + Priorities.ownDue, 0);
       cpu.store(slot + Priorities.ceiling, 0);
+      cpu.store(slot + Priorities.lent, 0);
     },
   },
 );
@@ -106,9 +110,9 @@ export function adjustPriority(cpu: Cpu, slot: number): boolean {
   const main = slot + Slot.mainTask;
   let priority = cpu.load(slot + Priorities.own);
   let due = cpu.load(slot + Priorities.ownDue);
-  const ceiling = cpu.load(slot + Priorities.ceiling) ^ NO_CEILING;
-  if (ceiling < priority) {
-    priority = ceiling;
+  const floor = Math.min(cpu.load(slot + Priorities.ceiling) ^ NO_CEILING, lentTo(cpu, slot));
+  if (floor < priority) {
+    priority = floor;
     due = 0;
   }
   const top = topTree.first(cpu, slot + Priorities.topWaiters);
@@ -120,6 +124,11 @@ export function adjustPriority(cpu: Cpu, slot: number): boolean {
   cpu.store(main + Task.priority, priority);
   cpu.store(main + Task.due, due);
   return true;
+}
+
+/** The priority that was lent to the thread, or NO_CEILING. */
+export function lentTo(cpu: Cpu, slot: number): number {
+  return cpu.load(slot + Priorities.lent) ^ NO_CEILING;
 }
 
 /** The slot of the thread that a task belongs to. */
@@ -143,6 +152,15 @@ export function setCeiling({ cpu, id, slot }: CurrentThread, ceiling: number): v
   if (cpu.load(slot + Priorities.ceiling) === word) return;
   latchPriorities(cpu, id);
   cpu.store(slot + Priorities.ceiling, word);
+  adjustPriority(cpu, slot);
+  unlatchPriorities(cpu);
+}
+
+/** The thread has left the reader for which it was lent a priority. */
+export function returnLent({ cpu, id, slot }: CurrentThread): void {
+  if (lentTo(cpu, slot) === NO_CEILING) return;
+  latchPriorities(cpu, id);
+  cpu.store(slot + Priorities.lent, 0);
   adjustPriority(cpu, slot);
   unlatchPriorities(cpu);
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, HoldfastError, Rcu } from '../../lib/index.ts';
 import { AWAITED, INSIDE, OUTSIDE } from '../../lib/rcu/grace-period.ts';
-import { domainAt, Line, lineOf, Period, RcuWords } from '../../lib/rcu/layout.ts';
+import { domainAt, Line, lineOf, NORMAL, PACES } from '../../lib/rcu/layout.ts';
+import { IDLE, ownSequence, stateOf } from '../../lib/rcu/sequence.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
@@ -99,6 +100,15 @@ describe('a grace period', () => {
     rcus[0].synchronize();
   });
 
+  test.each(PACES)('ends as its last reader leaves, without another look', (pace) => {
+    const { rcus, domain, real } = domains(2);
+    rcus[1].readLock();
+    if (pace === NORMAL) rcus[0].startPoll();
+    else rcus[0].startPollExpedited();
+    rcus[1].readUnlock();
+    expect(stateOf(ownSequence(real, domain.rcu + pace.period))).toBe(IDLE);
+  });
+
   test('waits for all threads of a tree with several leaves', () => {
     const threads = 40;
     const { rcus } = domains(threads);
@@ -110,78 +120,6 @@ describe('a grace period', () => {
     }
     expect(rcus[0].pollState(cookie)).toBe(true);
   });
-
-  test('has a number that goes on when its low word wraps, and says so to who reads meanwhile', () => {
-    const stage = domains(2);
-    const { rcus, domain } = stage;
-    const low = domain.rcu + RcuWords.normal + Period.low;
-    const start = rcus[0].getState();
-    let seen = 0;
-    for (let i = 0; i < 299; i++) rcus[0].synchronize();
-    const last = rcus[0].getState();
-    stage.before(1, on('loadAcquire', low), () => rcus[0].synchronize());
-    // Its high word is of before the wrap, its low word of after it.
-    const torn = rcus[1].getState();
-    expect(torn.normal).toBe(last.normal + 4);
-    for (let i = 0; i < 10; i++) {
-      const { normal } = rcus[1].getState();
-      expect(normal).toBeGreaterThan(seen);
-      seen = normal;
-      rcus[0].synchronize();
-    }
-    expect(seen - start.normal).toBe(4 * 309);
-    expect(rcus[0].pollState(start)).toBe(true);
-  });
-});
-
-describe('overlapping readers', () => {
-  test('never leave a thread without one, and no period waits for those that came later', () => {
-    const { rcus } = domains(2);
-    let guard = rcus[1].read();
-    const cookie = rcus[0].startPoll();
-    for (let i = 0; i < 3; i++) {
-      const next = rcus[1].read();
-      guard.release();
-      guard = next;
-    }
-    expect(rcus[0].pollState(cookie)).toBe(true);
-    expect(rcus[1].readLockHeld).toBe(true);
-    guard.release();
-  });
-
-  test('of both lanes are waited for', () => {
-    const { rcus } = domains(2);
-    const first = rcus[1].read();
-    rcus[0].startPoll();
-    const second = rcus[1].read();
-    const cookie = rcus[0].startPoll();
-    first.release();
-    expect(rcus[0].pollState(cookie)).toBe(false);
-    second.release();
-    expect(rcus[0].pollState(cookie)).toBe(true);
-  });
-
-  test('and a synchronous one are all waited for', () => {
-    const { rcus } = domains(2);
-    rcus[1].readLock();
-    const guard = rcus[1].read();
-    const cookie = rcus[0].startPoll();
-    guard.release();
-    expect(rcus[0].pollState(cookie)).toBe(false);
-    rcus[1].readUnlock();
-    expect(rcus[0].pollState(cookie)).toBe(true);
-  });
-
-  test('end once', () => {
-    const { rcus } = domains(2);
-    const [first, second] = [rcus[1].read(), rcus[1].read()];
-    first.release();
-    expect(thrown(() => first.release()).code).toBe('EPERM');
-    first[Symbol.dispose]();
-    expect(rcus[1].readLockHeld).toBe(true);
-    second[Symbol.dispose]();
-    expect(rcus[1].readLockHeld).toBe(false);
-  });
 });
 
 /** Runs `body` as thread 0, which dies before each of its operations in turn; then `after`, with everything repaired. */
@@ -191,6 +129,8 @@ function atEachStep(threads: number, body: (rcus: Rcu[]) => void, prepare?: (rcu
     prepare?.(rcus);
     if (!killBefore(0, step(steps + 1), () => body(rcus))) return steps;
     expect(reap(1)).toBe('done');
+    // At once, not only when somebody looks again.
+    expect(real.load(lineOf(domain, 0) + Line.awaited)).toBe(0);
     for (let number = 1; number < threads; number++) {
       while (rcus[number]?.readLockHeld) rcus[number]?.readUnlock();
     }

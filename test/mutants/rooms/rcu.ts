@@ -19,6 +19,13 @@ const HLIST = 'lib/rcu/hlist.ts';
 const LIST_TESTS = 'test/rcu/list.test.ts';
 const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
+const OVERLAPPING = 'test/rcu/overlapping.test.ts';
+const SEQUENCE_TESTS = 'test/rcu/sequence.test.ts';
+const BOOST = 'lib/rcu/boost.ts';
+const BOOST_TESTS = 'test/rcu/boost.test.ts';
+const BOOST_EXPLORED = 'test/native-sim/explore/boost.test.ts';
+const READ_SIDE = 'lib/rcu/read-side.ts';
+const PRIORITY = 'lib/sched/priority.ts';
 const QSBR = 'test/rcu/rcu-qsbr.test.ts';
 const CHECKS = 'lib/rcu/checks.ts';
 const TASKS = 'lib/rcu/tasks-rcu.ts';
@@ -45,28 +52,35 @@ export const mutants: readonly Mutant[] = [
     file: SEQUENCE,
     from: 'if (cpu.load(at + Period.high) === high) return join(high, low);',
     to: 'if (high === high) return join(high, low);',
-    tests: [RCU],
+    tests: [SEQUENCE_TESTS],
+  },
+  {
+    name: 'a number that has wrapped is for ever looked at under the latch',
+    file: SEQUENCE,
+    from: '  if (wraps) cpu.storeRelease(at + Period.highAgain, high);',
+    to: '',
+    tests: [SEQUENCE_TESTS],
   },
   {
     name: 'the high word changes after the low one',
     file: SEQUENCE,
-    from: '  if (wraps) cpu.storeRelease(at + Period.highAgain, high);',
-    to: '',
-    tests: [RCU],
+    from: '  if (wraps) cpu.store(at + Period.high, high);\n  // Both pair with the acquires in `readSequence`.\n  cpu.storeRelease(at + Period.low, sequence | 0);\n',
+    to: '  cpu.storeRelease(at + Period.low, sequence | 0);\n  if (wraps) cpu.store(at + Period.high, high);\n',
+    tests: [SEQUENCE_TESTS],
   },
   {
     name: 'the low word is compared without a sign',
     file: SEQUENCE,
     from: 'return ((cpu.read(at + Period.needed) - sequence) | 0) >= 0;',
     to: 'return cpu.read(at + Period.needed) >>> 0 >= sequence % 2 ** 32;',
-    tests: [RCU],
+    tests: [SEQUENCE_TESTS],
   },
   {
     name: 'a number that is half-wrapped stays so',
     file: SEQUENCE,
     from: '  if (cpu.load(at + Period.high) === again) return;',
     to: '  if (again >= 0) return;',
-    tests: [RCU],
+    tests: [SEQUENCE_TESTS],
   },
   {
     name: 'a reader that goes in is not looked for',
@@ -122,7 +136,7 @@ export const mutants: readonly Mutant[] = [
     file: PERIOD,
     from: '    return !isAwaited(cpu, line, pace) && setMask',
     to: '    return setMask',
-    tests: [RCU],
+    tests: [OVERLAPPING],
   },
   {
     name: 'a report is for normal periods only',
@@ -308,7 +322,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'checks change inside a reader',
-    file: DOMAIN,
+    file: READ_SIDE,
     from: "if (this.readLockHeld) {\n      throw new HoldfastError('EBUSY'",
     to: "if (this.isSyncReader && !this.hasReaders) {\n      throw new HoldfastError('EBUSY'",
     tests: [CHECKS_TESTS],
@@ -465,27 +479,27 @@ export const mutants: readonly Mutant[] = [
     file: READER,
     from: 'if (!isAwaited || this.#counts[other] > 0) {',
     to: 'if (!isAwaited || other >= 0) {',
-    tests: [RCU],
+    tests: [OVERLAPPING],
   },
   {
     name: 'overlapping readers turn to a lane that is not empty',
     file: READER,
     from: 'if (!isAwaited || this.#counts[other] > 0) {',
     to: 'if (!isAwaited) {',
-    tests: [RCU, EXPLORED],
+    tests: [OVERLAPPING, EXPLORED],
   },
   {
     name: 'a lane is left with the first of its readers',
     file: READER,
     from: '    if (this.#counts[index] === 0) this.exit',
     to: '    if (this.#counts[index] >= 0) this.exit',
-    tests: [RCU],
+    tests: [OVERLAPPING],
   },
   {
     name: 'who waits does not look by itself',
     file: WAIT,
-    from: "step = path.next(isEarly ? 'woken' : reason);",
-    to: 'if (!isEarly) step = path.next(reason);',
+    from: '    if (isPreemptible) waiter.deadline = Math.min(deadline, cpu.now() + interval);\n',
+    to: '',
     tests: [RCU],
   },
   {
@@ -795,5 +809,54 @@ export const mutants: readonly Mutant[] = [
     from: '    cpu.storeRelease(pprev, mine);\n',
     to: '    cpu.store(pprev, mine);\n',
     tests: [LIST_EXPLORED],
+  },
+  {
+    name: 'a reader that goes out keeps the priority that it was lent',
+    file: PERIOD,
+    from: '  returnLent(thread);\n',
+    to: '',
+    tests: [BOOST_TESTS, BOOST_EXPLORED],
+  },
+  {
+    name: 'a lender does not look whether the reader has left meanwhile',
+    file: BOOST,
+    from: '    if (isAwaited(number)) inherit(cpu, slot, wakes);\n',
+    to: '    if (isAwaited(number) || number >= 0) inherit(cpu, slot, wakes);\n',
+    tests: [BOOST_EXPLORED],
+  },
+  {
+    name: 'a task that ends its wait takes nothing back',
+    file: WAIT,
+    from: '  yield* loans.takeBack();\n',
+    to: '',
+    tests: [BOOST_TESTS],
+  },
+  {
+    name: 'what a dead thread has lent stays lent',
+    file: PERIOD,
+    from: '  return endLoans(repairer);\n',
+    to: '  return endLoans !== undefined;\n',
+    tests: [BOOST_TESTS],
+  },
+  {
+    name: 'a loan moves nobody who sleeps',
+    file: BOOST,
+    from: '    if (isAwaited(number)) inherit(cpu, slot, wakes);\n',
+    to: '    if (isAwaited(number)) void wakes;\n',
+    tests: [BOOST_TESTS],
+  },
+  {
+    name: 'a loan that is taken back leaves the priority as it is',
+    file: BOOST,
+    from: '  cpu.store(slot + Priorities.lent, 0);\n  inherit(cpu, slot, wakes);\n',
+    to: '  cpu.store(slot + Priorities.lent, 0);\n  void wakes;\n',
+    tests: [BOOST_TESTS],
+  },
+  {
+    name: 'a priority that is lent counts for nothing',
+    file: PRIORITY,
+    from: '^ NO_CEILING, lentTo(cpu, slot));',
+    to: '^ NO_CEILING, lentTo(cpu, slot) | NO_CEILING);',
+    tests: [BOOST_TESTS],
   },
 ];

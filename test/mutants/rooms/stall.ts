@@ -4,9 +4,11 @@ const STALL = 'lib/rcu/stall.ts';
 const PERIOD = 'lib/rcu/grace-period.ts';
 const SEQUENCE = 'lib/rcu/sequence.ts';
 const DOMAIN = 'lib/rcu/domain.ts';
+const READ_SIDE = 'lib/rcu/read-side.ts';
 const DUMP = 'lib/rcu/dump.ts';
 const WAIT = 'lib/rcu/wait.ts';
 const REF = 'lib/rcu/percpu-ref.ts';
+const REF_CORE = 'lib/rcu/percpu-ref-core.ts';
 const TESTS = ['test/rcu/stall.test.ts'];
 const REF_EXPLORED = 'test/native-sim/explore/percpu-ref.test.ts';
 const REF_TESTS = ['test/rcu/percpu-ref.test.ts'];
@@ -112,7 +114,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a timeout for warnings that is none is taken',
-    file: DOMAIN,
+    file: READ_SIDE,
     from: '!Number.isInteger(timeout) || timeout < 0',
     to: 'timeout < 0',
     tests: TESTS,
@@ -147,14 +149,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'references that were taken meanwhile are not looked for',
-    file: REF,
+    file: REF_CORE,
     from: '  return cpu.loadAcquire(taken) === before;\n',
     to: '  return before >= 0;\n',
     tests: [REF_EXPLORED, ...REF_TESTS],
   },
   {
     name: 'a reference is counted before it is on its line',
-    file: REF,
+    file: REF_CORE,
     from: '  cpu.fetchAdd(line, difference);\n  // Fully ordered, and last: pairs with the loads in `wereNone`.\n  if (difference > 0) cpu.fetchAdd(taken, difference);\n',
     to: '  if (difference > 0) cpu.fetchAdd(taken, difference);\n  cpu.fetchAdd(line, difference);\n',
     tests: [REF_EXPLORED],
@@ -168,7 +170,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'references in atomic mode cannot be killed',
-    file: REF,
+    file: REF_CORE,
     from: 'return phase === LIVE || phase === SWITCHING || phase === ATOMIC;',
     to: 'return phase === LIVE || phase === SWITCHING;',
     tests: REF_TESTS,
@@ -196,14 +198,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'references of a dead thread stay counted',
-    file: REF,
+    file: REF_CORE,
     from: '    for (let number = 0; number < threads; number++) if (isDead(number + 1)) cpu.store(lineOf(ref, number), 0);\n',
     to: '',
     tests: REF_TESTS,
   },
   {
     name: 'a thread detaches with references',
-    file: REF,
+    file: REF_CORE,
     from: '  isHeldBy: (cpu, ref, id) => cpu.load(lineOf(ref, id - 1)) > 0,\n',
     to: '  isHeldBy: () => false,\n',
     tests: REF_TESTS,
@@ -214,5 +216,19 @@ export const mutants: readonly Mutant[] = [
     from: 'if (this.held === 0) {',
     to: 'if (this.held < 0) {',
     tests: REF_TESTS,
+  },
+  {
+    name: 'a thread makes reports that was not told to',
+    file: STALL,
+    from: 'threads.length === 0 || !mayReport(thread)',
+    to: 'threads.length === 0',
+    tests: ['test/rcu/running.test.ts'],
+  },
+  {
+    name: 'where a thread is now is asked of its neighbour',
+    file: 'lib/rcu/running.ts',
+    from: 'Slot.life)) - 1);',
+    to: 'Slot.life)));',
+    tests: ['test/rcu/running.test.ts'],
   },
 ];

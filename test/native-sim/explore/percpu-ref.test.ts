@@ -14,7 +14,7 @@ testsOfWeakOrders([
   {
     name: 'the order of a reference and of the count of those taken',
     make: () => percpuRef(1),
-    file: 'rcu/percpu-ref.ts',
+    file: 'rcu/percpu-ref-core.ts',
     op: 'fetchAdd',
     within: 'addAtomically',
   },

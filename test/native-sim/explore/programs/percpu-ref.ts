@@ -1,7 +1,7 @@
 /** The atomic mode of PercpuRef as a program to explore: references that change hands while a thread asks whether there are any. */
 
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
-import { addAtomically, wereNone } from '../../../../lib/rcu/percpu-ref.ts';
+import { addAtomically, wereNone } from '../../../../lib/rcu/percpu-ref-core.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 
 const [TAKEN, FIRST, SECOND, HAS, DONE] = [0, 1, 2, 3, 4];
