@@ -11,7 +11,7 @@ import { decodeEntry, encodeEntry, type XaEntry, ZERO } from '../xarray/entry.ts
 import { areaIn } from './area.ts';
 import { Head, indexOf, keyOf, NO_GAPS } from './node.ts';
 import { MapleCore } from './tree.ts';
-import { loadWord, Range, seek, seekNext, seekPrevious } from './walk.ts';
+import { Range, seek, seekNext, seekPrevious } from './walk.ts';
 
 export interface MapleTreeOptions {
   /**
@@ -98,7 +98,7 @@ export class MapleTree extends SharedObject {
     checkIndex(index);
     const tree = this.#tree;
     tree.enter();
-    return decodeEntry(loadWord(tree.cpu, tree.shape, tree.address, keyOf(index)));
+    return decodeEntry(tree.load(keyOf(index)));
   }
 
   /** Stores an entry at one index, and returns the one that was there; undefined takes it out there. */

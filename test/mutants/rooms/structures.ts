@@ -39,7 +39,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a write waits for too little memory',
     file: POOL,
-    from: 'if (missing > older.ofClass + newer.ofClass) return 0;',
+    from: 'if (missing > older.ofClass + newer.ofClass || missingOthers > older.ofOther + newer.ofOther) return 0;',
     to: 'if (missing > older.ofClass + newer.ofClass && older.last + newer.last === 0) return 0;',
     tests: [AWAITED],
   },
