@@ -142,6 +142,17 @@ describe.each([4, 15] as const)('a tree of %i slots', (slots) => {
     expect(tree.empty).toBe(true);
   });
 
+  test('that grows over its own end leaves its nodes half empty', () => {
+    const arena = Arena.create({ bytes: 4 * MiB });
+    const tree = new MapleTree(arena, undefined, {}, slots);
+    const count = 3000;
+    for (let i = 0; i < count; i++) tree.storeRange(i * 10, i * 10 + 14, i);
+    expectSound(arena, tree, slots, true);
+    const { nodes } = inspectNodes(arena.cpu, shapeOf(slots, true), tree.address);
+    if (slots === 15) expect(nodes).toBeLessThan((count / slots) * 1.25);
+    expect([...tree].length).toBe(count);
+  });
+
   test('that shrinks keeps nodes with next to nothing, and its height', () => {
     const arena = Arena.create({ bytes: 4 * MiB });
     const tree = new MapleTree(arena, undefined, {}, slots);

@@ -149,10 +149,11 @@ export function isLeaf(word: number): boolean {
  * a binary search without jumps 25, one slot after the other 42.
  *
  * Pivots behind those of `count` are no lower than these, whatever a writer does there, so they lead to the last slot of `count`,
- * or behind it.
+ * or behind it. None is read before the count: its address is made from that, so neither V8 nor a processor takes one that it has
+ * read earlier.
  */
 export function childFor(cpu: Cpu, { innerStride }: Shape, node: number, count: number, key: number): number {
-  const from = node + Node.words;
+  const from = firstPivot(node, count);
   let end = (from + innerStride - 1) | 0;
   let strides = +(cpu.readRacy(end) < key);
   strides = (strides + +(cpu.readRacy((end = (end + innerStride) | 0)) < key)) | 0;
@@ -170,7 +171,7 @@ export function childFor(cpu: Cpu, { innerStride }: Shape, node: number, count: 
 
 /** The same of a leaf; `count` where nothing is at the end of the tree. */
 export function slotFor(cpu: Cpu, { leafStride }: Shape, leaf: number, count: number, key: number): number {
-  const from = leaf + Node.words;
+  const from = firstPivot(leaf, count);
   const end = (from + leafStride - 1) | 0;
   const strides = (+(cpu.readRacy(end) < key) + +(cpu.readRacy((end + leafStride) | 0) < key)) | 0;
   const first = Math.imul(strides, leafStride);
@@ -180,6 +181,11 @@ export function slotFor(cpu: Cpu, { leafStride }: Shape, leaf: number, count: nu
   slot = (slot + +(cpu.readRacy(at + 2) < key)) | 0;
   slot = (slot + +(cpu.readRacy(at + 3) < key)) | 0;
   return Math.min(slot, count);
+}
+
+/** Where the pivots are of a node that has `count` slots, which are fewer than 256. */
+function firstPivot(node: number, count: number): number {
+  return (node + Node.words + (count >> 8)) | 0;
 }
 
 /** In a node that no reader can find yet: the pivots from `from` up to `to` lead nowhere. */
