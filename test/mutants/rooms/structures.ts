@@ -21,7 +21,31 @@ const EXPLORED = 'test/native-sim/explore/xarray.test.ts';
 
 const AWAITED = 'test/structures/memory-awaited.test.ts';
 
+const STATE = 'lib/structures/xarray/xa-state.ts';
+const STATES = 'test/structures/xa-state.test.ts';
+
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'a state that goes on finds an entry of several indices again',
+    file: STATE,
+    from: 'return this.#index - (this.#index % size) + size;',
+    to: 'return this.#index + 1;',
+    tests: [STATES],
+  },
+  {
+    name: 'a state goes past the last index',
+    file: STATE,
+    from: '      if (this.#index === end) {',
+    to: '      if (this.#index === end - by) {',
+    tests: [STATES],
+  },
+  {
+    name: 'a state stores where it was set, and not at the aligned indices',
+    file: STATE,
+    from: 'this.#index = index - (index % 2 ** order);',
+    to: 'this.#index = index;',
+    tests: [STATES],
+  },
   {
     name: 'what is retired is used before the period that a write waits for',
     file: POOL,
