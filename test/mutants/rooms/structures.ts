@@ -26,6 +26,27 @@ const STATES = 'test/structures/xa-state.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
+    name: 'blocks of two classes are promised the same words',
+    file: POOL,
+    from: 'const needed = this.#missing(size, count) * wordsOf(size) + this.#missing(other, others) * wordsOf(other);',
+    to: 'const needed = Math.max(this.#missing(size, count) * wordsOf(size), this.#missing(other, others) * wordsOf(other));',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a write waits for too few blocks of its second class',
+    file: POOL,
+    from: ' || missingOthers > older.ofOther + newer.ofOther) return 0;',
+    to: ') return 0;',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'blocks that stay linked lead to those of another class',
+    file: POOL,
+    from: 'while (next !== 0 && cpu.read(next + Block.size) === size) {',
+    to: 'while (next !== 0) {',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
     name: 'a state that goes on finds an entry of several indices again',
     file: STATE,
     from: 'return this.#index - (this.#index % size) + size;',
