@@ -43,6 +43,11 @@ const TIME = /^the time$/;
 const SAME_KEYS = /^get, the same/;
 const FRESH_KEYS = /^get, fresh/;
 const TEXTS = /^get, values/;
+const XARRAY = /^XArray load/;
+const MAPLE_LOAD = /^maple load/;
+const MAPLE_STORE = /^maple store/;
+const MAPLE_BYTES = /^maple, a range/;
+const MAPLE_AREA = /^maple emptyArea/;
 const REDIS = /^get, beside a Redis/;
 const ZIPF = /^Zipf [\d.]+, \d/;
 const SCANS = /^Zipf .*scans/;
@@ -151,6 +156,11 @@ const BARS: readonly Bar[] = [
   { scenario: SAME_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 2.5 },
   { scenario: FRESH_KEYS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 1.3 },
   { scenario: TEXTS, unit: 'ns', peer: 'SharedMap', against: 'Map', bound: 'at most', bar: 4 },
+  { scenario: XARRAY, unit: 'ns', peer: 'XArray', against: 'Map', bound: 'at most', bar: 1 },
+  { scenario: MAPLE_LOAD, unit: 'ns', peer: 'MapleTree', against: 'sorted-btree', bound: 'at most', bar: 1 / 2 },
+  { scenario: MAPLE_STORE, unit: 'ns', peer: 'MapleTree', against: 'sorted-btree', bound: 'at most', bar: 1 },
+  { scenario: MAPLE_BYTES, unit: 'bytes', peer: 'MapleTree', bound: 'at most', bar: 32 },
+  { scenario: MAPLE_AREA, unit: 'ns', peer: 'MapleTree', bound: 'at most', bar: 2000 },
   { scenario: REDIS, unit: 'ns', peer: 'SharedCache', against: 'Redis', bound: 'at most', bar: 1 / 20 },
   // Points of per cent.
   { scenario: ZIPF, unit: '% hits', peer: 'SharedCache', less: 'lru-cache', bound: 'at least', bar: 2 },

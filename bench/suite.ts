@@ -21,6 +21,7 @@ import { redis } from './redis.ts';
 import { sets } from './sets.ts';
 import { single, singleBesideV8 } from './single.ts';
 import type { SuiteName } from './suites.ts';
+import { maple, xarray } from './trees.ts';
 import { Usage } from './usage.ts';
 
 const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Promise<void>> = {
@@ -40,6 +41,8 @@ const suites: Record<SuiteName, (figures: Figures, effort: Effort) => void | Pro
   rcuscale,
   clock,
   map,
+  xarray,
+  maple,
   cache,
   redis,
   pool,

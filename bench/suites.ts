@@ -21,6 +21,8 @@ export const SUITES = {
   rcuscale: [],
   clock: [],
   map: [],
+  xarray: [],
+  maple: [],
   cache: [],
   redis: [],
   pool: [],

@@ -152,6 +152,7 @@ export {
 export { XA_VALUE_MAX, type XaEntry, XaPointer, xaPointer } from './structures/xarray/entry.ts';
 export { IDA_MAX, Ida, type IdRange } from './structures/xarray/ida.ts';
 export type { XArrayOptions, XaAllocation, XaMark, XaRange, XaSearch } from './structures/xarray/options.ts';
+export { XaState, type XaStatus } from './structures/xarray/xa-state.ts';
 export { XArray } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
 export type { WorkqueueRunMessage } from './workqueue/channels.ts';

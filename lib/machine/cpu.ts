@@ -20,6 +20,11 @@ export interface Cpu {
   // Plain data: legal only where a happens-before edge protects the location; anything else is a data race.
   read(address: number): number;
   write(address: number, value: number): void;
+  /**
+   * `read` of a word that another thread may be writing, where something else says whether the value counts: the kernel's
+   * `data_race()`. An ordinary load on every real machine; orders nothing.
+   */
+  readRacy(address: number): number;
 
   // Marked accesses. `load` and `store` are relaxed, and single-copy atomic.
   load(address: number): number;

@@ -47,6 +47,9 @@ export class RealCpu implements Cpu {
   write(a: number, v: number): void {
     this.words[a] = v;
   }
+  readRacy(a: number): number {
+    return this.words[a] as number;
+  }
 
   // Not ordinary loads, though on x64 the instruction is the same and the call of Atomics.load takes 7 ns: of two ordinary loads
   // of a word with neither a store nor a call between them V8 makes one (measured on Node 20 and 22), as ECMAScript allows, and

@@ -22,6 +22,8 @@ export class Stretch {
   readonly readers: Readers;
   /** Nesting of the readers; OFFLINE before the first of a stretch. */
   depth = OFFLINE;
+  /** How often the thread has gone online: what a reader has found is there while this is the same. */
+  visits = 0;
   #isEndQueued = false;
   #hasWarned = false;
 
@@ -64,6 +66,7 @@ export class Stretch {
     if (thread.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     enter(cpu, sync);
     this.depth = this.#outside();
+    this.visits++;
     if (this.#isEndQueued) return;
     this.#isEndQueued = true;
     afterStretch(this.#end);

@@ -113,6 +113,14 @@ const MOVE = 3;
 /** Words that a structure's own step may stage beside the pool's. */
 export const OWN_ENTRIES = 48;
 
+/** The free blocks of one class, in the middle of a step. */
+class FreeList {
+  /** The class; -1 before the step's first block. */
+  size = -1;
+  head = 0;
+  hasChanged = false;
+}
+
 export class Pool {
   readonly #cpu: Cpu;
   readonly #structure: number;
@@ -121,12 +129,10 @@ export class Pool {
   readonly #arena: Arena;
   readonly #stretch: Stretch;
   /** Heads as this step leaves them; staged by `stage`. */
-  #class = -1;
-  #free = 0;
+  readonly #lists = [new FreeList(), new FreeList()] as const;
   #bump = 0;
   #fresh = 0;
   #hasBumped = false;
-  #hasFreed = false;
   #hasRetired = false;
   #retired = 0;
 
@@ -142,47 +148,62 @@ export class Pool {
 
   /** Before each step: none of its allocations is made yet. */
   begin(): void {
-    this.#class = -1;
+    const [one, other] = this.#lists;
+    one.size = -1;
+    other.size = -1;
     this.#hasBumped = false;
-    this.#hasFreed = false;
     this.#hasRetired = false;
   }
 
   /**
-   * Sees to it that `count` blocks of `words` words can be taken in the next step, which takes no others. Throws ENOMEM, as
-   * MemoryAwaited where there will be so many once readers are out. Makes steps of its own.
+   * Sees to it that `count` blocks of `words` words, and `others` of `otherWords`, can be taken in the next step, which takes no
+   * more. Throws ENOMEM, as MemoryAwaited where there will be so many once readers are out. Makes steps of its own.
    */
-  reserve(words: number, count: number): void {
+  reserve(words: number, count: number, otherWords = words, others = 0): void {
     const size = classOf(words);
-    if (this.#has(size, count)) return;
+    const other = classOf(otherWords);
+    if (size === other) this.#reserve(size, count + others, size, 0);
+    else this.#reserve(size, count, other, others);
+  }
+
+  #reserve(size: number, count: number, other: number, others: number): void {
+    if (this.#has(size, count, other, others)) return;
     this.collect();
-    if (this.#has(size, count)) return;
-    this.#addChunk(size, count);
+    if (this.#has(size, count, other, others)) return;
+    this.#addChunk(size, count, other, others);
   }
 
   /** A block that `reserve` has seen to, of any content behind its first two words. Its class is set. */
   take(words: number): number {
     const cpu = this.#cpu;
     const size = classOf(words);
-    if (this.#class < 0) {
-      this.#class = size;
-      this.#free = cpu.read(this.#at + PoolWords.free + size);
-      this.#bump = cpu.read(this.#at + PoolWords.bump);
+    const list = this.#listOf(size);
+    const free = list.head;
+    if (free !== 0) {
+      list.head = cpu.read(free + Block.link);
+      list.hasChanged = true;
+      return free;
     }
-    if (size !== this.#class) throw new Error('a step takes blocks of one class');
-    if (this.#free !== 0) {
-      const block = this.#free;
-      this.#free = cpu.read(block + Block.link);
-      this.#hasFreed = true;
-      return block;
-    }
-    const block = this.#bump;
+    const block = this.#hasBumped ? this.#bump : cpu.read(this.#at + PoolWords.bump);
     const length = wordsOf(size);
     if (block + length > cpu.read(this.#at + PoolWords.bumpEnd)) throw new Error('a block that nobody has reserved');
-    this.#bump += length;
+    this.#bump = block + length;
     this.#hasBumped = true;
     cpu.write(block + Block.size, size);
     return block;
+  }
+
+  /** The free blocks of a class, as this step leaves them. */
+  #listOf(size: number): FreeList {
+    const [one, other] = this.#lists;
+    if (one.size === size) return one;
+    if (other.size === size) return other;
+    const list = one.size < 0 ? one : other;
+    if (list.size >= 0) throw new Error('a step takes blocks of two classes');
+    list.size = size;
+    list.head = this.#cpu.read(this.#at + PoolWords.free + size);
+    list.hasChanged = false;
+    return list;
   }
 
   /** The structure no longer leads to `block` once this step is over. */
@@ -198,7 +219,9 @@ export class Pool {
   /** Stages what the step does to the pool. */
   stage(): void {
     const journal = this.#journal;
-    if (this.#hasFreed) journal.stage(this.#at + PoolWords.free + this.#class, this.#free);
+    for (const { size, head, hasChanged } of this.#lists) {
+      if (size >= 0 && hasChanged) journal.stage(this.#at + PoolWords.free + size, head);
+    }
     if (this.#hasBumped) journal.stage(this.#at + PoolWords.bump, this.#bump);
     if (this.#hasRetired) journal.stage(this.#at + PoolWords.fresh, this.#fresh);
     this.begin();
@@ -235,14 +258,19 @@ export class Pool {
     }
   }
 
-  /** If `count` blocks of the class can be had once readers are out: the number of the period that ends then; else 0. */
-  #awaited(size: number, count: number): number {
+  /** If the blocks can be had once readers are out: the number of the period that ends then; else 0. */
+  #awaited(size: number, count: number, other: number, others: number): number {
     const cpu = this.#cpu;
     const [waiting, fresh] = [cpu.read(this.#at + PoolWords.waiting), cpu.read(this.#at + PoolWords.fresh)];
-    const [older, newer] = [this.#look(waiting, size), this.#look(fresh, size)];
-    const missing = count - this.#available(size, count);
-    if (missing > older.ofClass + newer.ofClass) return 0;
-    if (missing <= older.ofClass) return this.#waitingEnd();
+    const [older, newer] = [this.#look(waiting, size, other), this.#look(fresh, size, other)];
+    // Of what is left of the chunk, the first class has what it needs, if it can.
+    let missing = this.#missing(size, count);
+    const fromRoom = Math.min(missing, Math.floor(this.#room() / wordsOf(size)));
+    missing -= fromRoom;
+    const room = this.#room() - fromRoom * wordsOf(size);
+    const missingOthers = Math.max(0, this.#missing(other, others) - Math.floor(room / wordsOf(other)));
+    if (missing > older.ofClass + newer.ofClass || missingOthers > older.ofOther + newer.ofOther) return 0;
+    if (missing <= older.ofClass && missingOthers <= older.ofOther) return this.#waitingEnd();
     // All that is retired waits for one period from here on, and not what is fresh for the one after it.
     const end = this.end();
     const journal = this.#journal;
@@ -256,15 +284,16 @@ export class Pool {
     return end;
   }
 
-  /** How many blocks of the class a list has, and its last one. */
-  #look(first: number, size: number): { ofClass: number; last: number } {
+  /** How many blocks of two classes a list has, and its last one. */
+  #look(first: number, size: number, other: number): { ofClass: number; ofOther: number; last: number } {
     const cpu = this.#cpu;
-    let [ofClass, last] = [0, 0];
+    let [ofClass, ofOther, last] = [0, 0, 0];
     for (let block = first; block !== 0; block = cpu.read(block + Block.link)) {
       last = block;
       if (cpu.read(block + Block.size) === size) ofClass++;
+      if (cpu.read(block + Block.size) === other) ofOther++;
     }
-    return { ofClass, last };
+    return { ofClass, ofOther, last };
   }
 
   /** The number of the period that `waiting` waits for. */
@@ -304,18 +333,24 @@ export class Pool {
     return { bytes: cpu.read(this.#at + PoolWords.total) * 4, free: free * 4 };
   }
 
-  #has(size: number, count: number): boolean {
-    return this.#available(size, count) >= count;
+  #has(size: number, count: number, other: number, others: number): boolean {
+    const needed = this.#missing(size, count) * wordsOf(size) + this.#missing(other, others) * wordsOf(other);
+    return needed === 0 || needed <= this.#room();
   }
 
-  /** How many blocks of the class can be taken; `count` for any number above. */
-  #available(size: number, count: number): number {
+  /** Words that are left of the newest chunk. */
+  #room(): number {
+    return this.#cpu.read(this.#at + PoolWords.bumpEnd) - this.#cpu.read(this.#at + PoolWords.bump);
+  }
+
+  /** How many of `count` blocks of the class are not free. */
+  #missing(size: number, count: number): number {
     const cpu = this.#cpu;
-    const room = cpu.read(this.#at + PoolWords.bumpEnd) - cpu.read(this.#at + PoolWords.bump);
-    let free = Math.floor(room / wordsOf(size));
+    let missing = count;
+    if (missing === 0) return 0;
     let block = cpu.read(this.#at + PoolWords.free + size);
-    for (; free < count && block !== 0; free++) block = cpu.read(block + Block.link);
-    return Math.min(free, count);
+    for (; missing > 0 && block !== 0; missing--) block = cpu.read(block + Block.link);
+    return missing;
   }
 
   /** Moves the blocks of `waiting`, whose period is over, to where they are free; as many in a step as its journal holds. */
@@ -327,11 +362,17 @@ export class Pool {
       this.#journal.begin();
       heads.clear();
       while (block !== 0 && this.#journal.room > MOVE * 2 + heads.size) {
-        const next = cpu.read(block + Block.link);
+        // Blocks of one class that follow each other stay linked.
+        const first = block;
         const size = cpu.read(block + Block.size);
+        let next = cpu.read(block + Block.link);
+        while (next !== 0 && cpu.read(next + Block.size) === size) {
+          block = next;
+          next = cpu.read(block + Block.link);
+        }
         const head = this.#at + PoolWords.free + size;
         this.#journal.stage(block + Block.link, heads.get(head) ?? cpu.read(head));
-        heads.set(head, block);
+        heads.set(head, first);
         block = next;
       }
       for (const [head, first] of heads) this.#journal.stage(head, first);
@@ -340,17 +381,17 @@ export class Pool {
     }
   }
 
-  /** A new chunk, in which the next `count` blocks of the class fit. What was left of the last one becomes free. */
-  #addChunk(size: number, count: number): void {
+  /** A new chunk, in which all the blocks fit. What was left of the last one becomes free. */
+  #addChunk(size: number, count: number, other: number, others: number): void {
     const cpu = this.#cpu;
-    const needed = count * wordsOf(size);
+    const needed = count * wordsOf(size) + others * wordsOf(other);
     const total = cpu.read(this.#at + PoolWords.total);
     const wished = Math.max(needed, Math.min(MOST_CHUNK, Math.max(LEAST_CHUNK, total >> 2)));
     let words = wished + Chunk.words;
     let chunk = this.#tryCreate(words);
     if (chunk === 0) chunk = this.#tryCreate((words = needed + Chunk.words));
     if (chunk === 0) {
-      const period = this.#awaited(size, count);
+      const period = this.#awaited(size, count, other, others);
       throw period === 0 ? this.#arena.heap.exhausted(needed) : new MemoryAwaited(period);
     }
     cpu.write(chunk + Chunk.next, cpu.read(this.#at + PoolWords.chunks));

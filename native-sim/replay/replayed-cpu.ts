@@ -43,6 +43,9 @@ export class ReplayedCpu<E extends Executor = Executor> implements Cpu {
   write(a: number, v: number): void {
     this.executor.write(Op.write, a, v, Access.plain);
   }
+  readRacy(a: number): number {
+    return this.executor.read(Op.load, a, Access.ordinary);
+  }
   load(a: number): number {
     return this.executor.read(Op.load, a, Access.marked);
   }

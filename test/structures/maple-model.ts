@@ -16,6 +16,7 @@ import {
   slotsOf,
   wordOf,
 } from '../../lib/structures/maple/node.ts';
+import { classOf, wordsOf } from '../../lib/structures/pool.ts';
 
 export const LAST = 2 ** 32 - 1;
 
@@ -69,12 +70,14 @@ export class MapleModel {
 }
 
 /** What is wrong with the nodes of the tree at `tree`, and how many there are. */
-export function inspectNodes(cpu: Cpu, shape: Shape, tree: number): { faults: string[]; nodes: number } {
+export function inspectNodes(cpu: Cpu, shape: Shape, tree: number): { faults: string[]; nodes: number; words: number } {
   const faults: string[] = [];
   let nodes = 0;
+  let words = 0;
   let leafDepth = -1;
   const visit = (word: number, low: number, high: number, depth: number): number => {
     nodes++;
+    words += wordsOf(classOf(isLeaf(word) ? shape.leafWords : shape.innerWords));
     const node = nodeOf(word);
     const fault = (text: string) => faults.push(`node ${node} of depth ${depth}: ${text}`);
     const slots = isLeaf(word) ? shape.leafSlots : shape.innerSlots;
@@ -114,5 +117,5 @@ export function inspectNodes(cpu: Cpu, shape: Shape, tree: number): { faults: st
   };
   const root = cpu.read(tree + Head.root);
   if (root !== 0) visit(root, MIN_KEY, MAX_KEY, 0);
-  return { faults, nodes };
+  return { faults, nodes, words };
 }

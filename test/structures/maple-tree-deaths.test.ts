@@ -116,3 +116,23 @@ test('a copy in which its maker dies takes the tree with it', () => {
     expect(arenas[1]!.fsck(), `killed before step ${n}`).toEqual([]);
   }
 });
+
+test.each([1, 2, 3, 4, 5, 6])(
+  'pivots that a dead writer has left behind those of %i ranges hide what comes there',
+  (ranges) => {
+    for (let n = 1; ; n++) {
+      const { arenas, killBefore, reap } = machineOf(2);
+      const [first, second] = arenas.map((arena) => new MapleTree(arena, 'tree')) as [MapleTree, MapleTree];
+      for (let i = 0; i < ranges; i++) first.storeRange(i * 10, i * 10 + 4, i);
+      if (!killBefore(0, changing(n), () => first.storeRange(130, 134, 77))) break;
+      expect(reap(1)).toBe('done');
+      if (second.load(130) === 77) continue;
+      // Right behind the last of them: one slot, where the dead writer has written two.
+      second.storeRange(ranges * 10 - 5, 500, 88);
+      for (const index of [ranges * 10 - 5, 130, 134, 135, 300, 500]) {
+        expect(second.load(index), `${index}, killed before step ${n}`).toBe(88);
+      }
+      expect(second.load(501)).toBeUndefined();
+    }
+  },
+);

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, MapleTree, xaPointer } from '../../lib/index.ts';
-import { shapeOf } from '../../lib/structures/maple/node.ts';
-import { classOf, wordsOf } from '../../lib/structures/pool.ts';
+import { Head, shapeOf } from '../../lib/structures/maple/node.ts';
 import { exhaust, thrown } from '../support/threads.ts';
 import { inspectNodes, LAST, MapleModel } from './maple-model.ts';
 import { randomFrom } from './xarray-model.ts';
@@ -14,10 +13,10 @@ const small = (arena = Arena.create({ bytes: 4 * MiB }), gaps = true) => new Map
 /** Nothing of the tree is out of order, and it has no block but its nodes. */
 function expectSound(arena: Arena, tree: MapleTree, slots: 4 | 15, gaps: boolean): void {
   const shape = shapeOf(slots, gaps);
-  const { faults, nodes } = inspectNodes(arena.cpu, shape, tree.address);
+  const { faults, words } = inspectNodes(arena.cpu, shape, tree.address);
   expect(faults).toEqual([]);
   const { bytes, free } = tree.use();
-  const inUse = bytes - free - nodes * wordsOf(classOf(shape.words)) * 4;
+  const inUse = bytes - free - words * 4;
   // The heads of chunks, and what was too short for a block.
   expect(inUse).toBeGreaterThanOrEqual(0);
   expect(inUse).toBeLessThan(2048 + bytes / 64);
@@ -102,6 +101,8 @@ describe('a tree that differs from a plain list of ranges', () => {
         } else {
           expect(tree.load(first)).toBe(model.at(first)?.entry);
         }
+        // Beside what was found or changed: the leaf that a reader knows.
+        for (const at of [first, Math.max(0, first - 2)]) expect(tree.load(at)).toBe(model.at(at)?.entry);
         if (step % 40 !== 0) continue;
         expect([...tree]).toEqual(model.ranges);
         expectSound(arena, tree, slots, gaps);
@@ -139,6 +140,17 @@ describe.each([4, 15] as const)('a tree of %i slots', (slots) => {
     expect([...tree].length).toBe(count);
     for (let i = 0; i < count; i++) tree.erase((i % 2 === 0 ? i : count - i) * 10);
     expect(tree.empty).toBe(true);
+  });
+
+  test('that grows over its own end leaves its nodes half empty', () => {
+    const arena = Arena.create({ bytes: 4 * MiB });
+    const tree = new MapleTree(arena, undefined, {}, slots);
+    const count = 3000;
+    for (let i = 0; i < count; i++) tree.storeRange(i * 10, i * 10 + 14, i);
+    expectSound(arena, tree, slots, true);
+    const { nodes } = inspectNodes(arena.cpu, shapeOf(slots, true), tree.address);
+    if (slots === 15) expect(nodes).toBeLessThan((count / slots) * 1.25);
+    expect([...tree].length).toBe(count);
   });
 
   test('that shrinks keeps nodes with next to nothing, and its height', () => {
@@ -386,4 +398,19 @@ test('nodes that are taken out are used again while nobody reads', () => {
     tree.erase(i * 64);
   }
   expect(tree.use().bytes).toBeLessThan(100_000);
+});
+
+test('a reader that has been away takes another node for the leaf that it knew', async () => {
+  const arena = Arena.create({ bytes: 4 * MiB });
+  const tree = new MapleTree(arena);
+  for (let i = 0; i < 6; i++) tree.storeRange(i * 10, i * 10 + 9, i);
+  expect(tree.load(35)).toBe(3);
+  const changes = tree.address + Head.changes;
+  const before = arena.cpu.read(changes);
+  tree.storeRange(33, 36, 77);
+  expect(arena.cpu.read(changes)).not.toBe(before);
+  await Promise.resolve();
+  // As it is again after 2^32 changes.
+  arena.cpu.write(changes, before);
+  expect(tree.load(35)).toBe(77);
 });

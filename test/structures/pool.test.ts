@@ -22,6 +22,18 @@ class Blocks extends Core {
     });
   }
 
+  /** Blocks of two classes, in one step. */
+  takeBoth(words: number, count: number, otherWords: number, others: number): number[] {
+    return this.write(() => {
+      this.pool.reserve(words, count, otherWords, others);
+      this.pool.begin();
+      this.journal.begin();
+      const blocks = Array.from({ length: count + others }, (_, i) => this.pool.take(i < count ? words : otherWords));
+      this.commit();
+      return blocks;
+    });
+  }
+
   retire(...blocks: number[]): void {
     this.write(() => {
       this.pool.begin();
@@ -71,6 +83,48 @@ test('blocks that overlap, or are not used again', () => {
   destroy(arena, blocks);
   expect(arena.use().used).toBeLessThanOrEqual(used - bytes);
   expect(arena.fsck()).toEqual([]);
+});
+
+test('a step that takes blocks of two classes takes the rest of a chunk twice', () => {
+  const arena = Arena.create({ bytes: 1 << 20 });
+  const blocks = make(arena);
+  const taken: { at: number; end: number }[] = [];
+  for (let i = 0; i < 40; i++) {
+    const both = blocks.takeBoth(32, 2, 96, 1 + (i % 3));
+    taken.push(...both.map((at, j) => ({ at, end: at + (j < 2 ? 32 : 96) })));
+  }
+  // What is free of one class is of no use for the other.
+  blocks.retire(...taken.slice(0, 30).map(({ at }) => at));
+  const again = blocks.takeBoth(32, 12, 96, 12);
+  taken.push(...again.slice(0, 12).map((at) => ({ at, end: at + 32 })));
+  taken.push(...again.slice(12).map((at) => ({ at, end: at + 96 })));
+  const inUse = taken.slice(30).sort((a, b) => a.at - b.at);
+  for (const [i, { end }] of inUse.entries()) expect(end).toBeLessThanOrEqual(inUse[i + 1]?.at ?? Infinity);
+  expect(thrown(() => blocks.take(8, 1 << 20)).code).toBe('ENOMEM');
+  destroy(arena, blocks);
+  expect(arena.fsck()).toEqual([]);
+});
+
+test('a step that takes blocks of two classes waits for readers of one of them only', () => {
+  const { arenas, before } = stepper(2, { words: 1 << 14 });
+  const first = make(arenas[0]!);
+  const [short, long] = [first.take(8, 2), first.take(40, 2)] as [number[], number[]];
+  const reader = new RcuQsbr(arenas[1]!);
+  exhaust(arenas[0]!);
+  first.takeRest(40);
+  first.takeRest(8);
+  reader.readLock();
+  first.retire(...short, long[0] as number);
+  // There will never be two of the longer ones.
+  expect(thrown(() => first.takeBoth(8, 1, 40, 2)).code).toBe('ENOMEM');
+  let isOver = false;
+  before(0, on('wait'), () => {
+    isOver = true;
+    reader.readUnlock();
+    reader.quiescent();
+  });
+  expect(first.takeBoth(8, 2, 40, 1).toSorted()).toEqual([...short, long[0]].toSorted());
+  expect(isOver).toBe(true);
 });
 
 test('what is left of a chunk, when the next is begun, is lost', () => {

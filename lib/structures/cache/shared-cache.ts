@@ -2,9 +2,6 @@ import type { Arena } from '../../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, refusePromise, shown } from '../../errors.ts';
 import { openFutexes } from '../../futex/open.ts';
-import type { Futexes } from '../../futex/table.ts';
-import { wait } from '../../futex/wait.ts';
-import { MATCH_ANY, wake } from '../../futex/wake.ts';
 import type { Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import {
@@ -16,13 +13,13 @@ import {
   checkWait,
   type WaitOptions,
 } from '../../sched/drive.ts';
-import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { defineStructure } from '../core.ts';
 import { Packed, Reader } from '../map/codec.ts';
 import { Entry } from '../map/table.ts';
 import { stretchIn } from '../readers.ts';
 import { Batch } from './batch.ts';
-import { areFlightsAwaited, FlightTable, repairFlights, type Start } from './flights.ts';
+import { Computing } from './computing.ts';
+import { areFlightsAwaited, FlightTable, repairFlights } from './flights.ts';
 import {
   ACTIVE,
   CacheEntry,
@@ -53,12 +50,6 @@ export interface AsyncCacheSetOptions extends CacheSetOptions, AbortableOptions 
 export interface CacheComputeOptions extends CacheSetOptions, WaitOptions {}
 export interface AsyncCacheComputeOptions extends CacheSetOptions, AbortableOptions {}
 
-/** How a call of `getOrCompute` goes on. */
-type Joined<V> =
-  | { readonly is: 'value'; readonly value: V }
-  | { readonly is: 'compute'; readonly flight: number }
-  | { readonly is: 'deadlock' | 'timed-out' | 'aborted' };
-
 /** Uses that are forgotten after one for which there was no room. */
 const PAUSE = 16;
 
@@ -86,7 +77,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   readonly #table: FlightTable;
   readonly #reader: Reader;
   readonly #batch: Batch;
-  readonly #futexes: Futexes;
+  readonly #computing: Computing<V>;
   readonly #key = new Packed();
   readonly #value = new Packed();
   readonly #ttl: number;
@@ -98,7 +89,12 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     this.#table = new FlightTable(arena, this, stretchIn(arena));
     this.#reader = new Reader(arena.cpu);
     this.#batch = new Batch(arena.thread, this.address);
-    this.#futexes = openFutexes(arena);
+    this.#computing = new Computing<V>(this.#table, openFutexes(arena), {
+      label: this.label,
+      thread: arena.thread.id,
+      valueOf: (entry) => this.#valueOf(entry),
+      beginWait: (task) => this.beginWait(task),
+    });
     this.#ttl = readTime(arena.cpu, this.address + CacheWords.ttlLow);
   }
 
@@ -129,7 +125,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     this.#value.pack(value);
     const table = this.#table;
     table.write(() => table.set(this.#key, this.#value, expires));
-    this.#wakeAll();
+    this.#computing.wakeAll();
     return this;
   }
 
@@ -144,7 +140,7 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     is.pack(value);
     const table = this.#table;
     await table.writeAsync(() => table.set(packed, is, expires), waits);
-    this.#wakeAll();
+    this.#computing.wakeAll();
   }
 
   /** Takes the key out. True if it was there. A computation of its value that is under way stores nothing. */
@@ -152,14 +148,14 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     this.#key.packKey(key);
     const table = this.#table;
     const wasThere = table.write(() => table.delete(this.#key));
-    this.#wakeAll();
+    this.#computing.wakeAll();
     return wasThere;
   }
 
   clear(): void {
     const table = this.#table;
     table.write(() => table.clear());
-    this.#wakeAll();
+    this.#computing.wakeAll();
   }
 
   /** Entries, those included that are too old and that nobody has put out yet. */
@@ -191,20 +187,20 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
       thread,
       heap,
       waits,
-      (waiter) => this.#join(packed, waiter),
+      (waiter) => this.#computing.join(packed, waiter),
       this,
     );
     try {
       if (outcome.is === 'value') return outcome.value;
       if (outcome.is === 'aborted') throw abortReason(asked.signal);
-      if (outcome.is !== 'compute') throw this.#notComputed(outcome.is, asked.timeout);
+      if (outcome.is !== 'compute') throw this.#computing.notComputed(outcome.is, asked.timeout);
       const { flight } = outcome;
       const land = (value?: Packed) =>
         blockAsync(
           thread,
           heap,
           undefined,
-          (waiter) => this.#land(flight, packed, value, expires(), waiter),
+          (waiter) => this.#computing.land(flight, packed, value, expires(), waiter),
           undefined,
           task,
         );
@@ -238,12 +234,12 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
     checkWait(thread.cpu, waits);
-    const outcome = block(thread, waits, (waiter) => this.#join(packed, waiter), this);
+    const outcome = block(thread, waits, (waiter) => this.#computing.join(packed, waiter), this);
     if (outcome.is === 'value') return outcome.value;
-    if (outcome.is !== 'compute') throw this.#notComputed(outcome.is, waits.timeout);
+    if (outcome.is !== 'compute') throw this.#computing.notComputed(outcome.is, waits.timeout);
     const { flight } = outcome;
     const land = (value?: Packed) =>
-      block(thread, undefined, (waiter) => this.#land(flight, packed, value, expires(), waiter));
+      block(thread, undefined, (waiter) => this.#computing.land(flight, packed, value, expires(), waiter));
     let value: V;
     const result = new Packed();
     try {
@@ -362,44 +358,6 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     return this.#reader.value(table.cpu.read(entry + Entry.valueForm), table.valueAt(entry)) as V;
   }
 
-  /** Until the value is there, or the caller is to compute it. */
-  *#join(key: Packed, waiter: Waiter): SlowPath<Joined<V>> {
-    const table = this.#table;
-    for (let hasWaited = false; ; ) {
-      table.enter();
-      const entry = table.find(key);
-      if (table.isThereFor(hasWaited, entry)) return { is: 'value', value: this.#valueOf(entry) };
-      const written = yield* table.writeIn(waiter, () => table.takeOff(key, hasWaited));
-      this.#wakeAll();
-      // It throws nothing, and waits for no memory.
-      if (written.is === 'aborted') return { is: 'aborted' };
-      const start: Start = written.is === 'done' ? written.result : { is: 'alone' };
-      if (start.is === 'there') continue;
-      if (start.is === 'alone') return { is: 'compute', flight: 0 };
-      if (start.is === 'mine') return { is: 'compute', flight: start.flight };
-      if (!waiter.async && start.owner === this.thread.id) return { is: 'deadlock' };
-      const result = yield* wait(this.#futexes, start.turn, start.seen, MATCH_ANY, waiter);
-      if (result === 'timed-out' || result === 'aborted') return { is: result };
-      hasWaited = true;
-      // `destroy` looks for those who have lined up for the cache, and then at its flights: this moves from one to the other once.
-      this.beginWait(waiter.task);
-    }
-  }
-
-  /** The value was computed, or could not be. Without memory for it nothing is stored. */
-  *#land(flight: number, key: Packed, value: Packed | undefined, expires: number, waiter: Waiter): SlowPath<void> {
-    if (flight === 0) return;
-    const table = this.#table;
-    const landed = yield* table.writeIn(waiter, () => table.land(flight, key, value, expires));
-    if (landed.is !== 'done') yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));
-    this.#wakeAll();
-  }
-
-  /** Those who wait for flights that are over look again. */
-  #wakeAll(): void {
-    for (const turn of this.#table.takeOver()) wake(this.#futexes, turn, Number.POSITIVE_INFINITY, MATCH_ANY);
-  }
-
   #expires(ttl: number | undefined): number {
     return this.#timeOf(ttl)();
   }
@@ -408,16 +366,6 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
   #timeOf(ttl: number | undefined): () => number {
     const ms = ttl === undefined ? this.#ttl : timeToLive(ttl);
     return () => (ms === 0 ? 0 : Math.ceil(this.thread.cpu.now() / 1e6 + ms));
-  }
-
-  #notComputed(how: 'deadlock' | 'timed-out' | 'aborted', timeout: number | undefined): HoldfastError {
-    if (how === 'deadlock') {
-      return new HoldfastError(
-        'EDEADLK',
-        `this thread is computing the value itself: waiting for the ${this.label} would never end`,
-      );
-    }
-    return new HoldfastError('ETIMEDOUT', `the value was not computed within ${timeout} ms`);
   }
 
   protected override get shown(): string {

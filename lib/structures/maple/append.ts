@@ -15,11 +15,11 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Journal } from '../journal.ts';
 import type { Pool } from '../pool.ts';
-import { firstOf, Head, LEAF, longestGap, MAX_KEY, Node, type Shape } from './node.ts';
+import { closePivots, firstOf, Head, LEAF, longestGap, MAX_KEY, Node, type Shape } from './node.ts';
 import type { Path } from './path.ts';
 
 /** A tree, in the middle of a step. */
-interface Growing {
+export interface Step {
   readonly cpu: Cpu;
   readonly shape: Shape;
   readonly journal: Journal;
@@ -42,27 +42,31 @@ export function appendRange(cpu: Cpu, shape: Shape, way: Path, first: number, la
   // The last of them needs a pivot.
   if (slot + (begin < first ? 2 : 1) >= shape.leafSlots) return false;
   const count = writeSlots(cpu, shape, leaf, slot, begin, first, last, word);
+  // A writer that died here may have left more.
+  if (count < shape.leafPivots) cpu.storeUnordered(leaf + Node.words + count, MAX_KEY);
   // Pairs with the load of the count in `loadWord` and `seek` of walk.ts.
   cpu.storeReleaseLight(leaf + Node.count, count);
   return true;
 }
 
-/** How many blocks `stageLeaf` takes. */
-export function blocksFor(cpu: Cpu, shape: Shape, { depth, nodes }: Path): number {
+/** How many inner nodes `stageLeaf` takes, beside the leaf. */
+export function innerNodesFor(cpu: Cpu, shape: Shape, { depth, nodes }: Path): number {
   let level = depth - 2;
   while (level >= 0 && cpu.read((nodes[level] as number) + Node.count) === shape.innerSlots) level--;
-  return level < 0 ? depth + 1 : depth - 1 - level;
+  return level < 0 ? depth : depth - 2 - level;
 }
 
 /** Stages a new leaf behind that of the way, with a word from `first` to `last`. */
-export function stageLeaf(tree: Growing, way: Path, first: number, last: number, word: number): void {
+export function stageLeaf(tree: Step, way: Path, first: number, last: number, word: number): void {
   const { cpu, shape, journal, pool, address } = tree;
   const { nodes, lows, slots, depth } = way;
   const leaf = nodes[depth - 1] as number;
   const low = lows[depth - 1] as number;
   const begin = firstOf(cpu, leaf, slots[depth - 1] as number, low);
-  const made = pool.take(shape.words);
-  cpu.write(made + Node.count, writeSlots(cpu, shape, made, 0, begin, first, last, word));
+  const made = pool.take(shape.leafWords);
+  const used = writeSlots(cpu, shape, made, 0, begin, first, last, word);
+  closePivots(cpu, made, used, shape.leafPivots);
+  cpu.write(made + Node.count, used);
   const gap = Math.max(first - begin, MAX_KEY - last) | 0;
   // What is to be led to, and the longest gap before it, which is known for certain from now on.
   let child = made | LEAF;
@@ -76,7 +80,7 @@ export function stageLeaf(tree: Growing, way: Path, first: number, last: number,
       // Nobody looks there yet, nor after a death in between.
       cpu.write(node + shape.innerAt + count, child);
       if (shape.hasGaps) cpu.write(gaps + count, gap);
-      cpu.write(node + Node.words + count - 1, begin - 1);
+      cpu.storeUnordered(node + Node.words + count - 1, begin - 1);
       // Pairs with the loads of the count in `loadWord` and `seek` of walk.ts.
       journal.stage(node + Node.count, count + 1);
       return;
@@ -90,17 +94,21 @@ export function stageLeaf(tree: Growing, way: Path, first: number, last: number,
 }
 
 /** A node with those children, and their gaps. */
-function newInner({ cpu, shape, pool }: Growing, children: readonly number[], gaps: readonly number[]): number {
-  const node = pool.take(shape.words);
+function newInner({ cpu, shape, pool }: Step, children: readonly number[], gaps: readonly number[]): number {
+  const node = pool.take(shape.innerWords);
   for (const [slot, child] of children.entries()) {
     cpu.write(node + shape.innerAt + slot, child);
     if (shape.hasGaps) cpu.write(node + shape.gapsAt + slot, gaps[slot] as number);
   }
+  closePivots(cpu, node, 0, shape.innerPivots);
   cpu.write(node + Node.count, children.length);
   return node;
 }
 
-/** Writes a gap from `begin`, if there is one, and the range, from `slot` on. Returns the slot behind. */
+/**
+ * Writes a gap from `begin`, if there is one, and the range, from `slot` on. Returns the slot behind. Readers look at the pivots,
+ * and take none for one of theirs before they see the count.
+ */
 function writeSlots(
   cpu: Cpu,
   { leafAt }: Shape,
@@ -113,10 +121,10 @@ function writeSlots(
 ): number {
   let at = slot;
   if (begin < first) {
-    cpu.write(leaf + Node.words + at, first - 1);
+    cpu.storeUnordered(leaf + Node.words + at, first - 1);
     cpu.write(leaf + leafAt + at++, 0);
   }
-  cpu.write(leaf + Node.words + at, last);
+  cpu.storeUnordered(leaf + Node.words + at, last);
   cpu.write(leaf + leafAt + at, word);
   return at + 1;
 }

@@ -38,10 +38,10 @@ export class Path {
       this.lows[level] = low;
       this.highs[level] = high;
       if (isLeaf(word)) {
-        this.slots[level] = slotFor(cpu, node, shape.leafSlots, count, key);
+        this.slots[level] = slotFor(cpu, shape, node, count, key);
         return;
       }
-      const slot = childFor(cpu, node, count, key);
+      const slot = childFor(cpu, shape, node, count, key);
       this.slots[level] = slot;
       high = lastOf(cpu, node, pivotsOfInner(count), slot, high);
       low = firstOf(cpu, node, slot, low);

@@ -1,9 +1,9 @@
 /** What a level of a maple tree is to hold, slot by slot, before it is put into nodes. */
 import type { Cpu } from '../../machine/cpu.ts';
-import { endOf, lastOf, MAX_KEY, Node, pivotsOfInner, type Shape, slotsOf, wordOf } from './node.ts';
+import { closePivots, lastOf, MAX_KEY, Node, pivotsOfInner, pivotsOfLeaf, type Shape, slotsOf } from './node.ts';
 
 /** Two nodes of slots, a few that come between them, and a neighbour. */
-const MOST = 64;
+const MOST = 128;
 
 export class Slots {
   count = 0;
@@ -35,8 +35,11 @@ export class Slots {
   /** The slots from `from` up to `to` of a node whose last key is `high`. */
   pushNode(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, from: number, to: number, high: number): void {
     if (isLeaf) {
+      const used = cpu.read(node + Node.count);
+      const pivots = pivotsOfLeaf(shape.leafSlots, used);
       for (let slot = from; slot < to; slot++) {
-        this.push(endOf(cpu, shape, node, slot, high), wordOf(cpu, shape, node, slot), 0);
+        const word = slot < used ? cpu.read(node + shape.leafAt + slot) : 0;
+        this.push(lastOf(cpu, node, pivots, slot, high), word, 0);
       }
       return;
     }
@@ -60,14 +63,14 @@ export class Slots {
 
   /** Writes the slots from `from` up to `to` into a node that no reader can find yet, and returns its longest gap. */
   write(cpu: Cpu, shape: Shape, isLeaf: boolean, node: number, from: number, to: number): number {
-    const slots = isLeaf ? shape.leafSlots : shape.innerSlots;
+    const pivots = isLeaf ? shape.leafPivots : shape.innerPivots;
     const at = node + (isLeaf ? shape.leafAt : shape.innerAt);
     const hasGaps = shape.hasGaps && !isLeaf;
     let count = to - from;
     let longest = 0;
     for (let slot = 0; slot < count; slot++) {
       const word = this.words[from + slot] as number;
-      if (slot < slots - 1) cpu.write(node + Node.words + slot, this.pivots[from + slot] as number);
+      if (slot < pivots) cpu.write(node + Node.words + slot, this.pivots[from + slot] as number);
       cpu.write(at + slot, word);
       let gap = 0;
       if (hasGaps) {
@@ -78,6 +81,7 @@ export class Slots {
       }
       if (gap > longest) longest = gap;
     }
+    closePivots(cpu, node, count, pivots);
     // Nothing at the end of the tree is no slot.
     if (isLeaf && this.words[to - 1] === 0 && this.pivots[to - 1] === MAX_KEY) count--;
     cpu.write(node + Node.count, count);

@@ -23,18 +23,43 @@ import {
   slotFor,
 } from './node.ts';
 
-/** The word at `key`. */
-export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number): number {
+/** The leaf in which a thread has found its latest key. It need not go down again for the keys beside that. */
+export class LatestLeaf {
+  /** 0: there is none. It had more than one slot, so it has. */
+  leaf = 0;
+  /** The tree's `changes` then, and the thread's stretch. Both the same: the leaf is part of the tree, and no other node. */
+  changes = 0;
+  visit = 0;
+}
+
+/** The word at `key`. `visit`: of the stretch that the reader is in. */
+export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number, latest: LatestLeaf, visit: number): number {
   const { innerAt } = shape;
+  // Pairs with the first word of a step in `beginAnew()` of tree.ts.
+  const changes = cpu.loadDependent(tree + Head.changes);
+  if (latest.leaf !== 0 && latest.changes === changes && latest.visit === visit) {
+    const { leaf } = latest;
+    const count = cpu.loadDependent(leaf + Node.count);
+    const pivots = leaf + Node.words;
+    // Where its first slot begins, and where the last one of a full leaf ends, is said above it.
+    if (cpu.read(pivots) < key && key <= cpu.read(pivots + pivotsOfLeaf(shape.leafSlots, count) - 1)) {
+      return cpu.loadDependent(leaf + shape.leafAt + slotFor(cpu, shape, leaf, count, key));
+    }
+  }
   let word = cpu.loadDependent(tree + Head.root);
   if (word === 0) return 0;
   while (!isLeaf(word)) {
     const count = cpu.loadDependent(word + Node.count);
-    word = cpu.loadDependent(word + innerAt + childFor(cpu, word, count, key));
+    word = cpu.loadDependent(word + innerAt + childFor(cpu, shape, word, count, key));
   }
   const leaf = nodeOf(word);
   const count = cpu.loadDependent(leaf + Node.count);
-  const slot = slotFor(cpu, leaf, shape.leafSlots, count, key);
+  if (count > 1) {
+    latest.leaf = leaf;
+    latest.changes = changes;
+    latest.visit = visit;
+  }
+  const slot = slotFor(cpu, shape, leaf, count, key);
   return slot === count ? 0 : cpu.loadDependent(leaf + shape.leafAt + slot);
 }
 
@@ -59,7 +84,7 @@ export function seek(cpu: Cpu, shape: Shape, tree: number, key: number, found: R
   found.leaf = 0;
   while (word !== 0 && !isLeaf(word)) {
     const count = cpu.loadDependent(word + Node.count);
-    const slot = childFor(cpu, word, count, key);
+    const slot = childFor(cpu, shape, word, count, key);
     high = lastOf(cpu, word, pivotsOfInner(count), slot, high);
     low = firstOf(cpu, word, slot, low);
     word = cpu.loadDependent(word + shape.innerAt + slot);
@@ -75,7 +100,7 @@ export function seek(cpu: Cpu, shape: Shape, tree: number, key: number, found: R
   const leaf = nodeOf(word);
   found.leaf = leaf;
   found.count = cpu.loadDependent(leaf + Node.count);
-  take(cpu, shape, found, slotFor(cpu, leaf, shape.leafSlots, found.count, key));
+  take(cpu, shape, found, slotFor(cpu, shape, leaf, found.count, key));
 }
 
 function take(cpu: Cpu, shape: Shape, found: Range, slot: number): void {

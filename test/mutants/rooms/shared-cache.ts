@@ -5,6 +5,7 @@ const LRU = 'lib/structures/cache/lru.ts';
 const REGRET = 'lib/structures/cache/regret.ts';
 const BATCH = 'lib/structures/cache/batch.ts';
 const FLIGHTS = 'lib/structures/cache/flights.ts';
+const COMPUTING = 'lib/structures/cache/computing.ts';
 const CACHE = 'lib/structures/cache/shared-cache.ts';
 const PINS = 'lib/structures/cache/pins.ts';
 const PINNING = 'test/structures/shared-cache-pins.test.ts';
@@ -73,7 +74,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a caller that has waited looks for what is not too old',
-    file: CACHE,
+    file: COMPUTING,
     from: '      hasWaited = true;\n',
     to: '',
     tests: [COMPUTE],
@@ -178,7 +179,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a computation for whose value there is no memory is never over',
-    file: CACHE,
+    file: COMPUTING,
     from: "    if (landed.is !== 'done') yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));\n",
     to: '',
     tests: [COMPUTE],
@@ -297,8 +298,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a synchronous call waits for its own thread',
-    file: CACHE,
-    from: "      if (!waiter.async && start.owner === this.thread.id) return { is: 'deadlock' };\n",
+    file: COMPUTING,
+    from: "      if (!waiter.async && start.owner === this.#cache.thread) return { is: 'deadlock' };\n",
     to: '',
     tests: [COMPUTE],
   },

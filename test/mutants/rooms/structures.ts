@@ -21,7 +21,52 @@ const EXPLORED = 'test/native-sim/explore/xarray.test.ts';
 
 const AWAITED = 'test/structures/memory-awaited.test.ts';
 
+const STATE = 'lib/structures/xarray/xa-state.ts';
+const STATES = 'test/structures/xa-state.test.ts';
+
 export const mutants: readonly Mutant[] = [
+  {
+    name: 'blocks of two classes are promised the same words',
+    file: POOL,
+    from: 'const needed = this.#missing(size, count) * wordsOf(size) + this.#missing(other, others) * wordsOf(other);',
+    to: 'const needed = Math.max(this.#missing(size, count) * wordsOf(size), this.#missing(other, others) * wordsOf(other));',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a write waits for too few blocks of its second class',
+    file: POOL,
+    from: ' || missingOthers > older.ofOther + newer.ofOther) return 0;',
+    to: ') return 0;',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'blocks that stay linked lead to those of another class',
+    file: POOL,
+    from: 'while (next !== 0 && cpu.read(next + Block.size) === size) {',
+    to: 'while (next !== 0) {',
+    tests: ['test/structures/pool.test.ts'],
+  },
+  {
+    name: 'a state that goes on finds an entry of several indices again',
+    file: STATE,
+    from: 'return this.#index - (this.#index % size) + size;',
+    to: 'return this.#index + 1;',
+    tests: [STATES],
+  },
+  {
+    name: 'a state goes past the last index',
+    file: STATE,
+    from: '      if (this.#index === end) {',
+    to: '      if (this.#index === end - by) {',
+    tests: [STATES],
+  },
+  {
+    name: 'a state stores where it was set, and not at the aligned indices',
+    file: STATE,
+    from: 'this.#index = index - (index % 2 ** order);',
+    to: 'this.#index = index;',
+    tests: [STATES],
+  },
   {
     name: 'what is retired is used before the period that a write waits for',
     file: POOL,
@@ -39,7 +84,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a write waits for too little memory',
     file: POOL,
-    from: 'if (missing > older.ofClass + newer.ofClass) return 0;',
+    from: 'if (missing > older.ofClass + newer.ofClass || missingOthers > older.ofOther + newer.ofOther) return 0;',
     to: 'if (missing > older.ofClass + newer.ofClass && older.last + newer.last === 0) return 0;',
     tests: [AWAITED],
   },

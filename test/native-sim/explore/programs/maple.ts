@@ -2,7 +2,7 @@
 import { mapleKind } from '../../../../lib/structures/maple/maple-tree.ts';
 import { keyOf } from '../../../../lib/structures/maple/node.ts';
 import { MapleCore } from '../../../../lib/structures/maple/tree.ts';
-import { loadWord, Range, seekNext } from '../../../../lib/structures/maple/walk.ts';
+import { Range, seekNext } from '../../../../lib/structures/maple/walk.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { onStructure } from './on-structure.ts';
 
@@ -61,7 +61,7 @@ export function maple(acts: readonly MapleAct[]): Program {
     threads: acts.map((act) => (cpu, tree, _arena, read) => {
       if (act !== 'read') return tree.write(() => CHANGES[act](tree));
       read(() => {
-        const load = (index: number) => loadWord(cpu, tree.shape, tree.address, keyOf(index));
+        const load = (index: number) => tree.load(keyOf(index));
         if (acts.includes('append')) {
           // From the last to the first: what is behind is there later.
           let isThere = false;
