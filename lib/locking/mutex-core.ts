@@ -43,6 +43,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { watching } from '../sched/contention.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -259,6 +260,8 @@ export function unlockSlow(thread: Thread, mutex: number): void {
     const word = cpu.load(address);
     const free = word & OWNER_DIED ? UNRECOVERABLE : 0;
     if (word & (WAITERS | HANDOFF | OWNER_DIED)) {
+      // A thread that never waits learns here that somebody watches.
+      watching(thread);
       latch(cpu, list + WaitList.latch, id);
       const woken = releaseToWaiters(thread, mutex, free);
       unlatch(cpu, list + WaitList.latch);
@@ -276,7 +279,8 @@ export function unlockSlow(thread: Thread, mutex: number): void {
  * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> heir|PICKUP, or me|WAITERS -> free. The release pairs
  * with the acquires in tryAcquire and takeOver. Returns the waiters to wake. Under the latch.
  */
-function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free: number): number[] {
+function releaseToWaiters(thread: Thread, mutex: number, free: number): number[] {
+  const { cpu, counters } = thread;
   const address = mutex + MutexWords.owner;
   const list = mutex + MutexWords.waiters;
   if (firstWaiter(cpu, list) === 0) return [];
@@ -285,7 +289,7 @@ function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free
   const isHandedOver = free === 0 && heir !== 0 && (cpu.load(address) & HANDOFF) !== 0;
   if (isHandedOver) {
     counters.handoffs++;
-    tracer?.handsOver(mutex, heir);
+    thread.handsOver?.(mutex, heir);
   }
   // me|flags -> heir|PICKUP, or -> free. What it pairs with is said above.
   cpu.storeRelease(address, isHandedOver ? heir | PICKUP : free);

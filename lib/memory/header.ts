@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 11;
+export const LAYOUT_VERSION = 12;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -93,7 +93,9 @@ export const Header = struct({
   traceLocks: 1,
   /** The places of trace programs, once there are any: they stay; see `debug/trace/program/layout.ts`. */
   programs: 4,
-  padKthreadd: LINE_WORDS - 14,
+  /** The session of `profile` again, if that counts locks that are free, too; or 0. */
+  profileLocks: 1,
+  padKthreadd: LINE_WORDS - 15,
   bins: inLines(HEAP_BINS),
 });
 
