@@ -50,6 +50,7 @@ export type { HeldTimes, LockHeldTimes } from './debug/profile/read-holds.ts';
 export { profileTable, saveProfile } from './debug/profile/save.ts';
 export { ProfileSession, startProfile } from './debug/profile/session.ts';
 export type { Frame as StackFrame } from './debug/profile/stacks.ts';
+export { type LockWait, type OpenTelemetryApi, spansOfWaits } from './debug/profile/wait-events.ts';
 export type { TracedLock } from './debug/trace/locks.ts';
 export { perfettoTrace } from './debug/trace/perfetto/perfetto.ts';
 export {

@@ -17,7 +17,7 @@ import {
   Waits,
 } from './layout.ts';
 import { type LockHeldTimes, readHolds } from './read-holds.ts';
-import { classNameOf, isLockKind, kindNameOf, subjectOf } from './rows.ts';
+import { isLockKind, kindNameOf, labelsOf, subjectOf } from './rows.ts';
 import { floatOf } from './samples.ts';
 import { type Frame, readFrames } from './stacks.ts';
 import { tallyRead } from './tally.ts';
@@ -152,15 +152,14 @@ function readRow(cpu: Cpu, profile: number, number: number): LockContention | un
   const row = profile + Profile.rows + number * Row.words;
   const subject = subjectOf(cpu, row);
   if (subject === undefined) return undefined;
-  const { address, name, shared } = subject;
-  const kind = kindNameOf(subject.kind);
-  const label = name === '' ? `${kind}${address === 0 ? 's without a name' : ` at ${address}`}` : `${kind} "${name}"`;
+  const { address, shared } = subject;
+  const { label, className } = labelsOf(subject);
   return {
-    lock: address === 0 && name !== '' ? `others of ${label}` : label,
-    class: name === '' ? kind : `${kind} "${classNameOf(name)}"`,
+    lock: label,
+    class: className,
     address,
     shared,
-    event: !isLockKind(kind),
+    event: !isLockKind(kindNameOf(subject.kind)),
     sync: readWaits(cpu, row + Row.sync),
     async: readWaits(cpu, row + Row.async),
     held: readHolds(cpu, profile, number),

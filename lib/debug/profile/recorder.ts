@@ -30,6 +30,7 @@ import { Chance, noteExtremes, recording } from './samples.ts';
 import { capture, framesOf, StackTable } from './stacks.ts';
 import { tallyAdd } from './tally.ts';
 import { UnlockRecorder } from './unlocks.ts';
+import { publishWait } from './wait-events.ts';
 
 const OUTCOMES: Readonly<Record<string, 'timeouts' | 'aborts' | 'ownerDeaths' | 'failed'>> = {
   'timed-out': 'timeouts',
@@ -115,6 +116,7 @@ export class Recorder implements Watch {
     if (wait.holder !== 0 && wait.holder !== id) this.#addEdge(number, wait.holder, waited);
     const weight = this.#chance.weightOf(waited);
     if (weight > 0) this.#addShare(number, wait, waited, weight);
+    publishWait(cpu, profile, number, this.#thread.number, wait, waited, outcome);
   }
 
   #addEdge(row: number, holder: number, waited: number): void {

@@ -155,6 +155,17 @@ export function subjectOf(cpu: Cpu, row: number): Subject | undefined {
   };
 }
 
+/** What messages call the row's object, and its class. */
+export function labelsOf({ address, name, kind: id }: Subject): { readonly label: string; readonly className: string } {
+  const kind = kindNameOf(id);
+  const unnamed = `${kind}${address === 0 ? 's without a name' : ` at ${address}`}`;
+  const label = name === '' ? unnamed : `${kind} "${name}"`;
+  return {
+    label: address === 0 && name !== '' ? `others of ${label}` : label,
+    className: name === '' ? kind : `${kind} "${classNameOf(name)}"`,
+  };
+}
+
 export function kindNameOf(kind: number): string {
   return kind === 0 ? 'word' : (kindById(kind)?.name ?? 'foreign object');
 }

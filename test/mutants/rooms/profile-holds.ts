@@ -15,6 +15,14 @@ const mutant = (file: string, name: string, from: string, to: string): Mutant =>
   tests: [TEST],
 });
 
+const event = (name: string, from: string, to: string): Mutant => ({
+  name,
+  file: 'lib/debug/profile/wait-events.ts',
+  from,
+  to,
+  tests: ['test/debug/wait-events.test.ts'],
+});
+
 export const mutants: readonly Mutant[] = [
   mutant(
     HOLDS,
@@ -134,4 +142,14 @@ export const mutants: readonly Mutant[] = [
     '    else observer.gave(this, self);',
     '    else void observer;',
   ),
+  event('a wait is told while its call has not come back', '  queueMicrotask(() => {\n', '  [0].forEach(() => {\n'),
+  event('each wait is a long one', 'longWaits.hasSubscribers && waited >=', 'longWaits.hasSubscribers && waited !=='),
+  event('waits until something happens are told', ' || !isLockKind(kindNameOf(subject.kind))', ''),
+  event(
+    'a wait is told as one that an owner who died has ended',
+    "isInherited = ownerDeaths.hasSubscribers && outcome === 'owner-died'",
+    'isInherited = ownerDeaths.hasSubscribers && outcome === undefined',
+  ),
+  event('spans end when they are made', '.end(wait.start + wait.duration / 1e6)', '.end(wait.start)'),
+  event('short waits are spans', '    if (wait.duration < longerThan * 1e6) return;\n', ''),
 ];

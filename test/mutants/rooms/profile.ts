@@ -226,7 +226,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a wait for an event counts as one for a lock',
     file: READ,
-    from: '    event: !isLockKind(kind),',
+    from: '    event: !isLockKind(kindNameOf(subject.kind)),',
     to: '    event: false,',
     tests: [WAITS],
   },
