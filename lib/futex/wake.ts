@@ -6,7 +6,6 @@
  * Source: kernel/futex/waitwake.c, kernel/futex/requeue.c.
  */
 import type { Cpu } from '../machine/cpu.ts';
-import { watching } from '../sched/contention.ts';
 import { isDying } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task, unparkAll } from '../sched/task.ts';
@@ -41,8 +40,6 @@ export const MATCH_ANY = -1;
 export function wake(futexes: Futexes, word: number, count: number, bitset: number): number | 'mismatch' {
   const sleepers: number[] = [];
   const able = takeWaiters(futexes, word, count, bitset, sleepers);
-  // A thread that never waits learns here that somebody watches.
-  if (sleepers.length > 0) watching(futexes.thread);
   unparkAll(futexes.thread.cpu, sleepers);
   return able === 'mismatch' ? able : Math.min(count, sleepers.length);
 }
