@@ -45,9 +45,12 @@ export { setLockClass } from './debug/lockdep/classes.ts';
 export type { LockdepReport } from './debug/lockdep/reporter.ts';
 export { Lockdep, type LockdepOptions, type LockdepStats, startLockdep } from './debug/lockdep/session.ts';
 export type { Finding as LockdepFinding } from './debug/lockdep/words.ts';
+export type { ProfileOptions } from './debug/profile/options.ts';
+export type { HeldTimes, LockHeldTimes } from './debug/profile/read-holds.ts';
 export { profileTable, saveProfile } from './debug/profile/save.ts';
 export { ProfileSession, startProfile } from './debug/profile/session.ts';
 export type { Frame as StackFrame } from './debug/profile/stacks.ts';
+export { type LockWait, type OpenTelemetryApi, spansOfWaits } from './debug/profile/wait-events.ts';
 export type { TracedLock } from './debug/trace/locks.ts';
 export { perfettoTrace } from './debug/trace/perfetto/perfetto.ts';
 export {

@@ -5,11 +5,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { type ProfileOptions, profileSettings } from '../debug/profile/options.ts';
 import { FORMATS, formatFor } from '../debug/reports/formats.ts';
 
 interface Options {
   output: string[];
   json?: boolean;
+  holds?: boolean;
+  delay: string[];
 }
 
 export function registerProfile(program: Command): void {
@@ -23,6 +26,13 @@ export function registerProfile(program: Command): void {
       collectFile,
       [],
     )
+    .option('--holds', 'count locks that are free, too, and for how long they are held')
+    .option(
+      '--delay <time@lock>',
+      'hold a lock longer, such as 100us@accounts, to see what it costs the whole program',
+      (delay: string, before: string[]) => [...before, delay],
+      [],
+    )
     .option('--json', 'print the profile as one JSON document on the standard output')
     .action(profile);
 }
@@ -32,11 +42,22 @@ function collectFile(file: string, before: string[]): string[] {
   throw new InvalidArgumentError(`The name ends in one of ${Object.keys(FORMATS).join(' ')}, and has no comma.`);
 }
 
-async function profile([program, ...args]: [string, ...string[]], { output, json = false }: Options, command: Command) {
+async function profile([program, ...args]: [string, ...string[]], options: Options, command: Command) {
+  const { output, json = false, holds, delay } = options;
+  const asked: ProfileOptions = { holds, delays: delay };
+  try {
+    profileSettings(asked);
+  } catch (error) {
+    command.error(`error: ${(error as Error).message}`);
+  }
   const folder = json ? await mkdtemp(join(tmpdir(), 'holdfast-profile-')) : undefined;
   const document = folder && join(folder, 'profile.json');
   const files = [...output, ...(document === undefined ? [] : [document])];
-  const env = { ...process.env, HOLDFAST_PROFILE: files.length === 0 ? '-' : files.join(',') };
+  const env = {
+    ...process.env,
+    HOLDFAST_PROFILE: files.length === 0 ? '-' : files.join(','),
+    HOLDFAST_PROFILE_OPTIONS: JSON.stringify(asked),
+  };
   const child = spawn(program, args, { env, stdio: 'inherit' });
   // The terminal sends both an interrupt: the program ends by it in its own way, and has a profile to write.
   const wait = () => {};

@@ -43,7 +43,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { ALONE, contend } from '../sched/contention.ts';
+import { ALONE, contend, watching } from '../sched/contention.ts';
 import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
@@ -282,6 +282,8 @@ export function unlockSlow(thread: Thread, mutex: number): void {
     const word = cpu.load(address);
     const free = word & OWNER_DIED ? UNRECOVERABLE : 0;
     if (word & (WAITERS | HANDOFF | OWNER_DIED)) {
+      // A thread that never waits learns here that somebody watches.
+      watching(thread);
       latch(cpu, list + WaitList.latch, id);
       const woken = releaseToWaiters(thread, mutex, free);
       unlatch(cpu, list + WaitList.latch);
@@ -299,7 +301,8 @@ export function unlockSlow(thread: Thread, mutex: number): void {
  * Releases the mutex if anybody is in the list: me|WAITERS|HANDOFF -> successor|PICKUP, or me|WAITERS -> free. The release pairs
  * with the acquires in tryAcquire and takeOver. Returns the waiters to wake. Under the latch.
  */
-function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free: number): number[] {
+function releaseToWaiters(thread: Thread, mutex: number, free: number): number[] {
+  const { cpu, counters } = thread;
   const address = mutex + MutexWords.owner;
   const list = mutex + MutexWords.waiters;
   if (firstWaiter(cpu, list) === 0) return [];
@@ -308,7 +311,7 @@ function releaseToWaiters({ cpu, counters, tracer }: Thread, mutex: number, free
   const isHandedOver = free === 0 && successor !== 0 && (cpu.load(address) & HANDOFF) !== 0;
   if (isHandedOver) {
     counters.handoffs++;
-    tracer?.handsOver(mutex, successor);
+    thread.handsOver?.(mutex, successor);
   }
   // me|flags -> successor|PICKUP, or -> free. What it pairs with is said above.
   cpu.storeRelease(address, isHandedOver ? successor | PICKUP : free);

@@ -100,7 +100,7 @@ export class Mutex extends OwnedLock {
   unlock(): void {
     const { cpu, mine } = this.thread;
     // me -> 0: pairs with the acquire in lock, and in `tryAcquire` of mutex-core.ts.
-    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.unlockSlow();
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.#unlockSlow();
   }
 
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
@@ -182,6 +182,14 @@ export class Mutex extends OwnedLock {
 
   protected override get shown(): string {
     return `Mutex(${this.name ?? this.address}, ${this.state})`;
+  }
+
+  /** Nobody waits, as a rule, when the fast path was not asked because somebody observes the thread. */
+  #unlockSlow(): void {
+    const { cpu, observer, self } = this.thread;
+    // me -> 0: as in `unlock`.
+    if (observer === undefined || cpu.cmpxchgRelease(this.#owner, self, 0) !== self) this.unlockSlow();
+    else observer.gave(this, self);
   }
 
   #lockSlow(options: WaitOptions | undefined): void {

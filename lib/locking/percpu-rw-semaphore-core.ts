@@ -204,7 +204,7 @@ function unlatchToNext(thread: Thread, lock: number, task: number): void {
   unlatch(cpu, latchOf(lock));
   thread.counters.handoffs += woken.length;
   for (const sleeper of woken) {
-    thread.tracer?.handsOver(lock, sleeper);
+    thread.handsOver?.(lock, sleeper);
     unpark(cpu, sleeper);
   }
 }

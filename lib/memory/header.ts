@@ -93,7 +93,9 @@ export const Header = struct({
   traceLocks: 1,
   /** The places of trace programs, once there are any: they stay; see `debug/trace/program/layout.ts`. */
   programs: 4,
-  padKthreadd: LINE_WORDS - 14,
+  /** The session of `profile` again, if that counts locks that are free, too; or 0. */
+  profileLocks: 1,
+  padKthreadd: LINE_WORDS - 15,
   bins: inLines(HEAP_BINS),
 });
 

@@ -36,7 +36,7 @@ export const LINE_AREAS = {
 } as const;
 
 /** Areas in a task. */
-export const TASK_AREAS = { vector: 2, holds: 2, grant: 2, rtWait: 6, contest: 3 } as const;
+export const TASK_AREAS = { vector: 2, holds: 2, grant: 2, rtWait: 6, contest: 3, profile: 2 } as const;
 
 /** What the reaper has to know of an area; `base` is the slot or the task that the area is in. */
 export interface Upkeep {

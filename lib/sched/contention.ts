@@ -37,16 +37,18 @@ export function defineWatch(word: number, open: OpenWatch): void {
 
 /** The thread's watches; it learns here that somebody watches, observes or traces it. */
 export function watching(thread: Thread): readonly Watch[] {
-  lookForObserver(thread);
   for (const { word, open } of rooms) {
     // Pairs with the exchange by which a session starts, in `startSession`, `setTraced`: what the watch writes to is ready.
     const session = thread.cpu.loadAcquire(word);
     if (session === 0 && thread.watches.length === 0) continue;
     const known = thread.watches.find((watch) => watch.word === word);
     if ((known?.session ?? 0) === session) continue;
+    known?.close?.();
     const others = thread.watches.filter((watch) => watch !== known);
     thread.watches = session === 0 ? others : [...others, open(thread, session)];
   }
+  // Behind them: a watch that closes may end an observer, of which there is another one now.
+  lookForObserver(thread);
   return thread.watches;
 }
 

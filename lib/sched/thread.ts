@@ -15,7 +15,7 @@ import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
-import type { LockObserver, Tracer, Wait, Watch } from './watch.ts';
+import type { LockObserver, Tracer, UnlockHearer, Wait, Watch } from './watch.ts';
 
 /**
  * About as long as a park and unpark take. Measured on 2 cores with 2 to 8 threads and sections of 3 us: with 200 a
@@ -92,6 +92,9 @@ export class Thread {
   watches: readonly Watch[] = [];
   /** Who hears of what else it does, while somebody traces it. */
   tracer: Tracer | undefined = undefined;
+  /** Called when an unlock has given `lock` to `task`, which waits for it; see `hearUnlocks`. */
+  handsOver: ((lock: number, task: number) => void) | undefined = undefined;
+  readonly #unlockHearers = new Map<object, UnlockHearer>();
   /** A wait that has begun, until `block` takes it over or the call comes back without. */
   wait: Wait | undefined = undefined;
 
@@ -153,7 +156,38 @@ export class Thread {
   endWatch(): void {
     this.watches = [];
     this.tracer = undefined;
-    this.cpu.onUnpark = undefined;
+    this.#unlockHearers.clear();
+    this.#setUnlockHooks();
+  }
+
+  /** From here on `hearer` is told of the tasks that this thread wakes, and of the locks that it hands over; undefined: no more. `who` asks. */
+  hearUnlocks(who: object, hearer: UnlockHearer | undefined): void {
+    if (hearer === undefined) this.#unlockHearers.delete(who);
+    else this.#unlockHearers.set(who, hearer);
+    this.#setUnlockHooks();
+  }
+
+  #setUnlockHooks(): void {
+    const all = [...this.#unlockHearers.values()];
+    const isHeard = all.length > 0;
+    // Loops, whose frames are this package's own: a hearer may take a stack.
+    const wakes = (task: number) => {
+      for (const hearer of all) hearer.wakes(task);
+    };
+    const handsOver = (lock: number, task: number) => {
+      for (const hearer of all) hearer.handsOver(lock, task);
+    };
+    this.cpu.onUnpark = isHeard ? wakes : undefined;
+    this.handsOver = isHeard ? handsOver : undefined;
+  }
+
+  /**
+   * For an observer that needs to hear of an unlock only now and then: whether the fast paths of unlocks take their way meanwhile. Illegal
+   * unless it is the thread's one observer.
+   */
+  observeUnlocks(areObserved: boolean): void {
+    this.mine = areObserved ? NEVER : this.self;
+    this.mineById = areObserved ? NEVER : this.id;
   }
 
   /**

@@ -38,14 +38,20 @@ export interface Watch {
   resumes?(wait: Wait): void;
   /** `outcome`: what the slow path came back with. */
   end(wait: Wait, outcome: unknown): void;
+  /** Its session is over, and the thread has another watch from here on, or none. */
+  close?(): void;
 }
 
-/** Hears of what a thread does beside its own waits and locks, while it is traced. Objects are addresses. */
-export interface Tracer {
+/** Hears of the unlocks of a thread that others have waited for. */
+export interface UnlockHearer {
   /** `task` was asleep, and is woken by the thread. */
   wakes(task: number): void;
   /** The lock was given to `task`, which waits for it. */
   handsOver(lock: number, task: number): void;
+}
+
+/** Hears of what a thread does beside its own waits and locks, while it is traced. Objects are addresses. */
+export interface Tracer {
   /** A thread was killed, and what it left is repaired. */
   buries(thread: number): void;
   /** A grace period of the domain has begun, or ended: its number is the same both times. */

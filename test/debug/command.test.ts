@@ -85,6 +85,19 @@ test('the command takes what it can make no sense of, or has a code of its own',
   expect([ended.code, ended.stdout, ended.stderr]).toEqual([5, '', expect.stringContaining('made no arena')]);
 });
 
+test('the command does not count locks that are free, or holds none longer', async () => {
+  const { code, stdout } = await holdfast('--json', '--holds', '--delay', '20ms@accounts', ...run());
+  expect(code).toBe(0);
+  const [lock] = JSON.parse(stdout).locks;
+  expect(lock.held.async).toMatchObject({ acquisitions: 2, timed: 2 });
+  expect(lock.held.async.shortest).toBeGreaterThan(20e6 - 1);
+  const bad = await holdfast('--delay', '5@accounts', ...run());
+  expect([bad.code, bad.stderr]).toEqual([
+    2,
+    expect.stringContaining('such as \'100us@accounts\'; received "5@accounts"'),
+  ]);
+});
+
 test('the environment begins no profile, or changes what the program does', async () => {
   const file = join(folder, 'environment.json');
   const [profiled, atOnce] = await Promise.all([

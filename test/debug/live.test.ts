@@ -100,6 +100,7 @@ const lock = (name: string, className: string, sync: Partial<WaitTimes>): LockCo
   event: false,
   sync: { ...none, ...sync },
   async: none,
+  held: undefined,
 });
 
 const state = (more: Partial<ArenaState> = {}, duration = 1e9, locks: readonly LockContention[] = []): ArenaState => ({
@@ -113,8 +114,9 @@ const state = (more: Partial<ArenaState> = {}, duration = 1e9, locks: readonly L
     duration,
     locks,
     stacks: [],
+    unlocks: [],
     waits: [],
-    dropped: { waits: 0, samples: 0 },
+    dropped: { waits: 0, samples: 0, acquisitions: 0 },
     unknown: 0,
     unfinished: 0,
   },

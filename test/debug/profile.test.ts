@@ -86,7 +86,7 @@ describe('a profile', () => {
     expect(profile.waits).toEqual([
       { lock: lock.lock, class: lock.class, waiter: 1, holder: 0, contentions: 1, delay: sync.total },
     ]);
-    expect(profile).toMatchObject({ dropped: { waits: 0, samples: 0 }, unknown: 0, unfinished: 0 });
+    expect(profile).toMatchObject({ dropped: { waits: 0, samples: 0, acquisitions: 0 }, unknown: 0, unfinished: 0 });
   });
 
   test('counts a wait that ended while the thread was spinning as one that slept, or not at all', () => {

@@ -49,6 +49,7 @@ const lock = (name: string, className: string, more: Partial<LockContention>): L
   event: false,
   sync: none,
   async: none,
+  held: undefined,
   ...more,
 });
 
@@ -74,8 +75,9 @@ const profile: ContentionProfile = {
     stack(hot, 1, 50_000, [frame('transfer', 20), frame('', 90)]),
     stack(readers, 1, 6144, [frame('a;b', 30)]),
   ],
+  unlocks: [],
   waits: [{ lock: hot.lock, class: hot.class, waiter: 1, holder: 3, contentions: 10, delay: 1e6 }],
-  dropped: { waits: 0, samples: 4 },
+  dropped: { waits: 0, samples: 4, acquisitions: 0 },
   unknown: 0,
   unfinished: 0,
 };

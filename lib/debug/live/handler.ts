@@ -41,7 +41,9 @@ const LONGEST = 60;
  *   GET /objects           `arena.list()`, as JSON
  *   GET /workqueues        the workqueues, with histograms of how long items wait and take, as JSON
  *   GET /metrics           for Prometheus
- *   GET /debug/pprof/block for `go tool pprof`; `?seconds=5`: of the next 5 seconds (up to 60), and not since it was mounted
+ *   GET /debug/pprof/block for `go tool pprof`, by where calls have waited; `?seconds=5`: of the next 5 seconds (up to 60), and not
+ *                          since it was mounted
+ *   GET /debug/pprof/mutex the same, by the unlocks that ended the waiting
  *
  * Other paths go to `next`, or are answered by 404. It runs on the event loop that it is mounted in, and so does not answer
  * while that is blocked, as it is in a deadlock: `observe` has a thread of its own. Of two in one arena only the first has a
@@ -87,14 +89,22 @@ const ANSWERS: Readonly<Record<string, Answerer>> = {
   '/objects': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.list()) }),
   '/workqueues': async ({ arena }) => ({ type: JSON_TYPE, body: JSON.stringify(workqueuesState(arena)) }),
   '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsOf(live.state()) }),
-  '/debug/pprof/block': async (live, query, response) => {
-    const forms = await loadForms();
-    const profile = await live.profileOf(query.get('seconds'), response);
-    return { type: 'application/octet-stream', body: forms.pprofOf(profile) };
-  },
+  '/debug/pprof/block': (live, query, response) => pprof(live, query, response, 'block'),
+  '/debug/pprof/mutex': (live, query, response) => pprof(live, query, response, 'mutex'),
 };
 
-/** Undefined for what is no URL, such as `//`: whoever can send a request must not end the process with one. */
+async function pprof(
+  live: Live,
+  query: URLSearchParams,
+  response: ServerResponse,
+  charged: 'block' | 'mutex',
+): Promise<Answer> {
+  const forms = await loadForms();
+  const profile = await live.profileOf(query.get('seconds'), response);
+  return { type: 'application/octet-stream', body: forms.pprofOf(profile, charged) };
+}
+
+/** Undefined for what is no URL, such as `//`: a request must not be able to end the process. */
 function targetOf({ url = '/' }: IncomingMessage): URL | undefined {
   return URL.canParse(url, 'http://localhost') ? new URL(url, 'http://localhost') : undefined;
 }
@@ -104,7 +114,7 @@ function answerFor(target: URL | undefined): Answerer | undefined {
 }
 
 function send(response: ServerResponse, status: number, { type, body }: Answer): void {
-  // Whoever has mounted the handler may have answered in its place: a timeout of its own, say.
+  // The program may have answered in the handler's place: a timeout of its own, say.
   if (response.headersSent || response.destroyed) return;
   const { length } = Buffer.from(body);
   response.writeHead(status, { 'content-type': type, 'content-length': length, 'cache-control': 'no-store' });

@@ -35,7 +35,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { slotArea } from '../../sched/slot.ts';
 import { Stack } from '../profile/layout.ts';
-import type { StackPlace } from '../profile/stacks.ts';
+import { type StackPlace, stackPlaceIn } from '../profile/stacks.ts';
 
 /** Words of a slot. */
 export const Adding = slotArea(
@@ -129,13 +129,7 @@ export const TABLES_KIND = defineKind<Repairer>({
 });
 
 export function stackPlace(tables: number): StackPlace {
-  return {
-    stacks: tables + Tables.stacks,
-    count: STACKS,
-    used: tables + Tables.textUsed,
-    text: tables + Tables.text,
-    words: TEXT_WORDS,
-  };
+  return stackPlaceIn(tables, Tables, STACKS, TEXT_WORDS);
 }
 
 /** The ways in which an order can be seen. */

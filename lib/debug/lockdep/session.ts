@@ -106,7 +106,7 @@ export class Lockdep {
         cpu.xchg(Header.lockdep, session);
         throw stoppedInAdding();
       }
-      // Pairs with the acquire in `Validator`: whoever sees the new session sees the tables empty.
+      // Pairs with the acquire in `Validator`: a thread that sees the new session sees the tables empty.
       cpu.xchg(Header.lockdep, clear(cpu, this.#tables));
     });
   }

@@ -82,7 +82,7 @@ function readSuppressions(cpu: Cpu, tables: number): string {
   for (;;) {
     const at = cpu.loadAcquire(word);
     const text = readText(cpu, placeOf(tables, at), at & LENGTH);
-    // Pairs with the release above: whoever writes there again has changed the word before.
+    // Pairs with the release above: a thread that writes there again has changed the word before.
     cpu.rmb();
     if (cpu.load(word) === at) return text;
   }

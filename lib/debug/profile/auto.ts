@@ -4,12 +4,13 @@
  * to the files, and the tables to the standard error stream.
  *
  * What is asked for is in the global object under a registered symbol, or else in the environment: names of files, with commas
- * between; `-` for the tables only. A second arena's files have a number in their names.
+ * between; `-` for the tables only. HOLDFAST_PROFILE_OPTIONS may have `ProfileOptions`, as JSON. A second arena's files have a number in their names.
  */
 import { Arena } from '../../arena/arena.ts';
 import { report } from '../../arena/spawn.ts';
 import { numbered, whenThreadEnds, writeReport } from '../ending.ts';
 import { type Forms, loadForms } from './forms.ts';
+import type { ProfileOptions } from './options.ts';
 import { type ProfileSession, startProfile } from './session.ts';
 
 export const ASKED = Symbol.for('holdfast.profile');
@@ -31,7 +32,8 @@ function asked(): string | undefined {
 function begin(arena: Arena): void {
   if (asked() === undefined) return;
   try {
-    sessions.push(startProfile(arena));
+    const { HOLDFAST_PROFILE_OPTIONS: options } = process.env;
+    sessions.push(startProfile(arena, options ? (JSON.parse(options) as ProfileOptions) : {}));
   } catch (error) {
     process.emitWarning(`an arena is not profiled: ${(error as Error).message}`, { type: 'HoldfastWarning' });
     return;

@@ -1,10 +1,11 @@
 /**
  * What a contention profile is in shared memory: one object of an arena, to which all of its threads add.
  *
- *   head | rows | shares | edges | stacks | text
+ *   head | delays | rows | shares | unlocks | edges | stacks | text
  *
  *   rows    a lock each, or what a class of locks has that found no row: counters, and two histograms of its waits
  *   shares  how much of a row's waits a thread has met at one place of the program: sampled
+ *   unlocks how long others have waited for what a thread gave back at one place of the program: sampled
  *   edges   how long one thread has slept behind another, for one row
  *   stacks  places of the program, in `text`: each is there once
  *
@@ -15,7 +16,7 @@
  * - A row whose key is there and whose `named` is not is named by the next thread that meets it, in the same words.
  * - So it is with a stack whose key is there and whose text is not.
  *
- * Who writes when. A thread that records a wait says in its slot in which session (`Recording`), and looks again whether that
+ * Sessions. A thread that records a wait says in its slot in which session (`Recording`), and looks again whether that
  * session runs; `stopSession` ends the session and then waits until no slot names it. So no wait of one session gets into the
  * tables of the next, and none is half there when the profile is read.
  */
@@ -26,6 +27,7 @@ import { ObjectHeader } from '../../memory/objects.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { slotArea } from '../../sched/slot.ts';
+import { taskArea } from '../../sched/task.ts';
 import { BUCKETS } from './histogram.ts';
 import { Tally } from './tally.ts';
 
@@ -38,6 +40,34 @@ export const Recording = slotArea(
   },
   { vacate: (cpu, slot) => cpu.store(slot + Recording.session, 0) },
 );
+
+/** Words of a task, which say since when it waits for a lock in its sleep: us on `cpu.now()`, cut off to 31 bits, and never 0. */
+export const Blocked = taskArea(
+  'profile',
+  {
+    /** 0 while it does not. Its own thread writes it. */
+    since: 1,
+    /** The waiting that no unlock was charged with yet began here. The thread that exchanges it for a later time charges the time between. */
+    uncharged: 1,
+  },
+  {
+    vacate(cpu, task) {
+      cpu.store(task + Blocked.since, 0);
+      cpu.store(task + Blocked.uncharged, 0);
+    },
+  },
+);
+
+/** A time in ns, as words of `Blocked` have it. */
+export function blockedAt(ns: number): number {
+  return Math.floor(ns / 1000) & 0x7fffffff || 1;
+}
+
+/** us from one to the other, for up to 17 minutes; 0 where `since` is the later one. */
+export function blockedFor(since: number, until: number): number {
+  const us = (until - since) & 0x7fffffff;
+  return us < 2 ** 30 ? us : 0;
+}
 
 /** What calls that wait in one way, synchronously or not, have met. */
 export const Waits = struct({
@@ -86,6 +116,14 @@ export const Share = struct({
   delay: Tally.words,
 });
 
+/** A lock that is held longer than the program has it, to show what that costs. */
+export const Delay = struct({
+  ns: 1,
+  /** Bytes of the name, which is a lock's, or that of a class; 0 for a place that is free. */
+  nameLength: 1,
+  name: NAME_WORDS,
+});
+
 export const Edge = struct({
   /** `edgeKey`, or 0. */
   key: 1,
@@ -100,30 +138,40 @@ export const Stack = struct({
   text: 1,
 });
 
+export const DELAYS = 8;
 export const ROWS = 128;
 /** Rows of classes of locks that have found no row of their own. */
 export const CLASS_ROWS = 32;
 export const SHARES = 1024;
+export const UNLOCKS = 512;
 export const EDGES = 512;
 export const STACKS = 512;
 export const TEXT_WORDS = 1 << 15;
 
 export const Profile = struct({
   header: ObjectHeader.words,
-  /** Who profiles: a CPU number plus one, or 0. */
+  /** The thread that profiles: a CPU number plus one, or 0. */
   owner: 1,
   /** Counts the sessions. */
   sessions: 1,
   /** Waits that found no row, not even one of their class. */
   droppedWaits: 1,
+  /** Acquisitions of locks that found no row. */
+  droppedAcquisitions: 1,
   /** Samples and edges that found no entry, and samples whose stack found no room. */
   droppedSamples: 1,
   /** Calls that came back without having lined up for an object. */
   unknown: 1,
   /** Words of `text` that are taken. */
   textUsed: 1,
+  /** What locks that are free are counted in, or 0; see `holds-layout.ts`. */
+  holds: 1,
+  /** ms of a wait that the program wants to hear of, or 0. */
+  longWait: 1,
+  delays: DELAYS * Delay.words,
   rows: (ROWS + CLASS_ROWS) * Row.words,
   shares: SHARES * Share.words,
+  unlocks: UNLOCKS * Share.words,
   edges: EDGES * Edge.words,
   stacks: STACKS * Stack.words,
   text: TEXT_WORDS,
@@ -133,7 +181,7 @@ export const PROFILE_KIND = defineKind<Repairer>({
   name: 'contention profile',
   words: Profile.words,
   format: () => {},
-  // Whoever profiles may detach: that ends the session.
+  // The thread that profiles may detach: that ends the session.
   holder: () => 0,
   isBusy: (cpu, profile) => cpu.load(profile + Profile.owner) !== 0,
   repair(repairer, profile) {
@@ -141,6 +189,7 @@ export const PROFILE_KIND = defineKind<Repairer>({
     const owner = cpu.load(profile + Profile.owner);
     if (owner === 0 || !isDead(owner)) return true;
     // Nobody can start another session before `owner` is 0.
+    cpu.xchg(Header.profileLocks, 0);
     cpu.xchg(Header.profile, 0);
     cpu.storeRelease(profile + Profile.owner, 0);
     return true;

@@ -13,10 +13,12 @@ import {
   SHARES,
   Share,
   stacksOf,
+  UNLOCKS,
   Waits,
 } from './layout.ts';
-import { floatOf } from './recorder.ts';
-import { classNameOf, kindNameOf, subjectOf } from './rows.ts';
+import { type LockHeldTimes, readHolds } from './read-holds.ts';
+import { isLockKind, kindNameOf, labelsOf, subjectOf } from './rows.ts';
+import { floatOf } from './samples.ts';
 import { type Frame, readFrames } from './stacks.ts';
 import { tallyRead } from './tally.ts';
 
@@ -56,6 +58,8 @@ export interface LockContention {
   readonly event: boolean;
   readonly sync: WaitTimes;
   readonly async: WaitTimes;
+  /** How often and for how long it was held; undefined where the profile does not count that. */
+  readonly held: LockHeldTimes | undefined;
 }
 
 /** How long calls made at one place have waited for one lock; estimated from those that were sampled. */
@@ -93,17 +97,16 @@ export interface ContentionProfile {
   readonly duration: number;
   readonly locks: readonly LockContention[];
   readonly stacks: readonly StackContention[];
+  /** The places that gave back what others have waited for, with how many and how long; `thread` is the one that did. */
+  readonly unlocks: readonly StackContention[];
   readonly waits: readonly WaiterAndHolder[];
-  /** Waits that found no room in the tables, and samples that did not. */
-  readonly dropped: { readonly waits: number; readonly samples: number };
+  /** Waits, samples and acquisitions that found no room in the tables. */
+  readonly dropped: { readonly waits: number; readonly samples: number; readonly acquisitions: number };
   /** Calls that came back before it was known what they wait for. */
   readonly unknown: number;
   /** Threads that were stopped in the middle of recording a wait, of which the profile may have a part. */
   readonly unfinished: number;
 }
-
-/** The kinds that are waited for until they are free. Others are waited for until somebody makes something happen. */
-const LOCKS = /(mutex|lock|semaphore|sem)$/;
 
 type Circumstances = Pick<ContentionProfile, 'startedAt' | 'duration' | 'unfinished'>;
 
@@ -111,17 +114,20 @@ type Circumstances = Pick<ContentionProfile, 'startedAt' | 'duration' | 'unfinis
 export function readProfile(cpu: Cpu, profile: number, circumstances: Circumstances): ContentionProfile {
   const locks = new Map<number, LockContention>();
   for (let row = 0; row < ROWS + CLASS_ROWS; row++) {
-    const lock = readRow(cpu, profile + Profile.rows + row * Row.words);
+    const lock = readRow(cpu, profile, row);
     if (lock !== undefined) locks.set(row, lock);
   }
+  const seen = [...locks.values()].filter((lock) => contentionsOf(lock) > 0 || acquisitionsOf(lock) > 0);
   return {
     ...circumstances,
-    locks: [...locks.values()].sort((a, b) => totalOf(b) - totalOf(a)),
-    stacks: readShares(cpu, profile, locks).sort((a, b) => b.delay - a.delay),
+    locks: seen.sort((a, b) => totalOf(b) - totalOf(a) || acquisitionsOf(b) - acquisitionsOf(a)),
+    stacks: readShares(cpu, profile, Profile.shares, SHARES, locks),
+    unlocks: readShares(cpu, profile, Profile.unlocks, UNLOCKS, locks),
     waits: readEdges(cpu, profile, locks).sort((a, b) => b.delay - a.delay),
     dropped: {
       waits: cpu.load(profile + Profile.droppedWaits) >>> 0,
       samples: cpu.load(profile + Profile.droppedSamples) >>> 0,
+      acquisitions: cpu.load(profile + Profile.droppedAcquisitions) >>> 0,
     },
     unknown: cpu.load(profile + Profile.unknown) >>> 0,
   };
@@ -132,20 +138,31 @@ export function totalOf({ sync, async }: LockContention): number {
   return sync.total + async.total;
 }
 
-function readRow(cpu: Cpu, row: number): LockContention | undefined {
+/** Calls that have waited, in both ways. */
+export function contentionsOf({ sync, async }: LockContention): number {
+  return sync.contentions + async.contentions;
+}
+
+/** Those that have had the lock; 0 where the profile does not count that. */
+export function acquisitionsOf({ held }: LockContention): number {
+  return held === undefined ? 0 : held.sync.acquisitions + held.async.acquisitions;
+}
+
+function readRow(cpu: Cpu, profile: number, number: number): LockContention | undefined {
+  const row = profile + Profile.rows + number * Row.words;
   const subject = subjectOf(cpu, row);
   if (subject === undefined) return undefined;
-  const { address, name, shared } = subject;
-  const kind = kindNameOf(subject.kind);
-  const label = name === '' ? `${kind}${address === 0 ? 's without a name' : ` at ${address}`}` : `${kind} "${name}"`;
+  const { address, shared } = subject;
+  const { label, className } = labelsOf(subject);
   return {
-    lock: address === 0 && name !== '' ? `others of ${label}` : label,
-    class: name === '' ? kind : `${kind} "${classNameOf(name)}"`,
+    lock: label,
+    class: className,
     address,
     shared,
-    event: !LOCKS.test(kind),
+    event: !isLockKind(kindNameOf(subject.kind)),
     sync: readWaits(cpu, row + Row.sync),
     async: readWaits(cpu, row + Row.async),
+    held: readHolds(cpu, profile, number),
   };
 }
 
@@ -169,10 +186,17 @@ function readWaits(cpu: Cpu, waits: number): WaitTimes {
   };
 }
 
-function readShares(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockContention>): StackContention[] {
+/** Those that cost most time first. */
+function readShares(
+  cpu: Cpu,
+  profile: number,
+  table: number,
+  count: number,
+  locks: ReadonlyMap<number, LockContention>,
+): StackContention[] {
   const shares: StackContention[] = [];
-  for (let i = 0; i < SHARES; i++) {
-    const share = profile + Profile.shares + i * Share.words;
+  for (let i = 0; i < count; i++) {
+    const share = profile + table + i * Share.words;
     const key = cpu.load(share);
     if (key === 0) continue;
     const { row, stack, thread, async } = readShareKey(key);
@@ -190,7 +214,7 @@ function readShares(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockCo
       frames: readFrames(cpu, stacksOf(profile), stack),
     });
   }
-  return shares;
+  return shares.sort((a, b) => b.delay - a.delay);
 }
 
 function readEdges(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockContention>): WaiterAndHolder[] {

@@ -8,13 +8,16 @@ import { defineWatch } from '../../sched/contention.ts';
 import type { Thread } from '../../sched/thread.ts';
 import type { Wait, Watch } from '../../sched/watch.ts';
 import { bucketOf } from './histogram.ts';
+import { endHolds } from './holds.ts';
+import { HeldRow, heldRowAt } from './holds-layout.ts';
 import {
+  Blocked,
+  blockedAt,
   claimEntry,
   EDGES,
   Edge,
   edgeKey,
   Profile,
-  Recording,
   Row,
   SHARES,
   Share,
@@ -23,14 +26,11 @@ import {
   Waits,
 } from './layout.ts';
 import { RowFinder } from './rows.ts';
+import { Chance, noteExtremes, recording } from './samples.ts';
 import { capture, framesOf, StackTable } from './stacks.ts';
 import { tallyAdd } from './tally.ts';
-
-/**
- * A wait of this length or longer is sampled always, a shorter one with a probability in proportion, ns: so a place is charged
- * with what it has waited, however that is made up, and a stack is taken at most once in that time.
- */
-export const SAMPLED_ALWAYS = 100e3;
+import { UnlockRecorder } from './unlocks.ts';
+import { publishWait } from './wait-events.ts';
 
 const OUTCOMES: Readonly<Record<string, 'timeouts' | 'aborts' | 'ownerDeaths' | 'failed'>> = {
   'timed-out': 'timeouts',
@@ -49,8 +49,8 @@ export class Recorder implements Watch {
   readonly #profile: number;
   readonly #rows: RowFinder;
   readonly #stacks: StackTable;
-  /** Of the xorshift generator that chooses what is sampled. */
-  #random: number;
+  readonly #chance: Chance;
+  readonly #holds: number;
 
   constructor(thread: Thread, session: number) {
     const { cpu } = thread;
@@ -59,7 +59,15 @@ export class Recorder implements Watch {
     this.#profile = cpu.load(Header.profileTables);
     this.#rows = new RowFinder(thread, this.#profile);
     this.#stacks = new StackTable(cpu, stacksOf(this.#profile));
-    this.#random = Math.imul(session, 0x9e3779b1) ^ (thread.id << 1) || 1;
+    this.#chance = new Chance(session, thread);
+    this.#holds = cpu.load(this.#profile + Profile.holds);
+    const unlocks = new UnlockRecorder(thread, session, this.#profile, this.#rows, this.#stacks, this.#chance);
+    thread.hearUnlocks(Recorder, unlocks);
+  }
+
+  close(): void {
+    this.#thread.hearUnlocks(Recorder, undefined);
+    endHolds(this.#thread);
   }
 
   begin(wait: Wait): void {
@@ -70,16 +78,21 @@ export class Recorder implements Watch {
   sleeps(wait: Wait): void {
     wait.object = this.#rows.objectAt(wait.object);
     wait.holder = this.#rows.holderOf(wait.object);
+    const { cpu } = this.#thread;
+    if (!this.#rows.isLock(wait.object)) return;
+    const now = blockedAt(cpu.now());
+    cpu.store(wait.task + Blocked.since, now);
+    cpu.store(wait.task + Blocked.uncharged, now);
   }
 
   end(wait: Wait, outcome: unknown): void {
-    const { cpu, slot } = this.#thread;
+    const { cpu } = this.#thread;
     const waited = Math.max(0, Math.round(cpu.now() - wait.start));
-    // Pairs with the exchange in `stopSession`: that sees that this thread records, or this sees that the session is over.
-    cpu.xchg(slot + Recording.session, this.session);
-    if (cpu.load(Header.profile) === this.session) this.#record(wait, waited, outcome);
-    // Pairs with the acquire in `stopSession`, which reads what was recorded.
-    cpu.storeRelease(slot + Recording.session, 0);
+    if (wait.slept) {
+      cpu.store(wait.task + Blocked.since, 0);
+      cpu.store(wait.task + Blocked.uncharged, 0);
+    }
+    recording(this.#thread, this.session, () => this.#record(wait, waited, outcome));
   }
 
   #record(wait: Wait, waited: number, outcome: unknown): void {
@@ -96,9 +109,14 @@ export class Recorder implements Watch {
     }
     const row = profile + Profile.rows + number * Row.words;
     count(cpu, row + (wait.async ? Row.async : Row.sync), wait, waited, outcome);
+    if (this.#holds !== 0) {
+      const held = heldRowAt(this.#holds, number);
+      if (cpu.load(held + HeldRow.last) !== id) cpu.fetchAddRelaxed(held + HeldRow.waitBounces, 1);
+    }
     if (wait.holder !== 0 && wait.holder !== id) this.#addEdge(number, wait.holder, waited);
-    const weight = this.#weightOf(waited);
+    const weight = this.#chance.weightOf(waited);
     if (weight > 0) this.#addShare(number, wait, waited, weight);
+    publishWait(cpu, profile, number, this.#thread.number, wait, waited, outcome);
   }
 
   #addEdge(row: number, holder: number, waited: number): void {
@@ -124,50 +142,15 @@ export class Recorder implements Watch {
     tallyAdd(cpu, share + Share.count, Math.round(weight));
     tallyAdd(cpu, share + Share.delay, Math.round(waited * weight));
   }
-
-  /** For how many waits of that length this one stands: 0 for one that is not sampled. */
-  #weightOf(waited: number): number {
-    if (waited >= SAMPLED_ALWAYS) return 1;
-    this.#random ^= this.#random << 13;
-    this.#random ^= this.#random >>> 17;
-    this.#random ^= this.#random << 5;
-    const isChosen = (this.#random >>> 0) / 2 ** 32 < waited / SAMPLED_ALWAYS;
-    return isChosen ? SAMPLED_ALWAYS / waited : 0;
-  }
 }
 
 function count(cpu: Cpu, waits: number, { slept }: Wait, waited: number, outcome: unknown): void {
   cpu.fetchAddRelaxed(waits + Waits.histogram + bucketOf(waited), 1);
   tallyAdd(cpu, waits + Waits.total, waited);
-  const bits = floatBits(Math.max(waited, 1));
-  raise(cpu, waits + Waits.longest, (seen) => seen < bits, bits);
-  raise(cpu, waits + Waits.shortest, (seen) => seen === 0 || seen > bits, bits);
+  noteExtremes(cpu, waits + Waits.longest, waits + Waits.shortest, waited);
   if (slept) cpu.fetchAddRelaxed(waits + Waits.slept, 1);
   const counter = typeof outcome === 'string' ? OUTCOMES[outcome] : undefined;
   if (counter !== undefined) cpu.fetchAddRelaxed(waits + Waits[counter], 1);
-}
-
-/** Stores `value` while what is there is `worse`. */
-function raise(cpu: Cpu, address: number, worse: (seen: number) => boolean, value: number): void {
-  for (let seen = cpu.load(address); worse(seen); ) {
-    const now = cpu.cmpxchgRelaxed(address, seen, value);
-    if (now === seen) return;
-    seen = now;
-  }
-}
-
-const float = new Float32Array(1);
-const bits = new Int32Array(float.buffer);
-
-function floatBits(value: number): number {
-  float[0] = value;
-  return bits[0] as number;
-}
-
-/** The number whose bits a word holds. */
-export function floatOf(word: number): number {
-  bits[0] = word;
-  return float[0] as number;
 }
 
 defineWatch(Header.profile, (thread, session) => new Recorder(thread, session));

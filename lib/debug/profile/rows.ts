@@ -6,7 +6,7 @@ import { Objects } from '../../memory/object-store.ts';
 import { kindIdOf, nameAtOf, nameLengthOf } from '../../memory/objects.ts';
 import { readText, utf8 } from '../../memory/text.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { CLASS_ROWS, claimEntry, NAME_WORDS, Profile, ROWS, Row } from './layout.ts';
+import { CLASS_ROWS, claimEntry, DELAYS, Delay, NAME_WORDS, Profile, ROWS, Row } from './layout.ts';
 
 /** What a row is about. */
 export interface Subject {
@@ -43,10 +43,15 @@ export class RowFinder {
     return this.#heap.objectAround(word) || word;
   }
 
-  /** Who holds the object: a CPU number plus one; 0 for nobody, or for what nobody can hold. */
+  /** The thread that holds the object: a CPU number plus one; 0 for none, and for what no thread can hold. */
   holderOf(object: number): number {
     if (!this.#heap.isObject(object)) return 0;
     return kindById(kindIdOf(this.#cpu, object))?.holder(this.#cpu, object) ?? 0;
+  }
+
+  /** Whether the object is waited for until it is free, and not until something happens. */
+  isLock(object: number): boolean {
+    return this.#heap.isObject(object) && isLockKind(kindNameOf(kindIdOf(this.#cpu, object)));
   }
 
   /** The number of the row for waits for that object, claimed if there is none yet; -1 when there is no room. */
@@ -101,6 +106,24 @@ export class RowFinder {
   }
 }
 
+/** Whether objects of the kind are waited for until they are free. Others are waited for until somebody makes something happen. */
+export function isLockKind(kind: string): boolean {
+  return /(mutex|lock|semaphore|sem)$/.test(kind);
+}
+
+/** ns for which the lock of that row, which is named, is held before the program has it; see `Delay`. */
+export function delayOf(cpu: Cpu, profile: number, row: number): number {
+  const subject = subjectOf(cpu, profile + Profile.rows + row * Row.words);
+  if (subject === undefined || subject.name === '') return 0;
+  for (let i = 0; i < DELAYS; i++) {
+    const delay = profile + Profile.delays + i * Delay.words;
+    const length = cpu.load(delay + Delay.nameLength);
+    const name = length === 0 ? '' : readText(cpu, delay + Delay.name, length);
+    if (name === subject.name || name === classNameOf(subject.name)) return cpu.load(delay + Delay.ns);
+  }
+  return 0;
+}
+
 /** What locks of one class have in common: the name, but for its numbers. */
 export function classNameOf(name: string): string {
   return name.replace(/\d+/g, '#');
@@ -129,6 +152,17 @@ export function subjectOf(cpu: Cpu, row: number): Subject | undefined {
     kind: cpu.load(row + Row.kind),
     shared: cpu.load(row + Row.shared) === 1,
     name: readText(cpu, row + Row.name, cpu.load(row + Row.nameLength)),
+  };
+}
+
+/** What messages call the row's object, and its class. */
+export function labelsOf({ address, name, kind: id }: Subject): { readonly label: string; readonly className: string } {
+  const kind = kindNameOf(id);
+  const unnamed = `${kind}${address === 0 ? 's without a name' : ` at ${address}`}`;
+  const label = name === '' ? unnamed : `${kind} "${name}"`;
+  return {
+    label: address === 0 && name !== '' ? `others of ${label}` : label,
+    className: name === '' ? kind : `${kind} "${classNameOf(name)}"`,
   };
 }
 

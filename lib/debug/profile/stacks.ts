@@ -94,6 +94,16 @@ export interface StackPlace {
   readonly words: number;
 }
 
+/** Where the table of stacks is in an object of that layout, whose table has `count` entries and `words` words of text. */
+export function stackPlaceIn(
+  object: number,
+  { stacks, textUsed, text }: { readonly stacks: number; readonly textUsed: number; readonly text: number },
+  count: number,
+  words: number,
+): StackPlace {
+  return { stacks: object + stacks, count, used: object + textUsed, text: object + text, words };
+}
+
 /** The stacks of one session, as one thread adds to them. */
 export class StackTable {
   readonly #cpu: Cpu;

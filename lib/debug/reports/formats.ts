@@ -7,11 +7,12 @@ import { lockStatText } from './lock-stat.ts';
 import { pprofOf } from './pprof.ts';
 import { profileText } from './terminal.ts';
 
-/** By the end of the file's name. */
+/** By the end of the file's name: the first that fits. */
 export const FORMATS: Readonly<Record<string, (profile: ContentionProfile) => string | Uint8Array>> = {
+  'mutex.pb.gz': (profile) => pprofOf(profile, 'mutex'),
   '.html': profilePage,
   '.json': (profile) => `${JSON.stringify(profile)}\n`,
-  '.pb.gz': pprofOf,
+  '.pb.gz': (profile) => pprofOf(profile),
   '.collapsed': collapsedStacks,
   '.lock_stat': lockStatText,
   '.txt': (profile) => profileText(profile, 120),

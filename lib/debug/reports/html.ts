@@ -5,7 +5,16 @@
 
 import { escaped, htmlPage } from '../../page/page.ts';
 import { bucketStart } from '../profile/histogram.ts';
-import { type ContentionProfile, type LockContention, totalOf, type WaitTimes } from '../profile/read.ts';
+import {
+  acquisitionsOf,
+  type ContentionProfile,
+  contentionsOf,
+  type LockContention,
+  type StackContention,
+  totalOf,
+  type WaitTimes,
+} from '../profile/read.ts';
+import type { HeldTimes } from '../profile/read-holds.ts';
 import { count, duration, percent } from './figures.ts';
 import { REPORT_STYLE } from './style.ts';
 import { frameText, placesOf } from './terminal.ts';
@@ -27,8 +36,10 @@ td.share { width: 160px; }
 `;
 
 export function profilePage(profile: ContentionProfile): string {
-  const locks = profile.locks.filter(({ event }) => !event);
-  const events = profile.locks.filter(({ event }) => event);
+  const waited = profile.locks.filter((lock) => contentionsOf(lock) > 0);
+  const locks = waited.filter(({ event }) => !event);
+  const events = waited.filter(({ event }) => event);
+  const held = profile.locks.filter((lock) => acquisitionsOf(lock) > 0);
   const [first] = locks;
   const verdict = first === undefined ? 'no lock was waited for' : `${first.lock} costs most`;
   const all = count(locks.reduce((sum, { sync, async }) => sum + sync.contentions + async.contentions, 0));
@@ -46,10 +57,16 @@ ${notes(profile)}
 ${locksTable(locks)}
 </section>
 ${events.length === 0 ? '' : `<section><h2>Waits until something happens</h2>${locksTable(events)}</section>`}
+${held.length === 0 ? '' : `<section><h2>Locks that were held</h2>${heldTable(held)}</section>`}
 <section>
 <h2>Where</h2>
 <p>Estimated from samples: a wait of 100 µs or more is always one, a shorter one in proportion.</p>
-${places(profile)}
+${places(profile.stacks, 'waits for')}
+</section>
+<section>
+<h2>What they waited for ended at</h2>
+<p>The places that gave a lock back while others slept for it, charged with the time of all of them.</p>
+${places(profile.unlocks, 'waits ended by an unlock of')}
 </section>
 <section>
 <h2>Who waits for whom</h2>
@@ -66,6 +83,7 @@ function notes({ dropped, unknown, unfinished }: ContentionProfile): string {
   const incomplete = [
     [dropped.waits, 'waits and their locks found no room'],
     [dropped.samples, 'samples found no room'],
+    [dropped.acquisitions, 'acquisitions and their locks found no room'],
     [unknown, 'waits ended before it was known for what'],
     [unfinished, 'threads were stopped while they recorded a wait'],
   ] as const;
@@ -107,14 +125,39 @@ export function locksTable(locks: readonly LockContention[]): string {
   return `<table><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
 }
 
-function places({ stacks }: ContentionProfile): string {
+const HELD_HEADS = ['taken', 'held in all', 'sync p50', 'p99', 'async p50', 'p99', 'longest', 'bounces', 'handed over'];
+
+/** A row for each lock whose holds were counted. */
+function heldTable(locks: readonly LockContention[]): string {
+  const heads = ['lock', ...HELD_HEADS].map((head) => `<th>${head}</th>`).join('');
+  const rows = locks.map((lock) => {
+    const { held } = lock;
+    if (held === undefined) return '';
+    const { sync, async, bounces, handoffs } = held;
+    const quantiles = ({ timed, p50, p99 }: HeldTimes) => (timed === 0 ? ['', ''] : [duration(p50), duration(p99)]);
+    const cells = [
+      count(acquisitionsOf(lock)),
+      duration(sync.total + async.total),
+      ...quantiles(sync),
+      ...quantiles(async),
+      duration(Math.max(sync.longest, async.longest)),
+      count(bounces),
+      count(handoffs),
+    ];
+    const name = `${escaped(lock.lock)}${lock.shared ? ', shared' : ''}`;
+    return `<tr><th>${name}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+  });
+  return `<table><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
+}
+
+function places(stacks: readonly StackContention[], what: string): string {
   const shown = placesOf(stacks).slice(0, MOST_PLACES);
   if (shown.length === 0) return '<p>No wait was sampled.</p>';
   return shown
     .map(({ lock, frames, contentions, delay }, i) => {
       const [innermost] = frames;
       const where = innermost === undefined ? 'unknown' : frameText(innermost);
-      const title = `${duration(delay)} in about ${count(contentions)} waits for ${lock}, at ${where}`;
+      const title = `${duration(delay)} in about ${count(contentions)} ${what} ${lock}, at ${where}`;
       const calls = frames.map((frame) => escaped(frameText(frame))).join('\n');
       return `<details${i < 3 ? ' open' : ''}><summary>${escaped(title)}</summary><pre>${calls}</pre></details>`;
     })

@@ -1,9 +1,15 @@
 /**
  * A contention profile in the form of /proc/lock_stat (Documentation/locking/lockstat.rst), version 0.4: a row for each class, and
- * where it was waited for. Columns of what is not measured, the bounces between processors and how long locks were held, have a
- * dash. Times are in us.
+ * where it was waited for. A bounce is a change of threads. Bounces, acquisitions and how long locks were held are in a profile that was asked
+ * for them (`holds`), and have a dash else. Times are in us.
  */
-import { type ContentionProfile, type LockContention, totalOf } from '../profile/read.ts';
+import {
+  acquisitionsOf,
+  type ContentionProfile,
+  type LockContention,
+  type StackContention,
+  totalOf,
+} from '../profile/read.ts';
 import { frameText, placesOf } from './terminal.ts';
 
 const NAMES = 40;
@@ -50,22 +56,44 @@ export function lockStatText(profile: ContentionProfile): string {
     const times = locks.flatMap(({ sync, async }) => [sync, async]).filter(({ contentions }) => contentions > 0);
     const contentions = sumOf(times, (time) => time.contentions);
     const total = sumOf(times, (time) => time.total);
+    const held = locks.flatMap((lock) => lock.held ?? []);
+    const isKnown = held.length > 0;
     const columns = [
-      '-',
+      isKnown ? String(sumOf(held, ({ waitBounces }) => waitBounces)) : '-',
       String(contentions),
-      us(Math.min(...times.map(({ shortest }) => shortest))),
-      us(Math.max(...times.map(({ longest }) => longest))),
+      us(contentions === 0 ? 0 : Math.min(...times.map(({ shortest }) => shortest))),
+      us(Math.max(0, ...times.map(({ longest }) => longest))),
       us(total),
-      us(total / contentions),
-      ...Array(6).fill('-'),
+      us(contentions === 0 ? 0 : total / contentions),
+      isKnown ? String(sumOf(held, ({ bounces }) => bounces)) : '-',
+      ...(isKnown ? holdColumns(locks) : Array(5).fill('-')),
     ];
     const name = `${sideOf(locks[0] as LockContention)}:`;
     return `${name.padStart(NAMES)} ${columns.map((column) => column.padStart(COLUMN)).join('')}`;
   }
 }
 
+function holdColumns(locks: readonly LockContention[]): string[] {
+  const acquisitions = sumOf(locks, acquisitionsOf);
+  const times = locks.flatMap(({ held }) => (held === undefined ? [] : [held.sync, held.async]));
+  const timed = times.filter((time) => time.timed > 0);
+  const total = sumOf(times, (time) => time.total);
+  return [
+    String(acquisitions),
+    us(timed.length === 0 ? 0 : Math.min(...timed.map(({ shortest }) => shortest))),
+    us(Math.max(0, ...timed.map(({ longest }) => longest))),
+    us(total),
+    us(acquisitions === 0 ? 0 : total / acquisitions),
+  ];
+}
+
 /** The places that have waited longest for a class, with the calls that did. */
-function pointsText({ stacks }: ContentionProfile, locks: readonly LockContention[]): string[] {
+function pointsText({ stacks, unlocks }: ContentionProfile, locks: readonly LockContention[]): string[] {
+  return [...pointsIn(stacks, locks), ...pointsIn(unlocks, locks)];
+}
+
+/** As in the kernel, those that waited, and below another rule those that they waited for. */
+function pointsIn(stacks: readonly StackContention[], locks: readonly LockContention[]): string[] {
   const [{ class: name, shared }] = locks as [LockContention];
   const places = placesOf(
     stacks

@@ -1,6 +1,7 @@
 /**
- * A contention profile as pprof's `block` profile: for `go tool pprof`, speedscope, Pyroscope. A sample for each place, lock,
- * thread and way of waiting, which says how many calls have waited there and how long.
+ * A contention profile as pprof's `block` and `mutex` profiles: for `go tool pprof`, speedscope, Pyroscope. A sample of `block` for each place,
+ * lock, thread and way of waiting says how many calls have waited there and how long; one of `mutex`, for each place that gave a lock
+ * back, how many have waited for that and how long.
  */
 import { gzipSync } from 'node:zlib';
 import {
@@ -16,17 +17,19 @@ import {
 import type { ContentionProfile } from '../profile/read.ts';
 import type { Frame } from '../profile/stacks.ts';
 
-/** The profile, compressed, as a file `block.pb.gz` holds it. */
-export function pprofOf(profile: ContentionProfile): Uint8Array {
+/** The profile, compressed, as a file `block.pb.gz` or `mutex.pb.gz` holds it. */
+export function pprofOf(profile: ContentionProfile, charged: 'block' | 'mutex' = 'block'): Uint8Array {
   const strings = new StringTable();
   const locations = new Locations(strings);
   const text = (key: string, value: string) => new Label({ key: strings.dedup(key), str: strings.dedup(value) });
-  const sample = profile.stacks.map(({ frames, contentions, delay, lock, class: className, async, shared, thread }) => {
+  const places = charged === 'mutex' ? profile.unlocks : profile.stacks;
+  const sample = places.map(({ frames, contentions, delay, lock, class: className, async, shared, thread }) => {
     const label = [
       text('lock', lock),
       text('class', className),
-      text('mode', `${async ? 'async' : 'sync'}${shared ? ', shared' : ''}`),
-      new Label({ key: strings.dedup('thread'), num: thread }),
+      // Of an unlock the ways of those that have waited are not known.
+      ...(charged === 'mutex' ? [] : [text('mode', `${async ? 'async' : 'sync'}${shared ? ', shared' : ''}`)]),
+      new Label({ key: strings.dedup(charged === 'mutex' ? 'holder' : 'thread'), num: thread }),
     ];
     return new Sample({ locationId: frames.map((frame) => locations.idOf(frame)), value: [contentions, delay], label });
   });

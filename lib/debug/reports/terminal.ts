@@ -1,6 +1,13 @@
 /** A contention profile for people at a terminal. */
 import colors from 'picocolors';
-import { type ContentionProfile, type LockContention, type StackContention, totalOf } from '../profile/read.ts';
+import {
+  acquisitionsOf,
+  type ContentionProfile,
+  contentionsOf,
+  type LockContention,
+  type StackContention,
+  totalOf,
+} from '../profile/read.ts';
 import type { Frame } from '../profile/stacks.ts';
 import { count, duration, percent } from './figures.ts';
 import { type Column, fittedTable } from './fitted-table.ts';
@@ -20,7 +27,6 @@ export interface Place {
   readonly delay: number;
 }
 
-const contentionsOf = ({ sync, async }: LockContention) => sync.contentions + async.contentions;
 const longestOf = ({ sync, async }: LockContention) => Math.max(sync.longest, async.longest);
 
 /** The times of those calls, synchronous or not, that have waited longer in all. */
@@ -56,14 +62,17 @@ function labelOf({ lock, shared }: Pick<LockContention, 'lock' | 'shared'>): str
 
 /** `width`: of the terminal, in characters. */
 export function profileText(profile: ContentionProfile, width = 80): string {
-  const locks = profile.locks.filter(({ event }) => !event);
-  const events = profile.locks.filter(({ event }) => event);
+  const waited = profile.locks.filter((lock) => contentionsOf(lock) > 0);
+  const locks = waited.filter(({ event }) => !event);
+  const events = waited.filter(({ event }) => event);
   if (profile.locks.length === 0) return `No call had to wait in ${duration(profile.duration)}.\n${notesOf(profile)}`;
   return [
     `${colors.bold('Locks that were waited for')} in ${duration(profile.duration)}, those that cost most time first`,
     tableOf(locks, width),
     ...(events.length === 0 ? [] : ['', colors.bold('Waits until something happens'), tableOf(events, width)]),
-    ...placesText(profile, width),
+    ...heldText(profile, width),
+    ...placesText('Where', 'waits for', profile.stacks, width),
+    ...placesText('What they waited for ended at', 'waits ended by an unlock of', profile.unlocks, width),
     ...pairsText(profile),
     notesOf(profile),
   ].join('\n');
@@ -77,14 +86,46 @@ function tableOf(locks: readonly LockContention[], width: number): string {
   return more > 0 ? `${table}\n… and ${more} more` : table;
 }
 
-function placesText({ stacks }: ContentionProfile, width: number): string[] {
+const heldTotal = ({ held }: LockContention) => (held === undefined ? 0 : held.sync.total + held.async.total);
+
+/** Rows of locks whose holds were counted. */
+const HELD_COLUMNS: readonly Column<LockContention>[] = [
+  { head: 'lock', tier: 0, cell: (lock) => labelOf(lock), isText: true },
+  { head: 'taken', tier: 0, cell: (lock) => count(acquisitionsOf(lock)) },
+  { head: 'held in all', tier: 0, cell: (lock) => duration(heldTotal(lock)) },
+  { head: 'p50', tier: 1, cell: (lock) => duration(longerHeld(lock).p50) },
+  { head: 'p99', tier: 1, cell: (lock) => duration(longerHeld(lock).p99) },
+  { head: 'longest', tier: 0, cell: (lock) => duration(longerHeld(lock).longest) },
+  { head: 'async', tier: 1, cell: ({ held }) => count(held?.async.acquisitions ?? 0) },
+  { head: 'bounces', tier: 1, cell: ({ held }) => count(held?.bounces ?? 0) },
+  { head: 'handed over', tier: 2, cell: ({ held }) => count(held?.handoffs ?? 0) },
+];
+
+const NOT_HELD = { p50: 0, p99: 0, longest: 0, total: 0 };
+
+/** The times of those that held it, synchronous or not, for longer in all. */
+function longerHeld({ held }: LockContention) {
+  const { sync, async } = held ?? { sync: NOT_HELD, async: NOT_HELD };
+  return sync.total >= async.total ? sync : async;
+}
+
+function heldText({ locks }: ContentionProfile, width: number): string[] {
+  const held = locks.filter((lock) => acquisitionsOf(lock) > 0).sort((a, b) => heldTotal(b) - heldTotal(a));
+  if (held.length === 0) return [];
+  const more = held.length - MOST_LOCKS;
+  const table = fittedTable(HELD_COLUMNS, held.slice(0, MOST_LOCKS), width);
+  const heading = `${colors.bold('Locks that were held')}, those that were held longest in all first`;
+  return ['', heading, table, ...(more > 0 ? [`… and ${more} more`] : [])];
+}
+
+function placesText(head: string, what: string, stacks: readonly StackContention[], width: number): string[] {
   const places = placesOf(stacks.filter(({ event }) => !event)).slice(0, MOST_PLACES);
   if (places.length === 0) return [];
   const lines = places.flatMap(({ lock, delay, contentions, frames }) => [
-    `  ${duration(delay)} in about ${count(contentions)} waits for ${lock}`,
+    `  ${duration(delay)} in about ${count(contentions)} ${what} ${lock}`,
     ...frames.slice(0, MOST_FRAMES).map((frame) => `    ${cutOff(frameText(frame), width - 4)}`),
   ]);
-  return ['', colors.bold('Where'), ...lines];
+  return ['', colors.bold(head), ...lines];
 }
 
 function pairsText({ waits }: ContentionProfile): string[] {
@@ -99,6 +140,7 @@ function notesOf({ dropped, unknown, unfinished }: ContentionProfile): string {
   const notes = [
     [dropped.waits, 'waits of locks that found no room in the tables are not shown'],
     [dropped.samples, 'samples found no room in the tables'],
+    [dropped.acquisitions, 'acquisitions of locks that found no room in the tables are not shown'],
     [unknown, 'waits ended before it was known for what'],
     [unfinished, 'threads were stopped while they recorded a wait'],
   ] as const;

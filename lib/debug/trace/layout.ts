@@ -24,7 +24,7 @@
  * when it looks again, and leaves out record i - size, whose place that is.
  *
  * A thread that is killed in the middle of a record has not counted it: it is the one event that is lost. The mark (`Emitting`) says that
- * a thread is in the middle of an event. Whoever changes who traces changes `Header.trace` first, and then waits until no slot has one: no
+ * a thread is in the middle of an event. A thread that changes who traces changes `Header.trace` first, and then waits until no slot has one: no
  * thread writes then to what was its place before.
  */
 import type { Cpu } from '../../machine/cpu.ts';
@@ -35,7 +35,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { maxThreads, Slot, slotAddress, slotArea } from '../../sched/slot.ts';
 import { Stack } from '../profile/layout.ts';
-import type { StackPlace } from '../profile/stacks.ts';
+import { type StackPlace, stackPlaceIn } from '../profile/stacks.ts';
 import { TraceUser } from './sink.ts';
 
 /** Words of a slot. */
@@ -90,9 +90,9 @@ export const TEXT_WORDS = 1 << 15;
 
 export const Tables = struct({
   header: ObjectHeader.words,
-  /** Who starts or stops one: a CPU number plus one, or 0. */
+  /** The thread that starts or stops one: a CPU number plus one, or 0. */
   busy: 1,
-  /** Who records into the rings: a CPU number plus one, or 0. */
+  /** The thread for which the rings record: a CPU number plus one, or 0. */
   owner: 1,
   /** Counts the recordings. */
   session: 1,
@@ -125,7 +125,7 @@ export const TABLES_KIND = defineKind<Repairer>({
   name: 'trace',
   words: Tables.words,
   format: () => {},
-  // Whoever records may detach: that ends it.
+  // That thread may detach: that ends it.
   holder: () => 0,
   isBusy: () => true,
   repair({ cpu, isDead }, tables) {
@@ -147,13 +147,7 @@ export function ringAt(tables: number, number: number): number {
 
 /** Where a trace's stacks are. */
 export function stackPlace(tables: number): StackPlace {
-  return {
-    stacks: tables + Tables.stacks,
-    count: STACKS,
-    used: tables + Tables.textUsed,
-    text: tables + Tables.text,
-    words: TEXT_WORDS,
-  };
+  return stackPlaceIn(tables, Tables, STACKS, TEXT_WORDS);
 }
 
 const USERS = 3;

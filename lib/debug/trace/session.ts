@@ -83,7 +83,7 @@ export class TraceSession implements Disposable {
     const result = this.#read(quiesce(cpu));
     this.#check();
     this.#result = result;
-    // Pairs with the exchange in `startTrace`: whoever begins the next one clears what was read.
+    // Pairs with the exchange in `startTrace`: the thread that begins the next one clears what was read.
     if (thread.self !== DETACHED) {
       cpu.storeRelease(this.#tables + Tables.owner, 0);
       watching(thread);

@@ -8,7 +8,7 @@
  */
 import type { Thread } from '../../sched/thread.ts';
 
-/** Who may trace an arena: bits of `Header.trace`. */
+/** Users of an arena's trace points: bits of `Header.trace`. */
 export const TraceUser = { rings: 1, programs: 2 } as const;
 
 export type TraceUser = (typeof TraceUser)[keyof typeof TraceUser];

@@ -7,7 +7,7 @@
  *   the sinks
  *   mark := 0                 release
  *
- * So whoever changes who traces, and then waits until no thread has its mark set, knows that no sink of before runs (`quiesce`).
+ * So a thread that changes who traces, and then waits until no thread has its mark set, knows that no sink of before runs (`quiesce`).
  *
  * Hooks take no lock of the library, and no memory of the arena's heap.
  */
@@ -19,7 +19,16 @@ import { defineWatch } from '../../sched/contention.ts';
 import { defineLockObserver, endObserver, ownWanted } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED, type Thread } from '../../sched/thread.ts';
-import type { LockObserver, ObservedLock, Tracer, Wait, WaitForm, Wanted, Watch } from '../../sched/watch.ts';
+import type {
+  LockObserver,
+  ObservedLock,
+  Tracer,
+  UnlockHearer,
+  Wait,
+  WaitForm,
+  Wanted,
+  Watch,
+} from '../../sched/watch.ts';
 import { capture, framesOf, StackTable } from '../profile/stacks.ts';
 import { Holds } from './holds.ts';
 import { Emitting, stackPlace, Tables } from './layout.ts';
@@ -51,7 +60,7 @@ class WantedLock {
   }
 }
 
-export class ThreadTracer implements LockObserver, Watch, Tracer, Traced {
+export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, Traced {
   readonly thread: Thread;
   readonly word = Header.trace;
   /** What `Header.trace` was when the sinks were opened. */
@@ -106,8 +115,7 @@ export class ThreadTracer implements LockObserver, Watch, Tracer, Traced {
       // What it takes and gives back from here on it does not hear of.
       this.#holds.clear();
     }
-    const wakes = isOn && thread.self !== DETACHED;
-    cpu.onUnpark = wakes ? (task) => this.wakes(task) : undefined;
+    thread.hearUnlocks(this, isOn && thread.self !== DETACHED ? this : undefined);
   }
 
   get hearsLocks(): boolean {
@@ -283,7 +291,7 @@ export class ThreadTracer implements LockObserver, Watch, Tracer, Traced {
     return contends;
   }
 
-  // Tracer
+  // UnlockHearer
 
   wakes(task: number): void {
     const { cpu } = this.thread;
@@ -295,6 +303,8 @@ export class ThreadTracer implements LockObserver, Watch, Tracer, Traced {
     if (!this.#contends(lock)) return;
     this.emit(Point.handoff, cpu.now(), this.#numberOf(lock), cpu.load(task + Task.thread) - 1, task);
   }
+
+  // Tracer
 
   buries(thread: number): void {
     this.emit(Point.threadDeath, this.thread.cpu.now(), thread);
@@ -350,7 +360,7 @@ defineLockObserver(Header.traceLocks, (thread) => {
   return tracer.hearsLocks ? tracer : undefined;
 });
 
-/** Who holds the object: a CPU number plus one; 0 for nobody, or for what nobody can hold. */
+/** The thread that holds the object: a CPU number plus one; 0 for none, and for what no thread can hold. */
 function holderOf(cpu: Cpu, object: number): number {
   return kindById(kindIdOf(cpu, object))?.holder(cpu, object) ?? 0;
 }

@@ -45,6 +45,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { latch, tryLatchBriefly, unlatch } from '../../memory/latch.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
+import { watching } from '../../sched/contention.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
 import type { Outcome } from '../../sched/slow-path.ts';
@@ -256,7 +257,9 @@ export function firstReader(cpu: Cpu, semaphore: number, word: number): number {
 
 /** A release that somebody may wait for, all of it under the latch. False when the word has changed. */
 function releaseAndWake(thread: Thread, semaphore: number, word: number, release: Leaver): boolean {
-  const { cpu, id, counters, tracer } = thread;
+  const { cpu, id, counters } = thread;
+  // A thread that never waits learns here that somebody watches.
+  watching(thread);
   latch(cpu, latchOf(semaphore), id);
   const held = demandHandoff(cpu, semaphore, word);
   const isDone = held !== undefined && release(held);
@@ -265,7 +268,7 @@ function releaseAndWake(thread: Thread, semaphore: number, word: number, release
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;
   for (const task of woken) {
-    tracer?.handsOver(semaphore, task);
+    thread.handsOver?.(semaphore, task);
     unpark(cpu, task);
   }
   return isDone;
@@ -376,12 +379,13 @@ function wake(thread: Thread, semaphore: number): void {
 }
 
 /** The latch is held. */
-export function unlatchAndWake({ cpu, counters, tracer }: Thread, semaphore: number): void {
+export function unlatchAndWake(thread: Thread, semaphore: number): void {
+  const { cpu, counters } = thread;
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   counters.handoffs += woken.length;
   for (const task of woken) {
-    tracer?.handsOver(semaphore, task);
+    thread.handsOver?.(semaphore, task);
     unpark(cpu, task);
   }
 }

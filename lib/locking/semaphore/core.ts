@@ -32,6 +32,7 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, tryLatchBriefly, unlatch } from '../../memory/latch.ts';
 import { isPresent } from '../../memory/objects.ts';
+import { watching } from '../../sched/contention.ts';
 import { expectGrant, Grant } from '../../sched/grant.ts';
 import { claimHold, HELD, Hold } from '../../sched/holds.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
@@ -231,11 +232,14 @@ function* latchAndFreezeIn(waiter: Waiter, semaphore: number): SlowPath<number> 
 }
 
 /** Grants what there is, releases the latch, and wakes. */
-function grantUnlatchAndWake({ cpu, counters, tracer }: Thread, semaphore: number, free: number): void {
+function grantUnlatchAndWake(thread: Thread, semaphore: number, free: number): void {
+  const { cpu, counters } = thread;
   const woken = grantAndUnlatch(cpu, semaphore, free);
+  // A thread that never waits learns here that somebody watches.
+  if (woken.length > 0) watching(thread);
   counters.handoffs += woken.length;
   for (const task of woken) {
-    tracer?.handsOver(semaphore, task);
+    thread.handsOver?.(semaphore, task);
     unpark(cpu, task);
   }
 }

@@ -6,6 +6,7 @@ const LAYOUT = 'lib/debug/profile/layout.ts';
 const ROWS = 'lib/debug/profile/rows.ts';
 const STACKS = 'lib/debug/profile/stacks.ts';
 const RECORDER = 'lib/debug/profile/recorder.ts';
+const SAMPLES = 'lib/debug/profile/samples.ts';
 const SESSION = 'lib/debug/profile/session.ts';
 const READ = 'lib/debug/profile/read.ts';
 const CONTENTION = 'lib/sched/contention.ts';
@@ -161,28 +162,28 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a thread records without a look whether the session is over',
-    file: RECORDER,
-    from: '    if (cpu.load(Header.profile) === this.session) this.#record',
-    to: '    if (cpu.load(Header.profile) !== -1) this.#record',
+    file: SAMPLES,
+    from: '  if (cpu.load(Header.profile) === session) add();',
+    to: '  if (cpu.load(Header.profile) !== -1) add();',
     tests: [SESSIONS],
   },
   {
     name: 'a thread does not say that it is recording',
-    file: RECORDER,
-    from: '    cpu.xchg(slot + Recording.session, this.session);\n',
+    file: SAMPLES,
+    from: '  cpu.xchg(slot + Recording.session, session);\n',
     to: '',
     tests: [SESSIONS],
   },
   {
     name: 'a sample stands for one wait, however short that was',
-    file: RECORDER,
-    from: '    return isChosen ? SAMPLED_ALWAYS / waited : 0;',
-    to: '    return isChosen ? 1 : 0;',
+    file: SAMPLES,
+    from: '? SAMPLED_ALWAYS / waited : 0;',
+    to: '? 1 : 0;',
     tests: [WAITS],
   },
   {
     name: 'the shortest wait is the last one',
-    file: RECORDER,
+    file: SAMPLES,
     from: '(seen) => seen === 0 || seen > bits',
     to: '(seen) => seen !== bits',
     tests: [WAITS],
@@ -225,7 +226,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a wait for an event counts as one for a lock',
     file: READ,
-    from: '    event: !LOCKS.test(kind),',
+    from: '    event: !isLockKind(kindNameOf(subject.kind)),',
     to: '    event: false,',
     tests: [WAITS],
   },

@@ -1,5 +1,5 @@
 /**
- * A cell: a number of 53 bits and a sign in words of 32 bits, whole at every step, whoever dies.
+ * A cell: a number of 53 bits and a sign in words of 32 bits, whole at every step, whichever thread dies.
  *
  *   version   counts the writes, above the 10 bits of the thread that is writing; 0: nothing was written yet
  *   copies    two: the number of version v is in copy v mod 2
@@ -75,7 +75,7 @@ export function addToOwnCell(cpu: Cpu, cell: number, amount: number): void {
   storeOwnCell(cpu, cell, clamped(before + amount));
 }
 
-/** Who writes to cells of several threads: a CPU number plus one, and the word that says which cell it claims. */
+/** A thread that writes to cells of several threads: a CPU number plus one, and the word that says which cell it claims. */
 export interface Writer {
   readonly id: number;
   readonly claim: number;

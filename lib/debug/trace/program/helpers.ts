@@ -21,7 +21,7 @@ export const Helper = {
   mapUpdate: 7,
   /** A line of output. */
   print: 8,
-  /** Whoever reads the output prints the map, forgets what is in it, or ends the program. */
+  /** The thread that reads the output prints the map, forgets what is in it, or ends the program. */
   printMap: 9,
   clearMap: 10,
   end: 11,

@@ -9,8 +9,8 @@
  *
  * A thread that is killed leaves its area as it is: what it has counted stays, and the thread that takes its slot goes on there.
  *
- * Who writes when. `state` says who may: a program's maker while it is PREPARED, all threads while it is RUNNING. Threads run it in
- * the middle of an event, and open it with the mark of one (`Emitting`), so whoever has changed the state waits until none has its mark set
+ * Writers. `state` says which threads may write: the program's maker while it is PREPARED, all while it is RUNNING. Threads run it in
+ * the middle of an event, and open it with the mark of one (`Emitting`), so a thread that has changed the state waits until none has its mark set
  * (`quiesce`): from then on nobody runs it. A thread that was killed may still name a cell in its slot, for its reaper: until that has
  * been there, the place is not used again.
  */
@@ -58,7 +58,7 @@ export const STOPPED = 3;
 export const ProgramWords = struct({
   header: ObjectHeader.words,
   state: 1,
-  /** Who has started it: a CPU number plus one, or 0. */
+  /** The thread that has started it: a CPU number plus one, or 0. */
   owner: 1,
   /** 1 if it is to hear of locks that are free. */
   hearsLocks: 1,
@@ -97,7 +97,7 @@ export const PROGRAM_KIND = defineKind<Repairer>({
     if (owner === 0 || !isDead(owner)) return true;
     cpu.xchg(program + ProgramWords.state, FREE);
     publishPrograms(cpu);
-    // Whoever has the place next waits for the threads that run it still.
+    // The thread that has the place next waits for the threads that run it still.
     cpu.storeRelease(program + ProgramWords.owner, 0);
     return true;
   },
@@ -132,7 +132,7 @@ export function isClaimed(cpu: Cpu, program: number): boolean {
 }
 
 /**
- * Threads learn what there is to run now: each comes to know before its next event. Whoever changes a program's state calls it
+ * Threads learn what there is to run now: each comes to know before its next event. Each change of a program's state calls it
  * afterwards, and the last one to do so has seen all states.
  */
 export function publishPrograms(cpu: Cpu): void {

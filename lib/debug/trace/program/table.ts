@@ -3,7 +3,7 @@
  *
  *   head | buckets | entries
  *
- * An entry is written before it is reachable: whoever has taken one from `used` writes the key, and puts the entry in front of its
+ * An entry is written before it is reachable: the thread that has taken one from `used` writes the key, and puts the entry in front of its
  * bucket's chain by one exchange, which fails when another thread has put one there; then it looks whether that has the key.
  * So a key is there once, and a thread that is killed in between has used up one entry, at worst.
  *

@@ -134,7 +134,7 @@ function open(traced: Traced): TraceSink | undefined {
   const { thread } = traced;
   const { cpu } = thread;
   if (!isUsedBy(cpu.load(Header.trace), TraceUser.programs)) return undefined;
-  // Whoever stops a program waits for this thread, or has changed its state before. It may be in the middle of an event.
+  // The thread that stops a program waits for this one, or has changed its state before. It may be in the middle of an event.
   const before = cpu.xchg(thread.slot + Emitting.mark, 1);
   const programs: ThreadProgram[] = [];
   for (let place = 0; place < PLACES; place++) {
