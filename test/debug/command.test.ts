@@ -92,10 +92,7 @@ test('the command does not count locks that are free, or holds none longer', asy
   expect(lock.held.async).toMatchObject({ acquisitions: 2, timed: 2 });
   expect(lock.held.async.shortest).toBeGreaterThan(20e6 - 1);
   const bad = await holdfast('--delay', '5@accounts', ...run());
-  expect([bad.code, bad.stderr]).toEqual([
-    2,
-    expect.stringContaining('such as \'100us@accounts\'; received "5@accounts"'),
-  ]);
+  expect([bad.code, bad.stderr]).toEqual([2, expect.stringContaining('such as 100us@accounts')]);
 });
 
 test('the environment begins no profile, or changes what the program does', async () => {
