@@ -70,7 +70,11 @@ export const Header = struct({
   era: 1,
   /** Guards who waits for which rt-mutex, and all inherited priorities. Taken after namesLatch. */
   priorityLatch: 1,
-  padHeap: LINE_WORDS - 4,
+  /** Lines in free blocks of the heap. Guarded by heapLatch. */
+  freeLines: 1,
+  /** Whether a thread has said that the heap is nearly full. Guarded by heapLatch. */
+  saidScarce: 1,
+  padHeap: LINE_WORDS - 6,
   /** Who is kthreadd, or makes it; see `arena/kthreadd.ts`. */
   kthreadd: 1,
   /** 1 once something was asked of kthreadd: who finds that there is none makes it. */
