@@ -220,7 +220,7 @@ const queued =
     const nodeOf = (thread: number) => base + LINE_WORDS * (1 + thread);
     const node = nodeOf(me);
     const tail = (me + 1) << TAIL;
-    const lineUp = () => {
+    function lineUp(): void {
       cpu.store(node, 0);
       cpu.store(node + 1, 1);
       if (triesAgain && cpu.load(base) === 0 && cpu.cmpxchgAcquire(base, 0, 1) === 0) return;
@@ -246,7 +246,7 @@ const queued =
       }
       const next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
       cpu.storeRelease(next + 1, 0);
-    };
+    }
     return {
       lock() {
         const word = cpu.cmpxchgAcquire(base, 0, 1);
