@@ -130,7 +130,12 @@ function runsOf(options: SimCommandOptions): RunOptions[] {
   const locks = options.lock ?? DEFAULT_LOCKS;
   for (const lock of locks) lockKind(lock);
   const work = workOf(options);
-  return locks.flatMap((lock) => cores.map((count) => ({ profile, lock, cores: count, ...work })));
+  // With preemption, and beside it without.
+  const cases =
+    options.preemptOffInSection === true ? [false, true].map((off) => ({ preemptOffInSection: off })) : [{}];
+  return locks.flatMap((lock) =>
+    cores.flatMap((count) => cases.map((of) => ({ profile, lock, cores: count, ...work, ...of }))),
+  );
 }
 
 function machineOf(options: SimCommandOptions): { profile: Profile; cores: readonly number[] } {
@@ -199,7 +204,7 @@ function sharingOf(results: readonly RunResult[]): string {
 }
 
 const COLUMNS: readonly (readonly [string, (result: RunResult) => string])[] = [
-  ['lock', ({ lock }) => lock],
+  ['lock', ({ lock, preemptOffInSection }) => (preemptOffInSection === true ? `${lock}, not preempted` : lock)],
   ['cores', ({ cores }) => String(cores)],
   ['threads', ({ threads }) => String(threads)],
   ['per us', ({ throughput }) => (throughput / 1e6).toFixed(3)],

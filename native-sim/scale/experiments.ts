@@ -171,9 +171,11 @@ export const experiments: readonly Experiment[] = [
     profile: 'xeon-8',
     options: reading,
     rows: [
+      ...parallel('plain-rcu', { 1: 2.9, 8: 3.4, 64: 3.7, 192: 3.8 }, brief),
       ...parallel('rcu', { 1: 2.9, 8: 3.4, 64: 3.7, 192: 3.8 }, brief),
       ...parallel('srcu', { 1: 14, 8: 14, 64: 16, 192: 18 }, brief),
       ...parallel('refcount', { 1: 9.5, 8: 128, 64: 2129, 192: 7005 }),
+      ...parallel('plain-qrwlock', { 1: 11, 8: 130, 64: 2076, 192: 7287 }),
       ...parallel('rwlock', { 1: 11, 8: 130, 64: 2076, 192: 7287 }),
     ],
     measure: perOperation,
@@ -214,10 +216,25 @@ export const experiments: readonly Experiment[] = [
     options: { section: 100, outside: 200, simulatedNs: 400_000 },
     rows: [2, 48].flatMap((cores) => [
       { lock: 'ticket', cores, published: 1 },
-      { lock: 'qspinlock', cores, published: cores === 2 ? 1 : 1.96 },
+      ...['plain-qspinlock', 'plain-qspinlock-try', 'plain-qspinlock-prefetch', 'qspinlock'].map((lock) => ({
+        lock,
+        cores,
+        published: cores === 2 ? 1 : 1.96,
+      })),
     ]),
     measure: throughput,
     isReference: (row, of) => row.lock === 'ticket' && row.cores === of.cores,
+  },
+  {
+    name: 'lock-stealing',
+    source:
+      '"The big kernel lock strikes again" (LWN 281938): where a lock is handed to a waiter that sleeps, the machine idles almost half of the time',
+    unit: 'of a lock that may be stolen',
+    profile: 'intel-48',
+    options: { section: 1000, outside: 7000, simulatedNs: 4e6 },
+    rows: rowsOf(4, { futex: 1, 'mcs-sleep': 0.5 }),
+    measure: throughput,
+    isReference: isRow('futex', 4),
   },
 ];
 

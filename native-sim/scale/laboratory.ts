@@ -70,6 +70,8 @@ export interface RunResult {
   switches: number;
   sleeps: number;
   wakes: number;
+  /** Where it was asked for: the kernel's case, beside that of user space. */
+  preemptOffInSection?: boolean;
   /** Where it was asked for. */
   sharing?: Sharing;
 }
@@ -288,5 +290,6 @@ function resultOf(options: RunOptions, numbers: Numbers, machine: Machine, log: 
     switches: counters.switches,
     sleeps: counters.sleeps,
     wakes: counters.wakes,
+    ...(options.preemptOffInSection === undefined ? {} : { preemptOffInSection: options.preemptOffInSection }),
   };
 }

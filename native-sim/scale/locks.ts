@@ -210,7 +210,22 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
   clh: fromTextbook('clh', 'CLH queue lock'),
   cohort: fromTextbook('cohort', 'cohort lock: an MCS queue for each socket, and one of sockets'),
   'mcs-park': fromTextbook('mcs-park', 'MCS whose waiters sleep after a while'),
+  'mcs-sleep': fromTextbook(
+    'mcs-sleep',
+    'a queue whose waiters sleep at once, and are handed the lock: nobody steals it',
+  ),
   futex: fromTextbook('futex', 'the futex mutex of glibc: waiters sleep at once'),
+  'plain-qspinlock': fromTextbook('plain-qspinlock', "the kernel's qspinlock, without the journals of the library's"),
+  'plain-qspinlock-try': fromTextbook('plain-qspinlock-try', 'the same with a second trylock before it lines up'),
+  'plain-qspinlock-prefetch': fromTextbook(
+    'plain-qspinlock-prefetch',
+    "the same with a write that fetches the successor's line early",
+  ),
+  'plain-qrwlock': { ...fromTextbook('plain-qrwlock', "readers of the kernel's qrwlock"), isExclusive: false },
+  'plain-rcu': {
+    ...fromTextbook('plain-rcu', "readers of preemptible RCU: a counter of the thread's own"),
+    isExclusive: false,
+  },
   refcount: { ...fromTextbook('refcount', 'no lock: in and out count one shared word'), isExclusive: false },
   'holdfast-ticket': fromLibrary('TicketLock', (arena, handle) => new TicketLock(arena, handle), exclusive),
   'holdfast-mcs': fromLibrary('McsLock', (arena, handle) => new McsLock(arena, handle), exclusive),

@@ -28,6 +28,7 @@ type Maker = (cpu: Cpu, place: Place) => TextbookLock;
 const isZero = (value: number) => value === 0;
 const isNotZero = (value: number) => value !== 0;
 const equals = (value: number, arg: number) => value === arg;
+const isFree = (value: number, mask: number) => (value & mask) === 0;
 const FOREVER = Number.POSITIVE_INFINITY;
 
 const tas: Maker = (cpu, { base }) => ({
@@ -164,32 +165,34 @@ const cohort: Maker = (cpu, { base, me, threads, perCohort }) => {
 const PATIENCE = 300;
 const ASLEEP = 2;
 
-/** MCS whose waiters look at their node for a while and then sleep on it, as LiTL's spin-then-park locks do. */
-const mcsPark: Maker = (cpu, { base, me }) => {
-  const node = base + LINE_WORDS * (1 + me);
-  const locked = node + 1;
-  return {
-    lock() {
-      cpu.store(node, 0);
-      cpu.store(locked, 1);
-      const prev = cpu.xchg(base, node);
-      if (prev === 0) return;
-      cpu.storeRelease(prev, node);
-      if (cpu.condLoadAcquire(locked, isZero, 0, PATIENCE) === 0) return;
-      // 1 -> 2, unless the lock has just been handed over.
-      if (cpu.cmpxchg(locked, 1, ASLEEP) === 0) return;
-      while (cpu.loadAcquire(locked) !== 0) cpu.wait(locked, ASLEEP, FOREVER);
-    },
-    unlock() {
-      let next = cpu.loadAcquire(node);
-      if (next === 0) {
-        if (cpu.cmpxchgRelease(base, node, 0) === node) return;
-        next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
-      }
-      if (cpu.xchgRelease(next + 1, 0) === ASLEEP) cpu.wake(next + 1, 1);
-    },
+/** MCS whose waiters look at their node `patience` times and then sleep on it, as LiTL's spin-then-park locks do. */
+const mcsPark =
+  (patience: number): Maker =>
+  (cpu, { base, me }) => {
+    const node = base + LINE_WORDS * (1 + me);
+    const locked = node + 1;
+    return {
+      lock() {
+        cpu.store(node, 0);
+        cpu.store(locked, 1);
+        const prev = cpu.xchg(base, node);
+        if (prev === 0) return;
+        cpu.storeRelease(prev, node);
+        if (cpu.condLoadAcquire(locked, isZero, 0, patience) === 0) return;
+        // 1 -> 2, unless the lock has just been handed over.
+        if (cpu.cmpxchg(locked, 1, ASLEEP) === 0) return;
+        while (cpu.loadAcquire(locked) !== 0) cpu.wait(locked, ASLEEP, FOREVER);
+      },
+      unlock() {
+        let next = cpu.loadAcquire(node);
+        if (next === 0) {
+          if (cpu.cmpxchgRelease(base, node, 0) === node) return;
+          next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
+        }
+        if (cpu.xchgRelease(next + 1, 0) === ASLEEP) cpu.wake(next + 1, 1);
+      },
+    };
   };
-};
 
 /** 0 free, 1 held, 2 held and somebody may sleep: the mutex of "Futexes Are Tricky" (Drepper 2004), and of glibc. */
 const futex: Maker = (cpu, { base }) => ({
@@ -201,6 +204,90 @@ const futex: Maker = (cpu, { base }) => ({
     if (cpu.xchgRelease(base, 0) === 2) cpu.wake(base, 1);
   },
 });
+
+const PENDING = 1 << 8;
+const TAIL = 16;
+const LOCKED_PENDING = 0x1ff;
+
+/**
+ * The kernel's queued spinlock, without journals: locked 0..7, pending 8, tail from 16 on. `triesAgain` is its second trylock, between
+ * filling the node and lining up; `prefetches` stands for its prefetchw of the successor's line, which `Cpu` cannot say:
+ * a write of a word of that line that nobody reads.
+ */
+const queued =
+  (triesAgain: boolean, prefetches: boolean): Maker =>
+  (cpu, { base, me }) => {
+    const nodeOf = (thread: number) => base + LINE_WORDS * (1 + thread);
+    const node = nodeOf(me);
+    const tail = (me + 1) << TAIL;
+    function lineUp(): void {
+      cpu.store(node, 0);
+      cpu.store(node + 1, 1);
+      if (triesAgain && cpu.load(base) === 0 && cpu.cmpxchgAcquire(base, 0, 1) === 0) return;
+      let old = cpu.load(base);
+      for (let seen = old; ; old = seen) {
+        seen = cpu.cmpxchg(base, old, (old & ((1 << TAIL) - 1)) | tail);
+        if (seen === old) break;
+      }
+      const before = old >>> TAIL;
+      if (before !== 0) {
+        cpu.storeRelease(nodeOf(before - 1), node);
+        cpu.condLoadAcquire(node + 1, isZero, 0, FOREVER);
+        const next = prefetches ? cpu.load(node) : 0;
+        if (next !== 0) cpu.store(next + 2, 1);
+      }
+      // Head of the queue: *,x,y -> *,0,0 by its owner, and then *,0,1, or 0,0,1 where nobody is behind.
+      for (let word = cpu.condLoadAcquire(base, isFree, LOCKED_PENDING, FOREVER); ; word = cpu.load(base)) {
+        const isLast = word >>> TAIL === me + 1;
+        if (isLast && cpu.cmpxchgRelaxed(base, word, 1) === word) return;
+        if (isLast) continue;
+        cpu.fetchOrRelaxed(base, 1);
+        break;
+      }
+      const next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
+      cpu.storeRelease(next + 1, 0);
+    }
+    return {
+      lock() {
+        const word = cpu.cmpxchgAcquire(base, 0, 1);
+        if (word === 0) return;
+        if (word >>> 0 > 0xff) return lineUp();
+        const old = cpu.fetchOrAcquire(base, PENDING);
+        if (old >>> 0 > 0xff) {
+          if ((old & PENDING) === 0) cpu.fetchAnd(base, ~PENDING);
+          return lineUp();
+        }
+        // 0,1,1 -> 0,1,0 by its owner, and then 0,0,1.
+        if (old !== 0) cpu.condLoadAcquire(base, isFree, 0xff, FOREVER);
+        cpu.fetchAddRelaxed(base, 1 - PENDING);
+      },
+      unlock() {
+        cpu.fetchSubRelease(base, 1);
+      },
+    };
+  };
+
+/** Readers count themselves in units of 512; a writer waits its turn for the word and then for readers (kernel/locking/qrwlock.c). */
+const READER = 1 << 9;
+
+const qrwlock: Maker = (cpu, { base }) => ({
+  lock() {
+    if ((cpu.fetchAddAcquire(base, READER) & (READER - 1)) !== 0)
+      cpu.condLoadAcquire(base, isFree, READER - 1, FOREVER);
+  },
+  unlock() {
+    cpu.fetchSubRelease(base, READER);
+  },
+});
+
+/** A reader of preemptible RCU: a counter of its own thread, there and back. */
+const rcuCounter: Maker = (cpu, { base, me }) => {
+  const nesting = base + LINE_WORDS * (1 + me);
+  return {
+    lock: () => cpu.store(nesting, cpu.load(nesting) + 1),
+    unlock: () => cpu.store(nesting, cpu.load(nesting) - 1),
+  };
+};
 
 /** No lock: a reader counts itself in and out in one shared word. */
 const refcount: Maker = (cpu, { base }) => ({
@@ -239,7 +326,13 @@ export const textbook = {
   mcs,
   clh,
   cohort,
-  'mcs-park': mcsPark,
+  'mcs-park': mcsPark(PATIENCE),
+  'mcs-sleep': mcsPark(1),
+  'plain-qspinlock': queued(false, false),
+  'plain-qspinlock-try': queued(true, false),
+  'plain-qspinlock-prefetch': queued(false, true),
+  'plain-qrwlock': qrwlock,
+  'plain-rcu': rcuCounter,
   futex,
 } as const;
 export type TextbookName = keyof typeof textbook;
@@ -258,7 +351,14 @@ function layoutOf(name: TextbookName, { threads, perCohort }: Pick<Place, 'threa
       return struct({ next: 1, serving: 1 });
     case 'mcs':
     case 'mcs-park':
+    case 'mcs-sleep':
       return struct({ tail: 1, ...padded, node: arrayOf(threads, Node) });
+    case 'plain-qspinlock':
+    case 'plain-qspinlock-try':
+    case 'plain-qspinlock-prefetch':
+      return struct({ lock: 1, ...padded, node: arrayOf(threads, Node) });
+    case 'plain-rcu':
+      return struct({ unused: LINE_WORDS, thread: arrayOf(threads, struct({ nesting: 1, ...padded })) });
     case 'clh': {
       const Mine = struct({ node: 1, prev: 1, pad: LINE_WORDS - 2 });
       return struct({ tail: 1, ...padded, node: arrayOf(threads + 1, Flag), thread: arrayOf(threads, Mine) });

@@ -30,6 +30,9 @@ it.each<[string, string, number, number, number | undefined]>([
   ['xeon-8', 'same socket', 1, 47.5, 102],
   ['xeon-8', 'other socket', 28, 149, 443],
   ['xeon-8', 'across the interconnect', 112, 337, 945],
+  // Two Xeon 6242, 46 to 50 and 135 to 146, for the Intel of LiTL, of which no matrix is published.
+  ['intel-48', 'same socket', 6, 48, undefined],
+  ['intel-48', 'other socket', 12, 140, undefined],
   // Two Power7, 157 to 180 and 430 to 450: an atomic is a load that misses, and a store that has to own the line.
   ['power7-16', 'same socket', 1, 168, undefined],
   ['power7-16', 'other socket', 8, 440, undefined],

@@ -23,7 +23,7 @@ const MODULES: Readonly<Record<string, unknown>> = {
 
 /** What takes time, beside operations: one step. What takes steps of its own. */
 const PAUSE = 'pause';
-const QUEUE = ['mcsLock', 'mcsUnlock'];
+const QUEUE = ['mcsLock', 'mcsUnlock', 'lineUp'];
 const METHODS = ['lock', 'unlock'];
 /** One operation: its operands are there before the step begins, and are not computed again with it. */
 const STEP = 'function* $step(cpu, act, ...operands) { return yield* cpu.step(() => act(...operands)); }\n';

@@ -40,6 +40,13 @@ it('worker threads give what one thread gives', { timeout: 60_000 }, async () =>
   expect(await run({ ...short, json: true, workers: 2 })).toBe(await run({ ...short, json: true }));
 });
 
+it("--preempt-off-in-section shows the kernel's case beside that of user space", async () => {
+  const given = { cores: [2], lock: ['ttas'], threads: 4, simulated: 50_000, preemptOffInSection: true };
+  const results = JSON.parse(await run({ ...given, json: true }));
+  expect(results.map((result: { preemptOffInSection: boolean }) => result.preemptOffInSection)).toEqual([false, true]);
+  expect(await run(given)).toMatch(/\nttas +2 [^\n]*\nttas, not preempted +2 /);
+});
+
 it('--compare puts the locks that could do the work in order, for each count of cores', async () => {
   const given = { compare: true, cores: [2, 8], simulated: 50_000, json: true };
   const [few, many] = JSON.parse(await run(given));

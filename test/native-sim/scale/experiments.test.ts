@@ -53,6 +53,25 @@ it('four sockets: the winner is the lock that keeps to a socket, then MCS, ticke
   expect(order).toEqual(['cohort', 'mcs', 'ticket', 'tas']);
 });
 
+it('a lock that is handed to a sleeping waiter does half the work of one that may be stolen', async () => {
+  for (const { lock, ratio } of await ratios('lock-stealing')) {
+    expect(ratio, lock).toBeGreaterThan(0.75);
+    expect(ratio, lock).toBeLessThan(1.3);
+  }
+});
+
+it("the kernel's qspinlock without journals: a second trylock and an early fetch of the successor's line gain nothing", async () => {
+  const at48 = new Map(
+    (await ratios('qspinlock')).filter(({ cores }) => cores === 48).map((row) => [row.lock, row.simulated]),
+  );
+  const plain = at48.get('plain-qspinlock')!;
+  expect(plain).toBeGreaterThan(at48.get('qspinlock')!);
+  for (const whatIf of ['try', 'prefetch']) {
+    expect(at48.get(`plain-qspinlock-${whatIf}`)! / plain).toBeGreaterThan(0.9);
+    expect(at48.get(`plain-qspinlock-${whatIf}`)! / plain).toBeLessThan(1.05);
+  }
+});
+
 it('a row that others are relative to is marked, and has no deviation of its own', () => {
   const row = { lock: 'mcs', cores: 64, published: 1, simulated: 1, ratio: 1, isReference: true };
   const other = { lock: 'tas', cores: 64, published: 0.5, simulated: 1, ratio: 2, isReference: false };
