@@ -105,6 +105,7 @@ export async function exploreParallel(
     exploration.blocked += result.blocked;
     exploration.hasOperations ||= result.longest.some((steps) => steps > 0);
     complete &&= result.complete;
+    for (const name of result.notExcluded) exploration.notExcluded.add(name);
     failure ??= result.failure;
     onProgress?.(exploration.progress(pool.share));
   };

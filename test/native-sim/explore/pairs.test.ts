@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
-import { can, PAIR_LOCKS, pair, pairsOf } from './programs/pairs.ts';
+import { can, inheriting, PAIR_LOCKS, pair, pairsOf } from './programs/pairs.ts';
 
 const random = { maxEvents: 20_000, mode: 'random' } as const;
 
@@ -23,6 +23,12 @@ describe.each(PAIR_LOCKS)('%s', (lock) => {
       const { points } = await expectExplored({ ...pair(lock, ['take', act], 1), ...options });
       expect(points.missed, act).toEqual([]);
     }
+  });
+
+  test('its queue under priority inheritance, and a thread that dies there', async () => {
+    await expectExplored({ ...inheriting(lock, 1), ...random, executions: 20 });
+    const { points } = await expectExplored({ ...inheriting(lock, 1), ...random, executions: 2, kill: { walks: 1 } });
+    expect(points.missed).toEqual([]);
   });
 
   test('what is left behind is noticed: a dead holder that nobody reaps', async () => {
