@@ -15,8 +15,9 @@ import { ExploreError } from './program.ts';
 export interface LoopWait {
   readonly address: number;
   readonly expected: number;
-  /** Infinity where it may not time out, or not any more. */
+  /** Infinity where it may not time out, or not any more: then it was `isTimed`. */
   readonly deadline: number;
+  readonly isTimed: boolean;
   /** The location of the word's queue, and the name under which the wait stands there; -1 while it is young. */
   queue: number;
   sleeper: number;
@@ -89,9 +90,9 @@ export class EventLoop {
 
   begin(address: number, expected: number, deadline: number): Promise<WaitOutcome> {
     return new Promise((settle, abandon) => {
-      const isTimed = deadline !== Number.POSITIVE_INFINITY && this.#timeouts < MOST_TIMEOUTS;
-      const limit = isTimed ? deadline : Number.POSITIVE_INFINITY;
-      this.#young.push({ address, expected, deadline: limit, queue: -1, sleeper: -1, settle, abandon });
+      const isTimed = deadline !== Number.POSITIVE_INFINITY;
+      const limit = this.#timeouts < MOST_TIMEOUTS ? deadline : Number.POSITIVE_INFINITY;
+      this.#young.push({ address, expected, deadline: limit, isTimed, queue: -1, sleeper: -1, settle, abandon });
     });
   }
 

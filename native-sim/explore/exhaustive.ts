@@ -69,6 +69,9 @@ interface Alternative {
 /** Turns of an idle loop before it leaves by itself that are explored one by one; the rest are like the last. */
 const TURNS_TOLD_APART = 64;
 
+/** A part of the search, and which share of the whole it stands for. */
+export type Subtree = Pick<Alternative, 'path' | 'weight'>;
+
 /** Cases of load buffering that are looked at in one search, and that are named. */
 const MOST_LOOKED_AT = 5000;
 const MOST_NAMED = 3;
@@ -124,9 +127,9 @@ export class Exhaustive extends Machine {
   }
 
   /** Gives away the larger half of what is open, at most `most` alternatives: those nearest to the start. */
-  giveAway(most: number): number[][] {
+  giveAway(most: number): Subtree[] {
     const count = Math.min(most, this.stack.length >> 1);
-    return this.stack.splice(0, count).map(({ path }) => path);
+    return this.stack.splice(0, count).map(({ path, weight }) => ({ path, weight }));
   }
 
   #runToEnd(): Outcome {
@@ -496,7 +499,7 @@ export class Exhaustive extends Machine {
   }
 
   #couldEnd(wait: LoopWait): boolean {
-    return wait.deadline !== Number.POSITIVE_INFINITY || this.isWoken(wait);
+    return wait.isTimed || this.isWoken(wait);
   }
 
   #couldProceed(e: number): boolean {

@@ -98,6 +98,8 @@ export interface PlanResult {
   complete: boolean;
   failure: Counterexample | null;
   notExcluded: readonly string[];
+  /** The part of it that was done. */
+  share: number;
   /** By thread: the operations of its longest run. */
   longest: readonly number[];
 }
@@ -129,7 +131,8 @@ export class Exploration {
   hasOperations = false;
   readonly notExcluded = new Set<string>();
   readonly deaths: Deaths;
-  #doneShare = 0;
+  /** The share of all executions that is done. */
+  doneShare = 0;
   #started = performance.now();
   #deadline: number;
 
@@ -175,7 +178,7 @@ export class Exploration {
       const limits = this.#shareOf(parts);
       const result = await this.#search(plan, [], limits);
       // The search has taken back what it did not do.
-      this.#doneShare += limits.weight;
+      this.doneShare += limits.weight;
       complete &&= result.complete;
       plans.done(plan, result);
       if (result.failure !== null) return this.result(false, plans.report(), result.failure);
@@ -191,7 +194,7 @@ export class Exploration {
     return {
       executions: this.executions + Math.ceil((this.budget - this.executions) / parts),
       deadline: now + (this.#deadline - now) / parts,
-      weight: (1 - this.#doneShare) / parts,
+      weight: (1 - this.doneShare) / parts,
     };
   }
 
@@ -202,7 +205,7 @@ export class Exploration {
     }
     const isDone = complete && failure === null;
     const verdict = failure !== null ? 'failure' : isDone ? 'ok' : 'incomplete';
-    const share = isDone ? 1 : Math.min(this.#doneShare, 1);
+    const share = isDone ? 1 : Math.min(this.doneShare, 1);
     return {
       ...this.progress(share),
       verdict,
@@ -258,13 +261,13 @@ export class Exploration {
       return outcome !== null;
     };
     while (await fromEventLoop(slice)) {
-      this.options.onProgress?.(this.progress(this.#doneShare + machine.progress * limits.weight));
+      this.options.onProgress?.(this.progress(this.doneShare + machine.progress * limits.weight));
       onTurn?.(machine);
       if (performance.now() >= limits.deadline) break;
       outcome = await fromEventLoop(() => machine.next());
     }
     const complete = outcome === null && machine.beyondBound === 0;
-    if (!complete) this.#doneShare += (machine.progress - 1) * limits.weight;
+    if (!complete) this.doneShare += (machine.progress - 1) * limits.weight;
     return fromEventLoop(() => this.finish(bench, counts, complete, kills));
   }
 
@@ -327,7 +330,8 @@ export class Exploration {
     const graphs = machine instanceof Exhaustive ? machine.graphs : counts.executions;
     const notExcluded = machine instanceof Exhaustive ? [...machine.notExcluded] : [];
     for (const name of notExcluded) this.notExcluded.add(name);
-    return { ...counts, graphs, complete, failure, notExcluded, longest: [...machine.longest] };
+    const share = machine instanceof Exhaustive ? machine.progress : 1;
+    return { ...counts, graphs, complete, failure, notExcluded, share, longest: [...machine.longest] };
   }
 }
 

@@ -216,7 +216,10 @@ export class RandomWalk extends Machine {
     if (this.failure !== null) return 'execution';
     const stuck: number[] = [];
     for (let t = 0; t < this.bodies.length; t++) {
-      if (g.stop[t] !== Stop.finished && g.stop[t] !== Stop.dead) stuck.push(t);
+      if (g.stop[t] === Stop.finished || g.stop[t] === Stop.dead) continue;
+      // One that has timed out as often as is explored would do so again.
+      if (this.waitsOf(t).some((wait) => wait.isTimed)) return 'blocked';
+      stuck.push(t);
     }
     if (stuck.length > 0) this.reportStuck(stuck);
     return 'execution';

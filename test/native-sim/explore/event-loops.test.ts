@@ -137,6 +137,25 @@ describe('an event loop', () => {
     expect([...seen].sort()).toEqual(['not-equal false', 'ok false', 'timed-out true']);
   });
 
+  test.each(['exhaustive', 'random'] as const)(
+    'polls without end, and is no deadlock for that, in a search that is %s',
+    async (mode) => {
+      const program: Program = {
+        words: 1,
+        threads: [
+          async (cpu) => {
+            while (cpu.loadAcquire(0) === 0) await cpu.waitAsync(0, 0, cpu.now() + 1000);
+          },
+          // It says so, and wakes nobody.
+          (cpu) => cpu.storeRelease(0, 1),
+        ],
+      };
+      const { failure, executions } = await explore({ ...program, mode, executions: 200 });
+      expect(failure).toBeNull();
+      expect(executions).toBeGreaterThan(2);
+    },
+  );
+
   test('stands in no queue once its thread is dead', async () => {
     const sleepers = (cpu: Cpu) => cpu.waitAsync(0, 0, forever);
     const program: Program = {
