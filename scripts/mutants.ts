@@ -47,7 +47,10 @@ function copyOfSources(): string {
     cwd: ROOT,
     encoding: 'utf8',
   });
-  for (const file of files.trim().split('\n')) cpSync(join(ROOT, file), join(folder, file));
+  for (const file of files.trim().split('\n')) {
+    // Git lists what a checkout has that shares another one's modules by a link.
+    if (file !== 'node_modules' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(folder, file));
+  }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   return folder;
 }

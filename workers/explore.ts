@@ -1,5 +1,6 @@
 /** A worker of a parallel exploration: loads the program that it is told, and explores the parts that it is given. */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Subtree } from '../native-sim/explore/exhaustive.ts';
 import {
   type FromWorker,
   loadProgram,
@@ -20,7 +21,7 @@ parentPort!.on('message', async (message: ToWorker) => {
     return;
   }
   isAsked = false;
-  const give = (open: number[][]) => {
+  const give = (open: Subtree[]) => {
     if (open.length === 0) return;
     isAsked = false;
     post({ open });

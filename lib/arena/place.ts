@@ -283,12 +283,12 @@ function markGone(cpu: Cpu): boolean {
   return found;
 }
 
-/** The calling thread takes one of the slots from `first` to before `end`; -1 when all are taken. */
-function claimSlot(cpu: RealCpu, first: number, end: number): number {
+/** The thread `life`, the system's `os`, takes one of the slots from `first` to before `end`; -1 when all are taken. */
+export function claimSlot(cpu: Cpu, first: number, end: number, life = threadId + 1, os = osThread()): number {
   for (let number = first; number < end; number++) {
     const slot = slotAddress(cpu, number);
-    if (cpu.cmpxchg(slot + Slot.life, 0, threadId + 1) === 0) {
-      cpu.store(slot + Slot.osThread, osThread());
+    if (cpu.cmpxchg(slot + Slot.life, 0, life) === 0) {
+      cpu.store(slot + Slot.osThread, os);
       return number;
     }
   }

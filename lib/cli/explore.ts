@@ -136,6 +136,7 @@ async function show(result: ExploreResult, options: Options): Promise<void> {
   } else {
     print(`${model}: ok, ${result.complete ? 'all ' : ''}${counts}`);
   }
+  for (const what of result.notExcluded) print(`  not excluded: ${what}`);
 }
 
 async function suggest(options: ExploreOptions, { json }: Options): Promise<void> {

@@ -201,7 +201,8 @@ function giveUp({ thread, async, aborted }: Waiter, mutex: number, reason: strin
 
 /** What makes waiting pointless. */
 function refuse({ cpu, id }: Thread, mutex: number, async: boolean): Outcome | undefined {
-  const word = cpu.load(mutex + MutexWords.owner);
+  // Acquire: pairs with the barrier in `Thread.takeTask`, as the owner may be a task that was made a moment ago.
+  const word = cpu.loadAcquire(mutex + MutexWords.owner);
   const owner = ownerOf(word);
   if (owner === UNRECOVERABLE) return 'unrecoverable';
   if (!async && owner !== 0 && !(word & PICKUP) && cpu.load(owner + Task.thread) === id) return 'deadlock';
@@ -241,7 +242,8 @@ function standAside(thread: Thread, mutex: number): void {
 function takeOver({ thread, task }: Waiter, mutex: number): boolean {
   const { cpu, id } = thread;
   const address = mutex + MutexWords.owner;
-  const word = cpu.load(address);
+  // Acquire: as in `refuse`.
+  const word = cpu.loadAcquire(address);
   const owner = ownerOf(word);
   if (!(word & PICKUP) || cpu.load(owner + Task.thread) !== id || cpu.load(owner + Task.mode) !== ASYNC) return false;
   // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.

@@ -32,7 +32,8 @@ export function isOwned(word: number): boolean {
 
 /** Who holds the lock: a CPU number plus one, or 0. */
 export function holderOf(cpu: Cpu, lock: number): number {
-  const word = cpu.load(lock + OWNER);
+  // Acquire: pairs with the barrier in `Thread.takeTask`.
+  const word = cpu.loadAcquire(lock + OWNER);
   return isOwned(word) ? cpu.load(ownerOf(word) + Task.thread) : 0;
 }
 

@@ -17,7 +17,9 @@
  *
  * Nothing is remembered but a stack of alternatives, so memory does not grow with the number of executions.
  */
-import { Op } from '../replay/operations.ts';
+import { Op, opName } from '../replay/operations.ts';
+import { UNWIND } from '../replay/replay.ts';
+import type { LoopWait } from './event-loop.ts';
 import {
   ACQUIRE,
   AWAIT,
@@ -35,6 +37,7 @@ import {
   WRITE,
 } from './events.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
+import { type Buffered, buffered, overtaken } from './load-buffering.ts';
 import { Machine } from './machine.ts';
 import { latest } from './replay.ts';
 import type { Symmetry } from './symmetry.ts';
@@ -66,6 +69,13 @@ interface Alternative {
 /** Turns of an idle loop before it leaves by itself that are explored one by one; the rest are like the last. */
 const TURNS_TOLD_APART = 64;
 
+/** A part of the search, and which share of the whole it stands for. */
+export type Subtree = Pick<Alternative, 'path' | 'weight'>;
+
+/** Cases of load buffering that are looked at in one search, and that are named. */
+const MOST_LOOKED_AT = 5000;
+const MOST_NAMED = 3;
+
 export type Outcome = 'execution' | 'blocked' | 'dropped';
 
 export class Exhaustive extends Machine {
@@ -78,6 +88,10 @@ export class Exhaustive extends Machine {
   /** The share of the search that is done. */
   progress = 0;
   graphs = 0;
+  /** What the search leaves out, and the model allows; see `load-buffering.ts`. */
+  readonly notExcluded = new Set<string>();
+  readonly #early: Buffered[] = [];
+  #looked = 0;
   #granted = -1;
   #weight = 1;
   #depth = 0;
@@ -113,15 +127,16 @@ export class Exhaustive extends Machine {
   }
 
   /** Gives away the larger half of what is open, at most `most` alternatives: those nearest to the start. */
-  giveAway(most: number): number[][] {
+  giveAway(most: number): Subtree[] {
     const count = Math.min(most, this.stack.length >> 1);
-    return this.stack.splice(0, count).map(({ path }) => path);
+    return this.stack.splice(0, count).map(({ path, weight }) => ({ path, weight }));
   }
 
   #runToEnd(): Outcome {
     const base = this.stack.length;
     this.graphs++;
     this.hopeless = false;
+    this.#early.length = 0;
     while (this.failure === null && !this.hopeless) {
       const thread = this.#pick();
       if (thread < 0) break;
@@ -135,7 +150,42 @@ export class Exhaustive extends Machine {
       child.path = [...this.#path, i - base];
     }
     this.progress += share;
-    return this.failure !== null ? 'execution' : this.#classify();
+    if (this.failure !== null) return 'execution';
+    for (const pair of this.#early.splice(0)) this.#lookAtEarly(pair);
+    return this.#classify();
+  }
+
+  /** Notes the pair if the model allows it, and the thread that reads too early does the same after it. */
+  #lookAtEarly(pair: Buffered): void {
+    const { g } = this;
+    if (!this.#isCurious || this.isDoomed()) return;
+    this.#looked++;
+    const copy = buffered(g, this.ordering, pair);
+    if (copy === null) return;
+    this.g = copy;
+    this.frozen = true;
+    try {
+      this.run(g.thread[pair.read]!);
+    } catch (error) {
+      // It has ended before, and so done something else.
+      if (error !== UNWIND) throw error;
+    }
+    this.frozen = false;
+    this.g = g;
+    const isSame = this.failure === null;
+    this.failure = null;
+    if (isSame) this.notExcluded.add(this.#describeEarly(pair));
+  }
+
+  #describeEarly({ read, write }: Buffered): string {
+    const { g } = this;
+    const name = this.memory.name(g.location[write]!, new Map());
+    const [reader, writer] = [`thread ${g.thread[read]}, operation ${g.index[read]}`, `thread ${g.thread[write]}`];
+    return `load buffering: ${opName(g.op[read]!)} of ${name} (${reader}) sees what ${writer} writes there later`;
+  }
+
+  get #isCurious(): boolean {
+    return this.#looked < MOST_LOOKED_AT && this.notExcluded.size < MOST_NAMED;
   }
 
   /** Who goes next. It depends on the graph alone. */
@@ -173,6 +223,11 @@ export class Exhaustive extends Machine {
 
   protected override mayStep(): boolean {
     return true;
+  }
+
+  /** Each of the waits is tried; what comes of it, if it is not over yet, is that of any `wait`. */
+  protected override decideWait(waits: readonly LoopWait[]): number {
+    return waits.length === 1 ? 0 : this.decide(waits.length);
   }
 
   protected override mayAwait(): boolean {
@@ -223,6 +278,9 @@ export class Exhaustive extends Machine {
 
   protected override afterWrite(w: number): void {
     const { g } = this;
+    if (this.ordering.model === 'armv8' && !(g.flags[w]! & (PLAIN | HIDDEN)) && this.#isCurious) {
+      for (const read of overtaken(g, w)) this.#early.push({ read, write: w });
+    }
     if (g.flags[w]! & PLAIN) return;
     const location = g.location[w]!;
     for (const r of g.reads[location]!) {
@@ -356,6 +414,7 @@ export class Exhaustive extends Machine {
     g.push(thread, op, FENCE | CHOICE, -1, value, INIT);
     g.arg[e] = canonical;
     g.span[e] = span;
+    if (op === Op.now) this.moveClock(e);
     this.ordering.insertFence(g, e);
   }
 
@@ -432,10 +491,15 @@ export class Exhaustive extends Machine {
       if (stop === Stop.spinning ? this.couldSeeNews(t) : stop === Stop.blocked && this.#couldProceed(g.lastOf(t))) {
         return 'blocked';
       }
+      if (this.waitsOf(t).some((wait) => this.#couldEnd(wait))) return 'blocked';
       stuck.push(t);
     }
     if (stuck.length > 0) this.reportStuck(stuck);
     return 'execution';
+  }
+
+  #couldEnd(wait: LoopWait): boolean {
+    return wait.isTimed || this.isWoken(wait);
   }
 
   #couldProceed(e: number): boolean {

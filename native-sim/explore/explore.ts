@@ -20,6 +20,7 @@ import {
   type Points,
   pointsOf,
 } from './deaths.ts';
+import { fromEventLoop } from './event-loop.ts';
 import { Exhaustive, type Outcome } from './exhaustive.ts';
 import type { ModelName } from './ppo.ts';
 import { ExploreError, type Kill, type Program } from './program.ts';
@@ -85,6 +86,8 @@ export interface ExploreResult extends Progress {
   /** The points at which threads can die, and how many of them were reached. */
   points: Points;
   failure: Counterexample | null;
+  /** What the model allows and the search leaves out: load buffering, where nothing rules it out in this program. */
+  notExcluded: readonly string[];
 }
 
 /** What one plan came to. */
@@ -94,6 +97,9 @@ export interface PlanResult {
   graphs: number;
   complete: boolean;
   failure: Counterexample | null;
+  notExcluded: readonly string[];
+  /** The part of it that was done. */
+  share: number;
   /** By thread: the operations of its longest run. */
   longest: readonly number[];
 }
@@ -123,8 +129,10 @@ export class Exploration {
   blocked = 0;
   /** Some thread has used its `Cpu`. */
   hasOperations = false;
+  readonly notExcluded = new Set<string>();
   readonly deaths: Deaths;
-  #doneShare = 0;
+  /** The share of all executions that is done. */
+  doneShare = 0;
   #started = performance.now();
   #deadline: number;
 
@@ -170,7 +178,7 @@ export class Exploration {
       const limits = this.#shareOf(parts);
       const result = await this.#search(plan, [], limits);
       // The search has taken back what it did not do.
-      this.#doneShare += limits.weight;
+      this.doneShare += limits.weight;
       complete &&= result.complete;
       plans.done(plan, result);
       if (result.failure !== null) return this.result(false, plans.report(), result.failure);
@@ -186,7 +194,7 @@ export class Exploration {
     return {
       executions: this.executions + Math.ceil((this.budget - this.executions) / parts),
       deadline: now + (this.#deadline - now) / parts,
-      weight: (1 - this.#doneShare) / parts,
+      weight: (1 - this.doneShare) / parts,
     };
   }
 
@@ -197,7 +205,7 @@ export class Exploration {
     }
     const isDone = complete && failure === null;
     const verdict = failure !== null ? 'failure' : isDone ? 'ok' : 'incomplete';
-    const share = isDone ? 1 : Math.min(this.#doneShare, 1);
+    const share = isDone ? 1 : Math.min(this.doneShare, 1);
     return {
       ...this.progress(share),
       verdict,
@@ -206,6 +214,7 @@ export class Exploration {
       kills: points.reached,
       points,
       failure,
+      notExcluded: [...this.notExcluded],
     };
   }
 
@@ -239,24 +248,27 @@ export class Exploration {
   async #search(kills: readonly Kill[], path: readonly number[], limits: Limits, onTurn?: OnTurn): Promise<PlanResult> {
     const bench = this.prepare(Exhaustive, kills);
     const { machine } = bench;
-    let outcome = path.length === 0 ? machine.start() : machine.descend(path);
     const counts = { executions: 0, blocked: 0 };
-    let turn = performance.now();
-    while (outcome !== null) {
-      this.count(outcome, counts, bench);
-      if (machine.failure !== null || this.executions >= limits.executions) break;
-      if ((machine.graphs & 15) === 0 && performance.now() - turn > TURN_MS) {
-        this.options.onProgress?.(this.progress(this.#doneShare + machine.progress * limits.weight));
-        await new Promise(setImmediate);
-        turn = performance.now();
-        onTurn?.(machine);
-        if (turn >= limits.deadline) break;
+    const begin = () => (path.length === 0 ? machine.start() : machine.descend(path));
+    let outcome = await fromEventLoop(begin);
+    /** Goes on for a while; false: that is all. */
+    const slice = (): boolean => {
+      for (const turn = performance.now(); outcome !== null; outcome = machine.next()) {
+        this.count(outcome, counts, bench);
+        if (machine.failure !== null || this.executions >= limits.executions) return false;
+        if ((machine.graphs & 15) === 0 && performance.now() - turn > TURN_MS) break;
       }
-      outcome = machine.next();
+      return outcome !== null;
+    };
+    while (await fromEventLoop(slice)) {
+      this.options.onProgress?.(this.progress(this.doneShare + machine.progress * limits.weight));
+      onTurn?.(machine);
+      if (performance.now() >= limits.deadline) break;
+      outcome = await fromEventLoop(() => machine.next());
     }
     const complete = outcome === null && machine.beyondBound === 0;
-    if (!complete) this.#doneShare += (machine.progress - 1) * limits.weight;
-    return this.finish(bench, counts, complete, kills);
+    if (!complete) this.doneShare += (machine.progress - 1) * limits.weight;
+    return fromEventLoop(() => this.finish(bench, counts, complete, kills));
   }
 
   /** Random executions without deaths, each forked wherever somebody could die; then again where that was not enough. */
@@ -266,22 +278,22 @@ export class Exploration {
     machine.random = randomSource(this.options.seed ?? 1);
     machine.changes = (this.options.depth ?? 3) - 1;
     const walks = new Walks(this, bench);
-    let turn = performance.now();
-    let isDone = true;
-    for (const _ of walks.all(this.budget)) {
-      if (machine.failure !== null) break;
-      if (performance.now() - turn <= TURN_MS) continue;
-      this.options.onProgress?.(this.progress(walks.share));
-      await new Promise(setImmediate);
-      turn = performance.now();
-      if (this.isOutOfTime) {
-        isDone = false;
-        break;
+    const executions = walks.all(this.budget);
+    /** Goes on for a while; false: that is all. */
+    const slice = (): boolean => {
+      for (const turn = performance.now(); performance.now() - turn <= TURN_MS; ) {
+        if (executions.next().done === true || machine.failure !== null) return false;
       }
+      return true;
+    };
+    let isDone = true;
+    while (isDone && (await fromEventLoop(slice))) {
+      this.options.onProgress?.(this.progress(walks.share));
+      isDone = !this.isOutOfTime;
     }
     const tally = walks.coverage.tally();
     const complete = isDone && pointsOf(tally).missed.length === 0;
-    return { ...this.finish(bench, walks.counts, complete, walks.kills), tally };
+    return { ...(await fromEventLoop(() => this.finish(bench, walks.counts, complete, walks.kills))), tally };
   }
 
   count(
@@ -316,7 +328,10 @@ export class Exploration {
       machine.failure === null ? null : counterexample(machine, machine.failure, this.model, memory, labels, kills);
     this.hasOperations ||= machine.longest.some((steps) => steps > 0);
     const graphs = machine instanceof Exhaustive ? machine.graphs : counts.executions;
-    return { ...counts, graphs, complete, failure, longest: [...machine.longest] };
+    const notExcluded = machine instanceof Exhaustive ? [...machine.notExcluded] : [];
+    for (const name of notExcluded) this.notExcluded.add(name);
+    const share = machine instanceof Exhaustive ? machine.progress : 1;
+    return { ...counts, graphs, complete, failure, notExcluded, share, longest: [...machine.longest] };
   }
 }
 

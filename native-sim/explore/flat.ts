@@ -57,6 +57,10 @@ export class FlatMemory implements Executor {
     throw new ExploreError(`setup sleeps on [${address}], and nobody can wake it`);
   }
 
+  waitAsync(address: number, expected: number, deadline: number): WaitOutcome {
+    return this.wait(address, expected, deadline);
+  }
+
   wake(): number {
     return 0;
   }

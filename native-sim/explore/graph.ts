@@ -28,6 +28,8 @@ export const Stop = {
    * reads, and those graphs may be executions.
    */
   doomed: 6,
+  /** Its event loop waits in several places, and none of these waits is over. */
+  atTurn: 7,
 } as const;
 
 /** An awaiting read that has not been added yet. */

@@ -9,8 +9,9 @@
  */
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
 import { changed, Op, opName, strengthOf } from '../replay/operations.ts';
-import { divergence } from '../replay/replay.ts';
+import { divergence, UNWIND } from '../replay/replay.ts';
 import { Access, type Until } from '../replay/replayed-cpu.ts';
+import { EventLoop, type LoopMachine, type LoopWait } from './event-loop.ts';
 import {
   ACQUIRE,
   AWAIT,
@@ -31,14 +32,20 @@ import {
 import type { Executor } from './explored-cpu.ts';
 import { FutexQueues, MAX_THREADS } from './futex.ts';
 import { Stop } from './graph.ts';
-import { Replay } from './replay.ts';
+import { ExploreError } from './program.ts';
+import { latest, Replay } from './replay.ts';
 
 /** The bits of the halves of a read-modify-write, by `strengthOf` it. */
 const RMW_READ = [0, ACQUIRE, 0, 0] as const;
 const RMW_WRITE = [0, 0, RELEASE, RELEASE | FULL] as const;
 
-export abstract class Machine extends Replay implements Executor {
+export abstract class Machine extends Replay implements Executor, LoopMachine {
   readonly futexes = new FutexQueues();
+  /** By thread: whether it has an event loop. */
+  hasLoop: readonly boolean[] = [];
+  /** That of the running thread. */
+  #loop: EventLoop | null = null;
+  #lastWaits: readonly LoopWait[] = [];
   /** The location of the queue, and the name, under which the running thread sleeps; -1 when it does not. */
   #asleepOn = -1;
   #sleeper = -1;
@@ -46,6 +53,27 @@ export abstract class Machine extends Replay implements Executor {
   override run(thread: number): void {
     this.#asleepOn = -1;
     super.run(thread);
+  }
+
+  protected runToItsEnd(body: () => unknown): void {
+    if (this.hasLoop[this.t] !== true) {
+      if (body() instanceof Promise) {
+        throw new ExploreError(`thread ${this.t} returned a promise: a thread with an event loop is an async function`);
+      }
+      return;
+    }
+    const loop = new EventLoop();
+    this.#loop = loop;
+    try {
+      loop.run(this, body() as Promise<void>);
+    } finally {
+      this.#loop = null;
+      this.#lastWaits = [...loop.known];
+      // What a task of the loop has thrown, others of the thread may have caught.
+      if (this.stopped) loop.abandon(UNWIND);
+    }
+    if (this.tooLong !== undefined) throw this.tooLong;
+    if (this.stopped) throw UNWIND;
   }
 
   #location(op: number, address: number): number {
@@ -170,6 +198,21 @@ export abstract class Machine extends Replay implements Executor {
   wait(address: number, expected: number, deadline: number): WaitOutcome {
     const word = this.#location(Op.wait, address);
     const queue = this.memory.location(this.memory.futexOf(address));
+    const sleeper = this.#enqueue(word, queue, expected);
+    if (sleeper < 0) return 'not-equal';
+
+    this.#asleepOn = queue;
+    this.#sleeper = sleeper;
+    const woken =
+      deadline === Number.POSITIVE_INFINITY
+        ? this.#sleepUntilWoken(queue, sleeper)
+        : this.#sleepOrTimeOut(queue, sleeper, deadline);
+    this.#asleepOn = -1;
+    return woken;
+  }
+
+  /** Compares and lines up in one step. Returns the name of the sleeper; -1: the word holds something else. */
+  #enqueue(word: number, queue: number, expected: number): number {
     let e = this.begin(Op.wait, queue);
     if (e < 0) {
       const flags = READ | RMW | ACQUIRE | HIDDEN;
@@ -182,16 +225,65 @@ export abstract class Machine extends Replay implements Executor {
     const isEqual = this.g.value[compared] === (expected | 0);
     if (isEqual) this.#queueHalf(Op.wait, queue, this.futexes.append(state, sleeper));
     if (isNew) this.checkAccess(compared);
-    if (!isEqual) return 'not-equal';
+    return isEqual ? sleeper : -1;
+  }
 
-    this.#asleepOn = queue;
-    this.#sleeper = sleeper;
-    const woken =
-      deadline === Number.POSITIVE_INFINITY
-        ? this.#sleepUntilWoken(queue, sleeper)
-        : this.#sleepOrTimeOut(queue, sleeper, deadline);
-    this.#asleepOn = -1;
-    return woken;
+  /** Of a thread that has an event loop; others have nothing else to do, and sleep. */
+  waitAsync(address: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {
+    const loop = this.#loop;
+    if (loop === null) return this.wait(address, expected, deadline);
+    if (this.read(Op.load, address, Access.marked) !== (expected | 0)) return 'not-equal';
+    return deadline <= this.now() ? 'timed-out' : loop.begin(address, expected, deadline);
+  }
+
+  get isStopped(): boolean {
+    return this.stopped;
+  }
+
+  lineUp(wait: LoopWait): boolean {
+    wait.queue = this.memory.location(this.memory.futexOf(wait.address));
+    wait.sleeper = this.#enqueue(this.memory.location(wait.address), wait.queue, wait.expected);
+    return wait.sleeper >= 0;
+  }
+
+  pickWait(waits: readonly LoopWait[]): number {
+    if (this.stopped) this.halt();
+    this.dieIfDue();
+    const isNew = this.atFrontier();
+    if (isNew && this.frozen) this.halt();
+    const chosen = isNew ? this.decideWait(waits) : 0;
+    if (chosen < 0) this.stopAs(Stop.atTurn);
+    return waits.length === 1 ? 0 : this.choose(Op.turn, waits.length, chosen);
+  }
+
+  finishWait({ queue, sleeper, deadline }: LoopWait): WaitOutcome {
+    if (deadline === Number.POSITIVE_INFINITY) return this.#sleepUntilWoken(queue, sleeper);
+    return this.#sleepOrTimeOut(queue, sleeper, deadline);
+  }
+
+  failIdle(): never {
+    return this.fail('deadlock', `thread ${this.t} has nothing to wait for, and does not end`, this.g.lastOf(this.t));
+  }
+
+  /** Which of the waits of this thread's event loop ends now; -1 if none can. */
+  protected abstract decideWait(waits: readonly LoopWait[]): number;
+
+  /** Whether somebody has woken it. */
+  protected isWoken({ queue, sleeper }: LoopWait): boolean {
+    const last = latest(this.g, queue);
+    return last >= 0 && !this.futexes.isAsleep(this.g.value[last]!, sleeper);
+  }
+
+  /** What the event loop of a thread waits for that has stopped. */
+  protected waitsOf(thread: number): readonly LoopWait[] {
+    if (this.hasLoop[thread] !== true) return [];
+    const stop = this.g.stop[thread]!;
+    this.#lastWaits = [];
+    this.frozen = true;
+    this.run(thread);
+    this.frozen = false;
+    this.g.stop[thread] = stop;
+    return this.#lastWaits;
   }
 
   #sleepUntilWoken(queue: number, sleeper: number): WaitOutcome {
@@ -234,11 +326,19 @@ export abstract class Machine extends Replay implements Executor {
     }
     const state = this.g.value[e]!;
     this.#queueHalf(Op.wake, queue, this.futexes.wake(state, count));
-    return Math.min(count, this.futexes.sleepers(state).length);
+    return Math.min(count, this.futexes.sleepers(state).length) + (this.#loop?.end(address) ?? 0);
   }
 
+  /** A look at the clock is an event where it may have gone on: how far is a choice, and none is the canonical one. */
   now(): number {
     if (this.stopped) this.halt();
+    const { clock } = this;
+    if (clock.length === 0) return this.time;
+    if (!this.feedAgain(Op.now)) {
+      const isNew = this.atFrontier();
+      this.choose(Op.now, clock.length + 1, isNew ? this.decide(clock.length + 1) : 0);
+      if (isNew) this.moveClock(this.g.lastOf(this.t));
+    }
     return this.time;
   }
 
@@ -251,17 +351,21 @@ export abstract class Machine extends Replay implements Executor {
 
   /** The death of the running thread: it leaves the queue that it sleeps on, and its death certificate is written. */
   protected die(): never {
-    if (this.#asleepOn >= 0) {
-      const flags = READ | RMW | ACQUIRE | HIDDEN;
-      const e = this.atFrontier()
-        ? this.addRead(Op.death, flags, this.#asleepOn, () => flags)
-        : this.recorded(Op.death, this.#asleepOn);
-      this.#leaveQueue(Op.death, this.#asleepOn, this.#sleeper, e);
-    }
+    if (this.#asleepOn >= 0) this.#vacate(this.#asleepOn, this.#sleeper);
+    const loop = this.#loop;
+    if (loop !== null) for (const { queue, sleeper } of [...loop.known, ...loop.ghosts]) this.#vacate(queue, sleeper);
     const certificate = this.memory.location(this.memory.deathOf(this.t));
     if (this.atFrontier()) this.addWrite(Op.death, WRITE | RELEASE | HIDDEN, certificate, 1);
     else this.recorded(Op.death, certificate);
     return this.stopAs(Stop.dead);
+  }
+
+  /** The dead thread does not stand in a queue. */
+  #vacate(queue: number, sleeper: number): void {
+    const flags = READ | RMW | ACQUIRE | HIDDEN;
+    const isNew = this.atFrontier();
+    const e = isNew ? this.addRead(Op.death, flags, queue, () => flags) : this.recorded(Op.death, queue);
+    this.#leaveQueue(Op.death, queue, sleeper, e);
   }
 
   /** A reaper's first step: it runs once `thread` is dead. */

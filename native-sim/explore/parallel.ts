@@ -10,6 +10,7 @@
 import type { Worker } from 'node:worker_threads';
 import { spawnWorker, workerEntry } from '../../lib/arena/spawn.ts';
 import { DeathPlans, type KillOptions, pointsOf } from './deaths.ts';
+import type { Subtree } from './exhaustive.ts';
 import { Exploration, type ExploreOptions, type ExploreResult, type PlanResult, type Progress } from './explore.ts';
 import { ExploreError, type Kill, type Program } from './program.ts';
 import type { Counterexample } from './report.ts';
@@ -25,9 +26,9 @@ export interface ProgramSource {
 /** The options that can be sent to a worker. */
 export type PlainOptions = Omit<ExploreOptions, keyof Program | 'weaken' | 'alter' | 'onProgress'>;
 
-/** The part of a plan below `path`; or random walks. `until` is on the clock of Date.now(), which all threads share. */
+/** The part of a plan below `path`, `weight` of all of it; or random walks. `until` is on the clock of Date.now(), which all threads share. */
 export type Task =
-  | { kind: 'search'; kills: readonly Kill[]; path: number[]; until: number }
+  | { kind: 'search'; kills: readonly Kill[]; path: number[]; weight: number; until: number }
   | { kind: 'walk'; seed: number; executions: number; kill: KillOptions | false; until: number };
 
 export interface TaskResult extends Omit<PlanResult, 'longest'> {
@@ -38,7 +39,7 @@ export interface TaskResult extends Omit<PlanResult, 'longest'> {
 
 export type ToWorker = Task | 'share';
 /** A worker's result; subtrees that it gives away; or that it is there. */
-export type FromWorker = { result: TaskResult } | { open: number[][] } | 'ready';
+export type FromWorker = { result: TaskResult } | { open: Subtree[] } | 'ready';
 
 export async function loadProgram(source: ProgramSource): Promise<Program & Partial<PlainOptions>> {
   const exports = (await import(source.module)) as Record<string, unknown>;
@@ -62,7 +63,7 @@ export async function runTask(
   options: PlainOptions,
   task: Task,
   wantsShare: () => boolean,
-  give: (paths: number[][]) => void,
+  give: (parts: Subtree[]) => void,
 ): Promise<TaskResult> {
   const timeLimit = Math.max(1, task.until - Date.now());
   const common = { ...options, ...program, timeLimit };
@@ -85,6 +86,8 @@ interface OpenPlan {
   kills: readonly Kill[];
   tasks: number;
   until: number;
+  /** Its share of all plans. */
+  weight: number;
   outcome: { executions: number; blocked: number; complete: boolean; longest: number[] };
 }
 
@@ -105,8 +108,9 @@ export async function exploreParallel(
     exploration.blocked += result.blocked;
     exploration.hasOperations ||= result.longest.some((steps) => steps > 0);
     complete &&= result.complete;
+    for (const name of result.notExcluded) exploration.notExcluded.add(name);
     failure ??= result.failure;
-    onProgress?.(exploration.progress(pool.share));
+    onProgress?.(exploration.progress(exploration.doneShare));
   };
   try {
     if (options.mode === 'random') {
@@ -120,6 +124,7 @@ export async function exploreParallel(
         const seed = (options.seed ?? 1) + i * 1_000_003;
         const executions = Math.ceil(exploration.budget / workers);
         pool.add({ kind: 'walk', seed, executions, kill, until }, (result) => {
+          exploration.doneShare += 1 / workers;
           count(result);
           for (const [point, visits] of result.tally) tally.set(point, (tally.get(point) ?? 0) + visits);
         });
@@ -128,11 +133,16 @@ export async function exploreParallel(
       return exploration.result(complete, pointsOf(tally), failure);
     }
     const plans = new DeathPlans(exploration.deaths);
-    const isOver = () => failure !== null || Date.now() >= until || exploration.isSpent;
+    // When time is up, the workers know it too, and say how far they got.
+    const isOver = () => failure !== null || exploration.executions >= exploration.budget;
+    const isDone = () => isOver() || Date.now() >= until;
     let open = 0;
-    const add = (plan: OpenPlan, path: number[]): void => {
+    /** The share that the plans make up that were begun. */
+    let given = 0;
+    const add = (plan: OpenPlan, { path, weight }: Subtree): void => {
       plan.tasks++;
       const done = (result: TaskResult): void => {
+        exploration.doneShare += plan.weight * weight * result.share;
         count(result);
         const { outcome } = plan;
         outcome.executions += result.executions;
@@ -144,10 +154,10 @@ export async function exploreParallel(
         open--;
         plans.done(plan.kills, outcome);
       };
-      const shared = (paths: number[][]): void => {
-        for (const each of paths) add(plan, each);
+      const shared = (parts: Subtree[]): void => {
+        for (const part of parts) add(plan, { path: part.path, weight: weight * part.weight });
       };
-      pool.add({ kind: 'search', kills: plan.kills, path, until: plan.until }, done, shared);
+      pool.add({ kind: 'search', kills: plan.kills, path, weight, until: plan.until }, done, shared);
     };
     const begin = (kills: readonly Kill[]): void => {
       open++;
@@ -155,16 +165,20 @@ export async function exploreParallel(
       const parts =
         kills.length > 0 ? Math.max(1, (plans.left + open) / workers) : exploration.deaths.count > 0 ? 2 : 1;
       const outcome = { executions: 0, blocked: 0, complete: true, longest: [] };
-      add({ kills, tasks: 0, until: Date.now() + (until - Date.now()) / parts, outcome }, []);
+      const planUntil = Date.now() + (until - Date.now()) / parts;
+      // As many as are known by now; where later ones are more, the share that is done is too small.
+      const weight = (1 - given) / (kills.length > 0 ? plans.left + 1 : parts);
+      given += weight;
+      add({ kills, tasks: 0, until: planUntil, weight, outcome }, { path: [], weight: 1 });
     };
     begin([]);
     for (;;) {
       await pool.drain(isOver, () => {
-        const plan = isOver() ? null : plans.next();
+        const plan = isDone() ? null : plans.next();
         if (plan !== null) begin(plan);
         return plan !== null;
       });
-      if (isOver() || (open === 0 && plans.left === 0)) break;
+      if (isDone() || (open === 0 && plans.left === 0)) break;
     }
     const points = plans.report();
     return exploration.result(complete && open === 0 && points.missed.length === 0, points, failure);
@@ -176,7 +190,7 @@ export async function exploreParallel(
 interface Waiting {
   task: Task;
   done: (result: TaskResult) => void;
-  shared: (paths: number[][]) => void;
+  shared: (parts: Subtree[]) => void;
 }
 
 class Pool {
@@ -201,10 +215,6 @@ class Pool {
       });
       return worker;
     });
-  }
-
-  get share(): number {
-    return this.#added === 0 ? 0 : this.#finished / this.#added;
   }
 
   add(task: Task, done: Waiting['done'], shared: Waiting['shared'] = () => {}): void {

@@ -9,7 +9,8 @@ export interface Program<Context = unknown> {
   words: number;
   /** Fills memory before the threads start; its writes happen before everything they do. */
   setup?: ((cpu: Cpu) => Context) | undefined;
-  threads: ((cpu: Cpu, me: number, context: Context) => void)[];
+  /** One that is an async function has an event loop: it waits in `cpu.waitAsync`, in several places at once. */
+  threads: ((cpu: Cpu, me: number, context: Context) => void | Promise<void>)[];
   /** Looks at memory when all threads have come to rest; throws if it is wrong. */
   check?: ((memory: FinalMemory, context: Context) => void) | undefined;
   /**
@@ -24,6 +25,11 @@ export interface Program<Context = unknown> {
    * go by numbers.
    */
   alike?: readonly (readonly number[])[] | undefined;
+  /**
+   * Nanoseconds, each of which may have passed whenever a thread looks at its clock, or none of them: so what a deadline or
+   * a time limit decides is decided both ways. @default the clock goes on by what times out alone
+   */
+  clock?: readonly number[] | undefined;
   /** Names of words, for reports. */
   labels?: Readonly<Record<string, number>> | undefined;
 }

@@ -9,6 +9,7 @@
  */
 
 import type { Origin } from './deaths.ts';
+import type { LoopWait } from './event-loop.ts';
 import { HIDDEN } from './events.ts';
 import type { Outcome } from './exhaustive.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
@@ -27,6 +28,9 @@ export function randomSource(seed: number): () => number {
   };
 }
 
+/** How often a wait of an event loop times out although other threads could go on. */
+const EARLY = 1 / 16;
+
 export class RandomWalk extends Machine {
   /** Priority changes in one execution: the bug depth d, less one. */
   changes = 2;
@@ -38,6 +42,10 @@ export class RandomWalk extends Machine {
   #longestRun = 16;
   /** The running thread has called relax(), and makes no further step this time. */
   #gaveWay = false;
+  /** By thread: what its event loop waits for, if it has stopped for that. */
+  readonly #waits: (readonly LoopWait[])[] = [];
+  /** No thread can go on but one whose wait times out. */
+  #isPressed = false;
   /** By thread: where it last did. */
   readonly #gaveWayAt: number[] = this.bodies.map(() => -1);
 
@@ -57,7 +65,7 @@ export class RandomWalk extends Machine {
     this.plan(kills);
     // Who waits, has ended or has not begun looks again: it may be the one that dies, or a reaper.
     for (const [t, stop] of this.g.stop.entries()) {
-      if (stop === Stop.finished || stop === Stop.atAwait) this.g.stop[t] = Stop.none;
+      if (stop === Stop.finished || stop === Stop.atAwait || stop === Stop.atTurn) this.g.stop[t] = Stop.none;
     }
     return this.#runToEnd();
   }
@@ -82,9 +90,12 @@ export class RandomWalk extends Machine {
     this.#changeAt.length = 0;
     for (let i = 0; i < this.changes; i++) this.#changeAt.push(Math.floor(this.random() * this.#longestRun));
     for (;;) {
-      const thread = this.#pick();
+      let thread = this.#pick();
+      this.#isPressed = thread < 0;
+      if (thread < 0) thread = this.#pick();
       if (thread < 0) break;
       this.run(thread);
+      this.#isPressed = false;
       if (this.failure !== null) return 'execution';
     }
     if (this.#step > this.#longestRun) this.#longestRun = this.#step;
@@ -114,6 +125,8 @@ export class RandomWalk extends Machine {
         return this.#wouldSee(t, this.g.pending[t]!);
       case Stop.spinning:
         return this.couldSeeNews(t);
+      case Stop.atTurn:
+        return this.#waits[t]!.some((wait) => this.#isOver(wait));
       default:
         return false;
     }
@@ -149,6 +162,18 @@ export class RandomWalk extends Machine {
       return false;
     }
     return true;
+  }
+
+  /** Woken; or it times out: now and then, so that others come first mostly. */
+  #isOver(wait: LoopWait): boolean {
+    if (this.isWoken(wait)) return true;
+    return wait.deadline !== Number.POSITIVE_INFINITY && (this.#isPressed || this.random() < EARLY);
+  }
+
+  protected override decideWait(waits: readonly LoopWait[]): number {
+    this.#waits[this.t] = [...waits];
+    const over = [...waits.keys()].filter((i) => this.#isOver(waits[i]!));
+    return over.length === 0 ? -1 : over[Math.floor(this.random() * over.length)]!;
   }
 
   protected override mayAwait(pending: Pending): boolean {
@@ -191,7 +216,10 @@ export class RandomWalk extends Machine {
     if (this.failure !== null) return 'execution';
     const stuck: number[] = [];
     for (let t = 0; t < this.bodies.length; t++) {
-      if (g.stop[t] !== Stop.finished && g.stop[t] !== Stop.dead) stuck.push(t);
+      if (g.stop[t] === Stop.finished || g.stop[t] === Stop.dead) continue;
+      // One that has timed out as often as is explored would do so again.
+      if (this.waitsOf(t).some((wait) => wait.isTimed)) return 'blocked';
+      stuck.push(t);
     }
     if (stuck.length > 0) this.reportStuck(stuck);
     return 'execution';

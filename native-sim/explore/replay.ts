@@ -32,15 +32,19 @@ export abstract class Replay {
   readonly memory: Memory;
   readonly ordering: Ordering;
   readonly maxEvents: number;
-  readonly bodies: (() => void)[];
+  readonly bodies: (() => unknown)[];
   alter: Alter | null = null;
   failure: Failure | null = null;
   /** The graph is no execution, and what could still be added would revisit nothing that matters. */
   hopeless = false;
+  /** Thrown for an execution that has too many events; a thread with an event loop may have caught it. */
+  protected tooLong: ExploreError | undefined;
   /** Called with each event as its operation is replayed or made. */
   onEvent: ((e: number) => void) | null = null;
   /** Only replay: add nothing. Tells what each thread would have done next. */
   frozen = false;
+  /** How far the clock may have gone on at a look at it; see `Program.clock`. */
+  clock: readonly number[] = [];
   onFrontier: ((op: number, location: number) => void) | null = null;
   /** By thread: the step before which it dies, or -1. */
   readonly killAt: Int32Array;
@@ -60,7 +64,7 @@ export abstract class Replay {
   /** Steps of the longest run of each thread, to know how many kill points there are. */
   readonly longest: Int32Array;
 
-  constructor(memory: Memory, ordering: Ordering, bodies: (() => void)[], maxEvents: number) {
+  constructor(memory: Memory, ordering: Ordering, bodies: (() => unknown)[], maxEvents: number) {
     this.memory = memory;
     this.ordering = ordering;
     this.bodies = bodies;
@@ -112,7 +116,7 @@ export abstract class Replay {
 
   protected runBody(thread: number): void {
     try {
-      this.bodies[thread]!();
+      this.runToItsEnd(this.bodies[thread]!);
     } catch (error) {
       if (error instanceof ExploreError) throw error;
       // What it throws in the middle of a turn that was only fed, it throws again in one that happens.
@@ -121,6 +125,9 @@ export abstract class Replay {
     }
     if (!this.stopped) this.#loop.leave();
   }
+
+  /** Runs the function of a thread, and what it leaves for later turns of its event loop. */
+  protected abstract runToItsEnd(body: () => unknown): void;
 
   /** An idle loop has been left by itself: the thread runs once more, now that it is known when. */
   #settle(): boolean {
@@ -176,7 +183,7 @@ export abstract class Replay {
   /** The recorded event of the operation that the thread is at, or -1 if it is to be made. */
   protected begin(op: number, location: number): number {
     if (this.stopped) throw UNWIND;
-    if (this.killAt[this.t] === this.#steps) this.die();
+    this.dieIfDue();
     const loop = this.#loop;
     if (loop.isFeeding) {
       const { g } = this;
@@ -197,7 +204,27 @@ export abstract class Replay {
     return -1;
   }
 
+  /** The thread dies where it is told to, also while it waits for its next operation. */
+  protected dieIfDue(): void {
+    if (this.killAt[this.t] === this.#steps) this.die();
+  }
+
   protected abstract die(): never;
+
+  /** In a loop whose turns are fed: takes the operation's event as it was. */
+  protected feedAgain(op: number): boolean {
+    const loop = this.#loop;
+    if (!loop.isFeeding) return false;
+    if (loop.repeated(this.g, op, -1) >= 0) return true;
+    if (!loop.leave()) this.#diverged(opName(op), this.g.lastOf(this.t));
+    return this.halt();
+  }
+
+  /** The time of a look at the clock is what was chosen later than that of the event before. */
+  protected moveClock(e: number): void {
+    const { g, clock } = this;
+    g.time[e] = g.time[e]! + (clock[g.value[e]!] ?? 0);
+  }
 
   /** The next recorded event, which must be this operation. */
   protected recorded(op: number, location: number): number {
@@ -227,9 +254,10 @@ export abstract class Replay {
   #room(op: number): void {
     if (this.frozen) this.halt();
     if (this.g.n >= this.maxEvents) {
-      throw new ExploreError(
+      this.tooLong ??= new ExploreError(
         `more than ${this.maxEvents} events in one execution (thread ${this.t}: ${describeSite(siteHere(op))}). An unbounded loop that neither awaits (condLoad, wait) nor calls relax()? If the program is really that long, raise maxEvents`,
       );
+      throw this.tooLong;
     }
     this.g.reserve();
   }
@@ -278,14 +306,13 @@ export abstract class Replay {
     return e;
   }
 
-  /** One of `count` ways to go on, by number; the last is the one that is taken unless something is to be found. */
-  protected choose(op: number, count: number): number {
-    if (!this.atFrontier()) return this.recorded(op, -1);
-    const chosen = this.decide(count);
+  /** The recorded one of `count` ways to go on, by number, or else `chosen`; the last is the canonical one. */
+  protected choose(op: number, count: number, chosen: number): number {
+    if (!this.atFrontier()) return this.g.value[this.recorded(op, -1)]!;
     const e = this.addFence(op, FENCE | CHOICE);
     this.g.value[e] = chosen;
     this.g.arg[e] = count - 1;
-    return e;
+    return chosen;
   }
 
   valueOf(location: number, write: number): number {
@@ -399,6 +426,7 @@ export abstract class Replay {
     const why = stuck.map((t) => {
       const stop = g.stop[t];
       if (stop === Stop.spinning) return `thread ${t} spins for ever`;
+      if (stop === Stop.atTurn) return `the event loop of thread ${t} waits for ever`;
       const location = stop === Stop.atAwait ? g.pending[t]!.location : g.location[g.lastOf(t)]!;
       return `thread ${t} waits for ever on ${this.memory.name(location, new Map())}`;
     });

@@ -1,8 +1,10 @@
 /** A program made ready to run on a search: memory as `setup` left it, and each thread as a function of nothing. */
-import { type Executor, ExploredCpu } from './explored-cpu.ts';
+import { isAsyncFunction } from './event-loop.ts';
+import { ExploredCpu } from './explored-cpu.ts';
 import { FlatMemory } from './flat.ts';
 import { MAX_THREADS } from './futex.ts';
 import type { Graph } from './graph.ts';
+import type { Machine } from './machine.ts';
 import { Memory } from './memory.ts';
 import { Ordering } from './order.ts';
 import { type ModelName, PPO } from './ppo.ts';
@@ -19,10 +21,10 @@ export interface Bench<M extends Replay> {
   check(): void;
 }
 
-type MachineClass<M> = new (memory: Memory, ordering: Ordering, bodies: (() => void)[], maxEvents: number) => M;
+type MachineClass<M> = new (memory: Memory, ordering: Ordering, bodies: (() => unknown)[], maxEvents: number) => M;
 
 /** `deaths`: how many there may be, if `kills` are not all that will be planned. */
-export function makeBench<M extends Replay & Executor & { awaitDeath(thread: number): void }>(
+export function makeBench<M extends Machine>(
   Machine: MachineClass<M>,
   program: Program,
   model: ModelName,
@@ -42,7 +44,7 @@ export function makeBench<M extends Replay & Executor & { awaitDeath(thread: num
   const cpu = new ExploredCpu(new FlatMemory(memory));
   const context = program.setup?.(cpu);
 
-  const bodies = threads.map((body, t) => () => body(cpu, t, context));
+  const bodies: (() => unknown)[] = threads.map((body, t) => () => body(cpu, t, context));
   let machine: M;
   for (let i = 0; i < (reaper === undefined ? 0 : deaths); i++) {
     bodies.push(() => {
@@ -59,6 +61,8 @@ export function makeBench<M extends Replay & Executor & { awaitDeath(thread: num
     });
   }
   machine = new Machine(memory, new Ordering(model), bodies, maxEvents);
+  machine.hasLoop = threads.map(isAsyncFunction);
+  machine.clock = program.clock ?? [];
   machine.plan(kills);
   cpu.executor = machine;
 

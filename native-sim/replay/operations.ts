@@ -63,6 +63,8 @@ export const Op = {
   isb: 46,
   clean: 47,
   cleanInvalidate: 48,
+  // Nor this: a turn of an event loop, in the explored one.
+  turn: 49,
 } as const;
 
 export type OpName = keyof typeof Op;

@@ -171,7 +171,7 @@ export class ReplayedCpu<E extends Executor = Executor> implements Cpu {
     return this.executor.wait(a, expected, deadline);
   }
   /** As `wait`: a replayed thread has no event loop to go back to. */
-  waitAsync(a: number, expected: number, deadline: number): WaitOutcome {
+  waitAsync(a: number, expected: number, deadline: number): WaitOutcome | Promise<WaitOutcome> {
     return this.executor.wait(a, expected, deadline);
   }
   wake(a: number, count: number): number {

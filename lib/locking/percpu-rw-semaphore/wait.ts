@@ -62,7 +62,8 @@ export function readAwake(thread: Thread, lock: number, task: number, async: boo
   const tried = tryRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
   thread.counters.contended++;
-  const block = cpu.load(blockOf(lock));
+  // Acquire, here and where else a thread looks at the writer: pairs with the barrier in `Thread.takeTask`.
+  const block = cpu.loadAcquire(blockOf(lock));
   const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   if (isOwn && !(block & DRAINING)) return 'deadlock';
   return mayJoin(thread, lock) ? tryRead(cpu, lock, task, true) : undefined;
@@ -71,7 +72,7 @@ export function readAwake(thread: Thread, lock: number, task: number, async: boo
 /** Whether the writer waits for this thread's readers, or cannot run before this thread goes on: not to be waited for. */
 function mayJoin(thread: Thread, lock: number): boolean {
   const { cpu, id } = thread;
-  const block = cpu.load(blockOf(lock));
+  const block = cpu.loadAcquire(blockOf(lock));
   const isOwn = (block & DRAINING) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   return isOwn || readsHere(thread, lock, true);
 }
@@ -148,7 +149,7 @@ export function writeAwake(thread: Thread, lock: number, task: number, async: bo
   const { cpu, id } = thread;
   thread.counters.contended++;
   if (!async) {
-    const block = cpu.load(blockOf(lock));
+    const block = cpu.loadAcquire(blockOf(lock));
     const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
     if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock, false)) return 'deadlock';
   }

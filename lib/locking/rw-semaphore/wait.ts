@@ -216,7 +216,8 @@ const hasNoReaders = (word: number) => readersOf(word) === 0;
 
 /** What makes waiting pointless. */
 function refuse({ cpu, id }: Thread, semaphore: number, async: boolean): Outcome | undefined {
-  const word = cpu.load(wordOf(semaphore));
+  // Acquire: pairs with the barrier in `Thread.takeTask`, as the writer may be a task that was made a moment ago.
+  const word = cpu.loadAcquire(wordOf(semaphore));
   if (isUnrecoverable(word)) return 'unrecoverable';
   const isOwn = (word & MODE) === WRITER && cpu.load(taskOf(word) + Task.thread) === id;
   return isOwn && !async ? 'deadlock' : undefined;

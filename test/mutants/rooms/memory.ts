@@ -180,7 +180,7 @@ export const mutants: readonly Mutant[] = [
     file: LATCH,
     from: '(owner << OWNER_SHIFT) | WAITERS | LOOPS) === value',
     to: 'owner << OWNER_SHIFT) === value',
-    tests: ['test/native-sim/explore/rt-mutex.test.ts'],
+    tests: ['test/native-sim/explore/holdfast.test.ts'],
   },
   {
     name: 'the reaper leaves what a dead thread had allocated and not published',

@@ -319,6 +319,8 @@ export const mutants: readonly Mutant[] = [
     from: '    cpu.store(node + SpinNode.era, 0);\n    cpu.store(node + SpinNode.lock, 0);\n',
     to: '',
     tests: [REAPING],
+    equivalent:
+      'a destroyed lock stays in the arena until no dead thread is left that may have seen it, and is repaired like all others: that has cleared the node',
   },
   {
     name: 'the slot of a dead thread keeps a ticket of a destroyed lock',
@@ -326,5 +328,6 @@ export const mutants: readonly Mutant[] = [
     from: '      for (const entry of ENTRIES) cpu.store(slot + entry + TicketEntry.lock, 0);\n',
     to: '',
     tests: [DEATHS],
+    equivalent: 'as for the nodes of the queue: the repair of the destroyed lock has cleared the entry',
   },
 ];

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { exploreParallel, type PlainOptions } from '../../../native-sim/explore/parallel.ts';
 import { printCounterexample } from '../../../native-sim/explore/report.ts';
+import { canOnLoop, LOOP_ACTS, LOOP_LOCKS } from './programs/event-loops.ts';
 import { LOCK_NAMES } from './programs/holdfast.ts';
 import { PAIR_LOCKS, pairsOf } from './programs/pairs.ts';
 import { RW_LOCK_NAMES } from './programs/readers-writers.ts';
@@ -73,6 +74,9 @@ add('sequences', 'sequence', ['seq-lock', ['write', 'write', 'read'], 1]);
 
 for (const operation of ['wakeTwice', 'wakeByBit', 'requeueAll', 'requeueUnlessChanged']) add('futex', operation, [1]);
 for (const operation of ['wakeOne', 'waitForEither', 'piLock', 'requeuePiAll']) add('futex', operation, [2, 1]);
+for (const operation of ['wakeBoth', 'oppositeRequeues']) add('futex-words', operation, [1]);
+add('futex-words', 'robustWords', [3, 1]);
+add('attach', 'attach', [3, 2]);
 
 for (const type of ['normal', 'recursive']) add('pthread', 'mutex', [type, 2, 1]);
 for (const how of ['signal', 'broadcast']) add('pthread', 'cond', [how, 2, 1]);
@@ -113,6 +117,23 @@ for (const lock of PAIR_LOCKS) {
   }
 }
 
+for (const lock of LOOP_LOCKS) {
+  const acts = LOOP_ACTS.filter((act) => canOnLoop(lock, act));
+  for (const [i, first] of acts.entries()) {
+    for (const second of acts.slice(i)) {
+      for (const kill of [false, { walks: 2 }]) {
+        cases.push({
+          name: `event loop: ${lock}, ${first} + ${second}${kill ? ', deaths' : ''}`,
+          module: 'event-loops',
+          export: 'onEventLoop',
+          arguments: [lock, [first, second], ['take', 'take'], { clock: [5e6] }],
+          options: { ...random, kill },
+        });
+      }
+    }
+  }
+}
+
 const workers = availableParallelism();
 /** By lock: how far its pairs were explored. */
 const pairs = new Map<string, { programs: number; executions: number; known: number; reached: number }>();
@@ -128,6 +149,7 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
       `${verdict.padEnd(10)} ${name}: ${reach}${executions} executions, ${blocked} blocked, ${points.reached} of ${points.known} deaths, ${(elapsed / 1000).toFixed(1)} s`,
     );
     for (const point of points.missed) console.log(`    missed: ${point}`);
+    for (const what of result.notExcluded) console.log(`    not excluded: ${what}`);
     if (module === 'pairs') {
       const lock = String(source.arguments[0]);
       const sum = pairs.get(lock) ?? { programs: 0, executions: 0, known: 0, reached: 0 };

@@ -50,6 +50,13 @@ describe.each(['wound-wait', 'wait-die'] as const)('%s', (policy) => {
     await expectExplored({ ...wwMutexes(policy, round, 1), model, ...random });
   });
 
+  test('does so where its threads have priorities, and one dies at any step', async () => {
+    const program = wwMutexes(policy, crossed, 1, [0, -1]);
+    const { points } = await expectExplored({ ...program, ...random, executions: 60, kill: { walks: 2 } });
+    expect(points.missed).toEqual([]);
+    expect(points.reached).toBeGreaterThan(100);
+  });
+
   test('strands nobody when a thread dies at any step', async () => {
     const { kills } = await expectExplored({ ...wwMutexes(policy, crossed, 1), ...random, kill: true });
     expect(kills).toBeGreaterThan(50);

@@ -25,7 +25,7 @@ const words = FUTEX_WORDS;
 const everybody = Number.POSITIVE_INFINITY;
 
 /** Sleeps until the word at `address` has come up to `value`. */
-function sleepUntil(cpu: Cpu, futexes: Futexes, address: number, value: number, bitset = MATCH_ANY): void {
+export function sleepUntil(cpu: Cpu, futexes: Futexes, address: number, value: number, bitset = MATCH_ANY): void {
   for (let seen = cpu.loadAcquire(address); seen < value; seen = cpu.loadAcquire(address)) {
     const expected = seen;
     block(futexes.thread, undefined, (waiter) => wait(futexes, address, expected, bitset, waiter));

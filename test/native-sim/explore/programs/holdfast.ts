@@ -191,7 +191,8 @@ function latchExclusion(threads: number): Program {
     alike: [Array.from({ length: threads }, (_, t) => t)],
     reaper(cpu, died) {
       if (inheritLatch(cpu, word, died + 1, threads + 1)) unlatch(cpu, word);
-      cpu.wake(word, Number.POSITIVE_INFINITY);
+      // It may have died after it had let the latch go, and before it woke the next.
+      else cpu.wake(word, Number.POSITIVE_INFINITY);
     },
   };
 }

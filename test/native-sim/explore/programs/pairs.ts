@@ -21,6 +21,7 @@ import { SpinLock } from '../../../../lib/locking/spin-lock.ts';
 import { TicketLock } from '../../../../lib/locking/ticket-lock.ts';
 import { WwClass } from '../../../../lib/locking/ww-mutex/class.ts';
 import { WwMutex } from '../../../../lib/locking/ww-mutex/ww-mutex.ts';
+import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { PthreadMutex } from '../../../../lib/pthread/mutex/mutex.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
@@ -158,6 +159,11 @@ const LOCKS = {
 export type PairLock = keyof typeof LOCKS;
 export const PAIR_LOCKS = Object.keys(LOCKS) as PairLock[];
 
+/** The lock by its handle, or a new one. */
+export function openPart(name: PairLock, arena: Arena, handle?: ObjectHandle): Part {
+  return LOCKS[name](arena, handle);
+}
+
 /**
  * What a thread does. `again`: it takes the lock twice, one after the other; `urgent`: it waits with a better priority than
  * the others; `boosted`: it gets that once it holds the lock, and gives it up before it leaves it.
@@ -219,8 +225,45 @@ export function pair(name: PairLock, acts: readonly Act[], spins: number, deaths
   });
 }
 
+/**
+ * Priority inheritance meets the lock's queue: thread 0 takes the lock while it holds an rt-mutex, for which thread 1 waits
+ * with the best priority of all; thread 2 waits for the lock itself, with a priority in between.
+ */
+export function inheriting(name: PairLock, spins: number): Program {
+  type Locks = { outer: RtMutex; inner: Part };
+  const open = (arena: Arena, first?: Locks): Locks => {
+    arena.thread.setPriority([0, -2, -1][arena.thread.number] ?? 0);
+    return { outer: new RtMutex(arena, first?.outer.handle), inner: openPart(name, arena, first?.inner.handle) };
+  };
+  const countInside = (cpu: Cpu, lock: Part, cell: number) => {
+    lock.take();
+    cpu.write(cell, cpu.read(cell) + 1);
+    lock.release();
+  };
+  const countOutside = (outer: RtMutex, inside: () => void) => {
+    outer.lock();
+    consistent(outer);
+    inside();
+    outer.unlock();
+  };
+  const bodies: Body<Locks>[] = [
+    (cpu, _me, _arena, { outer, inner }, cell) => countOutside(outer, () => countInside(cpu, inner, cell)),
+    (_cpu, _me, _arena, { outer }) => countOutside(outer, () => {}),
+    (cpu, _me, _arena, { inner }, cell) => countInside(cpu, inner, cell),
+  ];
+  return onObject(open, bodies, spins, {
+    ...(name.includes('pthread') && { words: FUTEX_WORDS }),
+    settleSpins: 1,
+    remembers: true,
+    check(memory, cell, [{ inner }]) {
+      if (memory.died.length === 0 && memory.read(cell) !== 2) throw new Error(`${memory.read(cell)} of 2 counts`);
+      inherit(memory, bodies.length, cell, (arena) => openPart(name, arena, inner.handle));
+    },
+  });
+}
+
 /** What is left: whole, and free for the next thread. */
-function inherit(memory: FinalMemory, number: number, words: number, open: (arena: Arena) => Part): void {
+export function inherit(memory: FinalMemory, number: number, words: number, open: (arena: Arena) => Part): void {
   const arena = new Arena(new Place(snapshot(memory, words), number, { spins: 1 }));
   const problems = arena.fsck();
   if (problems.length > 0) throw new Error(problems.join('; '));

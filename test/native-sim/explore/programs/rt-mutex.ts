@@ -83,11 +83,18 @@ export function rtOrder(spins: number): Program {
   );
 }
 
-/** Each thread takes the mutexes with the numbers that `orders` gives it, in that order, and counts. */
-export function wwMutexes(policy: WwPolicy, orders: readonly (readonly number[])[], spins: number): Program {
+/** Threads with these priorities, 0 where there is none. Each takes the mutexes with the numbers that `orders` gives it, in that order, and counts. */
+export function wwMutexes(
+  policy: WwPolicy,
+  orders: readonly (readonly number[])[],
+  spins: number,
+  priorities: readonly number[] = [],
+): Program {
   type Locks = { wwClass: WwClass; mutexes: WwMutex[] };
   const count = Math.max(...orders.flat()) + 1;
   const open = (arena: Arena, first?: Locks): Locks => {
+    const priority = priorities[arena.thread.number] ?? 0;
+    if (priority !== 0) arena.thread.setPriority(priority);
     const wwClass = new WwClass(arena, first?.wwClass.handle, { policy });
     const handles = first?.mutexes.map(({ handle }) => handle) ?? Array<undefined>(count).fill(undefined);
     return { wwClass, mutexes: handles.map((handle) => new WwMutex(wwClass, handle)) };
