@@ -8,7 +8,7 @@ import { Place } from '../../../../lib/arena/place.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { HoldfastError } from '../../../../lib/errors.ts';
 import { Mutex } from '../../../../lib/locking/mutex.ts';
-import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
+import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore/semaphore.ts';
