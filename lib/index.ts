@@ -70,7 +70,7 @@ export type { TraceBucket, TraceEntry, TraceMap } from './debug/trace/program/sh
 export type { Trace, TracedThread, TraceEvent } from './debug/trace/read.ts';
 export { saveTrace, traceSummary } from './debug/trace/save.ts';
 export { startTrace, type TraceOptions, TraceSession } from './debug/trace/session.ts';
-export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
+export { type ErrorCode, HoldfastError, type WaitedHandle, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
 export { PiFutex } from './futex/pi-futex.ts';

@@ -134,7 +134,7 @@ async function finishLibrary(file: string, code: string, map: string): Promise<v
     sourceMap: { content: map, url },
   });
   writeFileSync(file, minified.code!);
-  writeFileSync(`${file}.map`, linesOf(minified.map as string));
+  writeFileSync(`${file}.map`, linesOf(minified.map as string, dirname(file)));
 }
 
 /** The bundler makes `var Mutex = class _Mutex` of a class that names itself; a stack and an inspector would show that. */
@@ -144,14 +144,18 @@ function named(code: string): string {
 }
 
 /**
- * A source map to lines, not to places in them, and without the sources. For the frames of a stack that is enough; with
- * everything, the maps would be larger than all else in the package.
+ * A source map to the lines that call something, not to places in them, and without the sources. The frames of a stack are
+ * calls; with everything, the maps would be larger than all else in the package.
  */
-function linesOf(map: string): string {
-  const { mappings, ...rest } = JSON.parse(map);
+function linesOf(map: string, folder: string): string {
+  const { mappings, ...rest } = JSON.parse(map) as { mappings: string; sources: string[] };
+  const sources = rest.sources.map((source) => readFileSync(resolve(folder, source), 'utf8').split('\n'));
+  const calls = (source = 0, line = 0) => sources[source]?.[line]?.includes('(');
   const lines = decode(mappings).map((segments) => {
     let before = '';
-    const first = segments.filter(([, source, line]) => before !== (before = `${source}:${line}`));
+    const first = segments.filter(
+      ([, source, line]) => calls(source, line) && before !== (before = `${source}:${line}`),
+    );
     return first.map((segment) => segment.slice(0, 4) as typeof segment);
   });
   return JSON.stringify({ ...rest, names: [], mappings: encode(lines) });
@@ -170,7 +174,18 @@ export async function bundleTypes(dist: string): Promise<void> {
       if (warning.code !== 'EMPTY_BUNDLE') warn(warning);
     },
   });
-  await bundle.write({ dir: dist, entryFileNames: '[name].d.ts', chunkFileNames: 'types-[hash].d.ts' });
+  const { output } = await bundle.write({
+    dir: dist,
+    entryFileNames: '[name].d.ts',
+    chunkFileNames: 'types-[hash].d.ts',
+  });
+  for (const { fileName } of output) {
+    const file = join(dist, fileName);
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
+    );
+  }
 }
 
 /** Of every package that a bundle holds a part of. */

@@ -66,8 +66,11 @@ export class Arena {
   /** Must be the first field: `postMessage` of an arena, or of a lock, stops at its first function, and the error shows it. */
   protected readonly cloning: () => string = notCloneable;
   readonly cpu: Cpu;
+  /** @internal */
   readonly thread: Thread;
+  /** @internal */
   readonly heap: Heap;
+  /** @internal */
   readonly objects: Objects;
   /** Differs between arenas; handles carry it. */
   readonly id: number;

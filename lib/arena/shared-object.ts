@@ -30,6 +30,7 @@ export abstract class SharedObject {
   readonly arena: Arena;
   /** The object's first word in the arena. */
   readonly address: number;
+  /** @internal */
   protected readonly thread: Thread;
   readonly #kind: Kind;
   readonly #serial: number;
