@@ -28,6 +28,20 @@ export interface WaitsFor {
   readonly object: string;
   /** CPU numbers of the threads that hold the object; none where that is not known. */
   readonly holders: readonly number[];
+  /** The object's name as it was given; undefined for an anonymous object. */
+  readonly name?: string | undefined;
+  /** The object's handle, for the `from` of its class; undefined for a word of the program's own, such as a futex. */
+  readonly handle?: WaitedHandle | undefined;
+  /** What a lock that many can read is waited for. */
+  readonly mode?: 'read' | 'write' | undefined;
+}
+
+/** An `ObjectHandle`. */
+export interface WaitedHandle {
+  readonly type: string;
+  readonly arena: number;
+  readonly address: number;
+  readonly serial: number;
 }
 
 /**

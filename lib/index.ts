@@ -67,7 +67,7 @@ export type { TraceBucket, TraceEntry, TraceMap } from './debug/trace/program/sh
 export type { Trace, TracedThread, TraceEvent } from './debug/trace/read.ts';
 export { saveTrace, traceSummary } from './debug/trace/save.ts';
 export { startTrace, type TraceOptions, TraceSession } from './debug/trace/session.ts';
-export { type ErrorCode, HoldfastError, type WaitsFor } from './errors.ts';
+export { type ErrorCode, HoldfastError, type WaitedHandle, type WaitsFor } from './errors.ts';
 export type { AsyncDeadlineOptions, DeadlineOptions, FutexClock } from './futex/deadline.ts';
 export { FUTEX_WAITV_MAX, Futex } from './futex/futex.ts';
 export { PiFutex } from './futex/pi-futex.ts';
@@ -83,17 +83,17 @@ export { Mutex, type MutexOptions } from './locking/mutex.ts';
 export { OsqLock } from './locking/osq-lock.ts';
 export { PerCpu } from './locking/per-cpu.ts';
 export { PercpuCounter, type PercpuCounterOptions } from './locking/percpu-counter.ts';
-export { PercpuRwSemaphore } from './locking/percpu-rw-semaphore.ts';
+export { PercpuRwSemaphore } from './locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 export { Refcount } from './locking/refcount.ts';
 export { type RtAsyncOptions, RtMutex } from './locking/rt-mutex/rt-mutex.ts';
 export { RwLock } from './locking/rw-lock.ts';
 export { RwSemaphoreGuard } from './locking/rw-semaphore/guard.ts';
-export { RwSemaphore } from './locking/rw-semaphore/rw-semaphore.ts';
+export { RwSemaphore, type RwSemaphoreOptions } from './locking/rw-semaphore/rw-semaphore.ts';
+export { SemaphoreGuard } from './locking/semaphore/guard.ts';
 export {
   type AsyncDownOptions,
   type DownOptions,
   Semaphore,
-  SemaphoreGuard,
   type SemaphoreOptions,
 } from './locking/semaphore/semaphore.ts';
 export { SeqCount } from './locking/seqlock/seq-count.ts';

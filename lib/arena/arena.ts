@@ -16,6 +16,7 @@ import { allWaits } from '../sched/waits-for.ts';
 import { attachments } from './attachments.ts';
 import { SPARE_SLOTS } from './kthreadd.ts';
 import { osThread } from './liveness.ts';
+import { openMemory as openNamed } from './named-memory.ts';
 import { cpuOf, Place } from './place.ts';
 import { type ThreadState, threadStates } from './thread-state.ts';
 import { isTimeNamespace, namespaceWith, pageOf, type TimeNamespaceOffsets } from './time-namespace.ts';
@@ -232,14 +233,17 @@ export class Arena {
   }
 
   /**
-   * Memory of at least `words` 32-bit words for the program's own use, starting a cache line; its index in `words`. Throws
-   * ENOMEM, but not before what this thread has given to `kfree`, and no reader can see any more, is free.
+   * Memory of at least `words` 32-bit words for the program's own use, starting a cache line; its index in `words`. With a name,
+   * the memory of that name, made if there is none, with all words 0: it stays as long as the arena, and all who open it say the
+   * same length (EINVAL). Without, it may hold anything, and `free` gives it back. Throws ENOMEM, but not before what this thread
+   * has given to `kfree`, and no reader can see any more, is free.
    */
-  alloc(words: number): number {
+  alloc(words: number, name?: string): number {
     this.thread.current();
     if (!Number.isInteger(words) || words < 1) {
       throw new HoldfastError('EINVAL', `alloc() takes a whole number of words, at least 1; received ${shown(words)}`);
     }
+    if (name !== undefined) return openNamed(this.cpu, this.objects, words, name);
     const { heap, objects, thread } = this;
     const tryAlloc = () => heap.tryAlloc(words, thread.nascent);
     const address = tryAlloc() || (objects.makeRoom() && tryAlloc()) || (thread.shrink() && tryAlloc()) || 0;

@@ -2,6 +2,7 @@
  * Guards: one object for each acquisition, which is over when the guard has released it. A guard that were used again
  * could not tell its own acquisition from the next one.
  */
+import { inspect } from 'node:util';
 import { HoldfastError, refusePromise } from '../errors.ts';
 
 /** What one acquisition holds until `release`, or until the end of the scope that `using` gives the guard. */
@@ -18,6 +19,8 @@ export interface LockGuard extends Guard {
   readonly ownerDied: boolean;
   /** The holder says that what the lock protects is in order again; as the lock's own `makeConsistent`. */
   makeConsistent(): void;
+  /** In a log line, or another JSON text, a guard is what `util.inspect` shows: the lock that it holds. */
+  toJSON(): string;
 }
 
 /** A lock whose next owner learns that one died. */
@@ -64,6 +67,14 @@ export class SyncGuard implements LockGuard {
   [Symbol.dispose](): void {
     if (this.#lock !== undefined) this.release();
   }
+
+  toJSON(): string {
+    return guardShown(this.#lock);
+  }
+
+  [inspect.custom](): string {
+    return guardShown(this.#lock);
+  }
 }
 
 /** A guard that has to know more than its lock: which task holds it, and how. */
@@ -91,6 +102,14 @@ export abstract class TaskGuard<Lock extends RobustLock = RobustLock> implements
 
   [Symbol.dispose](): void {
     if (this.isHeld) this.release();
+  }
+
+  toJSON(): string {
+    return guardShown(this.#lock);
+  }
+
+  [inspect.custom](): string {
+    return guardShown(this.#lock);
   }
 
   protected get isHeld(): boolean {
@@ -124,6 +143,11 @@ export class OnceGuard extends TaskGuard {
 function check<Lock>(lock: Lock | undefined): Lock {
   if (lock === undefined) throw releasedBefore();
   return lock;
+}
+
+/** `held`: what the guard holds, or undefined. */
+export function guardShown(held: unknown): string {
+  return held === undefined ? 'Guard(released)' : `Guard of ${inspect(held)}`;
 }
 
 export function releasedBefore(): HoldfastError {

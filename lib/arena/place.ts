@@ -67,6 +67,7 @@ export class Place {
     this.objects = new Objects(cpu, this.heap, this.thread.id, this.thread.nascent, viewersFor(cpu, this.thread.id));
     this.id = cpu.read(Header.id);
     this.buffer = buffer;
+    if (buffer !== undefined) this.heap.onScarce = () => warnOfScarcity(buffer.byteLength);
     this.kthreadd = new KthreaddParent(this);
   }
 
@@ -292,4 +293,12 @@ function claimSlot(cpu: RealCpu, first: number, end: number): number {
     }
   }
   return -1;
+}
+
+/** Said once for each arena, by the thread whose allocation it was; Node prints it in a later turn. */
+function warnOfScarcity(bytes: number): void {
+  process.emitWarning(
+    `an arena of ${bytes} bytes is 80 % full, and an arena does not grow: Arena.create({ bytes }) says how big it is, arena.list() what is in it`,
+    { type: 'HoldfastWarning', code: 'HOLDFAST_ARENA_FULL' },
+  );
 }

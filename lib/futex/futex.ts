@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import {
@@ -48,6 +49,14 @@ export class Futex {
     }
     this.arena = arena;
     this.#futexes = openFutexes(arena);
+  }
+
+  toJSON(): string {
+    return inspect(this);
+  }
+
+  [inspect.custom](): string {
+    return `Futex of ${inspect(this.arena)}`;
   }
 
   /** The time on the clock of deadlines, ms. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
 import { ABORTABLE_OPTIONS, block, blockAsync, checkWait } from '../sched/drive.ts';
@@ -30,6 +31,14 @@ export class PiFutex {
     }
     this.arena = arena;
     this.#futexes = openFutexes(arena);
+  }
+
+  toJSON(): string {
+    return inspect(this);
+  }
+
+  [inspect.custom](): string {
+    return `PiFutex of ${inspect(this.arena)}`;
   }
 
   /** The calling thread's id in words that it locks synchronously. */

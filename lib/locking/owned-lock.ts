@@ -83,15 +83,18 @@ export abstract class OwnedLock extends SharedObject {
 
   /** The guard of what the asynchronous `task` holds. */
   protected guardOf(task: number): OnceGuard {
-    return new OnceGuard(this, () => {
-      const { thread } = this;
-      // After detach another thread may have the slot, and so a task of the same address.
-      thread.current();
-      // task -> 0: pairs with the acquire of the next owner.
-      if (thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.releaseSlow(task);
-      else thread.observer?.gave(this, task);
-      this.returnTask(task);
-    });
+    return this.guarded(
+      new OnceGuard(this, () => {
+        const { thread } = this;
+        // After detach another thread may have the slot, and so a task of the same address.
+        thread.current();
+        // task -> 0: pairs with the acquire of the next owner.
+        if (thread.cpu.cmpxchgRelease(this.address + OWNER, task, 0) !== task) this.releaseSlow(task);
+        else thread.observer?.gave(this, task);
+        this.returnTask(task);
+      }),
+      task,
+    );
   }
 
   /** Releases what `task` holds, when the fast path did not. Throws EPERM, and changes nothing, unless it holds the lock. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { type LockGuard, runHolding, SyncGuard, type SyncLock } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
@@ -131,7 +132,7 @@ export class RwLock extends SharedObject {
   /** `readLock`, with a guard for `using`, which releases this acquisition and no other. */
   acquireRead(): LockGuard {
     this.readLock();
-    return new SyncGuard(this.#reading);
+    return this.guarded(new SyncGuard(this.#reading), this.thread.self);
   }
 
   /**
@@ -145,7 +146,7 @@ export class RwLock extends SharedObject {
   /** `writeLock`, with a guard for `using`, which releases this acquisition and no other. */
   acquireWrite(): LockGuard {
     this.writeLock();
-    return new SyncGuard(this.#writing);
+    return this.guarded(new SyncGuard(this.#writing), this.thread.self);
   }
 
   /**
@@ -201,7 +202,7 @@ export class RwLock extends SharedObject {
   }
 
   /** The lock as the guards of one of its sides see it. */
-  #side(releaseSync: () => void): SyncLock {
+  #side(releaseSync: () => void): SyncLock & { [inspect.custom](): string } {
     const lock = this;
     return {
       get ownerDied() {
@@ -209,6 +210,7 @@ export class RwLock extends SharedObject {
       },
       makeConsistent: () => this.makeConsistent(),
       releaseSync,
+      [inspect.custom]: () => inspect(this),
     };
   }
 

@@ -36,7 +36,7 @@ export abstract class SpinningLock extends SharedObject {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(): LockGuard {
     this.lock();
-    return new SyncGuard(this);
+    return this.guarded(new SyncGuard(this), this.thread.self);
   }
 
   /**

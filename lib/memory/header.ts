@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 11;
+export const LAYOUT_VERSION = 12;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -70,7 +70,11 @@ export const Header = struct({
   era: 1,
   /** Guards who waits for which rt-mutex, and all inherited priorities. Taken after namesLatch. */
   priorityLatch: 1,
-  padHeap: LINE_WORDS - 4,
+  /** Lines in free blocks of the heap. Guarded by heapLatch. */
+  freeLines: 1,
+  /** Whether a thread has said that the heap is nearly full. Guarded by heapLatch. */
+  saidScarce: 1,
+  padHeap: LINE_WORDS - 6,
   /** Who is kthreadd, or makes it; see `arena/kthreadd.ts`. */
   kthreadd: 1,
   /** 1 once something was asked of kthreadd: who finds that there is none makes it. */

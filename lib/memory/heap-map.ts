@@ -24,6 +24,8 @@ export const STATE_MASK = 7;
 const NEXT = 0;
 const PREV = 1;
 const EXACT_BINS = 32;
+/** The heap is scarce when no more than one in so many of its lines is free. */
+const SCARCE = 5;
 
 export abstract class HeapMap {
   protected readonly cpu: Cpu;
@@ -51,6 +53,7 @@ export abstract class HeapMap {
    */
   rebuild(nascent: readonly number[]): void {
     const cpu = this.cpu;
+    cpu.write(Header.freeLines, 0);
     for (let bin = 0; bin < HEAP_BINS; bin++) cpu.write(Header.bins + bin, 0);
     for (let line = 0; line < this.lines; ) {
       const tag = cpu.read(this.map + line);
@@ -94,6 +97,9 @@ export abstract class HeapMap {
       }
       line += lines;
     }
+    const total = [...free.values()].reduce((sum, lines) => sum + lines, 0);
+    const counted = cpu.read(Header.freeLines);
+    if (counted !== total) problems.push(`${counted} lines of the heap are counted as free, and ${total} are`);
     problems.push(...this.#inspectBins(free));
     return problems;
   }
@@ -222,6 +228,7 @@ export abstract class HeapMap {
     cpu.write(this.#word(line, PREV), 0);
     if (next !== 0) cpu.write(this.#word(next - 1, PREV), line + 1);
     cpu.write(bin, line + 1);
+    cpu.write(Header.freeLines, cpu.read(Header.freeLines) + lines);
   }
 
   #remove(line: number, lines: number): void {
@@ -231,6 +238,12 @@ export abstract class HeapMap {
     if (prev === 0) cpu.write(Header.bins + binOf(lines), next);
     else cpu.write(this.#word(prev - 1, NEXT), next);
     if (next !== 0) cpu.write(this.#word(next - 1, PREV), prev);
+    cpu.write(Header.freeLines, cpu.read(Header.freeLines) - lines);
+  }
+
+  /** Whether no more than one in SCARCE lines is free. */
+  protected isScarce(): boolean {
+    return this.cpu.read(Header.freeLines) * SCARCE <= this.lines;
   }
 
   #word(line: number, offset: number): number {

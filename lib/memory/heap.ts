@@ -33,6 +33,12 @@ export interface HeapUse {
 }
 
 export class Heap extends HeapMap {
+  /**
+   * Called in the thread that finds the heap scarce first, and in no other, once it has no latch of the heap. It may hold others,
+   * so it only notes what is to be said. Undefined: that is left to others.
+   */
+  onScarce: (() => void) | undefined = undefined;
+
   /** One free block: for memory that no other thread can reach yet. */
   format(): void {
     this.release(0, this.lines);
@@ -65,7 +71,10 @@ export class Heap extends HeapMap {
       cpu.store(nascent, address);
       this.take(line, first, lines);
     }
+    const isFirst = this.onScarce !== undefined && this.isScarce() && cpu.read(Header.saidScarce) === 0;
+    if (isFirst) cpu.write(Header.saidScarce, 1);
     unlatch(cpu, Header.heapLatch);
+    if (isFirst) this.onScarce?.();
     return address;
   }
 

@@ -30,6 +30,8 @@ export interface Kind<Repairer = never> {
    * thread's CPU number plus one; it holds namesLatch.
    */
   readonly heir?: (cpu: Cpu, address: number, owner: number) => number;
+  /** Of a lock that many can read: what `task` waits to do. */
+  readonly mode?: (cpu: Cpu, task: number) => 'read' | 'write';
   /** True if a waiter can proceed when any one holder releases, or when a thread that is no holder does. */
   readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */

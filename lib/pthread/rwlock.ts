@@ -49,6 +49,7 @@ function define(preference: Preference): Kind<Repairer> {
       return writer === 0 ? 0 : cpu.load(writer + Task.thread);
     },
     isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
+    mode: (cpu, task) => (cpu.load(task + Task.want) & READ ? 'read' : 'write'),
     isBusy,
     repair,
   });
@@ -131,12 +132,12 @@ export class PthreadRwlock extends SharedObject {
 
   acquireRead(options?: WaitOptions): LockGuard {
     this.#lock(READ, options);
-    return new OnceGuard(this, () => this.unlock());
+    return this.guarded(new OnceGuard(this, () => this.unlock()), this.thread.self);
   }
 
   acquireWrite(options?: WaitOptions): LockGuard {
     this.#lock(WRITE, options);
-    return new OnceGuard(this, () => this.unlock());
+    return this.guarded(new OnceGuard(this, () => this.unlock()), this.thread.self);
   }
 
   acquireReadAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
@@ -259,13 +260,16 @@ export class PthreadRwlock extends SharedObject {
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
       thread.observer?.has(wanted, task);
-      return new OnceGuard(this, () => {
-        // After detach another thread may have the slot, and so a task of the same address.
-        thread.current();
-        release(this.#futexes, this.address, task, this.#preference);
-        thread.observer?.gave(this, task);
-        thread.returnTask(task);
-      });
+      return this.guarded(
+        new OnceGuard(this, () => {
+          // After detach another thread may have the slot, and so a task of the same address.
+          thread.current();
+          release(this.#futexes, this.address, task, this.#preference);
+          thread.observer?.gave(this, task);
+          thread.returnTask(task);
+        }),
+        task,
+      );
     }
     thread.returnTask(task);
     throw this.#refusal(outcome, asked);

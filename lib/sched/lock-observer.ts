@@ -10,6 +10,7 @@
  *   took         a call that does not wait has the lock
  *   gave         the lock is given back; it may be another object's memory by now
  *   notHeld      the call to give it back threw: the caller does not hold it
+ *   guards       what a call has just taken is given back by a guard
  *
  * Each room that observes has a word of the header which says whether it does. A thread looks there when it attaches, and in each slow
  * path. Where two rooms observe it, its observer is an `ObserverGroup`, which tells both.
@@ -125,5 +126,9 @@ class ObserverGroup implements LockObserver {
 
   notHeld(lock: ObservedLock): void {
     for (const one of this.#all) one.notHeld(lock);
+  }
+
+  guards(lock: ObservedLock, task: number, guard: object): void {
+    for (const one of this.#all) one.guards?.(lock, task, guard);
   }
 }

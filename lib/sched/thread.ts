@@ -3,7 +3,9 @@
  * table, and with it a CPU number, a main task, queue nodes for the spinning locks, and a store of tasks for its
  * asynchronous acquisitions. Slots are reused; their tasks go with them.
  */
+
 import { availableParallelism } from 'node:os';
+import { inspect } from 'node:util';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { IntMap } from '../machine/int-map.ts';
@@ -116,6 +118,15 @@ export class Thread {
     this.nascent = this.slot + Slot.nascent;
     for (const task of asyncTasks(cpu, this.slot)) this.#freeTasks.push(task);
     this.#tasks = this.#freeTasks.length;
+  }
+
+  /** In a log line: its state is the arena's. */
+  toJSON(): string {
+    return inspect(this);
+  }
+
+  [inspect.custom](): string {
+    return `Thread(${this.number})`;
   }
 
   /** The calling thread's main task. Throws EINVAL after detach. */

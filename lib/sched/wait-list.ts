@@ -180,9 +180,15 @@ export function isStuck(cpu: Cpu, task: number): boolean {
 
 /** The first task that can run, or 0. The latch is held. */
 export function firstAble(cpu: Cpu, list: number): number {
-  let task = firstWaiter(cpu, list);
-  while (task !== 0 && isStuck(cpu, task)) task = nextWaiter(cpu, list, task);
-  return task;
+  const first = firstWaiter(cpu, list);
+  return first === 0 || !isStuck(cpu, first) ? first : nextAble(cpu, list, first);
+}
+
+/** The first task behind `task` that can run, or 0. The latch is held. */
+export function nextAble(cpu: Cpu, list: number, task: number): number {
+  let next = nextWaiter(cpu, list, task);
+  while (next !== 0 && isStuck(cpu, next)) next = nextWaiter(cpu, list, next);
+  return next;
 }
 
 /**

@@ -19,7 +19,7 @@ import type { WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { Heap } from '../memory/heap.ts';
-import { kindById } from '../memory/kinds.ts';
+import { type Kind, kindById } from '../memory/kinds.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { Objects } from '../memory/object-store.ts';
 import { ObjectHeader } from '../memory/objects.ts';
@@ -195,6 +195,7 @@ export class Walk {
       async: cpu.load((cpu.load(task + Vector.sleeper) || task) + Task.mode) === ASYNC,
       object: kind === undefined ? `word ${word}` : this.#objects.labelOf(address, kind),
       holders: kind === undefined ? [] : this.holders(address, cpu.load(task + Task.thread)),
+      ...(kind && this.#identity(address, kind, task)),
     };
     return {
       wait,
@@ -202,6 +203,13 @@ export class Walk {
       isAnyOf: kind?.isAnyOf === true,
       isAsleep: cpu.load(task + Task.state) === SLEEPING,
     };
+  }
+
+  #identity(address: number, kind: Kind<never>, task: number): Pick<WaitsFor, 'name' | 'handle' | 'mode'> {
+    const cpu = this.#cpu;
+    const serial = cpu.read(address + ObjectHeader.serial);
+    const handle = { type: `holdfast.${kind.name}`, arena: cpu.read(Header.id), address, serial };
+    return { name: this.#objects.nameOf(address), handle, mode: kind.mode?.(cpu, task) };
   }
 
   /** Who holds the object, or is about to. `waiter`: the thread that waits. One that waits for an object in its own name waits for the others to leave it. */

@@ -92,4 +92,6 @@ export interface LockObserver {
   shares(lock: ObservedLock, task: number): void;
   /** A call was to give the lock back, and the caller does not hold it. */
   notHeld(lock: ObservedLock): void;
+  /** What `task` has just taken is given back by `guard`, and in no other way. */
+  guards?(lock: ObservedLock, task: number, guard: object): void;
 }

@@ -9,7 +9,7 @@ import { McsLock } from '../../lib/locking/mcs-lock.ts';
 import { Mutex } from '../../lib/locking/mutex.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
 import { osqLock, osqUnlock } from '../../lib/locking/osq.ts';
-import { PercpuRwSemaphore } from '../../lib/locking/percpu-rw-semaphore.ts';
+import { PercpuRwSemaphore } from '../../lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../lib/locking/rt-mutex/rt-mutex.ts';
 import { RwLock } from '../../lib/locking/rw-lock.ts';
 import { RwSemaphore } from '../../lib/locking/rw-semaphore/rw-semaphore.ts';

@@ -38,6 +38,32 @@ test('a log line with megabytes of shared memory in it', () => {
   expect(JSON.parse(JSON.stringify(arena))).toEqual({ bytes, used: arena.use().used, threads: 1, maxThreads: 64 });
 });
 
+test('a log line with a guard, a futex or a thread that is {}, or the whole arena', async () => {
+  const { arena } = objects();
+  const { Futex, PiFutex, PthreadMutex, PthreadRwlock, RwLock, RwSemaphore, Semaphore, SpinLock } = holdfast;
+  const pthread = new PthreadRwlock(arena, 'c');
+  const shown: [object, string][] = [
+    [new Mutex(arena, 'a').acquire(), 'Guard of Mutex(a, held by thread 0)'],
+    [await new Mutex(arena, 'b').acquireAsync(), 'Guard of Mutex(b, held by thread 0, async)'],
+    [new SpinLock(arena, 'd').acquire(), 'Guard of SpinLock(d, held by thread 0)'],
+    [new RwLock(arena, 'e').acquireRead(), 'Guard of RwLock(e, read by thread 0)'],
+    [new RwSemaphore(arena, 'f').acquireRead(), 'Guard of RwSemaphore(f, 1 reader)'],
+    [new Semaphore(arena, 'g', { permits: 2 }).acquire(), 'Guard of Semaphore(g, 1 permit)'],
+    [new PthreadMutex(arena, 'h').acquire(), 'Guard of PthreadMutex(h, held by thread 0)'],
+    [pthread.acquireRead(), 'Guard of PthreadRwlock(c, 1 readers)'],
+    [new Futex(arena), 'Futex of Arena('],
+    [new PiFutex(arena), 'PiFutex of Arena('],
+    [arena.thread, 'Thread(0)'],
+  ];
+  for (const [object, text] of shown) {
+    expect(inspect(object)).toContain(text);
+    expect(JSON.stringify([object])).toBe(JSON.stringify([inspect(object)]));
+  }
+  const guard = new Mutex(arena, 'released').acquire();
+  guard.release();
+  expect(`${inspect(guard)} ${JSON.stringify(guard)}`).toBe('Guard(released) "Guard(released)"');
+});
+
 test('a lock sent to another thread with a message that does not say what to send instead', () => {
   const arena = Arena.create({ bytes: 1 << 20 });
   const { port1 } = new MessageChannel();

@@ -1,8 +1,9 @@
 /** Who waits is served: no newcomer passes it for ever, and none once it has waited as long as the lock promises. */
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
-import { HANDOFF, RwSemaphoreWords, tryRead, WAITERS } from '../../lib/locking/rw-semaphore/core.ts';
+import { tryRead } from '../../lib/locking/rw-semaphore/core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
+import { HANDOFF, RwSemaphoreWords, WAITERS } from '../../lib/locking/rw-semaphore/words.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
@@ -62,9 +63,9 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
   });
 
   /** A lock that thread 0 holds, and thread 1 waits for, for `age` ms now, to read or to write. */
-  function stage(path: typeof readAsleep, age: number) {
+  function stage(path: typeof readAsleep, age: number, fifo = false) {
     const { arenas, real, before, cancel } = stepper(3);
-    const holder = new RwSemaphore(arenas[0]!);
+    const holder = new RwSemaphore(arenas[0]!, undefined, { fifo });
     const newcomer = RwSemaphore.from(arenas[2]!, holder.handle);
     holder.downWrite();
     const { thread } = arenas[1]!;
@@ -77,12 +78,14 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
   }
 
   test.each([
-    ['a writer', writeAsleep],
-    ['a reader', readAsleep],
-  ])('%s, is passed at any step of the release', (_, path) => {
+    ['a writer', writeAsleep, 5, false],
+    ['a reader', readAsleep, 5, false],
+    ['or whose lock is strict, a writer', writeAsleep, 0, true],
+    ['or whose lock is strict, a reader', readAsleep, 0, true],
+  ])('%s, is passed at any step of the release', (_, path, age, fifo) => {
     for (const passes of ['tryDownWrite', 'tryDownRead'] as const) {
       for (let n = 1, isOver = false; !isOver; n++) {
-        const { holder, newcomer, before, cancel, isServed } = stage(path, 5);
+        const { holder, newcomer, before, cancel, isServed } = stage(path, age, fifo);
         let passed = false;
         before(0, step(n), () => {
           passed = newcomer.owner === undefined && newcomer.readers === 0 && newcomer[passes]();
@@ -129,4 +132,64 @@ test('RwSemaphore: a writer never spins for readers again, once some have read f
   writing.downWrite();
   writing.upWrite();
   expect(real.load(hint)).toBe(0);
+});
+
+describe('RwSemaphore with fifo:', () => {
+  test('one that comes later goes before one that came before, whatever they want', async () => {
+    const arena = Arena.create();
+    const lock = new RwSemaphore(arena, undefined, { fifo: true });
+    const order: string[] = [];
+    const inside = new Set<string>();
+    const enter = async (name: string) => {
+      const held = await (name.startsWith('r') ? lock.acquireReadAsync() : lock.acquireWriteAsync());
+      order.push(name);
+      inside.add(name);
+      for (const other of inside) if (other !== name) expect([other[0], name[0]]).toEqual(['r', 'r']);
+      await new Promise(setImmediate);
+      inside.delete(name);
+      held.release();
+    };
+    const names = ['w1', 'r1', 'r2', 'w2', 'r3', 'w3', 'w4', 'r4', 'r5', 'r6', 'w5'];
+    await Promise.all(names.map(enter));
+    expect(order).toEqual(names);
+    expect(lock.isLocked).toBe(false);
+  });
+
+  test('readers behind a writer go in with those in front of it', () => {
+    const { arenas } = stepper(1);
+    const lock = new RwSemaphore(arenas[0]!, undefined, { fifo: true });
+    lock.downWrite();
+    void lock.acquireReadAsync();
+    void lock.acquireWriteAsync();
+    void lock.acquireReadAsync();
+    lock.upWrite();
+    expect(lock.readers).toBe(1);
+  });
+
+  test('a reader that comes while readers are inside, and a writer waits, spins or passes it', () => {
+    const { arenas, before: stopAt } = stepper(3);
+    const [one, two, three] = arenas.map((arena) => new RwSemaphore(arena, 'lock', { fifo: true })) as [
+      RwSemaphore,
+      RwSemaphore,
+      RwSemaphore,
+    ];
+    one.downRead();
+    stopAt(1, on('wait'), () => {
+      // Without fifo it passes a writer that has slept for less than 4 ms.
+      stopAt(2, on('wait'), () => one.upRead());
+      expect(() => three.downRead()).toThrow('sleeps for ever');
+      expect(three.readers).toBe(0);
+    });
+    two.downWrite();
+    expect(two.owner?.thread).toBe(1);
+  });
+
+  test('threads that open one name with and without it, and what its handle says', () => {
+    const arena = Arena.create();
+    const lock = new RwSemaphore(arena, 'strict', { fifo: true });
+    expect(() => new RwSemaphore(arena, 'strict')).toThrow('EINVAL');
+    expect(RwSemaphore.from(arena, lock.handle).address).toBe(lock.address);
+    expect(() => RwSemaphore.from(arena, lock.handle, { fifo: false })).toThrow('EINVAL');
+    expect(() => new RwSemaphore(arena, 'other', { fifo: 1 as never })).toThrow('fifo is true or false');
+  });
 });

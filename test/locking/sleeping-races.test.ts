@@ -3,9 +3,9 @@
 import { describe, expect, test } from 'vitest';
 import { Completion, Mutex, PercpuRwSemaphore, RwSemaphore, Semaphore, WaitQueue } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
-import { DRAINING, leaveWrite, PercpuWords, writerOf } from '../../lib/locking/percpu-rw-semaphore-core.ts';
-import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore/core.ts';
+import { DRAINING, leaveWrite, PercpuWords, writerOf } from '../../lib/locking/percpu-rw-semaphore/core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
+import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore/words.ts';
 import { downSlow } from '../../lib/locking/semaphore/core.ts';
 import { MOST_PERMITS, SemaphoreWords } from '../../lib/locking/semaphore/words.ts';
 import { HoldTable } from '../../lib/sched/holds.ts';

@@ -22,7 +22,7 @@ import {
 } from '../../lib/index.ts';
 import { HANDOFF, MutexWords } from '../../lib/locking/mutex-core.ts';
 import { ownerOf } from '../../lib/locking/owner-word.ts';
-import { HANDOFF_AFTER, listOf, HANDOFF as RW_HANDOFF, wordOf } from '../../lib/locking/rw-semaphore/core.ts';
+import { HANDOFF_AFTER, listOf, HANDOFF as RW_HANDOFF, wordOf } from '../../lib/locking/rw-semaphore/words.ts';
 import { schedule } from '../../lib/sched/schedule.ts';
 import { prepareToPark, SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
 import { firstWaiter } from '../../lib/sched/wait-list.ts';

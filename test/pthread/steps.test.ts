@@ -267,6 +267,6 @@ test('rwlock: readers that nobody sees: who detaches, who waits, and a deadlock'
   expect(thrown(() => arenas[0]!.detach()).code).toBe('EBUSY');
   second.readLock();
   stopBefore(1, on('wait'), () => two.writeLock());
-  expect(arenas[0]!.waits()).toEqual([{ thread: 1, async: false, object: 'pthread rwlock "one"', holders: [0] }]);
+  expect(arenas[0]!.waits()).toMatchObject([{ thread: 1, async: false, object: 'pthread rwlock "one"', holders: [0] }]);
   expect(thrown(() => first.writeLock({ detectDeadlock: true })).code).toBe('EDEADLK');
 });

@@ -13,7 +13,7 @@ import {
   Semaphore,
   WaitQueue,
 } from '../../lib/index.ts';
-import { PercpuWords } from '../../lib/locking/percpu-rw-semaphore-core.ts';
+import { PercpuWords } from '../../lib/locking/percpu-rw-semaphore/core.ts';
 import { latch, unlatch } from '../../lib/memory/latch.ts';
 import { SLEEPING, Task, unpark } from '../../lib/sched/task.ts';
 import { waiters } from '../../lib/sched/wait-list.ts';

@@ -4,8 +4,11 @@ import {
   Futex,
   type HoldfastError,
   Mutex,
+  PercpuRwSemaphore,
   PthreadCond,
   PthreadMutex,
+  PthreadRwlock,
+  RwSemaphore,
   Semaphore,
   WaitQueue,
 } from '../../lib/index.ts';
@@ -96,13 +99,14 @@ describe('a wait that is over says what kept it waiting', () => {
     const mine = new Mutex(arena, 'mine').acquire();
     const other = inThread<string>(arena, THREADS, 'takeTwo', ['mutex', 'theirs'], ['mutex', 'mine'], stage, 1);
     await asleep(arena, 1);
-    expect(arena.waits()).toEqual([LINK(1, 'mutex "mine"', 0)]);
+    expect(arena.waits()).toMatchObject([{ ...LINK(1, 'mutex "mine"', 0), name: 'mine', mode: undefined }]);
+    expect(new Mutex(arena, arena.waits()[0]!.handle).name).toBe('mine');
     const error = thrown(() => new Mutex(arena, 'theirs').lock({ timeout: 20 })) as HoldfastError;
     expect(error.message).toBe(
       'ETIMEDOUT: no mutex "theirs" within 20 ms: held by thread 1; ' +
         'thread 1 waits for the mutex "mine", held by thread 0: they wait for each other',
     );
-    expect(error.waitsFor).toEqual([LINK(1, 'mutex "mine"', 0)]);
+    expect(error.waitsFor).toMatchObject([LINK(1, 'mutex "mine"', 0)]);
     mine.release();
     expect(await other.result).toBe('taken');
   });
@@ -133,7 +137,7 @@ describe('a wait that is over says what kept it waiting', () => {
       'ETIMEDOUT: no mutex "b" within 20 ms: held by thread 0, async; ' +
         'thread 0, async, waits for the mutex "a", held by thread 0: perhaps they wait for each other',
     );
-    expect(arena.waits()).toEqual([{ ...LINK(0, 'mutex "a"', 0), async: true }]);
+    expect(arena.waits()).toMatchObject([{ ...LINK(0, 'mutex "a"', 0), async: true }]);
     controller.abort('enough');
     expect(await waiting).toBe('enough');
     expect(await a.lockAsync({ timeout: 5 }).catch(message)).toBe(
@@ -231,8 +235,34 @@ test('a sleeper of waitv, or of a wait queue, is missing or takes the blocked th
     return during.length > 2;
   });
   expect(before).toEqual(words.map((word) => ({ thread: 0, async: true, object: `word ${word}`, holders: [] })));
-  expect(during).toContainEqual({ thread: 0, async: false, object: 'wait-queue "q"', holders: [] });
+  expect(during).toContainEqual(
+    expect.objectContaining({ thread: 0, async: false, object: 'wait-queue "q"', holders: [] }),
+  );
   futex.wake(words[0] as number);
   await waiting;
   expect(arena.waits()).toEqual([]);
+});
+
+test('a report that does not say which object somebody waits for, or what to do with it', async () => {
+  const arena = Arena.create();
+  const name = 'n'.repeat(250);
+  const leaving = new AbortController();
+  const options = { signal: leaving.signal };
+  const held = [new RwSemaphore(arena, name).acquireWrite(), new PercpuRwSemaphore(arena, 'p').acquireWrite()];
+  held.push(new PthreadRwlock(arena, 'posix').acquireWrite());
+  const waiting = [new RwSemaphore(arena, name), new PercpuRwSemaphore(arena, 'p'), new PthreadRwlock(arena, 'posix')]
+    .flatMap((lock) => [lock.acquireReadAsync(options), lock.acquireWriteAsync(options)])
+    .map((call) => call.catch((reason) => reason));
+  await new Promise(setImmediate);
+  expect(arena.waits().map((wait) => [wait.name, wait.mode, wait.handle?.type])).toEqual([
+    [name, 'read', 'holdfast.rw-semaphore'],
+    [name, 'write', 'holdfast.rw-semaphore'],
+    ['p', 'read', 'holdfast.percpu-rw-semaphore'],
+    ['p', 'write', 'holdfast.percpu-rw-semaphore'],
+    ['posix', 'read', 'holdfast.pthread rwlock'],
+    ['posix', 'write', 'holdfast.pthread rwlock'],
+  ]);
+  leaving.abort('over');
+  expect(await Promise.all(waiting)).toEqual(Array(6).fill('over'));
+  for (const guard of held) guard.release();
 });

@@ -149,6 +149,14 @@ export class Reporter {
     ]);
   }
 
+  lostGuard(hold: Hold): void {
+    this.#once('guard', hold, (depth) => [
+      `thread ${this.#thread} holds ${named(this.#mention(hold))}`,
+      'and the guard that was to release it has been collected. It was taken here:',
+      ...this.#stack(hold, depth),
+    ]);
+  }
+
   exits(held: readonly Hold[]): void {
     const [first] = held;
     if (first === undefined) return;
@@ -263,6 +271,7 @@ const ONCE: Partial<Record<Finding, number>> = {
   await: 4,
   exit: 8,
   'not-held': 16,
+  guard: 32,
 };
 
 /**

@@ -4,6 +4,7 @@
  *   wants   is a lock of that class held already? may it be waited for here? does the order close a cycle?
  *   has     it is held from here on
  *   gave    it is held no more: in which order, after how long across an await
+ *   guards  a guard is to release it: was the guard collected before?
  *
  * It takes no lock of the library and has no memory of the arena's heap, so it can run wherever a lock can be taken.
  *
@@ -38,6 +39,8 @@ export class Validator implements LockObserver {
   readonly #stacks: StackTable;
   readonly #reporter: Reporter;
   #session: number;
+  /** What guards are to release, by guard. */
+  readonly #guards = new FinalizationRegistry<Hold>((hold) => this.#lost(hold));
   /** The subclass of the next lock that is asked for. */
   subclass = 0;
 
@@ -107,6 +110,18 @@ export class Validator implements LockObserver {
   notHeld(lock: ObservedLock): void {
     const hold = this.#mentionOf(lock);
     if (hold !== undefined) this.#adding(() => this.#reporter.unbalanced(hold, this.all));
+  }
+
+  guards(lock: ObservedLock, task: number, guard: object): void {
+    if (!this.#isRunning()) return;
+    const found = this.holds.last(lock.address, task);
+    if (found !== undefined) this.#guards.register(guard, found.hold);
+  }
+
+  /** The guard of what `hold` is was collected. One that has released it is, too, some day. */
+  #lost(hold: Hold): void {
+    if (!this.isCurrent || !this.#isRunning() || hold.state !== 'held' || hold.session !== this.#session) return;
+    this.#adding(() => this.#reporter.lostGuard(hold));
   }
 
   /** Whatever the thread holds. */

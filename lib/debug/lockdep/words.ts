@@ -10,7 +10,8 @@ export type Finding =
   | 'release-order'
   | 'await'
   | 'exit'
-  | 'not-held';
+  | 'not-held'
+  | 'guard';
 
 export const FINDINGS: readonly Finding[] = [
   'circular',
@@ -21,6 +22,7 @@ export const FINDINGS: readonly Finding[] = [
   'await',
   'exit',
   'not-held',
+  'guard',
 ];
 
 const TITLES: Record<Finding, string> = {
@@ -32,6 +34,7 @@ const TITLES: Record<Finding, string> = {
   await: 'WARNING: lock held across an await for too long',
   exit: 'WARNING: thread still has locks held!',
   'not-held': 'WARNING: suspicious use of a lock that is not held',
+  guard: 'WARNING: lock held by a guard that nobody has any more',
 };
 
 /** How a lock that is held or wanted is named: its class, how it is taken, and where that was. */

@@ -93,7 +93,7 @@ export class RtMutex extends RtLock {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return new SyncGuard(this);
+    return this.guarded(new SyncGuard(this), this.thread.self);
   }
 
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */

@@ -11,6 +11,7 @@ import { Hold, holdsOf, isSteady } from '../../sched/holds.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { repairOsq } from '../osq.ts';
+import { wakeWaiters } from './wake.ts';
 import {
   COUNTED,
   FIRST,
@@ -27,9 +28,9 @@ import {
   taskOf,
   WAITERS,
   WRITER,
-  wakeWaiters,
+  waitMarks,
   wordOf,
-} from './core.ts';
+} from './words.ts';
 
 export function repair(repairer: Repairer, semaphore: number): boolean {
   const { cpu, isDead } = repairer;
@@ -51,7 +52,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   const address = wordOf(semaphore);
   // Whoever was to be handed the lock may be dead; who is not asks again.
   cpu.fetchAnd(address, ~(WAITERS | HANDOFF));
-  if (waiters(cpu, list).length > 0) cpu.fetchOr(address, WAITERS);
+  if (waiters(cpu, list).length > 0) cpu.fetchOr(address, waitMarks(cpu, semaphore));
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, list + WaitList.latch);
   unparkAll(cpu, woken);

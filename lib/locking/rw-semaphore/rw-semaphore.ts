@@ -1,6 +1,7 @@
 import type { Arena } from '../../arena/arena.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { defineKind } from '../../memory/kinds.ts';
+import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
+import { defineKind, type Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
@@ -14,28 +15,31 @@ import { ReaderWriterLock } from '../reader-writer.ts';
 import {
   close,
   downgrade,
-  firstReader,
-  isFirst,
-  isUnrecoverable,
   leaveCounted,
   leaveRead,
   leaveWrite,
-  listOf,
-  MODE,
   makeConsistent,
-  OWNER_DIED,
-  RwSemaphoreWords,
   readCounted,
-  readersOf,
-  reordered,
-  SOLE,
-  taskOf,
   tryWrite,
-  WRITER,
 } from './core.ts';
 import { type Letting, RwSemaphoreGuard } from './guard.ts';
 import { repair } from './repair.ts';
 import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './wait.ts';
+import { reordered } from './wake.ts';
+import {
+  firstReader,
+  isFirst,
+  isUnrecoverable,
+  listOf,
+  MODE,
+  OWNER_DIED,
+  READ,
+  RwSemaphoreWords,
+  readersOf,
+  SOLE,
+  taskOf,
+  WRITER,
+} from './words.ts';
 
 /**
  * A word with one reader's name in it costs less alone, and much more when a second one comes: so whoever has met other
@@ -43,28 +47,41 @@ import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './wait.
  */
 const SHARING = 64;
 
-const KIND = defineKind<Repairer>({
-  name: 'rw-semaphore',
-  words: RwSemaphoreWords,
-  format: () => {},
-  holder(cpu, semaphore) {
-    const task = taskOf(cpu.load(semaphore + RwSemaphoreWords.word));
-    return task === 0 ? 0 : cpu.load(task + Task.thread);
-  },
-  isHeldBy(cpu, semaphore, id) {
-    const first = firstReader(cpu, semaphore, cpu.loadAcquire(semaphore + RwSemaphoreWords.word));
-    if (first !== 0 && cpu.load(first + Task.thread) === id) return true;
-    return holdsOf(cpu, id, semaphore, (other) => other === id).length > 0;
-  },
-  isBusy(cpu, semaphore) {
-    const word = cpu.load(semaphore + RwSemaphoreWords.word);
-    const isFree = word === 0 || word === OWNER_DIED || isUnrecoverable(word);
-    return !isFree || cpu.load(semaphore + RwSemaphoreWords.osq) !== 0 || isListBusy(cpu, listOf(semaphore));
-  },
-  close,
-  reordered,
-  repair,
-});
+const define = (name: string, fifo: 0 | 1) =>
+  defineKind<Repairer>({
+    name,
+    words: RwSemaphoreWords,
+    format: (cpu, semaphore) => cpu.write(semaphore + RwSemaphoreWords.fifo, fifo),
+    holder(cpu, semaphore) {
+      const task = taskOf(cpu.load(semaphore + RwSemaphoreWords.word));
+      return task === 0 ? 0 : cpu.load(task + Task.thread);
+    },
+    isHeldBy(cpu, semaphore, id) {
+      const first = firstReader(cpu, semaphore, cpu.loadAcquire(semaphore + RwSemaphoreWords.word));
+      if (first !== 0 && cpu.load(first + Task.thread) === id) return true;
+      return holdsOf(cpu, id, semaphore, (other) => other === id).length > 0;
+    },
+    mode: (cpu, task) => (cpu.load(task + Task.want) === READ ? 'read' : 'write'),
+    isBusy(cpu, semaphore) {
+      const word = cpu.load(semaphore + RwSemaphoreWords.word);
+      const isFree = word === 0 || word === OWNER_DIED || isUnrecoverable(word);
+      return !isFree || cpu.load(semaphore + RwSemaphoreWords.osq) !== 0 || isListBusy(cpu, listOf(semaphore));
+    },
+    close,
+    reordered,
+    repair,
+  });
+
+const KIND = define('rw-semaphore', 0);
+const FIFO_KIND = define('fifo rw-semaphore', 1);
+
+export interface RwSemaphoreOptions {
+  /**
+   * The lock goes to those that wait strictly in their order, readers and writers alike: for a program that relies on it, such
+   * as one with the rules of Web Locks. All who open one name must give the same. Slower under contention. @default false
+   */
+  fifo?: boolean | undefined;
+}
 
 const ENTRIES = {
   read: {
@@ -88,7 +105,8 @@ const ENTRIES = {
  * to read synchronously. When readers are first in line, all readers in
  * line are let in together (up to 256). A waiter that is first in line, and has waited 4 ms when the lock comes free, gets it
  * next; one that was woken before that, and is passed while it wakes up, has the lock kept for it once it is awake. So
- * neither readers nor writers starve. A thread whose code reads already may read again without waiting, so that it cannot lock itself
+ * neither readers nor writers starve. With `{ fifo: true }` nobody passes a waiter that can run, nor spins: readers next to each
+ * other in line go in together, those behind a writer after it. A thread whose code reads already may read again without waiting, so that it cannot lock itself
  * out.
  *
  * Death: a dead reader's share is taken out of the count. If a thread ends while it writes, `ownerDied` is set from
@@ -118,13 +136,13 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   };
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
-  constructor(arena: Arena, which?: string | ObjectHandle) {
-    super(KIND, arena, which);
+  constructor(arena: Arena, which?: string | ObjectHandle, options: RwSemaphoreOptions = {}) {
+    super(kindOf(which, options), arena, which);
     this.#word = this.address + RwSemaphoreWords.word;
   }
 
-  static from(arena: Arena, handle: ObjectHandle): RwSemaphore {
-    return new RwSemaphore(arena, handle);
+  static from(arena: Arena, handle: ObjectHandle, options?: RwSemaphoreOptions): RwSemaphore {
+    return new RwSemaphore(arena, handle, options);
   }
 
   /**
@@ -276,7 +294,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   }
 
   protected override guardOf(mode: 'read' | 'write', task: number): RwSemaphoreGuard {
-    return new RwSemaphoreGuard(this, this.#letting, mode, task);
+    return this.guarded(new RwSemaphoreGuard(this, this.#letting, mode, task), task);
   }
 
   /** For a guard. Throws EPERM when the task does not hold the lock that way. */
@@ -305,4 +323,13 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   protected override get state(): string {
     return isUnrecoverable(this.thread.cpu.load(this.#word)) ? 'not recoverable' : super.state;
   }
+}
+
+/** A handle says itself which of the two it is of. */
+function kindOf(which: string | ObjectHandle | undefined, options: RwSemaphoreOptions): Kind {
+  checkOptionNames(options, ['fifo']);
+  const isOfFifo = typeof which === 'object' && which?.type === `holdfast.${FIFO_KIND.name}`;
+  const { fifo = isOfFifo } = options;
+  if (typeof fifo !== 'boolean') throw new HoldfastError('EINVAL', `fifo is true or false, received ${shown(fifo)}`);
+  return fifo ? FIFO_KIND : KIND;
 }

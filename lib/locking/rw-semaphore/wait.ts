@@ -17,34 +17,31 @@ import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts'
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, joinAhead, joinList, leaveList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
+import { joinReaders, mayPass, removeReader, tryRead, tryWrite } from './core.ts';
+import { unlatchAndWake, wakeWaiters } from './wake.ts';
 import {
   firstReader,
   HANDOFF,
   HANDOFF_AFTER,
+  isFifo,
   isFree,
   isUnrecoverable,
-  joinReaders,
   latchOf,
   listOf,
   MODE,
-  mayPass,
   mayRead,
   microseconds,
   OWNER_DIED,
   READ,
   RwSemaphoreWords,
   readersOf,
-  removeReader,
   taskOf,
-  tryRead,
-  tryWrite,
-  unlatchAndWake,
   WAITERS,
   WRITE,
   WRITER,
-  wakeWaiters,
+  waitMarks,
   wordOf,
-} from './core.ts';
+} from './words.ts';
 
 /** Reads without sleeping; undefined when that is not possible. */
 export function readAwake(
@@ -61,7 +58,7 @@ export function readAwake(
     (passes ? tryRead(thread, semaphore, task, WAITERS) : undefined) ?? readNow(thread, semaphore, task, async);
   if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
   const refusal = refuse(thread, semaphore, async);
-  if (refusal !== undefined || !spins) return refusal;
+  if (refusal !== undefined || !spins || isFifo(thread.cpu, semaphore)) return refusal;
   // A writer, or one who wants the lock next, may be done sooner than this thread would fall asleep.
   const word = thread.cpu.condLoad(wordOf(semaphore), mayReadNow, 0, thread.spins);
   return mayReadNow(word) ? tryRead(thread, semaphore, task, 0) : undefined;
@@ -130,7 +127,7 @@ export function writeAwake(
   if (refusal !== undefined) return refusal;
   if (async) return undefined;
   if (readsHere(thread, semaphore, false)) return 'deadlock';
-  return spins && spin(thread, semaphore, task) ? writes(thread, semaphore) : undefined;
+  return spins && !isFifo(cpu, semaphore) && spin(thread, semaphore, task) ? writes(thread, semaphore) : undefined;
 }
 
 /** Waits in the list until the lock is free, after writeAwake. `rwsem_down_write_slowpath`. */
@@ -149,7 +146,8 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   for (;;) {
     prepareToPark(cpu, task);
     const isFirst = firstAble(cpu, list) === task;
-    const isLate = isFirst && ((microseconds(cpu) - start) & 0x7fffffff) >= HANDOFF_AFTER;
+    const hasWaited = isFifo(cpu, semaphore) || ((microseconds(cpu) - start) & 0x7fffffff) >= HANDOFF_AFTER;
+    const isLate = isFirst && hasWaited;
     if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
@@ -269,7 +267,7 @@ function standAside(thread: Thread, semaphore: number): void {
   const { cpu, id } = thread;
   latch(cpu, latchOf(semaphore), id);
   takeBack(thread, semaphore);
-  cpu.fetchOr(wordOf(semaphore), WAITERS);
+  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, woken);
@@ -296,7 +294,7 @@ function enqueue(waiter: Waiter, semaphore: number, want: number, record: number
   cpu.store(waiter.task + Task.since, microseconds(cpu));
   joinAhead(waiter, listOf(semaphore), semaphore);
   // Full: whoever lets go from here on sees it, and who let go before is seen by what follows.
-  cpu.fetchOr(wordOf(semaphore), WAITERS);
+  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
 }
 
 /** Under the latch: takes `task` out of the list. Returns whom to wake, when it leaves without the lock. */
@@ -308,9 +306,9 @@ function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): n
     return [];
   }
   // It may have been the writer on its way for which WAITERS is clear, also if it is not first any more.
-  cpu.fetchOr(wordOf(semaphore), WAITERS);
+  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
   if (isOwner) return [];
-  if (wasFirst) cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
+  if (wasFirst && !isFifo(cpu, semaphore)) cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
   return wakeWaiters(cpu, semaphore);
 }
 

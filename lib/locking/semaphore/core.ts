@@ -5,7 +5,7 @@
  * The words and their states are in `words.ts`, what happens after a death in `repair.ts`.
  *
  * A permit that is granted to a thread which sleeps lies idle until that thread wakes up. Once there is a queue, that happens
- * to every permit in turn: a lock convoy. So a synchronous waiter that is next, and could have its permits, is woken without
+ * to every permit in turn: a lock convoy. So a synchronous waiter that is among the next, and could have its permits, is woken without
  * them the first time, and other threads may take them on the fast path until it comes. nsync calls such a waiter designated.
  * If it comes in vain, nothing of its is stolen again. Word `result` of a task that waits:
  *
@@ -37,7 +37,7 @@ import { claimHold, HELD, Hold } from '../../sched/holds.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, firstToCome, joinAhead, joinList, leaveList, WaitList } from '../../sched/wait-list.ts';
+import { firstAble, firstToCome, joinAhead, joinList, leaveList, nextAble, WaitList } from '../../sched/wait-list.ts';
 import {
   BY_LATCH,
   CONTENDED,
@@ -241,28 +241,35 @@ function grantUnlatchAndWake({ cpu, counters, tracer }: Thread, semaphore: numbe
 }
 
 /**
- * Grants `permits` to the waiters that are next, opens the fast paths if none of them has to be kept safe from them, and
+ * Grants `permits` to the waiters that are next, or wakes them, in order and all for which there are enough: `up(6)` wakes six
+ * that want one each. Opens the fast paths if none of them has to be kept safe from them, and
  * releases the latch. Returns whom to wake.
  */
 export function grantAndUnlatch(cpu: Cpu, semaphore: number, permits: number): number[] {
   const list = semaphore + SemaphoreWords.waiters;
   const woken: number[] = [];
   let free = permits;
+  /** Of those, what is not meant for a waiter that is on its way. */
+  let spare = permits;
   let isOpen = false;
   let task = firstAble(cpu, list);
-  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstAble(cpu, list)) {
+  while (task !== 0 && spare >= cpu.load(task + Task.want)) {
+    const want = cpu.load(task + Task.want);
     const how = cpu.load(task + Task.result);
+    const next = nextAble(cpu, list, task);
     if (how !== DESIGNATED) woken.push(task);
-    if (how !== NO_STEAL) {
+    if (how === NO_STEAL) {
+      free = take(free, want);
+      grant(cpu, semaphore, free, task);
+    } else {
       cpu.store(task + Task.result, DESIGNATED);
       isOpen = true;
-      break;
     }
-    free = take(free, cpu.load(task + Task.want));
-    grant(cpu, semaphore, free, task);
+    spare = take(spare, want);
+    task = next;
   }
-  // Nobody in the list can run. What is given from here on is given on the fast path: they look themselves, once they can.
-  if (task === 0) woken.push(...firstToCome(cpu, list));
+  // What is given from here on is not given under the latch: those that cannot run look themselves, once they can.
+  if (task === 0 && !isOpen) woken.push(...firstToCome(cpu, list));
   const isContended = (task !== 0 && !isOpen) || !isPresent(cpu, semaphore);
   // n|CONTENDED -> m, or m|CONTENDED. Pairs with the acquires in `tryDown` and `freeze` (words.ts).
   cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (isContended ? CONTENDED : 0));

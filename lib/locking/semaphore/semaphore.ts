@@ -1,5 +1,6 @@
+import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
-import { type Guard, releasedBefore, runHolding, runHoldingAsync } from '../../arena/guard.ts';
+import { runHolding, runHoldingAsync } from '../../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
@@ -33,6 +34,7 @@ import {
   up,
   upRecorded,
 } from './core.ts';
+import { type Returning, SemaphoreGuard } from './guard.ts';
 import { repair } from './repair.ts';
 import { CONTENDED, close, freePermits, MOST_PERMITS, PERMIT, SemaphoreWords, seatedTask } from './words.ts';
 
@@ -77,40 +79,6 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
 const DOWN_OPTIONS = [...SYNC_OPTIONS, 'permits'];
 const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
 
-/** What a guard asks its semaphore to do; one object for all guards of a view. */
-export interface Returning {
-  giveBack(permits: number, task: number, held: Held): void;
-}
-
-/** Permits that are held until `release`, or until the end of the scope that `using` gives them. */
-export class SemaphoreGuard implements Guard {
-  readonly permits: number;
-  readonly #task: number;
-  readonly #held: Held;
-  /** Undefined once `release` was called. */
-  #returning: Returning | undefined;
-
-  /** @internal By `acquire` alone. */
-  constructor(permits: number, task: number, held: Held, returning: Returning) {
-    this.permits = permits;
-    this.#task = task;
-    this.#held = held;
-    this.#returning = returning;
-  }
-
-  /** Gives the permits back. Throws EPERM when that was done before. */
-  release(): void {
-    const returning = this.#returning;
-    if (returning === undefined) throw releasedBefore();
-    this.#returning = undefined;
-    returning.giveBack(this.permits, this.#task, this.#held);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#returning !== undefined) this.release();
-  }
-}
-
 /**
  * A number of permits, to be taken and given back: how many may use something at once. Any thread may give permits,
  * also ones that it never took.
@@ -132,12 +100,16 @@ export class Semaphore extends SharedObject {
   readonly #count: number;
   /** The word as this thread saw it last: what the fast paths take it for. */
   #seen = 0;
-  readonly #returning: Returning = { giveBack: (permits, task, held) => this.#giveBack(permits, task, held) };
+  readonly #returning: Returning = {
+    giveBack: (permits, task, held) => this.#giveBack(permits, task, held),
+    [inspect.custom]: () => inspect(this),
+  };
   readonly #returningAsync: Returning = {
     giveBack: (permits, task, held) => {
       this.#giveBack(permits, task, held);
       this.thread.returnTask(task);
     },
+    [inspect.custom]: () => inspect(this),
   };
 
   /** Opens the semaphore of that name, making it if there is none, or that of a handle; with neither, a new one. */

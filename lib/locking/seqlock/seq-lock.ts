@@ -139,7 +139,7 @@ export class SeqLock extends Sequenced {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return new SyncGuard(this);
+    return this.guarded(new SyncGuard(this), this.thread.self);
   }
 
   /**

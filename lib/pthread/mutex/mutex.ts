@@ -112,7 +112,7 @@ export class PthreadMutex extends SharedObject {
   /** `lock`, returning a guard for `using`. */
   acquire(options?: WaitOptions): PthreadMutexGuard<this> {
     this.lock(options);
-    return new PthreadMutexGuard(this, this.thread.self, false);
+    return this.guarded(new PthreadMutexGuard(this, this.thread.self, false), this.thread.self);
   }
 
   /** Waits for the lock without blocking the event loop; `unlock` releases it. */
@@ -128,7 +128,8 @@ export class PthreadMutex extends SharedObject {
    */
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
     const wanted = this.#wantAsync(options);
-    return new PthreadMutexGuard(this, this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted)), true);
+    const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
+    return this.guarded(new PthreadMutexGuard(this, task, true), task);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { PercpuRwSemaphore } from '../../locking/percpu-rw-semaphore.ts';
+import { PercpuRwSemaphore } from '../../locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 import { RwLock } from '../../locking/rw-lock.ts';
 import { RwSemaphore } from '../../locking/rw-semaphore/rw-semaphore.ts';
 import { PthreadRwlock } from '../../pthread/rwlock.ts';

@@ -1,5 +1,6 @@
 import type { ObjectHandle } from '../../arena/shared-object.ts';
-import { Semaphore, type SemaphoreGuard } from '../../locking/semaphore/semaphore.ts';
+import type { SemaphoreGuard } from '../../locking/semaphore/guard.ts';
+import { Semaphore } from '../../locking/semaphore/semaphore.ts';
 import { isTimeout, type LockType, SLEEPING } from '../lock-type.ts';
 
 /**

@@ -145,7 +145,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a per-CPU reader-writer semaphore is closed over a reader',
-    file: 'lib/locking/percpu-rw-semaphore-core.ts',
+    file: 'lib/locking/percpu-rw-semaphore/core.ts',
     from: '  if (!hasRecords(cpu, lock)) return true;\n',
     to: '  if (lock !== 0) return true;\n',
     tests: STEPS,

@@ -13,15 +13,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a reader that only tries spins',
     file: 'lib/locking/rw-semaphore/wait.ts',
-    from: 'if (refusal !== undefined || !spins) return refusal;',
-    to: 'if (refusal !== undefined || async) return refusal;',
+    from: 'if (refusal !== undefined || !spins || ',
+    to: 'if (refusal !== undefined || async || ',
     tests,
   },
   {
     name: 'RwSemaphore: a writer that only tries spins',
     file: 'lib/locking/rw-semaphore/wait.ts',
-    from: 'return spins && spin(',
-    to: 'return spin(',
+    from: 'return spins && ',
+    to: 'return ',
     tests,
   },
   {

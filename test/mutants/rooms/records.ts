@@ -27,7 +27,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'PercpuRwSemaphore: a reader that is none leaves by its record',
-    file: 'lib/locking/percpu-rw-semaphore-core.ts',
+    file: 'lib/locking/percpu-rw-semaphore/core.ts',
     from: '  if (count === 0) return false;\n  retire(',
     to: '  retire(',
     tests: TESTS,

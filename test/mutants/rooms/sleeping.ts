@@ -1,10 +1,11 @@
 import type { Mutant } from '../mutant.ts';
 
 const MUTEX = 'lib/locking/mutex-core.ts';
-const RW = 'lib/locking/rw-semaphore/core.ts';
+const RW_WAKE = 'lib/locking/rw-semaphore/wake.ts';
 const RW_WAIT = 'lib/locking/rw-semaphore/wait.ts';
 const RW_REPAIR = 'lib/locking/rw-semaphore/repair.ts';
-const PERCPU = 'lib/locking/percpu-rw-semaphore-core.ts';
+const PERCPU = 'lib/locking/percpu-rw-semaphore/core.ts';
+const PERCPU_WAIT = 'lib/locking/percpu-rw-semaphore/wait.ts';
 const SEMAPHORE = 'lib/locking/semaphore/core.ts';
 const SEMAPHORE_WORDS = 'lib/locking/semaphore/words.ts';
 const SEMAPHORE_REPAIR = 'lib/locking/semaphore/repair.ts';
@@ -17,6 +18,7 @@ const FUTEX_WAIT = 'lib/futex/wait.ts';
 const RWLOCK = 'lib/pthread/rwlock-core.ts';
 const COND = 'lib/pthread/cond.ts';
 
+const WAKES = 'test/locking/semaphore-wakes.test.ts';
 const STUCK = 'test/locking/stuck-waiters.test.ts';
 const RACES = 'test/locking/sleeping-races.test.ts';
 const FAIRNESS = 'test/locking/fairness.test.ts';
@@ -48,7 +50,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a per-CPU lock counts its readers for each that gives up',
-    file: 'lib/locking/percpu-rw-semaphore.ts',
+    file: 'lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts',
     from: 'if (!(word & DRAINING)) return this.state;',
     to: 'if (word !== 0) return this.state;',
     tests: ['test/locking/reader-writer.test.ts'],
@@ -98,14 +100,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'RwSemaphore: readers that cannot run are let in',
-    file: RW,
-    from: ' && !isStuck(cpu, task))',
-    to: ')',
+    file: RW_WAKE,
+    from: ' && !isStuck(cpu, task))\n    .slice',
+    to: ')\n    .slice',
     tests: [STUCK],
   },
   {
     name: 'RwSemaphore: kept for a writer that cannot run',
-    file: RW,
+    file: RW_WAKE,
     from: '    cpu.fetchAndRelaxed(address, ~HANDOFF);\n    return firstToCome(cpu, list);',
     to: '    return firstToCome(cpu, list);',
     tests: [STUCK],
@@ -120,20 +122,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: readers that were let in keep that while their thread sleeps',
     file: RW_WAIT,
-    from: '  takeBack(thread, semaphore);\n  cpu.fetchOr(wordOf(semaphore), WAITERS);',
-    to: '  cpu.fetchOr(wordOf(semaphore), WAITERS);',
+    from: '  takeBack(thread, semaphore);\n  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));',
+    to: '  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));',
     tests: [STUCK],
   },
   {
     name: 'PercpuRwSemaphore: the writer that drains stays it while its thread sleeps',
-    file: PERCPU,
+    file: PERCPU_WAIT,
     from: 'const isOwn = (block & DRAINING) !== 0 && isStuck(cpu, writer) && cpu.load(writer + Task.thread) === id;',
     to: 'const isOwn = block < 0 && writer === id;',
     tests: [STUCK],
   },
   {
     name: 'PercpuRwSemaphore: waiters that were passed do not look themselves',
-    file: PERCPU,
+    file: PERCPU_WAIT,
     from: '  if (writerOf(cpu.load(blockOf(lock))) !== 0) return;\n',
     to: '  if (id > 0) return;\n',
     tests: [STUCK],
@@ -148,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PercpuRwSemaphore: a reader that came too late stays in the count',
     file: PERCPU,
-    from: '    for (const task of readers) retire(cpu, lock, cpu.load(task + Grant.record), 0);\n    return [];',
+    from: '    for (const task of readers) retire(cpu, blockOf(lock), cpu.load(task + Grant.record), 0);\n    return [];',
     to: '    return [];',
     tests: [STUCK],
   },
@@ -161,7 +163,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'PercpuRwSemaphore: the one that was woken to look gives up, and nobody looks',
-    file: PERCPU,
+    file: PERCPU_WAIT,
     from: '  const woken = isWaiting ? serve(cpu, lock) : [];',
     to: '  const woken: number[] = [];',
     tests: [STUCK],
@@ -169,8 +171,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: permits wait for one that cannot run',
     file: SEMAPHORE,
-    from: '  let task = firstAble(cpu, list);\n  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstAble(cpu, list)) {',
-    to: '  let task = firstWaiter(cpu, list);\n  for (; task !== 0 && free >= cpu.load(task + Task.want); task = firstWaiter(cpu, list)) {',
+    from: '  let task = firstAble(cpu, list);\n  while',
+    to: '  let task = cpu.load(list + WaitList.first);\n  while',
     tests: [STUCK],
   },
   {
@@ -183,9 +185,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: nobody wakes those that were passed',
     file: SEMAPHORE,
-    from: '  if (task === 0) woken.push(...firstToCome(cpu, list));\n',
+    from: '  if (task === 0 && !isOpen) woken.push(...firstToCome(cpu, list));\n',
     to: '',
     tests: [STUCK],
+  },
+  {
+    name: 'Semaphore: up(n) wakes its sleepers one after the other',
+    file: SEMAPHORE,
+    from: '      isOpen = true;\n',
+    to: '      isOpen = true;\n      break;\n',
+    tests: [WAKES],
+  },
+  {
+    name: 'Semaphore: what is meant for one that is on its way is granted to the next',
+    file: SEMAPHORE,
+    from: '    spare = take(spare, want);\n',
+    to: '    if (how === INSISTS) spare = take(spare, want);\n',
+    tests: [WAKES],
   },
   {
     name: 'WaitQueue: a wake-up counts that goes to a waiter that cannot run',
@@ -203,7 +219,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'PercpuRwSemaphore: a writer that gives up thinks that it is the writer still',
-    file: PERCPU,
+    file: PERCPU_WAIT,
     from: '  return isWriter;\n',
     to: '  return isWriter || lock > 0;\n',
     tests: [ASIDES],
@@ -311,7 +327,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a writer that leaves the list leaves WAITERS clear',
     file: RW_WAIT,
-    from: '  cpu.fetchOr(wordOf(semaphore), WAITERS);\n  if (isOwner) return [];',
+    from: '  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));\n  if (isOwner) return [];',
     to: '  if (isOwner) return [];',
     tests: [RW_TEST, BOTH_TEST, RACES, EXPLORED],
   },
@@ -324,22 +340,22 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'RwSemaphore: another first waiter finds WAITERS clear',
-    file: RW,
-    from: '  if (firstWaiter(cpu, listOf(semaphore)) !== 0) cpu.fetchOr(wordOf(semaphore), WAITERS);\n',
+    file: RW_WAKE,
+    from: '  if (firstWaiter(cpu, listOf(semaphore)) !== 0) cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));\n',
     to: '',
     tests: [RACES],
   },
   {
     name: 'RwSemaphore: the first reader of a counted word is not named',
-    file: RW,
+    file: RW_WAKE,
     from: '  cpu.store(semaphore + RwSemaphoreWords.first, taskOf(word));\n',
     to: '',
     tests: [BOTH_TEST],
   },
   {
     name: 'RwSemaphore: a first waiter that has waited long is passed',
-    file: RW,
-    from: '  if (first === 0 || word & HANDOFF || !hasWaitedLong(cpu, first)) return word;',
+    file: RW_WAKE,
+    from: '  if (first === 0 || word & HANDOFF || !hasWaitedLong(cpu, semaphore, first)) return word;',
     to: '  if (first !== -1) return word;',
     tests: [FAIRNESS],
   },
@@ -361,7 +377,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PercpuRwSemaphore: a reader that leaves does not wake the writer',
     file: PERCPU,
-    from: '  if (block & DRAINING) unpark(cpu, writerOf(block));\n',
+    from: '  if (word & DRAINING) unpark(cpu, writerOf(word));\n',
     to: '',
     tests: [BOTH_TEST, EXPLORED],
   },
@@ -381,7 +397,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'PercpuRwSemaphore: a writer that drains and dies was inside',
-    file: PERCPU,
+    file: 'lib/locking/percpu-rw-semaphore/repair.ts',
     from: 'const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;',
     to: 'const died = writerDied ? OWNER_DIED : block & OWNER_DIED;',
     tests: [STEPS],
@@ -430,6 +446,27 @@ export const mutants: readonly Mutant[] = [
     from: '  thread.cpu.store(task + Task.result, NO_STEAL);\n',
     to: '  thread.cpu.store(task + Task.result, STEALABLE);\n',
     tests: [SEMAPHORE_TEST, EXPLORED],
+  },
+  {
+    name: 'RwSemaphore: a strict lock is kept for its first waiter after 4 ms only',
+    file: RW_WAKE,
+    from: 'return isFifo(cpu, semaphore) || ',
+    to: 'return ',
+    tests: [FAIRNESS],
+  },
+  {
+    name: 'RwSemaphore: a strict lock lets readers in past a writer in line',
+    file: RW_WAKE,
+    from: 'return (writer < 0 ? all : all.slice(0, writer))',
+    to: 'return (writer < -1 ? [] : all)',
+    tests: [FAIRNESS],
+  },
+  {
+    name: 'RwSemaphore: a free strict lock goes to a newcomer before its waiter has slept',
+    file: 'lib/locking/rw-semaphore/words.ts',
+    from: '(isFifo(cpu, semaphore) ? WAITERS | HANDOFF : WAITERS)',
+    to: '(isFifo(cpu, semaphore) ? WAITERS : WAITERS)',
+    tests: [FAIRNESS],
   },
   // WaitQueue.
   {
@@ -539,7 +576,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'RwSemaphore: history: each reader that lines up looks at all waiters',
-    file: 'lib/locking/rw-semaphore/core.ts',
+    file: RW_WAKE,
     from: '  if ((word & MODE) === WRITER) return [];\n  const readers',
     to: '  const readers',
     tests: ['test/sched/history.test.ts'],

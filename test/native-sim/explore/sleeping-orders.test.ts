@@ -37,7 +37,7 @@ inFile('rw-semaphore.ts', [
   ["rw-semaphore: the writer's release", rw('rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'upWrite'],
 ]);
 
-inFile('percpu-rw-semaphore-core.ts', [
+inFile('percpu-rw-semaphore/core.ts', [
   ['percpu: the record before the look at the writer', rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'readWith'],
   ["percpu: the reader's acquire", rw('percpu-rw-semaphore', 'write', 'read'), 'loadAcquire', 'readWith'],
   ["percpu: the reader's release", rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'retire'],

@@ -2,7 +2,7 @@
 
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
-import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore.ts';
+import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 import { RwLock } from '../../../../lib/locking/rw-lock.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
 import { PthreadRwlock, type PthreadRwlockPreference } from '../../../../lib/pthread/rwlock.ts';
@@ -63,6 +63,7 @@ export function pthreadRwlock(preference: PthreadRwlockPreference) {
 const MAKERS = {
   'rw-lock': rwLock,
   'rw-semaphore': (arena: Arena, handle?: ObjectHandle) => new RwSemaphore(arena, handle),
+  'fifo rw-semaphore': (arena: Arena, handle?: ObjectHandle) => new RwSemaphore(arena, handle, { fifo: true }),
   'percpu-rw-semaphore': (arena: Arena, handle?: ObjectHandle) => new PercpuRwSemaphore(arena, handle),
   'pthread rwlock': pthreadRwlock('writers'),
   'reader-preferring pthread rwlock': pthreadRwlock('readers'),

@@ -1,0 +1,248 @@
+/**
+ * The reader-writer semaphore for much reading and little writing, kernel/locking/percpu-rwsem.c: a reader writes only
+ * to a record of its own (`lib/sched/holds.ts`), a writer looks through the records of all threads. How tasks wait is in
+ * `wait.ts`, what happens after a death in `repair.ts`.
+ *
+ * Word `block`: the writer's address, or 0, and
+ *
+ *   flag        who sets it               who clears it            what it means
+ *   WAITERS     waiter, under the latch   who hands over, latch    the wait list is not empty
+ *   DRAINING    the writer, or who        the writer               the writer waits for readers to leave
+ *               made it the writer
+ *   OWNER_DIED  the reaper                makeConsistent           a writer died inside
+ *
+ *      read          record + 1 (full); block names no writer (acquire)? else record - 1, and wait
+ *      read unlock   record - 1, TRANSIT (full); if block is DRAINING, wake the writer; TRANSIT off
+ *      write         block: 0 -> me|DRAINING (full); wait until all records are 0 (acquire); me|DRAINING -> me
+ *      write unlock  block: me -> 0 (release)
+ *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0; WAITERS stays
+ *
+ * Only those are let in, or made the writer, that can run (`isStuck`). So WAITERS may stay where nobody writes: the others
+ * look themselves once they can run, and newcomers need not wait for them.
+ *
+ * Reader and writer each write their own word and then look at the other's, with a full barrier in between: so at least
+ * one of them sees the other (store buffering).
+ *
+ * A record in TRANSIT is no reader's any more, but its thread is about to look at the block: the lock may not be destroyed
+ * yet.
+ *
+ * A dead reader's record is set to 0 by the reaper; there is nothing else to find. A writer's name is in `block`.
+ */
+
+import type { Cpu } from '../../machine/cpu.ts';
+import { latch, unlatch } from '../../memory/latch.ts';
+import { ObjectHeader } from '../../memory/objects.ts';
+import { struct } from '../../memory/struct.ts';
+import { Grant } from '../../sched/grant.ts';
+import { claimHold, findHold, HELD, Hold, isAnyHeld, TRANSIT } from '../../sched/holds.ts';
+import { maxThreads } from '../../sched/slot.ts';
+import type { Outcome } from '../../sched/slow-path.ts';
+import { Task, unpark } from '../../sched/task.ts';
+import type { Thread } from '../../sched/thread.ts';
+import {
+  firstToCome,
+  firstWaiter,
+  isListBusy,
+  isStuck,
+  leaveList,
+  nextWaiter,
+  WaitList,
+} from '../../sched/wait-list.ts';
+import { UNRECOVERABLE } from '../owner-word.ts';
+
+export const PercpuWords = struct({
+  header: ObjectHeader,
+  block: 1,
+  waiters: WaitList,
+});
+
+export const WAITERS = 1;
+export const DRAINING = 2;
+export const OWNER_DIED = 4;
+export const FLAGS = 7;
+
+export const READ = 0;
+export const WRITE = 1;
+
+/** In the writer's place of a lock that was destroyed; see UNRECOVERABLE in owner-word.ts. */
+export const CLOSED = UNRECOVERABLE;
+
+/** Whether somebody writes, reads, waits or is about to. */
+export function isBusy(cpu: Cpu, lock: number): boolean {
+  return writerOf(cpu.load(blockOf(lock))) !== 0 || hasRecords(cpu, lock) || isListBusy(cpu, listOf(lock));
+}
+
+/** For `Kind.close`. Store buffering with a reader, as a writer does it. */
+export function close(cpu: Cpu, lock: number): boolean {
+  const block = cpu.load(blockOf(lock));
+  if (writerOf(block) !== CLOSED) {
+    if ((block & ~OWNER_DIED) !== 0 || cpu.cmpxchg(blockOf(lock), block, block | CLOSED) !== block) return false;
+  }
+  if (!hasRecords(cpu, lock)) return true;
+  cpu.fetchAndRelease(blockOf(lock), ~CLOSED);
+  return false;
+}
+
+function hasRecords(cpu: Cpu, lock: number): boolean {
+  return isAnyHeld(cpu, maxThreads(cpu), lock);
+}
+
+export function writerOf(block: number): number {
+  return block & ~FLAGS;
+}
+
+export const blockOf = (lock: number) => lock + PercpuWords.block;
+export const listOf = (lock: number) => lock + PercpuWords.waiters;
+export const latchOf = (lock: number) => listOf(lock) + WaitList.latch;
+
+/** Enters as a reader if no writer is there; undefined when one is. With `joins`, even if it waits for readers to leave. */
+export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): Outcome | undefined {
+  const record = claimHold(cpu, task, lock);
+  if (record === 0) return 'exhausted';
+  if (!joins) return readWith(cpu, blockOf(lock), record) ? 'acquired' : undefined;
+  // Full, as in `readWith`: the writer that waits for this thread's other readers has to see this one when it sees that those left.
+  cpu.xchg(record + Hold.count, cpu.read(record + Hold.count) + HELD);
+  return 'acquired';
+}
+
+/** `tryRead` with a record of the lock, and the address of its block. Whether it reads. */
+export function readWith(cpu: Cpu, block: number, record: number): boolean {
+  const count = cpu.read(record + Hold.count);
+  // Store buffering with a writer; see above. The acquire pairs with a writer's release of the block.
+  cpu.xchg(record + Hold.count, count + HELD);
+  if (writerOf(cpu.loadAcquire(block)) === 0) return true;
+  retire(cpu, block, record, count);
+  return false;
+}
+
+/** Leaves as a reader. False when `task` is none. */
+export function leaveRead(cpu: Cpu, lock: number, task: number): boolean {
+  const record = findHold(cpu, task, lock);
+  return record !== 0 && leaveWith(cpu, blockOf(lock), record);
+}
+
+/** `leaveRead` with a record of the lock, and the address of its block. */
+export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
+  const count = cpu.read(record + Hold.count);
+  if (count === 0) return false;
+  retire(cpu, block, record, count - HELD);
+  return true;
+}
+
+/** `block`: the address. */
+export function retire(cpu: Cpu, block: number, record: number, count: number): void {
+  // Store buffering with a writer, and a release that pairs with the acquire in isDrained.
+  cpu.xchg(record + Hold.count, count | TRANSIT);
+  // A pointer, to the writer. Illegal to clear TRANSIT before, for who destroys the lock looks at it (`isBusy`).
+  const word = cpu.loadDependent(block);
+  if (word & DRAINING) unpark(cpu, writerOf(word));
+  cpu.storeUnordered(record + Hold.count, count);
+}
+
+/** Whether nobody reads. */
+function isDrained(cpu: Cpu, lock: number): boolean {
+  return !isAnyHeld(cpu, maxThreads(cpu), lock, HELD);
+}
+
+/** Writes if nobody reads, writes or could write. */
+export function tryWrite(thread: Thread, lock: number, task: number): boolean {
+  if (!claimBlock(thread.cpu, lock, task)) return false;
+  if (settleBlock(thread.cpu, lock, task)) return true;
+  leaveWrite(thread, lock, task);
+  return false;
+}
+
+/** Becomes the writer that waits for readers to leave. */
+export function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
+  const word = cpu.load(blockOf(lock));
+  if (writerOf(word) !== 0) return false;
+  return cpu.cmpxchg(blockOf(lock), word, word | task | DRAINING) === word;
+}
+
+/** Whether `task` is the writer and nobody reads any more; it has the lock then. */
+export function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
+  if (writerOf(cpu.loadAcquire(blockOf(lock))) !== task) return false;
+  // Who made it the writer may still be taking it out of the list.
+  if (cpu.loadAcquire(task + Task.list) === listOf(lock) || !isDrained(cpu, lock)) return false;
+  cpu.fetchAndAcquire(blockOf(lock), ~DRAINING);
+  return true;
+}
+
+/** Lets go for the writer, drained or not. */
+export function leaveWrite(thread: Thread, lock: number, task: number): void {
+  const { cpu, id } = thread;
+  if (releaseUnwatched(cpu, lock)) return;
+  latch(cpu, latchOf(lock), id);
+  unlatchToNext(thread, lock, task);
+}
+
+/** The writer releases a lock that nobody waits for. False when somebody does. */
+export function releaseUnwatched(cpu: Cpu, lock: number): boolean {
+  const word = cpu.load(blockOf(lock));
+  // Pairs with the acquires of readers and writers.
+  return !(word & WAITERS) && cpu.cmpxchgRelease(blockOf(lock), word, word & OWNER_DIED) === word;
+}
+
+/** The writer `task` hands over to those that wait. The latch is held, and free afterwards. */
+export function unlatchToNext(thread: Thread, lock: number, task: number): void {
+  const { cpu } = thread;
+  const block = cpu.load(blockOf(lock));
+  const woken = writerOf(block) === task ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
+  unlatch(cpu, latchOf(lock));
+  thread.counters.handoffs += woken.length;
+  for (const sleeper of woken) {
+    thread.tracer?.handsOver(lock, sleeper);
+    unpark(cpu, sleeper);
+  }
+}
+
+/**
+ * Under the latch, for a writer that is done, or while there is none: lets in the readers in front of the next writer, and
+ * makes that the writer. Passes those that cannot run. `from`: the block's word, in which the caller has seen that. Returns
+ * whom to wake.
+ */
+export function handOver(cpu: Cpu, lock: number, from: number, died: number): number[] {
+  const list = listOf(lock);
+  const readers: number[] = [];
+  let next = 0;
+  let isOneLeft = false;
+  // No farther than to the one behind the next writer: thousands may wait behind it, and each that gives up may come here.
+  for (let task = firstWaiter(cpu, list); task !== 0; task = nextWaiter(cpu, list, task)) {
+    if (next !== 0) {
+      isOneLeft = true;
+      break;
+    }
+    if (isStuck(cpu, task)) isOneLeft = true;
+    else if (cpu.load(task + Task.want) === WRITE) next = task;
+    else readers.push(task);
+  }
+  for (const task of readers) cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
+  const to = (next === 0 ? 0 : next | DRAINING) | (isOneLeft ? WAITERS : 0) | died;
+  // Full: the next writer's look at the records comes after. Its release pairs with the acquires of all who come next.
+  if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {
+    // There was no writer, and one came that does not wait for those that could not run: it hands over in its turn.
+    for (const task of readers) retire(cpu, blockOf(lock), cpu.load(task + Grant.record), 0);
+    return [];
+  }
+  const woken = next === 0 ? readers : [...readers, next];
+  for (const task of woken) grant(cpu, lock, task);
+  // Without a writer that hands over in its turn, those that were passed look themselves.
+  return next === 0 ? [...woken, ...firstToCome(cpu, list)] : woken;
+}
+
+export function grant(cpu: Cpu, lock: number, task: number): void {
+  // Pairs with the acquire in isGranted. It decides; the task goes once it is out of the list too.
+  cpu.storeRelease(task + Grant.from, lock);
+  leaveList(cpu, listOf(lock), task);
+}
+
+/** `handOver` if there is no writer, and somebody waits. Under the latch. */
+export function serve(cpu: Cpu, lock: number): number[] {
+  const block = cpu.load(blockOf(lock));
+  return writerOf(block) === 0 && block & WAITERS ? handOver(cpu, lock, block, block & OWNER_DIED) : [];
+}
+
+/** The writer vouches for what the lock protects. */
+export function makeConsistent(cpu: Cpu, lock: number): void {
+  cpu.fetchAndRelaxed(blockOf(lock), ~OWNER_DIED);
+}

@@ -1,0 +1,93 @@
+/** A guard that nobody has any more, while what it stands for is held: collected by the garbage collector, and told. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from 'vitest';
+import {
+  Arena,
+  type LockdepReport,
+  McsLock,
+  Mutex,
+  PercpuRwSemaphore,
+  PthreadMutex,
+  PthreadRwlock,
+  RtMutex,
+  RwLock,
+  RwSemaphore,
+  SeqLock,
+  SpinLock,
+  startLockdep,
+  TicketLock,
+} from '../../../lib/index.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+type Take = (arena: Arena) => { release(): void } | Promise<{ release(): void }>;
+
+const TAKES: Record<string, Take> = {
+  Mutex: (arena) => new Mutex(arena, 'lock').acquire(),
+  'Mutex, async': (arena) => new Mutex(arena, 'lock').acquireAsync(),
+  RtMutex: (arena) => new RtMutex(arena, 'lock').acquire(),
+  'RtMutex, async': (arena) => new RtMutex(arena, 'lock').acquireAsync(),
+  SpinLock: (arena) => new SpinLock(arena, 'lock').acquire(),
+  TicketLock: (arena) => new TicketLock(arena, 'lock').acquire(),
+  McsLock: (arena) => new McsLock(arena, 'lock').acquire(),
+  'RwLock, read': (arena) => new RwLock(arena, 'lock').acquireRead(),
+  'RwLock, write': (arena) => new RwLock(arena, 'lock').acquireWrite(),
+  SeqLock: (arena) => new SeqLock(arena, 'lock').acquire(),
+  'RwSemaphore, read': (arena) => new RwSemaphore(arena, 'lock').acquireRead(),
+  'RwSemaphore, write, async': (arena) => new RwSemaphore(arena, 'lock').acquireWriteAsync(),
+  'PercpuRwSemaphore, read': (arena) => new PercpuRwSemaphore(arena, 'lock').acquireRead(),
+  'PercpuRwSemaphore, read, async': (arena) => new PercpuRwSemaphore(arena, 'lock').acquireReadAsync(),
+  PthreadMutex: (arena) => new PthreadMutex(arena, 'lock').acquire(),
+  'PthreadMutex, async': (arena) => new PthreadMutex(arena, 'lock').acquireAsync(),
+  'PthreadRwlock, read': (arena) => new PthreadRwlock(arena, 'lock').acquireRead(),
+  'PthreadRwlock, write': (arena) => new PthreadRwlock(arena, 'lock').acquireWrite(),
+  'PthreadRwlock, read, async': (arena) => new PthreadRwlock(arena, 'lock').acquireReadAsync(),
+};
+
+function watched() {
+  const arena = Arena.create({ bytes: 2 << 20 });
+  return { arena, lockdep: startLockdep(arena, { quiet: true }) };
+}
+
+/** Until `told` says so: a collection is told of in a later turn, which the engine chooses. */
+async function collectUntil(told: () => boolean): Promise<void> {
+  while (!told()) {
+    collect();
+    await setImmediate();
+  }
+}
+
+test.each(Object.entries(TAKES))('a guard that is lost: %s', async (_, take) => {
+  const { arena, lockdep } = watched();
+  const heard: LockdepReport[] = [];
+  const hear = (report: unknown) => void heard.push(report as LockdepReport);
+  subscribe('holdfast:lockdep', hear);
+  await (async () => void (await take(arena)))();
+  await collectUntil(() => heard.some(({ finding }) => finding === 'guard'));
+  unsubscribe('holdfast:lockdep', hear);
+  const [report] = lockdep.reports();
+  expect(report?.classes[0]).toContain('"lock"');
+  expect(report?.text).toContain('the guard that was to release it has been collected');
+  expect(report?.text).toContain('guards.test.ts');
+});
+
+test('guards that were released, or whose lock was taken again, are told of', async () => {
+  const { arena, lockdep } = watched();
+  const collected: string[] = [];
+  const registry = new FinalizationRegistry((name: string) => collected.push(name));
+  const pass = async (name: string, take: Take) => {
+    const guard = await take(arena);
+    registry.register(guard, name);
+    guard.release();
+  };
+  for (const [name, take] of Object.entries(TAKES)) if (name.startsWith('Mutex')) await pass(name, take);
+  const held = new Mutex(arena, 'lock').acquire();
+  await collectUntil(() => collected.length === 2);
+  await setImmediate();
+  expect(lockdep.reports()).toEqual([]);
+  held.release();
+});
