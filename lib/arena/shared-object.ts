@@ -35,6 +35,7 @@ export abstract class SharedObject {
   readonly #kind: Kind;
   readonly #serial: number;
 
+  /** @internal */
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     if (typeof arena?.thread?.current !== 'function') {
       throw new HoldfastError('EINVAL', `a ${kind.name} lives in an Arena, received ${shown(arena)}`);

@@ -65,7 +65,7 @@ export abstract class OwnedLock extends SharedObject {
     if (task !== thread.self) this.returnTask(task);
   }
 
-  /** Runs `path` on the event loop, for a call that `wanted` is about; resolves to the task that has the lock then. */
+  /** @internal Runs `path` on the event loop, for a call that `wanted` is about; resolves to the task that has the lock then. */
   protected async waitAsync(
     options: AsyncWaitOptions | undefined,
     wanted: Wanted | undefined,

@@ -28,6 +28,7 @@ export interface Entry {
 
 /** What the sleeping locks that many can read and one can write have in common, but for the fast paths. */
 export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedObject {
+  /** @internal */
   protected abstract readonly entries: { readonly read: Entry; readonly write: Entry };
 
   /** Waits to read, blocking the thread. */

@@ -21,6 +21,7 @@ export const SpinningLockHeader = struct({
 export abstract class SpinningLock extends SharedObject {
   readonly #kindName: string;
 
+  /** @internal */
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
     this.#kindName = kind.name;

@@ -86,6 +86,7 @@ export abstract class RcuDomain extends RcuReadSide {
   readonly #callbacks: Callbacks;
   readonly #freeing: Freeing;
 
+  /** @internal */
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
     let own = callbacks.get(this.readers);

@@ -18,8 +18,10 @@ const checks = new WeakMap<Readers, Checks>();
 /** A domain as its readers see it. */
 export abstract class RcuReadSide extends SharedObject {
   protected readonly cpu: Cpu;
+  /** @internal */
   protected readonly readers: Readers;
 
+  /** @internal */
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
     super(kind, arena, which);
     this.cpu = this.thread.cpu;

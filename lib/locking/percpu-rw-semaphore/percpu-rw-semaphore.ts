@@ -74,6 +74,7 @@ const ENTRIES = {
  * which takes RCU; here an uncontended reader costs two atomic exchanges and an atomic load, 1.9 times two exchanges alone.
  */
 export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
+  /** @internal */
   protected override readonly entries = ENTRIES;
   readonly #block: number;
   /** Where the record of this thread's synchronous code was; see `isRecordOf`. */

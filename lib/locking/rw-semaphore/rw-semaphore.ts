@@ -120,6 +120,7 @@ const ENTRIES = {
  * Source: kernel/locking/rwsem.c.
  */
 export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
+  /** @internal */
   protected override readonly entries = ENTRIES;
   readonly #word: number;
   /** How many more reads without company it takes until this thread expects to be the only reader again. */

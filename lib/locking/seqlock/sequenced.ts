@@ -8,7 +8,7 @@ export abstract class Sequenced extends SharedObject {
   /** Address of the sequence. */
   protected readonly sequence: number;
 
-  /** `offset`: of the sequence, in words. */
+  /** @internal `offset`: of the sequence, in words. */
   constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined, offset: number) {
     super(kind, arena, which);
     this.sequence = this.address + offset;

@@ -47,6 +47,7 @@ export class WwContext {
   #countdown: number;
   #interval = FIRST_INJECTION;
 
+  /** @internal `WwClass.begin` makes them. */
   constructor(wwClass: SharedObject, thread: Thread, task: number, stamp: number, injectDeadlocks: boolean) {
     this.wwClass = wwClass;
     this.stamp = stamp;
