@@ -59,8 +59,10 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
   for (const item of items) {
     const state = cpu.load(item + Item.state);
     if ((state & PHASE) !== RUNNING || !isDead(state >> ID_SHIFT)) continue;
+    // Before `lose`: from then on it is its submitter's, who may queue it elsewhere.
+    const pwq = cpu.read(item + Item.pwq);
     cpu.write(item + Item.encoding, DIED);
-    if (lose(cpu, item, state)) count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);
+    if (lose(cpu, item, state)) count(cpu, pwq + Pwq.ended);
     if (isTwin(cpu, item) && isListedElsewhere(cpu, siblingOf(cpu, item), pool)) isSettled = false;
   }
   loseUnheld(repairer, pool, all);

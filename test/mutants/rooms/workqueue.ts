@@ -151,7 +151,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a dead worker ran stays RUNNING',
     file: REPAIR,
-    from: '    if (lose(cpu, item, state)) count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);\n',
+    from: '    if (lose(cpu, item, state)) count(cpu, pwq + Pwq.ended);\n',
     to: '',
     tests: [POOL_TEST],
   },
@@ -971,8 +971,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an item that dies with its worker is in no count',
     file: REPAIR,
-    from: '    if (lose(cpu, item, state)) count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);',
+    from: '    if (lose(cpu, item, state)) count(cpu, pwq + Pwq.ended);',
     to: '    lose(cpu, item, state);',
     tests: [POOL_TEST],
+  },
+  {
+    name: 'the repair looks to which queue an item belongs after it has given it back',
+    file: 'lib/workqueue/repair.ts',
+    from: 'count(cpu, pwq + Pwq.ended);',
+    to: 'count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);',
+    tests: ['test/native-sim/explore/work.test.ts'],
   },
 ];
