@@ -178,12 +178,6 @@ export abstract class SharedObject {
     return error;
   }
 
-  /** `guard` stands for what `task` has just taken: whoever observes the thread may find that nobody has it any more. */
-  protected guarded<Held extends object>(guard: Held, task: number): Held {
-    this.thread.observer?.guards?.(this, task, guard);
-    return guard;
-  }
-
   /** How messages name the object. Throws EINVAL when it was destroyed: whatever else is wrong, it is for that reason. */
   protected get label(): string {
     this.checkThere();

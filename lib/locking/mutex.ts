@@ -6,6 +6,7 @@ import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, checkWait, type WaitOptions } from '../sched/drive.ts';
+import { noteGuard } from '../sched/lock-observer.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
 import { isBusy, isIdle, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
@@ -106,7 +107,7 @@ export class Mutex extends OwnedLock {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return this.guarded(new SyncGuard(this), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new SyncGuard(this));
   }
 
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */

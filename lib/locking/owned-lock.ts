@@ -2,6 +2,7 @@ import { OnceGuard } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { type AsyncWaitOptions, blockAsync, type TimeoutOptions } from '../sched/drive.ts';
+import { noteGuard } from '../sched/lock-observer.ts';
 import type { Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Wanted } from '../sched/watch.ts';
 import { type LockOwner, lockOwnerOf } from './lock-owner.ts';
@@ -83,7 +84,10 @@ export abstract class OwnedLock extends SharedObject {
 
   /** The guard of what the asynchronous `task` holds. */
   protected guardOf(task: number): OnceGuard {
-    return this.guarded(
+    return noteGuard(
+      this.thread,
+      this,
+      task,
       new OnceGuard(this, () => {
         const { thread } = this;
         // After detach another thread may have the slot, and so a task of the same address.
@@ -93,7 +97,6 @@ export abstract class OwnedLock extends SharedObject {
         else thread.observer?.gave(this, task);
         this.returnTask(task);
       }),
-      task,
     );
   }
 

@@ -6,6 +6,7 @@ import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, contend, SHARED } from '../sched/contention.ts';
+import { noteGuard } from '../sched/lock-observer.ts';
 import { maxThreads } from '../sched/slot.ts';
 import type { LockOwner } from './lock-owner.ts';
 import {
@@ -132,7 +133,7 @@ export class RwLock extends SharedObject {
   /** `readLock`, with a guard for `using`, which releases this acquisition and no other. */
   acquireRead(): LockGuard {
     this.readLock();
-    return this.guarded(new SyncGuard(this.#reading), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new SyncGuard(this.#reading));
   }
 
   /**
@@ -146,7 +147,7 @@ export class RwLock extends SharedObject {
   /** `writeLock`, with a guard for `using`, which releases this acquisition and no other. */
   acquireWrite(): LockGuard {
     this.writeLock();
-    return this.guarded(new SyncGuard(this.#writing), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new SyncGuard(this.#writing));
   }
 
   /**

@@ -5,6 +5,7 @@ import { HoldfastError } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { struct } from '../memory/struct.ts';
+import { noteGuard } from '../sched/lock-observer.ts';
 import type { LockOwner } from './lock-owner.ts';
 
 /** How every spinning lock in shared memory starts. */
@@ -37,7 +38,7 @@ export abstract class SpinningLock extends SharedObject {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(): LockGuard {
     this.lock();
-    return this.guarded(new SyncGuard(this), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new SyncGuard(this));
   }
 
   /**

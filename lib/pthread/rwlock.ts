@@ -17,6 +17,7 @@ import {
   type WaitOptions,
 } from '../sched/drive.ts';
 import { holdsOf } from '../sched/holds.ts';
+import { noteGuard } from '../sched/lock-observer.ts';
 import type { Outcome, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import {
@@ -132,12 +133,12 @@ export class PthreadRwlock extends SharedObject {
 
   acquireRead(options?: WaitOptions): LockGuard {
     this.#lock(READ, options);
-    return this.guarded(new OnceGuard(this, () => this.unlock()), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new OnceGuard(this, () => this.unlock()));
   }
 
   acquireWrite(options?: WaitOptions): LockGuard {
     this.#lock(WRITE, options);
-    return this.guarded(new OnceGuard(this, () => this.unlock()), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new OnceGuard(this, () => this.unlock()));
   }
 
   acquireReadAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
@@ -260,7 +261,10 @@ export class PthreadRwlock extends SharedObject {
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired') {
       thread.observer?.has(wanted, task);
-      return this.guarded(
+      return noteGuard(
+        this.thread,
+        this,
+        task,
         new OnceGuard(this, () => {
           // After detach another thread may have the slot, and so a task of the same address.
           thread.current();
@@ -268,7 +272,6 @@ export class PthreadRwlock extends SharedObject {
           thread.observer?.gave(this, task);
           thread.returnTask(task);
         }),
-        task,
       );
     }
     thread.returnTask(task);

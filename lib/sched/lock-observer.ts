@@ -64,6 +64,12 @@ export function noteTaken(thread: Thread, lock: ObservedLock, form: WaitForm, is
   return isTaken;
 }
 
+/** `guard` stands for what `task` has just taken: whoever observes the thread may find that nobody has it any more. Returns it. */
+export function noteGuard<Guard extends object>(thread: Thread, lock: ObservedLock, task: number, guard: Guard): Guard {
+  thread.observer?.guards?.(lock, task, guard);
+  return guard;
+}
+
 function setObservers(thread: Thread, observers: ReadonlyMap<number, LockObserver>): void {
   const [first, ...others] = observers.values();
   thread.observe(first === undefined || others.length === 0 ? first : new ObserverGroup([first, ...others]));

@@ -6,7 +6,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
 import { claimHold, Hold, heldBy, holdsOf, isRecordOf } from '../../sched/holds.ts';
-import { noteTaken } from '../../sched/lock-observer.ts';
+import { noteGuard, noteTaken } from '../../sched/lock-observer.ts';
 import { maxThreads } from '../../sched/slot.ts';
 import { Task } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
@@ -216,7 +216,10 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   }
 
   protected override guardOf(mode: 'read' | 'write', task: number): LockGuard {
-    return this.guarded(
+    return noteGuard(
+      this.thread,
+      this,
+      task,
       new OnceGuard(this, () => {
         const { thread, address } = this;
         const self = thread.current();
@@ -225,7 +228,6 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
         thread.observer?.gave(this, task);
         if (task !== self) thread.returnTask(task);
       }),
-      task,
     );
   }
 

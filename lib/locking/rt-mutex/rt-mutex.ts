@@ -11,6 +11,7 @@ import {
   deadlineOf,
   type WaitOptions,
 } from '../../sched/drive.ts';
+import { noteGuard } from '../../sched/lock-observer.ts';
 import { checkPriority, dueIn, Priorities } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import type { Wanted } from '../../sched/watch.ts';
@@ -93,7 +94,7 @@ export class RtMutex extends RtLock {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return this.guarded(new SyncGuard(this), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new SyncGuard(this));
   }
 
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */

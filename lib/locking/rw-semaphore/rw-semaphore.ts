@@ -6,7 +6,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
 import { claimHold, heldBy, holdsOf, isRecordOf } from '../../sched/holds.ts';
-import { noteTaken } from '../../sched/lock-observer.ts';
+import { noteGuard, noteTaken } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
@@ -295,7 +295,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   }
 
   protected override guardOf(mode: 'read' | 'write', task: number): RwSemaphoreGuard {
-    return this.guarded(new RwSemaphoreGuard(this, this.#letting, mode, task), task);
+    return noteGuard(this.thread, this, task, new RwSemaphoreGuard(this, this.#letting, mode, task));
   }
 
   /** For a guard. Throws EPERM when the task does not hold the lock that way. */

@@ -27,6 +27,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, blockAsync, checkWait, type WaitOptions } from '../../sched/drive.ts';
+import { noteGuard } from '../../sched/lock-observer.ts';
 import type { Outcome, Waiter } from '../../sched/slow-path.ts';
 import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { isBusy, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
@@ -132,7 +133,7 @@ export class SeqLock extends Sequenced {
   /** `lock`, with a guard for `using`, which releases this acquisition and no other. */
   acquire(options?: WaitOptions): LockGuard {
     this.lock(options);
-    return this.guarded(new SyncGuard(this), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new SyncGuard(this));
   }
 
   /**

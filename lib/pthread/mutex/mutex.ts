@@ -17,6 +17,7 @@ import {
   type TimeoutOptions,
   type WaitOptions,
 } from '../../sched/drive.ts';
+import { noteGuard } from '../../sched/lock-observer.ts';
 import { checkPriority, Priorities } from '../../sched/priority.ts';
 import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import type { Wanted } from '../../sched/watch.ts';
@@ -112,7 +113,7 @@ export class PthreadMutex extends SharedObject {
   /** `lock`, returning a guard for `using`. */
   acquire(options?: WaitOptions): PthreadMutexGuard<this> {
     this.lock(options);
-    return this.guarded(new PthreadMutexGuard(this, this.thread.self, false), this.thread.self);
+    return noteGuard(this.thread, this, this.thread.self, new PthreadMutexGuard(this, this.thread.self, false));
   }
 
   /** Waits for the lock without blocking the event loop; `unlock` releases it. */
@@ -129,7 +130,7 @@ export class PthreadMutex extends SharedObject {
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
     const wanted = this.#wantAsync(options);
     const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
-    return this.guarded(new PthreadMutexGuard(this, task, true), task);
+    return noteGuard(this.thread, this, task, new PthreadMutexGuard(this, task, true));
   }
 
   /**

@@ -59,8 +59,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Lockdep: a guard of asynchronous code is not looked at',
     file: 'lib/locking/owned-lock.ts',
-    from: 'return this.guarded(',
-    to: 'return ((guard: OnceGuard, _task: number) => guard)(',
+    from: 'return noteGuard(\n      this.thread,',
+    to: 'return ((_lock: object, _task: number, guard: OnceGuard) => guard)(',
     tests: GUARDS,
   },
   {
