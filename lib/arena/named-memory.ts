@@ -28,10 +28,8 @@ export function openMemory(cpu: Cpu, objects: Objects, length: number, name: str
     throw new HoldfastError('EINVAL', `memory with a name has at most ${MOST_WORDS} words; received ${shown(length)}`);
   }
   const words = inLines(Words.words + length);
-  const format = (_: Cpu, address: number) => {
-    cpu.write(address + Words.length, length);
-    for (let word = Words.words; word < words; word++) cpu.write(address + word, 0);
-  };
+  // What is made is all 0 before it is formatted.
+  const format = (_: Cpu, address: number) => cpu.write(address + Words.length, length);
   const address = objects.open({ ...KIND, words, format }, name);
   const found = cpu.read(address + Words.length);
   if (found !== length) {

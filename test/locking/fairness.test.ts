@@ -184,6 +184,31 @@ describe('RwSemaphore with fifo:', () => {
     expect(two.owner?.thread).toBe(1);
   });
 
+  test.each(['downWrite', 'downRead'] as const)('a newcomer that passes one which has just lined up: %s', (call) => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const { arenas, real, before: stopAt, cancel } = stepper(3);
+      const [holder, waiter, newcomer] = arenas.map((arena) => new RwSemaphore(arena, 'lock', { fifo: true })) as [
+        RwSemaphore,
+        RwSemaphore,
+        RwSemaphore,
+      ];
+      holder.downWrite();
+      const { self } = arenas[1]!.thread;
+      let passed = false;
+      // It comes free as the waiter says that it waits.
+      stopAt(1, on('fetchOr', holder.address + RwSemaphoreWords.word), () => {
+        holder.upWrite();
+        stopAt(1, step(n), () => {
+          const isInLine = (real.load(holder.address + RwSemaphoreWords.word) & WAITERS) !== 0;
+          passed = isInLine && real.load(self + Task.list) !== 0 && newcomer.tryDownWrite();
+        });
+      });
+      waiter[call]();
+      isOver = cancel(1);
+      expect(passed).toBe(false);
+    }
+  });
+
   test('threads that open one name with and without it, and what its handle says', () => {
     const arena = Arena.create();
     const lock = new RwSemaphore(arena, 'strict', { fifo: true });

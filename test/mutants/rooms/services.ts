@@ -33,14 +33,7 @@ export const mutants: readonly Mutant[] = [
     file: MAP,
     from: '    cpu.write(Header.freeLines, 0);\n    for (let bin',
     to: '    for (let bin',
-    tests: ['test/memory/heap.test.ts'],
-  },
-  {
-    name: 'arena.alloc: memory with a name holds what was there before',
-    file: 'lib/arena/named-memory.ts',
-    from: '    for (let word = Words.words; word < words; word++) cpu.write(address + word, 0);\n',
-    to: '',
-    tests: MEMORY,
+    tests: ['test/memory/fsck.test.ts'],
   },
   {
     name: 'arena.alloc: threads have memory of one name and different lengths',
