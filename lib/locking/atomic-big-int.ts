@@ -1,16 +1,27 @@
 /**
- * AtomicBigInt: the kernel's `atomic64_t`. Its two words are one element of a BigInt64Array over the arena, so every operation is
- * one access of the processor: nothing to repair after a death, and no lock, which two words of 32 bits would need
- * (lib/atomic64.c).
+ * AtomicBigInt: the kernel's `atomic64_t`. Its two words are one `WideWord`, so every operation is one access of the processor:
+ * nothing to repair after a death, and no lock, which two words of 32 bits would need (lib/atomic64.c).
  *
  * These two words are the only ones of an arena that are ever accessed as 64 bits, and never as 32 while the object is there:
  * accesses of two sizes to one place at the same time would have no order. Before an object is opened its words were set to 0,
- * and all who can open it have seen that happen; its memory is used again when no view of it is left. The machines that explore
- * and time algorithms have words of 32 bits, and no use for a class whose operations are single steps.
+ * and all who can open it have seen that happen; its memory is used again when no view of it is left.
  */
 import type { Arena } from '../arena/arena.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
+import {
+  cmpxchg64,
+  fetchAdd64,
+  fetchAnd64,
+  fetchOr64,
+  fetchSub64,
+  fetchXor64,
+  load64,
+  store64,
+  type WideWord,
+  wideWord,
+  xchg64,
+} from '../machine/wide-word.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
@@ -18,7 +29,6 @@ import { struct } from '../memory/struct.ts';
 
 /** Objects begin cache lines, so an even offset is a place of 64 bits. */
 const Words = struct({ header: ObjectHeader, pad: ObjectHeader.words % 2, value: 2 });
-const WORD_BYTES = 4;
 const BITS = 64;
 
 const KIND = defineKind<Repairer>({
@@ -42,13 +52,12 @@ const KIND = defineKind<Repairer>({
  * Never waits. Death: each operation was made or not. Source: kernel Documentation/atomic_t.txt.
  */
 export class AtomicBigInt extends SharedObject {
-  readonly #values: BigInt64Array;
+  readonly #word: WideWord;
 
   /** Opens the number of that name, making it, as 0, if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND, arena, which);
-    const { buffer, byteOffset } = arena.words;
-    this.#values = new BigInt64Array(buffer, byteOffset + (this.address + Words.value) * WORD_BYTES, 1);
+    this.#word = wideWord(arena.words, this.address + Words.value);
   }
 
   static from(arena: Arena, handle: ObjectHandle): AtomicBigInt {
@@ -56,36 +65,36 @@ export class AtomicBigInt extends SharedObject {
   }
 
   read(): bigint {
-    return Atomics.load(this.#living(), 0);
+    return load64(this.#living());
   }
   readAcquire(): bigint {
-    return Atomics.load(this.#living(), 0);
+    return load64(this.#living());
   }
   set(value: bigint): void {
-    Atomics.store(this.#living(), 0, whole(value));
+    store64(this.#living(), whole(value));
   }
   setRelease(value: bigint): void {
-    Atomics.store(this.#living(), 0, whole(value));
+    store64(this.#living(), whole(value));
   }
 
   fetchAdd(value: bigint): bigint {
-    return Atomics.add(this.#living(), 0, whole(value));
+    return fetchAdd64(this.#living(), whole(value));
   }
   fetchSub(value: bigint): bigint {
-    return Atomics.sub(this.#living(), 0, whole(value));
+    return fetchSub64(this.#living(), whole(value));
   }
   fetchAnd(bits: bigint): bigint {
-    return Atomics.and(this.#living(), 0, whole(bits));
+    return fetchAnd64(this.#living(), whole(bits));
   }
   fetchOr(bits: bigint): bigint {
-    return Atomics.or(this.#living(), 0, whole(bits));
+    return fetchOr64(this.#living(), whole(bits));
   }
   /** `atomic64_fetch_andnot`: clears these bits. */
   fetchAndNot(bits: bigint): bigint {
-    return Atomics.and(this.#living(), 0, ~whole(bits));
+    return fetchAnd64(this.#living(), ~whole(bits));
   }
   fetchXor(bits: bigint): bigint {
-    return Atomics.xor(this.#living(), 0, whole(bits));
+    return fetchXor64(this.#living(), whole(bits));
   }
   addReturn(value: bigint): bigint {
     return wrapped(this.fetchAdd(value) + value);
@@ -95,18 +104,18 @@ export class AtomicBigInt extends SharedObject {
   }
 
   inc(): void {
-    Atomics.add(this.#living(), 0, 1n);
+    fetchAdd64(this.#living(), 1n);
   }
   dec(): void {
-    Atomics.sub(this.#living(), 0, 1n);
+    fetchSub64(this.#living(), 1n);
   }
   /** One more; whether it is 0 now. */
   incAndTest(): boolean {
-    return Atomics.add(this.#living(), 0, 1n) === -1n;
+    return fetchAdd64(this.#living(), 1n) === -1n;
   }
   /** One less; whether it is 0 now. */
   decAndTest(): boolean {
-    return Atomics.sub(this.#living(), 0, 1n) === 1n;
+    return fetchSub64(this.#living(), 1n) === 1n;
   }
   /** `value` less; whether it is 0 now. */
   subAndTest(value: bigint): boolean {
@@ -118,10 +127,10 @@ export class AtomicBigInt extends SharedObject {
   }
 
   xchg(value: bigint): bigint {
-    return Atomics.exchange(this.#living(), 0, whole(value));
+    return xchg64(this.#living(), whole(value));
   }
   cmpxchg(expected: bigint, value: bigint): bigint {
-    return Atomics.compareExchange(this.#living(), 0, whole(expected), whole(value));
+    return cmpxchg64(this.#living(), whole(expected), whole(value));
   }
   /** Whether it was `expected`, and so is `value` now. */
   tryCmpxchg(expected: bigint, value: bigint): boolean {
@@ -176,19 +185,19 @@ export class AtomicBigInt extends SharedObject {
   }
 
   /** The number. What is destroyed after this look keeps its memory, since this thread has a view of it. Throws EINVAL. */
-  #living(): BigInt64Array {
+  #living(): WideWord {
     if (!isPresent(this.thread.cpu, this.address)) this.checkThere();
-    return this.#values;
+    return this.#word;
   }
 
   /** The value before, or undefined when `change` gives none for it. */
   #update(change: (value: bigint) => bigint | undefined): bigint | undefined {
-    const values = this.#living();
-    let value = Atomics.load(values, 0);
+    const word = this.#living();
+    let value = load64(word);
     for (;;) {
       const next = change(value);
       if (next === undefined) return undefined;
-      const seen = Atomics.compareExchange(values, 0, value, wrapped(next));
+      const seen = cmpxchg64(word, value, wrapped(next));
       if (seen === value) return value;
       value = seen;
     }
