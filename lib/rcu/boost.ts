@@ -102,7 +102,7 @@ export function endLoans(repairer: Repairer): boolean {
   const { cpu, threads, isDead } = repairer;
   const slots = Array.from({ length: threads }, (_, number) => slotAddress(cpu, number));
   if (slots.every((slot) => lentTo(cpu, slot) === NO_CEILING)) return true;
-  // Whoever takes the latch from a dead thread has to make the trees of rt-mutexes again, which is their repair's to do.
+  // A thread that takes the latch from a dead one has to make the trees of rt-mutexes again, which is their repair's to do.
   if (isDead(latchOwner(cpu, Header.priorityLatch))) return false;
   if (!repairer.latch(Header.priorityLatch, () => {})) return false;
   const wakes = wakeQueue();

@@ -64,7 +64,7 @@ export function noteTaken(thread: Thread, lock: ObservedLock, form: WaitForm, is
   return isTaken;
 }
 
-/** `guard` stands for what `task` has just taken: whoever observes the thread may find that nobody has it any more. Returns it. */
+/** `guard` stands for what `task` has just taken: an observer of the thread may find that it was collected. Returns it. */
 export function noteGuard<Guard extends object>(thread: Thread, lock: ObservedLock, task: number, guard: Guard): Guard {
   thread.observer?.guards?.(lock, task, guard);
   return guard;

@@ -102,7 +102,7 @@ function isAlone(cpu: Cpu, list: number, task: number): boolean {
   return firstWaiter(cpu, list) === task && cpu.read(task + Task.next) === task;
 }
 
-/** Who waits: a `Waiter`, as far as its place in the list is concerned. */
+/** A `Waiter`, as far as its place in the list is concerned. */
 interface Joining {
   readonly thread: { readonly cpu: Cpu; readonly id: number };
   readonly task: number;

@@ -1,5 +1,5 @@
 /**
- * Who subscribes to `holdfast:workqueue:run` of `node:diagnostics_channel` hears of calls of `run` and `runWith` in its thread: it is a
+ * Calls of `run` and `runWith` as messages of `holdfast:workqueue:run` in `node:diagnostics_channel`, in the thread that calls. It is a
  * tracing channel, so there are `tracing:holdfast:workqueue:run:start`, `end`, `asyncStart`, `asyncEnd` and `error`. The message is one
  * object for all five of a call. Nothing is made of it while nobody subscribes.
  */

@@ -19,7 +19,7 @@ export async function* mapped<Value, Result>(
   };
   for await (const value of values) {
     const settled: Promise<Settled> = call(value).then((result) => ({ result, self: settled }));
-    // Who leaves the loop early hears of no further failure.
+    // A caller that leaves the loop early hears of no further failure.
     settled.catch(() => {});
     under.add(settled);
     if (under.size >= concurrency) yield await next();

@@ -6,6 +6,7 @@ import type { ArmCpu } from '../machine/arm-cpu.ts';
 import { State } from '../machine/caches.ts';
 import { PS } from '../machine/interconnect.ts';
 import { Machine } from '../machine/machine.ts';
+import { type Part, runParts } from '../machine/parts.ts';
 import type { Profile } from '../machine/profile.ts';
 import { Attribute } from '../machine/shareability.ts';
 
@@ -30,19 +31,8 @@ export interface Share {
   of: number;
 }
 
-function play(machine: Machine, threads: readonly (readonly [core: number, start: number, act: Act])[]): void {
-  for (const [number, [core, start, act]] of threads.entries()) {
-    const cpu = machine.armCpu(number);
-    machine.spawn(
-      () => {
-        act(cpu);
-        return false;
-      },
-      core,
-      start,
-    );
-  }
-  machine.run();
+function play(machine: Machine, threads: readonly Part<ArmCpu>[]): void {
+  runParts(machine, (number) => machine.armCpu(number), threads);
 }
 
 const machineFor = (profile: Profile, cores: number, delay: number) =>

@@ -162,7 +162,7 @@ export function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
 /** Whether `task` is the writer and nobody reads any more; it has the lock then. */
 export function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
   if (writerOf(cpu.loadAcquire(blockOf(lock))) !== task) return false;
-  // Who made it the writer may still be taking it out of the list.
+  // The thread that made it the writer may still be taking it out of the list.
   if (cpu.loadAcquire(task + Task.list) === listOf(lock) || !isDrained(cpu, lock)) return false;
   cpu.fetchAndAcquire(blockOf(lock), ~DRAINING);
   return true;

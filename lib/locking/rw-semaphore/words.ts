@@ -1,6 +1,6 @@
 /**
- * The reader-writer semaphore, kernel/locking/rwsem.c: its word. Who enters and leaves is in `core.ts`, how those that wait
- * are let in in `wake.ts`, how tasks wait in `wait.ts`, what happens after a death in `repair.ts`.
+ * The reader-writer semaphore, kernel/locking/rwsem.c: its word. How tasks enter and leave is in `core.ts`, how they wait in
+ * `wait.ts`, how those that wait are let in in `wake.ts`, what happens after a death in `repair.ts`.
  *
  * Word: two bits of mode, three flags, and the rest, which the mode explains.
  *
@@ -38,7 +38,7 @@
  *      grant to k readers       n|flags            -> n + k|flags          acquire, under the latch
  *      a writer dies            WRITER|x|flags     -> flags|OWNER_DIED
  *
- * Who reads must stand in shared memory, so that a dead reader can be found; yet a free lock should cost its reader one
+ * The names of readers must stand in shared memory, so that a dead one can be found; yet a free lock should cost its reader one
  * compare-and-exchange. So the first reader's name is in the word itself. When a second one comes, the first one's name
  * moves to `first`, the word counts, and from there on each reader keeps a record of its own (`lib/sched/holds.ts`).
  */

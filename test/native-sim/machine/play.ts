@@ -1,10 +1,11 @@
 /** Threads of a test: each a core, a start in ns, and what its thread does once. */
 import { Machine } from '../../../native-sim/machine/machine.ts';
+import { type Part as MachinePart, runParts } from '../../../native-sim/machine/parts.ts';
 import type { Profile } from '../../../native-sim/machine/profile.ts';
 import { profiles } from '../../../native-sim/machine/profiles.ts';
 import type { TimedCpu } from '../../../native-sim/machine/timed-cpu.ts';
 
-export type Part = readonly [core: number, start: number, act: (cpu: TimedCpu) => void];
+export type Part = MachinePart<TimedCpu>;
 
 export function profile(name: string, changes: Partial<Profile> = {}): Profile {
   return { ...profiles.get(name)!, ...changes };
@@ -22,17 +23,6 @@ export function play(
 ): Machine {
   const cores = Math.max(...parts.map(([core]) => core)) + 1;
   const machine = new Machine({ profile: on, cores, words, seed });
-  for (const [number, [core, start, act]] of parts.entries()) {
-    const cpu = machine.cpu(number);
-    machine.spawn(
-      () => {
-        act(cpu);
-        return false;
-      },
-      core,
-      start,
-    );
-  }
-  machine.run();
+  runParts(machine, (number) => machine.cpu(number), parts);
   return machine;
 }
