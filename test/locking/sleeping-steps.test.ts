@@ -3,7 +3,8 @@ import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
 import { Mutex, PercpuRwSemaphore, Semaphore } from '../../lib/index.ts';
-import { HANDOFF, MutexWords } from '../../lib/locking/mutex-core.ts';
+import { HANDOFF, MutexWords, WAITERS } from '../../lib/locking/mutex-core.ts';
+import { firstWaiter } from '../../lib/sched/wait-list.ts';
 import { on, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
@@ -59,6 +60,19 @@ test('Semaphore: a permit dies with a thread that was given it, and did not know
   die(1);
   expect(reap(2)).toBe('done');
   expect(first.permits).toBe(1);
+});
+
+test('Mutex: a waiter that dies asleep is out of the list when it was reaped', () => {
+  const { arenas, killBefore, reap } = stepper(3);
+  const [holder, waiter] = arenas.map((arena) => new Mutex(arena, 'lock')) as [Mutex, Mutex];
+  holder.lock();
+  expect(killBefore(1, on('wait'), () => waiter.lock())).toBe(true);
+  const { cpu } = arenas[0]!;
+  const list = holder.address + MutexWords.waiters;
+  expect(firstWaiter(cpu, list)).toBe(arenas[1]!.thread.self);
+  expect(reap(2)).toBe('done');
+  expect(firstWaiter(cpu, list)).toBe(0);
+  expect(cpu.load(holder.address + MutexWords.owner) & WAITERS).toBe(0);
 });
 
 test('Mutex: a spinner leaves a held lock alone for a moment, once; where it may look once only it does not', () => {

@@ -321,7 +321,7 @@ export const mutants: readonly Mutant[] = [
     file: MUTEX,
     from: '    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);\n',
     to: '',
-    tests: [MUTEX_TEST],
+    tests: [STEPS],
   },
   // RwSemaphore.
   {
