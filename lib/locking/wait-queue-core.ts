@@ -37,6 +37,7 @@ import {
   leaveList,
   nextWaiter,
   rebuildList,
+  reorder,
   WaitList,
   waiters,
 } from '../sched/wait-list.ts';
@@ -128,6 +129,9 @@ class Place {
     if (standIn === task) return;
     this.#passTo(task);
     this.#giveBack(standIn);
+    // It has the stand-in's place, and may have inherited a priority since that took it. The queue stays: the task is within it.
+    const { cpu, id } = this.#waiter.thread;
+    reorder(cpu, task, id);
   }
 
   /** The waiter has left the list. */

@@ -26,11 +26,12 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { latchOwner, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { lentTo, NO_CEILING, Priorities, unlatchPriorities } from '../sched/priority.ts';
+import { latchPriorities, lentTo, NO_CEILING, Priorities, unlatchPriorities } from '../sched/priority.ts';
 import { Slot, slotAddress } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { Task, unparkAll } from '../sched/task.ts';
-import { putInOrder, type WakeQueue, wakeQueue } from '../sched/wake-queue.ts';
+import type { Thread } from '../sched/thread.ts';
+import { putInOrder, type WakeQueue, wakeQueue, wakeQueued } from '../sched/wake-queue.ts';
 
 /** For how long a task waits before it lends, ns: the kernel's CONFIG_RCU_BOOST_DELAY. */
 export const BOOST_DELAY = 500e6;
@@ -95,13 +96,32 @@ export class Loans {
 }
 
 /**
+ * The thread has left the reader for which it was lent a priority. It may be about to sleep: a reader of `RcuQsbr` is left then
+ * at the latest. So its main task may be in a list, or in the tree of an rt-mutex whose owner inherits.
+ */
+export function returnLent(thread: Thread): void {
+  const { cpu, id, slot, self } = thread;
+  if (lentTo(cpu, slot) === NO_CEILING) return;
+  const { wake, reorder } = wakeQueue();
+  latchPriorities(cpu, id);
+  endLoan(cpu, slot, { wake, reorder });
+  unlatchPriorities(cpu);
+  // A thread that goes on is in no list.
+  wakeQueued(thread, { wake, reorder: reorder.filter((task) => task !== self || cpu.load(task + Task.list) !== 0) });
+}
+
+/**
  * For the reaper: lenders may be dead, so all loans are over. Where tasks sleep is put in order when all objects are repaired
  * (`reorderLiving`). False when it has to be done again later.
  */
 export function endLoans(repairer: Repairer): boolean {
   const { cpu, threads, isDead } = repairer;
   const slots = Array.from({ length: threads }, (_, number) => slotAddress(cpu, number));
-  if (slots.every((slot) => lentTo(cpu, slot) === NO_CEILING)) return true;
+  if (slots.every((slot) => lentTo(cpu, slot) === NO_CEILING)) {
+    // A thread that ends a loan clears the word first, and changes the priority then. Pairs with the release in `unlatch`.
+    cpu.rmb();
+    if (latchOwner(cpu, Header.priorityLatch) === 0) return true;
+  }
   // A thread that takes the latch from a dead one has to make the trees of rt-mutexes again, which is their repair's to do.
   if (isDead(latchOwner(cpu, Header.priorityLatch))) return false;
   if (!repairer.latch(Header.priorityLatch, () => {})) return false;

@@ -47,9 +47,8 @@ import { repair as repairQueue, wakeUp } from '../locking/wait-queue-core.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { inheritLatch, latch, latchOwner, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { returnLent } from '../sched/priority.ts';
 import type { Thread } from '../sched/thread.ts';
-import { endLoans } from './boost.ts';
+import { endLoans, returnLent } from './boost.ts';
 import {
   type Domain,
   domainAt,

@@ -28,7 +28,7 @@ import { latch, unlatch } from '../memory/latch.ts';
 import { Tree } from '../memory/rbtree.ts';
 import { Slot, slotAddress, slotArea } from './slot.ts';
 import { Task, taskArea } from './task.ts';
-import type { CurrentThread } from './wake-queue.ts';
+import { type CurrentThread, wakeQueued } from './wake-queue.ts';
 
 /** The least urgent priority there is. */
 export const NO_CEILING = 0x7fffffff;
@@ -136,33 +136,33 @@ export function slotOf(cpu: Cpu, task: number): number {
   return slotAddress(cpu, cpu.load(task + Task.thread) - 1);
 }
 
-// For a thread's own use: its main task runs, so it is in no queue that would have to be put in order.
+// For a thread's own use: its main task runs, so it waits for no rt-mutex.
 
-export function setOwnPriority({ cpu, id, slot }: CurrentThread, priority: number, due: number): void {
+export function setOwnPriority(thread: CurrentThread, priority: number, due: number): void {
+  const { cpu, id, slot } = thread;
   latchPriorities(cpu, id);
   cpu.store(slot + Priorities.own, priority);
   cpu.store(slot + Priorities.ownDue, due);
-  adjustPriority(cpu, slot);
-  unlatchPriorities(cpu);
+  adjustOwn(thread);
 }
 
 /** The thread is at least as urgent as `ceiling`. */
-export function setCeiling({ cpu, id, slot }: CurrentThread, ceiling: number): void {
+export function setCeiling(thread: CurrentThread, ceiling: number): void {
+  const { cpu, id, slot } = thread;
   const word = ceiling ^ NO_CEILING;
   if (cpu.load(slot + Priorities.ceiling) === word) return;
   latchPriorities(cpu, id);
   cpu.store(slot + Priorities.ceiling, word);
-  adjustPriority(cpu, slot);
-  unlatchPriorities(cpu);
+  adjustOwn(thread);
 }
 
-/** The thread has left the reader for which it was lent a priority. */
-export function returnLent({ cpu, id, slot }: CurrentThread): void {
-  if (lentTo(cpu, slot) === NO_CEILING) return;
-  latchPriorities(cpu, id);
-  cpu.store(slot + Priorities.lent, 0);
-  adjustPriority(cpu, slot);
+/** `adjustPriority` under the latch, which is free afterwards. In a condition the main task runs and is in a wait list. */
+function adjustOwn(thread: CurrentThread): void {
+  const { cpu, slot } = thread;
+  const main = slot + Slot.mainTask;
+  const isOther = adjustPriority(cpu, slot);
   unlatchPriorities(cpu);
+  if (isOther && cpu.load(main + Task.list) !== 0) wakeQueued(thread, { wake: [], reorder: [main] });
 }
 
 /** Throws EINVAL unless `priority` fits a word. */

@@ -317,6 +317,20 @@ test.each([0, 1, 2])(
   },
 );
 
+test('what is in a magazine is lost behind what has waited for a period', () => {
+  const { arenas, real } = stepper(1);
+  const rcu = new Rcu(arenas[0]!);
+  const cache = new KmemCache(arenas[0]!, 'things', { words: 300, rcu });
+  const all = Array.from({ length: 3 }, () => cache.alloc());
+  for (const address of all.slice(0, 2)) rcu.kfree(address);
+  cache.free(all[2]!);
+  const magazine = magazineOf(cache.address, 0);
+  expect(real.load(magazine + Magazine.head)).not.toBe(0);
+  rcu.barrier();
+  expect(real.load(magazine + Magazine.waiting)).toBe(0);
+  expect(listed(real, cache.address, 1)).toEqual(slots(real, cache.address));
+});
+
 test('a block that a thread is freeing as it dies is lost, or named by what may free it for somebody else', () => {
   for (let n = 1; ; n++) {
     const { arenas, killBefore, reap, real } = stepper(3, { words: 1 << 14 });

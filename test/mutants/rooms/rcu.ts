@@ -23,6 +23,7 @@ const OVERLAPPING = 'test/rcu/overlapping.test.ts';
 const SEQUENCE_TESTS = 'test/rcu/sequence.test.ts';
 const BOOST = 'lib/rcu/boost.ts';
 const BOOST_TESTS = 'test/rcu/boost.test.ts';
+const BOOST_STEPS = 'test/rcu/boost-steps.test.ts';
 const BOOST_EXPLORED = 'test/native-sim/explore/boost.test.ts';
 const READ_SIDE = 'lib/rcu/read-side.ts';
 const PRIORITY = 'lib/sched/priority.ts';
@@ -858,5 +859,40 @@ export const mutants: readonly Mutant[] = [
     from: '^ NO_CEILING, lentTo(cpu, slot));',
     to: '^ NO_CEILING, lentTo(cpu, slot) | NO_CEILING);',
     tests: [BOOST_TESTS],
+  },
+  {
+    name: 'a thread that is lent a priority keeps its place as it leaves its readers to sleep',
+    file: BOOST,
+    from: 'task !== self || cpu.load(task + Task.list) !== 0',
+    to: 'task !== self',
+    tests: [BOOST_STEPS],
+  },
+  {
+    name: 'a thread that leaves its readers to sleep keeps its place in the tree of an rt-mutex',
+    file: BOOST,
+    from: '  endLoan(cpu, slot, { wake, reorder });\n',
+    to: '  cpu.store(slot + Priorities.lent, 0);\n  cpu.store(self + Task.priority, cpu.load(slot + Priorities.own));\n  reorder.push(self);\n',
+    tests: [BOOST_STEPS],
+  },
+  {
+    name: 'a slot is vacated while a thread that takes a loan back writes to it',
+    file: BOOST,
+    from: '    if (latchOwner(cpu, Header.priorityLatch) === 0) return true;\n',
+    to: '    return true;\n',
+    tests: [BOOST_STEPS],
+  },
+  {
+    name: "a waiter takes its stand-in's place, whatever it has inherited meanwhile",
+    file: 'lib/locking/wait-queue-core.ts',
+    from: '    reorder(cpu, task, id);\n',
+    to: '    void [reorder, cpu, task, id];\n',
+    tests: [BOOST_STEPS],
+  },
+  {
+    name: 'a thread that changes its priority in a condition keeps its place',
+    file: PRIORITY,
+    from: '  if (isOther && cpu.load(main + Task.list) !== 0) wakeQueued',
+    to: '  if (isOther && main === 0) wakeQueued',
+    tests: [BOOST_STEPS],
   },
 ];
