@@ -82,7 +82,7 @@ interface Timed {
 
 export class HoldRecorder implements LockObserver {
   readonly #thread: Thread;
-  readonly #session: number;
+  readonly session: number;
   readonly #profile: number;
   readonly #holds: number;
   readonly #counts: number;
@@ -93,13 +93,13 @@ export class HoldRecorder implements LockObserver {
   #wanted = new Known(this, 0, 0, NOWHERE, 0);
   readonly #timed: Timed[] = [];
 
-  constructor(thread: Thread, session: number) {
+  constructor(thread: Thread, session: number, profile: number, holds: number) {
     const { cpu, number } = thread;
     this.#thread = thread;
-    this.#session = session;
-    this.#profile = cpu.load(Header.profileTables);
-    this.#holds = cpu.load(this.#profile + Profile.holds);
-    this.#counts = countsAt(this.#holds, number);
+    this.session = session;
+    this.#profile = profile;
+    this.#holds = holds;
+    this.#counts = countsAt(holds, number);
     this.#rows = new RowFinder(thread, this.#profile);
     this.#chance = new Chance(session, thread);
     if (cpu.load(this.#counts + Counts.session) === session) return;
@@ -159,7 +159,7 @@ export class HoldRecorder implements LockObserver {
     // From the thread's first lock on.
     if (this.#timed.length === 0) this.#observeUnlocks(false);
     let row = -1;
-    recording(this.#thread, this.#session, () => (row = this.#rows.rowOf(this.#rows.objectAt(address), shared)));
+    recording(this.#thread, this.session, () => (row = this.#rows.rowOf(this.#rows.objectAt(address), shared)));
     const skip = this.#skip(INTERVAL);
     if (row < 0) return new Known(this, address, serial, NOWHERE, skip);
     const count = this.#counts + Counts.rows + row * Count.words;
@@ -176,7 +176,7 @@ export class HoldRecorder implements LockObserver {
 
   #acquired(known: Known, task: number): void {
     const { cpu, id } = this.#thread;
-    if (cpu.load(Header.profileLocks) !== this.#session) {
+    if (cpu.load(Header.profileLocks) !== this.session) {
       // Of the next session, if there is one, this acquisition is no part.
       endObserver(this.#thread, this);
       lookForObserver(this.#thread);
@@ -212,9 +212,13 @@ export class HoldRecorder implements LockObserver {
   #record({ known, since, weight }: Timed): void {
     const { cpu } = this.#thread;
     const ns = Math.max(0, Math.round(cpu.now() - since));
-    known.interval = ns >= LONG || known.delay > 0 ? 1 : INTERVAL;
-    if (known.interval === 1) known.skip = 1;
-    recording(this.#thread, this.#session, () => {
+    const interval = ns >= LONG || known.delay > 0 ? 1 : INTERVAL;
+    if (interval !== known.interval) {
+      known.interval = interval;
+      // Drawn anew: what the next one that is timed stands for is said by how it was chosen.
+      known.skip = this.#skip(interval);
+    }
+    recording(this.#thread, this.session, () => {
       const { held } = known;
       cpu.fetchAddRelaxed(held + Held.timed, 1);
       tallyAdd(cpu, held + Held.total, ns * weight);
@@ -230,13 +234,18 @@ export class HoldRecorder implements LockObserver {
   }
 }
 
-/** The thread counts no more in the session that it has counted in. */
+/** The thread counts no more in a session that is over. It may have learned of the next one already, where it has taken a lock. */
 export function endHolds(thread: Thread): void {
   const recorder = thread.observers.get(Header.profileLocks);
-  if (recorder !== undefined) endObserver(thread, recorder);
+  const session = thread.cpu.load(Header.profileLocks);
+  if (recorder instanceof HoldRecorder && recorder.session !== session) endObserver(thread, recorder);
 }
 
 defineLockObserver(Header.profileLocks, (thread) => {
-  const session = thread.cpu.loadAcquire(Header.profileLocks);
-  return session === 0 ? undefined : new HoldRecorder(thread, session);
+  const { cpu } = thread;
+  const session = cpu.loadAcquire(Header.profileLocks);
+  const profile = cpu.load(Header.profileTables);
+  const holds = session === 0 ? 0 : cpu.load(profile + Profile.holds);
+  // 0 also where that session has ended meanwhile, and the next one is prepared, or counts none.
+  return holds === 0 ? undefined : new HoldRecorder(thread, session, profile, holds);
 });

@@ -41,18 +41,18 @@ export const Recording = slotArea(
   { vacate: (cpu, slot) => cpu.store(slot + Recording.session, 0) },
 );
 
-/** Words of a task, which say since when it waits for a lock in its sleep: us on `cpu.now()`, cut off to 31 bits, and never 0. */
+/** Words of a task that waits for a lock in its sleep. Times are us on `cpu.now()`, cut off to 31 bits, and never 0. */
 export const Blocked = taskArea(
   'profile',
   {
-    /** 0 while it does not. Its own thread writes it. */
-    since: 1,
-    /** The waiting that no unlock was charged with yet began here. The thread that exchanges it for a later time charges the time between. */
+    /** The session that has heard the wait begin, the last one while the task does not wait. Its own thread writes it. */
+    session: 1,
+    /** 0 while it does not wait. The waiting that no unlock was charged with yet began here. The thread that exchanges it for a later time charges the time between. */
     uncharged: 1,
   },
   {
     vacate(cpu, task) {
-      cpu.store(task + Blocked.since, 0);
+      cpu.store(task + Blocked.session, 0);
       cpu.store(task + Blocked.uncharged, 0);
     },
   },

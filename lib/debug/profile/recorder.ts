@@ -80,18 +80,14 @@ export class Recorder implements Watch {
     wait.holder = this.#rows.holderOf(wait.object);
     const { cpu } = this.#thread;
     if (!this.#rows.isLock(wait.object)) return;
-    const now = blockedAt(cpu.now());
-    cpu.store(wait.task + Blocked.since, now);
-    cpu.store(wait.task + Blocked.uncharged, now);
+    cpu.store(wait.task + Blocked.session, this.session);
+    cpu.store(wait.task + Blocked.uncharged, blockedAt(cpu.now()));
   }
 
   end(wait: Wait, outcome: unknown): void {
     const { cpu } = this.#thread;
     const waited = Math.max(0, Math.round(cpu.now() - wait.start));
-    if (wait.slept) {
-      cpu.store(wait.task + Blocked.since, 0);
-      cpu.store(wait.task + Blocked.uncharged, 0);
-    }
+    if (wait.slept) cpu.store(wait.task + Blocked.uncharged, 0);
     recording(this.#thread, this.session, () => this.#record(wait, waited, outcome));
   }
 

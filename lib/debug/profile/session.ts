@@ -49,7 +49,7 @@ export class ProfileSession implements Disposable {
     this.#start = arena.cpu.now();
   }
 
-  /** What there is until now; waits that are under way do not count yet. */
+  /** What there is until now; waits that are under way do not count yet. Throws EINVAL as `stop` does. */
   read(): ContentionProfile {
     return this.#result ?? this.#read(0);
   }
@@ -63,9 +63,6 @@ export class ProfileSession implements Disposable {
     const { cpu, thread } = this.#arena;
     const unfinished = stopSession(cpu, this.#session);
     const result = this.#read(unfinished);
-    if (thread.self === DETACHED && cpu.loadAcquire(this.#profile + Profile.sessions) !== this.#session) {
-      throw new HoldfastError('EINVAL', 'this thread has detached from the arena, and another profile of it was made');
-    }
     this.#result = result;
     // Pairs with the exchange in `startProfile`: the thread that begins the next one clears what was read.
     if (thread.self !== DETACHED) {
@@ -80,12 +77,18 @@ export class ProfileSession implements Disposable {
   }
 
   #read(unfinished: number): ContentionProfile {
-    const { cpu } = this.#arena;
-    return readProfile(cpu, this.#profile, {
+    const { cpu, thread } = this.#arena;
+    const read = readProfile(cpu, this.#profile, {
       startedAt: this.#startedAt.toISOString(),
       duration: cpu.now() - this.#start,
       unfinished,
     });
+    // Pairs with the barrier in `startProfile`: what was cleared meanwhile is another session's.
+    cpu.rmb();
+    if (thread.self === DETACHED && cpu.load(this.#profile + Profile.sessions) !== this.#session) {
+      throw new HoldfastError('EINVAL', 'this thread has detached from the arena, and another profile of it was made');
+    }
+    return read;
   }
 }
 
@@ -116,12 +119,14 @@ export function startProfile(arena: Arena, options: ProfileOptions = {}): Profil
   // The last session's owner may have died before it could wait for them.
   const last = cpu.load(profile + Profile.sessions);
   stopSession(cpu, last);
+  const session = (last + 1) | 0 || 1;
+  cpu.store(profile + Profile.sessions, session);
+  // Pairs with the one in `ProfileSession.#read`: a thread that has detached learns that its profile is gone before it is.
+  cpu.wmb();
   // As it was made, before the first.
   for (let word = Profile.sessions + 1; last !== 0 && word < Profile.words; word++) cpu.store(profile + word, 0);
   // The counts of threads are theirs to clear.
   for (let word = LockHolds.rows; holds !== 0 && word < LockHolds.words; word++) cpu.store(holds + word, 0);
-  const session = (last + 1) | 0 || 1;
-  cpu.store(profile + Profile.sessions, session);
   cpu.store(profile + Profile.holds, holds);
   writeSettings(cpu, profile, settings);
   cpu.store(Header.profileTables, profile);

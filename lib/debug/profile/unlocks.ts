@@ -6,6 +6,8 @@
  * since it went to sleep. So a waiter's time is divided among those that have held the lock meanwhile, and none of it is charged twice.
  */
 import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
+import { latchOwner } from '../../memory/latch.ts';
 import { eachTask, maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
 import { Task } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
@@ -39,17 +41,14 @@ export class UnlockRecorder implements UnlockHearer {
 
   /** The thread has released what `task` waits for. */
   wakes(task: number): void {
-    const { cpu } = this.#thread;
+    const { cpu, id } = this.#thread;
     const word = cpu.load(task + Task.within);
     // Of those that wait until something happens nobody notes since when.
     if (word === 0 || cpu.load(task + Blocked.uncharged) === 0) return;
-    const now = blockedAt(cpu.now());
-    const { waiters, us } = charge(cpu, word, now);
-    const ns = us * 1000;
-    const weight = ns === 0 ? 0 : this.#chance.weightOf(ns);
-    if (weight === 0) return;
-    const frames = framesOf(capture());
-    recording(this.#thread, this.#session, () => this.#record(word, frames, waiters * weight, ns * weight));
+    // It wakes all that sleep, and has released nothing.
+    if (latchOwner(cpu, Header.reaperLatch) === id) return;
+    // A thread that has not heard of a session's end takes no time from those that charge in the next one.
+    recording(this.#thread, this.#session, () => this.#charge(word));
   }
 
   handsOver(lock: number): void {
@@ -60,6 +59,14 @@ export class UnlockRecorder implements UnlockHearer {
       const row = this.#rows.rowOf(this.#rows.objectAt(lock), false);
       if (row >= 0) cpu.fetchAddRelaxed(heldRowAt(holds, row) + HeldRow.handoffs, 1);
     });
+  }
+
+  #charge(word: number): void {
+    const { cpu } = this.#thread;
+    const { waiters, us } = charge(cpu, word, blockedAt(cpu.now()), this.#session);
+    const ns = us * 1000;
+    const weight = ns === 0 ? 0 : this.#chance.weightOf(ns);
+    if (weight > 0) this.#record(word, framesOf(capture()), waiters * weight, ns * weight);
   }
 
   #record(word: number, frames: string, waiters: number, ns: number): void {
@@ -77,8 +84,8 @@ export class UnlockRecorder implements UnlockHearer {
   }
 }
 
-/** Takes the time of all that sleep for what is at `word`: how many they are, and us. */
-function charge(cpu: Cpu, word: number, now: number): { waiters: number; us: number } {
+/** Takes the time of all that sleep for what is at `word`, as the session has heard: how many they are, and us. */
+function charge(cpu: Cpu, word: number, now: number, session: number): { waiters: number; us: number } {
   let [waiters, us] = [0, 0];
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
@@ -86,7 +93,8 @@ function charge(cpu: Cpu, word: number, now: number): { waiters: number; us: num
     let looked = 0;
     for (const task of eachTask(cpu, slot)) {
       if (looked++ === MOST_LOOKED_AT) break;
-      const since = cpu.load(task + Task.within) === word ? cpu.load(task + Blocked.uncharged) : 0;
+      if (cpu.load(task + Task.within) !== word || cpu.load(task + Blocked.session) !== session) continue;
+      const since = cpu.load(task + Blocked.uncharged);
       const time = since === 0 ? 0 : blockedFor(since, now);
       // Of two that charge at once, one has the time. A task that has its lock meanwhile writes 0.
       if (time === 0 || cpu.cmpxchg(task + Blocked.uncharged, since, now) !== since) continue;
