@@ -1,13 +1,13 @@
 /** Where a profile's holds and unlocks meet sessions that end and begin, deaths, and what a thread has learned before. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Counts, countsAt, HeldRow, heldRowAt } from '../../lib/debug/profile/holds-layout.ts';
+import { Counts, countsAt } from '../../lib/debug/profile/holds-layout.ts';
 import { Profile, Recording } from '../../lib/debug/profile/layout.ts';
-import { type Arena, type ContentionProfile, Mutex, type ProfileSession, startProfile } from '../../lib/index.ts';
+import { type ContentionProfile, Mutex, type ProfileSession, RtMutex, startProfile } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { watching } from '../../lib/sched/contention.ts';
-import { on, stepper, type When } from '../support/stepper.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 
 /** Room for the tables. */
@@ -114,7 +114,6 @@ describe('a wait that began in a session before', () => {
 });
 
 test('an unlock of a thread that has not learned of the session takes time from the next unlock', async () => {
-  const { RtMutex } = await import('../../lib/index.ts');
   const { arenas, arena, clock } = stage();
   const rt = arenas.map((one) => new RtMutex(one, 'rt'));
   const first = startProfile(arenas[2]!);
@@ -196,5 +195,122 @@ describe('a profile whose thread has detached', () => {
     for (let i = 0; i < 3; i++) mutexes[1].runExclusive(() => {});
     expect(thrown(() => session.read())).toMatchObject({ code: 'EINVAL' });
     expect(heldOf(other.stop())?.sync.acquisitions).toBe(3);
+  });
+});
+
+/** Steps that others can see: the texts of stacks are written word by word, and are nobody else's yet. */
+const isShared = (op: keyof Cpu) => op !== 'read' && op !== 'write';
+
+/** How long a hold takes, ns. */
+const HOLD = 10e3;
+
+describe('a thread that is killed', () => {
+  test('while it counts and times holds takes more with it than the last one, or keeps the profile from going on', () => {
+    const counts = new Set<number>();
+    let recording = 0;
+    for (let n = 1; ; n++) {
+      const { arena, arenas, mutexes, clock, killBefore, reap, real } = stage();
+      for (const { cpu } of arenas) cpu.ndelay = () => {};
+      // Of a lock that is delayed each hold is timed.
+      const session = startProfile(arena, { delays: ['1ns@m'] });
+      for (const { thread } of arenas) watching(thread);
+      const hold = (mutex: Mutex) => mutex.runExclusive(() => void (clock.now += HOLD));
+      let [steps, done] = [0, 0];
+      const isKilled = killBefore(
+        1,
+        ({ op }) => done >= 2 && isShared(op) && ++steps === n,
+        () => {
+          for (; done < 4; done++) hold(mutexes[1]);
+        },
+      );
+      if (!isKilled) break;
+      const word = arenas[1]!.thread.slot + Recording.session;
+      if (real.load(word) !== 0) recording++;
+      expect(reap(2)).toBe('done');
+      expect(real.load(word), `before step ${n}`).toBe(0);
+      const { sync } = heldOf(session.read())!;
+      counts.add(sync.acquisitions - done);
+      expect(sync.acquisitions, `before step ${n}`).toBeGreaterThanOrEqual(done);
+      expect(sync.acquisitions).toBeLessThanOrEqual(done + 1);
+      expect(sync.timed).toBeGreaterThanOrEqual(done);
+      expect(sync.timed).toBeLessThanOrEqual(sync.acquisitions);
+      expect([sync.shortest, sync.longest]).toEqual([HOLD, HOLD]);
+      // What it was adding: the time may be there, and the hold not yet.
+      expect(sync.total).toBeGreaterThanOrEqual(done * HOLD);
+      expect(sync.total).toBeLessThanOrEqual((sync.acquisitions + 2) * HOLD);
+      for (let i = 0; i < 3; i++) hold(mutexes[2]);
+      const profile = session.stop();
+      expect(heldOf(profile)!.sync.acquisitions).toBe(sync.acquisitions + 3);
+      expect(heldOf(profile)!.sync.timed).toBe(sync.timed + 3);
+      expect(profile).toMatchObject({ unfinished: 0, dropped: { waits: 0, samples: 0, acquisitions: 0 } });
+      const next = startProfile(arena, { holds: true });
+      hold(mutexes[0]);
+      expect(heldOf(next.stop())!.sync.acquisitions).toBe(1);
+    }
+    expect([...counts].sort()).toEqual([0, 1]);
+    expect(recording).toBeGreaterThan(10);
+  });
+
+  test('while it clears what it counts in, or counts for the first time, leaves counts of the session before', () => {
+    let isClearing = 0;
+    for (let n = 1; ; n += 7) {
+      const { arena, arenas, mutexes, killBefore, reap, real } = stage();
+      const first = startProfile(arena, { holds: true });
+      watching(arenas[1]!.thread);
+      for (let i = 0; i < 5; i++) mutexes[1].runExclusive(() => {});
+      first.stop();
+      const second = startProfile(arena, { holds: true });
+      let steps = 0;
+      const isKilled = killBefore(
+        1,
+        ({ op }) => isShared(op) && ++steps === n,
+        () => watching(arenas[1]!.thread),
+      );
+      if (!isKilled) break;
+      const counts = countsAt(real.load(real.load(Header.profileTables) + Profile.holds), 1);
+      if (real.load(counts + Counts.rows) === 0) isClearing++;
+      expect(reap(2)).toBe('done');
+      mutexes[0].runExclusive(() => {});
+      expect(heldOf(second.stop())!.sync.acquisitions, `before step ${n}`).toBe(1);
+    }
+    expect(isClearing).toBeGreaterThan(10);
+  });
+
+  test('while it charges an unlock leaves time that others are charged with, or a profile that is in pieces', async () => {
+    const seen = new Set<string>();
+    for (let n = 1; ; n++) {
+      const { arenas, mutexes, clock, killBefore, reap, real } = stage(4);
+      const session = startProfile(arenas[3]!, { holds: true });
+      for (const { thread } of arenas) watching(thread);
+      mutexes[1].lock();
+      const waits = [mutexes[0].acquireAsync(), mutexes[2].acquireAsync()];
+      clock.now += 5e6;
+      let steps = 0;
+      const isKilled = killBefore(
+        1,
+        ({ op }) => isShared(op) && ++steps === n,
+        () => mutexes[1].unlock(),
+      );
+      const word = arenas[1]!.thread.slot + Recording.session;
+      const wasRecording = real.load(word) !== 0;
+      if (isKilled) while (reap(3) === 'again');
+      expect(real.load(word)).toBe(0);
+      const one = await waits[0]!;
+      clock.now += 3e6;
+      one.release();
+      (await waits[1]!).release();
+      const profile = session.stop();
+      expect(profile).toMatchObject({ unfinished: 0, dropped: { waits: 0, samples: 0, acquisitions: 0 } });
+      const [theirs = [1, 0, 0], mine] = [1, 0].map((by) => charged(profile).find(([thread]) => thread === by));
+      if (wasRecording) seen.add(`${theirs}`);
+      // All of what the dead one was adding is there, or a part that it had come to; the next one has its own, and what nobody has taken.
+      expect([0, 2], `before step ${n}`).toContain(theirs[1]);
+      expect([0, 10e6]).toContain(theirs[2]);
+      expect(mine!.slice(0, 2)).toEqual([0, 1]);
+      expect([3e6, 8e6]).toContain(mine![2]);
+      expect(theirs[2]! + mine![2]!).toBeLessThanOrEqual(13e6);
+      if (!isKilled) break;
+    }
+    expect([...seen].sort()).toEqual(['1,0,0', '1,2,0', '1,2,10000000']);
   });
 });

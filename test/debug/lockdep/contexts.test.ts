@@ -280,6 +280,24 @@ test('two locks of one class, and the program says in which order it takes them'
   expect(() => nested(arena, 8, () => {})).toThrow('EINVAL');
 });
 
+test('a flow holds what it has asked for and not got', async () => {
+  const { arena, lockdep } = watched();
+  const [a, b] = mutexes(arena, 'a', 'b') as [Mutex, Mutex];
+  const over = new AbortController();
+  const holder = (async () => {
+    await setImmediate();
+    const held = await a.acquireAsync();
+    while (!over.signal.aborted) await setImmediate();
+    held.release();
+  })();
+  while (!a.isLocked) await setImmediate();
+  await expect(a.acquireAsync({ timeout: 1 })).rejects.toThrow('ETIMEDOUT');
+  await b.runExclusiveAsync(() => {});
+  over.abort();
+  await holder;
+  expect(lockdep.stats()).toMatchObject({ classes: 2, orders: 0 });
+});
+
 test('a subclass is that of one lock', () => {
   const { arena, findings } = watched();
   const [one, two, three] = mutexes(arena, 'node 1', 'node 2', 'node 3') as [Mutex, Mutex, Mutex];

@@ -106,6 +106,19 @@ test('tables that are cleared while a living thread adds to them', () => {
   expect(findings()).toEqual([]);
 });
 
+test('a reset that comes to nothing ends the session, or forgets what was known', () => {
+  const { lockdep, mutex, hear, before, cancel, findings } = stage();
+  const [a, b] = [mutex(1, 'a'), mutex(1, 'b')];
+  hear(1);
+  before(1, on('fetchOr'), () => expect(thrown(() => lockdep.reset()).code).toBe('EBUSY'));
+  nest(a, b);
+  expect(cancel(1)).toBe(false);
+  nest(b, a);
+  expect(findings()).toEqual([['circular', 'mutex "a"', 'mutex "b"']]);
+  lockdep.reset();
+  expect(lockdep.stats()).toMatchObject({ classes: 0, orders: 0, reports: 0 });
+});
+
 test('tables that are cleared while a thread that has died was adding to them', () => {
   const { lockdep, mutex, hear, killBefore } = stage();
   const [a, b] = [mutex(1, 'a'), mutex(1, 'b')];

@@ -155,6 +155,21 @@ test('a thread comes to a trace that has ended, and takes a ring of the next one
   expect(on3.real.load(ringAt(on3.tables(), 1) + Ring.life)).toBe(0);
 });
 
+test('a thread that has heard of no end between two traces writes to the ring that it had in the first', () => {
+  const on3 = stage();
+  const first = untilTraced(on3);
+  pair(on3.mutexes[1]);
+  first.stop();
+  const second = on3.start();
+  watching(on3.arenas[2]!.thread);
+  pair(on3.mutexes[2]);
+  // By the first event, which goes untold, it learns.
+  for (let i = 0; i < 3; i++) pair(on3.mutexes[1]);
+  const trace = second.stop();
+  expect(trace.threads.map(({ number }) => number)).toEqual([0, 2, 1]);
+  expect([checkWhole(trace, 1), checkWhole(trace, 2)]).toEqual([4, 2]);
+});
+
 test('lockdep and a trace of one thread hear less than each alone, or go on when the other one ends', () => {
   const on3 = stage();
   const [arena] = on3.arenas;

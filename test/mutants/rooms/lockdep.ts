@@ -169,7 +169,7 @@ export const mutants: readonly Mutant[] = [
     file: VALIDATOR,
     from: '    const { subclass } = this;\n    this.subclass = 0;\n',
     to: '    const { subclass } = this;\n',
-    tests: [MEETINGS],
+    tests: [CONTEXTS],
   },
   // Where two things meet.
   {

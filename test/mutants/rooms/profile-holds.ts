@@ -40,8 +40,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     HOLDS,
     'of long holds one in 16 is timed as well',
-    'known.interval = ns >= LONG || known.delay > 0 ? 1 : INTERVAL;',
-    'known.interval = known.delay > 0 ? 1 : INTERVAL;',
+    'const interval = ns >= LONG || known.delay > 0 ? 1 : INTERVAL;',
+    'const interval = known.delay > 0 ? 1 : INTERVAL;',
   ),
   mutant(
     HOLDS,

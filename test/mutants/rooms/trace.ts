@@ -177,10 +177,10 @@ export const mutants: readonly Mutant[] = [
     tests: [PICTURE],
   },
   {
-    name: 'what lies outside ends before what lies inside',
+    name: 'what begins at a time lies in what ends then',
     file: PERFETTO,
-    from: 'order: ENDS + length',
-    to: 'order: ENDS - length',
+    from: 'order: ENDS,',
+    to: 'order: BEGINS + 1,',
     tests: [PICTURE],
   },
   {

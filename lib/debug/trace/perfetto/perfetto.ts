@@ -44,8 +44,8 @@ interface Packet {
   readonly event: Message;
 }
 
-/** Where slices of one track begin and end at one time: what ends is over first, the innermost before what it lies in. */
-const ENDS = -1e15;
+/** What ends at a time is over before what begins then. Ends of one track name no slice: the reader takes the innermost. */
+const ENDS = 0;
 const BEGINS = 1;
 
 /** The trace as a file for Perfetto's UI. */
@@ -127,7 +127,7 @@ function slicePackets({ name, begin, end, notes }: Slice, track: number): Packet
   const length = Math.min(end - begin, 1e15);
   const packets = [{ time: begin, order: BEGINS - length / 1e16, event: named(eventOf(type, track), name, notes) }];
   if (type === BEGIN && end !== Number.POSITIVE_INFINITY) {
-    packets.push({ time: end, order: ENDS + length, event: eventOf(END, track) });
+    packets.push({ time: end, order: ENDS, event: eventOf(END, track) });
   }
   return packets;
 }
