@@ -46,7 +46,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     HOLDS,
     'a thread goes on counting when the session is over',
-    '    if (cpu.load(Header.profileLocks) !== this.#session) {',
+    '    if (cpu.load(Header.profileLocks) !== this.session) {',
     '    if (cpu.load(Header.profileLocks) === -1) {',
   ),
   mutant(
@@ -88,8 +88,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     UNLOCKS,
     'only the one that is woken is charged for',
-    'const since = cpu.load(task + Task.within) === word ? cpu',
-    'const since = cpu.load(task + Task.within) === word && waiters === 0 ? cpu',
+    'const time = since === 0 ?',
+    'const time = since === 0 || waiters > 0 ?',
   ),
   mutant(
     UNLOCKS,
@@ -100,8 +100,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     UNLOCKS,
     'waiters for another lock are charged for',
-    'const since = cpu.load(task + Task.within) === word ? cpu',
-    'const since = cpu.load(task + Task.within) !== 0 ? cpu',
+    'cpu.load(task + Task.within) !== word || cpu.load',
+    'cpu.load(task + Task.within) === 0 || cpu.load',
   ),
   mutant(UNLOCKS, 'a hand-over is not counted', 'HeldRow.handoffs, 1);', 'HeldRow.handoffs, 0);'),
   mutant(
@@ -110,7 +110,12 @@ export const mutants: readonly Mutant[] = [
     '    if (!this.#rows.isLock(wait.object)) return;\n',
     '',
   ),
-  mutant(RECORDER, 'a task that has its lock waits still', '      cpu.store(wait.task + Blocked.uncharged, 0);\n', ''),
+  mutant(
+    RECORDER,
+    'a task that has its lock waits still',
+    '    if (wait.slept) cpu.store(wait.task + Blocked.uncharged, 0);\n',
+    '',
+  ),
   mutant(
     RECORDER,
     'unlocks are heard of when the profile is over',
