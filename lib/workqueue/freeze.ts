@@ -5,7 +5,7 @@
 import type { Arena } from '../arena/arena.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { kindIdOf } from '../memory/objects.ts';
-import { Pwq, pwqAt, Root, Wq } from './layout.ts';
+import { Pool, Pwq, pwqAt, Root, Wq } from './layout.ts';
 import { openRoot, WQ_KIND } from './objects.ts';
 import { FREEZABLE } from './options.ts';
 import type { WorkerPool } from './pool.ts';
@@ -41,7 +41,7 @@ export function catchUp(arena: Arena, wq: number): void {
   const isFreezable = (cpu.read(wq + Wq.flags) & FREEZABLE) !== 0;
   for (const pwq of pwqsOf(cpu, wq)) {
     const pool = cpu.read(pwq + Pwq.pool);
-    if (biasOf(cpu, pool) !== 0) rebias(poolView(arena, pool));
+    if (cpu.load(pool + Pool.bias) !== biasOf(cpu, pool)) rebias(poolView(arena, pool));
     if (isFreezable) adjust(poolView(arena, pool), pwq);
   }
 }

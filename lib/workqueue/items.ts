@@ -226,9 +226,10 @@ export class PoolItems {
     const pwq = cpu.read(item + Item.pwq);
     const colour = cpu.read(item + Item.colour);
     cpu.write(pwq + Pwq.nrActive, cpu.read(pwq + Pwq.nrActive) - 1);
-    cpu.write(pwq + Pwq.ended, (cpu.read(pwq + Pwq.ended) + 1) | 0);
     if (isTwin(cpu, item)) this.#endTwin(item);
     else this.#end(item);
+    // Behind that: should this thread die here, it is counted too little rather than twice. The repair counts what is RUNNING still.
+    cpu.write(pwq + Pwq.ended, (cpu.read(pwq + Pwq.ended) + 1) | 0);
     if (cpu.read(pwq + Pwq.inactive) !== 0) this.activate(pwq);
     this.#leaveColour(pwq, colour);
   }

@@ -293,7 +293,7 @@ export const Pool = struct({
   watched: 1,
   /** P: when an item began last: us on `cpu.now()`, cut off to 32 bits. */
   progress: 1,
-  /** P: what `running` counts beside the workers that are BUSY (`root.ts`). */
+  /** P, and read without: what `running` counts beside the workers that are BUSY (`root.ts`). */
   bias: 1,
   pad2: LINE_WORDS - 13,
   /** A: items that submitters have pushed, the last first. */

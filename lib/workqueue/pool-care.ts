@@ -19,7 +19,7 @@ export function rebias(pool: WorkerPool): void {
   pool.locked(() => {
     const bias = biasOf(cpu, address);
     const running = cpu.load(address + Pool.running) - cpu.read(address + Pool.bias) + bias;
-    cpu.write(address + Pool.bias, bias);
+    cpu.store(address + Pool.bias, bias);
     // Full: pairs with the push in `queue`, whose thread sees that a slot is free, or this its item.
     cpu.xchg(address + Pool.running, running);
   });
@@ -34,6 +34,8 @@ export function hogs(pool: WorkerPool, { worker, item, began }: Running): boolea
     if (isHog) {
       count(cpu, cpu.load(item + Item.pwq) + Pwq.hogs, 1);
       setState(cpu, address, worker, CPU_BOUND);
+      // Pairs with the push in `queue`.
+      cpu.mb();
     }
     return isHog;
   });

@@ -142,7 +142,11 @@ export class WorkerPool {
     cpu.write(worker + WorkerRecord.current, item);
     cpu.write(worker + WorkerRecord.began, us);
     if (item === 0) becomeIdle(cpu, this.address, worker);
-    else if (this.#isBound && isCpuIntensive(cpu, item)) setState(cpu, this.address, worker, CPU_BOUND);
+    else if (this.#isBound && isCpuIntensive(cpu, item)) {
+      setState(cpu, this.address, worker, CPU_BOUND);
+      // Pairs with the push in `queue`.
+      cpu.mb();
+    }
     // Looks at `incoming` behind that: the first idle worker, this one perhaps, is woken for what has come meanwhile.
     this.#findWorker();
     this.#unlatch();

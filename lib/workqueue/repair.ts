@@ -268,8 +268,9 @@ function countWorkers(cpu: Cpu, pool: number, isDead: (id: number) => boolean): 
   cpu.write(pool + Pool.nrIdle, states.filter((state) => state === IDLE).length);
   cpu.write(pool + Pool.nrWorkers, states.filter((state) => state !== FREE_RECORD).length);
   const bias = biasOf(cpu, pool);
-  cpu.write(pool + Pool.bias, bias);
-  cpu.store(pool + Pool.running, states.filter((state) => state === BUSY).length + bias);
+  cpu.store(pool + Pool.bias, bias);
+  // Full: pairs with the push in `queue`, whose thread sees that a slot is free, or `lookLater` its item.
+  cpu.xchg(pool + Pool.running, states.filter((state) => state === BUSY).length + bias);
 }
 
 function count(cpu: Cpu, word: number): void {

@@ -29,8 +29,9 @@ export function workqueueOfflineSlot(arena: Arena, slot: number): boolean {
   const [word, bit] = wordOf(root, slot);
   const last = new HoldfastError('EBUSY', `slot ${slot} is the last that is online`);
   if (online.length === 1) throw last;
-  const wasOnline = (cpu.fetchOr(word, bit) & bit) === 0;
-  if (workqueueOnlineSlots(arena).length > 0) return wasOnline && rebiasAll(arena);
+  // Another thread has taken it meanwhile: it is not this one's to bring back.
+  if ((cpu.fetchOr(word, bit) & bit) !== 0) return false;
+  if (workqueueOnlineSlots(arena).length > 0) return rebiasAll(arena);
   // Another thread has taken the last but this one meanwhile; its pools may have seen neither.
   cpu.fetchAnd(word, ~bit);
   rebiasAll(arena);

@@ -436,6 +436,8 @@ describe('deaths', () => {
       expect(stage.real.read(stage.record(1) + WorkerRecord.thread)).toBe(0);
       if (stage.phase(10) !== FREE) expect(stage.real.read(stage.port + Port.rescan)).toBeLessThanOrEqual(1);
       workOff(stage, items, ran, 10);
+      // The one that was given up before it was listed is not counted.
+      expect([k, stage.real.read(stage.pwq + Pwq.ended) < items.length]).toEqual([k, true]);
       expect(stage.phase(1)).not.toBe(LISTED);
       // What was in the dead thread's hands: one that it ran, and all that it has ended, whether or not it handed them over.
       const lost = items.filter((i) => stage.phase(i) === LOST);

@@ -1,6 +1,9 @@
 /** Queues that are frozen, and slots that go offline and come back, the threads stepped. */
 import { describe, expect, test } from 'vitest';
-import { freezeQueues } from '../../lib/workqueue/freeze.ts';
+import { Header } from '../../lib/memory/header.ts';
+import { latchOwner } from '../../lib/memory/latch.ts';
+import { kindIdOf } from '../../lib/memory/objects.ts';
+import { catchUp, freezeQueues } from '../../lib/workqueue/freeze.ts';
 import {
   BUSY,
   DONE,
@@ -18,12 +21,12 @@ import {
   Wq,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
-import { openWq } from '../../lib/workqueue/objects.ts';
+import { openPool, openRoot, openWq, POOL_KIND } from '../../lib/workqueue/objects.ts';
 import { FREEZABLE } from '../../lib/workqueue/options.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
 import { adjust, rebias } from '../../lib/workqueue/pool-care.ts';
 import { workqueueOfflineSlot, workqueueOnlineSlots } from '../../lib/workqueue/slots.ts';
-import { on, step, stepper } from '../support/stepper.ts';
+import { on, step, stepper, type When } from '../support/stepper.ts';
 import { thrown } from '../support/threads.ts';
 import { makeQueues } from './needy.ts';
 
@@ -238,6 +241,43 @@ describe('a slot that goes offline', () => {
     expect(thrown(() => workqueueOfflineSlot(main, 0)).code).toBe('EBUSY');
     expect(workqueueOnlineSlots(main)).toEqual([0]);
     expect(stage.real.read(stage.address + Pool.bias)).toBe(0);
+  });
+
+  test('and was taken by two threads, of which the second one brings it back', () => {
+    const stage = rootStage(0);
+    const [main, other] = [stage.arenas[MAIN]!, stage.arenas[OTHER]!];
+    stage.before(MAIN, on('fetchOr'), () => {
+      expect(workqueueOfflineSlot(other, 0)).toBe(true);
+      // A third thread takes the last one, and has not seen yet that none is left.
+      stage.real.fetchOr(stage.root + Root.offline, 2);
+    });
+    expect(workqueueOfflineSlot(main, 0)).toBe(false);
+    stage.real.fetchAnd(stage.root + Root.offline, ~2);
+    expect(workqueueOnlineSlots(main)).toEqual([1]);
+  });
+
+  test.each([true, false])('before a pool is made, which does not hear that it is back: %s', (isBack) => {
+    for (let k = 1; ; k++) {
+      const stage = stepper(2);
+      const [main, other] = [stage.arenas[MAIN]!, stage.arenas[WORKER]!];
+      const root = openRoot(main, { slots: 2 });
+      if (isBack) stage.real.store(root.address + Root.offline, 1);
+      let steps = 0;
+      // Plain writes are seen by nobody; and with the heap latched nobody can ask which pools there are.
+      const isFree: When = ({ op }) =>
+        op !== 'write' && op !== 'read' && ++steps >= k && latchOwner(stage.real, Header.heapLatch) === 0;
+      stage.before(MAIN, isFree, () => {
+        stage.real.store(root.address + Root.offline, isBack ? 0 : 1);
+        // Those that there are hear of it.
+        const pools = other.heap.objects().filter((object) => kindIdOf(stage.real, object) === POOL_KIND.id);
+        for (const pool of pools) rebias(new WorkerPool(other.cpu, pool, other.thread.id, () => {}));
+      });
+      const pool = openPool(main, root, -1, false);
+      if (stage.cancel(MAIN)) break;
+      catchUp(main, openWq(main, 'wq', 0, 4, [pool]));
+      const bias = isBack ? 0 : 1;
+      expect([k, stage.real.read(pool + Pool.bias), stage.real.read(pool + Pool.running)]).toEqual([k, bias, bias]);
+    }
   });
 
   test.each([true, false])('by a thread that dies at any step of it: %s', (isOffline) => {

@@ -40,6 +40,7 @@ const OBJECTS = 'lib/workqueue/objects.ts';
 const WINDOW = 'lib/workqueue/poll-window.ts';
 const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
 const EXPLORED = 'test/native-sim/explore/workqueue.test.ts';
+const FREED_SLOT = 'test/native-sim/explore/freed-slot.test.ts';
 const THREADS_TEST = 'test/workqueue/workqueue.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -102,8 +103,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an item that ends activates none that waits',
     file: ITEMS,
-    from: '    else this.#end(item);\n    if (cpu.read(pwq + Pwq.inactive) !== 0) this.activate(pwq);\n',
-    to: '    else this.#end(item);\n',
+    from: '    if (cpu.read(pwq + Pwq.inactive) !== 0) this.activate(pwq);\n    this.#leaveColour(pwq, colour);\n',
+    to: '    this.#leaveColour(pwq, colour);\n',
     tests: [POOL_TEST],
   },
   {
@@ -981,5 +982,54 @@ export const mutants: readonly Mutant[] = [
     from: 'count(cpu, pwq + Pwq.ended);',
     to: 'count(cpu, cpu.read(item + Item.pwq) + Pwq.ended);',
     tests: ['test/native-sim/explore/work.test.ts'],
+  },
+  {
+    name: 'a worker that dies in the end of an item has it counted twice',
+    file: ITEMS,
+    from: '    if (isTwin(cpu, item)) this.#endTwin(item);\n    else this.#end(item);\n',
+    to: '    cpu.write(pwq + Pwq.ended, (cpu.read(pwq + Pwq.ended) + 1) | 0);\n    if (isTwin(cpu, item)) this.#endTwin(item);\n    else this.#end(item);\n    cpu.write(pwq + Pwq.ended, cpu.read(pwq + Pwq.ended) - 1);\n',
+    tests: [POOL_TEST],
+  },
+  {
+    name: 'a slot that two threads have taken is brought back by the second',
+    file: SLOTS,
+    from: '  if ((cpu.fetchOr(word, bit) & bit) !== 0) return false;\n',
+    to: '  cpu.fetchOr(word, bit);\n',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'a pool that is made while a slot comes back never hears of that',
+    file: FREEZE,
+    from: 'cpu.load(pool + Pool.bias) !== biasOf(cpu, pool)',
+    to: 'biasOf(cpu, pool) !== 0',
+    tests: [ROOT_TEST],
+  },
+  {
+    name: 'the slot that goes offline is free behind the look for items',
+    file: CARE,
+    from: '    cpu.xchg(address + Pool.running, running);',
+    to: '    cpu.store(address + Pool.running, running);',
+    tests: [FREED_SLOT],
+  },
+  {
+    name: 'the slot of a worker that has computed for long is free behind the look for items',
+    file: CARE,
+    from: '      // Pairs with the push in `queue`.\n      cpu.mb();\n',
+    to: '',
+    tests: [FREED_SLOT],
+  },
+  {
+    name: 'the slot of an item that will compute for long is free behind the look for items',
+    file: POOL,
+    from: '      // Pairs with the push in `queue`.\n      cpu.mb();\n',
+    to: '',
+    tests: [FREED_SLOT],
+  },
+  {
+    name: 'the slot of a dead worker is free behind the look for items',
+    file: REPAIR,
+    from: '  cpu.xchg(pool + Pool.running,',
+    to: '  cpu.store(pool + Pool.running,',
+    tests: [FREED_SLOT],
   },
 ];

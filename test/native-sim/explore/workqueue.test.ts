@@ -77,6 +77,7 @@ testsOfWeakOrders([
     make: sleeper,
     file: 'workqueue/pool.ts',
     op: 'mb',
+    within: 'sleeping',
     mode: 'random',
   },
   {
