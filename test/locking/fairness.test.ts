@@ -7,7 +7,7 @@ import { HANDOFF, RwSemaphoreWords, WAITERS } from '../../lib/locking/rw-semapho
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
-import { on, step, stepper } from '../support/stepper.ts';
+import { Hang, on, step, stepper } from '../support/stepper.ts';
 
 const TURNS = 20_000;
 type Taking = () => Promise<{ release(): void }>;
@@ -134,6 +134,31 @@ test('RwSemaphore: a writer never spins for readers again, once some have read f
   expect(real.load(hint)).toBe(0);
 });
 
+test('RwSemaphore: a reader is kept out on behalf of a waiter that is dead', () => {
+  const { arenas, real, die, reap } = stepper(4);
+  const [reading, dying, coming] = arenas.map((arena) => new RwSemaphore(arena, 'lock')) as [
+    RwSemaphore,
+    RwSemaphore,
+    RwSemaphore,
+  ];
+  const { thread } = arenas[1]!;
+  reading.downRead();
+  const waiting: SlowPath<unknown> = writeAsleep(dying.address, {
+    thread,
+    task: thread.self,
+    deadline: Number.POSITIVE_INFINITY,
+    async: false,
+    aborted: false,
+  });
+  waiting.next();
+  real.fetchOr(reading.address + RwSemaphoreWords.word, HANDOFF);
+  expect(coming.tryDownRead()).toBe(false);
+  die(1);
+  expect(reap(3)).toBe('done');
+  expect(real.load(reading.address + RwSemaphoreWords.word) & (WAITERS | HANDOFF)).toBe(0);
+  expect(coming.tryDownRead()).toBe(true);
+});
+
 describe('RwSemaphore with fifo:', () => {
   test('one that comes later goes before one that came before, whatever they want', async () => {
     const arena = Arena.create();
@@ -153,6 +178,96 @@ describe('RwSemaphore with fifo:', () => {
     await Promise.all(names.map(enter));
     expect(order).toEqual(names);
     expect(lock.isLocked).toBe(false);
+  });
+
+  const waiterOf = (thread: Thread): Waiter => ({
+    thread,
+    task: thread.self,
+    deadline: Number.POSITIVE_INFINITY,
+    async: false,
+    aborted: false,
+  });
+  /** Whether somebody comes in who finds the lock free. */
+  const comesIn = (newcomer: RwSemaphore, how: 'tryDownWrite' | 'tryDownRead') => {
+    if (newcomer.owner !== undefined || newcomer.readers > 0) return false;
+    // A reader that has come in waits for the latch, to wake others.
+    return how === 'tryDownWrite' ? newcomer.tryDownWrite() : hangs(() => newcomer.tryDownRead());
+  };
+  const hangs = (body: () => boolean) => {
+    try {
+      return body();
+    } catch (error) {
+      if (error instanceof Hang) return true;
+      throw error;
+    }
+  };
+
+  test.each([
+    ['a writer died, a writer', 'downWrite', writeAsleep],
+    ['a writer died, a reader', 'downWrite', readAsleep],
+    ['a reader died, a writer', 'downRead', writeAsleep],
+    ['a reader died that was let in, a writer', 'let in', writeAsleep],
+  ] as const)('when %s that waits is passed at any step of the repair', (_, dead, path) => {
+    for (const how of ['tryDownWrite', 'tryDownRead'] as const) {
+      for (let n = 1, isOver = false; !isOver; n++) {
+        const { arenas, before, cancel, die, reap } = stepper(4);
+        const [dying, waits, , reaps] = arenas.map((arena) => new RwSemaphore(arena, 'lock', { fifo: true })) as [
+          RwSemaphore,
+          RwSemaphore,
+          RwSemaphore,
+          RwSemaphore,
+        ];
+        const newcomer = new RwSemaphore(arenas[2]!, 'lock', { fifo: true });
+        const waiting: SlowPath<unknown> = path(waits.address, waiterOf(arenas[1]!.thread));
+        if (dead === 'let in') {
+          reaps.downWrite();
+          const granted: SlowPath<unknown> = readAsleep(dying.address, waiterOf(arenas[0]!.thread));
+          granted.next();
+          waiting.next();
+          reaps.upWrite();
+          expect(granted.next('woken').done).toBe(true);
+        } else {
+          dying[dead]();
+          waiting.next();
+        }
+        die(0);
+        let passed = false;
+        before(3, step(n), () => {
+          passed = comesIn(newcomer, how);
+        });
+        expect(reap(3)).toBe('done');
+        isOver = cancel(3);
+        expect(passed, `${how} before step ${n}`).toBe(false);
+        expect(waiting.next('woken').done).toBe(true);
+      }
+    }
+  });
+
+  test('a thread takes back what its asynchronous reader was given, and a writer that waits is passed at any step', () => {
+    for (const how of ['tryDownWrite', 'tryDownRead'] as const) {
+      for (const call of ['downWrite', 'elsewhere'] as const) {
+        for (let n = 1, isOver = false; !isOver; n++) {
+          const { arenas, before: stopAt, cancel } = stepper(4);
+          const locks = arenas.map((arena) => new RwSemaphore(arena, 'lock', { fifo: true }));
+          const [holder, reader, newcomer, waits] = locks as [RwSemaphore, RwSemaphore, RwSemaphore, RwSemaphore];
+          const others = new Semaphore(arenas[1]!, 'other', { permits: 0 });
+          holder.downWrite();
+          void reader.acquireReadAsync();
+          const waiting: SlowPath<unknown> = writeAsleep(waits.address, waiterOf(arenas[3]!.thread));
+          waiting.next();
+          holder.upWrite();
+          expect(reader.readers).toBe(1);
+          let passed = false;
+          stopAt(1, step(n), () => {
+            passed = comesIn(newcomer, how);
+          });
+          expect(() => (call === 'downWrite' ? reader.downWrite() : others.down())).toThrow('sleeps for ever');
+          isOver = cancel(1);
+          expect(passed, `${how} before step ${n} of ${call}`).toBe(false);
+          expect(waiting.next('woken').done).toBe(true);
+        }
+      }
+    }
   });
 
   test('readers behind a writer go in with those in front of it', () => {

@@ -9,7 +9,7 @@ import type { Repairer } from '../../memory/repairer.ts';
 import { Grant } from '../../sched/grant.ts';
 import { Hold, holdsOf, isSteady } from '../../sched/holds.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
-import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
+import { firstWaiter, leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { repairOsq } from '../osq.ts';
 import { wakeWaiters } from './wake.ts';
 import {
@@ -47,12 +47,14 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
+  const address = wordOf(semaphore);
+  const marks = firstWaiter(cpu, list) !== 0 ? waitMarks(cpu, semaphore) : 0;
+  // Before what the dead hold is free: with `fifo` no thread comes in before those that wait.
+  cpu.fetchOr(address, marks);
   evict(repairer, semaphore);
   const isCounted = recount(repairer, semaphore);
-  const address = wordOf(semaphore);
-  // Whoever was to be handed the lock may be dead; who is not asks again.
-  cpu.fetchAnd(address, ~(WAITERS | HANDOFF));
-  if (waiters(cpu, list).length > 0) cpu.fetchOr(address, waitMarks(cpu, semaphore));
+  // The waiter that was to be handed the lock may be dead; one that is alive asks again.
+  cpu.fetchAnd(address, marks | ~(WAITERS | HANDOFF));
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, list + WaitList.latch);
   unparkAll(cpu, woken);

@@ -277,7 +277,10 @@ function standAside(thread: Thread, semaphore: number): void {
 /** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */
 function takeBack(thread: Thread, semaphore: number): void {
   const { cpu } = thread;
-  for (const task of pendingTasks(thread, semaphore)) {
+  const tasks = pendingTasks(thread, semaphore);
+  // Before what they hold is free: with `fifo` no thread comes in before those that wait.
+  if (tasks.length > 0) cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
+  for (const task of tasks) {
     cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);
     cpu.store(task + Grant.from, 0);
     removeReader(cpu, semaphore);

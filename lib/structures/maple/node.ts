@@ -38,11 +38,17 @@ export const Node = struct({
   count: 1,
 });
 
+/** Fewer than a word's, for `loadWord()` of walk.ts. */
+export const CHANGES_BITS = 30;
+
 export const Head = struct({
   core: CoreWords,
   /** The root, as in a slot of an inner node; 0: nothing is in the tree. */
   root: 1,
-  /** Counts changes that take a leaf out: a leaf that was found is the tree's while this is the same. Changes before any word that leads to a node. */
+  /**
+   * Counts changes that take a leaf out, twice each: before the first word that leads to a node is written, and behind the last.
+   * A leaf that was found since this was even is the tree's while this is the same. From 0 to MOST_CHANGES, then from 0 again.
+   */
   changes: 1,
   /** 1: nodes have no gaps. */
   flags: 1,
@@ -52,6 +58,7 @@ export const Head = struct({
 });
 
 export const NO_GAPS = 1;
+export const MOST_CHANGES = 2 ** CHANGES_BITS - 1;
 
 /** In a word that leads to a node: it is a leaf. */
 export const LEAF = 1;

@@ -17,7 +17,19 @@ import type { Stretch } from '../../rcu/stretch.ts';
 import { Core, type StructureView } from '../core.ts';
 import { appendRange, innerNodesFor, isBehindAll, type Step, stageLeaf } from './append.ts';
 import { LeafChange } from './leaf.ts';
-import { Head, isLeaf, LEAF, MAX_KEY, MIN_KEY, NO_GAPS, Node, nodeOf, type Shape, shapeOf } from './node.ts';
+import {
+  Head,
+  isLeaf,
+  LEAF,
+  MAX_KEY,
+  MIN_KEY,
+  MOST_CHANGES,
+  NO_GAPS,
+  Node,
+  nodeOf,
+  type Shape,
+  shapeOf,
+} from './node.ts';
 import { Path } from './path.ts';
 import { Rebuild } from './rebuild.ts';
 import { LatestLeaf, loadWord, Range, seek } from './walk.ts';
@@ -75,7 +87,7 @@ export class MapleCore extends Core {
     this.#beginAnew();
     this.#rebuild.retireBelow(root);
     this.journal.stage(this.address + Head.root, 0);
-    this.commit();
+    this.#commitAnew();
   }
 
   /** How many leaves the tree has, or inner nodes. */
@@ -99,11 +111,20 @@ export class MapleCore extends Core {
 
   /** Begins a step that takes leaves out. */
   #beginAnew(): void {
-    const { cpu, journal } = this;
     this.begin();
+    this.#stageChanges(1);
+  }
+
+  /** Makes such a step. */
+  #commitAnew(): void {
+    this.#stageChanges(2);
+    this.commit();
+  }
+
+  /** Before the words that lead to nodes, and behind them. Pairs with the load in `loadWord()` of walk.ts. */
+  #stageChanges(by: 1 | 2): void {
     const changes = this.address + Head.changes;
-    // Before the words that lead to nodes: pairs with its load in `loadWord()` of walk.ts.
-    journal.stage(changes, (cpu.read(changes) + 1) | 0);
+    this.journal.stage(changes, (this.cpu.read(changes) + by) & MOST_CHANGES);
   }
 
   #copy(word: number): number {
@@ -158,7 +179,7 @@ export class MapleCore extends Core {
     this.#beginAnew();
     if (!isOneLeaf) rebuild.retireBetween();
     rebuild.rise(Math.max(leaf, 0), !isSplit);
-    this.commit();
+    this.#commitAnew();
   }
 
   /** If the change stays within the leaf of the left way: makes it. */
@@ -167,13 +188,14 @@ export class MapleCore extends Core {
     if (change.overwrites(first, last, word)) {
       this.begin();
       change.stageOverwrite(first, last, word);
-    } else {
-      if (!change.fits(first, last)) return false;
-      this.pool.reserve(this.shape.leafWords, 1);
-      this.#beginAnew();
-      change.stageCopy(first, last, word);
+      this.commit();
+      return true;
     }
-    this.commit();
+    if (!change.fits(first, last)) return false;
+    this.pool.reserve(this.shape.leafWords, 1);
+    this.#beginAnew();
+    change.stageCopy(first, last, word);
+    this.#commitAnew();
     return true;
   }
 

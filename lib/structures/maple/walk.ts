@@ -8,6 +8,7 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { ZERO } from '../xarray/entry.ts';
 import {
+  CHANGES_BITS,
   childFor,
   firstOf,
   Head,
@@ -27,7 +28,7 @@ import {
 export class LatestLeaf {
   /** 0: there is none. It had more than one slot, so it has. */
   leaf = 0;
-  /** The tree's `changes` then, and the thread's stretch. Both the same: the leaf is part of the tree, and no other node. */
+  /** The tree's `changes` before that, an even number, and the thread's stretch. Both the same: the leaf is part of the tree, and no other node. */
   changes = 0;
   visit = 0;
 }
@@ -35,7 +36,7 @@ export class LatestLeaf {
 /** The word at `key`. `visit`: of the stretch that the reader is in. */
 export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number, latest: LatestLeaf, visit: number): number {
   const { innerAt } = shape;
-  // Pairs with the first word of a step in `beginAnew()` of tree.ts.
+  // Pairs with the first word of a step, and the last one that readers look at, in `#stageChanges()` of tree.ts.
   const changes = cpu.loadDependent(tree + Head.changes);
   if (latest.leaf !== 0 && latest.changes === changes && latest.visit === visit) {
     const { leaf } = latest;
@@ -46,7 +47,8 @@ export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number, late
       return cpu.loadDependent(leaf + shape.leafAt + slotFor(cpu, shape, leaf, count, key));
     }
   }
-  let word = cpu.loadDependent(tree + Head.root);
+  // Behind `changes`: the address is made from that, so V8 takes no root that it has read earlier.
+  let word = cpu.loadDependent(tree + Head.root + (changes >> CHANGES_BITS));
   if (word === 0) return 0;
   while (!isLeaf(word)) {
     const count = cpu.loadDependent(word + Node.count);
@@ -54,7 +56,8 @@ export function loadWord(cpu: Cpu, shape: Shape, tree: number, key: number, late
   }
   const leaf = nodeOf(word);
   const count = cpu.loadDependent(leaf + Node.count);
-  if (count > 1) {
+  // In the middle of a change the leaf may be one that goes, or one whose time is still to come.
+  if (count > 1 && (changes & 1) === 0) {
     latest.leaf = leaf;
     latest.changes = changes;
     latest.visit = visit;

@@ -11,6 +11,7 @@ const STATE = 'lib/structures/maple/maple-state.ts';
 const STATES = 'test/structures/maple-state.test.ts';
 const MODEL = 'test/structures/maple-tree.test.ts';
 const DEATHS = 'test/structures/maple-tree-deaths.test.ts';
+const LATEST = 'test/structures/maple-latest-leaf.test.ts';
 const EXPLORED = 'test/native-sim/explore/maple.test.ts';
 
 const APPEND = 'lib/structures/maple/append.ts';
@@ -335,9 +336,30 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a reader stays in a leaf that is no longer the tree's",
     file: TREE,
-    from: '    journal.stage(changes, (cpu.read(changes) + 1) | 0);\n',
+    from: '    this.#stageChanges(1);\n',
     to: '',
-    tests: [MODEL],
+    tests: [LATEST],
+  },
+  {
+    name: 'a leaf that a reader finds in the middle of a change is still looked at behind it',
+    file: WALK,
+    from: ' && (changes & 1) === 0',
+    to: '',
+    tests: [LATEST, EXPLORED],
+  },
+  {
+    name: 'a change that is over counts no further',
+    file: TREE,
+    from: '    this.#stageChanges(2);\n',
+    to: '',
+    tests: [LATEST, EXPLORED],
+  },
+  {
+    name: 'changes count on where a reader takes them for an address',
+    file: TREE,
+    from: '(this.cpu.read(changes) + by) & MOST_CHANGES',
+    to: '(this.cpu.read(changes) + by) | 0',
+    tests: [LATEST],
   },
   {
     name: 'a leaf of an earlier stretch is still looked at',

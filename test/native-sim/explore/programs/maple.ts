@@ -2,7 +2,7 @@
 import { mapleKind } from '../../../../lib/structures/maple/maple-tree.ts';
 import { keyOf } from '../../../../lib/structures/maple/node.ts';
 import { MapleCore } from '../../../../lib/structures/maple/tree.ts';
-import { Range, seekNext } from '../../../../lib/structures/maple/walk.ts';
+import { Range, seek, seekNext } from '../../../../lib/structures/maple/walk.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { onStructure } from './on-structure.ts';
 
@@ -77,6 +77,10 @@ export function maple(acts: readonly MapleAct[]): Program {
           if (!allowed(index).includes(word)) throw new Error(`index ${index} has ${word}`);
         }
         const found = new Range();
+        // Nothing becomes again what it was. The second load may be of the leaf that the first one has found.
+        const before = load(21);
+        seek(cpu, tree.shape, tree.address, keyOf(21), found);
+        if (found.word !== before && load(21) === before) throw new Error(`${before} is back at 21`);
         if (seekNext(cpu, tree.shape, tree.address, keyOf(14), keyOf(44), found)) {
           const { first, last, word } = found;
           if (first > last) throw new Error(`a range from ${first} to ${last}`);
