@@ -17,6 +17,10 @@ import { INIT, NOTHING, POISON, READ, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
 import { isPlain, keepsProgramOrder, type ModelName, PPO, type Ppo } from './ppo.ts';
 
+const NEW = 0;
+const OPEN = 1;
+const CLOSED = 2;
+
 export class Ordering {
   readonly model: ModelName;
   readonly #ppo: Ppo;
@@ -28,7 +32,10 @@ export class Ordering {
   readonly #edges: number[] = [];
   #closure = new Int32Array(8);
   #prefix = 0;
+  /** For `rebuild`: rows of direct predecessors; how far an event's row is; a write's place in coherence order. */
   #direct = new Int32Array(256);
+  #states = new Uint8Array(64);
+  #places = new Int32Array(64);
 
   constructor(model: ModelName) {
     this.model = model;
@@ -37,9 +44,9 @@ export class Ordering {
   }
 
   #include(g: Graph, row: Int32Array, e: number): void {
-    const { stride, before } = g;
-    const from = e * stride;
-    for (let i = 0; i < stride; i++) row[i]! |= before[from + i]!;
+    const { before } = g;
+    const from = e * g.stride;
+    for (let i = 0, words = wordsOf(g); i < words; i++) row[i]! |= before[from + i]!;
     row[e >>> 5]! |= 1 << (e & 31);
   }
 
@@ -285,13 +292,14 @@ export class Ordering {
     if (!any) return;
     g.early[e] = 1;
     const own = e * stride;
+    const words = wordsOf(g);
     for (let y = 0; y < g.n; y++) {
       if (y === e) continue;
       const at = y * stride;
       let hit = ahead[y >>> 5]! & (1 << (y & 31));
-      for (let i = 0; i < stride && hit === 0; i++) hit = before[at + i]! & ahead[i]!;
+      for (let i = 0; i < words && hit === 0; i++) hit = before[at + i]! & ahead[i]!;
       if (hit === 0) continue;
-      for (let i = 0; i < stride; i++) before[at + i]! |= before[own + i]!;
+      for (let i = 0; i < words; i++) before[at + i]! |= before[own + i]!;
       before[at + (e >>> 5)]! |= 1 << (e & 31);
     }
   }
@@ -402,38 +410,67 @@ export class Ordering {
 
   /** Computes `before` anew, in any order of stamps; false if the order has a cycle. */
   rebuild(g: Graph): boolean {
-    this.#scratch(g);
     const { stride, n } = g;
     if (this.#direct.length < n * stride) this.#direct = new Int32Array(n * stride * 2);
-    const direct = this.#direct;
+    if (this.#states.length < n) {
+      this.#states = new Uint8Array(n * 2);
+      this.#places = new Int32Array(n * 2);
+    }
+    this.#direct.fill(0, 0, n * stride);
+    this.#states.fill(NEW, 0, n);
     g.before.fill(0, 0, n * stride);
-    const row = this.#row;
-    for (let e = 0; e < n; e++) {
-      g.early[e] = 0;
-      const thread = g.thread[e]!;
-      const location = g.location[e]!;
-      row.fill(0, 0, stride);
-      for (const i of g.ppoEdges[e]!) {
-        const a = g.threads[thread]![i]!;
-        row[a >>> 5]! |= 1 << (a & 31);
-      }
-      if (g.flags[e]! & READ) {
-        const from = g.rf[e]!;
-        if (from >= 0 && g.thread[from] !== thread) row[from >>> 5]! |= 1 << (from & 31);
-      } else if (g.flags[e]! & WRITE) {
-        // `before` is empty, so this yields direct edges only.
-        this.#observe(g, row, thread, location, g.co[location]!.indexOf(e));
-      }
-      for (let i = 0; i < stride; i++) direct[e * stride + i] = row[i]!;
-    }
+    g.early.fill(0, 0, n);
     g.stale = false;
-    const acyclic = close(g.before, direct, n, stride);
-    for (let e = 0; e < n; e++) {
-      for (let d = e + 1; d < n; d++) {
-        if (direct[e * stride + (d >>> 5)]! & (1 << (d & 31))) g.early[d] = 1;
+    for (const writes of g.co) for (let i = 0; i < writes.length; i++) this.#places[writes[i]!] = i;
+    for (let e = 0; e < n; e++) this.#link(g, e);
+    for (let e = 0; e < n; e++) if (this.#states[e] === NEW && !this.#close(g, e)) return false;
+    return true;
+  }
+
+  /** Sets the bits of those that one edge leads from to `e`, in its row of `#direct`. */
+  #link(g: Graph, e: number): void {
+    const direct = this.#direct;
+    const at = e * g.stride;
+    const thread = g.thread[e]!;
+    const own = g.threads[thread]!;
+    for (const i of g.ppoEdges[e]!) mark(direct, at, own[i]!);
+    if (g.flags[e]! & READ) {
+      const from = g.rf[e]!;
+      if (from >= 0 && g.thread[from] !== thread) mark(direct, at, from);
+    } else if (g.flags[e]! & WRITE) {
+      const co = g.co[g.location[e]!]!;
+      const place = this.#places[e]!;
+      for (let j = 0; j < place; j++) if (g.thread[co[j]!] !== thread) mark(direct, at, co[j]!);
+      for (const r of g.reads[g.location[e]!]!) {
+        const from = g.rf[r]!;
+        if (g.thread[r] === thread || from === NOTHING) continue;
+        if (from === INIT || this.#places[from]! < place) mark(direct, at, r);
       }
     }
-    return acyclic;
+  }
+
+  /** What is before `e`, into its row of `before`, after the rows of those that come first; false for a cycle. */
+  #close(g: Graph, e: number): boolean {
+    const { stride, before } = g;
+    const words = wordsOf(g);
+    const states = this.#states;
+    const at = e * stride;
+    states[e] = OPEN;
+    // The latest stamps first: they mostly have the others in their rows.
+    for (let w = words - 1; w >= 0; w--) {
+      for (let bits = this.#direct[at + w]!; bits !== 0; ) {
+        const highest = 31 - Math.clz32(bits);
+        bits &= ~(1 << highest);
+        const from = w * 32 + highest;
+        if (from > e) g.early[from] = 1;
+        if (states[from] === OPEN || (states[from] === NEW && !this.#close(g, from))) return false;
+        if (before[at + w]! & (1 << highest)) continue;
+        for (let i = 0, row = from * stride; i < words; i++) before[at + i]! |= before[row + i]!;
+        before[at + w]! |= 1 << highest;
+      }
+    }
+    states[e] = CLOSED;
+    return true;
   }
 
   isPoisoned(g: Graph, write: number): boolean {
@@ -441,35 +478,16 @@ export class Ordering {
   }
 }
 
+/** How many words of a row have bits of events that there are. */
+function wordsOf(g: Graph): number {
+  return (g.n + 31) >>> 5;
+}
+
 function copyRow(g: Graph, row: Int32Array, e: number): void {
   const { stride } = g;
   for (let i = 0; i < stride; i++) g.before[e * stride + i] = row[i]!;
 }
 
-/** The transitive closure of `direct` into `into`; false if anything comes before itself. */
-function close(into: Int32Array, direct: Int32Array, n: number, stride: number): boolean {
-  for (let i = 0; i < n * stride; i++) into[i] = direct[i]!;
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (let e = 0; e < n; e++) {
-      const at = e * stride;
-      for (let w = 0; w < stride; w++) {
-        let bits = direct[at + w]!;
-        while (bits !== 0) {
-          const low = bits & -bits;
-          bits ^= low;
-          const from = (w * 32 + 31 - Math.clz32(low)) * stride;
-          for (let i = 0; i < stride; i++) {
-            const merged = into[at + i]! | into[from + i]!;
-            if (merged !== into[at + i]) {
-              into[at + i] = merged;
-              changed = true;
-            }
-          }
-        }
-      }
-    }
-  }
-  for (let e = 0; e < n; e++) if (into[e * stride + (e >>> 5)]! & (1 << (e & 31))) return false;
-  return true;
+function mark(rows: Int32Array, at: number, e: number): void {
+  rows[at + (e >>> 5)]! |= 1 << (e & 31);
 }

@@ -224,7 +224,9 @@ export function parkUnpark(): Program {
 
 /** The memory that an execution leaves, for the library's own code to look at. */
 export function snapshot(memory: FinalMemory, words = WORDS): RealCpu {
-  return new RealCpu(Int32Array.from({ length: words }, (_, address) => memory.read(address)));
+  const copy = new Int32Array(words);
+  for (let address = 0; address < words; address++) copy[address] = memory.read(address);
+  return new RealCpu(copy);
 }
 
 /** Two threads allocate a block, write to it and free it; the heap must end as it began. */
