@@ -22,6 +22,8 @@ import { type DeadThread, type Reaped, reap, reapInSlices } from './reaper.ts';
 
 /** How long the reaper waits for a live thread to take its next few steps before it looks again, ms. */
 const SETTLE_MS = 1;
+/** How long a pass in slices stands back for threads that wait for the table of names, ms. */
+const STEP_ASIDE_MS = 1;
 /** How long a thread that ends waits for that before it leaves the rest to others, ms. */
 const PATIENCE_MS = 100;
 /** When a thread whose end is told, and those that it started, are gone from /proc as well, ms. */
@@ -53,7 +55,7 @@ export class Place {
   /** What `attachments.ts` does for places, which knows more than this file. */
   company: Company | undefined;
   /** A pass under way, and whether somebody has asked for another meanwhile. */
-  #slices: Generator<void, Reaped, void> | undefined;
+  #slices: Generator<boolean, Reaped, void> | undefined;
   #isAsked = false;
   #retry: NodeJS.Timeout | undefined;
   #lookAgain: NodeJS.Timeout | undefined;
@@ -221,7 +223,9 @@ export class Place {
     if (this.thread.self === DETACHED) return;
     const slice = this.#slices?.next();
     if (slice?.done !== true) {
-      setImmediate(this.#advance).unref();
+      // True: others wait for what this would latch again.
+      if (slice?.value) setTimeout(this.#advance, STEP_ASIDE_MS).unref();
+      else setImmediate(this.#advance).unref();
       return;
     }
     this.#slices = undefined;

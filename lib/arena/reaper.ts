@@ -16,8 +16,8 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
-import { kindById } from '../memory/kinds.ts';
-import { inheritLatch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
+import { type Kind, kindById } from '../memory/kinds.ts';
+import { inheritLatch, isAwaited, latchOwner, standAside, tryLatch, unlatch } from '../memory/latch.ts';
 import type { Objects } from '../memory/object-store.ts';
 import { kindIdOf } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
@@ -100,7 +100,7 @@ export function reap(
   do {
     // One set for the whole pass, whoever else dies meanwhile.
     const pass = new Pass(thread, heap, objects, all.filter(isDead), settleSpins);
-    while (!pass.advance());
+    while (!pass.advance()) if (pass.isAwaited) standAside(cpu, Header.namesLatch);
     reaped = pass.outcome;
     if (reaped === 'done') pass.freeSlots(onReaped);
     wakeAll(cpu, all.length);
@@ -116,11 +116,14 @@ export function reap(
  * `reap` for a thread with an event loop: yields when it has worked for a millisecond, and goes on where it was. It is
  * nobody's reaper meanwhile, so another thread, or this one in a synchronous call, may make a pass of its own. Where the
  * set of the dead is another then, this pass begins anew: it never takes a thread for alive that a pass took for dead.
+ *
+ * A slice ends as well when another thread waits for the names. It yields true then: the next one must not come at once, for
+ * that thread needs a moment to run, and would find them latched time and again.
  */
 export function* reapInSlices(
   { thread, heap, objects, onReaped }: ReaperPlace,
   isDead: (id: number) => boolean,
-): Generator<void, Reaped, void> {
+): Generator<boolean, Reaped, void> {
   const { cpu, id: owner } = thread;
   let pass: Pass | undefined;
   let deaths = '';
@@ -139,13 +142,13 @@ export function* reapInSlices(
     deaths = seen;
     const end = cpu.now() + SLICE_NS;
     let isOver: boolean;
-    do isOver = pass.advance();
-    while (!isOver && cpu.now() < end);
+    do isOver = pass.advance(end);
+    while (!isOver && !pass.isAwaited && cpu.now() < end);
     if (isOver && pass.outcome === 'done') pass.freeSlots(onReaped);
     if (isOver) wakeAll(cpu, maxThreads(cpu));
     unlatch(cpu, Header.reaperLatch);
     if (isOver) return pass.outcome;
-    yield;
+    yield pass.isAwaited;
   }
 }
 
@@ -190,6 +193,7 @@ class Pass {
   #line = -1;
   #isSettled = true;
   #knowsAll = true;
+  #isAwaited = false;
   readonly #timers: number[] = [];
 
   constructor(thread: Thread, heap: Heap, objects: Objects, dead: readonly number[], settleSpins: number) {
@@ -213,8 +217,16 @@ class Pass {
     for (const slot of slots) free(cpu, slot);
   }
 
-  /** The next few objects, with the names latched. True when all is over. */
-  advance(): boolean {
+  /** Whether another thread came to wait for the names in the last step. */
+  get isAwaited(): boolean {
+    return this.#isAwaited;
+  }
+
+  /**
+   * The next few objects, with the names latched; no more of those that need repair after `end`, ns, because that of a single
+   * one may take as long as a look at thousands that do not. True when all is over.
+   */
+  advance(end = Number.POSITIVE_INFINITY): boolean {
     const { cpu, id: owner } = this.#thread;
     if (this.#line < 0) declareEra(cpu, this.#dead);
     recoverHeap(this.#thread, this.#heap, this.#dead);
@@ -225,11 +237,9 @@ class Pass {
       return true;
     }
     if (this.#line < 0) this.#reclaimNascent();
-    const { objects, end } = this.#heap.objectsFrom(Math.max(this.#line, 0), BATCH);
-    this.#line = end;
-    for (const address of objects) if (!this.#repair(address)) this.#isSettled = false;
-    const isOver = objects.length < BATCH;
+    const isOver = this.#repairNext(end);
     if (isOver) this.#finish();
+    this.#isAwaited = !hasNames && isAwaited(cpu, Header.namesLatch);
     if (!hasNames) unlatch(cpu, Header.namesLatch);
     if (isOver) {
       if (!repairTimers(this.#repairer, this.#timers, () => this.#heap.objects())) this.#isSettled = false;
@@ -253,18 +263,43 @@ class Pass {
     }
   }
 
+  /** Whether these were the last. */
+  #repairNext(end: number): boolean {
+    const { cpu } = this.#thread;
+    const { objects, end: next } = this.#heap.objectsFrom(Math.max(this.#line, 0), BATCH);
+    for (const [i, address] of objects.entries()) {
+      const kind = this.#kindOf(address);
+      if (kind === undefined || this.#isIdle(kind, address)) continue;
+      if (!kind.repair(this.#repairer as never, address)) this.#isSettled = false;
+      const following = objects[i + 1];
+      if (following !== undefined && cpu.now() >= end) {
+        this.#line = this.#heap.lineOf(following);
+        return false;
+      }
+    }
+    this.#line = next;
+    return objects.length < BATCH;
+  }
+
   #repair(address: number): boolean {
+    const kind = this.#kindOf(address);
+    return kind === undefined || this.#isIdle(kind, address) || kind.repair(this.#repairer as never, address);
+  }
+
+  #kindOf(address: number): Kind<never> | undefined {
     const { cpu } = this.#thread;
     // Also one that was destroyed: a thread that came too late may have died with its latch.
     const kind = address === 0 ? undefined : kindById(kindIdOf(cpu, address));
     if (kind === undefined) this.#knowsAll = false;
     if (kind === TIMER_KIND) this.#timers.push(address);
-    if (kind === undefined) return true;
-    if (kind.isIdle?.(cpu, address)) {
-      if (kind.latch !== undefined) cpu.wake(address + kind.latch, Number.POSITIVE_INFINITY);
-      return true;
-    }
-    return kind.repair(this.#repairer as never, address);
+    return kind;
+  }
+
+  #isIdle(kind: Kind<never>, address: number): boolean {
+    const { cpu } = this.#thread;
+    if (!kind.isIdle?.(cpu, address)) return false;
+    if (kind.latch !== undefined) cpu.wake(address + kind.latch, Number.POSITIVE_INFINITY);
+    return true;
   }
 
   #finish(): void {

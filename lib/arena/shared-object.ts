@@ -2,11 +2,12 @@ import { inspect } from 'node:util';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Kind } from '../memory/kinds.ts';
-import { isPresent } from '../memory/objects.ts';
+import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { TimeoutOptions } from '../sched/drive.ts';
 import { isWaitedFor, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { endWait, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
+import { ThreadLocal } from '../sched/thread-local.ts';
 import { waitsOfHolders, waitsShown } from '../sched/waits-for.ts';
 import type { Arena } from './arena.ts';
 import { isGone } from './liveness.ts';
@@ -21,6 +22,28 @@ export interface ObjectHandle {
   /** Tells it from others that there have been at its address. */
   readonly serial: number;
 }
+
+/** What keeps the holders of an object, as an ETIMEDOUT says it. */
+interface Report {
+  readonly links: readonly WaitsFor[];
+  /** Those that have ended, in words. */
+  readonly ended: string;
+}
+
+/** A thread's last report: for which object, and until when it is good, ns. Not the view, which would keep its arena. */
+interface LastReport extends Report {
+  readonly of: number;
+  readonly serial: number;
+  readonly until: number;
+}
+
+const NO_REPORT: Report = { links: [], ended: '' };
+const reports = new ThreadLocal<{ last: LastReport }>(() => ({
+  last: { ...NO_REPORT, of: 0, serial: 0, until: 0 },
+}));
+/** How long a report is good, ns; or as many times as long as it took, so that reports never take the most of a thread's time. */
+const REPORT_NS = 1e6;
+const REPORT_SHARE = 4;
 
 /**
  * A thread's view of an object in shared memory. Views are cheap, keep nothing of the object's state, and any number
@@ -207,16 +230,31 @@ export abstract class SharedObject {
   /** The ETIMEDOUT of a wait for the object, with what its holders wait for or that they have ended. `state`: who holds it. */
   protected notInTime(options: TimeoutOptions | undefined, state: string): HoldfastError {
     // With a timeout of 0 nobody has waited, and the call is to be quick.
-    const links = options?.timeout === 0 ? [] : waitsOfHolders(this.thread, this.address);
+    const { links, ended } = options?.timeout === 0 ? NO_REPORT : this.#report();
     const last = links.find(({ holders }) => holders.includes(this.thread.number));
     const end = last === undefined ? '' : `: ${last.async ? 'perhaps ' : ''}they wait for each other`;
     const rest = links.length === 0 ? '' : `; ${waitsShown(links)}${end}`;
-    const ended = options?.timeout === 0 ? '' : this.#endedHolders();
     return new HoldfastError(
       'ETIMEDOUT',
       `no ${this.label} within ${options?.timeout} ms: ${state}${rest}${ended}`,
       links,
     );
+  }
+
+  /** What keeps those that hold the object. All tasks are looked at for it, and thousands of calls may give up at once: they share one. */
+  #report(): Report {
+    const { cpu } = this.thread;
+    const memory = reports.of(this.thread);
+    const serial = cpu.read(this.address + ObjectHeader.serial);
+    const start = cpu.now();
+    const { last } = memory;
+    if (last.of === this.address && last.serial === serial && start < last.until) return last;
+    const links = waitsOfHolders(this.thread, this.address);
+    const ended = this.#endedHolders();
+    const end = cpu.now();
+    const until = end + Math.max(REPORT_NS, REPORT_SHARE * (end - start));
+    memory.last = { of: this.address, serial, until, links, ended };
+    return memory.last;
   }
 
   /** Which of the threads that hold the object are dead: whoever waits for them waits for a reaper. */

@@ -28,6 +28,7 @@ import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { LINE_WORDS, struct } from '../memory/struct.ts';
 import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
+import { Slot, slotAddress } from '../sched/slot.ts';
 import { ASYNC, MAIN, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import { Vector } from '../sched/vector.ts';
@@ -186,6 +187,8 @@ export function sleeperOf(cpu: Cpu, node: number): number {
 function ownAsync(cpu: Cpu, bucket: number, word: number, node: number): number {
   if (cpu.load(node + Task.mode) !== MAIN) return 0;
   const thread = cpu.load(node + Task.thread);
+  // A thread that only blocks looks at nobody: thousands may wait for the word.
+  if (cpu.load(slotAddress(cpu, thread - 1) + Slot.chunks) === 0) return 0;
   let other = nextFor(cpu, bucket, word, 0);
   while (other !== 0 && (cpu.load(other + Task.thread) !== thread || cpu.load(other + Task.mode) !== ASYNC)) {
     other = nextFor(cpu, bucket, word, other);

@@ -138,7 +138,7 @@ export abstract class HeapMap {
     unlatch(cpu, Header.heapLatch);
   }
 
-  protected lineOf(address: number): number {
+  lineOf(address: number): number {
     const line = (address - this.base) / LINE_WORDS;
     if (!Number.isInteger(line) || line < 0 || line >= this.lines) return -1;
     return isInUse(this.cpu.read(this.map + line)) ? line : -1;

@@ -32,6 +32,9 @@ const OWNER_SHIFT = 2;
 /** Loads before a contender sleeps: about 1 us, several times the longest section that a latch guards. */
 const SPINS = 64;
 
+/** How long a thread stands aside for those that wait for a latch, ns: longer than one that was woken needs to run. */
+const ASIDE_NS = 1e6;
+
 /** How often an event loop that waits looks by itself, ns: a thread may have died between the two steps of `unlatch`. */
 const LOOK_INTERVAL = 100e6;
 
@@ -67,6 +70,19 @@ export function unlatch(cpu: Cpu, address: number): void {
   // mine|flags -> 0. Release: pairs with the acquires in latch, tryLatch and contend.
   const flags = cpu.xchgRelease(address, 0) & (WAITERS | LOOPS);
   if (flags !== 0) cpu.wake(address, flags & LOOPS ? Number.POSITIVE_INFINITY : 1);
+}
+
+/** Whether somebody waits for the latch, which the caller holds and nobody waited for when it took it. */
+export function isAwaited(cpu: Cpu, address: number): boolean {
+  return (cpu.load(address) & (WAITERS | LOOPS)) !== 0;
+}
+
+/**
+ * For a thread that has just released a latch for which others wait, and will want it again at once: a waiter that was woken
+ * takes longer than that to run, and would find it held time and again. Sleeps.
+ */
+export function standAside(cpu: Cpu, address: number): void {
+  cpu.wait(address, 0, cpu.now() + ASIDE_NS);
 }
 
 /** Who holds the latch: a CPU number plus one, or 0. */

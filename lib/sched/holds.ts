@@ -18,7 +18,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Heap } from '../memory/heap.ts';
 import { arrayOf, struct } from '../memory/struct.ts';
-import { asyncTasks, leadsTo, Slot, slotAddress, slotArea, someAsyncTask } from './slot.ts';
+import { asyncTasks, findAsyncTask, leadsTo, Slot, slotAddress, slotArea } from './slot.ts';
 import { ASYNC, Task, taskArea } from './task.ts';
 
 export const Hold = struct({ lock: 1, count: 1 });
@@ -148,39 +148,49 @@ export function holdsOf(cpu: Cpu, threads: number, lock: number, include: (id: n
   return records;
 }
 
+/** Whether `holdsOf` would find any, of all threads. */
+export function isAnyHeld(cpu: Cpu, threads: number, lock: number): boolean {
+  return findHeld(cpu, threads, lock, 1) !== 0;
+}
+
 /**
- * Whether `holdsOf` would find any, of all threads, with a count of at least `least`. Synchronous code is looked at first, and
- * again last: a record of its that holds the lock is an answer at once, however many asynchronous tasks there are. That none
- * does is no answer; see `holdsOf`.
+ * One of the records that `holdsOf` would find, of all threads, with a count of at least `least`; 0 when there is none.
+ * Synchronous code is looked at first, and again last: a record of its that holds the lock is an answer at once, however many
+ * asynchronous tasks there are. That none does is no answer; see `holdsOf`.
  */
-export function isAnyHeld(cpu: Cpu, threads: number, lock: number, least = 1): boolean {
+export function findHeld(cpu: Cpu, threads: number, lock: number, least: number): number {
   let hasTasks = false;
   for (let id = 1, slot = slotAddress(cpu, 0); id <= threads; id++, slot += Slot.words) {
     hasTasks = cpu.loadAcquire(slot + Slot.chunks) !== 0 || hasTasks;
-    if (isHeldBySync(cpu, slot, lock, least)) return true;
+    const record = findHeldBySync(cpu, slot, lock, least);
+    if (record !== 0) return record;
   }
-  if (!hasTasks) return false;
+  if (!hasTasks) return 0;
   const isTheirs = (task: number) => isHeld(cpu, task + Held.record, lock, least);
   for (let id = 1, slot = slotAddress(cpu, 0); id <= threads; id++, slot += Slot.words) {
-    if (someAsyncTask(cpu, slot, isTheirs) || isHeldBySync(cpu, slot, lock, least)) return true;
+    const task = findAsyncTask(cpu, slot, isTheirs);
+    if (task !== 0) return task + Held.record;
+    const record = findHeldBySync(cpu, slot, lock, least);
+    if (record !== 0) return record;
   }
-  return false;
+  return 0;
 }
 
-function isHeldBySync(cpu: Cpu, slot: number, lock: number, least: number): boolean {
+function findHeldBySync(cpu: Cpu, slot: number, lock: number, least: number): number {
   let record = slot + HoldTable.records;
   const end = record + HOLDS * Hold.words;
   for (; record < end && cpu.loadAcquire(record + Hold.lock) !== 0; record += Hold.words) {
-    if (isHeld(cpu, record, lock, least)) return true;
+    if (isHeld(cpu, record, lock, least)) return record;
   }
-  return record === end && chunkRecords(cpu, slot).some((further) => isHeld(cpu, further, lock, least));
+  if (record < end) return 0;
+  return chunkRecords(cpu, slot).find((further) => isHeld(cpu, further, lock, least)) ?? 0;
 }
 
 /**
  * `lock` is set before `count`, by the release in `claimHold`: a thread that sees the count sees whose it is. Both loads acquire,
  * because a record that is another lock's by now was given up for this one before.
  */
-function isHeld(cpu: Cpu, record: number, lock: number, least: number): boolean {
+export function isHeld(cpu: Cpu, record: number, lock: number, least: number): boolean {
   return cpu.loadAcquire(record + Hold.count) >= least && cpu.loadAcquire(record + Hold.lock) === lock;
 }
 

@@ -196,7 +196,7 @@ export function* everyTask(cpu: Cpu, threads: number, include = (_id: number) =>
 
 /** Whether `task`, which may be any number, is a task of the slot. */
 export function isTaskOf(cpu: Cpu, slot: number, task: number): boolean {
-  return task === slot + Slot.mainTask || someAsyncTask(cpu, slot, (each) => each === task);
+  return task === slot + Slot.mainTask || findAsyncTask(cpu, slot, (each) => each === task) !== 0;
 }
 
 /** All tasks of a slot, in use or not: the main task first. */
@@ -248,12 +248,15 @@ export function viewersFor(cpu: Cpu, owner: number): Viewers {
   };
 }
 
-/** Whether `test` holds for one of `asyncTasks`. */
-export function someAsyncTask(cpu: Cpu, slot: number, test: (task: number) => boolean): boolean {
+/** The first of `asyncTasks` for which `test` holds, or 0. */
+export function findAsyncTask(cpu: Cpu, slot: number, test: (task: number) => boolean): number {
   for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
-    for (let i = 0; i < CHUNK_TASKS; i++) if (test(chunk + Chunk.words + i * Task.words)) return true;
+    for (let i = 0; i < CHUNK_TASKS; i++) {
+      const task = chunk + Chunk.words + i * Task.words;
+      if (test(task)) return task;
+    }
   }
-  return false;
+  return 0;
 }
 
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */

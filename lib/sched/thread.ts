@@ -262,7 +262,7 @@ export class Thread {
       this.#freeTasks.push(task);
     }
     this.#tasks += CHUNK_TASKS;
-    // Pairs with the acquires in `eachTask`, `asyncTasks` and `someAsyncTask` (slot.ts): a chunk that is found is filled. So is
+    // Pairs with the acquires in `eachTask`, `asyncTasks` and `findAsyncTask` (slot.ts): a chunk that is found is filled. So is
     // a task that is found in a lock's word: the barrier pairs with the acquire there (`refuse` in mutex-core.ts and wait.ts).
     cpu.wmb();
     cpu.storeRelease(this.slot + Slot.chunks, chunk);

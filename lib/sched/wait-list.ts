@@ -104,7 +104,7 @@ function isAlone(cpu: Cpu, list: number, task: number): boolean {
 
 /** A `Waiter`, as far as its place in the list is concerned. */
 interface Joining {
-  readonly thread: { readonly cpu: Cpu; readonly id: number };
+  readonly thread: { readonly cpu: Cpu; readonly id: number; readonly tasksInUse: number };
   readonly task: number;
   readonly async: boolean;
 }
@@ -114,13 +114,15 @@ interface Joining {
  * asynchronous tasks of its own thread: they can't run while it waits, and so would never make way. The latch is held.
  */
 export function joinAhead({ thread, task, async }: Joining, list: number, object: number): void {
-  const { cpu, id } = thread;
-  joinList(cpu, list, object, task, async ? 0 : firstOfThread(cpu, list, id));
+  const { cpu, id, tasksInUse } = thread;
+  joinList(cpu, list, object, task, async || tasksInUse === 0 ? 0 : firstOfThread(cpu, list, id));
 }
 
 /** The first task of the thread with this CPU number plus one in the list, or 0. The latch is held. */
-export function firstOfThread(cpu: Cpu, list: number, id: number): number {
-  return waiters(cpu, list).find((task) => cpu.load(task + Task.thread) === id) ?? 0;
+function firstOfThread(cpu: Cpu, list: number, id: number): number {
+  let task = firstWaiter(cpu, list);
+  while (task !== 0 && cpu.load(task + Task.thread) !== id) task = nextWaiter(cpu, list, task);
+  return task;
 }
 
 /** Puts `task` in the list right in front of `other`. The latch is held. */

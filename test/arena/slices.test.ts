@@ -10,6 +10,10 @@ import { on, stepper } from '../support/stepper.ts';
 import { until } from '../support/threads.ts';
 
 const MANY = 400;
+/** In a latch's word: a thread waits for it. */
+const AWAITED = 1;
+/** The reaper has looked whether a dead thread has the latch, and is about to look whether anybody waits for it. */
+const LOOKS_WHO_WAITS = () => on('load', Header.namesLatch, 2);
 
 /** Many mutexes, the last of them held by thread 1, which has died; and thread 0's pass, each batch of which is a slice. */
 function deathAmongMany(many = MANY) {
@@ -41,11 +45,51 @@ test('a death in a large arena that stops the world until all objects have been 
   for (; !pass.next().done; slices++) {
     // In between nobody is held up, and what is found later is found.
     for (const latch of [Header.namesLatch, Header.heapLatch, Header.reaperLatch]) expect(real.load(latch)).toBe(0);
-    expect(new Mutex(arenas[2] as Arena, `made meanwhile ${slices}`).tryLock()).toBe(true);
+    const made = new Mutex(arenas[2] as Arena, `made meanwhile ${slices}`);
+    expect(made.tryLock()).toBe(true);
+    // One that is held would be a slice of its own.
+    made.unlock();
   }
   expect(slices).toBeGreaterThan(MANY / 100);
   expect([last.ownerDied, life()]).toEqual([true, 0]);
   expect(arenas[2]!.fsck()).toEqual([]);
+});
+
+test('a slice that goes on to the end of its batch, however long each object takes', () => {
+  const { arenas, mutexes, last, pass } = deathAmongMany();
+  // They need more than a look.
+  for (const mutex of mutexes) if (mutex !== last) mutex.lock();
+  let slices = 1;
+  while (!pass.next().done) slices++;
+  expect(slices).toBeGreaterThanOrEqual(MANY);
+  expect(last.ownerDied).toBe(true);
+  expect(arenas[2]!.fsck()).toEqual([]);
+});
+
+test('a pass that latches the names again before a thread that waits for them can run', () => {
+  const { arenas, real, before, cancel, last, pass } = deathAmongMany();
+  const reaper = arenas[0] as Arena;
+  const time = 1e6;
+  reaper.cpu.now = () => time;
+  // Time stands still, so only the thread that comes to wait ends the slice.
+  before(0, LOOKS_WHO_WAITS(), () => real.fetchOrRelaxed(Header.namesLatch, AWAITED));
+  expect(pass.next()).toEqual({ done: false, value: true });
+  expect([cancel(0), last.ownerDied]).toEqual([false, false]);
+  expect(pass.next()).toEqual({ done: true, value: 'done' });
+  expect(last.ownerDied).toBe(true);
+});
+
+test('a thread that repairs all at once, and keeps those that wait for the names from them until it is done', () => {
+  const { real, before, cancel, reap, last } = deathAmongMany();
+  let isFree = false;
+  before(2, LOOKS_WHO_WAITS(), () => {
+    real.fetchOrRelaxed(Header.namesLatch, AWAITED);
+    before(2, on('wait', Header.namesLatch), () => {
+      isFree = real.load(Header.namesLatch) === 0 && !last.ownerDied;
+    });
+  });
+  expect(reap(2)).toBe('done');
+  expect([cancel(2), isFree, last.ownerDied]).toEqual([false, true, true]);
 });
 
 test('a pass that loses its place when objects around it are freed, or freed and merged', () => {

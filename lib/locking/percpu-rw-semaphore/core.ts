@@ -34,7 +34,7 @@ import { latch, unlatch } from '../../memory/latch.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
-import { claimHold, findHold, HELD, Hold, isAnyHeld, TRANSIT } from '../../sched/holds.ts';
+import { claimHold, findHeld, findHold, HELD, Hold, isAnyHeld, isHeld, TRANSIT } from '../../sched/holds.ts';
 import { maxThreads } from '../../sched/slot.ts';
 import type { Outcome } from '../../sched/slow-path.ts';
 import { Task, unpark } from '../../sched/task.ts';
@@ -54,6 +54,11 @@ export const PercpuWords = struct({
   header: ObjectHeader,
   block: 1,
   waiters: WaitList,
+  /**
+   * The record of a reader that a writer has seen inside, or 0. As long as it reads, the next writer need not look through all
+   * records: thousands may come to be the writer, one after the other, and give up. Records are never freed.
+   */
+  inside: 1,
 });
 
 export const WAITERS = 1;
@@ -141,7 +146,11 @@ export function retire(cpu: Cpu, block: number, record: number, count: number): 
 
 /** Whether nobody reads. */
 function isDrained(cpu: Cpu, lock: number): boolean {
-  return !isAnyHeld(cpu, maxThreads(cpu), lock, HELD);
+  const seen = cpu.load(lock + PercpuWords.inside);
+  if (seen !== 0 && isHeld(cpu, seen, lock, HELD)) return false;
+  const record = findHeld(cpu, maxThreads(cpu), lock, HELD);
+  if (record !== 0) cpu.store(lock + PercpuWords.inside, record);
+  return record === 0;
 }
 
 /** Writes if nobody reads, writes or could write. */
