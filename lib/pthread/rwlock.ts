@@ -283,7 +283,7 @@ export class PthreadRwlock extends SharedObject {
     const writer = cpu.load(this.address + RwlockWords.writer);
     if (writer !== 0) return `written by thread ${cpu.load(writer + Task.thread) - 1}`;
     const readers = cpu.load(this.address + RwlockWords.readers);
-    return readers === 0 ? 'free' : `${readers} readers`;
+    return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
   }
 
   #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {

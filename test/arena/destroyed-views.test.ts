@@ -255,6 +255,26 @@ test('views of a thread that ends keep nobody from the memory', () => {
   expect(objects.map((mutex) => mutex.address)).toContain(address);
 });
 
+test('the memory of what a killed thread has opened goes to somebody else before a reaper has seen to that thread', () => {
+  const { arenas, die, reap } = stepper(2, { words: 1 << 14 });
+  const [first, second] = arenas as [Arena, Arena];
+  const { address } = new Mutex(first, 'x');
+  new Mutex(second, 'x');
+  // It may have died in the middle of whatever it did with the object.
+  die(1);
+  new Mutex(first, 'x').destroy();
+  const fill = () => {
+    const addresses: number[] = [];
+    const made = thrown(() => {
+      for (;;) addresses.push(new Mutex(first).address);
+    });
+    return { code: made.code, hasIt: addresses.includes(address) };
+  };
+  expect(fill()).toEqual({ code: 'ENOMEM', hasIt: false });
+  expect(reap(0)).toBe('done');
+  expect(fill()).toEqual({ code: 'ENOMEM', hasIt: true });
+});
+
 test('the memory of an object that a thread has opened by its handle goes to somebody else', () => {
   const { arenas } = stepper(2, { words: 1 << 14 });
   const [first, second] = arenas as [Arena, Arena];

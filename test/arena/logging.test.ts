@@ -50,7 +50,7 @@ test('a log line with a guard, a futex or a thread that is {}, or the whole aren
     [new RwSemaphore(arena, 'f').acquireRead(), 'Guard of RwSemaphore(f, 1 reader)'],
     [new Semaphore(arena, 'g', { permits: 2 }).acquire(), 'Guard of Semaphore(g, 1 permit)'],
     [new PthreadMutex(arena, 'h').acquire(), 'Guard of PthreadMutex(h, held by thread 0)'],
-    [pthread.acquireRead(), 'Guard of PthreadRwlock(c, 1 readers)'],
+    [pthread.acquireRead(), 'Guard of PthreadRwlock(c, 1 reader)'],
     [new Futex(arena), 'Futex of Arena('],
     [new PiFutex(arena), 'PiFutex of Arena('],
     [arena.thread, 'Thread(0)'],

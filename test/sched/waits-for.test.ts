@@ -14,7 +14,7 @@ import {
 } from '../../lib/index.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { asleep, inThread, thrown } from '../support/threads.ts';
-import { type TakenKind, take } from './waits-for.threads.ts';
+import { type Readable, readable, type TakenKind, take } from './waits-for.threads.ts';
 
 const THREADS = new URL('./waits-for.threads.ts', import.meta.url).href;
 
@@ -192,12 +192,63 @@ test('a wait for a condition, which has to have its mutex whatever it finds, and
   mine.release();
 });
 
+test.each<Readable>(['RwSemaphore', 'PercpuRwSemaphore', 'PthreadRwlock'])(
+  'an asynchronous reader of a %s that nobody sees: the graph, a search for deadlocks, destroy, a death',
+  async (kind) => {
+    const { arena } = setup();
+    const mine = new Mutex(arena, 'mine').acquire();
+    const lock = readable(arena, kind);
+    const reader = inThread(arena, THREADS, 'readAndTake', kind, 'mine');
+    await asleep(arena, 1, new Mutex(arena, 'mine').address);
+    expect([lock.readers, lock.isLocked]).toEqual([1, true]);
+    expect(thrown(() => lock.destroy()).code).toBe('EBUSY');
+    const options = { detectDeadlock: true };
+    const error = thrown(() => (lock instanceof PthreadRwlock ? lock.writeLock(options) : lock.downWrite(options)));
+    expect(error.code).toBe('EDEADLK');
+    const writing = lock.acquireWriteAsync();
+    expect(arena.waits()).toContainEqual(
+      expect.objectContaining({ thread: 0, async: true, name: 'read', mode: 'write', holders: [1] }),
+    );
+    await reader.worker.terminate();
+    (await writing).release();
+    expect([lock.readers, lock.ownerDied]).toEqual([0, false]);
+    lock.destroy();
+    mine.release();
+  },
+);
+
 test('detectDeadlock is a boolean', () => {
   const { arena } = setup();
   const detectDeadlock = 'yes' as never;
   expect(thrown(() => new Mutex(arena).lock({ detectDeadlock })).message).toMatch(
     /^EINVAL: detectDeadlock is true or false, received "yes"/,
   );
+});
+
+test('a report that calls share, about another object or out of date', async () => {
+  const { arena } = setup();
+  // A clock that moves as the test says: by less than a report is good for, or by more.
+  let time = arena.cpu.now();
+  arena.cpu.now = () => time;
+  const [a, b] = [new Mutex(arena, 'a'), new Mutex(arena, 'b')];
+  const [heldA, heldB] = [await a.acquireAsync(), await b.acquireAsync()];
+  const giveUp = async (mutex: Mutex) => {
+    const call = mutex.acquireAsync({ timeout: 1 }).catch((error: HoldfastError) => error);
+    time += 1.1e6;
+    return ((await call) as HoldfastError).waitsFor?.map(({ name }) => name);
+  };
+  expect(await giveUp(a)).toEqual([]);
+  const waiting = b.acquireAsync();
+  expect(await giveUp(a)).toEqual(['b']);
+  const other = a.acquireAsync();
+  const calls = [a, b].map((mutex) => mutex.acquireAsync({ timeout: 1 }).catch((error: HoldfastError) => error));
+  time += 1.1e6;
+  const found = (await Promise.all(calls)) as HoldfastError[];
+  expect(found.map(({ waitsFor }) => waitsFor?.map(({ name }) => name))).toEqual([['b'], ['a']]);
+  heldA.release();
+  heldB.release();
+  (await waiting).release();
+  (await other).release();
 });
 
 test('a report that looks at every task of a thread, once for each of thousands that give up together', async () => {

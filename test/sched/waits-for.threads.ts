@@ -5,6 +5,7 @@ import {
   PercpuRwSemaphore,
   PthreadCond,
   PthreadMutex,
+  PthreadRwlock,
   RtMutex,
   RwSemaphore,
   Semaphore,
@@ -62,6 +63,21 @@ export function signalAndTake(arena: Arena, mutex: string, cond: string, second:
   } finally {
     held.release();
   }
+}
+
+const READABLE = { RwSemaphore, PercpuRwSemaphore, PthreadRwlock };
+
+export type Readable = keyof typeof READABLE;
+
+export function readable(arena: Arena, kind: Readable): RwSemaphore | PercpuRwSemaphore | PthreadRwlock {
+  return new READABLE[kind](arena, 'read');
+}
+
+/** Reads asynchronously, and goes for the mutex `second` with that guard in its hand. */
+export async function readAndTake(arena: Arena, kind: Readable, second: string): Promise<void> {
+  const held = await readable(arena, kind).acquireReadAsync();
+  new Mutex(arena, second).acquire().release();
+  held.release();
 }
 
 /** 'taken', or the message of the error. */

@@ -144,10 +144,15 @@ export function retire(cpu: Cpu, block: number, record: number, count: number): 
   cpu.storeUnordered(record + Hold.count, count);
 }
 
+/** Whether the reader that a writer saw last is inside. */
+export function isReadStill(cpu: Cpu, lock: number): boolean {
+  const record = cpu.load(lock + PercpuWords.inside);
+  return record !== 0 && isHeld(cpu, record, lock, HELD);
+}
+
 /** Whether nobody reads. */
 function isDrained(cpu: Cpu, lock: number): boolean {
-  const seen = cpu.load(lock + PercpuWords.inside);
-  if (seen !== 0 && isHeld(cpu, seen, lock, HELD)) return false;
+  if (isReadStill(cpu, lock)) return false;
   const record = findHeld(cpu, maxThreads(cpu), lock, HELD);
   if (record !== 0) cpu.store(lock + PercpuWords.inside, record);
   return record === 0;

@@ -16,6 +16,7 @@ import {
   close,
   DRAINING,
   isBusy,
+  isReadStill,
   leaveRead,
   leaveWith,
   leaveWrite,
@@ -205,6 +206,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   protected override get obstacle(): string {
     const { cpu } = this.thread;
     const word = cpu.load(this.#block);
+    if (writerOf(word) === 0) return isReadStill(cpu, this.address) ? 'held by readers' : 'not held any more';
     if (!(word & DRAINING)) return this.state;
     return `about to be written by thread ${cpu.load(writerOf(word) + Task.thread) - 1}`;
   }

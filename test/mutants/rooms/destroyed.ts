@@ -225,7 +225,7 @@ export const mutants: readonly Mutant[] = [
     file: 'lib/sched/slot.ts',
     from: 'if (cpu.loadAcquire(slot + Slot.life) === 0) return false;',
     to: 'if (cpu.loadAcquire(slot + Slot.life) <= 0) return false;',
-    tests: STEPS,
+    tests: VIEWS,
   },
   {
     name: 'destroy looks at the latch of a POSIX reader-writer lock too early',

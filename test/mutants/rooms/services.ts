@@ -4,6 +4,12 @@ const MEMORY = ['test/arena/named-memory.test.ts'];
 const GUARDS = ['test/debug/lockdep/guards.test.ts'];
 const HEAP = 'lib/memory/heap.ts';
 const MAP = 'lib/memory/heap-map.ts';
+const REAPER = 'lib/arena/reaper.ts';
+const SLICES = ['test/arena/slices.test.ts'];
+const SHARED = 'lib/arena/shared-object.ts';
+const PERCPU = 'lib/locking/percpu-rw-semaphore/core.ts';
+const CROWDS = ['test/sched/crowds.test.ts'];
+const WAITS_FOR = ['test/sched/waits-for.test.ts'];
 const VALIDATOR = 'lib/debug/lockdep/validator.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -62,5 +68,96 @@ export const mutants: readonly Mutant[] = [
     from: "(cpu.load(task + Task.want) === READ ? 'read' : 'write')",
     to: "(cpu.load(task + Task.want) === -1 ? 'read' : 'write')",
     tests: ['test/sched/waits-for.test.ts'],
+  },
+  {
+    name: 'Reaper: a slice goes on to the end of its batch, however long each object takes',
+    file: REAPER,
+    from: 'if (following !== undefined && cpu.now() >= end) {',
+    to: 'if (following !== undefined && end < 0) {',
+    tests: SLICES,
+  },
+  {
+    name: 'Reaper: a slice that ended in the middle of a batch leaves the rest of it out',
+    file: REAPER,
+    from: '        this.#line = this.#heap.lineOf(following);\n',
+    to: '        this.#line = next;\n',
+    tests: SLICES,
+  },
+  {
+    name: 'Reaper: a slice goes on although others wait for the names',
+    file: REAPER,
+    from: '!isOver && !pass.isAwaited && cpu.now() < end',
+    to: '!isOver && cpu.now() < end',
+    tests: SLICES,
+  },
+  {
+    name: 'Reaper: a pass does not say that others wait for the names',
+    file: REAPER,
+    from: 'yield pass.isAwaited;',
+    to: 'yield false;',
+    tests: SLICES,
+  },
+  {
+    name: 'Reaper: a thread that repairs all at once latches the names again at once',
+    file: REAPER,
+    from: 'if (pass.isAwaited) standAside(cpu, Header.namesLatch);',
+    to: ';',
+    tests: SLICES,
+  },
+  {
+    name: 'PercpuRwSemaphore: each writer looks for a reader anew',
+    file: PERCPU,
+    from: '  if (isReadStill(cpu, lock)) return false;\n',
+    to: '',
+    tests: CROWDS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a reader that a writer has seen once is inside for ever',
+    file: PERCPU,
+    from: 'return record !== 0 && isHeld(cpu, record, lock, HELD);',
+    to: 'return record !== 0;',
+    tests: ['test/locking/reader-writer.test.ts'],
+  },
+  {
+    name: 'PercpuRwSemaphore: the readers are counted for each that gives up when the last writer has',
+    file: 'lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts',
+    from: "    if (writerOf(word) === 0) return isReadStill(cpu, this.address) ? 'held by readers' : 'not held any more';\n",
+    to: '',
+    tests: CROWDS,
+  },
+  {
+    name: 'ETIMEDOUT: each call makes a report of its own',
+    file: SHARED,
+    from: 'start < last.until) return last;',
+    to: 'false) return last;',
+    tests: CROWDS,
+  },
+  {
+    name: 'ETIMEDOUT: a report is good for ever',
+    file: SHARED,
+    from: 'start < last.until) return last;',
+    to: 'true) return last;',
+    tests: WAITS_FOR,
+  },
+  {
+    name: 'ETIMEDOUT: a report about another object',
+    file: SHARED,
+    from: 'if (last.of === this.address && ',
+    to: 'if (',
+    tests: WAITS_FOR,
+  },
+  {
+    name: 'Wait list: a thread that only blocks looks for tasks of its own',
+    file: 'lib/sched/wait-list.ts',
+    from: 'async || tasksInUse === 0 ? 0',
+    to: 'async ? 0',
+    tests: CROWDS,
+  },
+  {
+    name: 'Futex: a thread that only blocks looks for tasks of its own',
+    file: 'lib/futex/table.ts',
+    from: '  if (cpu.load(slotAddress(cpu, thread - 1) + Slot.chunks) === 0) return 0;\n',
+    to: '',
+    tests: CROWDS,
   },
 ];

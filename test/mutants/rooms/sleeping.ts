@@ -35,13 +35,6 @@ const EXPLORED = 'test/native-sim/explore/sleeping-locks.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
-    name: 'a writer of a per-CPU lock looks at each asynchronous task, whatever readers there are',
-    file: PERCPU,
-    from: 'const record = findHeld(cpu, maxThreads(cpu), lock, HELD);',
-    to: 'const record = holdsOf(cpu, maxThreads(cpu), lock, () => true)[0] ?? 0;',
-    tests: ['test/locking/reader-writer.test.ts'],
-  },
-  {
     name: 'a per-CPU lock is handed over with a look at all that wait',
     file: PERCPU,
     from: '      isOneLeft = true;\n      break;\n',
