@@ -119,7 +119,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a writer that sleeps behind one that died in its unlatch is not woken',
     file: 'lib/arena/reaper.ts',
-    from: '      if (kind.latch !== undefined) cpu.wake(address + kind.latch, Number.POSITIVE_INFINITY);\n',
+    from: '    if (kind.latch !== undefined) cpu.wake(address + kind.latch, Number.POSITIVE_INFINITY);\n',
     to: '',
     tests: [EXPLORED, EXPLORED_MAP],
   },
