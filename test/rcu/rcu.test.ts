@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Arena, HoldfastError, Rcu } from '../../lib/index.ts';
+import { Arena, HoldfastError, Rcu, RcuQsbr } from '../../lib/index.ts';
 import { AWAITED, INSIDE, OUTSIDE } from '../../lib/rcu/grace-period.ts';
 import { domainAt, Line, lineOf, NORMAL, PACES } from '../../lib/rcu/layout.ts';
 import { IDLE, ownSequence, stateOf } from '../../lib/rcu/sequence.ts';
@@ -331,6 +331,24 @@ describe('threads', () => {
     arena.free(word);
     expect(arena.fsck()).toEqual([]);
   });
+
+  test.each([Rcu, RcuQsbr])(
+    'one that computes outside of readers is waited for by no period of %o',
+    async (Flavour) => {
+      const arena = Arena.create({ bytes: 1 << 20, maxThreads: 4 });
+      const rcu = new Flavour(arena);
+      const word = arena.alloc(1);
+      arena.cpu.store(word, 0);
+      const busy = inThread(arena, THREADS, 'loopAfterReading', word);
+      await until(arena, word, 1);
+      // Until these are over the thread goes on.
+      rcu.synchronize();
+      rcu.synchronizeExpedited();
+      await Promise.all([rcu.synchronizeAsync(), rcu.synchronizeExpeditedAsync()]);
+      arena.cpu.store(word, 2);
+      expect(await busy.result).toBe(true);
+    },
+  );
 
   test('a synchronous caller sleeps until a reader of another thread is out', async () => {
     const arena = Arena.create({ bytes: 1 << 20, maxThreads: 4 });

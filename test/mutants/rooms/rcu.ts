@@ -24,6 +24,7 @@ const SEQUENCE_TESTS = 'test/rcu/sequence.test.ts';
 const BOOST = 'lib/rcu/boost.ts';
 const BOOST_TESTS = 'test/rcu/boost.test.ts';
 const BOOST_STEPS = 'test/rcu/boost-steps.test.ts';
+const BOOST_DEATHS = 'test/rcu/boost-deaths.test.ts';
 const BOOST_EXPLORED = 'test/native-sim/explore/boost.test.ts';
 const READ_SIDE = 'lib/rcu/read-side.ts';
 const PRIORITY = 'lib/sched/priority.ts';
@@ -849,8 +850,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a loan that is taken back leaves the priority as it is',
     file: BOOST,
-    from: '  cpu.store(slot + Priorities.lent, 0);\n  inherit(cpu, slot, wakes);\n',
-    to: '  cpu.store(slot + Priorities.lent, 0);\n  void wakes;\n',
+    from: '  cpu.store(slot + Priorities.lent, ENDING);\n  inherit(cpu, slot, wakes);\n',
+    to: '  cpu.store(slot + Priorities.lent, ENDING);\n  void wakes;\n',
     tests: [BOOST_TESTS],
   },
   {
@@ -877,9 +878,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a slot is vacated while a thread that takes a loan back writes to it',
     file: BOOST,
-    from: '    if (latchOwner(cpu, Header.priorityLatch) === 0) return true;\n',
-    to: '    return true;\n',
+    from: 'slots.every((slot) => cpu.load(slot + Priorities.lent) === 0)',
+    to: 'slots.every((slot) => lentTo(cpu, slot) === NO_CEILING)',
     tests: [BOOST_STEPS],
+  },
+  {
+    name: 'a priority that was lent stays where the thread that takes the loan back dies in the middle',
+    file: BOOST,
+    from: '  cpu.store(slot + Priorities.lent, ENDING);\n',
+    to: '  cpu.store(slot + Priorities.lent, 0);\n',
+    tests: [BOOST_DEATHS],
+  },
+  {
+    name: 'a loan that is ending counts as a loan',
+    file: PRIORITY,
+    from: 'word === ENDING ? NO_CEILING : word ^ NO_CEILING',
+    to: 'word ^ NO_CEILING',
+    tests: [BOOST_DEATHS, BOOST_STEPS],
   },
   {
     name: "a waiter takes its stand-in's place, whatever it has inherited meanwhile",
