@@ -54,6 +54,23 @@ describe('a grace period', () => {
     expect(rcus[0].pollState(cookie)).toBe(true);
   });
 
+  test('is the same for cookies of one moment, on each thread, and over for the completed one', () => {
+    const { rcus } = domains(2);
+    const [one, other] = [rcus[0].getState(), structuredClone(rcus[1].getState())];
+    expect(rcus[1].sameState(one, other)).toBe(true);
+    rcus[1].readLock();
+    expect(rcus[0].pollState(rcus[0].completedState)).toBe(true);
+    // Not even a reader is waited for, where the point is reached; it would be this thread's own.
+    rcus[1].condSynchronize(rcus[1].completedState);
+    expect(rcus[0].sameState(one, rcus[0].startPoll())).toBe(true);
+    const behind = rcus[0].getState();
+    expect(rcus[0].sameState(one, behind)).toBe(false);
+    rcus[1].readUnlock();
+    expect(rcus[0].pollState(one)).toBe(true);
+    expect(rcus[0].pollState(behind)).toBe(false);
+    expect(thrown(() => rcus[0].sameState(one, { ...one, rcu: 5 })).code).toBe('EINVAL');
+  });
+
   test('that is expedited does not wait for a normal one that began earlier', () => {
     const { rcus } = domains(3);
     rcus[1].readLock();

@@ -19,6 +19,7 @@ const HLIST = 'lib/rcu/hlist.ts';
 const LIST_TESTS = 'test/rcu/list.test.ts';
 const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
+const CALLBACK_TESTS = 'test/rcu/callbacks.test.ts';
 const OVERLAPPING = 'test/rcu/overlapping.test.ts';
 const SEQUENCE_TESTS = 'test/rcu/sequence.test.ts';
 const BOOST = 'lib/rcu/boost.ts';
@@ -516,6 +517,48 @@ export const mutants: readonly Mutant[] = [
     file: CALLBACKS,
     from: '  } catch (error) {\n    queueMicrotask',
     to: '  } catch (error) {\n    if (error) throw error;\n    queueMicrotask',
+    tests: [RCU],
+  },
+  {
+    name: 'a flood of callbacks is over with its first batch',
+    file: CALLBACKS,
+    from: '    else if (size <= LOW_MARK) this.#isFlooded = false;\n',
+    to: '    else this.#isFlooded = false;\n',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'a flood of callbacks runs a 128th at a time',
+    file: CALLBACKS,
+    from: 'this.#isFlooded ? HIGH_MARK : Math',
+    to: 'this.#isFlooded ? Math.max(LEAST_BATCH, size >> BATCH_SHIFT) : Math',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'a batch of callbacks goes on, however long it takes',
+    file: CALLBACKS,
+    from: 'if (cpu.now() > deadline) {',
+    to: 'if (cpu.now() < start) {',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'all callbacks that are due run in one turn',
+    file: CALLBACKS,
+    from: 'count < most && this.size > 0',
+    to: 'count < most * HIGH_MARK && this.size > 0',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'cookies of different periods are the same',
+    file: DOMAIN,
+    from: 'one.normal === other.normal && one.expedited === other.expedited',
+    to: 'one.expedited === other.expedited',
+    tests: [RCU],
+  },
+  {
+    name: 'the completed cookie is one of now',
+    file: DOMAIN,
+    from: 'return this.#cookie(0, 0);',
+    to: 'return this.getState();',
     tests: [RCU],
   },
   {
