@@ -116,29 +116,31 @@ export class Heap extends HeapMap {
     const tag = line < 0 ? FREE : cpu.read(this.map + line);
     const isPlain = (tag & STATE_MASK) === USED;
     if (isPlain) {
-      cpu.store(nascent, -home);
-      cpu.store(home, address);
+      cpu.storeUnordered(nascent, -home);
+      cpu.storeUnordered(home, address);
       cpu.write(this.map + line, tag - USED + DOOMED);
-      cpu.store(nascent, 0);
+      cpu.storeUnordered(nascent, 0);
     }
     unlatch(cpu, Header.heapLatch);
     return isPlain;
   }
 
   /**
-   * Frees the doomed blocks that the words `homes` name, and clears the words: nobody frees a block again. `nascent`: of the
-   * calling thread; where that dies between the two, `rebuild` clears the word.
+   * Frees the doomed blocks that the first `count` of the words `homes` name, and clears the words: nobody frees a block again.
+   * `nascent`: of the calling thread; where that dies between the two, `rebuild` clears the word.
    */
-  freeDoomed(homes: readonly number[], nascent: number): void {
+  freeDoomed(homes: readonly number[], count: number, nascent: number): void {
+    if (count === 0) return;
     const cpu = this.cpu;
     latch(cpu, Header.heapLatch, this.owner);
-    for (const home of homes) {
-      const line = this.doomedLineOf(cpu.load(home));
-      cpu.store(nascent, -home);
+    for (let i = 0; i < count; i++) {
+      const home = homes[i] as number;
+      const line = this.doomedLineOf(cpu.loadUnordered(home));
+      cpu.storeUnordered(nascent, -home);
       if (line >= 0) this.release(line, cpu.read(this.map + line) >> STATE_BITS);
-      cpu.store(home, 0);
+      cpu.storeUnordered(home, 0);
     }
-    cpu.store(nascent, 0);
+    cpu.storeUnordered(nascent, 0);
     unlatch(cpu, Header.heapLatch);
   }
 

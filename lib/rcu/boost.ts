@@ -8,8 +8,9 @@
  *
  * `Priorities.lent` of a slot, guarded by priorityLatch:
  *
- *   none -> p   the task that waits, at each look, while a lane of the thread is AWAITED; or p is more urgent than before
- *   p -> none   the reader as it leaves the lane (`report` of grace-period.ts); the task as it ends its wait; the reaper
+ *   none -> p      the task that waits, at each look, while a lane of the thread is AWAITED; or p is more urgent than before
+ *   p -> ENDING    the reader as it leaves the lane (`report` of grace-period.ts); the task as it ends its wait; the reaper
+ *   ENDING -> none the same thread, when the priority has changed; if it dies before, the reaper
  *
  * The lender stores the word and then looks at the lanes once more; the reader leaves its lane and then looks at the word.
  * Both have a full barrier in between, so one of the two sees the other. A reader that has left without being told that it is
@@ -26,7 +27,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { latchOwner, tryLatchBriefly, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { latchPriorities, lentTo, NO_CEILING, Priorities, unlatchPriorities } from '../sched/priority.ts';
+import { ENDING, latchPriorities, lentTo, NO_CEILING, Priorities, unlatchPriorities } from '../sched/priority.ts';
 import { Slot, slotAddress } from '../sched/slot.ts';
 import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { Task, unparkAll } from '../sched/task.ts';
@@ -117,10 +118,10 @@ export function returnLent(thread: Thread): void {
 export function endLoans(repairer: Repairer): boolean {
   const { cpu, threads, isDead } = repairer;
   const slots = Array.from({ length: threads }, (_, number) => slotAddress(cpu, number));
-  if (slots.every((slot) => lentTo(cpu, slot) === NO_CEILING)) {
-    // A thread that ends a loan clears the word first, and changes the priority then. Pairs with the release in `unlatch`.
+  if (slots.every((slot) => cpu.load(slot + Priorities.lent) === 0)) {
+    // A thread that lends looks at the lanes before it touches a priority; one that ends a loan clears the word behind it.
     cpu.rmb();
-    if (latchOwner(cpu, Header.priorityLatch) === 0) return true;
+    return true;
   }
   // A thread that takes the latch from a dead one has to make the trees of rt-mutexes again, which is their repair's to do.
   if (isDead(latchOwner(cpu, Header.priorityLatch))) return false;
@@ -133,9 +134,11 @@ export function endLoans(repairer: Repairer): boolean {
 
 /** Under priorityLatch. With a loan, no thread leaves the slot before it has had the latch as well (`endLoans`). */
 function endLoan(cpu: Cpu, slot: number, wakes: WakeQueue): void {
-  if (lentTo(cpu, slot) === NO_CEILING) return;
-  cpu.store(slot + Priorities.lent, 0);
+  if (cpu.load(slot + Priorities.lent) === 0) return;
+  cpu.store(slot + Priorities.lent, ENDING);
   inherit(cpu, slot, wakes);
+  // Release: pairs with the barrier in `endLoans`.
+  cpu.storeRelease(slot + Priorities.lent, 0);
 }
 
 function mainTaskOf(cpu: Cpu, number: number): number {

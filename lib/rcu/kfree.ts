@@ -47,6 +47,8 @@ export class Freeing {
   readonly #caches = new Map<number, Pending>();
   #names: Pending | undefined;
   #latest: Pending | undefined;
+  /** The words that name what is freed at a time. */
+  readonly #homes: number[] = Array(BATCH).fill(0);
   #isRunning = false;
   #rest: Promise<void> = Promise.resolve();
 
@@ -98,7 +100,7 @@ export class Freeing {
     if (!this.#heap.isPlain(address)) throw notInUse(address);
     const pending = (this.#names ??= this.#pendingIn(this.#openNames()));
     const { slabs } = pending;
-    const slot = this.#takeName(slabs);
+    const slot = slabs.take() || this.#takeLast(slabs);
     // Not so only where another thread frees it just now.
     if (!this.#heap.doom(address, objectOf(cpu, slot), thread.nascent)) {
       claim(cpu, slabs.magazine, slot, thread.id);
@@ -119,12 +121,10 @@ export class Freeing {
     if (cpu.loadUnordered(magazine + Magazine.nextCount) % LOOK === 0) this.#look(pending);
   }
 
-  #takeName(slabs: Slabs): number {
-    let slot = slabs.take();
-    if (slot === 0) {
-      this.reclaim();
-      slot = slabs.take();
-    }
+  /** A name where there is no memory for one before something is freed. */
+  #takeLast(slabs: Slabs): number {
+    this.reclaim();
+    const slot = slabs.take();
     if (slot === 0) throw this.#heap.exhausted(1);
     return slot;
   }
@@ -199,20 +199,17 @@ export class Freeing {
   /** Frees the blocks that the waiting objects name. With the last of them the objects are free themselves. */
   #freeBlocks(slabs: Slabs, most: number): number {
     const { cpu, thread } = this.#readers;
+    const homes = this.#homes;
     let count = 0;
-    let homes: number[] = [];
     let slot = cpu.loadUnordered(slabs.magazine + Magazine.waiting);
     for (; slot !== 0 && count < most; slot = cpu.loadUnordered(slot)) {
       const home = objectOf(cpu, slot);
       // A slice before this one has freed it.
-      if (cpu.load(home) === 0) continue;
-      homes.push(home);
-      count++;
-      if (homes.length < BATCH) continue;
-      this.#heap.freeDoomed(homes, thread.nascent);
-      homes = [];
+      if (cpu.loadUnordered(home) === 0) continue;
+      homes[count++ % BATCH] = home;
+      if (count % BATCH === 0) this.#heap.freeDoomed(homes, BATCH, thread.nascent);
     }
-    if (homes.length > 0) this.#heap.freeDoomed(homes, thread.nascent);
+    this.#heap.freeDoomed(homes, count % BATCH, thread.nascent);
     if (slot === 0) this.#freeObjects(slabs);
     return count;
   }

@@ -22,17 +22,18 @@ const KIND = defineDomain('rcu-qsbr', true);
  * Source: user-space RCU's QSBR flavour (Desnoyers, McKenney et al. 2012), and kernel/rcu/tree.c without preemption.
  */
 export class RcuQsbr extends RcuDomain {
-  readonly #stretch: Stretch;
+  /** Not `#stretch`: what a field of this kind holds, V8 knows when it compiles a reader of an object that it knows. */
+  private readonly stretch: Stretch;
 
   constructor(arena: Arena) {
     super(KIND, arena, 'holdfast.rcu-qsbr');
-    this.#stretch = stretchOf(this.readers);
+    this.stretch = stretchOf(this.readers);
     this.begin();
   }
 
   /** A reader goes in. Pairs nest. Throws EINVAL after `arena.detach()`. */
   readLock(): void {
-    const stretch = this.#stretch;
+    const { stretch } = this;
     // A constant, not a sum: the next reader's check does not wait for this store to come back from the store buffer.
     if (stretch.depth === 0) stretch.depth = 1;
     else stretch.nest(this.readLock);
@@ -40,7 +41,7 @@ export class RcuQsbr extends RcuDomain {
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
   readUnlock(): void {
-    const stretch = this.#stretch;
+    const { stretch } = this;
     if (stretch.depth === 1) stretch.depth = 0;
     else stretch.unnest();
   }
@@ -62,29 +63,29 @@ export class RcuQsbr extends RcuDomain {
    */
   quiescent(): void {
     this.current();
-    if (!this.#stretch.quiescent()) throw new HoldfastError('EPERM', 'quiescent() inside a reader of this thread');
+    if (!this.stretch.quiescent()) throw new HoldfastError('EPERM', 'quiescent() inside a reader of this thread');
   }
 
   /** Whether grace periods wait for this thread, in a reader or not. */
   get isOnline(): boolean {
-    return this.#stretch.depth !== OFFLINE;
+    return this.stretch.depth !== OFFLINE;
   }
 
   override get readLockHeld(): boolean {
-    return this.#stretch.depth > 0;
+    return this.stretch.depth > 0;
   }
 
   protected override get isSyncReader(): boolean {
-    return this.#stretch.depth > 0;
+    return this.stretch.depth > 0;
   }
 
   protected override watch(checks: ReaderChecks | undefined): void {
     super.watch(checks);
-    this.#stretch.watch();
+    this.stretch.watch();
   }
 
   protected override beforeSleep(): void {
-    this.#stretch.quiescent();
+    this.stretch.quiescent();
   }
 
   protected override get shown(): string {

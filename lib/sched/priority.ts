@@ -32,6 +32,8 @@ import { type CurrentThread, wakeQueued } from './wake-queue.ts';
 
 /** The least urgent priority there is. */
 export const NO_CEILING = 0x7fffffff;
+/** A loan is over, and the priority about to be changed. It would stand for a loan of the next to least priority, which helps nobody. */
+export const ENDING = 1;
 
 export const Priorities = slotArea(
   'priority',
@@ -40,7 +42,7 @@ export const Priorities = slotArea(
     ownDue: 1,
     /** XOR of the ceiling and NO_CEILING: 0 for none. */
     ceiling: 1,
-    /** XOR of the priority that was lent and NO_CEILING: 0 for none. */
+    /** XOR of the priority that was lent and NO_CEILING: 0 for none; or ENDING. */
     lent: 1,
     /** Root of the tree. Each rt-mutex sees to it after a death. */
     topWaiters: 1,
@@ -128,7 +130,8 @@ export function adjustPriority(cpu: Cpu, slot: number): boolean {
 
 /** The priority that was lent to the thread, or NO_CEILING. */
 export function lentTo(cpu: Cpu, slot: number): number {
-  return cpu.load(slot + Priorities.lent) ^ NO_CEILING;
+  const word = cpu.load(slot + Priorities.lent);
+  return word === ENDING ? NO_CEILING : word ^ NO_CEILING;
 }
 
 /** The slot of the thread that a task belongs to. */

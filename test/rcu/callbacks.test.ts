@@ -54,3 +54,40 @@ test('a callback may queue another, which waits for its own period', async () =>
   });
   expect(depth).toBe(20);
 });
+
+/** How many callbacks of `count` run at a time, while each look at the clock takes `look` ns. */
+async function batchesOf(count: number, look: number): Promise<number[]> {
+  const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
+  const rcu = new Rcu(arena);
+  let now = arena.cpu.now();
+  Object.defineProperty(arena.cpu, 'now', { value: () => (now += look) });
+  const batches: number[] = [];
+  let ran = 0;
+  const callback = () => {
+    // Callbacks of one batch run in one go: this comes behind them.
+    if (ran++ === 0) {
+      queueMicrotask(() => {
+        batches.push(ran);
+        ran = 0;
+      });
+    }
+  };
+  for (let i = 0; i < count; i++) rcu.call(callback);
+  await rcu.barrierAsync();
+  return batches;
+}
+
+test('a thread with few callbacks runs a 128th of them in a turn, and 10 at least', async () => {
+  const batches = await batchesOf(6400, 0);
+  expect(batches.slice(0, 2)).toEqual([50, 49]);
+  expect(batches.slice(-2)[0]).toBe(10);
+});
+
+test('a thread with more than 10,000 callbacks runs so many in a turn, until few are left', async () => {
+  expect(await batchesOf(12_000, 0)).toEqual([10_000, 2000]);
+});
+
+test('a batch ends after 3 ms, whatever is left of it', async () => {
+  const batches = await batchesOf(12_000, 1e6);
+  expect(Math.max(...batches)).toBe(4);
+});

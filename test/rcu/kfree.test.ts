@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, KmemCache, Rcu, RcuQsbr, Srcu } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
+import { Header } from '../../lib/memory/header.ts';
 import { Objects } from '../../lib/memory/object-store.ts';
 import { CacheWords, firstSlot, Magazine, magazineOf, objectOf, Slab } from '../../lib/rcu/slab/layout.ts';
 import { CACHE_KIND } from '../../lib/rcu/slab/repair.ts';
-import { step, stepper } from '../support/stepper.ts';
+import { on, step, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./kmem-cache.threads.ts', import.meta.url).href;
@@ -30,6 +31,21 @@ test('a thread that finds the arena full does not wait for a reader that is abou
     () => other.readUnlock(),
   );
   expect(arena.alloc(words)).toBe(block);
+});
+
+test('a block that another thread gives to kfree in the middle of a call is freed once, and the call says so', async () => {
+  const { arenas, before, real } = stepper(2);
+  const [mine, other] = arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu];
+  const arena = arenas[0]!;
+  // From here on both have objects that name blocks.
+  for (const rcu of [mine, other]) rcu.kfree(arena.alloc(1));
+  const block = arena.alloc(1);
+  before(0, on('cmpxchgAcquire', Header.heapLatch), () => other.kfree(block));
+  expect(thrown(() => mine.kfree(block)).code).toBe('EINVAL');
+  expect(real.load(Header.heapLatch)).toBe(0);
+  await Promise.all([mine.barrierAsync(), other.barrierAsync()]);
+  expect(arena.heap.isBlock(block)).toBe(false);
+  expect(arena.fsck()).toEqual([]);
 });
 
 describe.each(Object.entries(FLAVOURS))('kfree of %s', (_name, open) => {

@@ -22,6 +22,19 @@ describe('a thread that has read', () => {
     expect(rcus[0].pollState(cookie)).toBe(true);
   });
 
+  test('is waited for until the end of each of its stretches, also one in which it has gone offline before', async () => {
+    const { rcus } = domains(2);
+    for (let stretch = 0; stretch < 3; stretch++) {
+      rcus[1].readLock();
+      rcus[1].readUnlock();
+      if (stretch === 1) rcus[1].quiescent();
+      await new Promise((go) => setImmediate(go));
+      expect(rcus[1].isOnline, `after stretch ${stretch}`).toBe(false);
+      const cookie = rcus[0].startPoll();
+      expect(rcus[0].pollState(cookie)).toBe(true);
+    }
+  });
+
   test('is quiescent when it says so, not inside a reader', () => {
     const { rcus } = domains(2);
     rcus[1].readLock();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Arena, HoldfastError, Rcu } from '../../lib/index.ts';
+import { Arena, HoldfastError, Rcu, RcuQsbr } from '../../lib/index.ts';
 import { AWAITED, INSIDE, OUTSIDE } from '../../lib/rcu/grace-period.ts';
 import { domainAt, Line, lineOf, NORMAL, PACES } from '../../lib/rcu/layout.ts';
 import { IDLE, ownSequence, stateOf } from '../../lib/rcu/sequence.ts';
@@ -52,6 +52,23 @@ describe('a grace period', () => {
     expect(rcus[0].pollState(cookie)).toBe(false);
     rcus[2]?.readUnlock();
     expect(rcus[0].pollState(cookie)).toBe(true);
+  });
+
+  test('is the same for cookies of one moment, on each thread, and over for the completed one', () => {
+    const { rcus } = domains(2);
+    const [one, other] = [rcus[0].getState(), structuredClone(rcus[1].getState())];
+    expect(rcus[1].sameState(one, other)).toBe(true);
+    rcus[1].readLock();
+    expect(rcus[0].pollState(rcus[0].completedState)).toBe(true);
+    // Not even a reader is waited for, where the point is reached; it would be this thread's own.
+    rcus[1].condSynchronize(rcus[1].completedState);
+    expect(rcus[0].sameState(one, rcus[0].startPoll())).toBe(true);
+    const behind = rcus[0].getState();
+    expect(rcus[0].sameState(one, behind)).toBe(false);
+    rcus[1].readUnlock();
+    expect(rcus[0].pollState(one)).toBe(true);
+    expect(rcus[0].pollState(behind)).toBe(false);
+    expect(thrown(() => rcus[0].sameState(one, { ...one, rcu: 5 })).code).toBe('EINVAL');
   });
 
   test('that is expedited does not wait for a normal one that began earlier', () => {
@@ -331,6 +348,24 @@ describe('threads', () => {
     arena.free(word);
     expect(arena.fsck()).toEqual([]);
   });
+
+  test.each([Rcu, RcuQsbr])(
+    'one that computes outside of readers is waited for by no period of %o',
+    async (Flavour) => {
+      const arena = Arena.create({ bytes: 1 << 20, maxThreads: 4 });
+      const rcu = new Flavour(arena);
+      const word = arena.alloc(1);
+      arena.cpu.store(word, 0);
+      const busy = inThread(arena, THREADS, 'loopAfterReading', word);
+      await until(arena, word, 1);
+      // Until these are over the thread goes on.
+      rcu.synchronize();
+      rcu.synchronizeExpedited();
+      await Promise.all([rcu.synchronizeAsync(), rcu.synchronizeExpeditedAsync()]);
+      arena.cpu.store(word, 2);
+      expect(await busy.result).toBe(true);
+    },
+  );
 
   test('a synchronous caller sleeps until a reader of another thread is out', async () => {
     const arena = Arena.create({ bytes: 1 << 20, maxThreads: 4 });

@@ -1,4 +1,4 @@
-import { type Arena, Rcu, TasksRcu } from '../../lib/index.ts';
+import { type Arena, Rcu, RcuQsbr, TasksRcu } from '../../lib/index.ts';
 
 /** Is inside a reader from when it has said so in `word`, and has a callback that never comes. */
 export function readForEver(arena: Arena, word: number): Promise<void> {
@@ -28,4 +28,20 @@ export function computeUntilTold(arena: Arena, word: number): boolean {
   arena.cpu.wake(word, 1);
   while (arena.cpu.load(word) !== 2) arena.cpu.relax();
   return !tasks.readLockHeld;
+}
+
+/** Has read in both flavours, and in a later turn of its loop computes until `word` says so, without a reader. */
+export function loopAfterReading(arena: Arena, word: number): Promise<boolean> {
+  for (const rcu of [new Rcu(arena), new RcuQsbr(arena)]) {
+    rcu.readLock();
+    rcu.readUnlock();
+  }
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      arena.cpu.store(word, 1);
+      arena.cpu.wake(word, 1);
+      while (arena.cpu.load(word) !== 2) arena.cpu.relax();
+      resolve(true);
+    });
+  });
 }

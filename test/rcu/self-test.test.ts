@@ -68,14 +68,12 @@ test('an object that is not freed, and a period that somebody holds up', async (
   const arena = make();
   using _reader = new Rcu(arena).read();
   const failed = await failures(arena, 5);
-  expect(Object.keys(failed)).toEqual([
-    'Rcu.pollState',
-    'Rcu.synchronize',
-    'Rcu.synchronizeExpedited',
-    'Rcu.call',
-    'Rcu.kfree',
-  ]);
+  const ofRcu = Object.keys(failed).filter((check) => check.startsWith('Rcu.'));
+  expect(ofRcu).toEqual(['Rcu.pollState', 'Rcu.synchronize', 'Rcu.synchronizeExpedited', 'Rcu.call', 'Rcu.kfree']);
   expect(failed['Rcu.synchronize']).toContain('ETIMEDOUT');
+  // Other flavours may have found 5 ms too short, where the machine is busy.
+  for (const [check, reason] of Object.entries(failed))
+    if (!ofRcu.includes(check)) expect(reason).toContain('ETIMEDOUT');
 });
 
 test('bad options, and a thread that has left', async () => {

@@ -115,15 +115,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'freeDoomed clears the name before the block is free',
     file: HEAP,
-    from: '      if (line >= 0) this.release(line, cpu.read(this.map + line) >> STATE_BITS);\n      cpu.store(home, 0);\n',
-    to: '      cpu.store(home, 0);\n      if (line >= 0) this.release(line, cpu.read(this.map + line) >> STATE_BITS);\n',
+    from: '      if (line >= 0) this.release(line, cpu.read(this.map + line) >> STATE_BITS);\n      cpu.storeUnordered(home, 0);\n',
+    to: '      cpu.storeUnordered(home, 0);\n      if (line >= 0) this.release(line, cpu.read(this.map + line) >> STATE_BITS);\n',
     tests: [KFREE],
   },
   {
     name: 'doom notes the name once it is written',
     file: HEAP,
-    from: '      cpu.store(nascent, -home);\n      cpu.store(home, address);\n',
-    to: '      cpu.store(home, address);\n      cpu.store(nascent, -home);\n',
+    from: '      cpu.storeUnordered(nascent, -home);\n      cpu.storeUnordered(home, address);\n',
+    to: '      cpu.storeUnordered(home, address);\n      cpu.storeUnordered(nascent, -home);\n',
     tests: [KFREE],
   },
   {

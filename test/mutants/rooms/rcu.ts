@@ -19,11 +19,13 @@ const HLIST = 'lib/rcu/hlist.ts';
 const LIST_TESTS = 'test/rcu/list.test.ts';
 const LIST_EXPLORED = 'test/native-sim/explore/rcu-list.test.ts';
 const RCU = 'test/rcu/rcu.test.ts';
+const CALLBACK_TESTS = 'test/rcu/callbacks.test.ts';
 const OVERLAPPING = 'test/rcu/overlapping.test.ts';
 const SEQUENCE_TESTS = 'test/rcu/sequence.test.ts';
 const BOOST = 'lib/rcu/boost.ts';
 const BOOST_TESTS = 'test/rcu/boost.test.ts';
 const BOOST_STEPS = 'test/rcu/boost-steps.test.ts';
+const BOOST_DEATHS = 'test/rcu/boost-deaths.test.ts';
 const BOOST_EXPLORED = 'test/native-sim/explore/boost.test.ts';
 const READ_SIDE = 'lib/rcu/read-side.ts';
 const PRIORITY = 'lib/sched/priority.ts';
@@ -518,6 +520,48 @@ export const mutants: readonly Mutant[] = [
     tests: [RCU],
   },
   {
+    name: 'a flood of callbacks is over with its first batch',
+    file: CALLBACKS,
+    from: '    else if (size <= LOW_MARK) this.#isFlooded = false;\n',
+    to: '    else this.#isFlooded = false;\n',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'a flood of callbacks runs a 128th at a time',
+    file: CALLBACKS,
+    from: 'this.#isFlooded ? HIGH_MARK : Math',
+    to: 'this.#isFlooded ? Math.max(LEAST_BATCH, size >> BATCH_SHIFT) : Math',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'a batch of callbacks goes on, however long it takes',
+    file: CALLBACKS,
+    from: 'if (cpu.now() > deadline) {',
+    to: 'if (cpu.now() < start) {',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'all callbacks that are due run in one turn',
+    file: CALLBACKS,
+    from: 'count < most && this.size > 0',
+    to: 'count < most * HIGH_MARK && this.size > 0',
+    tests: [CALLBACK_TESTS],
+  },
+  {
+    name: 'cookies of different periods are the same',
+    file: DOMAIN,
+    from: 'one.normal === other.normal && one.expedited === other.expedited',
+    to: 'one.expedited === other.expedited',
+    tests: [RCU],
+  },
+  {
+    name: 'the completed cookie is one of now',
+    file: DOMAIN,
+    from: 'return this.#cookie(0, 0);',
+    to: 'return this.getState();',
+    tests: [RCU],
+  },
+  {
     name: 'a barrier asks for one callback less',
     file: DOMAIN,
     from: '- queued) | 0) < 0);',
@@ -849,8 +893,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a loan that is taken back leaves the priority as it is',
     file: BOOST,
-    from: '  cpu.store(slot + Priorities.lent, 0);\n  inherit(cpu, slot, wakes);\n',
-    to: '  cpu.store(slot + Priorities.lent, 0);\n  void wakes;\n',
+    from: '  cpu.store(slot + Priorities.lent, ENDING);\n  inherit(cpu, slot, wakes);\n',
+    to: '  cpu.store(slot + Priorities.lent, ENDING);\n  void wakes;\n',
     tests: [BOOST_TESTS],
   },
   {
@@ -877,9 +921,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a slot is vacated while a thread that takes a loan back writes to it',
     file: BOOST,
-    from: '    if (latchOwner(cpu, Header.priorityLatch) === 0) return true;\n',
-    to: '    return true;\n',
+    from: 'slots.every((slot) => cpu.load(slot + Priorities.lent) === 0)',
+    to: 'slots.every((slot) => lentTo(cpu, slot) === NO_CEILING)',
     tests: [BOOST_STEPS],
+  },
+  {
+    name: 'a priority that was lent stays where the thread that takes the loan back dies in the middle',
+    file: BOOST,
+    from: '  cpu.store(slot + Priorities.lent, ENDING);\n',
+    to: '  cpu.store(slot + Priorities.lent, 0);\n',
+    tests: [BOOST_DEATHS],
+  },
+  {
+    name: 'a loan that is ending counts as a loan',
+    file: PRIORITY,
+    from: 'word === ENDING ? NO_CEILING : word ^ NO_CEILING',
+    to: 'word ^ NO_CEILING',
+    tests: [BOOST_DEATHS, BOOST_STEPS],
   },
   {
     name: "a waiter takes its stand-in's place, whatever it has inherited meanwhile",
