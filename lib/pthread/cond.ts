@@ -26,6 +26,7 @@ import {
   checkWait,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { tellCeiling } from '../sched/priority.ts';
 import type { Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
 import { endWait } from '../sched/task.ts';
 import { PthreadMutexGuard } from './mutex/guard.ts';
@@ -176,6 +177,8 @@ export class PthreadCond extends SharedObject {
   *#waitAssociated(mutex: PthreadMutex, waiter: Waiter): SlowPath<Ending> {
     const seen = this.thread.cpu.load(this.#sequence);
     mutex.unlockFor(waiter.task);
+    // A ceiling may have gone with it, and the wait has begun.
+    tellCeiling(this.thread);
     // A broadcast may have moved others to the mutex, behind the one that was woken.
     const wakeOthers = () => {
       for (const word of [this.#sequence, mutex.requeueWord]) {

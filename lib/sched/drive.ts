@@ -9,7 +9,7 @@ import type { Heap } from '../memory/heap.ts';
 import { latchFree } from '../memory/latch.ts';
 import { ALONE, ASYNC_ALONE, concludeWait, noteRun, noteSleep, noteTask, takeWait } from './contention.ts';
 import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
-import { checkPriority } from './priority.ts';
+import { checkPriority, tellCeiling } from './priority.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
 import type { SlowPath, Waiter } from './slow-path.ts';
 import { endWait, finishPark, Task, unpark } from './task.ts';
@@ -140,6 +140,7 @@ export function block<Outcome>(
   const wait = takeWait(thread, ALONE, object?.address);
   const onlyTries = options?.timeout === 0;
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, onlyTries, aborted: false, wait };
+  tellCeiling(thread);
   object?.beginWait(waiter.task);
   let outcome: Outcome;
   try {

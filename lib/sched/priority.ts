@@ -3,7 +3,7 @@
  * it (Sha, Rajkumar and Lehoczky 1990; kernel/locking/rtmutex.c, kernel/sched/core.c rt_mutex_setprio).
  *
  *   Priorities.own, ownDue     what the thread asked for
- *   Priorities.ceiling         the most urgent ceiling of the mutexes with one that the thread holds
+ *   Priorities.ceiling         the most urgent ceiling of the mutexes with one that the thread holds, as of its latest wait
  *   Priorities.lent            what a task that waits for a reader of the thread has lent it (`rcu/boost.ts`)
  *   Priorities.topWaiters      tree of tasks: of each rt-mutex that the thread holds, the most urgent waiter
  *   Task.priority, due         of a main task: the most urgent of its own, the ceiling, what is lent, and the first in topWaiters
@@ -141,6 +141,10 @@ export function slotOf(cpu: Cpu, task: number): number {
 
 // For a thread's own use: its main task runs, so it waits for no rt-mutex.
 
+interface WithCeiling extends CurrentThread {
+  ceiling: number;
+}
+
 export function setOwnPriority(thread: CurrentThread, priority: number, due: number): void {
   const { cpu, id, slot } = thread;
   latchPriorities(cpu, id);
@@ -149,11 +153,21 @@ export function setOwnPriority(thread: CurrentThread, priority: number, due: num
   adjustOwn(thread);
 }
 
-/** The thread is at least as urgent as `ceiling`. */
-export function setCeiling(thread: CurrentThread, ceiling: number): void {
+/**
+ * The thread is at least as urgent as `ceiling`. Told to the others when it counts: at once while the main task is in a list, as
+ * in a condition's wait, else before its next wait. A ceiling that comes and goes between two waits costs nothing.
+ */
+export function setCeiling(thread: WithCeiling, ceiling: number): void {
+  thread.ceiling = ceiling;
+  // Its own word: only its own thread puts the main task in a list.
+  if (thread.cpu.loadUnordered(thread.slot + Slot.mainTask + Task.list) !== 0) tellCeiling(thread);
+}
+
+/** For a thread that is about to wait, or to look at its priority. */
+export function tellCeiling(thread: WithCeiling): void {
   const { cpu, id, slot } = thread;
-  const word = ceiling ^ NO_CEILING;
-  if (cpu.load(slot + Priorities.ceiling) === word) return;
+  const word = thread.ceiling ^ NO_CEILING;
+  if (cpu.read(slot + Priorities.ceiling) === word) return;
   latchPriorities(cpu, id);
   cpu.store(slot + Priorities.ceiling, word);
   adjustOwn(thread);

@@ -14,7 +14,7 @@ import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latch, tryLatchBriefly } from '../memory/latch.ts';
 import { SleepHooks } from './hooks.ts';
-import { checkPriority, dueIn, setOwnPriority } from './priority.ts';
+import { checkPriority, dueIn, NO_CEILING, setOwnPriority, tellCeiling } from './priority.ts';
 import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
 import { ASYNC, TASK_ALIGN, Task } from './task.ts';
 import type { LockObserver, Tracer, UnlockHearer, Wait, Watch } from './watch.ts';
@@ -73,6 +73,8 @@ export class Thread {
   observers: ReadonlyMap<number, LockObserver> = new Map();
   /** Called when somebody has begun or ended to observe the thread. */
   readonly observations = new Set<() => void>();
+  /** The most urgent ceiling of the mutexes that it holds; `tellCeiling` of priority.ts tells the others. */
+  ceiling = NO_CEILING;
   readonly nascent: number;
   readonly spins: number;
   /** False on a machine without preemption, where waiters spin for ever and nobody sleeps. */
@@ -213,6 +215,7 @@ export class Thread {
 
   /** The priority that this thread's synchronous calls have at present: its own, or one that it has inherited. */
   get priority(): number {
+    if (this.self !== DETACHED) tellCeiling(this);
     return this.cpu.load(this.slot + Slot.mainTask + Task.priority);
   }
 

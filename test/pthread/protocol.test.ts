@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { Arena, Mutex, PthreadCond, PthreadMutex, type PthreadMutexType } from '../../lib/index.ts';
-import { stepper } from '../support/stepper.ts';
+import { Arena, Mutex, PthreadCond, PthreadMutex, type PthreadMutexType, RtMutex, WaitQueue } from '../../lib/index.ts';
+import { Task } from '../../lib/sched/task.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./pthread.threads.ts', import.meta.url).href;
@@ -235,6 +236,70 @@ describe('protect', () => {
     expect(arena.thread.priority).toBe(-1);
     held.release();
     expect(arena.thread.priority).toBe(0);
+  });
+
+  test('a thread that waits for a condition stands in line with the ceiling of the mutex that it has given back', () => {
+    const { arenas, real, before: stopAt } = stepper(1);
+    const [arena] = arenas as [Arena];
+    const mutex = new PthreadMutex(arena, 'm', { protocol, prioceiling: -1 });
+    const cond = new PthreadCond(arena, 'c');
+    const priorities: number[] = [];
+    stopAt(0, on('wait'), () => {
+      priorities.push(real.load(arena.thread.self + Task.priority));
+      cond.signal();
+    });
+    mutex.lock();
+    cond.wait(mutex);
+    expect(priorities).toEqual([0]);
+    expect(arena.thread.priority).toBe(-1);
+    mutex.unlock();
+    expect(arena.thread.priority).toBe(0);
+  });
+
+  test('a condition that locks while its thread stands in line, with the ceiling or without', () => {
+    const { arenas, real, before: stopAt } = stepper(1);
+    const [arena] = arenas as [Arena];
+    const mutex = new PthreadMutex(arena, 'm', { protocol, prioceiling: -1 });
+    const queue = new WaitQueue(arena, 'q');
+    const priorities: number[] = [];
+    const look = () => priorities.push(real.load(arena.thread.self + Task.priority));
+    stopAt(0, on('wait'), () => queue.wake());
+    queue.wait(() => {
+      if (real.load(arena.thread.self + Task.list) === 0) return false;
+      mutex.lock();
+      look();
+      mutex.unlock();
+      return look() > 2;
+    });
+    expect(priorities).toEqual([-1, 0, -1, 0]);
+  });
+
+  test('a thread goes for a lock with less than its ceiling, or with one of a mutex that it has no more', () => {
+    for (const isHeld of [true, false]) {
+      const { arenas, before: stopAt } = stepper(3);
+      const [holder, waiter, urgent] = arenas as [Arena, Arena, Arena];
+      const [held, awaited, tried] = [holder, waiter, urgent].map((arena) => new RtMutex(arena, 'rt')) as [
+        RtMutex,
+        RtMutex,
+        RtMutex,
+      ];
+      const mutex = new PthreadMutex(urgent, 'm', { protocol, prioceiling: -1 });
+      mutex.lock();
+      // Told to the others.
+      expect(urgent.thread.priority).toBe(-1);
+      mutex.unlock();
+      if (isHeld) mutex.lock();
+      held.lock();
+      let isTaken: boolean | undefined;
+      stopAt(1, on('wait'), () => {
+        held.unlock();
+        isTaken = tried.tryLock();
+        if (isTaken) tried.unlock();
+      });
+      awaited.lock();
+      expect(isTaken).toBe(isHeld);
+      awaited.unlock();
+    }
   });
 
   test('an owner that waits elsewhere behind those less urgent than its ceiling', async () => {

@@ -37,6 +37,7 @@ import {
   Priorities,
   RtWait,
   slotOf,
+  tellCeiling,
   topTree,
   unlatchPriorities,
   waiterTree,
@@ -117,6 +118,7 @@ function* wakeQueuedIn(waiter: Waiter, wakes: WakeQueue): SlowPath<void> {
 
 /** One attempt that neither waits nor leaves anything behind; takes a free lock from waiters that are less urgent. */
 export function tryLock(thread: Thread, lock: number, task: number, contest?: Contest): boolean {
+  tellCeiling(thread);
   const wakes = wakeQueue();
   const isTaken = tryLockDeferred(thread, lock, task, wakes, contest);
   wakeQueued(thread, wakes);

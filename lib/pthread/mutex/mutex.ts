@@ -22,7 +22,7 @@ import { checkPriority, Priorities } from '../../sched/priority.ts';
 import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import type { Wanted } from '../../sched/watch.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
-import { dropCeiling, raiseToCeiling } from './ceiling.ts';
+import { type Ceilings, ceilingsOfThread } from './ceiling.ts';
 import { isTask, PthreadMutexWords, STALLED, WORD } from './core.ts';
 import { type Losses, lossesOfThread, PthreadMutexGuard } from './guard.ts';
 import { INHERIT, PLAIN, type Protocol } from './protocol.ts';
@@ -56,6 +56,7 @@ export class PthreadMutex extends SharedObject {
   readonly #isProtecting: boolean;
   readonly #protocol: Protocol;
   readonly #futexes: Futexes;
+  readonly #ceilings: Ceilings;
   /** @internal For guards: the waits of this thread that ended without their mutex. */
   readonly losses: Losses;
 
@@ -70,6 +71,7 @@ export class PthreadMutex extends SharedObject {
     this.#isProtecting = attributes?.protocol === 'protect';
     this.#protocol = attributes?.protocol === 'inherit' ? INHERIT : PLAIN;
     this.#futexes = openFutexes(arena);
+    this.#ceilings = ceilingsOfThread.of(arena.thread);
     this.losses = lossesOfThread.of(arena.thread);
   }
 
@@ -107,7 +109,8 @@ export class PthreadMutex extends SharedObject {
     const { cpu, mine } = this.thread;
     if (this.#isRecursive && this.#unnest()) return;
     // me -> 0. Pairs with the acquires in `lock` and `#tryAsync`, and `tryAcquire` (core.ts).
-    if (this.#isProtecting || cpu.cmpxchgRelease(this.#word, mine, 0) !== mine) this.#unlockSlow();
+    if (cpu.cmpxchgRelease(this.#word, mine, 0) !== mine) this.#unlockSlow();
+    else if (this.#isProtecting) this.#ceilings.drop(this.address);
   }
 
   /** `lock`, returning a guard for `using`. */
@@ -199,7 +202,7 @@ export class PthreadMutex extends SharedObject {
     const old = cpu.load(this.#ceiling);
     cpu.store(this.#ceiling, ceiling);
     // It may have been locked before, and stay so.
-    raiseToCeiling(this.thread, this.address, ceiling);
+    this.#ceilings.raise(this.address, ceiling);
     this.unlock();
     return old;
   }
@@ -251,7 +254,7 @@ export class PthreadMutex extends SharedObject {
       this.#protocol.unlockSlow(this.#futexes, this.address);
     }
     thread.observer?.gave(this, task);
-    if (this.#isProtecting) dropCeiling(thread, this.address);
+    if (this.#isProtecting) this.#ceilings.drop(this.address);
   }
 
   /** @internal For one who comes from waiting elsewhere, so that others may wait behind it, and who has called `beginWait`. */
@@ -316,15 +319,8 @@ export class PthreadMutex extends SharedObject {
     this.current();
     if (this.#isProtecting) this.#checkCeiling();
     const attempt = { mark: 0, isChecked: false, cycle: [] };
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      this.arena.heap,
-      options,
-      (waiter) => {
-        return this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-      },
-      this,
-    );
+    const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     if (outcome === 'acquired' || outcome === 'owner-died') {
       this.#taken(outcome === 'owner-died');
       thread.observer?.has(wanted, task);
@@ -347,12 +343,13 @@ export class PthreadMutex extends SharedObject {
   #taken(ownerDied: boolean): void {
     const { cpu } = this.thread;
     if (ownerDied) cpu.write(this.#depth, 0);
-    if (this.#isProtecting) raiseToCeiling(this.thread, this.address, cpu.load(this.#ceiling));
+    // Changed under the lock only (`setPrioceiling`).
+    if (this.#isProtecting) this.#ceilings.raise(this.address, cpu.read(this.#ceiling));
   }
 
   #checkCeiling(): void {
     const { cpu, slot } = this.thread;
-    const [priority, ceiling] = [cpu.load(slot + Priorities.own), cpu.load(this.#ceiling)];
+    const [priority, ceiling] = [cpu.read(slot + Priorities.own), cpu.load(this.#ceiling)];
     if (priority < ceiling) {
       throw new HoldfastError(
         'EINVAL',
