@@ -1,11 +1,12 @@
 /**
  * `holdfast explore`: model-checks a program written against `Cpu`. The work is done by `native-sim/explore/`.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Checkpointing } from '../../native-sim/explore/checkpoint.ts';
 import type { ExploreOptions, ExploreResult, Progress } from '../../native-sim/explore/explore.ts';
 import type { ChangedOrder } from '../../native-sim/explore/orders.ts';
 import type { PlainOptions } from '../../native-sim/explore/parallel.ts';
@@ -21,6 +22,7 @@ interface Options {
   kill?: number | true;
   maxEvents?: number;
   workers: number;
+  checkpoint?: string;
   svg?: string;
   suggest?: boolean;
   weaken?: boolean;
@@ -50,6 +52,7 @@ export function registerExplore(program: Command): void {
     .option('--kill [count]', 'also stop threads before each of their operations, so many in one execution', parseCount)
     .option('--max-events <count>', 'more events in one execution are an error', parseCount)
     .option('--workers <count>', 'worker threads', parseCount, availableParallelism())
+    .option('--checkpoint <file>', 'with --time: keep there how far it got, and go on from that if the file is there')
     .option('--svg <file>', 'draw the counterexample')
     .option('--suggest', 'on failure: name the single orders that repair it when strengthened')
     .option('--weaken', 'weaken every order in turn, and list those whose weakening nothing catches')
@@ -79,6 +82,15 @@ function plainOptions(options: Options): Omit<PlainOptions, 'model'> {
   };
 }
 
+/** The state of a search in a file, which goes when the search is over. */
+export function checkpointIn(file: string): Checkpointing {
+  return {
+    from: existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined,
+    save: (checkpoint) =>
+      checkpoint === undefined ? rmSync(file, { force: true }) : writeFileSync(file, JSON.stringify(checkpoint)),
+  };
+}
+
 async function run(module: string, name: string, texts: string[], options: Options): Promise<void> {
   const { exploreParallel, loadProgram } = await import('../../native-sim/explore/parallel.ts');
   const { explore } = await import('../../native-sim/explore/explore.ts');
@@ -88,6 +100,9 @@ async function run(module: string, name: string, texts: string[], options: Optio
     arguments: texts.map((text) => (Number.isNaN(Number(text)) ? text : Number(text))),
   };
   const program = await loadProgram(source);
+  if (options.checkpoint !== undefined && (options.model === 'all' || options.weaken)) {
+    throw new InvalidArgumentError('a checkpoint is of one search, so of one model, and not of --weaken.');
+  }
   const models = options.model === 'all' ? (['sc', 'x86-tso', 'armv8'] as const) : [options.model];
   const results: ExploreResult[] = [];
   for (const model of models) {
@@ -98,10 +113,11 @@ async function run(module: string, name: string, texts: string[], options: Optio
       continue;
     }
     const onProgress = options.json || !process.stderr.isTTY ? undefined : showProgress;
+    const checkpointing = options.checkpoint === undefined ? undefined : checkpointIn(options.checkpoint);
     const result =
-      options.workers === 1
+      options.workers === 1 && checkpointing === undefined
         ? await explore({ ...all, ...(onProgress === undefined ? {} : { onProgress }) })
-        : await exploreParallel(source, plain, options.workers, onProgress);
+        : await exploreParallel(source, plain, options.workers, onProgress, checkpointing);
     if (onProgress !== undefined) process.stderr.write('\r\x1b[K');
     results.push(result);
     await show(result, options);

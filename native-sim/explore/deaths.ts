@@ -128,18 +128,33 @@ interface Series {
   longest: number;
 }
 
+/** Whether a plan's last death has happened, was not seen to happen, or was seen not to happen at all. */
+type Reach = 'reached' | 'missed' | 'none';
+
+/** Where the plans are, for a search that goes on another time. */
+export interface PlansState {
+  readonly series: readonly Series[];
+  readonly reaches: readonly (readonly [plan: readonly Kill[], reach: Reach])[];
+}
+
 /**
  * The plans of an exhaustive search: none dies; then every thread before every operation of its longest run; then, for
  * each of these, every other.
  */
 export class DeathPlans {
   readonly #deaths: Deaths;
-  readonly #series: Series[] = [];
-  readonly #missed: string[] = [];
-  #reached = 0;
+  readonly #series: Series[];
+  /** By the plan's deaths. */
+  readonly #reaches: Map<string, readonly [readonly Kill[], Reach]>;
 
-  constructor(deaths: Deaths) {
+  constructor(deaths: Deaths, { series, reaches }: PlansState = { series: [], reaches: [] }) {
     this.#deaths = deaths;
+    this.#series = series.map((each) => ({ ...each }));
+    this.#reaches = new Map(reaches.map((each) => [keyOf(each[0]), each]));
+  }
+
+  get state(): PlansState {
+    return { series: this.#series, reaches: [...this.#reaches.values()] };
   }
 
   /** How many plans are known to be left. */
@@ -152,13 +167,12 @@ export class DeathPlans {
     return series === undefined ? null : [...series.before, { thread: series.thread, step: series.next++ }];
   }
 
-  /** What `plan`, the empty one or one that `next` gave, came to. */
+  /** What `plan`, the empty one or one that `next` gave, came to; again, when more of it was looked at. */
   done(plan: readonly Kill[], { executions, blocked, complete, longest }: PlanOutcome): void {
     const isReached = executions + blocked > 0;
+    // A search that saw everything and never got there has proved that there is no such point.
     if (plan.length > 0) {
-      if (isReached) this.#reached++;
-      // A search that saw everything and never got there has proved that there is no such point.
-      else if (!complete) this.#missed.push(describePoint(plan));
+      this.#reaches.set(keyOf(plan), [plan, isReached ? 'reached' : complete ? 'none' : 'missed']);
     }
     for (const series of this.#series) {
       if (series.before.every((kill, i) => isSame(kill, plan[i]))) {
@@ -181,13 +195,18 @@ export class DeathPlans {
 
   /** Plans that are left are missed. */
   report(): Points {
-    const left: string[] = [];
+    const seen = [...this.#reaches.values()];
+    const missed = seen.filter(([, reach]) => reach === 'missed').map(([plan]) => describePoint(plan));
     for (const { before, thread, next, longest } of this.#series) {
-      for (let step = next; step < longest; step++) left.push(describePoint([...before, { thread, step }]));
+      for (let step = next; step < longest; step++) missed.push(describePoint([...before, { thread, step }]));
     }
-    const missed = [...this.#missed, ...left];
-    return { known: this.#reached + missed.length, reached: this.#reached, missed };
+    const reached = seen.filter(([, reach]) => reach === 'reached').length;
+    return { known: reached + missed.length, reached, missed };
   }
+}
+
+function keyOf(plan: readonly Kill[]): string {
+  return plan.map(({ thread, step }) => `${thread}:${step}`).join(' ');
 }
 
 function isSame(a: Kill, b: Kill | undefined): boolean {

@@ -39,6 +39,7 @@ import {
 import { type Graph, type Pending, Stop } from './graph.ts';
 import { type Buffered, buffered, overtaken } from './load-buffering.ts';
 import { Machine } from './machine.ts';
+import { ExploreError } from './program.ts';
 import { latest } from './replay.ts';
 import type { Symmetry } from './symmetry.ts';
 
@@ -115,7 +116,8 @@ export class Exhaustive extends Machine {
   descend(path: readonly number[]): Outcome | null {
     let outcome: Outcome | null = this.start();
     for (const step of path) {
-      const chosen = this.stack[step]!;
+      const chosen = this.stack[step];
+      if (chosen === undefined) throw new ExploreError(`explore: there is no way [${path}]: the program has changed`);
       this.stack.length = 0;
       this.stack.push(chosen);
       chosen.weight = 1;
@@ -129,7 +131,12 @@ export class Exhaustive extends Machine {
   /** Gives away the larger half of what is open, at most `most` alternatives: those nearest to the start. */
   giveAway(most: number): Subtree[] {
     const count = Math.min(most, this.stack.length >> 1);
-    return this.stack.splice(0, count).map(({ path, weight }) => ({ path, weight }));
+    return this.stack.splice(0, count).map(subtreeOf);
+  }
+
+  /** What has not been looked at yet. */
+  get open(): Subtree[] {
+    return this.stack.map(subtreeOf);
   }
 
   #runToEnd(): Outcome {
@@ -517,4 +524,8 @@ function readFlags(flags: number, value: number, expected: number): number {
   const failed = flags & ~(RMW | ACQUIRE);
   if (value !== expected) return failed;
   return failed | RMW | (flags & CAS_ACQUIRE ? ACQUIRE : 0);
+}
+
+function subtreeOf({ path, weight }: Alternative): Subtree {
+  return { path, weight };
 }

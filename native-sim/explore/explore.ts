@@ -21,7 +21,7 @@ import {
   pointsOf,
 } from './deaths.ts';
 import { fromEventLoop } from './event-loop.ts';
-import { Exhaustive, type Outcome } from './exhaustive.ts';
+import { Exhaustive, type Outcome, type Subtree } from './exhaustive.ts';
 import type { ModelName } from './ppo.ts';
 import { ExploreError, type Kill, type Program } from './program.ts';
 import { RandomWalk, randomSource } from './random.ts';
@@ -98,8 +98,9 @@ export interface PlanResult {
   complete: boolean;
   failure: Counterexample | null;
   notExcluded: readonly string[];
-  /** The part of it that was done. */
+  /** The part of it that was done, and what of it was not. */
   share: number;
+  open: readonly Subtree[];
   /** By thread: the operations of its longest run. */
   longest: readonly number[];
 }
@@ -218,6 +219,13 @@ export class Exploration {
     };
   }
 
+  /** A number that tells searches apart: of their first executions. */
+  async fingerprint(): Promise<number> {
+    const { machine } = this.prepare(Exhaustive, []);
+    await fromEventLoop(() => machine.start());
+    return machine.g.digest();
+  }
+
   /** One plan, or the part of it below `path`. `onTurn` may take alternatives away. */
   async explorePlan(kills: readonly Kill[], path: readonly number[], onTurn?: OnTurn): Promise<PlanResult> {
     return this.#search(kills, path, this.#shareOf(1), onTurn);
@@ -331,7 +339,8 @@ export class Exploration {
     const notExcluded = machine instanceof Exhaustive ? [...machine.notExcluded] : [];
     for (const name of notExcluded) this.notExcluded.add(name);
     const share = machine instanceof Exhaustive ? machine.progress : 1;
-    return { ...counts, graphs, complete, failure, notExcluded, share, longest: [...machine.longest] };
+    const open = machine instanceof Exhaustive ? machine.open : [];
+    return { ...counts, graphs, complete, failure, notExcluded, share, open, longest: [...machine.longest] };
   }
 }
 

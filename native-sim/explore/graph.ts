@@ -267,6 +267,24 @@ export class Graph {
     }
   }
 
+  /** A hash of the events, each with its operation, location, value, and what it reads from. */
+  digest(): number {
+    let hash = 0x811c9dc5;
+    for (let e = 0; e < this.n; e++) {
+      for (const part of [
+        this.thread[e]!,
+        this.op[e]!,
+        this.flags[e]!,
+        this.location[e]!,
+        this.value[e]!,
+        this.rf[e]!,
+      ]) {
+        hash = Math.imul(hash ^ part, 0x01000193);
+      }
+    }
+    return hash >>> 0;
+  }
+
   clone(): Graph {
     const copy = this.restrict(new Uint8Array(this.n).fill(1));
     copy.before.set(this.before.subarray(0, this.n * this.stride));

@@ -1,9 +1,13 @@
 /**
- * `npm run explore [SECONDS [PART OF A NAME]]`: what `npm test` has no time for. Every program with three threads or with
- * deaths, all models, to the end or to the end of its time; exits with 1 if anything fails.
+ * `npm run explore [SECONDS [PART OF A NAME [FOLDER]]]`: what `npm test` has no time for. Every program with three threads or with
+ * deaths, all models, to the end or to the end of its time; exits with 1 if anything fails. What is open when a search's time
+ * is up is kept in the folder, if there is one, and the next call goes on there.
  */
+import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { checkpointIn } from '../../../lib/cli/explore.ts';
 import { exploreParallel, type PlainOptions } from '../../../native-sim/explore/parallel.ts';
 import { printCounterexample } from '../../../native-sim/explore/report.ts';
 import { canOnLoop, LOOP_ACTS, LOOP_LOCKS } from './programs/event-loops.ts';
@@ -23,6 +27,7 @@ interface Case {
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;
 const SECONDS = Number(process.argv[2] ?? 120);
 const PART = process.argv[3] ?? '';
+const FOLDER = process.argv[4];
 const forever = Number.POSITIVE_INFINITY;
 
 const cases: Case[] = [];
@@ -135,6 +140,7 @@ for (const lock of LOOP_LOCKS) {
 }
 
 const workers = availableParallelism();
+if (FOLDER !== undefined) mkdirSync(FOLDER, { recursive: true });
 /** By lock: how far its pairs were explored. */
 const pairs = new Map<string, { programs: number; executions: number; known: number; reached: number }>();
 let failures = 0;
@@ -142,7 +148,10 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
   const limits = { maxEvents: 20_000, timeLimit: SECONDS * 1000 };
   const url = new URL(`./programs/${module}.ts`, import.meta.url).href;
   try {
-    const result = await exploreParallel({ ...source, module: url }, { ...options, ...limits }, workers);
+    const isKept = FOLDER !== undefined && options.mode !== 'random';
+    const checkpointing = isKept ? checkpointIn(join(FOLDER, `${encodeURIComponent(name)}.json`)) : undefined;
+    const all = { ...options, ...limits };
+    const result = await exploreParallel({ ...source, module: url }, all, workers, undefined, checkpointing);
     const { verdict, executions, blocked, points, elapsed, share } = result;
     const reach = verdict === 'incomplete' ? `${(share * 100).toFixed(1)}% of ` : '';
     console.log(
