@@ -34,10 +34,12 @@ export interface Checkpoint {
   readonly open: readonly OpenPlan[];
 }
 
-/** Where a search goes on from, and what is to be done with the state in which time runs out; undefined: it is over. */
+/** For a search that stops when its time is up, and goes on another time. */
 export interface Checkpointing {
+  /** What an earlier call has saved, or what that is as JSON. */
   readonly from?: unknown;
-  save(checkpoint: Checkpoint | undefined): void;
+  /** Called once: with what is still to be searched, which may be written as JSON; undefined: nothing is. */
+  save(checkpoint: object | undefined): void;
 }
 
 /** Throws ExploreError for what is no checkpoint, or one of another search. */

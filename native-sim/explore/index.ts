@@ -1,6 +1,7 @@
 export type { Cpu, WaitOutcome } from '../../lib/machine/cpu.ts';
 export type { Order } from '../replay/operations.ts';
 export type { Alteration, Change, Weakening } from './alter.ts';
+export type { Checkpointing } from './checkpoint.ts';
 export type { KillOptions, Points } from './deaths.ts';
 export { CounterexampleError, expectExplored } from './expect.ts';
 export { type ExploreOptions, type ExploreResult, explore, type Progress } from './explore.ts';
