@@ -30,16 +30,15 @@ interface Report {
   readonly ended: string;
 }
 
-/** A thread's last report: for which object, and until when it is good, ns. Not the view, which would keep its arena. */
+/** A thread's last report: for which object, by its serial number, and until when it is good, ns. */
 interface LastReport extends Report {
-  readonly of: number;
   readonly serial: number;
   readonly until: number;
 }
 
 const NO_REPORT: Report = { links: [], ended: '' };
 const reports = new ThreadLocal<{ last: LastReport }>(() => ({
-  last: { ...NO_REPORT, of: 0, serial: 0, until: 0 },
+  last: { ...NO_REPORT, serial: 0, until: 0 },
 }));
 /** How long a report is good, ns; or as many times as long as it took, so that reports never take the most of a thread's time. */
 const REPORT_NS = 1e6;
@@ -248,12 +247,12 @@ export abstract class SharedObject {
     const serial = cpu.read(this.address + ObjectHeader.serial);
     const start = cpu.now();
     const { last } = memory;
-    if (last.of === this.address && last.serial === serial && start < last.until) return last;
+    if (last.serial === serial && start < last.until) return last;
     const links = waitsOfHolders(this.thread, this.address);
     const ended = this.#endedHolders();
     const end = cpu.now();
     const until = end + Math.max(REPORT_NS, REPORT_SHARE * (end - start));
-    memory.last = { of: this.address, serial, until, links, ended };
+    memory.last = { serial, until, links, ended };
     return memory.last;
   }
 

@@ -7,6 +7,7 @@ import {
   Mutex,
   OsqLock,
   PercpuRwSemaphore,
+  PthreadBarrier,
   PthreadCond,
   PthreadMutex,
   PthreadOnce,
@@ -167,6 +168,17 @@ describe('destroyed under a thread that', () => {
     die(0);
     expect(reap(2)).toBe('done');
     expect(thrown(() => mutexes[2]!.destroy()).code).toBe('EBUSY');
+  });
+
+  test('waits at a PthreadBarrier; but not one that was released, which touches it no more', () => {
+    const { arenas, stopBefore } = stepper(2);
+    const [first, second] = arenas as [Arena, Arena];
+    const [barrier, other] = [first, second].map((arena) => new PthreadBarrier(arena, 'x', { count: 2 }));
+    expect(stopBefore(1, on('wait'), () => other!.wait())).toBe(true);
+    expect(thrown(() => barrier!.destroy()).code).toBe('EBUSY');
+    barrier!.wait();
+    barrier!.destroy();
+    expect(first.fsck()).toEqual([]);
   });
 
   test('waits in a PthreadCond; but not one that was woken, which touches it no more', () => {

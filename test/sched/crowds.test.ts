@@ -7,7 +7,6 @@ import type { Arena as View } from '../../lib/arena/arena.ts';
 import {
   Arena,
   type AsyncWaitOptions,
-  Futex,
   Mutex,
   PercpuRwSemaphore,
   PthreadBarrier,
@@ -59,11 +58,6 @@ const CROWDS: Record<string, (arena: Arena) => Crowd | Promise<Crowd>> = {
     lock.readLock();
     return { wait: (options) => lock.acquireWriteAsync(options) };
   },
-  'PthreadMutex, inherit'(arena) {
-    const lock = new PthreadMutex(arena, undefined, { protocol: 'inherit' });
-    lock.lock();
-    return { wait: (options) => lock.acquireAsync(options) };
-  },
   PthreadBarrier(arena) {
     const barrier = new PthreadBarrier(arena, undefined, { count: 2 * MANY });
     return { wait: (options) => barrier.waitAsync(options) };
@@ -76,12 +70,6 @@ const CROWDS: Record<string, (arena: Arena) => Crowd | Promise<Crowd>> = {
       await cond.waitAsync(held, options).finally(() => held.release());
     };
     return { wait };
-  },
-  'Futex, waitv'(arena) {
-    const futex = new Futex(arena);
-    const words = [arena.alloc(1), arena.alloc(1)].map((word) => ({ word, value: 0 }));
-    for (const { word } of words) Atomics.store(arena.words, word, 0);
-    return { wait: () => futex.waitvAsync(words, { deadline: futex.now() + 20 }) };
   },
 };
 

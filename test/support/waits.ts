@@ -70,6 +70,15 @@ export const WAITS: Record<string, (arena: Arena) => Waiting | Promise<Waiting>>
       isLeft: () => lock.tryDownWrite(),
     };
   },
+  'RwSemaphore, fifo, writing'(arena) {
+    const lock = new RwSemaphore(arena, undefined, { fifo: true });
+    lock.downRead();
+    return {
+      wait: (options) => lock.acquireWriteAsync(options),
+      free: () => lock.upRead(),
+      isLeft: () => lock.tryDownWrite(),
+    };
+  },
   'PercpuRwSemaphore, reading'(arena) {
     const lock = new PercpuRwSemaphore(arena);
     lock.downWrite();
@@ -135,6 +144,11 @@ export const WAITS: Record<string, (arena: Arena) => Waiting | Promise<Waiting>>
       isLeft: () => Atomics.load(arena.words, at) === 0,
     };
   },
+  'PthreadMutex, inherit'(arena) {
+    const lock = new PthreadMutex(arena, undefined, { protocol: 'inherit' });
+    lock.lock();
+    return { wait: (options) => lock.acquireAsync(options), free: () => lock.unlock(), isLeft: () => lock.tryLock() };
+  },
   PthreadMutex(arena) {
     const lock = new PthreadMutex(arena);
     lock.lock();
@@ -183,6 +197,18 @@ export const WAITS: Record<string, (arena: Arena) => Waiting | Promise<Waiting>>
     void once.callAsync(() => running);
     await 0;
     return { wait: (options) => once.callAsync(() => {}, options), free: () => end() };
+  },
+  'Futex, waitv'(arena) {
+    const futex = new Futex(arena);
+    const words = [arena.alloc(1), arena.alloc(1)].map((word) => ({ word, value: 0 }));
+    for (const { word } of words) Atomics.store(arena.words, word, 0);
+    const last = words[1]!.word;
+    return {
+      wait: ({ timeout, signal }) =>
+        futex.waitvAsync(words, { signal, deadline: timeout === undefined ? undefined : futex.now() + timeout }),
+      free: () => futex.wake(last),
+      isLeft: () => futex.wake(last) === 0,
+    };
   },
   Futex(arena) {
     const futex = new Futex(arena);

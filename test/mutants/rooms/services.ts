@@ -142,7 +142,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ETIMEDOUT: a report about another object',
     file: SHARED,
-    from: 'if (last.of === this.address && ',
+    from: 'if (last.serial === serial && ',
     to: 'if (',
     tests: WAITS_FOR,
   },
