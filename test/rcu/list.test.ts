@@ -74,7 +74,10 @@ describe('RcuList', () => {
       expect(values(list)).toEqual(call === 'splice' ? [3, 4, 1, 2] : [1, 2, 3, 4]);
       list[call](other, () => waits++);
       expect(waits).toBe(1);
-      for (const entry of [...list]) list.delete(entry);
+      list.addTail(make(5));
+      expect(values(list).at(-1)).toBe(5);
+      // Backwards: an entry that is taken out is behind the one that it says.
+      for (const entry of [...list].reverse()) list.delete(entry);
       expect(list.isEmpty).toBe(true);
     },
   );
