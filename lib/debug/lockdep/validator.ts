@@ -25,10 +25,12 @@ import { cycle, isKnown, note, noteLooked, type Order } from './orders.ts';
 import { Reporter } from './reporter.ts';
 
 /** A lock of these is spun for, and nothing that sleeps may be waited for inside. */
-const SPINNING = new Set(['spin-lock', 'rw-lock', 'ticket-lock', 'mcs-lock']);
+const SPINNING = new Set(['spin-lock', 'rw-lock', 'ticket-lock', 'mcs-lock', 'osq-lock']);
 /** Readers of these may go in again while they are inside, whoever waits. */
-const RECURSIVE_READERS = new Set(['rcu', 'srcu', 'pthread rwlock', 'pthread reader-preferring rwlock']);
-const RCU = new Set(['rcu', 'srcu']);
+const RECURSIVE_READERS = new Set(['rcu', 'rcu-qsbr', 'srcu', 'pthread rwlock', 'pthread reader-preferring rwlock']);
+const RCU = new Set(['rcu', 'rcu-qsbr', 'srcu']);
+/** One task may take a permit of these, and another one give it: there is no order of holding them. */
+const SEMAPHORES = new Set(['semaphore', 'pthread sem']);
 
 export class Validator implements LockObserver {
   readonly holds = new Holds();
@@ -217,10 +219,11 @@ export class Validator implements LockObserver {
     subclass: number,
   ): Hold | undefined {
     if (!this.#isRunning()) return undefined;
+    const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
+    if (SEMAPHORES.has(kind)) return undefined;
     let number = this.#classes.known(lock, subclass);
     if (number === undefined) this.#adding(() => (number = this.#classes.find(lock, subclass)));
     if (number === undefined || number < 0) return undefined;
-    const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
     const isRcuReader = RCU.has(kind) && form.shared;
     return {
       session: this.#session,
@@ -228,7 +231,7 @@ export class Validator implements LockObserver {
       class: number,
       form,
       sleeps: !SPINNING.has(kind) && !isRcuReader,
-      isAtomic: SPINNING.has(kind) || (kind === 'rcu' && isRcuReader && !form.async),
+      isAtomic: SPINNING.has(kind) || (kind !== 'srcu' && isRcuReader && !form.async),
       tries,
       isOrdered: false,
       within,

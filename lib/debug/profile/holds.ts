@@ -9,7 +9,7 @@
  */
 import { Header } from '../../memory/header.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
-import { defineLockObserver, endObserver, lookForObserver, ownWanted } from '../../sched/lock-observer.ts';
+import { defineLockObserver, endObserver, lookForObserver, ownWanted, UNOWNED } from '../../sched/lock-observer.ts';
 import { NEVER, type Thread } from '../../sched/thread.ts';
 import type { LockObserver, ObservedLock, WaitForm, Wanted } from '../../sched/watch.ts';
 import { bucketOf } from './histogram.ts';
@@ -197,7 +197,7 @@ export class HoldRecorder implements LockObserver {
   #time(known: Known, task: number): void {
     const { cpu } = this.#thread;
     known.skip = this.#skip(known.interval);
-    if (this.#timed.length < MOST_TIMED) {
+    if (task !== UNOWNED && this.#timed.length < MOST_TIMED) {
       this.#timed.push({ known, task, since: cpu.now(), weight: known.interval });
       this.#observeUnlocks(true);
     }

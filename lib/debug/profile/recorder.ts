@@ -86,6 +86,8 @@ export class Recorder implements Watch {
 
   end(wait: Wait, outcome: unknown): void {
     const { cpu } = this.#thread;
+    // It does not spin: what it wanted was free.
+    if (wait.async && !wait.slept && outcome === 'acquired') return;
     const waited = Math.max(0, Math.round(cpu.now() - wait.start));
     if (wait.slept) cpu.store(wait.task + Blocked.uncharged, 0);
     recording(this.#thread, this.session, () => this.#record(wait, waited, outcome));
