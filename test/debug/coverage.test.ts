@@ -192,15 +192,24 @@ const LOCKS: Readonly<Record<string, Lockish>> = {
     waits: undefined,
   },
   Rcu: { make: (arena) => new Rcu(arena), kind: 'rcu', calls: READER, waits: synchronize, others: OF_DOMAINS },
-  RcuQsbr: { make: (arena) => new RcuQsbr(arena), kind: 'rcu-qsbr', calls: READER, waits: synchronize, others: OF_DOMAINS },
+  RcuQsbr: {
+    make: (arena) => new RcuQsbr(arena),
+    kind: 'rcu-qsbr',
+    calls: READER,
+    waits: synchronize,
+    others: OF_DOMAINS,
+  },
   Srcu: { make: (arena) => new Srcu(arena, 'x'), kind: 'srcu', calls: READER, waits: synchronize, others: OF_DOMAINS },
 };
 
 const rows = Object.entries(LOCKS).flatMap(([name, lock]) =>
   Object.entries(lock.calls).flatMap(([call, back]) => {
     const plain = { title: `${name}: ${call}`, name, lock, call, back, options: undefined as object | undefined };
-    const hasOptions = /^(lock|acquire|down|run|wait)/.test(call) && !/Lock|Rcu|Srcu/.test(name.replace('RwLock', 'Lock'));
-    return hasOptions ? [plain, { ...plain, title: `${plain.title}, with options`, options: { timeout: 1000 } }] : [plain];
+    const hasOptions =
+      /^(lock|acquire|down|run|wait)/.test(call) && !/Lock|Rcu|Srcu/.test(name.replace('RwLock', 'Lock'));
+    return hasOptions
+      ? [plain, { ...plain, title: `${plain.title}, with options`, options: { timeout: 1000 } }]
+      : [plain];
   }),
 );
 
@@ -261,7 +270,9 @@ test.each(rows)('$title', async (row) => {
   expect(events.filter(({ point }) => point.startsWith('contention'))).toEqual([]);
 
   const { locks: held } = profile.stop();
-  const { sync, async } = (held.find(({ address, shared }) => address === lock.address && shared === (mode & 1) > 0) as LockContention).held!;
+  const { sync, async } = (
+    held.find(({ address, shared }) => address === lock.address && shared === (mode & 1) > 0) as LockContention
+  ).held!;
   expect([sync.acquisitions, async.acquisitions]).toEqual(mode & 2 ? [0, 1] : [1, 0]);
 
   // lock -> outer was seen. What waits for the lock inside the other one closes a cycle.
@@ -279,7 +290,9 @@ const asynchronous = rows.filter(({ call, options }) => call.endsWith('Async') &
 test.each(asynchronous)('$title, which has to wait', async (row) => {
   const { arena, profile, trace } = watched();
   const lock = made(row.lock, arena);
-  const taker = rows.find(({ name, call }) => name === row.name && /^(lock|down|wait|writeLock|downWrite)$/.test(call))!;
+  const taker = rows.find(
+    ({ name, call }) => name === row.name && /^(lock|down|wait|writeLock|downWrite)$/.test(call),
+  )!;
   const holder = rows.find(({ name, call }) => name === row.name && /^(writeLock|downWrite)$/.test(call)) ?? taker;
   lock[holder.call]!();
   const done = takeAndGive(lock, row, () => {});

@@ -118,8 +118,10 @@ const state = (more: Partial<ArenaState> = {}, duration = 1e9, locks: readonly L
     waits: [],
     dropped: { waits: 0, samples: 0, acquisitions: 0 },
     unknown: 0,
+    unheard: 0,
     unfinished: 0,
   },
+  pressure: { avg10: 0.25, avg60: 0.05, avg300: 0.01, total: 5e9 },
   ...more,
 });
 

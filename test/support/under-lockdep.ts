@@ -14,7 +14,10 @@ const { create } = Arena;
 Arena.create = (options = {}) => {
   const { bytes = 16 << 20 } = options;
   // What a test gives in place of a size is its business.
-  return create.call(Arena, Number.isInteger(bytes) && bytes > 65_536 ? { ...options, bytes: bytes + TABLES } : options);
+  return create.call(
+    Arena,
+    Number.isInteger(bytes) && bytes > 65_536 ? { ...options, bytes: bytes + TABLES } : options,
+  );
 };
 
 subscribe('holdfast:lockdep', (message) => {

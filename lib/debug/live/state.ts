@@ -3,6 +3,7 @@ import type { Arena, ArenaSummary } from '../../arena/arena.ts';
 import type { ThreadState } from '../../arena/thread-state.ts';
 import type { WaitsFor } from '../../errors.ts';
 import { allDeadlocks } from '../../sched/waits-for.ts';
+import type { Pressure } from '../profile/pressure.ts';
 import type { ContentionProfile } from '../profile/read.ts';
 
 /** A thread, and what it waits for. */
@@ -21,10 +22,12 @@ export interface ArenaState {
   readonly deadlocks: readonly (readonly WaitsFor[])[];
   /** What was waited for since the profile began; undefined where none is made. */
   readonly profile: ContentionProfile | undefined;
+  /** What share of their time threads wait for locks; undefined where no profile is made. */
+  readonly pressure: Pressure | undefined;
 }
 
 /** It walks the heap and the waits, under latches for a moment: for a look once a second, not for each request. */
-export function arenaState(arena: Arena, profile?: ContentionProfile): ArenaState {
+export function arenaState(arena: Arena, profile?: ContentionProfile, pressure?: Pressure): ArenaState {
   const waits = arena.waits();
   return {
     time: new Date().toISOString(),
@@ -33,6 +36,7 @@ export function arenaState(arena: Arena, profile?: ContentionProfile): ArenaStat
     waits,
     deadlocks: allDeadlocks(arena.thread),
     profile,
+    pressure,
   };
 }
 

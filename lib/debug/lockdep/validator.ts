@@ -55,6 +55,7 @@ export class Validator implements LockObserver {
     this.#classes = new ClassFinder(cpu, this.#tables);
     this.#stacks = new StackTable(cpu, stackPlace(this.#tables));
     this.#reporter = new Reporter(thread, this.#tables);
+    cpu.store(thread.slot + Adding.heard, 1);
   }
 
   wants(
@@ -278,6 +279,7 @@ export class Validator implements LockObserver {
   }
 
   #end(): void {
+    if (this.isCurrent) this.#cpu.store(this.#thread.slot + Adding.heard, 0);
     endObserver(this.#thread, this);
     this.holds.end();
   }

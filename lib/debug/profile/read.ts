@@ -1,11 +1,13 @@
 /** What a profile says, read from its tables: plain data, for reports and for `JSON.stringify`. */
 import type { Cpu } from '../../machine/cpu.ts';
+import { countUnheard } from '../../sched/slot.ts';
 import { bucketStart, quantile, readBuckets } from './histogram.ts';
 import {
   CLASS_ROWS,
   EDGES,
   Edge,
   Profile,
+  Recording,
   ROWS,
   Row,
   readEdgeKey,
@@ -104,6 +106,8 @@ export interface ContentionProfile {
   readonly dropped: { readonly waits: number; readonly samples: number; readonly acquisitions: number };
   /** Calls that came back before it was known what they wait for. */
   readonly unknown: number;
+  /** Attached threads that have not heard of it: each does in its next call that has to wait, and records nothing before. */
+  readonly unheard: number;
   /** Threads that were stopped in the middle of recording a wait, of which the profile may have a part. */
   readonly unfinished: number;
 }
@@ -130,6 +134,7 @@ export function readProfile(cpu: Cpu, profile: number, circumstances: Circumstan
       acquisitions: cpu.load(profile + Profile.droppedAcquisitions) >>> 0,
     },
     unknown: cpu.load(profile + Profile.unknown) >>> 0,
+    unheard: countUnheard(cpu, Recording.heard, cpu.load(profile + Profile.sessions)),
   };
 }
 

@@ -18,10 +18,12 @@ import {
   Edge,
   edgeKey,
   Profile,
+  Recording,
   Row,
   SHARES,
   Share,
   shareKey,
+  sinceAt,
   stacksOf,
   Waits,
 } from './layout.ts';
@@ -63,6 +65,7 @@ export class Recorder implements Watch {
     this.#holds = cpu.load(this.#profile + Profile.holds);
     const unlocks = new UnlockRecorder(thread, session, this.#profile, this.#rows, this.#stacks, this.#chance);
     thread.hearUnlocks(Recorder, unlocks);
+    cpu.store(thread.slot + Recording.heard, session);
   }
 
   close(): void {
@@ -82,6 +85,7 @@ export class Recorder implements Watch {
     if (!this.#rows.isLock(wait.object)) return;
     cpu.store(wait.task + Blocked.session, this.session);
     cpu.store(wait.task + Blocked.uncharged, blockedAt(cpu.now()));
+    if (!wait.async) cpu.store(this.#thread.slot + Recording.since, sinceAt(wait.start));
   }
 
   end(wait: Wait, outcome: unknown): void {
@@ -91,6 +95,8 @@ export class Recorder implements Watch {
     const waited = Math.max(0, Math.round(cpu.now() - wait.start));
     if (wait.slept) cpu.store(wait.task + Blocked.uncharged, 0);
     recording(this.#thread, this.session, () => this.#record(wait, waited, outcome));
+    // Behind the record: in between `waitedFor` counts it twice, and not never.
+    if (wait.slept && !wait.async) cpu.store(this.#thread.slot + Recording.since, 0);
   }
 
   #record(wait: Wait, waited: number, outcome: unknown): void {

@@ -79,12 +79,13 @@ ${[...locks, ...events].map(times).join('\n')}
   });
 }
 
-function notes({ dropped, unknown, unfinished }: ContentionProfile): string {
+function notes({ dropped, unknown, unheard, unfinished }: ContentionProfile): string {
   const incomplete = [
     [dropped.waits, 'waits and their locks found no room'],
     [dropped.samples, 'samples found no room'],
     [dropped.acquisitions, 'acquisitions and their locks found no room'],
     [unknown, 'waits ended before it was known for what'],
+    [unheard, 'threads have not heard of it: what they have done is not in it'],
     [unfinished, 'threads were stopped while they recorded a wait'],
   ] as const;
   const shown = incomplete

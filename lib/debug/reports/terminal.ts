@@ -136,12 +136,13 @@ function pairsText({ waits }: ContentionProfile): string[] {
   return ['', colors.bold('Who waits for whom'), ...lines];
 }
 
-function notesOf({ dropped, unknown, unfinished }: ContentionProfile): string {
+function notesOf({ dropped, unknown, unheard, unfinished }: ContentionProfile): string {
   const notes = [
     [dropped.waits, 'waits of locks that found no room in the tables are not shown'],
     [dropped.samples, 'samples found no room in the tables'],
     [dropped.acquisitions, 'acquisitions of locks that found no room in the tables are not shown'],
     [unknown, 'waits ended before it was known for what'],
+    [unheard, 'threads have not heard of it: what they have done is not in it'],
     [unfinished, 'threads were stopped while they recorded a wait'],
   ] as const;
   return notes

@@ -244,7 +244,6 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     else if (this.#wantsStacks) wait.trace ??= capture();
   }
 
-
   #begins(wait: Wait): void {
     if (wait.object === 0 || !this.#contends(wait.object)) return;
     const { cpu } = this.thread;
