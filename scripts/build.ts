@@ -189,7 +189,7 @@ export async function bundleTypes(dist: string): Promise<void> {
 }
 
 /** What the MIT licence grants and disclaims, in whatever lines a package breaks it. */
-const MIT = /Permission is hereby granted, free of charge,[^]*?DEALINGS IN\s+THE\s+SOFTWARE\./;
+const MIT = /Permission is hereby granted, free of charge,[\s\S]*?DEALINGS IN\s+THE\s+SOFTWARE\./;
 
 /** Of every package that a bundle holds a part of. What is the same in several is there once. */
 function licences({ inputs }: Metafile): string {

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { ProfileFilter } from '../debug/profile/filter.ts';
 import type { ProfileOptions } from '../debug/profile/options.ts';
 import { FORMATS, formatFor } from '../debug/reports/formats.ts';
 
@@ -13,6 +14,9 @@ interface Options {
   json?: boolean;
   holds?: boolean;
   delay: string[];
+  lock?: string;
+  thread?: number;
+  caller?: string;
 }
 
 export function registerProfile(program: Command): void {
@@ -33,8 +37,19 @@ export function registerProfile(program: Command): void {
       collectDelay,
       [],
     )
+    .option('--lock <name>', 'say only what has to do with locks of that name or class; * for any text')
+    .option('--thread <number>', 'say only what that thread has to do with', wholeNumber)
+    .option(
+      '--caller <text>',
+      'say only what was waited for, or given back, in a function or file with that in its name',
+    )
     .option('--json', 'print the profile as one JSON document on the standard output')
     .action(profile);
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is a whole number.');
 }
 
 /** What the library checks again, in the program: a module that both share would be a file of its own in the package. */
@@ -49,8 +64,8 @@ function collectFile(file: string, before: string[]): string[] {
 }
 
 async function profile([program, ...args]: [string, ...string[]], options: Options, command: Command) {
-  const { output, json = false, holds, delay } = options;
-  const asked: ProfileOptions = { holds, delays: delay };
+  const { output, json = false, holds, delay, lock, thread, caller } = options;
+  const asked: ProfileOptions & { filter: ProfileFilter } = { holds, delays: delay, filter: { lock, thread, caller } };
   const folder = json ? await mkdtemp(join(tmpdir(), 'holdfast-profile-')) : undefined;
   const document = folder && join(folder, 'profile.json');
   const files = [...output, ...(document === undefined ? [] : [document])];

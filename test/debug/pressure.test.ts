@@ -41,10 +41,10 @@ test('a total that goes back, or more than there is time for, makes a share that
 test('a wait that is under way does not count, or one that is over counts twice', () => {
   const { arenas, arena, before } = stage();
   const [mine, theirs] = arenas.map((one) => new Mutex(one, 'm')) as [Mutex, Mutex];
-  const session = startProfile(arena);
   const { cpu } = arena;
   let now = 1000 * S;
   for (const one of arenas) one.cpu.now = () => now;
+  const session = startProfile(arena);
   const profile = cpu.load(Header.profileTables);
   const waited = () => waitedFor(cpu, profile, cpu.load(Header.profile)).total;
   expect(waited()).toBe(0);

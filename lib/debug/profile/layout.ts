@@ -119,6 +119,9 @@ export const Row = struct({
   /** Bytes of the name, which may be cut off; 0 for none. */
   nameLength: 1,
   name: NAME_WORDS,
+  /** Bytes of the class that the program has given to it; 0 for none, or where no thread that knows it has been here. */
+  classLength: 1,
+  class: NAME_WORDS,
   sync: Waits.words,
   async: Waits.words,
 });
