@@ -14,6 +14,7 @@ interface Options {
   json?: boolean;
   holds?: boolean;
   delay: string[];
+  lockdep?: boolean;
   lock?: string;
   thread?: number;
   caller?: string;
@@ -37,6 +38,7 @@ export function registerProfile(program: Command): void {
       collectDelay,
       [],
     )
+    .option('--lockdep', 'also look for orders of locks that could deadlock; some microseconds each time one is taken')
     .option('--lock <name>', 'say only what has to do with locks of that name or class; * for any text')
     .option('--thread <number>', 'say only what that thread has to do with', wholeNumber)
     .option(
@@ -64,7 +66,7 @@ function collectFile(file: string, before: string[]): string[] {
 }
 
 async function profile([program, ...args]: [string, ...string[]], options: Options, command: Command) {
-  const { output, json = false, holds, delay, lock, thread, caller } = options;
+  const { output, json = false, holds, delay, lockdep, lock, thread, caller } = options;
   const asked: ProfileOptions & { filter: ProfileFilter } = { holds, delays: delay, filter: { lock, thread, caller } };
   const folder = json ? await mkdtemp(join(tmpdir(), 'holdfast-profile-')) : undefined;
   const document = folder && join(folder, 'profile.json');
@@ -73,6 +75,7 @@ async function profile([program, ...args]: [string, ...string[]], options: Optio
     ...process.env,
     HOLDFAST_PROFILE: files.length === 0 ? '-' : files.join(','),
     HOLDFAST_PROFILE_OPTIONS: JSON.stringify(asked),
+    ...(lockdep ? { HOLDFAST_LOCKDEP: '1' } : {}),
   };
   const child = spawn(program, args, { env, stdio: 'inherit' });
   // The terminal sends both an interrupt: the program ends by it in its own way, and has a profile to write.

@@ -174,6 +174,25 @@ describe('how long a lock is held', () => {
     expect(sync.total).toBeLessThan(1.25 * 1.08e6);
   });
 
+  test('is timed as often as before where enough is known of it, or is less than it was then', () => {
+    const { arena } = stage();
+    const mutex = new Mutex(arena, 'm');
+    const session = startProfile(arena, { holds: true });
+    slowClock(arena, 100);
+    const take = (times: number) => {
+      for (let i = 0; i < times; i++) mutex.runExclusive(() => {});
+    };
+    take(32_000);
+    const before = named(session.read(), 'm')!.held!.sync;
+    take(32_000);
+    const { sync } = named(session.stop(), 'm')!.held!;
+    expect(before.timed).toBeGreaterThan(1024);
+    // One in 64: 500.
+    expect(sync.timed - before.timed).toBeLessThan(1000);
+    expect(sync.timed - before.timed).toBeGreaterThan(250);
+    expect(sync.total).toBe(64_000 * 100);
+  });
+
   test('of a hold that ends after the profile is in the next one', () => {
     const { arena } = stage();
     const mutex = new Mutex(arena, 'm');

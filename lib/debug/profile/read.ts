@@ -1,6 +1,7 @@
 /** What a profile says, read from its tables: plain data, for reports and for `JSON.stringify`. */
 import type { Cpu } from '../../machine/cpu.ts';
 import { countUnheard } from '../../sched/slot.ts';
+import type { LockdepReport } from '../lockdep/reporter.ts';
 import { bucketStart, quantile, readBuckets } from './histogram.ts';
 import {
   CLASS_ROWS,
@@ -102,6 +103,8 @@ export interface ContentionProfile {
   /** The places that gave back what others have waited for, with how many and how long; `thread` is the one that did. */
   readonly unlocks: readonly StackContention[];
   readonly waits: readonly WaiterAndHolder[];
+  /** What lockdep has found until now; undefined where it does not run. */
+  readonly reports?: readonly LockdepReport[] | undefined;
   /** Waits, samples and acquisitions that found no room in the tables. */
   readonly dropped: { readonly waits: number; readonly samples: number; readonly acquisitions: number };
   /** Calls that came back before it was known what they wait for. */

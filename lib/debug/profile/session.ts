@@ -16,6 +16,7 @@ import { Header } from '../../memory/header.ts';
 import { watching } from '../../sched/contention.ts';
 import { maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
 import { DETACHED } from '../../sched/thread.ts';
+import { readReports } from '../lockdep/reporter.ts';
 import { HOLDS_KIND, LockHolds } from './holds-layout.ts';
 import { PROFILE_KIND, Profile, Recording } from './layout.ts';
 import { type ProfileOptions, profileSettings, writeSettings } from './options.ts';
@@ -98,7 +99,9 @@ export class ProfileSession implements Disposable {
       unfinished,
     });
     this.#checkOwn();
-    return read;
+    return cpu.load(Header.lockdep) === 0
+      ? read
+      : { ...read, reports: readReports(cpu, cpu.load(Header.lockdepTables)) };
   }
 
   #checkOwn(): void {

@@ -79,6 +79,8 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   readonly #isLock = new Map<number, boolean>();
   /** How long a task has waited for the lock that it gets next. */
   readonly #waits = new Map<number, { readonly lock: number; readonly wait: number }>();
+  /** Nobody changes it: calls that are under way at once may have the same. */
+  #lastWanted = new WantedLock(-1, 0, 0, 0);
   /** Since when a task sleeps. */
   readonly #sleeps = new Map<number, number>();
   /** When the items that run began to. */
@@ -191,7 +193,11 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   // LockObserver
 
   wants({ address }: ObservedLock, form: WaitForm): Wanted {
-    return new WantedLock(this.#epoch, address, this.#numberOf(address), modeOf(form));
+    const lock = this.#numberOf(address);
+    const mode = modeOf(form);
+    const last = this.#lastWanted;
+    const isSame = last.address === address && last.lock === lock && last.mode === mode && last.epoch === this.#epoch;
+    return isSame ? last : (this.#lastWanted = new WantedLock(this.#epoch, address, lock, mode));
   }
 
   has(wantedByAll: Wanted | undefined, task: number): void {
