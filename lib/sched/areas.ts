@@ -20,7 +20,7 @@ export const SHORT_AREAS = {
   robustList: 1,
   piState: 1,
   priority: 5,
-  profile: 3,
+  profile: 4,
   lockdep: 2,
   trace: 2,
   programs: 1,

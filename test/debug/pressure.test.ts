@@ -89,3 +89,27 @@ test('threads that have heard of it are counted as those that have not, or the o
   const [again, next] = [startProfile(arena), startTrace(arena, { events: 16, threads: 4 })];
   expect([again.stop().unheard, next.stop().unheard]).toEqual([1, 1]);
 });
+
+test('where a call sleeps is not told while it sleeps, is told of a short one, or after it', () => {
+  const { arenas, arena, before } = stage();
+  const [mine, theirs] = arenas.map((one) => new Mutex(one, 'm')) as [Mutex, Mutex];
+  const session = startProfile(arena);
+  const names = () => session.stackOf(0)?.map(({ name }) => name);
+  theirs.lock();
+  before(0, on('wait'), () => {
+    expect(names()).toBeUndefined();
+    arena.thread.stalled?.();
+    expect(names()).toContain('sleepHere');
+    theirs.unlock();
+  });
+  function sleepHere() {
+    mine.lock();
+  }
+  sleepHere();
+  expect(names()).toBeUndefined();
+  // Nobody sleeps.
+  arena.thread.stalled?.();
+  expect(names()).toBeUndefined();
+  session.stop();
+  expect(arena.thread.stalled).toBeUndefined();
+});

@@ -155,7 +155,7 @@ class Live {
   }
 
   state(): ArenaState {
-    return arenaState(this.arena, this.#session?.read(), this.#session?.pressure());
+    return arenaState(this.arena, this.#session?.read(), this.#session);
   }
 
   /** What was waited for until now, or in the next seconds; or until `response` is closed, when nobody is to hear of it. */

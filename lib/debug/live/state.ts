@@ -5,11 +5,15 @@ import type { WaitsFor } from '../../errors.ts';
 import { allDeadlocks } from '../../sched/waits-for.ts';
 import type { Pressure } from '../profile/pressure.ts';
 import type { ContentionProfile } from '../profile/read.ts';
+import type { ProfileSession } from '../profile/session.ts';
+import type { Frame } from '../profile/stacks.ts';
 
 /** A thread, and what it waits for. */
 export interface ObservedThread extends ThreadState {
   /** Of its synchronous call. */
   readonly waitsFor: string | undefined;
+  /** Where that call was made, the innermost frame first, once it has slept for some ms and where a profile is made. */
+  readonly stack?: readonly Frame[] | undefined;
 }
 
 export interface ArenaState {
@@ -27,20 +31,28 @@ export interface ArenaState {
 }
 
 /** It walks the heap and the waits, under latches for a moment: for a look once a second, not for each request. */
-export function arenaState(arena: Arena, profile?: ContentionProfile, pressure?: Pressure): ArenaState {
+export function arenaState(
+  arena: Arena,
+  profile?: ContentionProfile,
+  session?: Pick<ProfileSession, 'pressure' | 'stackOf'>,
+): ArenaState {
   const waits = arena.waits();
   return {
     time: new Date().toISOString(),
     arena: arena.toJSON(),
-    threads: observed(arena.threads(), waits),
+    threads: observed(arena.threads(), waits, (thread) => session?.stackOf(thread)),
     waits,
     deadlocks: allDeadlocks(arena.thread),
     profile,
-    pressure,
+    pressure: session?.pressure(),
   };
 }
 
-function observed(threads: readonly ThreadState[], waits: readonly WaitsFor[]): ObservedThread[] {
+function observed(
+  threads: readonly ThreadState[],
+  waits: readonly WaitsFor[],
+  stackOf: (thread: number) => ObservedThread['stack'],
+): ObservedThread[] {
   const waitsFor = new Map(waits.filter(({ async }) => !async).map(({ thread, object }) => [thread, object]));
-  return threads.map((state) => ({ ...state, waitsFor: waitsFor.get(state.thread) }));
+  return threads.map((state) => ({ ...state, waitsFor: waitsFor.get(state.thread), stack: stackOf(state.thread) }));
 }

@@ -41,12 +41,15 @@ export const Recording = slotArea(
     heard: 1,
     /** When the synchronous call in which the thread sleeps for a lock began to wait: ms, cut off to 31 bits, and never 0; 0 while there is none. */
     since: 1,
+    /** Where it was called, once it has taken some ms: the number of the stack plus one, or 0. */
+    stack: 1,
   },
   {
     vacate(cpu, slot) {
       cpu.store(slot + Recording.session, 0);
       cpu.store(slot + Recording.heard, 0);
       cpu.store(slot + Recording.since, 0);
+      cpu.store(slot + Recording.stack, 0);
     },
   },
 );

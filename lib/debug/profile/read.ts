@@ -1,6 +1,6 @@
 /** What a profile says, read from its tables: plain data, for reports and for `JSON.stringify`. */
 import type { Cpu } from '../../machine/cpu.ts';
-import { countUnheard } from '../../sched/slot.ts';
+import { countUnheard, slotAddress } from '../../sched/slot.ts';
 import type { LockdepReport } from '../lockdep/reporter.ts';
 import { bucketStart, quantile, readBuckets } from './histogram.ts';
 import {
@@ -223,6 +223,15 @@ function readShares(
     });
   }
   return shares.sort((a, b) => b.delay - a.delay);
+}
+
+/** Where the thread's synchronous call was made that sleeps for a lock, if it has for some ms; the innermost frame first. */
+export function stackOfSleeper(cpu: Cpu, profile: number, thread: number): readonly Frame[] | undefined {
+  const slot = slotAddress(cpu, thread);
+  // Pairs with the release in `Recorder`: a stack that is told of is there.
+  const stack = cpu.loadAcquire(slot + Recording.stack);
+  const isOfSession = cpu.load(slot + Recording.heard) === cpu.load(profile + Profile.sessions);
+  return stack === 0 || !isOfSession ? undefined : readFrames(cpu, stacksOf(profile), stack - 1);
 }
 
 function readEdges(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockContention>): WaiterAndHolder[] {

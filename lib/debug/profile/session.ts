@@ -21,7 +21,8 @@ import { HOLDS_KIND, LockHolds } from './holds-layout.ts';
 import { PROFILE_KIND, Profile, Recording } from './layout.ts';
 import { type ProfileOptions, profileSettings, writeSettings } from './options.ts';
 import { type Pressure, PressureMeter, waitedFor } from './pressure.ts';
-import { type ContentionProfile, readProfile } from './read.ts';
+import { type ContentionProfile, readProfile, stackOfSleeper } from './read.ts';
+import type { Frame } from './stacks.ts';
 import './recorder.ts';
 
 /** The name of the one object of an arena that profiles are written to. */
@@ -43,6 +44,11 @@ export class ProfileSession implements Disposable {
   readonly #start: number;
   readonly #meter: PressureMeter;
   #result: ContentionProfile | undefined;
+
+  /** @internal Of a thread that sleeps for a lock. */
+  stackOf(thread: number): readonly Frame[] | undefined {
+    return stackOfSleeper(this.#arena.cpu, this.#profile, thread);
+  }
 
   /** @internal */
   constructor(arena: Arena, profile: number, session: number) {
