@@ -161,6 +161,9 @@ function linesOf(map: string, folder: string): string {
   return JSON.stringify({ ...rest, names: [], mappings: encode(lines) });
 }
 
+/** What is said at the head of a source file belongs to no declaration: no editor shows it. */
+const HEADS = /^\/\*\*(?:[^*]|\*(?!\/))*\*\/\n\n/gm;
+
 /** The types of each entry in one file: what its signatures name, and nothing else of the house. */
 export async function bundleTypes(dist: string): Promise<void> {
   const input = Object.fromEntries(TYPED.map((name) => [name, join(ROOT, ENTRIES[name])]));
@@ -181,9 +184,10 @@ export async function bundleTypes(dist: string): Promise<void> {
   });
   for (const { fileName } of output) {
     const file = join(dist, fileName);
+    const types = readFileSync(file, 'utf8').replace(HEADS, '');
     writeFileSync(
       file,
-      readFileSync(file, 'utf8').replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
+      types.replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
     );
   }
 }
