@@ -108,6 +108,11 @@ export class PthreadSem extends SharedObject {
 
   /** sem_wait, sem_timedwait. Throws ETIMEDOUT. */
   wait(options?: WaitOptions): void {
+    const { cpu, free } = this.thread;
+    if (options !== undefined || free !== 0 || !tryWait(cpu, this.#value)) this.#waitSlow(options);
+  }
+
+  #waitSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
     thread.current();
     checkWait(thread.cpu, options);
@@ -137,8 +142,8 @@ export class PthreadSem extends SharedObject {
 
   /** Throws EOVERFLOW when the value is SEM_VALUE_MAX. */
   post(): void {
-    const { cpu } = this.thread;
-    this.thread.current();
+    const { cpu, free } = this.thread;
+    if (free !== 0) this.thread.current();
     for (let value = cpu.load(this.#value); ; ) {
       if (value === UNSET) this.checkThere();
       if (value === SEM_VALUE_MAX) throw new HoldfastError('EOVERFLOW', `the ${this.label} is at ${value}`);
@@ -148,7 +153,7 @@ export class PthreadSem extends SharedObject {
       value = seen;
     }
     wake(this.#futexes, this.#value, 1, MATCH_ANY);
-    this.thread.observer?.gave(this, UNOWNED);
+    if (free !== 0) this.thread.observer?.gave(this, UNOWNED);
   }
 
   /** sem_getvalue; out of date as soon as it is read. */
