@@ -30,7 +30,7 @@ export const mutants: readonly Mutant[] = [
     'options === undefined && free === 0 && trySit',
     'options === undefined && free !== 1 && trySit',
   ),
-  mutant(QSBR, 'a reader of RcuQsbr goes out unseen', 'if (wasInside && this.#stretch.depth <= 0)', 'if (!wasInside)'),
+  mutant(QSBR, 'a reader of RcuQsbr goes out unseen', 'if (wasInside && this.stretch.depth <= 0)', 'if (!wasInside)'),
   mutant(
     'lib/rcu/stretch.ts',
     'readers of RcuQsbr take their fast path while somebody observes the thread',
