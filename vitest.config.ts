@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
     globalSetup: './test/support/global-setup.ts',
+    setupFiles: process.env.HOLDFAST_LOCKDEP === undefined ? [] : ['./test/support/under-lockdep.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Many tests start threads of their own, more than the cores of a small machine.

@@ -41,11 +41,13 @@ export {
   type CheckedLock,
   nested,
 } from './debug/lockdep/assert.ts';
-export { setLockClass } from './debug/lockdep/classes.ts';
 export type { LockdepReport } from './debug/lockdep/reporter.ts';
 export { Lockdep, type LockdepOptions, type LockdepStats, startLockdep } from './debug/lockdep/session.ts';
 export type { Finding as LockdepFinding } from './debug/lockdep/words.ts';
+export { filterProfile, type ProfileFilter } from './debug/profile/filter.ts';
+export { setLockClass } from './debug/profile/given-classes.ts';
 export type { ProfileOptions } from './debug/profile/options.ts';
+export type { Pressure } from './debug/profile/pressure.ts';
 export type { HeldTimes, LockHeldTimes } from './debug/profile/read-holds.ts';
 export { profileTable, saveProfile } from './debug/profile/save.ts';
 export { ProfileSession, startProfile } from './debug/profile/session.ts';

@@ -161,6 +161,9 @@ function linesOf(map: string, folder: string): string {
   return JSON.stringify({ ...rest, names: [], mappings: encode(lines) });
 }
 
+/** What is said at the head of a source file belongs to no declaration: no editor shows it. */
+const HEADS = /^\/\*\*(?:[^*]|\*(?!\/))*\*\/\n\n/gm;
+
 /** The types of each entry in one file: what its signatures name, and nothing else of the house. */
 export async function bundleTypes(dist: string): Promise<void> {
   const input = Object.fromEntries(TYPED.map((name) => [name, join(ROOT, ENTRIES[name])]));
@@ -181,24 +184,32 @@ export async function bundleTypes(dist: string): Promise<void> {
   });
   for (const { fileName } of output) {
     const file = join(dist, fileName);
+    const types = readFileSync(file, 'utf8').replace(HEADS, '');
     writeFileSync(
       file,
-      readFileSync(file, 'utf8').replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
+      types.replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
     );
   }
 }
 
-/** Of every package that a bundle holds a part of. */
+/** What the MIT licence grants and disclaims, in whatever lines a package breaks it. */
+const MIT = /Permission is hereby granted, free of charge,[\s\S]*?DEALINGS IN\s+THE\s+SOFTWARE\./;
+
+/** Of every package that a bundle holds a part of. What is the same in several is there once. */
 function licences({ inputs }: Metafile): string {
   const packages = new Set(['uplot']);
   for (const path of Object.keys(inputs)) {
     const name = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1];
     if (name !== undefined) packages.add(name);
   }
-  return [...packages]
-    .sort()
-    .map(licenceOf)
-    .join(`\n${'-'.repeat(80)}\n\n`);
+  const texts = [...packages].sort().map(licenceOf);
+  const wordsOf = (text: string) => MIT.exec(text)?.[0].replace(/\s+/g, ' ');
+  const mit = texts.map(wordsOf).find((words) => words !== undefined);
+  if (mit === undefined) throw new Error('no package has the text of the MIT licence');
+  return [
+    `Where a licence below says (MIT), this is its text:\n\n${mit}\n`,
+    ...texts.map((text) => (wordsOf(text) === mit ? text.replace(MIT, '(MIT)') : text)),
+  ].join(`\n${'-'.repeat(80)}\n\n`);
 }
 
 function licenceOf(name: string): string {

@@ -1,20 +1,22 @@
 /**
  * A service that is slow, and does not know why. Its workers answer requests; two locks are in their way: one that all of them
- * take for each request, and one that is held for long now and then. The profile names both, and where they are waited for.
+ * take for each request, and one that is held for long now and then. Two others are taken in two orders, and could deadlock one day.
+ * The profile names all of them, and where they are waited for.
  *
  *   npm run build && node examples/slow-service/main.js [report.html]
- *   npx holdfast profile -o report.html -- node examples/slow-service/main.js
+ *   npx holdfast profile --lockdep -o report.html -- node examples/slow-service/main.js
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { Arena, profileTable, saveProfile, startProfile } from 'holdfast';
+import { Arena, profileTable, saveProfile, startLockdep, startProfile } from 'holdfast';
 
 const WORKERS = 3;
 const REQUESTS = 400;
 
-const arena = Arena.create({ bytes: 2 << 20 });
+const arena = Arena.create({ bytes: 4 << 20 });
 // Under `holdfast profile` there is one already.
 const profile = process.env.HOLDFAST_PROFILE ? undefined : startProfile(arena);
+if (profile !== undefined) startLockdep(arena, { quiet: true });
 
 const workers = Array.from({ length: WORKERS }, (_, number) => {
   const worker = new Worker(new URL('./worker.js', import.meta.url), {

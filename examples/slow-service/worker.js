@@ -10,6 +10,9 @@ const session = new Mutex(arena, `session ${number}`);
 const audit = new Mutex(arena, 'audit log');
 /** Read by each request, and rebuilt by one now and then. */
 const catalogue = new RwSemaphore(arena, 'catalogue');
+/** Taken in two orders. */
+const accounts = new Mutex(arena, 'accounts');
+const ledger = new Mutex(arena, 'ledger');
 /** The catalogue is out of date: so that this example shows the same on each machine, all get there before they go on. */
 const outOfDate = new Completion(arena, 'catalogue out of date');
 
@@ -22,8 +25,19 @@ function answer(request) {
     if (number === 0) rebuildCatalogue();
     else outOfDate.wait();
   }
+  if (number === 1 && request === 10) transfer();
+  if (number === 1 && request === 20) closeBooks();
   lookUp();
   appendToAudit();
+}
+
+function transfer() {
+  accounts.runExclusive(() => ledger.runExclusive(() => work(5)));
+}
+
+/** The other way round: two threads that come here and to `transfer` at once would wait for each other for ever. In this run none do. */
+function closeBooks() {
+  ledger.runExclusive(() => accounts.runExclusive(() => work(5)));
 }
 
 /** The long hold: it does in the lock what it could have done before. */

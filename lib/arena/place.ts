@@ -149,7 +149,10 @@ export class Place {
 
   static #at(cpu: RealCpu, number: number, buffer: SharedArrayBuffer): Place {
     const place = new Place(cpu, number, { buffer });
-    cpu.onStall = (isBlocked) => place.sweep(isBlocked);
+    cpu.onStall = (isBlocked) => {
+      place.sweep(isBlocked);
+      if (isBlocked) place.thread.stalled?.();
+    };
     cpu.onRing = () => place.kthreadd.look();
     return place;
   }

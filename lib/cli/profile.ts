@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { ProfileFilter } from '../debug/profile/filter.ts';
 import type { ProfileOptions } from '../debug/profile/options.ts';
 import { FORMATS, formatFor } from '../debug/reports/formats.ts';
 
@@ -13,6 +14,10 @@ interface Options {
   json?: boolean;
   holds?: boolean;
   delay: string[];
+  lockdep?: boolean;
+  lock?: string;
+  thread?: number;
+  caller?: string;
 }
 
 export function registerProfile(program: Command): void {
@@ -33,8 +38,20 @@ export function registerProfile(program: Command): void {
       collectDelay,
       [],
     )
+    .option('--lockdep', 'also look for orders of locks that could deadlock; some microseconds each time one is taken')
+    .option('--lock <name>', 'say only what has to do with locks of that name or class; * for any text')
+    .option('--thread <number>', 'say only what that thread has to do with', wholeNumber)
+    .option(
+      '--caller <text>',
+      'say only what was waited for, or given back, in a function or file with that in its name',
+    )
     .option('--json', 'print the profile as one JSON document on the standard output')
     .action(profile);
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is a whole number.');
 }
 
 /** What the library checks again, in the program: a module that both share would be a file of its own in the package. */
@@ -49,8 +66,8 @@ function collectFile(file: string, before: string[]): string[] {
 }
 
 async function profile([program, ...args]: [string, ...string[]], options: Options, command: Command) {
-  const { output, json = false, holds, delay } = options;
-  const asked: ProfileOptions = { holds, delays: delay };
+  const { output, json = false, holds, delay, lockdep, lock, thread, caller } = options;
+  const asked: ProfileOptions & { filter: ProfileFilter } = { holds, delays: delay, filter: { lock, thread, caller } };
   const folder = json ? await mkdtemp(join(tmpdir(), 'holdfast-profile-')) : undefined;
   const document = folder && join(folder, 'profile.json');
   const files = [...output, ...(document === undefined ? [] : [document])];
@@ -58,6 +75,7 @@ async function profile([program, ...args]: [string, ...string[]], options: Optio
     ...process.env,
     HOLDFAST_PROFILE: files.length === 0 ? '-' : files.join(','),
     HOLDFAST_PROFILE_OPTIONS: JSON.stringify(asked),
+    ...(lockdep ? { HOLDFAST_LOCKDEP: '1' } : {}),
   };
   const child = spawn(program, args, { env, stdio: 'inherit' });
   // The terminal sends both an interrupt: the program ends by it in its own way, and has a profile to write.

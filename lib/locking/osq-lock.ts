@@ -5,6 +5,8 @@ import { defineKind } from '../memory/kinds.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, contend } from '../sched/contention.ts';
+import { noteTaken } from '../sched/lock-observer.ts';
 import { slotAddress } from '../sched/slot.ts';
 import { isInOsq, osqLock, osqUnlock, repairOsq } from './osq.ts';
 
@@ -43,14 +45,23 @@ export class OsqLock extends SharedObject {
   lock(): boolean {
     this.thread.current();
     if (this.#isHeld) throw new HoldfastError('EDEADLK', `this thread already holds the ${this.label}`);
-    this.#isHeld = osqLock(this.thread, this.address + Osq.tail);
+    this.#isHeld = this.#lineUp();
     // Whoever destroys the lock finds this thread in line, or this finds that the lock is to go.
     while (!isPresent(this.thread.cpu, this.address)) {
-      if (this.#isHeld) this.unlock();
+      if (this.#isHeld) this.#leave();
       this.checkThere();
-      this.#isHeld = osqLock(this.thread, this.address + Osq.tail);
+      this.#isHeld = this.#lineUp();
     }
-    return this.#isHeld;
+    // Nothing before it is an order: it gives up, where it would wait for long.
+    return noteTaken(this.thread, this, ALONE, this.#isHeld);
+  }
+
+  /** Whoever finds others in line has to wait. */
+  #lineUp(): boolean {
+    const { thread } = this;
+    const tail = this.address + Osq.tail;
+    const isFree = thread.cpu.load(tail) === 0;
+    return isFree ? osqLock(thread, tail) : contend(thread, this.address, ALONE, () => osqLock(thread, tail));
   }
 
   /** Throws EPERM unless this view of the lock holds it. */
@@ -58,6 +69,11 @@ export class OsqLock extends SharedObject {
     if (!this.#isHeld || !isInOsq(this.thread.cpu, this.thread.slot, this.address + Osq.tail)) {
       throw new HoldfastError('EPERM', `unlock of the ${this.label}, which thread ${this.thread.number} does not hold`);
     }
+    this.#leave();
+    this.thread.observer?.gave(this, this.thread.self);
+  }
+
+  #leave(): void {
     this.#isHeld = false;
     osqUnlock(this.thread, this.address + Osq.tail);
   }

@@ -226,9 +226,10 @@ export class PthreadRwlock extends SharedObject {
     const form = want === READ ? SHARED : ALONE;
     const task = thread.current();
     const wanted = thread.observer?.wants(this, form, options);
-    const first = options === undefined ? tryTake(this.#futexes, address, task, want, this.#preference) : 'busy';
+    const first = tryTake(this.#futexes, address, task, want, this.#preference);
+    // With a timeout it is none: the call ends.
     const outcome =
-      first === 'busy'
+      first === 'busy' || (first === 'deadlock' && options?.timeout !== undefined)
         ? contend(thread, address, form, () => {
             const path = (waiter: Waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference);
             return block(thread, options, path, this);

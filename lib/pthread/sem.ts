@@ -10,6 +10,7 @@ import { defineKind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
+import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -18,7 +19,9 @@ import {
   checkWait,
   type WaitOptions,
 } from '../sched/drive.ts';
+import { noteTaken, UNOWNED } from '../sched/lock-observer.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { Wanted } from '../sched/watch.ts';
 
 export const SemWords = struct({
   header: ObjectHeader,
@@ -105,18 +108,24 @@ export class PthreadSem extends SharedObject {
 
   /** sem_wait, sem_timedwait. Throws ETIMEDOUT. */
   wait(options?: WaitOptions): void {
+    const { cpu, free } = this.thread;
+    if (options !== undefined || free !== 0 || !tryWait(cpu, this.#value)) this.#waitSlow(options);
+  }
+
+  #waitSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
     thread.current();
-    if (options === undefined && tryWait(thread.cpu, this.#value)) return;
     checkWait(thread.cpu, options);
+    if (this.#tryWait()) return;
+    const wanted = thread.observer?.wants(this, ALONE, options);
     const path = (waiter: Waiter) => waitSlow(this.#futexes, this.#value, waiter);
-    this.#finish(block(thread, options, path, this), options);
+    this.#finish(block(thread, options, path, this), options, wanted);
   }
 
   /** False for EAGAIN. */
   tryWait(): boolean {
     this.thread.current();
-    if (tryWait(this.thread.cpu, this.#value)) return true;
+    if (this.#tryWait()) return true;
     this.checkThere();
     return false;
   }
@@ -124,16 +133,17 @@ export class PthreadSem extends SharedObject {
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread } = this;
     checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
     const path = (waiter: Waiter) => waitSlow(this.#futexes, this.#value, waiter);
     const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
     thread.returnTask(task);
-    this.#finish(outcome, asked);
+    this.#finish(outcome, asked, wanted);
   }
 
   /** Throws EOVERFLOW when the value is SEM_VALUE_MAX. */
   post(): void {
-    const { cpu } = this.thread;
-    this.thread.current();
+    const { cpu, free } = this.thread;
+    if (free !== 0) this.thread.current();
     for (let value = cpu.load(this.#value); ; ) {
       if (value === UNSET) this.checkThere();
       if (value === SEM_VALUE_MAX) throw new HoldfastError('EOVERFLOW', `the ${this.label} is at ${value}`);
@@ -143,6 +153,7 @@ export class PthreadSem extends SharedObject {
       value = seen;
     }
     wake(this.#futexes, this.#value, 1, MATCH_ANY);
+    if (free !== 0) this.thread.observer?.gave(this, UNOWNED);
   }
 
   /** sem_getvalue; out of date as soon as it is read. */
@@ -154,9 +165,19 @@ export class PthreadSem extends SharedObject {
     return `PthreadSem(${this.name ?? this.address}, ${this.value})`;
   }
 
-  #finish(outcome: 'acquired' | 'timed-out' | 'aborted', options: AsyncWaitOptions | undefined): void {
+  #tryWait(): boolean {
+    const { thread } = this;
+    return noteTaken(thread, this, ALONE, tryWait(thread.cpu, this.#value), UNOWNED);
+  }
+
+  #finish(
+    outcome: 'acquired' | 'timed-out' | 'aborted',
+    options: AsyncWaitOptions | undefined,
+    wanted: Wanted | undefined,
+  ): void {
     if (outcome === 'timed-out') {
       throw new HoldfastError('ETIMEDOUT', `nobody posted the ${this.label} within ${options?.timeout} ms`);
     }
+    this.thread.observer?.has(wanted, UNOWNED);
   }
 }

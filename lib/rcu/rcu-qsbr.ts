@@ -1,10 +1,11 @@
 import type { Arena } from '../arena/arena.ts';
 import type { Guard } from '../arena/guard.ts';
 import { HoldfastError } from '../errors.ts';
+import { SHARED } from '../sched/contention.ts';
 import { defineDomain, RcuDomain } from './domain.ts';
 import { ReadGuard } from './read-guard.ts';
 import type { ReaderChecks } from './reader.ts';
-import { OFFLINE, type Stretch, stretchOf } from './stretch.ts';
+import { OFFLINE, type Stretch, stretchOf, WATCHED } from './stretch.ts';
 
 const KIND = defineDomain('rcu-qsbr', true);
 
@@ -36,14 +37,32 @@ export class RcuQsbr extends RcuDomain {
     const { stretch } = this;
     // A constant, not a sum: the next reader's check does not wait for this store to come back from the store buffer.
     if (stretch.depth === 0) stretch.depth = 1;
-    else stretch.nest(this.readLock);
+    else this.#nest();
   }
 
   /** The reader goes out with the outermost `readUnlock`. Throws EPERM without a `readLock`. */
   readUnlock(): void {
     const { stretch } = this;
     if (stretch.depth === 1) stretch.depth = 0;
-    else stretch.unnest();
+    else this.#unnest();
+  }
+
+  /** Whoever observes the thread hears of the outermost reader. */
+  #nest(): void {
+    const { thread } = this;
+    const { depth } = this.stretch;
+    const isOutermost = depth === OFFLINE || depth === WATCHED;
+    const wanted = isOutermost ? thread.observer?.wants(this, SHARED) : undefined;
+    this.stretch.nest(this.readLock);
+    if (isOutermost) thread.observer?.has(wanted, thread.self);
+  }
+
+  #unnest(): void {
+    const { observer, self } = this.thread;
+    const wasInside = this.stretch.depth > 0;
+    if (!wasInside) observer?.notHeld(this);
+    this.stretch.unnest();
+    if (wasInside && this.stretch.depth <= 0) observer?.gave(this, self);
   }
 
   /** `readLock`, and `readUnlock` when the guard is released. */
@@ -81,7 +100,7 @@ export class RcuQsbr extends RcuDomain {
 
   protected override watch(checks: ReaderChecks | undefined): void {
     super.watch(checks);
-    this.stretch.watch();
+    this.stretch.settle();
   }
 
   protected override beforeSleep(): void {

@@ -52,7 +52,7 @@ export class Srcu extends RcuDomain {
     const { thread } = this;
     const wanted = thread.observer?.wants(this, ASYNC_SHARED);
     const index = this.#join();
-    thread.observer?.has(wanted, index);
+    thread.observer?.has(wanted, readerOf(index));
     return index;
   }
 
@@ -72,7 +72,7 @@ export class Srcu extends RcuDomain {
         new HoldfastError('EPERM', `no reader of this thread is inside the ${this.label} with the index ${index}`),
       );
     }
-    this.thread.observer?.gave(this, index);
+    this.thread.observer?.gave(this, readerOf(index));
   }
 
   /**
@@ -108,4 +108,9 @@ export class Srcu extends RcuDomain {
   protected override get shown(): string {
     return `Srcu(${this.name ?? this.address}, ${this.readLockHeld ? 'reading' : 'not reading'})`;
   }
+}
+
+/** What stands for a task of one that reads with that index. */
+function readerOf(index: 0 | 1): number {
+  return index + 1;
 }

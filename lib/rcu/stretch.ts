@@ -13,8 +13,8 @@ import { DETACHED } from '../sched/thread.ts';
 import { type Caller, enter, type Readers, SYNC } from './reader.ts';
 
 export const OFFLINE = -1;
-/** Of `depth`: online, and outside of readers, which are checked; 2 stands for 1 then, and so on. */
-const WATCHED = -2;
+/** Of `depth`: online, and outside of readers, which are checked, or heard of by an observer; 2 stands for 1 then, and so on. */
+export const WATCHED = -2;
 /** How often a thread looks whether a reader is out at last that it should not have held across an await, ms. */
 const OVERDUE_MS = 1;
 
@@ -24,11 +24,14 @@ export class Stretch {
   depth = OFFLINE;
   /** How often the thread has gone online: what a reader has found is there while this is the same. */
   visits = 0;
+  #isWatched = false;
   #isEndQueued = false;
   #hasWarned = false;
 
   constructor(readers: Readers) {
     this.readers = readers;
+    this.settle();
+    readers.thread.observations.add(() => this.settle());
     readers.thread.hooks.add({ sleeping: () => void this.quiescent(), running: () => {} });
   }
 
@@ -46,26 +49,27 @@ export class Stretch {
   unnest(): void {
     if (this.depth <= 0) throw new HoldfastError('EPERM', 'readUnlock() without a readLock() of this thread');
     this.depth--;
-    const { checks } = this.readers;
-    if (this.depth > 1 || checks === undefined) return;
+    if (this.depth > 1 || !this.#isWatched) return;
     this.depth = WATCHED;
-    if (checks.strict) this.quiescent();
+    if (this.readers.checks?.strict) this.quiescent();
   }
 
-  /** From here on readers are looked at, or are not. Illegal inside one. */
-  watch(): void {
-    if (this.depth !== OFFLINE) this.depth = this.#outside();
-  }
-
-  #outside(): number {
-    return this.readers.checks === undefined ? 0 : WATCHED;
+  /** What watches the readers may have changed. */
+  settle(): void {
+    const { checks, thread } = this.readers;
+    const isWatched = checks !== undefined || thread.observer !== undefined;
+    if (isWatched === this.#isWatched) return;
+    this.#isWatched = isWatched;
+    if (this.depth === OFFLINE) return;
+    if (isWatched) this.depth = this.depth === 0 ? WATCHED : this.depth + 1;
+    else this.depth = this.depth === WATCHED ? 0 : this.depth - 1;
   }
 
   goOnline(): void {
     const { thread, cpu, sync } = this.readers;
     if (thread.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     enter(cpu, sync);
-    this.depth = this.#outside();
+    this.depth = this.#isWatched ? WATCHED : 0;
     this.visits++;
     if (this.#isEndQueued) return;
     this.#isEndQueued = true;

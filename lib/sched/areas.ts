@@ -20,9 +20,9 @@ export const SHORT_AREAS = {
   robustList: 1,
   piState: 1,
   priority: 5,
-  profile: 1,
-  lockdep: 1,
-  trace: 1,
+  profile: 4,
+  lockdep: 2,
+  trace: 2,
   programs: 1,
 } as const;
 

@@ -102,12 +102,6 @@ export function takeWait(thread: Thread, form: WaitForm, object = 0): Wait | und
   return begun;
 }
 
-/** The asynchronous call has its task. */
-export function noteTask(wait: Wait, task: number): void {
-  wait.task = task;
-  for (const watch of wait.watches) watch.lines?.(wait);
-}
-
 /** The call's task is about to sleep. */
 export function noteSleep({ cpu }: Thread, task: number, wait: Wait): void {
   if (!wait.slept) {

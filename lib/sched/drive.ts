@@ -7,7 +7,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latchFree } from '../memory/latch.ts';
-import { ALONE, ASYNC_ALONE, concludeWait, noteRun, noteSleep, noteTask, takeWait } from './contention.ts';
+import { ALONE, ASYNC_ALONE, concludeWait, noteRun, noteSleep, takeWait } from './contention.ts';
 import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
 import { checkPriority, tellCeiling } from './priority.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
@@ -176,7 +176,7 @@ export async function blockAsync<Outcome>(
   const deadline = deadlineOf(thread.cpu, asked.timeout);
   const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
   const { priority } = asked;
-  if (wait !== undefined) noteTask(wait, task);
+  if (wait !== undefined) wait.task = task;
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait, priority, place: undefined };
   if (priority !== undefined) thread.cpu.store(task + Task.priority, priority);
   let outcome: Outcome;

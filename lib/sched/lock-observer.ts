@@ -12,11 +12,16 @@
  *   notHeld      the call to give it back threw: the caller does not hold it
  *   guards       what a call has just taken is given back by a guard
  *
+ * Permits that a semaphore gives out without a guard are taken and given by UNOWNED.
+ *
  * Each room that observes has a word of the header which says whether it does. A thread looks there when it attaches, and in each slow
  * path. Where two rooms observe it, its observer is an `ObserverGroup`, which tells both.
  */
 import { DETACHED, type Thread } from './thread.ts';
 import type { LockObserver, ObservedLock, WaitForm, Wanted } from './watch.ts';
+
+/** In place of a task: permits that belong to nobody, which one task may take and another one give. */
+export const UNOWNED = 0;
 
 interface Observation {
   /** Of the header: not 0 while the room observes the arena. */
@@ -58,9 +63,15 @@ export function isObservedBy(thread: Thread, observer: LockObserver): boolean {
   return [...thread.observers.values()].includes(observer);
 }
 
-/** A call that does not wait has the lock, if `isTaken`. Returns that. */
-export function noteTaken(thread: Thread, lock: ObservedLock, form: WaitForm, isTaken: boolean): boolean {
-  if (isTaken) thread.observer?.took(lock, form, thread.self);
+/** A call that does not wait has the lock, if `isTaken`, as `task`. Returns that. */
+export function noteTaken(
+  thread: Thread,
+  lock: ObservedLock,
+  form: WaitForm,
+  isTaken: boolean,
+  task = thread.self,
+): boolean {
+  if (isTaken) thread.observer?.took(lock, form, task);
   return isTaken;
 }
 

@@ -63,6 +63,16 @@ export function slotArea<const F extends Record<string, Length>>(
     : lineAreas.declare(name as keyof typeof LINE_AREAS, fields, upkeep);
 }
 
+/** Attached threads whose word `heard` of the slot does not hold `session`. */
+export function countUnheard(cpu: Cpu, heard: number, session: number): number {
+  let count = 0;
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    if (cpu.load(slot + Slot.life) > 0 && cpu.load(slot + heard) !== session) count++;
+  }
+  return count;
+}
+
 /** The name of the word at `offset` of a slot. */
 export function slotWordName(offset: number): string {
   const inTask = offset - Slot.mainTask;

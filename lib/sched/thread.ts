@@ -96,6 +96,8 @@ export class Thread {
   watches: readonly Watch[] = [];
   /** Who hears of what else it does, while somebody traces it. */
   tracer: Tracer | undefined = undefined;
+  /** Called when the thread's synchronous code has slept for some ms, and now and then while it goes on sleeping. */
+  stalled: (() => void) | undefined = undefined;
   /** Called when an unlock has given `lock` to `task`, which waits for it; see `hearUnlocks`. */
   handsOver: ((lock: number, task: number) => void) | undefined = undefined;
   readonly #unlockHearers = new Map<object, UnlockHearer>();
@@ -169,6 +171,7 @@ export class Thread {
   endWatch(): void {
     this.watches = [];
     this.tracer = undefined;
+    this.stalled = undefined;
     this.#unlockHearers.clear();
     this.#setUnlockHooks();
   }

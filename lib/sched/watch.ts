@@ -29,8 +29,6 @@ export interface Watch {
   readonly word: number;
   readonly session: number;
   begin(wait: Wait): void;
-  /** `wait`, of an asynchronous call, has its task. */
-  lines?(wait: Wait): void;
   /** `wait` is about to sleep, for the first time: what it waits for is known. */
   sleeps(wait: Wait): void;
   /** It is about to sleep, each time; it runs again. */

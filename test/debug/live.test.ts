@@ -13,6 +13,7 @@ import { difference } from '../../lib/debug/live/difference.ts';
 import { metricsOf } from '../../lib/debug/live/metrics.ts';
 import { arenaState } from '../../lib/debug/live/state.ts';
 import type { WorkqueuesState } from '../../lib/debug/live/workqueues.ts';
+import { livePage } from '../../lib/debug/reports/live.ts';
 import { topText } from '../../lib/debug/reports/top.ts';
 import { workqueuesText } from '../../lib/debug/reports/workqueues.ts';
 import {
@@ -118,8 +119,10 @@ const state = (more: Partial<ArenaState> = {}, duration = 1e9, locks: readonly L
     waits: [],
     dropped: { waits: 0, samples: 0, acquisitions: 0 },
     unknown: 0,
+    unheard: 0,
     unfinished: 0,
   },
+  pressure: { avg10: 0.25, avg60: 0.05, avg300: 0.01, total: 5e9 },
   ...more,
 });
 
@@ -134,6 +137,20 @@ describe('a deadlock of two threads, seen by a third', () => {
     expect(threads.map(({ waitsFor }) => waitsFor).sort()).toEqual(['mutex "a"', 'mutex "b"', undefined]);
     expect(threads.every(({ isAlive }) => isAlive)).toBe(true);
     expect(new Set(threads.map(({ threadId }) => threadId)).size).toBe(3);
+  });
+
+  test('does not say where each of its threads waits', async () => {
+    const arena = Arena.create({ bytes: 4 << 20 });
+    const session = startProfile(arena);
+    await deadlocked(arena);
+    const stuck = () => arenaState(arena, undefined, session).threads.filter(({ waitsFor }) => waitsFor !== undefined);
+    // Each tells it once it has slept for some ms.
+    while (stuck().some(({ stack }) => stack === undefined)) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (const { stack = [] } of stuck()) expect(stack.length).toBeGreaterThan(0);
+    const page = livePage(arenaState(arena, undefined, session));
+    const [first] = stuck()[0]?.stack ?? [];
+    expect(page).toContain(`${first?.file}:${first?.line}:${first?.column})`);
+    session.stop();
   });
 
   test('is none where one of the holders may let a waiter go that does not wait itself', async () => {

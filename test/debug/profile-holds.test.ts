@@ -69,8 +69,8 @@ describe('acquisitions of a lock that is free', () => {
     expect(named(profile, 'rw', true)?.held?.sync.acquisitions).toBe(5);
     expect(named(profile, 'rw')?.held?.sync.acquisitions).toBe(1);
     expect(named(profile, 'spin')?.held?.sync.acquisitions).toBe(1);
-    // It has no owner, who could hold it.
-    expect(named(profile, 'permits')).toBeUndefined();
+    // It has no owner, who could hold it: how long is not known.
+    expect(named(profile, 'permits')?.held?.sync).toMatchObject({ acquisitions: 1, timed: 0, total: 0 });
   });
 
   test('of two threads are counted once, or their changes are not', () => {
@@ -172,6 +172,25 @@ describe('how long a lock is held', () => {
     // 800 of 100 ns, and 200 of 5000, of which each is timed from the first on that was.
     expect(sync.total).toBeGreaterThan(0.85 * 1.08e6);
     expect(sync.total).toBeLessThan(1.25 * 1.08e6);
+  });
+
+  test('is timed as often as before where enough is known of it, or is less than it was then', () => {
+    const { arena } = stage();
+    const mutex = new Mutex(arena, 'm');
+    const session = startProfile(arena, { holds: true });
+    slowClock(arena, 100);
+    const take = (times: number) => {
+      for (let i = 0; i < times; i++) mutex.runExclusive(() => {});
+    };
+    take(32_000);
+    const before = named(session.read(), 'm')!.held!.sync;
+    take(32_000);
+    const { sync } = named(session.stop(), 'm')!.held!;
+    expect(before.timed).toBeGreaterThan(1024);
+    // One in 64: 500.
+    expect(sync.timed - before.timed).toBeLessThan(1000);
+    expect(sync.timed - before.timed).toBeGreaterThan(250);
+    expect(sync.total).toBe(64_000 * 100);
   });
 
   test('of a hold that ends after the profile is in the next one', () => {

@@ -79,6 +79,7 @@ const profile: ContentionProfile = {
   waits: [{ lock: hot.lock, class: hot.class, waiter: 1, holder: 3, contentions: 10, delay: 1e6 }],
   dropped: { waits: 0, samples: 4, acquisitions: 0 },
   unknown: 0,
+  unheard: 0,
   unfinished: 0,
 };
 

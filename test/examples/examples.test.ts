@@ -49,10 +49,19 @@ test('cached-service: a page is made twice, or by nobody once the worker is dead
   expect(status).toBe(0);
 });
 
-test('slow-service: the profile does not name the lock that is held for long, the hot one, or where they are waited for', () => {
+test('slow-service: the profile does not name the inversion, the long hold and the hot lock first, or where they are waited for', () => {
   const { status, stdout, stderr } = run('slow-service');
   expect(stderr).toBe('');
-  expect(stdout).toContain('rw-semaphore "catalogue"');
+  const [first, second] = stdout.split('\n');
+  expect(first).toContain('Possible deadlocks');
+  expect(second).toBe('  circular: mutex "accounts", mutex "ledger"');
+  const rows = stdout.split('\n').filter((line) => /^[│|] (mutex|rw-semaphore) "/.test(line));
+  expect(
+    rows
+      .slice(0, 2)
+      .map((row) => /"([^"]*)"/.exec(row)?.[1])
+      .sort(),
+  ).toEqual(['audit log', 'catalogue']);
   expect(stdout).toMatch(/waits for rw-semaphore "catalogue"\n {4}lookUp \(/);
   expect(stdout).toMatch(/thread \d slept .* behind thread \d, for rw-semaphore "catalogue"/);
   // Nobody else takes these.

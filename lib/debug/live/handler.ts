@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError, shown } from '../../errors.ts';
-import { clearTimeout, setTimeout } from '../../machine/host.ts';
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../machine/host.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { loadForms } from '../profile/forms.ts';
 import type { ContentionProfile } from '../profile/read.ts';
@@ -28,6 +28,9 @@ interface Answer {
 const JSON_TYPE = 'application/json; charset=utf-8';
 const HTML_TYPE = 'text/html; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
+
+/** How often the averages of pressure are brought up to date: as the kernel's. */
+const PRESSURE_MS = 2000;
 
 /** Of `?seconds=`. */
 const LONGEST = 60;
@@ -130,6 +133,7 @@ function statusOf({ arena }: Live, error: unknown): number {
 class Live {
   readonly arena: Arena;
   #session: ProfileSession | undefined;
+  #meter: NodeJS.Timeout | undefined;
   /** Requests that wait for the end of their seconds: what ends that now. */
   readonly #pauses = new Set<() => void>();
 
@@ -138,13 +142,20 @@ class Live {
     if (!isProfiled) return;
     try {
       this.#session = startProfile(arena);
+      this.#meter = setInterval(() => this.#measure(), PRESSURE_MS).unref();
     } catch (error) {
       if (!(error instanceof HoldfastError && error.code === 'EBUSY')) throw error;
     }
   }
 
+  #measure(): void {
+    // The thread may have left the arena, and another profile be made there.
+    if (this.arena.thread.self === DETACHED) this.close();
+    else this.#session?.pressure();
+  }
+
   state(): ArenaState {
-    return arenaState(this.arena, this.#session?.read());
+    return arenaState(this.arena, this.#session?.read(), this.#session);
   }
 
   /** What was waited for until now, or in the next seconds; or until `response` is closed, when nobody is to hear of it. */
@@ -181,6 +192,7 @@ class Live {
   close(): void {
     const session = this.#session;
     this.#session = undefined;
+    clearInterval(this.#meter);
     for (const end of this.#pauses) end();
     session?.stop();
   }

@@ -17,7 +17,7 @@ interface Waits {
 }
 
 export function metricsOf(state: ArenaState): string {
-  const { arena, threads, waits, deadlocks, profile } = state;
+  const { arena, threads, waits, deadlocks, profile, pressure } = state;
   const text = new Exposition();
   text.add('holdfast_arena_bytes', 'gauge', 'Size of the heap.', [[{}, arena.bytes]]);
   text.add('holdfast_arena_used_bytes', 'gauge', 'Bytes of the heap that are in use.', [[{}, arena.used]]);
@@ -30,6 +30,14 @@ export function metricsOf(state: ArenaState): string {
   const waiting = grouped(waits, ({ object, async }) => ({ class: classNameOf(object), mode: modeOf(async) }));
   const counts = [...waiting.values()].map(({ labels, members }) => [labels, members.length] as const);
   text.add('holdfast_waiting', 'gauge', 'Calls that wait at this moment.', counts);
+  if (pressure !== undefined) {
+    const { avg10, avg60, avg300 } = pressure;
+    text.add('holdfast_pressure', 'gauge', 'Share of their time that threads wait for locks.', [
+      [{ window: '10s' }, avg10],
+      [{ window: '60s' }, avg60],
+      [{ window: '300s' }, avg300],
+    ]);
+  }
   if (profile !== undefined) addContention(text, profile);
   return text.end();
 }

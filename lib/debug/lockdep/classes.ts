@@ -3,32 +3,18 @@
  * (`account 7` and `account 8` are `account #`), or of one class that the program has given them. A lock without a name is a
  * class by itself.
  */
-import { HoldfastError, shown } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { hash, kindById } from '../../memory/kinds.ts';
 import { kindIdOf } from '../../memory/objects.ts';
 import { readText, utf8 } from '../../memory/text.ts';
 import type { ObservedLock } from '../../sched/watch.ts';
+import { classGivenTo } from '../profile/given-classes.ts';
 import { claimEntry } from '../profile/layout.ts';
 import { classNameOf } from '../profile/rows.ts';
 import { CLASSES, Class, NAME_WORDS, Tables } from './layout.ts';
 
 /** Subclasses of a class: how many locks of one class a thread can take one inside the other, and say so. */
 export const SUBCLASSES = 8;
-
-const given = new WeakMap<object, string>();
-
-/**
- * The lock is of that class, as far as this thread is concerned, whatever its name: each thread that opens it says so.
- * Throws EINVAL for a class that is no text. `lockdep_set_class`.
- */
-export function setLockClass(lock: ObservedLock, name: string): void {
-  if (typeof lock?.address !== 'number') throw new HoldfastError('EINVAL', `expected a lock, received ${shown(lock)}`);
-  if (typeof name !== 'string' || name === '') {
-    throw new HoldfastError('EINVAL', `a class of locks is a name, received ${shown(name)}`);
-  }
-  given.set(lock, name);
-}
 
 /** What the locks of a class are. */
 interface Subject {
@@ -56,13 +42,13 @@ export class ClassFinder {
   /** The number of the lock's class if this thread has met it. */
   known(lock: ObservedLock, subclass: number): number | undefined {
     const known = this.#known.get(lock);
-    return known?.name === given.get(lock) ? known?.numbers[subclass] : undefined;
+    return known?.name === classGivenTo(lock) ? known?.numbers[subclass] : undefined;
   }
 
   /** The number of the lock's class, claimed if there is none yet; -1 when there is no room. */
   find(lock: ObservedLock, subclass: number): number {
     const subject = { kind: kindIdOf(this.#cpu, lock.address), name: nameOf(lock), subclass };
-    const name = given.get(lock);
+    const name = classGivenTo(lock);
     let known = this.#known.get(lock);
     if (known === undefined || known.name !== name) this.#known.set(lock, (known = { name, numbers: [] }));
     const number = this.#claim(subject);
@@ -86,7 +72,7 @@ export class ClassFinder {
 }
 
 function nameOf(lock: ObservedLock): string {
-  const name = given.get(lock) ?? lock.lockClass;
+  const name = classGivenTo(lock) ?? lock.lockClass;
   if (name !== undefined) return name;
   if (lock.name !== undefined) return classNameOf(lock.name);
   // The serial number tells it from others that have had its address.

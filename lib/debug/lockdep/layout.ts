@@ -43,8 +43,15 @@ export const Adding = slotArea(
   {
     /** The session to whose tables the thread is adding, or 0. */
     session: 1,
+    /** 1 once the thread tells lockdep of its locks. */
+    heard: 1,
   },
-  { vacate: (cpu, slot) => cpu.store(slot + Adding.session, 0) },
+  {
+    vacate(cpu, slot) {
+      cpu.store(slot + Adding.session, 0);
+      cpu.store(slot + Adding.heard, 0);
+    },
+  },
 );
 
 /** Words of a class's name that are kept, four bytes each. */

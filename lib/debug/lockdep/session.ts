@@ -13,7 +13,7 @@ import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { lookForObserver } from '../../sched/lock-observer.ts';
-import { maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
+import { countUnheard, maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
 import { countClasses } from './classes.ts';
 import { Adding, CLASSES, EXCLUDED, QUIET, RELEASE_ORDER, TABLES_KIND, Tables } from './layout.ts';
 import { type LockdepReport, readReports } from './reporter.ts';
@@ -51,6 +51,8 @@ export interface LockdepStats {
   /** Times that a class found no room: its locks were not looked at. */
   readonly droppedClasses: number;
   readonly droppedStacks: number;
+  /** Attached threads that have not heard of it: each does in its next call that has to wait. */
+  readonly unheard: number;
 }
 
 /** What lockdep has learned of an arena's locks. Any number of these lead to the one that there is. */
@@ -86,6 +88,7 @@ export class Lockdep {
       suppressed: cpu.load(tables + Tables.suppressedCount),
       droppedClasses: cpu.load(tables + Tables.droppedClasses),
       droppedStacks: cpu.load(tables + Tables.droppedStacks),
+      unheard: countUnheard(cpu, Adding.heard, 1),
     };
   }
 

@@ -25,10 +25,12 @@ import { cycle, isKnown, note, noteLooked, type Order } from './orders.ts';
 import { Reporter } from './reporter.ts';
 
 /** A lock of these is spun for, and nothing that sleeps may be waited for inside. */
-const SPINNING = new Set(['spin-lock', 'rw-lock', 'ticket-lock', 'mcs-lock']);
+const SPINNING = new Set(['spin-lock', 'rw-lock', 'ticket-lock', 'mcs-lock', 'osq-lock']);
 /** Readers of these may go in again while they are inside, whoever waits. */
-const RECURSIVE_READERS = new Set(['rcu', 'srcu', 'pthread rwlock', 'pthread reader-preferring rwlock']);
-const RCU = new Set(['rcu', 'srcu']);
+const RECURSIVE_READERS = new Set(['rcu', 'rcu-qsbr', 'srcu', 'pthread rwlock', 'pthread reader-preferring rwlock']);
+const RCU = new Set(['rcu', 'rcu-qsbr', 'srcu']);
+/** One task may take a permit of these, and another one give it: there is no order of holding them. */
+const SEMAPHORES = new Set(['semaphore', 'pthread sem']);
 
 export class Validator implements LockObserver {
   readonly holds = new Holds();
@@ -53,6 +55,7 @@ export class Validator implements LockObserver {
     this.#classes = new ClassFinder(cpu, this.#tables);
     this.#stacks = new StackTable(cpu, stackPlace(this.#tables));
     this.#reporter = new Reporter(thread, this.#tables);
+    cpu.store(thread.slot + Adding.heard, 1);
   }
 
   wants(
@@ -217,10 +220,11 @@ export class Validator implements LockObserver {
     subclass: number,
   ): Hold | undefined {
     if (!this.#isRunning()) return undefined;
+    const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
+    if (SEMAPHORES.has(kind)) return undefined;
     let number = this.#classes.known(lock, subclass);
     if (number === undefined) this.#adding(() => (number = this.#classes.find(lock, subclass)));
     if (number === undefined || number < 0) return undefined;
-    const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
     const isRcuReader = RCU.has(kind) && form.shared;
     return {
       session: this.#session,
@@ -228,7 +232,7 @@ export class Validator implements LockObserver {
       class: number,
       form,
       sleeps: !SPINNING.has(kind) && !isRcuReader,
-      isAtomic: SPINNING.has(kind) || (kind === 'rcu' && isRcuReader && !form.async),
+      isAtomic: SPINNING.has(kind) || (kind !== 'srcu' && isRcuReader && !form.async),
       tries,
       isOrdered: false,
       within,
@@ -275,6 +279,7 @@ export class Validator implements LockObserver {
   }
 
   #end(): void {
+    if (this.isCurrent) this.#cpu.store(this.#thread.slot + Adding.heard, 0);
     endObserver(this.#thread, this);
     this.holds.end();
   }

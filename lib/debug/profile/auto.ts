@@ -9,6 +9,7 @@
 import { Arena } from '../../arena/arena.ts';
 import { report } from '../../arena/spawn.ts';
 import { numbered, whenThreadEnds, writeReport } from '../ending.ts';
+import { filterProfile, type ProfileFilter } from './filter.ts';
 import { type Forms, loadForms } from './forms.ts';
 import type { ProfileOptions } from './options.ts';
 import { type ProfileSession, startProfile } from './session.ts';
@@ -29,11 +30,17 @@ function asked(): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/** What HOLDFAST_PROFILE_OPTIONS says: `ProfileOptions`, and as `filter` a `ProfileFilter` for what is written. */
+function optionsAsked(): { readonly options: ProfileOptions; readonly filter: ProfileFilter } {
+  const { HOLDFAST_PROFILE_OPTIONS: text } = process.env;
+  const { filter = {}, ...options } = (text ? JSON.parse(text) : {}) as ProfileOptions & { filter?: ProfileFilter };
+  return { options, filter };
+}
+
 function begin(arena: Arena): void {
   if (asked() === undefined) return;
   try {
-    const { HOLDFAST_PROFILE_OPTIONS: options } = process.env;
-    sessions.push(startProfile(arena, options ? (JSON.parse(options) as ProfileOptions) : {}));
+    sessions.push(startProfile(arena, optionsAsked().options));
   } catch (error) {
     process.emitWarning(`an arena is not profiled: ${(error as Error).message}`, { type: 'HoldfastWarning' });
     return;
@@ -46,7 +53,7 @@ function begin(arena: Arena): void {
 
 function end(): void {
   for (const [i, session] of sessions.entries()) {
-    const profile = session.stop();
+    const profile = filterProfile(session.stop(), optionsAsked().filter);
     const files = (asked() ?? TABLES_ONLY).split(',').filter((file) => file !== TABLES_ONLY && file !== '');
     if (formats !== undefined) report(formats.profileText(profile, process.stderr.columns ?? 80).trimEnd());
     for (const file of files) {

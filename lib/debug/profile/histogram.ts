@@ -32,6 +32,11 @@ export function bucketStart(bucket: number): number {
   return (QUARTERS + (step % QUARTERS)) * 2 ** (FIRST_POWER - 2 + Math.floor(step / QUARTERS));
 }
 
+/** Where the bucket ends that begins at `start`, ns. */
+export function bucketEnd(start: number): number {
+  return bucketStart(bucketOf(start) + 1);
+}
+
 /** The counts of the histogram at `address`. */
 export function readBuckets(cpu: Cpu, address: number): number[] {
   return Array.from({ length: BUCKETS }, (_, bucket) => cpu.load(address + bucket) >>> 0);

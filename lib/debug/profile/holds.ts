@@ -2,14 +2,15 @@
  * How one thread counts the locks that it takes, those that are free too, and times how long it holds some of them.
  *
  * Reading the clock costs more than a free lock, so one acquisition in 16 is timed, by a random skip: a fixed one could go in step with the
- * program. Where the last one that was timed took long, the clock is no matter, and each is. Both stand for as many as they should.
+ * program. Where the last one that was timed took long, the clock is no matter, and each is. Of a lock of which a thread knows 1,024 short
+ * ones it times one in 64. Each stands for as many as it should.
  *
  * While nothing is timed, the fast paths of unlocks take their way (`Thread.observeUnlocks`): a lock that is free costs its slow path when it is
  * taken, and nothing when it is given back.
  */
 import { Header } from '../../memory/header.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
-import { defineLockObserver, endObserver, lookForObserver, ownWanted } from '../../sched/lock-observer.ts';
+import { defineLockObserver, endObserver, lookForObserver, ownWanted, UNOWNED } from '../../sched/lock-observer.ts';
 import { NEVER, type Thread } from '../../sched/thread.ts';
 import type { LockObserver, ObservedLock, WaitForm, Wanted } from '../../sched/watch.ts';
 import { bucketOf } from './histogram.ts';
@@ -19,8 +20,10 @@ import { delayOf, RowFinder } from './rows.ts';
 import { Chance, noteExtremes, recording } from './samples.ts';
 import { tallyAdd } from './tally.ts';
 
-/** Acquisitions for each that is timed. */
+/** Acquisitions for each that is timed; and where so many short ones are known of the lock, RARE. */
 const INTERVAL = 16;
+const ENOUGH = 1024;
+const RARE = 64;
 /** A hold for which the clock is no matter, ns. */
 const LONG = 4000;
 
@@ -55,6 +58,8 @@ class Known {
   skip: number;
   /** Of those there are to each that is timed at present. */
   interval: number;
+  /** How many were timed. */
+  timed = 0;
 
   constructor(owner: HoldRecorder, address: number, serial: number, places: Places, skip: number) {
     this.owner = owner;
@@ -197,7 +202,7 @@ export class HoldRecorder implements LockObserver {
   #time(known: Known, task: number): void {
     const { cpu } = this.#thread;
     known.skip = this.#skip(known.interval);
-    if (this.#timed.length < MOST_TIMED) {
+    if (task !== UNOWNED && this.#timed.length < MOST_TIMED) {
       this.#timed.push({ known, task, since: cpu.now(), weight: known.interval });
       this.#observeUnlocks(true);
     }
@@ -212,7 +217,8 @@ export class HoldRecorder implements LockObserver {
   #record({ known, since, weight }: Timed): void {
     const { cpu } = this.#thread;
     const ns = Math.max(0, Math.round(cpu.now() - since));
-    const interval = ns >= LONG || known.delay > 0 ? 1 : INTERVAL;
+    const isLong = ns >= LONG || known.delay > 0;
+    const interval = isLong ? 1 : ++known.timed <= ENOUGH ? INTERVAL : RARE;
     if (interval !== known.interval) {
       known.interval = interval;
       // Drawn anew: what the next one that is timed stands for is said by how it was chosen.

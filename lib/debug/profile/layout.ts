@@ -37,8 +37,21 @@ export const Recording = slotArea(
   {
     /** The session in which the thread is recording a wait, or 0. */
     session: 1,
+    /** The last session that the thread has heard of. */
+    heard: 1,
+    /** When the synchronous call in which the thread sleeps for a lock began to wait: ms, cut off to 31 bits, and never 0; 0 while there is none. */
+    since: 1,
+    /** Where it was called, once it has taken some ms: the number of the stack plus one, or 0. */
+    stack: 1,
   },
-  { vacate: (cpu, slot) => cpu.store(slot + Recording.session, 0) },
+  {
+    vacate(cpu, slot) {
+      cpu.store(slot + Recording.session, 0);
+      cpu.store(slot + Recording.heard, 0);
+      cpu.store(slot + Recording.since, 0);
+      cpu.store(slot + Recording.stack, 0);
+    },
+  },
 );
 
 /** Words of a task that waits for a lock in its sleep. Times are us on `cpu.now()`, cut off to 31 bits, and never 0. */
@@ -61,6 +74,11 @@ export const Blocked = taskArea(
 /** A time in ns, as words of `Blocked` have it. */
 export function blockedAt(ns: number): number {
   return Math.floor(ns / 1000) & 0x7fffffff || 1;
+}
+
+/** A time in ns, as `Recording.since` has it. */
+export function sinceAt(ns: number): number {
+  return Math.floor(ns / 1e6) & 0x7fffffff || 1;
 }
 
 /** us from one to the other, for up to 17 minutes; 0 where `since` is the later one. */
@@ -104,6 +122,9 @@ export const Row = struct({
   /** Bytes of the name, which may be cut off; 0 for none. */
   nameLength: 1,
   name: NAME_WORDS,
+  /** Bytes of the class that the program has given to it; 0 for none, or where no thread that knows it has been here. */
+  classLength: 1,
+  class: NAME_WORDS,
   sync: Waits.words,
   async: Waits.words,
 });

@@ -1,11 +1,14 @@
 /** What a profile says, read from its tables: plain data, for reports and for `JSON.stringify`. */
 import type { Cpu } from '../../machine/cpu.ts';
+import { countUnheard, slotAddress } from '../../sched/slot.ts';
+import type { LockdepReport } from '../lockdep/reporter.ts';
 import { bucketStart, quantile, readBuckets } from './histogram.ts';
 import {
   CLASS_ROWS,
   EDGES,
   Edge,
   Profile,
+  Recording,
   ROWS,
   Row,
   readEdgeKey,
@@ -100,10 +103,14 @@ export interface ContentionProfile {
   /** The places that gave back what others have waited for, with how many and how long; `thread` is the one that did. */
   readonly unlocks: readonly StackContention[];
   readonly waits: readonly WaiterAndHolder[];
+  /** What lockdep has found until now; undefined where it does not run. */
+  readonly reports?: readonly LockdepReport[] | undefined;
   /** Waits, samples and acquisitions that found no room in the tables. */
   readonly dropped: { readonly waits: number; readonly samples: number; readonly acquisitions: number };
   /** Calls that came back before it was known what they wait for. */
   readonly unknown: number;
+  /** Attached threads that have not heard of it: each does in its next call that has to wait, and records nothing before. */
+  readonly unheard: number;
   /** Threads that were stopped in the middle of recording a wait, of which the profile may have a part. */
   readonly unfinished: number;
 }
@@ -130,6 +137,7 @@ export function readProfile(cpu: Cpu, profile: number, circumstances: Circumstan
       acquisitions: cpu.load(profile + Profile.droppedAcquisitions) >>> 0,
     },
     unknown: cpu.load(profile + Profile.unknown) >>> 0,
+    unheard: countUnheard(cpu, Recording.heard, cpu.load(profile + Profile.sessions)),
   };
 }
 
@@ -215,6 +223,15 @@ function readShares(
     });
   }
   return shares.sort((a, b) => b.delay - a.delay);
+}
+
+/** Where the thread's synchronous call was made that sleeps for a lock, if it has for some ms; the innermost frame first. */
+export function stackOfSleeper(cpu: Cpu, profile: number, thread: number): readonly Frame[] | undefined {
+  const slot = slotAddress(cpu, thread);
+  // Pairs with the release in `Recorder`: a stack that is told of is there.
+  const stack = cpu.loadAcquire(slot + Recording.stack);
+  const isOfSession = cpu.load(slot + Recording.heard) === cpu.load(profile + Profile.sessions);
+  return stack === 0 || !isOfSession ? undefined : readFrames(cpu, stacksOf(profile), stack - 1);
 }
 
 function readEdges(cpu: Cpu, profile: number, locks: ReadonlyMap<number, LockContention>): WaiterAndHolder[] {

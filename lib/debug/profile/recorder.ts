@@ -18,10 +18,12 @@ import {
   Edge,
   edgeKey,
   Profile,
+  Recording,
   Row,
   SHARES,
   Share,
   shareKey,
+  sinceAt,
   stacksOf,
   Waits,
 } from './layout.ts';
@@ -63,10 +65,14 @@ export class Recorder implements Watch {
     this.#holds = cpu.load(this.#profile + Profile.holds);
     const unlocks = new UnlockRecorder(thread, session, this.#profile, this.#rows, this.#stacks, this.#chance);
     thread.hearUnlocks(Recorder, unlocks);
+    cpu.store(thread.slot + Recording.heard, session);
+    cpu.store(thread.slot + Recording.stack, 0);
+    thread.stalled = () => this.#noteStack();
   }
 
   close(): void {
     this.#thread.hearUnlocks(Recorder, undefined);
+    this.#thread.stalled = undefined;
     endHolds(this.#thread);
   }
 
@@ -82,13 +88,31 @@ export class Recorder implements Watch {
     if (!this.#rows.isLock(wait.object)) return;
     cpu.store(wait.task + Blocked.session, this.session);
     cpu.store(wait.task + Blocked.uncharged, blockedAt(cpu.now()));
+    if (!wait.async) cpu.store(this.#thread.slot + Recording.since, sinceAt(wait.start));
   }
 
   end(wait: Wait, outcome: unknown): void {
     const { cpu } = this.#thread;
+    // It does not spin: what it wanted was free.
+    if (wait.async && !wait.slept && outcome === 'acquired') return;
     const waited = Math.max(0, Math.round(cpu.now() - wait.start));
     if (wait.slept) cpu.store(wait.task + Blocked.uncharged, 0);
     recording(this.#thread, this.session, () => this.#record(wait, waited, outcome));
+    // Behind the record: in between `waitedFor` counts it twice, and not never.
+    if (!wait.slept || wait.async) return;
+    cpu.store(this.#thread.slot + Recording.since, 0);
+    cpu.store(this.#thread.slot + Recording.stack, 0);
+  }
+
+  /** A call sleeps for long: from here on others can see where. Short waits pay nothing for that. */
+  #noteStack(): void {
+    const { cpu, slot } = this.#thread;
+    if (cpu.load(slot + Recording.since) === 0 || cpu.load(slot + Recording.stack) !== 0) return;
+    const frames = framesOf(capture());
+    recording(this.#thread, this.session, () => {
+      // Pairs with the acquire in `stackOfSleeper`.
+      cpu.storeRelease(slot + Recording.stack, this.#stacks.numberOf(frames) + 1);
+    });
   }
 
   #record(wait: Wait, waited: number, outcome: unknown): void {

@@ -6,6 +6,7 @@ import { Objects } from '../../memory/object-store.ts';
 import { kindIdOf, nameAtOf, nameLengthOf } from '../../memory/objects.ts';
 import { readText, utf8 } from '../../memory/text.ts';
 import type { Thread } from '../../sched/thread.ts';
+import { classGivenAt } from './given-classes.ts';
 import { CLASS_ROWS, claimEntry, DELAYS, Delay, NAME_WORDS, Profile, ROWS, Row } from './layout.ts';
 
 /** What a row is about. */
@@ -17,6 +18,8 @@ export interface Subject {
   readonly shared: boolean;
   /** '' for none. */
   readonly name: string;
+  /** The class that the program has given to it, or ''. */
+  readonly given: string;
 }
 
 /** Objects that a thread remembers the rows of. */
@@ -69,7 +72,7 @@ export class RowFinder {
     const subject = this.#subjectOf(object, shared);
     const own = this.#claim(0, ROWS, key, subject);
     if (own >= 0) return own;
-    const name = classNameOf(subject.name);
+    const name = subject.given || classNameOf(subject.name);
     const others = { ...subject, address: 0, name };
     return this.#claim(ROWS, CLASS_ROWS, mixed(hash(name), mixed(subject.kind, shared ? 1 : 0)) || 1, others);
   }
@@ -80,6 +83,9 @@ export class RowFinder {
     if (row === 0) return -1;
     // Also where another thread has claimed it: that may have died, and writes the same words.
     if (this.#cpu.loadAcquire(row + Row.named) === 0) nameRow(this.#cpu, row, subject);
+    // Another thread may have named it that has not been told of its class.
+    const lacksClass = subject.given !== '' && this.#cpu.load(row + Row.classLength) === 0;
+    if (lacksClass) writeName(this.#cpu, row, Row.class, Row.classLength, subject.given);
     return (row - rows) / Row.words;
   }
 
@@ -100,9 +106,10 @@ export class RowFinder {
   }
 
   #subjectOf(address: number, shared: boolean): Subject {
-    if (!this.#heap.isObject(address)) return { address, kind: 0, shared, name: '' };
+    if (!this.#heap.isObject(address)) return { address, kind: 0, shared, name: '', given: '' };
     const kind = kindIdOf(this.#cpu, address);
-    return { address, kind, shared, name: this.#objects.nameOf(address) ?? '' };
+    const given = classGivenAt(this.#cpu, address);
+    return { address, kind, shared, name: this.#objects.nameOf(address) ?? '', given };
   }
 }
 
@@ -114,12 +121,13 @@ export function isLockKind(kind: string): boolean {
 /** ns for which the lock of that row, which is named, is held before the program has it; see `Delay`. */
 export function delayOf(cpu: Cpu, profile: number, row: number): number {
   const subject = subjectOf(cpu, profile + Profile.rows + row * Row.words);
-  if (subject === undefined || subject.name === '') return 0;
+  if (subject === undefined || (subject.name === '' && subject.given === '')) return 0;
   for (let i = 0; i < DELAYS; i++) {
     const delay = profile + Profile.delays + i * Delay.words;
     const length = cpu.load(delay + Delay.nameLength);
-    const name = length === 0 ? '' : readText(cpu, delay + Delay.name, length);
-    if (name === subject.name || name === classNameOf(subject.name)) return cpu.load(delay + Delay.ns);
+    const name = length === 0 ? undefined : readText(cpu, delay + Delay.name, length);
+    const isMeant = name === subject.name || name === subject.given || name === classNameOf(subject.name);
+    if (name !== undefined && isMeant) return cpu.load(delay + Delay.ns);
   }
   return 0;
 }
@@ -131,17 +139,23 @@ export function classNameOf(name: string): string {
 
 /** Says what a row is about. Threads that do so at once, or after each other, write the same. */
 function nameRow(cpu: Cpu, row: number, { address, kind, shared, name }: Subject): void {
-  const bytes = cutOff(utf8(name), NAME_WORDS * 4);
   cpu.store(row + Row.address, address);
   cpu.store(row + Row.kind, kind);
   cpu.store(row + Row.shared, shared ? 1 : 0);
-  cpu.store(row + Row.nameLength, bytes.length);
-  for (let i = 0; i < bytes.length; i += 4) {
-    const word = [0, 1, 2, 3].reduce((sum, j) => sum | ((bytes[i + j] ?? 0) << (j * 8)), 0);
-    cpu.store(row + Row.name + (i >> 2), word);
-  }
+  writeName(cpu, row, Row.name, Row.nameLength, name);
   // Pairs with the acquires in `#claim` and `subjectOf`.
   cpu.storeRelease(row + Row.named, 1);
+}
+
+/** Its length comes last: a text without one is not there. */
+function writeName(cpu: Cpu, row: number, at: number, length: number, name: string): void {
+  const bytes = cutOff(utf8(name), NAME_WORDS * 4);
+  for (let i = 0; i < bytes.length; i += 4) {
+    const word = [0, 1, 2, 3].reduce((sum, j) => sum | ((bytes[i + j] ?? 0) << (j * 8)), 0);
+    cpu.store(row + at + (i >> 2), word);
+  }
+  // Pairs with the acquire in `subjectOf`.
+  cpu.storeRelease(row + length, bytes.length);
 }
 
 /** What a row is about; undefined for one that nobody has named, or claimed. */
@@ -152,17 +166,22 @@ export function subjectOf(cpu: Cpu, row: number): Subject | undefined {
     kind: cpu.load(row + Row.kind),
     shared: cpu.load(row + Row.shared) === 1,
     name: readText(cpu, row + Row.name, cpu.load(row + Row.nameLength)),
+    given: readText(cpu, row + Row.class, cpu.loadAcquire(row + Row.classLength)),
   };
 }
 
 /** What messages call the row's object, and its class. */
-export function labelsOf({ address, name, kind: id }: Subject): { readonly label: string; readonly className: string } {
+export function labelsOf({ address, name, given, kind: id }: Subject): {
+  readonly label: string;
+  readonly className: string;
+} {
   const kind = kindNameOf(id);
   const unnamed = `${kind}${address === 0 ? 's without a name' : ` at ${address}`}`;
   const label = name === '' ? unnamed : `${kind} "${name}"`;
+  const className = given || classNameOf(name);
   return {
     label: address === 0 && name !== '' ? `others of ${label}` : label,
-    className: name === '' ? kind : `${kind} "${classNameOf(name)}"`,
+    className: className === '' ? kind : `${kind} "${className}"`,
   };
 }
 

@@ -6,7 +6,8 @@ import type { ContentionProfile } from './read.ts';
 
 /**
  * Writes a profile in the form that the file's name ends in: `.html`, a report with everything; `.txt`, the tables for a terminal;
- * `.json`; `.pb.gz`, for `go tool pprof` and the like; `.collapsed`, stacks for flame graphs; `.lock_stat`, as /proc/lock_stat.
+ * `.json`; `.pb.gz`, for `go tool pprof` and the like; `.collapsed`, stacks for flame graphs; `.lock_stat`, as /proc/lock_stat; `.hlog`, histograms for
+ * HdrHistogram's readers.
  * Rejects with EINVAL for another name, with ENOSYS in a bundle of the application's, which does not have what makes these files,
  * and with the system's error when the file can't be written.
  */

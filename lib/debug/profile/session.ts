@@ -16,10 +16,13 @@ import { Header } from '../../memory/header.ts';
 import { watching } from '../../sched/contention.ts';
 import { maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
 import { DETACHED } from '../../sched/thread.ts';
+import { readReports } from '../lockdep/reporter.ts';
 import { HOLDS_KIND, LockHolds } from './holds-layout.ts';
 import { PROFILE_KIND, Profile, Recording } from './layout.ts';
 import { type ProfileOptions, profileSettings, writeSettings } from './options.ts';
-import { type ContentionProfile, readProfile } from './read.ts';
+import { type Pressure, PressureMeter, waitedFor } from './pressure.ts';
+import { type ContentionProfile, readProfile, stackOfSleeper } from './read.ts';
+import type { Frame } from './stacks.ts';
 import './recorder.ts';
 
 /** The name of the one object of an arena that profiles are written to. */
@@ -39,7 +42,13 @@ export class ProfileSession implements Disposable {
   readonly #session: number;
   readonly #startedAt = new Date();
   readonly #start: number;
+  readonly #meter: PressureMeter;
   #result: ContentionProfile | undefined;
+
+  /** @internal Of a thread that sleeps for a lock. */
+  stackOf(thread: number): readonly Frame[] | undefined {
+    return stackOfSleeper(this.#arena.cpu, this.#profile, thread);
+  }
 
   /** @internal */
   constructor(arena: Arena, profile: number, session: number) {
@@ -47,6 +56,18 @@ export class ProfileSession implements Disposable {
     this.#profile = profile;
     this.#session = session;
     this.#start = arena.cpu.now();
+    this.#meter = new PressureMeter(this.#start);
+  }
+
+  /**
+   * What share of their time threads wait for locks, over the last 10, 60 and 300 s: right if it is asked for every few seconds. Throws
+   * EINVAL as `stop` does.
+   */
+  pressure(): Pressure {
+    const { cpu } = this.#arena;
+    const { total, threads } = waitedFor(cpu, this.#profile, this.#session);
+    this.#checkOwn();
+    return this.#meter.update(cpu.now(), total, threads);
   }
 
   /** What there is until now; waits that are under way do not count yet. Throws EINVAL as `stop` does. */
@@ -77,18 +98,25 @@ export class ProfileSession implements Disposable {
   }
 
   #read(unfinished: number): ContentionProfile {
-    const { cpu, thread } = this.#arena;
+    const { cpu } = this.#arena;
     const read = readProfile(cpu, this.#profile, {
       startedAt: this.#startedAt.toISOString(),
       duration: cpu.now() - this.#start,
       unfinished,
     });
+    this.#checkOwn();
+    return cpu.load(Header.lockdep) === 0
+      ? read
+      : { ...read, reports: readReports(cpu, cpu.load(Header.lockdepTables)) };
+  }
+
+  #checkOwn(): void {
+    const { cpu, thread } = this.#arena;
     // Pairs with the barrier in `startProfile`: what was cleared meanwhile is another session's.
     cpu.rmb();
     if (thread.self === DETACHED && cpu.load(this.#profile + Profile.sessions) !== this.#session) {
       throw new HoldfastError('EINVAL', 'this thread has detached from the arena, and another profile of it was made');
     }
-    return read;
   }
 }
 
@@ -121,7 +149,7 @@ export function startProfile(arena: Arena, options: ProfileOptions = {}): Profil
   stopSession(cpu, last);
   const session = (last + 1) | 0 || 1;
   cpu.store(profile + Profile.sessions, session);
-  // Pairs with the one in `ProfileSession.#read`: a thread that has detached learns that its profile is gone before it is.
+  // Pairs with the one in `ProfileSession.#checkOwn`: a thread that has detached learns that its profile is gone before it is.
   cpu.wmb();
   // As it was made, before the first.
   for (let word = Profile.sessions + 1; last !== 0 && word < Profile.words; word++) cpu.store(profile + word, 0);

@@ -1,6 +1,7 @@
 /** The forms in which a contention profile can be written, and what is written of an arena that runs. */
 import type { ContentionProfile } from '../profile/read.ts';
 import { collapsedStacks } from './collapsed.ts';
+import { hdrLog } from './hdr-log.ts';
 import { profilePage } from './html.ts';
 import { livePage } from './live.ts';
 import { lockStatText } from './lock-stat.ts';
@@ -15,6 +16,7 @@ export const FORMATS: Readonly<Record<string, (profile: ContentionProfile) => st
   '.pb.gz': (profile) => pprofOf(profile),
   '.collapsed': collapsedStacks,
   '.lock_stat': lockStatText,
+  '.hlog': hdrLog,
   '.txt': (profile) => profileText(profile, 120),
 };
 

@@ -52,6 +52,7 @@ export function profilePage(profile: ContentionProfile): string {
 <p class="settings">${escaped(`${profile.startedAt} · ${duration(profile.duration)} · ${all} waits for locks`)}</p>
 ${notes(profile)}
 </header>
+${reportsSection(profile)}
 <section>
 <h2>Locks</h2>
 ${locksTable(locks)}
@@ -79,12 +80,22 @@ ${[...locks, ...events].map(times).join('\n')}
   });
 }
 
-function notes({ dropped, unknown, unfinished }: ContentionProfile): string {
+/** What lockdep has found comes first: such a lock need not have been waited for. */
+function reportsSection({ reports = [] }: ContentionProfile): string {
+  if (reports.length === 0) return '';
+  const all = reports.map(({ finding, classes, text }) => {
+    return `<details><summary>${escaped(`${finding}: ${classes.join(', ')}`)}</summary><pre>${escaped(text)}</pre></details>`;
+  });
+  return `<section><h2>Possible deadlocks</h2>${all.join('')}</section>`;
+}
+
+function notes({ dropped, unknown, unheard, unfinished }: ContentionProfile): string {
   const incomplete = [
     [dropped.waits, 'waits and their locks found no room'],
     [dropped.samples, 'samples found no room'],
     [dropped.acquisitions, 'acquisitions and their locks found no room'],
     [unknown, 'waits ended before it was known for what'],
+    [unheard, 'threads have not heard of it: what they have done is not in it'],
     [unfinished, 'threads were stopped while they recorded a wait'],
   ] as const;
   const shown = incomplete

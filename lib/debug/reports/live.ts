@@ -5,6 +5,7 @@ import type { ArenaState, ObservedThread } from '../live/state.ts';
 import { count, percent } from './figures.ts';
 import { locksTable, PROFILE_STYLE } from './html.ts';
 import { REPORT_STYLE } from './style.ts';
+import { frameText } from './terminal.ts';
 
 const INTERVAL_S = 2;
 /** Rows of a table. */
@@ -27,13 +28,14 @@ export function livePage(state: ArenaState): string {
 <p class="settings">${escaped(time)} · ${count(arena.used)} of ${count(arena.bytes)} bytes (${percent(arena.used / arena.bytes)}) ·
  ${arena.threads} of ${arena.maxThreads} threads · <a href="state">state</a> · <a href="waits">waits</a> · <a href="objects">objects</a> · <a href="metrics">metrics</a></p>
 </header>
-${deadlocks.map(deadlockSection).join('\n')}
+${deadlocks.map((cycle) => deadlockSection(cycle, threads)).join('\n')}
 <section>
 <h2>Who waits</h2>
 ${waitsTable(waits)}
 </section>
 <section>
 <h2>What was waited for</h2>
+<p>${pressureText(state)}</p>
 ${profile === undefined ? '<p>No profile is kept here.</p>' : locksTable(profile.locks.filter(({ event }) => !event).slice(0, MOST))}
 </section>
 <section>
@@ -41,6 +43,13 @@ ${profile === undefined ? '<p>No profile is kept here.</p>' : locksTable(profile
 ${threadsTable(threads)}
 </section>`,
   });
+}
+
+/** `threads wait for locks 2.1% of their time (10 s), 1.0% (60 s), 0.3% (300 s)`; nothing where that is not known. */
+export function pressureText({ pressure }: ArenaState): string {
+  if (pressure === undefined) return '';
+  const { avg10, avg60, avg300 } = pressure;
+  return `threads wait for locks ${percent(avg10)} of their time (10 s), ${percent(avg60)} (60 s), ${percent(avg300)} (300 s)`;
 }
 
 /** What there is to say first. */
@@ -53,8 +62,12 @@ export function verdictOf({ deadlocks, waits, threads }: ArenaState): string {
   return `${waits.length === 1 ? 'one call waits' : `${count(waits.length)} calls wait`}`;
 }
 
-function deadlockSection(cycle: readonly WaitsFor[]): string {
-  const links = cycle.map((link) => `<li>${escaped(waitText(link))}</li>`);
+function deadlockSection(cycle: readonly WaitsFor[], threads: readonly ObservedThread[]): string {
+  const links = cycle.map((link) => {
+    const { stack = [] } = threads.find(({ thread }) => thread === link.thread) ?? {};
+    const frames = stack.map((frame) => `<br>${escaped(frameText(frame))}`);
+    return `<li>${escaped(waitText(link))}${frames.join('')}</li>`;
+  });
   return `<section><h2>Deadlock</h2><ul class="violations">${links.join('')}</ul></section>`;
 }
 
@@ -77,11 +90,17 @@ function waitsTable(waits: readonly WaitsFor[]): string {
 }
 
 function threadsTable(threads: readonly ObservedThread[]): string {
-  const rows = threads.map(({ thread, threadId, osThread, isAlive, waitsFor }) => {
+  const rows = threads.map(({ thread, threadId, osThread, isAlive, waitsFor, stack = [] }) => {
     const state = isAlive ? (waitsFor === undefined ? 'runs, or is idle' : `waits for the ${waitsFor}`) : 'has ended';
-    return [`thread ${thread}`, `${threadId}`, osThread === 0 ? '' : `${osThread}`, state];
+    return [
+      `thread ${thread}`,
+      `${threadId}`,
+      osThread === 0 ? '' : `${osThread}`,
+      state,
+      stack.map(frameText).join(' < '),
+    ];
   });
-  return table(['thread', 'threadId', 'number in the system', 'state'], rows);
+  return table(['thread', 'threadId', 'number in the system', 'state', 'where'], rows);
 }
 
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {

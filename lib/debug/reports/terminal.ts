@@ -65,8 +65,12 @@ export function profileText(profile: ContentionProfile, width = 80): string {
   const waited = profile.locks.filter((lock) => contentionsOf(lock) > 0);
   const locks = waited.filter(({ event }) => !event);
   const events = waited.filter(({ event }) => event);
-  if (profile.locks.length === 0) return `No call had to wait in ${duration(profile.duration)}.\n${notesOf(profile)}`;
+  const reports = reportsText(profile);
+  if (profile.locks.length === 0) {
+    return [...reports, `No call had to wait in ${duration(profile.duration)}.`, notesOf(profile)].join('\n');
+  }
   return [
+    ...reports,
     `${colors.bold('Locks that were waited for')} in ${duration(profile.duration)}, those that cost most time first`,
     tableOf(locks, width),
     ...(events.length === 0 ? [] : ['', colors.bold('Waits until something happens'), tableOf(events, width)]),
@@ -76,6 +80,13 @@ export function profileText(profile: ContentionProfile, width = 80): string {
     ...pairsText(profile),
     notesOf(profile),
   ].join('\n');
+}
+
+/** What lockdep has found comes first: such a lock need not have been waited for. */
+function reportsText({ reports = [] }: ContentionProfile): string[] {
+  if (reports.length === 0) return [];
+  const lines = reports.map(({ finding, classes }) => `  ${finding}: ${classes.join(', ')}`);
+  return [`${colors.bold('Possible deadlocks')}, and what else lockdep has found`, ...lines, ''];
 }
 
 function tableOf(locks: readonly LockContention[], width: number): string {
@@ -136,12 +147,13 @@ function pairsText({ waits }: ContentionProfile): string[] {
   return ['', colors.bold('Who waits for whom'), ...lines];
 }
 
-function notesOf({ dropped, unknown, unfinished }: ContentionProfile): string {
+function notesOf({ dropped, unknown, unheard, unfinished }: ContentionProfile): string {
   const notes = [
     [dropped.waits, 'waits of locks that found no room in the tables are not shown'],
     [dropped.samples, 'samples found no room in the tables'],
     [dropped.acquisitions, 'acquisitions of locks that found no room in the tables are not shown'],
     [unknown, 'waits ended before it was known for what'],
+    [unheard, 'threads have not heard of it: what they have done is not in it'],
     [unfinished, 'threads were stopped while they recorded a wait'],
   ] as const;
   return notes

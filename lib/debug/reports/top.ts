@@ -6,7 +6,7 @@ import type { ArenaState } from '../live/state.ts';
 import { type LockContention, totalOf } from '../profile/read.ts';
 import { count, duration, percent } from './figures.ts';
 import { type Column, fittedTable } from './fitted-table.ts';
-import { holdersText, verdictOf } from './live.ts';
+import { holdersText, pressureText, verdictOf } from './live.ts';
 
 const MOST_LOCKS = 12;
 const MOST_WAITS = 12;
@@ -46,6 +46,7 @@ export function topText(state: ArenaState, before: ArenaState | undefined, width
   return [
     `${alarm(verdictOf(state))} · ${arena.threads} of ${arena.maxThreads} threads · ${percent(arena.used / arena.bytes)} of ${count(arena.bytes)} bytes`,
     ...deadlocks.map((cycle) => colors.red(`deadlock: ${waitsShown(cycle)}`)),
+    ...(pressureText(state) === '' ? [] : [pressureText(state)]),
     '',
     profile === undefined
       ? 'No profile is kept: which locks are hot is not known.'

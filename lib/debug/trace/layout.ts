@@ -44,8 +44,15 @@ export const Emitting = slotArea(
   {
     /** 1 while the thread tells of an event, or adds to the tables. */
     mark: 1,
+    /** The last recording that the thread has heard of. */
+    heard: 1,
   },
-  { vacate: (cpu, slot) => cpu.store(slot + Emitting.mark, 0) },
+  {
+    vacate(cpu, slot) {
+      cpu.store(slot + Emitting.mark, 0);
+      cpu.store(slot + Emitting.heard, 0);
+    },
+  },
 );
 
 export const RECORD_WORDS = 8;

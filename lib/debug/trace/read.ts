@@ -1,8 +1,8 @@
 /** What was traced, as plain data. */
 import type { Cpu } from '../../machine/cpu.ts';
-import { maxThreads, Slot, slotAddress, threadOf } from '../../sched/slot.ts';
+import { countUnheard, maxThreads, Slot, slotAddress, threadOf } from '../../sched/slot.ts';
 import { type Frame, readFrames } from '../profile/stacks.ts';
-import { FIELDS_AT, LOCKS, RECORD_WORDS, Ring, ringAt, STACKS, stackPlace, Tables } from './layout.ts';
+import { Emitting, FIELDS_AT, LOCKS, RECORD_WORDS, Ring, ringAt, STACKS, stackPlace, Tables } from './layout.ts';
 import { lockAt, type TracedLock } from './locks.ts';
 import { type Field, POINTS } from './points.ts';
 
@@ -50,6 +50,8 @@ export interface Trace {
   readonly unrecorded: number;
   /** Times that a lock or a stack found no room in its table. */
   readonly dropped: { readonly locks: number; readonly stacks: number };
+  /** Attached threads that have not heard of it: each does in its next call that has to wait, and records nothing before. */
+  readonly unheard: number;
   /** Threads that were stopped in the middle of an event, which is not there. */
   readonly unfinished: number;
 }
@@ -88,6 +90,7 @@ export function readTrace(cpu: Cpu, tables: number, circumstances: Circumstances
       return frames.length === 0 ? undefined : frames;
     }),
     unrecorded: cpu.load(tables + Tables.unrecorded) >>> 0,
+    unheard: countUnheard(cpu, Emitting.heard, cpu.load(tables + Tables.session)),
     dropped: {
       locks: cpu.load(tables + Tables.droppedLocks) >>> 0,
       stacks: cpu.load(tables + Tables.droppedStacks) >>> 0,

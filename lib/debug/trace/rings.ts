@@ -3,7 +3,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { Slot } from '../../sched/slot.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { FIELDS_AT, isUsedBy, RECORD_WORDS, Ring, ringAt, Tables } from './layout.ts';
+import { Emitting, FIELDS_AT, isUsedBy, RECORD_WORDS, Ring, ringAt, Tables } from './layout.ts';
 import { POINTS } from './points.ts';
 import { defineSink, type Traced, type TraceSink, TraceUser } from './sink.ts';
 
@@ -92,6 +92,7 @@ function open({ thread }: Traced): TraceSink | undefined {
     const hasRing = number < cpu.load(tables + Tables.ringCount);
     sink = hasRing ? new RingSink(thread, tables, session, number) : new Unrecorded(thread, tables, session);
     sinks.set(thread, sink);
+    cpu.store(thread.slot + Emitting.heard, session);
   }
   return sink;
 }

@@ -16,7 +16,7 @@ import { Header } from '../../memory/header.ts';
 import { kindById } from '../../memory/kinds.ts';
 import { kindIdOf } from '../../memory/objects.ts';
 import { defineWatch } from '../../sched/contention.ts';
-import { defineLockObserver, endObserver, ownWanted } from '../../sched/lock-observer.ts';
+import { defineLockObserver, endObserver, ownWanted, UNOWNED } from '../../sched/lock-observer.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED, type Thread } from '../../sched/thread.ts';
 import type {
@@ -79,6 +79,8 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   readonly #isLock = new Map<number, boolean>();
   /** How long a task has waited for the lock that it gets next. */
   readonly #waits = new Map<number, { readonly lock: number; readonly wait: number }>();
+  /** Nobody changes it: calls that are under way at once may have the same. */
+  #lastWanted = new WantedLock(-1, 0, 0, 0);
   /** Since when a task sleeps. */
   readonly #sleeps = new Map<number, number>();
   /** When the items that run began to. */
@@ -191,7 +193,11 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   // LockObserver
 
   wants({ address }: ObservedLock, form: WaitForm): Wanted {
-    return new WantedLock(this.#epoch, address, this.#numberOf(address), modeOf(form));
+    const lock = this.#numberOf(address);
+    const mode = modeOf(form);
+    const last = this.#lastWanted;
+    const isSame = last.address === address && last.lock === lock && last.mode === mode && last.epoch === this.#epoch;
+    return isSame ? last : (this.#lastWanted = new WantedLock(this.#epoch, address, lock, mode));
   }
 
   has(wantedByAll: Wanted | undefined, task: number): void {
@@ -200,7 +206,8 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     if (!(wanted instanceof WantedLock)) return;
     const { epoch, address, mode } = wanted;
     const lock = epoch === this.#epoch ? wanted.lock : this.#numberOf(address);
-    this.#acquired(address, lock, mode, task, this.#waits.size === 0 ? 0 : this.#waitOf(task, lock));
+    const waiter = task === UNOWNED ? this.thread.self : task;
+    this.#acquired(address, lock, mode, task, this.#waits.size === 0 ? 0 : this.#waitOf(waiter, lock));
   }
 
   took({ address }: ObservedLock, form: WaitForm, task: number): void {
@@ -208,6 +215,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   }
 
   gave({ address }: ObservedLock, task: number): void {
+    if (task === UNOWNED) this.emit(Point.release, this.thread.cpu.now(), this.#numberOf(address), 0, task, 0);
     const hold = this.#holds.end(address, task);
     if (hold === undefined) return;
     const now = this.thread.cpu.now();
@@ -224,7 +232,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   #acquired(address: number, lock: number, mode: number, task: number, wait: number): void {
     const now = this.thread.cpu.now();
     // In this order: where `emit` finds that another trace runs, its locks have other numbers, and this hold is forgotten.
-    this.#holds.begin(address, task, lock, mode, now);
+    if (task !== UNOWNED) this.#holds.begin(address, task, lock, mode, now);
     this.emit(Point.acquire, now, lock, mode, task, wait);
   }
 
@@ -242,10 +250,6 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     else if (this.#wantsStacks) wait.trace ??= capture();
   }
 
-  lines(wait: Wait): void {
-    this.#begins(wait);
-  }
-
   #begins(wait: Wait): void {
     if (wait.object === 0 || !this.#contends(wait.object)) return;
     const { cpu } = this.thread;
@@ -254,7 +258,10 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     this.emit(Point.contentionBegin, wait.start, lock, modeOf(wait), wait.task, holderOf(cpu, wait.object), stack);
   }
 
-  sleeps(): void {}
+  /** An asynchronous call has a task by then, and does not spin: one that does not sleep finds its lock free, or comes to nothing. */
+  sleeps(wait: Wait): void {
+    if (wait.async) this.#begins(wait);
+  }
 
   parks(wait: Wait): void {
     const now = this.thread.cpu.now();
@@ -272,6 +279,10 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
 
   end(wait: Wait, outcome: unknown): void {
     if (wait.object === 0 || !this.#contends(wait.object)) return;
+    if (wait.async && !wait.slept) {
+      if (outcome === 'acquired') return;
+      this.#begins(wait);
+    }
     const now = this.thread.cpu.now();
     const waited = Math.max(0, Math.round(now - wait.start));
     const number = outcomeNumber(outcome);

@@ -6,6 +6,7 @@ import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
+import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
@@ -17,11 +18,13 @@ import {
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { claimHold, findHold, holdsOf, isAnyHeld } from '../../sched/holds.ts';
+import { noteGuard, noteTaken, UNOWNED } from '../../sched/lock-observer.ts';
 import { maxThreads } from '../../sched/slot.ts';
 import type { Outcome } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
+import type { Wanted } from '../../sched/watch.ts';
 import {
   downSlow,
   type Held,
@@ -131,11 +134,11 @@ export class Semaphore extends SharedObject {
   /** Waits for permits, blocking the thread. Throws ETIMEDOUT, and EINVAL for bad options. */
   down(options?: DownOptions): void {
     const { thread } = this;
-    if (thread.self === DETACHED) thread.current();
     const seen = this.#seen;
     // Pairs with the release of `up`.
     if (
       options === undefined &&
+      thread.free === 0 &&
       seen >= PERMIT &&
       !(seen & CONTENDED) &&
       thread.cpu.cmpxchgAcquire(this.#count, seen, seen - PERMIT) === seen
@@ -151,7 +154,9 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     thread.current();
     checkPermits(permits, 1);
-    if (this.#tryDown(permits) || tryDownLatched(thread, this.address, permits)) return true;
+    if (this.#tryDown(permits) || tryDownLatched(thread, this.address, permits)) {
+      return noteTaken(thread, this, ALONE, true, UNOWNED);
+    }
     this.checkThere();
     return false;
   }
@@ -165,7 +170,7 @@ export class Semaphore extends SharedObject {
       permits === 1 &&
       !(seen & CONTENDED) &&
       seen < MOST_PERMITS * PERMIT &&
-      thread.self !== DETACHED &&
+      thread.free === 0 &&
       thread.cpu.cmpxchgRelease(this.#count, seen, seen + PERMIT) === seen
     ) {
       this.#seen = seen + PERMIT;
@@ -179,8 +184,8 @@ export class Semaphore extends SharedObject {
    * is no memory to note another lock.
    */
   acquire(options?: DownOptions): SemaphoreGuard {
-    const { cpu, self } = this.thread;
-    if (options === undefined && self !== DETACHED && trySit(cpu, this.address, self)) {
+    const { cpu, self, free } = this.thread;
+    if (options === undefined && free === 0 && trySit(cpu, this.address, self)) {
       return new SemaphoreGuard(1, self, 'seat', this.#returning);
     }
     return this.#acquireSlow(options);
@@ -192,21 +197,24 @@ export class Semaphore extends SharedObject {
    */
   async downAsync(options?: AsyncDownOptions): Promise<void> {
     const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
-    if (this.#tryDown(permits)) return;
-    this.thread.returnTask(await this.#waitAsync(permits, false, options));
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
+    if (!this.#tryDown(permits)) this.thread.returnTask(await this.#waitAsync(permits, false, options));
+    this.thread.observer?.has(wanted, UNOWNED);
   }
 
   /** `downAsync`, with a guard; the permits come back when the thread dies. */
   async acquireAsync(options?: AsyncDownOptions): Promise<SemaphoreGuard> {
     const { thread } = this;
     const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
-    const task = thread.tryTakeTask(this.arena.heap);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
+    let task = thread.tryTakeTask(this.arena.heap);
+    let held: Held | undefined;
     if (task !== undefined) {
-      const held = this.#tryNow(permits, task, true);
-      if (held !== undefined) return new SemaphoreGuard(permits, task, held, this.#returningAsync);
-      thread.returnTask(task);
+      held = this.#tryNow(permits, task, true);
+      if (held === undefined) thread.returnTask(task);
     }
-    return new SemaphoreGuard(permits, await this.#waitAsync(permits, true, options), 'record', this.#returningAsync);
+    if (held === undefined) task = await this.#waitAsync(permits, true, options);
+    return this.#guard(permits, task as number, held ?? 'record', this.#returningAsync, wanted);
   }
 
   /**
@@ -250,9 +258,13 @@ export class Semaphore extends SharedObject {
 
   #downSlow(options: DownOptions | undefined): void {
     const permits = this.#check(options, DOWN_OPTIONS);
-    if (this.#tryDown(permits)) return;
-    const outcome = block(this.thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true), this);
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    const { thread } = this;
+    const wanted = thread.observer?.wants(this, ALONE, options);
+    if (!this.#tryDown(permits)) {
+      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true), this);
+      if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    }
+    thread.observer?.has(wanted, UNOWNED);
   }
 
   #upSlow(permits: number): void {
@@ -264,6 +276,7 @@ export class Semaphore extends SharedObject {
       throw new HoldfastError('EINVAL', `the ${this.label} would have more than ${MOST_PERMITS} permits`);
     }
     this.#seen = thread.cpu.load(this.#count);
+    thread.observer?.gave(this, UNOWNED);
   }
 
   async #waitAsync(permits: number, recorded: boolean, options: AsyncDownOptions | undefined): Promise<number> {
@@ -284,11 +297,20 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     const task = thread.current();
     const permits = this.#check(options, DOWN_OPTIONS);
+    const wanted = thread.observer?.wants(this, ALONE, options);
     const held = this.#tryNow(permits, task, false);
-    if (held !== undefined) return new SemaphoreGuard(permits, task, held, this.#returning);
-    const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true), this);
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
-    return new SemaphoreGuard(permits, task, 'record', this.#returning);
+    if (held === undefined) {
+      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true), this);
+      if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    }
+    return this.#guard(permits, task, held ?? 'record', this.#returning, wanted);
+  }
+
+  /** For a call that has its permits, whose observer has said `wanted`. */
+  #guard(permits: number, task: number, held: Held, returning: Returning, wanted: Wanted | undefined): SemaphoreGuard {
+    const { thread } = this;
+    thread.observer?.has(wanted, task);
+    return noteGuard(thread, this, task, new SemaphoreGuard(permits, task, held, returning));
   }
 
   /** Takes permits for a guard of `task` if they are free and nobody waits. */
@@ -307,6 +329,7 @@ export class Semaphore extends SharedObject {
     if (thread.self === DETACHED) thread.current();
     if (held === 'seat') rise(thread, address, task);
     else upRecorded(thread, address, permits, findHold(thread.cpu, task, address));
+    thread.observer?.gave(this, task);
   }
 
   /** The permits that are asked for. Throws before anything has changed. */

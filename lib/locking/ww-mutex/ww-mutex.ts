@@ -133,7 +133,7 @@ export class WwMutex extends RtLock {
     if (context?.injects()) return this.#lost(context);
     const mine = context === undefined ? task : task | CTX;
     // 0 -> me. Pairs with the releases in `unlock` and `unlockDeferred` (rt-mutex/core.ts).
-    if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, mine) === 0) {
+    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, mine) === 0) {
       context?.note(this, true);
       thread.observer?.has(wanted, task);
       return true;

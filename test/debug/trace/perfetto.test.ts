@@ -29,6 +29,7 @@ function traceOf(
     stacks: { 5: [{ name: 'answer', file: '/app/worker.js', line: 3, column: 7 }] },
     unrecorded: 2,
     dropped: { locks: 0, stacks: 0 },
+    unheard: 0,
     unfinished: 0,
   };
 }

@@ -115,7 +115,15 @@ test('a wait for an event is a contention, and one for permits is none', async (
   const of = (name: string) =>
     events.filter(({ fields }) => locks[fields.lock as number]?.name === name).map(({ point }) => point);
   expect(of('done')).toEqual(['park', 'resume']);
-  expect(of('permits')).toEqual(['contention_begin', 'park', 'handoff', 'resume', 'contention_end']);
+  expect(of('permits')).toEqual([
+    'contention_begin',
+    'park',
+    'handoff',
+    'release',
+    'resume',
+    'contention_end',
+    'acquire',
+  ]);
 });
 
 test('a grace period has no begin or no end, and callbacks are not counted', async () => {

@@ -60,8 +60,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a slow path that stalls does not look for the dead',
     file: PLACE,
-    from: '    cpu.onStall = (isBlocked) => place.sweep(isBlocked);\n',
-    to: '',
+    from: '      place.sweep(isBlocked);\n      if',
+    to: '      if',
     tests: [DEATHS],
   },
   {

@@ -139,7 +139,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'readers without a guard may sleep',
     file: VALIDATOR,
-    from: "isAtomic: SPINNING.has(kind) || (kind === 'rcu' && isRcuReader && !form.async),",
+    from: "isAtomic: SPINNING.has(kind) || (kind !== 'srcu' && isRcuReader && !form.async),",
     to: 'isAtomic: SPINNING.has(kind),',
     tests: [MATRIX, CONTEXTS],
   },

@@ -24,6 +24,7 @@ const event = (name: string, from: string, to: string): Mutant => ({
 });
 
 export const mutants: readonly Mutant[] = [
+  mutant(HOLDS, 'one in 16 is timed for good', '++known.timed <= ENOUGH', '++known.timed > 0'),
   mutant(
     HOLDS,
     'an acquisition that is not timed is not counted',
@@ -40,8 +41,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     HOLDS,
     'of long holds one in 16 is timed as well',
-    'const interval = ns >= LONG || known.delay > 0 ? 1 : INTERVAL;',
-    'const interval = known.delay > 0 ? 1 : INTERVAL;',
+    'const isLong = ns >= LONG || known.delay > 0;',
+    'const isLong = known.delay > 0;',
   ),
   mutant(
     HOLDS,

@@ -100,8 +100,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a slot says for good that a dead thread is recording',
     file: LAYOUT,
-    from: '{ vacate: (cpu, slot) => cpu.store(slot + Recording.session, 0) }',
-    to: '{}',
+    from: '      cpu.store(slot + Recording.session, 0);\n',
+    to: '',
     tests: [SESSIONS],
   },
   {

@@ -284,7 +284,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a strict reader of QSBR stays online',
     file: STRETCH,
-    from: '    if (checks.strict) this.quiescent();\n',
+    from: '    if (this.readers.checks?.strict) this.quiescent();\n',
     to: '',
     tests: [CHECKS_TESTS],
   },

@@ -79,7 +79,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a hold has the number that its lock had in the last trace',
     file: TRACER,
-    from: '    this.#holds.begin(address, task, lock, mode, now);\n    this.emit(Point.acquire, now, lock, mode, task, wait);',
+    from: '    if (task !== UNOWNED) this.#holds.begin(address, task, lock, mode, now);\n    this.emit(Point.acquire, now, lock, mode, task, wait);',
     to: '    this.emit(Point.acquire, now, lock, mode, task, wait);\n    this.#holds.begin(address, task, lock, mode, now);',
     tests: [STEPS],
   },
@@ -114,8 +114,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the mark of a dead thread stays',
     file: 'lib/debug/trace/layout.ts',
-    from: '  { vacate: (cpu, slot) => cpu.store(slot + Emitting.mark, 0) },',
-    to: '  {},',
+    from: '      cpu.store(slot + Emitting.mark, 0);\n',
+    to: '',
     tests: [STEPS],
   },
   // Who hears.
@@ -149,8 +149,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a wait on an event loop has no task',
-    file: 'lib/sched/contention.ts',
-    from: '  wait.task = task;\n',
+    file: 'lib/sched/drive.ts',
+    from: '  if (wait !== undefined) wait.task = task;\n',
     to: '',
     tests: [EVENTS],
   },

@@ -122,6 +122,8 @@ class Drawing {
   #note({ point, thread, time, fields }: TraceEvent): void {
     const label = this.#label(fields);
     const names: { readonly [point: string]: string } = {
+      acquire: `takes of ${label}`,
+      release: `gives to ${label}`,
       handoff: `hands ${label} over to thread ${fields.thread}`,
       owner_death: `the owner of ${label} died`,
       thread_death: `thread ${fields.thread} was killed`,
@@ -192,8 +194,14 @@ class Drawing {
     this.#instants.push({ track, name, time: event.time, notes: {}, leaves: flow });
   }
 
-  #beginHold({ thread, fields }: TraceEvent, time: number): void {
+  #beginHold(event: TraceEvent, time: number): void {
+    const { thread, fields } = event;
     const label = this.#label(fields);
+    // A permit that belongs to nobody is held by no thread: it has no end, or another thread's.
+    if (fields.task === 0) {
+      this.#note({ ...event, time });
+      return;
+    }
     const notes: Slice['notes'] = { mode: modeName(fields) };
     if (fields.wait) notes['waited, ns'] = fields.wait;
     const key = `hold ${thread} ${fields.task} ${fields.lock}`;
@@ -203,7 +211,8 @@ class Drawing {
   #endHold(event: TraceEvent): void {
     const { thread, time, fields } = event;
     const key = `hold ${thread} ${fields.task} ${fields.lock}`;
-    if (!this.#open.has(key)) this.#beginHold(event, time - (fields.hold ?? 0));
+    if (fields.task === 0) this.#note(event);
+    else if (!this.#open.has(key)) this.#beginHold(event, time - (fields.hold ?? 0));
     this.#close(key, time);
   }
 
