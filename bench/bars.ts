@@ -31,6 +31,7 @@ const PROGRAMS = /^a trace program/;
 const SPINNING = /^spinning/;
 const GARBAGE = /^garbage/;
 const READING = /^95 % reads/;
+const SELDOM_WRITTEN = /^99.9 % reads/;
 const PERMITS = /^2 permits/;
 const INVERSION = /^priority inversion/;
 const SETS = /^sets/;
@@ -68,6 +69,15 @@ const BARS: readonly Bar[] = [
   { scenario: ALONE, unit: 'ns', peer: 'holdfast lock + unlock', against: BARE, bound: 'at most', bar: 1.15 },
   { scenario: ALONE, unit: 'ns', peer: 'holdfast acquire + release', against: BARE, bound: 'at most', bar: 1.3 },
   ...PAIRS.map((peer): Bar => ({ scenario: ALONE, unit: 'ns', peer, against: BARE, bound: 'at most', bar: 1.25 })),
+  ...(
+    [
+      ['RwSemaphore, read in company', 'RwSemaphore, read', 2.2],
+      ['Semaphore, guard', 'Semaphore', 1.5],
+      ['PercpuRwSemaphore, read', 'two exchanges', 1.3],
+      ['PthreadRwlock, read', 'RwSemaphore, read', 2],
+      ['PthreadMutex, protect', 'holdfast lock + unlock', 3],
+    ] as const
+  ).map(([peer, against, bar]): Bar => ({ scenario: ALONE, unit: 'ns', peer, against, bound: 'at most', bar })),
   {
     scenario: /^reading/,
     unit: 'ns',
@@ -112,6 +122,14 @@ const BARS: readonly Bar[] = [
     (against): Bar => ({ scenario: READING, unit: 'k/s', peer: 'RwSemaphore', against, bound: 'at least', bar: 1 }),
   ),
   { scenario: READING, unit: 'ms', peer: 'RwSemaphore', against: 'textbook RwLock', bound: 'at most', bar: 1 / 4 },
+  {
+    scenario: SELDOM_WRITTEN,
+    unit: 'k/s',
+    peer: 'PercpuRwSemaphore',
+    against: 'RwSemaphore',
+    bound: 'at least',
+    bar: 2,
+  },
   { scenario: PERMITS, unit: 'k/s', peer: 'Semaphore', against: 'multithreading Semaphore', bound: 'at least', bar: 1 },
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'RtMutex, held by the low', bound: 'at most', bar: 1 },
   { scenario: INVERSION, unit: 'ms', peer: 'RtMutex', against: 'Mutex', bound: 'at most', bar: 1 / 2 },

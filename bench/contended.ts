@@ -40,6 +40,13 @@ export async function reading(figures: Figures, effort: Effort): Promise<void> {
       reads: 0.95,
     });
   }
+  await contest(figures, effort, {
+    scenario: '99.9 % reads, short, 4 threads',
+    peers: ['RwSemaphore', 'PercpuRwSemaphore', 'Mutex', 'textbook RwLock', 'multithreading RwLock'],
+    threads: 4,
+    section: 'short',
+    reads: 0.999,
+  });
 }
 
 export async function permits(figures: Figures, effort: Effort): Promise<void> {

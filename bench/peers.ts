@@ -9,6 +9,7 @@ import {
   McsLock,
   Mutex,
   type ObjectHandle,
+  PercpuRwSemaphore,
   type ProfileSession,
   RwSemaphore,
   Semaphore,
@@ -80,6 +81,26 @@ function bracket<Lock extends Exclusive>(lock: Lock): Opened {
   };
 }
 
+function readerWriter<Lock extends RwSemaphore | PercpuRwSemaphore>(
+  Lock: new (arena: Arena, handle?: ObjectHandle) => Lock,
+): Peer {
+  return holdfast(
+    (arena, handle) => new Lock(arena, handle),
+    (lock) => ({
+      read(section) {
+        lock.downRead();
+        section();
+        lock.upRead();
+      },
+      write(section) {
+        lock.downWrite();
+        section();
+        lock.upWrite();
+      },
+    }),
+  );
+}
+
 /** Of the package `multithreading`, whose locks are opened by their memory. */
 function theirs(words: (buffer: Int32Array) => void, open: (buffer: SharedArrayBuffer) => Promise<Opened>): Peer {
   const create = () => {
@@ -112,21 +133,8 @@ export const peers = {
   SpinLock: exclusive(SpinLock),
   TicketLock: exclusive(TicketLock),
   McsLock: exclusive(McsLock),
-  RwSemaphore: holdfast(
-    (arena, handle) => new RwSemaphore(arena, handle),
-    (lock) => ({
-      read(section) {
-        lock.downRead();
-        section();
-        lock.upRead();
-      },
-      write(section) {
-        lock.downWrite();
-        section();
-        lock.upWrite();
-      },
-    }),
-  ),
+  RwSemaphore: readerWriter(RwSemaphore),
+  PercpuRwSemaphore: readerWriter(PercpuRwSemaphore),
   Semaphore: holdfast(
     (arena, handle) => new Semaphore(arena, handle, { permits: PERMITS }),
     (semaphore) => ({

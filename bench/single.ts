@@ -7,7 +7,7 @@ import { Arena, Mutex, SeqLock } from '../lib/index.ts';
 import { hasMultithreading } from './absent.ts';
 import type { Effort } from './effort.ts';
 import type { Figures } from './figure.ts';
-import { type Loop, lockPairs } from './pairs.ts';
+import { type Loop, lockPairs, pairsInCompany } from './pairs.ts';
 import { TextbookMutex } from './textbook.ts';
 import { emptyGuard, usingLoops } from './using.ts';
 import { V8Mutex } from './v8-mutex.ts';
@@ -20,6 +20,7 @@ export async function single(figures: Figures, effort: Effort): Promise<void> {
     ...guardPairs(),
     ...(await peerPairs()),
     ...lockPairs(TIMES),
+    ...(await pairsInCompany(TIMES)),
   });
   takeTurns(figures, effort, 'reading, nobody writes', reads());
 }
@@ -62,6 +63,12 @@ function barePairs(): Record<string, Loop> {
       for (let i = 0; i < TIMES; i++) {
         if (Atomics.compareExchange(word, 0, 0, 1) !== 0) throw new Error('the word is taken');
         if (Atomics.compareExchange(word, 0, 1, 0) !== 1) throw new Error('the word is free');
+      }
+    },
+    'two exchanges': () => {
+      for (let i = 0; i < TIMES; i++) {
+        if (Atomics.exchange(word, 0, 1) !== 0) throw new Error('the word is taken');
+        if (Atomics.exchange(word, 0, 0) !== 1) throw new Error('the word is free');
       }
     },
     'holdfast lock + unlock': () => {

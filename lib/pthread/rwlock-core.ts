@@ -2,10 +2,12 @@
  * The pthread read-write lock: a latch over a few words, and one futex, the gate, that all waiters sleep on.
  *
  *   writer   the task that holds it for writing, or 0
- *   readers  how many hold it for reading: the sum of the readers' own records (`sched/holds.ts`)
- *   flags    READ, WRITE: tasks that want that may sleep on the gate, with that bitset. Legal to be set though none does;
+ *   state    READ, WRITE: tasks that want that may sleep on the gate, with that bitset. Legal to be set though none does;
  *            illegal to be clear while one does: a release would wake nobody. Set and cleared under the latch
  *            OWNER_DIED: a writer died inside. Set by the reaper, cleared by makeConsistent
+ *            WRITTEN: there is a writer
+ *            READER: one for each that holds it for reading: the sum of the readers' own records (`sched/holds.ts`)
+ *            Its changes are atomic while somebody writes, who may call makeConsistent at any time; else the latch guards it
  *   gate     counts the times the lock came free, or who may have it changed
  *
  *   take     latch; free for me? else note that I wait, and the gate; unlatch; FUTEX_WAIT_BITSET(gate)
@@ -36,7 +38,7 @@ import type { Futexes } from '../futex/table.ts';
 import { isSleptFor, wait } from '../futex/wait.ts';
 import { MATCH_ANY, takeWaiters, wakeIn } from '../futex/wake.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { latch, latchOwner, tryLatch, unlatch } from '../memory/latch.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
@@ -51,14 +53,20 @@ export const RwlockWords = struct({
   latch: 1,
   gate: 1,
   writer: 1,
-  readers: 1,
-  flags: 1,
+  state: 1,
 });
 
 /** What is wanted; also the bitset that one sleeps with, and the flag that says so. */
 export const READ = 1;
 export const WRITE = 2;
 export const OWNER_DIED = 4;
+const WRITTEN = 8;
+const READER = 16;
+const READER_SHIFT = 4;
+
+/** Whether anybody holds the lock. */
+const isHeldIn = (state: number) => state >= WRITTEN;
+export const readersIn = (state: number) => state >> READER_SHIFT;
 
 const isFree = (value: number) => value === 0;
 /** Loads that `isBusy` waits for the latch: longer than anybody holds it who is not preempted. */
@@ -71,7 +79,7 @@ export function isBusy(cpu: Cpu, lock: number): boolean {
   // First: one that has it now may take the lock, and one that gets it later finds that the lock is to go (`tryAndUnlatch`).
   // A read-modify-write, because a load may be too early to see the one that has it now.
   if (cpu.fetchAdd(lock + RwlockWords.latch, 0) !== 0) return true;
-  if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return true;
+  if (isHeldIn(cpu.load(lock + RwlockWords.state))) return true;
   return latchOwner(cpu, lock + RwlockWords.latch) !== 0;
 }
 
@@ -110,7 +118,7 @@ function tryAndUnlatch(
     const isEndless = waiter === undefined || waiter.deadline === Number.POSITIVE_INFINITY;
     const isSync = cpu.load(task + Task.mode) !== ASYNC;
     if (isEndless && isSync && isInOwnWay(cpu, lock, id, want)) outcome = 'deadlock';
-    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.flags, sleepsAs(thread, lock, task, want));
+    else if (waiter !== undefined) cpu.fetchOrRelaxed(lock + RwlockWords.state, sleepsAs(thread, lock, task, want));
   }
   unlatch(cpu, lock + RwlockWords.latch);
   return outcome;
@@ -134,19 +142,22 @@ function tryRead(thread: Thread, lock: number, task: number, preference: Prefere
   // Claim a record. First: illegal to fail for want of one after having slept, for the wake-up would be lost.
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'exhausted';
-  if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';
-  const isKeptOut = preference === 'writers' && (cpu.load(lock + RwlockWords.flags) & WRITE) !== 0;
+  const state = cpu.load(lock + RwlockWords.state);
+  if (state & WRITTEN) return 'busy';
+  const isKeptOut = preference === 'writers' && (state & WRITE) !== 0;
   if (isKeptOut && heldBy(cpu, task, lock) === 0 && sleepsAs(thread, lock, task, READ) === READ) return 'busy';
   // n -> n + 1: the record first, from which the reaper counts anew. Pairs with the acquires of `isHeld` (sched/holds.ts).
   cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) + HELD);
-  cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) + 1);
+  cpu.store(lock + RwlockWords.state, state + READER);
   return 'acquired';
 }
 
 function tryWrite(cpu: Cpu, lock: number, task: number): Outcome | 'busy' {
-  if (cpu.load(lock + RwlockWords.writer) !== 0 || cpu.load(lock + RwlockWords.readers) !== 0) return 'busy';
-  // 0 -> task. Written under the latch only, whose release orders it.
+  const state = cpu.load(lock + RwlockWords.state);
+  if (isHeldIn(state)) return 'busy';
+  // 0 -> task. Written under the latch only, whose release orders it. First: from it the reaper makes the state anew.
   cpu.storeUnordered(lock + RwlockWords.writer, task);
+  cpu.storeUnordered(lock + RwlockWords.state, state | WRITTEN);
   return 'acquired';
 }
 
@@ -199,7 +210,7 @@ function* giveUp(waiter: Waiter, futexes: Futexes, lock: number): SlowPath<void>
 
 /** Under the latch: a task that looked before and is about to sleep finds another gate, and looks again. `keep`: the flags that stay. */
 function openGate(cpu: Cpu, lock: number, keep: number): void {
-  cpu.fetchAndRelaxed(lock + RwlockWords.flags, keep);
+  cpu.fetchAndRelaxed(lock + RwlockWords.state, keep);
   cpu.store(lock + RwlockWords.gate, (cpu.load(lock + RwlockWords.gate) + 1) | 0);
 }
 
@@ -210,25 +221,58 @@ export function release(futexes: Futexes, lock: number, task: number, preference
   const isWriter = cpu.load(lock + RwlockWords.writer) === task;
   const record = isWriter ? 0 : findHold(cpu, task, lock);
   const holds = isWriter || (record !== 0 && cpu.load(record + Hold.count) > 0);
-  // me -> 0, or n -> n - 1. What came before reaches the next owner by the latch.
-  if (isWriter) cpu.storeUnordered(lock + RwlockWords.writer, 0);
-  else if (holds) {
+  let state = cpu.load(lock + RwlockWords.state);
+  // me -> 0, or n -> n - 1; the state second, as above. What came before reaches the next owner by the latch.
+  if (isWriter) {
+    cpu.storeUnordered(lock + RwlockWords.writer, 0);
+    state = cpu.fetchAndRelaxed(lock + RwlockWords.state, ~WRITTEN) & ~WRITTEN;
+  } else if (holds) {
     cpu.storeRelease(record + Hold.count, cpu.load(record + Hold.count) - HELD);
-    cpu.store(lock + RwlockWords.readers, cpu.load(lock + RwlockWords.readers) - 1);
+    state -= READER;
+    cpu.storeUnordered(lock + RwlockWords.state, state);
   }
-  const isFree = holds && cpu.load(lock + RwlockWords.readers) === 0;
-  const flags = cpu.load(lock + RwlockWords.flags);
-  if (isFree && (flags & (READ | WRITE)) !== 0) unlatchToNext(futexes, lock, preference);
+  if (holds && !isHeldIn(state) && (state & (READ | WRITE)) !== 0) unlatchToNext(futexes, lock, preference);
   else unlatch(cpu, lock + RwlockWords.latch);
   return holds;
+}
+
+/**
+ * The quick way in for a reader that has its `record` of the lock: nobody writes, or sleeps to. False otherwise, with nothing
+ * changed. Ordinary loads do under the latch: a pair costs little more than its two latches.
+ */
+export function readAtOnce({ cpu, id }: Thread, lock: number, record: number): boolean {
+  if (!tryLatch(cpu, lock + RwlockWords.latch, id)) return false;
+  const state = cpu.loadUnordered(lock + RwlockWords.state);
+  // The latch first, as in `tryAndUnlatch`.
+  const isOpen = (state & (WRITTEN | WRITE)) === 0 && isPresent(cpu, lock);
+  if (isOpen) {
+    // As in `tryRead`.
+    cpu.storeReleaseLight(record + Hold.count, cpu.read(record + Hold.count) + HELD);
+    cpu.storeUnordered(lock + RwlockWords.state, state + READER);
+  }
+  unlatch(cpu, lock + RwlockWords.latch);
+  return isOpen;
+}
+
+/** The way out, for one that leaves nobody to wake. False otherwise, with nothing changed. */
+export function leaveAtOnce({ cpu, id }: Thread, lock: number, record: number): boolean {
+  const count = cpu.read(record + Hold.count);
+  if (count < HELD || !tryLatch(cpu, lock + RwlockWords.latch, id)) return false;
+  const state = cpu.loadUnordered(lock + RwlockWords.state);
+  const wakesNobody = (state & (READ | WRITE)) === 0 || readersIn(state) > 1;
+  if (wakesNobody) {
+    cpu.storeReleaseLight(record + Hold.count, count - HELD);
+    cpu.storeUnordered(lock + RwlockWords.state, state - READER);
+  }
+  unlatch(cpu, lock + RwlockWords.latch);
+  return wakesNobody;
 }
 
 /** A task that was woken for a free lock goes without it: others are woken, unless the lock is held. Then its holder wakes them. */
 function wakeIfFree(futexes: Futexes, lock: number, preference: Preference): void {
   const { cpu, id } = futexes.thread;
   latch(cpu, lock + RwlockWords.latch, id);
-  const isFree = cpu.load(lock + RwlockWords.writer) === 0 && cpu.load(lock + RwlockWords.readers) === 0;
-  if (isFree) unlatchToNext(futexes, lock, preference);
+  if (!isHeldIn(cpu.load(lock + RwlockWords.state))) unlatchToNext(futexes, lock, preference);
   else unlatch(cpu, lock + RwlockWords.latch);
 }
 
@@ -251,7 +295,7 @@ function takeNext(futexes: Futexes, lock: number, preference: Preference): numbe
   if (preference === 'readers' && takesAble(Number.POSITIVE_INFINITY, READ)) return woken;
   if (takesAble(1, WRITE)) return woken;
   // No writer can run. Those that can't, and the readers, look themselves; readers are kept out no more.
-  cpu.fetchAndRelaxed(lock + RwlockWords.flags, ~WRITE);
+  cpu.fetchAndRelaxed(lock + RwlockWords.state, ~WRITE);
   takesAble(Number.POSITIVE_INFINITY, MATCH_ANY);
   return woken;
 }
@@ -261,15 +305,16 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, threads, isDead } = repairer;
   if (!repairer.latch(lock + RwlockWords.latch, () => {})) return false;
   const living = holdsOf(cpu, threads, lock, (id) => !isDead(id));
-  cpu.store(
-    lock + RwlockWords.readers,
-    living.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0),
-  );
+  const readers = living.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
   const writer = cpu.load(lock + RwlockWords.writer);
-  if (writer !== 0 && isDead(cpu.load(writer + Task.thread))) {
-    cpu.fetchOrRelaxed(lock + RwlockWords.flags, OWNER_DIED);
-    cpu.store(lock + RwlockWords.writer, 0);
+  const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
+  const held = readers * READER + (writer !== 0 && !writerDied ? WRITTEN : 0) + (writerDied ? OWNER_DIED : 0);
+  for (;;) {
+    const state = cpu.load(lock + RwlockWords.state);
+    if (cpu.cmpxchg(lock + RwlockWords.state, state, (state & (READ | WRITE | OWNER_DIED)) | held) === state) break;
   }
+  // Second: while it is there, a reaper that goes on where this one has died sets OWNER_DIED.
+  if (writerDied) cpu.store(lock + RwlockWords.writer, 0);
   // All waiters are unparked, find the gate moved, and say again what they wait for.
   openGate(cpu, lock, ~(READ | WRITE));
   unlatch(cpu, lock + RwlockWords.latch);

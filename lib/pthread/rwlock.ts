@@ -16,16 +16,19 @@ import {
   checkWait,
   type WaitOptions,
 } from '../sched/drive.ts';
-import { holdsOf } from '../sched/holds.ts';
+import { claimHold, holdsOf, isRecordOf } from '../sched/holds.ts';
 import { noteGuard } from '../sched/lock-observer.ts';
 import type { Outcome, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import {
   isBusy,
+  leaveAtOnce,
   OWNER_DIED,
   type Preference,
   READ,
   RwlockWords,
+  readAtOnce,
+  readersIn,
   release,
   repair,
   takeSlow,
@@ -79,6 +82,8 @@ function kindOf(preference: Preference): Kind {
 export class PthreadRwlock extends SharedObject {
   readonly #futexes: Futexes;
   readonly #preference: Preference;
+  /** Where the record of this thread's synchronous code was; see `isRecordOf`. */
+  #record = 0;
 
   /** A preference alone stands for `{ preference }`. */
   constructor(
@@ -104,6 +109,12 @@ export class PthreadRwlock extends SharedObject {
 
   /** Waits until it may read. Throws ETIMEDOUT, EAGAIN, EDEADLK when this thread holds the lock for writing. */
   readLock(options?: WaitOptions): void {
+    const { thread, address } = this;
+    // `#lock` sees to a thread that is observed, or has detached.
+    if (options === undefined && thread.free === 0) {
+      if (!isRecordOf(thread.cpu, this.#record, address)) this.#record = claimHold(thread.cpu, thread.self, address);
+      if (this.#record !== 0 && readAtOnce(thread, address, this.#record)) return;
+    }
     this.#lock(READ, options);
   }
 
@@ -123,6 +134,9 @@ export class PthreadRwlock extends SharedObject {
 
   /** Releases what this thread's synchronous code holds. Throws EPERM when that is nothing. */
   unlock(): void {
+    const { thread, address } = this;
+    const isCounted = thread.free === 0 && isRecordOf(thread.cpu, this.#record, address);
+    if (isCounted && leaveAtOnce(thread, address, this.#record)) return;
     if (!release(this.#futexes, this.address, this.thread.current(), this.#preference)) {
       throw this.unheld(
         new HoldfastError('EPERM', `unlock of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`),
@@ -185,7 +199,7 @@ export class PthreadRwlock extends SharedObject {
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */
   get ownerDied(): boolean {
-    return (this.living.load(this.address + RwlockWords.flags) & OWNER_DIED) !== 0;
+    return (this.living.load(this.address + RwlockWords.state) & OWNER_DIED) !== 0;
   }
 
   /** Who writes, if anybody does; out of date as soon as it is read. */
@@ -196,7 +210,7 @@ export class PthreadRwlock extends SharedObject {
 
   /** How many read; out of date as soon as it is read. */
   get readers(): number {
-    return this.living.load(this.address + RwlockWords.readers);
+    return readersIn(this.living.load(this.address + RwlockWords.state));
   }
 
   /** Whether somebody holds the lock, to read or to write; out of date as soon as it is read. */
@@ -213,7 +227,7 @@ export class PthreadRwlock extends SharedObject {
       throw new HoldfastError('EPERM', `makeConsistent of the ${this.label}: ${this.#state()}`);
     }
     if (!this.ownerDied) throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died`);
-    cpu.fetchAndRelaxed(this.address + RwlockWords.flags, ~OWNER_DIED);
+    cpu.fetchAndRelaxed(this.address + RwlockWords.state, ~OWNER_DIED);
   }
 
   protected override get shown(): string {
@@ -283,7 +297,7 @@ export class PthreadRwlock extends SharedObject {
     const { cpu } = this.thread;
     const writer = cpu.load(this.address + RwlockWords.writer);
     if (writer !== 0) return `written by thread ${cpu.load(writer + Task.thread) - 1}`;
-    const readers = cpu.load(this.address + RwlockWords.readers);
+    const readers = readersIn(cpu.load(this.address + RwlockWords.state));
     return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
   }
 

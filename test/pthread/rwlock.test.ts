@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Arena, PthreadRwlock, type PthreadRwlockPreference } from '../../lib/index.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./pthread.threads.ts', import.meta.url).href;
@@ -47,6 +48,53 @@ test('readers let past a writer that waits, or the other way round', async () =>
     await Promise.all([writing, reading]);
     expect(order).toEqual(preference === 'readers' ? ['reader', 'writer'] : ['writer', 'reader']);
   }
+});
+
+test('readers that have read before, let past a writer that sleeps, or out past it', () => {
+  const { arenas, before: stopAt } = stepper(3);
+  const [reading, writing, coming] = arenas.map((arena) => new PthreadRwlock(arena, 'rw')) as [
+    PthreadRwlock,
+    PthreadRwlock,
+    PthreadRwlock,
+  ];
+  for (const lock of [reading, coming]) {
+    lock.readLock();
+    lock.unlock();
+  }
+  const seen: unknown[] = [];
+  reading.readLock();
+  stopAt(1, on('wait'), () => {
+    expect(() => coming.readLock()).toThrow('sleeps for ever');
+    seen.push(reading.readers);
+    // It reads already, and is not the last to leave.
+    reading.readLock();
+    reading.unlock();
+    seen.push(reading.readers);
+    reading.unlock();
+    seen.push(reading.readers, reading.isLocked);
+  });
+  writing.writeLock();
+  expect(seen).toEqual([1, 1, 0, false]);
+  expect(writing.owner?.thread).toBe(1);
+  writing.unlock();
+});
+
+test('a writer that died, in whose place nobody can come', () => {
+  const { arenas, die, reap } = stepper(3);
+  const [dying, reading] = arenas.map((arena) => new PthreadRwlock(arena, 'rw')) as [PthreadRwlock, PthreadRwlock];
+  reading.readLock();
+  reading.unlock();
+  dying.writeLock();
+  die(0);
+  expect(reap(2)).toBe('done');
+  reading.readLock();
+  expect([reading.readers, reading.ownerDied, reading.owner]).toEqual([1, true, undefined]);
+  reading.unlock();
+  reading.writeLock();
+  reading.makeConsistent();
+  expect(reading.ownerDied).toBe(false);
+  reading.unlock();
+  expect(reading.isLocked).toBe(false);
 });
 
 test('a thread that waits for a writer that waits for its own asynchronous reader', async () => {

@@ -5,6 +5,7 @@ const CORE = 'lib/pthread/mutex/core.ts';
 const GUARD = 'lib/pthread/mutex/guard.ts';
 const COND = 'lib/pthread/cond.ts';
 const RWLOCK = 'lib/pthread/rwlock-core.ts';
+const RWLOCK_TESTS = 'test/pthread/rwlock.test.ts';
 const STEPS = 'test/pthread/steps.test.ts';
 const PROTOCOL = 'test/pthread/protocol.test.ts';
 
@@ -22,6 +23,48 @@ export const mutants: readonly Mutant[] = [
     from: '    this.#ceilings.raise(this.address, ceiling);\n',
     to: '',
     tests: [PROTOCOL],
+  },
+  {
+    name: 'a reader comes in at once past a writer that sleeps',
+    file: RWLOCK,
+    from: '(state & (WRITTEN | WRITE)) === 0 && isPresent',
+    to: '(state & WRITTEN) === 0 && isPresent',
+    tests: [RWLOCK_TESTS],
+  },
+  {
+    name: 'a reader comes in at once beside the writer',
+    file: RWLOCK,
+    from: '(state & (WRITTEN | WRITE)) === 0 && isPresent',
+    to: '(state & WRITE) === 0 && isPresent',
+    tests: [RWLOCK_TESTS],
+  },
+  {
+    name: 'a reader comes in at once and leaves no record',
+    file: RWLOCK,
+    from: '    cpu.storeReleaseLight(record + Hold.count, cpu.read(record + Hold.count) + HELD);\n',
+    to: '',
+    tests: [RWLOCK_TESTS],
+  },
+  {
+    name: 'the last reader leaves at once those that sleep',
+    file: RWLOCK,
+    from: '(state & (READ | WRITE)) === 0 || readersIn(state) > 1;',
+    to: '(state & (READ | WRITE)) === 0 || readersIn(state) > 0;',
+    tests: [RWLOCK_TESTS],
+  },
+  {
+    name: 'a lock that is gone is read at once',
+    file: RWLOCK,
+    from: '(WRITTEN | WRITE)) === 0 && isPresent(cpu, lock);',
+    to: '(WRITTEN | WRITE)) === 0;',
+    tests: ['test/arena/destroyed-views.test.ts'],
+  },
+  {
+    name: 'a dead writer is taken out of the name only',
+    file: RWLOCK,
+    from: '(writer !== 0 && !writerDied ? WRITTEN : 0)',
+    to: '(writer !== 0 ? WRITTEN : 0)',
+    tests: [RWLOCK_TESTS],
   },
   {
     name: 'a ceiling is not told before the thread waits',
@@ -96,8 +139,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a reader that got no record is told after it has slept',
     file: RWLOCK,
-    from: "  const record = claimHold(cpu, task, lock);\n  if (record === 0) return 'exhausted';\n  if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';\n",
-    to: "  if (cpu.load(lock + RwlockWords.writer) !== 0) return 'busy';\n  const record = claimHold(cpu, task, lock);\n  if (record === 0) return 'exhausted';\n",
+    from: "  const record = claimHold(cpu, task, lock);\n  if (record === 0) return 'exhausted';\n  const state = cpu.load(lock + RwlockWords.state);\n  if (state & WRITTEN) return 'busy';\n",
+    to: "  const state = cpu.load(lock + RwlockWords.state);\n  if (state & WRITTEN) return 'busy';\n  const record = claimHold(cpu, task, lock);\n  if (record === 0) return 'exhausted';\n",
     tests: [STEPS],
   },
   {

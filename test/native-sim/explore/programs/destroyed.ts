@@ -139,7 +139,7 @@ export type DestroyAct = 'use' | 'destroy' | 'drop';
 export function destroyed(name: SectionName, acts: readonly DestroyAct[]): Program {
   const isReader = name.endsWith('read');
   // These keep in the view what they have seen.
-  const remembers = name.includes('rw-semaphore');
+  const remembers = name.includes('rw-semaphore') || name.includes('rwlock');
   const use: Body<Section> = (cpu, me, _arena, given, cell) => {
     let own = given;
     const end = ending(() => {

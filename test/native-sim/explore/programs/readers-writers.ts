@@ -84,7 +84,9 @@ export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins:
   // The others look at all threads one after the other, or are too large to show that they do not.
   const alike = name.startsWith('rw-') ? groups : undefined;
   // A thread that releases one may wait for a futex bucket that a dead one holds, with the lock's latch.
-  const options = name.includes('pthread') ? { words: FUTEX_WORDS, settleSpins: 1 } : { remembers: true };
+  const options = name.includes('pthread')
+    ? { words: FUTEX_WORDS, settleSpins: 1, remembers: true }
+    : { remembers: true };
   return onObject((arena, first) => make(arena, first?.handle), acts.map(bodyOf), spins, { ...options, alike });
 }
 
