@@ -36,12 +36,13 @@ import {
 } from './layout.ts';
 import { append, push } from './lists.ts';
 import { CPU_INTENSIVE } from './options.ts';
-import { microseconds } from './times.ts';
-import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, WATCH_NS } from './watch.ts';
+import { addTime, microseconds } from './times.ts';
+import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, type Tick, WATCH_NS } from './watch.ts';
 import {
   becomeIdle,
   busyWorkers,
   count,
+  isRunIn,
   leaveIdle,
   linkIdle,
   linkIdleLast,
@@ -51,21 +52,6 @@ import {
   setState,
   unlinkIdle,
 } from './workers.ts';
-
-/** A worker of a slot's pool, and the item that it runs: when it began, us. */
-export interface Running {
-  readonly worker: number;
-  readonly item: number;
-  readonly began: number;
-}
-
-/** What kthreadd finds when it looks after a pool. */
-export interface Tick {
-  /** What the workers of a slot's pool run. */
-  readonly running: Running[];
-  /** For how long no item has begun while one waits, us; 0 where somebody is about to begin one. */
-  readonly stuck: number;
-}
 
 /** One thread's view of a pool. */
 export class WorkerPool {
@@ -136,6 +122,7 @@ export class WorkerPool {
     const us = microseconds(now);
     latch(cpu, this.#latch, this.id);
     if (this.#isBound && cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
+    this.#charge(worker, us);
     if (finished !== 0) this.#items.finish(finished, us);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
     const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0;
@@ -157,6 +144,11 @@ export class WorkerPool {
   settle(item: number): void {
     const us = microseconds(this.cpu.now());
     latch(this.cpu, this.#latch, this.id);
+    const worker = this.cpu.read(item + Item.worker);
+    if (this.cpu.read(worker + WorkerRecord.current) === item) {
+      this.#charge(worker, us);
+      this.cpu.write(worker + WorkerRecord.current, 0);
+    }
     this.#items.finish(item, us);
     this.#findWorker();
     this.#unlatch();
@@ -215,8 +207,8 @@ export class WorkerPool {
     // Pairs with the push in `queue`.
     cpu.mb();
     this.#findWorker();
-    const item = cpu.read(worker + WorkerRecord.current);
-    if (this.#wakee !== 0 && item !== 0) count(cpu, cpu.load(item + Item.pwq) + Pwq.wakes, 1);
+    const pwq = this.#charge(worker, microseconds(cpu.now()));
+    if (this.#wakee !== 0 && pwq !== 0) count(cpu, pwq + Pwq.wakes, 1);
     this.#unlatch();
   }
 
@@ -225,7 +217,7 @@ export class WorkerPool {
     const { cpu } = this;
     latch(cpu, this.#latch, this.id);
     const state = cpu.read(worker + WorkerRecord.state);
-    if (this.#isBound) cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
+    cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
     if (state === ASIDE) {
       // Its loop sleeps on its event loop still, and is not SLEEPING any more if it was woken meanwhile.
       linkIdle(this.cpu, this.address, worker);
@@ -234,6 +226,19 @@ export class WorkerPool {
       setState(cpu, this.address, worker, BUSY);
     }
     this.#unlatch();
+  }
+
+  /**
+   * The time since the worker has begun its item, or gone on with it, counts for the item's queue. Returns its pwq; 0 when the worker is
+   * in no item. `wq_worker_tick`.
+   */
+  #charge(worker: number, us: number): number {
+    const { cpu } = this;
+    const item = cpu.read(worker + WorkerRecord.current);
+    if (item === 0 || !isRunIn(cpu, item, worker)) return 0;
+    const pwq = cpu.load(item + Item.pwq);
+    addTime(cpu, pwq + Pwq.computed, (us - cpu.read(worker + WorkerRecord.began)) | 0);
+    return pwq;
   }
 
   /** Whether the worker is idle still: if not, somebody has woken it. */

@@ -1,7 +1,7 @@
 /** The records of a pool's workers: which are idle, how many run, which threads are on their way. All of it under the pool's latch. */
 import type { Cpu } from '../machine/cpu.ts';
 import { prepareToPark } from '../sched/task.ts';
-import { BUSY, FREE_RECORD, IDLE, Pool, STARTING, WorkerRecord, workerAt } from './layout.ts';
+import { BUSY, FREE_RECORD, IDLE, Item, PHASE, Pool, RUNNING, STARTING, WorkerRecord, workerAt } from './layout.ts';
 
 /** How long a thread that was asked for may be on its way until it is asked for again, ms: the kernel's CREATE_COOLDOWN. */
 const CREATE_COOLDOWN_MS = 1000;
@@ -83,6 +83,11 @@ export function overdue(cpu: Cpu, pool: number): number {
     return index;
   }
   return -1;
+}
+
+/** Whether that worker runs or awaits the item: one that has ended may be anybody's by now, and its queue be gone. */
+export function isRunIn(cpu: Cpu, item: number, worker: number): boolean {
+  return (cpu.load(item + Item.state) & PHASE) === RUNNING && cpu.read(item + Item.worker) === worker;
 }
 
 /** The workers that are BUSY with an item, which they may have ended or awaited by now. */

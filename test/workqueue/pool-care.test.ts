@@ -97,7 +97,7 @@ function careStage({ slot = -1, limit = 1, maxActive = 8 } = {}) {
     },
     sleepRescuer: () => real.store(tasks[RESCUER]! + Task.state, SLEEPING),
     isRescuerAsleep: () => real.load(tasks[RESCUER]! + Task.state) === SLEEPING,
-    called: () => calls(real, arena.heap.objects()).map((pwq) => pwqs.indexOf(pwq)),
+    called: () => calls(real, made.queues).map((pwq) => pwqs.indexOf(pwq)),
     state: (thread: number) => real.read(record(thread) + WorkerRecord.state),
     phase: (i: number) => real.load(item(i) + Item.state) & PHASE,
     running: () => real.load(address + Pool.running),

@@ -61,8 +61,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that goes to sleep wakes nobody in its place',
     file: POOL,
-    from: '    cpu.mb();\n    this.#findWorker();\n    const item',
-    to: '    cpu.mb();\n    const item',
+    from: '    cpu.mb();\n    this.#findWorker();\n    const pwq',
+    to: '    cpu.mb();\n    const pwq',
     tests: [POOL_TEST, THREADS_TEST],
   },
   {
@@ -383,8 +383,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a drain ends before what the last items have queued',
     file: STATE,
-    from: '      do await this.#flush();\n      while (!this.#isDrained());\n',
-    to: '      await this.#flush();\n',
+    from: '        this.checkThere();\n      } while (!this.#isDrained());',
+    to: '        this.checkThere();\n      } while (this === undefined);',
     tests: [THREADS_TEST],
   },
   {
@@ -915,9 +915,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an unbound pool without slots runs nothing',
     file: ROOT,
-    from: 'return Math.min(unusable, limit - 1);',
-    to: 'return unusable;',
-    tests: [ROOT_TEST],
+    from: '(own || all() || 1)',
+    to: '(own || all())',
+    tests: [ROOT_TEST, 'test/workqueue/attributes.test.ts'],
   },
   {
     name: 'a slot counts as gone once for each time that it is said',
