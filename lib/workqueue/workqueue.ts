@@ -22,6 +22,7 @@ import { usableSlot } from './slots.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
 import type { Backlog, Call, Submitter } from './submitter.ts';
 import { submitterOf } from './submitters.ts';
+import { checkTransferList } from './transfer.ts';
 import type { Queueing } from './twins.ts';
 import type { WorkFunction } from './work.ts';
 import { delayWork, redelayWork } from './work-core.ts';
@@ -100,7 +101,7 @@ export class Workqueue {
     }
   }
 
-  /** `run` with a signal, a timeout, or a slot: `runWith({ timeout: 50 }, resize, path)`. */
+  /** `run` with a signal, a timeout, a slot, or buffers that go with it: `runWith({ timeout: 50 }, resize, path)`. */
   runWith<F extends WorkFunction>(
     options: RunOptions,
     run: F,
@@ -112,8 +113,9 @@ export class Workqueue {
 
   #runWith<F extends WorkFunction>(options: RunOptions, run: F, args: Parameters<F>): Promise<Awaited<ReturnType<F>>> {
     try {
-      checkOptions(options, ['signal', 'timeout', 'slot']);
+      checkOptions(options, ['signal', 'timeout', 'slot', 'transferList']);
       deadlineOf(this.#arena.cpu, options.timeout);
+      if (options.transferList !== undefined) checkTransferList(options.transferList);
       const call = this.#submit(this.#pwqOf(options.slot), run, args);
       return watchCall(this.#submitter, call, options) as Promise<Awaited<ReturnType<F>>>;
     } catch (error) {

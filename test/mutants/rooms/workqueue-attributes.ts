@@ -158,4 +158,32 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: [TEST],
   },
+  {
+    name: 'a buffer is transferred that was before',
+    file: 'lib/workqueue/transfer.ts',
+    from: "    if (isDetached(buffer)) throw new HoldfastError('EINVAL', 'a buffer of transferList was transferred before');\n",
+    to: '',
+    tests: ['test/workqueue/transfer.test.ts'],
+  },
+  {
+    name: 'a buffer is transferred twice',
+    file: 'lib/workqueue/transfer.ts',
+    from: "  if (new Set(list).size < list.length) throw new HoldfastError('EINVAL', 'transferList has a buffer twice');\n",
+    to: '',
+    tests: ['test/workqueue/transfer.test.ts'],
+  },
+  {
+    name: 'buffers that were to go stay with the caller',
+    file: 'lib/workqueue/call.ts',
+    from: '    if (transferList.length > 0) detach(transferList);\n',
+    to: '',
+    tests: ['test/workqueue/transfer.test.ts'],
+  },
+  {
+    name: 'a list of buffers that is none is taken',
+    file: 'lib/workqueue/workqueue.ts',
+    from: '      if (options.transferList !== undefined) checkTransferList(options.transferList);\n',
+    to: '',
+    tests: ['test/workqueue/transfer.test.ts'],
+  },
 ];
