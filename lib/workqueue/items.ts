@@ -10,6 +10,7 @@ import {
   DONE,
   FLUSH_TASK,
   FREE,
+  FunctionWords,
   ID_SHIFT,
   IN_FLIGHT,
   INACTIVE,
@@ -173,6 +174,14 @@ export class PoolItems {
     cpu.write(item + Item.since, now);
     cpu.write(pool + Pool.progress, now);
     return true;
+  }
+
+  /** Whether the next item is one of a function that computes for long. */
+  isSlowNext(): boolean {
+    const cpu = this.#cpu;
+    this.drain();
+    const first = cpu.read(this.#pool + Pool.first);
+    return first !== 0 && cpu.load(cpu.read(first + Item.fn) + FunctionWords.isSlow) === 1;
   }
 
   /** For how long none has begun while one is on the worklist; us, as `now`. */

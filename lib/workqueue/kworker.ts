@@ -78,7 +78,7 @@ class Kworker {
     // Whether somebody traces it, it looks once a turn and not for each item.
     watching(this.#arena.thread);
     for (let finished = 0; ; ) {
-      const item = this.#pool.step(this.#worker, finished, now);
+      const item = this.#pool.step(this.#worker, finished, now, runner.awaited);
       finished = 0;
       if (item === 0) {
         if (!(await this.#idle())) return;

@@ -268,6 +268,19 @@ export const WorkerRecord = struct({
   current: 1,
   /** When it began that: us on `cpu.now()`, cut off to 32 bits. */
   began: 1,
+  /** Items that it awaited when it went idle, and awaits still: it is the last to be woken. */
+  awaits: 1,
+});
+
+/** What an item's `fn` leads to: its function's names, which `work.ts` reads. */
+export const FunctionWords = struct({
+  header: ObjectHeader.words,
+  /** I: of the module's URL and the function's name, bytes. */
+  moduleLength: 1,
+  nameLength: 1,
+  /** A: 1 once a call of it has computed for long without a sleep. */
+  isSlow: 1,
+  texts: 0,
 });
 
 /** Records of a pool. There is one more: the rescuer's. */

@@ -25,6 +25,7 @@ import {
   CPU_BOUND,
   FLUSHING,
   FREE_RECORD,
+  FunctionWords,
   IDLE,
   IN_FLIGHT,
   Item,
@@ -42,9 +43,9 @@ import {
   becomeIdle,
   busyWorkers,
   count,
+  hasFreeWorker,
   isRunIn,
   leaveIdle,
-  linkIdle,
   linkIdleLast,
   nobodyComes,
   overdue,
@@ -100,9 +101,7 @@ export class WorkerPool {
 
   /** Wakes a worker, or asks for one, if there is work and a slot without one: `kick_pool`. */
   kick(): void {
-    latch(this.cpu, this.#latch, this.id);
-    this.#findWorker();
-    this.#unlatch();
+    this.locked(() => {});
   }
 
   /** Now and then, while somebody waits for items: what wakes a worker, or asks for its thread, may have died on the way. */
@@ -115,9 +114,9 @@ export class WorkerPool {
 
   /**
    * A worker's next item: RUNNING, or 0 when there is none; then the worker is idle. `finished`: the item that it has
-   * run, or 0; `now`: the time, ns. `process_one_work` and the loop of `worker_thread`.
+   * run, or 0; `now`: the time, ns; `awaits`: how many items it awaits. `process_one_work` and the loop of `worker_thread`.
    */
-  step(worker: number, finished: number, now = this.cpu.now()): number {
+  step(worker: number, finished: number, now = this.cpu.now(), awaits = 0): number {
     const { cpu } = this;
     const us = microseconds(now);
     latch(cpu, this.#latch, this.id);
@@ -125,10 +124,11 @@ export class WorkerPool {
     this.#charge(worker, us);
     if (finished !== 0) this.#items.finish(finished, us);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
-    const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0;
+    const isLeft = cpu.load(this.address + Pool.running) > this.#limit || (awaits > 0 && this.#isForAnother());
+    const item = isLeft ? 0 : this.#items.pick(worker, us);
     cpu.write(worker + WorkerRecord.current, item);
     cpu.write(worker + WorkerRecord.began, us);
-    if (item === 0) becomeIdle(cpu, this.address, worker);
+    if (item === 0) becomeIdle(cpu, this.address, worker, awaits);
     else if (this.#isBound && isCpuIntensive(cpu, item)) {
       setState(cpu, this.address, worker, CPU_BOUND);
       // Pairs with the push in `queue`.
@@ -140,18 +140,31 @@ export class WorkerPool {
     return item;
   }
 
+  /**
+   * Whether a worker that awaits others leaves the next item to one that does not: its function computes for long, and all that the worker
+   * awaits would wait for it. Where there is no such worker, one is asked for; this item is not kept waiting for that.
+   */
+  #isForAnother(): boolean {
+    if (!this.#items.isSlowNext()) return false;
+    const isFree = hasFreeWorker(this.cpu, this.address);
+    if (!isFree) this.#toCreate = reserve(this.cpu, this.address);
+    return isFree;
+  }
+
   /** An awaited item has ended, while its worker is at something else, or idle. */
   settle(item: number): void {
-    const us = microseconds(this.cpu.now());
-    latch(this.cpu, this.#latch, this.id);
-    const worker = this.cpu.read(item + Item.worker);
-    if (this.cpu.read(worker + WorkerRecord.current) === item) {
-      this.#charge(worker, us);
-      this.cpu.write(worker + WorkerRecord.current, 0);
-    }
-    this.#items.finish(item, us);
-    this.#findWorker();
-    this.#unlatch();
+    const { cpu } = this;
+    const us = microseconds(cpu.now());
+    this.locked((items) => {
+      const worker = cpu.read(item + Item.worker);
+      if (cpu.read(worker + WorkerRecord.current) === item) {
+        this.#charge(worker, us);
+        cpu.write(worker + WorkerRecord.current, 0);
+      }
+      const awaits = cpu.read(worker + WorkerRecord.awaits);
+      if (awaits > 0) cpu.write(worker + WorkerRecord.awaits, awaits - 1);
+      items.finish(item, us);
+    });
   }
 
   /** The worker's thread runs: it has joined the pool, and looks for work. */
@@ -164,6 +177,7 @@ export class WorkerPool {
     if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
     cpu.write(worker + WorkerRecord.thread, this.id);
     cpu.write(worker + WorkerRecord.task, task);
+    cpu.write(worker + WorkerRecord.awaits, 0);
     setState(cpu, this.address, worker, BUSY);
     this.#unlatch();
   }
@@ -173,20 +187,15 @@ export class WorkerPool {
    * in front of it do.
    */
   standBy(worker: number): void {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.id);
-    linkIdleLast(cpu, this.address, worker);
-    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
-    this.#findWorker();
-    this.#unlatch();
+    this.locked(() => {
+      linkIdleLast(this.cpu, this.address, worker);
+      prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
+    });
   }
 
   /** The worker's thread ends in order: its record is free. */
   part(worker: number): void {
-    latch(this.cpu, this.#latch, this.id);
-    this.#leave(worker);
-    this.#findWorker();
-    this.#unlatch();
+    this.locked(() => this.#leave(worker));
   }
 
   #leave(worker: number): void {
@@ -220,7 +229,7 @@ export class WorkerPool {
     cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
     if (state === ASIDE) {
       // Its loop sleeps on its event loop still, and is not SLEEPING any more if it was woken meanwhile.
-      linkIdle(this.cpu, this.address, worker);
+      linkIdleLast(this.cpu, this.address, worker);
       this.#findWorker();
     } else if (state !== CPU_BOUND) {
       setState(cpu, this.address, worker, BUSY);
@@ -237,21 +246,20 @@ export class WorkerPool {
     const item = cpu.read(worker + WorkerRecord.current);
     if (item === 0 || !isRunIn(cpu, item, worker)) return 0;
     const pwq = cpu.load(item + Item.pwq);
-    addTime(cpu, pwq + Pwq.computed, (us - cpu.read(worker + WorkerRecord.began)) | 0);
+    const computed = (us - cpu.read(worker + WorkerRecord.began)) | 0;
+    addTime(cpu, pwq + Pwq.computed, computed);
+    if (computed * 1e3 >= TICK_NS) cpu.store(cpu.read(item + Item.fn) + FunctionWords.isSlow, 1);
     return pwq;
   }
 
   /** Whether the worker is idle still: if not, somebody has woken it. */
   isIdle(worker: number): boolean {
-    latch(this.cpu, this.#latch, this.id);
-    const isIdle = this.cpu.read(worker + WorkerRecord.state) === IDLE;
-    if (isIdle) {
+    return this.locked(() => {
+      const isIdle = this.cpu.read(worker + WorkerRecord.state) === IDLE;
       // A death was told to all that sleep: this one sleeps on, unless there is work.
-      prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
-      this.#findWorker();
-    }
-    this.#unlatch();
-    return isIdle;
+      if (isIdle) prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
+      return isIdle;
+    });
   }
 
   /** Whether an idle worker is one too many, and is gone then: `idle_worker_timeout`, `too_many_workers`. */
@@ -327,10 +335,7 @@ export class WorkerPool {
 
   /** Works whose other queueing has ended elsewhere may run. */
   resume(): void {
-    latch(this.cpu, this.#latch, this.id);
-    this.#items.resumeAll();
-    this.#findWorker();
-    this.#unlatch();
+    this.locked((items) => items.resumeAll());
   }
 
   #unlatch(): void {

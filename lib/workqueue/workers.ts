@@ -18,9 +18,12 @@ export function setState(cpu: Cpu, pool: number, worker: number, state: number):
  * `worker_enter_idle`: on the list, not running, and its task SLEEPING. Full, and pairs with the push in `queue`: the item is seen
  * behind this, or there that a slot is free.
  */
-export function becomeIdle(cpu: Cpu, pool: number, worker: number): void {
+export function becomeIdle(cpu: Cpu, pool: number, worker: number, awaits = 0): void {
   setState(cpu, pool, worker, IDLE);
-  linkIdle(cpu, pool, worker);
+  cpu.write(worker + WorkerRecord.awaits, awaits);
+  // Behind those that await nothing: what they run delays nobody.
+  if (awaits === 0) linkIdle(cpu, pool, worker);
+  else linkIdleLast(cpu, pool, worker);
   prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
 }
 
@@ -35,6 +38,12 @@ export function linkIdle(cpu: Cpu, pool: number, worker: number): void {
   cpu.write(pool + Pool.idle, worker);
   count(cpu, pool + Pool.nrIdle, 1);
   if (cpu.read(worker + WorkerRecord.state) !== IDLE) setState(cpu, pool, worker, IDLE);
+}
+
+/** Whether the next to be woken awaits nothing. */
+export function hasFreeWorker(cpu: Cpu, pool: number): boolean {
+  const idle = cpu.read(pool + Pool.idle);
+  return idle !== 0 && cpu.read(idle + WorkerRecord.awaits) === 0;
 }
 
 /** Behind all that are idle. */

@@ -144,6 +144,11 @@ export const f = work(import.meta.url, {
   },
   /** Waits, before its first await, for its own queue. */
   flushWithin: (name: string, how: 'flush' | 'drain' | 'close') => new Workqueue(currentWork().arena, name)[how](),
+  spinOn: (us: number) => {
+    const end = performance.now() + us / 1e3;
+    while (performance.now() < end);
+    return threadId;
+  },
   spin: (us: number) => {
     const end = performance.now() + us / 1000;
     while (performance.now() < end);

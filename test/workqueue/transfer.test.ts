@@ -23,7 +23,7 @@ describe('buffers that a call takes away', () => {
     expect(await call).toEqual({ a: one.copy, b: [other.copy, 'c'] });
     const whole = fresh();
     const back = await wq.runWith({ transferList: [whole.buffer], timeout: 60_000 }, f.echo, whole.buffer);
-    expect(new Uint8Array(back)).toEqual(whole.copy);
+    expect(new Uint8Array(back as ArrayBuffer)).toEqual(whole.copy);
     expect(whole.buffer.byteLength).toBe(0);
   });
 

@@ -54,8 +54,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that comes back to a slot which is another’s goes on',
     file: POOL,
-    from: 'cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0',
-    to: 'this.#items.pick(worker, us)',
+    from: 'cpu.load(this.address + Pool.running) > this.#limit || ',
+    to: '',
     tests: [POOL_TEST],
   },
   {
@@ -334,8 +334,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'work that has come before the first worker is not seen by it',
     file: POOL,
-    from: '    linkIdleLast(cpu, this.address, worker);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));\n    this.#findWorker();',
-    to: '    linkIdleLast(cpu, this.address, worker);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));',
+    from: '    this.locked(() => {\n      linkIdleLast(this.cpu, this.address, worker);\n      prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));\n    });',
+    to: '    latch(this.cpu, this.#latch, this.id);\n    linkIdleLast(this.cpu, this.address, worker);\n    prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));\n    this.#unlatch();',
     tests: [POOL_TEST],
   },
   {
