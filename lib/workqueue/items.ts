@@ -26,9 +26,9 @@ import {
 } from './layout.ts';
 import { append, complete, enqueue, prepend, remove, take } from './lists.ts';
 import { MEM_RECLAIM } from './options.ts';
-import { countTime, microseconds } from './times.ts';
+import { addTime, countTime, microseconds } from './times.ts';
 import { isTwin, latchWork, siblingOf, unlatchWork, workOf } from './twins.ts';
-import { count } from './workers.ts';
+import { count, markIfSlow } from './workers.ts';
 
 /** One thread's view of a pool's items. */
 export class PoolItems {
@@ -222,10 +222,16 @@ export class PoolItems {
     return mayRun;
   }
 
-  /** The item is RUNNING no more. `now`: us. */
-  finish(item: number, now: number): void {
+  /** The item is RUNNING no more. `now`: us. `isComputed`: its worker has computed all that time, but for its sleeps. */
+  finish(item: number, now: number, isComputed = false): void {
     const cpu = this.#cpu;
-    countTime(cpu, cpu.read(item + Item.pwq) + Pwq.runs, (now - cpu.read(item + Item.since)) | 0);
+    const pwq = cpu.read(item + Item.pwq);
+    const us = (now - cpu.read(item + Item.since)) | 0;
+    countTime(cpu, pwq + Pwq.runs, us);
+    if (isComputed) {
+      addTime(cpu, pwq + Pwq.computed, us);
+      markIfSlow(cpu, item, now);
+    }
     this.#leave(item);
   }
 

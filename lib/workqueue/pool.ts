@@ -25,7 +25,6 @@ import {
   CPU_BOUND,
   FLUSHING,
   FREE_RECORD,
-  FunctionWords,
   IDLE,
   IN_FLIGHT,
   Item,
@@ -46,7 +45,9 @@ import {
   hasFreeWorker,
   isRunIn,
   leaveIdle,
+  linkIdle,
   linkIdleLast,
+  markIfSlow,
   nobodyComes,
   overdue,
   reserve,
@@ -121,14 +122,15 @@ export class WorkerPool {
     const us = microseconds(now);
     latch(cpu, this.#latch, this.id);
     if (this.#isBound && cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
-    this.#charge(worker, us);
-    if (finished !== 0) this.#items.finish(finished, us);
+    if (finished === 0) this.#charge(worker, us);
+    else this.#items.finish(finished, us, true);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
-    const isLeft = cpu.load(this.address + Pool.running) > this.#limit || (awaits > 0 && this.#isForAnother());
-    const item = isLeft ? 0 : this.#items.pick(worker, us);
+    const isLeft = awaits > 0 && this.#isForAnother();
+    const mayRun = !isLeft && cpu.load(this.address + Pool.running) <= this.#limit;
+    const item = mayRun ? this.#items.pick(worker, us) : 0;
     cpu.write(worker + WorkerRecord.current, item);
     cpu.write(worker + WorkerRecord.began, us);
-    if (item === 0) becomeIdle(cpu, this.address, worker, awaits);
+    if (item === 0) becomeIdle(cpu, this.address, worker, awaits, isLeft);
     else if (this.#isBound && isCpuIntensive(cpu, item)) {
       setState(cpu, this.address, worker, CPU_BOUND);
       // Pairs with the push in `queue`.
@@ -141,8 +143,8 @@ export class WorkerPool {
   }
 
   /**
-   * Whether a worker that awaits others leaves the next item to one that does not: its function computes for long, and all that the worker
-   * awaits would wait for it. Where there is no such worker, one is asked for; this item is not kept waiting for that.
+   * Whether a worker that awaits items leaves the next to one that does not, because its function computes for long. Where there is no
+   * such worker, one is asked for; this item is not kept waiting for that.
    */
   #isForAnother(): boolean {
     if (!this.#items.isSlowNext()) return false;
@@ -157,10 +159,7 @@ export class WorkerPool {
     const us = microseconds(cpu.now());
     this.locked((items) => {
       const worker = cpu.read(item + Item.worker);
-      if (cpu.read(worker + WorkerRecord.current) === item) {
-        this.#charge(worker, us);
-        cpu.write(worker + WorkerRecord.current, 0);
-      }
+      if (cpu.read(worker + WorkerRecord.current) === item) this.#charge(worker, us);
       const awaits = cpu.read(worker + WorkerRecord.awaits);
       if (awaits > 0) cpu.write(worker + WorkerRecord.awaits, awaits - 1);
       items.finish(item, us);
@@ -183,8 +182,7 @@ export class WorkerPool {
   }
 
   /**
-   * A worker that has joined is idle until it is needed. It is the last of the idle ones: it knows no function yet, and those
-   * in front of it do.
+   * A worker that has joined is idle until it is needed, as the last: it knows no function yet, and those in front of it do.
    */
   standBy(worker: number): void {
     this.locked(() => {
@@ -216,8 +214,9 @@ export class WorkerPool {
     // Pairs with the push in `queue`.
     cpu.mb();
     this.#findWorker();
-    const pwq = this.#charge(worker, microseconds(cpu.now()));
-    if (this.#wakee !== 0 && pwq !== 0) count(cpu, pwq + Pwq.wakes, 1);
+    const item = cpu.read(worker + WorkerRecord.current);
+    if (this.#wakee !== 0 && isRunIn(cpu, item, worker)) count(cpu, cpu.load(item + Item.pwq) + Pwq.wakes, 1);
+    cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
     this.#unlatch();
   }
 
@@ -226,10 +225,15 @@ export class WorkerPool {
     const { cpu } = this;
     latch(cpu, this.#latch, this.id);
     const state = cpu.read(worker + WorkerRecord.state);
-    cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
+    const us = microseconds(cpu.now());
+    const item = cpu.read(worker + WorkerRecord.current);
+    // What it has slept is taken off what will be added when it is over.
+    const slept = (us - cpu.read(worker + WorkerRecord.began)) | 0;
+    if (isRunIn(cpu, item, worker)) addTime(cpu, cpu.load(item + Item.pwq) + Pwq.computed, -slept);
+    cpu.write(worker + WorkerRecord.began, us);
     if (state === ASIDE) {
       // Its loop sleeps on its event loop still, and is not SLEEPING any more if it was woken meanwhile.
-      linkIdleLast(this.cpu, this.address, worker);
+      linkIdle(this.cpu, this.address, worker);
       this.#findWorker();
     } else if (state !== CPU_BOUND) {
       setState(cpu, this.address, worker, BUSY);
@@ -237,19 +241,14 @@ export class WorkerPool {
     this.#unlatch();
   }
 
-  /**
-   * The time since the worker has begun its item, or gone on with it, counts for the item's queue. Returns its pwq; 0 when the worker is
-   * in no item. `wq_worker_tick`.
-   */
-  #charge(worker: number, us: number): number {
+  /** What the worker's item has computed by now counts, if it is awaited from here on. `wq_worker_tick`. */
+  #charge(worker: number, us: number): void {
     const { cpu } = this;
     const item = cpu.read(worker + WorkerRecord.current);
-    if (item === 0 || !isRunIn(cpu, item, worker)) return 0;
-    const pwq = cpu.load(item + Item.pwq);
-    const computed = (us - cpu.read(worker + WorkerRecord.began)) | 0;
-    addTime(cpu, pwq + Pwq.computed, computed);
-    if (computed * 1e3 >= TICK_NS) cpu.store(cpu.read(item + Item.fn) + FunctionWords.isSlow, 1);
-    return pwq;
+    if (!isRunIn(cpu, item, worker)) return;
+    addTime(cpu, cpu.load(item + Item.pwq) + Pwq.computed, (us - cpu.read(item + Item.since)) | 0);
+    markIfSlow(cpu, item, us);
+    cpu.write(worker + WorkerRecord.current, 0);
   }
 
   /** Whether the worker is idle still: if not, somebody has woken it. */
@@ -327,8 +326,8 @@ export class WorkerPool {
     latch(this.cpu, this.#latch, this.id);
     const result = body(this.#items);
     this.#findWorker();
-    const isAlone = isSlow && this.#toCreate < 0 && this.cpu.read(this.address + Pool.nrIdle) === 0;
-    if (isAlone) this.#toCreate = overdue(this.cpu, this.address);
+    if (isSlow && this.#toCreate < 0 && this.cpu.read(this.address + Pool.nrIdle) === 0)
+      this.#toCreate = overdue(this.cpu, this.address);
     this.#unlatch();
     return result;
   }

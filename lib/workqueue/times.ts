@@ -31,13 +31,16 @@ export function countTime(cpu: Cpu, times: number, us: number): void {
   cpu.write(bucket, cpu.read(bucket) + 1);
 }
 
+const SECOND = 1e6;
+
 /** Adds a time to what the two words at `total` say, seconds and microseconds. */
 export function addTime(cpu: Cpu, total: number, us: number): void {
-  if (us <= 0) return;
-  const sum = cpu.read(total + 1) + us;
-  const seconds = Math.floor(sum / 1e6);
-  if (seconds > 0) cpu.write(total, cpu.read(total) + seconds);
-  cpu.write(total + 1, sum - seconds * 1e6);
+  let sum = (cpu.read(total + 1) + us) | 0;
+  if (sum >= SECOND) {
+    cpu.write(total, cpu.read(total) + Math.floor(sum / SECOND));
+    sum %= SECOND;
+  }
+  cpu.write(total + 1, sum);
 }
 
 /** Such a time, microseconds. */

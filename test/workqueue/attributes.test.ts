@@ -2,7 +2,7 @@
 import { getPriority } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { osThread } from '../../lib/arena/liveness.ts';
-import { Arena, DelayedWork, Mutex, Workqueue } from '../../lib/index.ts';
+import { Arena, Completion, DelayedWork, Mutex, Workqueue } from '../../lib/index.ts';
 import { kindById } from '../../lib/memory/kinds.ts';
 import { kindIdOf, ObjectHeader } from '../../lib/memory/objects.ts';
 import { applyAttributes, attributesOf } from '../../lib/workqueue/attributes.ts';
@@ -171,6 +171,20 @@ describe('attributes of a queue', () => {
     expect([workers(), real.read(wide + Pool.limit) - biasOf(real, wide)]).toEqual([1, 1]);
   });
 
+  test('that leave one worker where all unbound ones have two slots, or are others in another order', () => {
+    const { arenas, real } = stepper(1);
+    const [arena] = arenas as [Arena];
+    const { root } = makeQueues(arena, { slots: 3, maxWorkers: 2 }, [UNBOUND]);
+    const pool = openPoolFor(arena, openRoot(arena), 0, [2]);
+    real.store(root + Root.excluded, 0b100);
+    expect(real.read(pool + Pool.limit) - biasOf(real, pool)).toBe(2);
+    const [one, other] = [
+      [0, 2],
+      [2, 0],
+    ].map((slots) => openPoolFor(arena, openRoot(arena), 0, slots));
+    expect(one).toBe(other);
+  });
+
   test('that two threads apply at once, and the queue has two pwqs in one pool', () => {
     for (let k = 1; ; k++) {
       const stage = attributeStage();
@@ -187,6 +201,11 @@ describe('attributes of a queue', () => {
       if (stage.cancel(MAIN)) break;
       const pools = stage.pwqsNow().map(stage.poolOf);
       expect([k, pools.length, new Set(pools).size, stage.attributes().nice]).toEqual([k, 2, 2, 9]);
+      const { heap } = stage.arenas[MAIN]!;
+      const added = heap
+        .objects()
+        .filter((object) => kindById(kindIdOf(stage.real, object))?.name === 'pool workqueue');
+      expect([k, added.length]).toEqual([k, 1]);
     }
   });
 
@@ -305,7 +324,11 @@ describe('a queue that is destroyed', () => {
       stage.apply(3);
       stage.real.store(stage.wq + Wq.state, CLOSED);
       const serial = stage.real.read(stage.wq + ObjectHeader.serial);
-      const body = () => stage.arenas[OTHER]!.objects.destroy(WQ_KIND, stage.wq, () => false);
+      const body = () => {
+        stage.arenas[OTHER]!.objects.destroy(WQ_KIND, stage.wq, () => false);
+        stage.arenas[MAIN]!.objects.acknowledge();
+        stage.arenas[OTHER]!.objects.makeRoom();
+      };
       if (!stage.killBefore(OTHER, step(k), body)) break;
       expect([k, stage.reap(MAIN)]).toEqual([k, 'done']);
       const { objects } = stage.arenas[MAIN]!;
@@ -347,6 +370,19 @@ describe('on real threads', () => {
     expect(wq.counts).toMatchObject({ active: 0, inactive: 0 });
     expect(await Promise.all(calls)).toEqual(calls.map(() => 3));
     expect(wq.statistics.ended).toBeGreaterThanOrEqual(40);
+    // What was queued under other attributes is flushed as well.
+    const gate = new Completion(arena, 'attributes');
+    wq.applyAttrs({ nice: 7, cpumask: [1] });
+    const held = wq.run(f.blockAsync, 'attributes');
+    wq.applyAttrs({});
+    let isOver = false;
+    const flushed = wq.flush().then(() => {
+      isOver = true;
+    });
+    for (let i = 0; i < 3; i++) await wq.run(f.add, 1, 2);
+    expect(isOver).toBe(false);
+    gate.completeAll();
+    await Promise.all([held, flushed]);
     const ordered = new Workqueue(arena, 'ordered attributes', { ordered: true });
     expect(thrown(() => ordered.applyAttrs({ nice: 1 }))).toMatchObject({ code: 'EINVAL' });
     await Promise.all([wq.destroy(), ordered.destroy()]);

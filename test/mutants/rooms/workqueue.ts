@@ -54,15 +54,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that comes back to a slot which is another’s goes on',
     file: POOL,
-    from: 'cpu.load(this.address + Pool.running) > this.#limit || ',
-    to: '',
+    from: '!isLeft && cpu.load(this.address + Pool.running) <= this.#limit',
+    to: '!isLeft',
     tests: [POOL_TEST],
   },
   {
     name: 'a worker that goes to sleep wakes nobody in its place',
     file: POOL,
-    from: '    cpu.mb();\n    this.#findWorker();\n    const pwq',
-    to: '    cpu.mb();\n    const pwq',
+    from: '    cpu.mb();\n    this.#findWorker();\n    const item',
+    to: '    cpu.mb();\n    const item',
     tests: [POOL_TEST, THREADS_TEST],
   },
   {
