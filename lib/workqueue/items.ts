@@ -28,7 +28,7 @@ import { append, complete, enqueue, prepend, remove, take } from './lists.ts';
 import { MEM_RECLAIM } from './options.ts';
 import { addTime, countTime, microseconds } from './times.ts';
 import { isTwin, latchWork, siblingOf, unlatchWork, workOf } from './twins.ts';
-import { count, markIfSlow } from './workers.ts';
+import { count, markIfSlow, SLOW_US } from './workers.ts';
 
 /** One thread's view of a pool's items. */
 export class PoolItems {
@@ -228,9 +228,9 @@ export class PoolItems {
     const pwq = cpu.read(item + Item.pwq);
     const us = (now - cpu.read(item + Item.since)) | 0;
     countTime(cpu, pwq + Pwq.runs, us);
-    if (isComputed) {
+    if (isComputed && us > 0) {
       addTime(cpu, pwq + Pwq.computed, us);
-      markIfSlow(cpu, item, now);
+      if (us >= SLOW_US) markIfSlow(cpu, item, now);
     }
     this.#leave(item);
   }

@@ -19,7 +19,7 @@ import {
 const CREATE_COOLDOWN_MS = 1000;
 
 /** The kernel's `cpu_intensive_thresh_us`. */
-const SLOW_US = 10e3;
+export const SLOW_US = 10e3;
 
 /** `nr_running` follows. */
 export function setState(cpu: Cpu, pool: number, worker: number, state: number): void {
