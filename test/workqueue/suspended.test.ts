@@ -27,7 +27,7 @@ const SLOW = 1;
 /** Threads 1 to 3 may be workers of an unbound pool with two slots; items are of a quick or a slow function. */
 function suspendedStage() {
   const { arenas, real } = stepper(4);
-  const { pool, pwqs, slab } = makeQueues(arenas[0]!, { slots: 2, maxWorkers: 3 }, [0]);
+  const { pool, pwqs, slab } = makeQueues(arenas[0]!, { slots: 2, maxWorkers: 4 }, [0]);
   const created: number[] = [];
   const views = arenas.map(({ cpu, thread }) => new WorkerPool(cpu, pool, thread.id, (index) => created.push(index)));
   const functions = [QUICK, SLOW].map((isSlow) => {
@@ -103,6 +103,20 @@ describe('a worker that awaits an item', () => {
     expect(stage.next(1, { awaits: 2 })).toBe(2);
     expect(stage.created.length - before).toBeLessThanOrEqual(1);
     expect(stage.created).toContain(1);
+  });
+
+  test('asks for nobody while others that are idle await something as well', () => {
+    const stage = suspendedStage();
+    stage.join(3);
+    stage.queue(0, QUICK);
+    expect([stage.next(3), stage.next(3, { awaits: 1 })]).toEqual([0, -1]);
+    for (const by of [1, 2]) stage.join(by);
+    for (const by of [1, 2]) stage.queue(by, QUICK);
+    expect([stage.next(1), stage.next(2)]).toEqual([1, 2]);
+    const before = stage.created.length;
+    stage.queue(3, SLOW);
+    expect(stage.next(1, { awaits: 1 })).toBe(3);
+    expect(stage.created.slice(before)).toEqual([3]);
   });
 
   test('is not the first to be woken for what is quick, or is spared although it awaits nothing any more', () => {

@@ -166,6 +166,7 @@ export const mutants: readonly Mutant[] = [
     from: "  if (new Set(list).size < list.length) throw new HoldfastError('EINVAL', 'transferList has a buffer twice');\n",
     to: '',
     tests: ['test/workqueue/transfer.test.ts'],
+    equivalent: 'postMessage refuses it as well, before anything is detached',
   },
   {
     name: 'buffers that were to go stay with the caller',
