@@ -182,6 +182,7 @@ describe('what items have computed', () => {
   });
 });
 
+// Four threads have to start, and compute.
 test('what computes for long runs on a thread where items await something, time and again', async () => {
   const arena = Arena.create({ bytes: 8 << 20 });
   Workqueue.configure(arena, { slots: 2, maxWorkers: 4 });
@@ -199,4 +200,4 @@ test('what computes for long runs on a thread where items await something, time 
   new Completion(arena, 'gate').completeAll();
   expect(spinners).not.toContain(await waits);
   await wq.close();
-});
+}, 240_000);
