@@ -41,9 +41,12 @@ async function large(figures: Figures, { wq, piscina }: Pools, milliseconds: num
   for (const [peer, call] of Object.entries(cloned)) {
     figures.add('1 MB, cloned', peer, 'k/s', await throughput(call, LARGE, milliseconds));
   }
-  // Each call has bytes of its own, which Piscina moves and holdfast copies.
+  // Each call has bytes of its own.
   const moved = {
-    holdfast: () => wq.run(sizeOf, new Uint8Array(MEGABYTE)),
+    holdfast: () => {
+      const own = new Uint8Array(MEGABYTE);
+      return wq.runWith({ transferList: [own.buffer] }, sizeOf, own);
+    },
     Piscina: () => piscina.run(Piscina.move(new Uint8Array(MEGABYTE)), { name: 'sizeOf' }),
   };
   for (const [peer, call] of Object.entries(moved)) {

@@ -160,6 +160,7 @@ export type { XArrayOptions, XaAllocation, XaMark, XaRange, XaSearch } from './s
 export { XaState, type XaStatus } from './structures/xarray/xa-state.ts';
 export { XArray } from './structures/xarray/xarray.ts';
 export { Vdso, type VdsoOptions, type WallTime } from './vdso/vdso.ts';
+export type { WorkqueueAttributes } from './workqueue/attributes.ts';
 export type { WorkqueueRunMessage } from './workqueue/channels.ts';
 export type { WorkqueueConfiguration } from './workqueue/configuration.ts';
 export { currentWork, type WorkContext } from './workqueue/context.ts';

@@ -29,7 +29,8 @@ const SCARCE = 5;
 
 export abstract class HeapMap {
   protected readonly cpu: Cpu;
-  protected readonly owner: number;
+  /** The calling thread's CPU number plus one. */
+  readonly owner: number;
   protected readonly map: number;
   protected readonly base: number;
   protected readonly lines: number;

@@ -88,7 +88,7 @@ function retire(view: object | undefined, reason: Reason): void {
 
 /** The prototype below `prototype` on which each call and each property throws EINVAL, or rejects with it. */
 function retiredPrototype(prototype: object, reason: Reason): object {
-  const { name } = prototype.constructor;
+  const { name, rejecting = [] } = prototype.constructor as { name: string; rejecting?: readonly string[] };
   const retired: object = Object.create(prototype) as object;
   const refuse = (): never => {
     throw new HoldfastError('EINVAL', `this ${name} ${MESSAGES[reason]}`);
@@ -97,7 +97,7 @@ function retiredPrototype(prototype: object, reason: Reason): object {
     for (const key of Reflect.ownKeys(each)) {
       if (KEPT.has(key) || Object.hasOwn(retired, key)) continue;
       const isAccessor = Object.getOwnPropertyDescriptor(each, key)?.get !== undefined;
-      const isAsync = typeof key === 'string' && key.endsWith('Async');
+      const isAsync = typeof key === 'string' && (key.endsWith('Async') || rejecting.includes(key));
       const value = isAsync ? async () => refuse() : refuse;
       Object.defineProperty(retired, key, isAccessor ? { get: refuse } : { value });
     }

@@ -5,12 +5,14 @@
 import type { Arena } from '../arena/arena.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { kindIdOf } from '../memory/objects.ts';
-import { Pool, Pwq, pwqAt, Root, Wq } from './layout.ts';
+import { Pool, Pwq, Root, Wq } from './layout.ts';
 import { openRoot, WQ_KIND } from './objects.ts';
 import { FREEZABLE } from './options.ts';
 import type { WorkerPool } from './pool.ts';
 import { adjust, rebias } from './pool-care.ts';
 import { poolView } from './pools.ts';
+import { pwqsOf } from './pwqs.ts';
+import { openQueues, readQueues } from './queues.ts';
 import { biasOf } from './root.ts';
 
 /**
@@ -26,8 +28,9 @@ export function freezeWorkqueues(arena: Arena): boolean {
 export function freezeWorkqueuesBusy(arena: Arena): boolean {
   arena.thread.current();
   const { cpu } = arena;
-  const pwqs = freezables(cpu, arena.heap.objects()).flatMap((wq) => pwqsOf(cpu, wq));
-  return pwqs.some((pwq) => cpu.load(pwq + Pwq.nrActive) !== 0);
+  return readQueues(arena, (queues) =>
+    freezables(cpu, queues).some((wq) => pwqsOf(cpu, wq).some((pwq) => cpu.load(pwq + Pwq.nrActive) !== 0)),
+  );
 }
 
 /** They go on, in the order in which items were queued. False when they were not frozen. */
@@ -51,7 +54,7 @@ function setFrozen(arena: Arena, isFrozen: boolean): boolean {
   const root = openRoot(arena).address;
   // Behind the word: see `freezeQueues`.
   return freezeQueues({ cpu: arena.cpu, pool: (address) => poolView(arena, address) }, root, isFrozen, () =>
-    arena.heap.objects(),
+    openQueues(arena),
   );
 }
 
@@ -77,8 +80,4 @@ export function freezeQueues(
 function freezables(cpu: Cpu, objects: readonly number[]): number[] {
   const queues = objects.filter((object) => kindIdOf(cpu, object) === WQ_KIND.id);
   return queues.filter((wq) => (cpu.read(wq + Wq.flags) & FREEZABLE) !== 0);
-}
-
-function pwqsOf(cpu: Cpu, wq: number): number[] {
-  return Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i));
 }

@@ -10,6 +10,7 @@ import {
   DONE,
   FLUSH_TASK,
   FREE,
+  FunctionWords,
   ID_SHIFT,
   IN_FLIGHT,
   INACTIVE,
@@ -25,9 +26,9 @@ import {
 } from './layout.ts';
 import { append, complete, enqueue, prepend, remove, take } from './lists.ts';
 import { MEM_RECLAIM } from './options.ts';
-import { countTime, microseconds } from './times.ts';
+import { addTime, countTime, microseconds } from './times.ts';
 import { isTwin, latchWork, siblingOf, unlatchWork, workOf } from './twins.ts';
-import { count } from './workers.ts';
+import { count, markIfSlow, SLOW_US } from './workers.ts';
 
 /** One thread's view of a pool's items. */
 export class PoolItems {
@@ -175,6 +176,14 @@ export class PoolItems {
     return true;
   }
 
+  /** Whether the next item is one of a function that computes for long. */
+  isSlowNext(): boolean {
+    const cpu = this.#cpu;
+    this.drain();
+    const first = cpu.read(this.#pool + Pool.first);
+    return first !== 0 && cpu.load(cpu.read(first + Item.fn) + FunctionWords.isSlow) === 1;
+  }
+
   /** For how long none has begun while one is on the worklist; us, as `now`. */
   stuckFor(now: number): number {
     const cpu = this.#cpu;
@@ -213,10 +222,16 @@ export class PoolItems {
     return mayRun;
   }
 
-  /** The item is RUNNING no more. `now`: us. */
-  finish(item: number, now: number): void {
+  /** The item is RUNNING no more. `now`: us. `isComputed`: its worker has computed all that time, but for its sleeps. */
+  finish(item: number, now: number, isComputed = false): void {
     const cpu = this.#cpu;
-    countTime(cpu, cpu.read(item + Item.pwq) + Pwq.runs, (now - cpu.read(item + Item.since)) | 0);
+    const pwq = cpu.read(item + Item.pwq);
+    const us = (now - cpu.read(item + Item.since)) | 0;
+    countTime(cpu, pwq + Pwq.runs, us);
+    if (isComputed && us > 0) {
+      addTime(cpu, pwq + Pwq.computed, us);
+      if (us >= SLOW_US) markIfSlow(cpu, item, now);
+    }
     this.#leave(item);
   }
 

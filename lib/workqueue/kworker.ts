@@ -77,21 +77,27 @@ class Kworker {
     let now = this.#cpu.now();
     // Whether somebody traces it, it looks once a turn and not for each item.
     watching(this.#arena.thread);
+    let awaits = runner.awaited;
     for (let finished = 0; ; ) {
-      const item = this.#pool.step(this.#worker, finished, now);
+      const item = this.#pool.step(this.#worker, finished, now, awaits);
       finished = 0;
       if (item === 0) {
         if (!(await this.#idle())) return;
         watching(this.#arena.thread);
         turn = this.#cpu.now();
         now = turn;
+        awaits = runner.awaited;
         continue;
       }
       const run = runner.known(item) ?? (await runner.find(item));
       finished = run === undefined ? item : runner.call(item, run);
       // What the function did up to its first `await` may be all there was.
-      if (runner.awaited > 0) await undefined;
-      const isFull = runner.awaited >= this.#mostAwaited;
+      awaits = runner.awaited;
+      if (awaits > 0) {
+        await undefined;
+        awaits = runner.awaited;
+      }
+      const isFull = awaits >= this.#mostAwaited;
       now = this.#cpu.now();
       if (!isFull && now - turn <= TURN_NS) continue;
       if (finished !== 0) this.#pool.settle(finished);
@@ -103,6 +109,7 @@ class Kworker {
       watching(this.#arena.thread);
       turn = this.#cpu.now();
       now = turn;
+      awaits = runner.awaited;
     }
   }
 

@@ -189,7 +189,9 @@ export const Pwq = struct({
   hogs: 1,
   /** How often a worker was woken because one went to sleep in such an item. */
   wakes: 1,
-  pad: 3,
+  /** What its items have computed: seconds, and microseconds beside them. */
+  computed: 2,
+  pad: 1,
   /** How long items have waited before they began, and how long they took then: see `times.ts`. */
   waits: TIMES,
   runs: TIMES,
@@ -211,13 +213,25 @@ export const Wq = struct({
   header: ObjectHeader.words,
   /** A: OPEN, DRAINING | id << 2 while that thread drains it, or CLOSED. */
   state: 1,
-  /** I. */
+  /** I: how many pwqs it was made with, one for each slot, or one. */
   flags: 1,
   nrPwqs: 1,
   /** A: what `Pwq.maxActive` is while the queue is not frozen (`root.ts`). */
   savedMaxActive: 1,
-  pad: LINE_WORDS - ObjectHeader.words - 4,
+  /** A, of an unbound queue: the pwq in which items are queued, and the newest that attributes have added (`attributes.ts`). */
+  current: 1,
+  added: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 6,
   pwqs: 0,
+});
+
+/** A pwq that other attributes than the queue's first have asked for. It is the queue's until that is destroyed. */
+export const AddedPwq = struct({
+  header: ObjectHeader.words,
+  /** I: the one that was added before. */
+  next: 1,
+  pad: LINE_WORDS - ObjectHeader.words - 1,
+  pwq: Pwq,
 });
 
 /** Worker flags, `state` of a record. FREE_RECORD: nobody's. */
@@ -254,10 +268,26 @@ export const WorkerRecord = struct({
   current: 1,
   /** When it began that: us on `cpu.now()`, cut off to 32 bits. */
   began: 1,
+  /** Items that it awaited when it went idle, and awaits still: it is the last to be woken. */
+  awaits: 1,
+});
+
+/** What an item's `fn` leads to: its function's names, which `work.ts` reads. */
+export const FunctionWords = struct({
+  header: ObjectHeader.words,
+  /** I: of the module's URL and the function's name, bytes. */
+  moduleLength: 1,
+  nameLength: 1,
+  /** A: 1 once a call of it has computed for long without a sleep. */
+  isSlow: 1,
+  texts: 0,
 });
 
 /** Records of a pool. There is one more: the rescuer's. */
 export const MOST_WORKERS = 64;
+
+/** There are 64 slots at most. */
+export const SLOT_MASK_WORDS = 2;
 
 /** `worker_pool`. */
 export const Pool = struct({
@@ -273,7 +303,9 @@ export const Pool = struct({
   root: 1,
   /** A: the pool's timer (`pool-timer.ts`); 0 only until the pool is complete. */
   timer: 1,
-  pad: LINE_WORDS - ObjectHeader.words - 7,
+  /** I, of an unbound pool: bits of the slots that it is for. */
+  slots: SLOT_MASK_WORDS,
+  pad: LINE_WORDS - ObjectHeader.words - 7 - SLOT_MASK_WORDS,
   latch: 1,
   /** P: the items in `incoming` that are being taken; see `drain`. */
   taking: 1,
@@ -303,9 +335,6 @@ export const Pool = struct({
   pad3: LINE_WORDS - 2,
   workers: (MOST_WORKERS + 1) * WorkerRecord.words,
 });
-
-/** There are 64 slots at most. */
-export const SLOT_MASK_WORDS = 2;
 
 /** Words of `Root`, a record for each arena: what is the same for all its workqueues. */
 export const Root = struct({

@@ -7,7 +7,6 @@ import type { Arena } from '../arena/arena.ts';
 import { KthreadRecord, records } from '../arena/kthread-record.ts';
 import { sleepsIn, usageOf } from '../arena/liveness.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { kindIdOf } from '../memory/objects.ts';
 import { Slot, slotAddress, threadOf } from '../sched/slot.ts';
 import {
   FREE_RECORD,
@@ -19,16 +18,18 @@ import {
   PHASE,
   Pool,
   Pwq,
-  pwqAt,
   RUNNING,
   STARTING,
   WorkerRecord,
   Wq,
   workerAt,
 } from './layout.ts';
-import { WQ_KIND, WQ_PREFIX } from './objects.ts';
+import { WQ_PREFIX } from './objects.ts';
 import { kworkerName } from './pools.ts';
+import { pwqsOf } from './pwqs.ts';
+import { readQueues } from './queues.ts';
 import { itemsIn } from './repair.ts';
+import { slotsIn } from './root.ts';
 import { identityAt } from './work.ts';
 
 /** Items of one state that are named; the others are counted. */
@@ -40,7 +41,7 @@ export function lockupReport(arena: Arena, pool: number, stuck: number): string[
   return [
     `BUG: workqueue lockup - pool ${poolText(arena, pool)} stuck for ${seconds}s!`,
     'Showing busy workqueues and worker pools:',
-    ...queueLines(arena),
+    ...readQueues(arena, (queues) => queueLines(arena, queues)),
     ...poolLines(arena, pool, seconds),
   ];
 }
@@ -48,18 +49,25 @@ export function lockupReport(arena: Arena, pool: number, stuck: number): string[
 /** As the kernel describes one: its slot, or all of them, and how nice its workers are. */
 function poolText({ cpu }: Arena, pool: number): string {
   const slot = cpu.read(pool + Pool.slot);
-  const cpus = slot < 0 ? `0-${cpu.read(pool + Pool.limit) - 1}` : slot;
-  return `cpus=${cpus} node=0 flags=0x${slot < 0 ? 4 : 0} nice=${cpu.read(pool + Pool.nice)}`;
+  return `cpus=${slot < 0 ? rangesOf(slotsIn(cpu, pool + Pool.slots)) : slot} node=0 flags=0x${slot < 0 ? 4 : 0} nice=${cpu.read(pool + Pool.nice)}`;
 }
 
-function queueLines(arena: Arena): string[] {
-  const { cpu, heap, objects } = arena;
-  const all = heap.objects();
-  const items = itemsIn(cpu, all);
+/** As the kernel shows a mask: `0-1,3`. */
+function rangesOf(slots: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let i = 0, end = 0; i < slots.length; i = end) {
+    for (end = i + 1; slots[end] === (slots[end - 1] as number) + 1; ) end++;
+    ranges.push(end === i + 1 ? `${slots[i]}` : `${slots[i]}-${slots[end - 1]}`);
+  }
+  return ranges.join();
+}
+
+function queueLines(arena: Arena, queues: readonly number[]): string[] {
+  const { cpu, objects } = arena;
+  const items = itemsIn(cpu, arena.heap.objects());
   const lines: string[] = [];
-  for (const wq of all.filter((object) => kindIdOf(cpu, object) === WQ_KIND.id)) {
-    const pwqs = Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i));
-    const busy = pwqs.flatMap((pwq, i) => {
+  for (const wq of queues) {
+    const busy = pwqsOf(cpu, wq).flatMap((pwq, i) => {
       const own = items.filter((item) => cpu.load(item + Item.pwq) === pwq);
       return pwqLines(arena, { pwq, index: i, items: own });
     });

@@ -7,6 +7,8 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { TIMER_KIND, TimerWords } from '../sched/timer.ts';
 import {
+  AddedPwq,
+  CLOSED,
   DRAINER_SHIFT,
   Item,
   isDraining,
@@ -25,14 +27,18 @@ import {
   Wq,
   workerAt,
 } from './layout.ts';
+import { hasItems, releaseQueue } from './release.ts';
 import { repairPool } from './repair.ts';
-import { biasOf, effectiveMaxActive } from './root.ts';
+import { biasOf, effectiveMaxActive, maskOf } from './root.ts';
 import { isWorkBusy, releaseTimer, repairWork, runnerOf } from './twins.ts';
 import { POOL_TIMER } from './watch.ts';
 
 const PREFIX = 'workqueue/';
 /** In front of a workqueue's name. */
 export const WQ_PREFIX = `${PREFIX}wq/`;
+
+/** The kernel's HIGHPRI_NICE_LEVEL. */
+export const HIGHPRI_NICE = -20;
 
 /** Threads in a pool at most, and items that each may await, unless configured. */
 export const MAX_WORKERS = 16;
@@ -52,13 +58,24 @@ export const WQ_KIND: Kind = defineKind<Repairer>({
   words: Wq.words,
   format: () => {},
   holder: () => 0,
-  isBusy: () => true,
+  isBusy: (cpu, wq) => cpu.load(wq + Wq.state) !== CLOSED || hasItems(cpu, wq),
+  release: releaseQueue,
   // The pools repair what is in it.
   repair({ cpu, isDead }, wq) {
     const state = cpu.load(wq + Wq.state);
     if (isDraining(state) && isDead(state >> DRAINER_SHIFT)) cpu.cmpxchg(wq + Wq.state, state, OPEN);
     return true;
   },
+}) as Kind;
+
+/** What attributes have added to a workqueue goes with that. */
+const PWQ_KIND: Kind = defineKind<Repairer>({
+  name: 'pool workqueue',
+  words: AddedPwq.words,
+  format: () => {},
+  holder: () => 0,
+  isBusy: () => true,
+  repair: () => true,
 }) as Kind;
 
 export const SLAB_KIND: Kind = defineKind<Repairer>({
@@ -136,13 +153,38 @@ export function openRoot(arena: Arena, asked: Partial<Omit<RootWords, 'address'>
 /** What a pool takes from `Root`. */
 export type PoolRoot = Omit<RootWords, 'powerEfficient'>;
 
-/** The pool of that slot, or the unbound pool for -1: `get_unbound_pool`. */
+/** The pool of that slot, or the unbound pool for -1. */
 export function openPool(arena: Arena, root: PoolRoot, slot: number, isHighpri: boolean): number {
-  const place = `${slot < 0 ? 'u' : slot}${isHighpri ? 'H' : ''}`;
+  const nice = isHighpri ? HIGHPRI_NICE : 0;
+  if (slot < 0) return openPoolFor(arena, root, nice, everySlot(root));
+  return openPoolAt(arena, root, { slot, nice, slots: [slot] });
+}
+
+/** The unbound pool with these attributes: `get_unbound_pool`. */
+export function openPoolFor(arena: Arena, root: PoolRoot, nice: number, slots: readonly number[]): number {
+  return openPoolAt(arena, root, { slot: -1, nice, slots: everySlot(root).filter((slot) => slots.includes(slot)) });
+}
+
+function everySlot({ slots }: PoolRoot): number[] {
+  return Array.from({ length: slots }, (_, slot) => slot);
+}
+
+interface PoolPlace {
+  readonly slot: number;
+  readonly nice: number;
+  readonly slots: readonly number[];
+}
+
+function openPoolAt(arena: Arena, root: PoolRoot, { slot, nice, slots }: PoolPlace): number {
+  const mask = slots.length === root.slots ? '' : slots.join('.');
+  const place = `${slot < 0 ? `u${mask}` : slot}${nice === 0 ? '' : `n${nice}`}`;
   const kind = formatted(POOL_KIND, Pool.words, (cpu, pool) => {
-    cpu.write(pool + Pool.limit, slot < 0 ? root.slots : 1);
+    cpu.write(pool + Pool.limit, slots.length);
     cpu.write(pool + Pool.slot, slot);
-    cpu.write(pool + Pool.nice, isHighpri ? -20 : 0);
+    cpu.write(pool + Pool.nice, nice);
+    maskOf(slots).forEach((word, i) => {
+      cpu.write(pool + Pool.slots + i, word);
+    });
     cpu.write(pool + Pool.maxWorkers, root.maxWorkers);
     cpu.write(pool + Pool.maxAwaited, root.maxAwaited);
     cpu.write(pool + Pool.root, root.address);
@@ -175,14 +217,24 @@ export function openWq(arena: Arena, name: string, flags: number, maxActive: num
     cpu.write(wq + Wq.flags, flags);
     cpu.write(wq + Wq.nrPwqs, pools.length);
     cpu.store(wq + Wq.savedMaxActive, maxActive);
+    cpu.store(wq + Wq.current, pwqAt(wq, 0));
     pools.forEach((pool, i) => {
-      const pwq = pwqAt(wq, i);
-      cpu.write(pwq + Pwq.pool, pool);
-      cpu.write(pwq + Pwq.workqueue, wq);
-      cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));
+      formatPwq(cpu, pwqAt(wq, i), wq, pool);
     });
   });
   return arena.objects.open(kind, `${WQ_PREFIX}${name}`);
+}
+
+function formatPwq(cpu: Cpu, pwq: number, wq: number, pool: number): void {
+  cpu.write(pwq + Pwq.pool, pool);
+  cpu.write(pwq + Pwq.workqueue, wq);
+  cpu.store(pwq + Pwq.maxActive, effectiveMaxActive(cpu, pwq));
+}
+
+/** Another pwq for the queue, in that pool: an `AddedPwq`, which nothing leads to yet. */
+export function makePwq(arena: Arena, wq: number, pool: number): number {
+  const format = (cpu: Cpu, added: number) => formatPwq(cpu, added + AddedPwq.pwq, wq, pool);
+  return arena.objects.create(formatted(PWQ_KIND, AddedPwq.words, format));
 }
 
 /** A port of the calling thread's. */
@@ -217,7 +269,7 @@ export function workersOf(cpu: Cpu, objects: readonly number[]): number[] {
 
 /** Objects of workqueues, and of system tasks, which stay with the arena. */
 export function countStanding({ cpu, heap }: Arena): number {
-  const names = [POOL_KIND, WQ_KIND, SLAB_KIND, PORT_KIND, ROOT_KIND].map(({ name }) => name);
+  const names = [POOL_KIND, WQ_KIND, PWQ_KIND, SLAB_KIND, PORT_KIND, ROOT_KIND].map(({ name }) => name);
   const standing = new Set([...names, 'work function', 'kthread']);
   const kinds = heap.objects().map((object) => kindById(cpu.read(object + ObjectHeader.kind))?.name ?? '');
   // Each pool has a timer.

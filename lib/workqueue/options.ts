@@ -38,6 +38,11 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Reject with ETIMEDOUT after so many milliseconds, as an abort does. */
   timeout?: number | undefined;
+  /**
+   * Buffers that the call takes away: as with `postMessage` they are detached here, once their bytes have been copied. A call that
+   * can't be queued takes none. @default none
+   */
+  transferList?: readonly ArrayBuffer[] | undefined;
   /** The slot whose workers run it, of a bound queue: `queue_work_on`. @default the calling thread's */
   slot?: number | undefined;
 }

@@ -1,9 +1,10 @@
 /** What is done to a pool from outside its workers: by kthreadd, the rescuer, and threads that change what `Root` says. */
 import { BUSY, CPU_BOUND, Item, Pool, Pwq, RESCUING, rescuerAt, WorkerRecord } from './layout.ts';
-import type { Running, WorkerPool } from './pool.ts';
+import type { WorkerPool } from './pool.ts';
 import { biasOf, effectiveMaxActive } from './root.ts';
 import { microseconds } from './times.ts';
-import { count, setState } from './workers.ts';
+import type { Running } from './watch.ts';
+import { count, isRunIn, setState } from './workers.ts';
 
 /** As many items of `pwq` may run as its queue and `Root` say by now: `wq_adjust_max_active`. */
 export function adjust(pool: WorkerPool, pwq: number): void {
@@ -30,7 +31,7 @@ export function hogs(pool: WorkerPool, { worker, item, began }: Running): boolea
   const { cpu, address } = pool;
   return pool.locked(() => {
     const isSame = cpu.read(worker + WorkerRecord.current) === item && cpu.read(worker + WorkerRecord.began) === began;
-    const isHog = isSame && cpu.read(worker + WorkerRecord.state) === BUSY;
+    const isHog = isSame && cpu.read(worker + WorkerRecord.state) === BUSY && isRunIn(cpu, item, worker);
     if (isHog) {
       count(cpu, cpu.load(item + Item.pwq) + Pwq.hogs, 1);
       setState(cpu, address, worker, CPU_BOUND);

@@ -7,11 +7,10 @@ import { report, tell } from '../arena/spawn.ts';
 import { defineTimerAction } from '../sched/timer.ts';
 import { Item, WorkerRecord } from './layout.ts';
 import { lockupReport, osThreadOf, stacksOf } from './lockup.ts';
-import type { Running } from './pool.ts';
 import { hogs } from './pool-care.ts';
 import { poolView } from './pools.ts';
 import { microseconds } from './times.ts';
-import { POOL_TIMER_ACTION, STUCK_US, TICK_NS } from './watch.ts';
+import { POOL_TIMER_ACTION, type Running, STUCK_US, TICK_NS } from './watch.ts';
 import { identityAt } from './work.ts';
 
 /** The kernel's `wq_cpu_intensive_warning_thresh`: a function may compute for so long as often, until it is warned of. */

@@ -36,36 +36,24 @@ import {
 } from './layout.ts';
 import { append, push } from './lists.ts';
 import { CPU_INTENSIVE } from './options.ts';
-import { microseconds } from './times.ts';
-import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, WATCH_NS } from './watch.ts';
+import { addTime, microseconds } from './times.ts';
+import { MAYDAY_NS, NEEDY, NOTHING, STUCK, TICK_NS, type Tick, WATCH_NS } from './watch.ts';
 import {
   becomeIdle,
   busyWorkers,
   count,
+  hasFreeWorker,
+  isRunIn,
   leaveIdle,
   linkIdle,
   linkIdleLast,
+  markIfSlow,
   nobodyComes,
   overdue,
   reserve,
   setState,
   unlinkIdle,
 } from './workers.ts';
-
-/** A worker of a slot's pool, and the item that it runs: when it began, us. */
-export interface Running {
-  readonly worker: number;
-  readonly item: number;
-  readonly began: number;
-}
-
-/** What kthreadd finds when it looks after a pool. */
-export interface Tick {
-  /** What the workers of a slot's pool run. */
-  readonly running: Running[];
-  /** For how long no item has begun while one waits, us; 0 where somebody is about to begin one. */
-  readonly stuck: number;
-}
 
 /** One thread's view of a pool. */
 export class WorkerPool {
@@ -114,9 +102,7 @@ export class WorkerPool {
 
   /** Wakes a worker, or asks for one, if there is work and a slot without one: `kick_pool`. */
   kick(): void {
-    latch(this.cpu, this.#latch, this.id);
-    this.#findWorker();
-    this.#unlatch();
+    this.locked(() => {});
   }
 
   /** Now and then, while somebody waits for items: what wakes a worker, or asks for its thread, may have died on the way. */
@@ -129,19 +115,22 @@ export class WorkerPool {
 
   /**
    * A worker's next item: RUNNING, or 0 when there is none; then the worker is idle. `finished`: the item that it has
-   * run, or 0; `now`: the time, ns. `process_one_work` and the loop of `worker_thread`.
+   * run, or 0; `now`: the time, ns; `awaits`: how many items it awaits. `process_one_work` and the loop of `worker_thread`.
    */
-  step(worker: number, finished: number, now = this.cpu.now()): number {
+  step(worker: number, finished: number, now = this.cpu.now(), awaits = 0): number {
     const { cpu } = this;
     const us = microseconds(now);
     latch(cpu, this.#latch, this.id);
     if (this.#isBound && cpu.read(worker + WorkerRecord.state) === CPU_BOUND) setState(cpu, this.address, worker, BUSY);
-    if (finished !== 0) this.#items.finish(finished, us);
+    if (finished === 0) this.#charge(worker, us);
+    else this.#items.finish(finished, us, true);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
-    const item = cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0;
+    const isLeft = awaits > 0 && this.#isForAnother();
+    const mayRun = !isLeft && cpu.load(this.address + Pool.running) <= this.#limit;
+    const item = mayRun ? this.#items.pick(worker, us) : 0;
     cpu.write(worker + WorkerRecord.current, item);
     cpu.write(worker + WorkerRecord.began, us);
-    if (item === 0) becomeIdle(cpu, this.address, worker);
+    if (item === 0) becomeIdle(cpu, this.address, worker, awaits, isLeft);
     else if (this.#isBound && isCpuIntensive(cpu, item)) {
       setState(cpu, this.address, worker, CPU_BOUND);
       // Pairs with the push in `queue`.
@@ -153,13 +142,28 @@ export class WorkerPool {
     return item;
   }
 
+  /**
+   * Whether a worker that awaits items leaves the next to one that does not, because its function computes for long. Where there is no
+   * such worker, one is asked for; this item is not kept waiting for that.
+   */
+  #isForAnother(): boolean {
+    if (!this.#items.isSlowNext()) return false;
+    const isFree = hasFreeWorker(this.cpu, this.address);
+    if (!isFree) this.#toCreate = reserve(this.cpu, this.address);
+    return isFree;
+  }
+
   /** An awaited item has ended, while its worker is at something else, or idle. */
   settle(item: number): void {
-    const us = microseconds(this.cpu.now());
-    latch(this.cpu, this.#latch, this.id);
-    this.#items.finish(item, us);
-    this.#findWorker();
-    this.#unlatch();
+    const { cpu } = this;
+    const us = microseconds(cpu.now());
+    this.locked((items) => {
+      const worker = cpu.read(item + Item.worker);
+      if (cpu.read(worker + WorkerRecord.current) === item) this.#charge(worker, us);
+      const awaits = cpu.read(worker + WorkerRecord.awaits);
+      if (awaits > 0) cpu.write(worker + WorkerRecord.awaits, awaits - 1);
+      items.finish(item, us);
+    });
   }
 
   /** The worker's thread runs: it has joined the pool, and looks for work. */
@@ -172,29 +176,24 @@ export class WorkerPool {
     if (state === IDLE) unlinkIdle(this.cpu, this.address, worker);
     cpu.write(worker + WorkerRecord.thread, this.id);
     cpu.write(worker + WorkerRecord.task, task);
+    cpu.write(worker + WorkerRecord.awaits, 0);
     setState(cpu, this.address, worker, BUSY);
     this.#unlatch();
   }
 
   /**
-   * A worker that has joined is idle until it is needed. It is the last of the idle ones: it knows no function yet, and those
-   * in front of it do.
+   * A worker that has joined is idle until it is needed, as the last: it knows no function yet, and those in front of it do.
    */
   standBy(worker: number): void {
-    const { cpu } = this;
-    latch(cpu, this.#latch, this.id);
-    linkIdleLast(cpu, this.address, worker);
-    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
-    this.#findWorker();
-    this.#unlatch();
+    this.locked(() => {
+      linkIdleLast(this.cpu, this.address, worker);
+      prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
+    });
   }
 
   /** The worker's thread ends in order: its record is free. */
   part(worker: number): void {
-    latch(this.cpu, this.#latch, this.id);
-    this.#leave(worker);
-    this.#findWorker();
-    this.#unlatch();
+    this.locked(() => this.#leave(worker));
   }
 
   #leave(worker: number): void {
@@ -216,7 +215,8 @@ export class WorkerPool {
     cpu.mb();
     this.#findWorker();
     const item = cpu.read(worker + WorkerRecord.current);
-    if (this.#wakee !== 0 && item !== 0) count(cpu, cpu.load(item + Item.pwq) + Pwq.wakes, 1);
+    if (this.#wakee !== 0 && isRunIn(cpu, item, worker)) count(cpu, cpu.load(item + Item.pwq) + Pwq.wakes, 1);
+    cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
     this.#unlatch();
   }
 
@@ -225,7 +225,12 @@ export class WorkerPool {
     const { cpu } = this;
     latch(cpu, this.#latch, this.id);
     const state = cpu.read(worker + WorkerRecord.state);
-    if (this.#isBound) cpu.write(worker + WorkerRecord.began, microseconds(cpu.now()));
+    const us = microseconds(cpu.now());
+    const item = cpu.read(worker + WorkerRecord.current);
+    // What it has slept is taken off what will be added when it is over.
+    const slept = (us - cpu.read(worker + WorkerRecord.began)) | 0;
+    if (isRunIn(cpu, item, worker)) addTime(cpu, cpu.load(item + Item.pwq) + Pwq.computed, -slept);
+    cpu.write(worker + WorkerRecord.began, us);
     if (state === ASIDE) {
       // Its loop sleeps on its event loop still, and is not SLEEPING any more if it was woken meanwhile.
       linkIdle(this.cpu, this.address, worker);
@@ -236,17 +241,24 @@ export class WorkerPool {
     this.#unlatch();
   }
 
+  /** What the worker's item has computed by now counts, if it is awaited from here on. `wq_worker_tick`. */
+  #charge(worker: number, us: number): void {
+    const { cpu } = this;
+    const item = cpu.read(worker + WorkerRecord.current);
+    if (!isRunIn(cpu, item, worker)) return;
+    addTime(cpu, cpu.load(item + Item.pwq) + Pwq.computed, (us - cpu.read(item + Item.since)) | 0);
+    markIfSlow(cpu, item, us);
+    cpu.write(worker + WorkerRecord.current, 0);
+  }
+
   /** Whether the worker is idle still: if not, somebody has woken it. */
   isIdle(worker: number): boolean {
-    latch(this.cpu, this.#latch, this.id);
-    const isIdle = this.cpu.read(worker + WorkerRecord.state) === IDLE;
-    if (isIdle) {
+    return this.locked(() => {
+      const isIdle = this.cpu.read(worker + WorkerRecord.state) === IDLE;
       // A death was told to all that sleep: this one sleeps on, unless there is work.
-      prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
-      this.#findWorker();
-    }
-    this.#unlatch();
-    return isIdle;
+      if (isIdle) prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));
+      return isIdle;
+    });
   }
 
   /** Whether an idle worker is one too many, and is gone then: `idle_worker_timeout`, `too_many_workers`. */
@@ -314,18 +326,15 @@ export class WorkerPool {
     latch(this.cpu, this.#latch, this.id);
     const result = body(this.#items);
     this.#findWorker();
-    const isAlone = isSlow && this.#toCreate < 0 && this.cpu.read(this.address + Pool.nrIdle) === 0;
-    if (isAlone) this.#toCreate = overdue(this.cpu, this.address);
+    if (isSlow && this.#toCreate < 0 && this.cpu.read(this.address + Pool.nrIdle) === 0)
+      this.#toCreate = overdue(this.cpu, this.address);
     this.#unlatch();
     return result;
   }
 
   /** Works whose other queueing has ended elsewhere may run. */
   resume(): void {
-    latch(this.cpu, this.#latch, this.id);
-    this.#items.resumeAll();
-    this.#findWorker();
-    this.#unlatch();
+    this.locked((items) => items.resumeAll());
   }
 
   #unlatch(): void {

@@ -3,8 +3,10 @@ import type { Arena } from '../arena/arena.ts';
 import { kthreadRun } from '../arena/kthread.ts';
 import { SYSTEM } from '../arena/kthreadd.ts';
 import { HoldfastError } from '../errors.ts';
-import { MOST_WORKERS, Pool, workerAt } from './layout.ts';
+import { MOST_WORKERS, Pool, Root, workerAt } from './layout.ts';
+import { HIGHPRI_NICE } from './objects.ts';
 import { WorkerPool } from './pool.ts';
+import { slotsIn } from './root.ts';
 import type { Queuer } from './work-core.ts';
 
 /** The function of kworker threads, as kthreadd knows it. */
@@ -65,6 +67,12 @@ export function createWorker(arena: Arena, pool: number, index: number): void {
 export function kworkerName({ cpu }: Arena, pool: number, index: number): string {
   if (index === MOST_WORKERS) return RESCUER_NAME;
   const slot = cpu.read(pool + Pool.slot);
-  const place = slot < 0 ? `u${cpu.read(pool + Pool.limit)}` : slot;
-  return `kworker/${place}:${index}${cpu.read(pool + Pool.nice) < 0 ? 'H' : ''}`;
+  const nice = cpu.read(pool + Pool.nice);
+  if (slot >= 0) return `kworker/${slot}:${index}${nice < 0 ? 'H' : ''}`;
+  const slots = slotsIn(cpu, pool + Pool.slots);
+  // As the kernel does, pools that attributes have asked for go by their number.
+  const root = cpu.read(pool + Pool.root);
+  const isWhole = root === 0 || slots.length === cpu.read(root + Root.slots);
+  const place = isWhole && (nice === 0 || nice === HIGHPRI_NICE) ? slots.length : pool;
+  return `kworker/u${place}:${index}${nice < 0 ? 'H' : ''}`;
 }

@@ -6,7 +6,9 @@ import { DETACHED } from '../sched/thread.ts';
 import { isInWorkOf } from './context.ts';
 import { untilFlushed } from './flush.ts';
 import { CLOSED, DRAINER_SHIFT, DRAINING, isDraining, OPEN, Pwq, Wq } from './layout.ts';
+import { WQ_KIND } from './objects.ts';
 import { isDrained } from './pool-works.ts';
+import { pwqsOf } from './pwqs.ts';
 import { runsItemOf } from './runner.ts';
 import type { Submitter } from './submitter.ts';
 
@@ -24,14 +26,12 @@ export class QueueState {
   readonly #arena: Arena;
   readonly #name: string;
   readonly #wq: number;
-  readonly #pwqs: readonly number[];
   readonly #submitter: Submitter;
 
-  constructor(arena: Arena, name: string, wq: number, pwqs: readonly number[], submitter: Submitter) {
+  constructor(arena: Arena, name: string, wq: number, submitter: Submitter) {
     this.#arena = arena;
     this.#name = name;
     this.#wq = wq;
-    this.#pwqs = pwqs;
     this.#submitter = submitter;
   }
 
@@ -53,8 +53,10 @@ export class QueueState {
     this.#checkOutside();
     const state = this.#beginDrain();
     try {
-      do await this.#flush();
-      while (!this.#isDrained());
+      do {
+        await this.#flush();
+        this.checkThere();
+      } while (!this.#isDrained());
     } finally {
       this.#endDrain(state);
     }
@@ -65,6 +67,28 @@ export class QueueState {
     this.#checkOutside();
     this.#close();
     await this.#flush();
+  }
+
+  /** `close`, and its memory is given back. `destroy_workqueue`. */
+  async destroy(): Promise<void> {
+    await this.close();
+    this.checkThere();
+    this.#destroy();
+  }
+
+  destroySync(options?: WaitOptions): void {
+    this.closeSync(options);
+    this.#destroy();
+  }
+
+  /** Throws EINVAL when the queue was destroyed: then this has become what throws at everything (`Views`). */
+  checkThere(): void {}
+
+  #destroy(): void {
+    const { objects } = this.#arena;
+    // Under the latches: no worker is about to count an item that has ended.
+    if (this.#isDrained()) objects.destroy(WQ_KIND, this.#wq, () => false);
+    else throw new HoldfastError('EBUSY', `the workqueue ${shown(this.#name)} was opened again meanwhile`);
   }
 
   flushSync(options?: WaitOptions): void {
@@ -93,7 +117,7 @@ export class QueueState {
 
   get counts(): WorkqueueCounts {
     const { cpu } = this.#arena;
-    const sum = (field: number) => this.#pwqs.reduce((all, pwq) => all + cpu.load(pwq + field), 0);
+    const sum = (field: number) => pwqsOf(cpu, this.#wq).reduce((all, pwq) => all + cpu.load(pwq + field), 0);
     return { active: sum(Pwq.nrActive), inactive: sum(Pwq.nrInactive), ended: sum(Pwq.ended) >>> 0 };
   }
 
@@ -104,7 +128,7 @@ export class QueueState {
 
   async #flush(): Promise<void> {
     this.#arena.thread.current();
-    await Promise.all(this.#pwqs.map((pwq) => this.#submitter.flush(pwq)));
+    await Promise.all(pwqsOf(this.#arena.cpu, this.#wq).map((pwq) => this.#submitter.flush(pwq)));
   }
 
   /** Returns the state that says so. */
@@ -119,13 +143,14 @@ export class QueueState {
 
   #isDrained(): boolean {
     const { cpu } = this.#arena;
-    return this.#pwqs.every((pwq) => isDrained(this.#submitter.pool(cpu.read(pwq + Pwq.pool)), pwq));
+    return pwqsOf(cpu, this.#wq).every((pwq) => isDrained(this.#submitter.pool(cpu.read(pwq + Pwq.pool)), pwq));
   }
 
   #endDrain(state: number): void {
     const { cpu, thread } = this.#arena;
-    // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's.
-    if (thread.self !== DETACHED) cpu.cmpxchg(this.#wq + Wq.state, state, OPEN);
+    // A thread that has detached has opened it then (`WQ_KIND.repair`), and its id may be another's; or the queue was destroyed.
+    const isThere = thread.self !== DETACHED && Object.getPrototypeOf(this) === QueueState.prototype;
+    if (isThere) cpu.cmpxchg(this.#wq + Wq.state, state, OPEN);
   }
 
   /** Returns when the wait is to end. */
@@ -142,7 +167,7 @@ export class QueueState {
 
   #flushSync(options: WaitOptions | undefined, deadline: number): void {
     const { cpu, thread } = this.#arena;
-    const flushers = this.#pwqs.map((pwq) => this.#submitter.flusherFor(pwq, thread.current()));
+    const flushers = pwqsOf(cpu, this.#wq).map((pwq) => this.#submitter.flusherFor(pwq, thread.current()));
     const timeout = deadline === Number.POSITIVE_INFINITY ? undefined : Math.max((deadline - cpu.now()) / 1e6, 0);
     const outcome = block(thread, { ...options, timeout }, (waiter) => untilFlushed(waiter, flushers));
     if (outcome !== 'timed-out') return;

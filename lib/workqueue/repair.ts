@@ -30,17 +30,16 @@ import {
   Pool,
   Port,
   Pwq,
-  pwqAt,
   RUNNING,
   rescuerAt,
   SLAB_ITEMS,
   twinAt,
   WorkerRecord,
   WorkWords,
-  Wq,
   workerAt,
 } from './layout.ts';
 import { append, chainFrom, enqueue } from './lists.ts';
+import { pwqsOf } from './pwqs.ts';
 import { biasOf, effectiveMaxActive } from './root.ts';
 import { isTwin, siblingOf, workOf } from './twins.ts';
 import { DIED } from './values.ts';
@@ -52,7 +51,8 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
   // What is FREE now is neither the pool's nor a dead thread's.
   const objects = new Heap(cpu, owner).objects();
   const all = itemsIn(cpu, objects);
-  const pwqs = ofKind(cpu, objects, 'workqueue').flatMap((wq) => pwqsOf(cpu, wq, pool));
+  const queued = ofKind(cpu, objects, 'workqueue').flatMap((wq) => pwqsOf(cpu, wq));
+  const pwqs = queued.filter((pwq) => cpu.read(pwq + Pwq.pool) === pool);
   listTaken(cpu, pool);
   let isSettled = true;
   const items = all.filter((item) => isHeld(cpu, item, pool));
@@ -109,12 +109,6 @@ function lose(cpu: Cpu, item: number, state: number): boolean {
 /** Whether it may have been DEFERRED there for what a dead thread ran here, behind the repair of that pool: that has to come again. */
 function isListedElsewhere(cpu: Cpu, twin: number, pool: number): boolean {
   return cpu.loadAcquire(twin + Item.state) === LISTED && cpu.load(twin + Item.home) !== pool;
-}
-
-/** The workqueue's pool_workqueues in that pool. */
-function pwqsOf(cpu: Cpu, wq: number, pool: number): number[] {
-  const pwqs = Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i));
-  return pwqs.filter((pwq) => cpu.read(pwq + Pwq.pool) === pool);
 }
 
 /** Whether the pool has listed the item, and it has not ended. So it stays, but for a submitter that gives it up. */

@@ -16,16 +16,17 @@ import type { Arena } from '../arena/arena.ts';
 import { kthreadRun } from '../arena/kthread.ts';
 import { defineKthread, type KthreadSelf, SYSTEM } from '../arena/kthreadd.ts';
 import type { Cpu } from '../machine/cpu.ts';
-import { kindIdOf } from '../memory/objects.ts';
 import { watching } from '../sched/contention.ts';
 import { scheduleAsync } from '../sched/schedule.ts';
 import { finishPark, prepareToPark, unpark } from '../sched/task.ts';
-import { Item, Pwq, pwqAt, Root, Wq } from './layout.ts';
-import { openRoot, WQ_KIND } from './objects.ts';
+import { Item, Pwq, Root, Wq } from './layout.ts';
+import { openRoot } from './objects.ts';
 import { MEM_RECLAIM } from './options.ts';
 import type { WorkerPool } from './pool.ts';
 import { attachRescuer, rescue } from './pool-care.ts';
 import { poolView, RESCUER_NAME } from './pools.ts';
+import { pwqsOf } from './pwqs.ts';
+import { readQueues } from './queues.ts';
 import { Runner } from './runner.ts';
 import { beNice, nextTurn } from './thread.ts';
 
@@ -40,12 +41,10 @@ export function requestRescuer(arena: Arena): void {
   kthreadRun(arena, SYSTEM, RESCUER, RESCUER_NAME, { thread: true });
 }
 
-/** The pool_workqueues that the rescuer is called to. Pairs with `callRescuer`. */
-export function calls(cpu: Cpu, objects: readonly number[]): number[] {
-  const queues = objects.filter((object) => kindIdOf(cpu, object) === WQ_KIND.id);
+/** The pool_workqueues that the rescuer is called to: they stay until it has found nothing to do there. Pairs with `callRescuer`. */
+export function calls(cpu: Cpu, queues: readonly number[]): number[] {
   const reclaiming = queues.filter((wq) => (cpu.read(wq + Wq.flags) & MEM_RECLAIM) !== 0);
-  const pwqs = reclaiming.flatMap((wq) => Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i)));
-  return pwqs.filter((pwq) => cpu.load(pwq + Pwq.mayday) !== 0);
+  return reclaiming.flatMap((wq) => pwqsOf(cpu, wq)).filter((pwq) => cpu.load(pwq + Pwq.mayday) !== 0);
 }
 
 class Rescuer {
@@ -65,7 +64,7 @@ class Rescuer {
   }
 
   async serve(): Promise<void> {
-    const { cpu, thread, heap } = this.#arena;
+    const { cpu, thread } = this.#arena;
     const word = openRoot(this.#arena).address + Root.rescuer;
     const wake = () => unpark(cpu, this.#task);
     this.#signal.addEventListener('abort', wake);
@@ -74,7 +73,7 @@ class Rescuer {
       // Pairs with the wake-ups of `tick` and of `Submitter.abandon`: see the picture above.
       prepareToPark(cpu, this.#task);
       this.#runner.tellAborts();
-      const pwqs = this.#isFull() ? [] : calls(cpu, heap.objects());
+      const pwqs = this.#isFull() ? [] : readQueues(this.#arena, (queues) => calls(cpu, queues), true);
       if (pwqs.length === 0) {
         await scheduleAsync(thread, { task: this.#task, deadline: Number.POSITIVE_INFINITY });
         continue;

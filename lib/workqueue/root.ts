@@ -30,18 +30,21 @@ export function biasOf(cpu: Cpu, pool: number): number {
   if (root === 0) return 0;
   const slot = cpu.read(pool + Pool.slot);
   if (slot >= 0) return hasSlot(cpu, root + Root.offline, slot) ? -MOST_WORKERS : 0;
-  const limit = cpu.read(pool + Pool.limit);
-  let unusable = 0;
-  for (let i = 0; i < limit; i++) {
-    if (hasSlot(cpu, root + Root.offline, i) || hasSlot(cpu, root + Root.excluded, i)) unusable++;
-  }
-  // Where the two leave none, one worker runs all the same: `wq_calc_node_cpumask` falls back, too.
-  return Math.min(unusable, limit - 1);
+  const isUsable = (i: number) => !hasSlot(cpu, root + Root.offline, i) && !hasSlot(cpu, root + Root.excluded, i);
+  const own = slotsIn(cpu, pool + Pool.slots).filter(isUsable).length;
+  // Where none is left, those of all unbound pools; and where there is none of these, one: `wqattrs_actualize_cpumask` falls back, too.
+  const all = () => Array.from({ length: cpu.read(root + Root.slots) }, (_, i) => i).filter(isUsable).length;
+  return cpu.read(pool + Pool.limit) - (own || all() || 1);
 }
 
 /** Whether the mask at that address has the slot. */
 export function hasSlot(cpu: Cpu, mask: number, slot: number): boolean {
   return ((cpu.load(mask + (slot >> 5)) >>> (slot & 31)) & 1) !== 0;
+}
+
+/** The slots that the mask at that address has, in order. */
+export function slotsIn(cpu: Cpu, mask: number): number[] {
+  return Array.from({ length: 32 * SLOT_MASK_WORDS }, (_, i) => i).filter((slot) => hasSlot(cpu, mask, slot));
 }
 
 /** The slots that the mask has, as words. */

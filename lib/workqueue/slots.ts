@@ -4,8 +4,9 @@
  * has no say in. So a slot less means one worker less that runs at once, as when a container's share of the machine shrinks.
  */
 import type { Arena } from '../arena/arena.ts';
-import { HoldfastError, shown } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import { kindIdOf } from '../memory/objects.ts';
+import { checkSlotList } from './attributes.ts';
 import { localSlot } from './kworker.ts';
 import { Root } from './layout.ts';
 import { openRoot, POOL_KIND, type RootWords } from './objects.ts';
@@ -95,9 +96,8 @@ function slotsOf({ slots }: RootWords): number[] {
 function checkSlots(arena: Arena, slots: readonly number[]): RootWords {
   arena.thread.current();
   const root = openRoot(arena);
-  const isSlot = (slot: number) => Number.isInteger(slot) && slot >= 0 && slot < root.slots;
-  if (Array.isArray(slots) && slots.length > 0 && slots.every(isSlot)) return root;
-  throw new HoldfastError('EINVAL', `there are slots 0 to ${root.slots - 1}, received ${shown(slots)}`);
+  checkSlotList(slots, root.slots);
+  return root;
 }
 
 /** The word of `Root.offline` that says whether the slot is, and its bit there. */

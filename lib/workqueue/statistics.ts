@@ -1,10 +1,11 @@
 /** What all workqueues of an arena have done, as tools/workqueue/wq_monitor.py of the kernel shows it. */
 import type { Arena } from '../arena/arena.ts';
-import { kindIdOf } from '../memory/objects.ts';
-import { Pwq, pwqAt, Wq } from './layout.ts';
-import { WQ_KIND, WQ_PREFIX } from './objects.ts';
+import { Pwq, Wq } from './layout.ts';
+import { WQ_PREFIX } from './objects.ts';
 import { flagNames } from './options.ts';
-import { readTimes, type WorkTimes } from './times.ts';
+import { pwqsOf } from './pwqs.ts';
+import { readQueues } from './queues.ts';
+import { readTime, readTimes, type WorkTimes } from './times.ts';
 
 export interface WorkqueueStatistics {
   readonly name: string;
@@ -20,6 +21,11 @@ export interface WorkqueueStatistics {
   readonly hogs: number;
   /** How often a worker was woken because an item went to sleep. */
   readonly wakes: number;
+  /**
+   * For how long its items have had a slot, us: without what they slept in this library, or awaited and did behind their first `await`. It
+   * is processor time where the system has a core for each slot.
+   */
+  readonly computed: number;
   /** How often the rescuer was called, and how many items it has run. */
   readonly maydays: number;
   readonly rescued: number;
@@ -32,7 +38,7 @@ export interface WorkqueueStatistics {
 /** Of the workqueue at that address. */
 export function statisticsOf(arena: Arena, wq: number): WorkqueueStatistics {
   const { cpu } = arena;
-  const pwqs = Array.from({ length: cpu.read(wq + Wq.nrPwqs) }, (_, i) => pwqAt(wq, i));
+  const pwqs = pwqsOf(cpu, wq);
   const sum = (field: number) => pwqs.reduce((all, pwq) => all + cpu.load(pwq + field), 0);
   return {
     name: arena.objects.nameOf(wq)?.slice(WQ_PREFIX.length) ?? '',
@@ -43,6 +49,7 @@ export function statisticsOf(arena: Arena, wq: number): WorkqueueStatistics {
     ended: sum(Pwq.ended) >>> 0,
     hogs: sum(Pwq.hogs),
     wakes: sum(Pwq.wakes),
+    computed: pwqs.reduce((all, pwq) => all + readTime(cpu, pwq + Pwq.computed), 0),
     maydays: sum(Pwq.maydays),
     rescued: sum(Pwq.rescued),
     wait: readTimes(
@@ -56,9 +63,8 @@ export function statisticsOf(arena: Arena, wq: number): WorkqueueStatistics {
   };
 }
 
-/** Of all workqueues that have been made in the arena, by name. It walks the heap. */
+/** Of all workqueues that have been made in the arena, by name. It walks the heap, with the names latched. */
 export function allStatistics(arena: Arena): WorkqueueStatistics[] {
-  const { cpu, heap } = arena;
-  const queues = heap.objects().filter((object) => kindIdOf(cpu, object) === WQ_KIND.id);
-  return queues.map((wq) => statisticsOf(arena, wq)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const all = readQueues(arena, (queues) => queues.map((wq) => statisticsOf(arena, wq)));
+  return all.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

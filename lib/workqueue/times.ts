@@ -31,6 +31,23 @@ export function countTime(cpu: Cpu, times: number, us: number): void {
   cpu.write(bucket, cpu.read(bucket) + 1);
 }
 
+const SECOND = 1e6;
+
+/** Adds a time to what the two words at `total` say, seconds and microseconds. */
+export function addTime(cpu: Cpu, total: number, us: number): void {
+  let sum = (cpu.read(total + 1) + us) | 0;
+  if (sum >= SECOND) {
+    cpu.write(total, cpu.read(total) + Math.floor(sum / SECOND));
+    sum %= SECOND;
+  }
+  cpu.write(total + 1, sum);
+}
+
+/** Such a time, microseconds. */
+export function readTime(cpu: Cpu, total: number): number {
+  return (cpu.load(total) >>> 0) * 1e6 + cpu.load(total + 1);
+}
+
 /** The sum of the histograms at these addresses. */
 export function readTimes(cpu: Cpu, histograms: readonly number[]): WorkTimes {
   const counts = Array.from({ length: TIMES }, (_, i) =>

@@ -28,3 +28,18 @@ export const STUCK_US = 30e6;
 /** The name of the timers' action. */
 export const POOL_TIMER_ACTION = 'workqueue/pool';
 export const POOL_TIMER = hash(POOL_TIMER_ACTION);
+
+/** A worker of a slot's pool, and the item that it runs: when it began, us. */
+export interface Running {
+  readonly worker: number;
+  readonly item: number;
+  readonly began: number;
+}
+
+/** What kthreadd finds when it looks after a pool. */
+export interface Tick {
+  /** What the workers of a slot's pool run. */
+  readonly running: Running[];
+  /** For how long no item has begun while one waits, us; 0 where somebody is about to begin one. */
+  readonly stuck: number;
+}

@@ -12,8 +12,8 @@ import { HoldfastError, shown } from '../errors.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import { struct } from '../memory/struct.ts';
 import { readText, textWords, utf8, writeBytes } from '../memory/text.ts';
+import { FunctionWords } from './layout.ts';
 
 /** A function that can be work: its arguments and its result, or what a promise of it brings, can be cloned. */
 // biome-ignore lint/suspicious/noExplicitAny: any function is one, whatever its parameters are.
@@ -23,8 +23,6 @@ interface Identity {
   readonly module: string;
   readonly name: string;
 }
-
-const FunctionWords = struct({ header: ObjectHeader.words, moduleLength: 1, nameLength: 1, texts: 0 });
 
 const KIND: Kind = defineKind<Repairer>({
   name: 'work function',

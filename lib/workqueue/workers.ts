@@ -1,10 +1,25 @@
 /** The records of a pool's workers: which are idle, how many run, which threads are on their way. All of it under the pool's latch. */
 import type { Cpu } from '../machine/cpu.ts';
 import { prepareToPark } from '../sched/task.ts';
-import { BUSY, FREE_RECORD, IDLE, Pool, STARTING, WorkerRecord, workerAt } from './layout.ts';
+import {
+  BUSY,
+  FREE_RECORD,
+  FunctionWords,
+  IDLE,
+  Item,
+  PHASE,
+  Pool,
+  RUNNING,
+  STARTING,
+  WorkerRecord,
+  workerAt,
+} from './layout.ts';
 
 /** How long a thread that was asked for may be on its way until it is asked for again, ms: the kernel's CREATE_COOLDOWN. */
 const CREATE_COOLDOWN_MS = 1000;
+
+/** The kernel's `cpu_intensive_thresh_us`. */
+export const SLOW_US = 10e3;
 
 /** `nr_running` follows. */
 export function setState(cpu: Cpu, pool: number, worker: number, state: number): void {
@@ -18,9 +33,12 @@ export function setState(cpu: Cpu, pool: number, worker: number, state: number):
  * `worker_enter_idle`: on the list, not running, and its task SLEEPING. Full, and pairs with the push in `queue`: the item is seen
  * behind this, or there that a slot is free.
  */
-export function becomeIdle(cpu: Cpu, pool: number, worker: number): void {
+export function becomeIdle(cpu: Cpu, pool: number, worker: number, awaits = 0, isLeft = false): void {
   setState(cpu, pool, worker, IDLE);
-  linkIdle(cpu, pool, worker);
+  cpu.write(worker + WorkerRecord.awaits, awaits);
+  // Behind the one that it leaves an item to.
+  if (isLeft) linkIdleLast(cpu, pool, worker);
+  else linkIdle(cpu, pool, worker);
   prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
 }
 
@@ -35,6 +53,13 @@ export function linkIdle(cpu: Cpu, pool: number, worker: number): void {
   cpu.write(pool + Pool.idle, worker);
   count(cpu, pool + Pool.nrIdle, 1);
   if (cpu.read(worker + WorkerRecord.state) !== IDLE) setState(cpu, pool, worker, IDLE);
+}
+
+/** Whether one of the idle workers awaits nothing. */
+export function hasFreeWorker(cpu: Cpu, pool: number): boolean {
+  let idle = cpu.read(pool + Pool.idle);
+  while (idle !== 0 && cpu.read(idle + WorkerRecord.awaits) !== 0) idle = cpu.read(idle + WorkerRecord.nextIdle);
+  return idle !== 0;
 }
 
 /** Behind all that are idle. */
@@ -83,6 +108,17 @@ export function overdue(cpu: Cpu, pool: number): number {
     return index;
   }
   return -1;
+}
+
+/** Whether that worker runs or awaits the item: one that has ended may be anybody's by now, and its queue be gone. */
+export function isRunIn(cpu: Cpu, item: number, worker: number): boolean {
+  return item !== 0 && (cpu.load(item + Item.state) & PHASE) === RUNNING && cpu.read(item + Item.worker) === worker;
+}
+
+/** Says in the item's function that it computes for long, if the worker that runs it has not slept for so long. `now`: us. */
+export function markIfSlow(cpu: Cpu, item: number, now: number): void {
+  const computed = (now - cpu.read(cpu.read(item + Item.worker) + WorkerRecord.began)) | 0;
+  if (computed >= SLOW_US) cpu.store(cpu.read(item + Item.fn) + FunctionWords.isSlow, 1);
 }
 
 /** The workers that are BUSY with an item, which they may have ended or awaited by now. */

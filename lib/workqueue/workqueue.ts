@@ -2,36 +2,27 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
-import { abortReason, checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { applyAttributes, attributesOf, type WorkqueueAttributes } from './attributes.ts';
+import { watchCall } from './call.ts';
 import { isTraced, traced } from './channels.ts';
 import { configure, type WorkqueueConfiguration } from './configuration.ts';
 import { catchUp } from './freeze.ts';
-import { CLOSED, OPEN, Pwq, pwqAt, Wq } from './layout.ts';
+import { CLOSED, OPEN, Pwq, Wq } from './layout.ts';
 import { mapped } from './map.ts';
-import { openPool, openRoot, openWq } from './objects.ts';
-import {
-  checkCount,
-  checkWorkqueueOptions,
-  clampActive,
-  flagNames,
-  HIGHPRI,
-  MEM_RECLAIM,
-  ORDERED,
-  POWER_EFFICIENT,
-  type RunOptions,
-  UNBOUND,
-  type WorkqueueOptions,
-} from './options.ts';
+import { openQueue } from './open-queue.ts';
+import { checkCount, clampActive, ORDERED, type RunOptions, UNBOUND, type WorkqueueOptions } from './options.ts';
 import './pool-timer.ts';
 import { adjust } from './pool-care.ts';
 import { queueWork } from './pool-works.ts';
 import { queuerOf } from './pools.ts';
+import { currentPwq, pwqsOf } from './pwqs.ts';
 import { QueueState, type WorkqueueCounts } from './queue-state.ts';
-import { requestRescuer } from './rescuer.ts';
 import { usableSlot } from './slots.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
 import type { Backlog, Call, Submitter } from './submitter.ts';
 import { submitterOf } from './submitters.ts';
+import { checkTransferList } from './transfer.ts';
 import type { Queueing } from './twins.ts';
 import type { WorkFunction } from './work.ts';
 import { delayWork, redelayWork } from './work-core.ts';
@@ -48,6 +39,8 @@ import { DelayedWork, expedite, Work } from './work-item.ts';
  * Source: kernel/workqueue.c, alloc_workqueue.
  */
 export class Workqueue {
+  /** @internal What rejects rather than throws once the queue was destroyed. */
+  static readonly rejecting: readonly string[] = ['run', 'runWith', 'ready', 'flush', 'drain', 'close', 'destroy'];
   readonly name: string;
   readonly #arena: Arena;
   readonly #wq: number;
@@ -56,6 +49,7 @@ export class Workqueue {
   readonly #submitter: Submitter;
   readonly #state: QueueState;
   readonly #isOrdered: boolean;
+  readonly #isUnbound: boolean;
   /** Calls by this view of the queue. */
   readonly #backlog: Backlog = { count: 0, waiters: new Set() };
 
@@ -64,34 +58,18 @@ export class Workqueue {
    * options that are none, and where the queue is there already and bound, high priority or ordered otherwise; ENOMEM.
    */
   constructor(arena: Arena, name: string, options: WorkqueueOptions = {}) {
-    if (typeof arena?.thread?.current !== 'function') {
-      throw new HoldfastError('EINVAL', `a workqueue lives in an Arena, received ${shown(arena)}`);
-    }
-    arena.thread.current();
-    const { flags: asked, maxActive } = checkWorkqueueOptions(options);
-    if (typeof name !== 'string' || name === '') {
-      throw new HoldfastError('EINVAL', `a workqueue has a name, received ${shown(name)}`);
-    }
-    const root = openRoot(arena);
-    const flags = asked & POWER_EFFICIENT && root.powerEfficient ? asked | UNBOUND : asked;
-    const slots = flags & UNBOUND ? [-1] : Array.from({ length: root.slots }, (_, slot) => slot);
-    const pools = slots.map((slot) => openPool(arena, root, slot, (flags & HIGHPRI) !== 0));
+    const { root, wq, flags, maxActive, pwqs } = openQueue(arena, name, options);
     const { cpu } = arena;
-    if (flags & MEM_RECLAIM) requestRescuer(arena);
     this.#arena = arena;
     this.name = name;
-    this.#root = root.address;
-    this.#wq = openWq(arena, name, flags, maxActive, pools);
-    if (cpu.read(this.#wq + Wq.flags) !== flags) {
-      throw new HoldfastError(
-        'EINVAL',
-        `the workqueue ${shown(name)} is there, and is ${flagNames(cpu.read(this.#wq + Wq.flags)).join(', ')}`,
-      );
-    }
-    this.#pwqs = pools.map((_, i) => pwqAt(this.#wq, i));
+    this.#root = root;
+    this.#wq = wq;
+    this.#pwqs = pwqs;
     this.#submitter = submitterOf(arena);
-    this.#state = new QueueState(arena, name, this.#wq, this.#pwqs, this.#submitter);
+    this.#state = new QueueState(arena, name, this.#wq, this.#submitter);
+    for (const view of [this, this.#state]) arena.objects.views.add(this.#wq, view);
     this.#isOrdered = (flags & ORDERED) !== 0;
+    this.#isUnbound = (flags & UNBOUND) !== 0;
     if (cpu.cmpxchg(this.#wq + Wq.state, CLOSED, OPEN) === CLOSED && !this.#isOrdered) this.setMaxActive(maxActive);
     catchUp(arena, this.#wq);
   }
@@ -123,7 +101,7 @@ export class Workqueue {
     }
   }
 
-  /** `run` with a signal, a timeout, or a slot: `runWith({ timeout: 50 }, resize, path)`. */
+  /** `run` with a signal, a timeout, a slot, or buffers that go with it: `runWith({ timeout: 50 }, resize, path)`. */
   runWith<F extends WorkFunction>(
     options: RunOptions,
     run: F,
@@ -135,10 +113,11 @@ export class Workqueue {
 
   #runWith<F extends WorkFunction>(options: RunOptions, run: F, args: Parameters<F>): Promise<Awaited<ReturnType<F>>> {
     try {
-      checkOptions(options, ['signal', 'timeout', 'slot']);
+      checkOptions(options, ['signal', 'timeout', 'slot', 'transferList']);
       deadlineOf(this.#arena.cpu, options.timeout);
+      if (options.transferList !== undefined) checkTransferList(options.transferList);
       const call = this.#submit(this.#pwqOf(options.slot), run, args);
-      return this.#watch(call, options) as Promise<Awaited<ReturnType<F>>>;
+      return watchCall(this.#submitter, call, options) as Promise<Awaited<ReturnType<F>>>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -247,6 +226,35 @@ export class Workqueue {
   }
 
   /**
+   * `close`, and the queue and its name are no more: from then on all calls of all views of it, in all threads, throw or reject with EINVAL.
+   * Its memory can be had again as that of any shared object, and once nothing leads there: a delayed work does until its
+   * time. Rejects with EBUSY where a thread has opened it again meanwhile, EDEADLK as `close` does. `destroy_workqueue`.
+   */
+  destroy(): Promise<void> {
+    return this.#state.destroy();
+  }
+
+  /** `destroy` that blocks the thread. Throws ETIMEDOUT, with the queue closed. */
+  destroySync(options?: WaitOptions): void {
+    this.#state.destroySync(options);
+  }
+
+  /** What its workers are. Of a bound queue: those of slot 0. */
+  get attributes(): Required<WorkqueueAttributes> {
+    return attributesOf(this.#arena, this.#wq);
+  }
+
+  /**
+   * Items that are queued from now on run on workers that are so, which queues with equal attributes share; those that are queued run
+   * where they are, and may be overtaken. What is left out is the default. Throws EINVAL for a bound or ordered queue, a nice
+   * that is none, and slots that there are not; ENOMEM; with nothing changed. `apply_workqueue_attrs`.
+   */
+  applyAttrs(attributes: WorkqueueAttributes): void {
+    this.#arena.thread.current();
+    applyAttributes(this.#arena, this.#wq, attributes);
+  }
+
+  /**
    * Back-pressure: resolves once fewer than `limit` calls by this view of the queue are under way, calls that were given up
    * and have not come back included: `for (const path of paths) { await wq.ready(); wq.run(resize, path).then(save); }` keeps
    * workers busy, and memory bounded. Several that wait go on together. Rejects with EINVAL for a limit that is none.
@@ -280,8 +288,9 @@ export class Workqueue {
     thread.current();
     if (this.#isOrdered)
       throw new HoldfastError('EINVAL', `the workqueue ${shown(this.name)} is ordered: its maxActive is 1`);
-    cpu.store(this.#wq + Wq.savedMaxActive, clampActive(maxActive));
-    for (const pwq of this.#pwqs) adjust(this.#submitter.pool(cpu.read(pwq + Pwq.pool)), pwq);
+    // Full: pairs with the barrier in `applyAttributes`, which adds a pwq.
+    cpu.xchg(this.#wq + Wq.savedMaxActive, clampActive(maxActive));
+    for (const pwq of pwqsOf(cpu, this.#wq)) adjust(this.#submitter.pool(cpu.read(pwq + Pwq.pool)), pwq);
   }
 
   /** How long its items have waited and taken, and how many there are. Out of date as soon as it is read. */
@@ -358,7 +367,7 @@ export class Workqueue {
   }
 
   #localPwq(): number {
-    return this.#pwqs.length === 1 ? (this.#pwqs[0] as number) : this.#pwqOf(undefined);
+    return this.#isUnbound ? currentPwq(this.#arena.cpu, this.#wq) : this.#pwqOf(undefined);
   }
 
   #pwqOf(slot: number | undefined): number {
@@ -369,22 +378,8 @@ export class Workqueue {
         `the workqueue ${shown(this.name)} has slots 0 to ${length - 1}, received ${shown(slot)}`,
       );
     }
+    if (this.#isUnbound) return currentPwq(this.#arena.cpu, this.#wq);
     return this.#pwqs[slot ?? (length === 1 ? 0 : usableSlot(this.#arena, this.#root, length))] as number;
-  }
-
-  /** Gives the call up when the signal aborts or the time is over. */
-  async #watch(call: Call, { signal, timeout }: RunOptions): Promise<unknown> {
-    const abort = () => this.#submitter.abandon(call, abortReason(signal));
-    const late = () =>
-      this.#submitter.abandon(call, new HoldfastError('ETIMEDOUT', `the call has not ended within ${timeout} ms`));
-    signal?.addEventListener('abort', abort, { once: true });
-    const timer = timeout === undefined ? undefined : setTimeout(late, timeout);
-    try {
-      return await call.promise;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    }
   }
 
   [inspect.custom](): string {

@@ -1,7 +1,9 @@
 /** What the tests of workqueues run on workers. */
+import { getPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { threadId } from 'node:worker_threads';
+import { osThread } from '../../lib/arena/liveness.ts';
 import { Completion, currentWork, HoldfastError, Mutex, Work, Workqueue, work } from '../../lib/index.ts';
 
 const refuse = () => {
@@ -45,6 +47,7 @@ export const f = work(import.meta.url, {
   add: (a: number, b: number) => a + b,
   echo: <Value>(value: Value): Value => value,
   thread: () => threadId,
+  niceness: () => getPriority(osThread()),
   nap: async (ms: number) => {
     await sleep(ms);
     return 1;
@@ -141,6 +144,11 @@ export const f = work(import.meta.url, {
   },
   /** Waits, before its first await, for its own queue. */
   flushWithin: (name: string, how: 'flush' | 'drain' | 'close') => new Workqueue(currentWork().arena, name)[how](),
+  spinOn: (us: number) => {
+    const end = performance.now() + us / 1e3;
+    while (performance.now() < end);
+    return threadId;
+  },
   spin: (us: number) => {
     const end = performance.now() + us / 1000;
     while (performance.now() < end);

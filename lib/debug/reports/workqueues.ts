@@ -21,6 +21,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { head: 'wait p99', tier: 0, cell: ({ wait }) => us(wait.p99) },
   { head: 'run p50', tier: 1, cell: ({ run }) => us(run.p50) },
   { head: 'run p99', tier: 0, cell: ({ run }) => us(run.p99) },
+  { head: 'CPUtime', tier: 1, cell: ({ computed }) => us(computed) },
   { head: 'CPUhog', tier: 2, cell: ({ hogs }) => count(hogs) },
   { head: 'CMW', tier: 2, cell: ({ wakes }) => count(wakes) },
   { head: 'mayday', tier: 2, cell: ({ maydays }) => count(maydays) },

@@ -55,8 +55,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that comes back to a slot which is another’s goes on',
     file: POOL,
-    from: 'cpu.load(this.address + Pool.running) <= this.#limit ? this.#items.pick(worker, us) : 0',
-    to: 'this.#items.pick(worker, us)',
+    from: '!isLeft && cpu.load(this.address + Pool.running) <= this.#limit',
+    to: '!isLeft',
     tests: [POOL_TEST],
   },
   {
@@ -328,8 +328,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'work that has come before the first worker is not seen by it',
     file: POOL,
-    from: '    linkIdleLast(cpu, this.address, worker);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));\n    this.#findWorker();',
-    to: '    linkIdleLast(cpu, this.address, worker);\n    prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));',
+    from: '    this.locked(() => {\n      linkIdleLast(this.cpu, this.address, worker);\n      prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));\n    });',
+    to: '    latch(this.cpu, this.#latch, this.id);\n    linkIdleLast(this.cpu, this.address, worker);\n    prepareToPark(this.cpu, this.cpu.read(worker + WorkerRecord.task));\n    this.#unlatch();',
     tests: [POOL_TEST],
   },
   {
@@ -377,8 +377,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a drain ends before what the last items have queued',
     file: STATE,
-    from: '      do await this.#flush();\n      while (!this.#isDrained());\n',
-    to: '      await this.#flush();\n',
+    from: '        this.checkThere();\n      } while (!this.#isDrained());',
+    to: '        this.checkThere();\n      } while (this === undefined);',
     tests: [THREADS_TEST],
   },
   {
@@ -909,9 +909,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an unbound pool without slots runs nothing',
     file: ROOT,
-    from: 'return Math.min(unusable, limit - 1);',
-    to: 'return unusable;',
-    tests: [ROOT_TEST],
+    from: '(own || all() || 1)',
+    to: '(own || all())',
+    tests: [ROOT_TEST, 'test/workqueue/attributes.test.ts'],
   },
   {
     name: 'a slot counts as gone once for each time that it is said',

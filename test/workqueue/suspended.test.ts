@@ -1,0 +1,203 @@
+/** Items that await something, and what computes for long on the thread where they are. The threads stepped, and real ones. */
+import { describe, expect, test } from 'vitest';
+import { Arena, Completion, Workqueue } from '../../lib/index.ts';
+import {
+  BUSY,
+  FunctionWords,
+  ID_SHIFT,
+  IDLE,
+  Item,
+  itemAt,
+  PENDING,
+  Pwq,
+  RUNNING,
+  WorkerRecord,
+  workerAt,
+} from '../../lib/workqueue/layout.ts';
+import { openPool, openRoot } from '../../lib/workqueue/objects.ts';
+import { WorkerPool } from '../../lib/workqueue/pool.ts';
+import { readTime } from '../../lib/workqueue/times.ts';
+import { stepper } from '../support/stepper.ts';
+import { f } from './functions.ts';
+import { makeQueues } from './needy.ts';
+
+const QUICK = 0;
+const SLOW = 1;
+
+/** Threads 1 to 3 may be workers of an unbound pool with two slots; items are of a quick or a slow function. */
+function suspendedStage() {
+  const { arenas, real } = stepper(4);
+  const { pool, pwqs, slab } = makeQueues(arenas[0]!, { slots: 2, maxWorkers: 4 }, [0]);
+  const created: number[] = [];
+  const views = arenas.map(({ cpu, thread }) => new WorkerPool(cpu, pool, thread.id, (index) => created.push(index)));
+  const functions = [QUICK, SLOW].map((isSlow) => {
+    const fn = arenas[0]!.heap.alloc(FunctionWords.words, arenas[0]!.thread.nascent);
+    real.store(fn + FunctionWords.isSlow, isSlow);
+    return fn;
+  });
+  const record = (thread: number) => workerAt(pool, thread - 1);
+  const item = (i: number) => itemAt(slab, i);
+  const here = {
+    created,
+    item,
+    now: () => arenas[1]!.cpu.now(),
+    /** It has come back to its submitter, and runs again, on that worker. */
+    recycle(i: number) {
+      real.store(item(i) + Item.state, RUNNING | (2 << ID_SHIFT));
+      real.write(item(i) + Item.worker, record(1));
+    },
+    isSlow: (fn: number) => real.load(functions[fn]! + FunctionWords.isSlow),
+    join: (by: number) => views[by]!.join(record(by), arenas[by]!.thread.takeTask(arenas[by]!.heap)),
+    queue(i: number, fn: number) {
+      real.write(item(i) + Item.pwq, pwqs[0]!);
+      real.write(item(i) + Item.fn, functions[fn]!);
+      real.store(item(i) + Item.state, PENDING);
+      views[0]!.queue(item(i), item(i));
+    },
+    /** The item that the worker runs next, which awaits so many; -1 for none. `now`: ms. */
+    next(by: number, { finished = -1, awaits = 0, now = 1 } = {}) {
+      const found = views[by]!.step(record(by), finished < 0 ? 0 : item(finished), now * 1e6, awaits);
+      return found === 0 ? -1 : (found - item(0)) / Item.words;
+    },
+    /** What the queue's items have computed, us. */
+    computed: () => readTime(real, pwqs[0]! + Pwq.computed),
+    sleep: (by: number) => views[by]!.sleeping(record(by)),
+    wakeUp: (by: number) => views[by]!.running(record(by)),
+    settle: (by: number, i: number) => views[by]!.settle(item(i)),
+    state: (by: number) => real.read(record(by) + WorkerRecord.state),
+  };
+  return here;
+}
+
+describe('a worker that awaits an item', () => {
+  test('takes one that computes for long although another worker is free', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    stage.join(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.queue(0, QUICK);
+    expect(stage.next(1)).toBe(0);
+    stage.queue(1, SLOW);
+    // It was woken for that, and comes late.
+    expect(stage.state(2)).toBe(BUSY);
+    expect(stage.next(2)).toBe(1);
+    stage.join(3);
+    expect(stage.next(3)).toBe(-1);
+    expect(stage.next(2, { finished: 1 })).toBe(-1);
+    stage.queue(2, SLOW);
+    stage.queue(3, QUICK);
+    expect([stage.state(2), stage.state(3)]).toEqual([BUSY, IDLE]);
+    expect(stage.next(1, { awaits: 1 })).toBe(-1);
+    expect([stage.next(2), stage.state(3)]).toEqual([2, BUSY]);
+    expect(stage.next(3)).toBe(3);
+  });
+
+  test('leaves what is quick, or what nobody else is there for; and asks for nobody', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    stage.queue(0, QUICK);
+    stage.queue(1, QUICK);
+    stage.queue(2, SLOW);
+    expect([stage.next(1), stage.next(1, { awaits: 1 })]).toEqual([0, 1]);
+    const before = stage.created.length;
+    expect(stage.next(1, { awaits: 2 })).toBe(2);
+    expect(stage.created.length - before).toBeLessThanOrEqual(1);
+    expect(stage.created).toContain(1);
+  });
+
+  test('asks for nobody while others that are idle await something as well', () => {
+    const stage = suspendedStage();
+    stage.join(3);
+    stage.queue(0, QUICK);
+    expect([stage.next(3), stage.next(3, { awaits: 1 })]).toEqual([0, -1]);
+    for (const by of [1, 2]) stage.join(by);
+    for (const by of [1, 2]) stage.queue(by, QUICK);
+    expect([stage.next(1), stage.next(2)]).toEqual([1, 2]);
+    const before = stage.created.length;
+    stage.queue(3, SLOW);
+    expect(stage.next(1, { awaits: 1 })).toBe(3);
+    expect(stage.created.slice(before)).toEqual([3]);
+  });
+
+  test('is not the first to be woken for what is quick, or is spared although it awaits nothing any more', () => {
+    const stage = suspendedStage();
+    for (const by of [1, 2, 3]) stage.join(by);
+    stage.queue(0, QUICK);
+    stage.queue(1, QUICK);
+    expect([stage.next(3), stage.next(1), stage.next(2)]).toEqual([-1, 0, 1]);
+    expect(stage.next(2, { awaits: 1 })).toBe(-1);
+    expect(stage.next(1, { awaits: 1 })).toBe(-1);
+    stage.queue(2, SLOW);
+    expect([1, 2, 3].map(stage.state)).toEqual([BUSY, IDLE, IDLE]);
+    // It leaves the item to thread 3, and so does the one in between.
+    expect([stage.next(1, { awaits: 1 }), stage.next(2, { awaits: 1 })]).toEqual([-1, -1]);
+    expect(stage.next(3)).toBe(2);
+    stage.settle(1, 0);
+    stage.queue(3, SLOW);
+    expect([stage.state(1), stage.state(2)]).toEqual([BUSY, IDLE]);
+    expect(stage.next(1)).toBe(3);
+  });
+
+  test('does not learn of what computes for long, or takes what is quick for it', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    for (const i of [0, 1]) stage.queue(i, QUICK);
+    expect([stage.next(1, { now: 1 }), stage.next(1, { finished: 0, now: 10 })]).toEqual([0, 1]);
+    expect(stage.isSlow(QUICK)).toBe(0);
+    stage.next(1, { finished: 1, now: 20 });
+    expect(stage.isSlow(QUICK)).toBe(1);
+  });
+});
+
+describe('what items have computed', () => {
+  test('is counted twice, or never, or with what the worker did in between', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    for (const i of [0, 1, 2]) stage.queue(i, QUICK);
+    stage.next(1, { now: 1000 });
+    stage.next(1, { finished: 0, now: 1003 });
+    expect(stage.computed()).toBe(3000);
+    expect(stage.next(1, { finished: 1, now: 3503.5 })).toBe(2);
+    expect(stage.computed()).toBe(2_503_500);
+    expect(stage.next(1, { finished: 2, now: 3503.5 })).toBe(-1);
+  });
+
+  test('is counted while the item sleeps, or goes on when it is over', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    for (const i of [0, 1]) stage.queue(i, QUICK);
+    // By the stepped clock, a microsecond a look, from here on.
+    stage.next(1, { now: stage.now() / 1e6 });
+    stage.sleep(1);
+    for (let i = 0; i < 5000; i++) stage.now();
+    stage.wakeUp(1);
+    expect(stage.next(1, { finished: 0, now: stage.now() / 1e6 })).toBe(1);
+    // It is awaited, and over before the worker looks for the next.
+    stage.settle(1, 1);
+    for (let i = 0; i < 5000; i++) stage.now();
+    stage.recycle(1);
+    expect(stage.next(1, { now: stage.now() / 1e6 })).toBe(-1);
+    expect(stage.computed()).toBeGreaterThan(0);
+    expect(stage.computed()).toBeLessThan(1000);
+  });
+});
+
+// Four threads have to start, and compute.
+test('what computes for long runs on a thread where items await something, time and again', async () => {
+  const arena = Arena.create({ bytes: 8 << 20 });
+  Workqueue.configure(arena, { slots: 2, maxWorkers: 4 });
+  const wq = new Workqueue(arena, 'suspended');
+  const waits = wq.run(f.blockAsync, 'gate');
+  const spinBoth = () => Promise.all([wq.run(f.spinOn, 12_000), wq.run(f.spinOn, 12_000)]);
+  const pool = openPool(arena, openRoot(arena), -1, false);
+  const { cpu } = arena;
+  const isFree = (worker: number) =>
+    cpu.read(worker + WorkerRecord.state) === IDLE && cpu.read(worker + WorkerRecord.awaits) === 0;
+  const workers = [0, 1, 2, 3].map((index) => workerAt(pool, index));
+  // One for each slot: they are asked for where two compute and one of them meets what waits.
+  while (workers.filter(isFree).length < 2) await spinBoth();
+  const spinners = await Promise.all([wq.run(f.spinOn, 12_000), wq.run(f.spinOn, 12_000)]);
+  new Completion(arena, 'gate').completeAll();
+  expect(spinners).not.toContain(await waits);
+  await wq.close();
+}, 240_000);
