@@ -77,10 +77,13 @@ export function chainFrom(cpu: Cpu, newest: number): number[] {
   return chain;
 }
 
-/** A LISTED item goes to the worklist, or waits behind `maxActive`. */
+/**
+ * A LISTED item goes to the worklist, or waits behind `maxActive`. Where others wait, as many as may are active: under the latch,
+ * what lets one more begin also activates the first that waits (`PoolItems.activate`). So nothing overtakes those here.
+ */
 export function enqueue(cpu: Cpu, pool: number, pwq: number, item: number): void {
   const active = cpu.read(pwq + Pwq.nrActive);
-  const mayRun = active < cpu.load(pwq + Pwq.maxActive) && cpu.read(pwq + Pwq.inactive) === 0;
+  const mayRun = active < cpu.load(pwq + Pwq.maxActive);
   cpu.write(item + Item.worker, mayRun ? 0 : INACTIVE);
   if (mayRun) {
     cpu.write(pwq + Pwq.nrActive, active + 1);

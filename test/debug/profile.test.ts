@@ -458,10 +458,26 @@ describe('a lock', () => {
     expect(only(session.stop())).toMatchObject({ lock: 'pthread cond "c"', event: true });
   });
 
+  test('or a word to which a waiter was moved is charged with its wait from the beginning', () => {
+    const { arenas, arena, before: rightBefore } = stage();
+    const futexes = arenas.map((each) => new Futex(each)) as [Futex, Futex];
+    const [from, to] = [arena.alloc(1), arena.alloc(1)];
+    for (const word of [from, to]) arena.words[word] = 0;
+    const session = startProfile(arena);
+    rightBefore(1, on('wait'), () => {
+      expect(futexes[0].requeue(from, 0, to, 1)).toBe(1);
+      expect(futexes[0].wake(to, 1)).toBe(1);
+    });
+    expect(futexes[1].wait(from, 0)).toBe(0);
+    expect(only(session.stop()).lock).toBe(`word at ${from}`);
+  });
+
   test('of a destroyed one’s address is taken for that one', () => {
     const on2 = stage();
+    const openAnother = () => on2.arenas.map((arena) => new Mutex(arena, 'another'));
+    openAnother();
     const session = startProfile(on2.arena);
-    const addresses = ['order 1', 'invoice 2'].map((name) => {
+    const addresses = ['order 1', 'stock 2'].map((name) => {
       const [mine, theirs] = on2.arenas.map((arena) => new Mutex(arena, name)) as [Mutex, Mutex];
       mine.lock();
       contended(
@@ -472,12 +488,16 @@ describe('a lock', () => {
       );
       theirs.unlock();
       mine.destroy();
+      // Its memory can be had once each thread that knew it has opened another object.
+      openAnother();
+      on2.arena.objects.makeRoom();
       return mine.address;
     });
+    expect(addresses[1]).toBe(addresses[0]);
     const rows = session.stop().locks.map(({ lock, address }) => [lock, address]);
     expect(rows.sort()).toEqual([
-      ['mutex "invoice 2"', addresses[1]],
       ['mutex "order 1"', addresses[0]],
+      ['mutex "stock 2"', addresses[0]],
     ]);
   });
 

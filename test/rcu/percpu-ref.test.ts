@@ -246,6 +246,24 @@ describe('references that are counted by atomics', () => {
     expect(refs[0].isAtomic).toBe(false);
   });
 
+  test('are said to be counted so by all, by a thread that has waited for an earlier switch', () => {
+    const stage = references(3);
+    const { refs, settle, state } = stage;
+    settle();
+    // Thread 2 has waited for its grace period, and is about to say so.
+    stage.before(2, on('cmpxchg', state, 2), () => {
+      refs[0].switchToPercpu();
+      // Thread 1 counts by plain stores, and has not heard of the switch that begins here.
+      expect(refs[1].tryGet()).toBe(true);
+      expect(thrown(() => refs[0].switchToAtomic({ timeout: 5 })).code).toBe('ETIMEDOUT');
+    });
+    expect(thrown(() => refs[2]?.switchToAtomic()).code).toBe('EINVAL');
+    expect(refs[0].isAtomic).toBe(false);
+    settle();
+    refs[0].switchToAtomic();
+    expect([refs[0].isAtomic, refs[0].isZero]).toEqual([true, false]);
+  });
+
   test('are waited for on an event loop', async () => {
     const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
     const ref = new PercpuRef(arena);

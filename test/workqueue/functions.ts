@@ -163,6 +163,20 @@ export const f = work(import.meta.url, {
     const { words } = currentWork().arena;
     while (Atomics.load(words, at) === 0);
   },
+  /** Writes `value` in the word, if nobody has written there, once the event loop has had a turn. */
+  sayFirst: async (at: number, value: number) => {
+    const { words } = currentWork().arena;
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.compareExchange(words, at, 0, value);
+  },
+  /** Computes for 100 us in each of so many items, one after the other, as long as nobody writes there; then it does. */
+  computeInTurn: (name: string, at: number, value: number, times: number) => {
+    const { arena } = currentWork();
+    f.spin(100);
+    if (times === 0) Atomics.compareExchange(arena.words, at, 0, value);
+    else if (Atomics.load(arena.words, at) === 0)
+      void new Workqueue(arena, name).run(f.computeInTurn, name, at, value, times - 1);
+  },
   /** Asks for a lock, and leaves it to come. */
   lockLater: (name: string) => {
     const { arena } = currentWork();

@@ -40,6 +40,27 @@ describe('a work', () => {
     expect(stage.workOff()).toEqual([]);
   });
 
+  test('that waits for its other run, for which a worker is woken when another work’s is over', () => {
+    const stage = workStage();
+    stage.queue(0, 0);
+    stage.queue(1, 0);
+    expect([stage.next(0), stage.next(0)]).toEqual([0, 1]); // both are awaited
+    stage.queue(0, 1);
+    stage.queue(1, 1);
+    expect(stage.next(1)).toBe(-1);
+    // The first one's next run is cancelled while its end is told there; the second one's has to wait still.
+    stage.before(1, on('cmpxchgAcquire', stage.poolLatch(1)), () => expect(stage.cancel(0)).toBe(true));
+    stage.settle(0, 0);
+    expect(stage.cancelPlan(1)).toBe(false);
+    expect(stage.isBusy(1)).toBe(false);
+    stage.settle(0, 1);
+    expect(stage.isBusy(1)).toBe(true);
+    expect(stage.next(1)).toBe(1);
+    expect(stage.next(1, 1)).toBe(-1);
+    expect(stage.next(0)).toBe(-1);
+    expect(stage.workOff()).toEqual([]);
+  });
+
   test('whose worker awaits it, and runs it again beside that', () => {
     const stage = workStage();
     stage.queue(0);
@@ -242,6 +263,15 @@ describe('a delayed work', () => {
     stage.reap(2);
     expect(stage.expire(10, 2)).toBe(1);
     expect(stage.states(0)).toEqual(['free', 'listed']);
+  });
+
+  test('that was cancelled and has a timer still, for which it can’t be destroyed', () => {
+    const stage = workStage();
+    stage.delay(0, 10);
+    expect(stage.isTimerActive(0)).toBe(true);
+    expect(stage.cancel(0)).toBe(true);
+    expect(stage.isTimerActive(0)).toBe(false);
+    stage.works[0]!.destroy();
   });
 
   test('that is queued now, and once more when its time comes', () => {

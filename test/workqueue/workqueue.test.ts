@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Arena, Completion, Mutex, Workqueue } from '../../lib/index.ts';
 import { allStatistics } from '../../lib/workqueue/statistics.ts';
-import { inThread, until } from '../support/threads.ts';
+import { inThread } from '../support/threads.ts';
 import { f } from './functions.ts';
 
 const THREADS = new URL('./workqueue.threads.ts', import.meta.url).href;
@@ -251,20 +251,18 @@ describe('giving up', () => {
 });
 
 describe('a worker’s event loop', () => {
-  test('that stands still while there are items: a call that one has queued, and not awaited, waits for the last', async () => {
-    const { arena, wq } = queue({ highpri: true });
-    const other = queue();
-    const log = arena.alloc(1);
-    arena.words[log] = 0;
-    let isOver = false;
-    const keepBusy = async () => {
-      while (!isOver) await wq.run(f.spin, 100);
-    };
-    const busy = Array.from({ length: 8 }, keepBusy);
-    await wq.run(f.chain, other.name, log, 2);
-    await until(arena, log, 2);
-    isOver = true;
-    await Promise.all(busy);
+  test('that stands still while there are items: what one of them awaits comes behind the last', async () => {
+    const arena = Arena.create({ bytes: 8 << 20 });
+    Workqueue.configure(arena, { slots: 1, maxWorkers: 1 });
+    const { name, wq } = queue({}, arena);
+    const word = arena.alloc(1);
+    arena.words[word] = 0;
+    const awaiting = wq.run(f.sayFirst, word, 1);
+    // Each of them queues the next one before it ends: the worker never finds its pool empty.
+    const computing = wq.run(f.computeInTurn, name, word, 2, 100);
+    await Promise.all([awaiting, computing]);
+    await wq.drain();
+    expect(arena.words[word]).toBe(1);
   });
 
   test('that stands still when there are none, and a lock that was asked for comes to a thread which sleeps', async () => {

@@ -299,7 +299,7 @@ test('a flow holds what it has asked for and not got', async () => {
 });
 
 test('a subclass is that of one lock', () => {
-  const { arena, findings } = watched();
+  const { arena, lockdep, findings } = watched();
   const [one, two, three] = mutexes(arena, 'node 1', 'node 2', 'node 3') as [Mutex, Mutex, Mutex];
   one.lock();
   nested(arena, 1, () => {
@@ -307,6 +307,7 @@ test('a subclass is that of one lock', () => {
     three.lock();
   });
   expect(findings()).toEqual(['recursive']);
+  expect(lockdep.reports()[0]?.classes).toEqual(['mutex "node #"']);
 });
 
 test('a class that the program gives', () => {

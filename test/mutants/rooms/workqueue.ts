@@ -42,6 +42,7 @@ const WINDOW_TEST = 'test/workqueue/poll-window.test.ts';
 const EXPLORED = 'test/native-sim/explore/workqueue.test.ts';
 const FREED_SLOT = 'test/native-sim/explore/freed-slot.test.ts';
 const THREADS_TEST = 'test/workqueue/workqueue.test.ts';
+const RUNNER_TEST = 'test/workqueue/runner.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -136,13 +137,6 @@ export const mutants: readonly Mutant[] = [
     tests: [POOL_TEST],
   },
   {
-    name: 'an item overtakes those of its queue that are inactive',
-    file: LISTS,
-    from: ' && cpu.read(pwq + Pwq.inactive) === 0',
-    to: '',
-    tests: [POOL_TEST],
-  },
-  {
     name: 'maxActive lets one more begin',
     file: LISTS,
     from: 'active < cpu.load(pwq + Pwq.maxActive)',
@@ -203,7 +197,7 @@ export const mutants: readonly Mutant[] = [
     file: POOLS,
     from: "if (!(error instanceof HoldfastError) || error.code !== 'ENOMEM') throw error;",
     to: 'throw error;',
-    tests: [THREADS_TEST],
+    tests: [RUNNER_TEST],
   },
   {
     name: 'a submitter whose worker died between the two steps of its ringing is not woken',
@@ -357,7 +351,7 @@ export const mutants: readonly Mutant[] = [
     file: RUNNER,
     from: ' || thread.tasksInUse > 1;',
     to: ';',
-    tests: [THREADS_TEST],
+    tests: [RUNNER_TEST],
   },
   {
     name: 'a worker that awaits as many as it may tells none that it is given up',

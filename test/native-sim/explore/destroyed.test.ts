@@ -1,7 +1,7 @@
 /** `destroy` beside calls of other threads, in every order that memory allows: each call came before it, or finds it gone. */
 import { describe, expect, test } from 'vitest';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
-import { type DestroyAct, destroyed, SECTION_NAMES } from './programs/destroyed.ts';
+import { type DestroyAct, destroyed, refused, SECTION_NAMES } from './programs/destroyed.ts';
 
 const CAST: Record<string, DestroyAct[]> = {
   'takes it, which is free': ['use', 'destroy'],
@@ -27,4 +27,8 @@ describe.each(SECTION_NAMES)('%s', (name) => {
     });
     expect(kills).toBeGreaterThan(4);
   });
+});
+
+test('a thread that tries to take a lock which nobody ever holds finds it held, while it is destroyed', async () => {
+  await expectExplored({ ...refused(), executions: 400, ...random });
 });

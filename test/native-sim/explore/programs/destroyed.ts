@@ -12,6 +12,7 @@ import {
   RtMutex,
   RwLock,
   RwSemaphore,
+  SeqLock,
   SpinLock,
   TicketLock,
 } from '../../../../lib/index.ts';
@@ -170,5 +171,29 @@ export function destroyed(name: SectionName, acts: readonly DestroyAct[]): Progr
     1,
     // It is there or gone, wholly: whoever comes next has it, or learns that.
     { heir: (...args) => use(...args), settleSpins: 2 },
+  );
+}
+
+/** A thread tries to take a lock that nobody ever holds, while another one destroys it: it has it, or learns that it is gone. */
+export function refused(): Program {
+  const attempt: Body<SeqLock> = (_cpu, _me, _arena, lock) => {
+    let isMine = false;
+    const end = ending(() => {
+      isMine = lock.tryLock();
+    });
+    if (end === 'gone') return;
+    if (!isMine) throw new Error(`nobody holds it, and it was not had: ${end}`);
+    lock.unlock();
+  };
+  return onObject(
+    (arena, first) => new SeqLock(arena, first?.handle ?? 'x'),
+    [
+      attempt,
+      (cpu, me, _arena, { address }) => {
+        const end = ending(() => destroy(cpu, me, address));
+        if (end !== 'done' && end !== 'EBUSY') throw new Error(`destroy() ended with ${end}`);
+      },
+    ],
+    1,
   );
 }
