@@ -154,6 +154,22 @@ test('what is freed twice, in whatever way, is an error that changes nothing', a
   expect(thrown(() => rcu.kfree(rcu.address))).toMatchObject({ code: 'EINVAL' });
 });
 
+test('a block that two threads free at once is freed twice', async () => {
+  const { arenas, before, cancel } = stepper(2);
+  const [mine, theirs] = arenas.map((arena) => new Rcu(arena)) as [Rcu, Rcu];
+  const arena = arenas[0]!;
+  // Each has what it takes to name a block.
+  for (const rcu of [mine, theirs]) rcu.kfree(arena.alloc(8));
+  const block = arena.alloc(8);
+  // It has found the block in use by then.
+  before(0, on('cmpxchgAcquire', Header.heapLatch), () => theirs.kfree(block));
+  expect(thrown(() => mine.kfree(block))).toMatchObject({ code: 'EINVAL' });
+  expect(cancel(0)).toBe(false);
+  await Promise.all([mine.barrierAsync(), theirs.barrierAsync()]);
+  expect(arena.fsck()).toEqual([]);
+  expect(arena.alloc(8)).not.toBe(arena.alloc(8));
+});
+
 test('an object whose readers are another domain is refused', () => {
   const arena = small();
   const rcu = new Rcu(arena);

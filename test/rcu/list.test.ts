@@ -74,7 +74,10 @@ describe('RcuList', () => {
       expect(values(list)).toEqual(call === 'splice' ? [3, 4, 1, 2] : [1, 2, 3, 4]);
       list[call](other, () => waits++);
       expect(waits).toBe(1);
-      for (const entry of [...list]) list.delete(entry);
+      const last = make(5);
+      list.addTail(last);
+      expect([...list].at(-1)).toBe(last);
+      for (const entry of [...list].reverse()) list.delete(entry);
       expect(list.isEmpty).toBe(true);
     },
   );

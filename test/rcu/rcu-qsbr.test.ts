@@ -10,16 +10,20 @@ function domains(threads: number) {
 }
 
 describe('a thread that has read', () => {
-  test('is waited for until the end of its stretch', async () => {
+  test('is waited for until the end of its stretch, or in a later one for ever', async () => {
     const { rcus } = domains(2);
-    rcus[1].readLock();
-    rcus[1].readUnlock();
-    const cookie = rcus[0].startPoll();
-    expect(rcus[0].pollState(cookie)).toBe(false);
-    await undefined;
-    await undefined;
-    expect(rcus[1].isOnline).toBe(false);
-    expect(rcus[0].pollState(cookie)).toBe(true);
+    for (let stretch = 0; stretch < 3; stretch++) {
+      rcus[1].readLock();
+      rcus[1].readUnlock();
+      const cookie = rcus[0].startPoll();
+      expect(rcus[0].pollState(cookie)).toBe(false);
+      // One that says that it is quiescent has the end of this stretch before it still.
+      if (stretch === 1) rcus[1].quiescent();
+      await undefined;
+      await undefined;
+      expect(rcus[1].isOnline).toBe(false);
+      expect(rcus[0].pollState(cookie)).toBe(true);
+    }
   });
 
   test('is waited for until the end of each of its stretches, also one in which it has gone offline before', async () => {
