@@ -44,7 +44,7 @@ const PATIENCE = 50e3;
 /** What a look at the clock takes, ns. */
 const LOOK = 1e3;
 /** Operations of the threads of one stage after which they are going round in a circle: far more than any test makes. */
-const MOST_STEPS = 1e7;
+const MOST_STEPS = 5e7;
 
 export interface StepperOptions {
   /** Size of the arena. @default 65,536 */
