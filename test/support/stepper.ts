@@ -9,7 +9,8 @@
  *   expect(reap(2)).toBe('done');
  *
  * What runs in the middle of a thread's step runs to its end there: threads nest, they do not alternate. A thread that
- * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait.
+ * would sleep or spin for ever throws `Hang`, unless an action before that operation ends the wait; and so does one that looks
+ * again and again for what never comes.
  *
  * The threads' clock counts their looks at it, a microsecond each, and a wait that ends at its deadline puts it forward to
  * that: what a test says about who has waited for long does not depend on how busy the machine is. Asynchronous waits are real ones, and come back while
@@ -42,6 +43,8 @@ export class Hang extends Error {}
 const PATIENCE = 50e3;
 /** What a look at the clock takes, ns. */
 const LOOK = 1e3;
+/** Operations of the threads of one stage after which they are going round in a circle: far more than any test makes. */
+const MOST_STEPS = 5e7;
 
 export interface StepperOptions {
   /** Size of the arena. @default 65,536 */
@@ -122,6 +125,7 @@ class SteppedCpus {
   readonly #wakes = new Map<number, number>();
   /** The threads' clock, ns. */
   #now: number;
+  #steps = 0;
 
   constructor(real: RealCpu) {
     this.#real = real;
@@ -196,6 +200,7 @@ class SteppedCpus {
   }
 
   #step(number: number, op: keyof Cpu, args: readonly unknown[]): void {
+    if (++this.#steps > MOST_STEPS) throw new Hang(`thread ${number} goes on for ever, now at word ${args[0]}`);
     const plan = this.#plans.get(number);
     if (plan === undefined || !plan.when({ op, address: args[0] as number, args })) return;
     this.#plans.delete(number);
