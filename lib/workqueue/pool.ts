@@ -47,7 +47,6 @@ import {
   leaveIdle,
   linkIdle,
   linkIdleLast,
-  markIfSlow,
   nobodyComes,
   overdue,
   reserve,
@@ -247,7 +246,6 @@ export class WorkerPool {
     const item = cpu.read(worker + WorkerRecord.current);
     if (!isRunIn(cpu, item, worker)) return;
     addTime(cpu, cpu.load(item + Item.pwq) + Pwq.computed, (us - cpu.read(item + Item.since)) | 0);
-    markIfSlow(cpu, item, us);
     cpu.write(worker + WorkerRecord.current, 0);
   }
 
