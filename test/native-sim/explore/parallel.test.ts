@@ -46,13 +46,9 @@ test.each([1, 2])('a search bounded to %i revisits in a row is the same when it 
 });
 
 describe('a search that its time limit has stopped', () => {
-  const held = fileURLToPath(new URL('./programs/holdfast.ts', import.meta.url));
   const SEARCHES = {
     'without deaths': [source('futexMutex', 3), { model: 'armv8' }],
-    'with deaths': [
-      { module: pathToFileURL(held).href, export: 'lock', arguments: ['latch', 2, 1] },
-      { model: 'sc', kill: true },
-    ],
+    'with deaths': [source('racers', 2, 2), { model: 'sc', kill: true }],
   } as const;
 
   test.each(Object.entries(SEARCHES))(

@@ -166,3 +166,13 @@ export function rareDeath(): Program {
     },
   };
 }
+
+/** Each thread reads what the others have written, and writes: any of them may die. */
+export function racers(threads: number, turns: number): Program {
+  return {
+    words: 1,
+    threads: Array.from({ length: threads }, () => (cpu: Cpu) => {
+      for (let turn = 0; turn < turns; turn++) cpu.store(0, cpu.load(0) + 1);
+    }),
+  };
+}
