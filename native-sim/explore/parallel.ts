@@ -241,6 +241,9 @@ class SharedSearch {
       this.#running.add(plan);
       for (const subtree of open) this.#add(plan, subtree);
     }
+    // There must be something to wait for until the workers are there.
+    const next = from.open.length === 0 ? this.#plans.next() : null;
+    if (next !== null) this.#begin(next);
   }
 
   #begin(kills: readonly Kill[]): void {

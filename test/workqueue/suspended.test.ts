@@ -1,6 +1,5 @@
 /** Items that await something, and what computes for long on the thread where they are. The threads stepped, and real ones. */
 import { describe, expect, test } from 'vitest';
-import { Arena, Completion, Workqueue } from '../../lib/index.ts';
 import {
   BUSY,
   FunctionWords,
@@ -14,11 +13,9 @@ import {
   WorkerRecord,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
-import { openPool, openRoot } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
 import { readTime } from '../../lib/workqueue/times.ts';
 import { stepper } from '../support/stepper.ts';
-import { f } from './functions.ts';
 import { makeQueues } from './needy.ts';
 
 const QUICK = 0;
@@ -181,23 +178,3 @@ describe('what items have computed', () => {
     expect(stage.computed()).toBeLessThan(1000);
   });
 });
-
-// Four threads have to start, and compute.
-test('what computes for long runs on a thread where items await something, time and again', async () => {
-  const arena = Arena.create({ bytes: 8 << 20 });
-  Workqueue.configure(arena, { slots: 2, maxWorkers: 4 });
-  const wq = new Workqueue(arena, 'suspended');
-  const waits = wq.run(f.blockAsync, 'gate');
-  const spinBoth = () => Promise.all([wq.run(f.spinOn, 12_000), wq.run(f.spinOn, 12_000)]);
-  const pool = openPool(arena, openRoot(arena), -1, false);
-  const { cpu } = arena;
-  const isFree = (worker: number) =>
-    cpu.read(worker + WorkerRecord.state) === IDLE && cpu.read(worker + WorkerRecord.awaits) === 0;
-  const workers = [0, 1, 2, 3].map((index) => workerAt(pool, index));
-  // One for each slot: they are asked for where two compute and one of them meets what waits.
-  while (workers.filter(isFree).length < 2) await spinBoth();
-  const spinners = await Promise.all([wq.run(f.spinOn, 12_000), wq.run(f.spinOn, 12_000)]);
-  new Completion(arena, 'gate').completeAll();
-  expect(spinners).not.toContain(await waits);
-  await wq.close();
-}, 240_000);
