@@ -252,7 +252,7 @@ export function inheriting(name: PairLock, spins: number): Program {
     (cpu, _me, _arena, { inner }, cell) => countInside(cpu, inner, cell),
   ];
   return onObject(open, bodies, spins, {
-    ...(name.includes('pthread') && { words: FUTEX_WORDS }),
+    ...(name.includes('pthread') && { words: FUTEX_WORDS + 2048 }),
     settleSpins: 1,
     remembers: true,
     check(memory, cell, [{ inner }]) {
