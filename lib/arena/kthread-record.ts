@@ -27,7 +27,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { readText, textWords, utf8, writeBytes } from '../memory/text.ts';
 import { everyTask, maxThreads } from '../sched/slot.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { GaveUp, SlowPath, Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark, waitFor } from '../sched/task.ts';
 
 /** What is kept of an error's message, bytes. */
@@ -148,7 +148,7 @@ export function failureOf(cpu: Cpu, record: number): string {
 }
 
 /** Waits until the task runs, or has come to an end. */
-export function* untilStarted(record: number, waiter: Waiter): SlowPath<'started' | 'timed-out' | 'aborted'> {
+export function* untilStarted(record: number, waiter: Waiter): SlowPath<'started' | GaveUp> {
   const { thread, task } = waiter;
   const { cpu } = thread;
   waitFor(cpu, task, record);

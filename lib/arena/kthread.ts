@@ -6,9 +6,10 @@ import {
   type AbortableOptions,
   block,
   blockAsync,
-  checkWait,
+  limitsOf,
   type WaitOptions,
 } from '../sched/drive.ts';
+import type { Waiter } from '../sched/slow-path.ts';
 import type { Arena } from './arena.ts';
 import {
   advance,
@@ -101,21 +102,19 @@ export class Kthread {
   ready(options?: WaitOptions): void {
     const { thread } = this.#arena;
     thread.current();
-    checkWait(thread.cpu, options);
-    const outcome = block(thread, options, (waiter) => untilStarted(this.#record, waiter));
-    this.#check(outcome, options?.timeout);
+    block(thread, limitsOf(thread.cpu, options), (waiter) => untilStarted(this.#record, waiter), this);
+    this.#check();
   }
 
   /** `ready` that never blocks the event loop. Rejects with the signal's reason as well. */
   async readyAsync(options?: AbortableOptions): Promise<void> {
     const { thread, heap } = this.#arena;
     thread.current();
-    checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
-    const { outcome, task, asked } = await blockAsync(thread, heap, options, (waiter) =>
-      untilStarted(this.#record, waiter),
-    );
+    const limits = limitsOf(thread.cpu, options, ABORTABLE_OPTIONS);
+    const path = (waiter: Waiter) => untilStarted(this.#record, waiter);
+    const { task } = await blockAsync(thread, heap, limits, path, this);
     thread.returnTask(task);
-    this.#check(outcome, asked.timeout);
+    this.#check();
   }
 
   /** Asks for the task again, if it has ended or failed. Throws EBUSY while it is being stopped. */
@@ -144,10 +143,12 @@ export class Kthread {
     if (!advance(cpu, this.#record, [NEW, WANTED], ENDED)) this.#arena.requestKthreadd();
   }
 
-  #check(outcome: 'started' | 'timed-out' | 'aborted', timeout: number | undefined): void {
-    if (outcome === 'timed-out') {
-      throw new HoldfastError('ETIMEDOUT', `the system task ${shown(this.name)} was not started within ${timeout} ms`);
-    }
+  /** @internal */
+  notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `the system task ${shown(this.name)} was not started within ${timeout} ms`);
+  }
+
+  #check(): void {
     const { cpu } = this.#arena;
     if (cpu.loadAcquire(this.#record + KthreadRecord.state) !== FAILED) return;
     throw new HoldfastError('EAGAIN', `the system task ${shown(this.name)} failed: ${failureOf(cpu, this.#record)}`);

@@ -3,7 +3,7 @@ import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Kind } from '../memory/kinds.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
-import type { TimeoutOptions } from '../sched/drive.ts';
+import type { Waitable } from '../sched/drive.ts';
 import { isWaitedFor, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { endWait, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -226,18 +226,25 @@ export abstract class SharedObject {
     return new HoldfastError('EDEADLK', message, links);
   }
 
-  /** The ETIMEDOUT of a wait for the object, with what its holders wait for or that they have ended. `state`: who holds it. */
-  protected notInTime(options: TimeoutOptions | undefined, state: string): HoldfastError {
+  /** @internal For `block`: the ETIMEDOUT of a wait for the object, with what its holders wait for or that they have ended. */
+  notInTime(timeout: number | undefined): HoldfastError {
+    const { label } = this;
     // With a timeout of 0 nobody has waited, and the call is to be quick.
-    const { links, ended } = options?.timeout === 0 ? NO_REPORT : this.#report();
+    const { links, ended } = timeout === 0 ? NO_REPORT : this.#report();
     const last = links.find(({ holders }) => holders.includes(this.thread.number));
     const end = last === undefined ? '' : `: ${last.async ? 'perhaps ' : ''}they wait for each other`;
     const rest = links.length === 0 ? '' : `; ${waitsShown(links)}${end}`;
-    return new HoldfastError(
-      'ETIMEDOUT',
-      `no ${this.label} within ${options?.timeout} ms: ${state}${rest}${ended}`,
-      links,
-    );
+    return new HoldfastError('ETIMEDOUT', `no ${label} within ${timeout} ms: ${this.obstacle}${rest}${ended}`, links);
+  }
+
+  /** What a call has waited for that gave up. Thousands may give up at once: illegal to take longer the more there are. */
+  protected get obstacle(): string {
+    return '';
+  }
+
+  /** For a call of the object that gives up with an error of its own. */
+  protected awaiting(notInTime: (timeout: number | undefined) => HoldfastError): Waitable {
+    return { address: this.address, beginWait: (task) => this.beginWait(task), notInTime };
   }
 
   /** What keeps those that hold the object. All tasks are looked at for it, and thousands of calls may give up at once: they share one. */

@@ -6,10 +6,12 @@ import {
   type AsyncWaitOptions,
   block,
   blockAsync,
-  checkWait,
+  limitsOf,
+  type Waitable,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { slotAddress } from '../sched/slot.ts';
+import type { GaveUp, Waiter } from '../sched/slow-path.ts';
 import { CHUNK_WORDS } from '../sched/vector.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
@@ -102,21 +104,20 @@ export class Futex {
   waitv(list: readonly Expected[], options?: DeadlineOptions): number {
     const { arena } = this;
     const words = this.#checkVector(list);
-    const timed = relative(arena.cpu, options);
-    checkWait(arena.cpu, timed);
+    const limits = limitsOf(arena.cpu, relative(arena.cpu, options));
     arena.thread.current();
-    const result = block(arena.thread, timed, (waiter) => waitAll(this.#futexes, arena.heap, words, waiter));
+    const path = (waiter: Waiter) => waitAll(this.#futexes, arena.heap, words, waiter);
+    const result = block(arena.thread, limits, path, asleepOn(`any of ${words.length} futexes`));
     return typeof result === 'number' ? result : this.#woke(words, result);
   }
 
   async waitvAsync(list: readonly Expected[], options?: AsyncDeadlineOptions): Promise<number> {
     const { arena } = this;
     const words = this.#checkVector(list);
-    const timed = relative(arena.cpu, options);
-    checkWait(arena.cpu, timed, ASYNC_OPTIONS);
-    const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, (waiter) =>
-      waitAll(this.#futexes, arena.heap, words, waiter),
-    );
+    const limits = limitsOf(arena.cpu, relative(arena.cpu, options), ASYNC_OPTIONS);
+    const path = (waiter: Waiter) => waitAll(this.#futexes, arena.heap, words, waiter);
+    const what = asleepOn(`any of ${words.length} futexes`);
+    const { outcome, task } = await blockAsync(arena.thread, arena.heap, limits, path, what);
     arena.thread.returnTask(task);
     return typeof outcome === 'number' ? outcome : this.#woke(words, outcome);
   }
@@ -199,9 +200,10 @@ export class Futex {
     return plain(count);
   }
 
-  #block(options: WaitOptions | undefined, word: number, value: number, bitset: number): WaitResult {
-    checkWait(this.arena.cpu, options);
-    return block(this.arena.thread, options, (waiter) => wait(this.#futexes, word, value, bitset, waiter));
+  #block(options: WaitOptions | undefined, word: number, value: number, bitset: number): Slept {
+    const { thread } = this.arena;
+    const path = (waiter: Waiter) => wait(this.#futexes, word, value, bitset, waiter);
+    return block(thread, limitsOf(thread.cpu, options), path, asleepOn(`the futex ${word}`));
   }
 
   async #blockAsync(
@@ -209,26 +211,22 @@ export class Futex {
     word: number,
     value: number,
     bitset: number,
-  ): Promise<WaitResult> {
+  ): Promise<Slept> {
     const { thread, heap } = this.arena;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
-    const { outcome, task } = await blockAsync(thread, heap, options, (waiter) =>
-      wait(this.#futexes, word, value, bitset, waiter),
-    );
+    const limits = limitsOf(thread.cpu, options, ASYNC_OPTIONS);
+    const path = (waiter: Waiter) => wait(this.#futexes, word, value, bitset, waiter);
+    const { outcome, task } = await blockAsync(thread, heap, limits, path, asleepOn(`the futex ${word}`));
     thread.returnTask(task);
     return outcome;
   }
 
-  #slept(word: number, value: number, result: WaitResult): 0 {
+  #slept(word: number, value: number, result: Slept): 0 {
     if (result === 'woken') return 0;
-    if (result === 'changed') throw this.#changed(word, value);
-    throw new HoldfastError('ETIMEDOUT', `nobody woke the futex ${word} in time`);
+    throw this.#changed(word, value);
   }
 
-  #woke(words: readonly Expected[], result: WaitResult | 'exhausted'): never {
+  #woke(words: readonly Expected[], result: Slept | 'exhausted'): never {
     if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS);
-    if (result === 'timed-out')
-      throw new HoldfastError('ETIMEDOUT', `nobody woke any of ${words.length} futexes in time`);
     const { cpu } = this.arena;
     const { word, value } = words.find((each) => cpu.load(each.word) !== each.value) ?? (words[0] as Expected);
     throw this.#changed(word, value);
@@ -263,6 +261,13 @@ export class Futex {
       );
     }
   }
+}
+
+type Slept = Exclude<WaitResult, GaveUp>;
+
+/** What a call waits for that sleeps on words of the program. */
+function asleepOn(words: string): Waitable {
+  return { notInTime: () => new HoldfastError('ETIMEDOUT', `nobody woke ${words} in time`) };
 }
 
 function checkValue(value: number): number {

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { ABORTABLE_OPTIONS, block, blockAsync, checkWait } from '../sched/drive.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import { ABORTABLE_OPTIONS, block, blockAsync, limitsOf, type Waitable } from '../sched/drive.ts';
+import type { GaveUp, SlowPath, Waiter } from '../sched/slow-path.ts';
 import { type AsyncDeadlineOptions, type DeadlineOptions, type FutexClock, relative } from './deadline.ts';
 import { openFutexes } from './open.ts';
 import { lockPi, type PiOutcome, requeuePi, tryLockPi, unlockPi, waitRequeuePi } from './pi.ts';
@@ -90,7 +90,7 @@ export class PiFutex {
    */
   waitRequeuePi(word: number, value: number, to: number, options?: DeadlineOptions): 0 {
     this.#checkPair(word, to);
-    const outcome = this.#run(options, 'monotonic', (waiter) =>
+    const outcome = this.#run(options, 'monotonic', to, (waiter) =>
       waitRequeuePi(this.#futexes, word, value | 0, to, waiter),
     );
     return this.#result(outcome === 'changed' ? word : to, outcome);
@@ -123,20 +123,29 @@ export class PiFutex {
 
   #lock(word: number, options: DeadlineOptions | undefined, clock: FutexClock): 0 {
     this.#check(word);
-    const outcome = this.#run(options, clock, (waiter) => lockPi(this.#futexes, word, waiter));
+    const outcome = this.#run(options, clock, word, (waiter) => lockPi(this.#futexes, word, waiter));
     return this.#result(word, outcome);
   }
 
   #run<Outcome>(
     options: DeadlineOptions | undefined,
     clock: FutexClock,
+    word: number,
     path: (waiter: Waiter) => SlowPath<Outcome>,
-  ): Outcome {
+  ): Exclude<Outcome, GaveUp> {
     const { arena } = this;
-    const timed = relative(arena.cpu, options, clock);
-    checkWait(arena.cpu, timed);
+    const limits = limitsOf(arena.cpu, relative(arena.cpu, options, clock));
     reservePiState(arena);
-    return block(arena.thread, timed, path);
+    return block(arena.thread, limits, path, this.#awaiting(word));
+  }
+
+  #awaiting(word: number): Waitable {
+    const notInTime = () => new HoldfastError('ETIMEDOUT', `${this.#shown(word)}: not locked in time`);
+    return { notInTime };
+  }
+
+  #shown(word: number): string {
+    return `the futex ${word} holds ${this.arena.cpu.load(word)}`;
   }
 
   async #runAsync(
@@ -146,11 +155,10 @@ export class PiFutex {
   ): Promise<number> {
     this.#check(word);
     const { arena } = this;
+    const limits = limitsOf(arena.cpu, relative(arena.cpu, options), ABORTABLE_OPTIONS);
     for (let next = path; ; next = (waiter) => lockPi(this.#futexes, word, waiter)) {
-      const timed = relative(arena.cpu, options);
-      checkWait(arena.cpu, timed, ABORTABLE_OPTIONS);
       reservePiState(arena);
-      const { outcome, task } = await blockAsync(arena.thread, arena.heap, timed, next);
+      const { outcome, task } = await blockAsync(arena.thread, arena.heap, limits, next, this.#awaiting(word));
       if (outcome === 'acquired') {
         arena.thread.unguarded.set(task, null);
         return task;
@@ -161,8 +169,8 @@ export class PiFutex {
     }
   }
 
-  #result(word: number, outcome: PiOutcome | 'changed'): 0 {
-    const held = `the futex ${word} holds ${this.arena.cpu.load(word)}`;
+  #result(word: number, outcome: Exclude<PiOutcome, GaveUp> | 'changed'): 0 {
+    const held = this.#shown(word);
     switch (outcome) {
       case 'acquired':
         return 0;
@@ -172,8 +180,6 @@ export class PiFutex {
         throw new HoldfastError('EDEADLK', `${held}: waiting for it here would never end`);
       case 'no-owner':
         throw new HoldfastError('ESRCH', `${held}, which names no thread of the arena`);
-      case 'timed-out':
-        throw new HoldfastError('ETIMEDOUT', `${held}: not locked in time`);
       default:
         throw new HoldfastError('EAGAIN', held);
     }

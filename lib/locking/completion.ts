@@ -3,14 +3,8 @@ import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
-import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkWait,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, block, blockAsync, limitsOf, type WaitOptions } from '../sched/drive.ts';
+import type { Waiter } from '../sched/slow-path.ts';
 import { firstWaiter, isListBusy } from '../sched/wait-list.ts';
 import { downSlow, reordered, reset, tryDown, tryDownLatched, up } from './semaphore/core.ts';
 import { repair } from './semaphore/repair.ts';
@@ -77,27 +71,20 @@ export class Completion extends SharedObject {
   wait(options?: WaitOptions): void {
     const { thread, address } = this;
     thread.current();
-    checkWait(thread.cpu, options);
+    const limits = limitsOf(thread.cpu, options);
     if (tryDown(thread.cpu, address, 1)) return;
-    const outcome = block(thread, options, (waiter) => downSlow(address, 1, false, waiter), this);
-    if (outcome !== 'acquired') throw this.#timedOut(options);
+    block(thread, limits, (waiter) => downSlow(address, 1, false, waiter), this);
   }
 
   /** Waits without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread, address } = this;
     thread.current();
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    const limits = limitsOf(thread.cpu, options, ASYNC_OPTIONS);
     if (tryDown(thread.cpu, address, 1)) return;
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      this.arena.heap,
-      options,
-      (waiter) => downSlow(address, 1, false, waiter),
-      this,
-    );
+    const path = (waiter: Waiter) => downSlow(address, 1, false, waiter);
+    const { task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     thread.returnTask(task);
-    if (outcome !== 'acquired') throw this.#timedOut(asked);
   }
 
   /** Takes a `complete` if there is one and nobody waits. */
@@ -127,7 +114,8 @@ export class Completion extends SharedObject {
     return `Completion(${this.name ?? this.address}, ${state}${waiting ? ', waited for' : ''})`;
   }
 
-  #timedOut(options: WaitOptions | undefined): HoldfastError {
-    return new HoldfastError('ETIMEDOUT', `the ${this.label} was not completed within ${options?.timeout} ms`);
+  /** @internal */
+  override notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `the ${this.label} was not completed within ${timeout} ms`);
   }
 }

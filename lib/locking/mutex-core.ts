@@ -44,8 +44,8 @@ import { latch, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { ALONE, contend, watching } from '../sched/contention.ts';
-import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
-import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { block, type Limits, type Waitable } from '../sched/drive.ts';
+import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 import {
@@ -150,7 +150,7 @@ export function lockAwake(
   task: number,
   async: boolean,
   spins: boolean,
-): Outcome | undefined {
+): Concluded | undefined {
   thread.counters.contended++;
   if (tryAcquire(thread.cpu, mutex, task, 0)) return acquired(thread, mutex);
   const refusal = refuse(thread, mutex, async);
@@ -200,7 +200,7 @@ function giveUp({ thread, async, aborted }: Waiter, mutex: number, reason: strin
 }
 
 /** What makes waiting pointless. */
-function refuse({ cpu, id }: Thread, mutex: number, async: boolean): Outcome | undefined {
+function refuse({ cpu, id }: Thread, mutex: number, async: boolean): Concluded | undefined {
   // Acquire: pairs with the barrier in `Thread.takeTask`, as the owner may be a task that was made a moment ago.
   const word = cpu.loadAcquire(mutex + MutexWords.owner);
   const owner = ownerOf(word);
@@ -209,7 +209,7 @@ function refuse({ cpu, id }: Thread, mutex: number, async: boolean): Outcome | u
   return undefined;
 }
 
-function acquired(thread: Thread, mutex: number): Outcome {
+function acquired(thread: Thread, mutex: number): Concluded {
   if (!(thread.cpu.load(mutex + MutexWords.owner) & OWNER_DIED)) return 'acquired';
   thread.counters.ownerDeaths++;
   return 'owner-died';
@@ -256,18 +256,18 @@ function takeOver({ thread, task }: Waiter, mutex: number): boolean {
  */
 export function lockContended(
   thread: Thread,
-  object: Waitable,
+  object: Waitable & { readonly address: number },
   task: number,
-  options: WaitOptions | undefined,
-): Outcome {
+  limits: Limits,
+): Concluded {
   const mutex = object.address;
   return contend(
     thread,
     mutex,
     ALONE,
     () =>
-      lockAwake(thread, mutex, task, false, options?.timeout !== 0) ??
-      block(thread, options, (waiter) => lockAsleep(mutex, waiter), object),
+      lockAwake(thread, mutex, task, false, limits.timeout !== 0) ??
+      block(thread, limits, (waiter) => lockAsleep(mutex, waiter), object),
   );
 }
 

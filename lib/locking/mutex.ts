@@ -5,7 +5,7 @@ import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors
 import { defineKind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
-import { ASYNC_OPTIONS, type AsyncWaitOptions, checkWait, type WaitOptions } from '../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, type Limits, limitsOf, type WaitOptions } from '../sched/drive.ts';
 import { noteGuard } from '../sched/lock-observer.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
@@ -100,7 +100,7 @@ export class Mutex extends OwnedLock {
   /** Unlocks what `lock`, `tryLock` or `lockAsync` on this thread locked. Throws EPERM when it was not. */
   unlock(): void {
     const { cpu, mine } = this.thread;
-    // me -> 0: pairs with the acquire in lock, and in `tryAcquire` of mutex-core.ts.
+    // me -> 0. Pairs with the acquires in `lock`, `tryAsync` (owned-lock.ts) and `tryAcquire` (mutex-core.ts).
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.#unlockSlow();
   }
 
@@ -113,7 +113,7 @@ export class Mutex extends OwnedLock {
   /** @internal For guards: unlocks for the thread's synchronous code alone. Throws EPERM unless that holds the lock. */
   releaseSync(): void {
     const { cpu, mine, self } = this.thread;
-    // me -> 0. Pairs with the acquires in `lock`, `#tryAsync` and `tryAcquire` (mutex-core.ts).
+    // me -> 0. Pairs with the acquires in `lock`, `tryAsync` (owned-lock.ts) and `tryAcquire` (mutex-core.ts).
     if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.releaseSlow(self);
   }
 
@@ -122,22 +122,25 @@ export class Mutex extends OwnedLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
-    const wanted = this.#wantAsync(options);
-    const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
+    const { cpu, observer } = this.thread;
+    const limits = limitsOf(cpu, options, ASYNC_OPTIONS);
+    const wanted = observer?.wants(this, ASYNC_ALONE, limits);
+    const task = this.tryAsync(wanted) || (await this.#waitAsync(limits, wanted));
     this.thread.unguarded.set(task, null);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   acquireAsync(options?: AsyncWaitOptions): Promise<LockGuard> {
-    let wanted: Wanted | undefined;
+    const { cpu, observer } = this.thread;
     try {
-      wanted = this.#wantAsync(options);
-      const task = this.#tryAsync(wanted);
+      const limits = limitsOf(cpu, options, ASYNC_OPTIONS);
+      const wanted = observer?.wants(this, ASYNC_ALONE, limits);
+      const task = this.tryAsync(wanted);
       if (task !== 0) return Promise.resolve(this.guardOf(task));
+      return this.#waitAsync(limits, wanted).then((waited) => this.guardOf(waited));
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#waitAsync(options, wanted).then((task) => this.guardOf(task));
   }
 
   /**
@@ -195,16 +198,9 @@ export class Mutex extends OwnedLock {
 
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
-    checkWait(thread.cpu, options);
-    const task = thread.current();
-    const wanted = thread.observer?.wants(this, ALONE, options);
-    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
-    const isFree =
-      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
-    const outcome = isFree ? 'acquired' : lockContended(thread, this, task, options);
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options);
-    thread.observer?.has(wanted, task);
-    if (outcome === 'owner-died' && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
+    const limits = limitsOf(thread.cpu, options);
+    const ownerDied = this.waitSync(limits, (task) => lockContended(thread, this, task, limits));
+    if (ownerDied && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);
   }
 
   /** The thread's synchronous code has got the lock from a dead owner. */
@@ -234,30 +230,9 @@ export class Mutex extends OwnedLock {
     unlockSlow(this.thread, this.address);
   }
 
-  /** An asynchronous call begins. */
-  #wantAsync(options: AsyncWaitOptions | undefined): Wanted | undefined {
-    const { cpu, observer } = this.thread;
-    checkWait(cpu, options, ASYNC_OPTIONS);
-    return observer?.wants(this, ASYNC_ALONE, options);
-  }
-
-  /** The task that took the lock at once, or 0. */
-  #tryAsync(wanted: Wanted | undefined): number {
-    const { thread } = this;
-    const task = thread.tryTakeTask(this.arena.heap);
-    if (task === undefined) return 0;
-    // 0 -> task. Pairs with the releases in `unlock` and `guardOf` (owned-lock.ts).
-    if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) {
-      thread.observer?.has(wanted, task);
-      return task;
-    }
-    thread.returnTask(task);
-    return 0;
-  }
-
-  async #waitAsync(options: AsyncWaitOptions | undefined, wanted: Wanted | undefined): Promise<number> {
+  async #waitAsync(limits: Limits, wanted: Wanted | undefined): Promise<number> {
     this.thread.counters.contended++;
-    const task = await this.waitAsync(options, wanted, (waiter) => lockAsleep(this.address, waiter));
+    const task = await this.waitAsync(limits, wanted, (waiter) => lockAsleep(this.address, waiter));
     if (this.#onOwnerDied === undefined || !this.ownerDied) return task;
     return this.#recoverAsync(this.#onOwnerDied, task);
   }

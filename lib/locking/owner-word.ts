@@ -25,9 +25,27 @@ export function ownerOf(word: number): number {
   return word & ~FLAGS;
 }
 
+/** How a lock's word, which names its owner, is read. */
+export interface OwnerCodec {
+  /** The bits of the owner: a task's address, or a number below TASK_ALIGN in its place. */
+  readonly ownerMask: number;
+  /** The bit that says that an owner died inside. */
+  readonly ownerDied: number;
+  /** In the owner's place when nobody gets the lock any more. */
+  readonly unrecoverable: number;
+}
+
+/** For the word above. */
+export const OWNER_CODEC: OwnerCodec = { ownerMask: ~FLAGS, ownerDied: OWNER_DIED, unrecoverable: UNRECOVERABLE };
+
+/** Whether what stands in the owner's place is a task. */
+export function isTask(owner: number): boolean {
+  return owner >= TASK_ALIGN;
+}
+
 /** Whether a task owns the lock. */
 export function isOwned(word: number): boolean {
-  return ownerOf(word) >= TASK_ALIGN;
+  return isTask(ownerOf(word));
 }
 
 /** Who holds the lock: a CPU number plus one, or 0. */

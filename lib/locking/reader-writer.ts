@@ -7,11 +7,12 @@ import {
   type AsyncWaitOptions,
   block,
   blockAsync,
-  checkWait,
+  type Limits,
+  limitsOf,
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { Concluded, Outcome, SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import type { LockOwner } from './lock-owner.ts';
 
@@ -21,7 +22,7 @@ export interface Entry {
   atOnce(thread: Thread, lock: number, task: number): boolean;
   /** Without sleeping; undefined when that is not possible. */
   /** `spins`: false for a call that only tries. */
-  awake(thread: Thread, lock: number, task: number, async: boolean, spins: boolean): Outcome | undefined;
+  awake(thread: Thread, lock: number, task: number, async: boolean, spins: boolean): Concluded | undefined;
   /** After that, in the wait list. */
   asleep(lock: number, waiter: Waiter): SlowPath<Outcome>;
 }
@@ -140,10 +141,10 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   protected enter(mode: 'read' | 'write', options: WaitOptions | undefined): void {
     const { thread, address } = this;
     const { atOnce, awake, asleep } = this.entries[mode];
-    this.#check(options, SYNC_OPTIONS);
+    const limits = this.#check(options, SYNC_OPTIONS);
     const form = mode === 'read' ? SHARED : ALONE;
     const task = thread.current();
-    const wanted = thread.observer?.wants(this, form, options);
+    const wanted = thread.observer?.wants(this, form, limits);
     // Its fast path was not asked.
     const isFree = (wanted !== undefined || options !== undefined) && atOnce(thread, address, task);
     const outcome = isFree
@@ -153,10 +154,10 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
           address,
           form,
           () =>
-            awake(thread, address, task, false, options?.timeout !== 0) ??
-            block(thread, options, (waiter) => asleep(address, waiter), this),
+            awake(thread, address, task, false, limits.timeout !== 0) ??
+            block(thread, limits, (waiter) => asleep(address, waiter), this),
         );
-    if (outcome !== 'acquired') throw this.refusal(outcome, options);
+    if (outcome !== 'acquired') throw this.refusal(outcome);
     thread.observer?.has(wanted, task);
   }
 
@@ -168,9 +169,9 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   ): Promise<number> {
     const { thread, address } = this;
     const { awake, asleep } = this.entries[mode];
-    this.#check(options, ASYNC_OPTIONS);
+    const limits = this.#check(options, ASYNC_OPTIONS);
     const form = mode === 'read' ? ASYNC_SHARED : ASYNC_ALONE;
-    const wanted = thread.observer?.wants(this, form, options);
+    const wanted = thread.observer?.wants(this, form, limits);
     const own = thread.tryTakeTask(this.arena.heap);
     if (own !== undefined) {
       const tried = awake(thread, address, own, true, false);
@@ -181,23 +182,23 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
         return own;
       }
       thread.returnTask(own);
-      if (tried !== undefined) throw this.refusal(tried, options);
+      if (tried !== undefined) throw this.refusal(tried);
     }
     announce(thread, address, form);
     const path = (waiter: Waiter) => asleep(address, waiter);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     if (outcome === 'acquired') {
       if (isUnguarded) thread.unguarded.set(task, null);
       thread.observer?.has(wanted, task);
       return task;
     }
     thread.returnTask(task);
-    throw this.refusal(outcome, asked);
+    throw this.refusal(outcome);
   }
 
-  #check(options: AsyncWaitOptions | undefined, known: readonly string[]): void {
+  #check(options: AsyncWaitOptions | undefined, known: readonly string[]): Limits {
     this.thread.current();
-    checkWait(this.thread.cpu, options, known);
+    return limitsOf(this.thread.cpu, options, known);
   }
 
   protected get state(): string {
@@ -206,15 +207,12 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
   }
 
-  /** What a call waited for that gave up. Thousands may give up at once: illegal to take longer the more there are. */
-  protected get obstacle(): string {
+  protected override get obstacle(): string {
     return this.state;
   }
 
-  protected refusal(outcome: Outcome, options?: WaitOptions): HoldfastError {
+  protected refusal(outcome: Concluded): HoldfastError {
     switch (outcome) {
-      case 'timed-out':
-        return this.notInTime(options, this.obstacle);
       case 'deadlock':
         return new HoldfastError(
           'EDEADLK',

@@ -9,10 +9,12 @@ import {
   type AsyncWaitOptions,
   block,
   blockAsync,
-  checkWait,
+  type Limits,
+  limitsOf,
   SYNC_OPTIONS,
   type WaitOptions,
 } from '../sched/drive.ts';
+import type { Waiter } from '../sched/slow-path.ts';
 import { isListBusy } from '../sched/wait-list.ts';
 import { EXCLUSIVE, repair, SHARED, WaitQueueWords, waitUntil, wakeUp } from './wait-queue-core.ts';
 
@@ -64,30 +66,25 @@ export class WaitQueue extends SharedObject {
    */
   wait(condition: () => boolean, options?: WaitQueueOptions): void {
     const { thread } = this;
-    const want = this.#check(condition, options, SYNC_OPTIONS);
+    const limits = this.#check(condition, options, SYNC_OPTIONS);
+    const want = options?.exclusive ? EXCLUSIVE : SHARED;
     if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
-    const outcome = block(thread, options, (waiter) => waitUntil(this.address, want, guarded.holds, waiter), this);
+    block(thread, limits, (waiter) => waitUntil(this.address, want, guarded.holds, waiter), this);
     guarded.rethrow();
-    if (outcome !== 'done') throw this.#timedOut(options);
   }
 
   /** `wait` without blocking the event loop. Rejects as that throws, with ENOMEM, or with the signal's reason. */
   async waitAsync(condition: () => boolean, options?: AsyncWaitQueueOptions): Promise<void> {
     const { thread } = this;
-    const want = this.#check(condition, options, ASYNC_OPTIONS);
+    const limits = this.#check(condition, options, ASYNC_OPTIONS);
+    const want = options?.exclusive ? EXCLUSIVE : SHARED;
     if (look(condition)) return;
     const guarded = new GuardedCondition(condition);
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      this.arena.heap,
-      options,
-      (waiter) => waitUntil(this.address, want, guarded.holds, waiter),
-      this,
-    );
+    const path = (waiter: Waiter) => waitUntil(this.address, want, guarded.holds, waiter);
+    const { task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     thread.returnTask(task);
     guarded.rethrow();
-    if (outcome !== 'done') throw this.#timedOut(asked);
   }
 
   /** Wakes all waiters that share, and up to `exclusive` of the exclusive ones. Returns how many it woke. */
@@ -118,19 +115,19 @@ export class WaitQueue extends SharedObject {
     return `WaitQueue(${this.name ?? this.address}, ${this.waiting} waiting)`;
   }
 
-  #check(condition: () => boolean, options: AsyncWaitQueueOptions | undefined, known: readonly string[]): number {
+  #check(condition: () => boolean, options: AsyncWaitQueueOptions | undefined, known: readonly string[]): Limits {
     this.current();
     if (typeof condition !== 'function') {
       throw new HoldfastError('EINVAL', `expected a condition, a function; received ${shown(condition)}`);
     }
-    checkWait(this.thread.cpu, options, [...known, 'exclusive']);
-    return options?.exclusive ? EXCLUSIVE : SHARED;
+    return limitsOf(this.thread.cpu, options, [...known, 'exclusive']);
   }
 
-  #timedOut(options: WaitOptions | undefined): HoldfastError {
+  /** @internal */
+  override notInTime(timeout: number | undefined): HoldfastError {
     return new HoldfastError(
       'ETIMEDOUT',
-      `the condition awaited in the ${this.label} did not hold within ${options?.timeout} ms`,
+      `the condition awaited in the ${this.label} did not hold within ${timeout} ms`,
     );
   }
 }

@@ -15,12 +15,12 @@ import {
   type AbortableOptions,
   block,
   blockAsync,
-  checkWait,
+  limitsOf,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { claimHold, Hold, holdsOf } from '../sched/holds.ts';
 import { maxThreads } from '../sched/slot.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { type GaveUp, latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { endWait } from '../sched/task.ts';
 
 export const BarrierWords = struct({
@@ -66,7 +66,7 @@ const KIND = defineKind<Repairer>({
   repair,
 });
 
-type Outcome = 'serial' | 'passed' | 'exhausted' | 'timed-out' | 'aborted';
+type Outcome = 'serial' | 'passed' | 'exhausted' | GaveUp;
 
 /** The records of those who have arrived in this round. Under the latch. */
 function arrivals(futexes: Futexes, barrier: number): number[] {
@@ -122,7 +122,7 @@ function* pass(futexes: Futexes, barrier: number, waiter: Waiter): SlowPath<Outc
   const others = counted.filter((each) => each !== record).map((each) => each + Hold.count);
   yield* wakeIn(waiter, futexes, others, 1, MATCH_ANY);
   if (isOver) return 'serial';
-  let late: 'timed-out' | 'aborted' | undefined;
+  let late: GaveUp | undefined;
   for (;;) {
     // Pairs with the release of the one that takes the ticket.
     const seen = cpu.loadAcquire(record + Hold.count);
@@ -196,17 +196,16 @@ export class PthreadBarrier extends SharedObject {
    * come; EAGAIN when there is no memory to note the wait.
    */
   wait(options?: WaitOptions): boolean {
-    checkWait(this.thread.cpu, options);
-    const outcome = block(this.thread, options, (waiter) => pass(this.#futexes, this.address, waiter), this);
-    return this.#passed(outcome, options);
+    const limits = limitsOf(this.thread.cpu, options);
+    return passed(block(this.thread, limits, (waiter) => pass(this.#futexes, this.address, waiter), this));
   }
 
   async waitAsync(options?: AbortableOptions): Promise<boolean> {
-    checkWait(this.thread.cpu, options, ABORTABLE_OPTIONS);
+    const limits = limitsOf(this.thread.cpu, options, ABORTABLE_OPTIONS);
     const path = (waiter: Waiter) => pass(this.#futexes, this.address, waiter);
-    const { outcome, task, asked } = await blockAsync(this.thread, this.arena.heap, options, path, this);
+    const { outcome, task } = await blockAsync(this.thread, this.arena.heap, limits, path, this);
     this.thread.returnTask(task);
-    return this.#passed(outcome, asked);
+    return passed(outcome);
   }
 
   /** How many wait; out of date as soon as it is read. */
@@ -230,13 +229,15 @@ export class PthreadBarrier extends SharedObject {
     return `PthreadBarrier(${this.name ?? this.address}, ${this.waiting} of ${count})`;
   }
 
-  #passed(outcome: Outcome, options: AbortableOptions | undefined): boolean {
-    if (outcome === 'exhausted') {
-      throw new HoldfastError('EAGAIN', `there is no memory to note that this thread waits at the barrier`);
-    }
-    if (outcome === 'timed-out') {
-      throw new HoldfastError('ETIMEDOUT', `the others did not come to the barrier within ${options?.timeout} ms`);
-    }
-    return outcome === 'serial';
+  /** @internal */
+  override notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `the others did not come to the barrier within ${timeout} ms`);
   }
+}
+
+function passed(outcome: Exclude<Outcome, GaveUp>): boolean {
+  if (outcome === 'exhausted') {
+    throw new HoldfastError('EAGAIN', `there is no memory to note that this thread waits at the barrier`);
+  }
+  return outcome === 'serial';
 }

@@ -20,10 +20,9 @@ import { struct } from '../memory/struct.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
-  checkWait,
+  limitsOf,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { tellCeiling } from '../sched/priority.ts';
@@ -54,10 +53,6 @@ const KIND = defineKind<Repairer>({
   // The futex table takes dead waiters out, and the living whose sequence has moved look again.
   repair: () => true,
 });
-
-type Waited = 'woken' | 'timed-out' | 'aborted';
-/** How the wait ended, and how the mutex was locked again. */
-type Ending = { waited: Waited; outcome: Outcome };
 
 /**
  * pthread_cond_t, for use with `PthreadMutex`. Wait in a loop on the condition: a return may be for no reason, as POSIX
@@ -98,11 +93,12 @@ export class PthreadCond extends SharedObject {
   wait(mutex: PthreadMutex, options?: WaitOptions): void {
     this.current();
     if (!(mutex instanceof PthreadMutex)) throw notA('PthreadMutex', mutex);
-    checkWait(this.thread.cpu, options);
+    const limits = limitsOf(this.thread.cpu, options);
     mutex.heldBySelf();
-    const { waited, outcome } = block(this.thread, options, (waiter) => this.#wait(mutex, waiter), this);
-    if (!isLocked(outcome)) mutex.losses.note(mutex.address);
-    this.#finish(mutex, waited, outcome, options);
+    const outcome = block(this.thread, limits, (waiter) => this.#wait(mutex, waiter), this);
+    if (isLocked(outcome)) return;
+    mutex.losses.note(mutex.address);
+    throw this.#lost(mutex, outcome);
   }
 
   /**
@@ -112,12 +108,18 @@ export class PthreadCond extends SharedObject {
   async waitAsync(guard: PthreadMutexGuard<PthreadMutex>, options?: AbortableOptions): Promise<void> {
     this.current();
     if (!(guard instanceof PthreadMutexGuard)) throw notA('PthreadMutexGuard', guard);
-    checkWait(this.thread.cpu, options, ABORTABLE_OPTIONS);
+    const limits = limitsOf(this.thread.cpu, options, ABORTABLE_OPTIONS);
     const { mutex, task: owner } = guard;
     const wait = (waiter: Waiter) => this.#waitLent(guard, waiter);
-    const { outcome: result, asked } = await blockAsync(this.thread, this.arena.heap, options, wait, this, owner);
-    guard.endLoan(isLocked(result.outcome));
-    this.#finish(mutex, result.waited, result.outcome, asked);
+    let hasMutex = true;
+    try {
+      const { outcome } = await blockAsync(this.thread, this.arena.heap, limits, wait, this, owner);
+      hasMutex = isLocked(outcome);
+      if (!hasMutex) throw this.#lost(mutex, outcome);
+    } finally {
+      // A call that gives up, or never waited, has it as well.
+      guard.endLoan(hasMutex);
+    }
   }
 
   /** Wakes one who waits, if anybody does. Without waiters this touches no latch. */
@@ -160,21 +162,20 @@ export class PthreadCond extends SharedObject {
     super.destroy();
   }
 
-  /** `#wait` with a guard, lent to it; given back at once if others wait with another mutex. */
-  *#waitLent(guard: PthreadMutexGuard<PthreadMutex>, waiter: Waiter): SlowPath<Ending> {
+  /** `#wait` with a guard, lent to it. */
+  *#waitLent(guard: PthreadMutexGuard<PthreadMutex>, waiter: Waiter): SlowPath<Outcome> {
     guard.lend();
     if (yield* this.#associate(guard.mutex, waiter)) return yield* this.#waitAssociated(guard.mutex, waiter);
-    guard.endLoan(true);
     throw this.#withAnother(guard.mutex);
   }
 
-  *#wait(mutex: PthreadMutex, waiter: Waiter): SlowPath<Ending> {
+  *#wait(mutex: PthreadMutex, waiter: Waiter): SlowPath<Outcome> {
     if (yield* this.#associate(mutex, waiter)) return yield* this.#waitAssociated(mutex, waiter);
     throw this.#withAnother(mutex);
   }
 
-  /** The waiter's task is the mutex's owner. */
-  *#waitAssociated(mutex: PthreadMutex, waiter: Waiter): SlowPath<Ending> {
+  /** The waiter's task is the mutex's owner. Ends as the locking of the mutex does, if that fails; or as the wait. */
+  *#waitAssociated(mutex: PthreadMutex, waiter: Waiter): SlowPath<Outcome> {
     const seen = this.thread.cpu.load(this.#sequence);
     mutex.unlockFor(waiter.task);
     // A ceiling may have gone with it, and the wait has begun.
@@ -196,7 +197,7 @@ export class PthreadCond extends SharedObject {
     for (;;) {
       waiter.aborted = false;
       const outcome = yield* lockAgain(mutex, waiter);
-      if (outcome !== 'aborted') return { waited, outcome };
+      if (outcome !== 'aborted') return waited === 'woken' || !isLocked(outcome) ? outcome : waited;
     }
   }
 
@@ -231,18 +232,18 @@ export class PthreadCond extends SharedObject {
     return `PthreadCond(${this.name ?? this.address})`;
   }
 
-  #finish(mutex: PthreadMutex, waited: Waited, outcome: Outcome, options: AbortableOptions | undefined): void {
-    if (outcome === 'unrecoverable') {
-      mutex.checkThere();
-      throw new HoldfastError('ENOTRECOVERABLE', `the mutex at ${mutex.address} cannot be locked again`);
-    }
+  /** @internal */
+  override notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `no signal of the ${this.label} within ${timeout} ms`);
+  }
+
+  /** The error of a wait that ended without the mutex. */
+  #lost(mutex: PthreadMutex, outcome: Outcome): HoldfastError {
     if (outcome === 'deadlock') {
-      throw new HoldfastError('EDEADLK', `asynchronous code of this thread holds the mutex at ${mutex.address}`);
+      return new HoldfastError('EDEADLK', `asynchronous code of this thread holds the mutex at ${mutex.address}`);
     }
-    if (waited === 'aborted') throw abortReason(options?.signal);
-    if (waited === 'timed-out') {
-      throw new HoldfastError('ETIMEDOUT', `no signal of the ${this.label} within ${options?.timeout} ms`);
-    }
+    mutex.checkThere();
+    return new HoldfastError('ENOTRECOVERABLE', `the mutex at ${mutex.address} cannot be locked again`);
   }
 }
 

@@ -14,10 +14,10 @@ import {
   type AbortableOptions,
   block,
   blockAsync,
-  checkWait,
+  limitsOf,
   type WaitOptions,
 } from '../sched/drive.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { GaveUp, SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 
 const OnceWords = struct({
@@ -60,7 +60,7 @@ const KIND = defineKind<Repairer>({
   },
 });
 
-type Outcome = 'mine' | 'done' | 'deadlock' | 'timed-out' | 'aborted';
+type Outcome = 'mine' | 'done' | 'deadlock' | GaveUp;
 
 /** 'mine': the caller is to run the routine. */
 function* begin(futexes: Futexes, state: number, waiter: Waiter): SlowPath<Outcome> {
@@ -109,10 +109,10 @@ export class PthreadOnce extends SharedObject {
    * routine, and EINVAL for one that returns a promise: it counts as not run. */
   call(routine: () => void, options?: WaitOptions): boolean {
     if (typeof routine !== 'function') throw notRoutine(routine);
-    checkWait(this.thread.cpu, options);
+    const limits = limitsOf(this.thread.cpu, options);
     if (this.isDone) return false;
-    const outcome = block(this.thread, options, (waiter) => begin(this.#futexes, this.#state, waiter), this);
-    if (!this.#isMine(outcome, options)) return false;
+    const outcome = block(this.thread, limits, (waiter) => begin(this.#futexes, this.#state, waiter), this);
+    if (!this.#isMine(outcome)) return false;
     let state = 0;
     try {
       refusePromise('the routine of call(), unlike that of callAsync(),', routine());
@@ -127,12 +127,12 @@ export class PthreadOnce extends SharedObject {
   async callAsync(routine: () => void | Promise<void>, options?: AbortableOptions): Promise<boolean> {
     if (typeof routine !== 'function') throw notRoutine(routine);
     const { thread } = this;
-    checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
+    const limits = limitsOf(thread.cpu, options, ABORTABLE_OPTIONS);
     if (this.isDone) return false;
     const path = (waiter: Waiter) => begin(this.#futexes, this.#state, waiter);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     if (outcome !== 'mine') thread.returnTask(task);
-    if (!this.#isMine(outcome, asked)) return false;
+    if (!this.#isMine(outcome)) return false;
     let state = 0;
     try {
       await routine();
@@ -154,10 +154,12 @@ export class PthreadOnce extends SharedObject {
     wake(this.#futexes, this.#state, Number.POSITIVE_INFINITY, MATCH_ANY);
   }
 
-  #isMine(outcome: Outcome, options: AbortableOptions | undefined): boolean {
-    if (outcome === 'timed-out') {
-      throw new HoldfastError('ETIMEDOUT', `the ${this.label} was not done within ${options?.timeout} ms`);
-    }
+  /** @internal */
+  override notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `the ${this.label} was not done within ${timeout} ms`);
+  }
+
+  #isMine(outcome: Exclude<Outcome, GaveUp>): boolean {
     if (outcome === 'deadlock') throw new HoldfastError('EDEADLK', `this thread runs the ${this.label} itself`);
     return outcome === 'mine';
   }

@@ -44,7 +44,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { claimHold, findHold, HELD, Hold, heldBy, holdsOf } from '../sched/holds.ts';
 import { asyncTasks, maxThreads } from '../sched/slot.ts';
-import { latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
@@ -94,7 +94,7 @@ export function tryTake(
   want: number,
   preference: Preference,
   waiter?: Waiter,
-): Outcome | 'busy' {
+): Concluded | 'busy' {
   latch(thread.cpu, lock + RwlockWords.latch, thread.id);
   return tryAndUnlatch(thread, lock, task, want, preference, waiter);
 }
@@ -107,9 +107,9 @@ function tryAndUnlatch(
   want: number,
   preference: Preference,
   waiter?: Waiter,
-): Outcome | 'busy' {
+): Concluded | 'busy' {
   const { cpu, id } = thread;
-  let outcome: Outcome | 'busy' = 'busy';
+  let outcome: Concluded | 'busy' = 'busy';
   // Under the latch: whoever destroys the lock waits for that to come free, so this finds it destroyed or that finds it taken.
   if (isPresent(cpu, lock)) {
     outcome = want === READ ? tryRead(thread, lock, task, preference) : tryWrite(cpu, lock, task);
@@ -137,7 +137,7 @@ function isHereAsync({ cpu, slot, tasksInUse }: Thread, lock: number): boolean {
   );
 }
 
-function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Outcome | 'busy' {
+function tryRead(thread: Thread, lock: number, task: number, preference: Preference): Concluded | 'busy' {
   const { cpu } = thread;
   // Claim a record. First: illegal to fail for want of one after having slept, for the wake-up would be lost.
   const record = claimHold(cpu, task, lock);
@@ -152,7 +152,7 @@ function tryRead(thread: Thread, lock: number, task: number, preference: Prefere
   return 'acquired';
 }
 
-function tryWrite(cpu: Cpu, lock: number, task: number): Outcome | 'busy' {
+function tryWrite(cpu: Cpu, lock: number, task: number): Concluded | 'busy' {
   const state = cpu.load(lock + RwlockWords.state);
   if (isHeldIn(state)) return 'busy';
   // 0 -> task. Written under the latch only, whose release orders it. First: from it the reaper makes the state anew.

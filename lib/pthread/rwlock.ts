@@ -8,17 +8,10 @@ import { type LockOwner, lockOwnerOf } from '../locking/lock-owner.ts';
 import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
-import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkWait,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, block, blockAsync, limitsOf, type WaitOptions } from '../sched/drive.ts';
 import { claimHold, holdsOf, isRecordOf } from '../sched/holds.ts';
 import { noteGuard } from '../sched/lock-observer.ts';
-import type { Outcome, Waiter } from '../sched/slow-path.ts';
+import type { Concluded, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
 import {
   isBusy,
@@ -236,20 +229,20 @@ export class PthreadRwlock extends SharedObject {
 
   #lock(want: number, options: WaitOptions | undefined): void {
     const { thread, address } = this;
-    checkWait(thread.cpu, options);
+    const limits = limitsOf(thread.cpu, options);
     const form = want === READ ? SHARED : ALONE;
     const task = thread.current();
-    const wanted = thread.observer?.wants(this, form, options);
+    const wanted = thread.observer?.wants(this, form, limits);
     const first = tryTake(this.#futexes, address, task, want, this.#preference);
     // With a timeout it is none: the call ends.
     const outcome =
       first === 'busy' || (first === 'deadlock' && options?.timeout !== undefined)
         ? contend(thread, address, form, () => {
             const path = (waiter: Waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference);
-            return block(thread, options, path, this);
+            return block(thread, limits, path, this);
           })
         : first;
-    if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+    if (outcome !== 'acquired') throw this.#refusal(outcome);
     thread.observer?.has(wanted, task);
   }
 
@@ -261,19 +254,19 @@ export class PthreadRwlock extends SharedObject {
       observer?.took(this, want === READ ? SHARED : ALONE, task);
       return true;
     }
-    if (outcome === 'exhausted') throw this.#refusal(outcome, undefined);
+    if (outcome === 'exhausted') throw this.#refusal(outcome);
     this.checkThere();
     return false;
   }
 
   async #acquireAsync(want: number, options: AsyncWaitOptions | undefined): Promise<LockGuard> {
     const { thread } = this;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
+    const limits = limitsOf(thread.cpu, options, ASYNC_OPTIONS);
     const form = want === READ ? ASYNC_SHARED : ASYNC_ALONE;
-    const wanted = thread.observer?.wants(this, form, options);
+    const wanted = thread.observer?.wants(this, form, limits);
     announce(thread, this.address, form);
     const path = (waiter: Waiter) => takeSlow(this.#futexes, this.address, waiter, want, this.#preference);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
+    const { outcome, task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     if (outcome === 'acquired') {
       thread.observer?.has(wanted, task);
       return noteGuard(
@@ -290,7 +283,7 @@ export class PthreadRwlock extends SharedObject {
       );
     }
     thread.returnTask(task);
-    throw this.#refusal(outcome, asked);
+    throw this.#refusal(outcome);
   }
 
   #state(): string {
@@ -301,10 +294,11 @@ export class PthreadRwlock extends SharedObject {
     return readers === 0 ? 'free' : `${readers} ${readers === 1 ? 'reader' : 'readers'}`;
   }
 
-  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
-    if (outcome === 'timed-out') {
-      return this.notInTime(options, this.#state());
-    }
+  protected override get obstacle(): string {
+    return this.#state();
+  }
+
+  #refusal(outcome: Concluded): HoldfastError {
     if (outcome === 'exhausted') {
       return new HoldfastError('EAGAIN', `there is no memory to note that this thread reads the ${this.label}`);
     }

@@ -11,17 +11,9 @@ import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
-import {
-  ASYNC_OPTIONS,
-  type AsyncWaitOptions,
-  block,
-  blockAsync,
-  checkWait,
-  type WaitOptions,
-} from '../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, block, blockAsync, limitsOf, type WaitOptions } from '../sched/drive.ts';
 import { noteTaken, UNOWNED } from '../sched/lock-observer.ts';
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
-import type { Wanted } from '../sched/watch.ts';
+import type { GaveUp, SlowPath, Waiter } from '../sched/slow-path.ts';
 
 export const SemWords = struct({
   header: ObjectHeader,
@@ -65,7 +57,7 @@ function tryWait(cpu: Cpu, value: number): boolean {
   return false;
 }
 
-function* waitSlow(futexes: Futexes, value: number, waiter: Waiter): SlowPath<'acquired' | 'timed-out' | 'aborted'> {
+function* waitSlow(futexes: Futexes, value: number, waiter: Waiter): SlowPath<'acquired' | GaveUp> {
   while (!tryWait(futexes.thread.cpu, value)) {
     const result = yield* wait(futexes, value, 0, MATCH_ANY, waiter);
     if (result === 'timed-out' || result === 'aborted') return result;
@@ -115,11 +107,11 @@ export class PthreadSem extends SharedObject {
   #waitSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
     thread.current();
-    checkWait(thread.cpu, options);
+    const limits = limitsOf(thread.cpu, options);
     if (this.#tryWait()) return;
-    const wanted = thread.observer?.wants(this, ALONE, options);
-    const path = (waiter: Waiter) => waitSlow(this.#futexes, this.#value, waiter);
-    this.#finish(block(thread, options, path, this), options, wanted);
+    const wanted = thread.observer?.wants(this, ALONE, limits);
+    block(thread, limits, (waiter) => waitSlow(this.#futexes, this.#value, waiter), this);
+    thread.observer?.has(wanted, UNOWNED);
   }
 
   /** False for EAGAIN. */
@@ -132,12 +124,12 @@ export class PthreadSem extends SharedObject {
 
   async waitAsync(options?: AsyncWaitOptions): Promise<void> {
     const { thread } = this;
-    checkWait(thread.cpu, options, ASYNC_OPTIONS);
-    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
+    const limits = limitsOf(thread.cpu, options, ASYNC_OPTIONS);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, limits);
     const path = (waiter: Waiter) => waitSlow(this.#futexes, this.#value, waiter);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
+    const { task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     thread.returnTask(task);
-    this.#finish(outcome, asked, wanted);
+    thread.observer?.has(wanted, UNOWNED);
   }
 
   /** Throws EOVERFLOW when the value is SEM_VALUE_MAX. */
@@ -170,14 +162,8 @@ export class PthreadSem extends SharedObject {
     return noteTaken(thread, this, ALONE, tryWait(thread.cpu, this.#value), UNOWNED);
   }
 
-  #finish(
-    outcome: 'acquired' | 'timed-out' | 'aborted',
-    options: AsyncWaitOptions | undefined,
-    wanted: Wanted | undefined,
-  ): void {
-    if (outcome === 'timed-out') {
-      throw new HoldfastError('ETIMEDOUT', `nobody posted the ${this.label} within ${options?.timeout} ms`);
-    }
-    this.thread.observer?.has(wanted, UNOWNED);
+  /** @internal */
+  override notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `nobody posted the ${this.label} within ${timeout} ms`);
   }
 }

@@ -2,6 +2,7 @@
  * What all flavours of RCU have in common for those who wait for readers: periods, polling, callbacks. A flavour says how its
  * readers go in and out.
  */
+
 import type { Arena } from '../arena/arena.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -12,13 +13,14 @@ import { ALONE, ASYNC_ALONE } from '../sched/contention.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
-  checkWait,
-  deadlineOf,
+  type Limits,
+  limitsOf,
+  type Waitable,
   type WaitOptions,
 } from '../sched/drive.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Callbacks } from './callbacks.ts';
 import { threadsInside } from './dump.ts';
 import { advance, isDomainBusy, isOver, isReading, repairPeriods, snapshot, tryAdvance } from './grace-period.ts';
@@ -105,7 +107,7 @@ export abstract class RcuDomain extends RcuReadSide {
    * thread, also an asynchronous one, which cannot leave while the thread blocks; ETIMEDOUT, and EINVAL for bad options.
    */
   synchronize(options?: WaitOptions): void {
-    this.#synchronize(NORMAL, options);
+    this.#synchronize(NORMAL, this.#limitsOf(options));
   }
 
   /**
@@ -113,7 +115,7 @@ export abstract class RcuDomain extends RcuReadSide {
    * hold it up beyond these readers.
    */
   synchronizeExpedited(options?: WaitOptions): void {
-    this.#synchronize(EXPEDITED, options);
+    this.#synchronize(EXPEDITED, this.#limitsOf(options));
   }
 
   /**
@@ -223,24 +225,25 @@ export abstract class RcuDomain extends RcuReadSide {
    */
   barrier(options?: WaitOptions): void {
     const { thread, readers } = this;
-    this.current();
-    checkWait(this.cpu, options);
+    const limits = this.#limitsOf(options);
     if (this.#callbacks.pending > 0) {
       throw new HoldfastError('EDEADLK', `this thread has callbacks of the ${this.label}: they run on its event loop`);
     }
-    this.#freeOwn(options);
+    while (this.#freeing.size > 0) {
+      this.#synchronize(NORMAL, limits);
+      this.#freeing.reclaim();
+    }
     const isWaiting = this.#callbacksOfNow();
-    const outcome = block(thread, options, (waiter) => waitWhile(readers.domain, waiter, isWaiting), this);
-    if (outcome !== 'done') throw this.notInTime(options, 'callbacks are under way');
+    block(thread, limits, (waiter) => waitWhile(readers.domain, waiter, isWaiting), this.#awaitingCallbacks);
   }
 
   /** `barrier` without blocking the event loop. Rejects with ETIMEDOUT, EINVAL, ENOMEM, or the signal's reason. */
   async barrierAsync(options?: AbortableOptions): Promise<void> {
     this.current();
-    checkWait(this.cpu, options, ABORTABLE_OPTIONS);
+    const limits = limitsOf(this.cpu, options, ABORTABLE_OPTIONS);
     const isWaiting = this.#callbacksOfNow();
     const { domain } = this.readers;
-    await this.#waitAsync(options, 'callbacks are under way', (waiter) => waitWhile(domain, waiter, isWaiting));
+    await this.#waitAsync(limits, this.#awaitingCallbacks, (waiter) => waitWhile(domain, waiter, isWaiting));
     // From here on the thread may detach.
     if (this.#freeing.size === 0) await this.#freeing.rest;
   }
@@ -249,23 +252,25 @@ export abstract class RcuDomain extends RcuReadSide {
     this.#freeing.reclaim();
   }
 
-  #synchronize(pace: Pace, options: WaitOptions | undefined): void {
+  #synchronize(pace: Pace, limits: Limits): void {
     const { thread, readers } = this;
     const { domain } = readers;
-    this.current();
-    checkWait(this.cpu, options);
     if (this.readLockHeld) throw this.#insideReader();
     thread.observer?.wants(this, ALONE);
     this.beforeSleep();
-    const outcome = synchronize(thread, domain, pace, options, this);
-    if (outcome !== 'done') throw this.notInTime(options, this.#whoReads());
+    synchronize(thread, domain, pace, limits, this);
+  }
+
+  #limitsOf(options: WaitOptions | undefined): Limits {
+    this.current();
+    return limitsOf(this.cpu, options);
   }
 
   async #synchronizeAsync(pace: Pace, options: AbortableOptions | undefined): Promise<void> {
     const { thread, readers } = this;
     const { domain } = readers;
     this.current();
-    checkWait(this.cpu, options, ABORTABLE_OPTIONS);
+    const limits = limitsOf(this.cpu, options, ABORTABLE_OPTIONS);
     if (this.isSyncReader) throw this.#insideReader();
     thread.observer?.wants(this, ASYNC_ALONE);
     const end = snapshot(thread, domain, pace);
@@ -276,19 +281,19 @@ export abstract class RcuDomain extends RcuReadSide {
     if (isOver(thread, domain, pace, end)) return;
     tryAdvance(thread, domain, pace, end);
     if (isOver(thread, domain, pace, end)) return;
-    await this.#waitAsync(options, this.#whoReads(), (waiter) => waitForEnd(domain, pace, end, waiter));
+    await this.#waitAsync(limits, this, (waiter) => waitForEnd(domain, pace, end, waiter));
   }
 
-  async #waitAsync(
-    options: AbortableOptions | undefined,
-    state: string,
-    path: Parameters<typeof blockAsync<Outcome>>[3],
-  ): Promise<void> {
+  async #waitAsync(limits: Limits, what: Waitable, path: (waiter: Waiter) => SlowPath<Outcome>): Promise<void> {
     const { thread, arena } = this;
-    const { outcome, task, asked } = await blockAsync(thread, arena.heap, options, path, this);
+    const { task } = await blockAsync(thread, arena.heap, limits, path, what);
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
-    if (outcome !== 'done') throw this.notInTime(asked, state);
+  }
+
+  get #awaitingCallbacks(): Waitable {
+    return this.awaiting(
+      (timeout) => new HoldfastError('ETIMEDOUT', `no ${this.label} within ${timeout} ms: callbacks are under way`),
+    );
   }
 
   /** Whether a callback is not over that was queued before this call. */
@@ -304,16 +309,6 @@ export abstract class RcuDomain extends RcuReadSide {
       targets.push({ done: line + Line.reclaimed, queued: cpu.loadAcquire(line + Line.kfreed) });
     }
     return () => targets.some(({ done, queued }) => ((cpu.loadAcquire(done) - queued) | 0) < 0);
-  }
-
-  /** What this thread has to free, in as many periods as that takes. */
-  #freeOwn(options: WaitOptions | undefined): void {
-    const deadline = deadlineOf(this.cpu, options?.timeout);
-    while (this.#freeing.size > 0) {
-      const left = Math.max(deadline - this.cpu.now(), 0) / 1e6;
-      this.#synchronize(NORMAL, options?.timeout === undefined ? undefined : { timeout: left });
-      this.#freeing.reclaim();
-    }
   }
 
   #cookie(normal: number, expedited: number): RcuCookie {
@@ -345,7 +340,7 @@ export abstract class RcuDomain extends RcuReadSide {
     );
   }
 
-  #whoReads(): string {
+  protected override get obstacle(): string {
     const inside = threadsInside(this.cpu, this.readers.domain);
     return inside.length === 0
       ? 'nobody reads any more'

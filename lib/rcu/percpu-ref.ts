@@ -6,15 +6,13 @@ import type { Cpu } from '../machine/cpu.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
-  checkOptions,
-  checkWait,
-  deadlineOf,
+  limitsOf,
   type WaitOptions,
 } from '../sched/drive.ts';
 import { maxThreads } from '../sched/slot.ts';
+import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import {
   ATOMIC,
   addAtomically,
@@ -116,7 +114,7 @@ export class PercpuRef extends SharedObject {
    */
   confirm(options?: WaitOptions): void {
     const killed = this.#killed();
-    checkOptions(options);
+    limitsOf(this.#cpu, options);
     if ((killed & PHASE) === CONFIRMED) return;
     this.#qsbr.synchronize(options);
     this.#cpu.cmpxchg(this.#state, killed, withPhase(killed, CONFIRMED));
@@ -125,7 +123,7 @@ export class PercpuRef extends SharedObject {
   /** `confirm` without blocking the event loop. */
   async confirmAsync(options?: AbortableOptions): Promise<void> {
     const killed = this.#killed();
-    checkOptions(options, ABORTABLE_OPTIONS);
+    limitsOf(this.#cpu, options, ABORTABLE_OPTIONS);
     if ((killed & PHASE) === CONFIRMED) return;
     await this.#qsbr.synchronizeAsync(options);
     this.current();
@@ -138,36 +136,22 @@ export class PercpuRef extends SharedObject {
    */
   drain(options?: WaitOptions): void {
     const { thread } = this;
-    const deadline = deadlineOf(this.#cpu, options?.timeout);
+    const limits = limitsOf(this.#cpu, options);
     const killed = this.#killed();
     if (this.held > 0) throw new HoldfastError('EDEADLK', `this thread has references of the ${this.label} itself`);
     this.confirm(options);
-    const outcome = block(
-      thread,
-      options && { ...options, ...this.#left(options, deadline) },
-      (waiter) => waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
-      this,
-    );
-    this.#check(outcome, options);
+    block(thread, limits, (waiter) => this.#untilDrained(killed, waiter), this);
   }
 
   /** `drain` without blocking the event loop. This thread may have references, which its other tasks give back. */
   async drainAsync(options?: AbortableOptions): Promise<void> {
     const { thread, arena } = this;
-    const deadline = deadlineOf(this.#cpu, options?.timeout);
+    const limits = limitsOf(this.#cpu, options, ABORTABLE_OPTIONS);
     const killed = this.#killed();
     await this.confirmAsync(options);
-    const left = options && { ...options, ...this.#left(options, deadline) };
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      arena.heap,
-      left,
-      (waiter) => waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter),
-      this,
-    );
+    const path = (waiter: Waiter) => this.#untilDrained(killed, waiter);
+    const { task } = await blockAsync(thread, arena.heap, limits, path, this);
     thread.returnTask(task);
-    if (outcome === 'aborted') throw abortReason(asked.signal);
-    this.#check(outcome, options);
   }
 
   /** Live again. Throws EBUSY unless they were killed, and are drained. `percpu_ref_reinit`. */
@@ -188,7 +172,7 @@ export class PercpuRef extends SharedObject {
    */
   switchToAtomic(options?: WaitOptions): void {
     this.current();
-    checkWait(this.#cpu, options);
+    limitsOf(this.#cpu, options);
     const switching = this.#beginSwitch();
     if (switching === undefined) return;
     this.#qsbr.synchronize(options);
@@ -198,7 +182,7 @@ export class PercpuRef extends SharedObject {
   /** `switchToAtomic` without blocking the event loop. `percpu_ref_switch_to_atomic`, whose callback is this promise. */
   async switchToAtomicAsync(options?: AbortableOptions): Promise<void> {
     this.current();
-    checkWait(this.#cpu, options, ABORTABLE_OPTIONS);
+    limitsOf(this.#cpu, options, ABORTABLE_OPTIONS);
     const switching = this.#beginSwitch();
     if (switching === undefined) return;
     await this.#qsbr.synchronizeAsync(options);
@@ -312,15 +296,14 @@ export class PercpuRef extends SharedObject {
     return state;
   }
 
-  #left(options: { timeout?: number | undefined }, deadline: number): { timeout?: number } {
-    return options.timeout === undefined ? {} : { timeout: Math.max(deadline - this.#cpu.now(), 0) / 1e6 };
+  #untilDrained(killed: number, waiter: Waiter): SlowPath<Outcome> {
+    return waitUntil(this.address, SHARED, () => this.#wasDrained(killed), waiter);
   }
 
-  #check(outcome: Outcome, options: WaitOptions | AbortableOptions | undefined): void {
-    if (outcome === 'done') return;
+  protected override get obstacle(): string {
     const numbers = Array.from({ length: maxThreads(this.#cpu) }, (_, number) => number);
     const holders = numbers.filter((number) => this.#cpu.load(lineOf(this.address, number)) > 0);
-    throw this.notInTime(options, `references of ${holders.map((number) => `thread ${number}`).join(', ')}`);
+    return `references of ${holders.map((number) => `thread ${number}`).join(', ')}`;
   }
 
   protected override get shown(): string {

@@ -4,7 +4,7 @@
  */
 import type { Arena } from '../arena/arena.ts';
 import { checkOptionNames } from '../errors.ts';
-import { checkWait } from '../sched/drive.ts';
+import { limitsOf } from '../sched/drive.ts';
 import type { RcuDomain } from './domain.ts';
 import { Rcu } from './rcu.ts';
 import { RcuQsbr } from './rcu-qsbr.ts';
@@ -99,7 +99,7 @@ export async function rcuSelfTest(
 ): Promise<readonly RcuSelfTestResult[]> {
   checkOptionNames(options, ['timeout']);
   const wait = { timeout: options.timeout ?? TIMEOUT };
-  checkWait(arena.cpu, wait);
+  limitsOf(arena.cpu, wait);
   const rcu = new Rcu(arena);
   const qsbr = new RcuQsbr(arena);
   const srcu = new Srcu(arena);

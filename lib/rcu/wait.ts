@@ -1,7 +1,7 @@
 /** How tasks wait for the end of a period, or for callbacks: in the domain's queue, which each end of a period wakes. */
 import { type Outcome, SHARED, waitUntil, wakeUp } from '../locking/wait-queue-core.ts';
 import { latchOwner } from '../memory/latch.ts';
-import { block, type Waitable, type WaitOptions } from '../sched/drive.ts';
+import { block, type Limits, type Waitable } from '../sched/drive.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
 import { BOOST_DELAY, Loans } from './boost.ts';
@@ -14,18 +14,12 @@ const FIRST_LOOK = 1e6;
 const LONGEST_LOOK = 100e6;
 
 /** Waits until all readers are out that are inside now, blocking the thread. */
-export function synchronize(
-  thread: Thread,
-  domain: Domain,
-  pace: Pace,
-  options?: WaitOptions,
-  object?: Waitable,
-): Outcome {
+export function synchronize(thread: Thread, domain: Domain, pace: Pace, limits?: Limits, what?: Waitable): void {
   const end = snapshot(thread, domain, pace);
   advance(thread, domain, pace, end);
-  if (isOver(thread, domain, pace, end)) return 'done';
+  if (isOver(thread, domain, pace, end)) return;
   spinOnReaders(thread, domain);
-  return block(thread, options, (waiter) => waitForEnd(domain, pace, end, waiter), object);
+  block(thread, limits, (waiter) => waitForEnd(domain, pace, end, waiter), what);
 }
 
 /**

@@ -11,7 +11,7 @@ import { ALONE, ASYNC_ALONE, concludeWait, noteRun, noteSleep, takeWait } from '
 import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop.ts';
 import { checkPriority, tellCeiling } from './priority.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
-import type { SlowPath, Waiter } from './slow-path.ts';
+import type { GaveUp, SlowPath, Waiter } from './slow-path.ts';
 import { endWait, finishPark, Task, unpark } from './task.ts';
 import type { Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
@@ -51,19 +51,27 @@ export interface AsyncWaitOptions extends AbortableOptions {
   priority?: number | undefined;
 }
 
+/** What a call asked for, read once: the caller may change its options object while the call waits. */
+export interface Limits extends AsyncWaitOptions {
+  /** On the clock of `cpu.now()`, ns; Infinity for none. */
+  readonly deadline: number;
+  readonly detectDeadlock?: boolean | undefined;
+}
+
 /** What a call waits for. */
 export interface Waitable {
-  readonly address: number;
-  /** The task waits for it from here on, and counts among those that do. Throws EINVAL when it is no more. */
-  beginWait(task: number): void;
+  /** Of an object that can be destroyed. */
+  readonly address?: number;
+  /** The task waits for that object from here on, and counts among those that do. Throws EINVAL when it is no more. */
+  beginWait?(task: number): void;
+  /** The ETIMEDOUT of a call that has waited for `timeout` ms. */
+  notInTime(timeout: number | undefined): HoldfastError;
 }
 
 /** How an asynchronous wait ended that has not been aborted. */
 export interface Ended<Outcome> {
   readonly outcome: Outcome;
   readonly task: number;
-  /** What the caller asked for: its options object may say something else by now. */
-  readonly asked: AsyncWaitOptions;
 }
 
 /** How often a thread that asked for it looks for a deadlock while it sleeps, ns. */
@@ -74,38 +82,36 @@ export const SYNC_OPTIONS: readonly string[] = ['timeout', 'detectDeadlock'];
 export const ABORTABLE_OPTIONS: readonly string[] = ['timeout', 'signal'];
 export const ASYNC_OPTIONS: readonly string[] = [...ABORTABLE_OPTIONS, 'priority'];
 
-/** Throws EINVAL for options that are none of the `known` ones, and the signal's reason when it has aborted already. */
-export function checkOptions(
+/** Of a call without options. */
+export const NO_LIMITS: Limits = { deadline: Number.POSITIVE_INFINITY };
+
+/**
+ * What a call with these options asked for. Throws EINVAL for options that are none of the `known` ones or have bad values, and
+ * the signal's reason when it has aborted already.
+ */
+export function limitsOf(
+  cpu: Cpu,
   options: (AsyncWaitOptions & WaitOptions) | undefined,
   known: readonly string[] = SYNC_OPTIONS,
-): void {
-  if (options === undefined) return;
+): Limits {
+  if (options === undefined) return NO_LIMITS;
   if (typeof options !== 'object' || options === null) {
     throw new HoldfastError('EINVAL', `expected options like { timeout: 50 }, received ${shown(options)}`);
   }
   checkOptionNames(options, known);
-  const { signal, priority = 0, detectDeadlock = false } = options;
-  if (typeof detectDeadlock !== 'boolean') {
+  const { timeout, signal, priority, detectDeadlock } = options;
+  if (detectDeadlock !== undefined && typeof detectDeadlock !== 'boolean') {
     throw new HoldfastError('EINVAL', `detectDeadlock is true or false, received ${shown(detectDeadlock)}`);
   }
-  checkPriority(priority);
-  if (signal === undefined) return;
-  // Another realm's signal, a test environment's or a polyfill's is no instance of this realm's AbortSignal.
-  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
-    throw new HoldfastError('EINVAL', `signal must be an AbortSignal, received ${shown(signal)}`);
+  if (priority !== undefined) checkPriority(priority);
+  if (signal !== undefined) {
+    // Another realm's signal, a test environment's or a polyfill's is no instance of this realm's AbortSignal.
+    if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+      throw new HoldfastError('EINVAL', `signal must be an AbortSignal, received ${shown(signal)}`);
+    }
+    if (signal.aborted) throw abortReason(signal);
   }
-  if (signal.aborted) throw abortReason(signal);
-}
-
-/** `checkOptions`, and EINVAL for a bad timeout. What `block` and `blockAsync` are called with has gone through it. */
-export function checkWait(
-  cpu: Cpu,
-  options: (AsyncWaitOptions & WaitOptions) | undefined,
-  known: readonly string[] = SYNC_OPTIONS,
-): void {
-  if (options === undefined) return;
-  checkOptions(options, known);
-  deadlineOf(cpu, options.timeout);
+  return { timeout, signal, priority, detectDeadlock, deadline: deadlineOf(cpu, timeout) };
 }
 
 /** What a call rejects with when `signal` has aborted. Signals of older polyfills have no reason. */
@@ -114,7 +120,7 @@ export function abortReason(signal: AbortSignal | undefined): unknown {
 }
 
 /** Milliseconds from now as a deadline in ns. Throws EINVAL unless `timeout` is a finite number of at least 0. */
-export function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
+function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
   if (timeout === undefined) return Number.POSITIVE_INFINITY;
   if (typeof timeout !== 'number' || !(timeout >= 0 && timeout < Number.POSITIVE_INFINITY)) {
     throw new HoldfastError(
@@ -126,25 +132,25 @@ export function deadlineOf(cpu: Cpu, timeout: number | undefined): number {
 }
 
 /**
- * Runs a slow path for the thread's main task, blocking the thread. `object`: what the call is about, if it can be
- * destroyed. The caller has checked the options.
+ * Runs a slow path for the thread's main task, blocking the thread. `what` the call waits for says what it throws when it
+ * gives up; without that, it never does.
  */
 export function block<Outcome>(
   thread: Thread,
-  options: WaitOptions | undefined,
+  limits: Limits | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
-  object?: Waitable,
-): Outcome {
-  const deadline = deadlineOf(thread.cpu, options?.timeout);
+  what?: Waitable,
+): Exclude<Outcome, GaveUp> {
+  const { timeout, deadline, detectDeadlock } = limits ?? NO_LIMITS;
   thread.leaveQueue?.();
-  const wait = takeWait(thread, ALONE, object?.address);
-  const onlyTries = options?.timeout === 0;
+  const wait = takeWait(thread, ALONE, what?.address);
+  const onlyTries = timeout === 0;
   const waiter: Waiter = { thread, task: thread.current(), deadline, async: false, onlyTries, aborted: false, wait };
   tellCeiling(thread);
-  object?.beginWait(waiter.task);
+  what?.beginWait?.(waiter.task);
   let outcome: Outcome;
   try {
-    outcome = options?.detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
+    outcome = detectDeadlock ? driveLooking(waiter, path(waiter)) : drive(waiter, path(waiter));
   } catch (error) {
     // Of the path, before it has lined up. What ends a simulated thread goes through without another step.
     if (error instanceof HoldfastError) endWait(thread.cpu, waiter.task);
@@ -155,34 +161,33 @@ export function block<Outcome>(
   if (outcome === 'aborted' && waiter.deadlock !== undefined) {
     throw new HoldfastError('EDEADLK', `a deadlock: ${waitsShown(waiter.deadlock)}`, waiter.deadlock);
   }
-  return outcome;
+  if (outcome === 'timed-out' && what !== undefined) throw what.notInTime(timeout);
+  return outcome as Exclude<Outcome, GaveUp>;
 }
 
 /**
  * Runs a slow path on the event loop, for `own` or else for a task of its own, which the caller returns when it is done
- * with it. `object`: as for `block`. The caller has checked the options. Where the path ends with 'aborted', this rejects
- * with the signal's reason, and the task is returned.
+ * with it. `what`: as for `block`. Where the call gives up, this rejects with ETIMEDOUT or the signal's reason, and the task
+ * is returned.
  */
 export async function blockAsync<Outcome>(
   thread: Thread,
   heap: Heap,
-  options: AsyncWaitOptions | undefined,
+  limits: Limits | undefined,
   path: (waiter: Waiter) => SlowPath<Outcome>,
-  object?: Waitable,
+  what?: Waitable,
   own?: number,
-): Promise<Ended<Outcome>> {
-  const wait = takeWait(thread, ASYNC_ALONE, object?.address);
-  const asked = { timeout: options?.timeout, signal: options?.signal, priority: options?.priority };
-  const deadline = deadlineOf(thread.cpu, asked.timeout);
-  const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, asked.signal));
-  const { priority } = asked;
+): Promise<Ended<Exclude<Outcome, GaveUp>>> {
+  const wait = takeWait(thread, ASYNC_ALONE, what?.address);
+  const { timeout, signal, priority, deadline } = limits ?? NO_LIMITS;
+  const task = own ?? thread.tryTakeTask(heap) ?? (await takeTask(thread, heap, signal));
   if (wait !== undefined) wait.task = task;
   const waiter: Waiter = { thread, task, deadline, async: true, aborted: false, wait, priority, place: undefined };
   if (priority !== undefined) thread.cpu.store(task + Task.priority, priority);
   let outcome: Outcome;
   try {
-    object?.beginWait(task);
-    outcome = await driveAsync(waiter, path(waiter), asked.signal);
+    what?.beginWait?.(task);
+    outcome = await driveAsync(waiter, path(waiter), signal);
   } catch (error) {
     if (error instanceof HoldfastError) {
       if (priority !== undefined) thread.cpu.store(task + Task.priority, 0);
@@ -194,11 +199,11 @@ export async function blockAsync<Outcome>(
   if (priority !== undefined) thread.cpu.store(task + Task.priority, 0);
   if (wait !== undefined) concludeWait(thread, task, wait, outcome);
   endWait(thread.cpu, task);
-  if (outcome === 'aborted') {
+  if (outcome === 'aborted' || (outcome === 'timed-out' && what !== undefined)) {
     if (own === undefined) thread.returnTask(task);
-    throw abortReason(asked.signal);
+    throw outcome === 'aborted' ? abortReason(signal) : what?.notInTime(timeout);
   }
-  return { outcome, task, asked };
+  return { outcome: outcome as Exclude<Outcome, GaveUp>, task };
 }
 
 /** `thread.takeTask` on an event loop, where another thread has the heap. Throws the signal's reason when it has aborted. */

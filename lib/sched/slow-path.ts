@@ -21,6 +21,9 @@ export type GaveUp = 'timed-out' | 'aborted';
 /** How the acquisition of a lock ends. No lock knows all of these; `exhausted`: no memory to note that it is held. */
 export type Outcome = 'acquired' | 'owner-died' | GaveUp | 'deadlock' | 'back-off' | 'unrecoverable' | 'exhausted';
 
+/** How it ends if the call has not given up. */
+export type Concluded = Exclude<Outcome, GaveUp>;
+
 /** One acquisition under way: which task waits, and until when. An asynchronous one is among its thread's `waiters`. */
 export interface Waiter extends Member {
   readonly thread: Thread;

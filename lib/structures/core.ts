@@ -26,19 +26,20 @@ import { INSIDE } from '../rcu/grace-period.ts';
 import { NORMAL } from '../rcu/layout.ts';
 import type { Stretch } from '../rcu/stretch.ts';
 import { waitForEnd } from '../rcu/wait.ts';
-import { ABORTABLE_OPTIONS, type AbortableOptions, abortReason, block, blockAsync, checkWait } from '../sched/drive.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { ABORTABLE_OPTIONS, type AbortableOptions, block, blockAsync, limitsOf } from '../sched/drive.ts';
+import { type GaveUp, latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import type { Thread } from '../sched/thread.ts';
+import { PoolWords, releaseChunks } from './chunks.ts';
 import { Journal, JournalWords, recoverJournal } from './journal.ts';
-import { MemoryAwaited, Pool, PoolWords, releaseChunks } from './pool.ts';
+import { MemoryAwaited, Pool } from './pool.ts';
 
 /** How a write in a slow path has ended; `failed` with one of the library's errors. */
-export type Written<Result> =
+type Ended<Result> =
   | { readonly is: 'done'; readonly result: Result }
-  | { readonly is: 'failed'; readonly error: HoldfastError }
-  | { readonly is: 'timed-out' | 'aborted' };
+  | { readonly is: 'failed'; readonly error: HoldfastError };
 
-const TIMED_OUT = { is: 'timed-out' } as const;
+/** The same, or that its caller gave up. */
+export type Written<Result> = Ended<Result> | GaveUp;
 
 /** How long a write waits for memory that was retired and that readers may still look at, ms. */
 const PATIENCE_MS = 1000;
@@ -164,18 +165,21 @@ export abstract class Core {
   async writeAsync<Result>(body: () => Result, options?: AbortableOptions): Promise<Result> {
     const thread = this.#thread;
     thread.current();
-    checkWait(this.cpu, options, ABORTABLE_OPTIONS);
+    const limits = limitsOf(this.cpu, options, ABORTABLE_OPTIONS);
     this.#checkThere();
     const isLatched = tryLatchBriefly(this.cpu, this.address + CoreWords.latch, thread.id);
     const first = isLatched ? this.#tryRun(body) : undefined;
     if (typeof first === 'object') return resultOf(first);
     const path = (waiter: Waiter) =>
       first === undefined ? this.writeIn(waiter, body) : this.#writeAfter(waiter, first, body);
-    const { outcome, task, asked } = await blockAsync(thread, this.#arena.heap, options, path);
+    const { outcome, task } = await blockAsync(thread, this.#arena.heap, limits, path, this);
     thread.returnTask(task);
-    if (outcome.is === 'aborted') throw abortReason(asked.signal);
-    if (outcome.is !== 'timed-out') return resultOf(outcome);
-    throw new HoldfastError('ETIMEDOUT', `there was no memory for the call within ${asked.timeout} ms`);
+    return resultOf(outcome);
+  }
+
+  /** For `blockAsync`. */
+  notInTime(timeout: number | undefined): HoldfastError {
+    return new HoldfastError('ETIMEDOUT', `there was no memory for the call within ${timeout} ms`);
   }
 
   /**
@@ -193,7 +197,7 @@ export abstract class Core {
   *writeIn<Result>(waiter: Waiter, body: () => Result): SlowPath<Written<Result>> {
     this.#checkThere();
     const written = yield* this.#tryIn(waiter, body);
-    if (typeof written === 'object') return written;
+    if (typeof written !== 'number') return written;
     return yield* this.#writeAfter(waiter, written, body);
   }
 
@@ -207,33 +211,33 @@ export abstract class Core {
       waiter.deadline = deadline;
       if (!stretch.quiescent()) return { is: 'failed', error: lacking('this thread, inside a reader of RcuQsbr,') };
       const outcome = yield* waitForEnd(domain, NORMAL, period, waiter);
-      if (outcome === 'aborted') return { is: 'aborted' };
+      if (outcome === 'aborted') return outcome;
       if (outcome !== 'done') {
-        return deadline === asked ? TIMED_OUT : { is: 'failed', error: lacking('a reader in another thread') };
+        return deadline === asked ? 'timed-out' : { is: 'failed', error: lacking('a reader in another thread') };
       }
       const written = yield* this.#tryIn(waiter, () => {
         // Others may have destroyed it in the meantime.
         this.#checkThere();
         return body();
       });
-      if (typeof written === 'object') return written;
+      if (typeof written !== 'number') return written;
       period = written;
     }
   }
 
   /** The number of a period: `body` waits for that. */
-  *#tryIn<Result>(waiter: Waiter, body: () => Result): SlowPath<Written<Result> | number> {
+  *#tryIn<Result>(waiter: Waiter, body: () => Result): SlowPath<Ended<Result> | number | 'aborted'> {
     const { cpu, address } = this;
     yield* latched(waiter, address + CoreWords.latch);
     if (waiter.aborted) {
       unlatch(cpu, address + CoreWords.latch);
-      return { is: 'aborted' };
+      return 'aborted';
     }
     return this.#tryRun(body);
   }
 
   /** The latch is held, and free afterwards. As `#tryIn` returns. */
-  #tryRun<Result>(body: () => Result): Written<Result> | number {
+  #tryRun<Result>(body: () => Result): Ended<Result> | number {
     try {
       return { is: 'done', result: this.#run(body) };
     } catch (error) {
@@ -278,10 +282,10 @@ export abstract class Core {
   }
 }
 
-/** Throws what it has failed with. Without a timeout and a signal it ends in no other way. */
-function resultOf<Result>(written: Written<Result>): Result {
-  if (written.is === 'done') return written.result;
-  throw written.is === 'failed' ? written.error : new Error(`a write that has ${written.is}`);
+/** Throws what it has failed with. */
+function resultOf<Result>(ended: Ended<Result>): Result {
+  if (ended.is === 'done') return ended.result;
+  throw ended.error;
 }
 
 function lacking(who: string): HoldfastError {

@@ -1,10 +1,10 @@
 /** A thread that blocks until flushers have ended. */
-import type { SlowPath, Waiter } from '../sched/slow-path.ts';
+import type { GaveUp, SlowPath, Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark } from '../sched/task.ts';
 import { DONE, Item, LOST, PHASE } from './layout.ts';
 
 /** The flushers are the calling thread's, and wake its task (`Submitter.flusherFor`). */
-export function* untilFlushed(waiter: Waiter, flushers: readonly number[]): SlowPath<'over' | 'timed-out' | 'aborted'> {
+export function* untilFlushed(waiter: Waiter, flushers: readonly number[]): SlowPath<'over' | GaveUp> {
   const { thread, task } = waiter;
   const { cpu } = thread;
   const hasEnded = (flusher: number) => {

@@ -1,7 +1,7 @@
 /** One workqueue's state, as one thread sees it: whether it takes items, and the waits for all that it has. */
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
-import { block, checkWait, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { block, type Limits, limitsOf, type WaitOptions } from '../sched/drive.ts';
 import { DETACHED } from '../sched/thread.ts';
 import { isInWorkOf } from './context.ts';
 import { untilFlushed } from './flush.ts';
@@ -92,14 +92,14 @@ export class QueueState {
   }
 
   flushSync(options?: WaitOptions): void {
-    this.#flushSync(options, this.#checkSync(options));
+    this.#flushSync(this.#checkSync(options));
   }
 
   drainSync(options?: WaitOptions): void {
-    const deadline = this.#checkSync(options);
+    const limits = this.#checkSync(options);
     const state = this.#beginDrain();
     try {
-      do this.#flushSync(options, deadline);
+      do this.#flushSync(limits);
       while (!this.#isDrained());
     } catch (error) {
       // What ends a simulated thread goes through without another step.
@@ -110,9 +110,9 @@ export class QueueState {
   }
 
   closeSync(options?: WaitOptions): void {
-    const deadline = this.#checkSync(options);
+    const limits = this.#checkSync(options);
     this.#close();
-    this.#flushSync(options, deadline);
+    this.#flushSync(limits);
   }
 
   get counts(): WorkqueueCounts {
@@ -153,28 +153,29 @@ export class QueueState {
     if (isThere) cpu.cmpxchg(this.#wq + Wq.state, state, OPEN);
   }
 
-  /** Returns when the wait is to end. */
-  #checkSync(options: WaitOptions | undefined): number {
+  #checkSync(options: WaitOptions | undefined): Limits {
     const { cpu, thread } = this.#arena;
     thread.current();
-    checkWait(cpu, options);
-    if (!runsItemOf(this.#arena, this.#wq)) return deadlineOf(cpu, options?.timeout);
+    const limits = limitsOf(cpu, options);
+    if (!runsItemOf(this.#arena, this.#wq)) return limits;
     throw new HoldfastError(
       'EDEADLK',
       `this thread runs or awaits an item of the workqueue ${shown(this.#name)}: waiting for it would never end`,
     );
   }
 
-  #flushSync(options: WaitOptions | undefined, deadline: number): void {
+  #flushSync(limits: Limits): void {
     const { cpu, thread } = this.#arena;
     const flushers = pwqsOf(cpu, this.#wq).map((pwq) => this.#submitter.flusherFor(pwq, thread.current()));
-    const timeout = deadline === Number.POSITIVE_INFINITY ? undefined : Math.max((deadline - cpu.now()) / 1e6, 0);
-    const outcome = block(thread, { ...options, timeout }, (waiter) => untilFlushed(waiter, flushers));
-    if (outcome !== 'timed-out') return;
+    block(thread, limits, (waiter) => untilFlushed(waiter, flushers), this);
+  }
+
+  /** For `block`. */
+  notInTime(timeout: number | undefined): HoldfastError {
     const { active, inactive } = this.counts;
-    throw new HoldfastError(
+    return new HoldfastError(
       'ETIMEDOUT',
-      `the workqueue ${shown(this.#name)} is not through within ${options?.timeout} ms: ${active} active, ${inactive} inactive`,
+      `the workqueue ${shown(this.#name)} is not through within ${timeout} ms: ${active} active, ${inactive} inactive`,
     );
   }
 

@@ -1,7 +1,7 @@
 /** What threads do to a work that goes beyond one pool, or waits: `delayed_work`, `cancel_work`, `flush_work`. */
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
-import { latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
+import { type GaveUp, latched, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark } from '../sched/task.ts';
 import { cancelTimer, isTimerFiring, startTimer } from '../sched/timer.ts';
 import { joinList, leaveList, waiters } from '../sched/wait-list.ts';
@@ -157,7 +157,7 @@ function delayedTwin(cpu: Cpu, id: number, work: number): number {
 }
 
 /** How a wait for a work has ended. */
-export type WorkOutcome = 'idle' | 'over' | 'timed-out' | 'aborted';
+export type WorkOutcome = 'idle' | 'over' | GaveUp;
 
 /**
  * Waits until nothing is under way that was queued before. `cancel`: nobody can queue the work while this waits, and that runs

@@ -10,9 +10,11 @@ import {
   type AbortableOptions,
   block,
   blockAsync,
-  checkWait,
+  type Limits,
+  limitsOf,
   type WaitOptions,
 } from '../sched/drive.ts';
+import type { Waiter } from '../sched/slow-path.ts';
 import { defineTimerAction, TIMER_KIND, TimerWords } from '../sched/timer.ts';
 import { currentItem } from './context.ts';
 
@@ -24,7 +26,7 @@ import { itemsHeldIn } from './runner.ts';
 import { awaitsReaders, latchOf, pendingTwin, runnerOf, twinIn } from './twins.ts';
 import { addressOf, type WorkFunction } from './work.ts';
 import { encodeArguments } from './work-arguments.ts';
-import { cancelWork, expireWork, type WorkOutcome, waitForWork } from './work-core.ts';
+import { cancelWork, expireWork, waitForWork } from './work-core.ts';
 
 /** What a work is at; out of date as soon as it is read. `work_busy`. */
 export interface WorkBusy {
@@ -70,16 +72,16 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
    * nothing but what this thread runs or awaits. `flush_work`.
    */
   flushWork(options?: WaitOptions): boolean {
-    this.#check(options);
+    const limits = this.#check(options);
     this.#checkFlush(false);
-    return this.#wait(options) === 'over';
+    return this.#wait(limits) === 'over';
   }
 
   /** `flushWork` that never blocks the event loop. Throws EDEADLK in its own function, and in an item of the same ordered queue. */
   async flushWorkAsync(options?: AbortableOptions): Promise<boolean> {
-    this.#check(options, ABORTABLE_OPTIONS);
+    const limits = this.#check(options, ABORTABLE_OPTIONS);
     this.#checkFlush(true);
-    return (await this.#waitAsync(options)) === 'over';
+    return (await this.#waitAsync(limits)) === 'over';
   }
 
   /** Takes it from its queue, or its timer: it does not run. False when it was not pending. It may run still. `cancel_work`. */
@@ -93,10 +95,10 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
    * it cancelled; EDEADLK where this thread runs or awaits it. `cancel_work_sync`.
    */
   cancelWorkSync(options?: WaitOptions): boolean {
-    this.#check(options);
+    const limits = this.#check(options);
     this.#checkRunner(false);
     let wasPending = false;
-    this.#wait(options, () => {
+    this.#wait(limits, () => {
       wasPending = this.cancelWork();
     });
     return wasPending;
@@ -104,10 +106,10 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
 
   /** `cancelWorkSync` that never blocks the event loop. */
   async cancelWorkAsync(options?: AbortableOptions): Promise<boolean> {
-    this.#check(options, ABORTABLE_OPTIONS);
+    const limits = this.#check(options, ABORTABLE_OPTIONS);
     this.#checkRunner(true);
     let wasPending = false;
-    await this.#waitAsync(options, () => {
+    await this.#waitAsync(limits, () => {
       wasPending = this.cancelWork();
     });
     return wasPending;
@@ -122,19 +124,19 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
 
   /** `disableWork`, and waits until it does not run, as `cancelWorkSync` does. `disable_work_sync`. */
   disableWorkSync(options?: WaitOptions): boolean {
-    this.#check(options);
+    const limits = this.#check(options);
     this.#checkRunner(false);
     const wasPending = this.disableWork();
-    this.#wait(options);
+    this.#wait(limits);
     return wasPending;
   }
 
   /** `disableWorkSync` that never blocks the event loop. */
   async disableWorkAsync(options?: AbortableOptions): Promise<boolean> {
-    this.#check(options, ABORTABLE_OPTIONS);
+    const limits = this.#check(options, ABORTABLE_OPTIONS);
     this.#checkRunner(true);
     const wasPending = this.disableWork();
-    await this.#waitAsync(options);
+    await this.#waitAsync(limits);
     return wasPending;
   }
 
@@ -183,29 +185,25 @@ export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
     return `${this.constructor.name}(${this.name ?? this.address}, ${state})`;
   }
 
-  #wait(options: WaitOptions | undefined, cancel?: () => void): WorkOutcome {
-    const outcome = block(this.thread, options, (waiter) => waitForWork(waiter, this.address, cancel), this);
-    if (outcome === 'timed-out') throw this.notInTime(options, 'it is under way');
-    return outcome;
+  protected override get obstacle(): string {
+    return 'it is under way';
   }
 
-  async #waitAsync(options: AbortableOptions | undefined, cancel?: () => void): Promise<WorkOutcome> {
+  #wait(limits: Limits, cancel?: () => void): 'idle' | 'over' {
+    return block(this.thread, limits, (waiter) => waitForWork(waiter, this.address, cancel), this);
+  }
+
+  async #waitAsync(limits: Limits, cancel?: () => void): Promise<'idle' | 'over'> {
     const { thread, arena, address } = this;
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      arena.heap,
-      options,
-      (waiter) => waitForWork(waiter, address, cancel),
-      this,
-    );
+    const path = (waiter: Waiter) => waitForWork(waiter, address, cancel);
+    const { outcome, task } = await blockAsync(thread, arena.heap, limits, path, this);
     thread.returnTask(task);
-    if (outcome === 'timed-out') throw this.notInTime(asked, 'it is under way');
     return outcome;
   }
 
-  #check(options: (AbortableOptions & WaitOptions) | undefined, known?: readonly string[]): void {
+  #check(options: (AbortableOptions & WaitOptions) | undefined, known?: readonly string[]): Limits {
     this.current();
-    checkWait(this.thread.cpu, options, known);
+    return limitsOf(this.thread.cpu, options, known);
   }
 
   #disable(by: number): number {

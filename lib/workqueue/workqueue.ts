@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
-import { checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
+import { limitsOf, type WaitOptions } from '../sched/drive.ts';
 import { applyAttributes, attributesOf, type WorkqueueAttributes } from './attributes.ts';
 import { watchCall } from './call.ts';
 import { isTraced, traced } from './channels.ts';
@@ -113,8 +113,7 @@ export class Workqueue {
 
   #runWith<F extends WorkFunction>(options: RunOptions, run: F, args: Parameters<F>): Promise<Awaited<ReturnType<F>>> {
     try {
-      checkOptions(options, ['signal', 'timeout', 'slot', 'transferList']);
-      deadlineOf(this.#arena.cpu, options.timeout);
+      limitsOf(this.#arena.cpu, options, ['signal', 'timeout', 'slot', 'transferList']);
       if (options.transferList !== undefined) checkTransferList(options.transferList);
       const call = this.#submit(this.#pwqOf(options.slot), run, args);
       return watchCall(this.#submitter, call, options) as Promise<Awaited<ReturnType<F>>>;

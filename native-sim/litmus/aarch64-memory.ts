@@ -11,6 +11,7 @@ import {
   type Register,
   setRegister,
 } from './aarch64-operands.ts';
+import { bytesOf, loadPair, parsePair, storePair } from './aarch64-pairs.ts';
 import type { Step } from './assembly.ts';
 import { byChance, combine, type Tainted, type ThreadRun } from './thread-run.ts';
 import type { Cursor } from './tokens.ts';
@@ -106,10 +107,6 @@ function parseSized(cursor: Cursor, width: Width): Register {
   return { name: register.name, bits: width === 'B' ? 8 : 16 };
 }
 
-function bytesOf(register: Register): number {
-  return register.bits / 8;
-}
-
 /** The atomics that discard what they read do not acquire, and DMB LD does not wait for their read. */
 function readTags(acquire: number, to: Register | undefined): number {
   return Tag.rmw | (to?.name === undefined ? Tag.noReturn : acquire);
@@ -151,52 +148,6 @@ function storeOne(tags: number, width: Width, cursor: Cursor): Step {
   return (thread) => {
     const value = getRegister(thread, from);
     thread.write(memory.address(thread), value, tags, { bytes: bytesOf(from) });
-    return undefined;
-  };
-}
-
-interface Pair {
-  readonly first: Register;
-  readonly second: Register;
-  readonly memory: MemoryOperand;
-}
-
-function parsePair(cursor: Cursor): Pair {
-  const first = parseRegister(cursor);
-  cursor.expect(',');
-  const second = parseRegister(cursor);
-  cursor.expect(',');
-  return { first, second, memory: parseMemory(cursor) };
-}
-
-function shifted(address: Tainted, bytes: number): Tainted {
-  return { ...address, value: address.value + BigInt(bytes) };
-}
-
-/** Two accesses of one instruction, in no order. `words`: each loads 32 bits, which it extends by their sign. */
-function loadPair(words: boolean, cursor: Cursor): Step {
-  const { first, second, memory } = parsePair(cursor);
-  const bytes = words ? 4 : bytesOf(first);
-  const extended = (value: Tainted): Tainted => (words ? { ...value, value: BigInt.asIntN(32, value.value) } : value);
-  return (thread) => {
-    const address = memory.address(thread);
-    const low = thread.read(address, Tag.none, { bytes });
-    const high = thread.read(shifted(address, bytes), Tag.none, { bytes });
-    setRegister(thread, first, extended(low));
-    setRegister(thread, second, extended(high));
-    return undefined;
-  };
-}
-
-function storePair(cursor: Cursor): Step {
-  const { first, second, memory } = parsePair(cursor);
-  const bytes = bytesOf(first);
-  return (thread) => {
-    const low = getRegister(thread, first);
-    const high = getRegister(thread, second);
-    const address = memory.address(thread);
-    thread.write(address, low, Tag.none, { bytes });
-    thread.write(shifted(address, bytes), high, Tag.none, { bytes });
     return undefined;
   };
 }

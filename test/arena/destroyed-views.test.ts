@@ -28,7 +28,7 @@ const HARMLESS = new Set([
 ]);
 /** Parts of calls that have looked already; hooks of guards, which hold the object; what says true: read again. */
 const INNER =
-  /^(readRetry|tryRead|returnTask|takePlace|tryTakePlace|ownPlace|leavePlace|takePlace|tryTakePlace|ownPlace|leavePlace|losses|unlockFor|unlockForOwner|guardOf|guardOfTask|requeueWord|lockAgain|beginWait|beginChange|endChange|isThere|living|current|waitAsync0|unlockSlow|releaseSlow|refusal|notOwner|notHeld|relocked|tooMany|notInTime|wouldDeadlock|enter|clearDeath|isUnrecoverable|isSyncReader|begin|watch|reclaim|reportDouble|hasReaders|maySleep|beforeSleep|completedState|state|obstacle|shown|label|policy)$/;
+  /^(readRetry|returnTask|releaseTask|ownerTask|awaiting|tryAsync|waitSync|takePlace|tryTakePlace|ownPlace|leavePlace|takePlace|tryTakePlace|ownPlace|leavePlace|losses|unlockFor|unlockForOwner|guardOf|guardOfTask|requeueWord|lockAgain|beginWait|beginChange|endChange|isThere|living|current|waitAsync0|unlockSlow|releaseSlow|refusal|notOwner|notHeld|relocked|tooMany|notInTime|wouldDeadlock|enter|clearDeath|isUnrecoverable|isSyncReader|begin|watch|reclaim|reportDouble|hasReaders|maySleep|beforeSleep|completedState|state|obstacle|shown|label|policy)$/;
 
 const isGenerator = (value: unknown): value is Generator => typeof (value as Generator)?.next === 'function';
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { ROWS } from '../../lib/debug/profile/layout.ts';
 import { ownCode } from '../../lib/debug/profile/stacks.ts';
+import { HoldfastError } from '../../lib/errors.ts';
 import {
   type Arena,
   Completion,
@@ -615,7 +616,9 @@ test('a call that throws before it blocks, and leaves its wait to the next call 
   expect(() => contend(arena.thread, 0, ALONE, refuse)).toThrow('refused');
   expect(arena.thread.wait).toBe(undefined);
   announce(arena.thread, 0, ASYNC_ALONE);
-  const refused = blockAsync(arena.thread, arena.heap, { timeout: -1 }, refuse);
+  const refused = blockAsync(arena.thread, arena.heap, undefined, () => {
+    throw new HoldfastError('EINVAL', 'refused');
+  });
   await expect(refused).rejects.toMatchObject({ code: 'EINVAL' });
   expect(arena.thread.wait).toBe(undefined);
   expect(session.stop().locks).toEqual([]);

@@ -1,7 +1,7 @@
 /** Who waits is served: no newcomer passes it for ever, and none once it has waited as long as the lock promises. */
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
-import { tryRead } from '../../lib/locking/rw-semaphore/core.ts';
+import { tryDownRead } from '../../lib/locking/rw-semaphore/core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
 import { HANDOFF, RwSemaphoreWords, WAITERS } from '../../lib/locking/rw-semaphore/words.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
@@ -112,8 +112,8 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
     const { newcomer, late: thread, real } = stage(writeAsleep, 0);
     const word = newcomer.address + RwSemaphoreWords.word;
     real.store(word, WAITERS | HANDOFF);
-    expect(tryRead(thread, newcomer.address, thread.self, WAITERS)).toBeUndefined();
-    expect(tryRead(thread, newcomer.address, thread.self, WAITERS | HANDOFF)).toBeUndefined();
+    expect(tryDownRead(thread, newcomer.address, thread.self, WAITERS)).toBeUndefined();
+    expect(tryDownRead(thread, newcomer.address, thread.self, WAITERS | HANDOFF)).toBeUndefined();
   });
 });
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { Completion, Mutex, PercpuRwSemaphore, RwSemaphore, Semaphore, WaitQueue } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
-import { DRAINING, leaveWrite, PercpuWords, writerOf } from '../../lib/locking/percpu-rw-semaphore/core.ts';
+import { DRAINING, PercpuWords, upWrite, writerOf } from '../../lib/locking/percpu-rw-semaphore/core.ts';
 import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
 import { READER, RwSemaphoreWords } from '../../lib/locking/rw-semaphore/words.ts';
 import { downSlow } from '../../lib/locking/semaphore/core.ts';
@@ -287,7 +287,7 @@ describe.each([0, 5])('a synchronous waiter of priority %s', (priority) => {
       const writer = writerOf(real.load(block));
       expect(real.load(writer + Task.thread)).toBe(3);
       real.fetchAndAcquire(block, ~DRAINING);
-      leaveWrite(threads[2]!, locks[2]!.address, writer);
+      upWrite(threads[2]!, locks[2]!.address, writer);
     });
     locks[0].downWrite();
     expect(locks[1].readers).toBe(0);

@@ -26,7 +26,7 @@ import {
 } from '../../lib/index.ts';
 import { Header } from '../../lib/memory/header.ts';
 import { latch, tryLatch, unlatch } from '../../lib/memory/latch.ts';
-import { blockAsync } from '../../lib/sched/drive.ts';
+import { ABORTABLE_OPTIONS, blockAsync, limitsOf } from '../../lib/sched/drive.ts';
 import { CHUNK_TASKS } from '../../lib/sched/slot.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { prepareToPark } from '../../lib/sched/task.ts';
@@ -364,7 +364,7 @@ describe('a path that throws', () => {
   const start = (path: (waiter: Waiter) => SlowPath<string>, signal?: AbortSignal) => {
     const { arenas } = stepper(1);
     const [{ thread, heap }] = arenas as [Arena];
-    const call = blockAsync(thread, heap, { signal }, path);
+    const call = blockAsync(thread, heap, limitsOf(thread.cpu, { signal }, ABORTABLE_OPTIONS), path);
     return { thread, call };
   };
 

@@ -10,10 +10,10 @@ import {
   ListHead,
   PENDING,
 } from '../../lib/structures/cache/layout.ts';
+import { Block, wordsOf } from '../../lib/structures/chunks.ts';
 import { CoreWords } from '../../lib/structures/core.ts';
 import { JournalWords } from '../../lib/structures/journal.ts';
 import { Entry, MapWords, Table } from '../../lib/structures/map/table.ts';
-import { Block, wordsOf } from '../../lib/structures/pool.ts';
 
 const LISTS = { inactive: CacheWords.inactive, active: CacheWords.active, pinned: CacheWords.pinned };
 

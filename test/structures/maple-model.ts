@@ -1,5 +1,6 @@
 /** A maple tree in plain JavaScript, and a look at whether the nodes of one are as they must be. */
 import type { Cpu } from '../../lib/machine/cpu.ts';
+import { classOf, wordsOf } from '../../lib/structures/chunks.ts';
 import {
   firstOf,
   Head,
@@ -16,7 +17,6 @@ import {
   slotsOf,
   wordOf,
 } from '../../lib/structures/maple/node.ts';
-import { classOf, wordsOf } from '../../lib/structures/pool.ts';
 
 export const LAST = 2 ** 32 - 1;
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { Arena, RcuQsbr } from '../../lib/index.ts';
 import { isPresent } from '../../lib/memory/objects.ts';
+import { classOf, LONGEST_BLOCK, wordsOf } from '../../lib/structures/chunks.ts';
 import { Core, CoreWords, defineStructure } from '../../lib/structures/core.ts';
-import { classOf, LONGEST_BLOCK, wordsOf } from '../../lib/structures/pool.ts';
 import { stretchIn } from '../../lib/structures/readers.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 import { exhaust, thrown } from '../support/threads.ts';

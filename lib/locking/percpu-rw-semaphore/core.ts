@@ -20,8 +20,20 @@
  * Only those are let in, or made the writer, that can run (`isStuck`). So WAITERS may stay where nobody writes: the others
  * look themselves once they can run, and newcomers need not wait for them.
  *
+ * WAITERS: illegal to fail to set before a task sleeps in the list, as a writer without it releases the lock and wakes nobody; legal to
+ * set in vain. DRAINING: illegal to fail to set in the step that makes a task the writer, as a reader that leaves wakes only a writer
+ * that says so; illegal to clear before all records are 0. OWNER_DIED: as WAITERS, in the step that takes a dead writer's name away.
+ *
  * Reader and writer each write their own word and then look at the other's, with a full barrier in between: so at least
  * one of them sees the other (store buffering).
+ *
+ *      reader, `readWith`               writer, `claimBlock`, `handOver`
+ *      xchg     record + 1              cmpxchg  block: 0 -> me|DRAINING
+ *      load     block                   load     record, in `isDrained`
+ *
+ *      reader, `retire`                 writer, `settleBlock`
+ *      xchg     record - 1              xchg     state SLEEPING, in `prepareToPark`
+ *      load     block: DRAINING?        load     record: 0? else sleep
  *
  * A record in TRANSIT is no reader's any more, but its thread is about to look at the block: the lock may not be destroyed
  * yet.
@@ -36,7 +48,7 @@ import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHeld, findHold, HELD, Hold, isAnyHeld, isHeld, TRANSIT } from '../../sched/holds.ts';
 import { maxThreads } from '../../sched/slot.ts';
-import type { Outcome } from '../../sched/slow-path.ts';
+import type { Concluded } from '../../sched/slow-path.ts';
 import { Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import {
@@ -101,19 +113,19 @@ export const listOf = (lock: number) => lock + PercpuWords.waiters;
 export const latchOf = (lock: number) => listOf(lock) + WaitList.latch;
 
 /** Enters as a reader if no writer is there; undefined when one is. With `joins`, even if it waits for readers to leave. */
-export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): Outcome | undefined {
+export function tryDownRead(cpu: Cpu, lock: number, task: number, joins: boolean): Concluded | undefined {
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'exhausted';
   if (!joins) return readWith(cpu, blockOf(lock), record) ? 'acquired' : undefined;
-  // Full, as in `readWith`: the writer that waits for this thread's other readers has to see this one when it sees that those left.
+  // Full, as in `readWith`: a writer that waits for this thread's other readers has to see this one when it sees that those left.
   cpu.xchg(record + Hold.count, cpu.read(record + Hold.count) + HELD);
   return 'acquired';
 }
 
-/** `tryRead` with a record of the lock, and the address of its block. Whether it reads. */
+/** `tryDownRead` with a record of the lock, and the address of its block. Whether it reads. */
 export function readWith(cpu: Cpu, block: number, record: number): boolean {
   const count = cpu.read(record + Hold.count);
-  // Store buffering with a writer; see above. The acquire pairs with a writer's release of the block.
+  // Store buffering with a writer; see above. The acquire pairs with the releases in `releaseUnwatched` and `handOver`.
   cpu.xchg(record + Hold.count, count + HELD);
   if (writerOf(cpu.loadAcquire(block)) === 0) return true;
   retire(cpu, block, record, count);
@@ -121,12 +133,12 @@ export function readWith(cpu: Cpu, block: number, record: number): boolean {
 }
 
 /** Leaves as a reader. False when `task` is none. */
-export function leaveRead(cpu: Cpu, lock: number, task: number): boolean {
+export function upRead(cpu: Cpu, lock: number, task: number): boolean {
   const record = findHold(cpu, task, lock);
   return record !== 0 && leaveWith(cpu, blockOf(lock), record);
 }
 
-/** `leaveRead` with a record of the lock, and the address of its block. */
+/** `upRead` with a record of the lock, and the address of its block. */
 export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
   const count = cpu.read(record + Hold.count);
   if (count === 0) return false;
@@ -136,7 +148,7 @@ export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
 
 /** `block`: the address. */
 export function retire(cpu: Cpu, block: number, record: number, count: number): void {
-  // Store buffering with a writer, and a release that pairs with the acquire in isDrained.
+  // Store buffering with a writer; see above. The release pairs with the acquire in `isAnyHeld` (sched/holds.ts).
   cpu.xchg(record + Hold.count, count | TRANSIT);
   // A pointer, to the writer. Illegal to clear TRANSIT before, for who destroys the lock looks at it (`isBusy`).
   const word = cpu.loadDependent(block);
@@ -159,10 +171,10 @@ function isDrained(cpu: Cpu, lock: number): boolean {
 }
 
 /** Writes if nobody reads, writes or could write. */
-export function tryWrite(thread: Thread, lock: number, task: number): boolean {
+export function tryDownWrite(thread: Thread, lock: number, task: number): boolean {
   if (!claimBlock(thread.cpu, lock, task)) return false;
   if (settleBlock(thread.cpu, lock, task)) return true;
-  leaveWrite(thread, lock, task);
+  upWrite(thread, lock, task);
   return false;
 }
 
@@ -170,20 +182,23 @@ export function tryWrite(thread: Thread, lock: number, task: number): boolean {
 export function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
   const word = cpu.load(blockOf(lock));
   if (writerOf(word) !== 0) return false;
+  // flags -> me|DRAINING|flags. Full: store buffering with a reader; the acquire pairs with the releases in `releaseUnwatched` and
+  // `handOver`.
   return cpu.cmpxchg(blockOf(lock), word, word | task | DRAINING) === word;
 }
 
 /** Whether `task` is the writer and nobody reads any more; it has the lock then. */
 export function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
   if (writerOf(cpu.loadAcquire(blockOf(lock))) !== task) return false;
-  // The thread that made it the writer may still be taking it out of the list.
+  // Acquires: of the grant, and of the records. The thread that made it the writer may still be taking it out of the list.
   if (cpu.loadAcquire(task + Task.list) === listOf(lock) || !isDrained(cpu, lock)) return false;
+  // me|DRAINING|flags -> me|flags. What the readers did is acquired by the look at their records.
   cpu.fetchAndAcquire(blockOf(lock), ~DRAINING);
   return true;
 }
 
-/** Lets go for the writer, drained or not. */
-export function leaveWrite(thread: Thread, lock: number, task: number): void {
+/** Releases the lock for the writer, whether the readers had left or not. */
+export function upWrite(thread: Thread, lock: number, task: number): void {
   const { cpu, id } = thread;
   if (releaseUnwatched(cpu, lock)) return;
   latch(cpu, latchOf(lock), id);
@@ -193,7 +208,7 @@ export function leaveWrite(thread: Thread, lock: number, task: number): void {
 /** The writer releases a lock that nobody waits for. False when somebody does. */
 export function releaseUnwatched(cpu: Cpu, lock: number): boolean {
   const word = cpu.load(blockOf(lock));
-  // Pairs with the acquires of readers and writers.
+  // me|flags -> OWNER_DIED, or 0. Pairs with the acquires in `readWith` and `claimBlock`.
   return !(word & WAITERS) && cpu.cmpxchgRelease(blockOf(lock), word, word & OWNER_DIED) === word;
 }
 
@@ -213,7 +228,7 @@ export function unlatchToNext(thread: Thread, lock: number, task: number): void 
 /**
  * Under the latch, for a writer that is done, or while there is none: lets in the readers in front of the next writer, and
  * makes that the writer. Passes those that cannot run. `from`: the block's word, in which the caller has seen that. Returns
- * whom to wake.
+ * the tasks to wake.
  */
 export function handOver(cpu: Cpu, lock: number, from: number, died: number): number[] {
   const list = listOf(lock);
@@ -232,7 +247,8 @@ export function handOver(cpu: Cpu, lock: number, from: number, died: number): nu
   }
   for (const task of readers) cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
   const to = (next === 0 ? 0 : next | DRAINING) | (isOneLeft ? WAITERS : 0) | died;
-  // Full: the next writer's look at the records comes after. Its release pairs with the acquires of all who come next.
+  // me|flags -> next|DRAINING|flags, or flags. Full: store buffering with a reader, for the next writer. The release pairs with the
+  // acquires in `readWith`, `claimBlock` and `settleBlock`.
   if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {
     // There was no writer, and one came that does not wait for those that could not run: it hands over in its turn.
     for (const task of readers) retire(cpu, blockOf(lock), cpu.load(task + Grant.record), 0);
@@ -245,7 +261,7 @@ export function handOver(cpu: Cpu, lock: number, from: number, died: number): nu
 }
 
 export function grant(cpu: Cpu, lock: number, task: number): void {
-  // Pairs with the acquire in isGranted. It decides; the task goes once it is out of the list too.
+  // Pairs with the acquires in `isGranted` (wait.ts) and `settleBlock`. It decides; the task goes on once it is out of the list too.
   cpu.storeRelease(task + Grant.from, lock);
   leaveList(cpu, listOf(lock), task);
 }

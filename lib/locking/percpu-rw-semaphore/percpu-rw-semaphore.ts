@@ -17,16 +17,16 @@ import {
   DRAINING,
   isBusy,
   isReadStill,
-  leaveRead,
   leaveWith,
-  leaveWrite,
   makeConsistent,
   OWNER_DIED,
   PercpuWords,
   READ,
   readWith,
-  tryRead,
-  tryWrite,
+  tryDownRead,
+  tryDownWrite,
+  upRead,
+  upWrite,
   writerOf,
 } from './core.ts';
 import { repair } from './repair.ts';
@@ -49,11 +49,11 @@ const KIND = defineKind<Repairer>({
 
 const ENTRIES = {
   read: {
-    atOnce: ({ cpu }: Thread, lock: number, task: number) => tryRead(cpu, lock, task, false) === 'acquired',
+    atOnce: ({ cpu }: Thread, lock: number, task: number) => tryDownRead(cpu, lock, task, false) === 'acquired',
     awake: readAwake,
     asleep: readAsleep,
   },
-  write: { atOnce: tryWrite, awake: writeAwake, asleep: writeAsleep },
+  write: { atOnce: tryDownWrite, awake: writeAwake, asleep: writeAsleep },
 };
 
 /**
@@ -117,13 +117,13 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
 
   #upReadSlow(): void {
     const { thread, address } = this;
-    if (leaveRead(thread.cpu, address, thread.current())) {
+    if (upRead(thread.cpu, address, thread.current())) {
       thread.observer?.gave(this, thread.self);
       return;
     }
     for (const task of thread.unguarded.keys()) {
       if (heldBy(thread.cpu, task, address) === 0) continue;
-      leaveRead(thread.cpu, address, task);
+      upRead(thread.cpu, address, task);
       thread.observer?.gave(this, task);
       thread.unguarded.delete(task);
       thread.returnTask(task);
@@ -143,7 +143,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     const self = thread.current();
     const task = this.#writingTask;
     if (task === 0 || (task !== self && !thread.unguarded.has(task))) throw this.unheld(this.notHeld('upWrite'));
-    leaveWrite(thread, this.address, task);
+    upWrite(thread, this.address, task);
     thread.observer?.gave(this, task);
     if (task !== self) {
       thread.unguarded.delete(task);
@@ -155,7 +155,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   tryDownRead(): boolean {
     const { thread } = this;
     const task = thread.current();
-    const outcome = tryRead(thread.cpu, this.address, task, false);
+    const outcome = tryDownRead(thread.cpu, this.address, task, false);
     if (noteTaken(thread, this, SHARED, outcome === 'acquired')) return true;
     if (outcome === 'exhausted') throw this.refusal('exhausted');
     this.checkThere();
@@ -165,7 +165,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   /** Writes, if nobody reads, writes or waits. */
   tryDownWrite(): boolean {
     const { thread } = this;
-    if (noteTaken(thread, this, ALONE, tryWrite(thread, this.address, thread.current()))) return true;
+    if (noteTaken(thread, this, ALONE, tryDownWrite(thread, this.address, thread.current()))) return true;
     this.checkThere();
     return false;
   }
@@ -173,7 +173,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
   /** How many read, over all threads; out of date as soon as it is read. */
   get readers(): number {
     const cpu = this.living;
-    // Beside a writer that has the lock a record is a reader's that is about to back off (`tryRead`).
+    // Beside a writer that has the lock a record is a reader's that is about to back off (`tryDownRead`).
     if (this.#writingTask !== 0) return 0;
     const records = holdsOf(cpu, maxThreads(cpu), this.address, () => true);
     return records.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
@@ -225,8 +225,8 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
       new OnceGuard(this, () => {
         const { thread, address } = this;
         const self = thread.current();
-        if (mode === 'write' && this.#writingTask === task) leaveWrite(thread, address, task);
-        else if (mode === 'write' || !leaveRead(thread.cpu, address, task)) throw this.unheld(this.notHeld('release'));
+        if (mode === 'write' && this.#writingTask === task) upWrite(thread, address, task);
+        else if (mode === 'write' || !upRead(thread.cpu, address, task)) throw this.unheld(this.notHeld('release'));
         thread.observer?.gave(this, task);
         if (task !== self) thread.returnTask(task);
       }),

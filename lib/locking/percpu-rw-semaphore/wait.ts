@@ -1,8 +1,14 @@
 /**
  * How readers and writers wait for a PercpuRwSemaphore.
  *
- *   reader:  enter -> join the list, while somebody writes -> sleep until granted
- *   writer:  claim the block, or join the list -> sleep until it is this task's, and the readers have left
+ *   reader                                        writer
+ *   record + 1, and look at the block             claim the block: 0 -> me|DRAINING
+ *     | a writer is there: record - 1               | another writer is there      | claimed
+ *   join the list                                 join the list                    |
+ *     |                                             |                              |
+ *   sleep until granted ---> reads                sleep until made the writer -----+--> sleep until the readers have left
+ *     | timeout, abort                              | timeout, abort                      |                   |
+ *   leave the list, unless granted: reads         leave the list           hand over <----' timeout, abort    '--> writes
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the list,
  * takes back what they were granted and have not picked up, and takes the place of one that is the writer.
@@ -12,7 +18,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import { expectGrant, Grant } from '../../sched/grant.ts';
 import { claimHold, holdsOf } from '../../sched/holds.ts';
-import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { isStuck, joinAhead, joinList, leaveList } from '../../sched/wait-list.ts';
@@ -30,8 +36,8 @@ import {
   retire,
   serve,
   settleBlock,
-  tryRead,
-  tryWrite,
+  tryDownRead,
+  tryDownWrite,
   unlatchToNext,
   WAITERS,
   WRITE,
@@ -39,7 +45,7 @@ import {
 } from './core.ts';
 
 /**
- * `leaveWrite` in a slow path: of a writer that stops waiting for readers to leave. False when it is not the writer: its
+ * `upWrite` in a slow path: of a writer that stops waiting for readers to leave. False when it is not the writer: its
  * thread slept meanwhile, and it is in the list again.
  */
 function* stopDraining(waiter: Waiter, lock: number): SlowPath<boolean> {
@@ -52,21 +58,22 @@ function* stopDraining(waiter: Waiter, lock: number): SlowPath<boolean> {
   return isWriter;
 }
 
+/** Whether the task was let in. The acquire pairs with the release in `grant` (core.ts). */
 function isGranted(cpu: Cpu, lock: number, task: number): boolean {
   return cpu.loadAcquire(task + Grant.from) === lock && cpu.loadAcquire(task + Task.list) !== listOf(lock);
 }
 
 /** Reads without sleeping; undefined when that is not possible. */
-export function readAwake(thread: Thread, lock: number, task: number, async: boolean): Outcome | undefined {
+export function readAwake(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
   const { cpu, id } = thread;
-  const tried = tryRead(cpu, lock, task, false);
+  const tried = tryDownRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
   thread.counters.contended++;
   // Acquire, here and where else a thread looks at the writer: pairs with the barrier in `Thread.takeTask`.
   const block = cpu.loadAcquire(blockOf(lock));
   const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   if (isOwn && !(block & DRAINING)) return 'deadlock';
-  return mayJoin(thread, lock) ? tryRead(cpu, lock, task, true) : undefined;
+  return mayJoin(thread, lock) ? tryDownRead(cpu, lock, task, true) : undefined;
 }
 
 /** Whether the writer waits for this thread's readers, or cannot run before this thread goes on: not to be waited for. */
@@ -85,7 +92,7 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   if (record === 0) return 'exhausted';
   for (;;) {
     yield* latched(waiter, latchOf(lock));
-    // The thread's own asynchronous tasks may have been granted something since readAwake looked.
+    // Join the list, unless the writer has left; or read along, where the thread's own tasks were granted something meanwhile.
     const joins = !async && mayJoin(thread, lock);
     const isWaiting = !joins && enqueue(waiter, lock, READ, record);
     unlatch(cpu, latchOf(lock));
@@ -93,9 +100,10 @@ export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
       if (async) waiter.aside = asideOf(thread, lock);
       break;
     }
-    const tried = tryRead(cpu, lock, task, joins);
+    const tried = tryDownRead(cpu, lock, task, joins);
     if (tried !== undefined) return tried;
   }
+  // Sleep until the grant.
   let reason = 'woken';
   for (;;) {
     prepareToPark(cpu, task);
@@ -145,7 +153,7 @@ function* serveFree(waiter: Waiter, lock: number): SlowPath<void> {
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
-export function writeAwake(thread: Thread, lock: number, task: number, async: boolean): Outcome | undefined {
+export function writeAwake(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
   const { cpu, id } = thread;
   thread.counters.contended++;
   if (!async) {
@@ -153,13 +161,14 @@ export function writeAwake(thread: Thread, lock: number, task: number, async: bo
     const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
     if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock, false)) return 'deadlock';
   }
-  return tryWrite(thread, lock, task) ? 'acquired' : undefined;
+  return tryDownWrite(thread, lock, task) ? 'acquired' : undefined;
 }
 
 /** Waits to be the writer, and then for readers to leave. */
 export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
+  // Become the writer, or join the list to be made it.
   yield* latched(waiter, latchOf(lock));
   if (async || !takeBlock(thread, lock, task)) {
     while (!enqueue(waiter, lock, WRITE, 0) && !claimBlock(cpu, lock, task));
@@ -168,6 +177,7 @@ export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
   if (async) waiter.aside = asideOf(thread, lock);
   else takeBack(thread, lock);
   unlatch(cpu, latchOf(lock));
+  // Sleep until it is, and the readers have left. Store buffering with a reader in `retire`: see core.ts.
   let reason = 'woken';
   for (;;) {
     prepareToPark(cpu, task);
@@ -221,7 +231,8 @@ function takeBlock({ cpu, id }: Thread, lock: number, task: number): boolean {
   if (!(block & DRAINING) || cpu.load(writer + Task.thread) !== id || cpu.load(writer + Task.mode) !== ASYNC)
     return false;
   cpu.store(writer + Grant.from, 0);
-  // Nobody else changes the block now: its writer cannot run, and waiters need the latch.
+  // writer|DRAINING|flags -> me|DRAINING|flags. Full, as `claimBlock`: store buffering with a reader. Nobody else changes the block
+  // now: its writer cannot run, and waiters need the latch.
   cpu.xchg(blockOf(lock), (block & FLAGS) | task);
   lineUpAgain(cpu, lock, writer);
   return true;
@@ -241,6 +252,7 @@ function enqueue(waiter: Waiter, lock: number, want: number, record: number): bo
   for (;;) {
     const word = cpu.load(blockOf(lock));
     if (writerOf(word) === 0) return false;
+    // writer|flags -> writer|WAITERS|flags, or this fails: the writer has left. Pairs with the release in `releaseUnwatched`.
     if (cpu.cmpxchg(blockOf(lock), word, word | WAITERS) === word) break;
   }
   // First of all: those that line up again have to be behind this one.

@@ -6,13 +6,13 @@ import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
   block,
-  checkOptions,
-  checkWait,
-  deadlineOf,
+  type Limits,
+  limitsOf,
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { noteGuard } from '../../sched/lock-observer.ts';
-import { checkPriority, dueIn, Priorities } from '../../sched/priority.ts';
+import { dueIn, Priorities } from '../../sched/priority.ts';
+import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
 import type { Wanted } from '../../sched/watch.ts';
 import { lockSlow, tryLock, unlockSlow } from './core.ts';
@@ -33,6 +33,10 @@ export interface RtAsyncOptions extends AbortableOptions {
 
 /** Priority and deadline. */
 type Rank = readonly [number, number];
+
+interface RtLimits extends Limits {
+  readonly rank: Rank;
+}
 
 /**
  * A mutex whose waiters are served by priority, and whose owner is as urgent as the most urgent of them. Otherwise as
@@ -109,17 +113,17 @@ export class RtMutex extends RtLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: RtAsyncOptions): Promise<void> {
-    const rank = this.#rankOf(options);
-    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
-    const task = this.#tryAsync(rank, wanted) || (await this.#waitAsync(options, rank, wanted));
+    const limits = this.#limitsOf(options);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
+    const task = this.#tryAsync(limits.rank, wanted) || (await this.#waitAsync(limits, wanted));
     this.thread.unguarded.set(task, null);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
-    const rank = this.#rankOf(options);
-    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
-    return this.guardOf(this.#tryAsync(rank, wanted) || (await this.#waitAsync(options, rank, wanted)));
+    const limits = this.#limitsOf(options);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
+    return this.guardOf(this.#tryAsync(limits.rank, wanted) || (await this.#waitAsync(limits, wanted)));
   }
 
   /**
@@ -144,18 +148,13 @@ export class RtMutex extends RtLock {
 
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
-    checkWait(thread.cpu, options);
-    const task = thread.current();
-    const wanted = thread.observer?.wants(this, ALONE, options);
-    const cycle: number[] = [];
-    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
-    const isFree =
-      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
-    const outcome = isFree
-      ? 'acquired'
-      : block(thread, options, (waiter) => lockSlow(this.address, waiter, cycle), this);
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
-    thread.observer?.has(wanted, task);
+    const limits = limitsOf(thread.cpu, options);
+    this.waitSync(limits, () => {
+      const cycle: number[] = [];
+      const outcome = block(thread, limits, (waiter) => lockSlow(this.address, waiter, cycle), this);
+      if (outcome === 'deadlock') throw this.refusal(outcome, cycle, CHAIN_LIMIT);
+      return outcome;
+    });
   }
 
   protected override unlockForOwner(): void {
@@ -163,7 +162,7 @@ export class RtMutex extends RtLock {
   }
 
   /** The task has a priority of its own for as long as it waits and holds. */
-  protected override returnTask(task: number): void {
+  override returnTask(task: number): void {
     const { cpu } = this.thread;
     cpu.store(task + Task.priority, 0);
     cpu.store(task + Task.due, 0);
@@ -176,7 +175,7 @@ export class RtMutex extends RtLock {
     const task = thread.tryTakeTask(this.arena.heap);
     if (task === undefined) return 0;
     this.#setRank(task, rank);
-    // 0 -> task. Pairs with the releases in `unlock`, `guardOf` (owned-lock.ts) and `unlockDeferred` (core.ts).
+    // 0 -> task. Pairs with the releases in `unlock`, `releaseTask` (owned-lock.ts) and `unlockDeferred` (core.ts).
     if (thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0) {
       thread.observer?.has(wanted, task);
       return task;
@@ -185,21 +184,26 @@ export class RtMutex extends RtLock {
     return 0;
   }
 
-  #waitAsync(options: RtAsyncOptions | undefined, rank: Rank, wanted: Wanted | undefined): Promise<number> {
-    // The task keeps its priority with the lock.
-    const waits = options && { timeout: options.timeout, signal: options.signal };
-    return this.waitAsync(waits, wanted, (waiter) => {
-      this.#setRank(waiter.task, rank);
-      return lockSlow(this.address, waiter, []);
-    });
+  #waitAsync(limits: RtLimits, wanted: Wanted | undefined): Promise<number> {
+    const { rank } = limits;
+    return this.waitAsync(limits, wanted, (waiter) => this.#lockRanked(waiter, rank));
   }
 
-  /** The priority and the deadline of an asynchronous acquisition. Throws EINVAL. */
-  #rankOf(options: RtAsyncOptions | undefined): Rank {
+  /** The task keeps its priority with the lock. */
+  *#lockRanked(waiter: Waiter, rank: Rank): SlowPath<Outcome> {
+    this.#setRank(waiter.task, rank);
+    const outcome = yield* lockSlow(this.address, waiter, []);
+    // Illegal to leave it: the driver returns the task of a call that gives up, and the next call of this thread takes it.
+    if (outcome !== 'acquired' && outcome !== 'owner-died') this.#setRank(waiter.task, [0, 0]);
+    return outcome;
+  }
+
+  /** The priority and the deadline of an asynchronous acquisition are its task's, and not of the wait alone. Throws EINVAL. */
+  #limitsOf(options: RtAsyncOptions | undefined): RtLimits {
     const { cpu, slot } = this.thread;
-    checkOptions(options, RT_ASYNC_OPTIONS);
-    deadlineOf(cpu, options?.timeout);
-    return [checkPriority(options?.priority ?? cpu.load(slot + Priorities.own)), dueIn(cpu, options?.due)];
+    const limits = limitsOf(cpu, options, RT_ASYNC_OPTIONS);
+    const rank: Rank = [limits.priority ?? cpu.load(slot + Priorities.own), dueIn(cpu, options?.due)];
+    return { ...limits, priority: undefined, rank };
   }
 
   #setRank(task: number, [priority, due]: Rank): void {

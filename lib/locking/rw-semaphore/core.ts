@@ -1,16 +1,20 @@
-/** How tasks enter and leave an RwSemaphore: every change of its word (`words.ts`) but those of who wakes and repairs. */
+/**
+ * How tasks enter and leave an RwSemaphore: every change of its word (`words.ts`) but those that a thread makes that wakes
+ * waiters (`wake.ts`) or repairs the lock (`repair.ts`).
+ */
 
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, tryLatchBriefly, unlatch } from '../../memory/latch.ts';
 import { claimHold, findHold, HELD, Hold, TRANSIT } from '../../sched/holds.ts';
-import type { Outcome } from '../../sched/slow-path.ts';
+import type { Concluded } from '../../sched/slow-path.ts';
 import { ASYNC, Task } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstWaiter } from '../../sched/wait-list.ts';
-import { countSole, hasWaitedLong, type Leaver, releaseAndWake, wake } from './wake.ts';
+import { countOneReader, hasWaitedLong, type Leaver, releaseAndWake, wake } from './wake.ts';
 import {
   FIRST,
   FLAGS,
+  FROZEN,
   HANDOFF,
   isFirst,
   isFree,
@@ -19,11 +23,10 @@ import {
   listOf,
   MODE,
   mayRead,
+  ONE_READER,
   OWNER_DIED,
   READER,
   readersOf,
-  SEALED,
-  SOLE,
   taskOf,
   UNRECOVERABLE,
   WAITERS,
@@ -57,22 +60,22 @@ export function mayPass(cpu: Cpu, semaphore: number): boolean {
  * WAITERS for one that passes those who wait; both for a thread that reads already, and must not line up behind writers
  * that wait for it to stop.
  */
-export function tryRead(thread: Thread, semaphore: number, task: number, ignored: number): Outcome | undefined {
+export function tryDownRead(thread: Thread, semaphore: number, task: number, ignored: number): Concluded | undefined {
   const { cpu } = thread;
   const address = wordOf(semaphore);
   for (;;) {
     const word = cpu.load(address);
     const mode = word & MODE;
     if (!mayRead(word, ignored)) return undefined;
-    if (mode === SEALED || mode === SOLE) {
-      // Sealed by the reaper, which has the latch until it has counted. An event loop waits for neither: it lines up.
+    if (mode === FROZEN || mode === ONE_READER) {
+      // Frozen by the reaper, which has the latch until it has counted. An event loop waits for neither: it lines up.
       if (cpu.load(task + Task.mode) !== ASYNC) latch(cpu, latchOf(semaphore), thread.id);
       else if (!tryLatchBriefly(cpu, latchOf(semaphore), thread.id)) return undefined;
-      if (mode === SOLE) countSole(cpu, semaphore);
+      if (mode === ONE_READER) countOneReader(cpu, semaphore);
       unlatch(cpu, latchOf(semaphore));
     } else if (isFree(word)) {
-      // Pairs with the release of a writer.
-      if (cpu.cmpxchgAcquire(address, word, word | task | SOLE) !== word) continue;
+      // flags -> ONE_READER|me|flags. Pairs with the releases in `upWrite` and `downgrade`.
+      if (cpu.cmpxchgAcquire(address, word, word | task | ONE_READER) !== word) continue;
       if (word & WAITERS) wake(thread, semaphore);
       return 'acquired';
     } else {
@@ -90,7 +93,7 @@ export function tryRead(thread: Thread, semaphore: number, task: number, ignored
 export function readCounted(cpu: Cpu, semaphore: number, record: number): 'alone' | 'shared' | undefined {
   const address = wordOf(semaphore);
   for (;;) {
-    // What it should be; changeCount finds out whether it is.
+    // The load may be old: changeCount finds out whether it is.
     const word = cpu.loadUnordered(address);
     if (word & (MODE | WAITERS | HANDOFF)) return undefined;
     if (changeCount(cpu, address, word, record, 1)) return isFree(word) ? 'alone' : 'shared';
@@ -102,7 +105,7 @@ export function leaveCounted(cpu: Cpu, semaphore: number, record: number): boole
   const address = wordOf(semaphore);
   if (cpu.read(record + Hold.count) < HELD) return false;
   for (;;) {
-    // What it should be; changeCount finds out whether it is.
+    // As in `readCounted`.
     const word = cpu.loadUnordered(address);
     if (word & (MODE | WAITERS | HANDOFF)) return false;
     if (changeCount(cpu, address, word, record, -1)) return true;
@@ -110,12 +113,12 @@ export function leaveCounted(cpu: Cpu, semaphore: number, record: number): boole
 }
 
 /** Leaves as a reader. False when `task` is none. */
-export function leaveRead(thread: Thread, semaphore: number, task: number): boolean {
+export function upRead(thread: Thread, semaphore: number, task: number): boolean {
   const { cpu } = thread;
   for (;;) {
-    // Pairs with countSole: who sees FIRST sees `first`.
+    // Pairs with the full cmpxchg in `countOneReader` (wake.ts): a thread that sees FIRST sees `first`.
     const word = cpu.loadAcquire(wordOf(semaphore));
-    if ((word & MODE) === SEALED) {
+    if ((word & MODE) === FROZEN) {
       passLatch(thread, semaphore);
       continue;
     }
@@ -133,14 +136,15 @@ export function leaveRead(thread: Thread, semaphore: number, task: number): bool
 function leaverOf(cpu: Cpu, semaphore: number, task: number, word: number): Leaver | undefined {
   const address = wordOf(semaphore);
   if ((word & MODE) === WRITER) return undefined;
-  if ((word & MODE) === SOLE) {
-    // Pairs with the acquire of a writer.
+  if ((word & MODE) === ONE_READER) {
+    // ONE_READER|me|flags -> flags. Pairs with the acquire in `tryDownWrite`.
     return taskOf(word) === task ? (seen) => cpu.cmpxchgRelease(address, seen, seen & FLAGS) === seen : undefined;
   }
   const record = findHold(cpu, task, semaphore);
   if (record !== 0 && cpu.read(record + Hold.count) !== 0) return (seen) => changeCount(cpu, address, seen, record, -1);
   if (!isFirst(cpu, semaphore, word, task)) return undefined;
-  // Nobody but this task takes FIRST off, and until then nobody writes `first`: one step, whoever dies when.
+  // n|FIRST|flags -> n - 1|flags, full: pairs as in `changeCount`. Nobody but this task takes FIRST off, and until then nobody
+  // writes `first`: one step, whoever dies when.
   return (seen) => cpu.cmpxchg(address, seen, seen - READER - FIRST) === seen;
 }
 
@@ -148,7 +152,8 @@ function leaverOf(cpu: Cpu, semaphore: number, task: number, word: number): Leav
 function changeCount(cpu: Cpu, address: number, word: number, record: number, by: 1 | -1): boolean {
   const count = cpu.read(record + Hold.count);
   cpu.storeUnordered(record + Hold.count, count | TRANSIT);
-  // Releases TRANSIT to the reaper, whose sealing of the word acquires it; else it pairs with writers.
+  // n|flags -> n + by|flags, full. The release pairs with the acquire in `tryDownWrite`, and hands TRANSIT to the reaper, whose
+  // freezing of the word (`recount` in repair.ts) acquires it. The acquire pairs with the releases in `upWrite` and `downgrade`.
   const isDone = cpu.cmpxchg(address, word, word + by * READER) === word;
   cpu.storeUnordered(record + Hold.count, isDone ? count + by * HELD : count);
   return isDone;
@@ -165,6 +170,7 @@ export function removeReader(cpu: Cpu, semaphore: number): number {
   const address = wordOf(semaphore);
   for (;;) {
     const word = cpu.load(address);
+    // n|flags -> n - 1|flags, under the latch.
     if (cpu.cmpxchg(address, word, word - READER) === word) return word - READER;
   }
 }
@@ -176,11 +182,11 @@ function passLatch({ cpu, id }: Thread, semaphore: number): void {
 }
 
 /** Takes a free lock for writing; with HANDOFF, only for the first waiter. */
-export function tryWrite(cpu: Cpu, semaphore: number, task: number, isFirst: boolean): boolean {
+export function tryDownWrite(cpu: Cpu, semaphore: number, task: number, isFirst: boolean): boolean {
   const address = wordOf(semaphore);
   let word = cpu.load(address);
   while (isFree(word) && (isFirst || !(word & HANDOFF))) {
-    // Pairs with the releases of readers and writers.
+    // flags -> WRITER|me|flags. Pairs with the releases in `leaverOf`, `changeCount`, `upWrite` and `downgrade`.
     const seen = cpu.cmpxchgAcquire(address, word, task | WRITER | (word & ~HANDOFF));
     if (seen === word) return true;
     word = seen;
@@ -188,11 +194,12 @@ export function tryWrite(cpu: Cpu, semaphore: number, task: number, isFirst: boo
   return false;
 }
 
-/** Lets go for the writer. False when `task` is not it. */
-export function leaveWrite(thread: Thread, semaphore: number, task: number): boolean {
+/** Releases the lock for the writer. False when `task` is not it. */
+export function upWrite(thread: Thread, semaphore: number, task: number): boolean {
   const { cpu } = thread;
   const address = wordOf(semaphore);
-  // Pairs with the acquires of readers and writers.
+  // WRITER|me|flags -> flags, or WRITER|me|OWNER_DIED -> UNRECOVERABLE. Pairs with the acquires in `tryDownRead`, `changeCount`,
+  // `tryDownWrite` and `grantReaders` (wake.ts).
   const release = (word: number) =>
     cpu.cmpxchgRelease(address, word, word & OWNER_DIED ? UNRECOVERABLE : word & FLAGS) === word;
   for (;;) {
@@ -209,8 +216,8 @@ export function downgrade(thread: Thread, semaphore: number, task: number): bool
   let word = cpu.load(address);
   for (;;) {
     if ((word & MODE) !== WRITER || taskOf(word) !== task) return false;
-    // Pairs with the acquires of readers.
-    const seen = cpu.cmpxchgRelease(address, word, (word & ~MODE) | SOLE);
+    // WRITER|me|flags -> ONE_READER|me|flags. Pairs with the acquires in `changeCount` and `grantReaders` (wake.ts).
+    const seen = cpu.cmpxchgRelease(address, word, (word & ~MODE) | ONE_READER);
     if (seen === word) break;
     word = seen;
   }

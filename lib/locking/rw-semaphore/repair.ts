@@ -15,6 +15,7 @@ import { wakeWaiters } from './wake.ts';
 import {
   COUNTED,
   FIRST,
+  FROZEN,
   firstReader,
   HANDOFF,
   isFree,
@@ -24,7 +25,6 @@ import {
   READ,
   READER,
   RwSemaphoreWords,
-  SEALED,
   taskOf,
   WAITERS,
   WRITER,
@@ -93,13 +93,13 @@ function recount({ cpu, isDead, settle, threads }: Repairer, semaphore: number):
   if (cpu.load(tornAt) === 0 && !firstDied && holdsOf(cpu, threads, semaphore, isDead).length === 0) return true;
   for (;;) {
     const word = cpu.load(address);
-    const isCounted = (word & MODE) === COUNTED || (word & MODE) === SEALED;
+    const isCounted = (word & MODE) === COUNTED || (word & MODE) === FROZEN;
     if (!isCounted || isFree(word)) {
       cpu.store(tornAt, 0);
       return true;
     }
     // Acquires what the readers whose attempts came before had written; those that come after fail.
-    if (cpu.cmpxchg(address, word, word | SEALED) === word) break;
+    if (cpu.cmpxchg(address, word, word | FROZEN) === word) break;
   }
   const live = () => holdsOf(cpu, threads, semaphore, (id) => !isDead(id));
   if (!live().every((record) => settle(record + Hold.count, isSteady, 0))) {

@@ -12,16 +12,7 @@ import type { Thread } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
 import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
-import {
-  close,
-  downgrade,
-  leaveCounted,
-  leaveRead,
-  leaveWrite,
-  makeConsistent,
-  readCounted,
-  tryWrite,
-} from './core.ts';
+import { close, downgrade, leaveCounted, makeConsistent, readCounted, tryDownWrite, upRead, upWrite } from './core.ts';
 import { type Letting, RwSemaphoreGuard } from './guard.ts';
 import { repair } from './repair.ts';
 import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './wait.ts';
@@ -32,11 +23,11 @@ import {
   isUnrecoverable,
   listOf,
   MODE,
+  ONE_READER,
   OWNER_DIED,
   READ,
   RwSemaphoreWords,
   readersOf,
-  SOLE,
   taskOf,
   WRITER,
 } from './words.ts';
@@ -90,7 +81,7 @@ const ENTRIES = {
     asleep: readAsleep,
   },
   write: {
-    atOnce: ({ cpu }: Thread, semaphore: number, task: number) => tryWrite(cpu, semaphore, task, false),
+    atOnce: ({ cpu }: Thread, semaphore: number, task: number) => tryDownWrite(cpu, semaphore, task, false),
     awake: writeAwake,
     asleep: writeAsleep,
   },
@@ -128,7 +119,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   /** Where the record of this thread's synchronous code was; see `isRecordOf`. */
   #record = 0;
   readonly #letting: Letting = {
-    go: (mode, task) => this.#letGo(mode, task),
+    go: (mode, task) => this.#unlockFor(mode, task),
     downgrade: (task) => {
       this.thread.current();
       if (!downgrade(this.thread, this.address, task)) throw this.notHeld('downgrade');
@@ -152,30 +143,32 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
    */
   downRead(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
-    // Pairs with the release in upWrite.
-    if (options !== undefined || this.#sharing > 0 || cpu.cmpxchgAcquire(this.#word, free, self | SOLE) !== free)
+    // 0 -> ONE_READER|me. Pairs with the releases in `upWrite`, and in `downgrade` and `upWrite` of core.ts.
+    if (options !== undefined || this.#sharing > 0 || cpu.cmpxchgAcquire(this.#word, free, self | ONE_READER) !== free)
       this.#readSlow(options);
   }
 
-  /** Lets go of what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
+  /** Releases what `downRead`, `tryDownRead` or `downReadAsync` on this thread took. Throws EPERM when none did. */
   upRead(): void {
     const { cpu, mine } = this.thread;
-    // Pairs with the acquire in downWrite.
-    if (this.#sharing > 0 || cpu.cmpxchgRelease(this.#word, mine | SOLE, 0) !== (mine | SOLE)) this.#upReadSlow();
+    // ONE_READER|me -> 0. Pairs with the acquires in `downWrite`, and in `tryDownWrite` of core.ts.
+    if (this.#sharing > 0 || cpu.cmpxchgRelease(this.#word, mine | ONE_READER, 0) !== (mine | ONE_READER))
+      this.#upReadSlow();
   }
 
   /** Waits to write, blocking the thread. Throws ETIMEDOUT, EDEADLK when this thread reads or writes, and as above. */
   downWrite(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
-    // Pairs with the releases in upRead and upWrite.
+    // 0 -> WRITER|me. Pairs with the releases in `upRead` and `upWrite`, and in those and `changeCount` of core.ts.
     if (options !== undefined || cpu.cmpxchgAcquire(this.#word, free, self | WRITER) !== free)
       this.enter('write', options);
   }
 
-  /** Lets go of what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
+  /** Releases what `downWrite`, `tryDownWrite` or `downWriteAsync` on this thread took. Throws EPERM when none did. */
   upWrite(): void {
     const { cpu, mine } = this.thread;
-    // Pairs with the acquires in downRead and downWrite.
+    // WRITER|me -> 0. Pairs with the acquires in `downRead` and `downWrite`, and in `tryDownRead`, `changeCount` and `tryDownWrite`
+    // of core.ts.
     if (cpu.cmpxchgRelease(this.#word, mine | WRITER, 0) !== (mine | WRITER)) this.#upWriteSlow();
   }
 
@@ -194,7 +187,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { thread } = this;
     const task = thread.current();
     this.#checkRecoverable();
-    return noteTaken(thread, this, ALONE, tryWrite(thread.cpu, this.address, task, false));
+    return noteTaken(thread, this, ALONE, tryDownWrite(thread.cpu, this.address, task, false));
   }
 
   /** The thread's writer becomes a reader, with no writer in between. Throws EPERM unless this thread writes. */
@@ -250,12 +243,12 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { thread, address } = this;
     const isCounted = thread.free === 0 && isRecordOf(thread.cpu, this.#record, address);
     if (isCounted && leaveCounted(thread.cpu, address, this.#record)) return;
-    if (leaveRead(thread, address, thread.current())) {
+    if (upRead(thread, address, thread.current())) {
       thread.observer?.gave(this, thread.self);
       return;
     }
     for (const task of thread.unguarded.keys()) {
-      if (!this.#reads(task) || !leaveRead(thread, address, task)) continue;
+      if (!this.#reads(task) || !upRead(thread, address, task)) continue;
       thread.observer?.gave(this, task);
       thread.unguarded.delete(task);
       thread.returnTask(task);
@@ -267,7 +260,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   #upWriteSlow(): void {
     const { thread } = this;
     const task = this.#writerHere();
-    if (task === 0 || !leaveWrite(thread, this.address, task)) throw this.unheld(this.notHeld('upWrite'));
+    if (task === 0 || !upWrite(thread, this.address, task)) throw this.unheld(this.notHeld('upWrite'));
     thread.observer?.gave(this, task);
     if (task !== thread.self) {
       thread.unguarded.delete(task);
@@ -288,7 +281,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     const { cpu } = this.thread;
     const word = cpu.loadAcquire(this.#word);
     return (
-      ((word & MODE) === SOLE && taskOf(word) === task) ||
+      ((word & MODE) === ONE_READER && taskOf(word) === task) ||
       isFirst(cpu, this.address, word, task) ||
       heldBy(cpu, task, this.address) > 0
     );
@@ -299,14 +292,15 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
   }
 
   /** For a guard. Throws EPERM when the task does not hold the lock that way. */
-  #letGo(mode: 'read' | 'write', task: number): void {
+  #unlockFor(mode: 'read' | 'write', task: number): void {
     const { thread, address } = this;
     const { cpu, self } = thread;
-    const word = task | (mode === 'read' ? SOLE : WRITER);
+    const word = task | (mode === 'read' ? ONE_READER : WRITER);
     if (thread.free !== 0) thread.current();
-    // Pairs with the acquires in downRead and downWrite.
+    // WRITER|me -> 0. Pairs with the acquires in `downRead` and `downWrite`, and in `tryDownRead`, `changeCount` and `tryDownWrite`
+    // of core.ts.
     if (cpu.cmpxchgRelease(this.#word, word, 0) !== word) {
-      const isDone = mode === 'read' ? leaveRead(thread, address, task) : leaveWrite(thread, address, task);
+      const isDone = mode === 'read' ? upRead(thread, address, task) : upWrite(thread, address, task);
       if (!isDone) throw this.unheld(this.notHeld('release'));
     }
     thread.observer?.gave(this, task);

@@ -1,8 +1,14 @@
 /**
  * How readers and writers wait for an RwSemaphore.
  *
- *   reader:  enter -> join the list -> sleep until granted
- *   writer:  try -> spin in the osq -> join the list -> [ try, or ask for the handoff -> sleep ]*
+ *   reader                                       writer
+ *   pass a sleeping writer, or spin              try, and spin in the queue of spinners
+ *     | held                                       | held
+ *   join the list, and leave WAITERS             join the list, and leave WAITERS
+ *     |                                            |
+ *   sleep until granted ----> reads              try, or leave WAITERS, and HANDOFF after 4 ms ----> writes
+ *     | timeout, abort                             |       ^                          | timeout, abort
+ *   leave the list, unless granted: reads          '-> sleep until woken          leave the list
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
  * list, takes back what they were granted and have not picked up, and reads along with those of them that read.
@@ -12,12 +18,12 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import { expectGrant, Grant } from '../../sched/grant.ts';
 import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
-import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
+import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstAble, joinAhead, joinList, leaveList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
-import { joinReaders, mayPass, removeReader, tryRead, tryWrite } from './core.ts';
+import { joinReaders, mayPass, removeReader, tryDownRead, tryDownWrite } from './core.ts';
 import { unlatchAndWake, wakeWaiters } from './wake.ts';
 import {
   firstReader,
@@ -50,27 +56,27 @@ export function readAwake(
   task: number,
   async: boolean,
   spins: boolean,
-): Outcome | undefined {
+): Concluded | undefined {
   thread.counters.contended++;
   // To sleep behind a writer that sleeps would cost everyone more than a few who pass it.
   const passes = !async && mayPass(thread.cpu, semaphore);
   const tried =
-    (passes ? tryRead(thread, semaphore, task, WAITERS) : undefined) ?? readNow(thread, semaphore, task, async);
+    (passes ? tryDownRead(thread, semaphore, task, WAITERS) : undefined) ?? readNow(thread, semaphore, task, async);
   if (tried !== undefined) return tried === 'acquired' ? acquired(thread, semaphore) : tried;
   const refusal = refuse(thread, semaphore, async);
   if (refusal !== undefined || !spins || isFifo(thread.cpu, semaphore)) return refusal;
   // A writer, or one who wants the lock next, may be done sooner than this thread would fall asleep.
   const word = thread.cpu.condLoad(wordOf(semaphore), mayReadNow, 0, thread.spins);
-  return mayReadNow(word) ? tryRead(thread, semaphore, task, 0) : undefined;
+  return mayReadNow(word) ? tryDownRead(thread, semaphore, task, 0) : undefined;
 }
 
 const mayReadNow = (word: number) => mayRead(word, 0);
 
 /** One attempt to read; a thread whose tasks read already may do so at once, synchronously. */
-export function readNow(thread: Thread, semaphore: number, task: number, async: boolean): Outcome | undefined {
-  const tried = tryRead(thread, semaphore, task, 0);
+export function readNow(thread: Thread, semaphore: number, task: number, async: boolean): Concluded | undefined {
+  const tried = tryDownRead(thread, semaphore, task, 0);
   if (tried !== undefined || async || !readsHere(thread, semaphore, true)) return tried;
-  return tryRead(thread, semaphore, task, WAITERS | HANDOFF);
+  return tryDownRead(thread, semaphore, task, WAITERS | HANDOFF);
 }
 
 /** Waits in the list for a grant, after readAwake. `rwsem_down_read_slowpath`. */
@@ -79,6 +85,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
   const { cpu } = thread;
   const record = claimHold(cpu, task, semaphore);
   if (record === 0) return 'exhausted';
+  // Join the list.
   yield* latched(waiter, latchOf(semaphore));
   // Readers of this thread, let in since readAwake looked, cannot leave while it waits; the word counts them.
   if (!async && pendingTasks(thread, semaphore).length > 0) {
@@ -92,6 +99,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, woken);
+  // Sleep until the grant.
   let reason = 'woken';
   while (!isGranted(cpu, semaphore, task)) {
     const outcome = giveUp(waiter, semaphore, async, reason);
@@ -119,10 +127,10 @@ export function writeAwake(
   task: number,
   async: boolean,
   spins: boolean,
-): Outcome | undefined {
+): Concluded | undefined {
   const { cpu } = thread;
   thread.counters.contended++;
-  if (tryWrite(cpu, semaphore, task, false)) return writes(thread, semaphore);
+  if (tryDownWrite(cpu, semaphore, task, false)) return writes(thread, semaphore);
   const refusal = refuse(thread, semaphore, async);
   if (refusal !== undefined) return refusal;
   if (async) return undefined;
@@ -136,6 +144,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   const { cpu } = thread;
   const list = listOf(semaphore);
   const start = microseconds(cpu);
+  // Join the list, in front of this thread's own asynchronous tasks.
   yield* latched(waiter, latchOf(semaphore));
   if (!async) takeBack(thread, semaphore);
   enqueue(waiter, semaphore, WRITE, 0);
@@ -144,6 +153,7 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
   let outcome: Outcome | undefined;
   let reason = 'woken';
   for (;;) {
+    // Take it, or leave the marks that have the next release wake this task, or keep the lock for it.
     prepareToPark(cpu, task);
     const isFirst = firstAble(cpu, list) === task;
     const hasWaited = isFifo(cpu, semaphore) || ((microseconds(cpu) - start) & 0x7fffffff) >= HANDOFF_AFTER;
@@ -151,12 +161,14 @@ export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcom
     if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
+    // Sleep; with the lock kept for it, the task spins first.
     unlatch(cpu, latchOf(semaphore));
     unparkAll(cpu, passed.splice(0));
     const isComing = isLate && !async && isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, thread.spins));
     if (!isComing) reason = yield;
     yield* latched(waiter, latchOf(semaphore));
   }
+  // Leave the list, with the lock or without it.
   finishPark(cpu, task);
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);
   unlatch(cpu, latchOf(semaphore));
@@ -169,7 +181,7 @@ function tryWriteQueued(cpu: Cpu, semaphore: number, task: number, isFirst: bool
   const address = wordOf(semaphore);
   const marks = isLate ? WAITERS | HANDOFF : WAITERS;
   for (;;) {
-    if (tryWrite(cpu, semaphore, task, isFirst)) return true;
+    if (tryDownWrite(cpu, semaphore, task, isFirst)) return true;
     const word = cpu.load(address);
     if (isFirst && isFree(word)) continue;
     if ((word & marks) === marks || cpu.cmpxchgRelaxed(address, word, word | marks) === word) return false;
@@ -179,43 +191,49 @@ function tryWriteQueued(cpu: Cpu, semaphore: number, task: number, isFirst: bool
 const writerChanged = (word: number, writer: number) => (word & MODE) !== WRITER || taskOf(word) !== writer;
 /** How many writers a spinner lets pass before it sleeps. */
 const SPIN_WRITERS = 16;
-/** As in the kernel, a writer spins for readers 10 us, and half a us more for each, up to 30. `thread.spins` is about 8 us. */
+/** As in the kernel, a writer spins for readers this long, us, and half a us more for each, up to 30 of them. */
+const READERS_BASE_US = 10;
 const READERS_SPUN_FOR = 30;
+/** About what `thread.spins` takes, us. */
+const SPINS_US = 8;
 
 /** Spins, one spinner at a time, while writers come and go, or readers are about to leave. `rwsem_optimistic_spin`. */
 function spin(thread: Thread, semaphore: number, task: number): boolean {
   const { cpu } = thread;
-  const address = wordOf(semaphore);
   const nonspinnable = semaphore + RwSemaphoreWords.nonspinnable;
-  if (cpu.load(nonspinnable) !== 0 && readersOf(cpu.load(address)) > 0) return false;
+  if (cpu.load(nonspinnable) !== 0 && readersOf(cpu.load(wordOf(semaphore))) > 0) return false;
   if (!osqLock(thread, semaphore + RwSemaphoreWords.osq)) return false;
-  let isMine = tryWrite(cpu, semaphore, task, false);
+  let isMine = tryDownWrite(cpu, semaphore, task, false);
   for (let writers = 0; !isMine && writers < SPIN_WRITERS; writers++) {
-    const word = cpu.load(address);
-    if (word & HANDOFF) break;
-    const readers = readersOf(word);
-    if (readers > 0) {
-      const spins = Math.ceil((thread.spins * (20 + Math.min(readers, READERS_SPUN_FOR))) / 16);
-      if (readersOf(cpu.condLoad(address, hasNoReaders, 0, spins)) > 0) {
-        cpu.store(nonspinnable, 1);
-        break;
-      }
-    } else if (
-      !isFree(word) &&
-      !writerChanged(cpu.condLoad(address, writerChanged, taskOf(word), thread.spins), taskOf(word))
-    ) {
-      break;
-    }
-    isMine = tryWrite(cpu, semaphore, task, false);
+    if (spinOnOwner(thread, semaphore) === 'tooLong') break;
+    isMine = tryDownWrite(cpu, semaphore, task, false);
   }
   osqUnlock(thread, semaphore + RwSemaphoreWords.osq);
   return isMine;
 }
 
+/** Waits until those that hold the lock have left, or another writer has it. `rwsem_spin_on_owner`. */
+function spinOnOwner(thread: Thread, semaphore: number): 'free' | 'changed' | 'tooLong' {
+  const { cpu, spins } = thread;
+  const address = wordOf(semaphore);
+  const word = cpu.load(address);
+  if (word & HANDOFF) return 'tooLong';
+  if (isFree(word)) return 'free';
+  const readers = readersOf(word);
+  if (readers === 0) {
+    const owner = taskOf(word);
+    return writerChanged(cpu.condLoad(address, writerChanged, owner, spins), owner) ? 'changed' : 'tooLong';
+  }
+  const budget = READERS_BASE_US + Math.min(readers, READERS_SPUN_FOR) / 2;
+  if (readersOf(cpu.condLoad(address, hasNoReaders, 0, Math.ceil((spins * budget) / SPINS_US))) === 0) return 'free';
+  cpu.store(semaphore + RwSemaphoreWords.nonspinnable, 1);
+  return 'tooLong';
+}
+
 const hasNoReaders = (word: number) => readersOf(word) === 0;
 
 /** What makes waiting pointless. */
-function refuse({ cpu, id }: Thread, semaphore: number, async: boolean): Outcome | undefined {
+function refuse({ cpu, id }: Thread, semaphore: number, async: boolean): Concluded | undefined {
   // Acquire: pairs with the barrier in `Thread.takeTask`, as the writer may be a task that was made a moment ago.
   const word = cpu.loadAcquire(wordOf(semaphore));
   if (isUnrecoverable(word)) return 'unrecoverable';
@@ -228,14 +246,14 @@ function giveUp(waiter: Waiter, semaphore: number, async: boolean, reason: strin
   return refusal ?? (waiter.aborted ? 'aborted' : reason === 'timed-out' ? 'timed-out' : undefined);
 }
 
-function acquired(thread: Thread, semaphore: number): Outcome {
+function acquired(thread: Thread, semaphore: number): Concluded {
   const { cpu } = thread;
   if (cpu.load(wordOf(semaphore)) & OWNER_DIED) thread.counters.ownerDeaths++;
   return 'acquired';
 }
 
 /** `acquired` by a writer: the readers that took too long have left, and the next ones may be quick. */
-function writes(thread: Thread, semaphore: number): Outcome {
+function writes(thread: Thread, semaphore: number): Concluded {
   const nonspinnable = semaphore + RwSemaphoreWords.nonspinnable;
   if (thread.cpu.load(nonspinnable) !== 0) thread.cpu.store(nonspinnable, 0);
   return acquired(thread, semaphore);
@@ -244,7 +262,7 @@ function writes(thread: Thread, semaphore: number): Outcome {
 /** Whether a task of this thread reads; `pending` counts asynchronous ones that were let in and do not know yet. */
 export function readsHere(thread: Thread, semaphore: number, pending: boolean): boolean {
   const { cpu, id } = thread;
-  // Pairs with countSole.
+  // Pairs with the full cmpxchg in `countOneReader` (wake.ts).
   const word = cpu.loadAcquire(wordOf(semaphore));
   if (readersOf(word) === 0) return false;
   const isOurs = (task: number) => task !== 0 && cpu.load(task + Task.thread) === id;
@@ -288,6 +306,7 @@ function takeBack(thread: Thread, semaphore: number): void {
   }
 }
 
+/** Whether the reader was let in. The acquire pairs with the release in `grantReaders` (wake.ts). */
 function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
   return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== listOf(semaphore);
 }
@@ -297,11 +316,12 @@ function enqueue(waiter: Waiter, semaphore: number, want: number, record: number
   expectGrant(cpu, waiter.task, want, record);
   cpu.store(waiter.task + Task.since, microseconds(cpu));
   joinAhead(waiter, listOf(semaphore), semaphore);
-  // Full: whoever lets go from here on sees it, and who let go before is seen by what follows.
+  // Fully ordered: a later release sees WAITERS, and an earlier one is seen by the next load of the word. Pairs with the releases
+  // in `upRead`, `upWrite` and `downgrade` (core.ts).
   cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
 }
 
-/** Under the latch: takes `task` out of the list. Returns whom to wake, when it leaves without the lock. */
+/** Under the latch: takes `task` out of the list. Returns the tasks to wake, when it leaves without the lock. */
 function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): number[] {
   const list = listOf(semaphore);
   const wasFirst = firstAble(cpu, list) === task;

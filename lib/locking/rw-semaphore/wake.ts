@@ -1,4 +1,4 @@
-/** How an RwSemaphore wakes those that wait for it: whose turn it is, and who is kept from coming in between. */
+/** How an RwSemaphore wakes those that wait for it: which of them go on, and which threads are kept from coming in between. */
 
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
@@ -20,11 +20,11 @@ import {
   listOf,
   MODE,
   microseconds,
+  ONE_READER,
   READ,
   READER,
   READERS_AT_ONCE,
   RwSemaphoreWords,
-  SOLE,
   taskOf,
   WAITERS,
   WRITE,
@@ -40,13 +40,13 @@ export function hasWaitedLong(cpu: Cpu, semaphore: number, task: number): boolea
 
 export type Leaver = (word: number) => boolean;
 
-/** A release that somebody may wait for, all of it under the latch. False when the word has changed. */
+/** A release of a lock that tasks may wait for, all of it under the latch. False when the word has changed. */
 export function releaseAndWake(thread: Thread, semaphore: number, word: number, release: Leaver): boolean {
   const { cpu, id, counters } = thread;
   // A thread that never waits learns here that somebody watches.
   watching(thread);
   latch(cpu, latchOf(semaphore), id);
-  const held = demandHandoff(cpu, semaphore, word);
+  const held = setHandoff(cpu, semaphore, word);
   const isDone = held !== undefined && release(held);
   const isLost = isUnrecoverable(cpu.load(wordOf(semaphore)));
   const woken = !isDone ? [] : isLost ? waiters(cpu, listOf(semaphore)) : wakeWaiters(cpu, semaphore);
@@ -60,12 +60,13 @@ export function releaseAndWake(thread: Thread, semaphore: number, word: number, 
 }
 
 /** Under the latch: if the word names its only reader, moves the name to `first`. */
-export function countSole(cpu: Cpu, semaphore: number): void {
+export function countOneReader(cpu: Cpu, semaphore: number): void {
   const address = wordOf(semaphore);
   const word = cpu.load(address);
-  if ((word & MODE) !== SOLE) return;
+  if ((word & MODE) !== ONE_READER) return;
   cpu.store(semaphore + RwSemaphoreWords.first, taskOf(word));
-  // Until this says FIRST, `first` means nothing.
+  // ONE_READER|x|flags -> 1|FIRST|flags. Full: pairs with the acquires in `upRead` (core.ts) and `readsHere` (wait.ts). Until the
+  // word says FIRST, `first` means nothing.
   cpu.cmpxchg(address, word, READER | FIRST | (word & FLAGS));
 }
 
@@ -97,39 +98,41 @@ export function unlatchAndWake(thread: Thread, semaphore: number): void {
 }
 
 /**
- * Under the latch: whom to unpark. A writer in front will try by itself; readers in front, and all others that wait,
+ * Under the latch: the tasks to unpark. A writer in front will try by itself; readers in front, and all others that wait,
  * are let in here, before they wake up. Those that cannot run are passed; if all are, they look themselves once they can.
  * `rwsem_mark_wake`.
  */
 export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
   const list = listOf(semaphore);
-  const address = wordOf(semaphore);
   const first = firstAble(cpu, list);
   if (first === 0) {
-    // Kept for nobody: all that wait cannot run.
-    cpu.fetchAndRelaxed(address, ~HANDOFF);
+    // Kept for nobody: none of those that wait can run.
+    cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
     return firstToCome(cpu, list);
   }
-  if (cpu.load(first + Task.want) === WRITE) return callWriter(cpu, semaphore, first) ? [first] : [];
-  countSole(cpu, semaphore);
-  let word = cpu.load(address);
-  if ((word & MODE) === WRITER) return [];
+  if (cpu.load(first + Task.want) === WRITE) return wakeWriter(cpu, semaphore, first) ? [first] : [];
+  return grantReaders(cpu, semaphore);
+}
+
+/** Under the latch: lets in the readers whose turn it is, unless a writer has the lock. Returns them. */
+function grantReaders(cpu: Cpu, semaphore: number): number[] {
+  const list = listOf(semaphore);
+  const address = wordOf(semaphore);
+  countOneReader(cpu, semaphore);
+  if ((cpu.load(address) & MODE) === WRITER) return [];
   const readers = nextReaders(cpu, semaphore);
+  // 1) Count them, so that no writer comes in between.
   for (;;) {
+    const word = cpu.load(address);
     if ((word & MODE) === WRITER) return [];
-    if ((word & MODE) === SOLE) {
-      countSole(cpu, semaphore);
-      word = cpu.load(address);
-      continue;
-    }
-    // Pairs with the release of a writer; readers get it through `grant`.
-    const seen = cpu.cmpxchgAcquire(address, word, (word & ~HANDOFF) + readers.length * READER);
-    if (seen === word) break;
-    word = seen;
+    if ((word & MODE) === ONE_READER) countOneReader(cpu, semaphore);
+    // n|flags -> n + k|flags. Acquire: pairs with the releases in `upWrite` and `downgrade` (core.ts); the readers get it by 2).
+    else if (cpu.cmpxchgAcquire(address, word, (word & ~HANDOFF) + readers.length * READER) === word) break;
   }
+  // 2) Publish the grants.
   for (const task of readers) {
     cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
-    // Pairs with the acquire in isGranted. It decides; the reader goes once it is out of the list too.
+    // Pairs with the acquire in `isGranted` (wait.ts). It decides; the reader goes on once it is out of the list too.
     cpu.storeRelease(task + Grant.from, semaphore);
     if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
   }
@@ -140,10 +143,11 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
  * If the lock is free, the writer that is first in line is to be woken; until it comes, nobody else has to do that, and
  * if it has waited long, nobody else takes the lock either.
  */
-function callWriter(cpu: Cpu, semaphore: number, writer: number): boolean {
+function wakeWriter(cpu: Cpu, semaphore: number, writer: number): boolean {
   const address = wordOf(semaphore);
   const handoff = hasWaitedLong(cpu, semaphore, writer) ? HANDOFF : 0;
   for (let word = cpu.load(address); isFree(word); ) {
+    // WAITERS|flags -> flags, or HANDOFF|flags. Relaxed: the list is guarded by the latch.
     const seen = cpu.cmpxchgRelaxed(address, word, (word & ~(WAITERS | HANDOFF)) | handoff);
     if (seen === word) return true;
     word = seen;
@@ -152,8 +156,8 @@ function callWriter(cpu: Cpu, semaphore: number, writer: number): boolean {
 }
 
 /**
- * The readers to let in, the first waiter among them; of a strict lock those in front of the first writer. Not an asynchronous one that cannot run, or whose thread is about to
- * wait here to write: it could not leave before its thread comes back.
+ * The readers to let in, the first waiter among them; of a strict lock those in front of the first writer. Not an asynchronous
+ * one that cannot run, or whose thread is about to wait here to write: it could not leave before its thread comes back.
  */
 function nextReaders(cpu: Cpu, semaphore: number): number[] {
   const all = waiters(cpu, listOf(semaphore));
@@ -171,7 +175,7 @@ function nextReaders(cpu: Cpu, semaphore: number): number[] {
  * Under the latch, before a release: if the first waiter has waited long, nobody may come in between. Returns the word
  * then; undefined when it is not `word` any more.
  */
-function demandHandoff(cpu: Cpu, semaphore: number, word: number): number | undefined {
+function setHandoff(cpu: Cpu, semaphore: number, word: number): number | undefined {
   const first = firstAble(cpu, listOf(semaphore));
   if (first === 0 || word & HANDOFF || !hasWaitedLong(cpu, semaphore, first)) return word;
   return cpu.cmpxchgRelaxed(wordOf(semaphore), word, word | HANDOFF) === word ? word | HANDOFF : undefined;

@@ -4,15 +4,21 @@
  *
  * Word: two bits of mode, three flags, and the rest, which the mode explains.
  *
- *   mode     the rest             what it means
- *   COUNTED  number of readers,   free, or held by that many readers
- *            FIRST                `first` is one of them, and has no record
- *   WRITER   a task's address     held by one writer; without a task: not recoverable
- *   SOLE     a task's address     held by one reader
- *   SEALED   as COUNTED           the reaper counts the readers; only the latch holder may change the word
+ *   mode        the rest             what it means
+ *   COUNTED     number of readers,   free, or held by that many readers
+ *               FIRST                `first` is one of them, and has no record
+ *   WRITER      a task's address     held by one writer; without a task: not recoverable
+ *   ONE_READER  a task's address     held by one reader
+ *   FROZEN      as COUNTED           the reaper counts the readers; only the latch holder may change the word
+ *
+ *                     ,--- read ---> ONE_READER|x --- a second reads ---> COUNTED, n, FIRST --- n leave ---> free
+ *   free: COUNTED, 0 -|                   |  ^                             ^  |
+ *      ^              '--- write -> WRITER|x '--- x downgrades             |  '-- a reader may have died --> FROZEN
+ *      |                        |                                          '------- the living are counted ----'
+ *      '---- x leaves, or dies -'
  *
  *   flag        who sets it                        who clears it             what it means
- *   WAITERS     waiter, under the latch            the latch holder          who lets go wakes
+ *   WAITERS     waiter, under the latch            the latch holder          whoever releases the lock wakes
  *   HANDOFF     the first waiter, or who releases  who takes the lock for    only the first waiter may take the lock
  *               the lock, after 4 ms               it; who leaves the list
  *   OWNER_DIED  the reaper                         makeConsistent            a writer died inside
@@ -22,21 +28,25 @@
  * WAITERS may be clear while somebody waits only if the first waiter is a writer that was woken for the free lock and has
  * not tried since. So illegal to fail to set: when that writer leaves the list, with or without the lock, and others stay;
  * when another waiter comes to stand in front of it; when its thread goes to sleep in a synchronous call, and it is not on
- * its way any more. "The first waiter" is the first that can run (`isStuck`). A thread releases a word with WAITERS under the latch: the
+ * its way any more. Legal to set in vain: whoever releases the lock finds nobody, and clears it. HANDOFF: illegal to fail to clear
+ * when the waiter that it was set for leaves without the lock, because nobody else may take it; legal to fail to set, for as long as the
+ * next release does. OWNER_DIED: illegal to fail to set before the word of a dead writer changes, because the next one must learn of it.
+ *
+ * "The first waiter" is the first that can run (`isStuck`). A thread releases a word with WAITERS under the latch: the
  * lock may be destroyed as soon as it is free and nobody has the latch.
  *
- *      read, uncontended        0                  -> SOLE|me              acquire
- *      read, with others        n                  -> n + 1                full
- *      second reader            SOLE|x             -> 1|FIRST, first = x   under the latch
- *      read unlock              SOLE|me|flags      -> flags                release
- *                               n|flags            -> n - 1|flags          full
- *                               n|FIRST|flags      -> n - 1|flags          full, by `first`
- *      write, uncontended       0                  -> WRITER|me            acquire
- *      write                    WAITERS            -> WRITER|me|WAITERS    acquire
- *      write unlock             WRITER|me|flags    -> flags                release
- *      downgrade                WRITER|me|flags    -> SOLE|me|flags        release
- *      grant to k readers       n|flags            -> n + k|flags          acquire, under the latch
- *      a writer dies            WRITER|x|flags     -> flags|OWNER_DIED
+ *      read, uncontended        0                    -> ONE_READER|me        acquire
+ *      read, with others        n                    -> n + 1                full
+ *      second reader            ONE_READER|x         -> 1|FIRST, first = x   under the latch
+ *      read unlock              ONE_READER|me|flags  -> flags                release
+ *                               n|flags              -> n - 1|flags          full
+ *                               n|FIRST|flags        -> n - 1|flags          full, by `first`
+ *      write, uncontended       0                    -> WRITER|me            acquire
+ *      write                    WAITERS              -> WRITER|me|WAITERS    acquire
+ *      write unlock             WRITER|me|flags      -> flags                release
+ *      downgrade                WRITER|me|flags      -> ONE_READER|me|flags  release
+ *      grant to k readers       n|flags              -> n + k|flags          acquire, under the latch
+ *      a writer dies            WRITER|x|flags       -> flags|OWNER_DIED
  *
  * The names of readers must stand in shared memory, so that a dead one can be found; yet a free lock should cost its reader one
  * compare-and-exchange. So the first reader's name is in the word itself. When a second one comes, the first one's name
@@ -66,8 +76,8 @@ export const RwSemaphoreWords = struct({
 
 export const COUNTED = 0;
 export const WRITER = 1;
-export const SOLE = 2;
-export const SEALED = 3;
+export const ONE_READER = 2;
+export const FROZEN = 3;
 export const MODE = 3;
 export const WAITERS = 4;
 export const HANDOFF = 8;
@@ -92,7 +102,7 @@ export const READERS_AT_ONCE = 256;
 /** The writer, or the only reader whose name is in the word, or 0. */
 export function taskOf(word: number): number {
   const mode = word & MODE;
-  return mode === WRITER || mode === SOLE ? word & ~(MODE | FLAGS) : 0;
+  return mode === WRITER || mode === ONE_READER ? word & ~(MODE | FLAGS) : 0;
 }
 
 export function isFree(word: number): boolean {
@@ -106,7 +116,7 @@ export function isUnrecoverable(word: number): boolean {
 /** How many readers there are. */
 export function readersOf(word: number): number {
   const mode = word & MODE;
-  return mode === SOLE ? 1 : mode === WRITER ? 0 : word >> READER_SHIFT;
+  return mode === ONE_READER ? 1 : mode === WRITER ? 0 : word >> READER_SHIFT;
 }
 
 export const wordOf = (semaphore: number) => semaphore + RwSemaphoreWords.word;

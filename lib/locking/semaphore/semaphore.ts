@@ -12,15 +12,17 @@ import {
   type AsyncWaitOptions,
   block,
   blockAsync,
-  checkOptions,
-  deadlineOf,
+  type Limits,
+  limitsOf,
+  NO_LIMITS,
   SYNC_OPTIONS,
+  type Waitable,
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { claimHold, findHold, holdsOf, isAnyHeld } from '../../sched/holds.ts';
 import { noteGuard, noteTaken, UNOWNED } from '../../sched/lock-observer.ts';
 import { maxThreads } from '../../sched/slot.ts';
-import type { Outcome } from '../../sched/slow-path.ts';
+import type { Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
@@ -78,6 +80,13 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
   /** How many permits to take, all at once. Default 1. */
   permits?: number | undefined;
 }
+
+interface DownLimits extends Limits {
+  readonly permits: number;
+}
+
+/** Of a call without options. */
+const ONE: DownLimits = { ...NO_LIMITS, permits: 1 };
 
 const DOWN_OPTIONS = [...SYNC_OPTIONS, 'permits'];
 const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
@@ -196,24 +205,25 @@ export class Semaphore extends SharedObject {
    * waiting task), or the signal's reason.
    */
   async downAsync(options?: AsyncDownOptions): Promise<void> {
-    const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
-    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, options);
-    if (!this.#tryDown(permits)) this.thread.returnTask(await this.#waitAsync(permits, false, options));
+    const limits = this.#check(options, ASYNC_DOWN_OPTIONS);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
+    if (!this.#tryDown(limits.permits)) this.thread.returnTask(await this.#waitAsync(limits, false));
     this.thread.observer?.has(wanted, UNOWNED);
   }
 
   /** `downAsync`, with a guard; the permits come back when the thread dies. */
   async acquireAsync(options?: AsyncDownOptions): Promise<SemaphoreGuard> {
     const { thread } = this;
-    const permits = this.#check(options, ASYNC_DOWN_OPTIONS);
-    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
+    const limits = this.#check(options, ASYNC_DOWN_OPTIONS);
+    const { permits } = limits;
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, limits);
     let task = thread.tryTakeTask(this.arena.heap);
     let held: Held | undefined;
     if (task !== undefined) {
       held = this.#tryNow(permits, task, true);
       if (held === undefined) thread.returnTask(task);
     }
-    if (held === undefined) task = await this.#waitAsync(permits, true, options);
+    if (held === undefined) task = await this.#waitAsync(limits, true);
     return this.#guard(permits, task as number, held ?? 'record', this.#returningAsync, wanted);
   }
 
@@ -257,12 +267,13 @@ export class Semaphore extends SharedObject {
   }
 
   #downSlow(options: DownOptions | undefined): void {
-    const permits = this.#check(options, DOWN_OPTIONS);
+    const limits = this.#check(options, DOWN_OPTIONS);
+    const { permits } = limits;
     const { thread } = this;
-    const wanted = thread.observer?.wants(this, ALONE, options);
+    const wanted = thread.observer?.wants(this, ALONE, limits);
     if (!this.#tryDown(permits)) {
-      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, false, waiter, true), this);
-      if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+      const path = (waiter: Waiter) => downSlow(this.address, permits, false, waiter, true);
+      block(thread, limits, path, this.#awaiting(permits));
     }
     thread.observer?.has(wanted, UNOWNED);
   }
@@ -279,29 +290,26 @@ export class Semaphore extends SharedObject {
     thread.observer?.gave(this, UNOWNED);
   }
 
-  async #waitAsync(permits: number, recorded: boolean, options: AsyncDownOptions | undefined): Promise<number> {
-    const { thread } = this;
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      this.arena.heap,
-      options,
-      (waiter) => downSlow(this.address, permits, recorded, waiter),
-      this,
-    );
+  async #waitAsync(limits: DownLimits, recorded: boolean): Promise<number> {
+    const { thread, arena } = this;
+    const { permits } = limits;
+    const path = (waiter: Waiter) => downSlow(this.address, permits, recorded, waiter);
+    const { outcome, task } = await blockAsync(thread, arena.heap, limits, path, this.#awaiting(permits));
     if (outcome === 'acquired') return task;
     thread.returnTask(task);
-    throw this.#refusal(outcome, { ...asked, permits });
+    throw this.#exhausted();
   }
 
   #acquireSlow(options: DownOptions | undefined): SemaphoreGuard {
     const { thread } = this;
     const task = thread.current();
-    const permits = this.#check(options, DOWN_OPTIONS);
-    const wanted = thread.observer?.wants(this, ALONE, options);
+    const limits = this.#check(options, DOWN_OPTIONS);
+    const { permits } = limits;
+    const wanted = thread.observer?.wants(this, ALONE, limits);
     const held = this.#tryNow(permits, task, false);
     if (held === undefined) {
-      const outcome = block(thread, options, (waiter) => downSlow(this.address, permits, true, waiter, true), this);
-      if (outcome !== 'acquired') throw this.#refusal(outcome, options);
+      const path = (waiter: Waiter) => downSlow(this.address, permits, true, waiter, true);
+      if (block(thread, limits, path, this.#awaiting(permits)) !== 'acquired') throw this.#exhausted();
     }
     return this.#guard(permits, task, held ?? 'record', this.#returning, wanted);
   }
@@ -319,7 +327,7 @@ export class Semaphore extends SharedObject {
     if (permits === 1 && trySit(thread.cpu, address, task)) return 'seat';
     // An asynchronous task always has a record.
     const record = claimHold(thread.cpu, task, address);
-    if (record === 0) throw this.#refusal('exhausted', undefined);
+    if (record === 0) throw this.#exhausted();
     return tryAcquire(thread, address, permits, task, record, async);
   }
 
@@ -332,27 +340,26 @@ export class Semaphore extends SharedObject {
     thread.observer?.gave(this, task);
   }
 
-  /** The permits that are asked for. Throws before anything has changed. */
-  #check(options: AsyncDownOptions | undefined, known: readonly string[]): number {
+  /** Throws before anything has changed. */
+  #check(options: AsyncDownOptions | undefined, known: readonly string[]): DownLimits {
     const { thread } = this;
     thread.current();
-    checkOptions(options, known);
-    if (options === undefined) return 1;
-    deadlineOf(thread.cpu, options.timeout);
+    if (options === undefined) return ONE;
+    const limits = limitsOf(thread.cpu, options, known);
     const { permits = 1 } = options;
     checkPermits(permits, 1);
-    return permits;
+    return { ...limits, permits };
   }
 
-  #refusal(outcome: Outcome, options: DownOptions | undefined): HoldfastError {
-    if (outcome === 'exhausted') {
-      return new HoldfastError('ENOMEM', `no guard of the ${this.label}: there is no memory to note another lock`);
-    }
-    const wanted = options?.permits ?? 1;
-    return new HoldfastError(
-      'ETIMEDOUT',
-      `no ${wanted} of the ${this.label} within ${options?.timeout} ms: ${this.permits} free`,
+  #awaiting(permits: number): Waitable {
+    return this.awaiting(
+      (timeout) =>
+        new HoldfastError('ETIMEDOUT', `no ${permits} of the ${this.label} within ${timeout} ms: ${this.permits} free`),
     );
+  }
+
+  #exhausted(): HoldfastError {
+    return new HoldfastError('ENOMEM', `no guard of the ${this.label}: there is no memory to note another lock`);
   }
 }
 

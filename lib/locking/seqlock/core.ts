@@ -41,7 +41,7 @@ export function seqWriteBegin(cpu: Cpu, sequence: number): void {
 }
 
 export function seqWriteEnd(cpu: Cpu, sequence: number): void {
-  // Pairs with the acquire in seqBegin, and in `readBegin` and `tryRead` (sequenced.ts).
+  // Pairs with the acquire in seqBegin, and in `SequenceReader.begin`.
   cpu.storeRelease(sequence, (cpu.load(sequence) + 1) | 0);
 }
 

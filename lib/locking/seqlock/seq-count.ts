@@ -14,7 +14,7 @@
  */
 
 import type { Arena } from '../../arena/arena.ts';
-import type { ObjectHandle } from '../../arena/shared-object.ts';
+import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
@@ -24,7 +24,7 @@ import { pvWait } from '../../sched/schedule.ts';
 import { isDying } from '../../sched/slot.ts';
 import { prepareToPark } from '../../sched/task.ts';
 import { checkWords, isEven, seqBegin, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
-import { Sequenced } from './sequenced.ts';
+import { SequenceReader } from './sequence-reader.ts';
 
 const Words = struct({ header: ObjectHeader, sequence: 1, writer: 1 });
 
@@ -62,22 +62,36 @@ const KIND = defineKind<Repairer>({
  * Fairness: the writer never waits. A reader retries as long as writers keep writing. If a writer dies inside, readers
  * throw EOWNERDEAD until a write section has run to its end. Source: kernel include/linux/seqlock.h, seqcount_t.
  */
-export class SeqCount extends Sequenced {
+export class SeqCount extends SharedObject {
+  readonly #sequence: number;
   readonly #writer: number;
+  readonly #reader: SequenceReader;
 
   /** Opens the count of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
-    super(KIND, arena, which, Words.sequence);
+    super(KIND, arena, which);
+    this.#sequence = this.address + Words.sequence;
     this.#writer = this.address + Words.writer;
+    this.#reader = new SequenceReader(this.thread, this.#sequence, () => this.#waitForWriter());
   }
 
   static from(arena: Arena, handle: ObjectHandle): SeqCount {
     return new SeqCount(arena, handle);
   }
 
+  /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
+  readBegin(): number {
+    return this.#reader.begin();
+  }
+
+  /** Whether what was read since `begun` may be torn, and has to be read again. */
+  readRetry(begun: number): boolean {
+    return this.#reader.retry(begun);
+  }
+
   /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. */
   read(address: number, into: Int32Array): Int32Array {
-    this.tryRead(address, into, Number.POSITIVE_INFINITY);
+    this.#reader.tryRead(address, into, Number.POSITIVE_INFINITY);
     return into;
   }
 
@@ -98,8 +112,8 @@ export class SeqCount extends Sequenced {
         throw this.#refused('writeBegin', writer);
       }
     } while (cpu.cmpxchg(this.#writer, writer, id) !== writer);
-    if (!isEven(cpu.load(this.sequence))) return true;
-    seqWriteBegin(cpu, this.sequence);
+    if (!isEven(cpu.load(this.#sequence))) return true;
+    seqWriteBegin(cpu, this.#sequence);
     return false;
   }
 
@@ -108,7 +122,7 @@ export class SeqCount extends Sequenced {
     const { cpu, id } = this.thread;
     const writer = cpu.load(this.#writer);
     if (writer !== id) throw this.#refused('writeEnd', writer);
-    seqWriteEnd(cpu, this.sequence);
+    seqWriteEnd(cpu, this.#sequence);
     cpu.store(this.#writer, 0);
   }
 
@@ -125,10 +139,10 @@ export class SeqCount extends Sequenced {
     return `SeqCount(${this.name ?? this.address}, ${writerShown(writer)})`;
   }
 
-  protected override waitForWriter(): number {
+  #waitForWriter(): number {
     const { cpu, id, spins } = this.thread;
     for (;;) {
-      const sequence = seqBegin(cpu, this.sequence, spins);
+      const sequence = seqBegin(cpu, this.#sequence, spins);
       if (isEven(sequence)) return sequence;
       const writer = cpu.load(this.#writer);
       if (writer === DIED) {

@@ -26,14 +26,13 @@ import { defineKind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
-import { ASYNC_OPTIONS, type AsyncWaitOptions, blockAsync, checkWait, type WaitOptions } from '../../sched/drive.ts';
+import { ASYNC_OPTIONS, type AsyncWaitOptions, limitsOf, type WaitOptions } from '../../sched/drive.ts';
 import { noteGuard } from '../../sched/lock-observer.ts';
-import type { Outcome, Waiter } from '../../sched/slow-path.ts';
-import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { isBusy, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
-import { closeOwned, holderOf, makeConsistent, OWNER_DIED, ownerOf } from '../owner-word.ts';
+import { OwnedLock } from '../owned-lock.ts';
+import { closeOwned, holderOf } from '../owner-word.ts';
 import { checkWords, isEven, seqBegin, seqRead, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
-import { Sequenced } from './sequenced.ts';
+import { SequenceReader } from './sequence-reader.ts';
 
 const Words = struct({ mutex: MutexWords, sequence: 1, torn: 1 });
 
@@ -65,33 +64,47 @@ const KIND = defineKind<Repairer>({
  * among the writers, so it ends. If a writer dies inside, readers throw EOWNERDEAD until another writer has written
  * everything anew and called `makeConsistent()`. Source: kernel include/linux/seqlock.h, seqlock_t.
  */
-export class SeqLock extends Sequenced {
+export class SeqLock extends OwnedLock {
   readonly #owner: number;
+  readonly #sequence: number;
   readonly #torn: number;
+  readonly #reader: SequenceReader;
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
-    super(KIND, arena, which, Words.sequence);
+    super(KIND, arena, which);
     this.#owner = this.address + MutexWords.owner;
+    this.#sequence = this.address + Words.sequence;
     this.#torn = this.address + Words.torn;
+    this.#reader = new SequenceReader(this.thread, this.#sequence, () => this.#waitForWriter());
   }
 
   static from(arena: Arena, handle: ObjectHandle): SeqLock {
     return new SeqLock(arena, handle);
   }
 
+  /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
+  readBegin(): number {
+    return this.#reader.begin();
+  }
+
+  /** Whether what was read since `begun` may be torn, and has to be read again. */
+  readRetry(begun: number): boolean {
+    return this.#reader.retry(begun);
+  }
+
   /**
    * Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`.
    */
   read(address: number, into: Int32Array): Int32Array {
-    return this.tryRead(address, into, RETRIES) ? into : this.#readLocked(address, into);
+    return this.#reader.tryRead(address, into, RETRIES) ? into : this.#readLocked(address, into);
   }
 
   #readLocked(address: number, into: Int32Array): Int32Array {
     const { cpu } = this.thread;
     this.#lockOut();
-    const sequence = cpu.load(this.sequence);
-    seqRead(cpu, this.sequence, sequence, address, into);
+    const sequence = cpu.load(this.#sequence);
+    seqRead(cpu, this.#sequence, sequence, address, into);
     this.#letIn();
     if (!isEven(sequence)) throw this.#died();
     return into;
@@ -100,7 +113,7 @@ export class SeqLock extends Sequenced {
   /** Starts a write section. Throws ETIMEDOUT, EDEADLK when this thread is in one, and EINVAL for bad options. */
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
-    // 0 -> me: pairs with the release in #letIn, and in `unlockSlow` of mutex-core.ts.
+    // 0 -> me. Pairs with the releases in `#letIn`, `releaseTask` (owned-lock.ts) and `unlockSlow` (mutex-core.ts).
     if (options !== undefined || cpu.cmpxchgAcquire(this.#owner, free, self) !== free) this.#lockOut(options);
     this.#enter();
   }
@@ -113,7 +126,7 @@ export class SeqLock extends Sequenced {
       this.checkThere();
       return false;
     }
-    this.#clearDeath();
+    this.#clearMark();
     this.#enter();
     observer?.took(this, ALONE, task);
     return true;
@@ -121,10 +134,10 @@ export class SeqLock extends Sequenced {
 
   /** Ends the write section. Throws EPERM when this thread is in none. */
   unlock(): void {
-    const { cpu, self } = this.thread;
-    if (ownerOf(cpu.load(this.#owner)) !== self) {
-      this.thread.current();
-      throw this.unheld(this.#notOwner('unlock'));
+    const { thread } = this;
+    if (this.ownerTask !== thread.self) {
+      thread.current();
+      throw this.unheld(this.notOwner('unlock'));
     }
     this.#leave();
     this.#letIn();
@@ -162,117 +175,82 @@ export class SeqLock extends Sequenced {
 
   /** `write` that waits for its turn without blocking the event loop. Rejects with ETIMEDOUT or the signal's reason. */
   async writeAsync(address: number, values: ArrayLike<number>, options?: AsyncWaitOptions): Promise<void> {
-    const { thread } = this;
-    const { cpu } = thread;
+    const { cpu, observer } = this.thread;
     const words = checkWords(this.arena.heap, address, values);
-    checkWait(cpu, options, ASYNC_OPTIONS);
-    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options);
-    const path = (waiter: Waiter) => lockAsleep(this.address, waiter);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
-    const isOurs = outcome === 'acquired' || outcome === 'owner-died';
-    if (isOurs) {
-      thread.observer?.has(wanted, task);
-      this.#clearDeath();
-      this.#enter();
-      storeWords(cpu, address, words);
-      this.#leave();
-      // task -> 0. Pairs with the acquires in `lock` and `tryAcquire` (mutex-core.ts).
-      if (cpu.cmpxchgRelease(this.#owner, task, 0) !== task) unlockSlow(thread, this.address);
-      thread.observer?.gave(this, task);
-    }
-    thread.returnTask(task);
-    if (!isOurs) throw this.#refusal(outcome, asked);
-  }
-
-  /** Who writes, if anybody does; out of date as soon as it is read. */
-  get owner(): LockOwner | undefined {
-    const cpu = this.living;
-    const task = ownerOf(cpu.load(this.#owner));
-    return task === 0 ? undefined : lockOwnerOf(cpu, task);
-  }
-
-  /** Whether somebody writes, or is about to; out of date as soon as it is read. */
-  get isLocked(): boolean {
-    return this.owner !== undefined;
+    const limits = limitsOf(cpu, options, ASYNC_OPTIONS);
+    const wanted = observer?.wants(this, ASYNC_ALONE, limits);
+    const task = await this.waitAsync(limits, wanted, (waiter) => lockAsleep(this.address, waiter));
+    this.#clearMark();
+    this.#enter();
+    storeWords(cpu, address, words);
+    this.#leave();
+    this.releaseTask(task);
   }
 
   /** Inside a write section: whether a writer died in an earlier one, and nobody has called `makeConsistent` since. */
-  get ownerDied(): boolean {
+  override get ownerDied(): boolean {
     return this.living.load(this.#torn) !== 0;
   }
 
-  /**
-   * The writer says that it has written everything anew. Throws EPERM unless this thread is in a write section, EINVAL
-   * unless a writer had died.
-   */
-  makeConsistent(): void {
-    const { cpu, number } = this.thread;
-    this.current();
-    if (this.owner?.thread !== number) throw this.#notOwner('makeConsistent');
-    if (!this.ownerDied) {
-      throw new HoldfastError('EINVAL', `no writer of the ${this.label} has died: there is nothing to make consistent`);
-    }
-    cpu.store(this.#torn, 0);
+  /** The writer has written everything anew. */
+  protected override clearDeath(): void {
+    this.thread.cpu.store(this.#torn, 0);
   }
 
   protected override get shown(): string {
-    return `SeqLock(${this.name ?? this.address}, ${this.#state()})`;
+    return `SeqLock(${this.name ?? this.address}, ${this.state})`;
   }
 
   #enter(): void {
     const { cpu } = this.thread;
-    if (isEven(cpu.load(this.sequence))) seqWriteBegin(cpu, this.sequence);
+    if (isEven(cpu.load(this.#sequence))) seqWriteBegin(cpu, this.#sequence);
     else cpu.store(this.#torn, 1);
   }
 
   #leave(): void {
     const { cpu } = this.thread;
-    if (cpu.load(this.#torn) === 0) seqWriteEnd(cpu, this.sequence);
+    if (cpu.load(this.#torn) === 0) seqWriteEnd(cpu, this.#sequence);
   }
 
   /** Takes the writers' lock, without a write section. */
   #lockOut(options?: WaitOptions): void {
     const { thread } = this;
-    checkWait(thread.cpu, options);
-    const task = thread.current();
-    const wanted = thread.observer?.wants(this, ALONE, options);
-    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
-    const isFree =
-      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#owner, 0, task) === 0;
-    const outcome = isFree ? 'acquired' : lockContended(thread, this, task, options);
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options);
-    this.#clearDeath();
-    thread.observer?.has(wanted, task);
+    const limits = limitsOf(thread.cpu, options);
+    this.waitSync(limits, (task) => lockContended(thread, this, task, limits));
+    this.#clearMark();
   }
 
   #letIn(): void {
-    const { thread, address } = this;
-    const { cpu, self, mine } = thread;
-    // me -> 0: pairs with the acquire in lock, and in `tryAcquire` of mutex-core.ts.
-    if (cpu.cmpxchgRelease(this.#owner, mine, 0) === mine) return;
-    unlockSlow(thread, address);
-    thread.observer?.gave(this, self);
+    const { cpu, mine } = this.thread;
+    // me -> 0. Pairs with the acquires in `lock`, `waitSync` (owned-lock.ts) and `tryAcquire` (mutex-core.ts).
+    if (cpu.cmpxchgRelease(this.#owner, mine, 0) !== mine) this.unlockSlow();
   }
 
-  #clearDeath(): void {
-    if (this.thread.cpu.load(this.#owner) & OWNER_DIED) makeConsistent(this.thread.cpu, this.address);
+  protected override unlockForOwner(): void {
+    unlockSlow(this.thread, this.address);
   }
 
-  protected override waitForWriter(): number {
+  /** The sequence says it better than the mutex does whether a dead writer left anything torn. */
+  #clearMark(): void {
+    if (super.ownerDied) super.clearDeath();
+  }
+
+  /** The sequence once it is even. Throws EOWNERDEAD, and EDEADLK where this thread is the writer. */
+  #waitForWriter(): number {
     const { cpu, spins } = this.thread;
-    let sequence = seqBegin(cpu, this.sequence, spins);
+    let sequence = seqBegin(cpu, this.#sequence, spins);
     if (isEven(sequence)) return sequence;
     this.#lockOut();
-    sequence = cpu.load(this.sequence);
+    sequence = cpu.load(this.#sequence);
     this.#letIn();
     if (!isEven(sequence)) throw this.#died();
     return sequence;
   }
 
-  #state(): string {
+  protected override get state(): string {
     const { owner } = this;
     if (owner !== undefined) return `thread ${owner.thread} writes`;
-    return isEven(this.thread.cpu.load(this.sequence)) ? 'nobody writes' : 'its writer died inside';
+    return isEven(this.thread.cpu.load(this.#sequence)) ? 'nobody writes' : 'its writer died inside';
   }
 
   #died(): HoldfastError {
@@ -280,15 +258,5 @@ export class SeqLock extends Sequenced {
       'EOWNERDEAD',
       `a thread died while it wrote what the ${this.label} guards, and nobody has made it consistent`,
     );
-  }
-
-  #refusal(outcome: Outcome, options: WaitOptions | undefined): HoldfastError {
-    return outcome === 'deadlock'
-      ? new HoldfastError('EDEADLK', `this thread is in a write section of the ${this.label} already`)
-      : this.notInTime(options, this.#state());
-  }
-
-  #notOwner(call: string): HoldfastError {
-    return new HoldfastError('EPERM', `${call} of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
   }
 }

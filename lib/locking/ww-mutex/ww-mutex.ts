@@ -11,10 +11,10 @@ import {
   type AbortableOptions,
   block,
   blockAsync,
-  checkWait,
+  limitsOf,
   type WaitOptions,
 } from '../../sched/drive.ts';
-import type { Outcome } from '../../sched/slow-path.ts';
+import type { Concluded } from '../../sched/slow-path.ts';
 import { ownerOf } from '../owner-word.ts';
 import { lockSlow, tryLock, unlockSlow } from '../rt-mutex/core.ts';
 import { RtLock, rtKind } from '../rt-mutex/rt-lock.ts';
@@ -128,8 +128,8 @@ export class WwMutex extends RtLock {
   attempt(context?: WwContext, options?: WaitOptions): boolean {
     const task = this.#taskOf(context, false);
     const { thread, address } = this;
-    checkWait(thread.cpu, options);
-    const wanted = thread.observer?.wants(this, ALONE, options, context);
+    const limits = limitsOf(thread.cpu, options);
+    const wanted = thread.observer?.wants(this, ALONE, limits, context);
     if (context?.injects()) return this.#lost(context);
     const mine = context === undefined ? task : task | CTX;
     // 0 -> me. Pairs with the releases in `unlock` and `unlockDeferred` (rt-mutex/core.ts).
@@ -140,8 +140,8 @@ export class WwMutex extends RtLock {
     }
     const cycle: number[] = [];
     const contest = this.#contest(context);
-    const outcome = block(thread, options, (waiter) => lockSlow(address, waiter, cycle, contest), this);
-    const isTaken = this.#concluded(outcome, context, options, cycle);
+    const outcome = block(thread, limits, (waiter) => lockSlow(address, waiter, cycle, contest), this);
+    const isTaken = this.#concluded(outcome, context, cycle);
     if (isTaken) thread.observer?.has(wanted, task);
     return isTaken;
   }
@@ -156,8 +156,8 @@ export class WwMutex extends RtLock {
   async attemptWithin(context: WwContext, options?: AbortableOptions): Promise<boolean> {
     const task = this.#taskOf(context, true, true);
     const { thread, address } = this;
-    checkWait(thread.cpu, options, ABORTABLE_OPTIONS);
-    const wanted = thread.observer?.wants(this, ASYNC_ALONE, options, context);
+    const limits = limitsOf(thread.cpu, options, ABORTABLE_OPTIONS);
+    const wanted = thread.observer?.wants(this, ASYNC_ALONE, limits, context);
     if (context.injects()) return this.#lost(context);
     // 0 -> task|CTX. Pairs with the releases in `unlock` and `unlockDeferred` (rt-mutex/core.ts).
     if (options === undefined && thread.cpu.cmpxchgAcquire(this.#owner, 0, task | CTX) === 0) {
@@ -167,8 +167,8 @@ export class WwMutex extends RtLock {
     }
     const contest = this.#contest(context);
     const path = (waiter: Parameters<typeof lockSlow>[1]) => lockSlow(address, waiter, [], contest);
-    const { outcome, asked } = await blockAsync(thread, this.arena.heap, options, path, this, task);
-    const isTaken = this.#concluded(outcome, context, asked);
+    const { outcome } = await blockAsync(thread, this.arena.heap, limits, path, this, task);
+    const isTaken = this.#concluded(outcome, context);
     if (isTaken) thread.observer?.has(wanted, task);
     return isTaken;
   }
@@ -212,13 +212,13 @@ export class WwMutex extends RtLock {
     return contender(cpu, context.task, this.wwClass.policy === 'wait-die', context.size > 0);
   }
 
-  #concluded(outcome: Outcome, context?: WwContext, options?: WaitOptions, cycle?: number[]): boolean {
+  #concluded(outcome: Concluded, context?: WwContext, cycle?: number[]): boolean {
     if (outcome === 'back-off' && context !== undefined) return this.#lost(context);
     if (outcome === 'acquired' || outcome === 'owner-died') {
       context?.note(this, true);
       return true;
     }
-    throw this.refusal(outcome, options, cycle, CHAIN_LIMIT);
+    throw this.refusal(outcome, cycle, CHAIN_LIMIT);
   }
 
   #lost(context: WwContext): false {

@@ -1,11 +1,12 @@
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
+import { isTask } from '../../locking/owner-word.ts';
 import { rtKind } from '../../locking/rt-mutex/rt-lock.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { checkPriority } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
-import { close, isTask, ownerOf, PthreadMutexWords, repair, WORD } from './core.ts';
+import { close, ownerOf, PthreadMutexWords, repair, WORD } from './core.ts';
 
 export type PthreadMutexType = 'normal' | 'errorcheck' | 'recursive';
 export type PthreadMutexProtocol = 'none' | 'inherit' | 'protect';

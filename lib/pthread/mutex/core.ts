@@ -28,12 +28,13 @@ import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../../futex/rob
 import type { Futexes } from '../../futex/table.ts';
 import { wait } from '../../futex/wait.ts';
 import { MATCH_ANY, wake, wakeIn } from '../../futex/wake.ts';
+import { isTask } from '../../locking/owner-word.ts';
 import { RtWords } from '../../locking/rt-mutex/words.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
 import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
-import { TASK_ALIGN, Task } from '../../sched/task.ts';
+import { Task } from '../../sched/task.ts';
 
 export const PthreadMutexWords = struct({
   /** The word above; of a priority-inheriting mutex an rt-mutex, whose word is in the same place. */
@@ -54,11 +55,6 @@ export const STALLED = 2;
 /** The task that owns the mutex, UNRECOVERABLE, STALLED, or 0. */
 export function ownerOf(word: number): number {
   return word & FUTEX_TID_MASK;
-}
-
-/** Whether the owner's field names a task. */
-export function isTask(owner: number): boolean {
-  return owner >= TASK_ALIGN;
 }
 
 /** For `Kind.close`. */

@@ -1,20 +1,19 @@
 import type { Arena } from '../../arena/arena.ts';
 import { runHolding, runHoldingAsync } from '../../arena/guard.ts';
-import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
+import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { openFutexes } from '../../futex/open.ts';
 import { FUTEX_WAITERS } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
-import { type LockOwner, lockOwnerOf } from '../../locking/lock-owner.ts';
+import { OwnedLock } from '../../locking/owned-lock.ts';
 import { CHAIN_LIMIT } from '../../locking/rt-mutex/words.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
   ASYNC_OPTIONS,
   type AsyncWaitOptions,
   block,
-  blockAsync,
-  checkWait,
-  type TimeoutOptions,
+  type Limits,
+  limitsOf,
   type WaitOptions,
 } from '../../sched/drive.ts';
 import { noteGuard } from '../../sched/lock-observer.ts';
@@ -23,7 +22,7 @@ import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import type { Wanted } from '../../sched/watch.ts';
 import { kindOf, type PthreadMutexAttributes } from './attributes.ts';
 import { type Ceilings, ceilingsOfThread } from './ceiling.ts';
-import { isTask, PthreadMutexWords, STALLED, WORD } from './core.ts';
+import { PthreadMutexWords, STALLED, WORD } from './core.ts';
 import { type Losses, lossesOfThread, PthreadMutexGuard } from './guard.ts';
 import { INHERIT, PLAIN, type Protocol } from './protocol.ts';
 
@@ -47,7 +46,7 @@ const MOST_DEPTH = 2 ** 31 - 1;
  *
  * Source: pthread_mutex_lock(3p) for the semantics.
  */
-export class PthreadMutex extends SharedObject {
+export class PthreadMutex extends OwnedLock {
   readonly #word: number;
   readonly #depth: number;
   readonly #ceiling: number;
@@ -62,14 +61,15 @@ export class PthreadMutex extends SharedObject {
 
   /** Opens the mutex of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle, attributes?: PthreadMutexAttributes) {
-    super(kindOf(attributes), arena, which);
+    const protocol = attributes?.protocol === 'inherit' ? INHERIT : PLAIN;
+    super(kindOf(attributes), arena, which, protocol);
+    this.#protocol = protocol;
     this.#word = this.address + WORD;
     this.#depth = this.address + PthreadMutexWords.depth;
     this.#ceiling = this.address + PthreadMutexWords.ceiling;
     this.#isRecursive = attributes?.type === 'recursive';
     this.#isChecked = attributes?.type !== undefined && attributes.type !== 'normal';
     this.#isProtecting = attributes?.protocol === 'protect';
-    this.#protocol = attributes?.protocol === 'inherit' ? INHERIT : PLAIN;
     this.#futexes = openFutexes(arena);
     this.#ceilings = ceilingsOfThread.of(arena.thread);
     this.losses = lossesOfThread.of(arena.thread);
@@ -86,20 +86,19 @@ export class PthreadMutex extends SharedObject {
   lock(options?: WaitOptions): void {
     const { cpu, self, free } = this.thread;
     if (this.#isProtecting) this.#checkCeiling();
-    // 0 -> me. Pairs with the releases in `unlock` and `unlockFor`, and `unlockSlow` (core.ts).
+    // 0 -> me. Pairs with the releases in `unlock`, `unlockFor` and `releaseTask` (owned-lock.ts), and `unlockSlow` (core.ts).
     if (options !== undefined || cpu.cmpxchgAcquire(this.#word, free, self) !== free) this.#lockSlow(options);
-    else if (this.#isProtecting) this.#taken(false);
+    else if (this.#isProtecting) this.#taken();
   }
 
   /** Takes the lock if it is free, or this thread's own and recursive. False for EBUSY. */
   tryLock(): boolean {
     const task = this.thread.current();
-    const { cpu } = this.thread;
     if (this.#isProtecting) this.#checkCeiling();
     if (this.#relock(task)) return true;
-    if (this.#owner === this.#protocol.unrecoverable) throw this.#refusal('unrecoverable', undefined);
+    if (this.isUnrecoverable) throw this.refusal('unrecoverable');
     if (!this.#protocol.tryAcquire(this.#futexes, this.address, task)) return false;
-    this.#taken((cpu.load(this.#word) & this.#protocol.ownerDied) !== 0);
+    this.#taken();
     this.thread.observer?.took(this, ALONE, task);
     return true;
   }
@@ -108,8 +107,8 @@ export class PthreadMutex extends SharedObject {
   unlock(): void {
     const { cpu, mine } = this.thread;
     if (this.#isRecursive && this.#unnest()) return;
-    // me -> 0. Pairs with the acquires in `lock` and `#tryAsync`, and `tryAcquire` (core.ts).
-    if (cpu.cmpxchgRelease(this.#word, mine, 0) !== mine) this.#unlockSlow();
+    // me -> 0. Pairs with the acquires in `lock`, `tryAsync` (owned-lock.ts) and `tryAcquire` (core.ts).
+    if (cpu.cmpxchgRelease(this.#word, mine, 0) !== mine) this.unlockSlow();
     else if (this.#isProtecting) this.#ceilings.drop(this.address);
   }
 
@@ -121,8 +120,9 @@ export class PthreadMutex extends SharedObject {
 
   /** Waits for the lock without blocking the event loop; `unlock` releases it. */
   async lockAsync(options?: AsyncWaitOptions): Promise<void> {
-    const wanted = this.#wantAsync(options);
-    const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
+    const limits = this.#checkAsync(options);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
+    const task = this.#lockNow(wanted) || (await this.#waitAsync(limits, wanted));
     this.thread.unguarded.set(task, null);
   }
 
@@ -131,8 +131,9 @@ export class PthreadMutex extends SharedObject {
    * recursive mutex is not taken twice by it.
    */
   async acquireAsync(options?: AsyncWaitOptions): Promise<PthreadMutexGuard<this>> {
-    const wanted = this.#wantAsync(options);
-    const task = this.#tryAsync(wanted) || (await this.#waitAsync(options, wanted));
+    const limits = this.#checkAsync(options);
+    const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
+    const task = this.#lockNow(wanted) || (await this.#waitAsync(limits, wanted));
     return noteGuard(this.thread, this, task, new PthreadMutexGuard(this, task, true));
   }
 
@@ -153,30 +154,8 @@ export class PthreadMutex extends SharedObject {
   }
 
   /** Whether somebody holds the lock, or died with one that is not robust; out of date as soon as it is read. */
-  get isLocked(): boolean {
-    return this.owner !== undefined || this.#owner === STALLED;
-  }
-
-  /** Who holds the mutex, if anybody; out of date as soon as it is read, unless it is the caller. */
-  get owner(): LockOwner | undefined {
-    this.checkThere();
-    const owner = this.#owner;
-    return isTask(owner) ? lockOwnerOf(this.thread.cpu, owner) : undefined;
-  }
-
-  /** Whether an owner died inside, and nobody has called `makeConsistent` since. */
-  get ownerDied(): boolean {
-    return (this.living.load(this.#word) & this.#protocol.ownerDied) !== 0;
-  }
-
-  /** pthread_mutex_consistent(3). Throws EPERM unless this thread holds the mutex, EINVAL unless an owner had died. */
-  makeConsistent(): void {
-    this.current();
-    if (this.owner?.thread !== this.thread.number) throw this.#notOwner('makeConsistent');
-    if (!this.ownerDied) {
-      throw new HoldfastError('EINVAL', `no owner of the ${this.label} has died: there is nothing to make consistent`);
-    }
-    this.thread.cpu.fetchAndRelaxed(this.#word, ~this.#protocol.ownerDied);
+  override get isLocked(): boolean {
+    return super.isLocked || this.ownerTask === STALLED;
   }
 
   /** pthread_mutex_getprioceiling(3p); undefined unless the protocol is 'protect'. */
@@ -208,26 +187,20 @@ export class PthreadMutex extends SharedObject {
   }
 
   protected override get shown(): string {
-    return `PthreadMutex(${this.name ?? this.address}, ${this.#state()})`;
+    return `PthreadMutex(${this.name ?? this.address}, ${this.state})`;
   }
 
-  /** @internal For guards of asynchronous code. Throws EPERM, and changes nothing, unless `task` owns the mutex. */
-  releaseTask(task: number): void {
-    // After detach another thread may have the slot, and so a task of the same address.
+  /** @internal */
+  override releaseTask(task: number): void {
     this.current();
     this.unlockFor(task);
-    this.thread.returnTask(task);
+    this.returnTask(task);
   }
 
   /** @internal For guards of synchronous code: unlocks for that alone. Throws EPERM unless it owns the mutex. */
   releaseSync(): void {
     const task = this.thread.current();
     if (!this.#isRecursive || !this.#unnest()) this.unlockFor(task);
-  }
-
-  /** @internal For guards whose mutex was not had again. */
-  returnTask(task: number): void {
-    this.thread.returnTask(task);
   }
 
   /** @internal The word, where waiters may be requeued to; 0 when they may not, because they inherit priorities. */
@@ -238,7 +211,7 @@ export class PthreadMutex extends SharedObject {
   /** @internal For condition variables: the task of this thread's synchronous code. Throws EPERM unless it holds it. */
   heldBySelf(): number {
     const { cpu, self } = this.thread;
-    if (this.#owner !== self) throw this.#notOwner('waiting with');
+    if (this.ownerTask !== self) throw this.notOwner('waiting with');
     if (this.#isRecursive && cpu.read(this.#depth) > 0) {
       throw new HoldfastError('EPERM', `the ${this.label} is locked more than once: waiting would not unlock it`);
     }
@@ -247,13 +220,13 @@ export class PthreadMutex extends SharedObject {
 
   /** @internal Unlocks for `task`. Throws EPERM, and changes nothing, unless that owns the mutex. */
   unlockFor(task: number): void {
-    const { thread } = this;
-    if (thread.cpu.cmpxchgRelease(this.#word, task, 0) !== task) {
-      // Only the owner can make itself another than the owner, so it still is when the slow path runs.
-      if (this.#owner !== task) throw this.unheld(this.#notOwner('unlock'));
-      this.#protocol.unlockSlow(this.#futexes, this.address);
+    const { cpu, observer } = this.thread;
+    // task -> 0. Pairs as in `unlock`.
+    if (cpu.cmpxchgRelease(this.#word, task, 0) !== task) {
+      this.releaseSlow(task);
+      return;
     }
-    thread.observer?.gave(this, task);
+    observer?.gave(this, task);
     if (this.#isProtecting) this.#ceilings.drop(this.address);
   }
 
@@ -264,85 +237,57 @@ export class PthreadMutex extends SharedObject {
     const attempt = { mark: FUTEX_WAITERS, isChecked: false, cycle: [] };
     const outcome = yield* this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
     if (outcome === 'acquired' || outcome === 'owner-died') {
-      this.#taken(outcome === 'owner-died');
+      this.#taken();
       thread.observer?.has(wanted, task);
     }
     return outcome;
   }
 
-  get #owner(): number {
-    return this.#protocol.ownerOf(this.thread.cpu.load(this.#word));
-  }
-
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
-    checkWait(thread.cpu, options);
-    const task = thread.current();
-    if (this.#relock(task)) return;
-    const wanted = thread.observer?.wants(this, ALONE, options);
-    const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
-    // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
-    const isFree =
-      (wanted !== undefined || options !== undefined) && thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0;
-    const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-    const outcome = isFree ? 'acquired' : block(thread, options, path, this);
-    if (outcome !== 'acquired' && outcome !== 'owner-died') throw this.#refusal(outcome, options, attempt.cycle);
-    this.#taken(outcome === 'owner-died');
-    thread.observer?.has(wanted, task);
+    const limits = limitsOf(thread.cpu, options);
+    if (this.#relock(thread.current())) return;
+    this.waitSync(limits, () => {
+      const attempt = { mark: 0, isChecked: this.#isChecked, cycle: [] };
+      const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
+      const outcome = block(thread, limits, path, this);
+      if (outcome === 'deadlock') throw this.refusal(outcome, attempt.cycle, CHAIN_LIMIT);
+      return outcome;
+    });
+    this.#taken();
   }
 
-  /** An asynchronous call begins. */
-  #wantAsync(options: AsyncWaitOptions | undefined): Wanted | undefined {
-    const { cpu, observer } = this.thread;
-    checkWait(cpu, options, ASYNC_OPTIONS);
+  #checkAsync(options: AsyncWaitOptions | undefined): Limits {
+    const limits = limitsOf(this.thread.cpu, options, ASYNC_OPTIONS);
     this.current();
     if (this.#isProtecting) this.#checkCeiling();
-    return observer?.wants(this, ASYNC_ALONE, options);
+    return limits;
   }
 
-  /** The task that took the lock at once, or 0. */
-  #tryAsync(wanted: Wanted | undefined): number {
-    const { thread } = this;
-    const task = thread.tryTakeTask(this.arena.heap);
-    if (task === undefined) return 0;
-    if (thread.cpu.cmpxchgAcquire(this.#word, 0, task) === 0) {
-      this.#taken(false);
-      thread.observer?.has(wanted, task);
-      return task;
-    }
-    thread.returnTask(task);
-    return 0;
+  /** `tryAsync`. */
+  #lockNow(wanted: Wanted | undefined): number {
+    const task = this.tryAsync(wanted);
+    if (task !== 0) this.#taken();
+    return task;
   }
 
-  async #waitAsync(options: AsyncWaitOptions | undefined, wanted: Wanted | undefined): Promise<number> {
-    const { thread } = this;
-    this.current();
-    if (this.#isProtecting) this.#checkCeiling();
+  async #waitAsync(limits: Limits, wanted: Wanted | undefined): Promise<number> {
     const attempt = { mark: 0, isChecked: false, cycle: [] };
     const path = (waiter: Waiter) => this.#protocol.lockSlow(this.#futexes, this.address, waiter, attempt);
-    const { outcome, task, asked } = await blockAsync(thread, this.arena.heap, options, path, this);
-    if (outcome === 'acquired' || outcome === 'owner-died') {
-      this.#taken(outcome === 'owner-died');
-      thread.observer?.has(wanted, task);
-      return task;
-    }
-    thread.returnTask(task);
-    throw this.#refusal(outcome, asked);
+    const task = await this.waitAsync(limits, wanted, path);
+    this.#taken();
+    return task;
   }
 
-  #unlockSlow(): void {
-    const { thread } = this;
-    const task = this.#owner;
-    if (task === 0 || (task !== thread.current() && !thread.unguarded.delete(task)))
-      throw this.unheld(this.#notOwner('unlock'));
-    this.unlockFor(task);
-    if (task !== thread.self) thread.returnTask(task);
+  protected override unlockForOwner(): void {
+    this.#protocol.unlockSlow(this.#futexes, this.address);
+    if (this.#isProtecting) this.#ceilings.drop(this.address);
   }
 
   /** The thread has the mutex. */
-  #taken(ownerDied: boolean): void {
+  #taken(): void {
     const { cpu } = this.thread;
-    if (ownerDied) cpu.write(this.#depth, 0);
+    if (cpu.load(this.#word) & this.#protocol.ownerDied) cpu.write(this.#depth, 0);
     // Changed under the lock only (`setPrioceiling`).
     if (this.#isProtecting) this.#ceilings.raise(this.address, cpu.read(this.#ceiling));
   }
@@ -360,7 +305,7 @@ export class PthreadMutex extends SharedObject {
 
   /** Whether a recursive mutex was this task's already. */
   #relock(task: number): boolean {
-    if (!this.#isRecursive || this.#owner !== task) return false;
+    if (!this.#isRecursive || this.ownerTask !== task) return false;
     const { cpu } = this.thread;
     const depth = cpu.read(this.#depth);
     if (depth === MOST_DEPTH) throw new HoldfastError('EAGAIN', `the ${this.label} is locked ${depth} times`);
@@ -370,29 +315,13 @@ export class PthreadMutex extends SharedObject {
 
   #unnest(): boolean {
     const { cpu, self } = this.thread;
-    if (this.#owner !== self) return false;
+    if (this.ownerTask !== self) return false;
     const depth = cpu.read(this.#depth);
     if (depth > 0) cpu.write(this.#depth, depth - 1);
     return depth > 0;
   }
 
-  #state(): string {
-    const owner = this.#owner;
-    if (isTask(owner)) return `held by thread ${lockOwnerOf(this.thread.cpu, owner).thread}`;
-    if (owner === STALLED) return 'held by a dead thread';
-    return owner === 0 ? 'free' : 'not recoverable';
-  }
-
-  #refusal(outcome: Outcome, options: TimeoutOptions | undefined, cycle: readonly number[] = []): HoldfastError {
-    if (outcome === 'timed-out') return this.notInTime(options, this.#state());
-    if (outcome === 'deadlock') return this.wouldDeadlock(cycle, CHAIN_LIMIT);
-    return new HoldfastError(
-      'ENOTRECOVERABLE',
-      `an owner of the ${this.label} died, and the next unlocked it without makeConsistent()`,
-    );
-  }
-
-  #notOwner(call: string): HoldfastError {
-    return new HoldfastError('EPERM', `${call} the ${this.label} by thread ${this.thread.number}: ${this.#state()}`);
+  protected override get state(): string {
+    return this.ownerTask === STALLED ? 'held by a dead thread' : super.state;
   }
 }

@@ -6,9 +6,9 @@
  *   INHERIT   the rt-mutex itself, PTHREAD_PRIO_INHERIT. (Where the system has it behind a call, that is LOCK_PI.)
  */
 
-import { FUTEX_OWNER_DIED } from '../../futex/robust-list.ts';
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from '../../futex/robust-list.ts';
 import type { Futexes } from '../../futex/table.ts';
-import * as owner from '../../locking/owner-word.ts';
+import { OWNER_CODEC, type OwnerCodec } from '../../locking/owner-word.ts';
 import * as rt from '../../locking/rt-mutex/core.ts';
 import { Priorities } from '../../sched/priority.ts';
 import type { Outcome, SlowPath, Waiter } from '../../sched/slow-path.ts';
@@ -16,13 +16,7 @@ import { Task } from '../../sched/task.ts';
 import type { Attempt } from './core.ts';
 import * as plain from './core.ts';
 
-export interface Protocol {
-  /** In the word: an owner died inside. */
-  readonly ownerDied: number;
-  /** In the word when nobody gets the mutex any more: an owner died, and the next unlocked without makeConsistent. */
-  readonly unrecoverable: number;
-  /** The task that owns the mutex, or else what the word holds in its place. */
-  ownerOf(word: number): number;
+export interface Protocol extends OwnerCodec {
   /** One attempt for a task of the calling thread. */
   tryAcquire(futexes: Futexes, mutex: number, task: number): boolean;
   /** Everything beyond the one compare-and-exchange of the fast path. */
@@ -32,18 +26,16 @@ export interface Protocol {
 }
 
 export const PLAIN: Protocol = {
+  ownerMask: FUTEX_TID_MASK,
   ownerDied: FUTEX_OWNER_DIED,
   unrecoverable: plain.UNRECOVERABLE,
-  ownerOf: plain.ownerOf,
   tryAcquire: (futexes, mutex, task) => plain.tryAcquire(futexes, mutex, task, 0),
   lockSlow: plain.lockSlow,
   unlockSlow: plain.unlockSlow,
 };
 
 export const INHERIT: Protocol = {
-  ownerDied: owner.OWNER_DIED,
-  unrecoverable: owner.UNRECOVERABLE,
-  ownerOf: owner.ownerOf,
+  ...OWNER_CODEC,
   tryAcquire: ({ thread }, mutex, task) => rt.tryLock(thread, mutex, task),
   *lockSlow({ thread }, mutex, waiter, { cycle }) {
     const { cpu, slot } = thread;

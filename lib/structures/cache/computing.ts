@@ -6,7 +6,7 @@ import { HoldfastError } from '../../errors.ts';
 import type { Futexes } from '../../futex/table.ts';
 import { wait } from '../../futex/wait.ts';
 import { MATCH_ANY, wake } from '../../futex/wake.ts';
-import type { SlowPath, Waiter } from '../../sched/slow-path.ts';
+import type { GaveUp, SlowPath, Waiter } from '../../sched/slow-path.ts';
 import type { Packed } from '../map/codec.ts';
 import type { FlightTable, Start } from './flights.ts';
 
@@ -14,7 +14,8 @@ import type { FlightTable, Start } from './flights.ts';
 type Joined<V> =
   | { readonly is: 'value'; readonly value: V }
   | { readonly is: 'compute'; readonly flight: number }
-  | { readonly is: 'deadlock' | 'timed-out' | 'aborted' };
+  | { readonly is: 'deadlock' }
+  | GaveUp;
 
 /** Of the cache whose values are computed. */
 interface Cache<V> {
@@ -46,14 +47,14 @@ export class Computing<V> {
       const written = yield* table.writeIn(waiter, () => table.takeOff(key, hasWaited));
       this.wakeAll();
       // It throws nothing, and waits for no memory.
-      if (written.is === 'aborted') return { is: 'aborted' };
-      const start: Start = written.is === 'done' ? written.result : { is: 'alone' };
+      if (written === 'aborted') return written;
+      const start: Start = written !== 'timed-out' && written.is === 'done' ? written.result : { is: 'alone' };
       if (start.is === 'there') continue;
       if (start.is === 'alone') return { is: 'compute', flight: 0 };
       if (start.is === 'mine') return { is: 'compute', flight: start.flight };
       if (!waiter.async && start.owner === this.#cache.thread) return { is: 'deadlock' };
       const result = yield* wait(this.#futexes, start.turn, start.seen, MATCH_ANY, waiter);
-      if (result === 'timed-out' || result === 'aborted') return { is: result };
+      if (result === 'timed-out' || result === 'aborted') return result;
       hasWaited = true;
       // `destroy` looks for those who have lined up for the cache, and then at its flights: this moves from one to the other once.
       this.#cache.beginWait(waiter.task);
@@ -65,7 +66,8 @@ export class Computing<V> {
     if (flight === 0) return;
     const table = this.#table;
     const landed = yield* table.writeIn(waiter, () => table.land(flight, key, value, expires));
-    if (landed.is !== 'done') yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));
+    const isOver = typeof landed !== 'string' && landed.is === 'done';
+    if (!isOver) yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));
     this.wakeAll();
   }
 
@@ -74,13 +76,11 @@ export class Computing<V> {
     for (const turn of this.#table.takeOver()) wake(this.#futexes, turn, Number.POSITIVE_INFINITY, MATCH_ANY);
   }
 
-  notComputed(how: 'deadlock' | 'timed-out' | 'aborted', timeout: number | undefined): HoldfastError {
-    if (how === 'deadlock') {
-      return new HoldfastError(
-        'EDEADLK',
-        `this thread is computing the value itself: waiting for the ${this.#cache.label} would never end`,
-      );
-    }
-    return new HoldfastError('ETIMEDOUT', `the value was not computed within ${timeout} ms`);
+  /** The EDEADLK of a synchronous call. */
+  own(): HoldfastError {
+    return new HoldfastError(
+      'EDEADLK',
+      `this thread is computing the value itself: waiting for the ${this.#cache.label} would never end`,
+    );
   }
 }

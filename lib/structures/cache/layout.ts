@@ -20,8 +20,8 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { inLines, struct } from '../../memory/struct.ts';
 import { maxThreads } from '../../sched/slot.ts';
+import { Block } from '../chunks.ts';
 import { Entry, MapWords } from '../map/table.ts';
-import { Block } from '../pool.ts';
 
 export const ACTIVE = 1;
 export const REFERENCED = 2;

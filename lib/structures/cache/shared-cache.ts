@@ -7,12 +7,12 @@ import type { Repairer } from '../../memory/repairer.ts';
 import {
   ABORTABLE_OPTIONS,
   type AbortableOptions,
-  abortReason,
   block,
   blockAsync,
-  checkWait,
   type WaitOptions,
+  limitsOf as waitLimitsOf,
 } from '../../sched/drive.ts';
+import type { Waiter } from '../../sched/slow-path.ts';
 import { defineStructure } from '../core.ts';
 import { Packed, Reader } from '../map/codec.ts';
 import { Entry } from '../map/table.ts';
@@ -182,18 +182,12 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
     const { heap } = this.arena;
-    checkWait(thread.cpu, waits, ABORTABLE_OPTIONS);
-    const { outcome, task, asked } = await blockAsync(
-      thread,
-      heap,
-      waits,
-      (waiter) => this.#computing.join(packed, waiter),
-      this,
-    );
+    const limits = waitLimitsOf(thread.cpu, waits, ABORTABLE_OPTIONS);
+    const path = (waiter: Waiter) => this.#computing.join(packed, waiter);
+    const { outcome, task } = await blockAsync(thread, heap, limits, path, this);
     try {
       if (outcome.is === 'value') return outcome.value;
-      if (outcome.is === 'aborted') throw abortReason(asked.signal);
-      if (outcome.is !== 'compute') throw this.#computing.notComputed(outcome.is, asked.timeout);
+      if (outcome.is === 'deadlock') throw this.#computing.own();
       const { flight } = outcome;
       const land = (value?: Packed) =>
         blockAsync(
@@ -233,10 +227,10 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     const found = this.#lookUp(packed);
     if (found !== 0) return this.#valueOf(found);
     const { thread } = this;
-    checkWait(thread.cpu, waits);
-    const outcome = block(thread, waits, (waiter) => this.#computing.join(packed, waiter), this);
+    const limits = waitLimitsOf(thread.cpu, waits);
+    const outcome = block(thread, limits, (waiter) => this.#computing.join(packed, waiter), this);
     if (outcome.is === 'value') return outcome.value;
-    if (outcome.is !== 'compute') throw this.#computing.notComputed(outcome.is, waits.timeout);
+    if (outcome.is === 'deadlock') throw this.#computing.own();
     const { flight } = outcome;
     const land = (value?: Packed) =>
       block(thread, undefined, (waiter) => this.#computing.land(flight, packed, value, expires(), waiter));

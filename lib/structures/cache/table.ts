@@ -18,11 +18,12 @@ import type { Arena } from '../../arena/arena.ts';
 import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
+import { Block, classOf, wordsOf } from '../chunks.ts';
 import type { StructureView } from '../core.ts';
 import type { Journal } from '../journal.ts';
 import type { Packed } from '../map/codec.ts';
 import { Entry, HashTable } from '../map/table.ts';
-import { Block, classOf, MemoryAwaited, wordsOf } from '../pool.ts';
+import { MemoryAwaited } from '../pool.ts';
 import {
   ACTIVE,
   BATCH,

@@ -15,8 +15,8 @@ import { HoldfastError } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
 import { struct } from '../../memory/struct.ts';
 import type { Stretch } from '../../rcu/stretch.ts';
+import { Block } from '../chunks.ts';
 import { Core, CoreWords, type StructureView } from '../core.ts';
-import { Block } from '../pool.ts';
 import { lengthOf, type Packed } from './codec.ts';
 
 export const MapWords = struct({

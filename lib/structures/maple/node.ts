@@ -29,8 +29,8 @@
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { struct } from '../../memory/struct.ts';
+import { Block } from '../chunks.ts';
 import { CoreWords } from '../core.ts';
-import { Block } from '../pool.ts';
 
 export const Node = struct({
   block: Block,

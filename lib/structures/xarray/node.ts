@@ -7,8 +7,8 @@
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { LINE_WORDS, struct } from '../../memory/struct.ts';
+import { Block } from '../chunks.ts';
 import { CoreWords } from '../core.ts';
-import { Block } from '../pool.ts';
 
 export const MARKS = 3;
 const MARK_WORDS = 2;

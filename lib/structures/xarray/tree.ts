@@ -12,41 +12,19 @@
  *
  * Source: lib/xarray.c of the kernel, for what the operations mean.
  */
-import type { Arena } from '../../arena/arena.ts';
-import type { Stretch } from '../../rcu/stretch.ts';
-import { Core, type StructureView } from '../core.ts';
 import { INDEX_BITS } from '../indices.ts';
-import { isNode, isSibling, nodeEntry, nodeOf, siblingEntry, siblingOf } from './entry.ts';
-import { FREE, Head, hasMark, MARKS, markBit, markWord, Node, slotAt, TRACK_FREE } from './node.ts';
-import { NodeMaker } from './node-maker.ts';
+import { isNode, nodeEntry, nodeOf, siblingEntry } from './entry.ts';
+import { FREE, Head, hasMark, MARKS, markBit, markWord, Node, slotAt } from './node.ts';
+import { XArrayStep } from './step.ts';
 import { spanOf } from './walk.ts';
 
 /** The largest entry is at 2^31 indices. */
 export const MOST_ORDER = INDEX_BITS - 1;
 
-export class XArrayTree extends Core {
-  readonly bits: number;
-  readonly slots: number;
-  readonly tracksFree: boolean;
-  readonly #make: NodeMaker;
-  /** The way down to the index of this step: nodes, and which slot of each. */
-  readonly #nodes = new Int32Array(INDEX_BITS);
-  readonly #slots = new Int32Array(INDEX_BITS);
-  #depth = 0;
-  /** `Head.flags` as this step leaves them. */
-  #flags = 0;
-
-  constructor(arena: Arena, view: StructureView, stretch: Stretch, bits: number) {
-    super(arena, view, stretch);
-    this.bits = bits;
-    this.slots = 1 << bits;
-    this.tracksFree = (arena.cpu.load(view.address + Head.flags) & TRACK_FREE) !== 0;
-    this.#make = new NodeMaker(arena.cpu, this.pool, bits, this.tracksFree);
-  }
-
+export class XArrayTree extends XArrayStep {
   /** The entry's word at `index`. */
   get(index: number): number {
-    return this.#walk(index, 0);
+    return this.walk(index, 0);
   }
 
   /**
@@ -54,33 +32,33 @@ export class XArrayTree extends Core {
    * its index free (the bitmaps of Ida).
    */
   put(index: number, word: number, isFull = true): void {
-    const old = this.#walk(index, 0);
-    if (this.#depth === 0 && index > 0) {
+    const old = this.walk(index, 0);
+    if (this.depth === 0 && index > 0) {
       this.#grow(index, 0, word, isFull);
       return;
     }
     const { cpu } = this;
-    this.#begin();
-    const shift = this.#depth === 0 ? 0 : cpu.read(this.#node() + Node.shift);
+    this.beginStep();
+    const shift = this.depth === 0 ? 0 : cpu.read(this.node() + Node.shift);
     let link = word;
     if (old === 0 && shift > 0) {
       const missing = shift / this.bits;
-      this.pool.reserve(this.#make.words, missing);
-      link = nodeEntry(this.#make.chain(index, shift - this.bits, 0, word, isFull));
+      this.pool.reserve(this.make.words, missing);
+      link = nodeEntry(this.make.chain(index, shift - this.bits, 0, word, isFull));
     }
-    this.journal.stage(this.#link(), link);
-    if (this.tracksFree && link === word) this.#mark(FREE, !isFull);
-    this.#finish();
+    this.journal.stage(this.linkAt(), link);
+    if (this.tracksFree && link === word) this.markWay(FREE, !isFull);
+    this.finishStep();
   }
 
   /** Takes the entry at `index` out, at all its indices. */
   erase(index: number): void {
-    if (this.#walk(index, 0) === 0) return;
-    const at = this.#depth - 1;
-    const span = at < 0 ? 1 : spanOf(this.cpu, this.#node(), this.#slots[at] as number, this.slots);
-    this.#begin();
+    if (this.walk(index, 0) === 0) return;
+    const at = this.depth - 1;
+    const span = at < 0 ? 1 : spanOf(this.cpu, this.node(), this.waySlots[at] as number, this.slots);
+    this.beginStep();
     this.#clearSlots(span);
-    this.#finish();
+    this.finishStep();
     this.#shrink();
   }
 
@@ -94,15 +72,15 @@ export class XArrayTree extends Core {
     const { cpu } = this;
     const level = order - (order % this.bits);
     const first = index - (index % 2 ** order);
-    const old = this.#walk(first, level);
-    if (this.#depth === 0) {
+    const old = this.walk(first, level);
+    if (this.depth === 0) {
       if (word !== 0) this.#grow(first, order, word, true);
       else if (first === 0) this.clear();
       return;
     }
-    const shift = cpu.read(this.#node() + Node.shift);
+    const shift = cpu.read(this.node() + Node.shift);
     const span = 1 << (order - level);
-    if (shift > level || (old !== 0 && !isNode(old) && this.#spanHere() >= span)) {
+    if (shift > level || (old !== 0 && !isNode(old) && this.spanHere() >= span)) {
       // Nothing is there, or an entry of at least as many indices.
       if (old === 0 && word === 0) return;
       if (old === 0) this.#fill(first, shift, order, word);
@@ -110,10 +88,10 @@ export class XArrayTree extends Core {
       else this.put(first, word);
       return;
     }
-    this.#begin();
+    this.beginStep();
     if (word === 0) this.#clearSlots(span);
     else this.#fillSlots(span, word);
-    this.#finish();
+    this.finishStep();
     if (word === 0) this.#shrink();
   }
 
@@ -127,7 +105,7 @@ export class XArrayTree extends Core {
       let blocks = 0;
       for (let at = first; at <= last; at += 2 ** orderOf(at, last)) blocks++;
       // Each block copies a node at most; those on the way to the first and the last may be new, and so may the top.
-      this.pool.reserve(this.#make.words, blocks + 3 * Math.ceil(INDEX_BITS / this.bits));
+      this.pool.reserve(this.make.words, blocks + 3 * Math.ceil(INDEX_BITS / this.bits));
     }
     journal.begin();
     journal.stage(address + Head.pendingFirst, first | 0);
@@ -157,10 +135,10 @@ export class XArrayTree extends Core {
   /** The entry of 2^order indices at `index` becomes entries of 2^into, with the same word. */
   split(index: number, order: number, into: number): void {
     const { cpu, bits, slots } = this;
-    const word = this.#walk(index, 0);
+    const word = this.walk(index, 0);
     const from = order - (order % bits);
     const span = 1 << (order - from);
-    const first = this.#slots[this.#depth - 1] as number;
+    const first = this.waySlots[this.depth - 1] as number;
     const each = into >= from ? 1 << (into - from) : 0;
     // A node for each slot, and all that are below it.
     let below = 0;
@@ -168,108 +146,50 @@ export class XArrayTree extends Core {
       below += nodes;
       if (into >= shift) break;
     }
-    this.pool.reserve(this.#make.words, 1 + span * below);
-    this.#begin();
-    const copy = this.#make.copy(this.#node());
-    const marks = this.#make.marksOf(copy, first);
+    this.pool.reserve(this.make.words, 1 + span * below);
+    this.beginStep();
+    const copy = this.make.copy(this.node());
+    const marks = this.make.marksOf(copy, first);
     for (let slot = first; slot < first + span; slot++) {
       const isFirst = each > 0 && (slot - first) % each === 0;
-      const link = each === 0 ? nodeEntry(this.#make.filled(from - bits, into, word, marks)) : word;
+      const link = each === 0 ? nodeEntry(this.make.filled(from - bits, into, word, marks)) : word;
       cpu.write(
         slotAt(copy, slot),
         each === 0 || isFirst ? link : siblingEntry(first + (((slot - first) / each) | 0) * each),
       );
       for (let mark = 0; mark < MARKS; mark++) {
-        this.#make.setBit(copy, mark, slot, (marks & (1 << mark)) !== 0 && (each === 0 || isFirst));
+        this.make.setBit(copy, mark, slot, (marks & (1 << mark)) !== 0 && (each === 0 || isFirst));
       }
     }
-    this.#replace(copy);
-    this.#finish();
+    this.replace(copy);
+    this.finishStep();
   }
 
   setMark(index: number, mark: number, isSet: boolean): void {
-    const word = this.#walk(index, 0);
+    const word = this.walk(index, 0);
     if (word === 0) return;
-    this.#begin();
-    this.#mark(mark, isSet);
-    this.#finish();
+    this.beginStep();
+    this.markWay(mark, isSet);
+    this.finishStep();
   }
 
   /** Whether the entry at `index` has the mark. */
   getMark(index: number, mark: number): boolean {
-    if (this.#walk(index, 0) === 0) return false;
-    if (this.#depth === 0) return (this.cpu.load(this.address + Head.flags) & (1 << mark)) !== 0;
-    const slot = this.#slots[this.#depth - 1] as number;
-    return (this.cpu.load(markWord(this.#node(), mark, slot)) & markBit(slot)) !== 0;
+    if (this.walk(index, 0) === 0) return false;
+    if (this.depth === 0) return (this.cpu.load(this.address + Head.flags) & (1 << mark)) !== 0;
+    const slot = this.waySlots[this.depth - 1] as number;
+    return (this.cpu.load(markWord(this.node(), mark, slot)) & markBit(slot)) !== 0;
   }
 
   /** All entries go, in one step. */
   clear(): void {
-    const head = this.#head();
+    const head = this.head();
     if (head === 0) return;
-    this.#begin();
-    this.#retireBelow(head);
+    this.beginStep();
+    this.retireBelow(head);
     this.journal.stage(this.address + Head.entry, 0);
-    this.#emptyFlags();
-    this.#finish();
-  }
-
-  #head(): number {
-    return this.cpu.loadDependent(this.address + Head.entry);
-  }
-
-  /** The last node on the way down. */
-  #node(): number {
-    return this.#nodes[this.#depth - 1] as number;
-  }
-
-  #spanHere(): number {
-    return spanOf(this.cpu, this.#node(), this.#slots[this.#depth - 1] as number, this.slots);
-  }
-
-  /** The word that leads to what the walk has found. */
-  #link(depth = this.#depth): number {
-    return depth === 0
-      ? this.address + Head.entry
-      : slotAt(this.#nodes[depth - 1] as number, this.#slots[depth - 1] as number);
-  }
-
-  /**
-   * Goes down to `index`, no further than nodes of the shift `level`, and returns the word there; it is a node only at
-   * that level. The last slot of the way is that of the entry, not a sibling's. No way at all: the tree does not reach there,
-   * or has no node.
-   */
-  #walk(index: number, level: number): number {
-    const { cpu, bits } = this;
-    this.#depth = 0;
-    let word = this.#head();
-    if (!isNode(word)) return index === 0 ? word : 0;
-    let shift = cpu.read(nodeOf(word) + Node.shift);
-    if (index >>> shift >= this.slots || shift < level) return 0;
-    for (; ; shift -= bits) {
-      const node = nodeOf(word);
-      let slot = (index >>> shift) & (this.slots - 1);
-      word = cpu.loadDependent(slotAt(node, slot));
-      if (isSibling(word)) {
-        slot = siblingOf(word);
-        word = cpu.loadDependent(slotAt(node, slot));
-      }
-      this.#nodes[this.#depth] = node;
-      this.#slots[this.#depth++] = slot;
-      if (!isNode(word) || shift === level) return word;
-    }
-  }
-
-  #begin(): void {
-    this.begin();
-    this.#flags = this.cpu.load(this.address + Head.flags);
-  }
-
-  #finish(): void {
-    if (this.#flags !== this.cpu.load(this.address + Head.flags)) {
-      this.journal.stage(this.address + Head.flags, this.#flags);
-    }
-    this.commit();
+    this.emptyFlags();
+    this.finishStep();
   }
 
   /**
@@ -281,193 +201,142 @@ export class XArrayTree extends Core {
     const level = order - (order % bits);
     let top = level;
     while (index >>> top >= this.slots) top += bits;
-    const head = this.#head();
+    const head = this.head();
     if (head === 0 || index === 0) {
-      this.pool.reserve(this.#make.words, (top - level) / bits + 1);
-      this.#begin();
-      const node = this.#make.chain(index, top, order, word, isFull);
+      this.pool.reserve(this.make.words, (top - level) / bits + 1);
+      this.beginStep();
+      const node = this.make.chain(index, top, order, word, isFull);
       for (let mark = 0; mark < MARKS; mark++) {
-        const isKept = head !== 0 && (this.#flags & (1 << mark)) !== 0 && !(mark === FREE && this.tracksFree);
-        if (isKept) this.#make.setBit(node, mark, 0, true);
+        const isKept = head !== 0 && (this.flags & (1 << mark)) !== 0 && !(mark === FREE && this.tracksFree);
+        if (isKept) this.make.setBit(node, mark, 0, true);
       }
-      this.#retireBelow(head);
+      this.retireBelow(head);
       this.journal.stage(this.address + Head.entry, nodeEntry(node));
-      if (this.tracksFree) this.#setFlag(FREE, hasMark(cpu, node, FREE));
-      this.#finish();
+      if (this.tracksFree) this.setFlag(FREE, hasMark(cpu, node, FREE));
+      this.finishStep();
       return;
     }
     const old = isNode(head) ? cpu.read(nodeOf(head) + Node.shift) : -bits;
     top = Math.max(top, old + bits);
-    this.pool.reserve(this.#make.words, (top - old) / bits + (top - level) / bits);
-    this.#begin();
+    this.pool.reserve(this.make.words, (top - old) / bits + (top - level) / bits);
+    this.beginStep();
     let root = head;
     for (let shift = old + bits; shift <= top; shift += bits) {
-      const node = this.#make.newNode(shift);
+      const node = this.make.newNode(shift);
       cpu.write(slotAt(node, 0), root);
       for (let mark = 0; mark < MARKS; mark++) {
         // From the second on the node below has room, if free indices are tracked.
-        const isSet = (this.#flags & (1 << mark)) !== 0 || (mark === FREE && shift > old + bits && this.tracksFree);
-        this.#make.setBit(node, mark, 0, isSet);
+        const isSet = (this.flags & (1 << mark)) !== 0 || (mark === FREE && shift > old + bits && this.tracksFree);
+        this.make.setBit(node, mark, 0, isSet);
       }
       root = nodeEntry(node);
     }
     const node = nodeOf(root);
     const slot = (index >>> top) & (this.slots - 1);
-    if (top === level) this.#make.write(node, slot, 1 << (order - level), word, isFull);
-    else cpu.write(slotAt(node, slot), nodeEntry(this.#make.chain(index, top - bits, order, word, isFull)));
+    if (top === level) this.make.write(node, slot, 1 << (order - level), word, isFull);
+    else cpu.write(slotAt(node, slot), nodeEntry(this.make.chain(index, top - bits, order, word, isFull)));
     this.journal.stage(this.address + Head.entry, root);
-    if (this.tracksFree) this.#setFlag(FREE, hasMark(cpu, node, FREE));
-    this.#finish();
+    if (this.tracksFree) this.setFlag(FREE, hasMark(cpu, node, FREE));
+    this.finishStep();
   }
 
   /** An empty slot of the last node gets the entry, nodes below it if it takes those. */
   #fill(first: number, shift: number, order: number, word: number): void {
     const level = order - (order % this.bits);
     if (shift === level) {
-      this.#begin();
+      this.beginStep();
       this.#fillSlots(1 << (order - level), word);
-      this.#finish();
+      this.finishStep();
       return;
     }
-    this.pool.reserve(this.#make.words, (shift - level) / this.bits);
-    this.#begin();
-    this.journal.stage(this.#link(), nodeEntry(this.#make.chain(first, shift - this.bits, order, word, true)));
-    this.#finish();
+    this.pool.reserve(this.make.words, (shift - level) / this.bits);
+    this.beginStep();
+    this.journal.stage(this.linkAt(), nodeEntry(this.make.chain(first, shift - this.bits, order, word, true)));
+    this.finishStep();
   }
 
   /** The last node's `span` slots from the way's on hold one entry; what was below them goes. Their marks are the entry's. */
   #fillSlots(span: number, word: number): void {
     const { cpu } = this;
-    const node = this.#node();
-    const first = this.#slots[this.#depth - 1] as number;
+    const node = this.node();
+    const first = this.waySlots[this.depth - 1] as number;
     if (span === 1) {
-      this.#retireBelow(cpu.load(slotAt(node, first)));
-      this.journal.stage(this.#link(), word);
-      if (this.tracksFree) this.#mark(FREE, false);
+      this.retireBelow(cpu.load(slotAt(node, first)));
+      this.journal.stage(this.linkAt(), word);
+      if (this.tracksFree) this.markWay(FREE, false);
       return;
     }
-    this.pool.reserve(this.#make.words, 1);
-    this.#begin();
-    const copy = this.#make.copy(node);
+    this.pool.reserve(this.make.words, 1);
+    this.beginStep();
+    const copy = this.make.copy(node);
     let marks = 0;
     for (let slot = first; slot < first + span; slot++) {
-      this.#retireBelow(cpu.read(slotAt(copy, slot)));
-      marks |= this.#make.marksOf(copy, slot);
-      for (let mark = 0; mark < MARKS; mark++) this.#make.setBit(copy, mark, slot, false);
+      this.retireBelow(cpu.read(slotAt(copy, slot)));
+      marks |= this.make.marksOf(copy, slot);
+      for (let mark = 0; mark < MARKS; mark++) this.make.setBit(copy, mark, slot, false);
     }
-    this.#make.write(copy, first, span, word, true);
+    this.make.write(copy, first, span, word, true);
     for (let mark = 0; mark < MARKS; mark++) {
       const isSet = (marks & (1 << mark)) !== 0 && !(mark === FREE && this.tracksFree);
-      if (isSet) this.#make.setBit(copy, mark, first, true);
+      if (isSet) this.make.setBit(copy, mark, first, true);
     }
-    this.#replace(copy);
+    this.replace(copy);
   }
 
   /** The last node's `span` slots from the way's on are empty from now on; the node goes if it holds nothing else. */
   #clearSlots(span: number): void {
     const { cpu } = this;
-    if (this.#depth === 0) {
+    if (this.depth === 0) {
       this.journal.stage(this.address + Head.entry, 0);
-      this.#emptyFlags();
+      this.emptyFlags();
       return;
     }
-    const node = this.#node();
-    const first = this.#slots[this.#depth - 1] as number;
-    const isKept = this.#hasOthers(node, first, span);
+    const node = this.node();
+    const first = this.waySlots[this.depth - 1] as number;
+    const isKept = this.hasOthers(node, first, span);
     if (isKept && span > 1) {
-      this.pool.reserve(this.#make.words, 1);
-      this.#begin();
-      const copy = this.#make.copy(node);
+      this.pool.reserve(this.make.words, 1);
+      this.beginStep();
+      const copy = this.make.copy(node);
       for (let slot = first; slot < first + span; slot++) {
-        this.#retireBelow(cpu.read(slotAt(copy, slot)));
+        this.retireBelow(cpu.read(slotAt(copy, slot)));
         cpu.write(slotAt(copy, slot), 0);
-        for (let mark = 0; mark < MARKS; mark++) this.#make.setBit(copy, mark, slot, mark === FREE && this.tracksFree);
+        for (let mark = 0; mark < MARKS; mark++) this.make.setBit(copy, mark, slot, mark === FREE && this.tracksFree);
       }
-      this.#replace(copy);
+      this.replace(copy);
       return;
     }
-    for (let slot = first; slot < first + span; slot++) this.#retireBelow(cpu.load(slotAt(node, slot)));
+    for (let slot = first; slot < first + span; slot++) this.retireBelow(cpu.load(slotAt(node, slot)));
     if (!isKept) {
       // The way ends at the lowest node that holds something else.
-      let depth = this.#depth;
-      do this.pool.retire(this.#nodes[--depth] as number);
-      while (depth > 0 && !this.#hasOthers(this.#nodes[depth - 1] as number, this.#slots[depth - 1] as number, 1));
-      this.#depth = depth;
+      let depth = this.depth;
+      do this.pool.retire(this.wayNodes[--depth] as number);
+      while (depth > 0 && !this.hasOthers(this.wayNodes[depth - 1] as number, this.waySlots[depth - 1] as number, 1));
+      this.depth = depth;
     }
-    this.journal.stage(this.#link(), 0);
-    if (this.#depth === 0) {
-      this.#emptyFlags();
+    this.journal.stage(this.linkAt(), 0);
+    if (this.depth === 0) {
+      this.emptyFlags();
       return;
     }
-    for (let mark = 0; mark < MARKS; mark++) this.#mark(mark, mark === FREE && this.tracksFree);
-  }
-
-  /** Whether a slot holds something that is none of `span` slots from `first` on. */
-  #hasOthers(node: number, first: number, span: number): boolean {
-    const { cpu } = this;
-    for (let slot = 0; slot < this.slots; slot++) {
-      if (cpu.load(slotAt(node, slot)) !== 0 && (slot < first || slot >= first + span)) return true;
-    }
-    return false;
-  }
-
-  /** A changed copy takes the place of the way's last node, and its marks become those of the slot above. */
-  #replace(copy: number): void {
-    const { cpu } = this;
-    this.pool.retire(this.#node());
-    this.#depth--;
-    this.journal.stage(this.#link(), nodeEntry(copy));
-    for (let mark = 0; mark < MARKS; mark++) this.#mark(mark, hasMark(cpu, copy, mark));
-  }
-
-  /** The slot at the end of the way gets or loses the mark, and those above as they must. */
-  #mark(mark: number, isSet: boolean): void {
-    const { cpu } = this;
-    for (let depth = this.#depth - 1; depth >= 0; depth--) {
-      const node = this.#nodes[depth] as number;
-      const slot = this.#slots[depth] as number;
-      const at = markWord(node, mark, slot);
-      const word = cpu.load(at);
-      const bit = markBit(slot);
-      if (((word & bit) !== 0) === isSet) return;
-      this.journal.stage(at, isSet ? word | bit : word & ~bit);
-      const other = cpu.load(markWord(node, mark, slot ^ 32));
-      if (!isSet && ((word & ~bit) !== 0 || other !== 0)) return;
-    }
-    this.#setFlag(mark, isSet);
-  }
-
-  #setFlag(mark: number, isSet: boolean): void {
-    this.#flags = isSet ? this.#flags | (1 << mark) : this.#flags & ~(1 << mark);
-  }
-
-  #emptyFlags(): void {
-    for (let mark = 0; mark < MARKS; mark++) this.#setFlag(mark, mark === FREE && this.tracksFree);
-  }
-
-  /** Retires the nodes that a word leads to. Illegal for one that this step has taken: it is free again if the step is not made. */
-  #retireBelow(word: number): void {
-    if (!isNode(word)) return;
-    const node = nodeOf(word);
-    for (let slot = 0; slot < this.slots; slot++) this.#retireBelow(this.cpu.load(slotAt(node, slot)));
-    this.pool.retire(node);
+    for (let mark = 0; mark < MARKS; mark++) this.markWay(mark, mark === FREE && this.tracksFree);
   }
 
   /** A tree whose top node has nothing but slot 0 loses it, as often as that is so. */
   #shrink(): void {
     const { cpu } = this;
     for (;;) {
-      const head = this.#head();
+      const head = this.head();
       if (!isNode(head)) return;
       const node = nodeOf(head);
       const word = cpu.load(slotAt(node, 0));
-      if (word === 0 || this.#hasOthers(node, 0, 1)) return;
+      if (word === 0 || this.hasOthers(node, 0, 1)) return;
       if (!isNode(word) && cpu.read(node + Node.shift) > 0) return;
-      this.#begin();
+      this.beginStep();
       this.journal.stage(this.address + Head.entry, word);
-      for (let mark = 0; mark < MARKS; mark++) this.#setFlag(mark, (this.#make.marksOf(node, 0) & (1 << mark)) !== 0);
+      for (let mark = 0; mark < MARKS; mark++) this.setFlag(mark, (this.make.marksOf(node, 0) & (1 << mark)) !== 0);
       this.pool.retire(node);
-      this.#finish();
+      this.finishStep();
     }
   }
 }

@@ -39,7 +39,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a guard of asynchronous code gives its mutex back in secret',
     file: 'lib/locking/owned-lock.ts',
-    from: '      else thread.observer?.gave(this, task);\n',
+    from: '    else thread.observer?.gave(this, task);\n',
     to: '',
     tests: [SEAM],
   },

@@ -173,8 +173,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PthreadMutex: a call that the ceiling refuses keeps a task',
     file: 'lib/pthread/mutex/mutex.ts',
-    from: '    if (this.#isProtecting) this.#checkCeiling();\n    return observer',
-    to: '    const early = this.thread.takeTask(this.arena.heap);\n    if (this.#isProtecting) this.#checkCeiling();\n    this.thread.returnTask(early);\n    return observer',
+    from: '    if (this.#isProtecting) this.#checkCeiling();\n    return limits',
+    to: '    const early = this.thread.takeTask(this.arena.heap);\n    if (this.#isProtecting) this.#checkCeiling();\n    this.thread.returnTask(early);\n    return limits',
     tests: ['test/pthread/protocol.test.ts'],
   },
   // Readers and writers.

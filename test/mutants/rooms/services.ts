@@ -58,7 +58,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Lockdep: a guard of asynchronous code is not looked at',
     file: 'lib/locking/owned-lock.ts',
-    from: 'return noteGuard(\n      this.thread,',
+    from: 'return noteGuard(this.thread, ',
     to: 'return ((_lock: object, _task: number, guard: OnceGuard) => guard)(',
     tests: GUARDS,
   },

@@ -180,7 +180,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a computation for whose value there is no memory is never over',
     file: COMPUTING,
-    from: "    if (landed.is !== 'done') yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));\n",
+    from: '    if (!isOver) yield* table.writeIn(waiter, () => table.land(flight, key, undefined, 0));\n',
     to: '',
     tests: [COMPUTE],
   },

@@ -101,7 +101,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: kept for a writer that cannot run',
     file: RW_WAKE,
-    from: '    cpu.fetchAndRelaxed(address, ~HANDOFF);\n    return firstToCome(cpu, list);',
+    from: '    cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);\n    return firstToCome(cpu, list);',
     to: '    return firstToCome(cpu, list);',
     tests: [STUCK],
   },
@@ -150,8 +150,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PercpuRwSemaphore: a newcomer waits for those that cannot run',
     file: PERCPU,
-    from: '  if (writerOf(word) !== 0) return false;\n  return cpu.cmpxchg',
-    to: '  if ((word & ~OWNER_DIED) !== 0) return false;\n  return cpu.cmpxchg',
+    from: '  if (writerOf(word) !== 0) return false;\n',
+    to: '  if ((word & ~OWNER_DIED) !== 0) return false;\n',
     tests: [STUCK],
   },
   {
@@ -640,7 +640,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: history: each reader that lines up looks at all waiters',
     file: RW_WAKE,
-    from: '  if ((word & MODE) === WRITER) return [];\n  const readers',
+    from: '  if ((cpu.load(address) & MODE) === WRITER) return [];\n  const readers',
     to: '  const readers',
     tests: ['test/sched/history.test.ts'],
   },
@@ -668,7 +668,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a priority that is no whole number is rounded',
     file: 'lib/sched/drive.ts',
-    from: '  checkPriority(priority);\n',
+    from: '  if (priority !== undefined) checkPriority(priority);\n',
     to: '',
     tests: ['test/locking/async-priority.test.ts'],
   },

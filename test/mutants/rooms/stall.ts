@@ -129,8 +129,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an asynchronous call of RCU takes no signal',
     file: DOMAIN,
-    from: 'checkWait(this.cpu, options, ABORTABLE_OPTIONS);\n    if (this.isSyncReader)',
-    to: 'checkWait(this.cpu, options);\n    if (this.isSyncReader)',
+    from: 'limitsOf(this.cpu, options, ABORTABLE_OPTIONS);\n    if (this.isSyncReader)',
+    to: 'limitsOf(this.cpu, options);\n    if (this.isSyncReader)',
     tests: ['test/rcu/rcu.test.ts'],
   },
   {

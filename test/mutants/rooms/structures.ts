@@ -2,8 +2,10 @@ import type { Mutant } from '../mutant.ts';
 
 const JOURNAL = 'lib/structures/journal.ts';
 const POOL = 'lib/structures/pool.ts';
+const CHUNKS = 'lib/structures/chunks.ts';
 const CORE = 'lib/structures/core.ts';
 const TREE = 'lib/structures/xarray/tree.ts';
+const STEP = 'lib/structures/xarray/step.ts';
 const MAKER = 'lib/structures/xarray/node-maker.ts';
 const WALK = 'lib/structures/xarray/walk.ts';
 const XARRAY = 'lib/structures/xarray/xarray.ts';
@@ -112,8 +114,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a timeout is taken for a lack of memory',
     file: CORE,
-    from: 'return deadline === asked ? TIMED_OUT :',
-    to: 'return deadline !== deadline ? TIMED_OUT :',
+    from: "return deadline === asked ? 'timed-out' :",
+    to: "return deadline !== deadline ? 'timed-out' :",
     tests: [AWAITED],
   },
   {
@@ -188,21 +190,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a chunk that a dead thread has not linked is lost',
-    file: POOL,
+    file: CHUNKS,
     from: '    else if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);\n',
     to: '',
     tests: ['test/structures/pool.test.ts'],
   },
   {
     name: 'a chunk is freed before the step is made good that links it',
-    file: POOL,
+    file: CHUNKS,
     from: '    if (kind !== undefined && !kind.repair(repairer as never, structure)) return false;\n',
     to: '    void kind;\n',
     tests: ['test/structures/pool.test.ts'],
   },
   {
     name: 'a chunk is freed that was to be unlinked, and is not',
-    file: POOL,
+    file: CHUNKS,
     from: '    if (cpu.load(cpu.read(chunk + Chunk.head)) === chunk) cpu.store(chunk + Chunk.holder, 0);\n    else if',
     to: '    if',
     tests: ['test/structures/pool.test.ts'],
@@ -231,27 +233,27 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an empty node stays',
     file: TREE,
-    from: 'const isKept = this.#hasOthers(node, first, span);',
+    from: 'const isKept = this.hasOthers(node, first, span);',
     to: 'const isKept = true;',
     tests: [MODEL],
   },
   {
     name: 'a tree stays as tall as it was',
     file: TREE,
-    from: '      if (word === 0 || this.#hasOthers(node, 0, 1)) return;',
+    from: '      if (word === 0 || this.hasOthers(node, 0, 1)) return;',
     to: '      if (word !== -1) return;',
     tests: [MODEL, DEATHS],
   },
   {
     name: 'a mark ends at its node',
-    file: TREE,
+    file: STEP,
     from: '      this.journal.stage(at, isSet ? word | bit : word & ~bit);\n',
     to: '      this.journal.stage(at, isSet ? word | bit : word & ~bit);\n      if (isSet) return;\n',
     tests: [MODEL],
   },
   {
     name: 'the last mark below takes none from the slot above',
-    file: TREE,
+    file: STEP,
     from: 'if (!isSet && ((word & ~bit) !== 0 || other !== 0)) return;',
     to: 'if (!isSet) return;',
     tests: [MODEL],
@@ -265,15 +267,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'nodes below a larger entry are lost',
-    file: TREE,
-    from: '    for (let slot = 0; slot < this.slots; slot++) this.#retireBelow(this.cpu.load(slotAt(node, slot)));\n',
+    file: STEP,
+    from: '    for (let slot = 0; slot < this.slots; slot++) this.retireBelow(this.cpu.load(slotAt(node, slot)));\n',
     to: '',
     tests: [MODEL],
   },
   {
     name: 'an entry that is joined loses its marks',
     file: TREE,
-    from: '      marks |= this.#make.marksOf(copy, slot);',
+    from: '      marks |= this.make.marksOf(copy, slot);',
     to: '      marks |= 0;',
     tests: [MODEL],
   },

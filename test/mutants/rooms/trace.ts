@@ -135,7 +135,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a lock that is free counts as one that is waited for when the thread is observed',
-    file: 'lib/locking/mutex.ts',
+    file: 'lib/locking/owned-lock.ts',
     from: '    const isFree =\n      (wanted',
     to: '    const isFree =\n      wanted === null && (wanted',
     tests: [EVENTS, SESSION],

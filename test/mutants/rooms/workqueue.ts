@@ -797,8 +797,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker blocks for a queue whose item it runs',
     file: STATE,
-    from: '    if (!runsItemOf(this.#arena, this.#wq)) return deadlineOf',
-    to: '    return deadlineOf',
+    from: '    if (!runsItemOf(this.#arena, this.#wq)) return limits',
+    to: '    return limits',
     tests: [FLUSH_TEST],
   },
   {

@@ -50,9 +50,9 @@ const sequences: WeakOrder[] = (['seq-lock', 'seq-count'] as const).flatMap((nam
   {
     name: `${name}: the acquire`,
     make: read(name),
-    file: 'seqlock/sequenced.ts',
+    file: 'seqlock/sequence-reader.ts',
     op: 'loadAcquire',
-    within: 'tryRead',
+    within: 'begin',
   },
   { name: `${name}: the acquire, waiting`, make: read(name), file: 'seqlock/core.ts', op: 'condLoadAcquire' },
   { name: `${name}: the read barrier`, make: read(name), file: 'seqlock/core.ts', op: 'rmb' },

@@ -26,9 +26,9 @@ const crossed = [
 ];
 
 inFile('rw-semaphore/core.ts', [
-  ["rw-semaphore: the reader's acquire", rw('rw-semaphore', 'write', 'read'), 'cmpxchgAcquire', 'tryRead'],
+  ["rw-semaphore: the reader's acquire", rw('rw-semaphore', 'write', 'read'), 'cmpxchgAcquire', 'tryDownRead'],
   ['rw-semaphore: readers come and go', rw('rw-semaphore', 'write', 'read', 'read'), 'cmpxchg', 'changeCount'],
-  ["rw-semaphore: the writer's acquire", rw('rw-semaphore', 'write', 'write'), 'cmpxchgAcquire', 'tryWrite'],
+  ["rw-semaphore: the writer's acquire", rw('rw-semaphore', 'write', 'write'), 'cmpxchgAcquire', 'tryDownWrite'],
   ['rw-semaphore: the downgrade', rw('rw-semaphore', 'downgrade', 'read'), 'cmpxchgRelease', 'downgrade'],
 ]);
 
