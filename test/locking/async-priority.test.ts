@@ -15,6 +15,7 @@ import {
   PthreadRwlock,
   PthreadSem,
   Rcu,
+  RtMutex,
   RwSemaphore,
   Semaphore,
   SeqLock,
@@ -214,3 +215,30 @@ test('a reader of SeqLock sees what the most urgent writer wrote last', async ()
   expect(seen).toEqual([3, 2, 1]);
   expect(arena.words[word]).toBe(1);
 });
+
+// The task of such a call is the next one's.
+test.each([9, -9])(
+  'a call of RtMutex with priority %s that gives up, and leaves it to the calls after it',
+  async (priority) => {
+    const arena = Arena.create();
+    const urgent = new RtMutex(arena);
+    const mutex = new Mutex(arena);
+    urgent.lock();
+    const abort = new AbortController();
+    const aborted = expect(urgent.acquireAsync({ priority, signal: abort.signal })).rejects.toThrow('aborted');
+    abort.abort();
+    await aborted;
+    await expect(urgent.acquireAsync({ priority, timeout: 0 })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    const held = mutex.acquire();
+    const order: number[] = [];
+    const calls = [0, 1].map(async (n) => {
+      const guard = await mutex.acquireAsync();
+      order.push(n);
+      guard.release();
+    });
+    held.release();
+    await Promise.all(calls);
+    expect(order).toEqual([0, 1]);
+    urgent.unlock();
+  },
+);

@@ -8,6 +8,13 @@ const RACES = 'test/locking/rt-races.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
+    name: 'an asynchronous call that gives up leaves its priority to the next one',
+    file: 'lib/locking/rt-mutex/rt-mutex.ts',
+    from: "    if (outcome !== 'acquired' && outcome !== 'owner-died') this.#setRank(waiter.task, [0, 0]);\n",
+    to: '',
+    tests: ['test/locking/async-priority.test.ts'],
+  },
+  {
     name: 'a wounded context counts as about to back off wherever it waits',
     file: CYCLE,
     from: 'if (cpu.load(main + Contestant.flag) !== 0 && cpu.load(main + Contestant.wounded) !== 0) return false;',
