@@ -313,7 +313,7 @@ test.each(asynchronous)('$title, which has to wait', async (row) => {
 
 /** What such a method is called; what gives a lock back is called otherwise, or is internal to its class. */
 const TAKES = /^(try|lock|acquire|run|down|attempt|read$|readLock|write$|writeAsync|writeLock|wait)/;
-const INNER = ['waitAsync', 'tryTakePlace', 'downgradeWrite', 'tryRead'];
+const INNER = ['waitAsync', 'waitSync', 'tryAsync', 'tryTakePlace', 'downgradeWrite'];
 
 test.each(Object.entries(LOCKS))('%s has no call that the table lacks', (name, { make, calls, others = [] }) => {
   const arena = Arena.create({ bytes: 2 << 20 });
