@@ -106,8 +106,8 @@ export function checkOptionNames(options: object, known: readonly string[]): voi
   if (typeof options !== 'object' || options === null) {
     throw new HoldfastError('EINVAL', `expected options, an object; received ${shown(options)}`);
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || known.includes(name)) continue;
+  for (const name of Object.keys(options)) {
+    if (known.includes(name) || (options as Record<string, unknown>)[name] === undefined) continue;
     throw new HoldfastError('EINVAL', `no option of this call is named ${shown(name)}; there are ${known.join(', ')}`);
   }
 }

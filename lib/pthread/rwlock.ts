@@ -236,7 +236,7 @@ export class PthreadRwlock extends SharedObject {
     const first = tryTake(this.#futexes, address, task, want, this.#preference);
     // With a timeout it is none: the call ends.
     const outcome =
-      first === 'busy' || (first === 'deadlock' && options?.timeout !== undefined)
+      first === 'busy' || (first === 'deadlock' && limits.timeout !== undefined)
         ? contend(thread, address, form, () => {
             const path = (waiter: Waiter) => takeSlow(this.#futexes, address, waiter, want, this.#preference);
             return block(thread, limits, path, this);

@@ -40,6 +40,23 @@ describe.each(Object.entries(WAITS))('%s', (_name, make) => {
     controller.abort('the first reason');
     expect(await waiting).toBe('the first reason');
   });
+
+  test('options that say something else when they are read again', async () => {
+    const { wait } = await make(Arena.create());
+    const reads: string[] = [];
+    const options: AsyncWaitOptions = {
+      get timeout() {
+        reads.push('timeout');
+        return 0;
+      },
+      get signal() {
+        reads.push('signal');
+        return undefined;
+      },
+    };
+    expect((await wait(options).catch((error) => error)).code).toBe('ETIMEDOUT');
+    expect(reads.sort()).toEqual(['signal', 'timeout']);
+  });
 });
 
 /**

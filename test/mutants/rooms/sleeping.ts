@@ -666,6 +666,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/locking/async-priority.test.ts'],
   },
   {
+    name: 'an option is read again after it was checked',
+    file: 'lib/sched/drive.ts',
+    from: '  return { timeout, signal, priority, detectDeadlock, deadline: deadlineOf(cpu, timeout) };',
+    to: '  return { ...options, deadline: deadlineOf(cpu, timeout) };',
+    tests: ['test/sched/cancellation.test.ts'],
+  },
+  {
+    name: 'an option is read for its name',
+    file: 'lib/errors.ts',
+    from: '    if (known.includes(name) || (options as Record<string, unknown>)[name] === undefined) continue;\n',
+    to: '    if ((options as Record<string, unknown>)[name] === undefined || known.includes(name)) continue;\n',
+    tests: ['test/sched/cancellation.test.ts'],
+  },
+  {
     name: 'a priority that is no whole number is rounded',
     file: 'lib/sched/drive.ts',
     from: '  if (priority !== undefined) checkPriority(priority);\n',
