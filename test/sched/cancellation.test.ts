@@ -54,7 +54,7 @@ describe.each(Object.entries(WAITS))('%s', (_name, make) => {
         return undefined;
       },
     };
-    expect((await wait(options).catch((error) => error)).code).toBe('ETIMEDOUT');
+    await expect(wait(options)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
     expect(reads.sort()).toEqual(['signal', 'timeout']);
   });
 });

@@ -34,10 +34,6 @@ export interface RtAsyncOptions extends AbortableOptions {
 /** Priority and deadline. */
 type Rank = readonly [number, number];
 
-interface RtLimits extends Limits {
-  readonly rank: Rank;
-}
-
 /**
  * A mutex whose waiters are served by priority, and whose owner is as urgent as the most urgent of them. Otherwise as
  * `Mutex`: across threads and async code, robust, not recursive.
@@ -113,17 +109,19 @@ export class RtMutex extends RtLock {
    * EINVAL, ENOMEM (no memory for another waiting task), or the signal's reason.
    */
   async lockAsync(options?: RtAsyncOptions): Promise<void> {
-    const limits = this.#limitsOf(options);
+    const limits = limitsOf(this.thread.cpu, options, RT_ASYNC_OPTIONS);
+    const rank = this.#rankOf(limits, options?.due);
     const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
-    const task = this.#tryAsync(limits.rank, wanted) || (await this.#waitAsync(limits, wanted));
+    const task = this.#tryAsync(rank, wanted) || (await this.#waitAsync(limits, rank, wanted));
     this.thread.unguarded.set(task, null);
   }
 
   /** `lockAsync`, with a guard. The guard alone can release it. */
   async acquireAsync(options?: RtAsyncOptions): Promise<LockGuard> {
-    const limits = this.#limitsOf(options);
+    const limits = limitsOf(this.thread.cpu, options, RT_ASYNC_OPTIONS);
+    const rank = this.#rankOf(limits, options?.due);
     const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
-    return this.guardOf(this.#tryAsync(limits.rank, wanted) || (await this.#waitAsync(limits, wanted)));
+    return this.guardOf(this.#tryAsync(rank, wanted) || (await this.#waitAsync(limits, rank, wanted)));
   }
 
   /**
@@ -184,12 +182,11 @@ export class RtMutex extends RtLock {
     return 0;
   }
 
-  #waitAsync(limits: RtLimits, wanted: Wanted | undefined): Promise<number> {
-    const { rank } = limits;
-    return this.waitAsync(limits, wanted, (waiter) => this.#lockRanked(waiter, rank));
+  #waitAsync({ timeout, signal, deadline }: Limits, rank: Rank, wanted: Wanted | undefined): Promise<number> {
+    // Without the priority: that is the task's, which keeps it with the lock, and not of the wait alone.
+    return this.waitAsync({ timeout, signal, deadline }, wanted, (waiter) => this.#lockRanked(waiter, rank));
   }
 
-  /** The task keeps its priority with the lock. */
   *#lockRanked(waiter: Waiter, rank: Rank): SlowPath<Outcome> {
     this.#setRank(waiter.task, rank);
     const outcome = yield* lockSlow(this.address, waiter, []);
@@ -198,12 +195,10 @@ export class RtMutex extends RtLock {
     return outcome;
   }
 
-  /** The priority and the deadline of an asynchronous acquisition are its task's, and not of the wait alone. Throws EINVAL. */
-  #limitsOf(options: RtAsyncOptions | undefined): RtLimits {
+  /** The priority and the deadline of an asynchronous acquisition. Throws EINVAL. */
+  #rankOf({ priority }: Limits, due: number | undefined): Rank {
     const { cpu, slot } = this.thread;
-    const limits = limitsOf(cpu, options, RT_ASYNC_OPTIONS);
-    const rank: Rank = [limits.priority ?? cpu.load(slot + Priorities.own), dueIn(cpu, options?.due)];
-    return { ...limits, priority: undefined, rank };
+    return [priority ?? cpu.load(slot + Priorities.own), dueIn(cpu, due)];
   }
 
   #setRank(task: number, [priority, due]: Rank): void {

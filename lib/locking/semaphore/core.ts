@@ -42,7 +42,8 @@ import { firstAble, firstToCome, joinAhead, joinList, leaveList, nextAble, WaitL
 import {
   BY_LATCH,
   CONTENDED,
-  commit,
+  commitGrant,
+  commitWord,
   EMPTY,
   freeze,
   give,
@@ -75,7 +76,7 @@ export function rise(thread: Thread, semaphore: number, task: number): void {
   // me -> VACANT. Pairs with the acquires in `trySit` and, where the permit leaves the seat, in `freeze` (words.ts).
   if (cpu.cmpxchgRelease(seat, task, VACANT) === task) return;
   const more = giveBack(latchAndFreeze(thread, semaphore), 1);
-  commit(cpu, semaphore, more, seat, EMPTY, 0);
+  commitWord(cpu, semaphore, more, seat, EMPTY);
   grantUnlatchAndWake(thread, semaphore, more);
 }
 
@@ -126,8 +127,8 @@ export function tryAcquire(
     free = take(free, permits);
     const seat = semaphore + SemaphoreWords.seat;
     held = permits === 1 && cpu.load(seat) === EMPTY ? 'seat' : 'record';
-    if (held === 'seat') commit(cpu, semaphore, free, seat, task | BY_LATCH, 0);
-    else commit(cpu, semaphore, free, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD, 0);
+    if (held === 'seat') commitWord(cpu, semaphore, free, seat, task | BY_LATCH);
+    else commitWord(cpu, semaphore, free, record + Hold.count, cpu.read(record + Hold.count) + permits * HELD);
   }
   grantUnlatchAndWake(thread, semaphore, free);
   return held;
@@ -203,7 +204,7 @@ export function up(thread: Thread, semaphore: number, permits: number): boolean 
 export function upRecorded(thread: Thread, semaphore: number, permits: number, record: number): void {
   const { cpu } = thread;
   const more = giveBack(latchAndFreeze(thread, semaphore), permits);
-  commit(cpu, semaphore, more, record + Hold.count, cpu.read(record + Hold.count) - permits * HELD, 0);
+  commitWord(cpu, semaphore, more, record + Hold.count, cpu.read(record + Hold.count) - permits * HELD);
   grantUnlatchAndWake(thread, semaphore, more);
 }
 
@@ -292,10 +293,7 @@ function* insist(waiter: Waiter, semaphore: number): SlowPath<void> {
 }
 
 function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
-  const record = cpu.load(task + Grant.record);
-  const held = cpu.load(task + Task.want) * HELD;
-  if (record === 0) commit(cpu, semaphore, free, 0, 0, task);
-  else commit(cpu, semaphore, free, record + Hold.count, cpu.load(record + Hold.count) + held, task);
+  commitGrant(cpu, semaphore, free, task, cpu.load(task + Grant.record), cpu.load(task + Task.want));
 }
 
 function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
@@ -341,9 +339,9 @@ function takeBack({ cpu, waiters: calls }: Thread, semaphore: number, permits: n
     const record = cpu.load(task + Grant.record);
     free = giveBack(free, cpu.load(task + Task.want));
     if (record === 0) {
-      commit(cpu, semaphore, free, task + Grant.from, 0, 0);
+      commitWord(cpu, semaphore, free, task + Grant.from, 0);
     } else {
-      commit(cpu, semaphore, free, record + Hold.count, 0, 0);
+      commitWord(cpu, semaphore, free, record + Hold.count, 0);
       cpu.store(task + Grant.from, 0);
     }
     joinList(cpu, list, semaphore, task);

@@ -7,7 +7,7 @@ import { everyTask } from '../../sched/slot.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { grantAndUnlatch } from './core.ts';
-import { apply, commit, EMPTY, freeze, giveBack, SemaphoreWords, seatedTask } from './words.ts';
+import { apply, commitWord, EMPTY, freeze, giveBack, SemaphoreWords, seatedTask } from './words.ts';
 
 /** After deaths: takes dead tasks out of the list, and gives back what they held with a guard or never picked up. */
 export function repair(repairer: Repairer, semaphore: number): boolean {
@@ -35,16 +35,16 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   const seated = seatedTask(cpu, semaphore);
   if (seated !== 0 && isDead(cpu.load(seated + Task.thread))) {
     free = giveBack(free, 1);
-    commit(cpu, semaphore, free, semaphore + SemaphoreWords.seat, EMPTY, 0);
+    commitWord(cpu, semaphore, free, semaphore + SemaphoreWords.seat, EMPTY);
   }
   for (const record of holdsOf(cpu, threads, semaphore, isDead)) {
     free = giveBack(free, cpu.read(record + Hold.count) >> 1);
-    commit(cpu, semaphore, free, record + Hold.count, 0, 0);
+    commitWord(cpu, semaphore, free, record + Hold.count, 0);
   }
   for (const task of everyTask(cpu, threads, isDead)) {
     if (cpu.load(task + Grant.from) !== semaphore) continue;
     if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));
-    commit(cpu, semaphore, free, task + Grant.from, 0, 0);
+    commitWord(cpu, semaphore, free, task + Grant.from, 0);
   }
   unparkAll(cpu, grantAndUnlatch(cpu, semaphore, free));
   return true;

@@ -14,7 +14,6 @@ import {
   blockAsync,
   type Limits,
   limitsOf,
-  NO_LIMITS,
   SYNC_OPTIONS,
   type Waitable,
   type WaitOptions,
@@ -80,13 +79,6 @@ export interface AsyncDownOptions extends AsyncWaitOptions {
   /** How many permits to take, all at once. Default 1. */
   permits?: number | undefined;
 }
-
-interface DownLimits extends Limits {
-  readonly permits: number;
-}
-
-/** Of a call without options. */
-const ONE: DownLimits = { ...NO_LIMITS, permits: 1 };
 
 const DOWN_OPTIONS = [...SYNC_OPTIONS, 'permits'];
 const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
@@ -206,8 +198,9 @@ export class Semaphore extends SharedObject {
    */
   async downAsync(options?: AsyncDownOptions): Promise<void> {
     const limits = this.#check(options, ASYNC_DOWN_OPTIONS);
+    const permits = permitsOf(options);
     const wanted = this.thread.observer?.wants(this, ASYNC_ALONE, limits);
-    if (!this.#tryDown(limits.permits)) this.thread.returnTask(await this.#waitAsync(limits, false));
+    if (!this.#tryDown(permits)) this.thread.returnTask(await this.#waitAsync(permits, limits, false));
     this.thread.observer?.has(wanted, UNOWNED);
   }
 
@@ -215,7 +208,7 @@ export class Semaphore extends SharedObject {
   async acquireAsync(options?: AsyncDownOptions): Promise<SemaphoreGuard> {
     const { thread } = this;
     const limits = this.#check(options, ASYNC_DOWN_OPTIONS);
-    const { permits } = limits;
+    const permits = permitsOf(options);
     const wanted = thread.observer?.wants(this, ASYNC_ALONE, limits);
     let task = thread.tryTakeTask(this.arena.heap);
     let held: Held | undefined;
@@ -223,7 +216,7 @@ export class Semaphore extends SharedObject {
       held = this.#tryNow(permits, task, true);
       if (held === undefined) thread.returnTask(task);
     }
-    if (held === undefined) task = await this.#waitAsync(limits, true);
+    if (held === undefined) task = await this.#waitAsync(permits, limits, true);
     return this.#guard(permits, task as number, held ?? 'record', this.#returningAsync, wanted);
   }
 
@@ -268,7 +261,7 @@ export class Semaphore extends SharedObject {
 
   #downSlow(options: DownOptions | undefined): void {
     const limits = this.#check(options, DOWN_OPTIONS);
-    const { permits } = limits;
+    const permits = permitsOf(options);
     const { thread } = this;
     const wanted = thread.observer?.wants(this, ALONE, limits);
     if (!this.#tryDown(permits)) {
@@ -290,9 +283,8 @@ export class Semaphore extends SharedObject {
     thread.observer?.gave(this, UNOWNED);
   }
 
-  async #waitAsync(limits: DownLimits, recorded: boolean): Promise<number> {
+  async #waitAsync(permits: number, limits: Limits, recorded: boolean): Promise<number> {
     const { thread, arena } = this;
-    const { permits } = limits;
     const path = (waiter: Waiter) => downSlow(this.address, permits, recorded, waiter);
     const { outcome, task } = await blockAsync(thread, arena.heap, limits, path, this.#awaiting(permits));
     if (outcome === 'acquired') return task;
@@ -304,7 +296,7 @@ export class Semaphore extends SharedObject {
     const { thread } = this;
     const task = thread.current();
     const limits = this.#check(options, DOWN_OPTIONS);
-    const { permits } = limits;
+    const permits = permitsOf(options);
     const wanted = thread.observer?.wants(this, ALONE, limits);
     const held = this.#tryNow(permits, task, false);
     if (held === undefined) {
@@ -341,14 +333,10 @@ export class Semaphore extends SharedObject {
   }
 
   /** Throws before anything has changed. */
-  #check(options: AsyncDownOptions | undefined, known: readonly string[]): DownLimits {
+  #check(options: AsyncDownOptions | undefined, known: readonly string[]): Limits {
     const { thread } = this;
     thread.current();
-    if (options === undefined) return ONE;
-    const limits = limitsOf(thread.cpu, options, known);
-    const { permits = 1 } = options;
-    checkPermits(permits, 1);
-    return { ...limits, permits };
+    return limitsOf(thread.cpu, options, known);
   }
 
   #awaiting(permits: number): Waitable {
@@ -361,6 +349,14 @@ export class Semaphore extends SharedObject {
   #exhausted(): HoldfastError {
     return new HoldfastError('ENOMEM', `no guard of the ${this.label}: there is no memory to note another lock`);
   }
+}
+
+/** How many permits a call takes. Throws EINVAL. */
+function permitsOf(options: DownOptions | undefined): number {
+  if (options === undefined) return 1;
+  const { permits = 1 } = options;
+  checkPermits(permits, 1);
+  return permits;
 }
 
 function checkPermits(permits: number, least: number): void {

@@ -42,6 +42,7 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
+import { HELD, Hold } from '../../sched/holds.ts';
 import { leaveList, WaitList } from '../../sched/wait-list.ts';
 
 export const SemaphoreWords = struct({
@@ -142,12 +143,30 @@ export function freeze(cpu: Cpu, semaphore: number): number {
   // x -> x|BY_LATCH. Pairs with the release in `rise` (core.ts).
   if (seatedIn(cpu.fetchOrAcquire(seat, BY_LATCH)) !== 0) return free;
   const more = giveBack(free, 1);
-  commit(cpu, semaphore, more, seat, EMPTY, 0);
+  commitWord(cpu, semaphore, more, seat, EMPTY);
   return more;
 }
 
-/** Under the latch, one step: the free permits, the word at `address` (0 for none), and a grant to `task` (0 for none) change together. */
-export function commit(cpu: Cpu, semaphore: number, free: number, address: number, value: number, task: number): void {
+/** Under the latch, one step: the free permits and the word at `address` change together. */
+export function commitWord(cpu: Cpu, semaphore: number, free: number, address: number, value: number): void {
+  commit(cpu, semaphore, free, address, value, 0);
+}
+
+/** Under the latch, one step: the free permits change, `task` is granted `permits`, and its record, unless that is 0, counts them. */
+export function commitGrant(
+  cpu: Cpu,
+  semaphore: number,
+  free: number,
+  task: number,
+  record: number,
+  permits: number,
+): void {
+  if (record === 0) commit(cpu, semaphore, free, 0, 0, task);
+  else commit(cpu, semaphore, free, record + Hold.count, cpu.load(record + Hold.count) + permits * HELD, task);
+}
+
+/** Writes the step to the journal, and takes it. `address`, `task`: 0 for none. */
+function commit(cpu: Cpu, semaphore: number, free: number, address: number, value: number, task: number): void {
   cpu.write(semaphore + SemaphoreWords.permits, free);
   cpu.write(semaphore + SemaphoreWords.address, address);
   cpu.write(semaphore + SemaphoreWords.value, value);

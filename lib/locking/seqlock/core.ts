@@ -41,7 +41,7 @@ export function seqWriteBegin(cpu: Cpu, sequence: number): void {
 }
 
 export function seqWriteEnd(cpu: Cpu, sequence: number): void {
-  // Pairs with the acquire in seqBegin, and in `SequenceReader.begin`.
+  // Pairs with the acquires in seqBegin, and in `readBegin` of the locks.
   cpu.storeRelease(sequence, (cpu.load(sequence) + 1) | 0);
 }
 
@@ -51,6 +51,21 @@ export function seqRead(cpu: Cpu, sequence: number, begun: number, from: number,
   // Pairs with the wmb in seqWriteBegin.
   cpu.rmb();
   return cpu.load(sequence) === begun;
+}
+
+/** Reads words as they were at one moment. False after `attempts` that writers disturbed. */
+export function seqTryRead(
+  cpu: Cpu,
+  sequence: number,
+  lock: { readBegin(): number },
+  from: number,
+  into: Int32Array,
+  attempts: number,
+): boolean {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    if (seqRead(cpu, sequence, lock.readBegin(), from, into)) return true;
+  }
+  return false;
 }
 
 /**

@@ -23,8 +23,7 @@ import { struct } from '../../memory/struct.ts';
 import { pvWait } from '../../sched/schedule.ts';
 import { isDying } from '../../sched/slot.ts';
 import { prepareToPark } from '../../sched/task.ts';
-import { checkWords, isEven, seqBegin, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
-import { SequenceReader } from './sequence-reader.ts';
+import { checkWords, isEven, seqBegin, seqRetry, seqTryRead, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
 
 const Words = struct({ header: ObjectHeader, sequence: 1, writer: 1 });
 
@@ -65,14 +64,12 @@ const KIND = defineKind<Repairer>({
 export class SeqCount extends SharedObject {
   readonly #sequence: number;
   readonly #writer: number;
-  readonly #reader: SequenceReader;
 
   /** Opens the count of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
     super(KIND, arena, which);
     this.#sequence = this.address + Words.sequence;
     this.#writer = this.address + Words.writer;
-    this.#reader = new SequenceReader(this.thread, this.#sequence, () => this.#waitForWriter());
   }
 
   static from(arena: Arena, handle: ObjectHandle): SeqCount {
@@ -81,17 +78,19 @@ export class SeqCount extends SharedObject {
 
   /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
   readBegin(): number {
-    return this.#reader.begin();
+    // Pairs with the release in seqWriteEnd.
+    const sequence = this.thread.cpu.loadAcquire(this.#sequence);
+    return isEven(sequence) ? sequence : this.#waitForWriter();
   }
 
   /** Whether what was read since `begun` may be torn, and has to be read again. */
   readRetry(begun: number): boolean {
-    return this.#reader.retry(begun);
+    return seqRetry(this.thread.cpu, this.#sequence, begun);
   }
 
   /** Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. */
   read(address: number, into: Int32Array): Int32Array {
-    this.#reader.tryRead(address, into, Number.POSITIVE_INFINITY);
+    seqTryRead(this.thread.cpu, this.#sequence, this, address, into, Number.POSITIVE_INFINITY);
     return into;
   }
 

@@ -28,11 +28,21 @@ import { struct } from '../../memory/struct.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, limitsOf, type WaitOptions } from '../../sched/drive.ts';
 import { noteGuard } from '../../sched/lock-observer.ts';
+import type { Waiter } from '../../sched/slow-path.ts';
 import { isBusy, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
 import { OwnedLock } from '../owned-lock.ts';
-import { closeOwned, holderOf } from '../owner-word.ts';
-import { checkWords, isEven, seqBegin, seqRead, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
-import { SequenceReader } from './sequence-reader.ts';
+import { closeOwned, holderOf, ownerOf } from '../owner-word.ts';
+import {
+  checkWords,
+  isEven,
+  seqBegin,
+  seqRead,
+  seqRetry,
+  seqTryRead,
+  seqWriteBegin,
+  seqWriteEnd,
+  storeWords,
+} from './core.ts';
 
 const Words = struct({ mutex: MutexWords, sequence: 1, torn: 1 });
 
@@ -68,7 +78,6 @@ export class SeqLock extends OwnedLock {
   readonly #owner: number;
   readonly #sequence: number;
   readonly #torn: number;
-  readonly #reader: SequenceReader;
 
   /** Opens the lock of that name, making it if there is none, or that of a handle; with neither, a new one. */
   constructor(arena: Arena, which?: string | ObjectHandle) {
@@ -76,7 +85,6 @@ export class SeqLock extends OwnedLock {
     this.#owner = this.address + MutexWords.owner;
     this.#sequence = this.address + Words.sequence;
     this.#torn = this.address + Words.torn;
-    this.#reader = new SequenceReader(this.thread, this.#sequence, () => this.#waitForWriter());
   }
 
   static from(arena: Arena, handle: ObjectHandle): SeqLock {
@@ -85,19 +93,23 @@ export class SeqLock extends OwnedLock {
 
   /** Starts a read section: hand it to `readRetry`. Throws EOWNERDEAD, and EDEADLK inside a write section. */
   readBegin(): number {
-    return this.#reader.begin();
+    // Pairs with the release in seqWriteEnd.
+    const sequence = this.thread.cpu.loadAcquire(this.#sequence);
+    return isEven(sequence) ? sequence : this.#waitForWriter();
   }
 
   /** Whether what was read since `begun` may be torn, and has to be read again. */
   readRetry(begun: number): boolean {
-    return this.#reader.retry(begun);
+    return seqRetry(this.thread.cpu, this.#sequence, begun);
   }
 
   /**
    * Fills `into` with the words from `address` on, as they were at one moment. Returns `into`. Throws as `readBegin`.
    */
   read(address: number, into: Int32Array): Int32Array {
-    return this.#reader.tryRead(address, into, RETRIES) ? into : this.#readLocked(address, into);
+    return seqTryRead(this.thread.cpu, this.#sequence, this, address, into, RETRIES)
+      ? into
+      : this.#readLocked(address, into);
   }
 
   #readLocked(address: number, into: Int32Array): Int32Array {
@@ -135,7 +147,7 @@ export class SeqLock extends OwnedLock {
   /** Ends the write section. Throws EPERM when this thread is in none. */
   unlock(): void {
     const { thread } = this;
-    if (this.ownerTask !== thread.self) {
+    if (ownerOf(thread.cpu.load(this.#owner)) !== thread.self) {
       thread.current();
       throw this.unheld(this.notOwner('unlock'));
     }
@@ -179,7 +191,8 @@ export class SeqLock extends OwnedLock {
     const words = checkWords(this.arena.heap, address, values);
     const limits = limitsOf(cpu, options, ASYNC_OPTIONS);
     const wanted = observer?.wants(this, ASYNC_ALONE, limits);
-    const task = await this.waitAsync(limits, wanted, (waiter) => lockAsleep(this.address, waiter));
+    const path = (waiter: Waiter) => lockAsleep(this.address, waiter);
+    const task = this.tryAsync(wanted) || (await this.waitAsync(limits, wanted, path));
     this.#clearMark();
     this.#enter();
     storeWords(cpu, address, words);

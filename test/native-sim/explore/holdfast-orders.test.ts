@@ -50,9 +50,9 @@ const sequences: WeakOrder[] = (['seq-lock', 'seq-count'] as const).flatMap((nam
   {
     name: `${name}: the acquire`,
     make: read(name),
-    file: 'seqlock/sequence-reader.ts',
+    file: `seqlock/${name}.ts`,
     op: 'loadAcquire',
-    within: 'begin',
+    within: 'readBegin',
   },
   { name: `${name}: the acquire, waiting`, make: read(name), file: 'seqlock/core.ts', op: 'condLoadAcquire' },
   { name: `${name}: the read barrier`, make: read(name), file: 'seqlock/core.ts', op: 'rmb' },
