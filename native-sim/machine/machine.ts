@@ -241,18 +241,32 @@ export class Machine {
     }
     this.#catchUp(thread);
     this.system.cores[thread.core]!.clock += Math.round(ns * PS);
-    thread.keys[thread.length] = keyOf(Code.work, 0);
-    thread.log[thread.length++] = 0;
-    thread.cursor++;
+    thread.record(Code.work, 0);
+  }
+
+  /** The time on the thread's core, ns: an operation as any other, so that the thread may lose its core at it. */
+  clock(thread: SimThread): number {
+    const core = this.system.cores[thread.core]!;
+    if (this.system.observer !== null) {
+      thread.code = Code.now;
+      thread.address = 0;
+      return this.execute(thread);
+    }
+    if (this.#isAhead(core)) this.#catchUp(thread);
+    const ns = core.clock / PS;
+    thread.record(Code.now, ns);
+    return ns;
+  }
+
+  /** Somebody else may have to run before the core's next operation. */
+  #isAhead({ clock, probeAt }: Core): boolean {
+    return clock >= probeAt || clock >= this.events.earliest + this.#lookahead || clock > this.#stopAt;
   }
 
   /** Executes the thread's operation, whose fields are set. Returns its result, or unwinds the thread. */
   execute(thread: SimThread): number {
     const core = this.system.cores[thread.core]!;
-    const { clock } = core;
-    if (clock >= core.probeAt || clock >= this.events.earliest + this.#lookahead || clock > this.#stopAt) {
-      this.#catchUp(thread);
-    }
+    if (this.#isAhead(core)) this.#catchUp(thread);
     const begun = core.clock;
     if (thread.code <= Code.condLoadAcquire) this.counters.operations++;
     thread.keys[thread.length] = keyOf(thread.code, thread.address);

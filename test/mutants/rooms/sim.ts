@@ -268,7 +268,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'sim: a request that is done stands for another that is not',
     file: CORE,
-    from: 'requests[requests.indexOf(request)] = requests[requests.length - 1]!;',
+    from: 'if (requests[at] === request) requests[at] = last;',
     to: '',
     tests: [BARRIERS_TEST, LABORATORY_TEST],
   },
