@@ -31,6 +31,8 @@ export interface MachineOptions {
   words: number;
   /** @default 1 */
   seed?: number;
+  /** Which of the profile's cores these are. @default the first ones */
+  places?: readonly number[] | undefined;
   /** No core runs ahead, so that what happens comes in the order of its time, for whoever looks on. */
   inOrder?: boolean;
 }
@@ -60,7 +62,7 @@ export class Machine {
   #stopAt = MOST_PICOSECONDS;
   #isOver = false;
 
-  constructor({ profile, cores = profile.cores, words, seed = 1, inOrder = false }: MachineOptions) {
+  constructor({ profile, cores = profile.cores, words, places, seed = 1, inOrder = false }: MachineOptions) {
     if (!Number.isInteger(cores) || cores < 1 || cores > profile.cores) {
       throw new SimError(
         `cores must be a whole number from 1 to ${profile.cores}, the cores of ${profile.name}; received ${cores}`,
@@ -72,7 +74,7 @@ export class Machine {
     const ps = (ns: number) => Math.round(ns * PS);
     this.profile = profile;
     this.random = new Random(seed);
-    this.system = new MemorySystem(profile, cores, words, this.events, this.random);
+    this.system = new MemorySystem(profile, cores, words, this.events, this.random, places);
     this.#costs = {
       l1: Math.max(1, ps(profile.l1.hitNs)),
       l2: Math.max(1, ps(profile.l2.hitNs)),

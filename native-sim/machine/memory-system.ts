@@ -141,6 +141,14 @@ export class MemorySystem {
     this.#delayPs = Math.round(profile.invalidateQueue.delayNs * PS);
   }
 
+  /** All cores have read the line, before the machine runs. */
+  warm(line: number): void {
+    for (const core of this.cores) {
+      this.#share(core.number, line);
+      this.#fill(core, line, State.shared);
+    }
+  }
+
   // What a core asks for
 
   /** Sends a request for the line of `address` at `time`, unless one is under way. */

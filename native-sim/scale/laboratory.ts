@@ -16,6 +16,8 @@ export interface RunOptions {
   profile: Profile;
   lock: string;
   cores: number;
+  /** Which of the profile's cores these are. @default the first ones */
+  places?: readonly number[];
   /** @default one a core */
   threads?: number;
   /** How long the run is on the machine's clock, ns. @default 1,000,000 */
@@ -31,6 +33,8 @@ export interface RunOptions {
   spins?: number;
   /** No core is taken from a thread inside the section. */
   preemptOffInSection?: boolean;
+  /** So many of the lock's lines are in all cores' caches when the run begins, as those that all have read. @default 0 */
+  warmLines?: number;
   /** What is taken out of the machine. */
   without?: readonly Cause[];
   seed?: number;
@@ -230,11 +234,12 @@ export function runLock(options: RunOptions): RunResult {
   const { threads, simulatedNs } = numbers;
   const kind = lockKind(name);
   const words = kind.words(threads) + LINE_WORDS * SHARED_LINES;
-  const machine = new Machine({ profile, cores, words, seed: numbers.seed });
+  const machine = new Machine({ profile, cores, words, places: options.places, seed: numbers.seed });
   machine.system.parts.writeBack = !without.includes('write-back');
   const perCohort = profile.levels[0]!.cores;
   const { open, wordNames } = kind.prepare({ machine, threads, spins: numbers.spins, perCohort }, 0);
   const first = machine.system.memory.length - LINE_WORDS * SHARED_LINES;
+  for (let line = 0; line < (options.warmLines ?? 0); line++) machine.system.warm(line);
   const log = new Log();
   for (let me = 0; me < threads; me++) {
     const acquirer = new Acquirer(machine.cpu(me), () => open(me), numbers, first, kind.hasReaders, me);

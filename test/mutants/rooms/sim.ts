@@ -2,7 +2,7 @@ import type { Mutant } from '../mutant.ts';
 
 const WITHOUT = 'native-sim/machine/without.ts';
 const LITMUS_THREAD = 'native-sim/machine/litmus-thread.ts';
-const EXPERIMENTS = 'native-sim/scale/experiments.ts';
+const EXPERIMENTS = 'native-sim/scale/published-locks.ts';
 const TEXTBOOK = 'native-sim/scale/textbook.ts';
 
 const SHARING = 'native-sim/scale/sharing.ts';
