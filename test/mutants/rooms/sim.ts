@@ -98,6 +98,20 @@ export const mutants: readonly Mutant[] = [
     tests: [WITHOUT_TEST],
   },
   {
+    name: 'sim: an inner barrier holds for what another inner domain has written, in litmus tests',
+    file: LITMUS_THREAD,
+    from: ' && !(isForeign && (earlier.tags & Tag.inner) !== 0)',
+    to: '',
+    tests: ['test/native-sim/machine/litmus.test.ts'],
+  },
+  {
+    name: 'sim: what an inner domain may see is judged with what others have written',
+    file: 'native-sim/machine/litmus.ts',
+    from: 'x.fr = x.fr.between(own, own);',
+    to: '',
+    tests: ['test/native-sim/machine/litmus.test.ts'],
+  },
+  {
     name: 'sim: a row is compared with a row of other cores',
     file: EXPERIMENTS,
     from: 'row.lock === of.lock && row.cores === 16',

@@ -87,11 +87,7 @@ it.each<[string, SimCommandOptions, string]>([
   ['a file that is not there', { profile: join(folder, 'no.json') }, 'no such file'],
   ['an unknown lock', { lock: ['spin'] }, 'lock must be one of increment, cas-increment,'],
   ['more cores than the machine', { profile: 'vm-2', cores: [4] }, 'cores must be whole numbers from 1 to 2'],
-  [
-    'an unknown lock to compare',
-    { compare: true, lock: ['spin'] },
-    'lock must be one of increment, cas-increment,',
-  ],
+  ['an unknown lock to compare', { compare: true, lock: ['spin'] }, 'lock must be one of increment, cas-increment,'],
   ['an unknown experiment', { experiment: 'x' }, 'experiment must be all or one of litl-opteron,'],
 ])('%s', async (_, options, message) => {
   await expect(run(options)).rejects.toThrow(message);
