@@ -5,6 +5,8 @@ export interface Row {
   lock: string;
   cores: number;
   published: number;
+  /** What tells the row from others of the same lock and cores. */
+  note?: string;
   /** Another machine than the experiment's. */
   profile?: string;
   /** What differs from the experiment's own options. */

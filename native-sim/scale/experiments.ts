@@ -14,6 +14,8 @@ import { readerExperiments } from './published-readers.ts';
 export interface ExperimentRow {
   lock: string;
   cores: number;
+  /** What tells the row from others of the same lock and cores. */
+  note?: string;
   published: number;
   simulated: number;
   /** Simulated over published. */
@@ -54,22 +56,35 @@ export async function runExperiment(
       const at = isReference === undefined ? -1 : rows.findIndex((other) => isReference(other, row));
       const published = row.published / (at < 0 ? 1 : rows[at]!.published);
       const simulated = measure(results[index]!) / (at < 0 ? 1 : measure(results[at]!));
-      const { lock, cores } = row;
-      return { lock, cores, published, simulated, ratio: simulated / published, isReference: at === index };
+      const { lock, cores, note } = row;
+      return {
+        lock,
+        cores,
+        ...(note === undefined ? {} : { note }),
+        published,
+        simulated,
+        ratio: simulated / published,
+        isReference: at === index,
+      };
     }),
   };
 }
 
+/** The lock, and what tells the row from others. */
+export const titleOf = ({ lock, note }: ExperimentRow): string => (note === undefined ? lock : `${lock}, ${note}`);
+
 export function showExperiment({ name, source, unit, rows }: ExperimentOutcome): string {
-  const lines = rows.map(({ lock, cores, published, simulated, ratio, isReference }) => {
+  const width = Math.max(12, ...rows.map((row) => titleOf(row).length));
+  const lines = rows.map((row) => {
+    const { cores, published, simulated, ratio, isReference } = row;
     const cells = [
-      lock.padEnd(12),
+      titleOf(row).padEnd(width),
       String(cores).padStart(5),
       published.toPrecision(3).padStart(10),
       simulated.toPrecision(3).padStart(10),
     ];
     return `${cells.join('  ')}  ${isReference ? '(reference)' : `x ${ratio.toFixed(2)}`}`;
   });
-  const head = ['lock'.padEnd(12), 'cores', 'published'.padStart(10), 'simulated'.padStart(10)].join('  ');
+  const head = ['lock'.padEnd(width), 'cores', 'published'.padStart(10), 'simulated'.padStart(10)].join('  ');
   return `${name}: ${source}; ${unit}\n${head}\n${lines.join('\n')}\n`;
 }

@@ -241,13 +241,15 @@ export function runLock(options: RunOptions): RunResult {
   const first = machine.system.memory.length - LINE_WORDS * SHARED_LINES;
   for (let line = 0; line < (options.warmLines ?? 0); line++) machine.system.warm(line);
   const log = new Log();
+  // They do not begin at one time, and in a short run all have begun soon.
+  const latest = Math.min(1000, Math.ceil(simulatedNs / 20));
   for (let me = 0; me < threads; me++) {
     const acquirer = new Acquirer(machine.cpu(me), () => open(me), numbers, first, kind.hasReaders, me);
     const holdCore = (holds: boolean) => {
       thread.holdsCore = holds && options.preemptOffInSection === true;
     };
     const step = () => acquirer.step(me, log, kind.hasReaders, holdCore);
-    const thread = machine.spawn(step, me % cores, machine.random.below(1000));
+    const thread = machine.spawn(step, me % cores, machine.random.below(latest));
   }
   const sharing = options.sharing === true ? new SharingObserver(machine.system) : null;
   machine.system.observer = sharing;

@@ -82,6 +82,19 @@ it('a machine from a file, and a page that needs nothing else', async () => {
   expect(page).not.toMatch(/https?:/);
 });
 
+it('published measurements as a page: each figure beside what the machine says', async () => {
+  const report = join(folder, 'published.html');
+  const text = await run({ experiment: 'll-sc', report });
+  const page = readFileSync(report, 'utf8');
+  const ratio = /cas-increment +64 .* x ([\d.]+)/.exec(text)![1];
+  expect(page).toContain(`>cas-increment, 64</text>`);
+  expect(page).toContain(`>x ${ratio}</text>`);
+  expect(page.match(/class="published"/g)).toHaveLength(2);
+  // The reference agrees with itself, and the other is farther off than 30 %.
+  expect(page.match(/class="simulated"/g)).toHaveLength(1);
+  expect(page.match(/class="simulated far"/g)).toHaveLength(1);
+});
+
 it.each<[string, SimCommandOptions, string]>([
   ['an unknown machine', { profile: 'vax' }, 'profile must be one of vm-2, xeon-8,'],
   ['a file that is not there', { profile: join(folder, 'no.json') }, 'no such file'],
