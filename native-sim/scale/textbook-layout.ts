@@ -33,6 +33,8 @@ function layoutOf(name: TextbookName, { threads, perCohort }: Pick<Place, 'threa
       return struct({ word: 1, ...padded, node: arrayOf(threads, Node), tail: 1 });
     case 'plain-rwsem':
       return struct({ count: 1, owner: 1 });
+    case 'glibc-rwlock':
+      return struct({ readers: 1, writer: 1 });
     case 'own-counter':
       return struct({ unused: LINE_WORDS, thread: arrayOf(threads, struct({ count: 1, ...padded })) });
     case 'hash-global':

@@ -98,12 +98,11 @@ export const rcuCounter: Maker = (cpu, { base, me }) => {
   };
 };
 
-/**
- * A reader of RCU in a kernel without preemption does nothing. What is left is the loop around it: one cycle of about 3 GHz,
- * a tenth of a spin loop's turn.
- */
-export const emptyReader: Maker = (_, { pause }) => ({
-  lock: () => pause(0.1),
+/** A reader of RCU in a kernel without preemption does nothing. What is left is the loop around it: a cycle of about 3 GHz, ns. */
+const CYCLE = 0.3;
+
+export const emptyReader: Maker = (cpu) => ({
+  lock: () => cpu.ndelay(CYCLE),
   unlock: () => {},
 });
 
