@@ -2,7 +2,7 @@
  * AArch64: what the instructions of the herd catalogue do to control flow, and by the flags. Those that calculate are in
  * `aarch64-arithmetic.ts`, those that touch memory in `aarch64-memory.ts`.
  */
-import { Fence } from '../models/execution.ts';
+import { Fence, Tag } from '../models/execution.ts';
 import { flags, registerInstruction } from './aarch64-arithmetic.ts';
 import { memoryInstruction } from './aarch64-memory.ts';
 import { getRegister, isRegister, parseRegister, type Register, type Source, setRegister } from './aarch64-operands.ts';
@@ -34,7 +34,7 @@ const conditions: Readonly<Record<string, (n: boolean, z: boolean, c: boolean, v
   AL: () => true,
 };
 
-/** Shareability domain and access types of DMB and DSB. Domains that hold all threads are alike. */
+/** Shareability domain and access types of DMB and DSB. ISH is marked (`Tag.inner`); domains that hold all threads are alike. */
 const barriers: Readonly<Record<string, number>> = {
   SY: Fence.dmbFull,
   ISH: Fence.dmbFull,
@@ -146,8 +146,9 @@ function flowInstruction(name: string, cursor: Cursor, code: CodeMap, here: Code
     const dmb = barriers[text.toUpperCase()];
     const fence = name === 'DSB' && dmb === Fence.dmbSt ? Fence.dsbSt : dmb;
     if (fence === undefined) throw new UnsupportedConstruct(`${name} ${text}`, line, column);
+    const tags = text.toUpperCase().startsWith('ISH') ? Tag.inner : Tag.none;
     return (thread) => {
-      thread.fence(fence);
+      thread.fence(fence, undefined, tags);
       return undefined;
     };
   }
@@ -172,7 +173,7 @@ function flowInstruction(name: string, cursor: Cursor, code: CodeMap, here: Code
   if (name === 'ISB') {
     if (cursor.token.type === 'name') cursor.next();
     return (thread) => {
-      thread.fence(Fence.isb);
+      thread.fence(Fence.isb, undefined, Tag.none);
       return undefined;
     };
   }

@@ -185,8 +185,9 @@ export class ThreadRun {
     return { value: 0n, from, pick: 0n };
   }
 
-  fence(fence: number, address: Tainted = constant(-1n)): void {
-    if (fence !== Fence.none) this.#push({ kind: Kind.fence, fence, address, value: zero });
+  /** `tags`: `Tag.inner`, as the kernel's barriers on Armv8, or none. */
+  fence(fence: number, address: Tainted = constant(-1n), tags: number = Tag.inner): void {
+    if (fence !== Fence.none) this.#push({ kind: Kind.fence, fence, address, value: zero, tags });
   }
 
   /** A fence that hands out a token, or takes one: `data` leads from the first to the second. */

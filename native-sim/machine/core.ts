@@ -88,11 +88,20 @@ export class Core {
 
   probeArrived(time: number): void {
     const { probes } = this;
-    const at = probes.indexOf(time);
-    probes[at] = probes[probes.length - 1]!;
-    probes.pop();
+    let isFound = false;
     let least = Number.POSITIVE_INFINITY;
-    for (const probe of probes) if (probe < least) least = probe;
+    const last = probes.length - 1;
+    for (let at = 0; at <= last; at++) {
+      let probe = probes[at]!;
+      if (!isFound && probe === time) {
+        isFound = true;
+        if (at === last) break;
+        probe = probes[last]!;
+        probes[at] = probe;
+      }
+      if (probe < least) least = probe;
+    }
+    probes.pop();
     this.probeAt = least;
   }
 
@@ -104,8 +113,9 @@ export class Core {
 
   requestDone(request: Request): void {
     const { requests } = this;
-    requests[requests.indexOf(request)] = requests[requests.length - 1]!;
-    requests.pop();
+    const last = requests.pop()!;
+    if (last === request) return;
+    for (let at = 0; at < requests.length; at++) if (requests[at] === request) requests[at] = last;
   }
 
   /** The store at place `at` of the buffer has become visible. */
@@ -123,23 +133,30 @@ export class Core {
   }
 
   hasBufferedLine(line: number): boolean {
-    for (const store of this.stores) if (store.line === line) return true;
+    const { stores } = this;
+    for (let at = 0; at < stores.length; at++) if (stores[at]!.line === line) return true;
     return false;
   }
 
   hasBufferedRelease(): boolean {
-    for (const store of this.stores) if (store.isRelease) return true;
+    const { stores } = this;
+    for (let at = 0; at < stores.length; at++) if (stores[at]!.isRelease) return true;
     return false;
   }
 
   hasEarlierEpoch(epoch: number): boolean {
-    for (const store of this.stores) if (store.epoch < epoch) return true;
+    const { stores } = this;
+    for (let at = 0; at < stores.length; at++) if (stores[at]!.epoch < epoch) return true;
     return false;
   }
 
   /** The invalidation of `line` that still waits at `time`. */
   queuedInvalidation(line: number, time: number): QueuedInvalidation | undefined {
-    for (const entry of this.invalidations) if (entry.line === line && entry.until > time) return entry;
+    const { invalidations } = this;
+    for (let at = 0; at < invalidations.length; at++) {
+      const entry = invalidations[at]!;
+      if (entry.line === line && entry.until > time) return entry;
+    }
     return undefined;
   }
 

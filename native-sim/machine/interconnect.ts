@@ -9,13 +9,23 @@ import type { Profile } from './profile.ts';
 
 /** A request and a forward are 3/10 of a transfer each, the answer, with the line, is 4/10. */
 const REQUEST_PART = 0.3;
+const FORWARD_PART = 0.3;
+const ANSWER_PART = 0.4;
+/** A reader's line is sent by a core that need not be asked by the home first. */
+const READ_PART = FORWARD_PART + ANSWER_PART;
+/** An upgrade's home stands with its requester, so there and back is all. */
+const HALF = 0.5;
 
 export const PS = 1000;
 
 export class Interconnect {
-  /** By pair of cores, ps: a whole transfer, and a whole upgrade. */
-  readonly #transfer: Int32Array;
-  readonly #upgrade: Int32Array;
+  /** By pair of cores, ps: the legs of a transfer; how long the line stays; one way of an upgrade. */
+  readonly #request: Int32Array;
+  readonly #forward: Int32Array;
+  readonly #answer: Int32Array;
+  readonly #read: Int32Array;
+  readonly #hold: Float64Array;
+  readonly #half: Int32Array;
   readonly #level: Uint8Array;
   readonly #cores: number;
   /** By level and group: when its link is free. By level and core: its group. */
@@ -40,8 +50,13 @@ export class Interconnect {
     this.#isBus = profile.interconnect === 'bus';
     const { innerCores } = profile;
     this.#inner = innerCores === undefined ? null : places.map((place) => Math.floor(place / innerCores));
-    this.#transfer = new Int32Array(cores * cores);
-    this.#upgrade = new Int32Array(cores * cores);
+    const pairs = () => new Int32Array(cores * cores);
+    this.#request = pairs();
+    this.#forward = pairs();
+    this.#answer = pairs();
+    this.#read = pairs();
+    this.#hold = new Float64Array(cores * cores);
+    this.#half = pairs();
     this.#level = new Uint8Array(cores * cores);
     this.#occupancy = profile.levels.map((level) => Math.round(level.occupancyNs * PS));
     this.#groups = profile.levels.map(({ cores: size }) =>
@@ -58,9 +73,16 @@ export class Interconnect {
         const { transferNs, upgradeNs } = profile.levels[level]!;
         const extra = level === 0 ? extraHops(profile, here, there) * profile.hopNs : 0;
         this.#level[a * cores + b] = level;
-        this.#transfer[a * cores + b] = Math.max(1, Math.round((transferNs + extra) * PS));
-        this.#upgrade[a * cores + b] = Math.max(1, Math.round((upgradeNs + extra) * PS));
-        least = Math.min(least, this.#transfer[a * cores + b]!, this.#upgrade[a * cores + b]!);
+        const transfer = Math.max(1, Math.round((transferNs + extra) * PS));
+        const upgrade = Math.max(1, Math.round((upgradeNs + extra) * PS));
+        const pair = a * cores + b;
+        this.#request[pair] = Math.round(transfer * REQUEST_PART);
+        this.#forward[pair] = Math.round(transfer * FORWARD_PART);
+        this.#answer[pair] = Math.round(transfer * ANSWER_PART);
+        this.#read[pair] = Math.round(transfer * READ_PART);
+        this.#hold[pair] = profile.hold * transfer;
+        this.#half[pair] = Math.round(upgrade * HALF);
+        least = Math.min(least, transfer, upgrade);
       }
     }
     this.lookahead = Math.max(1, Math.floor(least * REQUEST_PART));
@@ -75,17 +97,30 @@ export class Interconnect {
     return this.#level[a * this.#cores + b]!;
   }
 
-  transfer(a: number, b: number): number {
-    return this.#transfer[a * this.#cores + b]!;
+  /** The three legs of a transfer of a line from core `to`, which has it, to core `from`, ps. */
+  request(from: number, home: number): number {
+    return this.#request[from * this.#cores + home]!;
+  }
+  forward(from: number, to: number): number {
+    return this.#forward[from * this.#cores + to]!;
+  }
+  answer(from: number, to: number): number {
+    return this.#answer[from * this.#cores + to]!;
+  }
+
+  /** The last two of these as one, for a line that is only read. */
+  read(from: number, to: number): number {
+    return this.#read[from * this.#cores + to]!;
+  }
+
+  /** How long a line stays with core `owner` before it can go on to core `to`. */
+  hold(owner: number, to: number): number {
+    return this.#hold[owner * this.#cores + to]!;
   }
 
   /** Half of an exchange that moves no data: there, or back. */
-  upgrade(a: number, b: number): number {
-    return this.#upgrade[a * this.#cores + b]!;
-  }
-
-  request(from: number, home: number): number {
-    return Math.round(this.#transfer[from * this.#cores + home]! * REQUEST_PART);
+  half(a: number, b: number): number {
+    return this.#half[a * this.#cores + b]!;
   }
 
   /** Books `messages` on the links between two cores, from `time` on, and returns how long they have to wait. */

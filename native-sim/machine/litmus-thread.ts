@@ -218,8 +218,11 @@ export class LitmusThread {
     return this.#model === 'sc' || this.#model === 'x86-tso';
   }
 
-  /** The latest time at which something was done that the read must not go behind. */
-  #floor(at: number, event: TraceEvent): number {
+  /**
+   * The latest time at which something was done that the read must not go behind. Behind a barrier that is only inner it may go,
+   * where the line has been invalidated by a core of another inner domain (`isForeign`).
+   */
+  #floor(at: number, event: TraceEvent, isForeign: boolean): number {
     if (this.#system.propagation !== null) return this.#core.floor;
     let floor = NEVER;
     for (let before = 0; before < at; before++) {
@@ -228,7 +231,7 @@ export class LitmusThread {
       if (doneAt === NEVER) continue;
       const binds =
         earlier.kind === Kind.fence
-          ? !this.#isForStores(earlier.fence)
+          ? !this.#isForStores(earlier.fence) && !(isForeign && (earlier.tags & Tag.inner) !== 0)
           : earlier.address === event.address ||
             (earlier.kind === Kind.read
               ? this.#keepsLoadsInOrder || (earlier.tags & Tag.acquire) !== 0 || this.#dependsOn(event, earlier)
@@ -299,7 +302,7 @@ export class LitmusThread {
       return isPerformed;
     }
     const queued = core.queuedInvalidation(line, time);
-    if (queued !== undefined && queued.arrived > this.#floor(at, event)) {
+    if (queued !== undefined && queued.arrived > this.#floor(at, event, queued.isForeign)) {
       system.counters.stale++;
       const word = address % LINE_WORDS;
       system.propagation?.readOld(core, queued.arrived);

@@ -12,7 +12,7 @@ import type { Trace } from '../litmus/thread-run.ts';
 import { findTraces } from '../litmus/traces.ts';
 import { Work } from '../litmus/work.ts';
 import { armv8 } from '../models/armv8.ts';
-import { Execution, Kind, type Model } from '../models/execution.ts';
+import { Execution, Fence, Kind, type Model, Tag } from '../models/execution.ts';
 import { power } from '../models/power.ts';
 import type { Relation } from '../models/relation.ts';
 import { sc } from '../models/sc.ts';
@@ -65,6 +65,11 @@ const MODELS: Readonly<Record<Profile['model'], Modelled>> = {
   alpha: { model: armv8, dialect: 'armv8', ordersDependentLoads: false },
   power: { model: power, dialect: 'power', ordersDependentLoads: true },
 };
+
+/** What of a thread's orders counts: all; all but its inner barriers; none, its events stand alone. */
+const View = { all: 0, outer: 1, nothing: 2 } as const;
+/** Numbers of threads that are single events: no test has so many threads. */
+const OTHERS = 1 << 10;
 
 /** Caches that are large enough for a litmus test and cheap to make. */
 const SMALL = { lines: 16, ways: 16 };
@@ -187,7 +192,13 @@ class LitmusRuns implements Words {
     }
     this.#runToEnd(events, system, threads);
     this.#stale += system.counters.stale;
-    this.#look(threads, system, coherence);
+    this.#look(threads, system, coherence, this.#domains(places));
+  }
+
+  /** By thread: the number of its inner domain; null where there is one. */
+  #domains(places: readonly number[]): readonly number[] | null {
+    const { innerCores } = this.#profile;
+    return innerCores === undefined ? null : places.map((place) => Math.floor(place / innerCores));
   }
 
   #runToEnd(events: EventQueue, system: MemorySystem, threads: readonly LitmusThread[]): void {
@@ -210,6 +221,7 @@ class LitmusRuns implements Words {
     threads: readonly LitmusThread[],
     system: MemorySystem,
     coherence: ReadonlyMap<number, readonly number[]>,
+    domains: readonly number[] | null,
   ): void {
     const traces = threads.map(({ trace }) => trace!);
     const byNumber = [...this.#values.keys()];
@@ -236,17 +248,38 @@ class LitmusRuns implements Words {
     const reads = threads.map(({ progress }) => progress.map(({ from }) => from).join()).join('|');
     const orders = [...coherence].sort(([a], [b]) => a - b).map(([word, order]) => `${word}:${order.join()}`);
     const which = traces.map((trace, thread) => this.#traces[thread]!.indexOf(trace)).join();
-    const key = `${which} ${reads} ${orders.join(' ')}`;
+    const key = `${which} ${reads} ${orders.join(' ')}${domains === null ? '' : ` domains ${domains.join()}`}`;
     if (this.#executions.has(key)) return;
     this.#executions.add(key);
-    const broken = this.#violation(traces, threads, coherence);
+    const broken = this.#broken(traces, threads, coherence, domains);
     if (broken !== null) this.#forbidden.push(`${broken}: ${key}`);
   }
 
+  /**
+   * Where there are several inner domains: each by itself, with its inner barriers and without what others have written, because an inner
+   * barrier says nothing about that; and then all together without inner barriers.
+   */
+  #broken(
+    traces: readonly Trace[],
+    threads: readonly LitmusThread[],
+    coherence: ReadonlyMap<number, readonly number[]>,
+    domains: readonly number[] | null,
+  ): string | null {
+    if (domains === null) return this.#violation(traces, threads, coherence, () => View.all);
+    for (const domain of new Set(domains)) {
+      const view = (thread: number) => (domains[thread] === domain ? View.all : View.nothing);
+      const broken = this.#violation(traces, threads, coherence, view);
+      if (broken !== null) return broken;
+    }
+    return this.#violation(traces, threads, coherence, () => View.outer);
+  }
+
+  /** `viewOf`: what of a thread's orders counts. */
   #violation(
     traces: readonly Trace[],
     threads: readonly LitmusThread[],
     coherence: ReadonlyMap<number, readonly number[]>,
+    viewOf: (thread: number) => number,
   ): string | null {
     const { model, ordersDependentLoads } = MODELS[this.#profile.model];
     const x = this.#x;
@@ -258,23 +291,32 @@ class LitmusRuns implements Words {
     );
     const events = new Map<number, number>();
     const reads: [number, number][] = [];
+    const hasOthers = traces.some((_, thread) => viewOf(thread) === View.nothing);
     for (const [thread, { events: list }] of traces.entries()) {
       const byRead: number[] = [];
+      const view = viewOf(thread);
       for (const [at, event] of list.entries()) {
         const address = event.kind === Kind.fence ? -1 : this.address(event.address) >> LINE_SHIFT;
         const value = Number(event.value);
+        // An event that stands alone is a thread of its own.
+        const by = view === View.nothing ? OTHERS + 64 * thread + at : thread;
+        const tags = view === View.nothing ? Tag.none : event.tags;
+        const isLost = view === View.outer && (event.tags & Tag.inner) !== 0;
         const id =
           event.kind === Kind.read
-            ? x.read(thread, address, value, event.tags)
+            ? x.read(by, address, value, tags)
             : event.kind === Kind.write
-              ? x.write(thread, address, value, event.tags)
-              : x.barrier(thread, event.fence, address);
+              ? x.write(by, address, value, tags)
+              : x.barrier(by, isLost ? Fence.dmbNsh : event.fence, address);
         const first = id - at;
-        x.access[id] = first + event.access;
-        x.instruction[id] = first + event.instruction;
+        if (view !== View.nothing) {
+          x.access[id] = first + event.access;
+          x.instruction[id] = first + event.instruction;
+        }
         if (event.read >= 0) byRead[event.read] = id;
         if (event.kind === Kind.write) events.set(writeId(thread, at), id);
         if (event.kind === Kind.read) reads.push([threads[thread]!.progress[at]!.from, id]);
+        if (view === View.nothing) continue;
         if (event.rmw >= 0) x.rmw.add(first + event.rmw, id);
         if (ordersDependentLoads || event.kind !== Kind.read) link(x.addr, event.addr, byRead, id);
         link(x.data, event.data, byRead, id);
@@ -288,6 +330,13 @@ class LitmusRuns implements Words {
     for (const [from, read] of reads) if (from !== 0) x.rf.add(events.get(from)!, read);
     for (const order of coherence.values()) x.coherence(order.map((id) => events.get(id)!));
     x.finish();
+    if (hasOthers) {
+      const own = x.universe.set();
+      for (let id = 0; id < x.count; id++) if (x.thread[id]! < OTHERS) own.add(id);
+      x.rf = x.rf.between(own, own);
+      x.co = x.co.between(own, own);
+      x.fr = x.fr.between(own, own);
+    }
     return model.violation(x);
   }
 

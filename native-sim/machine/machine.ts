@@ -31,6 +31,8 @@ export interface MachineOptions {
   words: number;
   /** @default 1 */
   seed?: number;
+  /** Which of the profile's cores these are. @default the first ones */
+  places?: readonly number[] | undefined;
   /** No core runs ahead, so that what happens comes in the order of its time, for whoever looks on. */
   inOrder?: boolean;
 }
@@ -60,7 +62,7 @@ export class Machine {
   #stopAt = MOST_PICOSECONDS;
   #isOver = false;
 
-  constructor({ profile, cores = profile.cores, words, seed = 1, inOrder = false }: MachineOptions) {
+  constructor({ profile, cores = profile.cores, words, places, seed = 1, inOrder = false }: MachineOptions) {
     if (!Number.isInteger(cores) || cores < 1 || cores > profile.cores) {
       throw new SimError(
         `cores must be a whole number from 1 to ${profile.cores}, the cores of ${profile.name}; received ${cores}`,
@@ -72,7 +74,7 @@ export class Machine {
     const ps = (ns: number) => Math.round(ns * PS);
     this.profile = profile;
     this.random = new Random(seed);
-    this.system = new MemorySystem(profile, cores, words, this.events, this.random);
+    this.system = new MemorySystem(profile, cores, words, this.events, this.random, places);
     this.#costs = {
       l1: Math.max(1, ps(profile.l1.hitNs)),
       l2: Math.max(1, ps(profile.l2.hitNs)),
@@ -241,18 +243,32 @@ export class Machine {
     }
     this.#catchUp(thread);
     this.system.cores[thread.core]!.clock += Math.round(ns * PS);
-    thread.keys[thread.length] = keyOf(Code.work, 0);
-    thread.log[thread.length++] = 0;
-    thread.cursor++;
+    thread.record(Code.work, 0);
+  }
+
+  /** The time on the thread's core, ns: an operation as any other, so that the thread may lose its core at it. */
+  clock(thread: SimThread): number {
+    const core = this.system.cores[thread.core]!;
+    if (this.system.observer !== null) {
+      thread.code = Code.now;
+      thread.address = 0;
+      return this.execute(thread);
+    }
+    if (this.#isAhead(core)) this.#catchUp(thread);
+    const ns = core.clock / PS;
+    thread.record(Code.now, ns);
+    return ns;
+  }
+
+  /** Somebody else may have to run before the core's next operation. */
+  #isAhead({ clock, probeAt }: Core): boolean {
+    return clock >= probeAt || clock >= this.events.earliest + this.#lookahead || clock > this.#stopAt;
   }
 
   /** Executes the thread's operation, whose fields are set. Returns its result, or unwinds the thread. */
   execute(thread: SimThread): number {
     const core = this.system.cores[thread.core]!;
-    const { clock } = core;
-    if (clock >= core.probeAt || clock >= this.events.earliest + this.#lookahead || clock > this.#stopAt) {
-      this.#catchUp(thread);
-    }
+    if (this.#isAhead(core)) this.#catchUp(thread);
     const begun = core.clock;
     if (thread.code <= Code.condLoadAcquire) this.counters.operations++;
     thread.keys[thread.length] = keyOf(thread.code, thread.address);

@@ -36,12 +36,6 @@ export const Event = {
   call: 10,
 } as const;
 
-/** How much of an exchange is its forward; the rest is the answer. */
-const FORWARD_PART = 0.3;
-const ANSWER_PART = 0.4;
-/** An upgrade's home stands with its requester, so there and back is all. */
-const HALF = 0.5;
-const READ_PART = FORWARD_PART + ANSWER_PART;
 /** Of a line for which no request has come yet. */
 const NOBODY: Request[] = [];
 /** Requests of one core at one time. */
@@ -145,6 +139,14 @@ export class MemorySystem {
     this.#memoryPs = Math.round(profile.memoryNs * PS);
     this.#directoryPs = Math.round(profile.directoryNs * PS);
     this.#delayPs = Math.round(profile.invalidateQueue.delayNs * PS);
+  }
+
+  /** All cores have read the line, before the machine runs. */
+  warm(line: number): void {
+    for (const core of this.cores) {
+      this.#share(core.number, line);
+      this.#fill(core, line, State.shared);
+    }
   }
 
   // What a core asks for
@@ -334,8 +336,7 @@ export class MemorySystem {
     const owner = this.#owner[line]!;
     let free = this.#homeFree[line]!;
     if (owner >= 0 && owner !== core) {
-      const hold = this.profile.hold * this.network.transfer(owner, core);
-      free = Math.max(free, Math.round(this.#ownedSince[line]! + hold));
+      free = Math.max(free, Math.round(this.#ownedSince[line]! + this.network.hold(owner, core)));
     }
     // Data under way to readers must get there before one core has the line for itself.
     const isExclusive = isOwning || (owner < 0 && this.#nearestSharer(core, line) < 0);
@@ -350,16 +351,16 @@ export class MemorySystem {
     this.counters.messages[Message.response]!++;
     if (owner >= 0 && owner !== core && this.caches.state(owner, line) !== State.owned) {
       this.#tellServed(request, owner);
-      const forwarded = time + network.occupy(core, owner, 3, time) + this.#forward(core, owner);
+      const forwarded = time + network.occupy(core, owner, 3, time) + this.network.forward(core, owner);
       this.#keepBusy(request);
       this.#probe(owner, Event.downgrade, forwarded, request);
-      this.#finish(request, forwarded + this.#answer(core, owner));
+      this.#finish(request, forwarded + this.network.answer(core, owner));
       return;
     }
     const supplier = owner >= 0 ? owner : this.#nearestSharer(core, line);
     this.#tellServed(request, supplier);
     if (supplier >= 0) {
-      const ready = time + network.occupy(core, supplier, 2, time) + this.#readTime(core, supplier);
+      const ready = time + network.occupy(core, supplier, 2, time) + this.network.read(core, supplier);
       this.#readsUntil[line] = Math.max(this.#readsUntil[line]!, ready);
       this.#finish(request, ready);
       return;
@@ -378,14 +379,14 @@ export class MemorySystem {
     let ready = time;
     if (owner >= 0 && owner !== core) {
       this.#tellServed(request, owner);
-      const forwarded = time + this.network.occupy(core, owner, 3, time) + this.#forward(core, owner);
+      const forwarded = time + this.network.occupy(core, owner, 3, time) + this.network.forward(core, owner);
       this.#sendInvalidation(owner, request, forwarded);
-      ready = forwarded + this.#answer(core, owner);
+      ready = forwarded + this.network.answer(core, owner);
       this.counters.messages[Message.response]!++;
     } else if (!hasData) {
       const sharer = this.#nearestSharer(core, line);
       this.#tellServed(request, sharer);
-      ready = time + (sharer < 0 ? this.#memoryPs : this.#readTime(core, sharer));
+      ready = time + (sharer < 0 ? this.#memoryPs : this.network.read(core, sharer));
       this.counters.messages[Message.response]!++;
     } else this.#tellServed(request, core);
     ready = Math.max(ready, this.#invalidateSharers(request, time));
@@ -420,12 +421,11 @@ export class MemorySystem {
       for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
         const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
         if (sharer === core) continue;
-        const exchange = this.network.upgrade(core, sharer);
-        const wait = this.network.occupy(core, sharer, 2, time);
-        const arrives = time + wait + Math.round(exchange * HALF);
+        const half = this.network.half(core, sharer);
+        const arrives = time + this.network.occupy(core, sharer, 2, time) + half;
         const room = this.#queueHasRoom(this.cores[sharer]!, arrives);
         this.#sendInvalidation(sharer, request, arrives);
-        last = Math.max(last, room + Math.round(exchange * HALF));
+        last = Math.max(last, room + half);
         this.counters.messages[Message.invalidate]!++;
         this.counters.messages[Message.acknowledge]!++;
       }
@@ -441,7 +441,9 @@ export class MemorySystem {
     if (entries === 0) return time + this.#delayPs;
     let waiting = 0;
     let earliest = Number.POSITIVE_INFINITY;
-    for (const { until } of core.invalidations) {
+    const { invalidations } = core;
+    for (let at = 0; at < invalidations.length; at++) {
+      const { until } = invalidations[at]!;
       if (until <= time) continue;
       waiting++;
       earliest = Math.min(earliest, until);
@@ -460,16 +462,6 @@ export class MemorySystem {
 
   #finish(request: Request, time: number): void {
     this.#events.push(time, request.core, Event.done, request.line, request);
-  }
-
-  #forward(core: number, owner: number): number {
-    return Math.round(this.network.transfer(core, owner) * FORWARD_PART);
-  }
-  #answer(core: number, owner: number): number {
-    return Math.round(this.network.transfer(core, owner) * ANSWER_PART);
-  }
-  #readTime(core: number, sharer: number): number {
-    return Math.round(this.network.transfer(core, sharer) * READ_PART);
   }
 
   #nearestSharer(core: number, line: number): number {

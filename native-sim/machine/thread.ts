@@ -67,6 +67,13 @@ export class SimThread {
     return this.log[at]!;
   }
 
+  /** An operation that needed nothing from memory is done. */
+  record(code: number, result: number): void {
+    this.keys[this.length] = keyOf(code, 0);
+    this.log[this.length++] = result;
+    this.cursor++;
+  }
+
   #diverged(at: number, code: number, address: number): never {
     throw new Error(divergence(this.number, at, describeKey(this.keys[at]!), describeKey(keyOf(code, address))));
   }

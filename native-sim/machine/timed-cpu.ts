@@ -16,6 +16,7 @@ export interface Engine {
   readonly threads: readonly SimThread[];
   readonly counters: { replays: number };
   execute(thread: SimThread): number;
+  clock(thread: SimThread): number;
   work(thread: SimThread, ns: number): void;
 }
 
@@ -99,7 +100,9 @@ class TimedThread implements Executor {
   }
 
   now(): number {
-    return this.#simple(Code.now);
+    if (!this.#machine.isLive) return 0;
+    const thread = (this.#thread ??= this.#machine.threads[this.#number]!);
+    return thread.cursor < thread.length ? thread.recorded(Code.now, 0) : this.#machine.clock(thread);
   }
 
   /** An instruction that only some machines have. */

@@ -46,6 +46,8 @@ export const Tag = {
   unlock: 1 << 9,
   /** A read that only looks whether a spin lock is held: a `spin_trylock` that fails, `spin_is_locked`. */
   lockLook: 1 << 10,
+  /** A barrier that reaches the cores of its own inner shareable domain: DMB ISH, and so all of the kernel's. */
+  inner: 1 << 11,
 } as const;
 
 /** What a fence is. */

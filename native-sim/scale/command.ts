@@ -8,6 +8,7 @@ import { profiles } from '../machine/profiles.ts';
 import { parseCauses } from '../machine/without.ts';
 import { barrierTables, showBarriers } from './barrier-tables.ts';
 import { candidates, compare, showComparison } from './compare.ts';
+import { experimentReport } from './experiment-report.ts';
 import { experimentNamed, experiments, runExperiment, showExperiment } from './experiments.ts';
 import { runAll } from './jobs.ts';
 import type { RunOptions, RunResult } from './laboratory.ts';
@@ -107,6 +108,7 @@ async function runExperiments(options: SimCommandOptions, output: Output): Promi
     if (options.json !== true) output.out(`${showExperiment(outcome)}\n`);
     outcomes.push(outcome);
   }
+  if (options.report !== undefined) writeFileSync(options.report, experimentReport(outcomes));
   if (options.json === true) output.out(`${JSON.stringify(outcomes, null, 2)}\n`);
 }
 

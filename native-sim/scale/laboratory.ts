@@ -16,6 +16,8 @@ export interface RunOptions {
   profile: Profile;
   lock: string;
   cores: number;
+  /** Which of the profile's cores these are. @default the first ones */
+  places?: readonly number[];
   /** @default one a core */
   threads?: number;
   /** How long the run is on the machine's clock, ns. @default 1,000,000 */
@@ -31,6 +33,8 @@ export interface RunOptions {
   spins?: number;
   /** No core is taken from a thread inside the section. */
   preemptOffInSection?: boolean;
+  /** So many of the lock's lines are in all cores' caches when the run begins, as those that all have read. @default 0 */
+  warmLines?: number;
   /** What is taken out of the machine. */
   without?: readonly Cause[];
   seed?: number;
@@ -112,18 +116,52 @@ function checked(options: RunOptions): Numbers {
   };
 }
 
-/** What each acquisition was: times in ns. */
+/** Numbers of one acquisition in the log: which thread, when it asked for the lock, got it, and released it, ns. */
+const ENTRY = 4;
+
+/** What each acquisition was, in the order in which they ended. */
 class Log {
-  readonly thread: number[] = [];
-  readonly asked: number[] = [];
-  readonly got: number[] = [];
-  readonly released: number[] = [];
+  count = 0;
+  #entries = new Float64Array(ENTRY << 10);
 
   add(thread: number, asked: number, got: number, released: number): void {
-    this.thread.push(thread);
-    this.asked.push(asked);
-    this.got.push(got);
-    this.released.push(released);
+    const at = ENTRY * this.count++;
+    if (at === this.#entries.length) {
+      const entries = new Float64Array(2 * at);
+      entries.set(this.#entries);
+      this.#entries = entries;
+    }
+    const entries = this.#entries;
+    entries[at] = thread;
+    entries[at + 1] = asked;
+    entries[at + 2] = got;
+    entries[at + 3] = released;
+  }
+
+  thread(at: number): number {
+    return this.#entries[ENTRY * at]!;
+  }
+  asked(at: number): number {
+    return this.#entries[ENTRY * at + 1]!;
+  }
+  got(at: number): number {
+    return this.#entries[ENTRY * at + 2]!;
+  }
+  released(at: number): number {
+    return this.#entries[ENTRY * at + 3]!;
+  }
+
+  /** The acquisitions in the order in which they began; of two that began at one time, the one that ended first. */
+  inOrder(): Uint32Array {
+    const order = new Uint32Array(this.count);
+    for (let at = 0; at < this.count; at++) {
+      // Cores run ahead of each other a little: nearly all stand where they belong.
+      const got = this.got(at);
+      let to = at;
+      for (; to > 0 && this.got(order[to - 1]!) > got; to--) order[to] = order[to - 1]!;
+      order[to] = at;
+    }
+    return order;
   }
 }
 
@@ -196,25 +234,29 @@ export function runLock(options: RunOptions): RunResult {
   const { threads, simulatedNs } = numbers;
   const kind = lockKind(name);
   const words = kind.words(threads) + LINE_WORDS * SHARED_LINES;
-  const machine = new Machine({ profile, cores, words, seed: numbers.seed });
+  const machine = new Machine({ profile, cores, words, places: options.places, seed: numbers.seed });
   machine.system.parts.writeBack = !without.includes('write-back');
   const perCohort = profile.levels[0]!.cores;
   const { open, wordNames } = kind.prepare({ machine, threads, spins: numbers.spins, perCohort }, 0);
   const first = machine.system.memory.length - LINE_WORDS * SHARED_LINES;
+  for (let line = 0; line < (options.warmLines ?? 0); line++) machine.system.warm(line);
   const log = new Log();
+  // They do not begin at one time, and in a short run all have begun soon.
+  const latest = Math.min(1000, Math.ceil(simulatedNs / 20));
   for (let me = 0; me < threads; me++) {
     const acquirer = new Acquirer(machine.cpu(me), () => open(me), numbers, first, kind.hasReaders, me);
     const holdCore = (holds: boolean) => {
       thread.holdsCore = holds && options.preemptOffInSection === true;
     };
     const step = () => acquirer.step(me, log, kind.hasReaders, holdCore);
-    const thread = machine.spawn(step, me % cores, machine.random.below(1000));
+    const thread = machine.spawn(step, me % cores, machine.random.below(latest));
   }
   const sharing = options.sharing === true ? new SharingObserver(machine.system) : null;
   machine.system.observer = sharing;
   machine.run(simulatedNs);
-  if (kind.isExclusive && !kind.hasReaders) checkExclusion(name, log);
-  const result = resultOf({ ...options, profile }, numbers, machine, log);
+  const order = log.inOrder();
+  if (kind.isExclusive && !kind.hasReaders) checkExclusion(name, log, order);
+  const result = resultOf({ ...options, profile }, numbers, machine, log, order);
   if (sharing === null) return result;
   const ofLock = wordNames();
   const nameOf = (address: number) =>
@@ -223,36 +265,41 @@ export function runLock(options: RunOptions): RunResult {
 }
 
 /** A lock that lets two threads in at once is wrong, or the machine is. */
-function checkExclusion(name: string, { got, released }: Log): void {
-  const order = got.map((_, at) => at).sort((a, b) => got[a]! - got[b]!);
+function checkExclusion(name: string, log: Log, order: Uint32Array): void {
   for (let at = 1; at < order.length; at++) {
-    if (got[order[at]!]! < released[order[at - 1]!]!)
-      throw new Error(`${name}: two threads inside at ${got[order[at]!]} ns`);
+    const got = log.got(order[at]!);
+    if (got < log.released(order[at - 1]!)) throw new Error(`${name}: two threads inside at ${got} ns`);
   }
 }
 
-function handover({ asked, got, released }: Log): number | null {
-  const order = got.map((_, at) => at).sort((a, b) => got[a]! - got[b]!);
+function handover(log: Log, order: Uint32Array): number | null {
   let sum = 0;
   let count = 0;
   for (let at = 1; at < order.length; at++) {
-    const before = released[order[at - 1]!]!;
+    const before = log.released(order[at - 1]!);
     const next = order[at]!;
-    if (asked[next]! >= before || got[next]! < before) continue;
-    sum += got[next]! - before;
+    const got = log.got(next);
+    if (log.asked(next) >= before || got < before) continue;
+    sum += got - before;
     count++;
   }
   return count === 0 ? null : sum / count;
 }
 
-function resultOf(options: RunOptions, numbers: Numbers, machine: Machine, log: Log): RunResult {
+function resultOf(options: RunOptions, numbers: Numbers, machine: Machine, log: Log, order: Uint32Array): RunResult {
   const { threads, simulatedNs, seed } = numbers;
   const { counters } = machine;
   const served = new Array<number>(threads).fill(0);
-  for (const thread of log.thread) served[thread]!++;
-  const acquisitions = log.thread.length;
+  const acquisitions = log.count;
+  const waits = new Float64Array(acquisitions);
+  let waited = 0;
+  for (let at = 0; at < acquisitions; at++) {
+    served[log.thread(at)]!++;
+    waits[at] = log.got(at) - log.asked(at);
+  }
+  waits.sort();
+  for (const wait of waits) waited += wait;
   const squares = served.reduce((sum, count) => sum + count * count, 0);
-  const waits = log.got.map((got, at) => got - log.asked[at]!).sort((a, b) => a - b);
   const percentile = (part: number) => waits[Math.min(waits.length - 1, Math.floor(part * waits.length))] ?? 0;
   const messages = counters.messageCount;
   const perAcquisition = (value: number) => (acquisitions === 0 ? 0 : value / acquisitions);
@@ -267,9 +314,9 @@ function resultOf(options: RunOptions, numbers: Numbers, machine: Machine, log: 
     spins: counters.spins,
     acquisitions,
     throughput: (acquisitions / simulatedNs) * 1e9,
-    handoverNs: handover(log),
+    handoverNs: handover(log, order),
     latencyNs: {
-      mean: perAcquisition(waits.reduce((sum, wait) => sum + wait, 0)),
+      mean: perAcquisition(waited),
       p50: percentile(0.5),
       p99: percentile(0.99),
       max: waits.at(-1) ?? 0,

@@ -26,7 +26,8 @@ import { Slot } from '../../lib/sched/slot.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
 import type { Machine } from '../machine/machine.ts';
 import { SimError } from '../machine/profile.ts';
-import { formatTextbook, type TextbookName, textbook, textbookWordNames, textbookWords } from './textbook.ts';
+import { type TextbookName, textbook } from './textbook.ts';
+import { formatTextbook, textbookWordNames, textbookWords } from './textbook-layout.ts';
 import { arenaWordNames, type WordNames } from './word-names.ts';
 
 export interface Lock {
@@ -64,19 +65,28 @@ export interface Prepared {
   wordNames(): WordNames;
 }
 
-function fromTextbook(name: TextbookName, description: string): LockKind {
+interface TextbookKind {
+  readonly hasReaders?: boolean;
+  readonly isExclusive?: boolean;
+}
+
+function fromTextbook(
+  name: TextbookName,
+  description: string,
+  { hasReaders = false, isExclusive = true }: TextbookKind = {},
+): LockKind {
   return {
     description,
-    hasReaders: false,
-    isExclusive: true,
-    words: textbookWords,
+    hasReaders,
+    isExclusive,
+    words: (threads) => textbookWords(threads, name),
     prepare({ machine, threads, perCohort }, base) {
       formatTextbook(name, machine.system.memory, { base, threads });
       const views = Array.from({ length: threads }, (_, me): Lock => {
         const cpu = machine.cpu(me);
         const pause = (turns: number) => cpu.ndelay(turns * machine.profile.spinNs);
         const lock = textbook[name](cpu, { base, me, threads, perCohort, pause });
-        return { enter: () => lock.lock(), leave: () => lock.unlock() };
+        return { enter: (isReader) => lock.lock(isReader), leave: (isReader) => lock.unlock(isReader) };
       });
       return {
         open: (me) => views[me]!,
@@ -196,12 +206,16 @@ function fromRcu(description: string, { enter: join, leave }: ReaderKind): LockK
   );
 }
 
+/** Several threads may be inside. */
+const OPEN = { isExclusive: false } as const;
+
 const LOCKS: Readonly<Record<string, LockKind>> = {
-  increment: { ...fromTextbook('increment', 'no lock: an atomic increment of one shared word'), isExclusive: false },
-  'packed-counters': {
-    ...fromTextbook('packed-counters', 'no lock: a counter for each thread, sixteen on a line'),
-    isExclusive: false,
-  },
+  increment: fromTextbook('increment', 'no lock: an atomic increment of one shared word', OPEN),
+  'cas-increment': fromTextbook('cas-increment', 'the same as a loop of compare-and-exchange', OPEN),
+  'ping-pong': fromTextbook('ping-pong', 'no lock: two threads exchange a flag', OPEN),
+  baton: fromTextbook('baton', 'no lock: the same by a spin loop and a store', OPEN),
+  'own-counter': fromTextbook('own-counter', 'no lock: a counter for each thread, on a line of its own', OPEN),
+  'packed-counters': fromTextbook('packed-counters', 'no lock: a counter for each thread, sixteen on a line', OPEN),
   tas: fromTextbook('tas', 'test-and-set'),
   ttas: fromTextbook('ttas', 'test-and-test-and-set'),
   backoff: fromTextbook('backoff', 'test-and-test-and-set with exponential back-off'),
@@ -209,6 +223,7 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
   mcs: fromTextbook('mcs', 'MCS queue lock'),
   clh: fromTextbook('clh', 'CLH queue lock'),
   cohort: fromTextbook('cohort', 'cohort lock: an MCS queue for each socket, and one of sockets'),
+  cna: fromTextbook('cna', 'compact NUMA-aware queue lock: waiters of other sockets go to a second queue'),
   'mcs-park': fromTextbook('mcs-park', 'MCS whose waiters sleep after a while'),
   'mcs-sleep': fromTextbook(
     'mcs-sleep',
@@ -221,12 +236,17 @@ const LOCKS: Readonly<Record<string, LockKind>> = {
     'plain-qspinlock-prefetch',
     "the same with a write that fetches the successor's line early",
   ),
-  'plain-qrwlock': { ...fromTextbook('plain-qrwlock', "readers of the kernel's qrwlock"), isExclusive: false },
-  'plain-rcu': {
-    ...fromTextbook('plain-rcu', "readers of preemptible RCU: a counter of the thread's own"),
-    isExclusive: false,
-  },
-  refcount: { ...fromTextbook('refcount', 'no lock: in and out count one shared word'), isExclusive: false },
+  'plain-qrwlock': fromTextbook('plain-qrwlock', "the kernel's qrwlock, without journals", { hasReaders: true }),
+  'plain-rwlock': fromTextbook('plain-rwlock', 'the rwlock that qrwlock replaced: no queue', { hasReaders: true }),
+  'glibc-rwlock': fromTextbook('glibc-rwlock', "readers of glibc's pthread_rwlock", OPEN),
+  'plain-rwsem': fromTextbook('plain-rwsem', "readers of the kernel's rwsem", OPEN),
+  'plain-rcu': fromTextbook('plain-rcu', "readers of preemptible RCU: a counter of the thread's own", OPEN),
+  'empty-rcu': fromTextbook('empty-rcu', 'readers of RCU in a kernel without preemption: nothing but a loop', OPEN),
+  refcount: fromTextbook('refcount', 'no lock: in and out count one shared word', OPEN),
+  'hash-global': fromTextbook('hash-global', 'lookups in a hash table under one spinlock', OPEN),
+  'hash-buckets': fromTextbook('hash-buckets', 'lookups under a spinlock for each bucket', OPEN),
+  'hash-rcu': fromTextbook('hash-rcu', 'lookups by readers of a user-space RCU', OPEN),
+  'hash-qsbr': fromTextbook('hash-qsbr', 'lookups by readers that do nothing (QSBR)', OPEN),
   'holdfast-ticket': fromLibrary('TicketLock', (arena, handle) => new TicketLock(arena, handle), exclusive),
   'holdfast-mcs': fromLibrary('McsLock', (arena, handle) => new McsLock(arena, handle), exclusive),
   qspinlock: fromLibrary('SpinLock', (arena, handle) => new SpinLock(arena, handle), exclusive),

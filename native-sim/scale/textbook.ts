@@ -3,33 +3,10 @@
  * with back-off (Anderson 1990), ticket and MCS (Mellor-Crummey and Scott 1991), CLH (Craig 1993), a cohort of MCS locks
  * (Dice, Marathe, Shavit 2012), and two whose waiters sleep. Words stand on lines of their own.
  */
-import type { Cpu } from '../../lib/machine/cpu.ts';
-import { arrayOf, type Layout, struct, wordName } from '../../lib/memory/struct.ts';
 import { LINE_WORDS } from '../machine/caches.ts';
-
-export interface TextbookLock {
-  lock(): void;
-  unlock(): void;
-}
-
-export interface Place {
-  /** Of the lock's own memory; `wordsOf` says how much. */
-  base: number;
-  me: number;
-  threads: number;
-  /** Threads that share a cohort: those of one socket. */
-  perCohort: number;
-  /** Stays away from memory for as long as so many turns of a spin loop take. */
-  pause(turns: number): void;
-}
-
-type Maker = (cpu: Cpu, place: Place) => TextbookLock;
-
-const isZero = (value: number) => value === 0;
-const isNotZero = (value: number) => value !== 0;
-const equals = (value: number, arg: number) => value === arg;
-const isFree = (value: number, mask: number) => (value & mask) === 0;
-const FOREVER = Number.POSITIVE_INFINITY;
+import { cna, cohort } from './textbook-numa.ts';
+import { equals, FOREVER, isFree, isNotZero, isZero, type Maker, mcsLock, mcsUnlock } from './textbook-parts.ts';
+import * as readers from './textbook-readers.ts';
 
 const tas: Maker = (cpu, { base }) => ({
   lock() {
@@ -73,25 +50,6 @@ const ticket: Maker = (cpu, { base }) => {
   };
 };
 
-/** An MCS queue at `tail`; the node is `next` and `locked`. */
-function mcsLock(cpu: Cpu, tail: number, node: number): void {
-  cpu.store(node, 0);
-  cpu.store(node + 1, 1);
-  const prev = cpu.xchg(tail, node);
-  if (prev === 0) return;
-  cpu.storeRelease(prev, node);
-  cpu.condLoadAcquire(node + 1, isZero, 0, FOREVER);
-}
-
-function mcsUnlock(cpu: Cpu, tail: number, node: number): void {
-  let next = cpu.loadAcquire(node);
-  if (next === 0) {
-    if (cpu.cmpxchgRelease(tail, node, 0) === node) return;
-    next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
-  }
-  cpu.storeRelease(next + 1, 0);
-}
-
 const mcs: Maker = (cpu, { base, me }) => {
   const node = base + LINE_WORDS * (1 + me);
   return { lock: () => mcsLock(cpu, base, node), unlock: () => mcsUnlock(cpu, base, node) };
@@ -112,51 +70,6 @@ const clh: Maker = (cpu, { base, me, threads }) => {
       const node = cpu.load(mine);
       cpu.store(mine, cpu.load(mine + 1));
       cpu.storeRelease(node, 0);
-    },
-  };
-};
-
-/** How often a cohort may pass the lock on among its own. */
-const COHORT_BOUND = 64;
-
-/**
- * C-BO-MCS would back off at the global lock; this is C-MCS-MCS. The head of a socket's queue takes the global lock for
- * its socket, and hands both to its successor (`locked` 2) as long as there is one, up to the bound.
- */
-const cohort: Maker = (cpu, { base, me, threads, perCohort }) => {
-  const socket = Math.floor(me / perCohort);
-  const sockets = Math.ceil(threads / perCohort);
-  const line = (number: number) => base + LINE_WORDS * number;
-  const node = line(1 + me);
-  const tail = line(1 + threads + socket);
-  const globalNode = line(1 + threads + sockets + socket);
-  const passed = tail + 1;
-  return {
-    lock() {
-      cpu.store(node, 0);
-      cpu.store(node + 1, 0);
-      const prev = cpu.xchg(tail, node);
-      if (prev !== 0) {
-        cpu.storeRelease(prev, node);
-        if (cpu.condLoadAcquire(node + 1, isNotZero, 0, FOREVER) === 2) return;
-      }
-      cpu.store(passed, 0);
-      mcsLock(cpu, base, globalNode);
-    },
-    unlock() {
-      let next = cpu.loadAcquire(node);
-      const turns = cpu.load(passed);
-      if (next !== 0 && turns < COHORT_BOUND) {
-        cpu.store(passed, turns + 1);
-        cpu.storeRelease(next + 1, 2);
-        return;
-      }
-      mcsUnlock(cpu, base, globalNode);
-      if (next === 0) {
-        if (cpu.cmpxchgRelease(tail, node, 0) === node) return;
-        next = cpu.condLoadAcquire(node, isNotZero, 0, FOREVER);
-      }
-      cpu.storeRelease(next + 1, 1);
     },
   };
 };
@@ -267,58 +180,14 @@ const queued =
     };
   };
 
-/** Readers count themselves in units of 512; a writer waits its turn for the word and then for readers (kernel/locking/qrwlock.c). */
-const READER = 1 << 9;
-
-const qrwlock: Maker = (cpu, { base }) => ({
-  lock() {
-    if ((cpu.fetchAddAcquire(base, READER) & (READER - 1)) !== 0)
-      cpu.condLoadAcquire(base, isFree, READER - 1, FOREVER);
-  },
-  unlock() {
-    cpu.fetchSubRelease(base, READER);
-  },
-});
-
-/** A reader of preemptible RCU: a counter of its own thread, there and back. */
-const rcuCounter: Maker = (cpu, { base, me }) => {
-  const nesting = base + LINE_WORDS * (1 + me);
-  return {
-    lock: () => cpu.store(nesting, cpu.load(nesting) + 1),
-    unlock: () => cpu.store(nesting, cpu.load(nesting) - 1),
-  };
-};
-
-/** No lock: a reader counts itself in and out in one shared word. */
-const refcount: Maker = (cpu, { base }) => ({
-  lock() {
-    cpu.fetchAdd(base, 1);
-  },
-  unlock() {
-    cpu.fetchSub(base, 1);
-  },
-});
-
-/** No lock at all: an increment of one word, which is what some measurements are of. */
-const increment: Maker = (cpu, { base }) => ({
-  lock() {
-    cpu.fetchAdd(base, 1);
-  },
-  unlock: () => {},
-});
-
-/** No lock, and no shared word: each thread counts in its own, and sixteen of these share a line. */
-const packedCounters: Maker = (cpu, { base, me }) => ({
-  lock() {
-    cpu.store(base + me, (cpu.load(base + me) + 1) | 0);
-  },
-  unlock: () => {},
-});
-
 export const textbook = {
-  increment,
-  'packed-counters': packedCounters,
-  refcount,
+  increment: readers.increment,
+  'cas-increment': readers.casIncrement,
+  'ping-pong': readers.pingPong,
+  baton: readers.baton,
+  'own-counter': readers.ownCounter,
+  'packed-counters': readers.packedCounters,
+  refcount: readers.refcount,
   tas,
   ttas,
   backoff,
@@ -326,72 +195,22 @@ export const textbook = {
   mcs,
   clh,
   cohort,
+  cna,
   'mcs-park': mcsPark(PATIENCE),
   'mcs-sleep': mcsPark(1),
   'plain-qspinlock': queued(false, false),
   'plain-qspinlock-try': queued(true, false),
   'plain-qspinlock-prefetch': queued(false, true),
-  'plain-qrwlock': qrwlock,
-  'plain-rcu': rcuCounter,
+  'plain-qrwlock': readers.qrwlock,
+  'plain-rwlock': readers.unfairRwlock,
+  'glibc-rwlock': readers.glibcRwlock,
+  'plain-rwsem': readers.rwsem,
+  'plain-rcu': readers.rcuCounter,
+  'empty-rcu': readers.emptyReader,
+  'hash-global': readers.hashGlobal,
+  'hash-buckets': readers.hashBuckets,
+  'hash-rcu': readers.hashRcu,
+  'hash-qsbr': readers.hashQsbr,
   futex,
 } as const;
 export type TextbookName = keyof typeof textbook;
-
-const Node = struct({ next: 1, locked: 1, pad: LINE_WORDS - 2 });
-const Flag = struct({ locked: 1, pad: LINE_WORDS - 1 });
-const padded = { pad: LINE_WORDS - 1 } as const;
-
-/** The structs of a lock's memory, one behind the other. */
-function layoutOf(name: TextbookName, { threads, perCohort }: Pick<Place, 'threads' | 'perCohort'>): Layout {
-  const sockets = Math.ceil(threads / perCohort);
-  switch (name) {
-    case 'packed-counters':
-      return struct({ count: threads });
-    case 'ticket':
-      return struct({ next: 1, serving: 1 });
-    case 'mcs':
-    case 'mcs-park':
-    case 'mcs-sleep':
-      return struct({ tail: 1, ...padded, node: arrayOf(threads, Node) });
-    case 'plain-qspinlock':
-    case 'plain-qspinlock-try':
-    case 'plain-qspinlock-prefetch':
-      return struct({ lock: 1, ...padded, node: arrayOf(threads, Node) });
-    case 'plain-rcu':
-      return struct({ unused: LINE_WORDS, thread: arrayOf(threads, struct({ nesting: 1, ...padded })) });
-    case 'clh': {
-      const Mine = struct({ node: 1, prev: 1, pad: LINE_WORDS - 2 });
-      return struct({ tail: 1, ...padded, node: arrayOf(threads + 1, Flag), thread: arrayOf(threads, Mine) });
-    }
-    case 'cohort': {
-      const Socket = struct({ tail: 1, passed: 1, pad: LINE_WORDS - 2 });
-      const [socket, globalNode] = [arrayOf(sockets, Socket), arrayOf(sockets, Node)];
-      return struct({ globalTail: 1, ...padded, node: arrayOf(threads, Node), socket, globalNode });
-    }
-    default:
-      return struct({ word: 1 });
-  }
-}
-
-/** Names for the words of a lock's memory, from `base` on. */
-export function textbookWordNames(name: TextbookName, place: Pick<Place, 'base' | 'threads' | 'perCohort'>) {
-  const layout = layoutOf(name, place);
-  return (address: number): string => `${name}.${wordName(layout, address - place.base)}`;
-}
-
-/** Words that a lock of any kind needs. */
-export function textbookWords(threads: number): number {
-  return LINE_WORDS * (2 * threads + 2 * threads + 4);
-}
-
-/** What the lock's memory holds before anybody takes it. */
-export function formatTextbook(
-  name: TextbookName,
-  memory: Int32Array,
-  { base, threads }: Pick<Place, 'base' | 'threads'>,
-): void {
-  if (name !== 'clh') return;
-  // A free node is at the tail, and each thread has one.
-  memory[base] = base + LINE_WORDS * (1 + threads);
-  for (let me = 0; me < threads; me++) memory[base + LINE_WORDS * (2 + threads + me)] = base + LINE_WORDS * (1 + me);
-}

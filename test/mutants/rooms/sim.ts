@@ -2,7 +2,7 @@ import type { Mutant } from '../mutant.ts';
 
 const WITHOUT = 'native-sim/machine/without.ts';
 const LITMUS_THREAD = 'native-sim/machine/litmus-thread.ts';
-const EXPERIMENTS = 'native-sim/scale/experiments.ts';
+const EXPERIMENTS = 'native-sim/scale/published-locks.ts';
 const TEXTBOOK = 'native-sim/scale/textbook.ts';
 
 const SHARING = 'native-sim/scale/sharing.ts';
@@ -96,6 +96,20 @@ export const mutants: readonly Mutant[] = [
     from: "this.#model === 'sc' || system.profile.storeBuffer.entries === 0",
     to: "this.#model === 'sc'",
     tests: [WITHOUT_TEST],
+  },
+  {
+    name: 'sim: an inner barrier holds for what another inner domain has written, in litmus tests',
+    file: LITMUS_THREAD,
+    from: ' && !(isForeign && (earlier.tags & Tag.inner) !== 0)',
+    to: '',
+    tests: ['test/native-sim/machine/litmus.test.ts'],
+  },
+  {
+    name: 'sim: what an inner domain may see is judged with what others have written',
+    file: 'native-sim/machine/litmus.ts',
+    from: 'if (hasOthers) {',
+    to: 'if (false) {',
+    tests: ['test/native-sim/machine/litmus.test.ts'],
   },
   {
     name: 'sim: a row is compared with a row of other cores',
@@ -268,7 +282,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'sim: a request that is done stands for another that is not',
     file: CORE,
-    from: 'requests[requests.indexOf(request)] = requests[requests.length - 1]!;',
+    from: 'if (requests[at] === request) requests[at] = last;',
     to: '',
     tests: [BARRIERS_TEST, LABORATORY_TEST],
   },

@@ -6,7 +6,8 @@ import { expect, it } from 'vitest';
 import { Machine } from '../../../native-sim/machine/machine.ts';
 import type { TimedCpu } from '../../../native-sim/machine/timed-cpu.ts';
 import { type Lock, lockKind, lockNames } from '../../../native-sim/scale/locks.ts';
-import { formatTextbook, type TextbookName, textbook, textbookWords } from '../../../native-sim/scale/textbook.ts';
+import { type TextbookName, textbook } from '../../../native-sim/scale/textbook.ts';
+import { formatTextbook, textbookWords } from '../../../native-sim/scale/textbook-layout.ts';
 import { profile } from './play.ts';
 import { resumableTextbook } from './resumable.ts';
 
@@ -18,7 +19,7 @@ type Start = (machine: Machine, cpu: TimedCpu, me: number, place: Parameters<(ty
 /** What threads that take `name` again and again get from the machine, word by word and message by message. */
 function trace(name: TextbookName, seed: number, start: Start): string {
   const base = 0;
-  const words = textbookWords(CORES);
+  const words = textbookWords(CORES, name);
   const machine = new Machine({ profile: profile('graviton-64'), cores: CORES, words: words + 16, seed });
   formatTextbook(name, machine.memory, { base, threads: CORES });
   for (let me = 0; me < CORES; me++) {
@@ -33,7 +34,7 @@ function trace(name: TextbookName, seed: number, start: Start): string {
 
 it.each(Object.keys(textbook) as TextbookName[])('%s as a generator runs as by replay, for 10 seeds', (name) => {
   const resumable = resumableTextbook();
-  const inSection = textbookWords(CORES);
+  const inSection = textbookWords(CORES, name);
   for (let seed = 0; seed < 10; seed++) {
     const replayed = trace(name, seed, (machine, cpu, me, place) => {
       const lock = textbook[name](cpu, place);

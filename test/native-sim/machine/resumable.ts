@@ -1,5 +1,5 @@
 /**
- * `scale/textbook.ts` with every lock as a pair of generators: its functions are turned into generators where they stand,
+ * The textbooks' locks (`scale/textbook.ts`), each as a pair of generators: their functions are turned into generators where they stand,
  * and each operation of `Cpu` into a step of its own.
  */
 import { readFileSync } from 'node:fs';
@@ -7,7 +7,8 @@ import ts from 'typescript';
 import * as struct from '../../../lib/memory/struct.ts';
 import * as caches from '../../../native-sim/machine/caches.ts';
 import type { TimedCpu } from '../../../native-sim/machine/timed-cpu.ts';
-import type { Place, TextbookName } from '../../../native-sim/scale/textbook.ts';
+import type { TextbookName } from '../../../native-sim/scale/textbook.ts';
+import type { Place } from '../../../native-sim/scale/textbook-parts.ts';
 
 export interface ResumableLock {
   lock(): Generator<void, void>;
@@ -15,7 +16,7 @@ export interface ResumableLock {
 }
 type Makers = Record<TextbookName, (cpu: TimedCpu, place: Place) => ResumableLock>;
 
-const SOURCE = new URL('../../../native-sim/scale/textbook.ts', import.meta.url);
+const FOLDER = new URL('../../../native-sim/scale/', import.meta.url);
 const MODULES: Readonly<Record<string, unknown>> = {
   '../../lib/memory/struct.ts': struct,
   '../machine/caches.ts': caches,
@@ -23,7 +24,17 @@ const MODULES: Readonly<Record<string, unknown>> = {
 
 /** What takes time, beside operations: one step. What takes steps of its own. */
 const PAUSE = 'pause';
-const QUEUE = ['mcsLock', 'mcsUnlock', 'lineUp'];
+const QUEUE = [
+  'mcsLock',
+  'mcsUnlock',
+  'lineUp',
+  'nextOfSocket',
+  'leaveEmpty',
+  'takeSpinlock',
+  'bucketAt',
+  'take',
+  'release',
+];
 const METHODS = ['lock', 'unlock'];
 /** One operation: its operands are there before the step begins, and are not computed again with it. */
 const STEP = 'function* $step(cpu, act, ...operands) { return yield* cpu.step(() => act(...operands)); }\n';
@@ -45,7 +56,7 @@ const resumable: ts.TransformerFactory<ts.SourceFile> = (context) => {
         inner.name,
         undefined,
         undefined,
-        [],
+        inner.parameters,
         undefined,
         inner.body,
       );
@@ -53,7 +64,7 @@ const resumable: ts.TransformerFactory<ts.SourceFile> = (context) => {
       return factory.createPropertyAssignment(inner.name, generator(inner.initializer));
     if (ts.isFunctionDeclaration(inner) && inner.name !== undefined && isNamed(inner.name, QUEUE))
       return factory.createFunctionDeclaration(
-        undefined,
+        inner.modifiers,
         star(),
         inner.name,
         undefined,
@@ -83,12 +94,17 @@ function generator({ body }: ts.ArrowFunction): ts.FunctionExpression {
   return factory.createFunctionExpression(undefined, star(), undefined, undefined, [], undefined, block);
 }
 
-export function resumableTextbook(): Makers {
-  const { outputText } = ts.transpileModule(readFileSync(SOURCE, 'utf8'), {
+/** A file of that folder, and those that it imports from there, with its functions as generators. */
+function load(file: string): { textbook?: Makers } {
+  const { outputText } = ts.transpileModule(readFileSync(new URL(file, FOLDER), 'utf8'), {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
     transformers: { before: [resumable] },
   });
-  const exports: { textbook?: Makers } = {};
-  new Function('require', 'exports', STEP + outputText)((name: string) => MODULES[name], exports);
-  return exports.textbook!;
+  const exports = {};
+  new Function('require', 'exports', STEP + outputText)((name: string) => MODULES[name] ?? load(name), exports);
+  return exports;
+}
+
+export function resumableTextbook(): Makers {
+  return load('./textbook.ts').textbook!;
 }

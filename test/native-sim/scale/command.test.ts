@@ -82,16 +82,25 @@ it('a machine from a file, and a page that needs nothing else', async () => {
   expect(page).not.toMatch(/https?:/);
 });
 
+it('published measurements as a page: each figure beside what the machine says', async () => {
+  const report = join(folder, 'published.html');
+  const text = await run({ experiment: 'll-sc', report });
+  const page = readFileSync(report, 'utf8');
+  const ratio = /cas-increment +64 .* x ([\d.]+)/.exec(text)![1];
+  expect(page).toContain(`>cas-increment, 64</text>`);
+  expect(page).toContain(`>x ${ratio}</text>`);
+  expect(page.match(/class="published"/g)).toHaveLength(2);
+  // The reference agrees with itself, and the other is farther off than 30 %.
+  expect(page.match(/class="simulated"/g)).toHaveLength(1);
+  expect(page.match(/class="simulated far"/g)).toHaveLength(1);
+});
+
 it.each<[string, SimCommandOptions, string]>([
   ['an unknown machine', { profile: 'vax' }, 'profile must be one of vm-2, xeon-8,'],
   ['a file that is not there', { profile: join(folder, 'no.json') }, 'no such file'],
-  ['an unknown lock', { lock: ['spin'] }, 'lock must be one of increment, packed-counters, tas,'],
+  ['an unknown lock', { lock: ['spin'] }, 'lock must be one of increment, cas-increment,'],
   ['more cores than the machine', { profile: 'vm-2', cores: [4] }, 'cores must be whole numbers from 1 to 2'],
-  [
-    'an unknown lock to compare',
-    { compare: true, lock: ['spin'] },
-    'lock must be one of increment, packed-counters, tas,',
-  ],
+  ['an unknown lock to compare', { compare: true, lock: ['spin'] }, 'lock must be one of increment, cas-increment,'],
   ['an unknown experiment', { experiment: 'x' }, 'experiment must be all or one of litl-opteron,'],
 ])('%s', async (_, options, message) => {
   await expect(run(options)).rejects.toThrow(message);

@@ -25,12 +25,13 @@ it('eight cores of one die: all locks are as fast as each other', { timeout: 60_
   }
 });
 
-it("a ticket lock's hand-over grows with the waiters, as published", { timeout: 60_000 }, async () => {
+it("a ticket lock's hand-over grows with the waiters, that of MCS does not, as published", {
+  timeout: 60_000,
+}, async () => {
   for (const { lock, cores, ratio, isReference } of await ratios('hand-over')) {
     expect(isReference, `${lock} at ${cores}`).toBe(cores === 16);
-    if (lock !== 'ticket') continue;
-    expect(ratio, `${cores}`).toBeGreaterThan(0.8);
-    expect(ratio, `${cores}`).toBeLessThan(1.2);
+    expect(ratio, `${lock} at ${cores}`).toBeGreaterThan(0.8);
+    expect(ratio, `${lock} at ${cores}`).toBeLessThan(1.3);
   }
 });
 

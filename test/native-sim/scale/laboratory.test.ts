@@ -110,7 +110,7 @@ it.each<[string, Partial<RunOptions>, string]>([
   ['more cores than there are', { cores: 49 }, 'cores must be a whole number from 1 to 48; received 49'],
   ['half a core', { cores: 1.5 }, 'cores must be a whole number from 1 to 48; received 1.5'],
   ['more threads than an arena has', { threads: 1001 }, 'threads must be a whole number from 1 to 1000; received 1001'],
-  ['a lock that nobody knows', { lock: 'mcss' }, 'lock must be one of increment, packed-counters, tas,'],
+  ['a lock that nobody knows', { lock: 'mcss' }, 'lock must be one of increment, cas-increment,'],
   ['a negative section', { section: -1 }, 'section must be a number from 0 to'],
   ['no time', { simulatedNs: 0 }, 'simulatedNs must be a number from 1000 to'],
   ['more than all read', { reads: 2 }, 'reads must be a number from 0 to 1; received 2'],
