@@ -233,7 +233,7 @@ export class Exhaustive extends Machine {
   }
 
   /** Each of the waits is tried; what comes of it, if it is not over yet, is that of any `wait`. */
-  protected override decideWait(waits: readonly LoopWait[]): number {
+  protected override decideWait(waits: readonly Sleep[]): number {
     return waits.length === 1 ? 0 : this.decide(waits.length);
   }
 

@@ -212,6 +212,7 @@ export function pair(name: PairLock, acts: readonly Act[], spins: number, deaths
   return onObject(open, acts.map(bodyOf), spins, {
     ...words,
     deaths,
+    stalls: true,
     // A guard is the view's; percpu-rw-semaphores and semaphores keep what they have seen.
     remembers: true,
     check(memory, cell, [{ handle }]) {
@@ -252,8 +253,9 @@ export function inheriting(name: PairLock, spins: number): Program {
     (cpu, _me, _arena, { inner }, cell) => countInside(cpu, inner, cell),
   ];
   return onObject(open, bodies, spins, {
-    ...(name.includes('pthread') && { words: FUTEX_WORDS + 2048 }),
+    ...(name.includes('pthread') && { words: FUTEX_WORDS }),
     settleSpins: 1,
+    stalls: true,
     remembers: true,
     check(memory, cell, [{ inner }]) {
       if (memory.died.length === 0 && memory.read(cell) !== 2) throw new Error(`${memory.read(cell)} of 2 counts`);
