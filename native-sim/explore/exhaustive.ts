@@ -19,7 +19,7 @@
  */
 import { Op, opName } from '../replay/operations.ts';
 import { UNWIND } from '../replay/replay.ts';
-import type { LoopWait } from './event-loop.ts';
+import type { LoopWait, Sleep } from './event-loop.ts';
 import {
   ACQUIRE,
   AWAIT,

@@ -70,7 +70,7 @@ export function onObject<View>(
       const [arena, view] = [arenas[me]!, views[me]!];
       beforeReaping?.(cpu, died, arena, view, cell);
       if (deaths === 1 && !stalls) reapDead({ arenas, shared: cell }, died, settleSpins);
-      else reapAll({ arenas, shared: cell }, [died, ...inherited], me, settleSpins);
+      else reapAll({ arenas }, [died, ...inherited], me, settleSpins);
       heir?.(cpu, died, arena, view, cell);
     },
     ...(stalls && { stalled: (_cpu: Cpu, died: number, { arenas }: Shared, me: number) => reapOnce({ arenas }, died, me) }),
