@@ -73,7 +73,9 @@ export function onObject<View>(
       else reapAll({ arenas }, [died, ...inherited], me, settleSpins);
       heir?.(cpu, died, arena, view, cell);
     },
-    ...(stalls && { stalled: (_cpu: Cpu, died: number, { arenas }: Shared, me: number) => reapOnce({ arenas }, died, me) }),
+    ...(stalls && {
+      stalled: (_cpu: Cpu, died: number, { arenas }: Shared, me: number) => reapOnce({ arenas }, died, me),
+    }),
     ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),
   };
   return program as unknown as Program;

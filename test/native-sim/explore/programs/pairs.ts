@@ -99,7 +99,10 @@ function exclusive(lock: Exclusive): Part {
 function readerWriter(lock: ReaderWriterLock & Partial<WrittenAsynchronously>): Part {
   return {
     handle: lock.handle,
-    tasks: lock.acquireWriteAsync && { acquire: () => lock.acquireWriteAsync!(), isLocked: () => lock.isLocked === true },
+    tasks: lock.acquireWriteAsync && {
+      acquire: () => lock.acquireWriteAsync!(),
+      isLocked: () => lock.isLocked === true,
+    },
     take() {
       lock.downWrite();
       consistent(lock);
