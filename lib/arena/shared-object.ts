@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Kind } from '../memory/kinds.ts';
-import { isPresent, ObjectHeader } from '../memory/objects.ts';
+import { isPresent } from '../memory/objects.ts';
 import type { Waitable } from '../sched/drive.ts';
 import { isWaitedFor, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { endWait, Task } from '../sched/task.ts';
