@@ -12,6 +12,8 @@ export const mutants: readonly Mutant[] = [
     from: '    cpu.wmb();\n',
     to: '',
     tests: [LOOPS],
+    equivalent:
+      'on the explored machines: a task gets into a word by an acquire, or behind one, and Armv8 keeps that behind the release that follows here ([L]; po; [A]). The model of the kernel does not',
   },
   {
     name: 'mutex: who finds a new task in the word does not see it whole',
