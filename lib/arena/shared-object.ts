@@ -2,12 +2,11 @@ import { inspect } from 'node:util';
 import { HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Kind } from '../memory/kinds.ts';
-import { isPresent, ObjectHeader } from '../memory/objects.ts';
+import { isPresent } from '../memory/objects.ts';
 import type { Waitable } from '../sched/drive.ts';
 import { isWaitedFor, maxThreads, Slot, slotAddress } from '../sched/slot.ts';
 import { endWait, Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { ThreadLocal } from '../sched/thread-local.ts';
 import { waitsOfHolders, waitsShown } from '../sched/waits-for.ts';
 import type { Arena } from './arena.ts';
 import { isGone } from './liveness.ts';
@@ -30,16 +29,7 @@ interface Report {
   readonly ended: string;
 }
 
-/** A thread's last report: for which object, by its serial number, and until when it is good, ns. */
-interface LastReport extends Report {
-  readonly serial: number;
-  readonly until: number;
-}
-
 const NO_REPORT: Report = { links: [], ended: '' };
-const reports = new ThreadLocal<{ last: LastReport }>(() => ({
-  last: { ...NO_REPORT, serial: 0, until: 0 },
-}));
 /** How long a report is good, ns; or as many times as long as it took, so that reports never take the most of a thread's time. */
 const REPORT_NS = 1e6;
 const REPORT_SHARE = 4;
@@ -56,6 +46,8 @@ export abstract class SharedObject {
   protected readonly thread: Thread;
   readonly #kind: Kind;
   readonly #serial: number;
+  /** The view's last report, and until when it is good, ns. */
+  #lastReport: Report & { readonly until: number } = { ...NO_REPORT, until: 0 };
 
   /** @internal */
   protected constructor(kind: Kind, arena: Arena, which: string | ObjectHandle | undefined) {
@@ -250,17 +242,14 @@ export abstract class SharedObject {
   /** What keeps those that hold the object. All tasks are looked at for it, and thousands of calls may give up at once: they share one. */
   #report(): Report {
     const { cpu } = this.thread;
-    const memory = reports.of(this.thread);
-    const serial = cpu.read(this.address + ObjectHeader.serial);
     const start = cpu.now();
-    const { last } = memory;
-    if (last.serial === serial && start < last.until) return last;
+    if (start < this.#lastReport.until) return this.#lastReport;
     const links = waitsOfHolders(this.thread, this.address);
     const ended = this.#endedHolders();
     const end = cpu.now();
     const until = end + Math.max(REPORT_NS, REPORT_SHARE * (end - start));
-    memory.last = { serial, until, links, ended };
-    return memory.last;
+    this.#lastReport = { until, links, ended };
+    return this.#lastReport;
   }
 
   /** Which of the threads that hold the object are dead: whoever waits for them waits for a reaper. */

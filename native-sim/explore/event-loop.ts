@@ -11,16 +11,22 @@ import { setFlagsFromString } from 'node:v8';
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
 import { ExploreError } from './program.ts';
 
-/** A `waitAsync` under way. */
-export interface LoopWait {
-  readonly address: number;
-  readonly expected: number;
+/** A wait that ends when it is woken, or by itself. */
+export interface Sleep {
   /** Infinity where it may not time out, or not any more: then it was `isTimed`. */
   readonly deadline: number;
   readonly isTimed: boolean;
+  /** It ends by itself only once this thread is dead. */
+  readonly victim?: number;
   /** The location of the word's queue, and the name under which the wait stands there; -1 while it is young. */
   queue: number;
   sleeper: number;
+}
+
+/** A `waitAsync` under way. */
+export interface LoopWait extends Sleep {
+  readonly address: number;
+  readonly expected: number;
   settle(outcome: WaitOutcome): void;
   abandon(reason: unknown): void;
 }

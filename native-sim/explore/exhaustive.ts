@@ -19,7 +19,7 @@
  */
 import { Op, opName } from '../replay/operations.ts';
 import { UNWIND } from '../replay/replay.ts';
-import type { LoopWait } from './event-loop.ts';
+import type { LoopWait, Sleep } from './event-loop.ts';
 import {
   ACQUIRE,
   AWAIT,
@@ -233,7 +233,7 @@ export class Exhaustive extends Machine {
   }
 
   /** Each of the waits is tried; what comes of it, if it is not over yet, is that of any `wait`. */
-  protected override decideWait(waits: readonly LoopWait[]): number {
+  protected override decideWait(waits: readonly Sleep[]): number {
     return waits.length === 1 ? 0 : this.decide(waits.length);
   }
 

@@ -11,7 +11,7 @@ import type { WaitOutcome } from '../../lib/machine/cpu.ts';
 import { changed, Op, opName, strengthOf } from '../replay/operations.ts';
 import { divergence, UNWIND } from '../replay/replay.ts';
 import { Access, type Until } from '../replay/replayed-cpu.ts';
-import { EventLoop, type LoopMachine, type LoopWait } from './event-loop.ts';
+import { EventLoop, type LoopMachine, type LoopWait, type Sleep } from './event-loop.ts';
 import {
   ACQUIRE,
   AWAIT,
@@ -49,9 +49,14 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
   /** The location of the queue, and the name, under which the running thread sleeps; -1 when it does not. */
   #asleepOn = -1;
   #sleeper = -1;
+  /** What a thread does that has slept for long and finds that another one is dead; true when nothing is left to be done. */
+  stalled: ((thread: number, died: number) => boolean) | null = null;
+  /** How many deaths the running thread has dealt with so. */
+  #handled = 0;
 
   override run(thread: number): void {
     this.#asleepOn = -1;
+    this.#handled = 0;
     super.run(thread);
   }
 
@@ -198,17 +203,41 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
   wait(address: number, expected: number, deadline: number): WaitOutcome {
     const word = this.#location(Op.wait, address);
     const queue = this.memory.location(this.memory.futexOf(address));
-    const sleeper = this.#enqueue(word, queue, expected);
-    if (sleeper < 0) return 'not-equal';
+    for (;;) {
+      const sleeper = this.#enqueue(word, queue, expected);
+      if (sleeper < 0) return 'not-equal';
 
-    this.#asleepOn = queue;
-    this.#sleeper = sleeper;
-    const woken =
-      deadline === Number.POSITIVE_INFINITY
-        ? this.#sleepUntilWoken(queue, sleeper)
-        : this.#sleepOrTimeOut(queue, sleeper, deadline);
-    this.#asleepOn = -1;
-    return woken;
+      this.#asleepOn = queue;
+      this.#sleeper = sleeper;
+      const victim = deadline === Number.POSITIVE_INFINITY ? this.#nextVictim() : -1;
+      const outcome = this.#sleep(queue, sleeper, deadline, victim);
+      this.#asleepOn = -1;
+      if (victim < 0 || outcome === 'ok') return outcome;
+      this.awaitDeath(victim);
+      if (this.stalled!(this.t, victim)) this.#handled++;
+    }
+  }
+
+  #sleep(queue: number, sleeper: number, deadline: number, victim: number): WaitOutcome {
+    if (victim >= 0) {
+      this.pickWait([{ deadline: 0, isTimed: true, victim, queue, sleeper }]);
+      return this.#sleepOrTimeOut(queue, sleeper, 0);
+    }
+    if (deadline === Number.POSITIVE_INFINITY) return this.#sleepUntilWoken(queue, sleeper);
+    return this.#sleepOrTimeOut(queue, sleeper, deadline);
+  }
+
+  /** The thread whose death the running one will notice next when it sleeps for long; -1 if there is none. */
+  #nextVictim(): number {
+    const { victims, t } = this;
+    if (this.stalled === null || !this.mayStall()) return -1;
+    while (victims[this.#handled] === t) this.#handled++;
+    return victims[this.#handled] ?? -1;
+  }
+
+  /** Whether this search lets those that sleep look around by themselves. */
+  protected mayStall(): boolean {
+    return false;
   }
 
   /** Compares and lines up in one step. Returns the name of the sleeper; -1: the word holds something else. */
@@ -246,7 +275,7 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
     return wait.sleeper >= 0;
   }
 
-  pickWait(waits: readonly LoopWait[]): number {
+  pickWait(waits: readonly Sleep[]): number {
     if (this.stopped) this.halt();
     this.dieIfDue();
     const isNew = this.atFrontier();
@@ -266,10 +295,10 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
   }
 
   /** Which of the waits of this thread's event loop ends now; -1 if none can. */
-  protected abstract decideWait(waits: readonly LoopWait[]): number;
+  protected abstract decideWait(waits: readonly Sleep[]): number;
 
   /** Whether somebody has woken it. */
-  protected isWoken({ queue, sleeper }: LoopWait): boolean {
+  protected isWoken({ queue, sleeper }: Sleep): boolean {
     const last = latest(this.g, queue);
     return last >= 0 && !this.futexes.isAsleep(this.g.value[last]!, sleeper);
   }

@@ -9,7 +9,7 @@
  */
 
 import type { Origin } from './deaths.ts';
-import type { LoopWait } from './event-loop.ts';
+import type { Sleep } from './event-loop.ts';
 import { HIDDEN } from './events.ts';
 import type { Outcome } from './exhaustive.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
@@ -28,7 +28,7 @@ export function randomSource(seed: number): () => number {
   };
 }
 
-/** How often a wait of an event loop times out although other threads could go on. */
+/** How often a wait of an event loop times out, and a sleeper looks around, although other threads could go on. */
 const EARLY = 1 / 16;
 
 export class RandomWalk extends Machine {
@@ -42,8 +42,8 @@ export class RandomWalk extends Machine {
   #longestRun = 16;
   /** The running thread has called relax(), and makes no further step this time. */
   #gaveWay = false;
-  /** By thread: what its event loop waits for, if it has stopped for that. */
-  readonly #waits: (readonly LoopWait[])[] = [];
+  /** By thread: what it waits for, if it has stopped for that and one of these may end by itself. */
+  readonly #waits: (readonly Sleep[])[] = [];
   /** No thread can go on but one whose wait times out. */
   #isPressed = false;
   /** By thread: where it last did. */
@@ -165,12 +165,17 @@ export class RandomWalk extends Machine {
   }
 
   /** Woken; or it times out: now and then, so that others come first mostly. */
-  #isOver(wait: LoopWait): boolean {
+  #isOver(wait: Sleep): boolean {
     if (this.isWoken(wait)) return true;
+    if (wait.victim !== undefined && this.g.stop[wait.victim] !== Stop.dead) return false;
     return wait.deadline !== Number.POSITIVE_INFINITY && (this.#isPressed || this.random() < EARLY);
   }
 
-  protected override decideWait(waits: readonly LoopWait[]): number {
+  protected override mayStall(): boolean {
+    return true;
+  }
+
+  protected override decideWait(waits: readonly Sleep[]): number {
     this.#waits[this.t] = [...waits];
     const over = [...waits.keys()].filter((i) => this.#isOver(waits[i]!));
     return over.length === 0 ? -1 : over[Math.floor(this.random() * over.length)]!;

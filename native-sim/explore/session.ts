@@ -63,6 +63,8 @@ export function makeBench<M extends Machine>(
   machine = new Machine(memory, new Ordering(model), bodies, maxEvents);
   machine.hasLoop = threads.map(isAsyncFunction);
   machine.clock = program.clock ?? [];
+  const { stalled } = program;
+  if (stalled !== undefined) machine.stalled = (thread, died) => stalled(cpu, died, context, thread);
   machine.plan(kills);
   cpu.executor = machine;
 

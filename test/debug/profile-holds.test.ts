@@ -8,6 +8,7 @@ import {
   type ContentionProfile,
   Mutex,
   type ProfileOptions,
+  PthreadRwlock,
   RwSemaphore,
   Semaphore,
   SpinLock,
@@ -53,6 +54,15 @@ describe('acquisitions of a lock that is free', () => {
     expect([held?.sync.acquisitions, held?.async.acquisitions]).toEqual([41, 3]);
     // The thread has had it before.
     expect(held).toMatchObject({ bounces: 1, waitBounces: 0, handoffs: 0 });
+  });
+
+  test('by an asynchronous call without a fast path are no waits either', async () => {
+    const { arena } = stage();
+    const lock = new PthreadRwlock(arena, 'm');
+    const session = startProfile(arena);
+    (await lock.acquireWriteAsync()).release();
+    (await lock.acquireReadAsync()).release();
+    expect(session.stop().locks).toEqual([]);
   });
 
   test('are counted as those of another mode, or of another lock', () => {

@@ -12,6 +12,8 @@ export const mutants: readonly Mutant[] = [
     from: '    cpu.wmb();\n',
     to: '',
     tests: [LOOPS],
+    equivalent:
+      'on the explored machines: a task gets into a word by an acquire, or behind one, and Armv8 keeps that behind the release that follows here ([L]; po; [A]). The model of the kernel does not',
   },
   {
     name: 'mutex: who finds a new task in the word does not see it whole',
@@ -61,6 +63,27 @@ export const mutants: readonly Mutant[] = [
     from: "      if (this.waitsOf(t).some((wait) => this.#couldEnd(wait))) return 'blocked';\n",
     to: '',
     tests: [LOOPS],
+  },
+  {
+    name: 'explorer: a thread that sleeps for long never looks around',
+    file: MACHINE,
+    from: '    if (this.stalled === null || !this.mayStall()) return -1;\n',
+    to: '    return -1;\n',
+    tests: ['test/native-sim/explore/random.test.ts'],
+  },
+  {
+    name: 'explorer: a thread that has looked around was woken',
+    file: MACHINE,
+    from: "      if (victim < 0 || outcome === 'ok') return outcome;\n      this.awaitDeath(victim);\n      if (this.stalled!(this.t, victim)) this.#handled++;\n",
+    to: '      return outcome;\n',
+    tests: ['test/native-sim/explore/random.test.ts'],
+  },
+  {
+    name: 'reaper: one that sleeps with the names latched waits for them',
+    file: 'lib/arena/reaper.ts',
+    from: 'const hasNames = latchOwner(cpu, Header.namesLatch) === owner;',
+    to: 'const hasNames = false;',
+    tests: ['test/native-sim/explore/pairs.test.ts'],
   },
   {
     name: 'explorer: a wake-up does not end the waits of the own thread',

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import type { Cpu } from '../../../lib/machine/cpu.ts';
 import { Exhaustive } from '../../../native-sim/explore/exhaustive.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import type { Graph } from '../../../native-sim/explore/graph.ts';
+import type { Program } from '../../../native-sim/explore/program.ts';
 import { RandomWalk, randomSource } from '../../../native-sim/explore/random.ts';
 import { makeBench } from '../../../native-sim/explore/session.ts';
 import { futexMutex, mcs } from './programs/locks.ts';
@@ -66,4 +68,54 @@ test('a bounded search that left something out does not call itself complete', a
   expect(bounded.verdict).toBe('incomplete');
   expect(bounded.executions).toBeLessThan(all.executions);
   expect(await explore({ ...program, mode: 'bounded', bound: 50 })).toMatchObject({ complete: true, executions: 66 });
+});
+
+/** Thread 0 may die with `lower`; thread 1 sleeps for that with `upper`, for which the reaper waits. */
+function sleepsForTheDead(): Program {
+  const [lower, upper] = [0, 1];
+  const take = (cpu: Cpu, word: number) => {
+    while (cpu.cmpxchg(word, 0, 1) !== 0) cpu.wait(word, 1, Number.POSITIVE_INFINITY);
+  };
+  const release = (cpu: Cpu, word: number) => {
+    cpu.xchg(word, 0);
+    cpu.wake(word, Number.POSITIVE_INFINITY);
+  };
+  return {
+    words: 2,
+    threads: [
+      (cpu) => {
+        take(cpu, lower);
+        release(cpu, lower);
+      },
+      (cpu) => {
+        take(cpu, upper);
+        take(cpu, lower);
+        release(cpu, lower);
+        release(cpu, upper);
+      },
+    ],
+    reaper(cpu) {
+      take(cpu, upper);
+      release(cpu, lower);
+      release(cpu, upper);
+    },
+  };
+}
+
+test('a thread that sleeps for what a dead one holds looks around by itself, where the program says that it does', async () => {
+  const options = { mode: 'random', executions: 20, kill: { threads: [0], walks: 10 } } as const;
+  const { failure } = await explore({ ...sleepsForTheDead(), ...options });
+  expect(failure?.kind).toBe('deadlock');
+
+  let looks = 0;
+  const stalled = (cpu: Cpu, died: number) => {
+    expect(died).toBe(0);
+    if (cpu.load(0) === 1) cpu.xchg(0, 0);
+    looks++;
+    return true;
+  };
+  const result = await explore({ ...sleepsForTheDead(), ...options, stalled });
+  expect(result).toMatchObject({ verdict: 'ok', failure: null });
+  expect(result.points.missed).toEqual([]);
+  expect(looks).toBeGreaterThan(0);
 });

@@ -64,11 +64,19 @@ export function reapDead({ arenas }: View, died: number, settleSpins = Number.PO
  * `reapDead` where there may be several deaths: by thread `me`, of all who are dead by then. `died`: those that it marks. It
  * never waits without bound: a pass knows nothing of who dies after it began.
  */
-export function reapAll({ arenas }: View, died: readonly number[], me: number, settleSpins = 1): void {
+export function reapAll({ arenas }: Pick<View, 'arenas'>, died: readonly number[], me: number, settleSpins = 1): void {
   const reaper = arenas[me]!;
   const { cpu } = reaper;
   for (const number of died) markDead(cpu, slotAddress(cpu, number) + Slot.life, LIFE + number);
   while (reap(reaper, (id) => isDead(cpu, id), { settleSpins }) === 'again') cpu.relax();
+}
+
+/** What thread `me` does that sleeps, and notices that `died` is dead. Returns whether nothing is left to be done. */
+export function reapOnce({ arenas }: Pick<View, 'arenas'>, died: number, me: number): boolean {
+  const reaper = arenas[me]!;
+  const { cpu } = reaper;
+  markDead(cpu, slotAddress(cpu, died) + Slot.life, LIFE + died);
+  return reap(reaper, (id) => isDead(cpu, id), { settleSpins: 1 }) === 'done';
 }
 
 /** Names for the words of the arena, so that a failure can be read: `t0.mcs1.next`. */

@@ -3,7 +3,7 @@
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapAll, reapDead } from './holdfast.ts';
+import { makeArenas, reapAll, reapDead, reapOnce } from './holdfast.ts';
 
 /** Words of the simulated memory behind the arena: the cells, for what the object protects. */
 const CELLS = 4;
@@ -21,6 +21,8 @@ export interface OnObjectOptions<View> {
   settleSpins?: number;
   /** How many may die in one execution. @default 1 */
   deaths?: number;
+  /** A thread that sleeps for long is a reaper as well, as in production: it may sleep with the names latched, for what a dead one holds. */
+  stalls?: boolean;
   /** Threads that do the same, and use their numbers for names only. */
   alike?: Program['alike'];
   /** Looks at what thread `me`, which is dead, leaves to the reaper. */
@@ -44,6 +46,7 @@ export function onObject<View>(
     remembers = false,
     settleSpins,
     deaths = 1,
+    stalls = false,
     alike,
     beforeReaping,
     heir,
@@ -66,10 +69,13 @@ export function onObject<View>(
     reaper(cpu, died, { arenas, views, cell }, me, inherited) {
       const [arena, view] = [arenas[me]!, views[me]!];
       beforeReaping?.(cpu, died, arena, view, cell);
-      if (deaths === 1) reapDead({ arenas, shared: cell }, died, settleSpins);
-      else reapAll({ arenas, shared: cell }, [died, ...inherited], me, settleSpins);
+      if (deaths === 1 && !stalls) reapDead({ arenas, shared: cell }, died, settleSpins);
+      else reapAll({ arenas }, [died, ...inherited], me, settleSpins);
       heir?.(cpu, died, arena, view, cell);
     },
+    ...(stalls && {
+      stalled: (_cpu: Cpu, died: number, { arenas }: Shared, me: number) => reapOnce({ arenas }, died, me),
+    }),
     ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),
   };
   return program as unknown as Program;

@@ -36,10 +36,27 @@ export interface Part {
   tryTake(): boolean;
   release(): void;
   takeWithin?(timeout: number): void;
+  readonly tasks?: ForTasks | undefined;
   read?(): void;
   tryRead?(): boolean;
   readWithin?(timeout: number): void;
   releaseRead?(): void;
+}
+
+/** The lock as a task of an event loop takes it. */
+interface ForTasks {
+  acquire(): Promise<unknown>;
+  isLocked(): boolean;
+}
+
+interface Asynchronous {
+  readonly isLocked: boolean;
+  acquireAsync(): Promise<unknown>;
+}
+
+interface WrittenAsynchronously {
+  readonly isLocked: boolean;
+  acquireWriteAsync(): Promise<unknown>;
 }
 
 interface Consistent {
@@ -48,7 +65,7 @@ interface Consistent {
   makeConsistent(): void;
 }
 
-interface Exclusive extends Consistent {
+interface Exclusive extends Consistent, Partial<Asynchronous> {
   lock(options?: { timeout: number }): void;
   tryLock(): boolean;
   unlock(): void;
@@ -61,6 +78,7 @@ function consistent(lock: Consistent): void {
 function exclusive(lock: Exclusive): Part {
   return {
     handle: lock.handle,
+    tasks: lock.acquireAsync && { acquire: () => lock.acquireAsync!(), isLocked: () => lock.isLocked === true },
     take() {
       lock.lock();
       consistent(lock);
@@ -78,9 +96,13 @@ function exclusive(lock: Exclusive): Part {
   };
 }
 
-function readerWriter(lock: ReaderWriterLock): Part {
+function readerWriter(lock: ReaderWriterLock & Partial<WrittenAsynchronously>): Part {
   return {
     handle: lock.handle,
+    tasks: lock.acquireWriteAsync && {
+      acquire: () => lock.acquireWriteAsync!(),
+      isLocked: () => lock.isLocked === true,
+    },
     take() {
       lock.downWrite();
       consistent(lock);
@@ -122,6 +144,7 @@ function guarded(semaphore: Semaphore): Part {
     takeWithin(timeout) {
       held = semaphore.acquire({ timeout });
     },
+    tasks: { acquire: () => semaphore.acquireAsync(), isLocked: () => semaphore.permits === 0 },
     release: () => held?.release(),
   };
 }
@@ -212,6 +235,7 @@ export function pair(name: PairLock, acts: readonly Act[], spins: number, deaths
   return onObject(open, acts.map(bodyOf), spins, {
     ...words,
     deaths,
+    stalls: true,
     // A guard is the view's; percpu-rw-semaphores and semaphores keep what they have seen.
     remembers: true,
     check(memory, cell, [{ handle }]) {
@@ -252,8 +276,9 @@ export function inheriting(name: PairLock, spins: number): Program {
     (cpu, _me, _arena, { inner }, cell) => countInside(cpu, inner, cell),
   ];
   return onObject(open, bodies, spins, {
-    ...(name.includes('pthread') && { words: FUTEX_WORDS + 2048 }),
+    ...(name.includes('pthread') && { words: FUTEX_WORDS }),
     settleSpins: 1,
+    stalls: true,
     remembers: true,
     check(memory, cell, [{ inner }]) {
       if (memory.died.length === 0 && memory.read(cell) !== 2) throw new Error(`${memory.read(cell)} of 2 counts`);
@@ -262,7 +287,7 @@ export function inheriting(name: PairLock, spins: number): Program {
   });
 }
 
-/** What is left: whole, and free for the next thread. */
+/** What is left: whole, and free for the next thread, and for a task of its event loop. */
 export function inherit(memory: FinalMemory, number: number, words: number, open: (arena: Arena) => Part): void {
   const arena = new Arena(new Place(snapshot(memory, words), number, { spins: 1 }));
   const problems = arena.fsck();
@@ -272,6 +297,9 @@ export function inherit(memory: FinalMemory, number: number, words: number, open
   lock.release();
   if (lock.tryRead !== undefined && !lock.tryRead()) throw new Error('nobody can read in the end');
   lock.releaseRead?.();
+  // Nobody else is there, so it has the lock before the call is back.
+  lock.tasks?.acquire().catch(() => {});
+  if (lock.tasks?.isLocked() === false) throw new Error('a task does not get the lock in the end');
   const left = arena.waits();
   if (left.length > 0) throw new Error(`in the end ${JSON.stringify(left)}`);
 }
