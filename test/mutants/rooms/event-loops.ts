@@ -41,7 +41,7 @@ export const mutants: readonly Mutant[] = [
     file: 'lib/sched/drive.ts',
     from: '    finishPark(cpu, waiter.task);\n    cpu.wake(waiter.task + Task.state, 1);\n',
     to: '    finishPark(cpu, waiter.task);\n',
-    tests: [LOOPS],
+    tests: ['test/sched/cancellation.test.ts', LOOPS],
   },
   {
     name: 'mutex: a thread that sleeps keeps what its asynchronous task was given',
