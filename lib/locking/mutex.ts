@@ -193,10 +193,19 @@ export class Mutex extends OwnedLock {
     else observer.gave(this, self);
   }
 
+  /** For an observed thread, whose fast path was not asked. */
+  #takeFree(task: number): boolean {
+    // 0 -> me. Pairs as in `lock`.
+    if (this.thread.cpu.cmpxchgAcquire(this.#owner, 0, task) !== 0) return false;
+    this.thread.observer?.took(this, ALONE, task);
+    return true;
+  }
+
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
     checkWait(thread.cpu, options);
     const task = thread.current();
+    if (options === undefined && thread.observer?.tookIsEnough === true && this.#takeFree(task)) return;
     const wanted = thread.observer?.wants(this, ALONE, options);
     // Its fast path was not asked: 0 -> me. Pairs as in `lock`.
     const isFree =

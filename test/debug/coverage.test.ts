@@ -284,6 +284,28 @@ test.each(rows)('$title', async (row) => {
   expect(found.map(({ classes }) => classes.length)).toEqual([2]);
 });
 
+/** A view of these remembers what it has seen of the lock, or has a place in it, for its fast paths. */
+const remembering = rows.filter(
+  ({ name, options }) => /Semaphore|RwLock|PthreadSem/.test(name) && options === undefined,
+);
+
+test.each(remembering)('$title, by a view that has had the lock before anybody looked', async (row) => {
+  const arena = Arena.create({ bytes: 8 << 20 });
+  const lock = made(row.lock, arena);
+  const holding = async (times: number) => {
+    for (let i = 0; i < times; i++) await takeAndGive(lock, row, () => {});
+  };
+  await holding(3);
+  const profile = startProfile(arena, { holds: true });
+  await holding(3);
+  const mode = modeOf(row.lock, row.call);
+  const found = profile
+    .stop()
+    .locks.find(({ address, shared }) => address === lock.address && shared === (mode & 1) > 0);
+  const { sync, async } = found!.held!;
+  expect(sync.acquisitions + async.acquisitions).toBe(3);
+});
+
 /** Those that wait on the event loop: the waits of the others are in `profile.test.ts`, a row each. */
 const asynchronous = rows.filter(({ call, options }) => call.endsWith('Async') && options === undefined);
 

@@ -19,7 +19,7 @@ import type { Thread } from '../../sched/thread.ts';
 import type { LockObserver, ObservedLock, WaitForm } from '../../sched/watch.ts';
 import { capture, framesOf, StackTable } from '../profile/stacks.ts';
 import { ClassFinder } from './classes.ts';
-import { type Hold, Holds } from './holds.ts';
+import { end, type Hold, Holds } from './holds.ts';
 import { Adding, RECURSIVE, RELEASE_ORDER, type Reading, stackPlace, Tables, wayOf } from './layout.ts';
 import { cycle, isKnown, note, noteLooked, type Order } from './orders.ts';
 import { Reporter } from './reporter.ts';
@@ -66,9 +66,33 @@ export class Validator implements LockObserver {
   ): object {
     const hold = this.#holdOf(lock, form, options?.timeout === 0, within, this.#takeSubclass());
     if (hold === undefined) return {};
-    if (!hold.tries) this.#adding(() => this.#validate(hold));
-    if (form.async) this.holds.ask(hold);
+    const { holds } = this;
+    if (hold.tries) {
+      if (form.async) holds.ask(hold);
+      return hold;
+    }
+    if (!form.async) {
+      // While the thread sleeps for it, none of its flows goes on.
+      this.#adding(() => this.#validate(hold, holds.sync, holds.async));
+      return hold;
+    }
+    // A flow goes on in a later turn, and may have others beside it.
+    const [sync, others] = [holds.syncOfFlow(), holds.ofFlow()];
+    holds.ask(hold);
+    if (sync.length + others.length > 0) this.#validateAwaited(hold, sync, others);
     return hold;
+  }
+
+  /**
+   * An asynchronous call waits for nothing before its code awaits it. What that code gives back until then, in the same stretch, it does not
+   * wait with: it has asked for its turn in time.
+   */
+  #validateAwaited(hold: Hold, sync: readonly Hold[], others: readonly Hold[]): void {
+    const isHeld = ({ state }: Hold) => state === 'held';
+    void Promise.resolve().then(() => {
+      if (!this.isCurrent || !this.#isRunning() || hold.session !== this.#session || hold.state === 'over') return;
+      this.#adding(() => this.#validate(hold, sync.filter(isHeld), others.filter(isHeld)));
+    });
   }
 
   has(wanted: object | undefined, task: number): void {
@@ -102,6 +126,7 @@ export class Validator implements LockObserver {
     if (!isInOrder && this.#cpu.load(this.#tables + Tables.flags) & RELEASE_ORDER) {
       this.#adding(() => this.#reporter.releasedEarly(hold, list.slice(at)));
     }
+    end(hold);
   }
 
   shares(lock: ObservedLock, task: number): void {
@@ -156,10 +181,8 @@ export class Validator implements LockObserver {
     if (hold !== undefined) this.#adding(() => this.#reporter.notHeld(hold, what, this.all));
   }
 
-  #validate(hold: Hold): void {
-    // A flow goes on in a later turn, and may have others beside it; synchronous code lets nothing else of the thread run.
-    const sync = hold.form.async ? this.holds.syncOfFlow() : this.holds.sync;
-    const others = hold.form.async ? this.holds.ofFlow() : this.holds.async;
+  /** `sync`, `others`: what its code holds of synchronous and of asynchronous code while it waits. */
+  #validate(hold: Hold, sync: readonly Hold[], others: readonly Hold[]): void {
     const held = [...sync, ...others];
     if (hold.sleeps) {
       const atomic = held.findLast(({ isAtomic }) => isAtomic);
@@ -302,20 +325,21 @@ function readingOf(kind: string, { shared }: WaitForm): Reading {
   return RECURSIVE_READERS.has(kind) ? RECURSIVE : 1;
 }
 
-/** Those of this thread, one for each arena. */
-const validators = new Set<Validator>();
+/** Those of this thread, one for each arena, which each keeps its own: an arena that nobody can reach goes. */
+const validators = new Set<WeakRef<Validator>>();
 let listens = false;
 
 function open(thread: Thread): Validator {
-  if (!listens) process.on('exit', () => validators.forEach((validator) => void validator.exits()));
+  if (!listens) process.on('exit', () => validators.forEach((reference) => void reference.deref()?.exits()));
   listens = true;
-  for (const validator of validators) {
-    if (validator.isCurrent) continue;
-    validator.holds.end();
-    validators.delete(validator);
+  for (const reference of validators) {
+    const validator = reference.deref();
+    if (validator?.isCurrent === true) continue;
+    validator?.holds.end();
+    validators.delete(reference);
   }
   const validator = new Validator(thread);
-  validators.add(validator);
+  validators.add(new WeakRef(validator));
   return validator;
 }
 

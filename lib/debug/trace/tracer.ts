@@ -62,6 +62,7 @@ class WantedLock {
 
 export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, Traced {
   readonly thread: Thread;
+  readonly tookIsEnough = true;
   readonly word = Header.trace;
   /** What `Header.trace` was when the sinks were opened. */
   session = 0;
@@ -142,7 +143,8 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     const { cpu } = this.thread;
     // Pairs with the exchange in `changeUsers`: that sees that this thread tells, or this sees the change.
     cpu.xchg(this.#mark, 1);
-    if (cpu.load(Header.trace) !== this.session) {
+    // The exchange orders it.
+    if (cpu.loadUnordered(Header.trace) !== this.session) {
       cpu.storeRelease(this.#mark, 0);
       this.refresh();
       // Numbers of locks may be those of a table that was cleared: this event goes untold.

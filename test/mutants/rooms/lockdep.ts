@@ -50,6 +50,35 @@ export const mutants: readonly Mutant[] = [
     to: 'options === undefined)',
     tests: [SEAM],
   },
+  // Asynchronous calls.
+  {
+    name: 'an asynchronous call waits with what its code gives back before it awaits',
+    file: VALIDATOR,
+    from: '#validate(hold, sync.filter(isHeld), others.filter(isHeld))',
+    to: '#validate(hold, sync, others)',
+    tests: [CONTEXTS],
+  },
+  {
+    name: 'an asynchronous call is looked at in the session after the one in which it began',
+    file: VALIDATOR,
+    from: 'hold.session !== this.#session || hold.state',
+    to: 'hold.state',
+    tests: [CONTEXTS],
+  },
+  {
+    name: 'what a flow has held keeps its stack',
+    file: HOLDS,
+    from: '  hold.trace = {};\n',
+    to: '',
+    tests: ['test/debug/lockdep/guards.test.ts'],
+  },
+  {
+    name: 'the validators of a thread are kept for ever',
+    file: VALIDATOR,
+    from: '  validators.add(new WeakRef(validator));\n',
+    to: '  validators.add({ deref: () => validator } as never);\n',
+    tests: ['test/debug/lockdep/guards.test.ts'],
+  },
   // The graph.
   {
     name: 'a path goes on along readers that nobody waits for',
