@@ -12,6 +12,7 @@ const SESSION = 'lib/debug/lockdep/session.ts';
 const SUPPRESS = 'lib/debug/lockdep/suppress.ts';
 const REPORTER = 'lib/debug/lockdep/reporter.ts';
 const HOLDS = 'lib/debug/lockdep/holds.ts';
+const CALLBACKS = 'lib/debug/lockdep/callbacks.ts';
 
 export const mutants: readonly Mutant[] = [
   // The seam.
@@ -79,6 +80,43 @@ export const mutants: readonly Mutant[] = [
     to: '  validators.add({ deref: () => validator } as never);\n',
     tests: ['test/debug/lockdep/guards.test.ts'],
   },
+  // Callbacks.
+  ...[
+    ['what a program does before its event loop turns is a callback', VALIDATOR, ' && holds.stretch > 0)', ')'],
+    [
+      'a section that does not await lets callbacks come',
+      VALIDATOR,
+      'if (hold.stretch !== this.holds.stretch && this.#has(CALLBACKS))',
+      'if (this.#has(CALLBACKS))',
+    ],
+    [
+      'callbacks are looked at where nobody has asked for it',
+      VALIDATOR,
+      'if (this.#has(CALLBACKS) && holds',
+      'if (holds',
+    ],
+    [
+      'a callback that comes behind the section is not looked at',
+      CALLBACKS,
+      '? this.#sections.values() : []',
+      '? [] : []',
+    ],
+    [
+      'a section that comes behind the callback is not looked at',
+      CALLBACKS,
+      '? this.#waits.values() : []',
+      '? [] : []',
+    ],
+    ['what callbacks do is known after reset', VALIDATOR, '      this.#callbacks.clear();\n', ''],
+    [
+      'a section keeps no stack of what it has held',
+      CALLBACKS,
+      'known.set(key, { ...hold });',
+      'known.set(key, hold);',
+    ],
+  ].map(
+    ([name, file, from, to]) => ({ name, file, from, to, tests: ['test/debug/lockdep/callbacks.test.ts'] }) as Mutant,
+  ),
   // The graph.
   {
     name: 'a path goes on along readers that nobody waits for',
