@@ -97,7 +97,8 @@ export class Validator implements LockObserver {
   #validateAwaited(hold: Hold, sync: readonly Hold[], others: readonly Hold[]): void {
     const isHeld = ({ state }: Hold) => state === 'held';
     void Promise.resolve().then(() => {
-      if (!this.isCurrent || !this.#isRunning() || hold.session !== this.#session || hold.state === 'over') return;
+      // In another session than then, nothing of what it held is held.
+      if (!this.isCurrent || !this.#isRunning() || hold.state === 'over') return;
       this.#adding(() => this.#validate(hold, sync.filter(isHeld), others.filter(isHeld)));
     });
   }

@@ -60,13 +60,6 @@ export const mutants: readonly Mutant[] = [
     tests: [CONTEXTS],
   },
   {
-    name: 'an asynchronous call is looked at in the session after the one in which it began',
-    file: VALIDATOR,
-    from: 'hold.session !== this.#session || hold.state',
-    to: 'hold.state',
-    tests: [CONTEXTS],
-  },
-  {
     name: 'what a flow has held keeps its stack',
     file: HOLDS,
     from: '  hold.trace = {};\n',
