@@ -15,7 +15,7 @@ const REQUESTS = 400;
 
 const arena = Arena.create({ bytes: 4 << 20 });
 // Under `holdfast profile`, HOLDFAST_PROFILE and `--import holdfast/profile` there is one already.
-const isProfiled = process.env.HOLDFAST_PROFILE || globalThis[Symbol.for('holdfast.profile')];
+const isProfiled = process.env.HOLDFAST_PROFILE || Symbol.for('holdfast.profile') in globalThis;
 const profile = isProfiled ? undefined : startProfile(arena);
 if (profile !== undefined) startLockdep(arena, { quiet: true });
 

@@ -3,8 +3,9 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { Slot } from '../../sched/slot.ts';
 import type { Thread } from '../../sched/thread.ts';
+import type { Hold } from './holds.ts';
 import { Emitting, FIELDS_AT, isUsedBy, RECORD_WORDS, Ring, ringAt, Tables } from './layout.ts';
-import { POINTS } from './points.ts';
+import { POINTS, Point } from './points.ts';
 import { defineSink, type Traced, type TraceSink, TraceUser } from './sink.ts';
 
 /** The place of the field of two words among each point's fields, which is the last one, or -1. */
@@ -57,6 +58,38 @@ class RingSink implements TraceSink {
     if (this.#written === 0) cpu.storeUnordered(this.#ring + Ring.turns, cpu.load(this.#ring + Ring.turns) + 1);
     // Pairs with the acquire in `readRing`.
     cpu.storeReleaseLight(this.#ring + Ring.written, this.#written);
+  }
+
+  /** The fields of both points are lock, mode, task, and ns in two words. */
+  lockEvent(mark: number, session: number, hold: Hold, wait: number): boolean {
+    const cpu = this.#cpu;
+    const now = cpu.now();
+    // As in `ThreadTracer.emit`, where the partners are told.
+    cpu.xchg(mark, 1);
+    if (cpu.loadUnordered(Header.trace) !== session) return false;
+    const record = this.#records + (this.#written & this.#mask) * RECORD_WORDS;
+    const isRelease = wait < 0;
+    cpu.storeUnordered(record, now | 0);
+    cpu.storeUnordered(record + 1, ((now * PER_HIGH) << 8) | (isRelease ? Point.release : Point.acquire));
+    cpu.storeUnordered(record + FIELDS_AT, hold.lock);
+    cpu.storeUnordered(record + FIELDS_AT + 1, hold.mode);
+    cpu.storeUnordered(record + FIELDS_AT + 2, hold.task);
+    // Apart: `wait` is 0 as a rule, and a small integer to V8.
+    if (isRelease) {
+      const held = now - hold.since;
+      cpu.storeUnordered(record + FIELDS_AT + 3, held | 0);
+      cpu.storeUnordered(record + FIELDS_AT + 4, (held * PER_HIGH) | 0);
+    } else {
+      hold.since = now;
+      cpu.storeUnordered(record + FIELDS_AT + 3, wait | 0);
+      cpu.storeUnordered(record + FIELDS_AT + 4, (wait * PER_HIGH) | 0);
+    }
+    this.#written = (this.#written + 1) | 0;
+    if (this.#written === 0) cpu.storeUnordered(this.#ring + Ring.turns, cpu.load(this.#ring + Ring.turns) + 1);
+    // Pairs with the acquire in `readRing`.
+    cpu.storeReleaseLight(this.#ring + Ring.written, this.#written);
+    cpu.storeReleaseLight(mark, 0);
+    return true;
   }
 }
 

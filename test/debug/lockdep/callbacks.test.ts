@@ -111,6 +111,7 @@ test('a chain from the safe lock to the unsafe one, of which each is taken in it
   callback(safe);
   const [report] = lockdep.reports();
   expect(report?.classes).toEqual(['mutex "safe"', 'mutex "middle"', 'mutex "unsafe"']);
+  expect(report?.text).not.toContain('(not known)');
   expect(report?.text).toContain('a callback of thread 0 acquires lock:\nmutex "safe"');
   expect(report?.text).toContain(
     'and can come while an asynchronous section of the thread holds lock:\nmutex "unsafe"',

@@ -82,12 +82,7 @@ export const mutants: readonly Mutant[] = [
       'if (hold.stretch !== this.holds.stretch && this.#has(CALLBACKS))',
       'if (this.#has(CALLBACKS))',
     ],
-    [
-      'callbacks are looked at where nobody has asked for it',
-      VALIDATOR,
-      'if (this.#has(CALLBACKS) && holds',
-      'if (holds',
-    ],
+    ['callbacks are looked at where nobody has asked for it', SESSION, '(callbacks ? CALLBACKS : 0)', 'CALLBACKS'],
     [
       'a callback that comes behind the section is not looked at',
       CALLBACKS,
@@ -157,8 +152,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a tried lock is an order',
     file: VALIDATOR,
-    from: '    if (!hold.tries) this.#adding(',
-    to: '    this.#adding(',
+    from: '    if (hold.tries) {',
+    to: '    if (hold.tries && form.async) {',
     tests: [CONTEXTS],
   },
   {
@@ -171,15 +166,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'open asynchronous sections do not count for synchronous locks',
     file: VALIDATOR,
-    from: 'this.holds.ofFlow() : this.holds.async;',
-    to: 'this.holds.ofFlow() : [];',
+    from: 'this.#validate(hold, holds.sync, holds.async)',
+    to: 'this.#validate(hold, holds.sync, [])',
     tests: [CONTEXTS],
   },
   {
     name: 'flows hold what others of the thread hold',
     file: VALIDATOR,
-    from: 'hold.form.async ? this.holds.ofFlow() : this.holds.async;',
-    to: 'this.holds.async;',
+    from: '[holds.syncOfFlow(), holds.ofFlow()];',
+    to: '[holds.syncOfFlow(), [...holds.async]];',
     tests: [CONTEXTS],
   },
   {
@@ -348,8 +343,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'flows hold what others have taken synchronously',
     file: VALIDATOR,
-    from: 'hold.form.async ? this.holds.syncOfFlow() : this.holds.sync;',
-    to: 'this.holds.sync;',
+    from: '[holds.syncOfFlow(), holds.ofFlow()];',
+    to: '[[...holds.sync], holds.ofFlow()];',
     tests: [MEETINGS],
   },
   {
