@@ -14,8 +14,9 @@ const WORKERS = 3;
 const REQUESTS = 400;
 
 const arena = Arena.create({ bytes: 4 << 20 });
-// Under `holdfast profile` there is one already.
-const profile = process.env.HOLDFAST_PROFILE ? undefined : startProfile(arena);
+// Under `holdfast profile`, HOLDFAST_PROFILE and `--import holdfast/profile` there is one already.
+const isProfiled = process.env.HOLDFAST_PROFILE || Symbol.for('holdfast.profile') in globalThis;
+const profile = isProfiled ? undefined : startProfile(arena);
 if (profile !== undefined) startLockdep(arena, { quiet: true });
 
 const workers = Array.from({ length: WORKERS }, (_, number) => {

@@ -196,8 +196,17 @@ export class Mutex extends OwnedLock {
     else observer.gave(this, self);
   }
 
+  /** For an observed thread, whose fast path was not asked. */
+  #takeFree(task: number): boolean {
+    // 0 -> me. Pairs as in `lock`.
+    if (this.thread.cpu.cmpxchgAcquire(this.#owner, 0, task) !== 0) return false;
+    this.thread.observer?.took(this, ALONE, task);
+    return true;
+  }
+
   #lockSlow(options: WaitOptions | undefined): void {
     const { thread } = this;
+    if (options === undefined && thread.observer?.tookIsEnough === true && this.#takeFree(thread.current())) return;
     const limits = limitsOf(thread.cpu, options);
     const ownerDied = this.waitSync(limits, (task) => lockContended(thread, this, task, limits));
     if (ownerDied && this.#onOwnerDied !== undefined) this.#recover(this.#onOwnerDied);

@@ -7,7 +7,7 @@
  * compares nothing look at `observer`, or whether `free` is 0 where they have to ask whether the thread has detached.
  *
  *   wants, has   a call that may wait: before it does, and once it has the lock; of one that fails, `wants` alone
- *   took         a call that does not wait has the lock
+ *   took         a call that does not wait has the lock; or one that may wait and has found it free, where `tookIsEnough`
  *   gave         the lock is given back; it may be another object's memory by now
  *   notHeld      the call to give it back threw: the caller does not hold it
  *   guards       what a call has just taken is given back by a guard

@@ -79,6 +79,8 @@ export type Wanted = object;
  * taken in it do not deadlock with each other, such as an acquire context.
  */
 export interface LockObserver {
+  /** True where `took` says as much of a lock that a waiting call finds free as `wants` and `has` do: one call in place of two. */
+  readonly tookIsEnough?: boolean;
   /** `timeout` is the call's own, ms. With 0 it does not wait. */
   wants(
     lock: ObservedLock,

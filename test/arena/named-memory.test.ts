@@ -47,7 +47,7 @@ test('an arena that is nearly full and says nothing, or says so each time', asyn
   const second = arena.alloc(Math.floor((0.1 * bytes) / 4));
   await heard;
   expect(warnings.map((warning) => (warning as NodeJS.ErrnoException).code)).toEqual(['HOLDFAST_ARENA_FULL']);
-  expect(warnings[0]!.message).toContain('an arena of 1048576 bytes is 80 % full');
+  expect(warnings[0]!.message).toContain(`an arena of ${arena.words.byteLength} bytes is 80 % full`);
   arena.free(second);
   arena.free(arena.alloc(Math.floor((0.1 * bytes) / 4)));
   await new Promise(setImmediate);

@@ -259,8 +259,8 @@ test.each(rows)('$title', async (row) => {
   await takeAndGive(lock, row, () => outer.runExclusive(() => {}));
 
   const { events, locks } = trace.stop();
-  const own = ({ fields }: TraceEvent) => locks[fields.lock as number]?.address === lock.address;
-  const pairs = events.filter((event) => own(event) && /^(acquire|release)$/.test(event.point));
+  const isOwn = ({ fields }: TraceEvent) => locks[fields.lock as number]?.address === lock.address;
+  const pairs = events.filter((event) => isOwn(event) && /^(acquire|release)$/.test(event.point));
   const isPermit = typeof row.back === 'string' && /^(up|post)$/.test(row.back);
   expect(pairs.map(({ point, fields }) => [point, fields.mode])).toEqual([
     ['acquire', mode],
@@ -269,10 +269,13 @@ test.each(rows)('$title', async (row) => {
   ]);
   expect(events.filter(({ point }) => point.startsWith('contention'))).toEqual([]);
 
-  const { locks: held } = profile.stop();
-  const { sync, async } = (
-    held.find(({ address, shared }) => address === lock.address && shared === (mode & 1) > 0) as LockContention
-  ).held!;
+  const { locks: profiled } = profile.stop();
+  const own = profiled.find(
+    ({ address, shared }) => address === lock.address && shared === (mode & 1) > 0,
+  ) as LockContention;
+  // Nobody was in the way. A synchronous writer of a PercpuRwSemaphore has no fast path, and counts.
+  expect(own.async.contentions).toBe(0);
+  const { sync, async } = own.held!;
   expect([sync.acquisitions, async.acquisitions]).toEqual(mode & 2 ? [0, 1] : [1, 0]);
 
   // lock -> outer was seen. What waits for the lock inside the other one closes a cycle.
@@ -282,6 +285,28 @@ test.each(rows)('$title', async (row) => {
   outer.runExclusive(() => waits(lock));
   const found = lockdep.reports().filter(({ finding }) => finding === 'circular');
   expect(found.map(({ classes }) => classes.length)).toEqual([2]);
+});
+
+/** A view of these remembers what it has seen of the lock, or has a place in it, for its fast paths. */
+const remembering = rows.filter(
+  ({ name, options }) => /Semaphore|RwLock|PthreadSem/.test(name) && options === undefined,
+);
+
+test.each(remembering)('$title, by a view that has had the lock before anybody looked', async (row) => {
+  const arena = Arena.create({ bytes: 8 << 20 });
+  const lock = made(row.lock, arena);
+  const holding = async (times: number) => {
+    for (let i = 0; i < times; i++) await takeAndGive(lock, row, () => {});
+  };
+  await holding(3);
+  const profile = startProfile(arena, { holds: true });
+  await holding(3);
+  const mode = modeOf(row.lock, row.call);
+  const found = profile
+    .stop()
+    .locks.find(({ address, shared }) => address === lock.address && shared === (mode & 1) > 0);
+  const { sync, async } = found!.held!;
+  expect(sync.acquisitions + async.acquisitions).toBe(3);
 });
 
 /** Those that wait on the event loop: the waits of the others are in `profile.test.ts`, a row each. */

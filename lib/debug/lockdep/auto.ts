@@ -1,6 +1,6 @@
 /**
  * Lockdep for programs that know nothing of it: `HOLDFAST_LOCKDEP=1 node app.js`. It runs in each arena that the process makes, for all
- * threads that attach. `HOLDFAST_LOCKDEP_SUPPRESS` names a file of suppressions.
+ * threads that attach; `HOLDFAST_LOCKDEP=callbacks` for its option of that name. `HOLDFAST_LOCKDEP_SUPPRESS` names a file of suppressions.
  */
 import { readFileSync } from 'node:fs';
 import { Arena } from '../../arena/arena.ts';
@@ -10,7 +10,10 @@ function begin(arena: Arena): void {
   const { HOLDFAST_LOCKDEP: asked = '', HOLDFAST_LOCKDEP_SUPPRESS: file } = process.env;
   if (asked === '' || asked === '0') return;
   try {
-    startLockdep(arena, { suppress: file === undefined ? '' : readFileSync(file, 'utf8') });
+    startLockdep(arena, {
+      callbacks: asked === 'callbacks',
+      suppress: file === undefined ? '' : readFileSync(file, 'utf8'),
+    });
   } catch (error) {
     process.emitWarning(`lockdep does not run in an arena: ${(error as Error).message}`, { type: 'HoldfastWarning' });
   }

@@ -30,8 +30,8 @@ export interface Hold {
   /** Each lock that was held then has a path to it in the graph that is as strong as an order of its own. */
   isOrdered: boolean;
   readonly within: object | undefined;
-  /** Where it was made, not read yet. */
-  readonly trace: { readonly stack?: unknown };
+  /** Where it was made, not read yet: with all functions there and what they were called of, so not kept longer than it is held. */
+  trace: { readonly stack?: unknown };
   reading: Reading;
   task: number;
   state: 'wanted' | 'held' | 'over';
@@ -49,6 +49,12 @@ interface Flow {
 
 /** Acquisitions of a flow that are under way, or have failed, which nobody tells. */
 const MOST_WANTED = 4;
+
+/** It is held no more. Its flow may know it for as long as the flow runs. */
+export function end(hold: Hold): void {
+  hold.state = 'over';
+  hold.trace = {};
+}
 
 export class Holds {
   /** Of synchronous code. */
@@ -121,7 +127,7 @@ export class Holds {
 
   /** Whatever is held is forgotten. */
   clear(): void {
-    for (const hold of [...this.sync, ...this.async]) hold.state = 'over';
+    for (const hold of [...this.sync, ...this.async]) end(hold);
     this.sync.length = 0;
     this.async.length = 0;
   }

@@ -118,6 +118,7 @@ export const Tables = struct({
 /** Flags. */
 export const QUIET = 1;
 export const RELEASE_ORDER = 2;
+export const CALLBACKS = 4;
 
 export const TABLES_KIND = defineKind<Repairer>({
   name: 'lockdep',

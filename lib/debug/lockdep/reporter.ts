@@ -61,15 +61,22 @@ export class Reporter {
     this.#tables = tables;
   }
 
-  /** The order from `other`, which is held, to `hold`, which is wanted, closes a cycle: `path` leads back. */
-  circular(hold: Hold, other: Hold, path: readonly number[], held: readonly Hold[]): void {
+  /**
+   * The order from `other`, which is held, to `hold`, which is wanted, closes a cycle: `path` leads back. `mayCome`: a callback may want
+   * it while a section of the thread holds the other.
+   */
+  circular(hold: Hold, other: Hold, path: readonly number[], held: readonly Hold[], mayCome: boolean): void {
     const labels = path.map((number) => this.#label(number));
     const claimed = this.#claimFor(other, hold, Reported.circle);
     const isNew = this.#report('circular', labels, claimed, (depth) => [
-      `thread ${this.#thread} is trying to acquire lock:`,
+      mayCome
+        ? `a callback of thread ${this.#thread} acquires lock:`
+        : `thread ${this.#thread} is trying to acquire lock:`,
       named(this.#mention(hold)),
       '',
-      'but it is already holding lock:',
+      mayCome
+        ? 'and can come while an asynchronous section of the thread holds lock:'
+        : 'but it is already holding lock:',
       named(this.#mention(other)),
       '',
       'which lock already depends on the new lock.',
@@ -79,7 +86,7 @@ export class Reporter {
       '',
       `-> #0 (${labels[0]}): taken here`,
       ...this.#stack(hold, depth),
-      `   while holding ${this.#label(other.class)}, taken here`,
+      `   while ${mayCome ? 'a section may hold' : 'holding'} ${this.#label(other.class)}, taken here`,
       ...this.#stack(other, depth),
       '',
       ...scenario(labels),

@@ -15,7 +15,7 @@ import { Header } from '../../memory/header.ts';
 import { lookForObserver } from '../../sched/lock-observer.ts';
 import { countUnheard, maxThreads, Slot, slotAddress } from '../../sched/slot.ts';
 import { countClasses } from './classes.ts';
-import { Adding, CLASSES, EXCLUDED, QUIET, RELEASE_ORDER, TABLES_KIND, Tables } from './layout.ts';
+import { Adding, CALLBACKS, CLASSES, EXCLUDED, QUIET, RELEASE_ORDER, TABLES_KIND, Tables } from './layout.ts';
 import { type LockdepReport, readReports } from './reporter.ts';
 import { writeSuppressions } from './suppress.ts';
 import './validator.ts';
@@ -35,6 +35,11 @@ export interface LockdepOptions {
   awaitLimit?: number | undefined;
   /** Report a lock of synchronous code that is released before one that was taken after it. @default false */
   releaseOrder?: boolean | undefined;
+  /**
+   * Also report orders that have not been seen, but can be: a lock that a callback takes synchronously, and one that asynchronous code of
+   * the same thread holds while it awaits, at another time. See docs/lockdep.md. @default false
+   */
+  callbacks?: boolean | undefined;
   /** What is not to be reported: see docs/lockdep.md. */
   suppress?: string | undefined;
   /** Write nothing to the standard error stream. @default false */
@@ -138,12 +143,12 @@ export function startLockdep(arena: Arena, options: LockdepOptions = {}): Lockde
   if (typeof arena?.thread?.current !== 'function') {
     throw new HoldfastError('EINVAL', `startLockdep() expects an Arena, received ${shown(arena)}`);
   }
-  checkOptionNames(options, ['awaitLimit', 'releaseOrder', 'suppress', 'quiet']);
-  const { awaitLimit = 5000, releaseOrder = false, suppress = '', quiet = false } = options;
+  checkOptionNames(options, ['awaitLimit', 'releaseOrder', 'callbacks', 'suppress', 'quiet']);
+  const { awaitLimit = 5000, releaseOrder = false, callbacks = false, suppress = '', quiet = false } = options;
   if (!Number.isInteger(awaitLimit) || awaitLimit < 0 || awaitLimit > 2 ** 31 - 1) {
     throw new HoldfastError('EINVAL', `awaitLimit is whole ms from 0, received ${shown(awaitLimit)}`);
   }
-  for (const [name, value] of Object.entries({ releaseOrder, quiet })) {
+  for (const [name, value] of Object.entries({ releaseOrder, callbacks, quiet })) {
     if (typeof value !== 'boolean') {
       throw new HoldfastError('EINVAL', `${name} is true or false, received ${shown(value)}`);
     }
@@ -154,7 +159,10 @@ export function startLockdep(arena: Arena, options: LockdepOptions = {}): Lockde
   exclusively(arena, tables, () => {
     writeSuppressions(cpu, tables, suppress);
     cpu.store(tables + Tables.awaitLimit, awaitLimit);
-    cpu.store(tables + Tables.flags, (quiet ? QUIET : 0) | (releaseOrder ? RELEASE_ORDER : 0));
+    cpu.store(
+      tables + Tables.flags,
+      (quiet ? QUIET : 0) | (releaseOrder ? RELEASE_ORDER : 0) | (callbacks ? CALLBACKS : 0),
+    );
     if (cpu.load(Header.lockdep) !== 0) return;
     if (!isAddingOver(arena)) throw stoppedInAdding();
     const session = clear(cpu, tables);

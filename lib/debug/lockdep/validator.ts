@@ -18,9 +18,10 @@ import { defineLockObserver, endObserver, isObservedBy, ownWanted } from '../../
 import type { Thread } from '../../sched/thread.ts';
 import type { LockObserver, ObservedLock, WaitForm } from '../../sched/watch.ts';
 import { capture, framesOf, StackTable } from '../profile/stacks.ts';
+import { Callbacks } from './callbacks.ts';
 import { ClassFinder } from './classes.ts';
-import { type Hold, Holds } from './holds.ts';
-import { Adding, RECURSIVE, RELEASE_ORDER, type Reading, stackPlace, Tables, wayOf } from './layout.ts';
+import { end, type Hold, Holds } from './holds.ts';
+import { Adding, CALLBACKS, RECURSIVE, RELEASE_ORDER, type Reading, stackPlace, Tables, wayOf } from './layout.ts';
 import { cycle, isKnown, note, noteLooked, type Order } from './orders.ts';
 import { Reporter } from './reporter.ts';
 
@@ -32,6 +33,9 @@ const RCU = new Set(['rcu', 'rcu-qsbr', 'srcu']);
 /** One task may take a permit of these, and another one give it: there is no order of holding them. */
 const SEMAPHORES = new Set(['semaphore', 'pthread sem']);
 
+/** A frame, on top of the stack of what was not held at the time. */
+const AT_ANOTHER_TIME = 'at another time, in an asynchronous section\t\t0\t0\n';
+
 export class Validator implements LockObserver {
   readonly holds = new Holds();
   readonly #thread: Thread;
@@ -40,6 +44,7 @@ export class Validator implements LockObserver {
   readonly #classes: ClassFinder;
   readonly #stacks: StackTable;
   readonly #reporter: Reporter;
+  readonly #callbacks = new Callbacks();
   #session: number;
   /** What guards are to release, by guard. */
   readonly #guards = new FinalizationRegistry<Hold>((hold) => this.#lost(hold));
@@ -66,9 +71,36 @@ export class Validator implements LockObserver {
   ): object {
     const hold = this.#holdOf(lock, form, options?.timeout === 0, within, this.#takeSubclass());
     if (hold === undefined) return {};
-    if (!hold.tries) this.#adding(() => this.#validate(hold));
-    if (form.async) this.holds.ask(hold);
+    const { holds } = this;
+    if (hold.tries) {
+      if (form.async) holds.ask(hold);
+      return hold;
+    }
+    if (!form.async) {
+      // While the thread sleeps for it, none of its flows goes on.
+      this.#adding(() => this.#validate(hold, holds.sync, holds.async));
+      // What a program does before its event loop turns first is no callback.
+      if (this.#has(CALLBACKS) && holds.stretch > 0) this.#mayCome([hold], this.#callbacks.waits(hold));
+      return hold;
+    }
+    // A flow goes on in a later turn, and may have others beside it.
+    const [sync, others] = [holds.syncOfFlow(), holds.ofFlow()];
+    holds.ask(hold);
+    if (sync.length + others.length > 0) this.#validateAwaited(hold, sync, others);
     return hold;
+  }
+
+  /**
+   * An asynchronous call waits for nothing before its code awaits it. What that code gives back until then, in the same stretch, it does not
+   * wait with: it has asked for its turn in time.
+   */
+  #validateAwaited(hold: Hold, sync: readonly Hold[], others: readonly Hold[]): void {
+    const isHeld = ({ state }: Hold) => state === 'held';
+    void Promise.resolve().then(() => {
+      // In another session than then, nothing of what it held is held.
+      if (!this.isCurrent || !this.#isRunning() || hold.state === 'over') return;
+      this.#adding(() => this.#validate(hold, sync.filter(isHeld), others.filter(isHeld)));
+    });
   }
 
   has(wanted: object | undefined, task: number): void {
@@ -99,9 +131,13 @@ export class Validator implements LockObserver {
     }
     const next = list[at];
     const isInOrder = next === undefined || list !== this.holds.sync;
-    if (!isInOrder && this.#cpu.load(this.#tables + Tables.flags) & RELEASE_ORDER) {
+    if (!isInOrder && this.#has(RELEASE_ORDER)) {
       this.#adding(() => this.#reporter.releasedEarly(hold, list.slice(at)));
     }
+    if (hold.stretch !== this.holds.stretch && this.#has(CALLBACKS)) {
+      this.#mayCome(this.#callbacks.awaited(hold), [hold]);
+    }
+    end(hold);
   }
 
   shares(lock: ObservedLock, task: number): void {
@@ -125,6 +161,20 @@ export class Validator implements LockObserver {
   #lost(hold: Hold): void {
     if (!this.isCurrent || !this.#isRunning() || hold.state !== 'held' || hold.session !== this.#session) return;
     this.#adding(() => this.#reporter.lostGuard(hold));
+  }
+
+  #has(flag: number): boolean {
+    return (this.#cpu.load(this.#tables + Tables.flags) & flag) !== 0;
+  }
+
+  /** Callbacks that wait for one of `waits` may come while a section holds one of `sections`. */
+  #mayCome(waits: Iterable<Hold>, sections: Iterable<Hold>): void {
+    for (const hold of waits) {
+      for (const other of sections) {
+        // A lock that its own thread's section has is refused to a callback, with EDEADLK.
+        if (hold.class !== other.class) this.#adding(() => this.#order(hold, other, this.all, true));
+      }
+    }
   }
 
   /** Whatever the thread holds. */
@@ -156,10 +206,8 @@ export class Validator implements LockObserver {
     if (hold !== undefined) this.#adding(() => this.#reporter.notHeld(hold, what, this.all));
   }
 
-  #validate(hold: Hold): void {
-    // A flow goes on in a later turn, and may have others beside it; synchronous code lets nothing else of the thread run.
-    const sync = hold.form.async ? this.holds.syncOfFlow() : this.holds.sync;
-    const others = hold.form.async ? this.holds.ofFlow() : this.holds.async;
+  /** `sync`, `others`: what its code holds of synchronous and of asynchronous code while it waits. */
+  #validate(hold: Hold, sync: readonly Hold[], others: readonly Hold[]): void {
     const held = [...sync, ...others];
     if (hold.sleeps) {
       const atomic = held.findLast(({ isAtomic }) => isAtomic);
@@ -181,7 +229,8 @@ export class Validator implements LockObserver {
     hold.isOrdered = hold.reading !== RECURSIVE;
   }
 
-  #order(hold: Hold, other: Hold, held: readonly Hold[]): void {
+  /** `mayCome`: the call is one that a callback makes, and may come while `other` is held. */
+  #order(hold: Hold, other: Hold, held: readonly Hold[], mayCome = false): void {
     const cpu = this.#cpu;
     const tables = this.#tables;
     const order: Order = {
@@ -192,14 +241,14 @@ export class Validator implements LockObserver {
     };
     const way = wayOf(other.reading, hold.reading);
     if (isKnown(cpu, tables, order, way)) return;
-    note(cpu, tables, order, way, () => [this.#stackOf(other), this.#stackOf(hold)]);
+    note(cpu, tables, order, way, () => [this.#stackOf(other, mayCome ? AT_ANOTHER_TIME : ''), this.#stackOf(hold)]);
     const path = cycle(cpu, tables, order);
-    if (path !== undefined) this.#reporter.circular(hold, other, path, held);
+    if (path !== undefined) this.#reporter.circular(hold, other, path, held, mayCome);
     noteLooked(cpu, tables, order, way);
   }
 
-  #stackOf(hold: Hold): number {
-    const number = this.#stacks.numberOf(framesOf(hold.trace));
+  #stackOf(hold: Hold, before = ''): number {
+    const number = this.#stacks.numberOf(before + framesOf(hold.trace));
     if (number < 0) this.#cpu.fetchAddRelaxed(this.#tables + Tables.droppedStacks, 1);
     return number;
   }
@@ -254,6 +303,7 @@ export class Validator implements LockObserver {
       this.#classes.forget();
       this.#stacks.forget();
       this.holds.clear();
+      this.#callbacks.clear();
     }
     // Also where it has ended just before this thread began to be observed.
     if (session === 0) this.#end();
@@ -302,20 +352,21 @@ function readingOf(kind: string, { shared }: WaitForm): Reading {
   return RECURSIVE_READERS.has(kind) ? RECURSIVE : 1;
 }
 
-/** Those of this thread, one for each arena. */
-const validators = new Set<Validator>();
+/** Those of this thread, one for each arena, which each keeps its own: an arena that nobody can reach goes. */
+const validators = new Set<WeakRef<Validator>>();
 let listens = false;
 
 function open(thread: Thread): Validator {
-  if (!listens) process.on('exit', () => validators.forEach((validator) => void validator.exits()));
+  if (!listens) process.on('exit', () => validators.forEach((reference) => void reference.deref()?.exits()));
   listens = true;
-  for (const validator of validators) {
-    if (validator.isCurrent) continue;
-    validator.holds.end();
-    validators.delete(validator);
+  for (const reference of validators) {
+    const validator = reference.deref();
+    if (validator?.isCurrent === true) continue;
+    validator?.holds.end();
+    validators.delete(reference);
   }
   const validator = new Validator(thread);
-  validators.add(validator);
+  validators.add(new WeakRef(validator));
   return validator;
 }
 

@@ -54,6 +54,7 @@ export function named(mention: Mention): string {
 }
 
 function place({ name, file, line, column }: Frame): string {
+  if (file === '') return name;
   const where = `${file}:${line}:${column}`;
   return name === '' ? where : `${name} (${where})`;
 }

@@ -3,7 +3,7 @@
  *
  * Reading the clock costs more than a free lock, so one acquisition in 16 is timed, by a random skip: a fixed one could go in step with the
  * program. Where the last one that was timed took long, the clock is no matter, and each is. Of a lock of which a thread knows 1,024 short
- * ones it times one in 64. Each stands for as many as it should.
+ * ones it times one in 128. Each stands for as many as it should.
  *
  * While nothing is timed, the fast paths of unlocks take their way (`Thread.observeUnlocks`): a lock that is free costs its slow path when it is
  * taken, and nothing when it is given back.
@@ -23,7 +23,7 @@ import { tallyAdd } from './tally.ts';
 /** Acquisitions for each that is timed; and where so many short ones are known of the lock, RARE. */
 const INTERVAL = 16;
 const ENOUGH = 1024;
-const RARE = 64;
+const RARE = 128;
 /** A hold for which the clock is no matter, ns. */
 const LONG = 4000;
 
@@ -86,6 +86,7 @@ interface Timed {
 }
 
 export class HoldRecorder implements LockObserver {
+  readonly tookIsEnough = true;
   readonly #thread: Thread;
   readonly session: number;
   readonly #profile: number;
@@ -139,7 +140,8 @@ export class HoldRecorder implements LockObserver {
     for (let i = timed.length - 1; i >= 0; i--) {
       const hold = timed[i] as Timed;
       if (hold.known.address !== lock.address || hold.task !== task) continue;
-      timed.splice(i, 1);
+      if (i === timed.length - 1) timed.pop();
+      else timed.splice(i, 1);
       this.#record(hold);
       break;
     }
@@ -181,7 +183,8 @@ export class HoldRecorder implements LockObserver {
 
   #acquired(known: Known, task: number): void {
     const { cpu, id } = this.#thread;
-    if (cpu.load(Header.profileLocks) !== this.session) {
+    // The read-modify-write that took the lock orders it.
+    if (cpu.loadUnordered(Header.profileLocks) !== this.session) {
       // Of the next session, if there is one, this acquisition is no part.
       endObserver(this.#thread, this);
       lookForObserver(this.#thread);

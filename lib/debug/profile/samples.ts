@@ -14,9 +14,9 @@ export const SAMPLED_ALWAYS = 100e3;
 export function recording({ cpu, slot }: Thread, session: number, add: () => void): void {
   // Pairs with the exchange in `stopSession`: that sees that this thread records, or this sees that the session is over.
   cpu.xchg(slot + Recording.session, session);
-  if (cpu.load(Header.profile) === session) add();
+  if (cpu.loadUnordered(Header.profile) === session) add();
   // Pairs with the acquire in `stopSession`, which reads what was recorded.
-  cpu.storeRelease(slot + Recording.session, 0);
+  cpu.storeReleaseLight(slot + Recording.session, 0);
 }
 
 /** Marsaglia's xorshift: what is chosen by it depends on nothing that the program does. */
@@ -51,7 +51,8 @@ export function noteExtremes(cpu: Cpu, longest: number, shortest: number, ns: nu
 
 /** Stores `value` while what is there is `worse`. */
 function raise(cpu: Cpu, address: number, worse: (seen: number) => boolean, value: number): void {
-  for (let seen = cpu.load(address); worse(seen); ) {
+  // Whether that is so still the exchange finds.
+  for (let seen = cpu.loadUnordered(address); worse(seen); ) {
     const now = cpu.cmpxchgRelaxed(address, seen, value);
     if (now === seen) return;
     seen = now;

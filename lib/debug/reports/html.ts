@@ -126,10 +126,12 @@ const times99 = ({ contentions, p99 }: WaitTimes) => (contentions === 0 ? '' : d
 export function locksTable(locks: readonly LockContention[]): string {
   if (locks.length === 0) return '<p>None.</p>';
   const all = locks.reduce((sum, lock) => sum + totalOf(lock), 0);
-  const heads = ['lock', ...COLUMNS.map(([head]) => head), 'share'].map((head) => `<th>${head}</th>`).join('');
+  // The share comes last, and has to fit on the screen.
+  const columns = COLUMNS.filter(([, shown]) => locks.some((lock) => !['', '0'].includes(shown(lock))));
+  const heads = ['lock', ...columns.map(([head]) => head), 'share'].map((head) => `<th>${head}</th>`).join('');
   const rows = locks.map((lock) => {
     const share = all === 0 ? 0 : totalOf(lock) / all;
-    const cells = COLUMNS.map(([, cell]) => `<td>${cell(lock)}</td>`).join('');
+    const cells = columns.map(([, cell]) => `<td>${cell(lock)}</td>`).join('');
     const bar = `<div class="bar" style="width:${(share * 100).toFixed(1)}%" title="${percent(share)} of the time that calls have waited">${percent(share)}</div>`;
     return `<tr><th>${escaped(lock.lock)}${lock.shared ? ', shared' : ''}</th>${cells}<td class="share">${bar}</td></tr>`;
   });

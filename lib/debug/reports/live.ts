@@ -97,7 +97,8 @@ function threadsTable(threads: readonly ObservedThread[]): string {
       `${threadId}`,
       osThread === 0 ? '' : `${osThread}`,
       state,
-      stack.map(frameText).join(' < '),
+      // The rest is in `/state`, and of a deadlock above.
+      stack.slice(0, 1).map(frameText).join(''),
     ];
   });
   return table(['thread', 'threadId', 'number in the system', 'state', 'where'], rows);

@@ -11,6 +11,7 @@
  *
  * Names are those of the kernel's tracepoints where it has them: include/trace/events/lock.h, sched.h, workqueue.h, rcu.h.
  */
+import type { WaitForm } from '../../sched/watch.ts';
 
 export type FieldType = 'u32' | 'u64' | 'stack' | 'lock';
 
@@ -100,4 +101,17 @@ export const OUTCOMES = ['acquired', 'owner-died', 'timed-out', 'aborted', 'dead
 export function pointNamed(name: string): number | undefined {
   const number = POINTS.findIndex((point) => point.name === name);
   return number < 0 ? undefined : number;
+}
+
+const FAILED = OUTCOMES.indexOf('failed');
+
+export function modeOf({ shared, async }: WaitForm): number {
+  return (shared ? Mode.shared : 0) | (async ? Mode.async : 0);
+}
+
+/** A slow path that comes back with no text, as those of spinning locks, has its lock. */
+export function outcomeNumber(outcome: unknown): number {
+  if (typeof outcome !== 'string') return 0;
+  const number = (OUTCOMES as readonly string[]).indexOf(outcome);
+  return number < 0 ? FAILED : number;
 }

@@ -3,14 +3,16 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
 import { Slot } from '../../sched/slot.ts';
 import type { Thread } from '../../sched/thread.ts';
+import type { Hold } from './holds.ts';
 import { Emitting, FIELDS_AT, isUsedBy, RECORD_WORDS, Ring, ringAt, Tables } from './layout.ts';
-import { POINTS } from './points.ts';
+import { POINTS, Point } from './points.ts';
 import { defineSink, type Traced, type TraceSink, TraceUser } from './sink.ts';
 
 /** The place of the field of two words among each point's fields, which is the last one, or -1. */
 const WIDE = Int32Array.from(POINTS, ({ fields }) => fields.findIndex(({ type }) => type === 'u64'));
 
-const HIGH = 2 ** 32;
+/** A multiplication takes a few cycles, a division some twenty. */
+const PER_HIGH = 2 ** -32;
 
 class RingSink implements TraceSink {
   readonly session: number;
@@ -42,7 +44,7 @@ class RingSink implements TraceSink {
     const record = this.#records + (this.#written & this.#mask) * RECORD_WORDS;
     const wide = WIDE[point] as number;
     cpu.storeUnordered(record, time | 0);
-    cpu.storeUnordered(record + 1, ((time / HIGH) << 8) | point);
+    cpu.storeUnordered(record + 1, ((time * PER_HIGH) << 8) | point);
     cpu.storeUnordered(record + FIELDS_AT, a | 0);
     cpu.storeUnordered(record + FIELDS_AT + 1, b | 0);
     cpu.storeUnordered(record + FIELDS_AT + 2, c | 0);
@@ -50,12 +52,44 @@ class RingSink implements TraceSink {
     cpu.storeUnordered(record + FIELDS_AT + 4, e | 0);
     if (wide >= 0) {
       const last = wide === 2 ? c : wide === 3 ? d : e;
-      cpu.storeUnordered(record + FIELDS_AT + wide + 1, (last / HIGH) | 0);
+      cpu.storeUnordered(record + FIELDS_AT + wide + 1, (last * PER_HIGH) | 0);
     }
     this.#written = (this.#written + 1) | 0;
     if (this.#written === 0) cpu.storeUnordered(this.#ring + Ring.turns, cpu.load(this.#ring + Ring.turns) + 1);
     // Pairs with the acquire in `readRing`.
     cpu.storeReleaseLight(this.#ring + Ring.written, this.#written);
+  }
+
+  /** The fields of both points are lock, mode, task, and ns in two words. */
+  lockEvent(mark: number, session: number, hold: Hold, wait: number): boolean {
+    const cpu = this.#cpu;
+    const now = cpu.now();
+    // As in `ThreadTracer.emit`, where the partners are told.
+    cpu.xchg(mark, 1);
+    if (cpu.loadUnordered(Header.trace) !== session) return false;
+    const record = this.#records + (this.#written & this.#mask) * RECORD_WORDS;
+    const isRelease = wait < 0;
+    cpu.storeUnordered(record, now | 0);
+    cpu.storeUnordered(record + 1, ((now * PER_HIGH) << 8) | (isRelease ? Point.release : Point.acquire));
+    cpu.storeUnordered(record + FIELDS_AT, hold.lock);
+    cpu.storeUnordered(record + FIELDS_AT + 1, hold.mode);
+    cpu.storeUnordered(record + FIELDS_AT + 2, hold.task);
+    // Apart: `wait` is 0 as a rule, and a small integer to V8.
+    if (isRelease) {
+      const held = now - hold.since;
+      cpu.storeUnordered(record + FIELDS_AT + 3, held | 0);
+      cpu.storeUnordered(record + FIELDS_AT + 4, (held * PER_HIGH) | 0);
+    } else {
+      hold.since = now;
+      cpu.storeUnordered(record + FIELDS_AT + 3, wait | 0);
+      cpu.storeUnordered(record + FIELDS_AT + 4, (wait * PER_HIGH) | 0);
+    }
+    this.#written = (this.#written + 1) | 0;
+    if (this.#written === 0) cpu.storeUnordered(this.#ring + Ring.turns, cpu.load(this.#ring + Ring.turns) + 1);
+    // Pairs with the acquire in `readRing`.
+    cpu.storeReleaseLight(this.#ring + Ring.written, this.#written);
+    cpu.storeReleaseLight(mark, 0);
+    return true;
   }
 }
 

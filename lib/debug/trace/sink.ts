@@ -7,6 +7,7 @@
  * `open` by itself: when it attaches, in its next slow path, or, if it is traced already, at its next event.
  */
 import type { Thread } from '../../sched/thread.ts';
+import type { Hold } from './holds.ts';
 
 /** Users of an arena's trace points: bits of `Header.trace`. */
 export const TraceUser = { rings: 1, programs: 2 } as const;
@@ -19,6 +20,15 @@ export interface TraceSink {
   readonly points: number;
   /** `time`: ns on `cpu.now()`. What the point's fields are, in their order; 0 for those that it does not have. */
   emit(point: number, time: number, a: number, b: number, c: number, d: number, e: number): void;
+  /**
+   * For the one sink of a thread that hears of each lock, all of an `acquire`, which sets `hold.since`, or with a `wait` of -1 of a `release`:
+   * reads the clock, sets the thread's `mark`, and records `hold`, unless `Header.trace` is not `session` any more. Then it leaves the
+   * mark, and returns false.
+   *
+   * One function, because V8 makes none of an event that goes through this whole room, and each call costs 3 to 5 ns: a pair of a free lock
+   * takes a fifth less than with `emit`.
+   */
+  lockEvent?(mark: number, session: number, hold: Hold, wait: number): boolean;
 }
 
 /** What a sink may ask about the thread that it hears of, and about the numbers that it hears. */

@@ -33,7 +33,7 @@ import { capture, framesOf, StackTable } from '../profile/stacks.ts';
 import { Holds } from './holds.ts';
 import { Emitting, stackPlace, Tables } from './layout.ts';
 import { LockFinder, lockAt, type TracedLock } from './locks.ts';
-import { Mode, OUTCOMES, Point } from './points.ts';
+import { Mode, modeOf, outcomeNumber, Point } from './points.ts';
 import { openSinks, type Traced, type TraceSink } from './sink.ts';
 
 /** The kinds that are waited for until they are free: for the others there is no contention. */
@@ -41,8 +41,6 @@ const LOCKS = /(mutex|lock|semaphore|sem)$/;
 
 /** The points for which the thread has to be told of locks that are free. */
 const OF_LOCKS = (1 << Point.acquire) | (1 << Point.release);
-
-const FAILED = OUTCOMES.indexOf('failed');
 
 /** A call that wants a lock. */
 class WantedLock {
@@ -62,6 +60,7 @@ class WantedLock {
 
 export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, Traced {
   readonly thread: Thread;
+  readonly tookIsEnough = true;
   readonly word = Header.trace;
   /** What `Header.trace` was when the sinks were opened. */
   session = 0;
@@ -71,6 +70,8 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   #stacks: StackTable;
   #wantsStacks = false;
   #sinks: readonly TraceSink[] = [];
+  /** The one that there is, if it hears of each lock. */
+  #only: TraceSink | undefined = undefined;
   /** Those that any of them wants. */
   #points = 0;
   readonly #mark: number;
@@ -107,6 +108,9 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     const epoch = cpu.load(this.#tables + Tables.epoch);
     if (epoch !== this.#epoch) this.#forget(epoch);
     this.#sinks = this.session === 0 ? [] : openSinks(this);
+    const [first, ...others] = this.#sinks;
+    const hearsAll = first !== undefined && others.length === 0 && (first.points & OF_LOCKS) === OF_LOCKS;
+    this.#only = hearsAll ? first : undefined;
     this.#points = this.#sinks.reduce((all, { points }) => all | points, 0);
     this.#wantsStacks = cpu.load(this.#tables + Tables.wantsStacks) !== 0;
     cpu.storeRelease(this.#mark, 0);
@@ -142,10 +146,9 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     const { cpu } = this.thread;
     // Pairs with the exchange in `changeUsers`: that sees that this thread tells, or this sees the change.
     cpu.xchg(this.#mark, 1);
-    if (cpu.load(Header.trace) !== this.session) {
-      cpu.storeRelease(this.#mark, 0);
-      this.refresh();
-      // Numbers of locks may be those of a table that was cleared: this event goes untold.
+    // The exchange orders it.
+    if (cpu.loadUnordered(Header.trace) !== this.session) {
+      this.#followTrace();
       return;
     }
     const sinks = this.#sinks;
@@ -155,6 +158,12 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     }
     // Pairs with the acquire in `quiesce`.
     cpu.storeReleaseLight(this.#mark, 0);
+  }
+
+  /** Who traces has changed. Numbers of locks may be those of a table that was cleared: the event goes untold. */
+  #followTrace(): void {
+    this.thread.cpu.storeRelease(this.#mark, 0);
+    this.refresh();
   }
 
   lockOf(number: number): TracedLock | undefined {
@@ -218,6 +227,11 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     if (task === UNOWNED) this.emit(Point.release, this.thread.cpu.now(), this.#numberOf(address), 0, task, 0);
     const hold = this.#holds.end(address, task);
     if (hold === undefined) return;
+    const only = this.#only;
+    if (only?.lockEvent !== undefined) {
+      if (!only.lockEvent(this.#mark, this.session, hold, -1)) this.#followTrace();
+      return;
+    }
     const now = this.thread.cpu.now();
     this.emit(Point.release, now, hold.lock, hold.mode, task, Math.max(0, now - hold.since));
   }
@@ -230,9 +244,15 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   notHeld(): void {}
 
   #acquired(address: number, lock: number, mode: number, task: number, wait: number): void {
+    const only = this.#only;
+    // In this order: where another trace turns out to run, its locks have other numbers, and this hold is forgotten.
+    const hold = task === UNOWNED ? undefined : this.#holds.begin(address, task, lock, mode);
+    if (hold !== undefined && only?.lockEvent !== undefined) {
+      if (!only.lockEvent(this.#mark, this.session, hold, wait)) this.#followTrace();
+      return;
+    }
     const now = this.thread.cpu.now();
-    // In this order: where `emit` finds that another trace runs, its locks have other numbers, and this hold is forgotten.
-    if (task !== UNOWNED) this.#holds.begin(address, task, lock, mode, now);
+    if (hold !== undefined) hold.since = now;
     this.emit(Point.acquire, now, lock, mode, task, wait);
   }
 
@@ -374,15 +394,4 @@ defineLockObserver(Header.traceLocks, (thread) => {
 /** The thread that holds the object: a CPU number plus one; 0 for none, and for what no thread can hold. */
 function holderOf(cpu: Cpu, object: number): number {
   return kindById(kindIdOf(cpu, object))?.holder(cpu, object) ?? 0;
-}
-
-function modeOf({ shared, async }: WaitForm): number {
-  return (shared ? Mode.shared : 0) | (async ? Mode.async : 0);
-}
-
-/** A slow path that comes back with no text, as those of spinning locks, has its lock. */
-function outcomeNumber(outcome: unknown): number {
-  if (typeof outcome !== 'string') return 0;
-  const number = (OUTCOMES as readonly string[]).indexOf(outcome);
-  return number < 0 ? FAILED : number;
 }

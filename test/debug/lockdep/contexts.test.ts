@@ -117,6 +117,34 @@ test('a synchronous lock of the class that an asynchronous section of the thread
   expect(findings()).toEqual(['recursive']);
 });
 
+test('an asynchronous call waits with what its code holds when it awaits, and not with what it has given back by then', async () => {
+  const { arena, findings, lockdep } = watched();
+  const [a, b, c] = mutexes(arena, 'a', 'b', 'c') as [Mutex, Mutex, Mutex];
+  const queued = async (outer: Mutex, inner: Mutex) => {
+    outer.lock();
+    const waiting = inner.lockAsync();
+    outer.unlock();
+    await waiting;
+    inner.unlock();
+  };
+  // In line for the lock that it holds, as whoever hands something over.
+  await queued(a, a);
+  await queued(a, b);
+  const held = await c.acquireAsync();
+  const waiting = b.acquireAsync();
+  held.release();
+  (await waiting).release();
+  expect(lockdep.stats()).toMatchObject({ orders: 0, reports: 0 });
+  // It awaits with the lock in hand.
+  a.lock();
+  const guard = await b.acquireAsync();
+  a.unlock();
+  guard.release();
+  expect(lockdep.stats().orders).toBe(1);
+  b.runExclusive(() => a.runExclusive(() => {}));
+  expect(findings()).toEqual(['circular']);
+});
+
 test('an asynchronous lock inside a spinlock', async () => {
   const { arena, findings } = watched();
   const spin = new SpinLock(arena, 'spin');
@@ -407,6 +435,19 @@ test('after reset nothing is known, and what was held is not looked at', () => {
   expect(findings()).toEqual([]);
   a.runExclusive(() => b.runExclusive(() => {}));
   expect(findings()).toEqual(['circular']);
+});
+
+test('what an asynchronous call asked for before lockdep was reset, stopped or begun anew is not looked at', async () => {
+  const { arena, lockdep } = watched();
+  const [a, b] = mutexes(arena, 'a', 'b') as [Mutex, Mutex];
+  a.lock();
+  for (const end of [() => lockdep.reset(), () => lockdep.stop()]) {
+    const waiting = b.acquireAsync();
+    end();
+    (await waiting).release();
+    expect(lockdep.stats().orders).toBe(0);
+  }
+  a.unlock();
 });
 
 test('after stop no lock is looked at, and fast paths are as before', () => {

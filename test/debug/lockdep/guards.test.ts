@@ -91,3 +91,22 @@ test('guards that were released, or whose lock was taken again, are told of', as
   expect(lockdep.reports()).toEqual([]);
   held.release();
 });
+
+test('an arena that nobody can reach is kept for what lockdep knows of its thread', async () => {
+  const use = async () => {
+    const { arena } = watched();
+    const lock = new Mutex(arena, 'lock');
+    lock.runExclusive(() => {});
+    await lock.runExclusiveAsync(() => {});
+    // Its memory is what costs.
+    return [new WeakRef(arena), new WeakRef(arena.words)];
+  };
+  const arenas: WeakRef<object>[] = [];
+  for (let i = 0; i < 10; i++) arenas.push(...(await use()));
+  const alive = () => arenas.filter((arena) => arena.deref() !== undefined).length;
+  for (let i = 0; i < 20 && alive() > 4; i++) {
+    await setImmediate();
+    collect();
+  }
+  expect(alive()).toBeLessThan(5);
+});

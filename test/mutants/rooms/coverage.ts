@@ -59,7 +59,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'lib/debug/trace/tracer.ts',
     'permits are held by a task that has no number',
-    'if (task !== UNOWNED) this.#holds.begin',
+    'task === UNOWNED ? undefined : this.#holds.begin',
     'this.#holds.begin',
   ),
   mutant(METER, 'a wait that is under way does not count', 'if (since !== 0 && cpu.load', 'if (since < 0 && cpu.load', [

@@ -12,6 +12,7 @@ const SESSION = 'lib/debug/lockdep/session.ts';
 const SUPPRESS = 'lib/debug/lockdep/suppress.ts';
 const REPORTER = 'lib/debug/lockdep/reporter.ts';
 const HOLDS = 'lib/debug/lockdep/holds.ts';
+const CALLBACKS = 'lib/debug/lockdep/callbacks.ts';
 
 export const mutants: readonly Mutant[] = [
   // The seam.
@@ -50,6 +51,60 @@ export const mutants: readonly Mutant[] = [
     to: 'options === undefined)',
     tests: [SEAM],
   },
+  // Asynchronous calls.
+  {
+    name: 'an asynchronous call waits with what its code gives back before it awaits',
+    file: VALIDATOR,
+    from: '#validate(hold, sync.filter(isHeld), others.filter(isHeld))',
+    to: '#validate(hold, sync, others)',
+    tests: [CONTEXTS],
+  },
+  {
+    name: 'what a flow has held keeps its stack',
+    file: HOLDS,
+    from: '  hold.trace = {};\n',
+    to: '',
+    tests: ['test/debug/lockdep/guards.test.ts'],
+  },
+  {
+    name: 'the validators of a thread are kept for ever',
+    file: VALIDATOR,
+    from: '  validators.add(new WeakRef(validator));\n',
+    to: '  validators.add({ deref: () => validator } as never);\n',
+    tests: ['test/debug/lockdep/guards.test.ts'],
+  },
+  // Callbacks.
+  ...[
+    ['what a program does before its event loop turns is a callback', VALIDATOR, ' && holds.stretch > 0)', ')'],
+    [
+      'a section that does not await lets callbacks come',
+      VALIDATOR,
+      'if (hold.stretch !== this.holds.stretch && this.#has(CALLBACKS))',
+      'if (this.#has(CALLBACKS))',
+    ],
+    ['callbacks are looked at where nobody has asked for it', SESSION, '(callbacks ? CALLBACKS : 0)', 'CALLBACKS'],
+    [
+      'a callback that comes behind the section is not looked at',
+      CALLBACKS,
+      '? this.#sections.values() : []',
+      '? [] : []',
+    ],
+    [
+      'a section that comes behind the callback is not looked at',
+      CALLBACKS,
+      '? this.#waits.values() : []',
+      '? [] : []',
+    ],
+    ['what callbacks do is known after reset', VALIDATOR, '      this.#callbacks.clear();\n', ''],
+    [
+      'a section keeps no stack of what it has held',
+      CALLBACKS,
+      'known.set(key, { ...hold });',
+      'known.set(key, hold);',
+    ],
+  ].map(
+    ([name, file, from, to]) => ({ name, file, from, to, tests: ['test/debug/lockdep/callbacks.test.ts'] }) as Mutant,
+  ),
   // The graph.
   {
     name: 'a path goes on along readers that nobody waits for',
@@ -97,8 +152,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a tried lock is an order',
     file: VALIDATOR,
-    from: '    if (!hold.tries) this.#adding(',
-    to: '    this.#adding(',
+    from: '    if (hold.tries) {',
+    to: '    if (hold.tries && form.async) {',
     tests: [CONTEXTS],
   },
   {
@@ -111,15 +166,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'open asynchronous sections do not count for synchronous locks',
     file: VALIDATOR,
-    from: 'this.holds.ofFlow() : this.holds.async;',
-    to: 'this.holds.ofFlow() : [];',
+    from: 'this.#validate(hold, holds.sync, holds.async)',
+    to: 'this.#validate(hold, holds.sync, [])',
     tests: [CONTEXTS],
   },
   {
     name: 'flows hold what others of the thread hold',
     file: VALIDATOR,
-    from: 'hold.form.async ? this.holds.ofFlow() : this.holds.async;',
-    to: 'this.holds.async;',
+    from: '[holds.syncOfFlow(), holds.ofFlow()];',
+    to: '[holds.syncOfFlow(), [...holds.async]];',
     tests: [CONTEXTS],
   },
   {
@@ -288,8 +343,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'flows hold what others have taken synchronously',
     file: VALIDATOR,
-    from: 'hold.form.async ? this.holds.syncOfFlow() : this.holds.sync;',
-    to: 'this.holds.sync;',
+    from: '[holds.syncOfFlow(), holds.ofFlow()];',
+    to: '[[...holds.sync], holds.ofFlow()];',
     tests: [MEETINGS],
   },
   {

@@ -47,7 +47,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     HOLDS,
     'a thread goes on counting when the session is over',
-    '    if (cpu.load(Header.profileLocks) !== this.session) {',
+    '    if (cpu.loadUnordered(Header.profileLocks) !== this.session) {',
     '    if (cpu.load(Header.profileLocks) === -1) {',
   ),
   mutant(

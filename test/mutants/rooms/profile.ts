@@ -163,7 +163,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a thread records without a look whether the session is over',
     file: SAMPLES,
-    from: '  if (cpu.load(Header.profile) === session) add();',
+    from: '  if (cpu.loadUnordered(Header.profile) === session) add();',
     to: '  if (cpu.load(Header.profile) !== -1) add();',
     tests: [SESSIONS],
   },

@@ -43,7 +43,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the high word of a duration is lost',
     file: RINGS,
-    from: '(last / HIGH) | 0',
+    from: '(last * PER_HIGH) | 0',
     to: '1',
     tests: [SESSION],
   },
@@ -54,12 +54,40 @@ export const mutants: readonly Mutant[] = [
     to: '      lost: 0,',
     tests: [SESSION],
   },
+  {
+    name: 'the high word of a hold is lost',
+    file: RINGS,
+    from: '(held * PER_HIGH) | 0',
+    to: '1',
+    tests: [SESSION],
+  },
+  {
+    name: 'a lock that is taken after the end is recorded',
+    file: RINGS,
+    from: '    if (cpu.loadUnordered(Header.trace) !== session) return false;\n',
+    to: '',
+    tests: [SESSION, STEPS],
+  },
+  {
+    name: 'a lock is recorded without the mark',
+    file: RINGS,
+    from: '    cpu.xchg(mark, 1);\n',
+    to: '',
+    tests: [STEPS, SESSION],
+  },
+  {
+    name: 'a thread with two sinks tells the first one of its locks',
+    file: TRACER,
+    from: 'first !== undefined && others.length === 0 &&',
+    to: 'first !== undefined && others.length >= 0 &&',
+    tests: [SESSION, 'test/debug/program/session.test.ts'],
+  },
   // Beginning and end.
   {
     name: 'a thread tells without its mark',
     file: TRACER,
-    from: '    cpu.xchg(this.#mark, 1);\n    if (cpu.load(Header.trace) !== this.session) {',
-    to: '    if (cpu.load(Header.trace) !== this.session) {',
+    from: '    cpu.xchg(this.#mark, 1);\n    // The exchange orders it.\n',
+    to: '',
     tests: [STEPS],
   },
   {
@@ -72,15 +100,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a thread goes on with the sinks of the last trace',
     file: TRACER,
-    from: '    if (cpu.load(Header.trace) !== this.session) {',
+    from: '    if (cpu.loadUnordered(Header.trace) !== this.session) {',
     to: '    if (cpu.load(Header.trace) === 0) {',
     tests: [STEPS, SESSION],
   },
   {
     name: 'a hold has the number that its lock had in the last trace',
     file: TRACER,
-    from: '    if (task !== UNOWNED) this.#holds.begin(address, task, lock, mode, now);\n    this.emit(Point.acquire, now, lock, mode, task, wait);',
-    to: '    this.emit(Point.acquire, now, lock, mode, task, wait);\n    this.#holds.begin(address, task, lock, mode, now);',
+    from: 'if (!only.lockEvent(this.#mark, this.session, hold, wait)) this.#followTrace();',
+    to: 'if (!only.lockEvent(this.#mark, this.session, hold, wait)) { this.#followTrace(); this.#holds.begin(address, task, lock, mode); }',
     tests: [STEPS],
   },
   {
