@@ -128,22 +128,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ETIMEDOUT: each call makes a report of its own',
     file: SHARED,
-    from: 'start < last.until) return last;',
-    to: 'false) return last;',
+    from: 'if (start < this.#lastReport.until) return',
+    to: 'if (false) return',
     tests: CROWDS,
   },
   {
     name: 'ETIMEDOUT: a report is good for ever',
     file: SHARED,
-    from: 'start < last.until) return last;',
-    to: 'true) return last;',
-    tests: WAITS_FOR,
-  },
-  {
-    name: 'ETIMEDOUT: a report about another object',
-    file: SHARED,
-    from: 'if (last.serial === serial && ',
-    to: 'if (',
+    from: 'if (start < this.#lastReport.until) return',
+    to: 'if (this.#lastReport.until > 0) return',
     tests: WAITS_FOR,
   },
   {
