@@ -4,6 +4,7 @@ import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { checkOptions, deadlineOf, type WaitOptions } from '../sched/drive.ts';
 import { applyAttributes, attributesOf, type WorkqueueAttributes } from './attributes.ts';
+import { Backlog } from './backlog.ts';
 import { watchCall } from './call.ts';
 import { isTraced, traced } from './channels.ts';
 import { configure, type WorkqueueConfiguration } from './configuration.ts';
@@ -20,7 +21,7 @@ import { currentPwq, pwqsOf } from './pwqs.ts';
 import { QueueState, type WorkqueueCounts } from './queue-state.ts';
 import { usableSlot } from './slots.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
-import type { Backlog, Call, Submitter } from './submitter.ts';
+import type { Call, Submitter } from './submitter.ts';
 import { submitterOf } from './submitters.ts';
 import { checkTransferList } from './transfer.ts';
 import type { Queueing } from './twins.ts';
@@ -51,7 +52,7 @@ export class Workqueue {
   readonly #isOrdered: boolean;
   readonly #isUnbound: boolean;
   /** Calls by this view of the queue. */
-  readonly #backlog: Backlog = { count: 0, waiters: new Set() };
+  readonly #backlog = new Backlog();
 
   /**
    * Opens the queue of that name, making it if there is none; one that was closed is open again. Throws EINVAL for
@@ -264,16 +265,7 @@ export class Workqueue {
     const { thread } = this.#arena;
     thread.current();
     checkCount('limit', limit, Number.MAX_SAFE_INTEGER);
-    const backlog = this.#backlog;
-    while (backlog.count >= limit) {
-      await new Promise<void>((resolve) => {
-        const tell = () => {
-          backlog.waiters.delete(tell);
-          resolve();
-        };
-        backlog.waiters.add(tell);
-      });
-    }
+    await this.#backlog.below(limit);
     thread.current();
   }
 
