@@ -35,7 +35,8 @@ import { DelayedWork, expedite, Work } from './work-item.ts';
  * in a lock, futex or wait of this library, another takes its place.
  *
  * Any thread of the arena queues to any queue, by its name. Items of one queue begin in the order in which they were
- * queued; those of one microtask are queued at its end. Which of two queues that share a pool comes first is the order of their items.
+ * queued; those of one microtask are queued at its end, or 256 at a time. Which of two queues that share a pool comes first is the
+ * order of their items.
  *
  * Source: kernel/workqueue.c, alloc_workqueue.
  */

@@ -76,8 +76,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'workers are woken beyond the slots',
     file: POOL,
-    from: 'idle !== 0 && cpu.load(address + Pool.running) < this.#limit',
-    to: 'idle !== 0',
+    from: 'hasWork && cpu.load(address + Pool.running) < this.#limit ?',
+    to: 'hasWork ?',
     tests: [POOL_TEST],
   },
   {
