@@ -1,6 +1,6 @@
 /**
- * A trace as a page without a network: each thread with what it did when, and on top how many calls waited and how many work items ran at a
- * time, which is how many slots were in use.
+ * A trace as a page without a network: each thread with what it did when, and on top how many calls waited and how many work items were under
+ * way at a time, and of these how many were not asleep: those have slots.
  */
 import { escaped, htmlPage } from '../../page/page.ts';
 import { type Counter, type Slice, type Track, timelineOf } from './perfetto/timeline.ts';
@@ -26,7 +26,7 @@ export function timelinePage(trace: Trace): string {
   const shown = slices.toSorted((a, b) => length(b) - length(a)).slice(0, MOST_SLICES);
   const x = (time: number) => LABEL + ((Math.min(time, last) - first) / (last - first || 1)) * (WIDTH - LABEL);
   const rows = [
-    ...counters.map((counter) => ({ name: counter.name, picture: area(counter, x, last) })),
+    ...[...counters, awakeOf(slices)].map((counter) => ({ name: counter.name, picture: area(counter, x, last) })),
     ...rowsOf(tracks, shown, x),
   ];
   const picture = rows.map(({ name, picture }, i) => row(name, picture, i)).join('\n');
@@ -57,6 +57,24 @@ function rowsOf(tracks: readonly Track[], slices: readonly Slice[], x: (time: nu
       // The longest first: what lies inside it is in front.
       picture: (byTrack.get(track) ?? []).map((slice) => bar(slice, x)).join(''),
     }));
+}
+
+/** How many work items are not asleep at a time. Those that await something are not told from those that run. */
+function awakeOf(slices: readonly Slice[]): Counter {
+  const items = slices.filter(({ track }) => !track.isThread && track.name.startsWith('work items'));
+  const sleeps = slices.filter(({ name, track, begin }) => {
+    const isIn = (item: Slice) => item.track.thread === track.thread && item.begin <= begin && begin < item.end;
+    return name === 'sleep' && items.some(isIn);
+  });
+  const changes = [items, sleeps].flatMap((spans, i) =>
+    spans.flatMap(({ begin, end }) => [
+      { time: begin, by: 1 - 2 * i },
+      { time: end, by: 2 * i - 1 },
+    ]),
+  );
+  let value = 0;
+  const known = changes.filter(({ time }) => Number.isFinite(time)).sort((a, b) => a.time - b.time);
+  return { name: 'of these not asleep', values: known.map(({ time, by }) => ({ time, value: (value += by) })) };
 }
 
 function row(name: string, picture: string, index: number): string {

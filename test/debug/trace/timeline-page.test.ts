@@ -53,6 +53,18 @@ describe('the page of a trace', () => {
     expect(page).toContain('190.0,16.0 190.0,9.0 422.5,9.0 422.5,2.0 655.0,2.0 655.0,9.0 1120.0,9.0 1120.0,16.0');
   });
 
+  test('counts an item that is asleep as one that has a slot, or the sleep of a thread that has none', () => {
+    const page = pageOf(
+      [1000, 1, 'workqueue_start', { lock: 1, item: 8 }],
+      [2000, 1, 'park', { lock: 2, mode: 0, task: 96 }],
+      [2000, 0, 'park', { lock: 2, mode: 0, task: 32 }],
+      [3000, 1, 'resume', { lock: 2, mode: 0, task: 96, sleep: 1000 }],
+      [5000, 1, 'workqueue_end', { lock: 1, item: 8, time: 4000 }],
+    );
+    const steps = '190.0,16.0 190.0,2.0 422.5,2.0 422.5,16.0 655.0,16.0 655.0,2.0 1120.0,2.0 1120.0,16.0';
+    expect(page).toContain(steps);
+  });
+
   test('takes a name for markup, or fails for what is not over, or for nothing at all', () => {
     const page = pageOf(
       [1000, 0, 'acquire', { lock: 2, mode: 0, task: 3, wait: 0 }],
