@@ -315,4 +315,25 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: ['test/workqueue/suspended.test.ts'],
   },
+  {
+    name: 'an item that is asleep has a slot in the timeline',
+    file: 'lib/debug/trace/timeline-page.ts',
+    from: "    return name === 'sleep' && items.some(isIn);\n",
+    to: "    return name === 'asleep' && items.some(isIn);\n",
+    tests: ['test/debug/trace/timeline-page.test.ts'],
+  },
+  {
+    name: 'a thread that sleeps outside any item takes a slot away in the timeline',
+    file: 'lib/debug/trace/timeline-page.ts',
+    from: 'item.track.thread === track.thread && ',
+    to: '',
+    tests: ['test/debug/trace/timeline-page.test.ts'],
+  },
+  {
+    name: 'what is not over ends the timeline',
+    file: 'lib/debug/trace/timeline-page.ts',
+    from: '.filter(Number.isFinite);\n  const last',
+    to: ';\n  const last',
+    tests: ['test/debug/trace/timeline-page.test.ts'],
+  },
 ];
