@@ -91,6 +91,21 @@ describe('a worker that awaits an item', () => {
     expect(stage.next(3)).toBe(3);
   });
 
+  test('takes one that computes for long although another worker is on its way for that', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    stage.join(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.queue(0, QUICK);
+    stage.queue(1, SLOW);
+    // The other was woken for the first.
+    expect([stage.next(1), stage.state(2)]).toEqual([0, BUSY]);
+    const before = stage.created.length;
+    expect(stage.next(1, { awaits: 1 })).toBe(-1);
+    expect(stage.next(2)).toBe(1);
+    expect(stage.created.slice(before).length).toBeLessThanOrEqual(1);
+  });
+
   test('is woken for what computes for long, while another one is on its way for that', () => {
     const stage = suspendedStage();
     for (const by of [1, 2]) stage.join(by);

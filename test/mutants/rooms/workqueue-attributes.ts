@@ -262,8 +262,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what an item computes counts twice when it is over',
     file: 'lib/workqueue/pool.ts',
-    from: '      else if (cpu.read(worker + WorkerRecord.current) === item) this.#charge(worker, us);\n',
-    to: '      if (cpu.read(item + Item.worker) === worker) this.#charge(worker, us);\n',
+    from: 'items.finish(item, us, isComputed);',
+    to: 'items.finish(item, us, true);',
     tests: ['test/workqueue/suspended.test.ts'],
   },
   {
