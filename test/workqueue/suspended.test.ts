@@ -23,7 +23,8 @@ const SLOW = 1;
 
 /** Threads 1 to 3 may be workers of an unbound pool with two slots; items are of a quick or a slow function. */
 function suspendedStage() {
-  const { arenas, real } = stepper(4);
+  const stepped = stepper(4);
+  const { arenas, real } = stepped;
   const { pool, pwqs, slab } = makeQueues(arenas[0]!, { slots: 2, maxWorkers: 4 }, [0]);
   const created: number[] = [];
   const views = arenas.map(({ cpu, thread }) => new WorkerPool(cpu, pool, thread.id, (index) => created.push(index)));
@@ -35,6 +36,7 @@ function suspendedStage() {
   const record = (thread: number) => workerAt(pool, thread - 1);
   const item = (i: number) => itemAt(slab, i);
   const here = {
+    ...stepped,
     created,
     item,
     now: () => arenas[1]!.cpu.now(),
@@ -58,6 +60,7 @@ function suspendedStage() {
     },
     /** What the queue's items have computed, us. */
     computed: () => readTime(real, pwqs[0]! + Pwq.computed),
+    look: () => views[0]!.tick(),
     sleep: (by: number) => views[by]!.sleeping(record(by)),
     wakeUp: (by: number) => views[by]!.running(record(by)),
     settle: (by: number, i: number, isComputed = false) => views[by]!.settle(item(i), isComputed),
@@ -104,6 +107,22 @@ describe('a worker that awaits an item', () => {
     expect(stage.next(1, { awaits: 1 })).toBe(-1);
     expect(stage.next(2)).toBe(1);
     expect(stage.created.slice(before).length).toBeLessThanOrEqual(1);
+  });
+
+  test('is not woken for what was left to a worker that has died on its way', () => {
+    const stage = suspendedStage();
+    for (const by of [1, 2]) stage.join(by);
+    stage.queue(0, QUICK);
+    expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
+    expect(stage.next(2, { awaits: 1 })).toBe(-1);
+    stage.queue(1, SLOW);
+    expect([1, 2].map(stage.state)).toEqual([BUSY, IDLE]);
+    stage.die(1);
+    expect(stage.reap(0)).toBe('done');
+    // As kthreadd does, by the timer that the repair starts.
+    stage.look();
+    expect(stage.state(2)).toBe(BUSY);
+    expect(stage.next(2, { awaits: 1 })).toBe(1);
   });
 
   test('is woken for what computes for long, while another one is on its way for that', () => {
