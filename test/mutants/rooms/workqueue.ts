@@ -1062,10 +1062,10 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/workqueue/bytes.test.ts'],
   },
   {
-    name: 'a copy of large bytes repeats others',
+    name: 'a copy of bytes ends too early',
     file: 'lib/workqueue/bytes.ts',
-    from: 'const bytes = memory.subarray(start, start + length);',
-    to: 'const bytes = memory.subarray(start, start + Math.min(length, LARGE));',
+    from: 'memory.copy(copy, 0, start, start + length);',
+    to: 'memory.copy(copy, 0, start, Math.min(start + length, LARGE));',
     tests: ['test/workqueue/bytes.test.ts'],
   },
 ];
