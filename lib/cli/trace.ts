@@ -10,6 +10,7 @@ interface Options {
   execute?: string;
   perfetto?: string;
   json?: string;
+  html?: string;
   points?: string;
   events?: number;
   threads?: number;
@@ -27,6 +28,7 @@ export function registerTrace(program: Command): void {
       traceProgram,
     )
     .option('--perfetto <file>', 'for https://ui.perfetto.dev; its name ends in .pftrace', endsIn('.pftrace'))
+    .option('--html <file>', 'a page with a timeline; its name ends in .html', endsIn('.html'))
     .option('--json <file>', 'the events as one JSON document; its name ends in .json', endsIn('.json'))
     .option('--points <names>', `which trace points, with commas between: ${POINTS.map(({ name }) => name).join(', ')}`)
     .option('--events <count>', 'events that are kept of each thread, the latest: a power of two', Number)
@@ -43,7 +45,7 @@ function endsIn(end: string): (file: string) => string {
 }
 
 async function trace([program, ...args]: [string, ...string[]], options: Options, command: Command): Promise<void> {
-  const files = [options.perfetto, options.json].filter((file) => file !== undefined);
+  const files = [options.perfetto, options.html, options.json].filter((file) => file !== undefined);
   const { events, threads, stacks } = options;
   const points = options.points?.split(',');
   const env = {

@@ -28,7 +28,7 @@ import { append, complete, enqueue, prepend, remove, take } from './lists.ts';
 import { MEM_RECLAIM } from './options.ts';
 import { addTime, countTime, microseconds } from './times.ts';
 import { isTwin, latchWork, siblingOf, unlatchWork, workOf } from './twins.ts';
-import { count, markIfSlow, SLOW_US } from './workers.ts';
+import { count, noteSpeed } from './workers.ts';
 
 /** One thread's view of a pool's items. */
 export class PoolItems {
@@ -181,7 +181,7 @@ export class PoolItems {
     const cpu = this.#cpu;
     this.drain();
     const first = cpu.read(this.#pool + Pool.first);
-    return first !== 0 && cpu.load(cpu.read(first + Item.fn) + FunctionWords.isSlow) === 1;
+    return first !== 0 && cpu.load(cpu.read(first + Item.fn) + FunctionWords.slow) > 0;
   }
 
   /** For how long none has begun while one is on the worklist; us, as `now`. */
@@ -228,9 +228,9 @@ export class PoolItems {
     const pwq = cpu.read(item + Item.pwq);
     const us = (now - cpu.read(item + Item.since)) | 0;
     countTime(cpu, pwq + Pwq.runs, us);
-    if (isComputed && us > 0) {
-      addTime(cpu, pwq + Pwq.computed, us);
-      if (us >= SLOW_US) markIfSlow(cpu, item, now);
+    if (isComputed) {
+      if (us > 0) addTime(cpu, pwq + Pwq.computed, us);
+      noteSpeed(cpu, item, now);
     }
     this.#leave(item);
   }

@@ -42,6 +42,8 @@ class Kworker {
   readonly #runner: Runner;
   readonly #mostAwaited: number;
   readonly #window = new PollWindow(IDLE_NS);
+  /** The item whose function it calls, up to its first `await`; or 0. */
+  #calls = 0;
   /** It takes no item, and its slot is another's, whatever continuations do. */
   #isAway = false;
 
@@ -89,7 +91,10 @@ class Kworker {
         awaits = runner.awaited;
         continue;
       }
-      const run = runner.known(item) ?? (await runner.find(item));
+      const known = runner.known(item);
+      const run = known ?? (await runner.find(item));
+      // To load a function's module takes long, once.
+      this.#calls = known === undefined ? 0 : item;
       finished = run === undefined ? item : runner.call(item, run);
       // What the function did up to its first `await` may be all there was.
       awaits = runner.awaited;
@@ -97,10 +102,11 @@ class Kworker {
         await undefined;
         awaits = runner.awaited;
       }
+      this.#calls = 0;
       const isFull = awaits >= this.#mostAwaited;
       now = this.#cpu.now();
       if (!isFull && now - turn <= TURN_NS) continue;
-      if (finished !== 0) this.#pool.settle(finished);
+      if (finished !== 0) this.#pool.settle(finished, known !== undefined);
       finished = 0;
       if (isFull) await this.#away();
       // Functions that await go on, and so does what others have left: calls that they queued, readers of RCU that are out.
@@ -158,7 +164,7 @@ class Kworker {
 
   /** An awaited item is over. */
   #settled(item: number): void {
-    this.#pool.settle(item);
+    this.#pool.settle(item, item === this.#calls);
     if (this.#isAway) unpark(this.#cpu, this.#task);
   }
 }

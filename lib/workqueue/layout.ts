@@ -268,7 +268,7 @@ export const WorkerRecord = struct({
   current: 1,
   /** When it began that: us on `cpu.now()`, cut off to 32 bits. */
   began: 1,
-  /** Items that it awaited when it went idle, and awaits still: it is the last to be woken. */
+  /** Items that it awaited when it looked for the next, and awaits still: what computes for long is left to another worker. */
   awaits: 1,
 });
 
@@ -278,8 +278,8 @@ export const FunctionWords = struct({
   /** I: of the module's URL and the function's name, bytes. */
   moduleLength: 1,
   nameLength: 1,
-  /** A: 1 once a call of it has computed for long without a sleep. */
-  isSlow: 1,
+  /** A: above 0 once a call of it has computed for long without a sleep; so many short ones make up for that. */
+  slow: 1,
   texts: 0,
 });
 

@@ -42,6 +42,7 @@ import {
   becomeIdle,
   busyWorkers,
   count,
+  firstIdle,
   hasFreeWorker,
   isRunIn,
   leaveIdle,
@@ -124,12 +125,13 @@ export class WorkerPool {
     if (finished === 0) this.#charge(worker, us);
     else this.#items.finish(finished, us, true);
     // A worker that slept in its item may have come back to a slot that is another's by now: `keep_working`.
+    cpu.write(worker + WorkerRecord.awaits, awaits);
     const isLeft = awaits > 0 && this.#isForAnother();
     const mayRun = !isLeft && cpu.load(this.address + Pool.running) <= this.#limit;
     const item = mayRun ? this.#items.pick(worker, us) : 0;
     cpu.write(worker + WorkerRecord.current, item);
     cpu.write(worker + WorkerRecord.began, us);
-    if (item === 0) becomeIdle(cpu, this.address, worker, awaits, isLeft);
+    if (item === 0) becomeIdle(cpu, this.address, worker);
     else if (this.#isBound && isCpuIntensive(cpu, item)) {
       setState(cpu, this.address, worker, CPU_BOUND);
       // Pairs with the push in `queue`.
@@ -142,8 +144,8 @@ export class WorkerPool {
   }
 
   /**
-   * Whether a worker that awaits items leaves the next to one that does not, because its function computes for long. Where there is no
-   * such worker, one is asked for; this item is not kept waiting for that.
+   * Whether a worker that awaits items leaves the next to one that does not, because its function computes for long. Where there is none,
+   * one is asked for; this item is not kept waiting for that.
    */
   #isForAnother(): boolean {
     if (!this.#items.isSlowNext()) return false;
@@ -152,16 +154,17 @@ export class WorkerPool {
     return isFree;
   }
 
-  /** An awaited item has ended, while its worker is at something else, or idle. */
-  settle(item: number): void {
+  /** An item has ended, while its worker is at something else, or idle; or `isComputed`: has done nothing else since it began. */
+  settle(item: number, isComputed = false): void {
     const { cpu } = this;
     const us = microseconds(cpu.now());
     this.locked((items) => {
       const worker = cpu.read(item + Item.worker);
-      if (cpu.read(worker + WorkerRecord.current) === item) this.#charge(worker, us);
+      if (isComputed) cpu.write(worker + WorkerRecord.current, 0);
+      else if (cpu.read(worker + WorkerRecord.current) === item) this.#charge(worker, us);
       const awaits = cpu.read(worker + WorkerRecord.awaits);
       if (awaits > 0) cpu.write(worker + WorkerRecord.awaits, awaits - 1);
-      items.finish(item, us);
+      items.finish(item, us, isComputed);
     });
   }
 
@@ -355,8 +358,8 @@ export class WorkerPool {
   #findWorker(interval = TICK_NS): void {
     const { cpu, address } = this;
     const hasWork = this.#hasWork();
-    const idle = cpu.read(address + Pool.idle);
-    if (hasWork && idle !== 0 && cpu.load(address + Pool.running) < this.#limit) {
+    const idle = hasWork && cpu.load(address + Pool.running) < this.#limit ? firstIdle(cpu, address, this.#items) : 0;
+    if (idle !== 0) {
       leaveIdle(cpu, address, idle);
       this.#wakee = cpu.read(idle + WorkerRecord.task);
     }

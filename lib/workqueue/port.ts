@@ -22,7 +22,7 @@ export function findPort({ cpu, heap, thread }: Arena): number {
 }
 
 /** All items of the port. */
-export function itemsOf(cpu: Cpu, port: number): number[] {
+function itemsOf(cpu: Cpu, port: number): number[] {
   const items: number[] = [];
   for (let slab = cpu.load(port + Port.slabs); slab !== 0; slab = cpu.read(slab + Slab.next)) {
     for (let i = 0; i < SLAB_ITEMS; i++) items.push(itemAt(slab, i));
@@ -51,6 +51,18 @@ export function adoptItems(cpu: Cpu, port: number, recycle: (item: number) => vo
   recycleChain(takeCompleted(cpu, port));
   for (const item of idle) if (!back.has(item)) recycle(item);
   return items.length;
+}
+
+/** What has come back to the port, and what is LOST there, each once and in order. Whoever has received all of it clears `Port.taking`. */
+export function takeBack(cpu: Cpu, port: number): number[] {
+  const hasLost = cpu.load(port + Port.rescan) !== 0 && cpu.xchg(port + Port.rescan, 0) !== 0;
+  // First: what is lost by now, and was pushed before, is in the list.
+  const lost = hasLost ? itemsOf(cpu, port).filter((item) => cpu.load(item + Item.state) === LOST) : [];
+  if (lost.length === 0 && cpu.load(port + Port.completed) === 0) return lost;
+  const back = takeCompleted(cpu, port).reverse();
+  if (lost.length === 0) return back;
+  const pushed = new Set(back);
+  return [...back, ...lost.filter((item) => !pushed.has(item))];
 }
 
 /** The error of a call whose worker has died while it ran. */

@@ -1,7 +1,7 @@
 /**
  * The side of a thread that queues items and waits for them.
  *
- * Items are published once a microtask, one exchange for all that the thread has queued for a pool since. Those that have
+ * Items are published once a microtask, or 256 at a time, one exchange for all that the thread has queued for a pool since. Those that have
  * ended come back in a list of this thread's port; while any is out, the thread looks there for some turns of its event loop, and
  * then arms one asynchronous wait for all.
  *
@@ -13,6 +13,7 @@ import type { Cpu } from '../machine/cpu.ts';
 import { clearInterval, setImmediate, setInterval } from '../machine/host.ts';
 import { unpark } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
+import type { Backlog } from './backlog.ts';
 import {
   CANCELLED,
   FLUSH_TASK,
@@ -20,7 +21,6 @@ import {
   Item,
   itemAt,
   LISTED,
-  LOST,
   PENDING,
   PHASE,
   Port,
@@ -29,27 +29,22 @@ import {
   SLAB_ITEMS,
   WorkerRecord,
 } from './layout.ts';
-import { ARMED, armPort, takeCompleted } from './lists.ts';
+import { ARMED, armPort } from './lists.ts';
 import { makePort, makeSlab } from './objects.ts';
 import { PollWindow } from './poll-window.ts';
 import type { WorkerPool } from './pool.ts';
 import { poolView } from './pools.ts';
-import { adoptItems, deathOf, findPort, itemsOf } from './port.ts';
+import { adoptItems, deathOf, findPort, takeBack } from './port.ts';
 import { microseconds } from './times.ts';
 import { DIED, ERROR, Values } from './values.ts';
 import { addressOf, type WorkFunction } from './work.ts';
 
 /** How long the thread looks for what has ended, once each turn of its event loop, before it sleeps, ns: what `waitAsync` costs. */
 const POLL_NS = 50e3;
+/** Items of one microtask that are published together at most: workers begin with them while the thread goes on. */
+const MOST_UNPUBLISHED = 256;
 /** How often it looks, while it waits, whether somebody has died who was to wake it, ms. */
 const LOOK_MS = 100;
-
-/** How many of its calls the thread has under way in one workqueue, and who waits until there are fewer. */
-export interface Backlog {
-  count: number;
-  /** Called when one has come back. */
-  readonly waiters: Set<() => void>;
-}
 
 interface Batch {
   readonly pool: WorkerPool;
@@ -86,6 +81,7 @@ export class Submitter {
   #outstanding = 0;
   readonly #batches = new Map<number, Batch>();
   #dirty: Batch[] = [];
+  #unpublished = 0;
   /** When the first item of this microtask was queued, us. */
   #queuedAt = 0;
   #isPolling = false;
@@ -210,7 +206,7 @@ export class Submitter {
     });
     this.#isOut[index] = true;
     this.#backlogs[index] = backlog;
-    if (backlog !== undefined) backlog.count++;
+    backlog?.begin();
     this.#numbers[index] = ((this.#numbers[index] ?? 0) + 1) | 0;
     if (this.#outstanding++ === 0) this.#hold();
     if (!this.#isPolling) {
@@ -232,6 +228,9 @@ export class Submitter {
   }
 
   #add(pool: number, item: number): void {
+    // Before this one, which its caller may still take back.
+    if (this.#unpublished === MOST_UNPUBLISHED) this.#turn();
+    this.#unpublished++;
     const batch = this.#batchFor(pool);
     if (batch.newest === 0) {
       batch.oldest = item;
@@ -246,10 +245,21 @@ export class Submitter {
     this.#cpu.write(item + Item.since, this.#queuedAt);
   }
 
+  /**
+   * In the middle of a microtask that queues many: workers begin, and what has come back resolves its promises. Nobody hears of that before
+   * the microtask is over; but its items are used again, and there are fewer promises for the garbage collector to move.
+   */
+  #turn(): void {
+    if (this.#hasLeft()) return;
+    this.#publish();
+    this.receive();
+  }
+
   readonly #publish = (): void => {
     const dirty = this.#dirty;
     if (dirty.length === 0 || this.#hasLeft()) return;
     this.#dirty = [];
+    this.#unpublished = 0;
     for (const batch of dirty) {
       const { newest, oldest } = batch;
       batch.newest = 0;
@@ -284,18 +294,11 @@ export class Submitter {
 
   /** Takes what has come back. Returns how many. */
   receive(): number {
-    const cpu = this.#cpu;
-    const port = this.#port;
-    const hasLost = cpu.load(port + Port.rescan) !== 0 && cpu.xchg(port + Port.rescan, 0) !== 0;
-    // First: what is lost by now, and was pushed before, is in the list.
-    const lost = hasLost ? itemsOf(cpu, port).filter((item) => cpu.load(item + Item.state) === LOST) : [];
-    if (lost.length === 0 && cpu.load(port + Port.completed) === 0) return 0;
-    const chain = takeCompleted(cpu, port);
-    for (let i = chain.length - 1; i >= 0; i--) this.#deliver(chain[i] as number);
-    cpu.write(port + Port.taking, 0);
-    const pushed = new Set(chain);
-    for (const item of lost) if (!pushed.has(item)) this.#deliver(item);
-    return chain.length + lost.length;
+    const back = takeBack(this.#cpu, this.#port);
+    if (back.length === 0) return 0;
+    for (let i = 0; i < back.length; i++) this.#deliver(back[i] as number);
+    this.#cpu.write(this.#port + Port.taking, 0);
+    return back.length;
   }
 
   #deliver(item: number): void {
@@ -322,10 +325,7 @@ export class Submitter {
     this.#isOut[index] = false;
     const backlog = this.#backlogs[index];
     this.#backlogs[index] = undefined;
-    if (backlog !== undefined) {
-      backlog.count--;
-      for (const tell of backlog.waiters) tell();
-    }
+    backlog?.end();
     if (isFailure) reject?.(value);
     else resolve?.(value);
   }
@@ -362,9 +362,7 @@ export class Submitter {
     this.#release();
     for (const [index, backlog] of this.#backlogs.entries()) {
       this.#backlogs[index] = undefined;
-      if (backlog === undefined) continue;
-      backlog.count = 0;
-      for (const tell of backlog.waiters) tell();
+      backlog?.forget();
     }
     for (const [index, reject] of this.#reject.entries()) {
       this.#resolve[index] = undefined;

@@ -13,6 +13,7 @@ import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { RealCpu } from '../machine/real.ts';
+import { copyIn, copyOut } from './bytes.ts';
 import { INLINE_WORDS, Item } from './layout.ts';
 
 const INLINE = 0;
@@ -113,7 +114,7 @@ export class Values {
     if (length === 0)
       return [new HoldfastError('ENOMEM', 'there was no memory to say with what error the call failed')];
     // A copy: the deserializer takes no shared memory.
-    const bytes = Buffer.from(this.#memory.subarray(start, start + length));
+    const bytes = copyOut(this.#memory, start, length);
     return (encoding & ERROR) === 0 ? deserialize(bytes) : [errorFrom(deserialize(bytes))];
   }
 
@@ -228,16 +229,14 @@ export class Values {
         field,
       ) * 4;
     this.#parts.forEach((bytes, i) => {
-      this.#memory.set(bytes, at);
+      copyIn(this.#memory, at, bytes);
       at += sizes[i] as number;
     });
     this.#parts = [];
   }
 
   #readPart(start: number, length: number, code: number): unknown {
-    // Not filled with zeros first: for 1 MB that takes longer than to copy it.
-    const copy = Buffer.allocUnsafeSlow(length);
-    this.#memory.copy(copy, 0, start, start + length);
+    const copy = copyOut(this.#memory, start, length);
     const Type = BYTE_TYPES[code];
     if (Type === ArrayBuffer) return copy.buffer;
     if (Type === Buffer) return Buffer.from(copy.buffer);
@@ -253,7 +252,7 @@ export class Values {
 
   #encodeBytes(item: number, bytes: Uint8Array, field: BlockField): number {
     const at = bytes.length <= INLINE_WORDS * 4 ? item + Item.values : this.#block(item, bytes.length, field);
-    this.#memory.set(bytes, at * 4);
+    copyIn(this.#memory, at * 4, bytes);
     return CLONE | (bytes.length << LENGTH_SHIFT);
   }
 

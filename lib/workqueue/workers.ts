@@ -19,7 +19,9 @@ import {
 const CREATE_COOLDOWN_MS = 1000;
 
 /** The kernel's `cpu_intensive_thresh_us`. */
-export const SLOW_US = 10e3;
+const SLOW_US = 10e3;
+/** Short calls of a function after which it does not count any more that one has computed for long. */
+const MADE_UP_BY = 16;
 
 /** `nr_running` follows. */
 export function setState(cpu: Cpu, pool: number, worker: number, state: number): void {
@@ -33,12 +35,9 @@ export function setState(cpu: Cpu, pool: number, worker: number, state: number):
  * `worker_enter_idle`: on the list, not running, and its task SLEEPING. Full, and pairs with the push in `queue`: the item is seen
  * behind this, or there that a slot is free.
  */
-export function becomeIdle(cpu: Cpu, pool: number, worker: number, awaits = 0, isLeft = false): void {
+export function becomeIdle(cpu: Cpu, pool: number, worker: number): void {
   setState(cpu, pool, worker, IDLE);
-  cpu.write(worker + WorkerRecord.awaits, awaits);
-  // Behind the one that it leaves an item to.
-  if (isLeft) linkIdleLast(cpu, pool, worker);
-  else linkIdle(cpu, pool, worker);
+  linkIdle(cpu, pool, worker);
   prepareToPark(cpu, cpu.read(worker + WorkerRecord.task));
 }
 
@@ -55,11 +54,33 @@ export function linkIdle(cpu: Cpu, pool: number, worker: number): void {
   if (cpu.read(worker + WorkerRecord.state) !== IDLE) setState(cpu, pool, worker, IDLE);
 }
 
-/** Whether one of the idle workers awaits nothing. */
+/** Whether a worker that awaits nothing is idle, or on its way. */
 export function hasFreeWorker(cpu: Cpu, pool: number): boolean {
+  return firstFree(cpu, pool) !== 0 || isFreeOnItsWay(cpu, pool);
+}
+
+/**
+ * The idle worker that is the next to be woken, or 0. What computes for long is for one that awaits nothing: where one is on its way
+ * already, nobody is woken.
+ */
+export function firstIdle(cpu: Cpu, pool: number, items: { isSlowNext(): boolean }): number {
+  const first = cpu.read(pool + Pool.idle);
+  if (first === 0 || cpu.read(first + WorkerRecord.awaits) === 0 || !items.isSlowNext()) return first;
+  return firstFree(cpu, pool) || (isFreeOnItsWay(cpu, pool) ? 0 : first);
+}
+
+/** The first idle worker that awaits nothing, or 0. */
+function firstFree(cpu: Cpu, pool: number): number {
   let idle = cpu.read(pool + Pool.idle);
   while (idle !== 0 && cpu.read(idle + WorkerRecord.awaits) !== 0) idle = cpu.read(idle + WorkerRecord.nextIdle);
-  return idle !== 0;
+  return idle;
+}
+
+/** Whether a worker that awaits nothing has been woken, and has not looked for an item yet. */
+function isFreeOnItsWay(cpu: Cpu, pool: number): boolean {
+  return workersIn(cpu, pool, BUSY).some(
+    (worker) => cpu.read(worker + WorkerRecord.current) === 0 && cpu.read(worker + WorkerRecord.awaits) === 0,
+  );
 }
 
 /** Behind all that are idle. */
@@ -115,17 +136,27 @@ export function isRunIn(cpu: Cpu, item: number, worker: number): boolean {
   return item !== 0 && (cpu.load(item + Item.state) & PHASE) === RUNNING && cpu.read(item + Item.worker) === worker;
 }
 
-/** Says in the item's function that it computes for long, if the worker that runs it has not slept for so long. `now`: us. */
-export function markIfSlow(cpu: Cpu, item: number, now: number): void {
+/**
+ * Notes in the item's function whether it computes for long: whether the worker that runs it has not slept for so long. What counts is time,
+ * in which the thread may have waited for a core; so short calls make up for a long one. `now`: us.
+ */
+export function noteSpeed(cpu: Cpu, item: number, now: number): void {
+  const fn = cpu.read(item + Item.fn);
+  // Models of a pool have items that call nothing.
+  if (fn === 0) return;
+  const slow = fn + FunctionWords.slow;
   const computed = (now - cpu.read(cpu.read(item + Item.worker) + WorkerRecord.began)) | 0;
-  if (computed >= SLOW_US) cpu.store(cpu.read(item + Item.fn) + FunctionWords.isSlow, 1);
+  if (computed >= SLOW_US) {
+    cpu.store(slow, MADE_UP_BY);
+  } else {
+    const left = cpu.loadUnordered(slow);
+    if (left > 0) cpu.store(slow, left - 1);
+  }
 }
 
 /** The workers that are BUSY with an item, which they may have ended or awaited by now. */
 export function busyWorkers(cpu: Cpu, pool: number): { worker: number; item: number; began: number }[] {
-  const workers = Array.from({ length: cpu.read(pool + Pool.maxWorkers) }, (_, index) => workerAt(pool, index));
-  const busy = workers.filter((worker) => cpu.read(worker + WorkerRecord.state) === BUSY);
-  const running = busy.map((worker) => ({
+  const running = workersIn(cpu, pool, BUSY).map((worker) => ({
     worker,
     item: cpu.read(worker + WorkerRecord.current),
     began: cpu.read(worker + WorkerRecord.began),
@@ -143,6 +174,12 @@ export function nobodyComes(cpu: Cpu, pool: number): boolean {
     const state = cpu.read(worker + WorkerRecord.state);
     return state !== STARTING && (state !== BUSY || cpu.read(worker + WorkerRecord.current) !== 0);
   });
+}
+
+/** The workers in that state. */
+function workersIn(cpu: Cpu, pool: number, state: number): number[] {
+  const workers = Array.from({ length: cpu.read(pool + Pool.maxWorkers) }, (_, index) => workerAt(pool, index));
+  return workers.filter((worker) => cpu.read(worker + WorkerRecord.state) === state);
 }
 
 export function count(cpu: Cpu, word: number, by: number): void {

@@ -4,6 +4,7 @@ import { checkExpiry } from '../arena/timer.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { limitsOf, type WaitOptions } from '../sched/drive.ts';
 import { applyAttributes, attributesOf, type WorkqueueAttributes } from './attributes.ts';
+import { Backlog } from './backlog.ts';
 import { watchCall } from './call.ts';
 import { isTraced, traced } from './channels.ts';
 import { configure, type WorkqueueConfiguration } from './configuration.ts';
@@ -20,7 +21,7 @@ import { currentPwq, pwqsOf } from './pwqs.ts';
 import { QueueState, type WorkqueueCounts } from './queue-state.ts';
 import { usableSlot } from './slots.ts';
 import { statisticsOf, type WorkqueueStatistics } from './statistics.ts';
-import type { Backlog, Call, Submitter } from './submitter.ts';
+import type { Call, Submitter } from './submitter.ts';
 import { submitterOf } from './submitters.ts';
 import { checkTransferList } from './transfer.ts';
 import type { Queueing } from './twins.ts';
@@ -34,7 +35,8 @@ import { DelayedWork, expedite, Work } from './work-item.ts';
  * in a lock, futex or wait of this library, another takes its place.
  *
  * Any thread of the arena queues to any queue, by its name. Items of one queue begin in the order in which they were
- * queued; those of one microtask are queued at its end. Which of two queues that share a pool comes first is the order of their items.
+ * queued; those of one microtask are queued at its end, or 256 at a time. Which of two queues that share a pool comes first is the
+ * order of their items.
  *
  * Source: kernel/workqueue.c, alloc_workqueue.
  */
@@ -51,7 +53,7 @@ export class Workqueue {
   readonly #isOrdered: boolean;
   readonly #isUnbound: boolean;
   /** Calls by this view of the queue. */
-  readonly #backlog: Backlog = { count: 0, waiters: new Set() };
+  readonly #backlog = new Backlog();
 
   /**
    * Opens the queue of that name, making it if there is none; one that was closed is open again. Throws EINVAL for
@@ -263,16 +265,7 @@ export class Workqueue {
     const { thread } = this.#arena;
     thread.current();
     checkCount('limit', limit, Number.MAX_SAFE_INTEGER);
-    const backlog = this.#backlog;
-    while (backlog.count >= limit) {
-      await new Promise<void>((resolve) => {
-        const tell = () => {
-          backlog.waiters.delete(tell);
-          resolve();
-        };
-        backlog.waiters.add(tell);
-      });
-    }
+    await this.#backlog.below(limit);
     thread.current();
   }
 

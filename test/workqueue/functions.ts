@@ -73,6 +73,15 @@ export const f = work(import.meta.url, {
     await new Completion(currentWork().arena, gate).waitAsync();
     return threadId;
   },
+  /** Computes so many ms. */
+  computeFor: (ms: number) => {
+    for (const end = performance.now() + ms; performance.now() < end; );
+    return threadId;
+  },
+  computeForAsync: async (ms: number) => {
+    for (const end = performance.now() + ms; performance.now() < end; );
+    return threadId;
+  },
   open: (gate: string) => {
     new Completion(currentWork().arena, gate).completeAll();
     return threadId;

@@ -317,7 +317,14 @@ describe('an item of a slot that computes for long', () => {
     expect(hogs(stage.view(KTHREADD), other!)).toBe(false);
     expect(stage.fire()!.running).toEqual([]);
     stage.view(WORKER).running(stage.record(WORKER));
-    expect(stage.next(WORKER, 11)).toBe(-1);
+    // It runs again, but not for so long.
+    expect(hogs(stage.view(KTHREADD), other!)).toBe(false);
+    const [again] = stage.fire()!.running;
+    stage.queue(12);
+    // It is awaited.
+    expect(stage.next(WORKER)).toBe(12);
+    expect(hogs(stage.view(KTHREADD), again!)).toBe(false);
+    expect(stage.next(WORKER, 12)).toBe(-1);
     expect(stage.of(1, Pwq.hogs)).toBe(0);
   });
 

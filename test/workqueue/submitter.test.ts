@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Arena } from '../../lib/arena/arena.ts';
 import { Place } from '../../lib/arena/place.ts';
 import { Slot } from '../../lib/sched/slot.ts';
+import { Backlog } from '../../lib/workqueue/backlog.ts';
 import { Item, LOST, PHASE, pwqAt, SLAB_ITEMS, workerAt } from '../../lib/workqueue/layout.ts';
 import { openPool, openWq } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
@@ -32,7 +33,7 @@ function stage() {
       return {
         submitter,
         submit: (value: number) => {
-          const call = submitter.submit(pwq, f.echo, [value], { count: 0, waiters: new Set() });
+          const call = submitter.submit(pwq, f.echo, [value], new Backlog());
           // Of a thread that ends before, it never comes to anything.
           call.promise.catch(() => {});
           return call;
@@ -129,5 +130,38 @@ describe('the next thread in a dead submitter’s slot', () => {
       hasAll(next);
       next.end();
     }
+  });
+});
+
+describe('a microtask that queues many calls', () => {
+  test('keeps all of them back until its end, or one that its caller may still take back', async () => {
+    const here = stage();
+    const first = here.newcomer();
+    const calls = Array.from({ length: 2 * 256 }, (_, i) => first.submit(i));
+    // The 257th published those before it.
+    expect(here.work(1)).toBe(256);
+    calls.push(first.submit(512), first.submit(513));
+    expect(here.work(1)).toBe(256);
+    first.submitter.publish();
+    expect(here.work(1)).toBe(2);
+    first.submitter.receive();
+    expect(await Promise.all(calls.map(({ promise }) => promise))).toEqual(calls.map((_, i) => i));
+    first.end();
+  });
+
+  test('uses no item again that has come back meanwhile, or loses what the call came to', async () => {
+    const here = stage();
+    const first = here.newcomer();
+    const calls = Array.from({ length: 257 }, (_, i) => first.submit(i));
+    expect(here.work(1)).toBe(256);
+    calls.push(...Array.from({ length: 256 }, (_, i) => first.submit(257 + i)));
+    expect(first.submitter.outstanding).toBe(257);
+    // The last of them was made when the 256 were free again.
+    expect(calls.slice(0, 256).map(({ item }) => item)).toContain(first.submit(513).item);
+    first.submitter.publish();
+    expect(here.work(2)).toBe(258);
+    first.submitter.receive();
+    expect(await Promise.all(calls.map(({ promise }) => promise))).toEqual(calls.map((_, i) => i));
+    first.end();
   });
 });

@@ -23,18 +23,20 @@ const SLOW = 1;
 
 /** Threads 1 to 3 may be workers of an unbound pool with two slots; items are of a quick or a slow function. */
 function suspendedStage() {
-  const { arenas, real } = stepper(4);
+  const stepped = stepper(4);
+  const { arenas, real } = stepped;
   const { pool, pwqs, slab } = makeQueues(arenas[0]!, { slots: 2, maxWorkers: 4 }, [0]);
   const created: number[] = [];
   const views = arenas.map(({ cpu, thread }) => new WorkerPool(cpu, pool, thread.id, (index) => created.push(index)));
   const functions = [QUICK, SLOW].map((isSlow) => {
     const fn = arenas[0]!.heap.alloc(FunctionWords.words, arenas[0]!.thread.nascent);
-    real.store(fn + FunctionWords.isSlow, isSlow);
+    real.store(fn + FunctionWords.slow, 100 * isSlow);
     return fn;
   });
   const record = (thread: number) => workerAt(pool, thread - 1);
   const item = (i: number) => itemAt(slab, i);
   const here = {
+    ...stepped,
     created,
     item,
     now: () => arenas[1]!.cpu.now(),
@@ -43,7 +45,7 @@ function suspendedStage() {
       real.store(item(i) + Item.state, RUNNING | (2 << ID_SHIFT));
       real.write(item(i) + Item.worker, record(1));
     },
-    isSlow: (fn: number) => real.load(functions[fn]! + FunctionWords.isSlow),
+    slow: (fn: number) => real.load(functions[fn]! + FunctionWords.slow),
     join: (by: number) => views[by]!.join(record(by), arenas[by]!.thread.takeTask(arenas[by]!.heap)),
     queue(i: number, fn: number) {
       real.write(item(i) + Item.pwq, pwqs[0]!);
@@ -58,9 +60,10 @@ function suspendedStage() {
     },
     /** What the queue's items have computed, us. */
     computed: () => readTime(real, pwqs[0]! + Pwq.computed),
+    look: () => views[0]!.tick(),
     sleep: (by: number) => views[by]!.sleeping(record(by)),
     wakeUp: (by: number) => views[by]!.running(record(by)),
-    settle: (by: number, i: number) => views[by]!.settle(item(i)),
+    settle: (by: number, i: number, isComputed = false) => views[by]!.settle(item(i), isComputed),
     state: (by: number) => real.read(record(by) + WorkerRecord.state),
   };
   return here;
@@ -85,8 +88,57 @@ describe('a worker that awaits an item', () => {
     stage.queue(3, QUICK);
     expect([stage.state(2), stage.state(3)]).toEqual([BUSY, IDLE]);
     expect(stage.next(1, { awaits: 1 })).toBe(-1);
-    expect([stage.next(2), stage.state(3)]).toEqual([2, BUSY]);
+    // It is left to the one on its way, or to the other, which was woken for it as well.
+    expect([1, 2, 3].map(stage.state)).toEqual([IDLE, BUSY, BUSY]);
+    expect(stage.next(2)).toBe(2);
     expect(stage.next(3)).toBe(3);
+  });
+
+  test('takes one that computes for long although another worker is on its way for that', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    stage.join(2);
+    expect(stage.next(2)).toBe(-1);
+    stage.queue(0, QUICK);
+    stage.queue(1, SLOW);
+    // The other was woken for the first.
+    expect([stage.next(1), stage.state(2)]).toEqual([0, BUSY]);
+    const before = stage.created.length;
+    expect(stage.next(1, { awaits: 1 })).toBe(-1);
+    expect(stage.next(2)).toBe(1);
+    expect(stage.created.slice(before).length).toBeLessThanOrEqual(1);
+  });
+
+  test('is not woken for what was left to a worker that has died on its way', () => {
+    const stage = suspendedStage();
+    for (const by of [1, 2]) stage.join(by);
+    stage.queue(0, QUICK);
+    expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
+    expect(stage.next(2, { awaits: 1 })).toBe(-1);
+    stage.queue(1, SLOW);
+    expect([1, 2].map(stage.state)).toEqual([BUSY, IDLE]);
+    stage.die(1);
+    expect(stage.reap(0)).toBe('done');
+    // As kthreadd does, by the timer that the repair starts.
+    stage.look();
+    expect(stage.state(2)).toBe(BUSY);
+    expect(stage.next(2, { awaits: 1 })).toBe(1);
+  });
+
+  test('is woken for what computes for long, while another one is on its way for that', () => {
+    const stage = suspendedStage();
+    for (const by of [1, 2]) stage.join(by);
+    stage.queue(0, QUICK);
+    expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
+    expect(stage.next(2, { awaits: 1 })).toBe(-1);
+    stage.queue(1, SLOW);
+    expect([1, 2].map(stage.state)).toEqual([BUSY, IDLE]);
+    stage.queue(2, SLOW);
+    expect(stage.state(2)).toBe(IDLE);
+    expect(stage.next(1)).toBe(1);
+    // Nobody else is there for the other.
+    expect(stage.state(2)).toBe(BUSY);
+    expect(stage.next(2, { awaits: 1 })).toBe(2);
   });
 
   test('leaves what is quick, or what nobody else is there for; and asks for nobody', () => {
@@ -125,9 +177,7 @@ describe('a worker that awaits an item', () => {
     expect(stage.next(2, { awaits: 1 })).toBe(-1);
     expect(stage.next(1, { awaits: 1 })).toBe(-1);
     stage.queue(2, SLOW);
-    expect([1, 2, 3].map(stage.state)).toEqual([BUSY, IDLE, IDLE]);
-    // It leaves the item to thread 3, and so does the one in between.
-    expect([stage.next(1, { awaits: 1 }), stage.next(2, { awaits: 1 })]).toEqual([-1, -1]);
+    expect([1, 2, 3].map(stage.state)).toEqual([IDLE, IDLE, BUSY]);
     expect(stage.next(3)).toBe(2);
     stage.settle(1, 0);
     stage.queue(3, SLOW);
@@ -140,9 +190,40 @@ describe('a worker that awaits an item', () => {
     stage.join(1);
     for (const i of [0, 1]) stage.queue(i, QUICK);
     expect([stage.next(1, { now: 1 }), stage.next(1, { finished: 0, now: 10 })]).toEqual([0, 1]);
-    expect(stage.isSlow(QUICK)).toBe(0);
+    expect(stage.slow(QUICK)).toBe(0);
     stage.next(1, { finished: 1, now: 20 });
-    expect(stage.isSlow(QUICK)).toBe(1);
+    expect(stage.slow(QUICK)).toBeGreaterThan(1);
+  });
+
+  test('takes what was slow once for slow for ever', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    const run = (ms: number) => {
+      stage.queue(0, QUICK);
+      expect([stage.next(1, { now: 1 }), stage.next(1, { finished: 0, now: 1 + ms })]).toEqual([0, -1]);
+    };
+    run(10);
+    for (let left = stage.slow(QUICK); left > 0; left--) {
+      expect(stage.slow(QUICK)).toBe(left);
+      run(9);
+    }
+    run(9);
+    expect(stage.slow(QUICK)).toBe(0);
+  });
+
+  test('learns from a call that has awaited, or not from one that ended while nothing else ran', () => {
+    const stage = suspendedStage();
+    stage.join(1);
+    for (const isComputed of [false, true]) {
+      stage.queue(0, QUICK);
+      expect(stage.next(1, { now: stage.now() / 1e6 })).toBe(0);
+      for (let i = 0; i < 11e3; i++) stage.now();
+      stage.settle(1, 0, isComputed);
+      expect(stage.slow(QUICK) > 0).toBe(isComputed);
+      expect(stage.next(1)).toBe(-1);
+    }
+    // Counted once each.
+    expect(Math.round(stage.computed() / 1e3)).toBe(22);
   });
 });
 

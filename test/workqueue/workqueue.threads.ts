@@ -1,5 +1,6 @@
 /** What threads of the tests of workqueues do. */
 import { type Arena, DelayedWork, Workqueue } from '../../lib/index.ts';
+import { Backlog } from '../../lib/workqueue/backlog.ts';
 import { pwqAt } from '../../lib/workqueue/layout.ts';
 import { WQ_KIND, WQ_PREFIX } from '../../lib/workqueue/objects.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
@@ -43,7 +44,7 @@ export function queueUnasked(arena: Arena, name: string, log: number): void {
   const pwq = pwqAt(objects.open(WQ_KIND, `${WQ_PREFIX}${name}`), 0);
   const poolAt = (address: number) => new WorkerPool(cpu, address, thread.id, () => process.exit(1));
   const submitter = new Submitter(arena, poolAt);
-  void submitter.submit(pwq, f.note, [log, 1], { count: 0, waiters: new Set() });
+  void submitter.submit(pwq, f.note, [log, 1], new Backlog());
   submitter.publish();
 }
 

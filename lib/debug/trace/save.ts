@@ -4,12 +4,14 @@ import { HoldfastError, shown } from '../../errors.ts';
 import { perfettoTrace } from './perfetto/perfetto.ts';
 import { labelOf } from './perfetto/timeline.ts';
 import type { Trace } from './read.ts';
+import { timelinePage } from './timeline-page.ts';
 
 /** The forms in which a trace can be written, by the end of the file's name. */
 export const TRACE_FORMS: { readonly [end: string]: (trace: Trace) => string | Uint8Array } = {
   '.pftrace': perfettoTrace,
   '.perfetto-trace': perfettoTrace,
   '.json': (trace) => `${JSON.stringify(trace)}\n`,
+  '.html': timelinePage,
 };
 
 /** What makes the content of a file of that name, or undefined. */
@@ -18,7 +20,7 @@ export function traceFormFor(file: string): ((trace: Trace) => string | Uint8Arr
 }
 
 /**
- * Writes the trace to a file, in the form that the end of its name says: `.pftrace` for https://ui.perfetto.dev, `.json` for its plain data. Rejects
+ * Writes the trace to a file, in the form that the end of its name says: `.pftrace` for https://ui.perfetto.dev, `.html` for a page with a timeline, `.json` for its plain data. Rejects
  * with EINVAL for another name, and with what the file system says.
  */
 export async function saveTrace(trace: Trace, file: string): Promise<void> {
