@@ -102,7 +102,7 @@ function mixed(lock: Readable): Crowd['wait'] {
 /** Counts the loads of that machine from now on. */
 function counted(cpu: Cpu): { looks: number } {
   const count = { looks: 0 };
-  for (const op of ['load', 'loadAcquire', 'loadUnordered', 'loadDependent', 'read'] as const) {
+  for (const op of ['load', 'loadAcquire', 'loadUnordered', 'loadDependent', 'loadAfterAtomic', 'read'] as const) {
     const look = cpu[op];
     cpu[op] = (address: number) => {
       count.looks++;

@@ -110,8 +110,8 @@ export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): O
   return 'acquired';
 }
 
-/** `tryRead` with a record of the lock, and the address of its block. Whether it reads. */
-export function readWith(cpu: Cpu, block: number, record: number): boolean {
+/** `tryRead` with a record of the lock. Whether it reads. */
+function readWith(cpu: Cpu, block: number, record: number): boolean {
   const count = cpu.read(record + Hold.count);
   // Store buffering with a writer; see above. The acquire pairs with a writer's release of the block.
   cpu.xchg(record + Hold.count, count + HELD);
@@ -123,14 +123,8 @@ export function readWith(cpu: Cpu, block: number, record: number): boolean {
 /** Leaves as a reader. False when `task` is none. */
 export function leaveRead(cpu: Cpu, lock: number, task: number): boolean {
   const record = findHold(cpu, task, lock);
-  return record !== 0 && leaveWith(cpu, blockOf(lock), record);
-}
-
-/** `leaveRead` with a record of the lock, and the address of its block. */
-export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
-  const count = cpu.read(record + Hold.count);
-  if (count === 0) return false;
-  retire(cpu, block, record, count - HELD);
+  if (record === 0 || cpu.read(record + Hold.count) === 0) return false;
+  retire(cpu, blockOf(lock), record, cpu.read(record + Hold.count) - HELD);
   return true;
 }
 
@@ -138,8 +132,12 @@ export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
 export function retire(cpu: Cpu, block: number, record: number, count: number): void {
   // Store buffering with a writer, and a release that pairs with the acquire in isDrained.
   cpu.xchg(record + Hold.count, count | TRANSIT);
-  // A pointer, to the writer. Illegal to clear TRANSIT before, for who destroys the lock looks at it (`isBusy`).
-  const word = cpu.loadDependent(block);
+  finishRetiring(cpu, cpu.loadDependent(block), record, count);
+}
+
+/** The record is in TRANSIT, and `word` is what the block was after that. */
+export function finishRetiring(cpu: Cpu, word: number, record: number, count: number): void {
+  // Illegal to clear TRANSIT before, for the thread that destroys the lock looks at it (`isBusy`).
   if (word & DRAINING) unpark(cpu, writerOf(word));
   cpu.storeUnordered(record + Hold.count, count);
 }
