@@ -186,3 +186,18 @@ test.each(Object.entries(BLOCKING))('%s: a thread that blocks, and looks at all 
   });
   expect((costs[1] as number) / (costs[0] as number)).toBeLessThan(MOST_GROWTH);
 });
+
+test('PercpuRwSemaphore: a writer that comes after another one, and looks at all that wait', async () => {
+  const costs: number[] = [];
+  for (const n of [FEW, MANY]) {
+    const arena = Arena.create({ bytes: 16 << 20, maxThreads: 4 });
+    const lock = new PercpuRwSemaphore(arena);
+    lock.downWrite();
+    const calls = Array.from({ length: n }, () => lock.runExclusiveAsync(() => {}));
+    const count = counted(arena.cpu);
+    lock.upWrite();
+    await Promise.all(calls);
+    costs.push(count.looks / n);
+  }
+  expect((costs[1] as number) / (costs[0] as number)).toBeLessThan(MOST_GROWTH);
+});

@@ -10,18 +10,24 @@
  *   DRAINING    the writer, or who        the writer               the writer waits for readers to leave
  *               made it the writer
  *   OWNER_DIED  the reaper                makeConsistent           a writer died inside
+ *   ALONE       who hands over            the writer, or a reader  of a writer that is DRAINING: nobody reads. It comes straight
+ *                                         that joins               after another one, and need not look through the records
  *
  *      read          record + 1 (full); block names no writer (acquire)? else record - 1, and wait
  *      read unlock   record - 1, TRANSIT (full); if block is DRAINING, wake the writer; TRANSIT off
  *      write         block: 0 -> me|DRAINING (full); wait until all records are 0 (acquire); me|DRAINING -> me
  *      write unlock  block: me -> 0 (release)
- *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0; WAITERS stays
+ *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0; WAITERS stays;
+ *                    ALONE, too, if there are none
  *
  * Only those are let in, or made the writer, that can run (`isStuck`). So WAITERS may stay where nobody writes: the others
  * look themselves once they can run, and newcomers need not wait for them.
  *
  * Reader and writer each write their own word and then look at the other's, with a full barrier in between: so at least
  * one of them sees the other (store buffering).
+ *
+ * Illegal to leave ALONE set while somebody reads; legal for it to be clear though nobody does. A reader joins beside a writer on the
+ * writer's own thread only, or where that thread reads already and so no writer is ALONE. So none comes while the writer looks.
  *
  * A record in TRANSIT is no reader's any more, but its thread is about to look at the block: the lock may not be destroyed
  * yet.
@@ -64,7 +70,8 @@ export const PercpuWords = struct({
 export const WAITERS = 1;
 export const DRAINING = 2;
 export const OWNER_DIED = 4;
-export const FLAGS = 7;
+export const ALONE = 8;
+export const FLAGS = 15;
 
 export const READ = 0;
 export const WRITE = 1;
@@ -107,6 +114,7 @@ export function tryRead(cpu: Cpu, lock: number, task: number, joins: boolean): O
   if (!joins) return readWith(cpu, blockOf(lock), record) ? 'acquired' : undefined;
   // Full, as in `readWith`: the writer that waits for this thread's other readers has to see this one when it sees that those left.
   cpu.xchg(record + Hold.count, cpu.read(record + Hold.count) + HELD);
+  cpu.fetchAnd(blockOf(lock), ~ALONE);
   return 'acquired';
 }
 
@@ -173,10 +181,12 @@ export function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
 
 /** Whether `task` is the writer and nobody reads any more; it has the lock then. */
 export function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
-  if (writerOf(cpu.loadAcquire(blockOf(lock))) !== task) return false;
+  const block = cpu.loadAcquire(blockOf(lock));
+  if (writerOf(block) !== task) return false;
   // The thread that made it the writer may still be taking it out of the list.
-  if (cpu.loadAcquire(task + Task.list) === listOf(lock) || !isDrained(cpu, lock)) return false;
-  cpu.fetchAndAcquire(blockOf(lock), ~DRAINING);
+  if (cpu.loadAcquire(task + Task.list) === listOf(lock)) return false;
+  if (!(block & ALONE) && !isDrained(cpu, lock)) return false;
+  cpu.fetchAndAcquire(blockOf(lock), ~(DRAINING | ALONE));
   return true;
 }
 
@@ -229,7 +239,9 @@ export function handOver(cpu: Cpu, lock: number, from: number, died: number): nu
     else readers.push(task);
   }
   for (const task of readers) cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
-  const to = (next === 0 ? 0 : next | DRAINING) | (isOneLeft ? WAITERS : 0) | died;
+  // One that drains knows by ALONE that nobody reads, one that is inside by being there.
+  const isAlone = readers.length === 0 && writerOf(from) !== 0 && (from & (DRAINING | ALONE)) !== DRAINING;
+  const to = (next === 0 ? 0 : next | DRAINING | (isAlone ? ALONE : 0)) | (isOneLeft ? WAITERS : 0) | died;
   // Full: the next writer's look at the records comes after. Its release pairs with the acquires of all who come next.
   if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {
     // There was no writer, and one came that does not wait for those that could not run: it hands over in its turn.
