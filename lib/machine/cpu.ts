@@ -54,6 +54,12 @@ export interface Cpu {
    * follows: it finds what was published too early, not what was read past the pointer.
    */
   loadDependent(address: number): number;
+  /**
+   * `loadAcquire` at the price of `read`, for the load that follows a fully ordered read-modify-write of the caller's own (store
+   * buffering), at an address that its result is a part of: so no compiler can load before that, or take an earlier load's
+   * value instead. x86 loads after a locked instruction and in order, and the real machine makes it an ordinary load there.
+   */
+  loadAfterAtomic(address: number): number;
 
   // Read-modify-writes. Each returns the OLD value.
   cmpxchg(address: number, expected: number, value: number): number;

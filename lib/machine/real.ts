@@ -66,7 +66,7 @@ export class RealCpu implements Cpu {
   storeRelease(a: number, v: number): void {
     Atomics.store(this.words, a, v);
   }
-  // These three are as under total store order: see `WEAK`.
+  // These four are as under total store order: see `WEAK`.
   storeReleaseLight(a: number, v: number): void {
     this.words[a] = v;
   }
@@ -74,6 +74,9 @@ export class RealCpu implements Cpu {
     return this.words[a] as number;
   }
   loadDependent(a: number): number {
+    return this.words[a] as number;
+  }
+  loadAfterAtomic(a: number): number {
     return this.words[a] as number;
   }
   storeUnordered(a: number, v: number): void {
@@ -213,7 +216,7 @@ export class RealCpu implements Cpu {
  * What takes the place of these operations where stores and loads may pass each other. Not a branch in each of them: they
  * are on the path of every read, and V8 inlines what is short.
  */
-const WEAK: Pick<RealCpu, 'storeReleaseLight' | 'loadUnordered' | 'loadDependent'> = {
+const WEAK: Pick<RealCpu, 'storeReleaseLight' | 'loadUnordered' | 'loadDependent' | 'loadAfterAtomic'> = {
   storeReleaseLight(this: RealCpu, a, v) {
     Atomics.store(this.words, a, v);
   },
@@ -221,6 +224,9 @@ const WEAK: Pick<RealCpu, 'storeReleaseLight' | 'loadUnordered' | 'loadDependent
     return Atomics.load(this.words, a);
   },
   loadDependent(this: RealCpu, a) {
+    return Atomics.load(this.words, a);
+  },
+  loadAfterAtomic(this: RealCpu, a) {
     return Atomics.load(this.words, a);
   },
 };

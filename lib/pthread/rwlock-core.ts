@@ -48,6 +48,12 @@ import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } fro
 import { ASYNC, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
 
+// Constants of this file alone, functions among them, for the fast paths: V8 has them in the code, whereas it loads and checks those that
+// are imported, at each use.
+const HOLD_LOCK = Hold.lock;
+const HOLD_COUNT = Hold.count;
+const ONE = HELD;
+
 export const RwlockWords = struct({
   header: ObjectHeader,
   latch: 1,
@@ -63,6 +69,14 @@ export const OWNER_DIED = 4;
 const WRITTEN = 8;
 const READER = 16;
 const READER_SHIFT = 4;
+
+const LATCH = RwlockWords.latch;
+const takeLatch = tryLatch;
+const freeLatch = unlatch;
+const isThere = isPresent;
+const STATE = RwlockWords.state;
+const KEEPS_OUT = WRITTEN | WRITE;
+const SLEEPERS = READ | WRITE;
 
 /** Whether anybody holds the lock. */
 const isHeldIn = (state: number) => state >= WRITTEN;
@@ -237,34 +251,35 @@ export function release(futexes: Futexes, lock: number, task: number, preference
 }
 
 /**
- * The quick way in for a reader that has its `record` of the lock: nobody writes, or sleeps to. False otherwise, with nothing
+ * The quick way in for a reader whose record, perhaps, `record` is: nobody writes, or sleeps to. False otherwise, with nothing
  * changed. Ordinary loads do under the latch: a pair costs little more than its two latches.
  */
 export function readAtOnce({ cpu, id }: Thread, lock: number, record: number): boolean {
-  if (!tryLatch(cpu, lock + RwlockWords.latch, id)) return false;
-  const state = cpu.loadUnordered(lock + RwlockWords.state);
+  if (record === 0 || cpu.read(record + HOLD_LOCK) !== lock || !takeLatch(cpu, lock + LATCH, id)) return false;
+  const state = cpu.loadUnordered(lock + STATE);
   // The latch first, as in `tryAndUnlatch`.
-  const isOpen = (state & (WRITTEN | WRITE)) === 0 && isPresent(cpu, lock);
+  const isOpen = (state & KEEPS_OUT) === 0 && isThere(cpu, lock);
   if (isOpen) {
     // As in `tryRead`.
-    cpu.storeReleaseLight(record + Hold.count, cpu.read(record + Hold.count) + HELD);
-    cpu.storeUnordered(lock + RwlockWords.state, state + READER);
+    cpu.storeReleaseLight(record + HOLD_COUNT, cpu.read(record + HOLD_COUNT) + ONE);
+    cpu.storeUnordered(lock + STATE, state + READER);
   }
-  unlatch(cpu, lock + RwlockWords.latch);
+  freeLatch(cpu, lock + LATCH);
   return isOpen;
 }
 
 /** The way out, for one that leaves nobody to wake. False otherwise, with nothing changed. */
 export function leaveAtOnce({ cpu, id }: Thread, lock: number, record: number): boolean {
-  const count = cpu.read(record + Hold.count);
-  if (count < HELD || !tryLatch(cpu, lock + RwlockWords.latch, id)) return false;
-  const state = cpu.loadUnordered(lock + RwlockWords.state);
-  const wakesNobody = (state & (READ | WRITE)) === 0 || readersIn(state) > 1;
+  if (record === 0 || cpu.read(record + HOLD_LOCK) !== lock) return false;
+  const count = cpu.read(record + HOLD_COUNT);
+  if (count < ONE || !takeLatch(cpu, lock + LATCH, id)) return false;
+  const state = cpu.loadUnordered(lock + STATE);
+  const wakesNobody = (state & SLEEPERS) === 0 || state >> READER_SHIFT > 1;
   if (wakesNobody) {
-    cpu.storeReleaseLight(record + Hold.count, count - HELD);
-    cpu.storeUnordered(lock + RwlockWords.state, state - READER);
+    cpu.storeReleaseLight(record + HOLD_COUNT, count - ONE);
+    cpu.storeUnordered(lock + STATE, state - READER);
   }
-  unlatch(cpu, lock + RwlockWords.latch);
+  freeLatch(cpu, lock + LATCH);
   return wakesNobody;
 }
 

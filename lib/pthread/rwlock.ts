@@ -9,7 +9,7 @@ import { defineKind, type Kind } from '../memory/kinds.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, block, blockAsync, limitsOf, type WaitOptions } from '../sched/drive.ts';
-import { claimHold, holdsOf, isRecordOf } from '../sched/holds.ts';
+import { claimHold, holdsOf } from '../sched/holds.ts';
 import { noteGuard } from '../sched/lock-observer.ts';
 import type { Concluded, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
@@ -52,6 +52,9 @@ function define(preference: Preference): Kind<Repairer> {
   });
 }
 
+/** Of this file, as the constants of rwlock-core.ts are. */
+const enterAtOnce = readAtOnce;
+const leavesAtOnce = leaveAtOnce;
 const KINDS = { readers: define('readers'), writers: define('writers') };
 
 function kindOf(preference: Preference): Kind {
@@ -105,8 +108,8 @@ export class PthreadRwlock extends SharedObject {
     const { thread, address } = this;
     // `#lock` sees to a thread that is observed, or has detached.
     if (options === undefined && thread.free === 0) {
-      if (!isRecordOf(thread.cpu, this.#record, address)) this.#record = claimHold(thread.cpu, thread.self, address);
-      if (this.#record !== 0 && readAtOnce(thread, address, this.#record)) return;
+      if (enterAtOnce(thread, address, this.#record)) return;
+      this.#record = claimHold(thread.cpu, thread.self, address);
     }
     this.#lock(READ, options);
   }
@@ -128,8 +131,7 @@ export class PthreadRwlock extends SharedObject {
   /** Releases what this thread's synchronous code holds. Throws EPERM when that is nothing. */
   unlock(): void {
     const { thread, address } = this;
-    const isCounted = thread.free === 0 && isRecordOf(thread.cpu, this.#record, address);
-    if (isCounted && leaveAtOnce(thread, address, this.#record)) return;
+    if (thread.free === 0 && leavesAtOnce(thread, address, this.#record)) return;
     if (!release(this.#futexes, this.address, this.thread.current(), this.#preference)) {
       throw this.unheld(
         new HoldfastError('EPERM', `unlock of the ${this.label} by thread ${this.thread.number}: ${this.#state()}`),

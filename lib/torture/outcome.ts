@@ -33,6 +33,8 @@ export interface Sample {
   readonly at: number;
   readonly acquisitions: readonly number[];
   readonly kills: number;
+  /** The threads that were not at work: killed, and their next workers not up yet. */
+  readonly absent: readonly number[];
 }
 
 export interface Outcome {

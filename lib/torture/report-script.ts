@@ -1,11 +1,16 @@
 /** Draws the plots, in the browser that opens the report: plain JavaScript, kept as text. */
 export const REPORT_SCRIPT = `
 const outcomes = JSON.parse(document.getElementById('outcomes').textContent);
-const COLORS = ['#2563b8', '#d9730d', '#15803d', '#b42318', '#7c3aed', '#0e7490', '#a16207', '#be185d'];
+// By day and by night; none is the red of the kills.
+const isDark = matchMedia('(prefers-color-scheme: dark)').matches;
+const COLORS = isDark
+  ? ['#6ea8fe', '#f5a65b', '#5ccb8a', '#c9a6ff', '#4fd1e0', '#e0c04f', '#ff8fc7', '#b0bac6']
+  : ['#2563b8', '#d9730d', '#15803d', '#7c3aed', '#0e7490', '#a16207', '#be185d', '#5d6776'];
 const color = (i) => COLORS[i % COLORS.length];
 const look = getComputedStyle(document.documentElement);
 const FAINT = look.getPropertyValue('--faint');
 const LINE = look.getPropertyValue('--line');
+const BAD = look.getPropertyValue('--bad');
 
 function duration(ns) {
   if (ns == null) return '';
@@ -52,22 +57,26 @@ function tails(element, title, curves, height) {
   }, aligned, element);
 }
 
-// One line a thread over time; red marks at the bottom where workers were killed.
+// One line a thread over time; red lines across where workers were killed, behind the others.
 function overTime(element, title, outcome, values, format, range) {
   const { samples, threads } = outcome;
   if (samples.length < 2) { element.innerHTML = '<p>The run was too short for a plot over time.</p>'; return; }
   const marks = (u) => {
     const { ctx, bbox } = u;
     ctx.save();
-    ctx.strokeStyle = 'rgba(180, 35, 24, 0.55)';
-    ctx.lineWidth = devicePixelRatio;
+    ctx.strokeStyle = BAD;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
     for (let i = 1; i < samples.length; i++) {
       if (samples[i].kills === samples[i - 1].kills) continue;
       const x = u.valToPos(samples[i].at, 'x', true);
-      ctx.beginPath();
-      ctx.moveTo(x, bbox.top + bbox.height);
-      ctx.lineTo(x, bbox.top + bbox.height - 7 * devicePixelRatio);
-      ctx.stroke();
+      const foot = bbox.top + bbox.height;
+      for (const [alpha, from] of [[0.3, bbox.top], [1, foot - 10 * devicePixelRatio]]) {
+        ctx.globalAlpha = alpha;
+        ctx.beginPath();
+        ctx.moveTo(x, from);
+        ctx.lineTo(x, foot);
+        ctx.stroke();
+      }
     }
     ctx.restore();
   };
@@ -76,13 +85,17 @@ function overTime(element, title, outcome, values, format, range) {
     scales: { x: { time: false }, y: { range } },
     axes: [axis('s', undefined, 30), axis('', (u, splits) => splits.map(format), 50)].map((a, i) => (i ? { ...a, label: undefined } : a)),
     series: [{}, ...threads.map((_, i) => ({ label: 'thread ' + i, stroke: color(i), width: 1.25, points: { show: false } }))],
-    hooks: { draw: [marks] },
+    hooks: { drawAxes: [marks] },
   }, values, element);
 }
 
 function intervals({ samples, threads }) {
   const at = samples.slice(1).map((sample) => sample.at);
-  const gained = threads.map((_, t) => samples.slice(1).map((s, i) => s.acquisitions[t] - samples[i].acquisitions[t]));
+  // null: the thread was away, and nothing of its has been counted.
+  const gained = threads.map((_, t) => samples.slice(1).map((s, i) => {
+    const count = s.acquisitions[t] - samples[i].acquisitions[t];
+    return count === 0 && (s.absent.includes(t) || samples[i].absent.includes(t)) ? null : count;
+  }));
   const lengths = samples.slice(1).map((s, i) => s.at - samples[i].at);
   return { at, gained, lengths };
 }
@@ -99,10 +112,10 @@ for (const [i, outcome] of outcomes.entries()) {
     tails(plot('tail'), 'Wait', [{ name: outcome.type, points: outcome.waitCurve, stroke: color(i) }], 250);
   }
   const { at, gained, lengths } = intervals(outcome);
-  const perSecond = gained.map((counts) => counts.map((n, k) => n / lengths[k]));
+  const perSecond = gained.map((counts) => counts.map((n, k) => (n === null ? null : n / lengths[k])));
   overTime(plot('throughput'), 'Acquisitions a second, by thread', outcome, [at, ...perSecond], rate, (u, min, max) => [0, Math.max(1, max * 1.05)]);
   const totals = at.map((_, k) => gained.reduce((sum, counts) => sum + counts[k], 0));
-  const shares = gained.map((counts) => counts.map((n, k) => (totals[k] === 0 ? null : n / totals[k])));
+  const shares = gained.map((counts) => counts.map((n, k) => (totals[k] === 0 || n === null ? null : n / totals[k])));
   overTime(plot('fairness'), 'Share of all acquisitions, by thread', outcome, [at, ...shares], share, () => [0, 1]);
 }
 `;

@@ -33,7 +33,7 @@ export async function reportPage(outcomes: readonly Outcome[], settings: Setting
 <h2>All types</h2>
 ${table(outcomes)}
 <div class="plot wide" id="waits"></div>
-${settings.kill ? '<p>Red marks at the foot of a plot: workers were killed.</p>' : ''}
+${settings.kill ? '<p>Red lines across a plot: workers were killed. A gap: a thread was away.</p>' : ''}
 </section>
 ${outcomes.map(typeSection).join('\n')}`,
     figures: { outcomes },
@@ -76,7 +76,7 @@ function table(outcomes: readonly Outcome[]): string {
     const cells = COLUMNS.map(([, cell]) => `<td>${cell(outcome)}</td>`).join('');
     return `<tr><th><a href="#${outcome.type}">${escaped(outcome.type)}</a></th>${cells}<td>${badge(outcome)}</td></tr>`;
   });
-  return `<table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 function typeSection(outcome: Outcome): string {

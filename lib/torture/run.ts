@@ -61,7 +61,8 @@ export async function tortureType(
   while ((elapsed() < settings.seconds || !hasShown()) && !stage.isStopped) {
     await tick();
     if (elapsed() < (samples.at(-1)?.at ?? 0) + samplePause) continue;
-    samples.push({ at: elapsed(), acquisitions: acquisitions(), kills: kills() });
+    const absent = performers.filter(({ hasArrived }) => !hasArrived).map(({ seat }) => seat);
+    samples.push({ at: elapsed(), acquisitions: acquisitions(), kills: kills(), absent });
   }
   const seconds = elapsed();
   // A violation may have come before the clock started.

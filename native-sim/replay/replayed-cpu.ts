@@ -67,6 +67,9 @@ export class ReplayedCpu<E extends Executor = Executor> implements Cpu {
   loadDependent(a: number): number {
     return this.executor.read(Op.loadAcquire, a, Access.ordinary);
   }
+  loadAfterAtomic(a: number): number {
+    return this.executor.read(Op.loadAcquire, a, Access.ordinary);
+  }
   storeUnordered(a: number, v: number): void {
     this.executor.write(Op.store, a, v, Access.ordinary);
   }

@@ -102,7 +102,7 @@ function mixed(lock: Readable): Crowd['wait'] {
 /** Counts the loads of that machine from now on. */
 function counted(cpu: Cpu): { looks: number } {
   const count = { looks: 0 };
-  for (const op of ['load', 'loadAcquire', 'loadUnordered', 'loadDependent', 'read'] as const) {
+  for (const op of ['load', 'loadAcquire', 'loadUnordered', 'loadDependent', 'loadAfterAtomic', 'read'] as const) {
     const look = cpu[op];
     cpu[op] = (address: number) => {
       count.looks++;
@@ -184,5 +184,20 @@ test.each(Object.entries(BLOCKING))('%s: a thread that blocks, and looks at all 
     expect(stopBefore(1, on('wait'), block)).toBe(true);
     return count.looks;
   });
+  expect((costs[1] as number) / (costs[0] as number)).toBeLessThan(MOST_GROWTH);
+});
+
+test('PercpuRwSemaphore: a writer that comes after another one, and looks at all that wait', async () => {
+  const costs: number[] = [];
+  for (const n of [FEW, MANY]) {
+    const arena = Arena.create({ bytes: 16 << 20, maxThreads: 4 });
+    const lock = new PercpuRwSemaphore(arena);
+    lock.downWrite();
+    const calls = Array.from({ length: n }, () => lock.runExclusiveAsync(() => {}));
+    const count = counted(arena.cpu);
+    lock.upWrite();
+    await Promise.all(calls);
+    costs.push(count.looks / n);
+  }
   expect((costs[1] as number) / (costs[0] as number)).toBeLessThan(MOST_GROWTH);
 });

@@ -8,6 +8,8 @@ export const REPORT_STYLE = `
 .badge.violation { background: var(--bad-soft); color: var(--bad); }
 .violations { color: var(--bad); margin: 4px 0 8px; padding-left: 20px; overflow-wrap: anywhere; }
 .plots { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px; }
+@media (max-width: 760px) { .plots { grid-template-columns: minmax(0, 1fr); } }
+.scroll { overflow-x: auto; }
 .plot { min-width: 0; }
 .plot .u-title { font-size: 13px; font-weight: 600; text-align: left; padding-left: 6px; }
 .plot .u-legend { font-size: 11px; text-align: left; padding-left: 6px; color: var(--faint); }

@@ -10,12 +10,15 @@
  *   DRAINING    the writer, or who        the writer               the writer waits for readers to leave
  *               made it the writer
  *   OWNER_DIED  the reaper                makeConsistent           a writer died inside
+ *   ALONE       who hands over            the writer, or a reader  of a writer that is DRAINING: nobody reads. It comes straight
+ *                                         that joins               after another one, and need not look through the records
  *
  *      read          record + 1 (full); block names no writer (acquire)? else record - 1, and wait
  *      read unlock   record - 1, TRANSIT (full); if block is DRAINING, wake the writer; TRANSIT off
  *      write         block: 0 -> me|DRAINING (full); wait until all records are 0 (acquire); me|DRAINING -> me
  *      write unlock  block: me -> 0 (release)
- *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0; WAITERS stays
+ *                    me|WAITERS: let in the readers in front of the next writer; -> next|DRAINING, or 0; WAITERS stays;
+ *                    ALONE, too, if there are none
  *
  * Only those are let in, or made the writer, that can run (`isStuck`). So WAITERS may stay where nobody writes: the others
  * look themselves once they can run, and newcomers need not wait for them.
@@ -34,6 +37,9 @@
  *      reader, `retire`                 writer, `settleBlock`
  *      xchg     record - 1              xchg     state SLEEPING, in `prepareToPark`
  *      load     block: DRAINING?        load     record: 0? else sleep
+ *
+ * Illegal to leave ALONE set while somebody reads; legal for it to be clear though nobody does. A reader joins beside a writer on the
+ * writer's own thread only, or where that thread reads already and so no writer is ALONE. So none comes while the writer looks.
  *
  * A record in TRANSIT is no reader's any more, but its thread is about to look at the block: the lock may not be destroyed
  * yet.
@@ -76,7 +82,8 @@ export const PercpuWords = struct({
 export const WAITERS = 1;
 export const DRAINING = 2;
 export const OWNER_DIED = 4;
-export const FLAGS = 7;
+export const ALONE = 8;
+export const FLAGS = 15;
 
 export const READ = 0;
 export const WRITE = 1;
@@ -119,11 +126,12 @@ export function tryDownRead(cpu: Cpu, lock: number, task: number, joins: boolean
   if (!joins) return readWith(cpu, blockOf(lock), record) ? 'acquired' : undefined;
   // Full, as in `readWith`: a writer that waits for this thread's other readers has to see this one when it sees that those left.
   cpu.xchg(record + Hold.count, cpu.read(record + Hold.count) + HELD);
+  cpu.fetchAnd(blockOf(lock), ~ALONE);
   return 'acquired';
 }
 
-/** `tryDownRead` with a record of the lock, and the address of its block. Whether it reads. */
-export function readWith(cpu: Cpu, block: number, record: number): boolean {
+/** `tryDownRead` with a record of the lock. Whether it reads. */
+function readWith(cpu: Cpu, block: number, record: number): boolean {
   const count = cpu.read(record + Hold.count);
   // Store buffering with a writer; see above. The acquire pairs with the releases in `releaseUnwatched` and `handOver`.
   cpu.xchg(record + Hold.count, count + HELD);
@@ -135,14 +143,8 @@ export function readWith(cpu: Cpu, block: number, record: number): boolean {
 /** Leaves as a reader. False when `task` is none. */
 export function upRead(cpu: Cpu, lock: number, task: number): boolean {
   const record = findHold(cpu, task, lock);
-  return record !== 0 && leaveWith(cpu, blockOf(lock), record);
-}
-
-/** `upRead` with a record of the lock, and the address of its block. */
-export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
-  const count = cpu.read(record + Hold.count);
-  if (count === 0) return false;
-  retire(cpu, block, record, count - HELD);
+  if (record === 0 || cpu.read(record + Hold.count) === 0) return false;
+  retire(cpu, blockOf(lock), record, cpu.read(record + Hold.count) - HELD);
   return true;
 }
 
@@ -150,8 +152,12 @@ export function leaveWith(cpu: Cpu, block: number, record: number): boolean {
 export function retire(cpu: Cpu, block: number, record: number, count: number): void {
   // Store buffering with a writer; see above. The release pairs with the acquire in `isAnyHeld` (sched/holds.ts).
   cpu.xchg(record + Hold.count, count | TRANSIT);
-  // A pointer, to the writer. Illegal to clear TRANSIT before, for who destroys the lock looks at it (`isBusy`).
-  const word = cpu.loadDependent(block);
+  finishRetiring(cpu, cpu.loadDependent(block), record, count);
+}
+
+/** The record is in TRANSIT, and `word` is what the block was after that. */
+export function finishRetiring(cpu: Cpu, word: number, record: number, count: number): void {
+  // Illegal to clear TRANSIT before, for the thread that destroys the lock looks at it (`isBusy`).
   if (word & DRAINING) unpark(cpu, writerOf(word));
   cpu.storeUnordered(record + Hold.count, count);
 }
@@ -189,11 +195,13 @@ export function claimBlock(cpu: Cpu, lock: number, task: number): boolean {
 
 /** Whether `task` is the writer and nobody reads any more; it has the lock then. */
 export function settleBlock(cpu: Cpu, lock: number, task: number): boolean {
-  if (writerOf(cpu.loadAcquire(blockOf(lock))) !== task) return false;
-  // Acquires: of the grant, and of the records. The thread that made it the writer may still be taking it out of the list.
-  if (cpu.loadAcquire(task + Task.list) === listOf(lock) || !isDrained(cpu, lock)) return false;
-  // me|DRAINING|flags -> me|flags. What the readers did is acquired by the look at their records.
-  cpu.fetchAndAcquire(blockOf(lock), ~DRAINING);
+  const block = cpu.loadAcquire(blockOf(lock));
+  if (writerOf(block) !== task) return false;
+  // An acquire of the grant. The thread that made it the writer may still be taking it out of the list.
+  if (cpu.loadAcquire(task + Task.list) === listOf(lock)) return false;
+  if (!(block & ALONE) && !isDrained(cpu, lock)) return false;
+  // me|DRAINING|flags -> me|flags. What the readers did is acquired by the look at their records, or by the look at the block.
+  cpu.fetchAndAcquire(blockOf(lock), ~(DRAINING | ALONE));
   return true;
 }
 
@@ -246,7 +254,9 @@ export function handOver(cpu: Cpu, lock: number, from: number, died: number): nu
     else readers.push(task);
   }
   for (const task of readers) cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
-  const to = (next === 0 ? 0 : next | DRAINING) | (isOneLeft ? WAITERS : 0) | died;
+  // One that drains knows by ALONE that nobody reads, one that is inside by being there.
+  const isAlone = readers.length === 0 && writerOf(from) !== 0 && (from & (DRAINING | ALONE)) !== DRAINING;
+  const to = (next === 0 ? 0 : next | DRAINING | (isAlone ? ALONE : 0)) | (isOneLeft ? WAITERS : 0) | died;
   // me|flags -> next|DRAINING|flags, or flags. Full: store buffering with a reader, for the next writer. The release pairs with the
   // acquires in `readWith`, `claimBlock` and `settleBlock`.
   if (cpu.cmpxchg(blockOf(lock), from, to) !== from) {

@@ -1,7 +1,9 @@
 import type { Mutant } from '../mutant.ts';
 
 const TESTS = ['test/locking/remembered-records.test.ts'];
+const EXPLORED = 'test/native-sim/explore/readers-writers.test.ts';
 const RW = 'lib/locking/rw-semaphore/core.ts';
+const PERCPU = 'lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -27,9 +29,37 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'PercpuRwSemaphore: a reader that is none leaves by its record',
-    file: 'lib/locking/percpu-rw-semaphore/core.ts',
-    from: '  if (count === 0) return false;\n  retire(',
-    to: '  retire(',
+    file: PERCPU,
+    from: '      if (count !== 0) {',
+    to: '      if (count !== -1) {',
     tests: TESTS,
+  },
+  {
+    name: "PercpuRwSemaphore: a reader takes a record that is another lock's by now",
+    file: PERCPU,
+    from: 'if (options === undefined && free === 0 && record !== 0 && cpu.read(record + LOCK) === this.address) {',
+    to: 'if (options === undefined && free === 0 && record !== 0) {',
+    tests: TESTS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a reader that knows its record comes in beside a writer',
+    file: PERCPU,
+    from: '& WRITER) === 0) return;',
+    to: '& AWAITED) === 0) return;',
+    tests: [EXPLORED],
+  },
+  {
+    name: 'PercpuRwSemaphore: a reader that knows its record leaves and wakes no writer',
+    file: PERCPU,
+    from: '        if (word & AWAITED) finishRetiring(',
+    to: '        if (word & LEAVING) finishRetiring(',
+    tests: [EXPLORED],
+  },
+  {
+    name: 'PercpuRwSemaphore: a reader that met a writer stays in the count',
+    file: PERCPU,
+    from: '      retire(cpu, this.#block, record, count);\n    }\n    this.#readSlow',
+    to: '    }\n    this.#readSlow',
+    tests: [EXPLORED],
   },
 ];

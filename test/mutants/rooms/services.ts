@@ -8,6 +8,7 @@ const REAPER = 'lib/arena/reaper.ts';
 const SLICES = ['test/arena/slices.test.ts'];
 const SHARED = 'lib/arena/shared-object.ts';
 const PERCPU = 'lib/locking/percpu-rw-semaphore/core.ts';
+const WRITERS = ['test/locking/percpu-writers.test.ts'];
 const CROWDS = ['test/sched/crowds.test.ts'];
 const WAITS_FOR = ['test/sched/waits-for.test.ts'];
 const VALIDATOR = 'lib/debug/lockdep/validator.ts';
@@ -103,6 +104,34 @@ export const mutants: readonly Mutant[] = [
     from: 'if (pass.isAwaited) standAside(cpu, Header.namesLatch);',
     to: ';',
     tests: SLICES,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer that comes straight after another one looks for readers',
+    file: PERCPU,
+    from: '(isAlone ? ALONE : 0)',
+    to: '0',
+    tests: CROWDS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer does not hear of a reader that joins',
+    file: PERCPU,
+    from: '  cpu.fetchAnd(blockOf(lock), ~ALONE);\n',
+    to: '',
+    tests: WRITERS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer after readers is alone',
+    file: PERCPU,
+    from: 'readers.length === 0 && writerOf(from) !== 0',
+    to: 'writerOf(from) !== 0',
+    tests: WRITERS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer after one that waited for readers is alone',
+    file: PERCPU,
+    from: ' && (from & (DRAINING | ALONE)) !== DRAINING;',
+    to: ';',
+    tests: WRITERS,
   },
   {
     name: 'PercpuRwSemaphore: each writer looks for a reader anew',

@@ -53,7 +53,8 @@ describe('ECMAScript', () => {
     for (const publish of [(cpu: Cpu) => cpu.storeReleaseLight(FLAG, 1), (cpu: Cpu) => cpu.storeUnordered(FLAG, 1)]) {
       expect((await explore(passing(write, publish, load, read))).failure?.kind).toBe('data-race');
     }
-    for (const look of [(cpu: Cpu) => cpu.loadDependent(FLAG) === 1, (cpu: Cpu) => cpu.loadUnordered(FLAG) === 1]) {
+    for (const load of ['loadDependent', 'loadUnordered', 'loadAfterAtomic'] as const) {
+      const look = (cpu: Cpu) => cpu[load](FLAG) === 1;
       expect((await explore(passing(write, store, look, read))).failure?.kind).toBe('data-race');
     }
   });

@@ -40,8 +40,15 @@ inFile('rw-semaphore.ts', [
 inFile('percpu-rw-semaphore/core.ts', [
   ['percpu: the record before the look at the writer', rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'readWith'],
   ["percpu: the reader's acquire", rw('percpu-rw-semaphore', 'write', 'read'), 'loadAcquire', 'readWith'],
-  ["percpu: the reader's release", rw('percpu-rw-semaphore', 'write', 'read'), 'xchg', 'retire'],
+  ["percpu: the reader's release", rw('percpu-rw-semaphore', 'write', 'try to read'), 'xchg', 'retire'],
   ["percpu: the writer's release", rw('percpu-rw-semaphore', 'write', 'write'), 'cmpxchgRelease', 'releaseUnwatched'],
+]);
+
+// A thread that reads again knows where its record is.
+inFile('percpu-rw-semaphore/percpu-rw-semaphore.ts', [
+  ['percpu: the known record before the look', rw('percpu-rw-semaphore', 'write', 'read again'), 'xchg', 'downRead'],
+  ["percpu: the second reader's acquire", rw('percpu-rw-semaphore', 'write', 'read again'), 'loadAcquire', 'downRead'],
+  ["percpu: the second reader's release", rw('percpu-rw-semaphore', 'write', 'read again'), 'xchg', 'upRead'],
 ]);
 
 inFile('semaphore/core.ts', [

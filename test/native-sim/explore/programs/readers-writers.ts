@@ -72,11 +72,11 @@ const MAKERS = {
 export type RwLockName = keyof typeof MAKERS;
 export const RW_LOCK_NAMES = Object.keys(MAKERS) as RwLockName[];
 
-export type Act = 'read' | 'write' | 'downgrade' | 'twice' | 'write again';
+export type Act = 'read' | 'write' | 'downgrade' | 'twice' | 'try to read' | 'read again' | 'write again';
 
 /**
  * Each thread reads or writes one word. `twice`: it reads inside while it reads; `downgrade`: it writes, then reads;
- * `write again`: it writes, leaves, and writes once more.
+ * `read again`, `write again`: it reads or writes, leaves, and does so once more; `try to read`: it may read nothing.
  */
 export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins: number): Program {
   const make: (arena: Arena, handle?: ObjectHandle) => ReaderWriterLock = MAKERS[name];
@@ -92,7 +92,17 @@ export function readersAndWriters(name: RwLockName, acts: readonly Act[], spins:
 
 function bodyOf(act: Act): Body<ReaderWriterLock> {
   return (cpu, _me, _arena, lock, cell) => {
-    if (act === 'read' || act === 'twice') {
+    if (act === 'try to read') {
+      if (!lock.tryDownRead()) return;
+      cpu.read(cell);
+      lock.upRead();
+      return;
+    }
+    if (act === 'read again') {
+      lock.downRead();
+      lock.upRead();
+    }
+    if (act === 'read' || act === 'read again' || act === 'twice') {
       lock.downRead();
       if (act === 'twice') lock.downRead();
       cpu.read(cell);
