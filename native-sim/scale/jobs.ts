@@ -1,7 +1,8 @@
 /** Runs spread over worker threads: each takes the next when it has finished one. Results come in the order of the jobs. */
 import type { Worker } from 'node:worker_threads';
 import { spawnWorker, workerEntry } from '../../lib/arena/spawn.ts';
-import { type RunOptions, type RunResult, runLock } from './laboratory.ts';
+import { SimError } from '../machine/profile.ts';
+import { checkRun, type RunOptions, type RunResult, runLock } from './laboratory.ts';
 
 export interface Job {
   at: number;
@@ -18,14 +19,22 @@ export function answer({ at, options }: Job): Answer {
   }
 }
 
-/** `onResult` is told how many runs are done. Throws the first error, once the workers have stopped. */
+const MOST_WORKERS = 1024;
+
+/**
+ * `onResult` is told how many runs are done. Throws SimError before any run where one of them cannot be, and else the first
+ * error, once the workers have stopped.
+ */
 export async function runAll(
   runs: readonly RunOptions[],
   workers: number,
   onResult: (done: number, result: RunResult) => void = () => {},
 ): Promise<RunResult[]> {
+  if (!Number.isInteger(workers) || workers < 1 || workers > MOST_WORKERS)
+    throw new SimError(`workers must be a whole number from 1 to ${MOST_WORKERS}; received ${workers}`);
+  for (const run of runs) checkRun(run);
   const results: RunResult[] = new Array(runs.length);
-  if (workers <= 1 || runs.length <= 1) {
+  if (workers === 1 || runs.length <= 1) {
     for (const [at, options] of runs.entries()) onResult(at + 1, (results[at] = runLock(options)));
     return results;
   }

@@ -99,8 +99,14 @@ function within(field: string, value: number, least: number, most: number, isWho
   throw new SimError(`${field} must be ${kind} from ${least} to ${most}; received ${value}`);
 }
 
+/** Throws SimError for a run that cannot be. */
+export function checkRun(options: RunOptions): void {
+  checked(options);
+}
+
 function checked(options: RunOptions): Numbers {
-  const { profile, cores } = options;
+  const { profile, cores, lock } = options;
+  lockKind(lock);
   within('cores', cores, 1, profile.cores);
   const threads = within('threads', options.threads ?? cores, 1, 1000);
   const spins = options.spins ?? (threads > cores ? DEFAULT_SPINS : Number.POSITIVE_INFINITY);

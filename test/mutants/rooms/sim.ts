@@ -31,6 +31,7 @@ const SHARING_TEST = 'test/native-sim/scale/sharing.test.ts';
 const STRUCT_TEST = 'test/memory/struct.test.ts';
 const EXPLAIN_TEST = 'test/native-sim/explain/explain.test.ts';
 const WITHOUT_TEST = 'test/native-sim/machine/without.test.ts';
+const COMMAND_TEST = 'test/native-sim/scale/command.test.ts';
 const EXPERIMENTS_TEST = 'test/native-sim/scale/experiments.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -116,6 +117,34 @@ export const mutants: readonly Mutant[] = [
     file: EXPERIMENTS,
     from: 'row.lock === of.lock && row.cores === 16',
     to: 'row.lock === of.lock && row.cores === 32',
+    tests: [EXPERIMENTS_TEST],
+  },
+  {
+    name: 'sim: runs that cannot be are found out by worker threads',
+    file: 'native-sim/scale/jobs.ts',
+    from: 'for (const run of runs) checkRun(run);',
+    to: '',
+    tests: [COMMAND_TEST],
+  },
+  {
+    name: 'sim: a figure is far off on one side only',
+    file: 'native-sim/scale/experiment-report.ts',
+    from: 'Math.max(ratio, 1 / ratio)',
+    to: 'ratio',
+    tests: [COMMAND_TEST],
+  },
+  {
+    name: 'sim: the writer of a rwlock is a word that nobody has named',
+    file: 'native-sim/scale/textbook-layout.ts',
+    from: "case 'glibc-rwlock':",
+    to: "case 'increment':",
+    tests: [SHARING_TEST],
+  },
+  {
+    name: 'sim: all dies have eight cores',
+    file: EXPERIMENTS,
+    from: '8 * Math.floor(core / 6) + (core % 6)',
+    to: 'core',
     tests: [EXPERIMENTS_TEST],
   },
   {

@@ -36,6 +36,10 @@ it.each<[string, string, number, number, number | undefined]>([
   // Two Power7, 157 to 180 and 430 to 450: an atomic is a load that misses, and a store that has to own the line.
   ['power7-16', 'same socket', 1, 168, undefined],
   ['power7-16', 'other socket', 8, 440, undefined],
+  // An Opteron 6172, cycles at 2.1 GHz (David, Guerraoui, Trigonakis 2013): 110, 197, and between one hop's 216 and two hops' 296.
+  ['opteron-64', 'same die', 1, 52, undefined],
+  ['opteron-64', 'same socket', 8, 94, undefined],
+  ['opteron-64', 'other socket', 16, 122, undefined],
   // Two EPYC 7742: the middle of 20 to 30, 90 to 150, 220 to 290.
   ['epyc-128', 'same complex', 1, 25, undefined],
   ['epyc-128', 'same socket', 4, 120, undefined],

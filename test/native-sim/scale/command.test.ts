@@ -102,6 +102,13 @@ it.each<[string, SimCommandOptions, string]>([
   ['more cores than the machine', { profile: 'vm-2', cores: [4] }, 'cores must be whole numbers from 1 to 2'],
   ['an unknown lock to compare', { compare: true, lock: ['spin'] }, 'lock must be one of increment, cas-increment,'],
   ['an unknown experiment', { experiment: 'x' }, 'experiment must be all or one of litl-opteron,'],
+  ['more threads than an arena has', { threads: 1001, workers: 2 }, 'threads must be a whole number from 1 to 1000'],
+  ['a negative section', { section: -1, workers: 2 }, 'section must be a number from 0 to'],
+  ['more than all read', { compare: true, reads: 2, workers: 2 }, 'reads must be a number from 0 to 1; received 2'],
+  ['no workers', { workers: 0 }, 'workers must be a whole number from 1 to 1024; received 0'],
 ])('%s', async (_, options, message) => {
-  await expect(run(options)).rejects.toThrow(message);
+  // Whoever calls the command tells bad input from a mistake of its own by the class.
+  await expect(run(options)).rejects.toThrow(
+    expect.objectContaining({ name: 'SimError', message: expect.stringContaining(message) }),
+  );
 });

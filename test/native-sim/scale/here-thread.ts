@@ -28,14 +28,15 @@ export const LOCKS = ['baton', 'ping-pong', 'tas', 'ttas', 'ticket', 'mcs', 'qsp
 /** Two threads by turns, so that one alone would wait for ever. */
 export const ALTERNATING: readonly string[] = ['baton', 'ping-pong'];
 
-/** Words on lines of their own: threads that have arrived, in all turns; turns that are over; the lock is there. */
+/** Words on lines of their own: threads that have arrived, in all turns; turns that are over; threads that have the lock open. */
 const ARRIVED = 0;
 const OVER = 16;
 const READY = 32;
 export const CONTROL_WORDS = 48;
 
-/** Acquisitions in a turn of a thread that shares its core with nobody: some 100 us. */
-const SHORT = 500;
+/** Acquisitions in a turn of a thread that shares its core with nobody: some 100 us to 1 ms. */
+const SHORT = 3000;
+const WARM = 300_000;
 /** A turn of threads that share cores lasts for several time slices, ms. */
 const LONG_MS = 20;
 
@@ -92,10 +93,15 @@ function long(taken: Taken): number {
 async function run(order: Order): Promise<void> {
   const { lock, threads, me, turns, control } = order;
   const turnOf = { counts: new Float64Array(turns), times: new Float64Array(turns) };
-  if (me !== 0) while (Atomics.load(control, READY) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  // One after the other, so that each has compiled code before they meet.
+  while (Atomics.load(control, READY) !== me) await new Promise((resolve) => setTimeout(resolve, 1));
   const taken = open(order);
-  Atomics.store(control, READY, 1);
   const isAlternating = ALTERNATING.includes(lock);
+  for (let count = 0; !isAlternating && count < WARM; count++) {
+    taken.lock();
+    taken.unlock();
+  }
+  Atomics.store(control, READY, me + 1);
   for (let turn = 0; turn < turns; turn++) {
     meet(order, turn);
     const clock = threads > 2 ? ownNs : () => 1e6 * performance.now();
