@@ -5,7 +5,7 @@ import { Cell, repairCell } from '../../../lib/debug/trace/program/cells.ts';
 import { isClaimed, ProgramWords } from '../../../lib/debug/trace/program/layout.ts';
 import { type TraceProgram, traceProgram, traceProgramText } from '../../../lib/debug/trace/program/session.ts';
 import { openSinks } from '../../../lib/debug/trace/sink.ts';
-import { Arena, Mutex } from '../../../lib/index.ts';
+import { Arena, Mutex, startTrace } from '../../../lib/index.ts';
 import { Header } from '../../../lib/memory/header.ts';
 import { step, stepper } from '../../support/stepper.ts';
 import { inThread, thrown } from '../../support/threads.ts';
@@ -47,6 +47,23 @@ test('four programs at a time, and their places are used again, empty', () => {
   expect(all.map((one) => valuesOf(one, '@')[''])).toEqual([1, 2, 2, 2]);
   expect(all.map(({ output }) => output)).toEqual(['r\n', 'r\nr\n', 'r\nr\n', 'r\nr\n']);
   expect(arena.cpu.load(Header.trace)).toBe(0);
+});
+
+test('a program beside a trace hears of each lock, and so does the trace', () => {
+  const arena = Arena.create();
+  const mutex = new Mutex(arena, 'm');
+  const trace = startTrace(arena);
+  const pairs = (times: number) => {
+    for (let i = 0; i < times; i++) mutex.runExclusive(() => {});
+  };
+  pairs(2);
+  const program = traceProgram(arena, 'mutex:acquire { @taken++ } mutex:release { @given++ }');
+  pairs(3);
+  const result = program.stop();
+  expect([valuesOf(result, '@taken'), valuesOf(result, '@given')]).toEqual([{ '': 3 }, { '': 3 }]);
+  pairs(4);
+  const { events } = trace.stop();
+  for (const name of ['acquire', 'release']) expect(events.filter(({ point }) => point === name).length).toBe(9);
 });
 
 test('a program that ends itself, and what it prints at intervals', async () => {
