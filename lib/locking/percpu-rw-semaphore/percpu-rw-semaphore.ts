@@ -30,7 +30,7 @@ import {
   writerOf,
 } from './core.ts';
 import { repair } from './repair.ts';
-import { readAsleep, readAwake, writeAsleep, writeAwake } from './wait.ts';
+import { readSlow, readSpinning, writeSlow, writeSpinning } from './wait.ts';
 
 const KIND = defineKind<Repairer>({
   name: 'percpu-rw-semaphore',
@@ -50,10 +50,10 @@ const KIND = defineKind<Repairer>({
 const ENTRIES = {
   read: {
     atOnce: ({ cpu }: Thread, lock: number, task: number) => tryDownRead(cpu, lock, task, false) === 'acquired',
-    awake: readAwake,
-    asleep: readAsleep,
+    spinning: readSpinning,
+    slow: readSlow,
   },
-  write: { atOnce: tryDownWrite, awake: writeAwake, asleep: writeAsleep },
+  write: { atOnce: tryDownWrite, spinning: writeSpinning, slow: writeSlow },
 };
 
 /**
