@@ -55,30 +55,24 @@ export type Attempt = 'acquired' | 'busy' | 'dying' | 'deadlock' | 'mismatch' | 
 /** 'no-state': the thread has no state to bring along; `reservePiState`, and again. */
 export type PiOutcome = Attempt | 'no-state' | 'timed-out' | 'aborted';
 
-/** An attempt, and the word's value that it was made with. */
-interface Tried {
-  readonly attempt: Attempt;
-  readonly value: number;
-}
-
 /** `futex_lock_pi_atomic`, without waiting. Under the latch. */
-function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: number): Tried {
+function tryAtomic({ thread }: Futexes, bucket: number, word: number, task: number): Attempt {
   const { cpu } = thread;
-  if (nextFor(cpu, bucket, word, 0) !== 0) return { attempt: 'mismatch', value: cpu.load(word) };
+  if (nextFor(cpu, bucket, word, 0) !== 0) return 'mismatch';
   const isWaitedFor = findPiState(cpu, bucket, word) !== 0;
   for (let value = cpu.load(word); ; ) {
     const tid = value & FUTEX_TID_MASK;
-    if (tid === task) return { attempt: 'deadlock', value };
-    if (isWaitedFor) return { attempt: 'busy', value };
+    if (tid === task) return 'deadlock';
+    if (isWaitedFor) return 'busy';
     if (tid !== 0) {
       const slot = slotOfTid(cpu, tid);
       // Acquire: pairs with the release by which a thread attaches or ends. 'busy' is said of one that still runs.
       const phase = slot === 0 ? 'free' : phaseOf(cpu.loadAcquire(slot + Slot.life));
-      return { attempt: phase === 'attached' ? 'busy' : phase === 'dying' ? 'dying' : 'no-owner', value };
+      return phase === 'attached' ? 'busy' : phase === 'dying' ? 'dying' : 'no-owner';
     }
     // [DIED|]0 -> [DIED|]task. Acquire: pairs with the program's unlock, and with the release in unlockPi.
     const seen = cpu.cmpxchgAcquire(word, value, (value & FUTEX_OWNER_DIED) | task);
-    if (seen === value) return { attempt: 'acquired', value };
+    if (seen === value) return 'acquired';
     value = seen;
   }
 }
@@ -98,7 +92,7 @@ export function tryLockPi(futexes: Futexes, word: number, task: number): Attempt
   const bucket = bucketOf(table, word);
   const wakes = wakeQueue();
   latchBucket(thread, bucket);
-  let { attempt } = tryAtomic(futexes, bucket, word, task);
+  let attempt = tryAtomic(futexes, bucket, word, task);
   const state = findPiState(thread.cpu, bucket, word);
   // The rt-mutex may have been released, and not taken yet.
   if (attempt === 'busy' && state !== 0 && (thread.cpu.load(word) & FUTEX_TID_MASK) === 0) {
@@ -129,7 +123,8 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
   }
   for (;;) {
     yield* latchedBucket(waiter, bucket);
-    const { attempt, value } = tryAtomic(futexes, bucket, word, task);
+    const value = cpu.load(word);
+    const attempt = tryAtomic(futexes, bucket, word, task);
     const state = attempt === 'busy' ? attach(thread, bucket, word, value, task) : 0;
     unlatchBucket(thread, bucket);
     if (state === 'no-state') return state;
@@ -263,8 +258,8 @@ function moveSleeper(futexes: Futexes, bucket: number, word: number, task: numbe
   const { thread } = futexes;
   const { cpu } = thread;
   for (;;) {
-    const { attempt, value } = tryAtomic(futexes, bucket, word, task);
-    if (attempt !== 'busy') return false;
+    const value = cpu.load(word);
+    if (tryAtomic(futexes, bucket, word, task) !== 'busy') return false;
     const state = attach(thread, bucket, word, value, task);
     if (state === 'no-state') return false;
     if (state === 0) continue;

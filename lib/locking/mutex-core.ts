@@ -144,7 +144,7 @@ function spin(thread: Thread, mutex: number, task: number, isFirst: boolean): bo
 }
 
 /** What can be done without sleeping; undefined when that is not enough. `spins`: false for a call that only tries. */
-export function lockAwake(
+export function lockSpinning(
   thread: Thread,
   mutex: number,
   task: number,
@@ -158,8 +158,8 @@ export function lockAwake(
   return !async && spins && spin(thread, mutex, task, false) ? acquired(thread, mutex) : undefined;
 }
 
-/** Waits in the list, after lockAwake. `__mutex_lock_common`. */
-export function* lockAsleep(mutex: number, waiter: Waiter): SlowPath<Outcome> {
+/** Waits in the list, after lockSpinning. `__mutex_lock_common`. */
+export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const list = mutex + MutexWords.waiters;
@@ -266,8 +266,8 @@ export function lockContended(
     mutex,
     ALONE,
     () =>
-      lockAwake(thread, mutex, task, false, limits.timeout !== 0) ??
-      block(thread, limits, (waiter) => lockAsleep(mutex, waiter), object),
+      lockSpinning(thread, mutex, task, false, limits.timeout !== 0) ??
+      block(thread, limits, (waiter) => lockSlow(mutex, waiter), object),
   );
 }
 

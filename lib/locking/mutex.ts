@@ -9,7 +9,7 @@ import { ASYNC_OPTIONS, type AsyncWaitOptions, type Limits, limitsOf, type WaitO
 import { noteGuard } from '../sched/lock-observer.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
-import { isBusy, isIdle, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import { isBusy, isIdle, lockContended, lockSlow, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { closeOwned, holderOf, revive } from './owner-word.ts';
 
@@ -241,7 +241,7 @@ export class Mutex extends OwnedLock {
 
   async #waitAsync(limits: Limits, wanted: Wanted | undefined): Promise<number> {
     this.thread.counters.contended++;
-    const task = await this.waitAsync(limits, wanted, (waiter) => lockAsleep(this.address, waiter));
+    const task = await this.waitAsync(limits, wanted, (waiter) => lockSlow(this.address, waiter));
     if (this.#onOwnerDied === undefined || !this.ownerDied) return task;
     return this.#recoverAsync(this.#onOwnerDied, task);
   }

@@ -22,9 +22,9 @@ export interface Entry {
   atOnce(thread: Thread, lock: number, task: number): boolean;
   /** Without sleeping; undefined when that is not possible. */
   /** `spins`: false for a call that only tries. */
-  awake(thread: Thread, lock: number, task: number, async: boolean, spins: boolean): Concluded | undefined;
+  spinning(thread: Thread, lock: number, task: number, async: boolean, spins: boolean): Concluded | undefined;
   /** After that, in the wait list. */
-  asleep(lock: number, waiter: Waiter): SlowPath<Outcome>;
+  slow(lock: number, waiter: Waiter): SlowPath<Outcome>;
 }
 
 /** What the sleeping locks that many can read and one can write have in common, but for the fast paths. */
@@ -140,7 +140,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   /** Waits for the lock for the thread's synchronous code, beyond the fast path. */
   protected enter(mode: 'read' | 'write', options: WaitOptions | undefined): void {
     const { thread, address } = this;
-    const { atOnce, awake, asleep } = this.entries[mode];
+    const { atOnce, spinning, slow } = this.entries[mode];
     const limits = this.#check(options, SYNC_OPTIONS);
     const form = mode === 'read' ? SHARED : ALONE;
     const task = thread.current();
@@ -154,8 +154,8 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
           address,
           form,
           () =>
-            awake(thread, address, task, false, limits.timeout !== 0) ??
-            block(thread, limits, (waiter) => asleep(address, waiter), this),
+            spinning(thread, address, task, false, limits.timeout !== 0) ??
+            block(thread, limits, (waiter) => slow(address, waiter), this),
         );
     if (outcome !== 'acquired') throw this.refusal(outcome);
     thread.observer?.has(wanted, task);
@@ -168,13 +168,13 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     isUnguarded = false,
   ): Promise<number> {
     const { thread, address } = this;
-    const { awake, asleep } = this.entries[mode];
+    const { spinning, slow } = this.entries[mode];
     const limits = this.#check(options, ASYNC_OPTIONS);
     const form = mode === 'read' ? ASYNC_SHARED : ASYNC_ALONE;
     const wanted = thread.observer?.wants(this, form, limits);
     const own = thread.tryTakeTask(this.arena.heap);
     if (own !== undefined) {
-      const tried = awake(thread, address, own, true, false);
+      const tried = spinning(thread, address, own, true, false);
       if (tried === 'acquired') {
         // At once: what is free is the caller's before the promise has settled.
         if (isUnguarded) thread.unguarded.set(own, null);
@@ -185,7 +185,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
       if (tried !== undefined) throw this.refusal(tried);
     }
     announce(thread, address, form);
-    const path = (waiter: Waiter) => asleep(address, waiter);
+    const path = (waiter: Waiter) => slow(address, waiter);
     const { outcome, task } = await blockAsync(thread, this.arena.heap, limits, path, this);
     if (outcome === 'acquired') {
       if (isUnguarded) thread.unguarded.set(task, null);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
 import { tryDownRead } from '../../lib/locking/rw-semaphore/core.ts';
-import { readAsleep, writeAsleep } from '../../lib/locking/rw-semaphore/wait.ts';
+import { readSlow, writeSlow } from '../../lib/locking/rw-semaphore/wait.ts';
 import { HANDOFF, RwSemaphoreWords, WAITERS } from '../../lib/locking/rw-semaphore/words.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { Task } from '../../lib/sched/task.ts';
@@ -63,7 +63,7 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
   });
 
   /** A lock that thread 0 holds, and thread 1 waits for, for `age` ms now, to read or to write. */
-  function stage(path: typeof readAsleep, age: number, fifo = false) {
+  function stage(path: typeof readSlow, age: number, fifo = false) {
     const { arenas, real, before, cancel } = stepper(3);
     const holder = new RwSemaphore(arenas[0]!, undefined, { fifo });
     const newcomer = RwSemaphore.from(arenas[2]!, holder.handle);
@@ -78,10 +78,10 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
   }
 
   test.each([
-    ['a writer', writeAsleep, 5, false],
-    ['a reader', readAsleep, 5, false],
-    ['or whose lock is strict, a writer', writeAsleep, 0, true],
-    ['or whose lock is strict, a reader', readAsleep, 0, true],
+    ['a writer', writeSlow, 5, false],
+    ['a reader', readSlow, 5, false],
+    ['or whose lock is strict, a writer', writeSlow, 0, true],
+    ['or whose lock is strict, a reader', readSlow, 0, true],
   ])('%s, is passed at any step of the release', (_, path, age, fifo) => {
     for (const passes of ['tryDownWrite', 'tryDownRead'] as const) {
       for (let n = 1, isOver = false; !isOver; n++) {
@@ -100,7 +100,7 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
   });
 
   test('is served at once, and one that has waited less must not be passed by any', () => {
-    const { holder, newcomer, isServed } = stage(writeAsleep, 0);
+    const { holder, newcomer, isServed } = stage(writeSlow, 0);
     holder.upWrite();
     expect(newcomer.tryDownWrite()).toBe(true);
     expect(isServed()).toBe(false);
@@ -109,7 +109,7 @@ describe('RwSemaphore: who is first in line, and has waited 4 ms,', () => {
   });
 
   test('is passed by a reader that found no handoff when it looked', () => {
-    const { newcomer, late: thread, real } = stage(writeAsleep, 0);
+    const { newcomer, late: thread, real } = stage(writeSlow, 0);
     const word = newcomer.address + RwSemaphoreWords.word;
     real.store(word, WAITERS | HANDOFF);
     expect(tryDownRead(thread, newcomer.address, thread.self, WAITERS)).toBeUndefined();
@@ -143,7 +143,7 @@ test('RwSemaphore: a reader is kept out on behalf of a waiter that is dead', () 
   ];
   const { thread } = arenas[1]!;
   reading.downRead();
-  const waiting: SlowPath<unknown> = writeAsleep(dying.address, {
+  const waiting: SlowPath<unknown> = writeSlow(dying.address, {
     thread,
     task: thread.self,
     deadline: Number.POSITIVE_INFINITY,
@@ -203,10 +203,10 @@ describe('RwSemaphore with fifo:', () => {
   };
 
   test.each([
-    ['a writer died, a writer', 'downWrite', writeAsleep],
-    ['a writer died, a reader', 'downWrite', readAsleep],
-    ['a reader died, a writer', 'downRead', writeAsleep],
-    ['a reader died that was let in, a writer', 'let in', writeAsleep],
+    ['a writer died, a writer', 'downWrite', writeSlow],
+    ['a writer died, a reader', 'downWrite', readSlow],
+    ['a reader died, a writer', 'downRead', writeSlow],
+    ['a reader died that was let in, a writer', 'let in', writeSlow],
   ] as const)('when %s that waits is passed at any step of the repair', (_, dead, path) => {
     for (const how of ['tryDownWrite', 'tryDownRead'] as const) {
       for (let n = 1, isOver = false; !isOver; n++) {
@@ -221,7 +221,7 @@ describe('RwSemaphore with fifo:', () => {
         const waiting: SlowPath<unknown> = path(waits.address, waiterOf(arenas[1]!.thread));
         if (dead === 'let in') {
           reaps.downWrite();
-          const granted: SlowPath<unknown> = readAsleep(dying.address, waiterOf(arenas[0]!.thread));
+          const granted: SlowPath<unknown> = readSlow(dying.address, waiterOf(arenas[0]!.thread));
           granted.next();
           waiting.next();
           reaps.upWrite();
@@ -253,7 +253,7 @@ describe('RwSemaphore with fifo:', () => {
           const others = new Semaphore(arenas[1]!, 'other', { permits: 0 });
           holder.downWrite();
           void reader.acquireReadAsync();
-          const waiting: SlowPath<unknown> = writeAsleep(waits.address, waiterOf(arenas[3]!.thread));
+          const waiting: SlowPath<unknown> = writeSlow(waits.address, waiterOf(arenas[3]!.thread));
           waiting.next();
           holder.upWrite();
           expect(reader.readers).toBe(1);

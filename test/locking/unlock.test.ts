@@ -4,7 +4,7 @@ import type { Arena } from '../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
 import { openFutexes } from '../../lib/futex/open.ts';
 import { Mutex, PthreadMutex, PthreadRwlock, RtMutex, SeqLock, WwClass, WwMutex } from '../../lib/index.ts';
-import { lockAsleep } from '../../lib/locking/mutex-core.ts';
+import { lockSlow as mutexLockSlow } from '../../lib/locking/mutex-core.ts';
 import { lockSlow } from '../../lib/locking/rt-mutex/core.ts';
 import { lockSlow as pthreadLockSlow } from '../../lib/pthread/mutex/core.ts';
 import { READ, takeSlow, WRITE } from '../../lib/pthread/rwlock-core.ts';
@@ -31,8 +31,8 @@ const wwLock = (arena: Arena, handle?: ObjectHandle) => new WwMutex(new WwClass(
 const attempt = { mark: 0, isChecked: false, cycle: [] };
 
 const LOCKS: readonly Row[] = [
-  ['Mutex', (arena, handle) => new Mutex(arena, handle), lockAsleep],
-  ['SeqLock', (arena, handle) => new SeqLock(arena, handle), lockAsleep],
+  ['Mutex', (arena, handle) => new Mutex(arena, handle), mutexLockSlow],
+  ['SeqLock', (arena, handle) => new SeqLock(arena, handle), mutexLockSlow],
   ['RtMutex', (arena, handle) => new RtMutex(arena, handle), (lock, waiter) => lockSlow(lock, waiter, [])],
   ['WwMutex', wwLock, (lock, waiter) => lockSlow(lock, waiter, [])],
   [

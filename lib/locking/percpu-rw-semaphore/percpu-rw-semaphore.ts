@@ -31,7 +31,7 @@ import {
   writerOf,
 } from './core.ts';
 import { repair } from './repair.ts';
-import { readAsleep, readAwake, writeAsleep, writeAwake } from './wait.ts';
+import { readSlow, readSpinning, writeSlow, writeSpinning } from './wait.ts';
 
 // For the fast paths, constants of this file alone: V8 has them in the code, whereas it loads and checks one that is imported, and the
 // field of an imported table, at each use. First in the file, for the bundler (`scripts/build.ts`).
@@ -60,10 +60,10 @@ const KIND = defineKind<Repairer>({
 const ENTRIES = {
   read: {
     atOnce: ({ cpu }: Thread, lock: number, task: number) => tryDownRead(cpu, lock, task, false) === 'acquired',
-    awake: readAwake,
-    asleep: readAsleep,
+    spinning: readSpinning,
+    slow: readSlow,
   },
-  write: { atOnce: tryDownWrite, awake: writeAwake, asleep: writeAsleep },
+  write: { atOnce: tryDownWrite, spinning: writeSpinning, slow: writeSlow },
 };
 
 /**

@@ -64,7 +64,7 @@ function isGranted(cpu: Cpu, lock: number, task: number): boolean {
 }
 
 /** Reads without sleeping; undefined when that is not possible. */
-export function readAwake(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
+export function readSpinning(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
   const { cpu, id } = thread;
   const tried = tryDownRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
@@ -84,8 +84,8 @@ function mayJoin(thread: Thread, lock: number): boolean {
   return isOwn || readsHere(thread, lock, true);
 }
 
-/** Waits in the list for a grant, after readAwake. */
-export function* readAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
+/** Waits in the list for a grant, after readSpinning. */
+export function* readSlow(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const record = claimHold(cpu, task, lock);
@@ -153,7 +153,7 @@ function* serveFree(waiter: Waiter, lock: number): SlowPath<void> {
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
-export function writeAwake(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
+export function writeSpinning(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
   const { cpu, id } = thread;
   thread.counters.contended++;
   if (!async) {
@@ -165,7 +165,7 @@ export function writeAwake(thread: Thread, lock: number, task: number, async: bo
 }
 
 /** Waits to be the writer, and then for readers to leave. */
-export function* writeAsleep(lock: number, waiter: Waiter): SlowPath<Outcome> {
+export function* writeSlow(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   // Become the writer, or join the list to be made it.

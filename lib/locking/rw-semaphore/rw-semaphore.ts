@@ -15,7 +15,7 @@ import { ReaderWriterLock } from '../reader-writer.ts';
 import { close, downgrade, leaveCounted, makeConsistent, readCounted, tryDownWrite, upRead, upWrite } from './core.ts';
 import { type Letting, RwSemaphoreGuard } from './guard.ts';
 import { repair } from './repair.ts';
-import { readAsleep, readAwake, readNow, writeAsleep, writeAwake } from './wait.ts';
+import { readNow, readSlow, readSpinning, writeSlow, writeSpinning } from './wait.ts';
 import { reordered } from './wake.ts';
 import {
   firstReader,
@@ -77,13 +77,13 @@ export interface RwSemaphoreOptions {
 const ENTRIES = {
   read: {
     atOnce: (thread: Thread, semaphore: number, task: number) => readNow(thread, semaphore, task, false) === 'acquired',
-    awake: readAwake,
-    asleep: readAsleep,
+    spinning: readSpinning,
+    slow: readSlow,
   },
   write: {
     atOnce: ({ cpu }: Thread, semaphore: number, task: number) => tryDownWrite(cpu, semaphore, task, false),
-    awake: writeAwake,
-    asleep: writeAsleep,
+    spinning: writeSpinning,
+    slow: writeSlow,
   },
 };
 

@@ -50,7 +50,7 @@ import {
 } from './words.ts';
 
 /** Reads without sleeping; undefined when that is not possible. */
-export function readAwake(
+export function readSpinning(
   thread: Thread,
   semaphore: number,
   task: number,
@@ -79,15 +79,15 @@ export function readNow(thread: Thread, semaphore: number, task: number, async: 
   return tryDownRead(thread, semaphore, task, WAITERS | HANDOFF);
 }
 
-/** Waits in the list for a grant, after readAwake. `rwsem_down_read_slowpath`. */
-export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
+/** Waits in the list for a grant, after readSpinning. `rwsem_down_read_slowpath`. */
+export function* readSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const record = claimHold(cpu, task, semaphore);
   if (record === 0) return 'exhausted';
   // Join the list.
   yield* latched(waiter, latchOf(semaphore));
-  // Readers of this thread, let in since readAwake looked, cannot leave while it waits; the word counts them.
+  // Readers of this thread, let in since readSpinning looked, cannot leave while it waits; the word counts them.
   if (!async && pendingTasks(thread, semaphore).length > 0) {
     joinReaders(cpu, semaphore, record);
     unlatch(cpu, latchOf(semaphore));
@@ -121,7 +121,7 @@ export function* readAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
-export function writeAwake(
+export function writeSpinning(
   thread: Thread,
   semaphore: number,
   task: number,
@@ -138,8 +138,8 @@ export function writeAwake(
   return spins && !isFifo(cpu, semaphore) && spin(thread, semaphore, task) ? writes(thread, semaphore) : undefined;
 }
 
-/** Waits in the list until the lock is free, after writeAwake. `rwsem_down_write_slowpath`. */
-export function* writeAsleep(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
+/** Waits in the list until the lock is free, after writeSpinning. `rwsem_down_write_slowpath`. */
+export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
   const list = listOf(semaphore);

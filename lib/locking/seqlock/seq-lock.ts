@@ -29,7 +29,7 @@ import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, limitsOf, type WaitOptions } from '../../sched/drive.ts';
 import { noteGuard } from '../../sched/lock-observer.ts';
 import type { Waiter } from '../../sched/slow-path.ts';
-import { isBusy, lockAsleep, lockContended, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
+import { isBusy, lockContended, lockSlow, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
 import { OwnedLock } from '../owned-lock.ts';
 import { closeOwned, holderOf, ownerOf } from '../owner-word.ts';
 import {
@@ -191,7 +191,7 @@ export class SeqLock extends OwnedLock {
     const words = checkWords(this.arena.heap, address, values);
     const limits = limitsOf(cpu, options, ASYNC_OPTIONS);
     const wanted = observer?.wants(this, ASYNC_ALONE, limits);
-    const path = (waiter: Waiter) => lockAsleep(this.address, waiter);
+    const path = (waiter: Waiter) => lockSlow(this.address, waiter);
     const task = this.tryAsync(wanted) || (await this.waitAsync(limits, wanted, path));
     this.#clearMark();
     this.#enter();
