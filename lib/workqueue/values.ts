@@ -213,7 +213,7 @@ export class Values {
       const member = value[key];
       // One that the prototype has is not for an assignment.
       if (key in Object.prototype || (typeof member === 'object' && member !== null)) return false;
-      if (this.#at + 1 > this.#end || !this.#encodeString(key) || !this.#encodeValue(member)) return false;
+      if (!this.#encodeString(key) || !this.#encodeValue(member)) return false;
     }
     return true;
   }

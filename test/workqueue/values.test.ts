@@ -62,6 +62,15 @@ describe('an object comes over as something else', () => {
     expect(sent(object, { b: 2 }).got).toStrictEqual([object, { b: 2 }]);
   });
 
+  test('that has bytes twice, or is of a kind of its own', () => {
+    const bytes = new Uint8Array([1]);
+    const [{ a, b }] = sent({ a: bytes, b: bytes }).got as [{ a: Uint8Array; b: Uint8Array }];
+    expect(a).toBe(b);
+    for (const value of [new Date(5), new Map([[1, 2]]), new Set([1]), [1, 2], /x/g, Object(true)]) {
+      expect(sent(value).got).toStrictEqual([structuredClone(value)]);
+    }
+  });
+
   test('with what its prototype has', () => {
     Object.defineProperty(Object.prototype, 'polluted', {
       value: 1,

@@ -1097,13 +1097,6 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/workqueue/values.test.ts'],
   },
   {
-    name: 'an object is written beyond the item',
-    file: VALUES,
-    from: 'if (this.#at + 1 > this.#end || !this.#encodeString(key)',
-    to: 'if (!this.#encodeString(key)',
-    tests: ['test/workqueue/values.test.ts'],
-  },
-  {
     name: 'a value is written beyond the item',
     file: VALUES,
     from: '    if (at + 3 > this.#end) return false;\n',
