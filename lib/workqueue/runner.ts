@@ -6,11 +6,12 @@ import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
 import { report } from '../arena/spawn.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { UNREADABLE } from './cloned.ts';
 import { WorkContext, withContext } from './context.ts';
 import { Item, Pwq, WorkWords } from './layout.ts';
 import { hasOutstanding, publishHere } from './submitters.ts';
 import { isTwin, workOf } from './twins.ts';
-import { UNREADABLE, Values } from './values.ts';
+import { Values } from './values.ts';
 import { identityAt, knownFunction, loadFunction, type WorkFunction } from './work.ts';
 import { decodeArguments } from './work-arguments.ts';
 

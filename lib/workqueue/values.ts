@@ -1,19 +1,20 @@
 /**
  * Arguments and results in shared memory. The cheapest form that can hold them is taken:
  *
- *   INLINE   undefined, null, booleans, numbers, short strings, and bytes (typed arrays, ArrayBuffers), each behind a tag
- *            word, in the item's own words; the bytes themselves in a block of the heap
- *   JSON     plain objects and arrays of such values, each object once: 0.2 to 0.9 us against 2 to 3 us for
+ *   INLINE   undefined, null, booleans, numbers, short strings, one plain object of these, and bytes (typed arrays, ArrayBuffers), each
+ *            behind a tag word, in the item's own words; the bytes themselves in a block of the heap
+ *   JSON     other plain objects and arrays of such values, each object once: 0.2 to 0.9 us against 2 to 3 us for
  *   CLONE    whatever else `v8.serialize` takes: the structured clone
  *
  * `Item.encoding` is the form, whether it is an error, and behind that the number of values or bytes.
  */
-import { deserialize, serialize } from 'node:v8';
+import { deserialize } from 'node:v8';
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { RealCpu } from '../machine/real.ts';
 import { copyIn, copyOut } from './bytes.ts';
+import { clone, cloneBriefly, cloneError, cloneIn, errorFrom } from './cloned.ts';
 import { INLINE_WORDS, Item } from './layout.ts';
 
 const INLINE = 0;
@@ -34,8 +35,9 @@ const INT = 4;
 const DOUBLE = 5;
 const STRING = 6;
 const BYTES = 7;
-const TAG = 7;
-const TAG_SHIFT = 3;
+const OBJECT = 8;
+const TAG = 15;
+const TAG_SHIFT = 4;
 
 /** Characters that go through a loop rather than through the engine's own copying. */
 const SHORT = 16;
@@ -71,6 +73,11 @@ export class Values {
   readonly #memory: Buffer;
   /** The bytes among the values that are being encoded. */
   #parts: Uint8Array[] = [];
+  /** Where the next value is in the item, where its words end, and where the next of its bytes are. */
+  #at = 0;
+  #end = 0;
+  #part = 0;
+  #hasObject = false;
 
   constructor(arena: Arena) {
     this.#arena = arena;
@@ -127,97 +134,131 @@ export class Values {
   }
 
   #encodeInline(start: number, values: readonly unknown[]): boolean {
+    this.#at = start;
+    this.#end = start + INLINE_WORDS;
+    this.#hasObject = false;
+    for (let i = 0; i < values.length; i++) if (!this.#encodeValue(values[i])) return false;
+    return true;
+  }
+
+  /** False when it takes another form, or does not fit. */
+  #encodeValue(value: unknown): boolean {
     const cpu = this.#cpu;
-    const end = start + INLINE_WORDS;
-    let at = start;
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i];
-      if (at + 3 > end) return false;
-      switch (typeof value) {
-        case 'number':
-          if ((value | 0) === value && (value !== 0 || 1 / value > 0)) {
-            cpu.write(at++, INT);
-            cpu.write(at++, value);
-          } else {
-            double[0] = value;
-            cpu.write(at++, DOUBLE);
-            cpu.write(at++, halves[0] as number);
-            cpu.write(at++, halves[1] as number);
-          }
-          break;
-        case 'string': {
-          if (value.length > (end - at - 1) * 4) return false;
-          cpu.write(at++, STRING | (value.length << TAG_SHIFT));
-          if (!this.#writeLatin1(at, value)) return false;
-          at += (value.length + 3) >> 2;
-          break;
+    const at = this.#at;
+    if (at + 3 > this.#end) return false;
+    switch (typeof value) {
+      case 'number':
+        if ((value | 0) === value && (value !== 0 || 1 / value > 0)) {
+          cpu.write(at, INT);
+          cpu.write(at + 1, value);
+          this.#at = at + 2;
+        } else {
+          double[0] = value;
+          cpu.write(at, DOUBLE);
+          cpu.write(at + 1, halves[0] as number);
+          cpu.write(at + 2, halves[1] as number);
+          this.#at = at + 3;
         }
-        case 'undefined':
-          cpu.write(at++, UNDEFINED);
-          break;
-        case 'boolean':
-          cpu.write(at++, value ? TRUE : FALSE);
-          break;
-        case 'object': {
-          if (value === null) {
-            cpu.write(at++, NULL);
-            break;
-          }
-          const code = byteTypeOf(value);
-          if (code < 0) return false;
-          const bytes =
-            value instanceof ArrayBuffer
-              ? new Uint8Array(value)
-              : new Uint8Array(
-                  (value as Uint8Array).buffer,
-                  (value as Uint8Array).byteOffset,
-                  (value as Uint8Array).byteLength,
-                );
-          cpu.write(at++, BYTES | (code << TAG_SHIFT));
-          cpu.write(at++, bytes.length);
-          this.#parts.push(bytes);
-          break;
-        }
-        default:
-          return false;
-      }
+        return true;
+      case 'string':
+        return this.#encodeString(value);
+      case 'undefined':
+        cpu.write(this.#at++, UNDEFINED);
+        return true;
+      case 'boolean':
+        cpu.write(this.#at++, value ? TRUE : FALSE);
+        return true;
+      case 'object':
+        if (value === null) cpu.write(this.#at++, NULL);
+        else return this.#encodeBinary(value) || this.#encodeObject(value as Record<string, unknown>);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #encodeString(value: string): boolean {
+    const at = this.#at;
+    if (value.length > (this.#end - at - 1) * 4) return false;
+    this.#cpu.write(at, STRING | (value.length << TAG_SHIFT));
+    this.#at = at + 1 + ((value.length + 3) >> 2);
+    return this.#writeLatin1(at + 1, value);
+  }
+
+  #encodeBinary(value: object): boolean {
+    const code = byteTypeOf(value);
+    if (code < 0) return false;
+    const bytes =
+      value instanceof ArrayBuffer
+        ? new Uint8Array(value)
+        : new Uint8Array(
+            (value as Uint8Array).buffer,
+            (value as Uint8Array).byteOffset,
+            (value as Uint8Array).byteLength,
+          );
+    this.#cpu.write(this.#at++, BYTES | (code << TAG_SHIFT));
+    this.#cpu.write(this.#at++, bytes.length);
+    this.#parts.push(bytes);
+    return true;
+  }
+
+  /** A plain object, the only one, of values that are none: it is nothing but its keys and values, behind one another. */
+  #encodeObject(value: Record<string, unknown>): boolean {
+    if (this.#hasObject || Object.getPrototypeOf(value) !== Object.prototype) return false;
+    this.#hasObject = true;
+    const keys = Object.keys(value);
+    this.#cpu.write(this.#at++, OBJECT | (keys.length << TAG_SHIFT));
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
+      const member = value[key];
+      // One that the prototype has is not for an assignment.
+      if (key in Object.prototype || (typeof member === 'object' && member !== null)) return false;
+      if (!this.#encodeString(key) || !this.#encodeValue(member)) return false;
     }
     return true;
   }
 
   #decodeInline(item: number, length: number, field: BlockField): unknown[] {
-    const cpu = this.#cpu;
     const values: unknown[] = [];
-    let at = item + Item.values;
-    let part = cpu.read(item + field) * 4;
-    for (let i = 0; i < length; i++) {
-      const tag = cpu.read(at++);
-      switch (tag & TAG) {
-        case INT:
-          values.push(cpu.read(at++));
-          break;
-        case DOUBLE:
-          halves[0] = cpu.read(at++);
-          halves[1] = cpu.read(at++);
-          values.push(double[0]);
-          break;
-        case STRING: {
-          const characters = tag >>> TAG_SHIFT;
-          values.push(this.#readLatin1(at, characters));
-          at += (characters + 3) >> 2;
-          break;
-        }
-        case BYTES: {
-          const bytes = cpu.read(at++);
-          values.push(this.#readPart(part, bytes, tag >>> TAG_SHIFT));
-          part += (bytes + 7) & ~7;
-          break;
-        }
-        default:
-          values.push([undefined, null, false, true][tag & TAG]);
-      }
-    }
+    this.#at = item + Item.values;
+    this.#part = this.#cpu.read(item + field) * 4;
+    for (let i = 0; i < length; i++) values.push(this.#decodeValue());
     return values;
+  }
+
+  #decodeValue(): unknown {
+    const cpu = this.#cpu;
+    const tag = cpu.read(this.#at++);
+    switch (tag & TAG) {
+      case INT:
+        return cpu.read(this.#at++);
+      case DOUBLE:
+        halves[0] = cpu.read(this.#at++);
+        halves[1] = cpu.read(this.#at++);
+        return double[0];
+      case STRING: {
+        const characters = tag >>> TAG_SHIFT;
+        const text = this.#readLatin1(this.#at, characters);
+        this.#at += (characters + 3) >> 2;
+        return text;
+      }
+      case BYTES: {
+        const bytes = cpu.read(this.#at++);
+        const start = this.#part;
+        this.#part += (bytes + 7) & ~7;
+        return this.#readPart(start, bytes, tag >>> TAG_SHIFT);
+      }
+      case OBJECT: {
+        const object: Record<string, unknown> = {};
+        for (let left = tag >>> TAG_SHIFT; left > 0; left--) {
+          const key = this.#decodeValue() as string;
+          object[key] = this.#decodeValue();
+        }
+        return object;
+      }
+      default:
+        return [undefined, null, false, true][tag & TAG];
+    }
   }
 
   #writeParts(item: number, field: BlockField): void {
@@ -312,73 +353,4 @@ function isPlain(value: unknown, seen: object[]): boolean {
   if (Object.getPrototypeOf(value) !== Object.prototype) return false;
   for (const key in value) if (!isPlain((value as Record<string, unknown>)[key], seen)) return false;
   return true;
-}
-
-/** The structured clone, as bytes. Throws EINVAL for what has none. */
-export function clone(value: unknown): Uint8Array {
-  try {
-    return serialize(value);
-  } catch (error) {
-    throw new HoldfastError('EINVAL', `a value can't be cloned: ${(error as Error)?.message ?? error}`);
-  }
-}
-
-interface ClonedError {
-  readonly error: unknown;
-  readonly own?: Readonly<Record<string, unknown>>;
-  readonly name?: string;
-}
-
-function cloneError(error: unknown): Uint8Array {
-  if (!(error instanceof Error)) return tryClone({ error }) ?? serialize({ error: new Error(String(error)) });
-  const { name, message, stack, cause } = error;
-  // Without own properties: one that can't be cloned would take the error with it.
-  const bare = Object.assign(new Error(message, { cause }), { stack });
-  const own = { ...error } as Record<string, unknown>;
-  return (
-    tryClone({ error, own, name }) ??
-    tryClone({ error: bare, name }) ??
-    serialize({ error: Object.assign(new Error(message), { stack }), name })
-  );
-}
-
-/** What an error says of itself when a getter of it throws, or it is a proxy that was revoked. */
-export const UNREADABLE = 'an error that throws when it is looked at';
-
-function cloneIn(form: (error: unknown) => Uint8Array, error: unknown): Uint8Array {
-  for (const attempt of [form, cloneBriefly]) {
-    try {
-      return attempt(error);
-    } catch {
-      // The next one looks at less of it.
-    }
-  }
-  return serialize({ error: new Error(UNREADABLE) });
-}
-
-/** The longest message, and line of a stack, of an error for which there is little room; and how many lines. */
-const BRIEF_LENGTH = 300;
-const BRIEF_LINES = 10;
-
-function cloneBriefly(error: unknown): Uint8Array {
-  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-  const brief = new Error(message.slice(0, BRIEF_LENGTH));
-  const lines = stack?.split('\n', BRIEF_LINES).map((line) => line.slice(0, BRIEF_LENGTH));
-  return serialize({ error: Object.assign(brief, { stack: lines?.join('\n') }), name });
-}
-
-function tryClone(value: ClonedError): Uint8Array | undefined {
-  try {
-    return serialize(value);
-  } catch {
-    return undefined;
-  }
-}
-
-function errorFrom({ error, own, name }: ClonedError): unknown {
-  if (!(error instanceof Error)) return error;
-  Object.assign(error, own);
-  if (name !== undefined && error.name !== name)
-    Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
-  return error;
 }

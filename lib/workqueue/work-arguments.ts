@@ -6,8 +6,8 @@ import { deserialize } from 'node:v8';
 import type { Cpu } from '../machine/cpu.ts';
 import type { RealCpu } from '../machine/real.ts';
 import { textWords, writeBytes } from '../memory/text.ts';
+import { clone } from './cloned.ts';
 import { WorkWords } from './layout.ts';
-import { clone } from './values.ts';
 
 const CLONE = 1;
 

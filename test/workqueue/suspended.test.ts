@@ -109,6 +109,20 @@ describe('a worker that awaits an item', () => {
     expect(stage.created.slice(before).length).toBeLessThanOrEqual(1);
   });
 
+  test('is not the first to be woken for what is quick, or for what computes for long once it awaits nothing', () => {
+    for (const fn of [QUICK, SLOW]) {
+      const stage = suspendedStage();
+      for (const by of [1, 2]) stage.join(by);
+      stage.queue(0, QUICK);
+      expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
+      expect(stage.next(2, { awaits: 1 })).toBe(-1);
+      if (fn === SLOW) stage.settle(2, 0);
+      stage.queue(1, fn);
+      expect([1, 2].map(stage.state)).toEqual([IDLE, BUSY]);
+      expect(stage.next(2, { awaits: fn === SLOW ? 0 : 1 })).toBe(1);
+    }
+  });
+
   test('is not woken for what was left to a worker that has died on its way', () => {
     const stage = suspendedStage();
     for (const by of [1, 2]) stage.join(by);
