@@ -210,7 +210,10 @@ export class Values {
     this.#cpu.write(this.#at++, OBJECT | (keys.length << TAG_SHIFT));
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string;
+      const at = this.#at;
       const member = value[key];
+      // A getter has encoded the values of another call.
+      if (this.#at !== at) return false;
       // One that the prototype has is not for an assignment.
       if (key in Object.prototype || (typeof member === 'object' && member !== null)) return false;
       if (!this.#encodeString(key) || !this.#encodeValue(member)) return false;

@@ -85,6 +85,21 @@ describe('an object comes over as something else', () => {
     }
   });
 
+  test('while a getter of it sends another', () => {
+    const other = arena.alloc(Item.words);
+    let encoding = 0;
+    const object = {
+      a: 1,
+      get b() {
+        encoding = values.encode(other, ['other'], Item.argument);
+        return 2;
+      },
+      c: 3,
+    };
+    expect(sent(object).got).toEqual([{ a: 1, b: 2, c: 3 }]);
+    expect(values.decode(other, encoding, Item.argument)).toEqual(['other']);
+  });
+
   test('as text, though it is short; or over the end of the item', () => {
     expect(sent({ a: 1, b: 2 }).form).toBe(INLINE);
     for (let length = 0; length < 70; length++) {
