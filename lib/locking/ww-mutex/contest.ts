@@ -3,8 +3,8 @@
  * kernel/locking/ww_mutex.h, Documentation/locking/ww-mutex-design.rst; Rosenkrantz, Stearns and Lewis 1978.
  *
  * A context takes the next stamp of its class when it begins, and keeps it when it backs off; the lower stamp is the
- * older. Its task carries the stamp while the context lasts, and a lock taken with it says so by CTX. Of two contexts,
- * one of which waits for what the other holds, it is always the younger that backs off:
+ * older. Its task carries the stamp while the context lasts, but for the moment in which it lets go of all that it holds, and a lock taken
+ * with it says so by CTX. Of two contexts, one of which waits for what the other holds, it is always the younger that backs off:
  *
  *                       the waiter is older                      the waiter is younger
  *   wait-die            waits                                    backs off ("dies"), if it holds anything

@@ -189,7 +189,12 @@ export class WwContext {
    * are free.
    */
   #unlockHeld(): void {
+    const { cpu } = this.#thread;
+    // It waits for nobody until it holds nothing, so whoever waits for it is in no cycle: meanwhile it takes no part in the contest. Before
+    // the first unlock: the context that gets that lock, and tries another, finds it so. Pairs with the acquire of the lock.
+    cpu.store(this.task + Contestant.stamp, 0);
     for (const mutex of [...this.#held.values()].reverse()) mutex.unlock(this);
+    cpu.store(this.task + Contestant.stamp, this.stamp);
   }
 
   #startOver(): undefined {

@@ -63,4 +63,18 @@ export const mutants: readonly Mutant[] = [
     to: '    return;\n',
     tests: ['test/futex/steps.test.ts'],
   },
+  {
+    name: 'ww-mutex: a context backs off from one that releases what it holds',
+    file: 'lib/locking/ww-mutex/context.ts',
+    from: '    cpu.store(this.task + Contestant.stamp, 0);\n    for',
+    to: '    for',
+    tests: ['test/native-sim/explore/rt-mutex.test.ts'],
+  },
+  {
+    name: 'ww-mutex: a context that has let go of what it held has no age any more',
+    file: 'lib/locking/ww-mutex/context.ts',
+    from: '    cpu.store(this.task + Contestant.stamp, this.stamp);\n',
+    to: '',
+    tests: ['test/locking/ww-mutex.test.ts', 'test/native-sim/explore/rt-mutex.test.ts'],
+  },
 ];

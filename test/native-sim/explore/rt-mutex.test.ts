@@ -57,6 +57,15 @@ describe.each(['wound-wait', 'wait-die'] as const)('%s', (policy) => {
     expect(points.reached).toBeGreaterThan(100);
   });
 
+  test('backs off once from a context that takes its locks once', async () => {
+    // What the other one lets go of first is what the context has backed off from.
+    const last = [
+      [0, 1],
+      [2, 1, 0],
+    ];
+    for (const model of MODELS) await expectExplored({ ...wwMutexes(policy, last, 1), model, ...random });
+  });
+
   test('strands nobody when a thread dies at any step', async () => {
     const { kills } = await expectExplored({ ...wwMutexes(policy, crossed, 1), ...random, kill: true });
     expect(kills).toBeGreaterThan(50);

@@ -104,6 +104,8 @@ export function wwMutexes(
       (cpu, _me, _arena, { wwClass, mutexes }, cell) => {
         const context = wwClass.begin();
         context.acquireAll(order.map((number) => mutexes[number]!));
+        // There is no third that it could back off from, and the other releases once.
+        if (orders.length === 2 && context.backOffs > 1) throw new Error('backs off from a context that releases');
         for (const number of order) cpu.write(cell + number, cpu.read(cell + number) + 1);
         for (const mutex of context.held) if (mutex.ownerDied) mutex.makeConsistent();
         context.release();
