@@ -17,8 +17,10 @@ export {
 } from './arena/time-namespace.ts';
 export { Timer, type TimerOptions } from './arena/timer.ts';
 export { holdfastHandler, type LiveHandler } from './debug/live/handler.ts';
+export type { PromFigures } from './debug/live/metrics.ts';
 export { type Observer, type ObserverOptions, observe } from './debug/live/observer.ts';
 export type { LiveOptions } from './debug/live/options.ts';
+export { type PromMetric, type PromMetrics, promMetrics } from './debug/live/prom.ts';
 export type { ArenaState, ObservedThread } from './debug/live/state.ts';
 export type {
   ContentionProfile,

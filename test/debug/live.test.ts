@@ -10,7 +10,7 @@ import { parse } from 'node-html-parser';
 import { Profile } from 'pprof-format';
 import { afterEach, describe, expect, test } from 'vitest';
 import { difference } from '../../lib/debug/live/difference.ts';
-import { metricsOf } from '../../lib/debug/live/metrics.ts';
+import { metricsText } from '../../lib/debug/live/metrics.ts';
 import { arenaState } from '../../lib/debug/live/state.ts';
 import type { WorkqueuesState } from '../../lib/debug/live/workqueues.ts';
 import { livePage } from '../../lib/debug/reports/live.ts';
@@ -180,7 +180,7 @@ describe('metrics', () => {
       [2 ** 33, 8],
     ] as const;
     const times = { contentions: 15, total: 3e9, slept: 14, timeouts: 2, histogram };
-    const text = metricsOf(
+    const text = metricsText(
       state({ waits: [{ thread: 1, async: false, object: 'mutex "a\\"\n7"', holders: [0] }] }, 1e9, [
         lock('mutex "a 1"', 'mutex "a #"', times),
         lock('mutex "a 2"', 'mutex "a #"', times),
@@ -204,7 +204,7 @@ describe('metrics', () => {
   });
 
   test('of an arena without a profile say nothing about what was waited for', () => {
-    const text = metricsOf(state({ profile: undefined }));
+    const text = metricsText(state({ profile: undefined }));
     expect(text).toContain('holdfast_arena_used_bytes 250\n');
     expect(text).not.toContain('holdfast_lock_wait_seconds');
   });

@@ -1,16 +1,11 @@
 /** What goes on in an arena, by HTTP. It says how locks are called and who waits for them, and nothing of the program's data. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Arena } from '../../arena/arena.ts';
-import { HoldfastError, shown } from '../../errors.ts';
-import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../machine/host.ts';
 import { DETACHED } from '../../sched/thread.ts';
 import { loadForms } from '../profile/forms.ts';
-import type { ContentionProfile } from '../profile/read.ts';
-import { type ProfileSession, startProfile } from '../profile/session.ts';
-import { difference } from './difference.ts';
-import { METRICS_TYPE, metricsOf } from './metrics.ts';
-import { type LiveOptions, wantsProfile } from './options.ts';
-import { type ArenaState, arenaState } from './state.ts';
+import { Live } from './live.ts';
+import { METRICS_TYPE, metricsText } from './metrics.ts';
+import type { LiveOptions } from './options.ts';
 import { workqueuesState } from './workqueues.ts';
 
 /** A request handler of `node:http`, Express, Connect; see `holdfastHandler`. */
@@ -29,12 +24,6 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 const HTML_TYPE = 'text/html; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 
-/** How often the averages of pressure are brought up to date: as the kernel's. */
-const PRESSURE_MS = 2000;
-
-/** Of `?seconds=`. */
-const LONGEST = 60;
-
 /**
  * A handler that serves what goes on in the arena, to be mounted where only the operators come:
  *
@@ -49,14 +38,12 @@ const LONGEST = 60;
  *   GET /debug/pprof/mutex the same, by the unlocks that ended the waiting
  *
  * Other paths go to `next`, or are answered by 404. It runs on the event loop that it is mounted in, and so does not answer
- * while that is blocked, as it is in a deadlock: `observe` has a thread of its own. Of two in one arena only the first has a
- * profile. Throws EINVAL for what is no arena, and ENOMEM when there is no room for a profile's tables.
+ * while that is blocked, as it is in a deadlock: `observe` has a thread of its own. Handlers and metrics of one thread share a
+ * profile; beside a profile of another thread they have none. Throws EINVAL for what is no arena, and ENOMEM when there is no
+ * room for a profile's tables.
  */
 export function holdfastHandler(arena: Arena, options: LiveOptions = {}): LiveHandler {
-  if (typeof arena?.thread?.current !== 'function') {
-    throw new HoldfastError('EINVAL', `holdfastHandler() expects an Arena, received ${shown(arena)}`);
-  }
-  const live = new Live(arena, wantsProfile(options));
+  const live = new Live(arena, options, 'holdfastHandler');
   const handler = (request: IncomingMessage, response: ServerResponse, next?: () => void) => {
     const target = targetOf(request);
     const answer = answerFor(target);
@@ -91,7 +78,7 @@ const ANSWERS: Readonly<Record<string, Answerer>> = {
   '/waits': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.waits()) }),
   '/objects': async (live) => ({ type: JSON_TYPE, body: JSON.stringify(live.arena.list()) }),
   '/workqueues': async ({ arena }) => ({ type: JSON_TYPE, body: JSON.stringify(workqueuesState(arena)) }),
-  '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsOf(live.state()) }),
+  '/metrics': async (live) => ({ type: METRICS_TYPE, body: metricsText(live.state()) }),
   '/debug/pprof/block': (live, query, response) => pprof(live, query, response, 'block'),
   '/debug/pprof/mutex': (live, query, response) => pprof(live, query, response, 'mutex'),
 };
@@ -128,72 +115,4 @@ function statusOf({ arena }: Live, error: unknown): number {
   if (arena.thread.self === DETACHED) return 503;
   const code = (error as { code?: unknown })?.code;
   return code === 'EINVAL' ? 400 : code === 'EBUSY' || code === 'ENOSYS' ? 503 : 500;
-}
-
-class Live {
-  readonly arena: Arena;
-  #session: ProfileSession | undefined;
-  #meter: NodeJS.Timeout | undefined;
-  /** Requests that wait for the end of their seconds: what ends that now. */
-  readonly #pauses = new Set<() => void>();
-
-  constructor(arena: Arena, isProfiled: boolean) {
-    this.arena = arena;
-    if (!isProfiled) return;
-    try {
-      this.#session = startProfile(arena);
-      this.#meter = setInterval(() => this.#measure(), PRESSURE_MS).unref();
-    } catch (error) {
-      if (!(error instanceof HoldfastError && error.code === 'EBUSY')) throw error;
-    }
-  }
-
-  #measure(): void {
-    // The thread may have left the arena, and another profile be made there.
-    if (this.arena.thread.self === DETACHED) this.close();
-    else this.#session?.pressure();
-  }
-
-  state(): ArenaState {
-    return arenaState(this.arena, this.#session?.read(), this.#session);
-  }
-
-  /** What was waited for until now, or in the next seconds; or until `response` is closed, when nobody is to hear of it. */
-  async profileOf(seconds: string | null, response: ServerResponse): Promise<ContentionProfile> {
-    const before = this.#profile();
-    if (seconds === null) return before;
-    const time = Number(seconds);
-    if (seconds === '' || !(time > 0 && time <= LONGEST)) {
-      throw new HoldfastError('EINVAL', `seconds is a number above 0, at most ${LONGEST}; received ${shown(seconds)}`);
-    }
-    await this.#pause(time * 1000, response);
-    return difference(this.#profile(), before);
-  }
-
-  #pause(ms: number, response: ServerResponse): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        response.off('close', end);
-        this.#pauses.delete(end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      response.once('close', end);
-      this.#pauses.add(end);
-    });
-  }
-
-  #profile(): ContentionProfile {
-    if (this.#session !== undefined) return this.#session.read();
-    throw new HoldfastError('EBUSY', 'this handler keeps no profile: it was told so, or another thread makes one');
-  }
-
-  close(): void {
-    const session = this.#session;
-    this.#session = undefined;
-    clearInterval(this.#meter);
-    for (const end of this.#pauses) end();
-    session?.stop();
-  }
 }

@@ -4,11 +4,14 @@ const WAITS_FOR = 'lib/sched/waits-for.ts';
 const STATE = 'lib/debug/live/state.ts';
 const METRICS = 'lib/debug/live/metrics.ts';
 const HANDLER = 'lib/debug/live/handler.ts';
+const LOOKS = 'lib/debug/live/live.ts';
+const PROM_METRICS = 'lib/debug/live/prom.ts';
 const DIFFERENCE = 'lib/debug/live/difference.ts';
 const SERVE = 'lib/debug/live/serve.ts';
 const TOP = 'lib/debug/reports/top.ts';
 const THREADS = 'test/arena/threads.test.ts';
 const LIVE = 'test/debug/live.test.ts';
+const PROM = 'test/debug/prom.test.ts';
 const REQUESTS = 'test/debug/live-requests.test.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -70,24 +73,66 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the profile of the next seconds has all before',
-    file: HANDLER,
-    from: 'return difference(this.#profile(), before);',
-    to: 'return this.#profile();',
+    file: LOOKS,
+    from: 'return difference(this.#read(), before);',
+    to: 'return this.#read();',
     tests: [LIVE],
   },
   {
     name: 'a profile that another thread makes is an error',
-    file: HANDLER,
-    from: "if (!(error instanceof HoldfastError && error.code === 'EBUSY')) throw error;",
-    to: 'throw error;',
+    file: LOOKS,
+    from: "      if (error instanceof HoldfastError && error.code === 'EBUSY') return undefined;\n",
+    to: '',
     tests: [LIVE],
   },
   {
     name: 'a closed handler goes on with its profile',
-    file: HANDLER,
-    from: 'session?.stop();',
+    file: LOOKS,
+    from: 'session.stop();',
     to: '',
     tests: [LIVE],
+  },
+  {
+    name: 'the first that leaves a profile ends it for all',
+    file: LOOKS,
+    from: 'if (--this.#users === 0) this.#end();',
+    to: 'this.#end();',
+    tests: [PROM],
+  },
+  {
+    name: 'what is closed twice leaves the profile twice',
+    file: LOOKS,
+    from: '    this.#profile = undefined;\n',
+    to: '',
+    tests: [PROM],
+  },
+  {
+    name: 'a register is told the first look for ever',
+    file: PROM_METRICS,
+    from: '        latest = undefined;\n',
+    to: '',
+    tests: [PROM],
+  },
+  {
+    name: 'each metric of a register takes a look of its own',
+    file: PROM_METRICS,
+    from: 'if (latest === undefined) {',
+    to: '{',
+    tests: [PROM],
+  },
+  {
+    name: 'a counter of a register of OpenMetrics ends in _total_total',
+    file: PROM_METRICS,
+    from: 'name: this.name,',
+    to: 'name,',
+    tests: [PROM],
+  },
+  {
+    name: 'an arena that the thread has left breaks the register of the program',
+    file: PROM_METRICS,
+    from: 'arena.thread.self === DETACHED ? [] : ',
+    to: '',
+    tests: [PROM],
   },
   {
     name: 'a POST is answered',
@@ -190,14 +235,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a handler that ends lets requests wait for their seconds',
-    file: HANDLER,
+    file: LOOKS,
     from: '    for (const end of this.#pauses) end();\n',
     to: '',
     tests: [REQUESTS],
   },
   {
     name: 'a request that has waited keeps its timer',
-    file: HANDLER,
+    file: LOOKS,
     from: '        clearTimeout(timer);\n',
     to: '',
     tests: [REQUESTS],
