@@ -30,17 +30,21 @@ export const EXPECTED: Readonly<Record<string, Expected>> = Object.fromEntries([
     'pthread/cond.test.ts',
     'pthread/protocol.test.ts',
   ),
-  ...expected(IN_LINE, 'recursive', 'arena/threads.test.ts'),
+  ...expected(IN_LINE, 'recursive', 'arena/threads.test.ts', 'locking/percpu-writers.test.ts'),
   ...expected(`${IN_LINE}; guards are dropped`, 'recursive guard', 'locking/async-priority.test.ts'),
   ...expected(`${IN_LINE}; sections that throw leave locks held`, 'recursive exit', 'sched/cancellation.test.ts'),
   ...expected('deadlocks, which are to be described', 'circular recursive', 'sched/waits-for.test.ts'),
   ...expected('a reader waits for the lock of a writer, and gives up', 'circular', 'rcu/boost.test.ts'),
-  ...expected('holds one of each kind, in whatever order, to print it', 'context', 'arena/logging.test.ts'),
+  ...expected(
+    'holds one of each kind, in whatever order, to print it; guards are dropped',
+    'context guard',
+    'arena/logging.test.ts',
+  ),
   ...expected('locks are left held, to see what their handles say', 'exit guard', 'arena/options.test.ts'),
 ]);
 
 /**
- * Tests of what a thread does that nobody observes, or of what its calls cost then; of a second copy of the library, and of arenas that are collected
+ * Tests of what a thread does that nobody observes, or of what its calls cost then, or of which objects and blocks an arena has in all; of a second copy of the library, and of arenas that are collected
  * while a lock is held, whose stack lockdep keeps.
  */
 export const UNOBSERVED: readonly string[] = [
@@ -48,4 +52,6 @@ export const UNOBSERVED: readonly string[] = [
   'test/sched/lock-observer.test.ts',
   'test/sched/garbage.test.ts',
   'test/sched/crowds.test.ts',
+  'test/memory/heap.test.ts',
+  'test/memory/names.test.ts',
 ];
