@@ -170,7 +170,7 @@ export class Values {
         return true;
       case 'object':
         if (value === null) cpu.write(this.#at++, NULL);
-        else return this.#encodeBinary(value) || this.#encodeObject(value as Record<string, unknown>);
+        else return this.#encodeBinary(value, at) || this.#encodeObject(value as Record<string, unknown>, at);
         return true;
       default:
         return false;
@@ -185,7 +185,7 @@ export class Values {
     return this.#writeLatin1(at + 1, value);
   }
 
-  #encodeBinary(value: object): boolean {
+  #encodeBinary(value: object, at: number): boolean {
     const code = byteTypeOf(value);
     if (code < 0) return false;
     const bytes =
@@ -196,6 +196,7 @@ export class Values {
             (value as Uint8Array).byteOffset,
             (value as Uint8Array).byteLength,
           );
+    if (this.#at !== at) return false;
     this.#cpu.write(this.#at++, BYTES | (code << TAG_SHIFT));
     this.#cpu.write(this.#at++, bytes.length);
     this.#parts.push(bytes);
@@ -203,10 +204,12 @@ export class Values {
   }
 
   /** A plain object, the only one, of values that are none: it is nothing but its keys and values, behind one another. */
-  #encodeObject(value: Record<string, unknown>): boolean {
+  #encodeObject(value: Record<string, unknown>, start: number): boolean {
     if (this.#hasObject || Object.getPrototypeOf(value) !== Object.prototype) return false;
     this.#hasObject = true;
     const keys = Object.keys(value);
+    // A proxy's trap has encoded the values of another call.
+    if (this.#at !== start) return false;
     this.#cpu.write(this.#at++, OBJECT | (keys.length << TAG_SHIFT));
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string;

@@ -100,6 +100,31 @@ describe('an object comes over as something else', () => {
     expect(values.decode(other, encoding, Item.argument)).toEqual(['other']);
   });
 
+  const bytes = new Uint8Array([1, 2]);
+  const { buffer } = bytes;
+  const SENDERS: Record<string, (send: <T>(answer: T) => T) => object> = {
+    'a trap of a proxy sends another, for its prototype': (send) =>
+      new Proxy({ a: 1 }, { getPrototypeOf: () => send(Object.prototype) }),
+    'a trap of a proxy sends another, for its keys': (send) =>
+      new Proxy({ a: 1 }, { ownKeys: (target) => send(Reflect.ownKeys(target)) }),
+    'its buffer sends another': (send) => Object.defineProperty(bytes, 'buffer', { get: () => send(buffer) }),
+  };
+
+  test.each(Object.entries(SENDERS))('while %s', (_name, make) => {
+    const other = arena.alloc(Item.words + 1);
+    // As many words as there are.
+    const full = 'x'.repeat(56);
+    arena.words[other + Item.words] = CANARY;
+    let encoding = 0;
+    const object = make((answer) => {
+      encoding ||= values.encode(other, [full], Item.argument);
+      return answer;
+    });
+    expect(sent(object).got).toEqual([object]);
+    expect(values.decode(other, encoding, Item.argument)).toEqual([full]);
+    expect(arena.words[other + Item.words]).toBe(CANARY);
+  });
+
   test('as text, though it is short; or over the end of the item', () => {
     expect(sent({ a: 1, b: 2 }).form).toBe(INLINE);
     for (let length = 0; length < 70; length++) {

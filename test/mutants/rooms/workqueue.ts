@@ -1097,6 +1097,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/workqueue/values.test.ts'],
   },
   {
+    name: 'what a proxy’s trap has sent is written over by what it is part of',
+    file: VALUES,
+    from: '    if (this.#at !== start) return false;\n',
+    to: '',
+    tests: ['test/workqueue/values.test.ts'],
+  },
+  {
+    name: 'what the getter of a buffer has sent is written over by what it is part of',
+    file: VALUES,
+    from: '    if (this.#at !== at) return false;\n    this.#cpu',
+    to: '    this.#cpu',
+    tests: ['test/workqueue/values.test.ts'],
+  },
+  {
     name: 'a value is written beyond the item',
     file: VALUES,
     from: '    if (at + 3 > this.#end) return false;\n',
