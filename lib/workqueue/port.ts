@@ -53,7 +53,7 @@ export function adoptItems(cpu: Cpu, port: number, recycle: (item: number) => vo
   return items.length;
 }
 
-/** What has come back to the port, and what is LOST there, each once and in order. Whoever has received all of it clears `Port.taking`. */
+/** What has come back to the port, and what is LOST there, each once and in order. The caller clears `Port.taking` behind all. */
 export function takeBack(cpu: Cpu, port: number): number[] {
   const hasLost = cpu.load(port + Port.rescan) !== 0 && cpu.xchg(port + Port.rescan, 0) !== 0;
   // First: what is lost by now, and was pushed before, is in the list.
