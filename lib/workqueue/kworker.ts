@@ -106,7 +106,7 @@ class Kworker {
       const isFull = awaits >= this.#mostAwaited;
       now = this.#cpu.now();
       if (!isFull && now - turn <= TURN_NS) continue;
-      if (finished !== 0) this.#pool.settle(finished, known !== undefined);
+      if (finished !== 0) this.#pool.settle(finished, known !== undefined, awaits);
       finished = 0;
       if (isFull) await this.#away();
       // Functions that await go on, and so does what others have left: calls that they queued, readers of RCU that are out.
@@ -164,7 +164,7 @@ class Kworker {
 
   /** An awaited item is over. */
   #settled(item: number): void {
-    this.#pool.settle(item, item === this.#calls);
+    this.#pool.settle(item, item === this.#calls, this.#runner.awaited);
     if (this.#isAway) unpark(this.#cpu, this.#task);
   }
 }

@@ -268,7 +268,7 @@ export const WorkerRecord = struct({
   current: 1,
   /** When it began that: us on `cpu.now()`, cut off to 32 bits. */
   began: 1,
-  /** Items that it awaited when it looked for the next, and awaits still: what computes for long is left to another worker. */
+  /** Items that it awaited when it looked for the next, or when one ended: what computes for long is left to another worker. */
   awaits: 1,
 });
 

@@ -154,16 +154,18 @@ export class WorkerPool {
     return isFree;
   }
 
-  /** An item has ended, while its worker is at something else, or idle; or `isComputed`: has done nothing else since it began. */
-  settle(item: number, isComputed = false): void {
+  /**
+   * An item has ended, while its worker is at something else, or idle; or `isComputed`: has done nothing else since it began. `awaits`: how
+   * many the worker awaits now.
+   */
+  settle(item: number, isComputed = false, awaits = 0): void {
     const { cpu } = this;
     const us = microseconds(cpu.now());
     this.locked((items) => {
       const worker = cpu.read(item + Item.worker);
       if (isComputed) cpu.write(worker + WorkerRecord.current, 0);
       else if (cpu.read(worker + WorkerRecord.current) === item) this.#charge(worker, us);
-      const awaits = cpu.read(worker + WorkerRecord.awaits);
-      if (awaits > 0) cpu.write(worker + WorkerRecord.awaits, awaits - 1);
+      cpu.write(worker + WorkerRecord.awaits, awaits);
       items.finish(item, us, isComputed);
     });
   }
@@ -366,7 +368,7 @@ export class WorkerPool {
     const isWanted = hasWork || cpu.load(address + Pool.running) > 0;
     if (!isWanted) return;
     if (cpu.read(address + Pool.watched) !== NEEDY) this.#watch(interval);
-    if (cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
+    if (this.#toCreate < 0 && cpu.read(address + Pool.nrIdle) === 0) this.#toCreate = reserve(cpu, address);
   }
 
   #hasWork(): boolean {

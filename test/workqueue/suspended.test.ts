@@ -8,11 +8,13 @@ import {
   Item,
   itemAt,
   PENDING,
+  Pool,
   Pwq,
   RUNNING,
   WorkerRecord,
   workerAt,
 } from '../../lib/workqueue/layout.ts';
+import { push } from '../../lib/workqueue/lists.ts';
 import { WorkerPool } from '../../lib/workqueue/pool.ts';
 import { readTime } from '../../lib/workqueue/times.ts';
 import { stepper } from '../support/stepper.ts';
@@ -48,10 +50,14 @@ function suspendedStage() {
     slow: (fn: number) => real.load(functions[fn]! + FunctionWords.slow),
     join: (by: number) => views[by]!.join(record(by), arenas[by]!.thread.takeTask(arenas[by]!.heap)),
     queue(i: number, fn: number) {
+      here.push(i, fn);
+      views[0]!.kick();
+    },
+    push(i: number, fn: number) {
       real.write(item(i) + Item.pwq, pwqs[0]!);
       real.write(item(i) + Item.fn, functions[fn]!);
       real.store(item(i) + Item.state, PENDING);
-      views[0]!.queue(item(i), item(i));
+      push(arenas[0]!.cpu, pool + Pool.incoming, item(i), item(i));
     },
     /** The item that the worker runs next, which awaits so many; -1 for none. `now`: ms. */
     next(by: number, { finished = -1, awaits = 0, now = 1 } = {}) {
@@ -63,10 +69,22 @@ function suspendedStage() {
     look: () => views[0]!.tick(),
     sleep: (by: number) => views[by]!.sleeping(record(by)),
     wakeUp: (by: number) => views[by]!.running(record(by)),
-    settle: (by: number, i: number, isComputed = false) => views[by]!.settle(item(i), isComputed),
+    settle: (by: number, i: number, isComputed = false, awaits = 0) => views[by]!.settle(item(i), isComputed, awaits),
     state: (by: number) => real.read(record(by) + WorkerRecord.state),
   };
   return here;
+}
+
+/** Worker 2 awaits an item and is idle; worker 1 awaits none, and has been woken for item 1, which is slow. */
+function leftToTheFirst() {
+  const stage = suspendedStage();
+  for (const by of [1, 2]) stage.join(by);
+  stage.queue(0, QUICK);
+  expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
+  expect(stage.next(2, { awaits: 1 })).toBe(-1);
+  stage.queue(1, SLOW);
+  expect([1, 2].map(stage.state)).toEqual([BUSY, IDLE]);
+  return stage;
 }
 
 describe('a worker that awaits an item', () => {
@@ -124,13 +142,7 @@ describe('a worker that awaits an item', () => {
   });
 
   test('is not woken for what was left to a worker that has died on its way', () => {
-    const stage = suspendedStage();
-    for (const by of [1, 2]) stage.join(by);
-    stage.queue(0, QUICK);
-    expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
-    expect(stage.next(2, { awaits: 1 })).toBe(-1);
-    stage.queue(1, SLOW);
-    expect([1, 2].map(stage.state)).toEqual([BUSY, IDLE]);
+    const stage = leftToTheFirst();
     stage.die(1);
     expect(stage.reap(0)).toBe('done');
     // As kthreadd does, by the timer that the repair starts.
@@ -139,20 +151,49 @@ describe('a worker that awaits an item', () => {
     expect(stage.next(2, { awaits: 1 })).toBe(1);
   });
 
+  test('is not woken for what was left to a worker that blocks on its way', () => {
+    const stage = leftToTheFirst();
+    stage.sleep(1);
+    expect(stage.state(2)).toBe(BUSY);
+    expect(stage.next(2, { awaits: 1 })).toBe(1);
+  });
+
   test('is woken for what computes for long, while another one is on its way for that', () => {
-    const stage = suspendedStage();
-    for (const by of [1, 2]) stage.join(by);
-    stage.queue(0, QUICK);
-    expect([stage.next(2), stage.next(1)]).toEqual([0, -1]);
-    expect(stage.next(2, { awaits: 1 })).toBe(-1);
-    stage.queue(1, SLOW);
-    expect([1, 2].map(stage.state)).toEqual([BUSY, IDLE]);
+    const stage = leftToTheFirst();
     stage.queue(2, SLOW);
     expect(stage.state(2)).toBe(IDLE);
     expect(stage.next(1)).toBe(1);
     // Nobody else is there for the other.
     expect(stage.state(2)).toBe(BUSY);
     expect(stage.next(2, { awaits: 1 })).toBe(2);
+  });
+
+  test('has a thread made, and forgets that because it wakes the last that is idle as well', () => {
+    const stage = suspendedStage();
+    stage.join(3);
+    stage.queue(0, QUICK);
+    expect([stage.next(3), stage.next(3, { awaits: 1 })]).toEqual([0, -1]);
+    stage.join(1);
+    // Their submitter has not looked yet whether somebody is to be woken.
+    for (const i of [1, 2]) stage.push(i, SLOW);
+    const before = stage.created.length;
+    expect(stage.next(1, { awaits: 1 })).toBe(1);
+    expect(stage.state(3)).toBe(BUSY);
+    expect(stage.created.slice(before)).toEqual([1]);
+  });
+
+  test('is taken for free since another call of it has ended: so what computes for long waits for its next turn', () => {
+    const stage = suspendedStage();
+    for (const by of [1, 2]) stage.join(by);
+    for (const i of [0, 1]) stage.queue(i, QUICK);
+    expect([stage.next(1), stage.next(2)]).toEqual([0, 1]);
+    expect(stage.next(2, { awaits: 1 })).toBe(-1);
+    stage.push(2, QUICK);
+    // It awaits one, runs another to its end, and is on its event loop then.
+    expect(stage.next(1, { awaits: 1 })).toBe(2);
+    stage.settle(1, 2, true, 1);
+    stage.queue(3, SLOW);
+    expect(stage.state(2)).toBe(BUSY);
   });
 
   test('leaves what is quick, or what nobody else is there for; and asks for nobody', () => {

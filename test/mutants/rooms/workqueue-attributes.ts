@@ -248,15 +248,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'nothing is learnt from a call that took more than a turn of the event loop',
     file: 'lib/workqueue/kworker.ts',
-    from: 'this.#pool.settle(finished, known !== undefined)',
-    to: 'this.#pool.settle(finished)',
+    from: 'this.#pool.settle(finished, known !== undefined, awaits)',
+    to: 'this.#pool.settle(finished, false, awaits)',
     tests: ['test/workqueue/hand-over.test.ts'],
   },
   {
     name: 'nothing is learnt from an async function that computes',
     file: 'lib/workqueue/kworker.ts',
-    from: 'this.#pool.settle(item, item === this.#calls)',
-    to: 'this.#pool.settle(item)',
+    from: 'this.#pool.settle(item, item === this.#calls, this.#runner.awaited)',
+    to: 'this.#pool.settle(item, false, this.#runner.awaited)',
     tests: ['test/workqueue/hand-over.test.ts'],
   },
   {
@@ -269,8 +269,22 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a worker that has awaited counts as awaiting for ever',
     file: 'lib/workqueue/pool.ts',
-    from: '      if (awaits > 0) cpu.write(worker + WorkerRecord.awaits, awaits - 1);\n',
+    from: '      cpu.write(worker + WorkerRecord.awaits, awaits);\n',
     to: '',
+    tests: ['test/workqueue/suspended.test.ts'],
+  },
+  {
+    name: 'a worker whose call has ended counts as free, whatever it awaits',
+    file: 'lib/workqueue/pool.ts',
+    from: '      cpu.write(worker + WorkerRecord.awaits, awaits);\n',
+    to: '      cpu.write(worker + WorkerRecord.awaits, 0);\n',
+    tests: ['test/workqueue/suspended.test.ts'],
+  },
+  {
+    name: 'a thread that a step asks for is forgotten, because it wakes the last idle worker',
+    file: 'lib/workqueue/pool.ts',
+    from: 'if (this.#toCreate < 0 && cpu.read(address + Pool.nrIdle) === 0)',
+    to: 'if (cpu.read(address + Pool.nrIdle) === 0)',
     tests: ['test/workqueue/suspended.test.ts'],
   },
   {
