@@ -1,4 +1,4 @@
-/** How many of its calls a thread has under way in one workqueue, and who waits until there are fewer. */
+/** How many of its calls a thread has under way in one workqueue, and the callers that wait until there are fewer. */
 export class Backlog {
   #count = 0;
   /** Called when a call has come back. */

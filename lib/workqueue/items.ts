@@ -275,7 +275,7 @@ export class PoolItems {
     const home = cpu.load(other + Item.state) === LISTED ? cpu.load(other + Item.home) : 0;
     if (home === this.#pool && cpu.read(other + Item.worker) === DEFERRED) this.#resume(other);
     else if (home !== 0 && home !== this.#pool) this.#elsewhere.add(home);
-    // Release: pairs with the acquire in `isUnderWay`; whoever has waited sees what the work has done.
+    // Release: pairs with the acquire in `isUnderWay`; a thread that has waited sees what the work has done.
     cpu.storeRelease(twin + Item.state, FREE);
     // Behind that: should this thread die here, it is counted too little rather than twice.
     cpu.fetchAddRelaxed(workOf(cpu, twin) + WorkWords.runs, 1);
@@ -283,7 +283,7 @@ export class PoolItems {
     unlatchWork(cpu, twin);
   }
 
-  /** Whoever waits for the twin's work, which is latched, looks at it again, behind the latches. */
+  /** The tasks that wait for the twin's work, which is latched, look at it again, behind the latches. */
   tellWaiters(twin: number): void {
     const list = workOf(this.#cpu, twin) + WorkWords.waiters;
     if (firstWaiter(this.#cpu, list) !== 0) this.#wakees.push(...waiters(this.#cpu, list));

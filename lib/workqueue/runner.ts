@@ -135,7 +135,7 @@ export class Runner {
     }
     this.#writeResult(item, result);
     this.#tellEnd(item);
-    // Before the item ends: whoever drains its queue waits for what it has queued as well.
+    // Before the item ends: a thread that drains its queue waits for what it has queued as well.
     publishHere(this.#arena);
     return item;
   }

@@ -101,7 +101,7 @@ function changePending(
   change: (twin: number, wasDelayed: boolean) => void,
 ): boolean {
   for (let twin = pendingTwin(cpu, work); twin !== 0; twin = pendingTwin(cpu, work)) {
-    // It may be at something else by the time that it is latched: then whoever brought that about has come further.
+    // It may be at something else by the time that it is latched: then the thread that brought that about has come further.
     if (cpu.loadAcquire(twin + Item.state) === LISTED) {
       if (unlistTwin(pool(cpu.load(twin + Item.home)), twin, () => change(twin, false))) return true;
       continue;
