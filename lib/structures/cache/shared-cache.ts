@@ -248,6 +248,10 @@ export class SharedCache<K = unknown, V = unknown> extends SharedObject {
     return value;
   }
 
+  protected override get obstacle(): string {
+    return 'another caller computes the value';
+  }
+
   /**
    * Keeps the entry from being put out until it is unpinned as often; not from getting too old, nor from `delete`. What is set
    * or computed in its place has its pins. False when the key is not there. Throws ENOMEM when the pinned entries would take more than `maxPinnedBytes`.

@@ -303,4 +303,11 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: [COMPUTE],
   },
+  {
+    name: 'a call that gives up says nothing of what it has waited for',
+    file: 'lib/structures/cache/shared-cache.ts',
+    from: "    return 'another caller computes the value';\n",
+    to: "    return '';\n",
+    tests: ['test/structures/shared-cache-compute.test.ts'],
+  },
 ];
