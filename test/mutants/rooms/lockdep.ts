@@ -119,6 +119,13 @@ export const mutants: readonly Mutant[] = [
   ].map(
     ([name, file, from, to]) => ({ name, file, from, to, tests: ['test/debug/lockdep/callbacks.test.ts'] }) as Mutant,
   ),
+  ...['true', 'false'].map((to) => ({
+    name: `the environment has no say in callbacks: ${to}`,
+    file: 'lib/debug/lockdep/auto.ts',
+    from: "asked === 'callbacks'",
+    to,
+    tests: ['test/debug/lockdep/threads.test.ts'],
+  })),
   // The graph.
   {
     name: 'a path goes on along readers that nobody waits for',
