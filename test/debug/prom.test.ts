@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { AggregatorRegistry, Gauge, type OpenMetricsContentType, Registry } from 'prom-client';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Arena, holdfastHandler, type LiveHandler, Mutex, promMetrics, startProfile } from '../../lib/index.ts';
+import { stepper } from '../support/stepper.ts';
 
 const clean: (() => unknown)[] = [];
 
@@ -136,6 +137,16 @@ test('there are the same metrics without a profile, and after the thread has lef
   const after = await register.metrics();
   expect(after.match(/^# HELP holdfast_/gm)?.length).toBe(ours.metrics.length);
   expect(after).not.toMatch(/^holdfast/m);
+});
+
+test('what is closed once the thread has left the arena fails for the profile that another thread has begun', () => {
+  const [arena, other] = stepper(2, { words: 1 << 19 }).arenas as [Arena, Arena];
+  const handler = holdfastHandler(arena);
+  arena.detach();
+  const session = startProfile(other);
+  handler.close();
+  expect(() => startProfile(other)).toThrow(/^EBUSY/);
+  session.stop();
 });
 
 test('what is no arena, options that are none, and no register are refused', () => {

@@ -45,7 +45,6 @@ class SharedProfile {
   }
 
   #measure(): void {
-    // The thread may have left the arena, and another profile be made there.
     if (this.#arena.thread.self === DETACHED) this.#end();
     else this.session?.pressure();
   }
@@ -60,7 +59,8 @@ class SharedProfile {
     this.session = undefined;
     SharedProfile.#running.delete(this.#arena);
     clearInterval(this.#meter);
-    session.stop();
+    // Or else that has ended it, and another thread may have begun a profile.
+    if (this.#arena.thread.self !== DETACHED) session.stop();
   }
 }
 

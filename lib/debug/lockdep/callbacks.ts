@@ -10,7 +10,7 @@
 import type { Hold } from './holds.ts';
 
 export class Callbacks {
-  /** By class and mode, the first of each. Copies: what is given back keeps no stack. */
+  /** By class and mode, the first of each. Copies: `end` takes the stack from the hold itself. */
   readonly #sections = new Map<number, Hold>();
   readonly #waits = new Map<number, Hold>();
 

@@ -30,7 +30,7 @@ export interface Hold {
   /** Each lock that was held then has a path to it in the graph that is as strong as an order of its own. */
   isOrdered: boolean;
   readonly within: object | undefined;
-  /** Where it was made, not read yet: with all functions there and what they were called of, so not kept longer than it is held. */
+  /** Where it was made, not read yet: with all functions there and what they were called of, so only `Callbacks` keeps one longer than it is held. */
   trace: { readonly stack?: unknown };
   reading: Reading;
   task: number;

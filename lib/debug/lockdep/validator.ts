@@ -86,7 +86,7 @@ export class Validator implements LockObserver {
     // A flow goes on in a later turn, and may have others beside it.
     const [sync, others] = [holds.syncOfFlow(), holds.ofFlow()];
     holds.ask(hold);
-    if (sync.length + others.length > 0) this.#validateAwaited(hold, sync, others);
+    this.#validateAwaited(hold, sync, others);
     return hold;
   }
 
@@ -95,11 +95,14 @@ export class Validator implements LockObserver {
    * wait with: it has asked for its turn in time.
    */
   #validateAwaited(hold: Hold, sync: readonly Hold[], others: readonly Hold[]): void {
+    const { stretch } = this.holds;
     const isHeld = ({ state }: Hold) => state === 'held';
     void Promise.resolve().then(() => {
       // In another session than then, nothing of what it held is held.
       if (!this.isCurrent || !this.#isRunning() || hold.state === 'over') return;
-      this.#adding(() => this.#validate(hold, sync.filter(isHeld), others.filter(isHeld)));
+      // What it has taken since it made the call, it waits with, too.
+      const now = this.holds.sync.filter((other) => other.stretch === stretch || sync.includes(other));
+      this.#adding(() => this.#validate(hold, now, others.filter(isHeld)));
     });
   }
 

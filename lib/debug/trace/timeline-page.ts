@@ -62,16 +62,19 @@ function rowsOf(tracks: readonly Track[], slices: readonly Slice[], x: (time: nu
 /** How many work items are not asleep at a time. Those that await something are not told from those that run. */
 function awakeOf(slices: readonly Slice[]): Counter {
   const items = slices.filter(({ track }) => !track.isThread && track.name.startsWith('work items'));
-  const sleeps = slices.filter(({ name, track, begin }) => {
-    const isIn = (item: Slice) => item.track.thread === track.thread && item.begin <= begin && begin < item.end;
-    return name === 'sleep' && items.some(isIn);
-  });
-  const changes = [items, sleeps].flatMap((spans, i) =>
-    spans.flatMap(({ begin, end }) => [
-      { time: begin, by: 1 - 2 * i },
-      { time: end, by: 2 * i - 1 },
-    ]),
-  );
+  const sleeps = slices.filter(({ name }) => name === 'sleep');
+  /** When the last of those ends that a thread has begun. */
+  const ends = new Map<number | undefined, number>();
+  const changes: { readonly time: number; readonly by: number }[] = [];
+  for (const slice of [...items, ...sleeps].sort((a, b) => a.begin - b.begin)) {
+    const { name, begin, end } = slice;
+    const { thread } = slice.track;
+    const last = ends.get(thread) ?? 0;
+    const by = name === 'sleep' ? -1 : 1;
+    if (by > 0) ends.set(thread, Math.max(last, end));
+    else if (begin >= last) continue;
+    changes.push({ time: begin, by }, { time: end, by: -by });
+  }
   let value = 0;
   const known = changes.filter(({ time }) => Number.isFinite(time)).sort((a, b) => a.time - b.time);
   return { name: 'of these not asleep', values: known.map(({ time, by }) => ({ time, value: (value += by) })) };

@@ -80,7 +80,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
   readonly #isLock = new Map<number, boolean>();
   /** How long a task has waited for the lock that it gets next. */
   readonly #waits = new Map<number, { readonly lock: number; readonly wait: number }>();
-  /** Nobody changes it: calls that are under way at once may have the same. */
+  /** It is never changed: calls that are under way at once may have the same. */
   #lastWanted = new WantedLock(-1, 0, 0, 0);
   /** Since when a task sleeps. */
   readonly #sleeps = new Map<number, number>();
@@ -160,7 +160,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     cpu.storeReleaseLight(this.#mark, 0);
   }
 
-  /** Who traces has changed. Numbers of locks may be those of a table that was cleared: the event goes untold. */
+  /** `Header.trace` has changed. Numbers of locks may be those of a table that was cleared: the event goes untold. */
   #followTrace(): void {
     this.thread.cpu.storeRelease(this.#mark, 0);
     this.refresh();
@@ -233,7 +233,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
       return;
     }
     const now = this.thread.cpu.now();
-    this.emit(Point.release, now, hold.lock, hold.mode, task, Math.max(0, now - hold.since));
+    this.emit(Point.release, now, hold.lock, hold.mode, task, now - hold.since);
   }
 
   shares({ address }: ObservedLock, task: number): void {
@@ -248,7 +248,11 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     // In this order: where another trace turns out to run, its locks have other numbers, and this hold is forgotten.
     const hold = task === UNOWNED ? undefined : this.#holds.begin(address, task, lock, mode);
     if (hold !== undefined && only?.lockEvent !== undefined) {
-      if (!only.lockEvent(this.#mark, this.session, hold, wait)) this.#followTrace();
+      if (!only.lockEvent(this.#mark, this.session, hold, wait)) {
+        // The sinks of now may hear of its release.
+        hold.since = this.thread.cpu.now();
+        this.#followTrace();
+      }
       return;
     }
     const now = this.thread.cpu.now();
@@ -294,7 +298,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     const since = this.#sleeps.get(wait.task) ?? now;
     this.#sleeps.delete(wait.task);
     const lock = wait.object === 0 ? 0 : this.#numberOf(wait.object);
-    this.emit(Point.resume, now, lock, modeOf(wait), wait.task, Math.max(0, now - since));
+    this.emit(Point.resume, now, lock, modeOf(wait), wait.task, now - since);
   }
 
   end(wait: Wait, outcome: unknown): void {
@@ -368,7 +372,7 @@ export class ThreadTracer implements LockObserver, Watch, UnlockHearer, Tracer, 
     const now = this.thread.cpu.now();
     const since = this.#work.get(item) ?? now;
     this.#work.delete(item);
-    this.emit(Point.workEnd, now, this.#numberOf(workqueue), item, Math.max(0, now - since));
+    this.emit(Point.workEnd, now, this.#numberOf(workqueue), item, now - since);
   }
 }
 

@@ -145,6 +145,20 @@ test('an asynchronous call waits with what its code holds when it awaits, and no
   expect(findings()).toEqual(['circular']);
 });
 
+test('what is taken between an asynchronous call and the end of its stretch of code is not held while that waits', async () => {
+  const { arena, findings, lockdep } = watched();
+  const [a, b, c] = mutexes(arena, 'a', 'b', 'c') as [Mutex, Mutex, Mutex];
+  const waiting = a.acquireAsync();
+  expect([b.tryLock(), c.tryLock()]).toEqual([true, true]);
+  c.unlock();
+  const guard = await waiting;
+  b.unlock();
+  guard.release();
+  expect(lockdep.stats()).toMatchObject({ orders: 1, reports: 0 });
+  a.runExclusive(() => b.runExclusive(() => {}));
+  expect(findings()).toEqual(['circular']);
+});
+
 test('an asynchronous lock inside a spinlock', async () => {
   const { arena, findings } = watched();
   const spin = new SpinLock(arena, 'spin');

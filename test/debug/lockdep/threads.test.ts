@@ -86,6 +86,14 @@ test('a thread dies at each step of what it adds: the next one that meets the or
   expect(steps).toBeGreaterThan(10);
 });
 
+/** What a program prints that is run with this in its environment. */
+function printed(program: string, lockdep: string): Promise<{ stdout: string; stderr: string }> {
+  const args = ['--conditions', 'holdfast-source', '--import', 'tsx', '--input-type', 'module', '--eval', program];
+  return promisify(execFile)(process.execPath, args, { env: { ...process.env, HOLDFAST_LOCKDEP: lockdep } });
+}
+
+const CIRCULAR = /possible circular locking dependency detected/g;
+
 test('the environment begins it, and a report goes to the standard error stream', async () => {
   const program = `
     import { Arena, Mutex } from 'holdfast';
@@ -95,9 +103,28 @@ test('the environment begins it, and a report goes to the standard error stream'
     b.runExclusive(() => a.runExclusive(() => {}));
     console.log('goes on');
   `;
-  const args = ['--conditions', 'holdfast-source', '--import', 'tsx', '--input-type', 'module', '--eval', program];
-  const env = { ...process.env, HOLDFAST_LOCKDEP: '1' };
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env });
+  const { stdout, stderr } = await printed(program, '1');
   expect(stdout).toBe('goes on\n');
-  expect(stderr.match(/possible circular locking dependency detected/g)).toHaveLength(1);
+  expect(stderr.match(CIRCULAR)).toHaveLength(1);
 });
+
+test.each([
+  ['1', 0],
+  ['callbacks', 1],
+])(
+  'callbacks are looked at where the environment does not say so, or not where it does: %s',
+  async (lockdep, count) => {
+    const program = `
+    import { setImmediate } from 'node:timers/promises';
+    import { Arena, Mutex } from 'holdfast';
+    const arena = Arena.create();
+    const [safe, unsafe] = ['safe', 'unsafe'].map((name) => new Mutex(arena, name));
+    safe.runExclusive(() => unsafe.runExclusive(() => {}));
+    await setImmediate();
+    safe.runExclusive(() => {});
+    await unsafe.runExclusiveAsync(() => setImmediate());
+  `;
+    const { stderr } = await printed(program, lockdep);
+    expect(stderr.match(CIRCULAR) ?? []).toHaveLength(count);
+  },
+);

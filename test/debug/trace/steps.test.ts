@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { startLockdep } from '../../../lib/debug/lockdep/session.ts';
 import { Emitting, Ring, ringAt, Tables } from '../../../lib/debug/trace/layout.ts';
+import { type TraceProgram, traceProgram } from '../../../lib/debug/trace/program/session.ts';
 import { readTrace, type Trace } from '../../../lib/debug/trace/read.ts';
 import { openTables, startTrace, type TraceOptions, type TraceSession } from '../../../lib/debug/trace/session.ts';
 import { Mutex } from '../../../lib/index.ts';
@@ -9,11 +10,12 @@ import { Header } from '../../../lib/memory/header.ts';
 import { watching } from '../../../lib/sched/contention.ts';
 import { on, step, stepper, type When } from '../../support/stepper.ts';
 import { thrown } from '../../support/threads.ts';
+import { valuesOf } from '../program/stage.ts';
 
 const OPTIONS = { events: 16, threads: 4 };
 
-function stage() {
-  const stepped = stepper(3, { words: 1 << 18 });
+function stage(words = 1 << 18) {
+  const stepped = stepper(3, { words });
   const { arenas } = stepped;
   const mutexes = arenas.map((arena, i) => new Mutex(arena, `lock ${i}`, { onOwnerDied: () => {} }));
   // It takes some ten thousand steps to make.
@@ -159,19 +161,46 @@ test('a thread comes to a trace that has ended, and takes a ring of the next one
   expect(on3.real.load(ringAt(on3.tables(), 1) + Ring.life)).toBe(0);
 });
 
-test('a thread that has heard of no end between two traces writes to the ring that it had in the first', () => {
-  const on3 = stage();
-  const first = untilTraced(on3);
-  pair(on3.mutexes[1]);
-  first.stop();
-  const second = on3.start();
-  watching(on3.arenas[2]!.thread);
-  pair(on3.mutexes[2]);
-  // By the first event, which goes untold, it learns.
-  for (let i = 0; i < 3; i++) pair(on3.mutexes[1]);
-  const trace = second.stop();
-  expect(trace.threads.map(({ number }) => number)).toEqual([0, 2, 1]);
-  expect([checkWhole(trace, 1), checkWhole(trace, 2)]).toEqual([4, 2]);
+test.each([
+  ['pairs', OPTIONS, 2],
+  ['what is taken', { ...OPTIONS, points: ['acquire'] }, 1],
+] as const)(
+  'a thread that has heard of no end between two traces of %s writes to the ring that it had in the first',
+  (_, options, of) => {
+    const on3 = stage();
+    const first = untilTraced(on3, options);
+    pair(on3.mutexes[1]);
+    first.stop();
+    const second = on3.start(options);
+    watching(on3.arenas[2]!.thread);
+    pair(on3.mutexes[2]);
+    // By the first event, which goes untold, it learns.
+    for (let i = 0; i < 3; i++) pair(on3.mutexes[1]);
+    const trace = second.stop();
+    expect(trace.threads.map(({ number }) => number)).toEqual([0, 2, 1]);
+    expect([checkWhole(trace, 1), checkWhole(trace, 2)]).toEqual([2 * of, of]);
+  },
+);
+
+test('a lock that is taken while a program comes to the trace is held for as long as the one before', () => {
+  const on3 = stage(1 << 19);
+  const session = untilTraced(on3);
+  const [arena, other] = on3.arenas;
+  const mutex = on3.mutexes[1]!;
+  pair(mutex);
+  let program: TraceProgram | undefined;
+  on3.before(1, on('xchg', other!.thread.slot + Emitting.mark), () => {
+    program = traceProgram(arena!, 'mutex:release { @held = max(hold) }');
+  });
+  // That goes untold.
+  mutex.lock();
+  mutex.unlock();
+  const { events } = session.stop();
+  const own = events.filter(({ thread }) => thread === 1);
+  expect(own.map(({ point }) => point)).toEqual(['acquire', 'release', 'release']);
+  const [, before, release] = own;
+  expect(release!.fields.hold).toBeLessThan(release!.time - before!.time);
+  expect(valuesOf(program!.stop(), '@held')).toEqual({ '': release!.fields.hold });
 });
 
 test('lockdep and a trace of one thread hear less than each alone, or go on when the other one ends', () => {

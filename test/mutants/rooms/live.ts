@@ -89,8 +89,15 @@ export const mutants: readonly Mutant[] = [
     name: 'a closed handler goes on with its profile',
     file: LOOKS,
     from: 'session.stop();',
-    to: '',
+    to: 'session.read();',
     tests: [LIVE],
+  },
+  {
+    name: 'the profile of a thread that has left is stopped all the same',
+    file: LOOKS,
+    from: '    if (this.#arena.thread.self !== DETACHED) session.stop();\n',
+    to: '    session.stop();\n',
+    tests: [PROM],
   },
   {
     name: 'the first that leaves a profile ends it for all',

@@ -55,8 +55,22 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an asynchronous call waits with what its code gives back before it awaits',
     file: VALIDATOR,
-    from: '#validate(hold, sync.filter(isHeld), others.filter(isHeld))',
-    to: '#validate(hold, sync, others)',
+    from: '#validate(hold, now, others.filter(isHeld))',
+    to: '#validate(hold, [...now, ...sync], others)',
+    tests: [CONTEXTS],
+  },
+  {
+    name: 'an asynchronous call waits without what its code takes before it awaits',
+    file: VALIDATOR,
+    from: 'other.stretch === stretch || sync',
+    to: 'sync',
+    tests: [CONTEXTS],
+  },
+  {
+    name: 'an asynchronous call waits without what its flow has held since before',
+    file: VALIDATOR,
+    from: 'other.stretch === stretch || sync.includes(other)',
+    to: 'other.stretch === stretch',
     tests: [CONTEXTS],
   },
   {
@@ -105,6 +119,13 @@ export const mutants: readonly Mutant[] = [
   ].map(
     ([name, file, from, to]) => ({ name, file, from, to, tests: ['test/debug/lockdep/callbacks.test.ts'] }) as Mutant,
   ),
+  ...['true', 'false'].map((to) => ({
+    name: `the environment has no say in callbacks: ${to}`,
+    file: 'lib/debug/lockdep/auto.ts',
+    from: "asked === 'callbacks'",
+    to,
+    tests: ['test/debug/lockdep/threads.test.ts'],
+  })),
   // The graph.
   {
     name: 'a path goes on along readers that nobody waits for',

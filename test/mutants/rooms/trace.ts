@@ -107,8 +107,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a hold has the number that its lock had in the last trace',
     file: TRACER,
-    from: 'if (!only.lockEvent(this.#mark, this.session, hold, wait)) this.#followTrace();',
-    to: 'if (!only.lockEvent(this.#mark, this.session, hold, wait)) { this.#followTrace(); this.#holds.begin(address, task, lock, mode); }',
+    from: '        hold.since = this.thread.cpu.now();\n        this.#followTrace();\n',
+    to: '        this.#followTrace();\n        this.#holds.begin(address, task, lock, mode);\n',
+    tests: [STEPS],
+  },
+  {
+    name: 'a hold that goes untold is as old as the one before in its place',
+    file: TRACER,
+    from: '        hold.since = this.thread.cpu.now();\n',
+    to: '',
     tests: [STEPS],
   },
   {

@@ -332,15 +332,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an item that is asleep has a slot in the timeline',
     file: 'lib/debug/trace/timeline-page.ts',
-    from: "    return name === 'sleep' && items.some(isIn);\n",
-    to: "    return name === 'asleep' && items.some(isIn);\n",
+    from: "({ name }) => name === 'sleep'",
+    to: "({ name }) => name === 'asleep'",
     tests: ['test/debug/trace/timeline-page.test.ts'],
   },
   {
     name: 'a thread that sleeps outside any item takes a slot away in the timeline',
     file: 'lib/debug/trace/timeline-page.ts',
-    from: 'item.track.thread === track.thread && ',
-    to: '',
+    from: 'const { thread } = slice.track;',
+    to: 'const thread = 0;',
     tests: ['test/debug/trace/timeline-page.test.ts'],
   },
   {
