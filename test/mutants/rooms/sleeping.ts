@@ -465,6 +465,13 @@ export const mutants: readonly Mutant[] = [
     to: 'const died = writerDied ? OWNER_DIED : block & OWNER_DIED;',
     tests: [STEPS],
   },
+  {
+    name: 'PercpuRwSemaphore: readers that a dead thread was letting in wait beside a writer that does not know of them',
+    file: 'lib/locking/percpu-rw-semaphore/repair.ts',
+    from: '  if (isWaitedFor) cpu.fetchOr(blockOf(lock), WAITERS);\n',
+    to: '',
+    tests: ['test/native-sim/explore/readers-writers.test.ts'],
+  },
   // Semaphore and Completion.
   {
     name: 'Semaphore: more permits than there may be',
