@@ -254,3 +254,28 @@ test('locks of a context that dies with its thread', async () => {
   expect(locks[2].owner).toEqual({ thread: 1, async: false });
   await next.worker.terminate();
 });
+
+test('a lock for a context that ends while the options are read', () => {
+  const { wwClass, locks } = setup();
+  const context = wwClass.begin();
+  const options = {
+    get timeout() {
+      context.release();
+      return 1;
+    },
+  };
+  expect(thrown(() => locks[0].lock(context, options))).toMatchObject({ code: 'EPERM' });
+  expect(locks[0].isLocked).toBe(false);
+});
+
+test('a context that nobody has, because its options threw as they were read', () => {
+  const { wwClass } = setup();
+  const options = {
+    get injectDeadlocks(): boolean {
+      throw new RangeError('no');
+    },
+  };
+  expect(() => wwClass.begin(options)).toThrow(RangeError);
+  expect(() => wwClass.beginAsync(options)).toThrow(RangeError);
+  wwClass.begin().release();
+});

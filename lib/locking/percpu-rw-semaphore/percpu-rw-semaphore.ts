@@ -225,10 +225,9 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
 
   /** Between the readers that have left and a writer that has not had its turn yet, it is not free. */
   protected override get state(): string {
-    const { cpu } = this.thread;
-    const next = writerOf(cpu.load(this.#block));
+    const next = writerOf(this.thread.cpu.load(this.#block));
     if (next === 0 || this.owner !== undefined || this.readers > 0) return super.state;
-    return `about to be written by thread ${cpu.load(next + Task.thread) - 1}`;
+    return this.#nextWrittenBy(next);
   }
 
   /** Without a count of the readers, for which all tasks are looked at. */
@@ -237,7 +236,11 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     const word = cpu.load(this.#block);
     if (writerOf(word) === 0) return isReadStill(cpu, this.address) ? 'held by readers' : 'not held any more';
     if (!(word & DRAINING)) return this.state;
-    return `about to be written by thread ${cpu.load(writerOf(word) + Task.thread) - 1}`;
+    return this.#nextWrittenBy(writerOf(word));
+  }
+
+  #nextWrittenBy(writer: number): string {
+    return `about to be written by thread ${this.thread.cpu.load(writer + Task.thread) - 1}`;
   }
 
   /** The writer inside, or 0; no task's of a lock that was destroyed. */

@@ -9,7 +9,19 @@ import { Grant } from '../../sched/grant.ts';
 import { Hold, holdsOf } from '../../sched/holds.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
 import { leaveList, rebuildList, waiters } from '../../sched/wait-list.ts';
-import { blockOf, CLOSED, DRAINING, grant, handOver, latchOf, listOf, OWNER_DIED, READ, writerOf } from './core.ts';
+import {
+  blockOf,
+  CLOSED,
+  DRAINING,
+  grant,
+  handOver,
+  latchOf,
+  listOf,
+  OWNER_DIED,
+  READ,
+  WAITERS,
+  writerOf,
+} from './core.ts';
 
 export function repair(repairer: Repairer, lock: number): boolean {
   const { cpu, isDead, threads } = repairer;
@@ -29,11 +41,14 @@ export function repair(repairer: Repairer, lock: number): boolean {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
   for (const record of holdsOf(cpu, threads, lock, isDead)) cpu.storeRelease(record + Hold.count, 0);
+  const isWaitedFor = waiters(cpu, list).length > 0;
+  // One that died in `handOver` may have made the next writer so, without WAITERS, before it had let in the readers in front of that.
+  if (isWaitedFor) cpu.fetchOr(blockOf(lock), WAITERS);
   const block = cpu.load(blockOf(lock));
   const writer = writerOf(block);
   const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
   const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;
-  const passes = writerDied || (writer === 0 && waiters(cpu, list).length > 0);
+  const passes = writerDied || (writer === 0 && isWaitedFor);
   const isNobody = writer === 0 || writer === CLOSED;
   const woken = passes ? handOver(cpu, lock, block, died) : isNobody ? [] : [writer];
   unlatch(cpu, latchOf(lock));

@@ -1,6 +1,6 @@
 /**
  * What an RwSemaphore needs after deaths. A writer, and a reader whose name is in the word, are found there. How many of
- * a count are dead cannot be seen: a thread may have died between the word and its record. So the reaper seals the word,
+ * a count are dead cannot be seen: a thread may have died between the word and its record. So the reaper freezes the word,
  * which makes everybody's attempts fail, waits until no live record is in TRANSIT, and counts the live ones.
  */
 
@@ -108,8 +108,10 @@ function recount({ cpu, isDead, settle, threads }: Repairer, semaphore: number):
   }
   // A fresh look: a record may be another lock's by now. One in TRANSIT again says what it held before, and will hold.
   const recorded = live().reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
-  const flags = cpu.load(address) & (WAITERS | HANDOFF | OWNER_DIED);
-  const named = first !== 0 && !firstDied ? READER | FIRST : 0;
+  const word = cpu.load(address);
+  const flags = word & (WAITERS | HANDOFF | OWNER_DIED);
+  // `first` may have left before the word was frozen.
+  const named = word & FIRST && !firstDied ? READER | FIRST : 0;
   cpu.storeRelease(address, recorded * READER + named + flags);
   cpu.store(tornAt, 0);
   return true;

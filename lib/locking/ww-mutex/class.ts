@@ -64,10 +64,9 @@ export class WwClass extends SharedObject {
    * synchronous wait would keep it from backing off.
    */
   begin(options?: WwContextOptions): WwContext {
-    const task = this.current();
-    this.#check(options);
+    const injects = this.#check(options);
     if (asyncContexts.of(this.thread).size > 0) throw this.#busy('asynchronous acquire contexts under way');
-    return this.#context(task, options);
+    return this.#context(this.thread.self, injects);
   }
 
   /**
@@ -75,32 +74,35 @@ export class WwClass extends SharedObject {
    * has a synchronous one, and ENOMEM.
    */
   beginAsync(options?: WwContextOptions): WwContext {
-    this.current();
-    this.#check(options);
+    const injects = this.#check(options);
     const task = this.thread.takeTask(this.arena.heap);
     asyncContexts.of(this.thread).add(task);
-    return this.#context(task, options);
+    return this.#context(task, injects);
   }
 
   protected override get shown(): string {
     return `WwClass(${this.name ?? this.address}, ${this.policy})`;
   }
 
-  #check(options: WwContextOptions | undefined): void {
+  /** Whether to inject deadlocks. The options are read before anything has changed, as a getter of theirs may throw. */
+  #check(options: WwContextOptions | undefined): boolean {
     if (options !== undefined) checkOptionNames(options, ['injectDeadlocks']);
+    const injects = options?.injectDeadlocks === true;
+    this.current();
     const { cpu, self } = this.thread;
     if (cpu.load(self + Contestant.stamp) !== 0) throw this.#busy('a synchronous acquire context');
+    return injects;
   }
 
   #busy(what: string): HoldfastError {
     return new HoldfastError('EBUSY', `this thread has ${what}; end that with release() first`);
   }
 
-  #context(task: number, options: WwContextOptions | undefined): WwContext {
+  #context(task: number, injects: boolean): WwContext {
     const { cpu } = this.thread;
     cpu.store(task + Contestant.wounded, 0);
     const stamp = nextStamp(cpu, this.address);
     cpu.store(task + Contestant.stamp, stamp);
-    return new WwContext(this, this.thread, task, stamp, options?.injectDeadlocks === true);
+    return new WwContext(this, this.thread, task, stamp, injects);
   }
 }

@@ -126,9 +126,10 @@ export class WwMutex extends RtLock {
 
   /** `lock` that says false where `lock` throws EDEADLK: the context has to back off. */
   attempt(context?: WwContext, options?: WaitOptions): boolean {
-    const task = this.#taskOf(context, false);
     const { thread, address } = this;
+    // Before it looks at the context, which a getter of the options may end.
     const limits = limitsOf(thread.cpu, options);
+    const task = this.#taskOf(context, false);
     const wanted = thread.observer?.wants(this, ALONE, limits, context);
     if (context?.injects()) return this.#lost(context);
     const mine = context === undefined ? task : task | CTX;

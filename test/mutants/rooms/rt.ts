@@ -77,4 +77,11 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: ['test/locking/ww-mutex.test.ts', 'test/native-sim/explore/rt-mutex.test.ts'],
   },
+  {
+    name: 'ww-mutex: a getter of the options ends the context that the lock is for',
+    file: 'lib/locking/ww-mutex/ww-mutex.ts',
+    from: '    const limits = limitsOf(thread.cpu, options);\n    const task = this.#taskOf(context, false);\n',
+    to: '    const task = this.#taskOf(context, false);\n    const limits = limitsOf(thread.cpu, options);\n',
+    tests: ['test/locking/ww-mutex.test.ts'],
+  },
 ];

@@ -432,8 +432,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a dead first reader is counted',
     file: RW_REPAIR,
-    from: '  const named = first !== 0 && !firstDied ? READER | FIRST : 0;',
-    to: '  const named = first !== 0 ? READER | FIRST : 0;',
+    from: '  const named = word & FIRST && !firstDied ? READER | FIRST : 0;',
+    to: '  const named = word & FIRST ? READER | FIRST : 0;',
     tests: [BOTH_TEST, RACES],
   },
   // PercpuRwSemaphore.
@@ -464,6 +464,20 @@ export const mutants: readonly Mutant[] = [
     from: 'const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;',
     to: 'const died = writerDied ? OWNER_DIED : block & OWNER_DIED;',
     tests: [STEPS],
+  },
+  {
+    name: 'RwSemaphore: the reaper counts a first reader that has left',
+    file: RW_REPAIR,
+    from: 'word & FIRST && !firstDied',
+    to: 'first !== 0 && !firstDied',
+    tests: ['test/native-sim/explore/readers-writers.test.ts'],
+  },
+  {
+    name: 'PercpuRwSemaphore: readers that a dead thread was letting in wait beside a writer that does not know of them',
+    file: 'lib/locking/percpu-rw-semaphore/repair.ts',
+    from: '  if (isWaitedFor) cpu.fetchOr(blockOf(lock), WAITERS);\n',
+    to: '',
+    tests: ['test/native-sim/explore/readers-writers.test.ts'],
   },
   // Semaphore and Completion.
   {

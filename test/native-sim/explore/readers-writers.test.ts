@@ -48,3 +48,13 @@ test('a writer beside a dead reader whose records are cleared', async () => {
   const program = readersAndWriters('percpu-rw-semaphore', ['write', 'twice'], 1);
   await expectExplored({ ...program, ...random, kill: true, seed: 3 });
 });
+
+test('a reader in front of the next writer, when the thread dies that lets them in', async () => {
+  const program = readersAndWriters('percpu-rw-semaphore', ['write', 'read', 'write'], 1);
+  await expectExplored({ ...program, ...random, kill: true, seed: 4 });
+});
+
+test('the first reader, when it leaves while the reaper counts the readers', async () => {
+  const program = readersAndWriters('rw-semaphore', ['read', 'read', 'write'], 1);
+  for (const seed of [1, 20, 23]) await expectExplored({ ...program, ...random, kill: { threads: [1] }, seed });
+});
