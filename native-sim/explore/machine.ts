@@ -54,13 +54,9 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
   /** How many deaths the running thread has dealt with so. */
   #handled = 0;
 
-  override run(thread: number): void {
+  protected runToItsEnd(body: () => unknown): void {
     this.#asleepOn = -1;
     this.#handled = 0;
-    super.run(thread);
-  }
-
-  protected runToItsEnd(body: () => unknown): void {
     if (this.hasLoop[this.t] !== true) {
       if (body() instanceof Promise) {
         throw new ExploreError(`thread ${this.t} returned a promise: a thread with an event loop is an async function`);

@@ -21,8 +21,8 @@ export interface Program<Context = unknown> {
   reaper?: ((cpu: Cpu, died: number, context: Context, me: number, inherited: readonly number[]) => void) | undefined;
   /**
    * What thread `me` does when it sleeps in `cpu.wait` without a deadline and thread `died` is dead; true when nothing is left
-   * to be done. It is what `onStall` is on the real machine: a thread that waits for long looks around by itself, and a
-   * reaper may count on that. In random executions only, at any time after the death.
+   * to be done. As `onStall` does on the real machine; a reaper may count on that. In random executions only, at any time
+   * after the death.
    */
   stalled?: ((cpu: Cpu, died: number, context: Context, me: number) => boolean) | undefined;
   /**

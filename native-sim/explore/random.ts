@@ -63,7 +63,7 @@ export class RandomWalk extends Machine {
     this.g.cut(stamp);
     if (this.g.stale) this.ordering.rebuild(this.g);
     this.plan(kills);
-    // Who waits, has ended or has not begun looks again: it may be the one that dies, or a reaper.
+    // A thread that waits, has ended or has not begun looks again: it may be the one that dies, or a reaper.
     for (const [t, stop] of this.g.stop.entries()) {
       if (stop === Stop.finished || stop === Stop.atAwait || stop === Stop.atTurn) this.g.stop[t] = Stop.none;
     }

@@ -11,7 +11,7 @@ import type { Profile } from './profile.ts';
 const REQUEST_PART = 0.3;
 const FORWARD_PART = 0.3;
 const ANSWER_PART = 0.4;
-/** A reader's line is sent by a core that need not be asked by the home first. */
+/** The forward and the answer as one, for a line that its sender keeps as it is. */
 const READ_PART = FORWARD_PART + ANSWER_PART;
 /** An upgrade's home stands with its requester, so there and back is all. */
 const HALF = 0.5;

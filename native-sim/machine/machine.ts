@@ -260,7 +260,7 @@ export class Machine {
     return ns;
   }
 
-  /** Somebody else may have to run before the core's next operation. */
+  /** Another core may have to run before the core's next operation. */
   #isAhead({ clock, probeAt }: Core): boolean {
     return clock >= probeAt || clock >= this.events.earliest + this.#lookahead || clock > this.#stopAt;
   }

@@ -8,7 +8,7 @@ export interface TextbookLock {
 }
 
 export interface Place {
-  /** Of the lock's own memory; `wordsOf` says how much. */
+  /** Of the lock's own memory; `textbookWords` says how much. */
   base: number;
   me: number;
   threads: number;

@@ -79,6 +79,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/native-sim/explore/random.test.ts'],
   },
   {
+    name: 'explorer: a thread that runs again has dealt with the deaths that it dealt with before',
+    file: MACHINE,
+    from: '    this.#handled = 0;\n',
+    to: '',
+    tests: ['test/native-sim/explore/random.test.ts'],
+  },
+  {
     name: 'reaper: one that sleeps with the names latched waits for them',
     file: 'lib/arena/reaper.ts',
     from: 'const hasNames = latchOwner(cpu, Header.namesLatch) === owner;',

@@ -119,3 +119,24 @@ test('a thread that sleeps for what a dead one holds looks around by itself, whe
   expect(result.points.missed).toEqual([]);
   expect(looks).toBeGreaterThan(0);
 });
+
+test('a thread that has looked around, and then leaves a spin loop by itself, looks around as before when it runs again', async () => {
+  const takeTurn = (cpu: Cpu) => {
+    while (cpu.cmpxchg(0, 0, 1) !== 0) cpu.wait(0, 1, Number.POSITIVE_INFINITY);
+    for (let turn = 0; turn < 5 && cpu.load(1) === 0; turn++) cpu.relax();
+    cpu.xchg(0, 0);
+    cpu.wake(0, Number.POSITIVE_INFINITY);
+  };
+  const result = await explore({
+    words: 2,
+    threads: [takeTurn, takeTurn],
+    stalled(cpu) {
+      if (cpu.load(0) === 1) cpu.xchg(0, 0);
+      return true;
+    },
+    mode: 'random',
+    executions: 20,
+    kill: { threads: [0], walks: 10 },
+  });
+  expect(result).toMatchObject({ verdict: 'ok', failure: null });
+});

@@ -107,7 +107,7 @@ it.each<[string, SimCommandOptions, string]>([
   ['more than all read', { compare: true, reads: 2, workers: 2 }, 'reads must be a number from 0 to 1; received 2'],
   ['no workers', { workers: 0 }, 'workers must be a whole number from 1 to 1024; received 0'],
 ])('%s', async (_, options, message) => {
-  // Whoever calls the command tells bad input from a mistake of its own by the class.
+  // The command line prints a SimError as bad input; any other error is a mistake of its own.
   await expect(run(options)).rejects.toThrow(
     expect.objectContaining({ name: 'SimError', message: expect.stringContaining(message) }),
   );
