@@ -96,7 +96,7 @@ export function shown(value: unknown): string {
   if (typeof value === 'function') return `function ${value.name}`;
   if (typeof value === 'object' && value !== null) {
     const { name } = value.constructor ?? {};
-    return name && name !== 'Object' ? `a ${name}` : 'an object';
+    return name && name !== 'Object' ? `a${/^[AEIO]/.test(name) ? 'n' : ''} ${name}` : 'an object';
   }
   return String(value);
 }

@@ -3,6 +3,7 @@ import { wrap } from 'comlink/dist/esm/comlink.mjs';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { describe, expect, test } from 'vitest';
+import { shown } from '../lib/errors.ts';
 import { HoldfastError } from '../lib/index.ts';
 
 const WORKER = new URL('./errors.worker.mjs', import.meta.url);
@@ -48,4 +49,11 @@ test("another library's error taken for one of ours", () => {
   for (const other of [undefined, null, 'EPERM: no', {}, busy, new Error('x'), unknown]) {
     expect(HoldfastError.from(other)).toBe(undefined);
   }
+});
+
+test('what was received is named as one would say it', () => {
+  const all = [[], new Map(), {}, Object.create(null), 'text', 1.5, undefined, null, function named() {}];
+  expect(all.map(shown)).toEqual(
+    'an Array|a Map|an object|an object|"text"|1.5|undefined|null|function named'.split('|'),
+  );
 });
