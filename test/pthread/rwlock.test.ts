@@ -79,6 +79,16 @@ test('readers that have read before, let past a writer that sleeps, or out past 
   writing.unlock();
 });
 
+test('a lock that is gone, for a reader that has read before', () => {
+  const { arenas } = stepper(2);
+  const [reading, destroying] = arenas.map((arena) => new PthreadRwlock(arena, 'rw')) as [PthreadRwlock, PthreadRwlock];
+  reading.readLock();
+  reading.unlock();
+  destroying.destroy();
+  // The memory is still there, and the record of the last acquisition still names it: only the generation tells.
+  expect(thrown(() => reading.readLock()).message).toContain('was destroyed');
+});
+
 test('a writer that died, in whose place nobody can come', () => {
   const { arenas, die, reap } = stepper(3);
   const [dying, reading] = arenas.map((arena) => new PthreadRwlock(arena, 'rw')) as [PthreadRwlock, PthreadRwlock];

@@ -57,7 +57,7 @@ export const mutants: readonly Mutant[] = [
     file: RWLOCK,
     from: '(state & KEEPS_OUT) === 0 && isThere(cpu, lock);',
     to: '(state & KEEPS_OUT) === 0;',
-    tests: ['test/arena/destroyed-views.test.ts'],
+    tests: [RWLOCK_TESTS],
   },
   {
     name: 'a dead writer is taken out of the name only',
