@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Arena } from '../../lib/arena/arena.ts';
 import type { ObjectHandle } from '../../lib/arena/shared-object.ts';
-import { RwLock, SpinLock } from '../../lib/index.ts';
+import { McsLock, RwLock, SpinLock } from '../../lib/index.ts';
+import { McsNodes } from '../../lib/locking/mcs-lock.ts';
+import { isEvicted, releaseNode, SpinNode } from '../../lib/locking/spin-queue.ts';
 import { kindById } from '../../lib/memory/kinds.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
 import { Slot } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
-import { on, step, stepper } from '../support/stepper.ts';
+import { on, step, stepper, type When } from '../support/stepper.ts';
 
 test('a live head that sleeps for ever, because a late store names the dead head before it', () => {
   for (let n = 1; ; n++) {
@@ -31,6 +33,34 @@ test('a live head that sleeps for ever, because a late store names the dead head
     if (isHead) expect(real.load(arenas[3]!.thread.self + Task.state)).not.toBe(SLEEPING);
     if (isOver) break;
   }
+});
+
+test('a head that grants a waiter late, when that one has been evicted and stands in line again', () => {
+  let late = 0;
+  for (let n = 1; ; n++) {
+    const { arenas, real, die, before, cancel, reap, stopBefore } = stepper(4);
+    const [first, second, third] = arenas.map((arena) => new McsLock(arena, 'lock')) as [McsLock, McsLock, McsLock];
+    const lineUp = (number: number, lock: McsLock) => stopBefore(number, on('condLoad'), () => lock.lock());
+    const node = arenas[1]!.thread.slot + McsNodes.waiters;
+    first.lock();
+    expect([lineUp(1, second), lineUp(2, third)]).toEqual([true, true]);
+    die(2);
+    let grant: [number, number, number] | undefined;
+    const grants: When = ({ op, args }) => {
+      if (op === 'cmpxchgRelease' && args[0] === node + SpinNode.locked) grant = [...args] as [number, number, number];
+      return grant !== undefined || op === 'condLoad';
+    };
+    before(3, step(n), () => stopBefore(0, grants, () => first.unlock()));
+    reap(3);
+    if (cancel(3)) break;
+    if (grant === undefined || !isEvicted(real.load(node + SpinNode.locked))) continue;
+    // Thread 1 sees that it is evicted, and lines up with the same node, behind the reaper's.
+    releaseNode(real, node);
+    expect(lineUp(1, second)).toBe(true);
+    expect(real.cmpxchgRelease(...grant)).not.toBe(grant[1]);
+    late++;
+  }
+  expect(late).toBeGreaterThan(0);
 });
 
 const GARBAGE = -77_777_777;

@@ -102,7 +102,7 @@ export const mutants: readonly Mutant[] = [
     file: QUEUE,
     from: '(cpu.load(node + SpinNode.locked) & ~STATE) + USE);',
     to: 'cpu.load(node + SpinNode.locked) & ~STATE);',
-    tests: [DEATHS, EXPLORED],
+    tests: [HANDED_ON],
   },
   {
     name: 'who is evicted goes on as the head',
