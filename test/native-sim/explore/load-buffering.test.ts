@@ -68,6 +68,19 @@ describe('a read', () => {
     expect(names).toEqual([]);
   });
 
+  test('may not where what it would see comes after another write, too, that is ordered behind it', async () => {
+    const first: Body = (cpu) => {
+      cpu.load(X);
+      cpu.storeRelease(Y, 1);
+      // Nothing orders this one behind the load.
+      cpu.store(LOCK, 1);
+    };
+    const second: Body = (cpu) => {
+      if (cpu.loadAcquire(Y) + cpu.loadAcquire(LOCK) === 2) cpu.store(X, 1);
+    };
+    expect((await explore({ words: 3, threads: [first, second] })).notExcluded).toEqual([]);
+  });
+
   test('may not where a release orders the write, or on a machine that keeps reads in front of writes', async () => {
     const release = (cpu: Cpu) => {
       cpu.load(X);
