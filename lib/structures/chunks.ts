@@ -68,11 +68,10 @@ const CHUNK = defineKind<Repairer>({
     if (!isDead(cpu.load(chunk + Chunk.holder))) return true;
     const heap = new Heap(cpu, owner);
     const structure = cpu.read(chunk + Chunk.structure);
-    // The step that links the chunk comes first: its journal may say more than the words do yet.
+    // The step that links the chunk comes first: its journal, which says so in `holder` too, may be ahead of the words.
     const kind = heap.isObject(structure) ? kindById(kindIdOf(cpu, structure)) : undefined;
     if (kind !== undefined && !kind.repair(repairer as never, structure)) return false;
-    if (cpu.load(cpu.read(chunk + Chunk.head)) === chunk) cpu.store(chunk + Chunk.holder, 0);
-    else if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);
+    if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);
     return true;
   },
 });

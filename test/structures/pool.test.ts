@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Arena, RcuQsbr } from '../../lib/index.ts';
 import { isPresent } from '../../lib/memory/objects.ts';
-import { classOf, LONGEST_BLOCK, wordsOf } from '../../lib/structures/chunks.ts';
+import { classOf, LONGEST_BLOCK, PoolWords, wordsOf } from '../../lib/structures/chunks.ts';
 import { Core, CoreWords, defineStructure } from '../../lib/structures/core.ts';
 import { stretchIn } from '../../lib/structures/readers.ts';
 import { on, step, stepper } from '../support/stepper.ts';
@@ -172,15 +172,18 @@ test('what is retired while a period goes on is used when that is over', () => {
 test.each(['before', 'behind'])(
   'a thread that dies while it takes a chunk, or destroys a structure: %s them',
   (where) => {
+    const places = new Set<string>();
     for (let n = 1; ; n++) {
       const { arenas, killBefore, reap } = stepper(2, { words: 1 << 14 });
       // The QSBR domain stays.
       destroy(arenas[1]!, make(arenas[1]!));
       const { used } = arenas[1]!.use();
-      const hole = where === 'behind' ? arenas[0]!.alloc(4000) : 0;
+      const other = make(arenas[1]!);
+      const hole = where === 'behind' ? arenas[0]!.alloc(1000) : 0;
       const first = make(arenas[0]!);
       const second = make(arenas[1]!, first.address);
       if (hole !== 0) arenas[0]!.free(hole);
+      destroy(arenas[1]!, other);
       const ended = killBefore(0, step(n), () => {
         first.take(40, 2);
         first.retire(...first.take(40));
@@ -189,6 +192,8 @@ test.each(['before', 'behind'])(
       });
       if (!ended) break;
       expect(reap(1)).toBe('done');
+      const chunk = arenas[1]!.cpu.load(first.address + CoreWords.pool + PoolWords.chunks);
+      places.add(chunk === 0 ? 'none' : chunk < first.address ? 'behind' : 'before');
       if (arenas[1]!.heap.isObject(first.address) && isPresent(arenas[1]!.cpu, first.address)) {
         // Nothing leads to memory that was given back.
         for (const words of [40, 8, 40, 100, 300]) {
@@ -201,5 +206,6 @@ test.each(['before', 'behind'])(
       expect(arenas[1]!.use().used, `killed before step ${n}`).toBe(used);
       expect(arenas[1]!.fsck()).toEqual([]);
     }
+    expect([...places]).toEqual(['none', where]);
   },
 );

@@ -203,13 +203,6 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/structures/pool.test.ts'],
   },
   {
-    name: 'a chunk is freed that was to be unlinked, and is not',
-    file: CHUNKS,
-    from: '    if (cpu.load(cpu.read(chunk + Chunk.head)) === chunk) cpu.store(chunk + Chunk.holder, 0);\n    else if',
-    to: '    if',
-    tests: ['test/structures/pool.test.ts'],
-  },
-  {
     name: 'a walk takes an index beyond the tree for one in it',
     file: WALK,
     from: '  if (index >>> shift > mask) return 0;',
