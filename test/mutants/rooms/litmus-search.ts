@@ -113,7 +113,9 @@ export const mutants: readonly Mutant[] = [
     file: COMBINATIONS,
     from: 'this.#givers[cell]! - (this.#support[thread]![cell]! > 0 ? 1 : 0)',
     to: 'this.#givers[cell]!',
-    tests: [EXECUTIONS],
+    tests: [EXECUTIONS, FUZZ],
+    equivalent:
+      'it saves work only: what it does not rule out finds no write to read from when the reads of a combination are tried',
   },
   {
     name: 'combinations: a decided thread still supplies what its other traces write',

@@ -191,7 +191,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a chunk that a dead thread has not linked is lost',
     file: CHUNKS,
-    from: '    else if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);\n',
+    from: '    if (isDead(cpu.load(chunk + Chunk.holder))) heap.free(chunk);\n',
     to: '',
     tests: ['test/structures/pool.test.ts'],
   },
