@@ -7,10 +7,11 @@
  * The packages that the command uses are bundled too, with their licences in `dist/LICENSES.txt`: installing holdfast
  * adds one package. All of it stays under 2 MB (`test/examples/packed.test.ts`).
  */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync } from 'node:zlib';
 import { decode, encode } from '@jridgewell/sourcemap-codec';
 import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
 import { rollup } from 'rollup';
@@ -20,7 +21,7 @@ import { minify } from 'terser';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 
-/** The plots of reports go into them as they are; see `lib/torture/report.ts`. */
+/** What draws the plots of reports, compressed; see `lib/torture/report.ts`. */
 const PLOT_FILES = ['uPlot.iife.min.js', 'uPlot.min.css'];
 
 const TARGET = 'node20.19';
@@ -68,6 +69,20 @@ function wholeLibrary(entries: Readonly<Record<string, string>>): Plugin {
   };
 }
 
+/**
+ * Parts of the command's packages that would be dead weight. The engine knows by itself what an emoji is, and tables have
+ * no colours of their own: cli-table3 does without the package for them when it can't load it.
+ */
+const smallerPackages: Plugin = {
+  name: 'smaller-packages',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^@colors\/colors/ }, ({ path }) => ({ path, external: true }));
+    onLoad({ filter: /node_modules\/emoji-regex\/index\.js$/ }, () => ({
+      contents: 'module.exports = () => /\\p{RGI_Emoji}/gv',
+    }));
+  },
+};
+
 /** Writes the JavaScript of the package to `dist`. */
 export async function bundle(dist: string): Promise<void> {
   const workers = readdirSync(join(ROOT, 'workers')).map((file) => [
@@ -78,7 +93,7 @@ export async function bundle(dist: string): Promise<void> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints,
-    plugins: [wholeLibrary(entryPoints)],
+    plugins: [wholeLibrary(entryPoints), smallerPackages],
     outdir: dist,
     chunkNames: 'chunk-[hash]',
     bundle: true,
@@ -95,15 +110,20 @@ export async function bundle(dist: string): Promise<void> {
     logLevel: 'warning',
   });
   for (const [file, output] of Object.entries(metafile.outputs)) {
-    if (file.endsWith('.js')) await finish(resolve(ROOT, file), Object.keys(output.inputs));
+    if (file.endsWith('.js')) await finish(resolve(ROOT, file), dist, Object.keys(output.inputs));
   }
   mkdirSync(join(dist, 'plots'));
-  for (const file of PLOT_FILES) copyFileSync(require.resolve(`uplot/dist/${file}`), join(dist, 'plots', file));
+  for (const file of PLOT_FILES) {
+    writeFileSync(
+      join(dist, 'plots', `${file}.br`),
+      brotliCompressSync(readFileSync(require.resolve(`uplot/dist/${file}`))),
+    );
+  }
   writeFileSync(join(dist, 'LICENSES.txt'), licences(metafile));
 }
 
 /** The library's frames stand in the stacks of services, so it keeps its names and has a source map. The tools have neither. */
-async function finish(file: string, inputs: readonly string[]): Promise<void> {
+async function finish(file: string, dist: string, inputs: readonly string[]): Promise<void> {
   const map = readFileSync(`${file}.map`, 'utf8');
   rmSync(`${file}.map`);
   let code = constant(readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, ''));
@@ -111,7 +131,8 @@ async function finish(file: string, inputs: readonly string[]): Promise<void> {
   if (code.includes('__require = ')) {
     code = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); ${code}`;
   }
-  if (inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input))) await finishLibrary(file, code, map);
+  if (inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input)))
+    await finishLibrary(file, dist, code, map);
   else writeFileSync(file, transformSync(code, { format: 'esm', target: TARGET, minify: true }).code);
 }
 
@@ -125,7 +146,7 @@ function constant(code: string): string {
 }
 
 /** Names that a stack or a debugger shows are kept, those of classes and functions; local ones are not. */
-async function finishLibrary(file: string, code: string, map: string): Promise<void> {
+async function finishLibrary(file: string, dist: string, code: string, map: string): Promise<void> {
   const mangle = { module: false, toplevel: true, keep_classnames: true, keep_fnames: true };
   const url = `${basename(file)}.map`;
   const minified = await minify(named(code), {
@@ -135,7 +156,7 @@ async function finishLibrary(file: string, code: string, map: string): Promise<v
     sourceMap: { content: map, url },
   });
   writeFileSync(file, minified.code!);
-  writeFileSync(`${file}.map`, linesOf(minified.map as string, dirname(file)));
+  writeFileSync(`${file}.map`, linesOf(minified.map as string, dirname(file), dist));
 }
 
 /** The bundler makes `var Mutex = class _Mutex` of a class that names itself; a stack and an inspector would show that. */
@@ -146,11 +167,13 @@ function named(code: string): string {
 
 /**
  * A source map to the lines that call something, not to places in them, and without the sources. The frames of a stack are
- * calls; with everything, the maps would be larger than all else in the package.
+ * calls; with everything, the maps would be larger than all else in the package. Its paths are those of `npm run build`,
+ * wherever `dist` is.
  */
-function linesOf(map: string, folder: string): string {
+function linesOf(map: string, folder: string, dist: string): string {
   const { mappings, ...rest } = JSON.parse(map) as { mappings: string; sources: string[] };
-  const sources = rest.sources.map((source) => readFileSync(resolve(folder, source), 'utf8').split('\n'));
+  const files = rest.sources.map((source) => resolve(folder, source));
+  const sources = files.map((file) => readFileSync(file, 'utf8').split('\n'));
   const calls = (source = 0, line = 0) => sources[source]?.[line]?.includes('(');
   const lines = decode(mappings).map((segments) => {
     let before = '';
@@ -159,7 +182,9 @@ function linesOf(map: string, folder: string): string {
     );
     return first.map((segment) => segment.slice(0, 4) as typeof segment);
   });
-  return JSON.stringify({ ...rest, names: [], mappings: encode(lines) });
+  const packed = join(ROOT, 'dist', relative(dist, folder));
+  const paths = files.map((file) => relative(packed, file));
+  return JSON.stringify({ ...rest, sources: paths, names: [], mappings: encode(lines) });
 }
 
 /** What is said at the head of a source file belongs to no declaration: no editor shows it. */

@@ -19,6 +19,7 @@ import { ringKthreadd, SPARE_SLOTS } from './kthreadd.ts';
 import { KthreaddParent } from './kthreadd-parent.ts';
 import { isGone, osThread } from './liveness.ts';
 import { type DeadThread, type Reaped, reap, reapInSlices } from './reaper.ts';
+import { TaskCare } from './task-care.ts';
 
 /** How long the reaper waits for a live thread to take its next few steps before it looks again, ms. */
 const SETTLE_MS = 1;
@@ -54,6 +55,8 @@ export class Place {
   hasReadClock = false;
   /** What `attachments.ts` does for places, which knows more than this file. */
   company: Company | undefined;
+  /** Of a thread that is here to stay. */
+  #care: TaskCare | undefined;
   /** A pass under way, and whether somebody has asked for another meanwhile. */
   #slices: Generator<boolean, Reaped, void> | undefined;
   #isAsked = false;
@@ -133,6 +136,8 @@ export class Place {
     if (number < 0) return undefined;
     const place = Place.#at(cpu, number, buffer);
     watching(place.thread);
+    place.#care = new TaskCare(cpu, place.thread, place.heap);
+    place.#care.start();
     return place;
   }
 
@@ -153,7 +158,10 @@ export class Place {
       place.sweep(isBlocked);
       if (isBlocked) place.thread.stalled?.();
     };
-    cpu.onRing = () => place.kthreadd.look();
+    cpu.onRing = (address) => {
+      place.#care?.rung(address);
+      place.kthreadd.look();
+    };
     return place;
   }
 

@@ -31,8 +31,8 @@ export class RealCpu implements Cpu {
    */
   onStall: ((isBlocked: boolean) => void) | undefined = undefined;
   onUnpark: ((task: number) => void) | undefined = undefined;
-  /** Called on a thread that sleeps in a synchronous call and is woken although its word has not changed: it is rung. */
-  onRing: (() => void) | undefined = undefined;
+  /** Called on a thread that sleeps in a synchronous call and is woken although the word has not changed: it is rung. */
+  onRing: ((address: number) => void) | undefined = undefined;
   /** The waits of this thread's event loop. */
   readonly asyncWaits: AsyncWaits;
 
@@ -190,7 +190,7 @@ export class RealCpu implements Cpu {
     for (let stall = STALL_MS; ; stall = Math.min(2 * stall, LONGEST_STALL_MS)) {
       const timeout = this.#timeout(deadline);
       const outcome = Atomics.wait(this.words, a, expected, Math.min(timeout, stall));
-      if (outcome === 'ok' && Atomics.load(this.words, a) === expected) this.onRing?.();
+      if (outcome === 'ok' && Atomics.load(this.words, a) === expected) this.onRing?.(a);
       if (outcome !== 'timed-out' || timeout <= stall) return outcome;
       this.onStall?.(true);
     }

@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 14;
+export const LAYOUT_VERSION = 15;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */
@@ -61,7 +61,9 @@ export const Header = struct({
   stamp: 1,
   /** How many destroyed objects there have to be before it is looked again which of them may be freed. */
   sweepAt: 1,
-  padNames: LINE_WORDS - 9,
+  /** Counts the grace periods over what threads do between two turns; see `sched/rounds.ts`. */
+  round: 1,
+  padNames: LINE_WORDS - 10,
   /** Guards bins, map and free blocks. */
   heapLatch: 1,
   /** Held by the thread that reaps; dead threads are reaped one reaper at a time. Taken before all others. */

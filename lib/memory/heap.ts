@@ -287,6 +287,15 @@ export class Heap extends HeapMap {
     return problems;
   }
 
+  /** Frees plain memory in use, and clears the word that names it, for a caller that has heapLatch, which is free afterwards. */
+  freeAndUnlatch(address: number, nascent: number): void {
+    const cpu = this.cpu;
+    const line = this.lineOf(address);
+    this.release(line, cpu.read(this.map + line) >> STATE_BITS);
+    cpu.store(nascent, 0);
+    unlatch(cpu, Header.heapLatch);
+  }
+
   #free(address: number, nascent: number, isAnyKind: boolean): boolean {
     const cpu = this.cpu;
     latch(cpu, Header.heapLatch, this.owner);

@@ -43,8 +43,13 @@ export const Slot = struct({
   acknowledged: 1,
   /** The object whose words the thread is about to change without lining up, or that it destroys; 0 for none. `destroy` looks here, too. */
   entering: 1,
+  /** The round up to which the thread has told that it is between two turns, and what it is rung by; see `rounds.ts`. */
+  round: 1,
+  bell: 1,
+  /** First chunk of those that are free once their round is over, or 0; each names the next in `nextRetired`. */
+  retired: 1,
   /** So that the main task lies at a multiple of TASK_ALIGN. */
-  shortAreas: TASK_ALIGN - 7,
+  shortAreas: TASK_ALIGN - 10,
   mainTask: Task,
   lineAreas: Math.ceil(struct(LINE_AREAS).words / TASK_ALIGN) * TASK_ALIGN,
 });
@@ -80,8 +85,16 @@ export function slotWordName(offset: number): string {
   return shortAreas.wordName(offset) ?? lineAreas.wordName(offset) ?? wordName(Slot, offset);
 }
 
-/** Tasks that a slot takes from the heap at a time. `block`: where the heap's block starts that the chunk lies in. */
-export const Chunk = struct({ next: 1, block: 1, pad: TASK_ALIGN - 2 });
+/** Tasks that a slot takes from the heap at a time. */
+export const Chunk = struct({
+  next: 1,
+  /** Where the heap's block starts that the chunk lies in. */
+  block: 1,
+  /** 1: shared words may name a task of it that is not in use; see `TaskStore.keep`. */
+  isKept: 1,
+  nextRetired: 1,
+  pad: TASK_ALIGN - 4,
+});
 export const CHUNK_TASKS = 16;
 export const CHUNK_WORDS = Chunk.words + CHUNK_TASKS * Task.words;
 
@@ -162,7 +175,8 @@ export function knowsAreas(cpu: Cpu, slot: number): boolean {
 export function keepsNascent(cpu: Cpu, slot: number, block: number): boolean {
   // A neighbour of one line that ends where a chunk begins is no chunk: the chunk itself says which block it lies in.
   const chunk = chunkIn(block);
-  if (leadsTo(cpu, slot + Slot.chunks, chunk) && cpu.read(chunk + Chunk.block) === block) return true;
+  const isChunk = leadsTo(cpu, slot + Slot.chunks, chunk) || retiredChunks(cpu, slot).includes(chunk);
+  if (isChunk && cpu.read(chunk + Chunk.block) === block) return true;
   if (shortAreas.keeps(cpu, slot, block) || lineAreas.keeps(cpu, slot, block)) return true;
   return tasksOf(cpu, slot).some((task) => keepsInTask(cpu, task, block));
 }
@@ -276,4 +290,18 @@ export function asyncTasks(cpu: Cpu, slot: number): number[] {
     for (let i = 0; i < CHUNK_TASKS; i++) tasks.push(chunk + Chunk.words + i * Task.words);
   }
   return tasks;
+}
+
+/** The tasks of one chunk. */
+export function tasksIn(chunk: number): number[] {
+  return Array.from({ length: CHUNK_TASKS }, (_, i) => chunk + Chunk.words + i * Task.words);
+}
+
+/** The slot's chunks that are free once their round is over. */
+export function retiredChunks(cpu: Cpu, slot: number): number[] {
+  const chunks: number[] = [];
+  for (let chunk = cpu.load(slot + Slot.retired); chunk !== 0; chunk = cpu.read(chunk + Chunk.nextRetired)) {
+    chunks.push(chunk);
+  }
+  return chunks;
 }

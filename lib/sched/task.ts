@@ -1,8 +1,8 @@
 /**
  * Task: the schedulable thing (`task_struct`), 32 words in the arena. Each attached thread has a main task for its
- * synchronous calls, and one more for every asynchronous acquisition under way. A task belongs to its thread's slot
- * for good and its memory is never used for anything else, so a late `unpark` of a task that has moved on is no more
- * than a spurious wake-up; every sleeper loops on its own condition.
+ * synchronous calls, and one more for every asynchronous acquisition under way. A task belongs to its thread's slot, and
+ * its memory is used for nothing else as long as another thread may have its address (`rounds.ts`); so a late `unpark` of a task
+ * that has moved on is no more than a spurious wake-up, and every sleeper loops on its own condition.
  *
  * `state` is the only word a task ever sleeps on:
  *

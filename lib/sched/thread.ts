@@ -10,13 +10,12 @@ import { HoldfastError } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { IntMap } from '../machine/int-map.ts';
 import { type Member, Roster } from '../machine/roster.ts';
-import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
-import { latch, tryLatchBriefly } from '../memory/latch.ts';
 import { SleepHooks } from './hooks.ts';
 import { checkPriority, dueIn, NO_CEILING, setOwnPriority, tellCeiling } from './priority.ts';
-import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, Chunk, chunkIn, Slot, slotAddress } from './slot.ts';
-import { ASYNC, TASK_ALIGN, Task } from './task.ts';
+import { Slot, slotAddress } from './slot.ts';
+import { Task } from './task.ts';
+import { TaskStore } from './task-store.ts';
 import type { LockObserver, Tracer, UnlockHearer, Wait, Watch } from './watch.ts';
 
 /**
@@ -108,8 +107,8 @@ export class Thread {
   readonly waiters = new Roster<Member & { readonly task: number; readonly aside?: Aside | undefined }>();
   /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new IntMap();
-  readonly #freeTasks: number[] = [];
-  #tasks = 0;
+  /** Those of its asynchronous calls. */
+  readonly tasks: TaskStore;
 
   /** `spins`: the loads that a waiter spends on spinning before it sleeps; Infinity for a machine without preemption. */
   constructor(cpu: Cpu, number: number, spins = availableParallelism() > 1 ? SPINS : 1) {
@@ -123,8 +122,7 @@ export class Thread {
     this.mine = this.self;
     this.mineById = this.id;
     this.nascent = this.slot + Slot.nascent;
-    for (const task of asyncTasks(cpu, this.slot)) this.#freeTasks.push(task);
-    this.#tasks = this.#freeTasks.length;
+    this.tasks = new TaskStore(cpu, this.slot, this.id);
   }
 
   /** In a log line: its state is the arena's. */
@@ -222,56 +220,26 @@ export class Thread {
     return this.cpu.load(this.slot + Slot.mainTask + Task.priority);
   }
 
-  /** A task for one asynchronous acquisition. Throws ENOMEM. */
+  /** A task that may be named by shared words for longer than it is in use: its memory stays a task's. Throws ENOMEM. */
   takeTask(heap: Heap): number {
     this.current();
-    if (this.#freeTasks.length === 0) {
-      latch(this.cpu, Header.heapLatch, this.id);
-      this.#addChunk(heap);
-    }
-    return this.#freeTasks.pop() as number;
+    const task = this.tasks.take(heap, true) as number;
+    this.tasks.keep(task);
+    return task;
   }
 
-  /** `takeTask` on an event loop: undefined where there is none without waiting for the heap. */
+  /** A task for one asynchronous acquisition: undefined where there is none without waiting for the heap. Throws ENOMEM. */
   tryTakeTask(heap: Heap): number | undefined {
     this.current();
-    if (this.#freeTasks.length === 0) {
-      if (!tryLatchBriefly(this.cpu, Header.heapLatch, this.id)) return undefined;
-      this.#addChunk(heap);
-    }
-    return this.#freeTasks.pop();
+    return this.tasks.take(heap, false);
   }
 
   returnTask(task: number): void {
-    this.#freeTasks.push(task);
+    this.tasks.give(task);
   }
 
   /** Asynchronous acquisitions that wait or hold. */
   get tasksInUse(): number {
-    return this.#tasks - this.#freeTasks.length;
-  }
-
-  /** The thread has heapLatch, which is free afterwards. */
-  #addChunk(heap: Heap): void {
-    const { cpu } = this;
-    const words = CHUNK_WORDS + TASK_ALIGN;
-    const block = heap.allocAndUnlatch(words, this.nascent);
-    if (block === 0) throw heap.exhausted(words);
-    const chunk = chunkIn(block);
-    cpu.write(chunk + Chunk.next, cpu.read(this.slot + Slot.chunks));
-    cpu.write(chunk + Chunk.block, block);
-    for (let i = CHUNK_TASKS - 1; i >= 0; i--) {
-      const task = chunk + Chunk.words + i * Task.words;
-      for (let word = 0; word < Task.words; word++) cpu.write(task + word, 0);
-      cpu.store(task + Task.thread, this.id);
-      cpu.store(task + Task.mode, ASYNC);
-      this.#freeTasks.push(task);
-    }
-    this.#tasks += CHUNK_TASKS;
-    // Pairs with the acquires in `eachTask`, `asyncTasks` and `findAsyncTask` (slot.ts): a chunk that is found is filled. So is
-    // a task that is found in a lock's word: the barrier pairs with the acquire there (`refuse` in mutex-core.ts and wait.ts).
-    cpu.wmb();
-    cpu.storeRelease(this.slot + Slot.chunks, chunk);
-    cpu.store(this.nascent, 0);
+    return this.tasks.inUse;
   }
 }

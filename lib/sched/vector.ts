@@ -4,8 +4,8 @@
  *
  *   Vector.chunks -> chunk: next chunk | node 0 | node 1 | ... node 14     (a cache line each)
  *
- * Chunks stay with the task for good, as the task does with its slot: a thread that dies leaves them to the next
- * thread in its slot, and nobody has to free them.
+ * Chunks stay with the task for good, as such a task does with its slot (`TaskStore.keep`): a thread that dies leaves them to
+ * the next thread in its slot, and nobody has to free them.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
@@ -41,6 +41,7 @@ export function* reserveNodes(waiter: Waiter, heap: Heap, count: number): SlowPa
   const { thread, task } = waiter;
   const { cpu } = thread;
   let nodes = nodesOf(cpu, task);
+  if (waiter.async) thread.tasks.keep(task);
   while (nodes.length < count) {
     yield* latched(waiter, Header.heapLatch);
     if (!addChunk(thread, heap, task)) break;

@@ -4,21 +4,24 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { brotliDecompressSync } from 'node:zlib';
 import { count, duration, percent } from '../debug/reports/figures.ts';
 import { REPORT_STYLE } from '../debug/reports/style.ts';
 import { escaped, htmlPage } from '../page/page.ts';
 import type { Outcome, Settings } from './outcome.ts';
 import { REPORT_SCRIPT } from './report-script.ts';
 
-/** From the sources the plots' files are uPlot's own; in the package they lie beside the bundle. */
-function plotFile(name: string): string | URL {
-  if (import.meta.url.endsWith('.ts')) return createRequire(import.meta.url).resolve(`uplot/dist/${name}`);
-  return new URL(`./plots/${name}`, import.meta.url);
+/** From the sources the plots' files are uPlot's own; in the package they lie beside the bundle, compressed. */
+async function plotFile(name: string): Promise<string> {
+  if (import.meta.url.endsWith('.ts')) {
+    return readFile(createRequire(import.meta.url).resolve(`uplot/dist/${name}`), 'utf8');
+  }
+  return brotliDecompressSync(await readFile(new URL(`./plots/${name}.br`, import.meta.url))).toString();
 }
 
 export async function reportPage(outcomes: readonly Outcome[], settings: Settings): Promise<string> {
-  const plots = await readFile(plotFile('uPlot.iife.min.js'), 'utf8');
-  const plotStyle = await readFile(plotFile('uPlot.min.css'), 'utf8');
+  const plots = await plotFile('uPlot.iife.min.js');
+  const plotStyle = await plotFile('uPlot.min.css');
   const failed = outcomes.filter(({ verdict }) => verdict === 'violation').length;
   const verdict = failed === 0 ? 'every lock kept its promises' : `${failed} of ${outcomes.length} broke a promise`;
   return htmlPage({

@@ -16,7 +16,7 @@ import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import { Rcu } from '../rcu/rcu.ts';
 import { RcuQsbr } from '../rcu/rcu-qsbr.ts';
 import { TasksRcu } from '../rcu/tasks-rcu.ts';
-import { maxThreads, Slot, slotAddress } from '../sched/slot.ts';
+import { maxThreads, retiredChunks, Slot, slotAddress } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { TIMER_KIND, TimerWords } from '../sched/timer.ts';
 import { Tick } from '../vdso/updater.ts';
@@ -192,7 +192,10 @@ export class RunStage {
     let kept = countPiStates(openFutexes(this.arena)) + countStanding(this.arena) + timers.filter(isDead).length;
     for (let number = 0; number < maxThreads(cpu); number++) {
       const slot = slotAddress(cpu, number);
-      for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) kept++;
+      // Where a thread died between two steps of retiring a chunk, that is in both chains.
+      const chunks = new Set(retiredChunks(cpu, slot));
+      for (let chunk = cpu.load(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) chunks.add(chunk);
+      kept += chunks.size;
     }
     return kept;
   }

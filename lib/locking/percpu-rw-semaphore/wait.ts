@@ -66,6 +66,8 @@ function isGranted(cpu: Cpu, lock: number, task: number): boolean {
 /** Reads without sleeping; undefined when that is not possible. */
 export function readSpinning(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
   const { cpu, id } = thread;
+  // A writer notes the task's record in the lock, and looks there when the task may have been returned.
+  if (async) thread.tasks.keep(task);
   const tried = tryDownRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
   thread.counters.contended++;
@@ -88,6 +90,8 @@ function mayJoin(thread: Thread, lock: number): boolean {
 export function* readSlow(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
+  // As in `readSpinning`.
+  if (async) thread.tasks.keep(task);
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'exhausted';
   for (;;) {

@@ -8,7 +8,7 @@ const MACHINE = 'native-sim/explore/machine.ts';
 export const mutants: readonly Mutant[] = [
   {
     name: 'a new task is seen half made',
-    file: 'lib/sched/thread.ts',
+    file: 'lib/sched/task-store.ts',
     from: '    cpu.wmb();\n',
     to: '',
     tests: [LOOPS],

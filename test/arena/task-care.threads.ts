@@ -1,0 +1,19 @@
+import { type Arena, type ObjectHandle, Semaphore } from '../../lib/index.ts';
+import { HELD, RELEASE, say, sayAndStay } from '../support/stage.ts';
+
+/** Is in its event loop. */
+export const idle = (arena: Arena, ready: number): Promise<never> => sayAndStay(arena, ready);
+
+/** Sleeps in a synchronous call until there is a permit. */
+export function sleep(arena: Arena, ready: number, handle: ObjectHandle): void {
+  const semaphore = Semaphore.from(arena, handle);
+  say(arena, ready, HELD);
+  semaphore.down();
+}
+
+/** Neither sleeps nor comes back to its event loop until it is told to. */
+export function compute(arena: Arena, ready: number): Promise<never> {
+  say(arena, ready, HELD);
+  while (Atomics.load(arena.words, ready) !== RELEASE);
+  return sayAndStay(arena, ready);
+}

@@ -1,0 +1,169 @@
+/** The memory of tasks: kept while another thread may write to it, given back when nobody can, and lost by no death. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Place } from '../../lib/arena/place.ts';
+import { Futex, PercpuRwSemaphore, Semaphore } from '../../lib/index.ts';
+import { tellRound } from '../../lib/sched/rounds.ts';
+import { CHUNK_TASKS, retiredChunks, Slot } from '../../lib/sched/slot.ts';
+import type { Thread } from '../../lib/sched/thread.ts';
+import { step, stepper } from '../support/stepper.ts';
+
+let stage: ReturnType<typeof stepper>;
+const arenaOf = (number: number) => stage.arenas[number]!;
+const blocks = () => arenaOf(1).heap.use().blocks;
+const tell = (...numbers: number[]) => {
+  for (const number of numbers) tellRound(stage.real, arenaOf(number).thread.slot);
+};
+
+beforeEach(() => {
+  stage = stepper(2);
+});
+
+/** Takes and returns `count` tasks, which makes as many chunks as they need. */
+function useAtOnce({ tasks }: Thread, count: number): void {
+  const { heap } = arenaOf(0);
+  const taken = Array.from({ length: count }, () => tasks.take(heap, true) as number);
+  for (const task of taken) tasks.give(task);
+}
+
+/** Looks twice: what was needed before the first look may be needed again. */
+function tidy(): number {
+  const { thread, heap } = arenaOf(0);
+  thread.tasks.tidy(heap);
+  return thread.tasks.tidy(heap);
+}
+
+test('chunks that are not needed any more go back, but for one, when the other threads have told the round', () => {
+  const { thread } = arenaOf(0);
+  useAtOnce(thread, 5 * CHUNK_TASKS);
+  expect(blocks()).toBe(5);
+  const round = tidy();
+  expect(round).not.toBe(0);
+  expect(thread.tasks.size).toBe(CHUNK_TASKS);
+  expect(blocks()).toBe(5);
+  expect(tidy()).toBe(round);
+  expect(blocks()).toBe(5);
+  tell(1);
+  expect(tidy()).toBe(0);
+  expect(blocks()).toBe(1);
+  expect(arenaOf(1).fsck()).toEqual([]);
+});
+
+test('a thread that is dead, or has left, holds up no round', () => {
+  useAtOnce(arenaOf(0).thread, 5 * CHUNK_TASKS);
+  stage.die(1);
+  expect(tidy()).toBe(0);
+  expect(arenaOf(0).heap.use().blocks).toBe(1);
+});
+
+test('what is needed now and then stays', () => {
+  const { thread, heap } = arenaOf(0);
+  tell(1);
+  for (let look = 0; look < 5; look++) {
+    useAtOnce(thread, 3 * CHUNK_TASKS);
+    thread.tasks.tidy(heap);
+  }
+  expect(thread.tasks.size).toBe(3 * CHUNK_TASKS);
+});
+
+test('a chunk with a task in use stays, and so does one with a task that shared words may name', () => {
+  const { thread, heap } = arenaOf(0);
+  const { tasks } = thread;
+  const all = Array.from({ length: 4 * CHUNK_TASKS }, () => tasks.take(heap, true) as number);
+  const [first, second] = [all[0] as number, all[2 * CHUNK_TASKS] as number];
+  tasks.keep(second);
+  for (const task of all) if (task !== first) tasks.give(task);
+  tidy();
+  tell(1);
+  expect(tidy()).toBe(0);
+  expect(tasks.size).toBe(2 * CHUNK_TASKS);
+  expect(tasks.inUse).toBe(1);
+  tasks.give(first);
+  tidy();
+  tell(1);
+  tidy();
+  expect(blocks()).toBe(1);
+  // The next to have the slot knows it, too.
+  expect(stage.leave(0)).toBe('done');
+  stage.real.store(thread.slot + Slot.life, 1);
+  const next = new Place(arenaOf(0).cpu, 0, { spins: 4 }).thread.tasks;
+  useAtOnce(arenaOf(0).thread, 2 * CHUNK_TASKS);
+  expect(next.size).toBe(CHUNK_TASKS);
+});
+
+test('tasks that have waited for several futexes, and have nodes for that, stay', async () => {
+  const arena = arenaOf(0);
+  const futex = new Futex(arena);
+  const word = arena.alloc(1);
+  arena.words[word] = 1;
+  const waits = Array.from({ length: 2 * CHUNK_TASKS }, () => futex.waitvAsync([{ word, value: 1 }]));
+  await new Promise((resolve) => setImmediate(resolve));
+  while (futex.wake(word, waits.length) > 0);
+  await Promise.all(waits);
+  const used = blocks();
+  tidy();
+  tell(1);
+  tidy();
+  expect(arena.thread.tasks.size).toBe(2 * CHUNK_TASKS);
+  expect(blocks()).toBe(used);
+});
+
+test('tasks of a PercpuRwSemaphore, whose writers note the records of readers, stay', async () => {
+  const { thread } = arenaOf(0);
+  const lock = new PercpuRwSemaphore(arenaOf(0));
+  const guards = await Promise.all(Array.from({ length: 2 * CHUNK_TASKS }, () => lock.acquireReadAsync()));
+  for (const guard of guards) guard.release();
+  tidy();
+  tell(1);
+  tidy();
+  expect(thread.tasks.size).toBe(2 * CHUNK_TASKS);
+});
+
+describe('a thread dies while it gives memory back, at each step', () => {
+  const later = (thread: Thread) => {
+    stage.real.store(thread.slot + Slot.life, 1);
+    return new Place(arenaOf(0).cpu, 0, { spins: 4 });
+  };
+
+  test.each(['before the round is over', 'when it is over'])('%s', (when) => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      stage = stepper(2);
+      const { thread, heap } = arenaOf(0);
+      // An object that the reaper looks at.
+      new Semaphore(arenaOf(1));
+      const before = arenaOf(1).heap.use().blocks;
+      useAtOnce(thread, 4 * CHUNK_TASKS);
+      thread.tasks.tidy(heap);
+      if (when === 'when it is over') {
+        thread.tasks.tidy(heap);
+        tell(1);
+      }
+      isOver = !stage.killBefore(0, step(n), () => thread.tasks.tidy(heap));
+      if (isOver) stage.die(0);
+      expect(stage.reap(1)).toBe('done');
+      expect(arenaOf(1).fsck()).toEqual([]);
+      const next = later(thread);
+      expect(retiredChunks(stage.real, thread.slot)).toEqual([]);
+      expect(blocks() - before).toBe(next.thread.tasks.size / CHUNK_TASKS);
+      expect(
+        new Set(Array.from({ length: next.thread.tasks.size }, () => next.thread.tasks.take(next.heap, true))).size,
+      ).toBe(next.thread.tasks.size);
+    }
+  });
+
+  test('the next that has the slot may die while it takes them over', () => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      stage = stepper(2);
+      const { thread } = arenaOf(0);
+      useAtOnce(thread, 4 * CHUNK_TASKS);
+      tidy();
+      stage.die(0);
+      expect(stage.reap(1)).toBe('done');
+      isOver = !stage.killBefore(0, step(n), () => later(thread));
+      if (isOver) stage.die(0);
+      expect(stage.reap(1)).toBe('done');
+      expect(later(thread).thread.tasks.size).toBe(4 * CHUNK_TASKS);
+      expect(blocks()).toBe(4);
+      expect(arenaOf(1).fsck()).toEqual([]);
+    }
+  });
+});
