@@ -102,6 +102,9 @@ export async function bundle(dist: string): Promise<void> {
   writeFileSync(join(dist, 'LICENSES.txt'), licences(metafile));
 }
 
+/** For an error that nobody catches Node prints the whole line of code that threw it, so lines are short. */
+const LINE = 200;
+
 /** The library's frames stand in the stacks of services, so it keeps its names and has a source map. The tools have neither. */
 async function finish(file: string, inputs: readonly string[]): Promise<void> {
   const map = readFileSync(`${file}.map`, 'utf8');
@@ -112,7 +115,7 @@ async function finish(file: string, inputs: readonly string[]): Promise<void> {
     code = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); ${code}`;
   }
   if (inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input))) await finishLibrary(file, code, map);
-  else writeFileSync(file, transformSync(code, { format: 'esm', target: TARGET, minify: true }).code);
+  else writeFileSync(file, transformSync(code, { format: 'esm', target: TARGET, minify: true, lineLimit: LINE }).code);
 }
 
 /**
@@ -132,6 +135,7 @@ async function finishLibrary(file: string, code: string, map: string): Promise<v
     module: true,
     compress: false,
     mangle,
+    format: { max_line_len: LINE },
     sourceMap: { content: map, url },
   });
   writeFileSync(file, minified.code!);

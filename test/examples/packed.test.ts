@@ -81,3 +81,11 @@ test('a stack names the call of the library, and with source maps the file and l
   expect(stackWith()).toContain(' at Mutex.unlock (');
   expect(stackWith('--enable-source-maps')).toMatch(/[\\/]lib[\\/]locking[\\/](owned-lock|mutex)\.ts:\d+:\d+/);
 });
+
+test('an error that nobody catches, with all of the library printed before it', () => {
+  const program = join(project.folder, 'uncaught.js');
+  writeFileSync(program, `import { Arena, Mutex } from 'holdfast'; new Mutex(Arena.create(), 'uncaught').unlock();`);
+  const { stderr } = spawnSync(process.execPath, [program], { encoding: 'utf8' });
+  expect(stderr).toContain('HoldfastError: EPERM');
+  expect(stderr.length).toBeLessThan(3000);
+});
