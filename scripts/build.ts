@@ -9,7 +9,7 @@
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decode, encode } from '@jridgewell/sourcemap-codec';
 import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
@@ -103,7 +103,7 @@ export async function bundle(dist: string): Promise<void> {
 }
 
 /** For an error that nobody catches Node prints the whole line of code that threw it, so lines are short. */
-const LINE = 200;
+const LINE = 500;
 
 /** The library's frames stand in the stacks of services, so it keeps its names and has a source map. The tools have neither. */
 async function finish(file: string, inputs: readonly string[]): Promise<void> {
@@ -148,6 +148,9 @@ function named(code: string): string {
   return classes.reduce((text, [, name]) => text.replace(new RegExp(`\\b_${name}\\b`, 'g'), name!), code);
 }
 
+/** Where the sources lie, seen from a map: in this package, wherever it is built. */
+const SOURCES = '../lib/';
+
 /**
  * A source map to the lines that call something, not to places in them, and without the sources. The frames of a stack are
  * calls; with everything, the maps would be larger than all else in the package.
@@ -163,7 +166,10 @@ function linesOf(map: string, folder: string): string {
     );
     return first.map((segment) => segment.slice(0, 4) as typeof segment);
   });
-  return JSON.stringify({ ...rest, names: [], mappings: encode(lines) });
+  const names = rest.sources.map((source) =>
+    relative(join(ROOT, 'lib'), resolve(folder, source)).replaceAll('\\', '/'),
+  );
+  return JSON.stringify({ ...rest, sourceRoot: SOURCES, sources: names, names: [], mappings: encode(lines) });
 }
 
 /** What is said at the head of a source file belongs to no declaration: no editor shows it. */
@@ -192,7 +198,7 @@ export async function bundleTypes(dist: string): Promise<void> {
     const types = readFileSync(file, 'utf8').replace(HEADS, '');
     writeFileSync(
       file,
-      types.replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
+      types.replace(/^ +(?=\*)/gm, '').replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
     );
   }
 }
