@@ -158,7 +158,13 @@ export class PiFutex {
     const limits = limitsOf(arena.cpu, relative(arena.cpu, options), ABORTABLE_OPTIONS);
     for (let next = path; ; next = (waiter) => lockPi(this.#futexes, word, waiter)) {
       reservePiState(arena);
-      const { outcome, task } = await blockAsync(arena.thread, arena.heap, limits, next, this.#awaiting(word));
+      const keeping = (waiter: Waiter) => {
+        // The program's word names the task, and may do so when the thread has died or left: whoever waits then takes its slot's
+        // next thread for the owner.
+        arena.thread.tasks.keep(waiter.task);
+        return next(waiter);
+      };
+      const { outcome, task } = await blockAsync(arena.thread, arena.heap, limits, keeping, this.#awaiting(word));
       if (outcome === 'acquired') {
         arena.thread.unguarded.set(task, null);
         return task;

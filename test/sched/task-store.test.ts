@@ -1,9 +1,9 @@
 /** The memory of tasks: kept while another thread may write to it, given back when nobody can, and lost by no death. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Place } from '../../lib/arena/place.ts';
-import { Futex, PercpuRwSemaphore, Semaphore } from '../../lib/index.ts';
+import { Futex, PercpuRwSemaphore, PiFutex, Semaphore } from '../../lib/index.ts';
 import { tellRound } from '../../lib/sched/rounds.ts';
-import { CHUNK_TASKS, retiredChunks, Slot } from '../../lib/sched/slot.ts';
+import { asyncTasks, CHUNK_TASKS, retiredChunks, Slot } from '../../lib/sched/slot.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { step, stepper } from '../support/stepper.ts';
 
@@ -105,6 +105,27 @@ test('tasks that have waited for several futexes, and have nodes for that, stay'
   tidy();
   expect(arena.thread.tasks.size).toBe(2 * CHUNK_TASKS);
   expect(blocks()).toBe(used);
+});
+
+test('tasks that have owned a word of the program stay: it may name them when their thread is dead', async () => {
+  const { thread } = arenaOf(0);
+  const word = arenaOf(0).alloc(1);
+  useAtOnce(thread, 2 * CHUNK_TASKS);
+  const task = await new PiFutex(arenaOf(0)).lockPiAsync(word);
+  stage.die(0);
+  expect(stage.reap(1)).toBe('done');
+  stage.real.store(thread.slot + Slot.life, 1);
+  const { tasks } = new Place(arenaOf(0).cpu, 0, { spins: 4 }).thread;
+  // The thread that has the slot now is taken for the owner.
+  const control = new AbortController();
+  const waiting = new PiFutex(arenaOf(1)).lockPiAsync(word, { signal: control.signal });
+  tasks.tidy(arenaOf(0).heap);
+  tasks.tidy(arenaOf(0).heap);
+  tell(1);
+  expect(tasks.tidy(arenaOf(0).heap)).toBe(0);
+  expect(asyncTasks(stage.real, thread.slot)).toContain(task);
+  control.abort();
+  await expect(waiting).rejects.toThrow('aborted');
 });
 
 test('tasks of a PercpuRwSemaphore, whose writers note the records of readers, stay', async () => {

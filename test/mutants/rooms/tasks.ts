@@ -157,6 +157,13 @@ export const mutants: readonly Mutant[] = [
     tests: [TEST],
   },
   {
+    name: 'one that owns a word of the program is not kept',
+    file: 'lib/futex/pi-futex.ts',
+    from: '        arena.thread.tasks.keep(waiter.task);\n',
+    to: '',
+    tests: [TEST],
+  },
+  {
     name: 'one that reads a PercpuRwSemaphore at once is not kept',
     file: 'lib/locking/percpu-rw-semaphore/wait.ts',
     from: '  if (async) thread.tasks.keep(task);\n  const tried',
