@@ -24,6 +24,7 @@ import { makeConsistent, OWNER_DIED, ownerOf } from '../locking/owner-word.ts';
 import { enqueueSleeper, lockSlow, tryLockDeferred, unlockDeferred } from '../locking/rt-mutex/core.ts';
 import { RtWords } from '../locking/rt-mutex/words.ts';
 import type { Cpu } from '../machine/cpu.ts';
+import { RtWait } from '../sched/priority.ts';
 import { isDying, isTaskOf, maxThreads, phaseOf, Slot, slotAddress } from '../sched/slot.ts';
 import type { SlowPath, Waiter } from '../sched/slow-path.ts';
 import { Task } from '../sched/task.ts';
@@ -116,6 +117,8 @@ export function* lockPi(futexes: Futexes, word: number, waiter: Waiter, isRequeu
     yield* latchedBucket(waiter, bucket);
     const state = cpu.load(task + Task.result) === PI ? cpu.load(task + Task.want) : 0;
     if (state === 0) cpu.store(task + Task.result, PLAIN);
+    // A mover that died may have said what this task waits for, and not have put it in that queue.
+    if (cpu.load(task + RtWait.mutex) === 0) cpu.store(task + Task.blockedOn, 0);
     const isMine = (cpu.load(word) & FUTEX_TID_MASK) === task;
     unlatchBucket(thread, bucket);
     if (state !== 0) return yield* sleep(futexes, bucket, word, state, waiter);

@@ -148,7 +148,8 @@ function holder(cpu: Cpu, lock: number): number {
   for (let number = 0; number < maxThreads(cpu); number++) {
     for (const offset of QUEUE.nodes) {
       const node = slotAddress(cpu, number) + offset;
-      if (cpu.load(node + SpinNode.lock) !== lock) continue;
+      // Pairs with the release in `prepareNode` (spin-queue.ts): what a node says that has lined up is not of an earlier use.
+      if (cpu.loadAcquire(node + SpinNode.lock) !== lock) continue;
       if (cpu.load(node + SpinNode.prev) === 0 || isGranted(cpu.load(node + SpinNode.locked))) return number + 1;
     }
   }

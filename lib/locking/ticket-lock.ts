@@ -149,7 +149,8 @@ function holder(cpu: Cpu, lock: number): number {
   for (let number = 0; number < maxThreads(cpu); number++) {
     for (const offset of ENTRIES) {
       const entry = slotAddress(cpu, number) + offset;
-      if (cpu.load(entry + TicketEntry.lock) !== lock) continue;
+      // Pairs with the releases in takePlace and tryTakePlace: the ticket is of this lock.
+      if (cpu.loadAcquire(entry + TicketEntry.lock) !== lock) continue;
       if (cpu.load(entry + TicketEntry.ticket) === serving) return number + 1;
     }
   }

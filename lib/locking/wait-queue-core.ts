@@ -224,7 +224,9 @@ export function repair(repairer: Repairer, queue: number): boolean {
   const list = queue + WaitQueueWords.waiters;
   if (!repairer.latch(list + WaitList.latch, () => rebuildList(repairer, list))) return false;
   for (const task of waiters(cpu, list)) {
-    if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
+    // One that a dead waker was taking out may say no more what it waits for: it is woken, as it was to be.
+    const isTakenOut = cpu.load(task + Grant.from) === queue;
+    if (isTakenOut || isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
   cpu.store(queue + WaitQueueWords.waiting, waiters(cpu, list).length);
   unlatch(cpu, list + WaitList.latch);

@@ -20,7 +20,9 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
         apply(cpu, semaphore);
         if (task !== 0 && cpu.load(task + Task.list) === list) {
           cpu.storeRelease(task + Grant.from, semaphore);
-          cpu.store(task + Task.list, 0);
+          // As in `leaveList`, without the links: the list is made again.
+          cpu.store(task + Task.blockedOn, 0);
+          cpu.storeRelease(task + Task.list, 0);
         }
         cpu.store(semaphore + SemaphoreWords.armed, 0);
       }

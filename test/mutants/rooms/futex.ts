@@ -191,4 +191,11 @@ export const mutants: readonly Mutant[] = [
     to: 'const isMidMove = word !== 0 && bucketOf',
     tests: [STEPS],
   },
+  {
+    name: 'WAIT_REQUEUE_PI: a waiter that a dead thread was lining up waits for the lock for good',
+    file: PI,
+    from: '    if (cpu.load(task + RtWait.mutex) === 0) cpu.store(task + Task.blockedOn, 0);\n',
+    to: '',
+    tests: ['test/native-sim/explore/futex.test.ts'],
+  },
 ];

@@ -32,6 +32,7 @@ const QUEUE_TEST = 'test/locking/wait-queue.test.ts';
 const ASIDES = 'test/sched/asides.test.ts';
 const LOOP = 'test/sched/event-loop.test.ts';
 const EXPLORED = 'test/native-sim/explore/sleeping-locks.test.ts';
+const TRIOS = 'test/native-sim/explore/trios.test.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -480,6 +481,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/native-sim/explore/readers-writers.test.ts'],
   },
   // Semaphore and Completion.
+  {
+    name: 'Semaphore: a waiter that the reaper grants waits for it still',
+    file: SEMAPHORE_REPAIR,
+    from: '          cpu.store(task + Task.blockedOn, 0);\n',
+    to: '',
+    tests: [TRIOS],
+  },
+  {
+    name: 'wait queue: a waiter that a dead waker was taking out stays, and says no more what it waits for',
+    file: QUEUE,
+    from: 'if (isTakenOut || isDead(',
+    to: 'if (isDead(',
+    tests: [TRIOS],
+  },
   {
     name: 'Semaphore: more permits than there may be',
     file: SEMAPHORE_WORDS,

@@ -330,4 +330,18 @@ export const mutants: readonly Mutant[] = [
     tests: [DEATHS],
     equivalent: 'as for the nodes of the queue: the repair of the destroyed lock has cleared the entry',
   },
+  {
+    name: 'MCS: a thread that lines up is taken for the owner, by what its node said before',
+    file: MCS,
+    from: 'if (cpu.loadAcquire(node + SpinNode.lock) !== lock) continue;',
+    to: 'if (cpu.load(node + SpinNode.lock) !== lock) continue;',
+    tests: ['test/native-sim/explore/trios.test.ts'],
+  },
+  {
+    name: 'ticket lock: a thread that lines up is taken for the owner, by the ticket that it had before',
+    file: TICKET,
+    from: 'if (cpu.loadAcquire(entry + TicketEntry.lock) !== lock) continue;',
+    to: 'if (cpu.load(entry + TicketEntry.lock) !== lock) continue;',
+    tests: ['test/native-sim/explore/trios.test.ts'],
+  },
 ];

@@ -12,9 +12,10 @@ import { exploreParallel, type PlainOptions } from '../../../native-sim/explore/
 import { printCounterexample } from '../../../native-sim/explore/report.ts';
 import { canOnLoop, LOOP_ACTS, LOOP_LOCKS } from './programs/event-loops.ts';
 import { LOCK_NAMES } from './programs/holdfast.ts';
-import { PAIR_LOCKS, pairsOf } from './programs/pairs.ts';
+import { ACTS, can, MORE_ACTS, PAIR_LOCKS, pairsOf } from './programs/pairs.ts';
 import { RW_LOCK_NAMES } from './programs/readers-writers.ts';
 import { SEQUENCE_NAMES } from './programs/sequences.ts';
+import { COND_ACTS, MEMORY_ACTS, QUEUE_ACTS, SUPPLY_ACTS, SUPPLY_NAMES, threes } from './programs/trios.ts';
 
 interface Case {
   name: string;
@@ -29,6 +30,8 @@ const SECONDS = Number(process.argv[2] ?? 120);
 const PART = process.argv[3] ?? '';
 const FOLDER = process.argv[4];
 const forever = Number.POSITIVE_INFINITY;
+/** How many programs of three threads there are of each lock. */
+const TRIOS_OF_A_LOCK = 16;
 
 const cases: Case[] = [];
 
@@ -139,10 +142,75 @@ for (const lock of LOOP_LOCKS) {
   }
 }
 
+/** Three threads, with one death and with two, that of a reaper among them. `args` come before the number of deaths. */
+function addTrio(
+  what: string,
+  module: string,
+  exported: string,
+  args: unknown[],
+  deep: 'reaper sliced' | '' = '',
+): void {
+  for (const model of ['sc', 'armv8'] as const) {
+    for (const deaths of [1, 2]) {
+      cases.push({
+        name: `trio: ${what}, ${deaths === 1 ? 'a death' : 'two deaths'}${deep && `, ${deep}`}, ${model}`,
+        module,
+        export: exported,
+        arguments: [...args, deaths, ...(deep ? [true] : [])],
+        options: { ...random, model, kill: { count: deaths, walks: 2 } },
+      });
+    }
+  }
+}
+
+for (const name of SUPPLY_NAMES) {
+  for (const acts of threes(SUPPLY_ACTS, ['give']))
+    addTrio(`${name}, ${acts.join(' + ')}`, 'trios', 'supply', [name, acts, 1]);
+}
+for (const acts of threes(COND_ACTS, ['one', 'all']))
+  addTrio(`condition, ${acts.join(' + ')}`, 'trios', 'condition', [acts, 1]);
+for (const acts of threes(QUEUE_ACTS, ['wake']))
+  addTrio(`wait queue, ${acts.join(' + ')}`, 'trios', 'queue', [acts, 1]);
+for (const acts of threes(MEMORY_ACTS)) addTrio(`memory, ${acts.join(' + ')}`, 'trios', 'memory', [acts]);
+for (const lock of PAIR_LOCKS) {
+  const all = threes([...ACTS, ...MORE_ACTS].filter((act) => can(lock, act)));
+  // Evenly spread: all would be 3,000 programs.
+  const stride = Math.max(1, all.length / TRIOS_OF_A_LOCK);
+  for (let at = 0; at < all.length; at += stride) {
+    const acts = all[Math.floor(at)]!;
+    addTrio(`${lock}, ${acts.join(' + ')}`, 'pairs', 'pair', [lock, acts, 1], at % 2 < 1 ? '' : 'reaper sliced');
+  }
+}
+for (const [module, exported, args] of [
+  ['pthread', 'once', [3, 1]],
+  ['pthread', 'barrier', [3, 1, false]],
+  ['sleeping-locks', 'permits', [[true, true, true], 1]],
+  ['sleeping-locks', 'seat', [[1, 2, 1], 1]],
+  ['futex', 'requeueAll', [1]],
+  ['futex', 'piLock', [3, 1]],
+  ['futex', 'requeuePiAll', [2, 1]],
+  ['futex', 'waitForEither', [2, 1]],
+  ['futex-words', 'robustWords', [3, 1]],
+  ['futex-words', 'oppositeRequeues', [1]],
+  ['rt-mutex', 'rtMutex', [[0, -1, 3], 1]],
+  ['rcu', 'rcu', [['read', 'hurry', 'replace'], 'deep', 'spins']],
+  ['rcu', 'rcu', [['nested', 'poll', 'replace'], 'deep', 'spins']],
+  ['slab', 'slab', [['take', 'take', 'doom']]],
+  ['slab', 'slab', [['several', 'doom', 'doom']]],
+  ['shared-cache', 'sharedCache', [['compute', 'compute', 'compute']]],
+  ['shared-cache', 'sharedCache', [['use', 'put', 'drain']]],
+  ['shared-map', 'sharedMap', [['read', 'grow', 'swap']]],
+  ['xarray', 'xarray', [['read', 'erase', 'reuse']]],
+  ['maple', 'maple', [['read', 'split', 'join']]],
+  ['maple', 'maple', [['read', 'span', 'reuse']]],
+] as const) {
+  addTrio(`${exported}(${args.map((each) => inspect(each)).join(', ')})`, module, exported, [...args]);
+}
+
 const workers = availableParallelism();
 if (FOLDER !== undefined) mkdirSync(FOLDER, { recursive: true });
-/** By lock: how far its pairs were explored. */
-const pairs = new Map<string, { programs: number; executions: number; known: number; reached: number }>();
+/** By lock, and by room: how far its programs of two and of three threads were explored. */
+const reached = new Map<string, { programs: number; executions: number; known: number; reached: number }>();
 let failures = 0;
 for (const { name, module, options, ...source } of cases.filter((each) => each.name.includes(PART))) {
   const limits = { maxEvents: 20_000, timeLimit: SECONDS * 1000 };
@@ -159,14 +227,14 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
     );
     for (const point of points.missed) console.log(`    missed: ${point}`);
     for (const what of result.notExcluded) console.log(`    not excluded: ${what}`);
-    if (module === 'pairs') {
-      const lock = String(source.arguments[0]);
-      const sum = pairs.get(lock) ?? { programs: 0, executions: 0, known: 0, reached: 0 };
+    const [, room] = /^(?:pair|trio): ([^,(]+)/.exec(name) ?? [];
+    if (room !== undefined) {
+      const sum = reached.get(room) ?? { programs: 0, executions: 0, known: 0, reached: 0 };
       sum.programs++;
       sum.executions += executions;
       sum.known += points.known;
       sum.reached += points.reached;
-      pairs.set(lock, sum);
+      reached.set(room, sum);
     }
     if (result.failure === null) continue;
     failures++;
@@ -176,5 +244,5 @@ for (const { name, module, options, ...source } of cases.filter((each) => each.n
     console.log(`error      ${name}: ${error instanceof Error ? error.message : error}`);
   }
 }
-if (pairs.size > 0) console.table(Object.fromEntries(pairs));
+if (reached.size > 0) console.table(Object.fromEntries(reached));
 process.exitCode = failures > 0 ? 1 : 0;

@@ -18,7 +18,8 @@ import { PthreadRwlock } from '../../../../lib/pthread/rwlock.ts';
 import type { AsyncWaitOptions } from '../../../../lib/sched/drive.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapFor, type View } from './holdfast.ts';
+import { inspectAfterDeath } from './inspection.ts';
 import { inherit, openPart, type PairLock } from './pairs.ts';
 
 interface Held {
@@ -83,6 +84,8 @@ interface LoopOptions {
   isFresh?: boolean;
   /** Nanoseconds that may pass before a thread looks at the clock. */
   clock?: readonly number[];
+  /** How many may die in one execution. @default 1 */
+  deaths?: number;
 }
 
 /** `loop`: the tasks of thread 0; `others`: what each other thread does, without an event loop. */
@@ -90,7 +93,7 @@ export function onEventLoop(
   name: LoopLock,
   loop: readonly LoopAct[],
   others: readonly ('take' | 'read')[],
-  { isFresh = false, clock }: LoopOptions = {},
+  { isFresh = false, clock, deaths = 1 }: LoopOptions = {},
 ): Program {
   const words = name.includes('pthread') ? FUTEX_WORDS : 4096;
   const threads = 1 + others.length;
@@ -144,7 +147,7 @@ export function onEventLoop(
     words: words + CELLS,
     clock,
     setup(cpu) {
-      const view = makeArenas(cpu, threads, 1, words);
+      const view = makeArenas(cpu, threads, 1, words, deaths);
       const { thread, heap } = view.arenas[0]!;
       if (!isFresh) thread.returnTask(thread.takeTask(heap));
       return { ...view, handle: openPart(name, view.arenas[0]!).handle };
@@ -172,8 +175,8 @@ export function onEventLoop(
         lock.release();
       }),
     ],
-    reaper(cpu, died, view) {
-      reapDead(view, died, 1);
+    reaper(cpu, died, view, me, inherited) {
+      reapFor(view, died, me, inherited, deaths, 1);
       // What a dead thread has not said.
       cpu.storeRelease(flag, 1);
       cpu.wake(flag, Number.POSITIVE_INFINITY);
@@ -184,7 +187,8 @@ export function onEventLoop(
       if (memory.died.length === 0 && memory.read(words) !== sum) {
         throw new Error(`${memory.read(words)} of ${sum} counts`);
       }
-      inherit(memory, threads, words, (arena) => openPart(name, arena, handle));
+      inspectAfterDeath(memory);
+      inherit(memory, threads + deaths - 1, words, (arena) => openPart(name, arena, handle));
     },
   };
   return program as unknown as Program;

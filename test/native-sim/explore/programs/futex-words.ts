@@ -40,7 +40,7 @@ export function wakeBoth(spins: number): Program {
 }
 
 /** Two that let each other's waiters wait for their own word, at the same time: each then wakes all at both. */
-export function oppositeRequeues(spins: number): Program {
+export function oppositeRequeues(spins: number, deaths = 1): Program {
   const waiter: Body<Futexes> = (cpu, me, _arena, futexes, cell) => sleepUntil(cpu, futexes, cell + me, 1);
   const mover: Body<Futexes> = (cpu, me, _arena, futexes, cell) => {
     const [from, to] = me === 2 ? [cell, cell + 1] : [cell + 1, cell];
@@ -49,6 +49,7 @@ export function oppositeRequeues(spins: number): Program {
     for (const word of [from, to]) wake(futexes, word, everybody, MATCH_ANY);
   };
   return onObject(openFutexes, [waiter, waiter, mover, mover], spins, {
+    deaths,
     words,
     heir(cpu, died, arena, futexes, cell) {
       if (died > 1) mover(cpu, died, arena, futexes, cell);
@@ -67,7 +68,7 @@ interface Robust {
 const PRIVATE_WORDS = RobustListHead.words + 1;
 
 /** A robust mutex of the program's own, on raw words: who dies inside leaves it to the next, who is told. */
-export function robustWords(threads: number, spins: number): Program {
+export function robustWords(threads: number, spins: number, deaths = 1): Program {
   const open = (arena: Arena, first?: Robust): Robust => {
     const { cpu, heap, thread } = arena;
     // A place for each thread, and for the reaper.
@@ -86,6 +87,7 @@ export function robustWords(threads: number, spins: number): Program {
     unlockRobust(cpu, robust);
   };
   return onObject(open, Array<Body<Robust>>(threads).fill(body), spins, {
+    deaths,
     words,
     settleSpins: 1,
     check({ read, died }, _cell, [{ word }]) {

@@ -33,7 +33,7 @@ export function sleepUntil(cpu: Cpu, futexes: Futexes, address: number, value: n
 }
 
 /** FUTEX_WAIT and FUTEX_WAKE: waiters that are woken one at a time, each by the one before. */
-export function wakeOne(waiters: number, spins: number): Program {
+export function wakeOne(waiters: number, spins: number, deaths = 1): Program {
   const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, cell) => {
     sleepUntil(cpu, futexes, cell + 1, 1);
     if (cpu.read(cell) !== 1) throw new Error('the wait was over before the word had changed');
@@ -45,6 +45,7 @@ export function wakeOne(waiters: number, spins: number): Program {
     wake(futexes, cell + 1, 1, MATCH_ANY);
   };
   return onObject(openFutexes, [...Array<Body<Futexes>>(waiters).fill(waiter), waker], spins, {
+    deaths,
     words,
     heir(cpu, died, arena, futexes, cell) {
       if (died === waiters && cpu.load(cell + 1) === 0) waker(cpu, died, arena, futexes, cell);
@@ -104,7 +105,7 @@ export function wakeByBit(spins: number): Program {
 }
 
 /** FUTEX_REQUEUE, as a broadcast uses it: one is woken, which wakes the other where that waits then. */
-export function requeueAll(spins: number): Program {
+export function requeueAll(spins: number, deaths = 1): Program {
   const waiter: Body<Futexes> = (cpu, _me, _arena, futexes, from) => {
     sleepUntil(cpu, futexes, from, 1);
     wake(futexes, from + 1, 1, MATCH_ANY);
@@ -114,6 +115,7 @@ export function requeueAll(spins: number): Program {
     requeue(futexes, from, 1, from + 1, everybody, undefined);
   };
   return onObject(openFutexes, [waiter, waiter, requeuer], spins, {
+    deaths,
     words,
     heir(cpu, died, arena, futexes, from) {
       if (died === 2 && cpu.load(from) === 0) requeuer(cpu, died, arena, futexes, from);
@@ -142,7 +144,7 @@ export function requeueUnlessChanged(spins: number): Program {
 }
 
 /** futex_waitv(2): one waits for either of two words, which the others change; it leaves no node behind. */
-export function waitForEither(wakers: number, spins: number): Program {
+export function waitForEither(wakers: number, spins: number, deaths = 1): Program {
   // The memory for nodes is there before: how it is taken is another program's.
   const open = (arena: Arena): Futexes => {
     const { thread } = arena;
@@ -170,6 +172,7 @@ export function waitForEither(wakers: number, spins: number): Program {
     wake(futexes, word, 1, MATCH_ANY);
   };
   return onObject(open, [waiter, ...Array<Body<Futexes>>(wakers).fill(waker)], spins, {
+    deaths,
     words,
     heir(cpu, died, arena, futexes, cell) {
       if (died > 0 && cpu.load(cell + died - 1) === 0) waker(cpu, died, arena, futexes, cell);
@@ -182,11 +185,12 @@ export function waitForEither(wakers: number, spins: number): Program {
 }
 
 /** Each thread locks a priority-inheriting word, counts, and unlocks. */
-export function piLock(threads: number, spins: number): Program {
+export function piLock(threads: number, spins: number, deaths = 1): Program {
   const body: Body<Futexes> = (cpu, _me, arena, futexes, word) => {
     if (lockPiWord(cpu, arena, futexes, word)) countInside(cpu, futexes, word);
   };
   return onObject(openFutexes, Array<Body<Futexes>>(threads).fill(body), spins, {
+    deaths,
     words,
     settleSpins: 1,
     check: nothingLeaks,
@@ -197,7 +201,7 @@ export function piLock(threads: number, spins: number): Program {
  * WAIT_REQUEUE_PI and CMP_REQUEUE_PI: waiters for the word behind the lock's, and one that changes it while it holds the
  * lock and lets them wait for that. Each counts when it has the lock.
  */
-export function requeuePiAll(waiters: number, spins: number): Program {
+export function requeuePiAll(waiters: number, spins: number, deaths = 1): Program {
   const waiter: Body<Futexes> = (cpu, _me, arena, futexes, lock) => {
     reservePiState(arena);
     const condition = lock + 2;
@@ -216,6 +220,7 @@ export function requeuePiAll(waiters: number, spins: number): Program {
     countInside(cpu, futexes, lock);
   };
   return onObject(openFutexes, [...Array<Body<Futexes>>(waiters).fill(waiter), mover], spins, {
+    deaths,
     words,
     settleSpins: 1,
     check: nothingLeaks,

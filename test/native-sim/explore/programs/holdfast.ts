@@ -2,7 +2,7 @@
 
 import { Arena, format } from '../../../../lib/arena/arena.ts';
 import { Place } from '../../../../lib/arena/place.ts';
-import { reap } from '../../../../lib/arena/reaper.ts';
+import { reap, reapInSlices } from '../../../../lib/arena/reaper.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { MCS_NODES, McsLock, McsNodes } from '../../../../lib/locking/mcs-lock.ts';
 import { Mutex } from '../../../../lib/locking/mutex.ts';
@@ -69,6 +69,37 @@ export function reapAll({ arenas }: Pick<View, 'arenas'>, died: readonly number[
   const { cpu } = reaper;
   for (const number of died) markDead(cpu, slotAddress(cpu, number) + Slot.life, LIFE + number);
   while (reap(reaper, (id) => isDead(cpu, id), { settleSpins }) === 'again') cpu.relax();
+}
+
+/** `reapAll` by a thread with an event loop: others may make passes of their own between its slices. */
+export function reapSliced({ arenas }: Pick<View, 'arenas'>, died: readonly number[], me: number): void {
+  const reaper = arenas[me]!;
+  const { cpu } = reaper;
+  for (const number of died) markDead(cpu, slotAddress(cpu, number) + Slot.life, LIFE + number);
+  for (;;) {
+    const slices = reapInSlices(reaper, (id) => isDead(cpu, id));
+    let slice = slices.next();
+    while (!slice.done) {
+      // Others wait for what it would latch again.
+      if (slice.value) cpu.relax();
+      slice = slices.next();
+    }
+    if (slice.value !== 'again') return;
+    cpu.relax();
+  }
+}
+
+/** The reaper of a program with `deaths`: alone it waits for live threads as long as `settleSpins` says. */
+export function reapFor(
+  view: View,
+  died: number,
+  me: number,
+  inherited: readonly number[],
+  deaths: number,
+  settleSpins?: number,
+): void {
+  if (deaths === 1) reapDead(view, died, settleSpins);
+  else reapAll(view, [died, ...inherited], me, settleSpins);
 }
 
 /** What thread `me` does that sleeps, and notices that `died` is dead. Returns whether nothing is left to be done. */

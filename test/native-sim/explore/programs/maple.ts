@@ -50,9 +50,10 @@ function allowed(index: number): number[] {
   return first === 0 ? here : [...here, 0, AGAIN];
 }
 
-export function maple(acts: readonly MapleAct[]): Program {
+export function maple(acts: readonly MapleAct[], deaths = 1): Program {
   return onStructure<MapleCore>({
     kind: KIND(true),
+    deaths,
     words: 4096,
     open: (arena, tree, stretch) => new MapleCore(arena, tree, stretch, 4),
     fill(tree) {

@@ -3,7 +3,8 @@
 import type { Arena } from '../../../../lib/arena/arena.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapAll, reapDead, reapOnce } from './holdfast.ts';
+import { makeArenas, reapAll, reapDead, reapOnce, reapSliced } from './holdfast.ts';
+import { inspectAfterDeath } from './inspection.ts';
 
 /** Words of the simulated memory behind the arena: the cells, for what the object protects. */
 const CELLS = 4;
@@ -21,8 +22,14 @@ export interface OnObjectOptions<View> {
   settleSpins?: number;
   /** How many may die in one execution. @default 1 */
   deaths?: number;
-  /** A thread that sleeps for long is a reaper as well, as in production: it may sleep with the names latched, for what a dead one holds. */
+  /** A thread that sleeps for long is a reaper as well, as in production: it may sleep with the names latched, for what a dead one holds. @default where several may die */
   stalls?: boolean;
+  /** Reapers have an event loop: they work in slices. */
+  slices?: boolean;
+  /** Some hold or leave something in the end. */
+  isLeft?: boolean;
+  /** As that of a program. */
+  clock?: Program['clock'];
   /** Threads that do the same, and use their numbers for names only. */
   alike?: Program['alike'];
   /** Looks at what thread `me`, which is dead, leaves to the reaper. */
@@ -46,7 +53,10 @@ export function onObject<View>(
     remembers = false,
     settleSpins,
     deaths = 1,
-    stalls = false,
+    stalls = deaths > 1,
+    slices = false,
+    isLeft = false,
+    clock,
     alike,
     beforeReaping,
     heir,
@@ -57,6 +67,7 @@ export function onObject<View>(
   const program: Program<Shared> = {
     words: words + CELLS,
     alike,
+    clock,
     setup(cpu) {
       const { arenas, shared: cell } = makeArenas(cpu, bodies.length, spins, words, deaths);
       const first = open(arenas[0]!);
@@ -68,15 +79,20 @@ export function onObject<View>(
     }),
     reaper(cpu, died, { arenas, views, cell }, me, inherited) {
       const [arena, view] = [arenas[me]!, views[me]!];
-      beforeReaping?.(cpu, died, arena, view, cell);
-      if (deaths === 1 && !stalls) reapDead({ arenas, shared: cell }, died, settleSpins);
-      else reapAll({ arenas }, [died, ...inherited], me, settleSpins);
-      heir?.(cpu, died, arena, view, cell);
+      const dead = [died, ...inherited];
+      for (const each of dead) if (each < bodies.length) beforeReaping?.(cpu, each, arena, view, cell);
+      if (slices) reapSliced({ arenas }, dead, me);
+      else if (deaths === 1 && !stalls) reapDead({ arenas, shared: cell }, died, settleSpins);
+      else reapAll({ arenas }, dead, me, settleSpins);
+      for (const each of dead) if (each < bodies.length) heir?.(cpu, each, arena, view, cell);
     },
     ...(stalls && {
       stalled: (_cpu: Cpu, died: number, { arenas }: Shared, me: number) => reapOnce({ arenas }, died, me),
     }),
-    ...(check && { check: (memory: FinalMemory, { views, cell }: Shared) => check(memory, cell, views) }),
+    check(memory, { views, cell }) {
+      if (!isLeft) inspectAfterDeath(memory);
+      check?.(memory, cell, views);
+    },
   };
   return program as unknown as Program;
 }

@@ -9,7 +9,8 @@ import type { Stretch } from '../../../../lib/rcu/stretch.ts';
 import type { Core, StructureView } from '../../../../lib/structures/core.ts';
 import { Packed } from '../../../../lib/structures/map/codec.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapFor, type View } from './holdfast.ts';
+import { inspectAfterDeath } from './inspection.ts';
 
 const DOMAIN = defineDomain('explored-structure-qsbr', false);
 
@@ -26,10 +27,12 @@ export interface OnStructure<Hands extends Core> {
   /** What the next thread does after a death. */
   next(hands: Hands): void;
   check?(memory: FinalMemory, structure: number): void;
+  /** How many may die in one execution. @default 1 */
+  readonly deaths?: number;
 }
 
 export function onStructure<Hands extends Core>(given: OnStructure<Hands>): Program {
-  const { kind, words, open, fill, threads, next, check } = given;
+  const { kind, words, open, fill, threads, next, check, deaths = 1 } = given;
   interface Shared extends View {
     structure: number;
     rcu: number;
@@ -42,7 +45,7 @@ export function onStructure<Hands extends Core>(given: OnStructure<Hands>): Prog
   const program: Program<Shared> = {
     words,
     setup(cpu) {
-      const view = makeArenas(cpu, threads.length, Number.POSITIVE_INFINITY, words);
+      const view = makeArenas(cpu, threads.length, Number.POSITIVE_INFINITY, words, deaths);
       const arena = view.arenas[0] as Arena;
       const shared = { ...view, rcu: arena.objects.create(DOMAIN), structure: arena.objects.create(kind) };
       const hands = handsOf(arena, shared);
@@ -58,11 +61,14 @@ export function onStructure<Hands extends Core>(given: OnStructure<Hands>): Prog
         readers.exit(SYNC);
       });
     }),
-    reaper(_cpu, died, shared) {
-      reapDead(shared, died, 2);
-      next(handsOf(shared.arenas.at(-1) as Arena, shared));
+    reaper(_cpu, died, shared, me, inherited) {
+      reapFor(shared, died, me, inherited, deaths, 2);
+      next(handsOf(shared.arenas[me] as Arena, shared));
     },
-    ...(check && { check: (memory: FinalMemory, { structure }: Shared) => check(memory, structure) }),
+    check(memory, { structure }) {
+      inspectAfterDeath(memory);
+      check?.(memory, structure);
+    },
   };
   return program as unknown as Program;
 }

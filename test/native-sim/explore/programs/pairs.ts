@@ -41,6 +41,7 @@ export interface Part {
   tryRead?(): boolean;
   readWithin?(timeout: number): void;
   releaseRead?(): void;
+  downgrade?: (() => void) | undefined;
 }
 
 /** The lock as a task of an event loop takes it. */
@@ -121,6 +122,7 @@ function readerWriter(lock: ReaderWriterLock & Partial<WrittenAsynchronously>): 
     tryRead: () => lock.tryDownRead(),
     readWithin: (timeout) => lock.downRead({ timeout }),
     releaseRead: () => lock.upRead(),
+    downgrade: lock.downgradeWrite && (() => lock.downgradeWrite?.()),
   };
 }
 
@@ -202,7 +204,9 @@ export const ACTS = [
   'try to read',
   'give up reading',
 ] as const;
-export type Act = (typeof ACTS)[number];
+/** In programs of three threads besides. downgrade: it writes, then reads on; read twice: it reads inside while it reads. */
+export const MORE_ACTS = ['downgrade', 'read twice'] as const;
+export type Act = (typeof ACTS)[number] | (typeof MORE_ACTS)[number];
 
 /** ms; the explored clock stands still but for waits that time out. */
 const SOON = 1;
@@ -211,6 +215,8 @@ const SOON = 1;
 export function can(lock: PairLock, act: Act): boolean {
   const hasReaders = READERS.includes(lock);
   if (act === 'give up') return !SPINNERS.includes(lock);
+  if (act === 'downgrade') return lock === 'rw-semaphore';
+  if (act === 'read twice') return hasReaders && lock !== 'rw-lock';
   if (act === 'read' || act === 'try to read') return hasReaders;
   return act !== 'give up reading' || (hasReaders && !SPINNERS.includes(lock));
 }
@@ -224,8 +230,11 @@ export function pairsOf(lock: PairLock): [Act, Act][] {
 const SPINNERS: readonly PairLock[] = ['qspinlock', 'ticket', 'mcs', 'rw-lock'];
 const READERS: readonly PairLock[] = ['rw-lock', 'rw-semaphore', 'percpu-rw-semaphore', 'pthread rwlock'];
 
-/** A thread for each act; with several that hold the lock for writing the counts must add up. */
-export function pair(name: PairLock, acts: readonly Act[], spins: number, deaths = 1): Program {
+/**
+ * A thread for each act; with several that hold the lock for writing the counts must add up. `slices`: reapers have an event loop,
+ * and the clock goes on as it likes.
+ */
+export function pair(name: PairLock, acts: readonly Act[], spins: number, deaths = 1, slices = false): Program {
   const make = LOCKS[name];
   const open = (arena: Arena, first?: Part) => {
     arena.thread.setPriority(acts[arena.thread.number] === 'urgent' ? -1 : 0);
@@ -234,6 +243,7 @@ export function pair(name: PairLock, acts: readonly Act[], spins: number, deaths
   const words = name.includes('pthread') ? { words: FUTEX_WORDS, settleSpins: 1 } : {};
   return onObject(open, acts.map(bodyOf), spins, {
     ...words,
+    ...(slices && { slices, clock: [5e6] }),
     deaths,
     stalls: true,
     // A guard is the view's; percpu-rw-semaphores and semaphores keep what they have seen.
@@ -360,6 +370,18 @@ function bodyOf(act: Act): Body<Part> {
         break;
       case 'read':
         lock.read?.();
+        looked();
+        break;
+      case 'read twice':
+        lock.read?.();
+        lock.read?.();
+        looked();
+        looked();
+        break;
+      case 'downgrade':
+        lock.take();
+        count();
+        lock.downgrade?.();
         looked();
         break;
       case 'try to read':

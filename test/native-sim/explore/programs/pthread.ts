@@ -21,7 +21,7 @@ function lock(mutex: PthreadMutex): void {
 }
 
 /** Each thread locks the mutex, twice if that is allowed, and counts. */
-export function mutex(type: 'normal' | 'recursive', threads: number, spins: number): Program {
+export function mutex(type: 'normal' | 'recursive', threads: number, spins: number, deaths = 1): Program {
   const body: Body<PthreadMutex> = (cpu, _me, _arena, mutex, cell) => {
     lock(mutex);
     if (type === 'recursive') mutex.lock();
@@ -30,11 +30,11 @@ export function mutex(type: 'normal' | 'recursive', threads: number, spins: numb
     mutex.unlock();
   };
   const open = (arena: Arena, first?: PthreadMutex) => new PthreadMutex(arena, first?.handle, { type });
-  return onObject(open, Array<Body<PthreadMutex>>(threads).fill(body), spins, { words });
+  return onObject(open, Array<Body<PthreadMutex>>(threads).fill(body), spins, { words, deaths });
 }
 
 /** Consumers that wait for what the last thread makes; one that is signalled signals the next. */
-export function cond(how: 'signal' | 'broadcast', consumers: number, spins: number): Program {
+export function cond(how: 'signal' | 'broadcast', consumers: number, spins: number, deaths = 1): Program {
   type Pair = { mutex: PthreadMutex; cond: PthreadCond };
   const open = (arena: Arena, first?: Pair): Pair => ({
     mutex: new PthreadMutex(arena, first?.mutex.handle),
@@ -57,6 +57,7 @@ export function cond(how: 'signal' | 'broadcast', consumers: number, spins: numb
     if (!isMade) cond[how]();
   };
   return onObject(open, [...Array<Body<Pair>>(consumers).fill(consumer), producer], spins, {
+    deaths,
     words,
     heir(cpu, died, arena, pair, cell) {
       if (died === consumers) producer(cpu, died, arena, pair, cell);
@@ -67,7 +68,7 @@ export function cond(how: 'signal' | 'broadcast', consumers: number, spins: numb
 }
 
 /** Whoever passes the barrier first destroys it, and writes over its words: nobody else touches them any more. */
-export function barrier(threads: number, spins: number, isDestroyed: boolean): Program {
+export function barrier(threads: number, spins: number, isDestroyed: boolean, deaths = 1): Program {
   const { words: own } = BarrierWords;
   const body: Body<PthreadBarrier> = (cpu, me, _arena, shared, cell) => {
     // A thread remembers which objects it has destroyed; a replay, which starts from nothing, must not.
@@ -84,6 +85,7 @@ export function barrier(threads: number, spins: number, isDestroyed: boolean): P
   };
   const open = (arena: Arena, first?: PthreadBarrier) => new PthreadBarrier(arena, first?.handle, { count: threads });
   return onObject(open, Array<Body<PthreadBarrier>>(threads).fill(body), spins, {
+    deaths,
     words,
     heir(cpu, _died, _arena, barrier) {
       if (cpu.load(barrier.address + BarrierWords.round) === 0) barrier.wait();
@@ -94,7 +96,7 @@ export function barrier(threads: number, spins: number, isDestroyed: boolean): P
 const FAILED = new Error('the routine failed');
 
 /** Each thread calls a routine that fails the first time it runs. */
-export function once(threads: number, spins: number): Program {
+export function once(threads: number, spins: number, deaths = 1): Program {
   const body: Body<PthreadOnce> = (cpu, _me, _arena, once, cell) => {
     const routine = () => {
       const runs = cpu.read(cell);
@@ -110,7 +112,7 @@ export function once(threads: number, spins: number): Program {
     if (cpu.read(cell) < 2) throw new Error('the routine has not run to its end');
   };
   const open = (arena: Arena, first?: PthreadOnce) => new PthreadOnce(arena, first?.handle);
-  return onObject(open, Array<Body<PthreadOnce>>(threads).fill(body), spins, { words });
+  return onObject(open, Array<Body<PthreadOnce>>(threads).fill(body), spins, { words, deaths });
 }
 
 export function sem(waiters: number, spins: number): Program {

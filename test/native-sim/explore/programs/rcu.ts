@@ -9,7 +9,8 @@ import { enter, Readers, SYNC } from '../../../../lib/rcu/reader.ts';
 import type { Thread } from '../../../../lib/sched/thread.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { check, pointTo, publish, replace, spoil, use } from './element.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapFor, type View } from './holdfast.ts';
+import { inspectAfterDeath } from './inspection.ts';
 
 /** Trees of one, and of two and of three levels for few threads. */
 const KINDS = {
@@ -99,12 +100,12 @@ const READING: readonly RcuAct[] = ['read', 'nested', 'twice', 'guards'];
 const isAtLeast = (count: number, least: number) => count >= least;
 
 /** Each thread does one thing. After a death the reaper replaces the element as well: no period may wait for the dead. */
-export function rcu(acts: readonly RcuAct[], shape: Shape = 'flat', waiting: Waiting = 'spins'): Program {
+export function rcu(acts: readonly RcuAct[], shape: Shape = 'flat', waiting: Waiting = 'spins', deaths = 1): Program {
   const spins = waiting === 'spins' ? Number.POSITIVE_INFINITY : 1;
   const program: Program<Shared> = {
-    words: ARENA_WORDS + acts.length + 4,
+    words: ARENA_WORDS + acts.length + 3 + deaths,
     setup(cpu) {
-      const view = makeArenas(cpu, acts.length, spins, ARENA_WORDS);
+      const view = makeArenas(cpu, acts.length, spins, ARENA_WORDS, deaths);
       for (const { thread } of view.arenas) Object.defineProperty(thread, 'isPreemptible', { value: false });
       const out = view.shared;
       const pointer = out + 1;
@@ -116,12 +117,15 @@ export function rcu(acts: readonly RcuAct[], shape: Shape = 'flat', waiting: Wai
       BODIES[act](cpu, (shared.arenas[me] as Arena).thread, me, shared);
       if (READING.includes(act) && acts.includes('look')) cpu.fetchAddRelease(shared.out, 1);
     }),
-    reaper(cpu, died, shared) {
-      reapDead(shared, died, 2);
-      // It was about to say so, or has not been inside.
-      if (READING.includes(acts[died] as RcuAct)) cpu.fetchAddRelease(shared.out, 1);
-      replace(cpu, (shared.arenas.at(-1) as Arena).thread, acts.length, shared, NORMAL);
+    reaper(cpu, died, shared, me, inherited) {
+      reapFor(shared, died, me, inherited, deaths, 2);
+      // They were about to say so, or have not been inside.
+      for (const each of [died, ...inherited]) {
+        if (READING.includes(acts[each] as RcuAct)) cpu.fetchAddRelease(shared.out, 1);
+      }
+      replace(cpu, (shared.arenas[me] as Arena).thread, me, shared, NORMAL);
     },
+    check: inspectAfterDeath,
   };
   return program as unknown as Program;
 }

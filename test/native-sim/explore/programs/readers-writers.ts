@@ -151,5 +151,5 @@ export function readerOfTwo(spins: number): Program {
     cpu.write(cell, 1);
     first.upWrite();
   };
-  return onObject(open, [reads, writes], spins, { remembers: true });
+  return onObject(open, [reads, writes], spins, { remembers: true, isLeft: true });
 }

@@ -22,7 +22,7 @@ function opener(priorities: readonly number[]) {
 }
 
 /** Each thread locks, finds itself as urgent as those that wait for it, counts, and unlocks. */
-export function rtMutex(priorities: readonly number[], spins: number): Program {
+export function rtMutex(priorities: readonly number[], spins: number, deaths = 1): Program {
   const body: Body<RtMutex> = (cpu, _me, { thread }, mutex, cell) => {
     mutex.lock();
     if (mutex.ownerDied) mutex.makeConsistent();
@@ -37,6 +37,7 @@ export function rtMutex(priorities: readonly number[], spins: number): Program {
     mutex.unlock();
   };
   return onObject(opener(priorities), Array<Body<RtMutex>>(priorities.length).fill(body), spins, {
+    deaths,
     check: (memory, _cell, views) => nothingIsLent(memory, views),
   });
 }

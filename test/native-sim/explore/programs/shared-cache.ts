@@ -37,9 +37,10 @@ const CHANGES: Record<Exclude<CacheAct, 'use'>, (table: FlightTable) => void> = 
   compute,
 };
 
-export function sharedCache(acts: readonly CacheAct[]): Program {
+export function sharedCache(acts: readonly CacheAct[], deaths = 1): Program {
   return onStructure<FlightTable>({
     kind: KIND,
+    deaths,
     words: 8192,
     open: (arena, cache, stretch) => new FlightTable(arena, cache, stretch),
     fill(table) {

@@ -16,6 +16,8 @@ class Table extends HashTable {
   /** Nothing is left for another entry. */
   useUp({ heap, thread }: Arena): void {
     for (let words = 4096; words >= 16; words >>= 1) while (heap.tryAlloc(words, thread.nascent) !== 0);
+    // What is used up is nobody's: no reaper is to free the last of it.
+    thread.cpu.store(thread.nascent, 0);
     const [key, value] = [packed(1), packed(11)];
     for (;;) {
       try {
@@ -53,10 +55,11 @@ const SOUND = new Map<number, (number | undefined)[]>([
   [4, [40]],
 ]);
 
-export function sharedMap(acts: readonly MapAct[]): Program {
+export function sharedMap(acts: readonly MapAct[], deaths = 1): Program {
   const isFull = acts.includes('await');
   return onStructure<Table>({
     kind: KIND,
+    deaths,
     words: 8192,
     open: (arena, map, stretch) => new Table(arena, map, stretch),
     fill(table, arena) {

@@ -6,7 +6,8 @@ import { adopt, claim, give, putClaimed, splice, turn } from '../../../../lib/rc
 import { CACHE_KIND } from '../../../../lib/rcu/slab/repair.ts';
 import { Slabs } from '../../../../lib/rcu/slab/slabs.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapFor, type View } from './holdfast.ts';
+import { inspectAfterDeath } from './inspection.ts';
 
 /**
  * take: takes an object, uses it and gives it back, twice; doom: gives it to be freed later, and frees it then; several:
@@ -52,11 +53,11 @@ const BODIES: Record<SlabAct, (cpu: Cpu, place: Slabs) => void> = {
 };
 
 /** After a death the reaper takes all that there is: each object is there once, and none is lost but those in use. */
-export function slab(acts: readonly SlabAct[]): Program {
+export function slab(acts: readonly SlabAct[], deaths = 1): Program {
   const program: Program<Shared> = {
     words: ARENA_WORDS + 1,
     setup(cpu) {
-      const view = makeArenas(cpu, acts.length, Number.POSITIVE_INFINITY, ARENA_WORDS);
+      const view = makeArenas(cpu, acts.length, Number.POSITIVE_INFINITY, ARENA_WORDS, deaths);
       const [first] = view.arenas as [Arena];
       const cache = first.objects.create(CACHE_KIND);
       cpu.write(cache + CacheWords.objectWords, OBJECT_WORDS);
@@ -71,9 +72,9 @@ export function slab(acts: readonly SlabAct[]): Program {
     threads: acts.map((act) => (cpu: Cpu, me: number, { places }: Shared) => {
       BODIES[act](cpu, places[me] as Slabs);
     }),
-    reaper(cpu, died, shared) {
-      reapDead(shared, died, 2);
-      const place = shared.places.at(-1) as Slabs;
+    reaper(cpu, died, shared, me, inherited) {
+      reapFor(shared, died, me, inherited, deaths, 2);
+      const place = shared.places[me] as Slabs;
       adopt(cpu, place.cache, place.magazine, place.thread.id);
       turn(cpu, place.magazine);
       splice(cpu, place.cache, place.magazine, place.thread.id);
@@ -83,6 +84,7 @@ export function slab(acts: readonly SlabAct[]): Program {
         use(cpu, place, slot);
       }
     },
+    check: inspectAfterDeath,
   };
   return program as unknown as Program;
 }

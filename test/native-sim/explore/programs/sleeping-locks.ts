@@ -12,7 +12,7 @@ import type { Program } from '../../../../native-sim/explore/program.ts';
 import { type Body, onObject } from './on-object.ts';
 
 /** Each thread takes the one permit, with a guard or without, and counts. */
-export function permits(guards: readonly boolean[], spins: number): Program {
+export function permits(guards: readonly boolean[], spins: number, deaths = 1): Program {
   const bodies = guards.map(
     (guard): Body<Semaphore> =>
       (cpu, _me, _arena, semaphore, cell) => {
@@ -23,14 +23,14 @@ export function permits(guards: readonly boolean[], spins: number): Program {
         else held.release();
       },
   );
-  return onObject((arena, first) => new Semaphore(arena, first?.handle), bodies, spins, { remembers: true });
+  return onObject((arena, first) => new Semaphore(arena, first?.handle), bodies, spins, { remembers: true, deaths });
 }
 
 /**
  * A permit that a guard has left in the seat. Threads with a guard take it and give it back, once or twice; those without take
  * it out of there, or only try to (-1). Nobody loses it, or has it twice, unless one dies that took it without a guard.
  */
-export function seat(guards: readonly (-1 | 0 | 1 | 2)[], spins: number): Program {
+export function seat(guards: readonly (-1 | 0 | 1 | 2)[], spins: number, deaths = 1): Program {
   const bodies = guards.map(
     (times): Body<Semaphore> =>
       (cpu, _me, _arena, semaphore, cell) => {
@@ -53,6 +53,7 @@ export function seat(guards: readonly (-1 | 0 | 1 | 2)[], spins: number): Progra
     return semaphore;
   };
   return onObject(open, bodies, spins, {
+    deaths,
     remembers: true,
     check({ read, died }, _cell, [{ address }]) {
       if (died.some((thread) => (guards[thread] as number) <= 0)) return;
@@ -81,6 +82,7 @@ export function givenOut<View extends Counted>(
   spins: number,
   left: { offset: number; unit: number },
   words?: number,
+  deaths = 1,
 ): Program {
   const taker: Body<View> = (_cpu, _me, _arena, counted) => counted.take();
   const reader: Body<View> = (cpu, _me, _arena, counted, cell) => {
@@ -92,6 +94,7 @@ export function givenOut<View extends Counted>(
     for (let i = 0; i < takers; i++) counted.give();
   };
   return onObject(open, [...Array<Body<View>>(takers - 1).fill(taker), reader, giver], spins, {
+    deaths,
     ...(words && { words }),
     beforeReaping(cpu, died, _arena, _counted, cell) {
       const task = slotAddress(cpu, died) + Slot.mainTask;
@@ -116,16 +119,16 @@ export function givenOut<View extends Counted>(
   });
 }
 
-export function completion(waiters: number, spins: number): Program {
+export function completion(waiters: number, spins: number, deaths = 1): Program {
   const open = (arena: Arena, first?: Completion & Counted) => {
     const view = new Completion(arena, first?.handle);
     return Object.assign(view, { take: () => view.wait(), give: () => view.complete() });
   };
-  return givenOut(open, waiters, spins, { offset: SemaphoreWords.count, unit: PERMIT });
+  return givenOut(open, waiters, spins, { offset: SemaphoreWords.count, unit: PERMIT }, undefined, deaths);
 }
 
 /** Waiters that are woken one at a time, each by the one before, and one that makes their condition hold. */
-export function waitQueue(waiters: number, spins: number): Program {
+export function waitQueue(waiters: number, spins: number, deaths = 1): Program {
   const waiter: Body<WaitQueue> = (cpu, _me, _arena, queue, cell) => {
     queue.wait(() => cpu.loadAcquire(cell + 1) === 1, { exclusive: true });
     if (cpu.read(cell) !== 1) throw new Error('the wait was over before the condition held');
@@ -138,6 +141,7 @@ export function waitQueue(waiters: number, spins: number): Program {
   };
   const bodies = [...Array<Body<WaitQueue>>(waiters).fill(waiter), waker];
   return onObject((arena, first) => new WaitQueue(arena, first?.handle), bodies, spins, {
+    deaths,
     heir(cpu, died, arena, queue, cell) {
       if (died === waiters && cpu.load(cell + 1) === 0) waker(cpu, died, arena, queue, cell);
     },

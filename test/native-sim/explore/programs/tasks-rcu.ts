@@ -11,6 +11,7 @@ import type { Thread } from '../../../../lib/sched/thread.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
 import { pointTo, publish, replace, spoil, use } from './element.ts';
 import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { inspectAfterDeath } from './inspection.ts';
 
 const KIND = defineDomain('explored-tasks', false, GEOMETRY, true);
 
@@ -134,6 +135,7 @@ export function tasksRcu(acts: readonly TasksAct[]): Program {
       const readers = new Readers(thread, shared.domain.rcu);
       BODIES[act](cpu, { readers, presence: undefined as never }, died, shared);
     },
+    check: inspectAfterDeath,
   };
   return program as unknown as Program;
 }

@@ -42,9 +42,10 @@ function allowed(index: number): number[] {
   return index === 1 ? [now] : [now, 0, second(index), second(4)];
 }
 
-export function xarray(acts: readonly XArrayAct[]): Program {
+export function xarray(acts: readonly XArrayAct[], deaths = 1): Program {
   return onStructure<XArrayTree>({
     kind: KIND(0),
+    deaths,
     words: 4096,
     open: (arena, xa, stretch) => new XArrayTree(arena, xa, stretch, BITS),
     fill(tree) {
