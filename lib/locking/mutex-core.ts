@@ -31,13 +31,15 @@
  *
  * While a woken waiter is on its way, WAITERS is clear: others lock and unlock on the fast path, and wake nobody. It is
  * illegal to fail to set WAITERS when that waiter leaves the list, with or without the lock, and others stay; and when its
- * thread goes to sleep in a synchronous call, because then it is not on its way any more. It is legal to set WAITERS or
- * HANDOFF in vain: unlock then finds nobody in the list, and clears them.
+ * thread goes to sleep in a synchronous call, because then it is not on its way any more. It is illegal to
+ * set either while nobody is in the list: unlock waits for the one that is about to leave it to clear them.
  *
  * "The first waiter" is the first that can run (`isStuck`).
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running, so it must never wait behind one of
- * them: it goes in front of them in the list, and takes over what has been handed to one.
+ * them: it goes in front of them in the list, and takes over what has been handed to one. A task of another thread's event loop
+ * runs when that gets round to it, so no synchronous waiter sleeps for it alone: the first of them is woken beside it, and after a
+ * millisecond takes over what it has not picked up.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
@@ -50,6 +52,7 @@ import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task
 import type { Thread } from '../sched/thread.ts';
 import {
   firstAble,
+  firstBehindLoop,
   firstToCome,
   firstWaiter,
   isStuck,
@@ -72,6 +75,9 @@ export const MutexWords = struct({
 
 export const HANDOFF = 2;
 const PICKUP = 4;
+
+/** How long a lock that was handed to a task of an event loop waits for a turn of that, where others could have it, ns. */
+const PATIENCE = 1e6;
 
 /** Whether somebody holds the mutex, spins for it, or is in its list: perhaps on its way to take it, with an empty word. */
 export function isBusy(cpu: Cpu, mutex: number): boolean {
@@ -187,7 +193,10 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   // Leave the line, with the lock or without.
   finishPark(cpu, task);
   dequeue(cpu, mutex, task);
+  // It may have been the one that looks after a loop.
+  const next = outcome === undefined ? [] : besideLoop(cpu, list);
   unlatch(cpu, list + WaitList.latch);
+  unparkAll(cpu, next);
   return outcome ?? acquired(thread, mutex);
 }
 
@@ -238,16 +247,39 @@ function standAside(thread: Thread, mutex: number): void {
   unparkAll(cpu, woken);
 }
 
-/** A synchronous waiter takes what was handed to a task of its own thread, which cannot run while the thread waits. */
-function takeOver({ thread, task }: Waiter, mutex: number): boolean {
-  const { cpu, id } = thread;
+/**
+ * A synchronous waiter takes what was handed to an asynchronous task, which picks it up in a turn of its event loop: at once where
+ * that is its own thread's, which has no turn while the thread waits, and after PATIENCE where it is another's.
+ */
+function takeOver(waiter: Waiter, mutex: number): boolean {
+  const { cpu, id } = waiter.thread;
   const address = mutex + MutexWords.owner;
   // Acquire: as in `refuse`.
   const word = cpu.loadAcquire(address);
   const owner = ownerOf(word);
-  if (!(word & PICKUP) || cpu.load(owner + Task.thread) !== id || cpu.load(owner + Task.mode) !== ASYNC) return false;
+  const isGiven = (word & PICKUP) !== 0 && cpu.load(owner + Task.mode) === ASYNC;
+  if (!isGiven || (cpu.load(owner + Task.thread) !== id && !hasWaited(waiter))) {
+    if (!isGiven) waiter.lookAgain = undefined;
+    return false;
+  }
   // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.
-  return cpu.cmpxchgAcquire(address, word, task | (word & FLAGS & ~PICKUP)) === word;
+  return cpu.cmpxchgAcquire(address, word, waiter.task | (word & FLAGS & ~PICKUP)) === word;
+}
+
+/** Whether PATIENCE is over, which begins with the first call; then and when it is over the waiter looks again. */
+function hasWaited(waiter: Waiter): boolean {
+  const now = waiter.thread.cpu.now();
+  waiter.lookAgain ??= now + PATIENCE;
+  return now >= waiter.lookAgain;
+}
+
+/**
+ * Whom to wake beside an asynchronous task, the first in line: its event loop may compute for any time, while the lock is free or
+ * its own. So a synchronous waiter looks, too. Under the latch.
+ */
+function besideLoop(cpu: Cpu, list: number): number[] {
+  const task = firstBehindLoop(cpu, list);
+  return task === 0 ? [] : [task];
 }
 
 /**
@@ -317,8 +349,9 @@ function releaseToWaiters(thread: Thread, mutex: number, free: number): number[]
   }
   // me|flags -> successor|PICKUP, or -> free. What it pairs with is said above.
   cpu.storeRelease(address, isHandedOver ? successor | PICKUP : free);
-  if (isHandedOver) return [successor];
-  return free === UNRECOVERABLE ? waiters(cpu, list) : firstToCome(cpu, list);
+  if (free === UNRECOVERABLE) return waiters(cpu, list);
+  const woken = isHandedOver ? [successor] : firstToCome(cpu, list);
+  return [...woken, ...besideLoop(cpu, list).filter((task) => task !== woken[0])];
 }
 
 /** After deaths: takes dead tasks out of the list, and the lock out of a dead owner's hands. */

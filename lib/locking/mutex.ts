@@ -42,7 +42,8 @@ const KIND = defineKind<Repairer>({
  * Fairness: a free mutex goes to whoever comes first, also past those who sleep; they are woken in order of arrival,
  * and the first of them, once woken in vain, is handed the lock by the next unlock. So nobody waits for ever, and few
  * hand-overs cost a switch of threads.
- * A waiter in asynchronous code whose thread sleeps in a synchronous call is passed for as long.
+ * A waiter in asynchronous code whose thread sleeps in a synchronous call is passed for as long. One whose event loop is busy holds
+ * up no thread: what it was handed and has not taken after 1 ms goes to a synchronous waiter, and it is next again.
  *
  * Death: if a thread ends while it holds the mutex, the next owner gets it with `ownerDied` set, repairs what the
  * mutex protects, and calls `makeConsistent()`. If it unlocks without that, all lock calls throw ENOTRECOVERABLE.

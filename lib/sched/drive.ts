@@ -229,11 +229,18 @@ function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
   let step = path.next();
   while (!step.done) {
     if (wait !== undefined) noteSleep(thread, task, wait);
-    const reason = schedule(thread, task, waiter.deadline);
+    const reason = sleep(waiter);
     if (wait !== undefined) noteRun(wait);
     step = path.next(reason);
   }
   return step.value;
+}
+
+/** Until the waiter is woken, or `until` has come, if that is before its deadline. */
+function sleep({ thread, task, deadline, lookAgain }: Waiter, until = lookAgain): Woken {
+  if (until === undefined || until >= deadline) return schedule(thread, task, deadline);
+  schedule(thread, task, until);
+  return 'woken';
 }
 
 /** `drive` that ends the wait as an abort does, once it finds that nobody else can. */
@@ -249,9 +256,9 @@ function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome
       waiter.aborted = waiter.deadlock !== undefined;
       if (waiter.aborted) unpark(cpu, task);
     }
-    const reason = schedule(thread, task, Math.min(waiter.deadline, cpu.now() + LOOK_INTERVAL));
+    const reason = sleep(waiter, Math.min(waiter.lookAgain ?? waiter.deadline, cpu.now() + LOOK_INTERVAL));
     if (wait !== undefined) noteRun(wait);
-    step = path.next(cpu.now() < waiter.deadline ? 'woken' : reason);
+    step = path.next(reason);
   }
   return step.value;
 }

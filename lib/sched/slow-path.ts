@@ -32,6 +32,8 @@ export interface Waiter extends Member {
   deadline: number;
   /** A task on an event loop: it neither spins nor may it be waited for by its own thread. */
   readonly async: boolean;
+  /** Of a synchronous one: it goes on at that time as if it had been woken. On the clock of `cpu.now()`, ns. */
+  lookAgain?: number | undefined;
   /** Set where the timeout is 0: such a call does not spin either. */
   readonly onlyTries?: boolean | undefined;
   aborted: boolean;

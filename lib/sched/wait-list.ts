@@ -207,6 +207,22 @@ export function firstToCome(cpu: Cpu, list: number): number[] {
   return [...tasks.values()];
 }
 
+/** How far `firstBehindLoop` looks: what it costs must not grow with the list. */
+const MOST_OF_LOOPS = 16;
+
+/**
+ * The first task that waits in a synchronous call, if there are asynchronous ones in front of it, and no more than MOST_OF_LOOPS; or
+ * 0. The latch is held.
+ */
+export function firstBehindLoop(cpu: Cpu, list: number): number {
+  const first = firstWaiter(cpu, list);
+  let task = first;
+  for (let n = 0; n < MOST_OF_LOOPS && task !== 0 && cpu.load(task + Task.mode) === ASYNC; n++) {
+    task = nextWaiter(cpu, list, task);
+  }
+  return task === first || task === 0 || cpu.load(task + Task.mode) === ASYNC ? 0 : task;
+}
+
 /** The task behind `task` in the list, or 0. The latch is held. */
 export function nextWaiter(cpu: Cpu, list: number, task: number): number {
   const next = cpu.read(task + Task.next);

@@ -14,6 +14,8 @@ const WAITS_FOR = ['test/sched/waits-for.test.ts'];
 const VALIDATOR = 'lib/debug/lockdep/validator.ts';
 const SEQLOCK = ['test/locking/seqlock.test.ts'];
 const SECTIONS = ['test/locking/sections.test.ts'];
+const MUTEX = 'lib/locking/mutex-core.ts';
+const LOOPS = ['test/locking/busy-loop.test.ts'];
 const EXPLORE = ['test/native-sim/explore/command.test.ts'];
 
 export const mutants: readonly Mutant[] = [
@@ -240,5 +242,47 @@ export const mutants: readonly Mutant[] = [
     from: "name !== 'ExploreError' && !(",
     to: '!(',
     tests: EXPLORE,
+  },
+  {
+    name: 'Mutex: only a task of an event loop is woken where it is first in line',
+    file: MUTEX,
+    from: 'return task === 0 ? [] : [task];',
+    to: 'return [];',
+    tests: LOOPS,
+  },
+  {
+    name: 'Mutex: what was handed to an event loop is taken over by no other thread',
+    file: MUTEX,
+    from: 'return now >= waiter.lookAgain;',
+    to: 'return false;',
+    tests: LOOPS,
+  },
+  {
+    name: 'Mutex: what was handed to an event loop is taken over at once',
+    file: MUTEX,
+    from: 'return now >= waiter.lookAgain;',
+    to: 'return true;',
+    tests: LOOPS,
+  },
+  {
+    name: 'Mutex: a waiter that gives up leaves nobody to look after an event loop',
+    file: MUTEX,
+    from: 'outcome === undefined ? [] : besideLoop(cpu, list)',
+    to: '[] as number[]',
+    tests: LOOPS,
+  },
+  {
+    name: 'Waits: nobody looks again',
+    file: 'lib/sched/drive.ts',
+    from: 'if (until === undefined || until >= deadline)',
+    to: 'if (until === undefined || until > 0)',
+    tests: LOOPS,
+  },
+  {
+    name: 'Mutex: how long an unlock takes grows with the event loops’ tasks in line',
+    file: 'lib/sched/wait-list.ts',
+    from: 'n < MOST_OF_LOOPS && ',
+    to: '',
+    tests: CROWDS,
   },
 ];

@@ -47,6 +47,11 @@ describe.each(LOOP_LOCKS)('%s', (lock) => {
   });
 });
 
+test('mutex: two have what was handed to an event loop and taken over, or nobody has it', async () => {
+  const program = onEventLoop('mutex', ['take'], ['hand over'], { clock: [2e6] });
+  await expectExplored({ ...program, ...random, executions: 60 });
+});
+
 describe('an event loop', () => {
   /** Two tasks that each wait for a word, and note in which order they went on. */
   const twoWaits = (seen: Set<string>, ...wakers: Program['threads']): Program => ({

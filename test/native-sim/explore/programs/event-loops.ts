@@ -8,14 +8,18 @@ import { Place } from '../../../../lib/arena/place.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { HoldfastError } from '../../../../lib/errors.ts';
 import { Mutex } from '../../../../lib/locking/mutex.ts';
+import { HANDOFF, MutexWords } from '../../../../lib/locking/mutex-core.ts';
+import { WAITERS } from '../../../../lib/locking/owner-word.ts';
 import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore/semaphore.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
+import { latch, unlatch } from '../../../../lib/memory/latch.ts';
 import { PthreadMutex } from '../../../../lib/pthread/mutex/mutex.ts';
 import { PthreadRwlock } from '../../../../lib/pthread/rwlock.ts';
 import type { AsyncWaitOptions } from '../../../../lib/sched/drive.ts';
+import { firstWaiter, WaitList } from '../../../../lib/sched/wait-list.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { FUTEX_WORDS } from './futex.ts';
 import { makeArenas, reapFor, type View } from './holdfast.ts';
@@ -88,11 +92,14 @@ interface LoopOptions {
   deaths?: number;
 }
 
-/** `loop`: the tasks of thread 0; `others`: what each other thread does, without an event loop. */
+/**
+ * `loop`: the tasks of thread 0; `others`: what each other thread does, without an event loop. `hand over`, of the mutex: it gives
+ * the lock to the first in line, and waits for it again.
+ */
 export function onEventLoop(
   name: LoopLock,
   loop: readonly LoopAct[],
-  others: readonly ('take' | 'read')[],
+  others: readonly ('take' | 'read' | 'hand over')[],
   { isFresh = false, clock, deaths = 1 }: LoopOptions = {},
 ): Program {
   const words = name.includes('pthread') ? FUTEX_WORDS : 4096;
@@ -171,6 +178,12 @@ export function onEventLoop(
           return;
         }
         lock.take();
+        if (act === 'hand over') {
+          askForHandOff(cpu, handle.address, me + 1);
+          count(cpu, loop.length + i);
+          lock.release();
+          lock.take();
+        }
         count(cpu, loop.length + i);
         lock.release();
       }),
@@ -192,6 +205,14 @@ export function onEventLoop(
     },
   };
   return program as unknown as Program;
+}
+
+/** As the first in line does, if there is one, when it was woken in vain. */
+function askForHandOff(cpu: Cpu, mutex: number, id: number): void {
+  const list = mutex + MutexWords.waiters;
+  latch(cpu, list + WaitList.latch, id);
+  if (firstWaiter(cpu, list) !== 0) cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS | HANDOFF);
+  unlatch(cpu, list + WaitList.latch);
 }
 
 /** Undefined for a call that has timed out, or whose signal has aborted. */
