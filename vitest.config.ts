@@ -1,6 +1,10 @@
 import { defineConfig } from 'vitest/config';
+import { localImports } from './test/support/local-imports.ts';
+
+const folders = ['./lib/', './native-sim/', './test/native-sim/explore/programs/'].map((folder) => new URL(folder, import.meta.url).pathname);
 
 export default defineConfig({
+  plugins: [localImports(folders)],
   test: {
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
