@@ -472,9 +472,9 @@ export class Exhaustive extends Machine {
     const thread = g.thread[w]!;
     const places: number[] = [];
     const isRmw = (g.flags[w]! & RMW) !== 0;
-    const from = isRmw ? this.ordering.rmwPlace(g, thread) : this.ordering.seen(g, thread, g.index[w]!, location);
+    const from = isRmw ? this.ordering.rmwPlace(g, thread) : this.ordering.seenBefore(g, w);
     const to = isRmw ? from : co.length;
-    const seenByReader = this.ordering.seen(g, g.thread[r]!, g.index[r]!, location);
+    const seenByReader = this.ordering.seenBefore(g, r);
     for (let place = from; place <= to; place++) {
       if (place < co.length && g.flags[co[place]!]! & RMW) continue;
       if (place + 1 > seenByReader) places.push(place);

@@ -10,6 +10,7 @@
  */
 import type { Until } from '../replay/replayed-cpu.ts';
 import { INIT, READ, WRITE } from './events.ts';
+import { KINDS } from './thread-order.ts';
 
 /** What is known about a thread whose events have all been replayed. */
 export const Stop = {
@@ -43,27 +44,29 @@ export interface Pending {
 
 /** What is kept of each event as a number: which array holds it, and how many elements there are for an event. */
 const COLUMNS = {
-  thread: { of: Int32Array, wide: false },
+  thread: { of: Int32Array, width: 1 },
   /** Position in the thread, from 0. */
-  index: { of: Int32Array, wide: false },
-  op: { of: Int32Array, wide: false },
-  flags: { of: Int32Array, wide: false },
-  location: { of: Int32Array, wide: false },
+  index: { of: Int32Array, width: 1 },
+  op: { of: Int32Array, width: 1 },
+  flags: { of: Int32Array, width: 1 },
+  location: { of: Int32Array, width: 1 },
   /** What was read, written or chosen. */
-  value: { of: Int32Array, wide: false },
+  value: { of: Int32Array, width: 1 },
   /** What a compare-and-exchange expects, the argument of an awaiting read's predicate, or the canonical choice. */
-  arg: { of: Int32Array, wide: false },
-  rf: { of: Int32Array, wide: false },
+  arg: { of: Int32Array, width: 1 },
+  rf: { of: Int32Array, width: 1 },
   /** How many events the turn of a loop has that this `relax` repeats. */
-  span: { of: Int32Array, wide: false },
+  span: { of: Int32Array, width: 1 },
   /** 1 where adding the event put it before events that were there already. */
-  early: { of: Uint8Array, wide: false },
-  /** How many events of its thread, from the first on, are all in `ppoClosure`. */
-  ppoPrefix: { of: Int32Array, wide: false },
+  early: { of: Uint8Array, width: 1 },
+  /** The event before this one in its thread, at the same location: its position there, or -1. */
+  sameBefore: { of: Int32Array, width: 1 },
   /** The least time, in ns, at which it can have happened: a clock goes forward along po | rf. */
-  time: { of: Float64Array, wide: false },
+  time: { of: Float64Array, width: 1 },
   /** How many events of each thread precede this one in po | rf, itself included. */
-  clock: { of: Int32Array, wide: true },
+  clock: { of: Int32Array, width: 'threads' },
+  /** What `thread-order.ts` keeps of the thread up to this event. */
+  kept: { of: Int32Array, width: KINDS },
 } as const;
 
 type ColumnName = keyof typeof COLUMNS;
@@ -87,19 +90,19 @@ export class Graph {
   rf!: Column<'rf'>;
   span!: Column<'span'>;
   early!: Column<'early'>;
-  ppoPrefix!: Column<'ppoPrefix'>;
+  sameBefore!: Column<'sameBefore'>;
   time!: Column<'time'>;
   clock!: Column<'clock'>;
+  kept!: Column<'kept'>;
   until: (Until | null)[] = [];
-  /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
-  ppoEdges: number[][] = [];
-  ppoClosure: Int32Array[] = [];
   /** The events ordered before each event, as bits. */
   before: Int32Array;
   /** `before` speaks of events that are gone, since one was cut that had been placed ahead of one that stays. */
   stale = false;
 
   threads: number[][];
+  /** By location and thread: the position of the thread's last event there, plus one. */
+  #lastAt: Int32Array;
   /** By location: its writes, oldest first; its reads, in no order. */
   co: number[][] = [];
   reads: number[][] = [];
@@ -115,12 +118,14 @@ export class Graph {
     this.#allocate(capacity);
     this.before = new Int32Array(capacity * this.stride);
     this.threads = Array.from({ length: threadCount }, () => []);
+    this.#lastAt = new Int32Array(threadCount * 32);
     this.stop = new Int32Array(threadCount);
     this.pending = this.threads.map(() => null);
   }
 
   #width(name: ColumnName): number {
-    return COLUMNS[name].wide ? this.threadCount : 1;
+    const { width } = COLUMNS[name];
+    return width === 'threads' ? this.threadCount : width;
   }
 
   #allocate(capacity: number): void {
@@ -152,6 +157,18 @@ export class Graph {
       this.co.push([]);
       this.reads.push([]);
     }
+    if (this.#lastAt.length < this.co.length * this.threadCount) this.#growLastAt();
+  }
+
+  #growLastAt(): void {
+    const old = this.#lastAt;
+    this.#lastAt = new Int32Array(2 * this.co.length * this.threadCount);
+    this.#lastAt.set(old);
+  }
+
+  /** The position of the last event of `thread` at `location`, or -1. */
+  lastAt(thread: number, location: number): number {
+    return this.#lastAt[location * this.threadCount + thread]! - 1;
   }
 
   /** Adds an event as the last of its thread; the caller has reserved room, and fills `before` and `co`. */
@@ -169,6 +186,12 @@ export class Graph {
     this.span[e] = 0;
     this.early[e] = 0;
     this.until[e] = null;
+    if (location < 0) this.sameBefore[e] = -1;
+    else {
+      const at = location * this.threadCount + thread;
+      this.sameBefore[e] = this.#lastAt[at]! - 1;
+      this.#lastAt[at] = list.length + 1;
+    }
     list.push(e);
     this.setClock(e);
     if (flags & READ) this.reads[location]!.push(e);
@@ -218,18 +241,20 @@ export class Graph {
       this.threads[thread]!.pop();
       this.stop[thread] = Stop.none;
       if (this.early[e] !== 0) this.stale = true;
+      const location = this.location[e]!;
+      if (location >= 0) this.#lastAt[location * this.threadCount + thread] = this.sameBefore[e]! + 1;
       const flags = this.flags[e]!;
-      if (flags & WRITE) remove(this.co[this.location[e]!]!, e);
-      else if (flags & READ) remove(this.reads[this.location[e]!]!, e);
+      if (flags & WRITE) remove(this.co[location]!, e);
+      else if (flags & READ) remove(this.reads[location]!, e);
     }
     this.n = Math.min(this.n, stamp);
     if (this.n === 0) this.stale = false;
   }
 
   /** A copy of the events for which `keep` is 1, renumbered in the same order. `before` is left for the caller. */
-  restrict(keep: Uint8Array): Graph {
+  restrict(keep: Uint8Array, capacity = this.capacity): Graph {
     const { n } = this;
-    const copy = new Graph(this.threadCount, this.capacity);
+    const copy = new Graph(this.threadCount, capacity);
     const kept = new Int32Array(n);
     const to = new Int32Array(n);
     let m = 0;
@@ -247,6 +272,7 @@ export class Graph {
     copy.co = translated(this.co, to);
     copy.reads = translated(this.reads, to);
     copy.threads = translated(this.threads, to);
+    copy.#findLast();
     for (let t = 0; t < this.threadCount; t++) {
       copy.stop[t] = copy.threads[t]!.length === this.threads[t]!.length ? this.stop[t]! : Stop.none;
       copy.pending[t] = this.pending[t]!;
@@ -254,17 +280,17 @@ export class Graph {
     return copy;
   }
 
+  #findLast(): void {
+    if (this.#lastAt.length < this.co.length * this.threadCount) this.#growLastAt();
+    for (let e = 0; e < this.n; e++) {
+      const location = this.location[e]!;
+      if (location >= 0) this.#lastAt[location * this.threadCount + this.thread[e]!] = this.index[e]! + 1;
+    }
+  }
+
   #copyEvents(kept: Int32Array, m: number, copy: Graph): void {
-    for (const name of NAMES) {
-      if (!COLUMNS[name].wide) copyColumn(this[name], kept, m, copy[name]);
-    }
-    const { threadCount, clock } = this;
-    for (let i = 0, at = 0; i < m; i++) {
-      for (let t = 0, from = kept[i]! * threadCount; t < threadCount; t++) copy.clock[at++] = clock[from + t]!;
-      copy.until.push(this.until[kept[i]!]!);
-      copy.ppoEdges.push(this.ppoEdges[kept[i]!]!);
-      copy.ppoClosure.push(this.ppoClosure[kept[i]!]!);
-    }
+    for (const name of NAMES) copyColumn(this[name], kept, m, copy[name], this.#width(name));
+    for (let i = 0; i < m; i++) copy.until.push(this.until[kept[i]!]!);
   }
 
   /** A hash of the events, each with its operation, location, value, and what it reads from. */
@@ -298,8 +324,15 @@ function copyColumn<C extends Int32Array | Uint8Array | Float64Array>(
   kept: Int32Array,
   m: number,
   to: C,
+  width: number,
 ): void {
-  for (let i = 0; i < m; i++) to[i] = from[kept[i]!]!;
+  if (width === 1) {
+    for (let i = 0; i < m; i++) to[i] = from[kept[i]!]!;
+    return;
+  }
+  for (let i = 0, at = 0; i < m; i++) {
+    for (let w = 0, row = kept[i]! * width; w < width; w++) to[at++] = from[row + w]!;
+  }
 }
 
 /** Lists of events, by the events' new numbers. */
