@@ -97,6 +97,8 @@ export class Graph {
   until: (Until | null)[] = [];
   /** The events ordered before each event, as bits. */
   before: Int32Array;
+  /** How many alternatives of a search begin from it. */
+  users = 0;
   /** `before` speaks of events that are gone, since one was cut that had been placed ahead of one that stays. */
   stale = false;
 
@@ -251,10 +253,12 @@ export class Graph {
     if (this.n === 0) this.stale = false;
   }
 
-  /** A copy of the events for which `keep` is 1, renumbered in the same order. `before` is left for the caller. */
-  restrict(keep: Uint8Array, capacity = this.capacity): Graph {
+  /**
+   * A copy of the events for which `keep` is 1, renumbered in the same order, in a graph that nobody needs any more, if there
+   * is one. `before` is left for the caller.
+   */
+  restrict(keep: Uint8Array, copy = new Graph(this.threadCount, this.capacity)): Graph {
     const { n } = this;
-    const copy = new Graph(this.threadCount, capacity);
     const kept = new Int32Array(n);
     const to = new Int32Array(n);
     let m = 0;
@@ -262,16 +266,19 @@ export class Graph {
       to[e] = keep[e] === 0 ? NOT_KEPT : m;
       if (keep[e] !== 0) kept[m++] = e;
     }
+    copy.n = 0;
+    while (copy.capacity < m) copy.#grow();
     copy.n = m;
+    copy.stale = false;
     this.#copyEvents(kept, m, copy);
     // A read may be stamped before what it reads from, so the numbers are only translated now.
     for (let e = 0; e < m; e++) {
       const from = copy.rf[e]!;
       if (from >= 0 && copy.flags[e]! & READ) copy.rf[e] = to[from] === NOT_KEPT ? INIT : to[from]!;
     }
-    copy.co = translated(this.co, to);
-    copy.reads = translated(this.reads, to);
-    copy.threads = translated(this.threads, to);
+    translate(this.co, to, copy.co);
+    translate(this.reads, to, copy.reads);
+    translate(this.threads, to, copy.threads);
     copy.#findLast();
     for (let t = 0; t < this.threadCount; t++) {
       copy.stop[t] = copy.threads[t]!.length === this.threads[t]!.length ? this.stop[t]! : Stop.none;
@@ -281,6 +288,7 @@ export class Graph {
   }
 
   #findLast(): void {
+    this.#lastAt.fill(0);
     if (this.#lastAt.length < this.co.length * this.threadCount) this.#growLastAt();
     for (let e = 0; e < this.n; e++) {
       const location = this.location[e]!;
@@ -290,7 +298,7 @@ export class Graph {
 
   #copyEvents(kept: Int32Array, m: number, copy: Graph): void {
     for (const name of NAMES) copyColumn(this[name], kept, m, copy[name], this.#width(name));
-    for (let i = 0; i < m; i++) copy.until.push(this.until[kept[i]!]!);
+    for (let i = 0; i < m; i++) copy.until[i] = this.until[kept[i]!]!;
   }
 
   /** A hash of the events, each with its operation, location, value, and what it reads from. */
@@ -311,9 +319,20 @@ export class Graph {
     return hash >>> 0;
   }
 
-  clone(): Graph {
-    const copy = this.restrict(new Uint8Array(this.n).fill(1));
-    copy.before.set(this.before.subarray(0, this.n * this.stride));
+  #copyRows(copy: Graph): void {
+    const words = Math.min(this.stride, copy.stride);
+    copy.before.fill(0);
+    for (let e = 0; e < this.n; e++) {
+      const row = e * this.stride;
+      copy.before.set(this.before.subarray(row, row + words), e * copy.stride);
+    }
+  }
+
+  clone(into?: Graph): Graph {
+    const copy = this.restrict(new Uint8Array(this.n).fill(1), into);
+    if (copy.stride === this.stride) copy.before.set(this.before.subarray(0, this.n * this.stride));
+    else this.#copyRows(copy);
+    copy.stale = this.stale;
     copy.early.set(this.early.subarray(0, this.n));
     return copy;
   }
@@ -335,17 +354,22 @@ function copyColumn<C extends Int32Array | Uint8Array | Float64Array>(
   }
 }
 
-/** Lists of events, by the events' new numbers. */
-function translated(lists: readonly (readonly number[])[], to: Int32Array): number[][] {
-  const out: number[][] = [];
-  for (let i = 0; i < lists.length; i++) {
-    const list: number[] = [];
-    for (const e of lists[i]!) if (to[e] !== NOT_KEPT) list.push(to[e]!);
-    out.push(list);
+/** Lists of events, by the events' new numbers, into `out`. */
+function translate(lists: readonly (readonly number[])[], to: Int32Array, out: number[][]): void {
+  while (out.length < lists.length) out.push([]);
+  for (let i = 0; i < out.length; i++) {
+    const from = i < lists.length ? lists[i]! : NONE;
+    const list = out[i]!;
+    let count = 0;
+    for (let j = 0; j < from.length; j++) {
+      const e = to[from[j]!]!;
+      if (e !== NOT_KEPT) list[count++] = e;
+    }
+    while (list.length > count) list.pop();
   }
-  return out;
 }
 
+const NONE: readonly number[] = [];
 const NOT_KEPT = -1;
 
 /** Takes `e`, which mostly stands at the end, out of `list`, if it is there. */
