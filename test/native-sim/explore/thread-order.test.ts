@@ -76,7 +76,10 @@ test.each(['sc', 'x86-tso', 'armv8'] as const)('keeps what the model demands, an
       const near = !events.slice(a + 1, b).some((each) => each.flags & WRITE && each.location === location);
       return PPO[model](events[a]!.flags, events[b]!.flags, isSame, near);
     };
-    const what = events.map(({ flags, location }) => `${flags.toString(2)}@${location}`).join(" ");
-    expect(closure(events, (a, b) => edges[b]!.has(a)), what).toEqual(closure(events, demanded));
+    const what = events.map(({ flags, location }) => `${flags.toString(2)}@${location}`).join(' ');
+    expect(
+      closure(events, (a, b) => edges[b]!.has(a)),
+      what,
+    ).toEqual(closure(events, demanded));
   }
 });
