@@ -9,8 +9,7 @@
  * thread precedes an event in po | rf) never has to be revised.
  */
 import type { Until } from '../replay/replayed-cpu.ts';
-import { INIT, READ, WRITE } from './events.ts';
-import { KINDS } from './thread-order.ts';
+import { INIT, KINDS, READ, WRITE } from './events.ts';
 
 /** What is known about a thread whose events have all been replayed. */
 export const Stop = {

@@ -7,11 +7,11 @@
  * like it. What follows all earlier accesses (a release, a full fence) stands for all of them. A fence comes after an earlier one
  * of its kind in all but name: each has before it what the earlier one has, and nobody observes a fence itself.
  */
-import { ACQUIRE, FENCE, FENCE_LD, FENCE_ST, FULL, READ, RELEASE, RMW, WRITE } from './events.ts';
+import { ACQUIRE, FENCE, FENCE_LD, FENCE_ST, FULL, KINDS, READ, RELEASE, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
 import { keepsProgramOrder, type ModelName } from './ppo.ts';
 
-/** By thread, the last event of each kind, by position; in the column `kept` of a graph, for each event: up to that one. */
+/** The last event of each kind in a thread, by position: in the column `kept` of a graph, for each event up to that one. */
 const STRONG = 0;
 const TOTAL = 1;
 const FULL_FENCE = 2;
@@ -38,9 +38,6 @@ const armKinds: Kinds = (flags) => {
   if (flags & READ) return flags & ACQUIRE ? bit(STRONG) : 0;
   return (flags & FULL ? bit(STRONG) : 0) | (flags & RELEASE ? bit(TOTAL) | bit(RELEASED) : 0);
 };
-
-/** How many kinds there are. */
-export const KINDS = 6;
 
 export class ThreadOrder {
   /** The events directly before one, as `find` found them, by position in the thread: so many of the first elements. */
