@@ -1,6 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { localImports } from './test/support/local-imports.ts';
+
+const imported = ['lib/', 'native-sim/', 'test/native-sim/explore/programs/'];
+const folders = imported.map((folder) => new URL(folder, import.meta.url).pathname);
 
 export default defineConfig({
+  plugins: [localImports(folders)],
   test: {
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/support/closing-line.ts'],

@@ -1,7 +1,11 @@
+/** Each sample of the pages runs as a user would run it, in a project in which the package is installed. */
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
+import { transformSync } from 'esbuild';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Application, application } from './support/application.ts';
 
 const ROOT = new URL('..', import.meta.url);
 const pages = [
@@ -22,19 +26,19 @@ const all = (
   await Promise.all(pages.map(async (page) => (await examples(page)).map((block, i) => ({ page, i: i + 1, ...block }))))
 ).flat();
 
+let project: Application;
+
+beforeAll(async () => {
+  project = await application(['prom-client']);
+});
+
+afterAll(() => project.remove());
+
 test.each(all)('$page: example $i does not run', async ({ page, i, language, code }) => {
-  // One folder below the root, like docs/, so that relative imports mean the same.
-  const folder = new URL('.cache/', ROOT);
-  await mkdir(folder, { recursive: true });
-  const file = new URL(`${page.replaceAll(/\W/g, '-')}-${i}.${language === 'js' ? 'mjs' : 'ts'}`, folder);
-  await writeFile(file, code);
-  // The transpiler of the run below knows more than Node does.
-  if (language === 'js') await promisify(execFile)(process.execPath, ['--check', file.pathname]);
-  const run = promisify(execFile)(
-    process.execPath,
-    ['--conditions', 'holdfast-source', '--import', 'tsx', file.pathname],
-    { cwd: ROOT },
-  );
+  const file = join(project.folder, `${page.replaceAll(/\W/g, '-')}-${i}.mjs`);
+  const { code: plain } = language === 'js' ? { code } : transformSync(code, { loader: 'ts', target: 'node20' });
+  await writeFile(file, plain);
+  const run = promisify(execFile)(process.execPath, [file], { cwd: project.folder });
   await expect(run).resolves.toMatchObject({ stderr: '' });
 });
 

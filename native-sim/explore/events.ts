@@ -43,6 +43,9 @@ export const ORDINARY = 1 << 16;
 export const INIT = -1;
 export const NOTHING = -2;
 
+/** How many kinds of events `thread-order.ts` tells apart. */
+export const KINDS = 6;
+
 /** The bits that an order adds to the read half of an operation. */
 export function readBits(order: Order): number {
   return order === 'acquire' ? ACQUIRE : 0;

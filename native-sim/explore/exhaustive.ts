@@ -73,6 +73,9 @@ const TURNS_TOLD_APART = 64;
 /** A part of the search, and which share of the whole it stands for. */
 export type Subtree = Pick<Alternative, 'path' | 'weight'>;
 
+/** Graphs that are kept to be used again. */
+const MOST_SPARE = 64;
+
 /** Cases of load buffering that are looked at in one search, and that are named. */
 const MOST_LOOKED_AT = 5000;
 const MOST_NAMED = 3;
@@ -93,6 +96,7 @@ export class Exhaustive extends Machine {
   readonly notExcluded = new Set<string>();
   readonly #early: Buffered[] = [];
   #looked = 0;
+  readonly #spare: Graph[] = [];
   #granted = -1;
   #weight = 1;
   #depth = 0;
@@ -248,6 +252,7 @@ export class Exhaustive extends Machine {
   }
 
   #push(difference: Difference): void {
+    this.g.users++;
     this.stack.push({ g: this.g, difference, weight: 0, depth: this.#depth, path: [] });
   }
 
@@ -334,10 +339,17 @@ export class Exhaustive extends Machine {
 
   /** Makes the alternative's graph the current one. False if there is nothing to run, or no use in it. */
   #enter(a: Alternative): boolean {
+    a.g.users--;
+    if (this.g !== a.g && this.failure === null) this.#recycle(this.g);
     if (!this.#make(a)) return false;
     if (this.symmetry === null || !this.symmetry.isRenaming(this.g)) return true;
     this.progress += a.weight;
     return false;
+  }
+
+  /** Most graphs live for one execution: their memory is used again. */
+  #recycle(g: Graph): void {
+    if (g.users === 0 && this.#spare.length < MOST_SPARE) this.#spare.push(g);
   }
 
   #make(a: Alternative): boolean {
@@ -436,7 +448,7 @@ export class Exhaustive extends Machine {
       if (e === r) readAt = kept;
       kept += keep[e]!;
     }
-    const base = g.restrict(keep);
+    const base = g.restrict(keep, this.#spare.pop());
     const writeAt = base.n - 1;
     const location = base.location[writeAt]!;
     const co = base.co[location]!;
@@ -451,11 +463,16 @@ export class Exhaustive extends Machine {
     const first = this.stack.length;
     const places = this.#places(base, writeAt, readAt);
     for (const place of places) {
-      const attempt = places.length === 1 ? base : base.clone();
+      const attempt = places.length === 1 ? base : base.clone(this.#spare.pop());
       attempt.co[location]!.splice(place, 0, writeAt);
-      if (!this.ordering.rebuild(attempt)) continue;
+      if (!this.ordering.rebuild(attempt)) {
+        this.#recycle(attempt);
+        continue;
+      }
+      attempt.users = 1;
       this.stack.push({ g: attempt, difference: { kind: 'graph' }, weight: 0, depth: a.depth + 1, path: a.path });
     }
+    if (places.length !== 1) this.#recycle(base);
     const graphs = this.stack.length - first;
     if (graphs === 0) this.progress += a.weight;
     for (let i = first; i < this.stack.length; i++) {
@@ -472,9 +489,9 @@ export class Exhaustive extends Machine {
     const thread = g.thread[w]!;
     const places: number[] = [];
     const isRmw = (g.flags[w]! & RMW) !== 0;
-    const from = isRmw ? this.ordering.rmwPlace(g, thread) : this.ordering.seen(g, thread, g.index[w]!, location);
+    const from = isRmw ? this.ordering.rmwPlace(g, thread) : this.ordering.seenBefore(g, w);
     const to = isRmw ? from : co.length;
-    const seenByReader = this.ordering.seen(g, g.thread[r]!, g.index[r]!, location);
+    const seenByReader = this.ordering.seenBefore(g, r);
     for (let place = from; place <= to; place++) {
       if (place < co.length && g.flags[co[place]!]! & RMW) continue;
       if (place + 1 > seenByReader) places.push(place);

@@ -9,7 +9,7 @@
  * thread precedes an event in po | rf) never has to be revised.
  */
 import type { Until } from '../replay/replayed-cpu.ts';
-import { INIT, READ, WRITE } from './events.ts';
+import { INIT, KINDS, READ, WRITE } from './events.ts';
 
 /** What is known about a thread whose events have all been replayed. */
 export const Stop = {
@@ -43,27 +43,29 @@ export interface Pending {
 
 /** What is kept of each event as a number: which array holds it, and how many elements there are for an event. */
 const COLUMNS = {
-  thread: { of: Int32Array, wide: false },
+  thread: { of: Int32Array, width: 1 },
   /** Position in the thread, from 0. */
-  index: { of: Int32Array, wide: false },
-  op: { of: Int32Array, wide: false },
-  flags: { of: Int32Array, wide: false },
-  location: { of: Int32Array, wide: false },
+  index: { of: Int32Array, width: 1 },
+  op: { of: Int32Array, width: 1 },
+  flags: { of: Int32Array, width: 1 },
+  location: { of: Int32Array, width: 1 },
   /** What was read, written or chosen. */
-  value: { of: Int32Array, wide: false },
+  value: { of: Int32Array, width: 1 },
   /** What a compare-and-exchange expects, the argument of an awaiting read's predicate, or the canonical choice. */
-  arg: { of: Int32Array, wide: false },
-  rf: { of: Int32Array, wide: false },
+  arg: { of: Int32Array, width: 1 },
+  rf: { of: Int32Array, width: 1 },
   /** How many events the turn of a loop has that this `relax` repeats. */
-  span: { of: Int32Array, wide: false },
+  span: { of: Int32Array, width: 1 },
   /** 1 where adding the event put it before events that were there already. */
-  early: { of: Uint8Array, wide: false },
-  /** How many events of its thread, from the first on, are all in `ppoClosure`. */
-  ppoPrefix: { of: Int32Array, wide: false },
+  early: { of: Uint8Array, width: 1 },
+  /** The event before this one in its thread, at the same location: its position there, or -1. */
+  sameBefore: { of: Int32Array, width: 1 },
   /** The least time, in ns, at which it can have happened: a clock goes forward along po | rf. */
-  time: { of: Float64Array, wide: false },
+  time: { of: Float64Array, width: 1 },
   /** How many events of each thread precede this one in po | rf, itself included. */
-  clock: { of: Int32Array, wide: true },
+  clock: { of: Int32Array, width: 'threads' },
+  /** What `thread-order.ts` keeps of the thread up to this event. */
+  kept: { of: Int32Array, width: KINDS },
 } as const;
 
 type ColumnName = keyof typeof COLUMNS;
@@ -87,19 +89,21 @@ export class Graph {
   rf!: Column<'rf'>;
   span!: Column<'span'>;
   early!: Column<'early'>;
-  ppoPrefix!: Column<'ppoPrefix'>;
+  sameBefore!: Column<'sameBefore'>;
   time!: Column<'time'>;
   clock!: Column<'clock'>;
+  kept!: Column<'kept'>;
   until: (Until | null)[] = [];
-  /** What its thread keeps before an event, by position in the thread: the edges, and all that follows, as bits. */
-  ppoEdges: number[][] = [];
-  ppoClosure: Int32Array[] = [];
   /** The events ordered before each event, as bits. */
   before: Int32Array;
+  /** How many alternatives of a search begin from it. */
+  users = 0;
   /** `before` speaks of events that are gone, since one was cut that had been placed ahead of one that stays. */
   stale = false;
 
   threads: number[][];
+  /** By location and thread: the position of the thread's last event there, plus one. */
+  #lastAt: Int32Array;
   /** By location: its writes, oldest first; its reads, in no order. */
   co: number[][] = [];
   reads: number[][] = [];
@@ -115,12 +119,14 @@ export class Graph {
     this.#allocate(capacity);
     this.before = new Int32Array(capacity * this.stride);
     this.threads = Array.from({ length: threadCount }, () => []);
+    this.#lastAt = new Int32Array(threadCount * 32);
     this.stop = new Int32Array(threadCount);
     this.pending = this.threads.map(() => null);
   }
 
   #width(name: ColumnName): number {
-    return COLUMNS[name].wide ? this.threadCount : 1;
+    const { width } = COLUMNS[name];
+    return width === 'threads' ? this.threadCount : width;
   }
 
   #allocate(capacity: number): void {
@@ -152,6 +158,18 @@ export class Graph {
       this.co.push([]);
       this.reads.push([]);
     }
+    if (this.#lastAt.length < this.co.length * this.threadCount) this.#growLastAt();
+  }
+
+  #growLastAt(): void {
+    const old = this.#lastAt;
+    this.#lastAt = new Int32Array(2 * this.co.length * this.threadCount);
+    this.#lastAt.set(old);
+  }
+
+  /** The position of the last event of `thread` at `location`, or -1. */
+  lastAt(thread: number, location: number): number {
+    return this.#lastAt[location * this.threadCount + thread]! - 1;
   }
 
   /** Adds an event as the last of its thread; the caller has reserved room, and fills `before` and `co`. */
@@ -169,6 +187,12 @@ export class Graph {
     this.span[e] = 0;
     this.early[e] = 0;
     this.until[e] = null;
+    if (location < 0) this.sameBefore[e] = -1;
+    else {
+      const at = location * this.threadCount + thread;
+      this.sameBefore[e] = this.#lastAt[at]! - 1;
+      this.#lastAt[at] = list.length + 1;
+    }
     list.push(e);
     this.setClock(e);
     if (flags & READ) this.reads[location]!.push(e);
@@ -218,18 +242,22 @@ export class Graph {
       this.threads[thread]!.pop();
       this.stop[thread] = Stop.none;
       if (this.early[e] !== 0) this.stale = true;
+      const location = this.location[e]!;
+      if (location >= 0) this.#lastAt[location * this.threadCount + thread] = this.sameBefore[e]! + 1;
       const flags = this.flags[e]!;
-      if (flags & WRITE) remove(this.co[this.location[e]!]!, e);
-      else if (flags & READ) remove(this.reads[this.location[e]!]!, e);
+      if (flags & WRITE) remove(this.co[location]!, e);
+      else if (flags & READ) remove(this.reads[location]!, e);
     }
     this.n = Math.min(this.n, stamp);
     if (this.n === 0) this.stale = false;
   }
 
-  /** A copy of the events for which `keep` is 1, renumbered in the same order. `before` is left for the caller. */
-  restrict(keep: Uint8Array): Graph {
+  /**
+   * A copy of the events for which `keep` is 1, renumbered in the same order, in a graph that nobody needs any more, if there
+   * is one. `before` is left for the caller.
+   */
+  restrict(keep: Uint8Array, copy = new Graph(this.threadCount, this.capacity)): Graph {
     const { n } = this;
-    const copy = new Graph(this.threadCount, this.capacity);
     const kept = new Int32Array(n);
     const to = new Int32Array(n);
     let m = 0;
@@ -237,16 +265,20 @@ export class Graph {
       to[e] = keep[e] === 0 ? NOT_KEPT : m;
       if (keep[e] !== 0) kept[m++] = e;
     }
+    copy.n = 0;
+    while (copy.capacity < m) copy.#grow();
     copy.n = m;
+    copy.stale = false;
     this.#copyEvents(kept, m, copy);
     // A read may be stamped before what it reads from, so the numbers are only translated now.
     for (let e = 0; e < m; e++) {
       const from = copy.rf[e]!;
       if (from >= 0 && copy.flags[e]! & READ) copy.rf[e] = to[from] === NOT_KEPT ? INIT : to[from]!;
     }
-    copy.co = translated(this.co, to);
-    copy.reads = translated(this.reads, to);
-    copy.threads = translated(this.threads, to);
+    translate(this.co, to, copy.co);
+    translate(this.reads, to, copy.reads);
+    translate(this.threads, to, copy.threads);
+    copy.#findLast();
     for (let t = 0; t < this.threadCount; t++) {
       copy.stop[t] = copy.threads[t]!.length === this.threads[t]!.length ? this.stop[t]! : Stop.none;
       copy.pending[t] = this.pending[t]!;
@@ -254,17 +286,18 @@ export class Graph {
     return copy;
   }
 
+  #findLast(): void {
+    this.#lastAt.fill(0);
+    if (this.#lastAt.length < this.co.length * this.threadCount) this.#growLastAt();
+    for (let e = 0; e < this.n; e++) {
+      const location = this.location[e]!;
+      if (location >= 0) this.#lastAt[location * this.threadCount + this.thread[e]!] = this.index[e]! + 1;
+    }
+  }
+
   #copyEvents(kept: Int32Array, m: number, copy: Graph): void {
-    for (const name of NAMES) {
-      if (!COLUMNS[name].wide) copyColumn(this[name], kept, m, copy[name]);
-    }
-    const { threadCount, clock } = this;
-    for (let i = 0, at = 0; i < m; i++) {
-      for (let t = 0, from = kept[i]! * threadCount; t < threadCount; t++) copy.clock[at++] = clock[from + t]!;
-      copy.until.push(this.until[kept[i]!]!);
-      copy.ppoEdges.push(this.ppoEdges[kept[i]!]!);
-      copy.ppoClosure.push(this.ppoClosure[kept[i]!]!);
-    }
+    for (const name of NAMES) copyColumn(this[name], kept, m, copy[name], this.#width(name));
+    for (let i = 0; i < m; i++) copy.until[i] = this.until[kept[i]!]!;
   }
 
   /** A hash of the events, each with its operation, location, value, and what it reads from. */
@@ -285,9 +318,20 @@ export class Graph {
     return hash >>> 0;
   }
 
-  clone(): Graph {
-    const copy = this.restrict(new Uint8Array(this.n).fill(1));
-    copy.before.set(this.before.subarray(0, this.n * this.stride));
+  #copyRows(copy: Graph): void {
+    const words = Math.min(this.stride, copy.stride);
+    copy.before.fill(0);
+    for (let e = 0; e < this.n; e++) {
+      const row = e * this.stride;
+      copy.before.set(this.before.subarray(row, row + words), e * copy.stride);
+    }
+  }
+
+  clone(into?: Graph): Graph {
+    const copy = this.restrict(new Uint8Array(this.n).fill(1), into);
+    if (copy.stride === this.stride) copy.before.set(this.before.subarray(0, this.n * this.stride));
+    else this.#copyRows(copy);
+    copy.stale = this.stale;
     copy.early.set(this.early.subarray(0, this.n));
     return copy;
   }
@@ -298,21 +342,33 @@ function copyColumn<C extends Int32Array | Uint8Array | Float64Array>(
   kept: Int32Array,
   m: number,
   to: C,
+  width: number,
 ): void {
-  for (let i = 0; i < m; i++) to[i] = from[kept[i]!]!;
-}
-
-/** Lists of events, by the events' new numbers. */
-function translated(lists: readonly (readonly number[])[], to: Int32Array): number[][] {
-  const out: number[][] = [];
-  for (let i = 0; i < lists.length; i++) {
-    const list: number[] = [];
-    for (const e of lists[i]!) if (to[e] !== NOT_KEPT) list.push(to[e]!);
-    out.push(list);
+  if (width === 1) {
+    for (let i = 0; i < m; i++) to[i] = from[kept[i]!]!;
+    return;
   }
-  return out;
+  for (let i = 0, at = 0; i < m; i++) {
+    for (let w = 0, row = kept[i]! * width; w < width; w++) to[at++] = from[row + w]!;
+  }
 }
 
+/** Lists of events, by the events' new numbers, into `out`. */
+function translate(lists: readonly (readonly number[])[], to: Int32Array, out: number[][]): void {
+  while (out.length < lists.length) out.push([]);
+  for (let i = 0; i < out.length; i++) {
+    const from = i < lists.length ? lists[i]! : NONE;
+    const list = out[i]!;
+    let count = 0;
+    for (let j = 0; j < from.length; j++) {
+      const e = to[from[j]!]!;
+      if (e !== NOT_KEPT) list[count++] = e;
+    }
+    while (list.length > count) list.pop();
+  }
+}
+
+const NONE: readonly number[] = [];
 const NOT_KEPT = -1;
 
 /** Takes `e`, which mostly stands at the end, out of `list`, if it is there. */

@@ -56,7 +56,7 @@ function isCoherent(g: Graph, ordering: Ordering, r: number, w: number): boolean
   const location = g.location[w]!;
   const co = g.co[location]!;
   const place = co.indexOf(w) + 1;
-  if (place === 0 || ordering.seen(g, g.thread[r]!, g.index[r]!, location) > place) return false;
+  if (place === 0 || ordering.seenBefore(g, r) > place) return false;
   return led(g, r, w).every((e) => {
     if (g.location[e] !== location) return true;
     return co.indexOf(g.flags[e]! & WRITE ? e : g.rf[e]!) + 1 >= place;

@@ -26,6 +26,11 @@ export class Memory {
     return this.addresses.push(address) - 1;
   }
 
+  /** Its location, or -1 if no execution has touched it yet. */
+  known(address: number): number {
+    return this.#locations[address]!;
+  }
+
   inRange(address: number): boolean {
     return Number.isInteger(address) && address >= 0 && address < this.words;
   }

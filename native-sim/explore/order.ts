@@ -15,7 +15,8 @@
  */
 import { INIT, NOTHING, POISON, READ, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
-import { isPlain, keepsProgramOrder, type ModelName, PPO, type Ppo } from './ppo.ts';
+import { isPlain, type ModelName } from './ppo.ts';
+import { ThreadOrder } from './thread-order.ts';
 
 const NEW = 0;
 const OPEN = 1;
@@ -23,15 +24,12 @@ const CLOSED = 2;
 
 export class Ordering {
   readonly model: ModelName;
-  readonly #ppo: Ppo;
-  readonly #inOrder: boolean;
+  readonly #inThread: ThreadOrder;
   /** The events before the one being placed, as bits. */
   #row = new Int32Array(8);
   #ahead = new Int32Array(8);
-  /** See `#preserve`. */
-  readonly #edges: number[] = [];
-  #closure = new Int32Array(8);
-  #prefix = 0;
+  /** The flags of the new event whose local past is in `#row` while a choice is made for it; -1: there is none. */
+  #rowFlags = -1;
   /** For `rebuild`: rows of direct predecessors; how far an event's row is; a write's place in coherence order. */
   #direct = new Int32Array(256);
   #states = new Uint8Array(64);
@@ -39,8 +37,7 @@ export class Ordering {
 
   constructor(model: ModelName) {
     this.model = model;
-    this.#ppo = PPO[model];
-    this.#inOrder = keepsProgramOrder(model);
+    this.#inThread = new ThreadOrder(model);
   }
 
   #include(g: Graph, row: Int32Array, e: number): void {
@@ -50,65 +47,34 @@ export class Ordering {
     row[e >>> 5]! |= 1 << (e & 31);
   }
 
-  /**
-   * What the thread keeps before an event with `flags` that follows its first `count` events, by position in the
-   * thread, into `#edges`; what follows from others by the thread's own order is left out.
-   */
-  #preserve(g: Graph, thread: number, count: number, flags: number, location: number): void {
-    const edges = this.#edges;
-    edges.length = 0;
-    if (this.#inOrder) {
-      if (count > 0) edges.push(count - 1);
-      return;
-    }
-    const list = g.threads[thread]!;
-    const words = (count + 31) >>> 5;
-    if (this.#closure.length < words) this.#closure = new Int32Array(words * 2);
-    const closure = this.#closure;
-    closure.fill(0, 0, words);
-    let near = true;
-    let prefix = 0;
-    for (let i = count - 1; i >= prefix; i--) {
-      const a = list[i]!;
-      const same = g.location[a] === location;
-      if ((closure[i >>> 5]! & (1 << (i & 31))) === 0 && this.#ppo(g.flags[a]!, flags, same, near)) {
-        edges.push(i);
-        const further = g.ppoClosure[a]!;
-        for (let w = 0; w < further.length; w++) closure[w]! |= further[w]!;
-        closure[i >>> 5]! |= 1 << (i & 31);
-        prefix = Math.max(prefix, g.ppoPrefix[a]!);
-      }
-      if (same && g.flags[a]! & WRITE) near = false;
-    }
-    while (prefix < count && (closure[prefix >>> 5]! & (1 << (prefix & 31))) !== 0) prefix++;
-    this.#prefix = prefix;
-  }
-
-  /** Everything before an event with `flags` that follows the thread's first `count` events, by the thread's doing. */
-  local(g: Graph, row: Int32Array, thread: number, count: number, flags: number, location: number): void {
+  /** Everything before an event with `flags` at the end of `thread`, by the thread's own doing. */
+  #local(g: Graph, row: Int32Array, thread: number, flags: number, location: number): void {
+    const same = location < 0 ? -1 : g.lastAt(thread, location);
+    this.#inThread.find(g, thread, g.threads[thread]!.length, flags, same);
     row.fill(0, 0, g.stride);
-    this.#preserve(g, thread, count, flags, location);
-    const list = g.threads[thread]!;
-    for (const i of this.#edges) this.#include(g, row, list[i]!);
+    this.#includeEdges(g, row, thread);
   }
 
-  /** `local` for the event `e`, which is in the graph; what its thread keeps before it is noted there. */
+  /** Everything before `e`, which is in the graph, by its thread's own doing. */
   #place(g: Graph, row: Int32Array, e: number): void {
-    this.local(g, row, g.thread[e]!, g.index[e]!, g.flags[e]!, g.location[e]!);
-    this.#note(g, e);
+    this.#inThread.find(g, g.thread[e]!, g.index[e]!, g.flags[e]!, g.sameBefore[e]!);
+    row.fill(0, 0, g.stride);
+    this.#includeEdges(g, row, g.thread[e]!);
+    this.#inThread.note(g, e);
   }
 
-  #note(g: Graph, e: number): void {
-    g.ppoEdges[e] = this.#edges.slice();
-    if (this.#inOrder) return;
-    g.ppoClosure[e] = this.#closure.slice(0, (g.index[e]! + 31) >>> 5);
-    g.ppoPrefix[e] = this.#prefix;
+  #includeEdges(g: Graph, row: Int32Array, thread: number): void {
+    const list = g.threads[thread]!;
+    const { edges, count } = this.#inThread;
+    for (let i = 0; i < count; i++) {
+      const e = list[edges[i]!]!;
+      if ((row[e >>> 5]! & (1 << (e & 31))) === 0) this.#include(g, row, e);
+    }
   }
 
-  /** The flags of `e` have changed, so what its thread keeps before it may have. */
+  /** The flags of `e`, the last event of its thread, have changed, so what its thread keeps after it may have. */
   reconsider(g: Graph, e: number): void {
-    this.#preserve(g, g.thread[e]!, g.index[e]!, g.flags[e]!, g.location[e]!);
-    this.#note(g, e);
+    this.#inThread.note(g, e);
   }
 
   #scratch(g: Graph): void {
@@ -118,14 +84,20 @@ export class Ordering {
     }
   }
 
-  /** How many writes of `location` the thread has already seen, going by its first `count` events. */
-  seen(g: Graph, thread: number, count: number, location: number): number {
-    const list = g.threads[thread]!;
-    for (let i = count - 1; i >= 0; i--) {
+  /** How many writes of its location the thread of `e` has seen before it. */
+  seenBefore(g: Graph, e: number): number {
+    return this.#seen(g, g.threads[g.thread[e]!]!, g.sameBefore[e]!, g.location[e]!);
+  }
+
+  /** `last`: the position of the thread's last event at the location. */
+  #seen(g: Graph, list: readonly number[], last: number, location: number): number {
+    for (let i = last; i >= 0; ) {
       const e = list[i]!;
-      if (g.location[e] !== location || g.rf[e] === NOTHING) continue;
-      const write = g.flags[e]! & WRITE ? e : g.rf[e]!;
-      return write === INIT ? 0 : g.co[location]!.indexOf(write) + 1;
+      if (g.rf[e] !== NOTHING) {
+        const write = g.flags[e]! & WRITE ? e : g.rf[e]!;
+        return write === INIT ? 0 : g.co[location]!.lastIndexOf(write) + 1;
+      }
+      i = g.sameBefore[e]!;
     }
     return 0;
   }
@@ -145,61 +117,50 @@ export class Ordering {
     strict: boolean,
   ): void {
     this.#scratch(g);
-    g.touch(location);
-    const count = g.threads[thread]!.length;
-    const lowest = this.seen(g, thread, count, location);
+    const list = g.threads[thread]!;
+    const seen = this.#seen(g, list, g.lastAt(thread, location), location);
     const co = g.co[location]!;
-    const last = count === 0 ? -1 : g.threads[thread]![count - 1]!;
-    const row = this.#row;
-    let rowFlags = 0;
-    out.length = 0;
-    for (let i = co.length; i >= lowest; i--) {
+    const last = list.length === 0 ? -1 : list[list.length - 1]!;
+    this.#rowFlags = -1;
+    /** By the thread's own past, which depends on the flags: it has seen so many writes. */
+    let known = seen;
+    empty(out);
+    for (let i = co.length; i >= seen; i--) {
       const write = i === 0 ? INIT : co[i - 1]!;
       const flags = accept(write);
       if (flags === 0) continue;
-      const next = i < co.length ? co[i]! : -1;
-      if (next >= 0 && flags & RMW && g.flags[next]! & RMW) {
-        if (strict || (last >= 0 && g.inPrefix(next, last))) continue;
-      }
-      if (next >= 0) {
-        if (flags !== rowFlags) {
-          this.local(g, row, thread, count, flags, location);
-          rowFlags = flags;
-        }
-        if (this.#overtaken(g, row, thread, write, co, i)) continue;
+      if (i < co.length) {
+        const next = co[i]!;
+        if (flags & RMW && g.flags[next]! & RMW && (strict || (last >= 0 && g.inPrefix(next, last)))) continue;
+        if (flags !== this.#rowFlags) known = this.#known(g, thread, location, flags, seen);
+        if (i < known) continue;
       }
       out.push(write);
     }
   }
 
-  /** Is a write after position `i` already before a read whose local past is `row` and that reads `write`? */
-  #overtaken(g: Graph, row: Int32Array, thread: number, write: number, co: number[], i: number): boolean {
-    const external = write >= 0 && g.thread[write] !== thread;
-    for (let j = i; j < co.length; j++) {
-      const later = co[j]!;
-      if (g.thread[later] === thread) continue;
-      if (row[later >>> 5]! & (1 << (later & 31))) return true;
-      if (external && g.isBefore(later, write)) return true;
-    }
-    return false;
+  /** How many writes of the location are before a new event of the thread, by what the thread keeps; `seen` are for sure. */
+  #known(g: Graph, thread: number, location: number, flags: number, seen: number): number {
+    const row = this.#row;
+    this.#local(g, row, thread, flags, location);
+    this.#rowFlags = flags;
+    const co = g.co[location]!;
+    // A write that is before it has those before itself that are earlier in coherence order.
+    for (let j = co.length - 1; j >= seen; j--) if (row[co[j]! >>> 5]! & (1 << (co[j]! & 31))) return j + 1;
+    return seen;
   }
 
   /** The places in coherence order where a write at the end of `thread` may go, latest first, into `out`. */
   writeChoices(g: Graph, thread: number, location: number, flags: number, out: number[]): void {
     this.#scratch(g);
-    g.touch(location);
-    const count = g.threads[thread]!.length;
     const co = g.co[location]!;
-    const row = this.#row;
-    out.length = 0;
-    this.local(g, row, thread, count, flags, location);
+    const list = g.threads[thread]!;
+    empty(out);
     const isRmw = (flags & RMW) !== 0;
-    const lowest = isRmw ? this.rmwPlace(g, thread) : this.seen(g, thread, count, location);
-    const highest = isRmw ? lowest : co.length;
-    for (let i = highest; i >= lowest; i--) {
-      if (i < co.length && g.flags[co[i]!]! & RMW) continue;
-      if (i < co.length && this.#precedesLater(g, row, thread, location, i)) continue;
-      out.push(i);
+    const seen = isRmw ? this.rmwPlace(g, thread) : this.#seen(g, list, g.lastAt(thread, location), location);
+    const lowest = this.#known(g, thread, location, flags, seen);
+    for (let i = isRmw ? seen : co.length; i >= lowest; i--) {
+      if (i === co.length || !(g.flags[co[i]!]! & RMW)) out.push(i);
     }
   }
 
@@ -209,57 +170,38 @@ export class Ordering {
     let i = list.length - 1;
     while ((g.flags[list[i]!]! & (READ | RMW)) !== (READ | RMW)) i--;
     const e = list[i]!;
-    return g.rf[e] === INIT ? 0 : g.co[g.location[e]!]!.indexOf(g.rf[e]!) + 1;
+    return g.rf[e] === INIT ? 0 : g.co[g.location[e]!]!.lastIndexOf(g.rf[e]!) + 1;
   }
 
-  #precedesLater(g: Graph, local: Int32Array, thread: number, location: number, place: number): boolean {
-    const co = g.co[location]!;
-    const row = this.#ahead;
-    for (let i = 0; i < g.stride; i++) row[i] = local[i]!;
-    this.#observe(g, row, thread, location, place);
-    for (let j = place; j < co.length; j++) {
-      const later = co[j]!;
-      if (g.thread[later] !== thread && row[later >>> 5]! & (1 << (later & 31))) return true;
-    }
-    return false;
-  }
-
-  /** Adds to `row` what a write at `place` overwrites: the other threads' writes before it, and who read them. */
+  /**
+   * Adds to `row` what a write at `place` overwrites: the write before it, if it is another thread's, and who read that one. What
+   * is earlier in coherence order is before these; and before the thread's own write, which is in the row.
+   */
   #observe(g: Graph, row: Int32Array, thread: number, location: number, place: number): void {
-    const co = g.co[location]!;
-    for (let j = 0; j < place; j++) {
-      if (g.thread[co[j]!] !== thread) this.#include(g, row, co[j]!);
-    }
-    for (const r of g.reads[location]!) {
-      if (g.thread[r] === thread || g.rf[r] === NOTHING) continue;
-      const from = g.rf[r]!;
-      if (from === INIT || co.indexOf(from) < place) this.#include(g, row, r);
+    const overwritten = place === 0 ? INIT : g.co[location]![place - 1]!;
+    if (overwritten !== INIT && g.thread[overwritten] !== thread) this.#include(g, row, overwritten);
+    const reads = g.reads[location]!;
+    for (let i = 0; i < reads.length; i++) {
+      const r = reads[i]!;
+      if (g.rf[r] === overwritten && g.thread[r] !== thread) this.#include(g, row, r);
     }
   }
 
-  /** Places the read `e`, pushed last with its `rf` set. */
-  insertRead(g: Graph, e: number): void {
-    this.#scratch(g);
-    const row = this.#row;
-    const thread = g.thread[e]!;
-    const location = g.location[e]!;
-    this.#place(g, row, e);
+  /** Places the read `e`, pushed last with its `rf` set; `isChosen`: right after `readChoices` for it. */
+  insertRead(g: Graph, e: number, isChosen = false): void {
+    const row = this.#placed(g, e, isChosen);
     const write = g.rf[e]!;
-    if (write >= 0 && g.thread[write] !== thread) this.#include(g, row, write);
+    if (write >= 0 && g.thread[write] !== g.thread[e]) this.#include(g, row, write);
     copyRow(g, row, e);
     if (write === NOTHING) return;
-    const co = g.co[location]!;
-    this.#precede(g, e, write === INIT ? 0 : co.indexOf(write) + 1);
+    this.#precede(g, e, write === INIT ? 0 : g.co[g.location[e]!]!.lastIndexOf(write) + 1);
   }
 
-  /** Places the write `e`, pushed last, at `place` in coherence order. */
-  insertWrite(g: Graph, e: number, place: number): void {
-    this.#scratch(g);
-    const row = this.#row;
-    const thread = g.thread[e]!;
+  /** Places the write `e`, pushed last, at `place` in coherence order; `isChosen`: right after `writeChoices` for it. */
+  insertWrite(g: Graph, e: number, place: number, isChosen = false): void {
+    const row = this.#placed(g, e, isChosen);
     const location = g.location[e]!;
-    this.#place(g, row, e);
-    this.#observe(g, row, thread, location, place);
+    this.#observe(g, row, g.thread[e]!, location, place);
     copyRow(g, row, e);
     const co = g.co[location]!;
     if (place === co.length) {
@@ -270,37 +212,36 @@ export class Ordering {
     co.splice(place, 0, e);
   }
 
+  /** The row of a new event, as far as its thread goes: that from the choice, if it was made with these flags. */
+  #placed(g: Graph, e: number, isChosen: boolean): Int32Array {
+    this.#scratch(g);
+    if (isChosen && this.#rowFlags === g.flags[e]) this.#inThread.note(g, e);
+    else this.#place(g, this.#row, e);
+    this.#rowFlags = -1;
+    return this.#row;
+  }
+
   insertFence(g: Graph, e: number): void {
     this.#scratch(g);
     this.#place(g, this.#row, e);
     copyRow(g, this.#row, e);
   }
 
-  /** `e` comes before the other threads' writes from place `from` on, and before all that they come before. */
+  /** `e` comes before the write at place `from`, if there is one, and so before all that this one comes before. */
   #precede(g: Graph, e: number, from: number): void {
     const co = g.co[g.location[e]!]!;
+    if (from >= co.length) return;
+    const next = co[from]!;
     const { stride, before } = g;
-    const ahead = this.#ahead;
-    ahead.fill(0, 0, stride);
-    let any = false;
-    for (let j = from; j < co.length; j++) {
-      const later = co[j]!;
-      if (g.thread[later] === g.thread[e]) continue;
-      ahead[later >>> 5]! |= 1 << (later & 31);
-      any = true;
-    }
-    if (!any) return;
-    g.early[e] = 1;
-    const own = e * stride;
+    const bit = 1 << (next & 31);
     const words = wordsOf(g);
-    for (let y = 0; y < g.n; y++) {
-      if (y === e) continue;
-      const at = y * stride;
-      let hit = ahead[y >>> 5]! & (1 << (y & 31));
-      for (let i = 0; i < words && hit === 0; i++) hit = before[at + i]! & ahead[i]!;
-      if (hit === 0) continue;
-      for (let i = 0; i < words; i++) before[at + i]! |= before[own + i]!;
-      before[at + (e >>> 5)]! |= 1 << (e & 31);
+    const own = e * stride;
+    g.early[e] = 1;
+    for (let y = 0, at = next >>> 5; y < e; y++, at += stride) {
+      if (y !== next && (before[at]! & bit) === 0) continue;
+      const row = y * stride;
+      for (let i = 0; i < words; i++) before[row + i]! |= before[own + i]!;
+      before[row + (e >>> 5)]! |= 1 << (e & 31);
     }
   }
 
@@ -382,18 +323,18 @@ export class Ordering {
     const co = g.co[g.location[e]!]!;
     row.fill(0, 0, stride);
     ahead.fill(0, 0, stride);
-    for (const i of g.ppoEdges[e]!) this.#include(g, row, g.threads[thread]![i]!);
+    this.#inThread.find(g, thread, g.index[e]!, g.flags[e]!, g.sameBefore[e]!);
+    this.#includeEdges(g, row, thread);
     let place: number;
     if (g.flags[e]! & READ) {
       const write = g.rf[e]!;
       this.#includePast(g, write, thread);
-      place = write === INIT ? 0 : co.indexOf(write) + 1;
+      place = write === INIT ? 0 : co.lastIndexOf(write) + 1;
     } else {
-      place = co.indexOf(e);
-      for (let j = 0; j < place; j++) this.#includePast(g, co[j]!, thread);
-      for (const r of g.reads[g.location[e]!]!) {
-        if (g.rf[r] !== NOTHING && (g.rf[r] === INIT || co.indexOf(g.rf[r]!) < place)) this.#includePast(g, r, thread);
-      }
+      place = co.lastIndexOf(e);
+      const overwritten = place <= 0 ? INIT : co[place - 1]!;
+      this.#includePast(g, overwritten, thread);
+      for (const r of g.reads[g.location[e]!]!) if (g.rf[r] === overwritten) this.#includePast(g, r, thread);
     }
     for (let j = place; j < co.length; j++) {
       const later = co[j]!;
@@ -421,6 +362,7 @@ export class Ordering {
     g.before.fill(0, 0, n * stride);
     g.early.fill(0, 0, n);
     g.stale = false;
+    this.#places.fill(-1, 0, n);
     for (const writes of g.co) for (let i = 0; i < writes.length; i++) this.#places[writes[i]!] = i;
     for (let e = 0; e < n; e++) this.#link(g, e);
     for (let e = 0; e < n; e++) if (this.#states[e] === NEW && !this.#close(g, e)) return false;
@@ -433,18 +375,19 @@ export class Ordering {
     const at = e * g.stride;
     const thread = g.thread[e]!;
     const own = g.threads[thread]!;
-    for (const i of g.ppoEdges[e]!) mark(direct, at, own[i]!);
+    this.#inThread.find(g, thread, g.index[e]!, g.flags[e]!, g.sameBefore[e]!);
+    const { edges, count } = this.#inThread;
+    for (let i = 0; i < count; i++) mark(direct, at, own[edges[i]!]!);
     if (g.flags[e]! & READ) {
       const from = g.rf[e]!;
       if (from >= 0 && g.thread[from] !== thread) mark(direct, at, from);
     } else if (g.flags[e]! & WRITE) {
-      const co = g.co[g.location[e]!]!;
       const place = this.#places[e]!;
-      for (let j = 0; j < place; j++) if (g.thread[co[j]!] !== thread) mark(direct, at, co[j]!);
+      if (place < 0) return;
+      const overwritten = place === 0 ? INIT : g.co[g.location[e]!]![place - 1]!;
+      if (overwritten !== INIT && g.thread[overwritten] !== thread) mark(direct, at, overwritten);
       for (const r of g.reads[g.location[e]!]!) {
-        const from = g.rf[r]!;
-        if (g.thread[r] === thread || from === NOTHING) continue;
-        if (from === INIT || this.#places[from]! < place) mark(direct, at, r);
+        if (g.thread[r] !== thread && g.rf[r] === overwritten) mark(direct, at, r);
       }
     }
   }
@@ -486,6 +429,11 @@ function wordsOf(g: Graph): number {
 function copyRow(g: Graph, row: Int32Array, e: number): void {
   const { stride } = g;
   for (let i = 0; i < stride; i++) g.before[e * stride + i] = row[i]!;
+}
+
+/** Setting the length of an array takes longer. */
+function empty(list: number[]): void {
+  while (list.length > 0) list.pop();
 }
 
 function mark(rows: Int32Array, at: number, e: number): void {

@@ -59,7 +59,8 @@ export class RandomWalk extends Machine {
 
   /** An execution that begins as `origin` says, and goes on at random from there, with these deaths. */
   fork({ graph, stamp, kills }: Origin): Outcome {
-    this.g = graph.clone();
+    // What the execution before left is needed no more.
+    this.g = graph.clone(this.g === graph ? undefined : this.g);
     this.g.cut(stamp);
     if (this.g.stale) this.ordering.rebuild(this.g);
     this.plan(kills);

@@ -107,7 +107,8 @@ export abstract class Replay {
       this.#loop.begin(this.g.threads[thread]!);
       this.runBody(thread);
     } while (this.#loop.isSettled && this.#settle());
-    this.stepAt[thread]!.length = this.#steps;
+    const stepAt = this.stepAt[thread]!;
+    if (stepAt.length !== this.#steps) stepAt.length = this.#steps;
     if (this.#steps > this.longest[thread]!) this.longest[thread] = this.#steps;
     if (this.stopped) return;
     if (this.cursor < this.g.threads[thread]!.length) this.#diverged('ended');
@@ -149,7 +150,9 @@ export abstract class Replay {
 
   /** Some thread can never go on: this graph is no execution, so nothing that happens in it is a failure. */
   isDoomed(): boolean {
-    return this.g.stop.includes(Stop.doomed);
+    const { stop } = this.g;
+    for (let t = 0; t < stop.length; t++) if (stop[t] === Stop.doomed) return true;
+    return false;
   }
 
   protected report(kind: FailureKind, message: string, event: number, other = -1): void {
@@ -271,7 +274,7 @@ export abstract class Replay {
     const rf = this.decideRead(choices, flags);
     const e = g.push(t, op, rf === NOTHING ? flags : accept(rf), location, 0, rf);
     if (rf !== NOTHING) g.value[e] = this.valueOf(location, rf);
-    ordering.insertRead(g, e);
+    ordering.insertRead(g, e, true);
     this.cursor++;
     if (this.onEvent !== null) this.onEvent(e);
     return e;
@@ -285,7 +288,7 @@ export abstract class Replay {
     const placed = choices.length > 0;
     const place = placed ? this.decideWrite(choices) : -1;
     const e = g.push(t, op, flags, location, value, INIT);
-    if (placed) ordering.insertWrite(g, e, place);
+    if (placed) ordering.insertWrite(g, e, place, true);
     else ordering.reconsider(g, e);
     this.cursor++;
     if (this.onEvent !== null) this.onEvent(e);

@@ -24,7 +24,7 @@ function torture(name: string, settings: Partial<Settings>): Promise<Outcome> {
 
 describe('two inside, a stranded waiter, a torn record, a leak', () => {
   test.each(sound.map(({ name }) => name))('%s, workers killed', async (name) => {
-    const outcome = await torture(name, { kill: true, seconds: 2 });
+    const outcome = await torture(name, { kill: true, seconds: 1 });
     expect(outcome.violations).toEqual([]);
     expect(outcome.kills).toBeGreaterThan(0);
     expect(outcome.threads.map(({ acquisitions }) => acquisitions > 0)).toEqual([true, true, true, true]);
