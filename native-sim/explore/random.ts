@@ -179,7 +179,14 @@ export class RandomWalk extends Machine {
   protected override decideWait(waits: readonly Sleep[]): number {
     this.#waits[this.t] = [...waits];
     const over = [...waits.keys()].filter((i) => this.#isOver(waits[i]!));
-    return over.length === 0 ? -1 : over[Math.floor(this.random() * over.length)]!;
+    if (over.length === 0) return -1;
+    const chosen = over[Math.floor(this.random() * over.length)]!;
+    // It may find nothing to do: another one that sleeps, and could do more, is to look around before it does so again.
+    if (waits[chosen]!.victim !== undefined) {
+      this.#priority[this.t] = -this.#step;
+      this.#isPressed = false;
+    }
+    return chosen;
   }
 
   protected override mayAwait(pending: Pending): boolean {

@@ -141,4 +141,11 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: [LOOPS],
   },
+  {
+    name: 'explorer: a sleeper that looks around in vain does so again before any other',
+    file: 'native-sim/explore/random.ts',
+    from: '      this.#priority[this.t] = -this.#step;\n      this.#isPressed = false;\n',
+    to: '',
+    tests: ['test/native-sim/explore/random.test.ts'],
+  },
 ];

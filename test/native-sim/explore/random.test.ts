@@ -140,3 +140,30 @@ test('a thread that has looked around, and then leaves a spin loop by itself, lo
   });
   expect(result).toMatchObject({ verdict: 'ok', failure: null });
 });
+
+test('a thread that looks around in vain does not keep another one from it, which could do more', async () => {
+  const [first, second] = [1, 2];
+  const open = (cpu: Cpu, word: number) => {
+    cpu.storeRelease(word, 1);
+    cpu.wake(word, 1);
+  };
+  const sleep = (word: number) => (cpu: Cpu) => {
+    while (cpu.loadAcquire(word) === 0) cpu.wait(word, 0, Number.POSITIVE_INFINITY);
+  };
+  const openBoth = (cpu: Cpu) => {
+    for (const word of [first, second]) open(cpu, word);
+  };
+  const result = await explore({
+    words: 3,
+    threads: [openBoth, sleep(first), sleep(second)],
+    stalled(cpu, _died, _context, me) {
+      if (me === first) return false;
+      openBoth(cpu);
+      return true;
+    },
+    mode: 'random',
+    executions: 5,
+    kill: { threads: [0], walks: 10 },
+  });
+  expect(result).toMatchObject({ verdict: 'ok', failure: null });
+});
