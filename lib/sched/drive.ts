@@ -12,7 +12,7 @@ import { holdEventLoop, offAbort, onAbort, releaseEventLoop } from './event-loop
 import { checkPriority, tellCeiling } from './priority.ts';
 import { schedule, scheduleAsync, type Woken } from './schedule.ts';
 import type { GaveUp, SlowPath, Waiter } from './slow-path.ts';
-import { endWait, finishPark, Task, unpark } from './task.ts';
+import { endWait, finishPark, prepareToPark, Task, unpark } from './task.ts';
 import type { Thread } from './thread.ts';
 import { findDeadlock, waitsShown } from './waits-for.ts';
 
@@ -241,6 +241,15 @@ function sleep({ thread, task, deadline, lookAgain }: Waiter, until = lookAgain)
   if (until === undefined || until >= deadline) return schedule(thread, task, deadline);
   schedule(thread, task, until);
   return 'woken';
+}
+
+/** Inside a slow path, on its thread: sleeps for `ns`, or until its deadline or somebody wakes the task. */
+export function nap({ thread, task, wait, deadline }: Waiter, ns: number): void {
+  const { cpu } = thread;
+  prepareToPark(cpu, task);
+  if (wait !== undefined) noteSleep(thread, task, wait);
+  schedule(thread, task, Math.min(deadline, cpu.now() + ns));
+  if (wait !== undefined) noteRun(wait);
 }
 
 /** `drive` that ends the wait as an abort does, once it finds that nobody else can. */

@@ -70,7 +70,8 @@ const ENTRIES = {
  * A reader-writer lock for what is read all the time and hardly ever written: readers on different threads share no
  * cache line that either writes to, while a writer has to look at every thread of the arena.
  *
- * Fairness: a writer stops new readers and waits until those inside have left. When it is done, the readers that came
+ * Fairness: a writer stops new readers and waits until those inside have left. One that waits synchronously lets readers in again, if
+ * nobody else waits, when that takes long, for 1 ms at most. When it is done, the readers that came
  * before the next writer go in, and then that writer's turn begins: nobody starves. A thread whose code reads already
  * may read again without waiting, so that it cannot lock itself out.
  *

@@ -2,13 +2,17 @@
  * How readers and writers wait for a PercpuRwSemaphore.
  *
  *   reader                                        writer
- *   record + 1, and look at the block             claim the block: 0 -> me|DRAINING
- *     | a writer is there: record - 1               | another writer is there      | claimed
- *   join the list                                 join the list                    |
- *     |                                             |                              |
+ *   record + 1, and look at the block             claim the block: 0 -> me|DRAINING <-- let readers in for 0.1 ms, 10 times
+ *     | a writer is there: record - 1               | another writer is there      | claimed              | nobody waits
+ *   spin until there is none                      spin until there is none         +--> spin until the readers have left -> writes
+ *     |                                             |                              |                      | spun in vain
+ *   join the list                                 join the list                    |                      |
+ *     |                                             |                              |                      |
  *   sleep until granted ---> reads                sleep until made the writer -----+--> sleep until the readers have left
  *     | timeout, abort                              | timeout, abort                      |                   |
  *   leave the list, unless granted: reads         leave the list           hand over <----' timeout, abort    '--> writes
+ *
+ * Only synchronous code spins, and lets readers in again.
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the list,
  * takes back what they were granted and have not picked up, and takes the place of one that is the writer.
@@ -16,14 +20,16 @@
 
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
+import { nap } from '../../sched/drive.ts';
 import { expectGrant, Grant } from '../../sched/grant.ts';
-import { claimHold, holdsOf } from '../../sched/holds.ts';
+import { claimHold, HELD, Hold, holdsOf } from '../../sched/holds.ts';
 import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { isStuck, joinAhead, joinList, leaveList } from '../../sched/wait-list.ts';
 import {
   blockOf,
+  CLOSED,
   claimBlock,
   DRAINING,
   FLAGS,
@@ -31,6 +37,7 @@ import {
   latchOf,
   listOf,
   OWNER_DIED,
+  PercpuWords,
   READ,
   releaseUnwatched,
   retire,
@@ -43,6 +50,14 @@ import {
   WRITE,
   writerOf,
 } from './core.ts';
+
+/**
+ * How often, and for how long, ns, a writer whose readers do not leave lets others in. Measured with 4 threads on 2 cores, where readers
+ * are preempted inside, throughput over that without: 1.2 at 99.9 % reads, 6 to 7 at 95 %, 2 with sections of 3 us. Naps of 0.5 ms, and
+ * 4 ms in all, gain no more; naps of 0 or 0.02 ms gain less.
+ */
+const NAPS = 10;
+const NAP = 100e3;
 
 /**
  * `upWrite` in a slow path: of a writer that stops waiting for readers to leave. False when it is not the writer: its
@@ -64,19 +79,35 @@ function isGranted(cpu: Cpu, lock: number, task: number): boolean {
 }
 
 /** Reads without sleeping; undefined when that is not possible. */
-export function readSpinning(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
+export function readSpinning(
+  thread: Thread,
+  lock: number,
+  task: number,
+  async: boolean,
+  spins: boolean,
+): Concluded | undefined {
   const { cpu, id } = thread;
+  // Beside a writer only a back-off would come of it, which that writer may have to wait for.
+  const isClosed = !isUnwritten(cpu.load(blockOf(lock)));
   // A writer notes the task's record in the lock, and looks there when the task may have been returned.
   if (async) thread.tasks.keep(task);
-  const tried = tryDownRead(cpu, lock, task, false);
+  const tried = isClosed ? undefined : tryDownRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
   thread.counters.contended++;
   // Acquire, here and where else a thread looks at the writer: pairs with the barrier in `Thread.takeTask`.
   const block = cpu.loadAcquire(blockOf(lock));
   const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   if (isOwn && !(block & DRAINING)) return 'deadlock';
-  return mayJoin(thread, lock) ? tryDownRead(cpu, lock, task, true) : undefined;
+  if (mayJoin(thread, lock)) return tryDownRead(cpu, lock, task, true);
+  if (!spins) return undefined;
+  // The writer may be done sooner than this thread would fall asleep.
+  const seen = cpu.condLoad(blockOf(lock), isUnwritten, 0, thread.spins);
+  return isUnwritten(seen) ? tryDownRead(cpu, lock, task, false) : undefined;
 }
+
+/** Or never will be: a lock that was destroyed. */
+const isUnwritten = (block: number) => writerOf(block) === 0 || writerOf(block) === CLOSED;
+const isEmptied = (count: number) => count < HELD;
 
 /** Whether the writer waits for this thread's readers, or cannot run before this thread goes on: not to be waited for. */
 function mayJoin(thread: Thread, lock: number): boolean {
@@ -157,24 +188,66 @@ function* serveFree(waiter: Waiter, lock: number): SlowPath<void> {
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
-export function writeSpinning(thread: Thread, lock: number, task: number, async: boolean): Concluded | undefined {
+export function writeSpinning(
+  thread: Thread,
+  lock: number,
+  task: number,
+  async: boolean,
+  spins: boolean,
+): Concluded | undefined {
   const { cpu, id } = thread;
   thread.counters.contended++;
-  if (!async) {
-    const block = cpu.loadAcquire(blockOf(lock));
-    const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
-    if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock, false)) return 'deadlock';
+  if (async) return tryDownWrite(thread, lock, task) ? 'acquired' : undefined;
+  const block = cpu.loadAcquire(blockOf(lock));
+  const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
+  if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock, false)) return 'deadlock';
+  if (!spins || isOwn) return tryDownWrite(thread, lock, task) ? 'acquired' : undefined;
+  return claimSpinning(thread, lock, task) && drain(thread, lock, task) ? 'acquired' : undefined;
+}
+
+/** Becomes the writer, or spins first for another one, which may be done sooner than this thread would fall asleep. */
+function claimSpinning({ cpu, spins }: Thread, lock: number, task: number): boolean {
+  if (claimBlock(cpu, lock, task)) return true;
+  return isUnwritten(cpu.condLoad(blockOf(lock), isUnwritten, 0, spins)) && claimBlock(cpu, lock, task);
+}
+
+/** The writer spins until the readers have left, as long as they do one after the other. It stays the writer if they do not. */
+function drain(thread: Thread, lock: number, task: number): boolean {
+  const { cpu } = thread;
+  while (!settleBlock(cpu, lock, task)) {
+    if (pendingTasks(thread, lock).length > 0) return false;
+    const record = cpu.load(lock + PercpuWords.inside);
+    if (!isEmptied(cpu.condLoad(record + Hold.count, isEmptied, 0, thread.spins))) return false;
   }
-  return tryDownWrite(thread, lock, task) ? 'acquired' : undefined;
+  return true;
+}
+
+/**
+ * A writer that has spun in vain lets readers in again, unless somebody waits for it, and comes back a moment later: the reader that it
+ * waits for may be preempted, and would keep out all others until it runs again. Whether it has the lock then.
+ */
+function standBack(waiter: Waiter, lock: number): boolean {
+  const { thread, task, deadline } = waiter;
+  const { cpu } = thread;
+  for (let naps = 0; naps < NAPS && writerOf(cpu.load(blockOf(lock))) === task; naps++) {
+    if (!releaseUnwatched(cpu, lock)) return false;
+    nap(waiter, NAP);
+    if (deadline !== Number.POSITIVE_INFINITY && cpu.now() >= deadline) return false;
+    if (claimSpinning(thread, lock, task) && drain(thread, lock, task)) return true;
+  }
+  return false;
 }
 
 /** Waits to be the writer, and then for readers to leave. */
 export function* writeSlow(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
+  if (!async && !waiter.onlyTries && standBack(waiter, lock)) return 'acquired';
   // Become the writer, or join the list to be made it.
   yield* latched(waiter, latchOf(lock));
-  if (async || !takeBlock(thread, lock, task)) {
+  expectGrant(cpu, task, WRITE, 0);
+  // It may be the writer already, and have spun in vain.
+  if (writerOf(cpu.load(blockOf(lock))) !== task && (async || !takeBlock(thread, lock, task))) {
     while (!enqueue(waiter, lock, WRITE, 0) && !claimBlock(cpu, lock, task));
   }
   // With this one in the list, enqueue has seen to it.

@@ -26,6 +26,7 @@ import {
   ONE_READER,
   OWNER_DIED,
   READER,
+  RwSemaphoreWords,
   readersOf,
   taskOf,
   UNRECOVERABLE,
@@ -87,11 +88,12 @@ export function tryDownRead(thread: Thread, semaphore: number, task: number, ign
 }
 
 /**
- * Enters as a reader among readers, with `record`, if nobody waits: a word that counts stays so. Undefined when that
+ * Enters as a reader among readers, with `record`, if nobody waits, and no writer keeps readers out: a word that counts stays so. Undefined when that
  * cannot be.
  */
 export function readCounted(cpu: Cpu, semaphore: number, record: number): 'alone' | 'shared' | undefined {
   const address = wordOf(semaphore);
+  if (cpu.loadUnordered(semaphore + RwSemaphoreWords.closing) !== 0) return undefined;
   for (;;) {
     // The load may be old: changeCount finds out whether it is.
     const word = cpu.loadUnordered(address);

@@ -35,6 +35,8 @@ import {
 export function repair(repairer: Repairer, semaphore: number): boolean {
   const { cpu, isDead } = repairer;
   const list = listOf(semaphore);
+  // The writer that kept readers out may be dead.
+  cpu.store(semaphore + RwSemaphoreWords.closing, 0);
   const hasSpinners = !repairOsq(repairer, semaphore + RwSemaphoreWords.osq);
   if (
     !repairer.latch(list + WaitList.latch, () => {

@@ -93,7 +93,7 @@ const ENTRIES = {
  *
  * Fairness: a free lock goes to whoever comes first, also past those who are still waking up. Once anybody waits, new
  * readers wait too, unless the writer that is next is still waking up, or has slept for less than 4 ms and a thread comes
- * to read synchronously. When readers are first in line, all readers in
+ * to read synchronously. Beside a writer that spins, a synchronous reader stays out for as long as it would spin. When readers are first in line, all readers in
  * line are let in together (up to 256). A waiter that is first in line, and has waited 4 ms when the lock comes free, gets it
  * next; one that was woken before that, and is passed while it wakes up, has the lock kept for it once it is awake. So
  * neither readers nor writers starve. With `{ fifo: true }` nobody passes a waiter that can run, nor spins: readers next to each

@@ -2,7 +2,8 @@
  * How readers and writers wait for an RwSemaphore.
  *
  *   reader                                       writer
- *   pass a sleeping writer, or spin              try, and spin in the queue of spinners
+ *   stay out while a writer spins
+ *   pass a sleeping writer, or spin              try, and spin in the queue of spinners, while readers stay out
  *     | held                                       | held
  *   join the list, and leave WAITERS             join the list, and leave WAITERS
  *     |                                            |
@@ -58,6 +59,7 @@ export function readSpinning(
   spins: boolean,
 ): Concluded | undefined {
   thread.counters.contended++;
+  if (!async && spins) stayOut(thread, semaphore);
   // To sleep behind a writer that sleeps would cost everyone more than a few who pass it.
   const passes = !async && mayPass(thread.cpu, semaphore);
   const tried =
@@ -71,6 +73,14 @@ export function readSpinning(
 }
 
 const mayReadNow = (word: number) => mayRead(word, 0);
+const isOpen = (closing: number) => closing === 0;
+
+/** Until the readers inside have left, if a writer spins for that: but not on a thread that reads already, which it waits for. */
+function stayOut(thread: Thread, semaphore: number): void {
+  const { cpu, spins } = thread;
+  const closing = semaphore + RwSemaphoreWords.closing;
+  if (cpu.load(closing) !== 0 && !readsHere(thread, semaphore, true)) cpu.condLoad(closing, isOpen, 0, spins);
+}
 
 /** One attempt to read; a thread whose tasks read already may do so at once, synchronously. */
 export function readNow(thread: Thread, semaphore: number, task: number, async: boolean): Concluded | undefined {
@@ -152,6 +162,7 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
   const passed = firstAble(cpu, list) === task ? [] : wakeWaiters(cpu, semaphore);
   let outcome: Outcome | undefined;
   let reason = 'woken';
+  let hasSlept = false;
   for (;;) {
     // Take it, or leave the marks that have the next release wake this task, or keep the lock for it.
     prepareToPark(cpu, task);
@@ -161,19 +172,37 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
     if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
-    // Sleep; with the lock kept for it, the task spins first.
+    // Sleep; with the lock kept for it, or woken in vain, the task spins first.
     unlatch(cpu, latchOf(semaphore));
     unparkAll(cpu, passed.splice(0));
-    const isComing = isLate && !async && isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, thread.spins));
-    if (!isComing) reason = yield;
+    const isComing = isFirst && (isLate || hasSlept) && !async && awaitFree(thread, semaphore);
+    if (!isComing) {
+      reason = yield;
+      hasSlept = true;
+    }
     yield* latched(waiter, latchOf(semaphore));
   }
+  if (outcome === undefined) open(cpu, semaphore);
   // Leave the list, with the lock or without it.
   finishPark(cpu, task);
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, [...passed, ...woken]);
   return outcome ?? writes(thread, semaphore);
+}
+
+/** Spins until the lock is free, and keeps readers out. They stay out if it is: the caller takes the lock, and lets them come. */
+function awaitFree({ cpu, spins }: Thread, semaphore: number): boolean {
+  if (!isFifo(cpu, semaphore)) cpu.store(semaphore + RwSemaphoreWords.closing, 1);
+  if (isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, spins))) return true;
+  open(cpu, semaphore);
+  return false;
+}
+
+/** Readers may come again. Another writer may spin as well: it is a hint. */
+function open(cpu: Cpu, semaphore: number): void {
+  const closing = semaphore + RwSemaphoreWords.closing;
+  if (cpu.load(closing) !== 0) cpu.store(closing, 0);
 }
 
 /** Under the latch: takes the lock, or leaves WAITERS in its word, and HANDOFF when `isLate`. */
@@ -208,6 +237,7 @@ function spin(thread: Thread, semaphore: number, task: number): boolean {
     if (spinOnOwner(thread, semaphore) === 'tooLong') break;
     isMine = tryDownWrite(cpu, semaphore, task, false);
   }
+  open(cpu, semaphore);
   osqUnlock(thread, semaphore + RwSemaphoreWords.osq);
   return isMine;
 }
@@ -224,6 +254,7 @@ function spinOnOwner(thread: Thread, semaphore: number): 'free' | 'changed' | 't
     const owner = taskOf(word);
     return writerChanged(cpu.condLoad(address, writerChanged, owner, spins), owner) ? 'changed' : 'tooLong';
   }
+  cpu.store(semaphore + RwSemaphoreWords.closing, 1);
   const budget = READERS_BASE_US + Math.min(readers, READERS_SPUN_FOR) / 2;
   if (readersOf(cpu.condLoad(address, hasNoReaders, 0, Math.ceil((spins * budget) / SPINS_US))) === 0) return 'free';
   cpu.store(semaphore + RwSemaphoreWords.nonspinnable, 1);

@@ -70,6 +70,12 @@ export const RwSemaphoreWords = struct({
   osq: 1,
   /** A hint: readers held the lock for as long as a writer may spin. The next writer that had to wait takes it back. */
   nonspinnable: 1,
+  /**
+   * A hint: a writer spins until the readers inside have left, and those that come stay out until it is clear, but spin no longer than
+   * they would for a writer inside. Without it short sections follow each other so closely that the writer hardly finds the lock free.
+   * Legal to be wrong, except for ever: the writer clears it when it stops, and the reaper.
+   */
+  closing: 1,
   /** Whether the lock goes to its waiters strictly in their order. Written before anybody can open it. */
   fifo: 1,
 });

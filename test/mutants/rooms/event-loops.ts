@@ -32,8 +32,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'percpu-rw-semaphore: who finds a new task in the word does not see it whole',
     file: 'lib/locking/percpu-rw-semaphore/wait.ts',
-    from: '    const block = cpu.loadAcquire(blockOf(lock));\n    const isOwn',
-    to: '    const block = cpu.load(blockOf(lock));\n    const isOwn',
+    from: "'acquired' : undefined;\n  const block = cpu.loadAcquire(",
+    to: "'acquired' : undefined;\n  const block = cpu.load(",
     tests: [LOOPS],
   },
   {

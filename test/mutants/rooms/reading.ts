@@ -1,0 +1,51 @@
+import type { Mutant } from '../mutant.ts';
+
+const RW_WAIT = 'lib/locking/rw-semaphore/wait.ts';
+const PERCPU_WAIT = 'lib/locking/percpu-rw-semaphore/wait.ts';
+const TESTS = ['test/native-sim/explore/readers-kept-out.test.ts'];
+
+/** Writers that spin: what they do to readers meanwhile. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'RwSemaphore: a writer that has the lock goes on keeping readers out',
+    file: RW_WAIT,
+    from: '  open(cpu, semaphore);\n  osqUnlock',
+    to: '  osqUnlock',
+    tests: TESTS,
+  },
+  {
+    name: 'RwSemaphore: a dead writer keeps readers out',
+    file: 'lib/locking/rw-semaphore/repair.ts',
+    from: '  cpu.store(semaphore + RwSemaphoreWords.closing, 0);\n',
+    to: '',
+    tests: TESTS,
+  },
+  {
+    name: 'RwSemaphore: a reader stays out for a writer that waits for its own thread',
+    file: RW_WAIT,
+    from: ' && !readsHere(thread, semaphore, true)) cpu.condLoad',
+    to: ') cpu.condLoad',
+    tests: TESTS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer that has spun in vain writes beside a reader',
+    file: PERCPU_WAIT,
+    from: 'isEmptied, 0, thread.spins))) return false;',
+    to: 'isEmptied, 0, thread.spins))) return true;',
+    tests: TESTS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer that has spun in vain lines up behind itself',
+    file: PERCPU_WAIT,
+    from: 'if (writerOf(cpu.load(blockOf(lock))) !== task && (async',
+    to: 'if ((async',
+    tests: TESTS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer stands back from those that wait for it',
+    file: PERCPU_WAIT,
+    from: '    if (!releaseUnwatched(cpu, lock)) return false;\n    nap',
+    to: '    cpu.fetchAnd(blockOf(lock), OWNER_DIED);\n    nap',
+    tests: TESTS,
+  },
+];
