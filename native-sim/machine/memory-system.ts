@@ -1,5 +1,6 @@
 /**
- * Lines, caches and the directory: how a core gets a line, and what that does to the others.
+ * How a core gets a line, and what that does to the others. Which cores have it says the directory, whose turn it is the line's
+ * home.
  *
  * There is one copy of memory, and a core may read or write a word of it while it has the line in a state that allows
  * that: as long as nobody else can have it modified there is nothing that a copy could differ in. A store becomes
@@ -7,15 +8,14 @@
  * invalidation (its commit). What a core may still read of an invalidated line stands in its queue, and is what memory
  * held when the invalidation arrived: such a load counts as made then, before the store's commit, and is refused to
  * loads that must come later (`Core.floor`). So memory is multi-copy atomic whatever the queue does.
- *
- * A line's home serves one request for it at a time, in order of arrival, except that reads of a line that nobody
- * has modified go on side by side.
  */
 
 import { Caches, LINE_SHIFT, LINE_WORDS, State } from './caches.ts';
 import { type BufferedStore, Core, type Request } from './core.ts';
 import { Arc, Counters, Message } from './counters.ts';
+import { Directory } from './directory.ts';
 import type { EventQueue } from './event-queue.ts';
+import { Homes } from './homes.ts';
 import { Interconnect, PS } from './interconnect.ts';
 import type { Observer } from './observer.ts';
 import type { Profile } from './profile.ts';
@@ -36,8 +36,6 @@ export const Event = {
   call: 10,
 } as const;
 
-/** Of a line for which no request has come yet. */
-const NOBODY: Request[] = [];
 /** Requests of one core at one time. */
 const OUTSTANDING = 10;
 
@@ -89,22 +87,9 @@ export class MemorySystem {
 
   readonly #events: EventQueue;
   readonly #random: Random;
-  /** By line: the core that has it modified, exclusive or owned, or -1; the core that had it last. */
-  readonly #owner: Int16Array;
-  readonly #near: Int16Array;
-  /** By line: a bit for each core that shares it. */
-  readonly #sharers: Uint32Array;
-  readonly #sharerWords: number;
-  readonly #busy: Uint8Array;
-  readonly #hasTimer: Uint8Array;
-  /** By line: since when its last owner has it; until when reads are under way; when its home is free again. */
-  readonly #ownedSince: Float64Array;
-  readonly #readsUntil: Float64Array;
-  readonly #homeFree: Float64Array;
-  /** By line: requests that have arrived at its home and are not served yet. */
-  readonly #waiting: Request[][];
+  readonly #directory: Directory;
+  readonly #homes: Homes;
   readonly #memoryPs: number;
-  readonly #directoryPs: number;
   readonly #delayPs: number;
 
   /** `places`: which of the profile's cores these are, where not the first ones. */
@@ -126,25 +111,22 @@ export class MemorySystem {
     this.propagation = profile.model === 'power' ? new Propagation(this.memory.length) : null;
     this.#events = events;
     this.#random = random;
-    this.#owner = new Int16Array(lines).fill(-1);
-    this.#near = new Int16Array(lines);
-    this.#sharerWords = (cores + 31) >> 5;
-    this.#sharers = new Uint32Array(lines * this.#sharerWords);
-    this.#waiting = new Array<Request[]>(lines).fill(NOBODY);
-    this.#busy = new Uint8Array(lines);
-    this.#hasTimer = new Uint8Array(lines);
-    this.#ownedSince = new Float64Array(lines).fill(Number.NEGATIVE_INFINITY);
-    this.#readsUntil = new Float64Array(lines);
-    this.#homeFree = new Float64Array(lines);
     this.#memoryPs = Math.round(profile.memoryNs * PS);
-    this.#directoryPs = Math.round(profile.directoryNs * PS);
     this.#delayPs = Math.round(profile.invalidateQueue.delayNs * PS);
+    this.#directory = new Directory(cores, lines, this.network);
+    this.#homes = new Homes(lines, Math.round(profile.directoryNs * PS), this.#directory, this.network, {
+      serve: (request, time) => {
+        if (request.isOwning) this.#serveOwner(request, time);
+        else this.#serveReader(request, time);
+      },
+      lookAgain: (line, core, time) => void events.push(time, core, Event.serve, line, null),
+    });
   }
 
   /** All cores have read the line, before the machine runs. */
   warm(line: number): void {
     for (const core of this.cores) {
-      this.#share(core.number, line);
+      this.#directory.share(core.number, line);
       this.#fill(core, line, State.shared);
     }
   }
@@ -168,7 +150,7 @@ export class MemorySystem {
 
   #send(request: Request, time: number): void {
     const { core, line } = request;
-    const leg = this.network.request(core, this.#near[line]!);
+    const leg = this.network.request(core, this.#directory.near[line]!);
     this.#events.push(time + leg, core, Event.request, line, request);
   }
 
@@ -276,11 +258,10 @@ export class MemorySystem {
         this.#send(subject as Request, time);
         break;
       case Event.request:
-        this.#arrive(subject as Request, time);
+        this.#homes.arrive(subject as Request, time);
         break;
       case Event.serve:
-        this.#hasTimer[number] = 0;
-        this.#serve(number, time);
+        this.#homes.look(number, time);
         break;
       case Event.invalidate:
         this.#invalidate(this.cores[number]!, subject as Request, time);
@@ -294,87 +275,38 @@ export class MemorySystem {
     }
   }
 
-  #arrive(request: Request, time: number): void {
-    const { line } = request;
-    const waiting = this.#waiting[line]!;
-    if (waiting.length === 0 && this.#busy[line] === 0 && this.#freeFor(request) <= time) {
-      this.#serveNow(request, time);
-      return;
-    }
-    if (waiting === NOBODY) this.#waiting[line] = [];
-    this.#waiting[line]!.push(request);
-    this.#serve(line, time);
-  }
-
-  /** Serves the requests for `line` that wait at its home, as far as may be now. */
-  #serve(line: number, time: number): void {
-    const waiting = this.#waiting[line]!;
-    if (waiting.length === 0) return;
-    while (waiting.length > 0 && this.#busy[line] === 0) {
-      const request = waiting[0]!;
-      const free = this.#freeFor(request);
-      if (free > time) {
-        if (this.#hasTimer[line] === 0) {
-          this.#hasTimer[line] = 1;
-          this.#events.push(free, request.core, Event.serve, line, null);
-        }
-        return;
-      }
-      waiting.shift();
-      this.#serveNow(request, time);
-    }
-  }
-
-  #serveNow(request: Request, time: number): void {
-    this.#homeFree[request.line] = time + this.#directoryPs;
-    if (request.isOwning) this.#serveOwner(request, time);
-    else this.#serveReader(request, time);
-  }
-
-  /** When may the line be asked of those that have it? */
-  #freeFor({ core, line, isOwning }: Request): number {
-    const owner = this.#owner[line]!;
-    let free = this.#homeFree[line]!;
-    if (owner >= 0 && owner !== core) {
-      free = Math.max(free, Math.round(this.#ownedSince[line]! + this.network.hold(owner, core)));
-    }
-    // Data under way to readers must get there before one core has the line for itself.
-    const isExclusive = isOwning || (owner < 0 && this.#nearestSharer(core, line) < 0);
-    return isExclusive ? Math.max(free, this.#readsUntil[line]! + 1) : free;
-  }
-
   #serveReader(request: Request, time: number): void {
     const { core, line } = request;
     const { network } = this;
-    const owner = this.#owner[line]!;
+    const owner = this.#directory.owner[line]!;
     this.counters.messages[Message.read]!++;
     this.counters.messages[Message.response]!++;
     if (owner >= 0 && owner !== core && this.caches.state(owner, line) !== State.owned) {
       this.#tellServed(request, owner);
       const forwarded = time + network.occupy(core, owner, 3, time) + this.network.forward(core, owner);
-      this.#keepBusy(request);
+      this.#homes.keepBusy(request);
       this.#probe(owner, Event.downgrade, forwarded, request);
       this.#finish(request, forwarded + this.network.answer(core, owner));
       return;
     }
-    const supplier = owner >= 0 ? owner : this.#nearestSharer(core, line);
+    const supplier = owner >= 0 ? owner : this.#directory.nearestSharer(core, line);
     this.#tellServed(request, supplier);
     if (supplier >= 0) {
       const ready = time + network.occupy(core, supplier, 2, time) + this.network.read(core, supplier);
-      this.#readsUntil[line] = Math.max(this.#readsUntil[line]!, ready);
+      this.#homes.readUntil(line, ready);
       this.#finish(request, ready);
       return;
     }
     // From memory: the only copy, exclusive.
-    this.#keepBusy(request);
+    this.#homes.keepBusy(request);
     this.#finish(request, time + this.#memoryPs);
   }
 
   #serveOwner(request: Request, time: number): void {
     const { core, line } = request;
     const hasData = this.caches.state(core, line) !== State.invalid;
-    const owner = this.#owner[line]!;
-    this.#keepBusy(request);
+    const owner = this.#directory.owner[line]!;
+    this.#homes.keepBusy(request);
     this.counters.messages[hasData ? Message.invalidate : Message.readInvalidate]!++;
     let ready = time;
     if (owner >= 0 && owner !== core) {
@@ -384,7 +316,7 @@ export class MemorySystem {
       ready = forwarded + this.network.answer(core, owner);
       this.counters.messages[Message.response]!++;
     } else if (!hasData) {
-      const sharer = this.#nearestSharer(core, line);
+      const sharer = this.#directory.nearestSharer(core, line);
       this.#tellServed(request, sharer);
       ready = time + (sharer < 0 ? this.#memoryPs : this.network.read(core, sharer));
       this.counters.messages[Message.response]!++;
@@ -406,29 +338,20 @@ export class MemorySystem {
     this.observer?.changed(core, line, this.caches.state(core.number, line), to, arc);
   }
 
-  /** Until the request is done its line's home serves no other. */
-  #keepBusy(request: Request): void {
-    request.keepsHomeBusy = true;
-    this.#busy[request.line] = 1;
-  }
-
   /** Sends all sharers but the requester an invalidation, and returns when the last acknowledgement is there. */
   #invalidateSharers(request: Request, time: number): number {
     const { core, line } = request;
-    const base = line * this.#sharerWords;
+    const directory = this.#directory;
     let last = time;
-    for (let word = 0; word < this.#sharerWords; word++) {
-      for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
-        const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
-        if (sharer === core) continue;
-        const half = this.network.half(core, sharer);
-        const arrives = time + this.network.occupy(core, sharer, 2, time) + half;
-        const room = this.#queueHasRoom(this.cores[sharer]!, arrives);
-        this.#sendInvalidation(sharer, request, arrives);
-        last = Math.max(last, room + half);
-        this.counters.messages[Message.invalidate]!++;
-        this.counters.messages[Message.acknowledge]!++;
-      }
+    for (let sharer = directory.nextSharer(line, 0); sharer >= 0; sharer = directory.nextSharer(line, sharer + 1)) {
+      if (sharer === core) continue;
+      const half = this.network.half(core, sharer);
+      const arrives = time + this.network.occupy(core, sharer, 2, time) + half;
+      const room = this.#queueHasRoom(this.cores[sharer]!, arrives);
+      this.#sendInvalidation(sharer, request, arrives);
+      last = Math.max(last, room + half);
+      this.counters.messages[Message.invalidate]!++;
+      this.counters.messages[Message.acknowledge]!++;
     }
     // One message was counted with the request.
     if (last > time && this.caches.state(core, line) !== State.invalid) this.counters.messages[Message.invalidate]!--;
@@ -464,24 +387,6 @@ export class MemorySystem {
     this.#events.push(time, request.core, Event.done, request.line, request);
   }
 
-  #nearestSharer(core: number, line: number): number {
-    const base = line * this.#sharerWords;
-    let nearest = -1;
-    let level = Number.POSITIVE_INFINITY;
-    for (let word = 0; word < this.#sharerWords && level > 0; word++) {
-      for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
-        const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
-        if (sharer === core) continue;
-        const distance = this.network.level(core, sharer);
-        if (distance >= level) continue;
-        level = distance;
-        nearest = sharer;
-        if (level === 0) break;
-      }
-    }
-    return nearest;
-  }
-
   // What arrives at a core
 
   #invalidate(core: Core, { line, core: writer }: Request, time: number): void {
@@ -502,7 +407,7 @@ export class MemorySystem {
       entry.isForeign = this.network.isForeign(core.number, writer);
       this.observer?.queued(core, entry);
     }
-    this.#forget(core.number, line);
+    this.#directory.forget(core.number, line);
     this.listener.lost(core, line, gone);
   }
 
@@ -519,8 +424,8 @@ export class MemorySystem {
     this.#arc(core, line, State.shared, state === State.modified ? Arc.f : Arc.g);
     if (state === State.modified) this.#writeBack(line);
     this.caches.change(core.number, line, State.shared);
-    this.#owner[line] = -1;
-    this.#share(core.number, line);
+    this.#directory.owner[line] = -1;
+    this.#directory.share(core.number, line);
   }
 
   #done(request: Request, time: number): void {
@@ -530,22 +435,21 @@ export class MemorySystem {
     core.requestDone(request);
     core.retireInvalidations(time, line);
     if (request.isOwning) this.#own(request, before, time);
-    else if (this.#owner[line]! < 0 && this.#nearestSharer(core.number, line) < 0) {
+    else if (this.#directory.owner[line]! < 0 && this.#directory.nearestSharer(core.number, line) < 0) {
       this.#arc(core, line, State.exclusive, Arc.alone);
       this.#fill(core, line, State.exclusive);
-      this.#owner[line] = core.number;
-      this.#ownedSince[line] = Number.NEGATIVE_INFINITY;
+      this.#directory.own(core.number, line, Number.NEGATIVE_INFINITY);
     } else {
       const state = this.profile.protocol === 'mesif' ? this.#passForward(line) : State.shared;
       this.#arc(core, line, state, Arc.k);
-      this.#share(core.number, line);
+      this.#directory.share(core.number, line);
       this.#fill(core, line, state);
     }
-    this.#near[line] = core.number;
-    if (request.keepsHomeBusy) this.#busy[line] = 0;
+    this.#directory.near[line] = core.number;
+    this.#homes.done(request);
     this.drain(core, time);
     this.listener.advanced(core, time);
-    this.#serve(line, time);
+    this.#homes.serveWaiting(line, time);
   }
 
   #own({ core, line, isAtomic }: Request, before: number, time: number): void {
@@ -554,21 +458,16 @@ export class MemorySystem {
     else if (before !== State.owned) arc = isAtomic ? Arc.e : Arc.h;
     const state = isAtomic || before === State.owned ? State.modified : State.exclusive;
     this.#arc(this.cores[core]!, line, state, arc);
-    const sharers = line * this.#sharerWords;
-    for (let word = 0; word < this.#sharerWords; word++) this.#sharers[sharers + word] = 0;
-    this.#owner[line] = core;
-    this.#ownedSince[line] = time;
+    this.#directory.clearSharers(line);
+    this.#directory.own(core, line, time);
     this.#fill(this.cores[core]!, line, state);
   }
 
   /** The latest reader answers the next one. */
   #passForward(line: number): number {
-    const base = line * this.#sharerWords;
-    for (let word = 0; word < this.#sharerWords; word++) {
-      for (let bits = this.#sharers[base + word]!; bits !== 0; bits &= bits - 1) {
-        const sharer = word * 32 + 31 - Math.clz32(bits & -bits);
-        if (this.caches.state(sharer, line) === State.forward) this.caches.change(sharer, line, State.shared);
-      }
+    const directory = this.#directory;
+    for (let sharer = directory.nextSharer(line, 0); sharer >= 0; sharer = directory.nextSharer(line, sharer + 1)) {
+      if (this.caches.state(sharer, line) === State.forward) this.caches.change(sharer, line, State.shared);
     }
     return State.forward;
   }
@@ -584,7 +483,7 @@ export class MemorySystem {
     this.#arc(core, line, State.invalid, Arc.evict);
     if (state === State.modified || state === State.owned) this.#writeBack(line);
     this.caches.change(core.number, line, State.invalid);
-    this.#forget(core.number, line);
+    this.#directory.forget(core.number, line);
     this.listener.lost(core, line, this.#events.time);
   }
 
@@ -594,46 +493,21 @@ export class MemorySystem {
     this.counters.failedExclusives[cause]++;
   }
 
-  #share(core: number, line: number): void {
-    this.#sharers[line * this.#sharerWords + (core >> 5)]! |= 1 << (core & 31);
-  }
-
-  /** The core has the line no more. */
-  #forget(core: number, line: number): void {
-    if (this.#owner[line] === core) this.#owner[line] = -1;
-    this.#sharers[line * this.#sharerWords + (core >> 5)]! &= ~(1 << (core & 31));
-  }
-
   // For tests, and for whoever looks on
 
   /** Requests that have arrived at their home and are not served yet. */
   waitingRequests(): Request[] {
-    return this.#waiting.flat();
+    return this.#homes.waiting;
   }
 
   /** The core that a request for the line goes to. */
   homeOf(line: number): number {
-    return this.#near[line]!;
+    return this.#directory.near[line]!;
   }
 
   /** What does not hold between caches and directory, or null. */
   inconsistency(): string | null {
-    for (let line = 0; line < this.caches.lines; line++) {
-      let writers = 0;
-      let readers = 0;
-      for (const { number } of this.cores) {
-        const state = this.caches.state(number, line);
-        if (state === State.modified || state === State.exclusive) writers++;
-        else if (state !== State.invalid) readers++;
-        const isKnown =
-          this.#owner[line] === number ||
-          (this.#sharers[line * this.#sharerWords + (number >> 5)]! & (1 << (number & 31))) !== 0;
-        if (state !== State.invalid && !isKnown) return `line ${line}: its home does not know of core ${number}`;
-      }
-      if (writers > 1 || (writers === 1 && readers > 0))
-        return `line ${line}: ${writers} owners and ${readers} readers`;
-    }
-    return null;
+    return this.#directory.inconsistency(this.caches, this.cores.length);
   }
 }
 

@@ -45,6 +45,12 @@ test('chunks that are not needed any more go back, but for one, when the other t
   tell(1);
   expect(tidy()).toBe(0);
   expect(blocks()).toBe(1);
+  // What was told is good for that round alone.
+  useAtOnce(thread, 5 * CHUNK_TASKS);
+  expect(tidy()).toBe(round + 1);
+  tell(1);
+  expect(tidy()).toBe(0);
+  expect(blocks()).toBe(1);
   expect(arenaOf(1).fsck()).toEqual([]);
 });
 
@@ -57,12 +63,11 @@ test('a thread that is dead, or has left, holds up no round', () => {
 
 test('what is needed now and then stays', () => {
   const { thread, heap } = arenaOf(0);
-  tell(1);
   for (let look = 0; look < 5; look++) {
     useAtOnce(thread, 3 * CHUNK_TASKS);
     thread.tasks.tidy(heap);
+    expect(thread.tasks.size).toBe(3 * CHUNK_TASKS);
   }
-  expect(thread.tasks.size).toBe(3 * CHUNK_TASKS);
 });
 
 test('a chunk with a task in use stays, and so does one with a task that shared words may name', () => {

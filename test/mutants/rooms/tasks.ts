@@ -119,7 +119,7 @@ export const mutants: readonly Mutant[] = [
     file: ROUNDS,
     from: 'storeRelease(slot + Slot.round, round)',
     to: 'storeRelease(slot + Slot.round, round + 1)',
-    tests: [EXPLORED],
+    tests: [TEST],
   },
   {
     name: 'nobody looks after a crowd',

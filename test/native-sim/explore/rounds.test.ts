@@ -6,7 +6,7 @@ import { testsOfWeakOrders } from './weakened.ts';
 
 const maxEvents = 20_000;
 
-describe.each(['wake', 'walk'] as const)('a thread that does this: %s', (act) => {
+describe.each(['wake', 'again', 'walk'] as const)('a thread that does this: %s', (act) => {
   test.each(['sc', 'x86-tso', 'armv8'] as const)('never meets freed memory, on %s', async (model) => {
     const { complete } = await expectExplored({ ...rounds(act), model, maxEvents });
     expect(complete).toBe(true);

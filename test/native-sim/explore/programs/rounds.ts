@@ -13,10 +13,11 @@ import type { Program } from '../../../../native-sim/explore/program.ts';
 import { makeArenas, reapDead, snapshot, type View } from './holdfast.ts';
 
 /**
- * wake: takes the task out of its list, wakes it, and tells the round. early: tells the round in between, which is wrong.
+ * wake: takes the task out of its list, wakes it, and tells the round. again: tells the round before that as well.
+ * early: tells the round in between, which is wrong.
  * walk: looks at all tasks of the slot that there are, twice, and tells the round in between.
  */
-export type RoundAct = 'wake' | 'early' | 'walk';
+export type RoundAct = 'wake' | 'again' | 'early' | 'walk';
 
 const WORDS = 8192;
 const OWNER = 0;
@@ -44,6 +45,10 @@ function walk(cpu: Cpu): void {
 
 const BODIES: Record<RoundAct, (cpu: Cpu, arena: Arena, list: number) => void> = {
   wake: (cpu, { thread }, list) => wake(cpu, thread.id, list),
+  again(cpu, { thread }, list) {
+    tellRound(cpu, thread.slot);
+    wake(cpu, thread.id, list);
+  },
   early: (cpu, { thread }, list) => wake(cpu, thread.id, list, () => tellRound(cpu, thread.slot)),
   walk(cpu, { thread }) {
     walk(cpu);
