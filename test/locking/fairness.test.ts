@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
 import { tryDownRead } from '../../lib/locking/rw-semaphore/core.ts';
 import { readSlow, writeSlow } from '../../lib/locking/rw-semaphore/wait.ts';
-import { HANDOFF, RwSemaphoreWords, WAITERS } from '../../lib/locking/rw-semaphore/words.ts';
+import { HANDOFF, RwSemaphoreWords, WAITERS, wordOf } from '../../lib/locking/rw-semaphore/words.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
@@ -332,4 +332,29 @@ describe('RwSemaphore with fifo:', () => {
     expect(() => RwSemaphore.from(arena, lock.handle, { fifo: false })).toThrow('EINVAL');
     expect(() => new RwSemaphore(arena, 'other', { fifo: 1 as never })).toThrow('fifo is true or false');
   });
+});
+
+test('RwSemaphore: a writer that was woken in vain, and spins, lets readers come again once it has the lock', () => {
+  const { arenas, before } = stepper(3);
+  const [first, second, writer] = arenas.map((arena) => new RwSemaphore(arena, 'rw')) as [
+    RwSemaphore,
+    RwSemaphore,
+    RwSemaphore,
+  ];
+  const { cpu } = arenas[0]!;
+  const closing = () => cpu.load(writer.address + RwSemaphoreWords.closing);
+  const seen: number[] = [];
+  first.downRead();
+  before(2, on('wait'), () => {
+    // The writer is woken, and another reader comes before it.
+    first.upRead();
+    second.downRead();
+    before(2, on('condLoad', wordOf(writer.address)), () => {
+      seen.push(closing());
+      second.upRead();
+    });
+  });
+  writer.downWrite();
+  expect([...seen, closing()]).toEqual([1, 0]);
+  writer.upWrite();
 });

@@ -182,7 +182,7 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
     }
     yield* latched(waiter, latchOf(semaphore));
   }
-  if (outcome === undefined) open(cpu, semaphore);
+  open(cpu, semaphore);
   // Leave the list, with the lock or without it.
   finishPark(cpu, task);
   const woken = dequeue(cpu, semaphore, task, outcome === undefined);

@@ -14,6 +14,13 @@ export const mutants: readonly Mutant[] = [
     tests: TESTS,
   },
   {
+    name: 'RwSemaphore: a writer that spun in line goes on keeping readers out',
+    file: RW_WAIT,
+    from: '  open(cpu, semaphore);\n  // Leave the list',
+    to: '  // Leave the list',
+    tests: ['test/locking/fairness.test.ts'],
+  },
+  {
     name: 'RwSemaphore: a dead writer keeps readers out',
     file: 'lib/locking/rw-semaphore/repair.ts',
     from: '  cpu.store(semaphore + RwSemaphoreWords.closing, 0);\n',
