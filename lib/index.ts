@@ -135,6 +135,7 @@ export type { RcuStall, StalledThread } from './rcu/stall.ts';
 export { TasksRcu } from './rcu/tasks-rcu.ts';
 export type { AbortableOptions, AsyncWaitOptions, TimeoutOptions, WaitOptions } from './sched/drive.ts';
 export type { ObjectState } from './sched/object-states.ts';
+export type { Thread } from './sched/thread.ts';
 export { defineTimerAction, type TimerAction } from './sched/timer.ts';
 export type { ObservedLock } from './sched/watch.ts';
 export type { CachePinOptions, SharedCacheOptions } from './structures/cache/options.ts';

@@ -122,6 +122,9 @@ export async function bundle(dist: string): Promise<void> {
   writeFileSync(join(dist, 'LICENSES.txt'), licences(metafile));
 }
 
+/** For an error that nobody catches Node prints the whole line of code that threw it, so lines are short. */
+const LINE = 500;
+
 /** The library's frames stand in the stacks of services, so it keeps its names and has a source map. The tools have neither. */
 async function finish(file: string, dist: string, inputs: readonly string[]): Promise<void> {
   const map = readFileSync(`${file}.map`, 'utf8');
@@ -133,7 +136,7 @@ async function finish(file: string, dist: string, inputs: readonly string[]): Pr
   }
   if (inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input)))
     await finishLibrary(file, dist, code, map);
-  else writeFileSync(file, transformSync(code, { format: 'esm', target: TARGET, minify: true }).code);
+  else writeFileSync(file, transformSync(code, { format: 'esm', target: TARGET, minify: true, lineLimit: LINE }).code);
 }
 
 /**
@@ -153,6 +156,7 @@ async function finishLibrary(file: string, dist: string, code: string, map: stri
     module: true,
     compress: false,
     mangle,
+    format: { max_line_len: LINE },
     sourceMap: { content: map, url },
   });
   writeFileSync(file, minified.code!);
@@ -213,7 +217,7 @@ export async function bundleTypes(dist: string): Promise<void> {
     const types = readFileSync(file, 'utf8').replace(HEADS, '');
     writeFileSync(
       file,
-      types.replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
+      types.replace(/^ +(?=\*)/gm, '').replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4)),
     );
   }
 }

@@ -66,7 +66,7 @@ export class Arena {
   /** Must be the first field: `postMessage` of an arena, or of a lock, stops at its first function, and the error shows it. */
   protected readonly cloning: () => string = notCloneable;
   readonly cpu: Cpu;
-  /** @internal */
+  /** The calling thread. */
   readonly thread: Thread;
   /** @internal */
   readonly heap: Heap;

@@ -3,7 +3,7 @@
  * could not tell its own acquisition from the next one.
  */
 import { inspect } from 'node:util';
-import { HoldfastError, refusePromise } from '../errors.ts';
+import { HoldfastError, refusePromise, shown } from '../errors.ts';
 
 /** What one acquisition holds until `release`, or until the end of the scope that `using` gives the guard. */
 export interface Guard {
@@ -154,8 +154,14 @@ export function releasedBefore(): HoldfastError {
   return new HoldfastError('EPERM', 'this guard was released before');
 }
 
+/** Refuses what is no function before anything is acquired for it. Throws EINVAL. */
+export function checkSection<Section>(section: Section): Section {
+  if (typeof section === 'function') return section;
+  throw new HoldfastError('EINVAL', `expected a section, a function; received ${shown(section)}`);
+}
+
 /** Runs `section` with what `held` holds, which is released however that ends. Throws EINVAL for one that is asynchronous. */
-export function runHolding<Held extends Guard, Result>(held: Held, section: (held: Held) => Result): Result {
+export function runHolding<Held extends Guard, Result>(section: (held: Held) => Result, held: Held): Result {
   try {
     const result = section(held);
     refusePromise('a section of synchronous code', result);
@@ -165,12 +171,13 @@ export function runHolding<Held extends Guard, Result>(held: Held, section: (hel
   }
 }
 
-/** `runHolding` for a section that may be asynchronous. */
+/** `runHolding` for a section that may be asynchronous, with what `acquire` will hold. Rejects with EINVAL for what is no function. */
 export async function runHoldingAsync<Held extends Guard, Result>(
-  acquisition: Promise<Held>,
   section: (held: Held) => Result | PromiseLike<Result>,
+  acquire: () => Promise<Held>,
 ): Promise<Result> {
-  const held = await acquisition;
+  checkSection(section);
+  const held = await acquire();
   try {
     return await section(held);
   } finally {

@@ -154,6 +154,10 @@ export class Kthread {
     throw new HoldfastError('EAGAIN', `the system task ${shown(this.name)} failed: ${failureOf(cpu, this.#record)}`);
   }
 
+  toJSON(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     return `Kthread(${this.name}, ${this.state})`;
   }

@@ -1,7 +1,7 @@
 /**
  * `holdfast explore`: model-checks a program written against `Cpu`. The work is done by `native-sim/explore/`.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -57,7 +57,16 @@ export function registerExplore(program: Command): void {
     .option('--suggest', 'on failure: name the single orders that repair it when strengthened')
     .option('--weaken', 'weaken every order in turn, and list those whose weakening nothing catches')
     .option('--json', 'machine-readable output')
-    .action(run);
+    .action((module: string, name: string, texts: string[], options: Options, command: Command) =>
+      run(module, name, texts, options).catch((error: unknown) => fail(error, command)),
+    );
+}
+
+/** A search that could not be made as it was asked for is bad usage; what a program throws keeps its stack. */
+function fail(error: unknown, command: Command): never {
+  const { name, message } = error as Error;
+  if (name !== 'ExploreError' && !(error instanceof InvalidArgumentError)) throw error;
+  command.error(`error: ${message}`);
 }
 
 function parseCount(text: string): number {
@@ -82,16 +91,25 @@ function plainOptions(options: Options): Omit<PlainOptions, 'model'> {
   };
 }
 
+function stateIn(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new InvalidArgumentError(`--checkpoint ${file}: ${(error as Error).message}`);
+  }
+}
+
 /** The state of a search in a file, which goes when the search is over. */
 export function checkpointIn(file: string): Checkpointing {
   return {
-    from: existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined,
+    from: existsSync(file) ? stateIn(file) : undefined,
     save: (checkpoint) =>
       checkpoint === undefined ? rmSync(file, { force: true }) : writeFileSync(file, JSON.stringify(checkpoint)),
   };
 }
 
 async function run(module: string, name: string, texts: string[], options: Options): Promise<void> {
+  if (!statSync(module, { throwIfNoEntry: false })?.isFile()) throw new InvalidArgumentError(`${module}: no such file`);
   const { exploreParallel, loadProgram } = await import('../../native-sim/explore/parallel.ts');
   const { explore } = await import('../../native-sim/explore/explore.ts');
   const source = {

@@ -1,5 +1,5 @@
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../arena/guard.ts';
+import { checkSection, type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../arena/guard.ts';
 import type { ObjectHandle } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, refusePromise, shown } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
@@ -148,7 +148,7 @@ export class Mutex extends OwnedLock {
    * `acquire`, what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquire(options), section);
+    return runHolding(checkSection(section), this.acquire(options));
   }
 
   /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
@@ -156,7 +156,7 @@ export class Mutex extends OwnedLock {
     section: (held: LockGuard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireAsync(options));
   }
 
   /**

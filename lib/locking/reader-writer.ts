@@ -1,4 +1,4 @@
-import { type LockGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
+import { checkSection, type LockGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { ALONE, ASYNC_ALONE, ASYNC_SHARED, announce, contend, SHARED } from '../sched/contention.ts';
@@ -89,7 +89,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
    * what it throws, and EINVAL when it is asynchronous.
    */
   runShared<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquireRead(options), section);
+    return runHolding(checkSection(section), this.acquireRead(options));
   }
 
   /** `runShared` that never blocks the event loop, also for a section that awaits. Rejects as `acquireReadAsync`. */
@@ -97,7 +97,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     section: (held: Guard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireReadAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireReadAsync(options));
   }
 
   /**
@@ -105,7 +105,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
    * what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: Guard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquireWrite(options), section);
+    return runHolding(checkSection(section), this.acquireWrite(options));
   }
 
   /**
@@ -115,7 +115,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
     section: (held: Guard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireWriteAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireWriteAsync(options));
   }
 
   /**

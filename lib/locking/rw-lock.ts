@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, runHolding, SyncGuard, type SyncLock } from '../arena/guard.ts';
+import { checkSection, type LockGuard, runHolding, SyncGuard, type SyncLock } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import { defineKind } from '../memory/kinds.ts';
@@ -141,7 +141,7 @@ export class RwLock extends SharedObject {
    * what it throws, and EINVAL when it is asynchronous.
    */
   runShared<Result>(section: (held: LockGuard) => Result): Result {
-    return runHolding(this.acquireRead(), section);
+    return runHolding(checkSection(section), this.acquireRead());
   }
 
   /** `writeLock`, with a guard for `using`, which releases this acquisition and no other. */
@@ -155,7 +155,7 @@ export class RwLock extends SharedObject {
    * what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result): Result {
-    return runHolding(this.acquireWrite(), section);
+    return runHolding(checkSection(section), this.acquireWrite());
   }
 
   /** Who writes or is about to, if anybody does; out of date as soon as it is read. */

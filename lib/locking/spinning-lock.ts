@@ -1,5 +1,5 @@
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, runHolding, SyncGuard } from '../arena/guard.ts';
+import { checkSection, type LockGuard, runHolding, SyncGuard } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Kind } from '../memory/kinds.ts';
@@ -46,7 +46,7 @@ export abstract class SpinningLock extends SharedObject {
    * `acquire`, what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result): Result {
-    return runHolding(this.acquire(), section);
+    return runHolding(checkSection(section), this.acquire());
   }
 
   /** @internal For guards. */

@@ -1,5 +1,5 @@
 import type { Arena } from '../arena/arena.ts';
-import { type LockGuard, OnceGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
+import { checkSection, type LockGuard, OnceGuard, runHolding, runHoldingAsync } from '../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../errors.ts';
 import { openFutexes } from '../futex/open.ts';
@@ -163,7 +163,7 @@ export class PthreadRwlock extends SharedObject {
    * what it throws, and EINVAL when it is asynchronous.
    */
   runShared<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquireRead(options), section);
+    return runHolding(checkSection(section), this.acquireRead(options));
   }
 
   /** `runShared` that never blocks the event loop, also for a section that awaits. Rejects as `acquireReadAsync`. */
@@ -171,7 +171,7 @@ export class PthreadRwlock extends SharedObject {
     section: (held: LockGuard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireReadAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireReadAsync(options));
   }
 
   /**
@@ -179,7 +179,7 @@ export class PthreadRwlock extends SharedObject {
    * what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquireWrite(options), section);
+    return runHolding(checkSection(section), this.acquireWrite(options));
   }
 
   /**
@@ -189,7 +189,7 @@ export class PthreadRwlock extends SharedObject {
     section: (held: LockGuard) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireWriteAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireWriteAsync(options));
   }
 
   /** Whether a writer died inside, and nobody has called `makeConsistent` since. */

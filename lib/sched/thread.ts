@@ -51,66 +51,71 @@ export const DETACHED = -1;
 /** No lock word ever holds it. */
 export const NEVER = -1;
 
+/** A thread in an arena: `arena.thread` is the calling one. */
 export class Thread {
+  /** @internal */
   readonly cpu: Cpu;
   /** CPU number, from 0. */
   readonly number: number;
-  /** CPU number plus one: what lock words and latches store. */
+  /** @internal CPU number plus one: what lock words and latches store. */
   readonly id: number;
+  /** @internal */
   readonly slot: number;
-  /** The main task's address; DETACHED after detach. */
+  /** @internal The main task's address; DETACHED after detach. */
   self: number;
-  /** What `lock` expects in a lock's word: 0. NEVER while somebody observes the thread, and after detach; see `lock-observer.ts`. */
+  /** @internal What `lock` expects in a lock's word: 0. NEVER while somebody observes the thread, and after detach; see `lock-observer.ts`. */
   free = 0;
-  /** What `unlock` expects there: `self`. NEVER as above. */
+  /** @internal What `unlock` expects there: `self`. NEVER as above. */
   mine: number;
-  /** What it expects in words that name threads: `id`. NEVER as above. */
+  /** @internal What it expects in words that name threads: `id`. NEVER as above. */
   mineById: number;
-  /** Who hears of the locks that the thread takes and gives back, while somebody observes it. */
+  /** @internal Who hears of the locks that the thread takes and gives back, while somebody observes it. */
   observer: LockObserver | undefined = undefined;
-  /** Those that `observer` stands for, by the word of the header that says whether each observes; see `lock-observer.ts`. */
+  /** @internal Those that `observer` stands for, by the word of the header that says whether each observes; see `lock-observer.ts`. */
   observers: ReadonlyMap<number, LockObserver> = new Map();
-  /** Called when somebody has begun or ended to observe the thread. */
+  /** @internal Called when somebody has begun or ended to observe the thread. */
   readonly observations = new Set<() => void>();
-  /** The most urgent ceiling of the mutexes that it holds; `tellCeiling` of priority.ts tells the others. */
+  /** @internal The most urgent ceiling of the mutexes that it holds; `tellCeiling` of priority.ts tells the others. */
   ceiling = NO_CEILING;
+  /** @internal */
   readonly nascent: number;
+  /** @internal */
   readonly spins: number;
-  /** False on a machine without preemption, where waiters spin for ever and nobody sleeps. */
+  /** @internal False on a machine without preemption, where waiters spin for ever and nobody sleeps. */
   readonly isPreemptible: boolean;
-  /** What this thread did; kept in this thread's own memory. */
+  /** @internal What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
-  /** Who hears of the voluntary sleeps of this thread's synchronous code. */
+  /** @internal Who hears of the voluntary sleeps of this thread's synchronous code. */
   readonly hooks = new SleepHooks();
-  /** Called when the thread has left the arena: from then on its lines in shared memory may be another's. */
+  /** @internal Called when the thread has left the arena: from then on its lines in shared memory may be another's. */
   readonly ends = new Set<() => void>();
-  /** What frees memory that the thread has to give back, without sleeping; each says whether it has freed any. See `shrink`. */
+  /** @internal What frees memory that the thread has to give back, without sleeping; each says whether it has freed any. See `shrink`. */
   readonly shrinkers = new Set<() => boolean>();
   /**
-   * Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
+   * @internal Set while the main task is in a list and the thread's synchronous code runs all the same, as a condition does: takes
    * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
    */
   leaveQueue: (() => void) | undefined = undefined;
-  /** Who hears of the thread's waits, while somebody watches; see `contention.ts`. */
+  /** @internal Who hears of the thread's waits, while somebody watches; see `contention.ts`. */
   watches: readonly Watch[] = [];
-  /** Who hears of what else it does, while somebody traces it. */
+  /** @internal Who hears of what else it does, while somebody traces it. */
   tracer: Tracer | undefined = undefined;
-  /** Called when the thread's synchronous code has slept for some ms, and now and then while it goes on sleeping. */
+  /** @internal Called when the thread's synchronous code has slept for some ms, and now and then while it goes on sleeping. */
   stalled: (() => void) | undefined = undefined;
-  /** Called when an unlock has given `lock` to `task`, which waits for it; see `hearUnlocks`. */
+  /** @internal Called when an unlock has given `lock` to `task`, which waits for it; see `hearUnlocks`. */
   handsOver: ((lock: number, task: number) => void) | undefined = undefined;
   readonly #unlockHearers = new Map<object, UnlockHearer>();
-  /** A wait that has begun, until `block` takes it over or the call comes back without. */
+  /** @internal A wait that has begun, until `block` takes it over or the call comes back without. */
   wait: Wait | undefined = undefined;
 
-  /** Asynchronous calls of this thread that wait, or have been given what they wait for and do not know it yet. */
+  /** @internal Asynchronous calls of this thread that wait, or have been given what they wait for and do not know it yet. */
   readonly waiters = new Roster<Member & { readonly task: number; readonly aside?: Aside | undefined }>();
-  /** Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
+  /** @internal Tasks that hold a lock without a guard, so that `unlock` on this thread may release it. */
   readonly unguarded = new IntMap();
-  /** Those of its asynchronous calls. */
+  /** @internal Those of its asynchronous calls. */
   readonly tasks: TaskStore;
 
-  /** `spins`: the loads that a waiter spends on spinning before it sleeps; Infinity for a machine without preemption. */
+  /** @internal `spins`: the loads that a waiter spends on spinning before it sleeps; Infinity for a machine without preemption. */
   constructor(cpu: Cpu, number: number, spins = availableParallelism() > 1 ? SPINS : 1) {
     this.cpu = cpu;
     this.spins = spins;
@@ -134,13 +139,13 @@ export class Thread {
     return `Thread(${this.number})`;
   }
 
-  /** The calling thread's main task. Throws EINVAL after detach. */
+  /** @internal The calling thread's main task. Throws EINVAL after detach. */
   current(): number {
     if (this.self === DETACHED) throw new HoldfastError('EINVAL', 'this thread has detached from the arena');
     return this.self;
   }
 
-  /** From here on `observer` hears of the thread's locks; undefined for nobody. */
+  /** @internal From here on `observer` hears of the thread's locks; undefined for nobody. */
   observe(observer: LockObserver | undefined): void {
     this.observers = new Map();
     const isOnItsOwn = observer === undefined && this.self !== DETACHED;
@@ -151,21 +156,21 @@ export class Thread {
     for (const hear of this.observations) hear();
   }
 
-  /** The arena has no memory left: frees what this thread can free at once. False when that was nothing. */
+  /** @internal The arena has no memory left: frees what this thread can free at once. False when that was nothing. */
   shrink(): boolean {
     let hasFreed = false;
     for (const free of this.shrinkers) hasFreed = free() || hasFreed;
     return hasFreed;
   }
 
-  /** The thread has left the arena: all of its calls throw EINVAL from here on. */
+  /** @internal The thread has left the arena: all of its calls throw EINVAL from here on. */
   leave(): void {
     this.self = DETACHED;
     this.observe(undefined);
     this.endWatch();
   }
 
-  /** Nobody watches or traces it any more: whoever does writes to its slot, which is another's soon. */
+  /** @internal Nobody watches or traces it any more: whoever does writes to its slot, which is another's soon. */
   endWatch(): void {
     this.watches = [];
     this.tracer = undefined;
@@ -174,7 +179,7 @@ export class Thread {
     this.#setUnlockHooks();
   }
 
-  /** From here on `hearer` is told of the tasks that this thread wakes, and of the locks that it hands over; undefined: no more. `who` asks. */
+  /** @internal From here on `hearer` is told of the tasks that this thread wakes, and of the locks that it hands over; undefined: no more. `who` asks. */
   hearUnlocks(who: object, hearer: UnlockHearer | undefined): void {
     if (hearer === undefined) this.#unlockHearers.delete(who);
     else this.#unlockHearers.set(who, hearer);
@@ -196,7 +201,7 @@ export class Thread {
   }
 
   /**
-   * For an observer that needs to hear of an unlock only now and then: whether the fast paths of unlocks take their way meanwhile. Illegal
+   * @internal For an observer that needs to hear of an unlock only now and then: whether the fast paths of unlocks take their way meanwhile. Illegal
    * unless it is the thread's one observer.
    */
   observeUnlocks(areObserved: boolean): void {
@@ -220,7 +225,7 @@ export class Thread {
     return this.cpu.load(this.slot + Slot.mainTask + Task.priority);
   }
 
-  /** A task that may be named by shared words for longer than it is in use: its memory stays a task's. Throws ENOMEM. */
+  /** @internal A task that may be named by shared words for longer than it is in use: its memory stays a task's. Throws ENOMEM. */
   takeTask(heap: Heap): number {
     this.current();
     const task = this.tasks.take(heap, true) as number;
@@ -228,17 +233,18 @@ export class Thread {
     return task;
   }
 
-  /** A task for one asynchronous acquisition: undefined where there is none without waiting for the heap. Throws ENOMEM. */
+  /** @internal A task for one asynchronous acquisition: undefined where there is none without waiting for the heap. Throws ENOMEM. */
   tryTakeTask(heap: Heap): number | undefined {
     this.current();
     return this.tasks.take(heap, false);
   }
 
+  /** @internal */
   returnTask(task: number): void {
     this.tasks.give(task);
   }
 
-  /** Asynchronous acquisitions that wait or hold. */
+  /** @internal Asynchronous acquisitions that wait or hold. */
   get tasksInUse(): number {
     return this.tasks.inUse;
   }

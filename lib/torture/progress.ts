@@ -23,8 +23,10 @@ export class ProgressLine {
     const filled = Math.min(BAR, Math.round((BAR * (done + elapsed / seconds)) / this.#types));
     const deaths = kill ? `, ${kills} killed, ${recoveries} owner deaths recovered` : '';
     const bar = `${'━'.repeat(filled)}${colors.dim('━'.repeat(BAR - filled))}`;
-    const line = `${bar} ${colors.bold(type)} ${elapsed.toFixed(1)} of ${seconds.toFixed(1)} s: ${count(acquisitions)} acquisitions${deaths}`;
-    this.#stream.write(`${CLEAR}${line}`);
+    const text = ` ${elapsed.toFixed(1)} of ${seconds.toFixed(1)} s: ${count(acquisitions)} acquisitions${deaths}`;
+    // A line that the terminal has to break cannot be cleared: each one would stay.
+    const room = Math.max(0, this.#stream.columns - BAR - type.length - 2);
+    this.#stream.write(`${CLEAR}${bar} ${colors.bold(type)}${text.slice(0, room)}`);
   }
 
   end(): void {

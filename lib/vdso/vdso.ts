@@ -246,6 +246,10 @@ export class Vdso {
     return parseAuxv(this.#cpu, this.#vvar + Vvar.auxv);
   }
 
+  toJSON(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     return `Vdso(${this.#page === 0 ? 'not mapped' : this.#namespace === 0 ? 'mapped' : 'in a time namespace'})`;
   }

@@ -29,6 +29,8 @@ import type { WorkFunction } from './work.ts';
 import { delayWork, redelayWork } from './work-core.ts';
 import { DelayedWork, expedite, Work } from './work-item.ts';
 
+const notCloneable = () => 'a Workqueue is a view of one thread: send its name';
+
 /**
  * A queue of calls that worker threads run: a concurrency-managed workqueue, as in the kernel. All queues of an arena share
  * its worker threads, which it starts and ends by itself: as many run at once as there are slots, and when one goes to sleep
@@ -44,6 +46,8 @@ export class Workqueue {
   /** @internal What rejects rather than throws once the queue was destroyed. */
   static readonly rejecting: readonly string[] = ['run', 'runWith', 'ready', 'flush', 'drain', 'close', 'destroy'];
   readonly name: string;
+  /** Not cloneable: `postMessage` of a view is an error, with this function's text in it. */
+  protected readonly cloning: () => string = notCloneable;
   readonly #arena: Arena;
   readonly #wq: number;
   readonly #root: number;
@@ -372,6 +376,11 @@ export class Workqueue {
     }
     if (this.#isUnbound) return currentPwq(this.#arena.cpu, this.#wq);
     return this.#pwqs[slot ?? (length === 1 ? 0 : usableSlot(this.#arena, this.#root, length))] as number;
+  }
+
+  /** In a log line, or another JSON text, a queue is what `util.inspect` shows. */
+  toJSON(): string {
+    return inspect(this);
   }
 
   [inspect.custom](): string {

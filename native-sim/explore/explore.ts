@@ -23,7 +23,7 @@ import {
 import { fromEventLoop } from './event-loop.ts';
 import { Exhaustive, type Outcome, type Subtree } from './exhaustive.ts';
 import type { ModelName } from './ppo.ts';
-import { ExploreError, type Kill, type Program } from './program.ts';
+import { checkProgram, ExploreError, type Kill, type Program } from './program.ts';
 import { RandomWalk, randomSource } from './random.ts';
 import { type Counterexample, counterexample } from './report.ts';
 import { type Bench, MAX_EVENTS, makeBench } from './session.ts';
@@ -408,5 +408,6 @@ class Walks {
 }
 
 export async function explore<Context>(options: ExploreOptions<Context>): Promise<ExploreResult> {
+  checkProgram(options as ExploreOptions);
   return new Exploration(options as ExploreOptions).run();
 }

@@ -67,3 +67,14 @@ export type FailureKind =
 export class ExploreError extends Error {
   override readonly name = 'ExploreError';
 }
+
+/** Throws ExploreError for what is no program. */
+export function checkProgram(program: Program): void {
+  const { words, threads } = program ?? {};
+  if (!Number.isSafeInteger(words) || words < 1) {
+    throw new ExploreError(`explore: a program has words, a whole number from 1 on; received ${words}`);
+  }
+  if (!Array.isArray(threads) || threads.length === 0 || threads.some((body) => typeof body !== 'function')) {
+    throw new ExploreError('explore: a program has threads, an array of functions (cpu, me, context) => ...');
+  }
+}

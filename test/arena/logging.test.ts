@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import * as holdfast from '../../lib/index.ts';
 import { f } from '../workqueue/functions.ts';
 
-const { Arena, Mutex, WwClass, WwMutex } = holdfast;
+const { Arena, Mutex, Workqueue, WwClass, WwMutex } = holdfast;
 
 /** A name for each exported class whose objects live in an arena, and one of its objects. */
 function objects() {
@@ -40,7 +40,8 @@ test('a log line with megabytes of shared memory in it', () => {
 
 test('a log line with a guard, a futex or a thread that is {}, or the whole arena', async () => {
   const { arena } = objects();
-  const { Futex, PiFutex, PthreadMutex, PthreadRwlock, RwLock, RwSemaphore, Semaphore, SpinLock } = holdfast;
+  const { Futex, PiFutex, PthreadMutex, PthreadRwlock, RwLock, RwSemaphore, Semaphore, SpinLock, Vdso, kthreadRun } =
+    holdfast;
   const pthread = new PthreadRwlock(arena, 'c');
   const shown: [object, string][] = [
     [new Mutex(arena, 'a').acquire(), 'Guard of Mutex(a, held by thread 0)'],
@@ -54,6 +55,9 @@ test('a log line with a guard, a futex or a thread that is {}, or the whole aren
     [new Futex(arena), 'Futex of Arena('],
     [new PiFutex(arena), 'PiFutex of Arena('],
     [arena.thread, 'Thread(0)'],
+    [new Vdso(arena), 'Vdso(not mapped)'],
+    [new Workqueue(arena, 'w'), 'Workqueue(w, 0 active, 0 inactive)'],
+    [kthreadRun(arena, import.meta.url, 'absent', 'k'), 'Kthread(k, '],
   ];
   for (const [object, text] of shown) {
     expect(inspect(object)).toContain(text);
@@ -70,5 +74,6 @@ test('a lock sent to another thread with a message that does not say what to sen
   for (const view of [arena, new Mutex(arena), new WwMutex(new WwClass(arena))]) {
     expect(() => port1.postMessage(view)).toThrow('send its .handle');
   }
+  expect(() => port1.postMessage(new Workqueue(arena, 'w'))).toThrow('send its name');
   port1.close();
 });

@@ -106,6 +106,23 @@ describe.each(Object.entries(locks))('%s', (_name, make) => {
     expect(isFree()).toBe(true);
   });
 
+  test('a lock that is taken for what is no function', async () => {
+    const { run, runAsync, isFree } = make(Arena.create({ bytes: 1 << 20 }));
+    expect(thrown(() => run(undefined as never)).message).toBe(
+      'EINVAL: expected a section, a function; received undefined',
+    );
+    expect(isFree()).toBe(true);
+    const refused = await run((held) => {
+      // A call that tried to get the lock would say ETIMEDOUT, or EDEADLK.
+      expect(thrown(() => run({ timeout: 0 } as never)).code).toBe('EINVAL');
+      const refusal = runAsync?.({ timeout: 0 } as never).catch((error) => error.code);
+      held.release();
+      return [refusal];
+    })[0];
+    expect(refused ?? 'EINVAL').toBe('EINVAL');
+    expect(isFree()).toBe(true);
+  });
+
   test('a section that awaits, without the lock after that, or a lock that is kept', async () => {
     const { runAsync, isFree } = make(Arena.create({ bytes: 1 << 20 }));
     if (runAsync === undefined) return;

@@ -249,3 +249,59 @@ test("a write to words that are not the program's, before it is refused", async 
   }
   expect([...arena.words]).toEqual(before);
 });
+
+test('a list of words that grows, shrinks or changes after it was looked at', async () => {
+  const { arena } = setup();
+  const guarded = arena.alloc(256);
+  const behind = arena.words.subarray(guarded + 2, guarded + 256).fill(0);
+  const lock = new SeqLock(arena, 's');
+  const Growing = SharedArrayBuffer as unknown as new (
+    bytes: number,
+    options: object,
+  ) => SharedArrayBuffer & { grow(bytes: number): void };
+  const list = () => {
+    const buffer = new Growing(8, { maxByteLength: 1024 });
+    return { buffer, words: new Int32Array(buffer).fill(7) };
+  };
+  const into = new Int32Array(2);
+
+  const held = await lock.acquire();
+  const growing = list();
+  const written = lock.writeAsync(guarded, growing.words);
+  growing.buffer.grow(1024);
+  growing.words.fill(9);
+  held.release();
+  await written;
+  expect(behind.every((word) => word === 0)).toBe(true);
+  // The values are those of the call.
+  expect([...lock.read(guarded, into)]).toEqual([7, 7]);
+
+  const late = list();
+  lock.write(guarded, late.words, {
+    get timeout() {
+      late.buffer.grow(1024);
+      late.words.fill(9);
+      return 5;
+    },
+  });
+  expect(behind.every((word) => word === 0)).toBe(true);
+  expect([...lock.read(guarded, into)]).toEqual([7, 7]);
+});
+
+test('words behind the block, when another thread makes the list longer between two looks at it', () => {
+  const { arena } = setup();
+  const guarded = arena.alloc(32);
+  /** Has two words when it is first asked, then 16. */
+  class Growing extends Int32Array {
+    looks = 0;
+    override get length(): number {
+      return this.looks++ === 0 ? 2 : 16;
+    }
+  }
+  for (const lock of [new SeqLock(arena), new SeqCount(arena), new SeqCountLatch(arena)]) {
+    arena.words.fill(0, guarded, guarded + 32);
+    lock.write(guarded, new Growing(16).fill(3));
+    const written = [...arena.words.subarray(guarded, guarded + 32)].filter((word) => word === 3);
+    expect(written.length).toBe(2);
+  }
+});

@@ -1,5 +1,5 @@
 import type { Arena } from '../../arena/arena.ts';
-import { type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../../arena/guard.ts';
+import { checkSection, type LockGuard, runHolding, runHoldingAsync, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import {
@@ -129,7 +129,7 @@ export class RtMutex extends RtLock {
    * `acquire`, what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquire(options), section);
+    return runHolding(checkSection(section), this.acquire(options));
   }
 
   /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
@@ -137,7 +137,7 @@ export class RtMutex extends RtLock {
     section: (held: LockGuard) => Result | PromiseLike<Result>,
     options?: RtAsyncOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireAsync(options));
   }
 
   protected override get shown(): string {

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Arena } from '../../arena/arena.ts';
-import { runHolding, runHoldingAsync } from '../../arena/guard.ts';
+import { checkSection, runHolding, runHoldingAsync } from '../../arena/guard.ts';
 import { type ObjectHandle, SharedObject } from '../../arena/shared-object.ts';
 import { checkOptionNames, HoldfastError, shown } from '../../errors.ts';
 import type { Cpu } from '../../machine/cpu.ts';
@@ -225,7 +225,7 @@ export class Semaphore extends SharedObject {
    * `acquire`, what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: SemaphoreGuard) => Result, options?: DownOptions): Result {
-    return runHolding(this.acquire(options), section);
+    return runHolding(checkSection(section), this.acquire(options));
   }
 
   /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
@@ -233,7 +233,7 @@ export class Semaphore extends SharedObject {
     section: (held: SemaphoreGuard) => Result | PromiseLike<Result>,
     options?: AsyncDownOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireAsync(options));
   }
 
   /** How many permits are free; out of date as soon as it is read. */

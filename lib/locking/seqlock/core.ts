@@ -69,23 +69,24 @@ export function seqTryRead(
 }
 
 /**
- * What `storeWords` is to write from `to` on, looked at before the write section begins: inside, nothing may throw. Throws
- * EINVAL for what is no list of numbers, and for words outside the arena's heap. `copies`: how often it is written, one
- * copy behind the other.
+ * Throws EINVAL for words outside the arena's heap: before the write section begins, since nothing may throw inside. `count`: how
+ * many are written from `to` on, all copies together.
  */
-export function checkWords(heap: Heap, to: number, values: ArrayLike<number>, copies = 1): Int32Array {
-  const words = values instanceof Int32Array ? values : copyOf(values);
-  if (!heap.covers(to, words.length * copies)) {
-    throw new HoldfastError(
-      'EINVAL',
-      `no ${words.length * copies} words of the arena's heap start at ${shown(to)}: write to what alloc() gave`,
-    );
-  }
-  return words;
+export function checkRange(heap: Heap, to: number, count: number): void {
+  if (heap.covers(to, count)) return;
+  throw new HoldfastError(
+    'EINVAL',
+    `no ${count} words of the arena's heap start at ${shown(to)}: write to what alloc() gave`,
+  );
 }
 
-/** Only a copy is sure to stay as it was checked: what looks like a list may run code when it is read. */
-function copyOf(values: ArrayLike<number>): Int32Array {
+/**
+ * What `storeWords` is to write, `isCopied` where code of the program may run before that. Its length is to be read once: another
+ * thread may grow the buffer under an Int32Array. Throws EINVAL for what is no list of numbers.
+ */
+export function wordsOf(values: ArrayLike<number>, isCopied = false): Int32Array {
+  if (values instanceof Int32Array) return isCopied ? new Int32Array(values) : values;
+  // Only a copy is sure to stay as it is: what looks like a list may run code when it is read.
   if (typeof values !== 'object' || values === null || !Number.isSafeInteger(values.length)) {
     throw new HoldfastError('EINVAL', `expected the words to write, an array of numbers; received ${shown(values)}`);
   }
@@ -95,6 +96,7 @@ function copyOf(values: ArrayLike<number>): Int32Array {
   });
 }
 
-export function storeWords(cpu: Cpu, to: number, words: Int32Array): void {
-  for (let i = 0; i < words.length; i++) cpu.store(to + i, words[i] as number);
+/** Stores `count` words, which is no more than there were. */
+export function storeWords(cpu: Cpu, to: number, words: Int32Array, count: number): void {
+  for (let i = 0; i < count; i++) cpu.store(to + i, words[i] as number);
 }

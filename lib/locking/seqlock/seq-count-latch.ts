@@ -23,7 +23,7 @@ import { defineKind } from '../../memory/kinds.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { struct } from '../../memory/struct.ts';
-import { checkWords, seqRead, seqRetry, storeWords } from './core.ts';
+import { checkRange, seqRead, seqRetry, storeWords, wordsOf } from './core.ts';
 
 const Words = struct({ header: ObjectHeader, sequence: 1 });
 
@@ -105,8 +105,10 @@ export class SeqCountLatch extends SharedObject {
 
   /** Writes `values` to one of the two copies that lie one behind the other from `address` on. Throws EINVAL. */
   write(address: number, values: ArrayLike<number>): void {
-    const words = checkWords(this.arena.heap, address, values, 2);
-    this.update((copy) => storeWords(this.thread.cpu, address + copy * words.length, words));
+    const words = wordsOf(values);
+    const { length } = words;
+    checkRange(this.arena.heap, address, 2 * length);
+    this.update((copy) => storeWords(this.thread.cpu, address + copy * length, words, length));
   }
 
   protected override get shown(): string {

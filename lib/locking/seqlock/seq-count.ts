@@ -23,7 +23,17 @@ import { struct } from '../../memory/struct.ts';
 import { pvWait } from '../../sched/schedule.ts';
 import { isDying } from '../../sched/slot.ts';
 import { prepareToPark } from '../../sched/task.ts';
-import { checkWords, isEven, seqBegin, seqRetry, seqTryRead, seqWriteBegin, seqWriteEnd, storeWords } from './core.ts';
+import {
+  checkRange,
+  isEven,
+  seqBegin,
+  seqRetry,
+  seqTryRead,
+  seqWriteBegin,
+  seqWriteEnd,
+  storeWords,
+  wordsOf,
+} from './core.ts';
 
 const Words = struct({ header: ObjectHeader, sequence: 1, writer: 1 });
 
@@ -127,9 +137,11 @@ export class SeqCount extends SharedObject {
 
   /** Writes `values` to the words from `address` on, in a write section. Throws as `writeBegin`, and EINVAL. */
   write(address: number, values: ArrayLike<number>): void {
-    const words = checkWords(this.arena.heap, address, values);
+    const words = wordsOf(values);
+    const { length } = words;
+    checkRange(this.arena.heap, address, length);
     this.writeBegin();
-    storeWords(this.thread.cpu, address, words);
+    storeWords(this.thread.cpu, address, words, length);
     this.writeEnd();
   }
 

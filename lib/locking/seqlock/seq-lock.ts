@@ -19,7 +19,7 @@
  * the writers' queue and reads with the lock held.
  */
 import type { Arena } from '../../arena/arena.ts';
-import { type LockGuard, runHolding, SyncGuard } from '../../arena/guard.ts';
+import { checkSection, type LockGuard, runHolding, SyncGuard } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { defineKind } from '../../memory/kinds.ts';
@@ -33,7 +33,7 @@ import { isBusy, lockContended, lockSlow, MutexWords, repair, tryAcquire, unlock
 import { OwnedLock } from '../owned-lock.ts';
 import { closeOwned, holderOf, ownerOf } from '../owner-word.ts';
 import {
-  checkWords,
+  checkRange,
   isEven,
   seqBegin,
   seqRead,
@@ -42,6 +42,7 @@ import {
   seqWriteBegin,
   seqWriteEnd,
   storeWords,
+  wordsOf,
 } from './core.ts';
 
 const Words = struct({ mutex: MutexWords, sequence: 1, torn: 1 });
@@ -166,7 +167,7 @@ export class SeqLock extends OwnedLock {
    * `acquire`, what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: LockGuard) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquire(options), section);
+    return runHolding(checkSection(section), this.acquire(options));
   }
 
   /** @internal For guards. */
@@ -179,23 +180,29 @@ export class SeqLock extends OwnedLock {
    * values that are no numbers, and words that are not of the arena's heap.
    */
   write(address: number, values: ArrayLike<number>, options?: WaitOptions): void {
-    const words = checkWords(this.arena.heap, address, values);
+    const words = wordsOf(values, options !== undefined);
+    const { length } = words;
+    checkRange(this.arena.heap, address, length);
     this.lock(options);
-    storeWords(this.thread.cpu, address, words);
+    storeWords(this.thread.cpu, address, words, length);
     this.unlock();
   }
 
-  /** `write` that waits for its turn without blocking the event loop. Rejects with ETIMEDOUT or the signal's reason. */
+  /**
+   * `write` that waits for its turn without blocking the event loop: the values as they are at the call. Rejects with ETIMEDOUT
+   * or the signal's reason.
+   */
   async writeAsync(address: number, values: ArrayLike<number>, options?: AsyncWaitOptions): Promise<void> {
     const { cpu, observer } = this.thread;
-    const words = checkWords(this.arena.heap, address, values);
+    const words = wordsOf(values, true);
+    checkRange(this.arena.heap, address, words.length);
     const limits = limitsOf(cpu, options, ASYNC_OPTIONS);
     const wanted = observer?.wants(this, ASYNC_ALONE, limits);
     const path = (waiter: Waiter) => lockSlow(this.address, waiter);
     const task = this.tryAsync(wanted) || (await this.waitAsync(limits, wanted, path));
     this.#clearMark();
     this.#enter();
-    storeWords(cpu, address, words);
+    storeWords(cpu, address, words, words.length);
     this.#leave();
     this.releaseTask(task);
   }

@@ -1,5 +1,5 @@
 import type { Arena } from '../../arena/arena.ts';
-import { runHolding, runHoldingAsync } from '../../arena/guard.ts';
+import { checkSection, runHolding, runHoldingAsync } from '../../arena/guard.ts';
 import type { ObjectHandle } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
 import { openFutexes } from '../../futex/open.ts';
@@ -142,7 +142,7 @@ export class PthreadMutex extends OwnedLock {
    * `acquire`, what it throws, and EINVAL when it is asynchronous.
    */
   runExclusive<Result>(section: (held: PthreadMutexGuard<this>) => Result, options?: WaitOptions): Result {
-    return runHolding(this.acquire(options), section);
+    return runHolding(checkSection(section), this.acquire(options));
   }
 
   /** `runExclusive` that never blocks the event loop, also for a section that awaits. Rejects as `acquireAsync`. */
@@ -150,7 +150,7 @@ export class PthreadMutex extends OwnedLock {
     section: (held: PthreadMutexGuard<this>) => Result | PromiseLike<Result>,
     options?: AsyncWaitOptions,
   ): Promise<Result> {
-    return runHoldingAsync(this.acquireAsync(options), section);
+    return runHoldingAsync(section, () => this.acquireAsync(options));
   }
 
   /** Whether somebody holds the lock, or died with one that is not robust; out of date as soon as it is read. */

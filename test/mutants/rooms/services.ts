@@ -12,6 +12,9 @@ const WRITERS = ['test/locking/percpu-writers.test.ts'];
 const CROWDS = ['test/sched/crowds.test.ts'];
 const WAITS_FOR = ['test/sched/waits-for.test.ts'];
 const VALIDATOR = 'lib/debug/lockdep/validator.ts';
+const SEQLOCK = ['test/locking/seqlock.test.ts'];
+const SECTIONS = ['test/locking/sections.test.ts'];
+const EXPLORE = ['test/native-sim/explore/command.test.ts'];
 
 export const mutants: readonly Mutant[] = [
   {
@@ -181,5 +184,61 @@ export const mutants: readonly Mutant[] = [
     from: '  if (cpu.load(slotAddress(cpu, thread - 1) + Slot.chunks) === 0) return 0;\n',
     to: '',
     tests: CROWDS,
+  },
+  {
+    name: 'SeqLock: an asynchronous write keeps the list, which changes while it waits',
+    file: 'lib/locking/seqlock/seq-lock.ts',
+    from: 'wordsOf(values, true)',
+    to: 'wordsOf(values)',
+    tests: SEQLOCK,
+  },
+  {
+    name: 'SeqLock: a write whose options run code keeps the list',
+    file: 'lib/locking/seqlock/seq-lock.ts',
+    from: 'wordsOf(values, options !== undefined)',
+    to: 'wordsOf(values)',
+    tests: SEQLOCK,
+  },
+  {
+    name: 'Sequence counts: a list is as long as it is when it is written',
+    file: 'lib/locking/seqlock/core.ts',
+    from: 'i < count',
+    to: 'i < words.length',
+    tests: SEQLOCK,
+  },
+  {
+    name: 'Mutex: a section is looked at when the lock is held',
+    file: 'lib/locking/mutex.ts',
+    from: 'runHolding(checkSection(section), this.acquire(options))',
+    to: 'runHolding(section, this.acquire(options))',
+    tests: SECTIONS,
+  },
+  {
+    name: 'Sections of asynchronous calls are looked at when the lock is held',
+    file: 'lib/arena/guard.ts',
+    from: '  checkSection(section);\n  const held = await acquire();\n',
+    to: '  const held = await acquire();\n  checkSection(section);\n',
+    tests: SECTIONS,
+  },
+  {
+    name: 'torture: a line of progress is one character too long',
+    file: 'lib/torture/progress.ts',
+    from: 'type.length - 2',
+    to: 'type.length - 1',
+    tests: ['test/torture/progress.test.ts'],
+  },
+  {
+    name: 'explore: what is no program is explored',
+    file: 'native-sim/explore/explore.ts',
+    from: '  checkProgram(options as ExploreOptions);\n',
+    to: '',
+    tests: EXPLORE,
+  },
+  {
+    name: 'holdfast explore: bad usage has a stack',
+    file: 'lib/cli/explore.ts',
+    from: "name !== 'ExploreError' && !(",
+    to: '!(',
+    tests: EXPLORE,
   },
 ];
