@@ -3,7 +3,7 @@
  * any more, rings the other threads for a round (`sched/rounds.ts`), and tells theirs when it is rung.
  *
  * It tells where it has no address of another thread's task: in a turn of its own on the event loop, and where its synchronous code
- * sleeps voluntarily, when that begins and when it is rung there. Illegal to tell within a latch's or a spinner's sleep, or in what
+ * sleeps voluntarily, when that begins and when it is rung there; and where it is rung on a word that it rests on (`Thread.restOn`). Illegal to tell within a latch's or a spinner's sleep, or in what
  * runs inside a sleep: those are in the middle of a call.
  */
 import { setTimeout } from '../machine/host.ts';
@@ -57,7 +57,8 @@ export class TaskCare {
 
   /** A sleep of the thread on that word has ended, and the word is as it was. */
   rung(address: number): void {
-    if (this.#isAsleep && address === this.#state) tellRound(this.#cpu, this.#thread.slot);
+    const isAtRest = address === this.#thread.restsAt || (this.#isAsleep && address === this.#state);
+    if (isAtRest) tellRound(this.#cpu, this.#thread.slot);
   }
 
   readonly #turn = (): void => {
@@ -94,5 +95,8 @@ export class TaskCare {
     cpu.wake(slot + Slot.bell, Number.POSITIVE_INFINITY);
     // One that sleeps in a synchronous call.
     cpu.wake(slot + Slot.mainTask + Task.state, 1);
+    // A worker of a workqueue that has nothing to do.
+    const restsAt = cpu.load(slot + Slot.restsAt);
+    if (restsAt !== 0) cpu.wake(restsAt, 1);
   };
 }

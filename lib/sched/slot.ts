@@ -48,8 +48,10 @@ export const Slot = struct({
   bell: 1,
   /** First chunk of those that are free once their round is over, or 0; each names the next in `nextRetired`. */
   retired: 1,
+  /** The word that the thread sleeps on between two turns, if that is not its main task's; else 0. See `Thread.restOn`. */
+  restsAt: 1,
   /** So that the main task lies at a multiple of TASK_ALIGN. */
-  shortAreas: TASK_ALIGN - 10,
+  shortAreas: TASK_ALIGN - 11,
   mainTask: Task,
   lineAreas: Math.ceil(struct(LINE_AREAS).words / TASK_ALIGN) * TASK_ALIGN,
 });
@@ -190,6 +192,7 @@ export function vacate(cpu: Cpu, slot: number): void {
   lineAreas.vacate(cpu, slot);
   for (const task of tasksOf(cpu, slot)) vacateTask(cpu, task);
   cpu.store(slot + Slot.entering, 0);
+  cpu.store(slot + Slot.restsAt, 0);
   cpu.store(slot + Slot.met, 0);
 }
 

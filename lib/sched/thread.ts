@@ -78,6 +78,8 @@ export class Thread {
   /** @internal The most urgent ceiling of the mutexes that it holds; `tellCeiling` of priority.ts tells the others. */
   ceiling = NO_CEILING;
   /** @internal */
+  /** @internal See `restOn`. */
+  restsAt = 0;
   readonly nascent: number;
   /** @internal */
   readonly spins: number;
@@ -223,6 +225,15 @@ export class Thread {
   get priority(): number {
     if (this.self !== DETACHED) tellCeiling(this);
     return this.cpu.load(this.slot + Slot.mainTask + Task.priority);
+  }
+
+  /**
+   * @internal From here on, whenever the thread blocks on that word, it is between two turns of its event loop, in the middle of
+   * nothing: there it can be rung for a round (`rounds.ts`). 0: no word is such any more.
+   */
+  restOn(word: number): void {
+    this.restsAt = word;
+    this.cpu.store(this.slot + Slot.restsAt, word);
   }
 
   /** @internal A task that may be named by shared words for longer than it is in use: its memory stays a task's. Throws ENOMEM. */

@@ -60,9 +60,10 @@ class Kworker {
   }
 
   async serve(): Promise<void> {
-    const { hooks } = this.#arena.thread;
+    const { thread } = this.#arena;
+    thread.restOn(this.#task + Task.state);
     this.#pool.join(this.#worker, this.#task);
-    const removeHook = hooks.add({
+    const removeHook = thread.hooks.add({
       sleeping: () => this.#isAway || this.#pool.sleeping(this.#worker),
       running: () => this.#isAway || this.#pool.running(this.#worker),
     });
@@ -70,7 +71,8 @@ class Kworker {
     await loadAll(this.#arena, () => this.#cpu.load(this.#task + Task.state) === SLEEPING);
     if (await this.#idle()) await this.#work();
     removeHook();
-    this.#arena.thread.returnTask(this.#task);
+    thread.restOn(0);
+    thread.returnTask(this.#task);
   }
 
   async #work(): Promise<void> {

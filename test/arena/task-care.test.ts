@@ -1,8 +1,9 @@
 /** The memory of tasks that were waiting at once comes back to the heap, whatever the other threads are about. */
 import { expect, test } from 'vitest';
-import { Arena, Semaphore } from '../../lib/index.ts';
+import { Arena, Semaphore, Workqueue } from '../../lib/index.ts';
 import { HELD, RELEASE, say } from '../support/stage.ts';
 import { asleep, inThread, until } from '../support/threads.ts';
+import { f } from '../workqueue/functions.ts';
 
 const THREADS = new URL('./task-care.threads.ts', import.meta.url).href;
 const CROWD = 500;
@@ -47,6 +48,16 @@ test('beside threads that are idle, or sleep in a synchronous call', async () =>
   // Not because they have ended.
   expect(arena.threads()).toHaveLength(3);
   await Promise.all(threads.map(({ worker }) => worker.terminate()));
+});
+
+test('beside workers of a workqueue that have nothing to do', async () => {
+  const arena = Arena.create({ bytes: 8 << 20 });
+  Workqueue.configure(arena, { slots: 2 });
+  expect(await new Workqueue(arena, 'idle').run(f.add, 1, 2)).toBe(3);
+  // They look for more for a moment, and then sleep.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const { before } = await crowd(arena);
+  await shrunkTo(arena, before);
 });
 
 test('not while a thread computes that may be in the middle of a wake-up', async () => {

@@ -136,6 +136,20 @@ export const mutants: readonly Mutant[] = [
     tests: [REAL],
   },
   {
+    name: 'a worker that has nothing to do is not rung',
+    file: CARE,
+    from: '    if (restsAt !== 0) cpu.wake(restsAt, 1);\n',
+    to: '',
+    tests: [REAL],
+  },
+  {
+    name: 'a worker that is rung does not tell the round',
+    file: CARE,
+    from: 'address === this.#thread.restsAt || ',
+    to: '',
+    tests: [REAL],
+  },
+  {
     name: 'one that is idle is not rung',
     file: CARE,
     from: '    cpu.wake(slot + Slot.bell, Number.POSITIVE_INFINITY);\n',
