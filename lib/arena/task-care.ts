@@ -2,9 +2,10 @@
  * A thread's part in giving the memory of tasks back to the heap: it looks now and then which chunks of its own are not needed
  * any more, rings the other threads for a round (`sched/rounds.ts`), and tells theirs when it is rung.
  *
- * It tells where it has no address of another thread's task: in a turn of its own on the event loop, and where its synchronous code
- * sleeps voluntarily, when that begins and when it is rung there; and where it is rung on a word that it rests on (`Thread.restOn`). Illegal to tell within a latch's or a spinner's sleep, or in what
- * runs inside a sleep: those are in the middle of a call.
+ * It tells where it has no address of another thread's task: in a turn of its own on the event loop; where its synchronous code
+ * sleeps voluntarily, when that begins and when it is rung there; and where it is rung on a word that it rests on
+ * (`Thread.restOn`). Illegal to tell within a latch's or a spinner's sleep, or in what runs inside a sleep: those are in the middle of
+ * a call.
  */
 import { setTimeout } from '../machine/host.ts';
 import type { RealCpu } from '../machine/real.ts';

@@ -229,7 +229,8 @@ function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
   let step = path.next();
   while (!step.done) {
     if (wait !== undefined) noteSleep(thread, task, wait);
-    const reason = sleep(waiter);
+    const { deadline, lookAgain } = waiter;
+    const reason = lookAgain === undefined ? schedule(thread, task, deadline) : sleepUntil(waiter, lookAgain);
     if (wait !== undefined) noteRun(wait);
     step = path.next(reason);
   }
@@ -237,8 +238,8 @@ function drive<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome {
 }
 
 /** Until the waiter is woken, or `until` has come, if that is before its deadline. */
-function sleep({ thread, task, deadline, lookAgain }: Waiter, until = lookAgain): Woken {
-  if (until === undefined || until >= deadline) return schedule(thread, task, deadline);
+function sleepUntil({ thread, task, deadline }: Waiter, until: number): Woken {
+  if (until >= deadline) return schedule(thread, task, deadline);
   schedule(thread, task, until);
   return 'woken';
 }
@@ -265,7 +266,7 @@ function driveLooking<Outcome>(waiter: Waiter, path: SlowPath<Outcome>): Outcome
       waiter.aborted = waiter.deadlock !== undefined;
       if (waiter.aborted) unpark(cpu, task);
     }
-    const reason = sleep(waiter, Math.min(waiter.lookAgain ?? waiter.deadline, cpu.now() + LOOK_INTERVAL));
+    const reason = sleepUntil(waiter, Math.min(waiter.lookAgain ?? waiter.deadline, cpu.now() + LOOK_INTERVAL));
     if (wait !== undefined) noteRun(wait);
     step = path.next(reason);
   }

@@ -77,9 +77,9 @@ export class Thread {
   readonly observations = new Set<() => void>();
   /** @internal The most urgent ceiling of the mutexes that it holds; `tellCeiling` of priority.ts tells the others. */
   ceiling = NO_CEILING;
-  /** @internal */
   /** @internal See `restOn`. */
   restsAt = 0;
+  /** @internal */
   readonly nascent: number;
   /** @internal */
   readonly spins: number;

@@ -274,8 +274,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Waits: nobody looks again',
     file: 'lib/sched/drive.ts',
-    from: 'if (until === undefined || until >= deadline)',
-    to: 'if (until === undefined || until > 0)',
+    from: 'if (until >= deadline)',
+    to: 'if (until > 0)',
     tests: LOOPS,
   },
   {
