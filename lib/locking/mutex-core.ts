@@ -38,8 +38,9 @@
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running, so it must never wait behind one of
  * them: it goes in front of them in the list, and takes over what has been handed to one. A task of another thread's event loop
- * runs when that gets round to it, so no synchronous waiter sleeps for it alone: the first of them is woken beside it, and after a
- * millisecond takes over what it has not picked up.
+ * runs when that gets round to it, so a synchronous waiter does not sleep for it alone: the first of them is woken beside it, unless it
+ * stands behind more than 16 such tasks, and after a millisecond takes over what the task has not picked up. Each time that befalls a
+ * task it has twice as long as before, so one whose event loop is always busy gets the lock, too.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
@@ -78,6 +79,8 @@ const PICKUP = 4;
 
 /** How long a lock that was handed to a task of an event loop waits for a turn of that, where others could have it, ns. */
 const PATIENCE = 1e6;
+/** How often that is doubled, at most; it fits into the low bits of a task's address. */
+const MOST_DOUBLINGS = 20;
 
 /** Whether somebody holds the mutex, spins for it, or is in its list: perhaps on its way to take it, with an empty word. */
 export function isBusy(cpu: Cpu, mutex: number): boolean {
@@ -90,6 +93,13 @@ export function isIdle(cpu: Cpu, mutex: number): boolean {
   const list = mutex + MutexWords.waiters;
   if (cpu.load(mutex + MutexWords.owner) !== 0 || cpu.load(list + WaitList.latch) !== 0) return false;
   return cpu.load(list + WaitList.first) === 0 && cpu.load(mutex + MutexWords.osq) === 0;
+}
+
+/**
+ * Whether the mutex was handed to a task that has not picked it up: if that cannot, others have it. `Kind.isOnOffer`.
+ */
+export function isOnOffer(cpu: Cpu, mutex: number): boolean {
+  return (cpu.load(mutex + MutexWords.owner) & PICKUP) !== 0;
 }
 
 /**
@@ -172,13 +182,18 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   // Get in line.
   yield* latched(waiter, list + WaitList.latch);
   joinAhead(waiter, mutex + MutexWords.waiters, mutex);
-  if (async) waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
+  if (async) {
+    waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
+    // How often what it was handed has been taken over.
+    cpu.store(task + Task.want, 0);
+  }
+  const seen: Offer = { offer: 0 };
   let outcome: Outcome | undefined;
   let marks = WAITERS;
   for (let reason = 'woken'; ; ) {
     // The task counts as asleep before the marks are set: an unlock that finds them wakes it, whether it sleeps yet or not.
     prepareToPark(cpu, task);
-    if (tryAcquire(cpu, mutex, task, marks) || (!async && takeOver(waiter, mutex))) break;
+    if (tryAcquire(cpu, mutex, task, marks) || (!async && takeOver(waiter, mutex, seen))) break;
     outcome = giveUp(waiter, mutex, reason);
     if (outcome !== undefined) break;
     // Sleep. A first waiter that was woken in vain spins before: the lock comes to nobody else, so it is not long.
@@ -251,25 +266,43 @@ function standAside(thread: Thread, mutex: number): void {
  * A synchronous waiter takes what was handed to an asynchronous task, which picks it up in a turn of its event loop: at once where
  * that is its own thread's, which has no turn while the thread waits, and after PATIENCE where it is another's.
  */
-function takeOver(waiter: Waiter, mutex: number): boolean {
+function takeOver(waiter: Waiter, mutex: number, seen: Offer): boolean {
   const { cpu, id } = waiter.thread;
   const address = mutex + MutexWords.owner;
   // Acquire: as in `refuse`.
   const word = cpu.loadAcquire(address);
   const owner = ownerOf(word);
   const isGiven = (word & PICKUP) !== 0 && cpu.load(owner + Task.mode) === ASYNC;
-  if (!isGiven || (cpu.load(owner + Task.thread) !== id && !hasWaited(waiter))) {
-    if (!isGiven) waiter.lookAgain = undefined;
+  if (!isGiven) {
+    seen.offer = 0;
+    waiter.lookAgain = undefined;
     return false;
   }
+  const isOther = cpu.load(owner + Task.thread) !== id;
+  const times = cpu.load(owner + Task.want);
+  if (isOther && !hasWaited(waiter, seen, owner, times)) return false;
   // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.
-  return cpu.cmpxchgAcquire(address, word, waiter.task | (word & FLAGS & ~PICKUP)) === word;
+  if (cpu.cmpxchgAcquire(address, word, waiter.task | (word & FLAGS & ~PICKUP)) !== word) return false;
+  if (isOther) cpu.store(owner + Task.want, Math.min(times + 1, MOST_DOUBLINGS));
+  return true;
 }
 
-/** Whether PATIENCE is over, which begins with the first call; then and when it is over the waiter looks again. */
-function hasWaited(waiter: Waiter): boolean {
+/** What a synchronous waiter has seen handed to another event loop. */
+interface Offer {
+  /** The task, and in the low bits how often that was taken over from it before; 0 for none. */
+  offer: number;
+}
+
+/**
+ * Whether the patience with a task is over, which begins when the waiter sees that the lock was handed to it; then and when it is
+ * over the waiter looks again. Illegal to count the time of one that had the lock before: each has its own.
+ */
+function hasWaited(waiter: Waiter, seen: Offer, task: number, times: number): boolean {
   const now = waiter.thread.cpu.now();
-  waiter.lookAgain ??= now + PATIENCE;
+  if (waiter.lookAgain === undefined || seen.offer !== (task | times)) {
+    seen.offer = task | times;
+    waiter.lookAgain = now + PATIENCE * 2 ** times;
+  }
   return now >= waiter.lookAgain;
 }
 

@@ -9,7 +9,17 @@ import { ASYNC_OPTIONS, type AsyncWaitOptions, type Limits, limitsOf, type WaitO
 import { noteGuard } from '../sched/lock-observer.ts';
 import { WaitList } from '../sched/wait-list.ts';
 import type { Wanted } from '../sched/watch.ts';
-import { isBusy, isIdle, lockContended, lockSlow, MutexWords, repair, tryAcquire, unlockSlow } from './mutex-core.ts';
+import {
+  isBusy,
+  isIdle,
+  isOnOffer,
+  lockContended,
+  lockSlow,
+  MutexWords,
+  repair,
+  tryAcquire,
+  unlockSlow,
+} from './mutex-core.ts';
 import { OwnedLock } from './owned-lock.ts';
 import { closeOwned, holderOf, revive } from './owner-word.ts';
 
@@ -28,6 +38,7 @@ const KIND = defineKind<Repairer>({
   words: MutexWords,
   format: () => {},
   holder: holderOf,
+  isOnOffer,
   isBusy,
   close: closeOwned,
   isIdle,
@@ -42,8 +53,9 @@ const KIND = defineKind<Repairer>({
  * Fairness: a free mutex goes to whoever comes first, also past those who sleep; they are woken in order of arrival,
  * and the first of them, once woken in vain, is handed the lock by the next unlock. So nobody waits for ever, and few
  * hand-overs cost a switch of threads.
- * A waiter in asynchronous code whose thread sleeps in a synchronous call is passed for as long. One whose event loop is busy holds
- * up no thread: what it was handed and has not taken after 1 ms goes to a synchronous waiter, and it is next again.
+ * A waiter in asynchronous code whose thread sleeps in a synchronous call is passed for as long. Of one whose event loop is busy,
+ * what it was handed and has not taken after 1 ms goes to a synchronous waiter, however urgent either is. It is next again, and then has
+ * 2 ms, 4 ms and so on. So threads need not wait for event loops that compute, unless more than 16 such waiters stand in front of them.
  *
  * Death: if a thread ends while it holds the mutex, the next owner gets it with `ownerDied` set, repairs what the
  * mutex protects, and calls `makeConsistent()`. If it unlocks without that, all lock calls throw ENOTRECOVERABLE.

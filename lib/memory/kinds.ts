@@ -32,6 +32,10 @@ export interface Kind<Repairer = never> {
   readonly successor?: (cpu: Cpu, address: number, owner: number) => number;
   /** Of a lock that many can read: what `task` waits to do. */
   readonly mode?: (cpu: Cpu, task: number) => 'read' | 'write';
+  /**
+   * For objects that can be given to a waiter that never comes for it, and is passed then: whether that is how `holder` has it now.
+   */
+  readonly isOnOffer?: (cpu: Cpu, address: number) => boolean;
   /** True if a waiter can proceed when any one holder releases, or when a thread that is no holder does. */
   readonly isAnyOf?: true;
   /** Whether the object is held or waited for, and so may not be destroyed. */

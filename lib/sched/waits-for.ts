@@ -32,7 +32,10 @@ export interface Link {
   readonly wait: WaitsFor;
   /** Of the object. */
   readonly address: number;
-  /** Whether the wait ends when any one of the holders releases: nothing follows from where a single one waits. */
+  /**
+   * Whether the wait ends when any one of the holders releases, or need not end with them, because they may not have taken what they
+   * were given: nothing follows from where a single one waits.
+   */
   readonly isAnyOf: boolean;
   /** False for a task that has been woken, and looks again: it may take the object, or back off. */
   readonly isAsleep: boolean;
@@ -200,7 +203,7 @@ export class Walk {
     return {
       wait,
       address,
-      isAnyOf: kind?.isAnyOf === true,
+      isAnyOf: kind?.isAnyOf === true || kind?.isOnOffer?.(cpu, address) === true,
       isAsleep: cpu.load(task + Task.state) === SLEEPING,
     };
   }

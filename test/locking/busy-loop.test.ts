@@ -1,11 +1,12 @@
 /** An event loop that computes, with asynchronous acquisitions in line: what synchronous calls of other threads must not wait for. */
 import { describe, expect, test } from 'vitest';
-import { Arena, Mutex } from '../../lib/index.ts';
+import { Arena, Mutex, SeqLock } from '../../lib/index.ts';
 import { HANDOFF, lockSlow, MutexWords } from '../../lib/locking/mutex-core.ts';
 import { WAITERS } from '../../lib/locking/owner-word.ts';
 import type { Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
-import { stepper } from '../support/stepper.ts';
+import { WaitList } from '../../lib/sched/wait-list.ts';
+import { on, stepper } from '../support/stepper.ts';
 import { asleep, inThread, until } from '../support/threads.ts';
 
 const THREADS = new URL('./busy-loop.threads.ts', import.meta.url).href;
@@ -72,12 +73,17 @@ describe('a lock that was handed to a task', () => {
       const sleeps = () => real.load(thread.self + Task.state) === SLEEPING;
       return { waiter, go: (reason: 'woken' | 'timed-out') => path.next(reason), sleeps };
     };
+    const word = first.address + MutexWords.owner;
+    const asks = () => (real.load(word) & HANDOFF) !== 0;
+    const ask = () => real.store(word, real.load(word) | WAITERS | HANDOFF);
     const handOver = () => {
-      const word = first.address + MutexWords.owner;
-      real.store(word, real.load(word) | WAITERS | HANDOFF);
+      ask();
       first.unlock();
     };
-    return { mine, callOf, handOver };
+    /** The time of the threads without an event loop, in ms. */
+    const clock = { now: 0 };
+    for (const { cpu } of arenas.slice(2)) cpu.now = () => clock.now * 1e6;
+    return { views, mine, callOf, asks, ask, handOver, clock };
   }
 
   test('is taken over before its event loop has had the time to run', async () => {
@@ -102,5 +108,84 @@ describe('a lock that was handed to a task', () => {
     expect(next.sleeps()).toBe(false);
     (await mine).release();
     expect(next.go('woken').value).toBe('acquired');
+  });
+
+  test('and by that to another one, is taken over in the time of the second', async () => {
+    const { views, mine, callOf, ask, handOver, clock } = stage();
+    const other = views[1]!.acquireAsync();
+    handOver();
+    const call = callOf(2);
+    call.go('woken');
+    const held = await mine;
+    ask();
+    held.release();
+    clock.now = 0.9;
+    call.go('woken');
+    clock.now = 1.8;
+    expect(call.go('woken').done).toBe(false);
+    clock.now = 2;
+    expect(call.go('woken').value).toBe('acquired');
+    views[2]!.unlock();
+    (await other).release();
+  });
+
+  test('is taken over again and again, where its event loop is always busy', async () => {
+    const { views, mine, callOf, asks, handOver, clock } = stage();
+    handOver();
+    const call = callOf(2);
+    call.go('woken');
+    clock.now = 1;
+    expect(call.go('woken').value).toBe('acquired');
+    // The task has woken up in vain, and is next.
+    while (!asks()) await new Promise(setImmediate);
+    views[2]!.unlock();
+    const next = callOf(3);
+    next.go('woken');
+    clock.now = 2.5;
+    expect(next.go('woken').done).toBe(false);
+    (await mine).release();
+    expect(next.go('woken').value).toBe('acquired');
+  });
+
+  test('has less time, because of an earlier call', async () => {
+    const { views, mine, callOf, asks, ask, handOver, clock } = stage();
+    handOver();
+    const call = callOf(2);
+    call.go('woken');
+    clock.now = 1;
+    call.go('woken');
+    while (!asks()) await new Promise(setImmediate);
+    views[2]!.unlock();
+    (await mine).release();
+    views[0]!.lock();
+    const later = views[1]!.acquireAsync();
+    ask();
+    views[0]!.unlock();
+    const next = callOf(3);
+    next.go('woken');
+    expect(next.waiter.lookAgain).toBe(2e6);
+    (await later).release();
+    expect(next.go('woken').value).toBe('acquired');
+  });
+
+  test.each([Mutex, SeqLock])('makes a deadlock of one that would pass it on before it sleeps: %o', (Lock) => {
+    const { arenas, stopBefore } = stepper(3);
+    const [first, second, third] = arenas.map((arena) => new Lock(arena, 'l')) as [Mutex, Mutex, Mutex];
+    const others = arenas.map((arena) => new Mutex(arena, 'n'));
+    first.lock();
+    others[2]!.lock();
+    const call =
+      'writeAsync' in second
+        ? (second as unknown as SeqLock).writeAsync(arenas[1]!.alloc(1), [1])
+        : second.acquireAsync();
+    const word = first.address + MutexWords.owner;
+    const { cpu } = arenas[0]!;
+    cpu.store(word, cpu.load(word) | WAITERS | HANDOFF);
+    first.unlock();
+    const latch = first.address + MutexWords.waiters + WaitList.latch;
+    expect(stopBefore(1, on('cmpxchgAcquire', latch), () => others[1]!.lock())).toBe(true);
+    third.lock({ detectDeadlock: true });
+    expect(third.isLocked).toBe(true);
+    void call;
   });
 });

@@ -29,7 +29,16 @@ import { ALONE, ASYNC_ALONE } from '../../sched/contention.ts';
 import { ASYNC_OPTIONS, type AsyncWaitOptions, limitsOf, type WaitOptions } from '../../sched/drive.ts';
 import { noteGuard } from '../../sched/lock-observer.ts';
 import type { Waiter } from '../../sched/slow-path.ts';
-import { isBusy, lockContended, lockSlow, MutexWords, repair, tryAcquire, unlockSlow } from '../mutex-core.ts';
+import {
+  isBusy,
+  isOnOffer,
+  lockContended,
+  lockSlow,
+  MutexWords,
+  repair,
+  tryAcquire,
+  unlockSlow,
+} from '../mutex-core.ts';
 import { OwnedLock } from '../owned-lock.ts';
 import { closeOwned, holderOf, ownerOf } from '../owner-word.ts';
 import {
@@ -55,6 +64,7 @@ const KIND = defineKind<Repairer>({
   words: Words,
   format: () => {},
   holder: holderOf,
+  isOnOffer,
   isBusy,
   close(cpu, lock) {
     if (!closeOwned(cpu, lock)) return false;

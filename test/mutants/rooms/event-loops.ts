@@ -46,7 +46,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'mutex: a thread that sleeps keeps what its asynchronous task was given',
     file: 'lib/locking/mutex-core.ts',
-    from: '  if (async) waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };\n',
+    from: '    waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };\n',
     to: '',
     tests: ['test/locking/stuck-waiters.test.ts', LOOPS],
   },
