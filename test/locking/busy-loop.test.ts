@@ -6,7 +6,7 @@ import { WAITERS } from '../../lib/locking/owner-word.ts';
 import type { Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
-import { on, stepper } from '../support/stepper.ts';
+import { on, step, stepper } from '../support/stepper.ts';
 import { asleep, inThread, until } from '../support/threads.ts';
 
 const THREADS = new URL('./busy-loop.threads.ts', import.meta.url).href;
@@ -61,7 +61,7 @@ test('a lock that was handed to a task lies idle until its event loop has comput
 describe('a lock that was handed to a task', () => {
   /** Thread 1 has the task; the calls of the others are driven by hand. */
   function stage() {
-    const { arenas, real } = stepper(4);
+    const { arenas, real, killBefore, reap } = stepper(4);
     const views = arenas.map((arena) => new Mutex(arena, 'm'));
     const [first, second] = views as [Mutex, Mutex];
     first.lock();
@@ -83,7 +83,7 @@ describe('a lock that was handed to a task', () => {
     /** The time of the threads without an event loop, in ms. */
     const clock = { now: 0 };
     for (const { cpu } of arenas.slice(2)) cpu.now = () => clock.now * 1e6;
-    return { views, mine, callOf, asks, ask, handOver, clock };
+    return { views, mine, callOf, asks, ask, handOver, clock, killBefore, reap };
   }
 
   test('is taken over before its event loop has had the time to run', async () => {
@@ -166,6 +166,27 @@ describe('a lock that was handed to a task', () => {
     expect(next.waiter.lookAgain).toBe(2e6);
     (await later).release();
     expect(next.go('woken').value).toBe('acquired');
+  });
+
+  test('is lost with a thread that dies as it takes that over', async () => {
+    for (let n = 1, dies = true; dies; n++) {
+      const { views, mine, callOf, handOver, clock, killBefore, reap } = stage();
+      handOver();
+      const [taker, next] = [callOf(2), callOf(3)];
+      taker.go('woken');
+      next.go('woken');
+      clock.now = 1;
+      dies = killBefore(2, step(n), () => taker.go('woken'));
+      if (dies) expect(reap(0)).toBe('done');
+      else views[2]!.unlock();
+      // Twice the time, where the dead thread had got so far.
+      clock.now = 3;
+      expect(next.go('woken').done, `step ${n}`).toBe(true);
+      if (views[3]!.ownerDied) views[3]!.makeConsistent();
+      views[3]!.unlock();
+      (await mine).release();
+      expect(views[0]!.isLocked).toBe(false);
+    }
   });
 
   test.each([Mutex, SeqLock])('makes a deadlock of one that would pass it on before it sleeps: %o', (Lock) => {
