@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
 import { tryDownRead } from '../../lib/locking/rw-semaphore/core.ts';
 import { readSlow, writeSlow } from '../../lib/locking/rw-semaphore/wait.ts';
-import { HANDOFF, RwSemaphoreWords, WAITERS, wordOf } from '../../lib/locking/rw-semaphore/words.ts';
+import { HANDOFF, latchOf, RwSemaphoreWords, WAITERS, wordOf } from '../../lib/locking/rw-semaphore/words.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { Task } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
 import { Hang, on, step, stepper } from '../support/stepper.ts';
+import { thrown } from '../support/threads.ts';
 
 const TURNS = 20_000;
 type Taking = () => Promise<{ release(): void }>;
@@ -357,4 +358,35 @@ test('RwSemaphore: a writer that was woken in vain, and spins, lets readers come
   writer.downWrite();
   expect([...seen, closing()]).toEqual([1, 0]);
   writer.upWrite();
+});
+
+test('RwSemaphore: a writer that was passed once more lets readers come again while it sleeps', () => {
+  const { arenas, before, stopBefore } = stepper(4);
+  const [first, second, writer, urgent] = arenas.map((arena) => new RwSemaphore(arena, 'rw')) as [
+    RwSemaphore,
+    RwSemaphore,
+    RwSemaphore,
+    RwSemaphore,
+  ];
+  const { cpu } = arenas[0]!;
+  const seen: number[] = [];
+  const look = () => seen.push(cpu.load(writer.address + RwSemaphoreWords.closing));
+  arenas[3]!.thread.setPriority(-1);
+  first.downRead();
+  before(2, on('wait'), () => {
+    first.upRead();
+    second.downRead();
+    before(2, on('condLoad', wordOf(writer.address)), () => {
+      second.upRead();
+      // The writer has spun until the lock was free. Another one takes it, and a reader comes to stand in front.
+      before(2, on('', latchOf(writer.address)), () => {
+        look();
+        first.downWrite();
+        stopBefore(3, on('wait'), () => urgent.downRead());
+        before(2, on('wait'), look);
+      });
+    });
+  });
+  expect(thrown(() => writer.downWrite({ timeout: 5 })).code).toBe('ETIMEDOUT');
+  expect(seen).toEqual([1, 0]);
 });

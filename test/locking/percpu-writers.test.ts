@@ -1,7 +1,12 @@
-/** A writer of a PercpuRwSemaphore that comes straight after another one need not look for readers: only if there are none. */
+/**
+ * A writer of a PercpuRwSemaphore that comes straight after another one need not look for readers: only if there are none. One that
+ * spins for them is the writer already: not where its call may throw before it waits.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Arena, type LockGuard, PercpuRwSemaphore } from '../../lib/index.ts';
+import { Arena, type LockGuard, PercpuRwSemaphore, WaitQueue } from '../../lib/index.ts';
+import { stepper } from '../support/stepper.ts';
+import { exhaust, thrown } from '../support/threads.ts';
 
 async function isInside(writer: Promise<LockGuard>): Promise<boolean> {
   let isIn = false;
@@ -46,4 +51,23 @@ test('a writer beside a reader for which the one before it has waited in vain', 
   expect(await isInside(writer)).toBe(false);
   held.release();
   (await writer).release();
+});
+
+test('a writer for whose wait, in a condition, there is no memory leaves the lock to others', () => {
+  const { arenas } = stepper(2);
+  const [first, second] = arenas as [Arena, Arena];
+  const queue = new WaitQueue(first, 'q');
+  const [writer, reader] = [new PercpuRwSemaphore(first, 'l'), new PercpuRwSemaphore(second, 'l')];
+  reader.downRead();
+  exhaust(first);
+  let looks = 0;
+  const condition = () => {
+    // At the second look the thread stands in line.
+    if (looks++ > 0) writer.downWrite();
+    return false;
+  };
+  expect(thrown(() => queue.wait(condition)).code).toBe('ENOMEM');
+  expect(looks).toBe(2);
+  reader.upRead();
+  expect(reader.tryDownRead()).toBe(true);
 });

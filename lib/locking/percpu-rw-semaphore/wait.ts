@@ -201,7 +201,9 @@ export function writeSpinning(
   const block = cpu.loadAcquire(blockOf(lock));
   const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   if ((isOwn && !(block & DRAINING)) || readsHere(thread, lock, false)) return 'deadlock';
-  if (!spins || isOwn) return tryDownWrite(thread, lock, task) ? 'acquired' : undefined;
+  // In a condition `block` may throw, for want of a task to stand in line meanwhile: illegal to be the writer then.
+  const mayFail = thread.leaveQueue !== undefined;
+  if (!spins || isOwn || mayFail) return tryDownWrite(thread, lock, task) ? 'acquired' : undefined;
   return claimSpinning(thread, lock, task) && drain(thread, lock, task) ? 'acquired' : undefined;
 }
 
@@ -224,7 +226,8 @@ function drain(thread: Thread, lock: number, task: number): boolean {
 
 /**
  * A writer that has spun in vain lets readers in again, unless somebody waits for it, and comes back a moment later: the reader that it
- * waits for may be preempted, and would keep out all others until it runs again. Whether it has the lock then.
+ * waits for may be preempted, and would keep out all others until it runs again. Another writer that comes in that moment goes first, and
+ * this one lines up if that is still there: so it is passed NAPS times at most. Whether it has the lock then.
  */
 function standBack(waiter: Waiter, lock: number): boolean {
   const { thread, task, deadline } = waiter;

@@ -90,7 +90,7 @@ function evict({ cpu, isDead }: Repairer, semaphore: number): void {
 function recount({ cpu, isDead, settle, threads }: Repairer, semaphore: number): boolean {
   const address = wordOf(semaphore);
   const tornAt = semaphore + RwSemaphoreWords.torn;
-  const first = firstReader(cpu, semaphore, cpu.loadAcquire(address) & ~MODE);
+  const first = firstReader(cpu, semaphore, cpu.loadAcquire(address));
   const firstDied = first !== 0 && isDead(cpu.load(first + Task.thread));
   if (cpu.load(tornAt) === 0 && !firstDied && holdsOf(cpu, threads, semaphore, isDead).length === 0) return true;
   for (;;) {

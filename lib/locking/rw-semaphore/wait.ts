@@ -177,6 +177,7 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
     unparkAll(cpu, passed.splice(0));
     const isComing = isFirst && (isLate || hasSlept) && !async && awaitFree(thread, semaphore);
     if (!isComing) {
+      open(cpu, semaphore);
       reason = yield;
       hasSlept = true;
     }
@@ -191,12 +192,10 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
   return outcome ?? writes(thread, semaphore);
 }
 
-/** Spins until the lock is free, and keeps readers out. They stay out if it is: the caller takes the lock, and lets them come. */
+/** Spins until the lock is free, and keeps readers out. They stay out until the caller has the lock, goes to sleep, or leaves. */
 function awaitFree({ cpu, spins }: Thread, semaphore: number): boolean {
   if (!isFifo(cpu, semaphore)) cpu.store(semaphore + RwSemaphoreWords.closing, 1);
-  if (isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, spins))) return true;
-  open(cpu, semaphore);
-  return false;
+  return isFree(cpu.condLoad(wordOf(semaphore), isFree, 0, spins));
 }
 
 /** Readers may come again. Another writer may spin as well: it is a hint. */

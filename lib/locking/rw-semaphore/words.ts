@@ -149,7 +149,8 @@ export function isFirst(cpu: Cpu, semaphore: number, word: number, task: number)
   return (word & MODE) === COUNTED && (word & FIRST) !== 0 && cpu.load(semaphore + RwSemaphoreWords.first) === task;
 }
 
-/** The reader that `word`, which was acquired, counts without a record, or 0. */
+/** The reader that `word`, which was acquired, counts without a record, or 0. It reads also while the reaper has the word frozen. */
 export function firstReader(cpu: Cpu, semaphore: number, word: number): number {
-  return (word & MODE) === COUNTED && word & FIRST ? cpu.load(semaphore + RwSemaphoreWords.first) : 0;
+  const isCounted = (word & MODE) === COUNTED || (word & MODE) === FROZEN;
+  return isCounted && word & FIRST ? cpu.load(semaphore + RwSemaphoreWords.first) : 0;
 }

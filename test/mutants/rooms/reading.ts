@@ -4,7 +4,7 @@ const RW_WAIT = 'lib/locking/rw-semaphore/wait.ts';
 const PERCPU_WAIT = 'lib/locking/percpu-rw-semaphore/wait.ts';
 const TESTS = ['test/native-sim/explore/readers-kept-out.test.ts'];
 
-/** Writers that spin: what they do to readers meanwhile. */
+/** Writers that spin: what they do to readers meanwhile. And readers that read already. */
 export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a writer that has the lock goes on keeping readers out',
@@ -18,6 +18,13 @@ export const mutants: readonly Mutant[] = [
     file: RW_WAIT,
     from: '  open(cpu, semaphore);\n  // Leave the list',
     to: '  // Leave the list',
+    tests: ['test/locking/fairness.test.ts'],
+  },
+  {
+    name: 'RwSemaphore: a writer that spun in line keeps readers out while it sleeps',
+    file: RW_WAIT,
+    from: '      open(cpu, semaphore);\n      reason',
+    to: '      reason',
     tests: ['test/locking/fairness.test.ts'],
   },
   {
@@ -54,5 +61,19 @@ export const mutants: readonly Mutant[] = [
     from: '    if (!releaseUnwatched(cpu, lock)) return false;\n    nap',
     to: '    cpu.fetchAnd(blockOf(lock), OWNER_DIED);\n    nap',
     tests: TESTS,
+  },
+  {
+    name: 'PercpuRwSemaphore: a call that throws in a condition stays the writer',
+    file: PERCPU_WAIT,
+    from: '!spins || isOwn || mayFail',
+    to: '!spins || isOwn',
+    tests: ['test/locking/percpu-writers.test.ts'],
+  },
+  {
+    name: 'RwSemaphore: the first reader does not read while the word is frozen',
+    file: 'lib/locking/rw-semaphore/words.ts',
+    from: '  const isCounted = (word & MODE) === COUNTED || (word & MODE) === FROZEN;',
+    to: '  const isCounted = (word & MODE) === COUNTED;',
+    tests: ['test/locking/rw-frozen.test.ts'],
   },
 ];
