@@ -174,7 +174,8 @@ export function workqueue(asked: WorkqueueProgram): Program {
     // In place of the dead worker, or beside those that are left, whoever died.
     reaper(cpu, died, shared) {
       reapDead(shared, died, 2);
-      if (died === 0) cpu.store(shared.isAlone, 1);
+      // Full: the last worker ends an item, and then looks here; this thread looks at the items below.
+      if (died === 0) cpu.xchg(shared.isAlone, 1);
       const free = Array.from({ length: workers }, (_, i) => workerAt(shared.pool, i));
       const record = free[died === 0 ? workers - 1 : died - 1] as number;
       if (died === 0) {
