@@ -95,9 +95,7 @@ export function isIdle(cpu: Cpu, mutex: number): boolean {
   return cpu.load(list + WaitList.first) === 0 && cpu.load(mutex + MutexWords.osq) === 0;
 }
 
-/**
- * Whether the mutex was handed to a task that has not picked it up: if that cannot, others have it. `Kind.isOnOffer`.
- */
+/** Whether the mutex was handed to a task that has not picked it up: if that cannot, others have it. `Kind.isOnOffer`. */
 export function isOnOffer(cpu: Cpu, mutex: number): boolean {
   return (cpu.load(mutex + MutexWords.owner) & PICKUP) !== 0;
 }
@@ -187,13 +185,12 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
     // How often what it was handed has been taken over.
     cpu.store(task + Task.want, 0);
   }
-  const seen: Offer = { offer: 0 };
   let outcome: Outcome | undefined;
   let marks = WAITERS;
   for (let reason = 'woken'; ; ) {
     // The task counts as asleep before the marks are set: an unlock that finds them wakes it, whether it sleeps yet or not.
     prepareToPark(cpu, task);
-    if (tryAcquire(cpu, mutex, task, marks) || (!async && takeOver(waiter, mutex, seen))) break;
+    if (tryAcquire(cpu, mutex, task, marks) || (!async && takeOver(waiter, mutex))) break;
     outcome = giveUp(waiter, mutex, reason);
     if (outcome !== undefined) break;
     // Sleep. A first waiter that was woken in vain spins before: the lock comes to nobody else, so it is not long.
@@ -209,7 +206,7 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   finishPark(cpu, task);
   dequeue(cpu, mutex, task);
   // It may have been the one that looks after a loop.
-  const next = outcome === undefined ? [] : besideLoop(cpu, list);
+  const next = outcome === undefined ? [] : firstBehindLoop(cpu, list);
   unlatch(cpu, list + WaitList.latch);
   unparkAll(cpu, next);
   return outcome ?? acquired(thread, mutex);
@@ -225,7 +222,7 @@ function giveUp({ thread, async, aborted }: Waiter, mutex: number, reason: strin
 
 /** What makes waiting pointless. */
 function refuse({ cpu, id }: Thread, mutex: number, async: boolean): Concluded | undefined {
-  // Acquire: pairs with the barrier in `Thread.takeTask`, as the owner may be a task that was made a moment ago.
+  // Acquire: pairs with the barrier in `TaskStore`, as the owner may be a task that was made a moment ago.
   const word = cpu.loadAcquire(mutex + MutexWords.owner);
   const owner = ownerOf(word);
   if (owner === UNRECOVERABLE) return 'unrecoverable';
@@ -266,7 +263,7 @@ function standAside(thread: Thread, mutex: number): void {
  * A synchronous waiter takes what was handed to an asynchronous task, which picks it up in a turn of its event loop: at once where
  * that is its own thread's, which has no turn while the thread waits, and after PATIENCE where it is another's.
  */
-function takeOver(waiter: Waiter, mutex: number, seen: Offer): boolean {
+function takeOver(waiter: Waiter, mutex: number): boolean {
   const { cpu, id } = waiter.thread;
   const address = mutex + MutexWords.owner;
   // Acquire: as in `refuse`.
@@ -274,45 +271,29 @@ function takeOver(waiter: Waiter, mutex: number, seen: Offer): boolean {
   const owner = ownerOf(word);
   const isGiven = (word & PICKUP) !== 0 && cpu.load(owner + Task.mode) === ASYNC;
   if (!isGiven) {
-    seen.offer = 0;
     waiter.lookAgain = undefined;
     return false;
   }
   const isOther = cpu.load(owner + Task.thread) !== id;
   const times = cpu.load(owner + Task.want);
-  if (isOther && !hasWaited(waiter, seen, owner, times)) return false;
+  if (isOther && !hasWaited(waiter, owner, times)) return false;
   // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.
   if (cpu.cmpxchgAcquire(address, word, waiter.task | (word & FLAGS & ~PICKUP)) !== word) return false;
   if (isOther) cpu.store(owner + Task.want, Math.min(times + 1, MOST_DOUBLINGS));
   return true;
 }
 
-/** What a synchronous waiter has seen handed to another event loop. */
-interface Offer {
-  /** The task, and in the low bits how often that was taken over from it before; 0 for none. */
-  offer: number;
-}
-
 /**
  * Whether the patience with a task is over, which begins when the waiter sees that the lock was handed to it; then and when it is
  * over the waiter looks again. Illegal to count the time of one that had the lock before: each has its own.
  */
-function hasWaited(waiter: Waiter, seen: Offer, task: number, times: number): boolean {
+function hasWaited(waiter: Waiter, task: number, times: number): boolean {
   const now = waiter.thread.cpu.now();
-  if (waiter.lookAgain === undefined || seen.offer !== (task | times)) {
-    seen.offer = task | times;
+  if (waiter.lookAgain === undefined || waiter.offer !== (task | times)) {
+    waiter.offer = task | times;
     waiter.lookAgain = now + PATIENCE * 2 ** times;
   }
   return now >= waiter.lookAgain;
-}
-
-/**
- * Whom to wake beside an asynchronous task, the first in line: its event loop may compute for any time, while the lock is free or
- * its own. So a synchronous waiter looks, too. Under the latch.
- */
-function besideLoop(cpu: Cpu, list: number): number[] {
-  const task = firstBehindLoop(cpu, list);
-  return task === 0 ? [] : [task];
 }
 
 /**
@@ -384,7 +365,7 @@ function releaseToWaiters(thread: Thread, mutex: number, free: number): number[]
   cpu.storeRelease(address, isHandedOver ? successor | PICKUP : free);
   if (free === UNRECOVERABLE) return waiters(cpu, list);
   const woken = isHandedOver ? [successor] : firstToCome(cpu, list);
-  return [...woken, ...besideLoop(cpu, list).filter((task) => task !== woken[0])];
+  return [...woken, ...firstBehindLoop(cpu, list).filter((task) => task !== woken[0])];
 }
 
 /** After deaths: takes dead tasks out of the list, and the lock out of a dead owner's hands. */

@@ -50,7 +50,7 @@ export function isOwned(word: number): boolean {
 
 /** Who holds the lock: a CPU number plus one, or 0. */
 export function holderOf(cpu: Cpu, lock: number): number {
-  // Acquire: pairs with the barrier in `Thread.takeTask`.
+  // Acquire: pairs with the barrier in `TaskStore`.
   const word = cpu.loadAcquire(lock + OWNER);
   return isOwned(word) ? cpu.load(ownerOf(word) + Task.thread) : 0;
 }

@@ -34,6 +34,8 @@ export interface Waiter extends Member {
   readonly async: boolean;
   /** Of a synchronous one: it goes on at that time as if it had been woken. On the clock of `cpu.now()`, ns. */
   lookAgain?: number | undefined;
+  /** What it has seen handed to another event loop: the task, and in the low bits how often that lost it before; while `lookAgain` is set. */
+  offer?: number;
   /** Set where the timeout is 0: such a call does not spin either. */
   readonly onlyTries?: boolean | undefined;
   aborted: boolean;

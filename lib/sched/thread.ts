@@ -69,7 +69,7 @@ export class Thread {
   mine: number;
   /** @internal What it expects in words that name threads: `id`. NEVER as above. */
   mineById: number;
-  /** @internal Who hears of the locks that the thread takes and gives back, while somebody observes it. */
+  /** @internal Told of the locks that the thread takes and gives back, while it is observed. */
   observer: LockObserver | undefined = undefined;
   /** @internal Those that `observer` stands for, by the word of the header that says whether each observes; see `lock-observer.ts`. */
   observers: ReadonlyMap<number, LockObserver> = new Map();
@@ -87,7 +87,7 @@ export class Thread {
   readonly isPreemptible: boolean;
   /** @internal What this thread did; kept in this thread's own memory. */
   readonly counters: Counters = { contended: 0, parks: 0, handoffs: 0, ownerDeaths: 0 };
-  /** @internal Who hears of the voluntary sleeps of this thread's synchronous code. */
+  /** @internal Told of the voluntary sleeps of this thread's synchronous code. */
   readonly hooks = new SleepHooks();
   /** @internal Called when the thread has left the arena: from then on its lines in shared memory may be another's. */
   readonly ends = new Set<() => void>();
@@ -98,9 +98,9 @@ export class Thread {
    * the main task out, because it is in one list at most. `block` calls it, so that the code may wait.
    */
   leaveQueue: (() => void) | undefined = undefined;
-  /** @internal Who hears of the thread's waits, while somebody watches; see `contention.ts`. */
+  /** @internal Told of the thread's waits, while it is watched; see `contention.ts`. */
   watches: readonly Watch[] = [];
-  /** @internal Who hears of what else it does, while somebody traces it. */
+  /** @internal Told of what else it does, while it is traced. */
   tracer: Tracer | undefined = undefined;
   /** @internal Called when the thread's synchronous code has slept for some ms, and now and then while it goes on sleeping. */
   stalled: (() => void) | undefined = undefined;

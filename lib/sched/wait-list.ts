@@ -211,16 +211,16 @@ export function firstToCome(cpu: Cpu, list: number): number[] {
 const MOST_OF_LOOPS = 16;
 
 /**
- * The first task that waits in a synchronous call, if there are asynchronous ones in front of it, and no more than MOST_OF_LOOPS; or
- * 0. The latch is held.
+ * Whom to wake beside an asynchronous task that is the first in line, because its event loop may compute for any time while the lock is
+ * free or its own: the first that waits in a synchronous call, with no more than MOST_OF_LOOPS in front of it. The latch is held.
  */
-export function firstBehindLoop(cpu: Cpu, list: number): number {
+export function firstBehindLoop(cpu: Cpu, list: number): number[] {
   const first = firstWaiter(cpu, list);
   let task = first;
   for (let n = 0; n < MOST_OF_LOOPS && task !== 0 && cpu.load(task + Task.mode) === ASYNC; n++) {
     task = nextWaiter(cpu, list, task);
   }
-  return task === first || task === 0 || cpu.load(task + Task.mode) === ASYNC ? 0 : task;
+  return task === first || task === 0 || cpu.load(task + Task.mode) === ASYNC ? [] : [task];
 }
 
 /** The task behind `task` in the list, or 0. The latch is held. */

@@ -154,10 +154,7 @@ export class WorkerPool {
     return isFree;
   }
 
-  /**
-   * An item has ended, while its worker is at something else, or idle; or `isComputed`: has done nothing else since it began. `awaits`: how
-   * many the worker awaits now.
-   */
+  /** An item has ended, its worker being at something else, or idle; or `isComputed`: nothing else came since. `awaits`: how many that awaits. */
   settle(item: number, isComputed = false, awaits = 0): void {
     const { cpu } = this;
     const us = microseconds(cpu.now());

@@ -8,7 +8,6 @@
  *   mark := 0                 release
  *
  * So a thread that changes who traces, and then waits until no thread has its mark set, knows that no sink of before runs (`quiesce`).
- *
  * Hooks take no lock of the library, and no memory of the arena's heap.
  */
 import type { Cpu } from '../../machine/cpu.ts';

@@ -94,7 +94,7 @@ export function readSpinning(
   const tried = isClosed ? undefined : tryDownRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
   thread.counters.contended++;
-  // Acquire, here and where else a thread looks at the writer: pairs with the barrier in `Thread.takeTask`.
+  // Acquire, here and where else a thread looks at the writer: pairs with the barrier in `TaskStore`.
   const block = cpu.loadAcquire(blockOf(lock));
   const isOwn = writerOf(block) !== 0 && cpu.load(writerOf(block) + Task.thread) === id;
   if (isOwn && !(block & DRAINING)) return 'deadlock';

@@ -264,7 +264,7 @@ const hasNoReaders = (word: number) => readersOf(word) === 0;
 
 /** What makes waiting pointless. */
 function refuse({ cpu, id }: Thread, semaphore: number, async: boolean): Concluded | undefined {
-  // Acquire: pairs with the barrier in `Thread.takeTask`, as the writer may be a task that was made a moment ago.
+  // Acquire: pairs with the barrier in `TaskStore`, as the writer may be a task that was made a moment ago.
   const word = cpu.loadAcquire(wordOf(semaphore));
   if (isUnrecoverable(word)) return 'unrecoverable';
   const isOwn = (word & MODE) === WRITER && cpu.load(taskOf(word) + Task.thread) === id;

@@ -245,9 +245,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'Mutex: only a task of an event loop is woken where it is first in line',
-    file: MUTEX,
-    from: 'return task === 0 ? [] : [task];',
-    to: 'return [];',
+    file: 'lib/sched/wait-list.ts',
+    from: '=== ASYNC ? [] : [task];',
+    to: '=== ASYNC ? [] : [];',
     tests: LOOPS,
   },
   {
@@ -267,14 +267,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Mutex: a waiter that gives up leaves nobody to look after an event loop',
     file: MUTEX,
-    from: 'outcome === undefined ? [] : besideLoop(cpu, list)',
+    from: 'outcome === undefined ? [] : firstBehindLoop(cpu, list)',
     to: '[] as number[]',
     tests: LOOPS,
   },
   {
     name: 'Mutex: an event loop is left no time for what another task has handed to its own',
     file: MUTEX,
-    from: 'if (waiter.lookAgain === undefined || seen.offer !== (task | times)) {',
+    from: 'if (waiter.lookAgain === undefined || waiter.offer !== (task | times)) {',
     to: 'if (waiter.lookAgain === undefined) {',
     tests: LOOPS,
   },

@@ -341,7 +341,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Mutex: a synchronous call waits for what its own task was handed',
     file: MUTEX,
-    from: ' || (!async && takeOver(waiter, mutex, seen))) break;',
+    from: ' || (!async && takeOver(waiter, mutex))) break;',
     to: ') break;',
     tests: [STEPS],
   },
