@@ -53,24 +53,27 @@ function explored(program: FuzzProgram, model: ModelName, kill: Kill | null): (B
   return found;
 }
 
+/** `too large`: more behaviours than the oracle or the explorer was given time for. */
+export type Comparison = { kind: 'equal' | 'too large' } | { kind: 'different'; what: string };
+
 /**
- * Null if they agree or there is too much to compare, else what differs. Sequential consistency and x86-TSO have an
- * oracle; Armv8 must allow what sequential consistency allows (not all that x86-TSO does: a release, then an acquire).
+ * Sequential consistency and x86-TSO have an oracle; Armv8 must allow what sequential consistency allows (not all that
+ * x86-TSO does: a release, then an acquire).
  */
-export function difference(seed: number, feature: Feature, model: ModelName): string | null {
+export function comparison(seed: number, feature: Feature, model: ModelName): Comparison {
   const program = randomProgram(seed, feature);
   const plans: (Kill | null)[] = [null];
   if (feature === 'death') for (let step = 0; step < KILL_STEPS; step++) plans.push({ thread: program.victim, step });
   for (const kill of plans) {
     const expected = behaviours(program, model === 'x86-tso' ? 'x86-tso' : 'sc', kill);
     const found = expected === null ? null : explored(program, model, kill);
-    if (expected === null || found === null) return null;
+    if (expected === null || found === null) return { kind: 'too large' };
     const what = compare(expected, found, model !== 'armv8');
     if (what === null) continue;
     const death = kill === null ? '' : `, thread ${kill.thread} dies before its operation ${kill.step}`;
-    return `seed ${seed} (${feature}) on ${model}${death}: ${what}\n${describe(program)}`;
+    return { kind: 'different', what: `seed ${seed} (${feature}) on ${model}${death}: ${what}\n${describe(program)}` };
   }
-  return null;
+  return { kind: 'equal' };
 }
 
 function compare(expected: Behaviours, found: Behaviours, isExact: boolean): string | null {

@@ -35,7 +35,8 @@ export interface FuzzProgram {
 }
 
 /** What programs are made of. */
-export type Feature = 'plain' | 'wait' | 'spin' | 'death';
+export const FEATURES = ['plain', 'wait', 'spin', 'death'] as const;
+export type Feature = (typeof FEATURES)[number];
 
 /** mulberry32: a whole number below `below`. */
 export function randomBelow(seed: number): (below: number) => number {
