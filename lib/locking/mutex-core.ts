@@ -38,9 +38,8 @@
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running, so it must never wait behind one of
  * them: it goes in front of them in the list, and takes over what has been handed to one. A task of another thread's event loop
- * runs when that gets round to it, so a synchronous waiter does not sleep for it alone: the first of them is woken beside it, unless it
- * stands behind more than 16 such tasks, and after a millisecond takes over what the task has not picked up. Each time that befalls a
- * task it has twice as long as before, so one whose event loop is always busy gets the lock, too.
+ * runs when that gets round to it, so a synchronous waiter does not sleep for it alone (`offer.ts`): the first of them is woken beside it,
+ * unless it stands behind more than 16 such tasks, and after a while takes over what the task has not picked up.
  */
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
@@ -48,6 +47,7 @@ import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
 import { ALONE, contend, watching } from '../sched/contention.ts';
 import { block, type Limits, type Waitable } from '../sched/drive.ts';
+import { beginWaiting, hasWaitedFor, loseOffer, offerTo } from '../sched/offer.ts';
 import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../sched/slow-path.ts';
 import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -76,11 +76,6 @@ export const MutexWords = struct({
 
 export const HANDOFF = 2;
 const PICKUP = 4;
-
-/** How long a lock that was handed to a task of an event loop waits for a turn of that, where others could have it, ns. */
-const PATIENCE = 1e6;
-/** How often that is doubled, at most; it fits into the low bits of a task's address. */
-const MOST_DOUBLINGS = 20;
 
 /** Whether somebody holds the mutex, spins for it, or is in its list: perhaps on its way to take it, with an empty word. */
 export function isBusy(cpu: Cpu, mutex: number): boolean {
@@ -182,8 +177,7 @@ export function* lockSlow(mutex: number, waiter: Waiter): SlowPath<Outcome> {
   joinAhead(waiter, mutex + MutexWords.waiters, mutex);
   if (async) {
     waiter.aside = { of: mutex, pass: () => standAside(thread, mutex) };
-    // How often what it was handed has been taken over.
-    cpu.store(task + Task.want, 0);
+    beginWaiting(cpu, task);
   }
   let outcome: Outcome | undefined;
   let marks = WAITERS;
@@ -261,7 +255,7 @@ function standAside(thread: Thread, mutex: number): void {
 
 /**
  * A synchronous waiter takes what was handed to an asynchronous task, which picks it up in a turn of its event loop: at once where
- * that is its own thread's, which has no turn while the thread waits, and after PATIENCE where it is another's.
+ * that is its own thread's, which has no turn while the thread waits, and after a while where it is another's.
  */
 function takeOver(waiter: Waiter, mutex: number): boolean {
   const { cpu, id } = waiter.thread;
@@ -275,25 +269,11 @@ function takeOver(waiter: Waiter, mutex: number): boolean {
     return false;
   }
   const isOther = cpu.load(owner + Task.thread) !== id;
-  const times = cpu.load(owner + Task.want);
-  if (isOther && !hasWaited(waiter, owner, times)) return false;
+  if (isOther && !hasWaitedFor(waiter, offerTo(cpu, owner))) return false;
   // other|PICKUP|flags -> task|flags. The acquire pairs with the release in releaseToWaiters.
   if (cpu.cmpxchgAcquire(address, word, waiter.task | (word & FLAGS & ~PICKUP)) !== word) return false;
-  if (isOther) cpu.store(owner + Task.want, Math.min(times + 1, MOST_DOUBLINGS));
+  if (isOther) loseOffer(cpu, owner);
   return true;
-}
-
-/**
- * Whether the patience with a task is over, which begins when the waiter sees that the lock was handed to it; then and when it is
- * over the waiter looks again. Illegal to count the time of one that had the lock before: each has its own.
- */
-function hasWaited(waiter: Waiter, task: number, times: number): boolean {
-  const now = waiter.thread.cpu.now();
-  if (waiter.lookAgain === undefined || waiter.offer !== (task | times)) {
-    waiter.offer = task | times;
-    waiter.lookAgain = now + PATIENCE * 2 ** times;
-  }
-  return now >= waiter.lookAgain;
 }
 
 /**

@@ -14,7 +14,7 @@ import { inLines, LINE_WORDS, struct } from './struct.ts';
 /** 'HLDF'. */
 export const MAGIC = 0x484c4446;
 /** Counts up with every change to a layout in shared memory. */
-export const LAYOUT_VERSION = 15;
+export const LAYOUT_VERSION = 16;
 /** Hash buckets for names. */
 export const NAME_BUCKETS = 256;
 /** Free lists of the heap: one per size in lines up to 31, then one per power of two. */

@@ -34,7 +34,7 @@ export interface Waiter extends Member {
   readonly async: boolean;
   /** Of a synchronous one: it goes on at that time as if it had been woken. On the clock of `cpu.now()`, ns. */
   lookAgain?: number | undefined;
-  /** What it has seen handed to another event loop: the task, and in the low bits how often that lost it before; while `lookAgain` is set. */
+  /** What it has seen offered to another event loop (`offer.ts`), while `lookAgain` is set. */
   offer?: number;
   /** Set where the timeout is 0: such a call does not spin either. */
   readonly onlyTries?: boolean | undefined;

@@ -49,7 +49,10 @@ export const Task = struct({
   /** What the task wants from the object it waits for, and what whoever woke it says: the object's own meaning. */
   want: 1,
   result: 1,
-  /** When the task began to wait: us on `cpu.now()`, cut off to 31 bits. */
+  /**
+   * When the task began to wait, where that counts: us on `cpu.now()`, cut off to 31 bits, in steps of 32. In the low bits how often
+   * what it was offered was taken from it meanwhile (`offer.ts`).
+   */
   since: 1,
   areas: TASK_ALIGN - 15,
 });

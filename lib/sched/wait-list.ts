@@ -207,20 +207,25 @@ export function firstToCome(cpu: Cpu, list: number): number[] {
   return [...tasks.values()];
 }
 
-/** How far `firstBehindLoop` looks: what it costs must not grow with the list. */
-const MOST_OF_LOOPS = 16;
+/** How far `firstSync` looks: what it costs must not grow with the list. */
+export const MOST_OF_LOOPS = 16;
 
 /**
  * Whom to wake beside an asynchronous task that is the first in line, because its event loop may compute for any time while the lock is
- * free or its own: the first that waits in a synchronous call, with no more than MOST_OF_LOOPS in front of it. The latch is held.
+ * free or its own: the first that waits in a synchronous call. The latch is held.
  */
 export function firstBehindLoop(cpu: Cpu, list: number): number[] {
   const first = firstWaiter(cpu, list);
-  let task = first;
+  return firstSync(cpu, list).filter((task) => task !== first);
+}
+
+/** The first that waits in a synchronous call, with no more than MOST_OF_LOOPS in front of it. The latch is held. */
+export function firstSync(cpu: Cpu, list: number): number[] {
+  let task = firstWaiter(cpu, list);
   for (let n = 0; n < MOST_OF_LOOPS && task !== 0 && cpu.load(task + Task.mode) === ASYNC; n++) {
     task = nextWaiter(cpu, list, task);
   }
-  return task === first || task === 0 || cpu.load(task + Task.mode) === ASYNC ? [] : [task];
+  return task === 0 || cpu.load(task + Task.mode) === ASYNC ? [] : [task];
 }
 
 /** The task behind `task` in the list, or 0. The latch is held. */

@@ -13,7 +13,8 @@
  *      lock, uncontended     0            -> me                     acquire
  *      unlock, uncontended   me           -> 0                      release
  *   and under the latch, with WAITERS set by whoever came first:
- *      lock                  0|flags      -> me|flags               the first waiter, or who is strictly more urgent
+ *      lock                  0|flags      -> me|flags               the first waiter, or who is strictly more urgent, or, for a
+ *                                                                   task of an event loop that does not come, who waits behind it
  *      unlock                me|WAITERS   -> WAITERS, and wake the first waiter
  *      owner dies            x|flags      -> WAITERS|OWNER_DIED, and wake the first waiter
  *
@@ -30,6 +31,7 @@
  */
 import type { Cpu } from '../../machine/cpu.ts';
 import { Header } from '../../memory/header.ts';
+import { beginWaiting, hasWaitedFor, loseOffer, offerTo } from '../../sched/offer.ts';
 import {
   adjustPriority,
   isMoreUrgent,
@@ -44,8 +46,9 @@ import {
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { ASYNC, finishPark, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
+import { ASYNC, finishPark, MAIN, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
+import { MOST_OF_LOOPS } from '../../sched/wait-list.ts';
 import { putInOrder, type WakeQueue, wakeQueue, wakeQueued } from '../../sched/wake-queue.ts';
 import { isOwned, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
 import { closesCycle } from './cycle.ts';
@@ -76,6 +79,7 @@ export function* lockSlow(lock: number, waiter: Waiter, cycle: number[], contest
   for (;;) {
     // Take it, or find out why not to wait.
     if (tryTake(thread, lock, task, !waiter.async, wakes, contest)) break;
+    if (contest === undefined && takeFromLoop(waiter, lock, wakes)) break;
     outcome = refuse(waiter, lock, cycle, wakes, contest);
     if (waiter.aborted) outcome ??= 'aborted';
     else if (reason === 'timed-out') outcome ??= 'timed-out';
@@ -174,12 +178,36 @@ function tryTake(
   contest?: Contest,
 ): boolean {
   const { cpu } = thread;
+  if (ownerOf(cpu.load(lock + RtWords.owner)) !== 0) return false;
+  const top = waiterTree.first(cpu, lock + RtWords.waiters);
+  if (top !== 0 && top !== task && !goesFirst(cpu, task, top) && !(isSync && isOwnAsync(thread, top))) return false;
+  take(cpu, lock, task, wakes, contest);
+  return true;
+}
+
+/**
+ * A synchronous waiter takes a free lock that is kept for a task of another thread's event loop, which has not come for it in its time
+ * (`offer.ts`), or sees to it that it looks again. As `tryTake`. Not with an acquire context: whose turn it is these agree upon.
+ */
+function takeFromLoop(waiter: Waiter, lock: number, wakes: WakeQueue): boolean {
+  const { thread, task, async } = waiter;
+  const { cpu } = thread;
+  const isFree = !async && ownerOf(cpu.load(lock + RtWords.owner)) === 0;
+  const top = isFree ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
+  const isOffered = top !== 0 && cpu.load(top + Task.mode) === ASYNC;
+  if (isOffered && !hasWaitedFor(waiter, offerTo(cpu, top))) return false;
+  waiter.lookAgain = undefined;
+  if (!isOffered) return false;
+  loseOffer(cpu, top);
+  take(cpu, lock, task, wakes);
+  return true;
+}
+
+/** Under the latch, with WAITERS set: a free lock. */
+function take(cpu: Cpu, lock: number, task: number, wakes: WakeQueue, contest?: Contest): void {
   const address = lock + RtWords.owner;
   const root = lock + RtWords.waiters;
   const word = cpu.load(address);
-  if (ownerOf(word) !== 0) return false;
-  const top = waiterTree.first(cpu, root);
-  if (top !== 0 && top !== task && !goesFirst(cpu, task, top) && !(isSync && isOwnAsync(thread, top))) return false;
   if (cpu.load(task + RtWait.mutex) === lock) dequeue(cpu, lock, task);
   const hasWaiters = cpu.read(root) !== 0;
   // 0|flags -> task|flags. Nobody else writes the word: WAITERS is set, and the latch is held, which orders this.
@@ -188,7 +216,6 @@ function tryTake(
     inherit(cpu, attachTop(cpu, lock), wakes);
     contest?.checkWaiters(waiterTree.nodes(cpu, root), wakes);
   }
-  return true;
 }
 
 /** `rt_mutex_steal`: strictly more urgent than the first waiter. */
@@ -227,6 +254,7 @@ function enqueue(cpu: Cpu, lock: number, task: number, wakes: WakeQueue, contest
   cpu.write(task + Task.ticket, contest?.ticket ?? ticket);
   rank(cpu, task);
   cpu.store(task + Contestant.flag, contest?.flag ?? 0);
+  beginWaiting(cpu, task);
   waitFor(cpu, task, lock);
   cpu.store(task + RtWait.mutex, lock);
   waiterTree.insert(cpu, lock + RtWords.waiters, task);
@@ -302,13 +330,21 @@ export function inherit(cpu: Cpu, first: number, wakes: WakeQueue): void {
   }
 }
 
-/** Wakes the first waiter; and, if that is asynchronous, a synchronous one of its thread, which would take its place. */
+/**
+ * Wakes the first waiter; and, if that is asynchronous, a synchronous one of its thread, which would take its place, and the first
+ * synchronous one behind it, which looks after its event loop.
+ */
 function wakeTop(cpu: Cpu, lock: number, wakes: WakeQueue): void {
   const top = waiterTree.first(cpu, lock + RtWords.waiters);
   if (top === 0) return;
   wakes.wake.push(top);
   const main = slotOf(cpu, top) + Slot.mainTask;
   if (main !== top && cpu.load(main + RtWait.mutex) === lock) wakes.wake.push(main);
+  let next = top;
+  for (let n = 0; n < MOST_OF_LOOPS && next !== 0 && cpu.load(next + Task.mode) === ASYNC; n++) {
+    next = waiterTree.next(cpu, next);
+  }
+  if (next !== top && next !== 0 && cpu.load(next + Task.mode) === MAIN) wakes.wake.push(next);
 }
 
 /**

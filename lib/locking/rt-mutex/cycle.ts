@@ -1,4 +1,6 @@
 import type { Cpu } from '../../machine/cpu.ts';
+import { kindById } from '../../memory/kinds.ts';
+import { ObjectHeader } from '../../memory/objects.ts';
 import { RtWait, slotOf, waiterTree } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
 import { ASYNC, Task } from '../../sched/task.ts';
@@ -34,12 +36,13 @@ export function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number
 
 /**
  * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
- * the lock as long as its thread sleeps. A synchronous waiter that a free lock is kept for is awake, and takes it; so is
+ * the lock as long as its thread sleeps. Not where a synchronous waiter takes the lock after a while (`takeFromLoop`). A synchronous waiter that a free lock is kept for is awake, and takes it; so is
  * one of the task's own thread, which `wakeTop` has woken with the task and which takes its place.
  */
 function reservedFor(cpu: Cpu, lock: number, word: number): number {
   const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
   if (top === 0 || cpu.load(top + Task.mode) !== ASYNC) return 0;
+  if (kindById(cpu.read(lock + ObjectHeader.kind))?.isOnOffer !== undefined) return 0;
   const main = slotOf(cpu, top) + Slot.mainTask;
   return cpu.load(main + RtWait.mutex) === lock ? 0 : top;
 }

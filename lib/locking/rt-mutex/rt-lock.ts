@@ -5,23 +5,26 @@ import type { Length } from '../../memory/struct.ts';
 import { latchPriorities, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
 import { Task } from '../../sched/task.ts';
 import { OwnedLock } from '../owned-lock.ts';
-import { closeOwned, holderOf } from '../owner-word.ts';
+import { closeOwned, holderOf, ownerOf } from '../owner-word.ts';
 import { repair } from './repair.ts';
 import { RtWords } from './words.ts';
 
-/** The kind of a lock whose words start as RtWords. */
-export function rtKind(name: string, words: Length): Kind<Repairer> {
+/** The kind of a lock whose words start as RtWords. `isPassed`: whether a task of an event loop that does not come is passed. */
+export function rtKind(name: string, words: Length, isPassed = true): Kind<Repairer> {
   return defineKind<Repairer>({
     name,
     words,
     format: () => {},
     holder: holderOf,
     successor,
+    ...(isPassed && { isOnOffer: (cpu, lock) => isUnowned(cpu.load(lock + RtWords.owner)) }),
     isBusy: (cpu, lock) => holderOf(cpu, lock) !== 0 || cpu.load(lock + RtWords.waiters) !== 0,
     close: closeOwned,
     repair,
   });
 }
+
+const isUnowned = (word: number) => ownerOf(word) === 0;
 
 /** A free rt-mutex is kept for its first waiter, and for whoever is more urgent. */
 function successor(cpu: Cpu, lock: number, owner: number): number {

@@ -44,7 +44,8 @@ type Rank = readonly [number, number];
  * system knows nothing of it.
  *
  * Fairness: the most urgent waiter, then the earliest deadline, then arrival. A free rt-mutex whose first waiter has
- * not woken up yet goes to a newcomer only if that is strictly more urgent.
+ * not woken up yet goes to a newcomer only if that is strictly more urgent; or, where it is an asynchronous call whose event loop
+ * does not come for it within 1 ms (then 2, 4, and so on), to a synchronous call that waits.
  *
  * Deadlock: a synchronous lock call that would wait for its own thread, by way of any chain of rt-mutexes, throws
  * EDEADLK, and the message names who waits for what. Asynchronous acquisitions are tasks of their own, so what one of

@@ -8,10 +8,12 @@ import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { Grant } from '../../sched/grant.ts';
 import { Hold, holdsOf, isSteady } from '../../sched/holds.ts';
+import { everyTask } from '../../sched/slot.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
 import { firstWaiter, leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { repairOsq } from '../osq.ts';
-import { wakeWaiters } from './wake.ts';
+import { settleTakenBack } from './loops.ts';
+import { lookers, wakeWaiters } from './wake.ts';
 import {
   COUNTED,
   FIRST,
@@ -49,6 +51,10 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
+  // What a dead reader was granted is no longer counted below: illegal to leave it for another thread to take back.
+  for (const task of everyTask(cpu, repairer.threads, isDead)) {
+    if (cpu.load(task + Grant.from) === semaphore) cpu.store(task + Grant.from, 0);
+  }
   const address = wordOf(semaphore);
   const marks = firstWaiter(cpu, list) !== 0 ? waitMarks(cpu, semaphore) : 0;
   // Before what the dead hold is free: with `fifo` no thread comes in before those that wait.
@@ -57,7 +63,7 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
   const isCounted = recount(repairer, semaphore);
   // The waiter that was to be handed the lock may be dead; one that is alive asks again.
   cpu.fetchAnd(address, marks | ~(WAITERS | HANDOFF));
-  const woken = wakeWaiters(cpu, semaphore);
+  const woken = [...wakeWaiters(cpu, semaphore), ...lookers(cpu, semaphore)];
   unlatch(cpu, list + WaitList.latch);
   unparkAll(cpu, woken);
   return isCounted && !hasSpinners;
@@ -68,6 +74,7 @@ function rebuild(repairer: Repairer, semaphore: number): void {
   const { cpu } = repairer;
   const list = listOf(semaphore);
   rebuildList(repairer, list);
+  settleTakenBack(cpu, semaphore, everyTask(cpu, repairer.threads));
   for (const task of waiters(cpu, list)) {
     if (cpu.load(task + Grant.from) === semaphore) leaveList(cpu, list, task);
     else if (cpu.load(task + Task.want) === READ) cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);

@@ -7,6 +7,7 @@ import { ALONE, SHARED } from '../../sched/contention.ts';
 import type { WaitOptions } from '../../sched/drive.ts';
 import { claimHold, heldBy, holdsOf, isRecordOf } from '../../sched/holds.ts';
 import { noteGuard, noteTaken } from '../../sched/lock-observer.ts';
+import { NOBODY } from '../../sched/offer.ts';
 import { Task } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import { firstWaiter, isListBusy } from '../../sched/wait-list.ts';
@@ -14,6 +15,7 @@ import { type LockOwner, lockOwnerOf } from '../lock-owner.ts';
 import { ReaderWriterLock } from '../reader-writer.ts';
 import { close, downgrade, leaveCounted, makeConsistent, readCounted, tryDownWrite, upRead, upWrite } from './core.ts';
 import { type Letting, RwSemaphoreGuard } from './guard.ts';
+import { isOnOffer } from './loops.ts';
 import { repair } from './repair.ts';
 import { readNow, readSlow, readSpinning, writeSlow, writeSpinning } from './wait.ts';
 import { reordered } from './wake.ts';
@@ -42,7 +44,10 @@ const define = (name: string, fifo: 0 | 1) =>
   defineKind<Repairer>({
     name,
     words: RwSemaphoreWords,
-    format: (cpu, semaphore) => cpu.write(semaphore + RwSemaphoreWords.fifo, fifo),
+    format(cpu, semaphore) {
+      cpu.write(semaphore + RwSemaphoreWords.fifo, fifo);
+      cpu.write(semaphore + RwSemaphoreWords.round, NOBODY);
+    },
     holder(cpu, semaphore) {
       const task = taskOf(cpu.load(semaphore + RwSemaphoreWords.word));
       return task === 0 ? 0 : cpu.load(task + Task.thread);
@@ -52,6 +57,7 @@ const define = (name: string, fifo: 0 | 1) =>
       if (first !== 0 && cpu.load(first + Task.thread) === id) return true;
       return holdsOf(cpu, id, semaphore, (other) => other === id).length > 0;
     },
+    isOnOffer,
     mode: (cpu, task) => (cpu.load(task + Task.want) === READ ? 'read' : 'write'),
     isBusy(cpu, semaphore) {
       const word = cpu.load(semaphore + RwSemaphoreWords.word);
@@ -95,8 +101,9 @@ const ENTRIES = {
  * readers wait too, unless the writer that is next is still waking up, or has slept for less than 4 ms and a thread comes
  * to read synchronously. Beside a writer that spins, a synchronous reader stays out for as long as it would spin. When readers are first in line, all readers in
  * line are let in together (up to 256). A waiter that is first in line, and has waited 4 ms when the lock comes free, gets it
- * next; one that was woken before that, and is passed while it wakes up, has the lock kept for it once it is awake. So
- * neither readers nor writers starve. With `{ fifo: true }` nobody passes a waiter that can run, nor spins: readers next to each
+ * next; one that was woken before that, and is passed while it wakes up, has the lock kept for it once it is awake. What an
+ * asynchronous call was given, or is kept for it, and its event loop does not come for within 1 ms (then 2, 4, and so on), a
+ * synchronous one takes that waits. So neither readers nor writers starve. With `{ fifo: true }` nobody passes a waiter that can run, nor spins: readers next to each
  * other in line go in together, those behind a writer after it. A thread whose code reads already may read again without waiting, so that it cannot lock itself
  * out.
  *

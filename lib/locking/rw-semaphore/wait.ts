@@ -18,14 +18,16 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import { expectGrant, Grant } from '../../sched/grant.ts';
-import { claimHold, Hold, holdsOf } from '../../sched/holds.ts';
+import { claimHold, holdsOf } from '../../sched/holds.ts';
+import { beginWaiting } from '../../sched/offer.ts';
 import { type Concluded, latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, joinAhead, joinList, leaveList } from '../../sched/wait-list.ts';
+import { firstAble, joinAhead, leaveList } from '../../sched/wait-list.ts';
 import { osqLock, osqUnlock } from '../osq.ts';
-import { joinReaders, mayPass, removeReader, tryDownRead, tryDownWrite } from './core.ts';
-import { unlatchAndWake, wakeWaiters } from './wake.ts';
+import { joinReaders, mayPass, tryDownRead, tryDownWrite } from './core.ts';
+import { endRound, isGranted, pendingTasks, pickUp, takeBackOwn, takeFromLoops } from './loops.ts';
+import { grantPastWriter, lookers, unlatchAndWake, wakeWaiters } from './wake.ts';
 import {
   firstReader,
   HANDOFF,
@@ -107,11 +109,15 @@ export function* readSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome> 
   if (async) waiter.aside = asideOf(thread, semaphore);
   prepareToPark(cpu, task);
   const woken = wakeWaiters(cpu, semaphore);
+  if (!async && !isGranted(cpu, semaphore, task)) woken.push(...readPastLoops(waiter, semaphore));
   unlatch(cpu, latchOf(semaphore));
-  unparkAll(cpu, woken);
+  unparkAll(
+    cpu,
+    woken.filter((other) => other !== task),
+  );
   // Sleep until the grant.
   let reason = 'woken';
-  while (!isGranted(cpu, semaphore, task)) {
+  while (!pickUp(cpu, semaphore, task)) {
     const outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) {
       if (yield* cancel(waiter, semaphore)) return outcome;
@@ -119,15 +125,35 @@ export function* readSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome> 
     }
     reason = yield;
     prepareToPark(cpu, task);
-    // It may have been passed while it could not run, and woken to look itself.
-    if (async && !isGranted(cpu, semaphore, task)) {
-      yield* latched(waiter, latchOf(semaphore));
-      unlatchAndWake(thread, semaphore);
-    }
+    if (!isGranted(cpu, semaphore, task)) yield* lookAround(waiter, semaphore);
   }
   finishPark(cpu, task);
-  cpu.store(task + Grant.from, 0);
   return acquired(thread, semaphore);
+}
+
+/** A reader was woken in vain. An asynchronous one may have been passed while it could not run, a synchronous one is to look after event loops. */
+function* lookAround(waiter: Waiter, semaphore: number): SlowPath<void> {
+  const { thread, async } = waiter;
+  const { cpu } = thread;
+  yield* latched(waiter, latchOf(semaphore));
+  if (async) return unlatchAndWake(thread, semaphore);
+  const woken = readPastLoops(waiter, semaphore);
+  unlatch(cpu, latchOf(semaphore));
+  unparkAll(cpu, woken);
+}
+
+/** Under the latch: a synchronous reader in line takes what event loops do not come for. Returns the tasks to wake. */
+function readPastLoops(waiter: Waiter, semaphore: number): number[] {
+  const { cpu } = waiter.thread;
+  // Nobody counts on an event loop's writer to come soon. Before the look at the word: an earlier release is seen by that, a later one
+  // wakes this task.
+  if (cpu.load(firstAble(cpu, listOf(semaphore)) + Task.mode) === ASYNC) {
+    cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
+  }
+  let taken = takeFromLoops(waiter, semaphore);
+  const woken = taken === 'readers' ? wakeWaiters(cpu, semaphore) : [];
+  if (taken === 'readers') taken = takeFromLoops(waiter, semaphore);
+  return taken === 'place' ? [...woken, ...grantPastWriter(cpu, semaphore)] : woken;
 }
 
 /** Writes without sleeping; undefined when that is not possible. */
@@ -156,10 +182,10 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
   const start = microseconds(cpu);
   // Join the list, in front of this thread's own asynchronous tasks.
   yield* latched(waiter, latchOf(semaphore));
-  if (!async) takeBack(thread, semaphore);
+  if (!async) takeBackOwn(thread, semaphore);
   enqueue(waiter, semaphore, WRITE, 0);
   if (async) waiter.aside = asideOf(thread, semaphore);
-  const passed = firstAble(cpu, list) === task ? [] : wakeWaiters(cpu, semaphore);
+  const passed = firstAble(cpu, list) === task ? [] : wakeWaiters(cpu, semaphore).filter((other) => other !== task);
   let outcome: Outcome | undefined;
   let reason = 'woken';
   let hasSlept = false;
@@ -170,6 +196,13 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
     const hasWaited = isFifo(cpu, semaphore) || ((microseconds(cpu) - start) & 0x7fffffff) >= HANDOFF_AFTER;
     const isLate = isFirst && hasWaited;
     if (tryWriteQueued(cpu, semaphore, task, isFirst, isLate)) break;
+    const taken = async ? undefined : takeFromLoops(waiter, semaphore);
+    if (taken !== undefined) {
+      // Before a reader that has lined up again in front of this task is let in again.
+      if (tryDownWrite(cpu, semaphore, task, mayPassFirst(cpu, semaphore, task))) break;
+      passed.push(...wakeWaiters(cpu, semaphore));
+      continue;
+    }
     outcome = giveUp(waiter, semaphore, async, reason);
     if (outcome !== undefined) break;
     // Sleep; with the lock kept for it, or woken in vain, the task spins first.
@@ -190,6 +223,12 @@ export function* writeSlow(semaphore: number, waiter: Waiter): SlowPath<Outcome>
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, [...passed, ...woken]);
   return outcome ?? writes(thread, semaphore);
+}
+
+/** Under the latch: whether a free lock that is kept for the first waiter is the task's to take: its own, or an event loop's. */
+function mayPassFirst(cpu: Cpu, semaphore: number, task: number): boolean {
+  const first = firstAble(cpu, listOf(semaphore));
+  return first === task || cpu.load(first + Task.mode) === ASYNC;
 }
 
 /** Spins until the lock is free, and keeps readers out. They stay out until the caller has the lock, goes to sleep, or leaves. */
@@ -284,6 +323,7 @@ function acquired(thread: Thread, semaphore: number): Concluded {
 
 /** `acquired` by a writer: the readers that took too long have left, and the next ones may be quick. */
 function writes(thread: Thread, semaphore: number): Concluded {
+  endRound(thread.cpu, semaphore);
   const nonspinnable = semaphore + RwSemaphoreWords.nonspinnable;
   if (thread.cpu.load(nonspinnable) !== 0) thread.cpu.store(nonspinnable, 0);
   return acquired(thread, semaphore);
@@ -299,14 +339,9 @@ export function readsHere(thread: Thread, semaphore: number, pending: boolean): 
   if (isOurs(taskOf(word)) || isOurs(firstReader(cpu, semaphore, word))) return true;
   const records = holdsOf(cpu, id, semaphore, (other) => other === id);
   if (pending) return records.length > 0;
-  const unaware = pendingTasks(thread, semaphore).map((task) => cpu.load(task + Grant.record));
+  // Of all that wait, for what one was granted another thread may be taking back.
+  const unaware = thread.waiters.values().map(({ task }) => cpu.load(task + Grant.record));
   return records.some((record) => !unaware.includes(record));
-}
-
-/** This thread's asynchronous tasks that were let in and do not know yet. */
-function pendingTasks({ cpu, waiters }: Thread, semaphore: number): number[] {
-  const tasks = waiters.values().map(({ task }) => task);
-  return tasks.filter((task) => isGranted(cpu, semaphore, task));
 }
 
 const asideOf = (thread: Thread, semaphore: number) => ({ of: semaphore, pass: () => standAside(thread, semaphore) });
@@ -315,36 +350,17 @@ const asideOf = (thread: Thread, semaphore: number) => ({ of: semaphore, pass: (
 function standAside(thread: Thread, semaphore: number): void {
   const { cpu, id } = thread;
   latch(cpu, latchOf(semaphore), id);
-  takeBack(thread, semaphore);
+  takeBackOwn(thread, semaphore);
   cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
   const woken = wakeWaiters(cpu, semaphore);
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, woken);
 }
 
-/** Under the latch: the thread's own asynchronous readers that were let in and do not know yet line up again. */
-function takeBack(thread: Thread, semaphore: number): void {
-  const { cpu } = thread;
-  const tasks = pendingTasks(thread, semaphore);
-  // Before what they hold is free: with `fifo` no thread comes in before those that wait.
-  if (tasks.length > 0) cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
-  for (const task of tasks) {
-    cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);
-    cpu.store(task + Grant.from, 0);
-    removeReader(cpu, semaphore);
-    joinList(cpu, listOf(semaphore), semaphore, task);
-  }
-}
-
-/** Whether the reader was let in. The acquire pairs with the release in `grantReaders` (wake.ts). */
-function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
-  return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== listOf(semaphore);
-}
-
 function enqueue(waiter: Waiter, semaphore: number, want: number, record: number): void {
   const { cpu } = waiter.thread;
   expectGrant(cpu, waiter.task, want, record);
-  cpu.store(waiter.task + Task.since, microseconds(cpu));
+  beginWaiting(cpu, waiter.task, microseconds(cpu));
   joinAhead(waiter, listOf(semaphore), semaphore);
   // Fully ordered: a later release sees WAITERS, and an earlier one is seen by the next load of the word. Pairs with the releases
   // in `upRead`, `upWrite` and `downgrade` (core.ts).
@@ -363,10 +379,11 @@ function dequeue(cpu: Cpu, semaphore: number, task: number, isOwner: boolean): n
   cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
   if (isOwner) return [];
   if (wasFirst && !isFifo(cpu, semaphore)) cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
-  return wakeWaiters(cpu, semaphore);
+  // It may have been the one that looks after event loops.
+  return [...wakeWaiters(cpu, semaphore), ...lookers(cpu, semaphore)];
 }
 
-/** A reader stops waiting. False when it was let in after all. */
+/** A reader stops waiting. False when it was let in after all, and has taken notice. */
 function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
   const { cpu } = waiter.thread;
   const { task } = waiter;
@@ -374,6 +391,7 @@ function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
   const isWaiting = cpu.load(task + Task.list) === listOf(semaphore);
   const woken = isWaiting ? dequeue(cpu, semaphore, task, false) : [];
   if (isWaiting) finishPark(cpu, task);
+  else pickUp(cpu, semaphore, task);
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, woken);
   return isWaiting;

@@ -5,9 +5,19 @@ import { latch, unlatch } from '../../memory/latch.ts';
 import { watching } from '../../sched/contention.ts';
 import { Grant } from '../../sched/grant.ts';
 import { HELD, Hold } from '../../sched/holds.ts';
+import { beginRound, NOBODY, TIMES } from '../../sched/offer.ts';
 import { MAIN, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, firstToCome, firstWaiter, isStuck, leaveList, waiters } from '../../sched/wait-list.ts';
+import {
+  firstAble,
+  firstBehindLoop,
+  firstSync,
+  firstToCome,
+  firstWaiter,
+  isStuck,
+  leaveList,
+  waiters,
+} from '../../sched/wait-list.ts';
 import {
   FIRST,
   FLAGS,
@@ -25,6 +35,7 @@ import {
   READER,
   READERS_AT_ONCE,
   RwSemaphoreWords,
+  roundOf,
   taskOf,
   WAITERS,
   WRITE,
@@ -35,7 +46,10 @@ import {
 
 /** Whether `task`, a waiter, is to get the lock next. */
 export function hasWaitedLong(cpu: Cpu, semaphore: number, task: number): boolean {
-  return isFifo(cpu, semaphore) || ((microseconds(cpu) - cpu.load(task + Task.since)) & 0x7fffffff) >= HANDOFF_AFTER;
+  return (
+    isFifo(cpu, semaphore) ||
+    ((microseconds(cpu) - (cpu.load(task + Task.since) & ~TIMES)) & 0x7fffffff) >= HANDOFF_AFTER
+  );
 }
 
 export type Leaver = (word: number) => boolean;
@@ -74,7 +88,7 @@ export function countOneReader(cpu: Cpu, semaphore: number): void {
 export function reordered(cpu: Cpu, semaphore: number, owner: number): void {
   latch(cpu, latchOf(semaphore), owner);
   if (firstWaiter(cpu, listOf(semaphore)) !== 0) cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));
-  const woken = wakeWaiters(cpu, semaphore);
+  const woken = [...wakeWaiters(cpu, semaphore), ...lookers(cpu, semaphore)];
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, woken);
 }
@@ -110,17 +124,33 @@ export function wakeWaiters(cpu: Cpu, semaphore: number): number[] {
     cpu.fetchAndRelaxed(wordOf(semaphore), ~HANDOFF);
     return firstToCome(cpu, list);
   }
-  if (cpu.load(first + Task.want) === WRITE) return wakeWriter(cpu, semaphore, first) ? [first] : [];
-  return grantReaders(cpu, semaphore);
+  if (cpu.load(first + Task.want) === WRITE) {
+    if (!wakeWriter(cpu, semaphore, first)) return [];
+    return isFifo(cpu, semaphore) ? [first] : [first, ...firstBehindLoop(cpu, list).filter((task) => task !== first)];
+  }
+  return [...grantReaders(cpu, semaphore), ...lookers(cpu, semaphore)];
+}
+
+/** Under the latch: whom to wake to look after readers of event loops that were let in. */
+export function lookers(cpu: Cpu, semaphore: number): number[] {
+  const isOffered = (cpu.load(roundOf(semaphore)) & TIMES) !== NOBODY && !isFifo(cpu, semaphore);
+  return isOffered ? firstSync(cpu, listOf(semaphore)) : [];
+}
+
+/** Under the latch: lets in the synchronous readers of a free lock, past the writer that it is kept for. Returns them. */
+export function grantPastWriter(cpu: Cpu, semaphore: number): number[] {
+  // That writer does not come soon: a release has to wake those that wait.
+  cpu.fetchOr(wordOf(semaphore), WAITERS);
+  return grantReaders(cpu, semaphore, false);
 }
 
 /** Under the latch: lets in the readers whose turn it is, unless a writer has the lock. Returns them. */
-function grantReaders(cpu: Cpu, semaphore: number): number[] {
+function grantReaders(cpu: Cpu, semaphore: number, async = true): number[] {
   const list = listOf(semaphore);
   const address = wordOf(semaphore);
   countOneReader(cpu, semaphore);
   if ((cpu.load(address) & MODE) === WRITER) return [];
-  const readers = nextReaders(cpu, semaphore);
+  const readers = nextReaders(cpu, semaphore).filter((task) => async || cpu.load(task + Task.mode) === MAIN);
   // 1) Count them, so that no writer comes in between.
   for (;;) {
     const word = cpu.load(address);
@@ -129,10 +159,12 @@ function grantReaders(cpu: Cpu, semaphore: number): number[] {
     // n|flags -> n + k|flags. Acquire: pairs with the releases in `upWrite` and `downgrade` (core.ts); the readers get it by 2).
     else if (cpu.cmpxchgAcquire(address, word, (word & ~HANDOFF) + readers.length * READER) === word) break;
   }
+  // Illegal to say before that they are counted: a writer that comes and goes in between ends the round.
+  beginRound(cpu, roundOf(semaphore), readers);
   // 2) Publish the grants.
   for (const task of readers) {
     cpu.store(cpu.load(task + Grant.record) + Hold.count, HELD);
-    // Pairs with the acquire in `isGranted` (wait.ts). It decides; the reader goes on once it is out of the list too.
+    // Pairs with the acquire in `isGranted` (loops.ts). It decides; the reader goes on once it is out of the list too.
     cpu.storeRelease(task + Grant.from, semaphore);
     if (leaveList(cpu, list, task)) cpu.fetchAndRelaxed(address, ~WAITERS);
   }

@@ -78,6 +78,8 @@ export const RwSemaphoreWords = struct({
   closing: 1,
   /** Whether the lock goes to its waiters strictly in their order. Written before anybody can open it. */
   fifo: 1,
+  /** The last grants to readers of event loops; see `loops.ts`. Guarded by the latch, or by writing. */
+  round: 1,
 });
 
 export const COUNTED = 0;
@@ -127,6 +129,7 @@ export function readersOf(word: number): number {
 
 export const wordOf = (semaphore: number) => semaphore + RwSemaphoreWords.word;
 export const listOf = (semaphore: number) => semaphore + RwSemaphoreWords.waiters;
+export const roundOf = (semaphore: number) => semaphore + RwSemaphoreWords.round;
 export const latchOf = (semaphore: number) => listOf(semaphore) + WaitList.latch;
 
 export const isFifo = (cpu: Cpu, semaphore: number) => cpu.load(semaphore + RwSemaphoreWords.fifo) !== 0;

@@ -25,7 +25,7 @@ import { WwContext } from './context.ts';
 
 const Words = struct({ rt: RtWords, wwClass: 1 });
 
-const KIND = rtKind('ww-mutex', Words);
+const KIND = rtKind('ww-mutex', Words, false);
 
 /**
  * One of many locks that are taken together in no fixed order, without deadlock: when two contexts are in each other's

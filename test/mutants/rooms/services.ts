@@ -14,6 +14,7 @@ const WAITS_FOR = ['test/sched/waits-for.test.ts'];
 const VALIDATOR = 'lib/debug/lockdep/validator.ts';
 const SEQLOCK = ['test/locking/seqlock.test.ts'];
 const SECTIONS = ['test/locking/sections.test.ts'];
+const OFFER = 'lib/sched/offer.ts';
 const MUTEX = 'lib/locking/mutex-core.ts';
 const LOOPS = ['test/locking/busy-loop.test.ts'];
 const EXPLORE = ['test/native-sim/explore/command.test.ts'];
@@ -252,14 +253,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'Mutex: what was handed to an event loop is taken over by no other thread',
-    file: MUTEX,
+    file: OFFER,
     from: 'return now >= waiter.lookAgain;',
     to: 'return false;',
     tests: LOOPS,
   },
   {
     name: 'Mutex: what was handed to an event loop is taken over at once',
-    file: MUTEX,
+    file: OFFER,
     from: 'return now >= waiter.lookAgain;',
     to: 'return true;',
     tests: LOOPS,
@@ -273,22 +274,22 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'Mutex: an event loop is left no time for what another task has handed to its own',
-    file: MUTEX,
-    from: 'if (waiter.lookAgain === undefined || waiter.offer !== (task | times)) {',
+    file: OFFER,
+    from: 'if (waiter.lookAgain === undefined || waiter.offer !== offer) {',
     to: 'if (waiter.lookAgain === undefined) {',
     tests: LOOPS,
   },
   {
     name: 'Mutex: an event loop that is always busy is passed for ever',
-    file: MUTEX,
-    from: 'now + PATIENCE * 2 ** times',
+    file: OFFER,
+    from: 'now + PATIENCE * 2 ** (offer & TIMES)',
     to: 'now + PATIENCE',
     tests: LOOPS,
   },
   {
     name: 'Mutex: how often a task was passed counts for its next call',
     file: MUTEX,
-    from: '    cpu.store(task + Task.want, 0);\n',
+    from: '    beginWaiting(cpu, task);\n',
     to: '',
     tests: LOOPS,
   },

@@ -109,14 +109,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a reader that was passed does not look itself',
     file: RW_WAIT,
-    from: '    if (async && !isGranted(cpu, semaphore, task)) {\n      yield* latched(waiter, latchOf(semaphore));\n      unlatchAndWake(thread, semaphore);\n    }\n',
-    to: '',
+    from: '  if (async) return unlatchAndWake(thread, semaphore);\n',
+    to: '  if (async) return unlatch(cpu, latchOf(semaphore));\n',
     tests: [STUCK],
   },
   {
     name: 'RwSemaphore: readers that were let in keep that while their thread sleeps',
     file: RW_WAIT,
-    from: '  takeBack(thread, semaphore);\n  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));',
+    from: '  takeBackOwn(thread, semaphore);\n  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));',
     to: '  cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));',
     tests: [STUCK],
   },
@@ -370,7 +370,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a waiter that gives up lets nobody in',
     file: RW_WAIT,
-    from: '  return wakeWaiters(cpu, semaphore);\n}\n\n/** A reader stops',
+    from: '  return [...wakeWaiters(cpu, semaphore), ...lookers(cpu, semaphore)];\n}\n\n/** A reader stops',
     to: '  return [];\n}\n\n/** A reader stops',
     tests: [BOTH_TEST],
   },
@@ -425,8 +425,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'RwSemaphore with fifo: what a thread takes back is free before it says that others wait',
-    file: RW_WAIT,
-    from: '  if (tasks.length > 0) cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));\n',
+    file: 'lib/locking/rw-semaphore/loops.ts',
+    from: '    cpu.fetchOr(wordOf(semaphore), waitMarks(cpu, semaphore));\n',
     to: '',
     tests: [FAIRNESS],
   },
@@ -542,8 +542,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RwSemaphore: a strict lock is kept for its first waiter after 4 ms only',
     file: RW_WAKE,
-    from: 'return isFifo(cpu, semaphore) || ',
-    to: 'return ',
+    from: '    isFifo(cpu, semaphore) ||\n    ((microseconds',
+    to: '    ((microseconds',
     tests: [FAIRNESS],
   },
   {

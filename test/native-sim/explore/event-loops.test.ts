@@ -4,7 +4,15 @@ import type { Cpu } from '../../../lib/machine/cpu.ts';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import type { Program } from '../../../native-sim/explore/program.ts';
-import { canOnLoop, LOOP_ACTS, LOOP_LOCKS, onEventLoop } from './programs/event-loops.ts';
+import {
+  canOnLoop,
+  LOOP_ACTS,
+  LOOP_LOCKS,
+  type LoopAct,
+  type LoopLock,
+  type OtherAct,
+  onEventLoop,
+} from './programs/event-loops.ts';
 
 const forever = Number.POSITIVE_INFINITY;
 const random = { maxEvents: 20_000, mode: 'random' } as const;
@@ -47,9 +55,20 @@ describe.each(LOOP_LOCKS)('%s', (lock) => {
   });
 });
 
-test('mutex: two have what was handed to an event loop and taken over, or nobody has it', async () => {
-  const program = onEventLoop('mutex', ['take'], ['hand over'], { clock: [2e6] });
-  await expectExplored({ ...program, ...random, executions: 60 });
+describe('what was given to an event loop, and is taken by a thread that has waited for long enough, two have, or nobody has', () => {
+  const given: readonly (readonly [LoopLock, LoopAct, OtherAct])[] = [
+    ['mutex', 'take', 'hand over'],
+    ['rw-semaphore', 'read', 'hand over'],
+    ['rw-semaphore', 'take', 'hand over'],
+    ['rw-semaphore', 'take', 'hand over, and read'],
+    ['rt-mutex', 'take', 'hand over'],
+  ];
+  test.each(given)('%s: %s, %s', async (lock, act, other) => {
+    const program = onEventLoop(lock, [act], [other], { clock: [2e6] });
+    await expectExplored({ ...program, ...random, executions: 60 });
+    const { points } = await expectExplored({ ...program, ...random, executions: 2, kill: { walks: 1 } });
+    expect(points.missed).toEqual([]);
+  });
 });
 
 describe('an event loop', () => {

@@ -13,6 +13,12 @@ import { WAITERS } from '../../../../lib/locking/owner-word.ts';
 import { PercpuRwSemaphore } from '../../../../lib/locking/percpu-rw-semaphore/percpu-rw-semaphore.ts';
 import { RtMutex } from '../../../../lib/locking/rt-mutex/rt-mutex.ts';
 import { RwSemaphore } from '../../../../lib/locking/rw-semaphore/rw-semaphore.ts';
+import {
+  listOf,
+  HANDOFF as RW_HANDOFF,
+  WAITERS as RW_WAITERS,
+  wordOf,
+} from '../../../../lib/locking/rw-semaphore/words.ts';
 import { Semaphore } from '../../../../lib/locking/semaphore/semaphore.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import { latch, unlatch } from '../../../../lib/memory/latch.ts';
@@ -92,14 +98,14 @@ interface LoopOptions {
   deaths?: number;
 }
 
-/**
- * `loop`: the tasks of thread 0; `others`: what each other thread does, without an event loop. `hand over`, of the mutex: it gives
- * the lock to the first in line, and waits for it again.
- */
+/** `hand over`: it gives the lock to the first in line, and waits for it again; or waits to read. */
+export type OtherAct = 'take' | 'read' | 'hand over' | 'hand over, and read';
+
+/** `loop`: the tasks of thread 0; `others`: what each other thread does, without an event loop. */
 export function onEventLoop(
   name: LoopLock,
   loop: readonly LoopAct[],
-  others: readonly ('take' | 'read' | 'hand over')[],
+  others: readonly OtherAct[],
   { isFresh = false, clock, deaths = 1 }: LoopOptions = {},
 ): Program {
   const words = name.includes('pthread') ? FUTEX_WORDS : 4096;
@@ -171,21 +177,17 @@ export function onEventLoop(
           cpu.wake(flag, Number.POSITIVE_INFINITY);
         }
         const lock = openPart(name, arenas[me]!, handle);
-        if (act === 'read') {
-          lock.read?.();
-          cpu.read(words);
-          lock.releaseRead?.();
-          return;
-        }
-        lock.take();
-        if (act === 'hand over') {
-          askForHandOff(cpu, handle.address, me + 1);
-          count(cpu, loop.length + i);
-          lock.release();
+        const write = (handsOver: boolean) => {
           lock.take();
-        }
-        count(cpu, loop.length + i);
-        lock.release();
+          count(cpu, loop.length + i);
+          if (handsOver) askForHandOff(cpu, name, handle.address, me + 1);
+          lock.release();
+        };
+        if (act.startsWith('hand over')) write(true);
+        if (act === 'take' || act === 'hand over') return write(false);
+        lock.read?.();
+        cpu.read(words);
+        lock.releaseRead?.();
       }),
     ],
     reaper(cpu, died, view, me, inherited) {
@@ -207,11 +209,16 @@ export function onEventLoop(
   return program as unknown as Program;
 }
 
-/** As the first in line does, if there is one, when it was woken in vain. */
-function askForHandOff(cpu: Cpu, mutex: number, id: number): void {
-  const list = mutex + MutexWords.waiters;
+/** As the first in line does, if there is one, when it was woken in vain; the other locks are given to it without. */
+function askForHandOff(cpu: Cpu, name: LoopLock, address: number, id: number): void {
+  const asked = {
+    mutex: { list: address + MutexWords.waiters, word: address + MutexWords.owner, flags: WAITERS | HANDOFF },
+    'rw-semaphore': { list: listOf(address), word: wordOf(address), flags: RW_WAITERS | RW_HANDOFF },
+  };
+  if (name !== 'mutex' && name !== 'rw-semaphore') return;
+  const { list, word, flags } = asked[name];
   latch(cpu, list + WaitList.latch, id);
-  if (firstWaiter(cpu, list) !== 0) cpu.fetchOrRelaxed(mutex + MutexWords.owner, WAITERS | HANDOFF);
+  if (firstWaiter(cpu, list) !== 0) cpu.fetchOrRelaxed(word, flags);
   unlatch(cpu, list + WaitList.latch);
 }
 
