@@ -57,6 +57,10 @@ export class Futex {
     return inspect(this);
   }
 
+  toString(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     return `Futex of ${inspect(this.arena)}`;
   }

@@ -37,6 +37,10 @@ export class PiFutex {
     return inspect(this);
   }
 
+  toString(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     return `PiFutex of ${inspect(this.arena)}`;
   }

@@ -203,9 +203,11 @@ export class RwLock extends SharedObject {
   }
 
   /** The lock as the guards of one of its sides see it. */
-  #side(releaseSync: () => void): SyncLock & { [inspect.custom](): string } {
+  #side(releaseSync: () => void): SyncLock & { readonly lock: RwLock; [inspect.custom](): string } {
     const lock = this;
     return {
+      // The first field, so that `postMessage` of a guard fails by it.
+      lock,
       get ownerDied() {
         return lock.ownerDied;
       },

@@ -69,7 +69,7 @@ function isAlive(view: WeakRef<object>): boolean {
 }
 
 /** What a retired view has still: what it is, and what shows that. */
-const KEPT = new Set<string | symbol>(['constructor', 'handle', 'toJSON', inspect.custom]);
+const KEPT = new Set<string | symbol>(['constructor', 'handle', 'toString', 'toJSON', inspect.custom]);
 
 const prototypes: Record<Reason, WeakMap<object, object>> = { destroyed: new WeakMap(), detached: new WeakMap() };
 
@@ -103,7 +103,6 @@ function retiredPrototype(prototype: object, reason: Reason): object {
     }
   }
   const shown = () => `${name}(${reason})`;
-  Object.defineProperty(retired, inspect.custom, { value: shown });
-  Object.defineProperty(retired, 'toJSON', { value: shown });
+  for (const key of [inspect.custom, 'toString', 'toJSON']) Object.defineProperty(retired, key, { value: shown });
   return retired;
 }
