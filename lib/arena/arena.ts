@@ -250,7 +250,7 @@ export class Arena {
     const { heap, objects, thread } = this;
     const tryAlloc = () => heap.tryAlloc(words, thread.nascent);
     const address = tryAlloc() || (objects.makeRoom() && tryAlloc()) || (thread.shrink() && tryAlloc()) || 0;
-    if (address === 0) throw heap.exhausted(words);
+    if (address === 0) throw heap.exhausted(words, 'alloc()');
     this.cpu.store(this.thread.nascent, 0);
     return address;
   }

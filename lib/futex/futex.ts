@@ -230,7 +230,7 @@ export class Futex {
   }
 
   #woke(words: readonly Expected[], result: Slept | 'exhausted'): never {
-    if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS);
+    if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS, 'a wait for several words');
     const { cpu } = this.arena;
     const { word, value } = words.find((each) => cpu.load(each.word) !== each.value) ?? (words[0] as Expected);
     throw this.#changed(word, value);

@@ -125,7 +125,7 @@ export class Freeing {
   #takeLast(slabs: Slabs): number {
     this.reclaim();
     const slot = slabs.take();
-    if (slot === 0) throw this.#heap.exhausted(1);
+    if (slot === 0) throw this.#heap.exhausted(1, 'what kfree() is to free');
     return slot;
   }
 
