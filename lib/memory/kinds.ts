@@ -30,6 +30,10 @@ export interface Kind<Repairer = never> {
    * thread's CPU number plus one; it holds namesLatch.
    */
   readonly successor?: (cpu: Cpu, address: number, owner: number) => number;
+  /** Of a block that another object has taken from the heap: that object, which those who wait for a word of the block wait for. */
+  readonly partOf?: (cpu: Cpu, address: number) => number;
+  /** The thread that those wait for who wait for `word`, in such a block of the object, or 0; out of date as soon as it is read. */
+  readonly holderOfWord?: (cpu: Cpu, word: number) => number;
   /** Of a lock that many can read: what `task` waits to do. */
   readonly mode?: (cpu: Cpu, task: number) => 'read' | 'write';
   /**

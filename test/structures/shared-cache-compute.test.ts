@@ -63,6 +63,20 @@ describe('in one thread', () => {
     expect([await computed, cache.get('k'), cache.size]).toEqual([5, 5, 1]);
   });
 
+  test('arena.waits() shows the cache and the thread that computes, not a block of the heap that nobody knows', async () => {
+    const { arena, cache } = make();
+    const { promise, resolve } = deferred<number>();
+    const computed = cache.getOrCompute('k', () => promise);
+    const waiting = cache.getOrCompute('k', () => -1);
+    await new Promise(setImmediate);
+    expect(arena.waits()).toMatchObject([
+      { thread: 0, async: true, object: 'shared-cache "cache"', name: 'cache', handle: cache.handle, holders: [0] },
+    ]);
+    expect(arena.list().find(({ name }) => name === 'cache')).toMatchObject({ holders: [], waiters: 1 });
+    resolve(5);
+    expect(await Promise.all([computed, waiting])).toEqual([5, 5]);
+  });
+
   test('one that throws lets the next compute', async () => {
     const { cache, problems } = make();
     let calls = 0;
