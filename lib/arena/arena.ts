@@ -275,7 +275,7 @@ export class Arena {
     return threadStates(this.cpu);
   }
 
-  /** Who waits for what at this moment, and who holds that: for a look at a program that has come to a halt. */
+  /** Each wait of this moment: the thread, what it waits for, and who holds that. For a look at a program that has come to a halt. */
   waits(): WaitsFor[] {
     this.thread.current();
     return allWaits(this.thread);

@@ -32,7 +32,7 @@ export const FUTEX_WAITV_MAX = 128;
  * ETIMEDOUT, EINVAL, ENOSYS, and EFAULT for what is no word of the arena. Times are milliseconds: `wait` takes a
  * relative `timeout`, the others an absolute `deadline`.
  *
- * Who is woken next: the most urgent of the word's waiters, among equals the one that has waited longest; a waiter in
+ * Woken next: the most urgent of the word's waiters, among equals the one that has waited longest; a waiter in
  * a synchronous call before those in the same thread's asynchronous ones.
  *
  * A return from a wait does not say that somebody called `wake` for this very wait: look at the word again, in a loop.

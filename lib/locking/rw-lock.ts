@@ -158,7 +158,7 @@ export class RwLock extends SharedObject {
     return runHolding(checkSection(section), this.acquireWrite());
   }
 
-  /** Who writes or is about to, if anybody does; out of date as soon as it is read. */
+  /** The writer, or the thread that is about to write, if there is one; out of date as soon as it is read. */
   get owner(): LockOwner | undefined {
     const writer = this.#writer;
     return writer === 0 ? undefined : { thread: writer - 1, async: false };

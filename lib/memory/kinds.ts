@@ -21,7 +21,7 @@ export interface Kind<Repairer = never> {
   readonly trailing?: (cpu: Cpu) => number;
   /** Writes an object's first state: memory that no other thread can reach yet. ObjectHeader is written already. */
   readonly format: (cpu: Cpu, address: number) => void;
-  /** Who holds the object: a thread's CPU number plus one, or 0. */
+  /** The thread that holds the object: its CPU number plus one, or 0. */
   readonly holder: (cpu: Cpu, address: number) => number;
   /** For objects that several threads can hold at once: whether the thread with this CPU number plus one does. */
   readonly isHeldBy?: (cpu: Cpu, address: number, id: number) => boolean;

@@ -1,5 +1,5 @@
 /**
- * Who waits for whom: the waits-for graph, read from the words that locks and tasks keep anyway. A task says in
+ * The waits-for graph, read from the words that locks and tasks keep anyway. A task says in
  * `blockedOn` what it waits for, an object's kind says who holds it.
  *
  *   thread 0  --waits for-->  mutex "b"  --held by-->  thread 1  --waits for-->  mutex "a"  --held by-->  thread 0

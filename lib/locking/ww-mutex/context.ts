@@ -173,8 +173,8 @@ export class WwContext {
     if (this.#held.size > 0) return;
     const { cpu } = this.#thread;
     cpu.store(this.task + Contestant.wounded, 0);
-    // Whoever finds a lock taken with this context finds its stamp, and wounds it after this: pairs with the acquire in
-    // the slow path of that one's lock call.
+    // A thread that finds a lock taken with this context finds its stamp, and wounds it after this: pairs with the acquire in
+    // the slow path of that thread's lock call.
     cpu.wmb();
   }
 
