@@ -1,7 +1,7 @@
 /** `getOrCompute`: one caller computes, in whatever thread, and the others get what it has made. */
 import { describe, expect, test } from 'vitest';
-import { Arena, SharedCache } from '../../lib/index.ts';
-import { exhaust, inThread, thrown, until } from '../support/threads.ts';
+import { Arena, Mutex, SharedCache } from '../../lib/index.ts';
+import { asleep, exhaust, inThread, thrown, until } from '../support/threads.ts';
 import { problemsOf } from './cache-check.ts';
 
 const module = import.meta.resolve('./shared-cache.threads.ts');
@@ -191,6 +191,20 @@ describe('in several threads', () => {
     expect(cache.size).toBe(50);
     await Promise.all(threads.map(({ reaped }) => reaped()));
     expect(problems()).toEqual([]);
+  });
+
+  test('a value that is computed on an event loop: a wait for it is shown, and is no proof of a deadlock', async () => {
+    const { arena, cache } = make();
+    const { promise, resolve } = deferred<number>();
+    const computed = cache.getOrCompute('k', () => promise);
+    const { result, reaped } = inThread<number>(arena, module, 'waitHolding');
+    await asleep(arena, 1);
+    const late = thrown(() => new Mutex(arena, 'held').lock({ timeout: 10, detectDeadlock: true }));
+    expect(late.code).toBe('ETIMEDOUT');
+    expect(late.message).toContain('thread 1 waits for the shared-cache "cache", held by thread 0');
+    resolve(5);
+    expect(await Promise.all([computed, result])).toEqual([5, 5]);
+    await reaped();
   });
 
   test('a thread that dies while it computes leaves that to one that waits', async () => {
