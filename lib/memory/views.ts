@@ -103,6 +103,7 @@ function retiredPrototype(prototype: object, reason: Reason): object {
     }
   }
   const shown = () => `${name}(${reason})`;
-  for (const key of [inspect.custom, 'toString', 'toJSON']) Object.defineProperty(retired, key, { value: shown });
+  Object.defineProperty(retired, inspect.custom, { value: shown });
+  Object.defineProperty(retired, 'toJSON', { value: shown });
   return retired;
 }
