@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 
 /**
- * Who has used the machine's processors since this was made. Waits for a lock are waits for a processor too, so on a
+ * The programs that have used the machine's processors since this was made. Waits for a lock are waits for a processor too, so on a
  * busy machine they say little about the lock.
  */
 export class Usage {

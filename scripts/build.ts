@@ -83,6 +83,21 @@ const smallerPackages: Plugin = {
   },
 };
 
+/**
+ * A package is no TypeScript, so what asks for that is a constant, and code that only the sources need is dropped: an application's
+ * bundler would look for the packages that it names, and in a CommonJS module there is no `import.meta`.
+ */
+const noSources: Plugin = {
+  name: 'no-sources',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/lib\/arena\/spawn\.ts$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8');
+      const [declared] = /const FROM_SOURCE = .*/.exec(source)!;
+      return { contents: source.replace(declared, '').replaceAll('FROM_SOURCE', 'false'), loader: 'ts' };
+    });
+  },
+};
+
 /** Writes the JavaScript of the package to `dist`. */
 export async function bundle(dist: string): Promise<void> {
   const workers = readdirSync(join(ROOT, 'workers')).map((file) => [
@@ -93,7 +108,7 @@ export async function bundle(dist: string): Promise<void> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints,
-    plugins: [wholeLibrary(entryPoints), smallerPackages],
+    plugins: [wholeLibrary(entryPoints), smallerPackages, noSources],
     outdir: dist,
     chunkNames: 'chunk-[hash]',
     bundle: true,
@@ -125,6 +140,9 @@ export async function bundle(dist: string): Promise<void> {
 /** For an error that nobody catches Node prints the whole line of code that threw it, so lines are short. */
 const LINE = 500;
 
+/** What tells an application's bundler to leave an import to Node. */
+const BUNDLERS = /webpackIgnore|@vite-ignore/;
+
 /** The library's frames stand in the stacks of services, so it keeps its names and has a source map. The tools have neither. */
 async function finish(file: string, dist: string, inputs: readonly string[]): Promise<void> {
   const map = readFileSync(`${file}.map`, 'utf8');
@@ -132,7 +150,8 @@ async function finish(file: string, dist: string, inputs: readonly string[]): Pr
   let code = constant(readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, ''));
   // The command's packages are CommonJS, and esbuild's stand-in for `require` looks for a real one.
   if (code.includes('__require = ')) {
-    code = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url); ${code}`;
+    // Not before it is called: an application's bundler may make a CommonJS module of it, without `import.meta`.
+    code = `import nodeModule from 'node:module'; const require = (id) => nodeModule.createRequire(import.meta.url)(id); ${code}`;
   }
   if (inputs.some((input) => /^lib\/(?!cli|torture|debug\/reports)/.test(input)))
     await finishLibrary(file, dist, code, map);
@@ -156,7 +175,7 @@ async function finishLibrary(file: string, dist: string, code: string, map: stri
     module: true,
     compress: false,
     mangle,
-    format: { max_line_len: LINE },
+    format: { max_line_len: LINE, comments: BUNDLERS },
     sourceMap: { content: map, url },
   });
   writeFileSync(file, minified.code!);

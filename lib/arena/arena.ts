@@ -14,6 +14,7 @@ import { formatSlot, maxThreads, Slot } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
 import { allWaits } from '../sched/waits-for.ts';
 import { attachments } from './attachments.ts';
+import { notCloneable } from './guard.ts';
 import { SPARE_SLOTS } from './kthreadd.ts';
 import { osThread } from './liveness.ts';
 import { openMemory as openNamed } from './named-memory.ts';
@@ -53,7 +54,6 @@ export interface ArenaSummary {
 const MOST_BYTES = 2 ** 31;
 
 /** `postMessage` refuses a function, and shows its text. */
-const notCloneable = () => 'an arena, or what lives in it, is a view of one thread: send its .handle';
 
 /**
  * Shared memory, and this thread's place in it: locks, queues and named objects live in an arena.
@@ -250,7 +250,7 @@ export class Arena {
     const { heap, objects, thread } = this;
     const tryAlloc = () => heap.tryAlloc(words, thread.nascent);
     const address = tryAlloc() || (objects.makeRoom() && tryAlloc()) || (thread.shrink() && tryAlloc()) || 0;
-    if (address === 0) throw heap.exhausted(words);
+    if (address === 0) throw heap.exhausted(words, 'alloc()');
     this.cpu.store(this.thread.nascent, 0);
     return address;
   }
@@ -275,7 +275,7 @@ export class Arena {
     return threadStates(this.cpu);
   }
 
-  /** Who waits for what at this moment, and who holds that: for a look at a program that has come to a halt. */
+  /** Each wait of this moment: the thread, what it waits for, and who holds that. For a look at a program that has come to a halt. */
   waits(): WaitsFor[] {
     this.thread.current();
     return allWaits(this.thread);
@@ -312,6 +312,10 @@ export class Arena {
     const { bytes, used } = this.heap.use();
     const { cpu } = this;
     return { bytes, used, threads: threadStates(cpu).length, maxThreads: maxThreads(cpu) - SPARE_SLOTS };
+  }
+
+  toString(): string {
+    return inspect(this);
   }
 
   [inspect.custom](): string {

@@ -5,6 +5,10 @@
 import { inspect } from 'node:util';
 import { HoldfastError, refusePromise, shown } from '../errors.ts';
 
+/** `postMessage` of what has this function in a field stops at it, and the error shows it. */
+export const notCloneable = (): string =>
+  'an arena, what lives in it, or a guard is a view of one thread: send the .handle of the arena or the lock';
+
 /** What one acquisition holds until `release`, or until the end of the scope that `using` gives the guard. */
 export interface Guard {
   /** Gives back what is held. Throws EPERM, and changes nothing, when the guard holds nothing any more. */
@@ -44,46 +48,50 @@ export interface SyncLock extends RobustLock {
  */
 export class SyncGuard implements LockGuard {
   /** Undefined once `release` was called. Illegal to keep it then: a later `release` would be taken for the first. */
-  #lock: SyncLock | undefined;
+  private lock: SyncLock | undefined;
 
   constructor(lock: SyncLock) {
-    this.#lock = lock;
+    this.lock = lock;
   }
 
   get ownerDied(): boolean {
-    return check(this.#lock).ownerDied;
+    return check(this.lock).ownerDied;
   }
 
   makeConsistent(): void {
-    check(this.#lock).makeConsistent();
+    check(this.lock).makeConsistent();
   }
 
   release(): void {
-    const lock = check(this.#lock);
-    this.#lock = undefined;
+    const lock = check(this.lock);
+    this.lock = undefined;
     lock.releaseSync();
   }
 
   [Symbol.dispose](): void {
-    if (this.#lock !== undefined) this.release();
+    if (this.lock !== undefined) this.release();
+  }
+
+  toString(): string {
+    return guardShown(this.lock);
   }
 
   toJSON(): string {
-    return guardShown(this.#lock);
+    return guardShown(this.lock);
   }
 
   [inspect.custom](): string {
-    return guardShown(this.#lock);
+    return guardShown(this.lock);
   }
 }
 
 /** A guard that has to know more than its lock: which task holds it, and how. */
 export abstract class TaskGuard<Lock extends RobustLock = RobustLock> implements LockGuard {
   /** Undefined once `release` was called. Illegal to keep it then: a later `release` would be taken for the first. */
-  #lock: Lock | undefined;
+  private held: Lock | undefined;
 
   constructor(lock: Lock) {
-    this.#lock = lock;
+    this.held = lock;
   }
 
   get ownerDied(): boolean {
@@ -96,7 +104,7 @@ export abstract class TaskGuard<Lock extends RobustLock = RobustLock> implements
 
   release(): void {
     const { lock } = this;
-    this.#lock = undefined;
+    this.held = undefined;
     this.releaseLock(lock);
   }
 
@@ -104,21 +112,25 @@ export abstract class TaskGuard<Lock extends RobustLock = RobustLock> implements
     if (this.isHeld) this.release();
   }
 
+  toString(): string {
+    return guardShown(this.held);
+  }
+
   toJSON(): string {
-    return guardShown(this.#lock);
+    return guardShown(this.held);
   }
 
   [inspect.custom](): string {
-    return guardShown(this.#lock);
+    return guardShown(this.held);
   }
 
   protected get isHeld(): boolean {
-    return this.#lock !== undefined;
+    return this.held !== undefined;
   }
 
   /** Throws EPERM after `release`. */
   protected get lock(): Lock {
-    return check(this.#lock);
+    return check(this.held);
   }
 
   /** Releases what this guard's acquisition holds. Throws EPERM, and changes nothing, unless that holds the lock. */

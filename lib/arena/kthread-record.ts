@@ -81,7 +81,7 @@ const KIND = defineKind<Repairer>({
   format: () => {},
   holder: () => 0,
   isBusy: (cpu, kthread) => isUnderWay(cpu.load(kthread + KthreadRecord.state)),
-  // Whoever runs the tasks starts what a dead thread has left: it knows what it runs itself.
+  // The thread that runs the tasks starts what a dead one has left: it knows what it runs itself.
   repair: () => true,
 });
 

@@ -77,8 +77,12 @@ export function kthreadRun(
   return kthread;
 }
 
+const notCloneable = () => 'a Kthread is a view of one thread: send its name, and call kthreadRun() there';
+
 /** A system task, as any thread of the arena sees it. */
 export class Kthread {
+  /** Not cloneable: `postMessage` of a view is an error, with this function's text in it. */
+  protected readonly cloning: () => string = notCloneable;
   readonly name: string;
   readonly #arena: Arena;
   readonly #record: number;
@@ -155,6 +159,10 @@ export class Kthread {
   }
 
   toJSON(): string {
+    return inspect(this);
+  }
+
+  toString(): string {
     return inspect(this);
   }
 

@@ -313,7 +313,8 @@ function patience(): Promise<void> {
 
 async function functionOf(cpu: Cpu, record: number): Promise<KthreadFunction<never>> {
   const { module, exported } = specOf(cpu, record);
-  const run = module === SYSTEM ? functions.get(exported) : (await import(module))[exported];
+  const load = () => import(/* webpackIgnore: true */ /* @vite-ignore */ module);
+  const run = module === SYSTEM ? functions.get(exported) : (await load())[exported];
   if (typeof run === 'function') return run;
   throw new HoldfastError('EINVAL', `${module} has no function ${exported}`);
 }

@@ -95,6 +95,10 @@ export abstract class SharedObject {
     return inspect(this);
   }
 
+  toString(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     return this.isThere ? this.shown : `${this.constructor.name}(destroyed)`;
   }

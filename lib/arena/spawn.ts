@@ -11,6 +11,12 @@ import { existsSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { getEnvironmentData, Worker, type WorkerOptions } from 'node:worker_threads';
 
+/** Undefined where a bundler has made a CommonJS module of this one. Bundlers look for files at each `import.meta.url` in `new URL`. */
+const HERE: string | undefined = import.meta.url;
+
+/** The package has a constant here, and nothing of what only the sources need: see `scripts/build.ts`. */
+const FROM_SOURCE = import.meta.url.endsWith('.ts');
+
 export interface SpawnOptions extends Omit<WorkerOptions, 'eval' | 'execArgv'> {
   /** How debuggers, traces and messages call the thread. */
   name: string;
@@ -21,7 +27,7 @@ export interface SpawnOptions extends Omit<WorkerOptions, 'eval' | 'execArgv'> {
  * JavaScript. `new Worker` needs no event loop: the thread runs although the caller goes on to block.
  */
 export function spawnWorker(entry: URL, options: SpawnOptions): Worker {
-  const worker = new Worker(entry.pathname.endsWith('.ts') ? bootstrapOf(entry) : entry, {
+  const worker = new Worker(FROM_SOURCE && entry.pathname.endsWith('.ts') ? bootstrapOf(entry) : entry, {
     ...options,
     execArgv: conditionsOf(process.execArgv),
   });
@@ -39,14 +45,16 @@ export function spawnWorker(entry: URL, options: SpawnOptions): Worker {
 export function workerEntry(name: string): URL {
   const elsewhere = getEnvironmentData(`holdfast:${name}`);
   if (typeof elsewhere === 'string') return new URL(elsewhere);
-  const fromSource = import.meta.url.endsWith('.ts');
-  return new URL(fromSource ? `../../workers/${name}.ts` : `./workers/${name}.js`, import.meta.url);
+  return new URL(FROM_SOURCE ? `../../workers/${name}.ts` : `./workers/${name}.js`, HERE);
 }
 
-/** `workerEntry`, or undefined when nothing is there: a bundle of the application's, in a file or in memory, left it behind. */
+/**
+ * `workerEntry`, or undefined when nothing is there: a bundle of the application's, in a file or in memory, left it behind, or is a
+ * CommonJS module and does not know where it is.
+ */
 export function workerEntryIfThere(name: string): URL | undefined {
-  const isInMemory = import.meta.url.startsWith('data:') && getEnvironmentData(`holdfast:${name}`) === undefined;
-  const entry = isInMemory ? undefined : workerEntry(name);
+  const hasFiles = HERE?.startsWith('data:') === false || getEnvironmentData(`holdfast:${name}`) !== undefined;
+  const entry = hasFiles ? workerEntry(name) : undefined;
   return entry?.protocol === 'file:' && !existsSync(fileURLToPath(entry)) ? undefined : entry;
 }
 

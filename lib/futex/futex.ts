@@ -32,7 +32,7 @@ export const FUTEX_WAITV_MAX = 128;
  * ETIMEDOUT, EINVAL, ENOSYS, and EFAULT for what is no word of the arena. Times are milliseconds: `wait` takes a
  * relative `timeout`, the others an absolute `deadline`.
  *
- * Who is woken next: the most urgent of the word's waiters, among equals the one that has waited longest; a waiter in
+ * Woken next: the most urgent of the word's waiters, among equals the one that has waited longest; a waiter in
  * a synchronous call before those in the same thread's asynchronous ones.
  *
  * A return from a wait does not say that somebody called `wake` for this very wait: look at the word again, in a loop.
@@ -54,6 +54,10 @@ export class Futex {
   }
 
   toJSON(): string {
+    return inspect(this);
+  }
+
+  toString(): string {
     return inspect(this);
   }
 
@@ -226,7 +230,7 @@ export class Futex {
   }
 
   #woke(words: readonly Expected[], result: Slept | 'exhausted'): never {
-    if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS);
+    if (result === 'exhausted') throw this.arena.heap.exhausted(CHUNK_WORDS, 'a wait for several words');
     const { cpu } = this.arena;
     const { word, value } = words.find((each) => cpu.load(each.word) !== each.value) ?? (words[0] as Expected);
     throw this.#changed(word, value);

@@ -37,7 +37,7 @@ function repair(repairer: Repairer, table: number): boolean {
   let isSettled = true;
   // Pairs with `latchBucket`.
   cpu.mb();
-  // Who holds one latch and waits for another waits for a higher one, which a dead thread may have.
+  // A thread that holds one latch and waits for another waits for a higher one, which a dead thread may have.
   for (let i = (1 << BUCKET_BITS) - 1; i >= 0; i--) {
     const bucket = table + TableWords.buckets + i * Bucket.words;
     if (cpu.load(bucket + Bucket.used) === 0) continue;

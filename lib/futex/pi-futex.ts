@@ -19,7 +19,7 @@ import type { Futexes } from './table.ts';
  * (unlock by another), EAGAIN, EINVAL (waiters of another operation), ETIMEDOUT. When an owner dies, the next one's word
  * has FUTEX_OWNER_DIED set, which the program clears.
  *
- * Who is next: the most urgent, among equals the one that came first. Source: kernel/futex/pi.c.
+ * Next owner: the most urgent, among equals the one that came first. Source: kernel/futex/pi.c.
  */
 export class PiFutex {
   readonly arena: Arena;
@@ -34,6 +34,10 @@ export class PiFutex {
   }
 
   toJSON(): string {
+    return inspect(this);
+  }
+
+  toString(): string {
     return inspect(this);
   }
 

@@ -15,7 +15,7 @@
  *   CMP_REQUEUE_PI  0             -> tid of a waiter, which wakes up owning the word
  *                   x             -> x|WAITERS       and lets the waiter, asleep as it is, wait for the word's state
  *
- * Who gets it next: by priority, as for `RtMutex`. Latch order: bucket, then priorityLatch. Wake-ups and reorderings run
+ * Next owner: by priority, as for `RtMutex`. Latch order: bucket, then priorityLatch. Wake-ups and reorderings run
  * after both are released.
  *
  * Source: kernel/futex/pi.c.

@@ -13,10 +13,10 @@
  *
  * A task whose `result` is PI waits in no bucket, but for the state in its `want` (`pi-state.ts`).
  *
- * Whoever takes a node out to wake it does so under the latch; unpark comes after. A waiter that finds its `list` 0
+ * A thread that takes a node out to wake it does so under the latch; unpark comes after. A waiter that finds its `list` 0
  * has been woken, whatever else has happened to it.
  *
- * Who is woken next: of the waiters for one word the most urgent, first come first served among equals. A synchronous
+ * Woken next: of the waiters for one word the most urgent, first come first served among equals. A synchronous
  * waiter goes in front of its own thread's asynchronous ones, which could not run as long as it sleeps. Waiters that cannot
  * run (`isStuck`) are woken as well as those that were to be: they look at the word once they can.
  *

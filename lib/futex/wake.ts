@@ -122,7 +122,7 @@ export function requeue(
       // The reaper may have been through the target bucket: a dead node that came there would stay.
       if (isDying(cpu, cpu.load(node + Task.thread))) dequeue(cpu, source, node);
       else if (cpu.load(node + Task.result) === PLAIN) {
-        // Who stays with its word counts too, as in the kernel; at the end of its bucket it would be met again.
+        // A waiter that stays with its word counts too, as in the kernel; at the end of its bucket it would be met again.
         if (from !== to) moveNode(cpu, source, target, to, node);
         moved++;
       } else isPlain = false;

@@ -1,7 +1,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { ASYNC, Task } from '../sched/task.ts';
 
-/** Who holds a lock, of a reader-writer lock: who writes. */
+/** The holder of a lock; of a reader-writer lock, the writer. */
 export interface LockOwner {
   /** CPU number of the thread. */
   readonly thread: number;

@@ -46,7 +46,7 @@ export class OsqLock extends SharedObject {
     this.thread.current();
     if (this.#isHeld) throw new HoldfastError('EDEADLK', `this thread already holds the ${this.label}`);
     this.#isHeld = this.#lineUp();
-    // Whoever destroys the lock finds this thread in line, or this finds that the lock is to go.
+    // The thread that destroys the lock finds this one in line, or this one finds that the lock is to go.
     while (!isPresent(this.thread.cpu, this.address)) {
       if (this.#isHeld) this.#leave();
       this.checkThere();
@@ -56,7 +56,7 @@ export class OsqLock extends SharedObject {
     return noteTaken(this.thread, this, ALONE, this.#isHeld);
   }
 
-  /** Whoever finds others in line has to wait. */
+  /** Returns whether the thread has the lock now. Behind others it waits. */
   #lineUp(): boolean {
     const { thread } = this;
     const tail = this.address + Osq.tail;

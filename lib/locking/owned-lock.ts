@@ -31,7 +31,7 @@ export abstract class OwnedLock extends SharedObject {
     return this.owner !== undefined;
   }
 
-  /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
+  /** The holder, if there is one; out of date as soon as it is read, unless it is the caller. */
   get owner(): LockOwner | undefined {
     const cpu = this.living;
     const task = this.ownerTask;

@@ -48,7 +48,7 @@ export function isOwned(word: number): boolean {
   return isTask(ownerOf(word));
 }
 
-/** Who holds the lock: a CPU number plus one, or 0. */
+/** The thread that holds the lock: a CPU number plus one, or 0. */
 export function holderOf(cpu: Cpu, lock: number): number {
   // Acquire: pairs with the barrier in `TaskStore`.
   const word = cpu.loadAcquire(lock + OWNER);

@@ -38,7 +38,7 @@ export abstract class ReaderWriterLock<Guard extends LockGuard> extends SharedOb
   abstract downWrite(options?: WaitOptions): void;
   /** How many read; out of date as soon as it is read. */
   abstract get readers(): number;
-  /** Who writes, if anybody does; out of date as soon as it is read. */
+  /** The writer, if there is one; out of date as soon as it is read. */
   abstract get owner(): LockOwner | undefined;
 
   /** Whether somebody holds the lock, to read or to write; out of date as soon as it is read. */

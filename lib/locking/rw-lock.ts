@@ -158,7 +158,7 @@ export class RwLock extends SharedObject {
     return runHolding(checkSection(section), this.acquireWrite());
   }
 
-  /** Who writes or is about to, if anybody does; out of date as soon as it is read. */
+  /** The writer, or the thread that is about to write, if there is one; out of date as soon as it is read. */
   get owner(): LockOwner | undefined {
     const writer = this.#writer;
     return writer === 0 ? undefined : { thread: writer - 1, async: false };
@@ -203,9 +203,11 @@ export class RwLock extends SharedObject {
   }
 
   /** The lock as the guards of one of its sides see it. */
-  #side(releaseSync: () => void): SyncLock & { [inspect.custom](): string } {
+  #side(releaseSync: () => void): SyncLock & { readonly lock: RwLock; [inspect.custom](): string } {
     const lock = this;
     return {
+      // The first field, so that `postMessage` of a guard fails by it.
+      lock,
       get ownerDied() {
         return lock.ownerDied;
       },

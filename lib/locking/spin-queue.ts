@@ -36,7 +36,7 @@ export const SpinNode = struct({
   prev: 1,
   /** The node behind, once it has said so. */
   next: 1,
-  /** Who is let in; see the table above. */
+  /** Which threads are let in; see the table above. */
   locked: 1,
   /** 0 while the owner of the node is between two steps that belong together, 1 otherwise. Journal. */
   settled: 1,

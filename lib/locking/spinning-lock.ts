@@ -66,7 +66,7 @@ export abstract class SpinningLock extends SharedObject {
     this.thread.cpu.store(this.address + SpinningLockHeader.ownerDied, 0);
   }
 
-  /** Who holds the lock, if anybody; out of date as soon as it is read, unless it is the caller. */
+  /** The holder, if there is one; out of date as soon as it is read, unless it is the caller. */
   get owner(): LockOwner | undefined {
     const { holder } = this;
     return holder === 0 ? undefined : { thread: holder - 1, async: false };

@@ -98,7 +98,7 @@ export function* waitUntil(
 class Place {
   readonly #waiter: Waiter;
   readonly #queue: number;
-  /** Who is in the list, or was taken out of it. */
+  /** The task that is in the list, or was taken out of it. */
   task: number;
 
   constructor(waiter: Waiter, queue: number) {

@@ -46,7 +46,7 @@ export const Header = struct({
   lockdep: 1,
   /** What it writes to, once there has been one: it stays. */
   lockdepTables: 1,
-  /** Who traces the arena, and how often that has changed, or 0; see `debug/trace/sink.ts`. */
+  /** The sinks that trace the arena, and how often that has changed, or 0; see `debug/trace/sink.ts`. */
   trace: 1,
   /** Illegal to be used: locks whose owner's place names no task have threads take it for that task (`owner-word.ts`). */
   noTask: 4,
@@ -77,7 +77,7 @@ export const Header = struct({
   /** Whether a thread has said that the heap is nearly full. Guarded by heapLatch. */
   saidScarce: 1,
   padHeap: LINE_WORDS - 6,
-  /** Who is kthreadd, or makes it; see `arena/kthreadd.ts`. */
+  /** The thread that is kthreadd, or makes it; see `arena/kthreadd.ts`. */
   kthreadd: 1,
   /** 1 once something was asked of kthreadd: who finds that there is none makes it. */
   kthreaddWanted: 1,
@@ -95,7 +95,7 @@ export const Header = struct({
   traceTables: 1,
   /** Counts the changes of `trace`. */
   traceChanges: 1,
-  /** Who of those that trace wants to hear of locks that are free: a bit each. */
+  /** The sinks that want to hear of locks that are free: a bit each. */
   traceLocks: 1,
   /** The places of trace programs, once there are any: they stay; see `debug/trace/program/layout.ts`. */
   programs: 4,

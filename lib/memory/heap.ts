@@ -46,11 +46,11 @@ export class Heap extends HeapMap {
 
   /**
    * Memory of at least `words` words, of any content, starting a cache line. `nascent`: a word of the calling thread
-   * in which the block is noted before it is in use. Throws ENOMEM.
+   * in which the block is noted before it is in use. `what`: what an ENOMEM says it is for.
    */
-  alloc(words: number, nascent: number): number {
+  alloc(words: number, nascent: number, what = 'a block'): number {
     const address = this.tryAlloc(words, nascent);
-    if (address === 0) throw this.exhausted(words);
+    if (address === 0) throw this.exhausted(words, what);
     return address;
   }
 
@@ -78,12 +78,12 @@ export class Heap extends HeapMap {
     return address;
   }
 
-  /** The ENOMEM that says what was wanted and what there is. */
-  exhausted(words: number): HoldfastError {
+  /** The ENOMEM that says what was wanted for `what`, what there is, and what can be done. */
+  exhausted(words: number, what: string): HoldfastError {
     const { free, largestFree, bytes } = this.use();
     return new HoldfastError(
       'ENOMEM',
-      `the arena has no block of ${inLines(words) * 4} bytes: ${free} of ${bytes} bytes are free, the largest block has ${largestFree}`,
+      `no ${inLines(words) * 4} bytes for ${what}: ${free} of ${bytes} bytes are free, the largest block has ${largestFree}; an arena does not grow, so Arena.create({ bytes }) has to ask for more, or something in it to be destroyed`,
     );
   }
 

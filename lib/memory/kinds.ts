@@ -21,7 +21,7 @@ export interface Kind<Repairer = never> {
   readonly trailing?: (cpu: Cpu) => number;
   /** Writes an object's first state: memory that no other thread can reach yet. ObjectHeader is written already. */
   readonly format: (cpu: Cpu, address: number) => void;
-  /** Who holds the object: a thread's CPU number plus one, or 0. */
+  /** The thread that holds the object: its CPU number plus one, or 0. */
   readonly holder: (cpu: Cpu, address: number) => number;
   /** For objects that several threads can hold at once: whether the thread with this CPU number plus one does. */
   readonly isHeldBy?: (cpu: Cpu, address: number, id: number) => boolean;
@@ -30,6 +30,10 @@ export interface Kind<Repairer = never> {
    * thread's CPU number plus one; it holds namesLatch.
    */
   readonly successor?: (cpu: Cpu, address: number, owner: number) => number;
+  /** Of a block that another object has taken from the heap: that object, which those who wait for a word of the block wait for. */
+  readonly partOf?: (cpu: Cpu, address: number) => number;
+  /** The thread that those wait for who wait for `word`, in such a block of the object, or 0; out of date as soon as it is read. */
+  readonly holderOfWord?: (cpu: Cpu, word: number) => number;
   /** Of a lock that many can read: what `task` waits to do. */
   readonly mode?: (cpu: Cpu, task: number) => 'read' | 'write';
   /**

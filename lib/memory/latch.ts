@@ -85,7 +85,7 @@ export function standAside(cpu: Cpu, address: number): void {
   cpu.wait(address, 0, cpu.now() + ASIDE_NS);
 }
 
-/** Who holds the latch: a CPU number plus one, or 0. */
+/** The thread that holds the latch: a CPU number plus one, or 0. */
 export function latchOwner(cpu: Cpu, address: number): number {
   return cpu.loadAcquire(address) >> OWNER_SHIFT;
 }

@@ -88,7 +88,7 @@ export class Objects {
   create(kind: Kind, home = 0): number {
     const name = new Uint8Array(0);
     const address = this.#make(kind, name) || (this.#sweepLatched() ? this.#make(kind, name) : 0);
-    if (address === 0) throw this.#heap.exhausted(sizeOf(this.#cpu, kind));
+    if (address === 0) throw this.#heap.exhausted(sizeOf(this.#cpu, kind), `a new ${kind.name}`);
     this.#heap.publish(address, this.#nascent, home);
     return address;
   }
@@ -119,7 +119,7 @@ export class Objects {
         `${shown(name)} is a ${kindById(id)?.name ?? 'foreign object'}, not a ${kind.name}`,
       );
     }
-    if (address === 0) throw this.#heap.exhausted(sizeOf(this.#cpu, kind));
+    if (address === 0) throw this.#heap.exhausted(sizeOf(this.#cpu, kind), `the ${kind.name} ${shown(name)}`);
     return address;
   }
 

@@ -69,7 +69,7 @@ function isAlive(view: WeakRef<object>): boolean {
 }
 
 /** What a retired view has still: what it is, and what shows that. */
-const KEPT = new Set<string | symbol>(['constructor', 'handle', 'toJSON', inspect.custom]);
+const KEPT = new Set<string | symbol>(['constructor', 'handle', 'toString', 'toJSON', inspect.custom]);
 
 const prototypes: Record<Reason, WeakMap<object, object>> = { destroyed: new WeakMap(), detached: new WeakMap() };
 

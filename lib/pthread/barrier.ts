@@ -95,7 +95,7 @@ function endRound(futexes: Futexes, barrier: number, round: number): { isOver: b
     // In this order: a thread that dies between the two leaves a number that is too high.
     cpu.write(barrier + BarrierWords.arrived, 0);
   }
-  // Whoever finds its ticket taken may go, and destroy the barrier: that waits for the latch.
+  // A waiter that finds its ticket taken may go, and destroy the barrier: that waits for the latch.
   for (const each of counted) cpu.storeRelease(each + Hold.count, isOver ? 0 : ticket);
   return { isOver, counted };
 }

@@ -62,7 +62,7 @@ const KIND = defineKind<Repairer>({
  *   signal     sequence + 1; FUTEX_WAKE one
  *   broadcast  sequence + 1; FUTEX_REQUEUE: wake one, let the others wait for the mutex
  *
- * Who wakes next: the one that has waited longest. After a broadcast the mutex goes from one to the next, as each
+ * The waiter that has waited longest wakes next. After a broadcast the mutex goes from one to the next, as each
  * unlocks it, instead of all waking up at once to find it taken. A waiter that was signalled and is aborted, or times
  * out, in the same moment has been woken: no signal is lost. (If 2^32 signals pass between a waiter's unlock and its
  * sleep, it misses them.)

@@ -197,7 +197,7 @@ export class PthreadRwlock extends SharedObject {
     return (this.living.load(this.address + RwlockWords.state) & OWNER_DIED) !== 0;
   }
 
-  /** Who writes, if anybody does; out of date as soon as it is read. */
+  /** The writer, if there is one; out of date as soon as it is read. */
   get owner(): LockOwner | undefined {
     const task = this.living.load(this.address + RwlockWords.writer);
     return task === 0 ? undefined : lockOwnerOf(this.thread.cpu, task);
@@ -213,7 +213,7 @@ export class PthreadRwlock extends SharedObject {
     return this.owner !== undefined || this.readers > 0;
   }
 
-  /** Whoever holds the lock for writing says that what it protects is in order. Throws EPERM, EINVAL. */
+  /** The writer says that what the lock protects is in order. Throws EPERM, EINVAL. */
   makeConsistent(): void {
     const { cpu, id } = this.thread;
     this.current();

@@ -125,7 +125,7 @@ export class Freeing {
   #takeLast(slabs: Slabs): number {
     this.reclaim();
     const slot = slabs.take();
-    if (slot === 0) throw this.#heap.exhausted(1);
+    if (slot === 0) throw this.#heap.exhausted(1, 'what kfree() is to free');
     return slot;
   }
 
@@ -276,7 +276,7 @@ export class Freeing {
   #openNames(): number {
     const { cpu, thread, domain } = this.#readers;
     const cache = this.#objects.open(CACHE_KIND, `holdfast.kfree.${domain.rcu}`);
-    // Whoever writes it writes the same.
+    // Several threads may write it: all write the same.
     cpu.store(cache + CacheWords.flags, NAMES_BLOCKS);
     cpu.store(cache + CacheWords.domain, domain.rcu);
     cpu.store(cache + CacheWords.objectWords, 1);

@@ -47,7 +47,7 @@ export class RcuQsbr extends RcuDomain {
     else this.#unnest();
   }
 
-  /** Whoever observes the thread hears of the outermost reader. */
+  /** Tells the thread's observer of the outermost reader. */
   #nest(): void {
     const { thread } = this;
     const { depth } = this.stretch;

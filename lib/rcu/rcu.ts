@@ -53,7 +53,7 @@ export class Rcu extends RcuDomain {
     if (leave(readers.cpu, readers.sync)) readers.report(SYNC);
   }
 
-  /** Whoever observes the thread hears of the outermost reader. */
+  /** Tells the thread's observer of the outermost reader. */
   #nest(): void {
     const { thread, readers } = this;
     const isOutermost = readers.depth === WATCHED;

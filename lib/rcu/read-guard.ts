@@ -1,4 +1,5 @@
-import { type Guard, releasedBefore } from '../arena/guard.ts';
+import { inspect } from 'node:util';
+import { type Guard, notCloneable, releasedBefore } from '../arena/guard.ts';
 
 /** Where a reader with a guard is inside; `lane` is what `join` said. */
 export interface Joinable {
@@ -8,6 +9,7 @@ export interface Joinable {
 
 /** A reader that is inside until the guard is released. */
 export class ReadGuard implements Guard {
+  protected readonly cloning: () => string = notCloneable;
   /** Undefined once `release` was called. Illegal to keep it then: a later `release` would end another reader. */
   #readers: Joinable | undefined;
   readonly #lane: 0 | 1;
@@ -26,5 +28,17 @@ export class ReadGuard implements Guard {
 
   [Symbol.dispose](): void {
     if (this.#readers !== undefined) this.release();
+  }
+
+  toString(): string {
+    return inspect(this);
+  }
+
+  toJSON(): string {
+    return inspect(this);
+  }
+
+  [inspect.custom](): string {
+    return `ReadGuard(${this.#readers === undefined ? 'released' : 'inside'})`;
   }
 }

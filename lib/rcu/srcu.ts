@@ -44,7 +44,7 @@ export class Srcu extends RcuDomain {
 
   #join(): 0 | 1 {
     const index = this.readers.join(this.readLock);
-    // Whoever destroys the domain finds the reader inside, or this finds that the domain is to go.
+    // The thread that destroys the domain finds the reader inside, or this finds that the domain is to go.
     return isPresent(this.cpu, this.address) ? index : this.#joinAgain(index);
   }
 

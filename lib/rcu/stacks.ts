@@ -34,8 +34,8 @@ const KIND = defineKind<Repairer>({
 
 /** The domain's stacks, made if it has none, for a thread that is to write there. Throws ENOMEM. */
 export function openStacks(cpu: Cpu, objects: Objects, rcu: number): void {
-  // Whoever writes it writes the same.
-  // Pairs with the acquire in `textAt`: whoever finds the stacks finds them made.
+  // Several threads may write it: all write the same.
+  // Pairs with the acquire in `textAt`: a thread that finds the stacks finds them made.
   cpu.storeRelease(rcu + RcuWords.stacks, objects.open(KIND, `holdfast.rcu-stacks.${rcu}`));
 }
 

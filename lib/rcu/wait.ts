@@ -48,7 +48,7 @@ export function* waitForEnd(domain: Domain, pace: Pace, end: number, waiter: Wai
     if (isOver(thread, domain, pace, end)) return false;
     if (!isPreemptible) return true;
     checkStall(thread, domain, pace);
-    // Whoever sleeps is out of a `TasksRcu`, so it waits for nobody who sleeps.
+    // A thread that sleeps is out of a `TasksRcu`, so that waits for none that sleeps.
     if (cpu.now() >= boostAt && !domain.rings) {
       loans.lend(awaitedThreads(cpu, domain, pace), (number) => isAwaited(cpu, domain, number));
     }

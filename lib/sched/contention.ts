@@ -1,5 +1,5 @@
 /**
- * Who hears that a thread waits: the contention profile and the trace, rooms above. While nobody watches the arena, a slow path
+ * Tells the contention profile and the trace, rooms above, that a thread waits. While nobody watches the arena, a slow path
  * pays for that with a load for each of them, and a fast path with nothing.
  *
  *   contend       a call that may spin before it sleeps, and knows its lock: from its first step to its last

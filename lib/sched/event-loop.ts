@@ -18,7 +18,7 @@ const LOOK_MS = 100;
 // One listener for each signal: any number of acquisitions may wait with the same one.
 const aborts = new WeakMap<AbortSignal, Roster<AbortListener>>();
 
-/** Who hears of an abort, inside `abort()`. */
+/** Called inside `abort()` of the signal. */
 export interface AbortListener extends Member {
   abort(): void;
 }

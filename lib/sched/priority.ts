@@ -9,7 +9,7 @@
  *   Task.priority, due         of a main task: the most urgent of its own, the ceiling, what is lent, and the first in topWaiters
  *   Task.rank, RtWait.due      what the two were when the task was put where it waits
  *
- * Who inherits is the thread, by its main task, also when one of its asynchronous tasks holds the lock: an event loop
+ * The thread inherits, by its main task, also when one of its asynchronous tasks holds the lock: an event loop
  * gets nowhere while the thread sleeps in a synchronous call, and that is the only wait to be cut short.
  *
  * Worker threads have no priority with the operating system that could be raised. What is inherited counts where the

@@ -167,7 +167,7 @@ export class TaskStore {
     const nascent = this.#slot + Slot.nascent;
     const words = CHUNK_WORDS + TASK_ALIGN;
     const block = heap.allocAndUnlatch(words, nascent);
-    if (block === 0) throw heap.exhausted(words);
+    if (block === 0) throw heap.exhausted(words, 'more asynchronous calls that wait');
     const chunk = chunkIn(block);
     cpu.write(chunk + Chunk.next, cpu.read(this.#slot + Slot.chunks));
     cpu.write(chunk + Chunk.block, block);

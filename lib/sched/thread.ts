@@ -137,6 +137,10 @@ export class Thread {
     return inspect(this);
   }
 
+  toString(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     return `Thread(${this.number})`;
   }

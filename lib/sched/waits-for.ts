@@ -1,5 +1,5 @@
 /**
- * Who waits for whom: the waits-for graph, read from the words that locks and tasks keep anyway. A task says in
+ * The waits-for graph, read from the words that locks and tasks keep anyway. A task says in
  * `blockedOn` what it waits for, an object's kind says who holds it.
  *
  *   thread 0  --waits for-->  mutex "b"  --held by-->  thread 1  --waits for-->  mutex "a"  --held by-->  thread 0
@@ -34,7 +34,7 @@ export interface Link {
   readonly address: number;
   /**
    * Whether the wait ends when any one of the holders releases, or need not end with them, because they may not have taken what they
-   * were given: nothing follows from where a single one waits.
+   * were given, or have left what the task still sleeps for: nothing follows from where a single one waits.
    */
   readonly isAnyOf: boolean;
   /** False for a task that has been woken, and looks again: it may take the object, or back off. */
@@ -190,22 +190,28 @@ export class Walk {
     const cpu = this.#cpu;
     const word = cpu.load(task + Task.blockedOn);
     if (word === 0 || word === except) return undefined;
-    const address = this.#heap.objectAt(word);
+    const block = this.#heap.objectAt(word);
+    const address = this.#kindOf(block)?.partOf?.(cpu, block) ?? block;
     if (address !== 0 && address === except) return undefined;
-    const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
+    const kind = this.#kindOf(address);
+    const waiter = cpu.load(task + Task.thread);
     const wait = {
-      thread: cpu.load(task + Task.thread) - 1,
+      thread: waiter - 1,
       async: cpu.load((cpu.load(task + Vector.sleeper) || task) + Task.mode) === ASYNC,
       object: kind === undefined ? `word ${word}` : this.#objects.labelOf(address, kind),
-      holders: kind === undefined ? [] : this.holders(address, cpu.load(task + Task.thread)),
+      holders: address === block ? this.holders(address, waiter) : numbersOf(kind?.holderOfWord?.(cpu, word)),
       ...(kind && this.#identity(address, kind, task)),
     };
     return {
       wait,
       address,
-      isAnyOf: kind?.isAnyOf === true || kind?.isOnOffer?.(cpu, address) === true,
+      isAnyOf: address !== block || kind?.isAnyOf === true || kind?.isOnOffer?.(cpu, address) === true,
       isAsleep: cpu.load(task + Task.state) === SLEEPING,
     };
+  }
+
+  #kindOf(address: number): Kind<never> | undefined {
+    return address === 0 ? undefined : kindById(this.#cpu.read(address + ObjectHeader.kind));
   }
 
   #identity(address: number, kind: Kind<never>, task: number): Pick<WaitsFor, 'name' | 'handle' | 'mode'> {
@@ -215,16 +221,23 @@ export class Walk {
     return { name: this.#objects.nameOf(address), handle, mode: kind.mode?.(cpu, task) };
   }
 
-  /** Who holds the object, or is about to. `waiter`: the thread that waits. One that waits for an object in its own name waits for the others to leave it. */
+  /**
+   * The threads that hold the object, or are about to. `waiter`: the thread that waits. One that waits for an object in its own name
+   * waits for the others to leave it.
+   */
   holders(address: number, waiter = 0): number[] {
     const cpu = this.#cpu;
-    const kind = kindById(cpu.read(address + ObjectHeader.kind));
+    const kind = this.#kindOf(address);
     const holder = kind?.holder(cpu, address) ?? 0;
     if (holder !== 0 && holder !== waiter) return [holder - 1];
     const all = Array.from({ length: maxThreads(cpu) }, (_, number) => number);
     const holders = all.filter((number) => kind?.isHeldBy?.(cpu, address, number + 1));
     if (holders.length > 0) return holders;
-    const next = holder || kind?.successor?.(cpu, address, this.#thread.id) || 0;
-    return next === 0 ? [] : [next - 1];
+    return numbersOf(holder || kind?.successor?.(cpu, address, this.#thread.id));
   }
+}
+
+/** The number of the thread with that CPU number plus one, if there is one. */
+function numbersOf(id: number | undefined): number[] {
+  return id ? [id - 1] : [];
 }

@@ -18,7 +18,7 @@ export interface Wait extends WaitForm {
   task: number;
   /** The object, or the word of the program's, that it waits for; 0 until it is known. */
   object: number;
-  /** Who held that when the call went to sleep first: a CPU number plus one, or 0. */
+  /** The thread that held it when the call went to sleep first: a CPU number plus one, or 0. */
   holder: number;
   slept: boolean;
 }

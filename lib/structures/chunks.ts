@@ -59,6 +59,7 @@ const CHUNK = defineKind<Repairer>({
   words: Chunk,
   format: () => {},
   holder: () => 0,
+  partOf: (cpu, chunk) => cpu.read(chunk + Chunk.structure),
   isBusy: () => true,
   isIdle: (cpu, chunk) => cpu.load(chunk + Chunk.holder) === 0,
   // Chunks go from the first on (`releaseChunks`).

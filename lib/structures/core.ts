@@ -62,18 +62,28 @@ export interface StructureTraits {
   readonly isOccupied?: (cpu: Cpu, address: number) => boolean;
   /** Whether a thread that has lined up at words of the structure's blocks will come back to it. */
   readonly isAwaited?: (cpu: Cpu, address: number) => boolean;
+  /** As in `Kind`. */
+  readonly holderOfWord?: (cpu: Cpu, word: number) => number;
   /** Under the latch: takes dead threads out of those words. May be done again. */
   readonly repair?: (repairer: Repairer, address: number) => void;
 }
 
 /** The kind of a structure. */
 export function defineStructure(name: string, words: Length, traits: StructureTraits = {}): Kind<Repairer> {
-  const { trailing, format = () => {}, isOccupied = () => false, isAwaited = () => false, repair } = traits;
+  const {
+    trailing,
+    format = () => {},
+    isOccupied = () => false,
+    isAwaited = () => false,
+    holderOfWord,
+    repair,
+  } = traits;
   const isIdle = (cpu: Cpu, address: number) => cpu.load(address + CoreWords.latch) === 0 && !isOccupied(cpu, address);
   return defineKind<Repairer>({
     name,
     words,
     ...(trailing && { trailing }),
+    ...(holderOfWord && { holderOfWord }),
     format,
     holder: (cpu, address) => latchOwner(cpu, address + CoreWords.latch),
     isBusy: (cpu, address) => !isIdle(cpu, address) || isAwaited(cpu, address),

@@ -323,7 +323,9 @@ export class Pool {
     if (chunk === 0) chunk = tryCreateChunk(this.#arena, this.#structure, this.#at, (words = needed + Chunk.words));
     if (chunk === 0) {
       const period = this.#awaited(size, count, other, others);
-      throw period === 0 ? this.#arena.heap.exhausted(needed) : new MemoryAwaited(period);
+      if (period !== 0) throw new MemoryAwaited(period);
+      const { heap, objects } = this.#arena;
+      throw heap.exhausted(needed, `what the ${objects.labelOf(this.#structure)} is to hold`);
     }
     cpu.write(chunk + Chunk.next, cpu.read(this.#at + PoolWords.chunks));
     const journal = this.#journal;

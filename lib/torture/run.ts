@@ -92,7 +92,7 @@ async function killAtRandom(stage: RunStage, performers: readonly Performer[], s
   while (!stage.isStopped) {
     await delay(random.below(KILL_PAUSE));
     const arrived = performers.filter((performer) => performer.hasArrived);
-    // Who is killed while it starts has tortured nothing; who is left alone has nobody to contend with.
+    // A thread that is killed while it starts has tortured nothing; one that is left alone has nobody to contend with.
     const victims = random.oneIn(STARTING_EVERY) ? performers : arrived;
     if (!stage.isStopped && 2 * arrived.length >= performers.length) kills.push(random.pick(victims).kill(random));
   }

@@ -70,7 +70,7 @@ export class Section {
     this.#copy = copy;
     this.#now = (word) => cpu.read(word);
     this.#then = (word) => copy[word - address] as number;
-    // Who reads without holding anything does so while another writes.
+    // A thread that reads without holding anything does so while another writes.
     this.#put =
       lock.snapshot === undefined ? (word, value) => cpu.write(word, value) : (word, value) => cpu.store(word, value);
     this.#tag = (Math.abs(cpu.load(this.#own + Seat.incarnation)) << SEAT_BITS) | (seat + 1);

@@ -19,7 +19,7 @@ export const Stage = struct({
   stop: 1,
   violations: 1,
   pad: LINE_WORDS - 2,
-  /** Who is inside: a tag of `section.ts`, or 0. From here on plain data, protected by the lock under test. */
+  /** The thread that is inside: a tag of `section.ts`, or 0. From here on plain data, protected by the lock under test. */
   inside: 1,
   /** Sections completed. */
   counter: 1,

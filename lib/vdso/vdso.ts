@@ -94,6 +94,8 @@ const MOST_TAI = 1e6;
 const LEAST_HZ = 10;
 const MOST_HZ = 1000;
 
+const notCloneable = () => "a Vdso is a view of one thread: send the arena's .handle, and make another one there";
+
 /**
  * The shared clock: times that all threads of the arena agree on, read from pages in shared memory. What the kernel's vdso
  * is to processes.
@@ -110,6 +112,8 @@ const MOST_HZ = 1000;
  * Source: kernel lib/vdso/gettimeofday.c, kernel/time/vsyscall.c.
  */
 export class Vdso {
+  /** Not cloneable: `postMessage` of a view is an error, with this function's text in it. */
+  protected readonly cloning: () => string = notCloneable;
   readonly #arena: Arena;
   readonly #cpu: Cpu;
   readonly #vvar: number;
@@ -247,6 +251,10 @@ export class Vdso {
   }
 
   toJSON(): string {
+    return inspect(this);
+  }
+
+  toString(): string {
     return inspect(this);
   }
 

@@ -206,7 +206,7 @@ function addTimer(arena: Arena, pool: number, name: string): void {
     cpu.store(timer + TimerWords.action, POOL_TIMER);
     cpu.store(timer + TimerWords.data, pool);
   });
-  // Whoever writes it writes the same.
+  // Several threads may write it: all write the same.
   cpu.store(pool + Pool.timer, arena.objects.open(kind, name));
 }
 

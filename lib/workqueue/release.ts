@@ -25,7 +25,7 @@ export function hasItems(cpu: Cpu, wq: number): boolean {
   return pwqsOf(cpu, wq).some((pwq) => counts.some((field) => cpu.load(pwq + field) !== 0));
 }
 
-/** Whoever comes across an item that is in one of these looks at its pwq. */
+/** A thread that comes across an item in one of these states looks at its pwq. */
 const LEADING = new Set([PENDING, LISTED, CANCELLED, RUNNING, FLUSHING, DELAYED]);
 
 /**
@@ -40,7 +40,7 @@ export function releaseQueue(cpu: Cpu, wq: number, heap: Heap, nascent: number):
   if ([...pwqs].some((pwq) => cpu.load(pwq + Pwq.mayday) !== 0)) return false;
   if (itemsIn(cpu, heap.objects()).some(leads)) return false;
   for (const pool of new Set([...pwqs].map((pwq) => cpu.read(pwq + Pwq.pool)))) {
-    // Whoever has ended the last item counts it under the latch, and may be there still.
+    // The worker that has ended the last item counts it under the latch, and may be there still.
     if (!tryLatch(cpu, pool + Pool.latch, heap.owner)) return false;
     unlatch(cpu, pool + Pool.latch);
   }

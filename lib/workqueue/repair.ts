@@ -82,8 +82,8 @@ export function repairPool(repairer: Repairer, pool: number): boolean {
 }
 
 /**
- * Who was to wake a worker for what waits, or to ask for one, may be dead, and nobody else come by: kthreadd looks at the pool, at
- * once.
+ * The thread that was to wake a worker for what waits, or to ask for one, may be dead, and no other come by: kthreadd looks at the
+ * pool, at once.
  */
 function lookLater(repairer: Repairer, pool: number): boolean {
   const { cpu, owner } = repairer;

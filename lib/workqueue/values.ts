@@ -306,7 +306,7 @@ export class Values {
   /** A block of that many bytes, which the item names. */
   #block(item: number, bytes: number, field: BlockField): number {
     const { heap, thread } = this.#arena;
-    const block = heap.alloc(Math.max(Math.ceil(bytes / 4), 1), thread.nascent);
+    const block = heap.alloc(Math.max(Math.ceil(bytes / 4), 1), thread.nascent, 'a value of a work');
     this.#cpu.store(thread.nascent, 0);
     this.#cpu.write(item + field, block);
     return block;

@@ -109,7 +109,7 @@ function changePending(
     latch(cpu, latchOf(work), id);
     const isDelayed = cpu.load(twin + Item.state) === DELAYED;
     if (isDelayed) change(twin, true);
-    // Who waits for one that waits for readers looks at it again.
+    // A task that waits for a work that waits for readers looks at it again.
     const wakees = isDelayed ? waiters(cpu, work + WorkWords.waiters) : [];
     unlatch(cpu, latchOf(work));
     for (const task of wakees) unpark(cpu, task);

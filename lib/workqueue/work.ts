@@ -5,7 +5,7 @@
  * In the arena a function is an object with those two texts, found by their hash, so that an item needs one word for it.
  */
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
+import nodeModule from 'node:module';
 import { pathToFileURL } from 'node:url';
 import type { Arena } from '../arena/arena.ts';
 import { HoldfastError, shown } from '../errors.ts';
@@ -146,21 +146,22 @@ export async function loadAll(arena: Arena, isIdle: () => boolean): Promise<void
 async function importModule(module: string): Promise<void> {
   if (needsTsx(module)) {
     const tsx = tsxBeside(module);
-    if (tsx !== undefined) (await import(tsx)).register();
+    if (tsx !== undefined) (await import(/* webpackIgnore: true */ /* @vite-ignore */ tsx)).register();
   }
-  await import(module);
+  await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
 }
 
 function needsTsx(module: string): boolean {
-  // From the sources the thread has tsx already.
-  if (import.meta.url.endsWith('.ts') || !/\.[mc]?tsx?$/.test(new URL(module).pathname)) return false;
+  // From the sources the thread has tsx already. A CommonJS module that a bundler made does not know its own address.
+  const isSource = (import.meta.url as string | undefined)?.endsWith('.ts') === true;
+  if (isSource || !/\.[mc]?tsx?$/.test(new URL(module).pathname)) return false;
   return !(process.features as { typescript?: unknown }).typescript;
 }
 
 function tsxBeside(module: string): string | undefined {
   try {
     // Its ES module: the CommonJS one, which a require would find, looks for its hooks in the wrong place when it is imported.
-    const folder = createRequire(module).resolve('tsx/package.json');
+    const folder = nodeModule.createRequire(module).resolve('tsx/package.json');
     return new URL('dist/esm/api/index.mjs', pathToFileURL(folder)).href;
   } catch {
     return undefined;

@@ -383,6 +383,10 @@ export class Workqueue {
     return inspect(this);
   }
 
+  toString(): string {
+    return inspect(this);
+  }
+
   [inspect.custom](): string {
     const { active, inactive } = this.counts;
     return `Workqueue(${this.name}, ${active} active, ${inactive} inactive)`;

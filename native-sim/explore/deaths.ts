@@ -26,7 +26,7 @@ export interface Points {
 export interface Deaths {
   count: number;
   walks: number;
-  /** Who may die after `kills`, if anyone. */
+  /** The threads that may die after `kills`. */
   victims(kills: readonly Kill[]): number[];
 }
 

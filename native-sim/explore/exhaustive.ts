@@ -199,7 +199,7 @@ export class Exhaustive extends Machine {
     return this.#looked < MOST_LOOKED_AT && this.notExcluded.size < MOST_NAMED;
   }
 
-  /** Who goes next. It depends on the graph alone. */
+  /** The thread that goes next. It depends on the graph alone. */
   #pick(): number {
     const { g } = this;
     const threads = this.bodies.length;

@@ -350,7 +350,7 @@ const FORKS_OF_A_FORK = 4;
 class Walks {
   readonly counts = { executions: 0, blocked: 0 };
   readonly coverage: Coverage;
-  /** Who dies in the current execution. */
+  /** The deaths of the current execution. */
   kills: readonly Kill[] = [];
   share = 0;
   readonly #exploration: Exploration;

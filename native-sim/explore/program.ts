@@ -43,7 +43,7 @@ export interface Program<Context = unknown> {
 export interface FinalMemory {
   /** The coherence-latest value of a word. */
   read(address: number): number;
-  /** Who was killed in this execution, if anyone. */
+  /** The threads that were killed in this execution. */
   died: readonly number[];
 }
 

@@ -115,7 +115,7 @@ describe.each(named)('$name', ({ object, take, release, acquireAsync, hasOptions
   const destroy = ({ own }: Stage) => void destroyed.push(outcome(() => own.destroy!()));
   let token: unknown;
 
-  /** Who got in is in, and the object is; who did not, does not hold it. */
+  /** A caller that got in is in, and the object is there; one that did not, does not hold it. */
   function check(each: Stage, result: string | undefined, at: string): void {
     const isGone = destroyed.at(-1) === undefined;
     expect([undefined, 'EBUSY'], at).toContain(destroyed.at(-1));
@@ -276,7 +276,7 @@ describe.each(calls.map((each) => ({ ...each, name: `${each.object.kind}.${each.
         let isGone = false;
         try {
           isGone = outcome(() => each.own.destroy!()) === undefined;
-          // Whoever has heard of it gives the memory back, as far as the reaper does not need it.
+          // Each thread that has heard of it gives the memory back, as far as the reaper does not need it.
           if (isGone) for (const arena of [each.arenas[2], each.arenas[0]]) arena.objects.makeRoom();
         } catch (error) {
           // The dead thread has a latch: nothing is destroyed or freed before the reaper comes.

@@ -90,6 +90,7 @@ describe.each(CASES)('$kind', ({ make, args }) => {
     expect(all).not.toContain(address);
     expect(others(await errorsOf(theirs, given[1]))).toEqual({});
     expect(inspect(theirs)).toContain('(destroyed)');
+    expect(`${theirs}, ${own}`).toBe(`${inspect(theirs)}, ${inspect(own)}`);
     // It has heard of it, and the memory comes back.
     new Mutex(second, 'another');
     expect(fill(first, address)).toContain(address);

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import * as holdfast from '../../lib/index.ts';
 import { f } from '../workqueue/functions.ts';
 
-const { Arena, Mutex, Workqueue, WwClass, WwMutex } = holdfast;
+const { Arena, kthreadRun, Mutex, Vdso, Workqueue, WwClass, WwMutex } = holdfast;
 
 /** A name for each exported class whose objects live in an arena, and one of its objects. */
 function objects() {
@@ -32,16 +32,17 @@ test('a log line with megabytes of shared memory in it', () => {
     const shown = inspect(object);
     expect(shown, name).toMatch(/^\w+\(.{2,60}\)$/);
     expect(JSON.stringify({ lock: object }), name).toBe(JSON.stringify({ lock: shown }));
+    expect(`${object}`, name).toBe(shown);
   }
   const { bytes } = arena.use();
+  expect(String(arena)).toBe(inspect(arena));
   expect(inspect(arena)).toMatch(new RegExp(`^Arena\\(\\d+ of ${bytes} bytes used, 1 of 64 threads\\)$`));
   expect(JSON.parse(JSON.stringify(arena))).toEqual({ bytes, used: arena.use().used, threads: 1, maxThreads: 64 });
 });
 
 test('a log line with a guard, a futex or a thread that is {}, or the whole arena', async () => {
   const { arena } = objects();
-  const { Futex, PiFutex, PthreadMutex, PthreadRwlock, RwLock, RwSemaphore, Semaphore, SpinLock, Vdso, kthreadRun } =
-    holdfast;
+  const { Futex, PiFutex, PthreadMutex, PthreadRwlock, RwLock, RwSemaphore, Semaphore, SpinLock } = holdfast;
   const pthread = new PthreadRwlock(arena, 'c');
   const shown: [object, string][] = [
     [new Mutex(arena, 'a').acquire(), 'Guard of Mutex(a, held by thread 0)'],
@@ -62,6 +63,7 @@ test('a log line with a guard, a futex or a thread that is {}, or the whole aren
   for (const [object, text] of shown) {
     expect(inspect(object)).toContain(text);
     expect(JSON.stringify([object])).toBe(JSON.stringify([inspect(object)]));
+    expect(`${object}`).toBe(inspect(object));
   }
   const guard = new Mutex(arena, 'released').acquire();
   guard.release();
@@ -72,8 +74,10 @@ test('a lock sent to another thread with a message that does not say what to sen
   const arena = Arena.create({ bytes: 1 << 20 });
   const { port1 } = new MessageChannel();
   for (const view of [arena, new Mutex(arena), new WwMutex(new WwClass(arena))]) {
-    expect(() => port1.postMessage(view)).toThrow('send its .handle');
+    expect(() => port1.postMessage(view)).toThrow('send the .handle');
   }
   expect(() => port1.postMessage(new Workqueue(arena, 'w'))).toThrow('send its name');
+  expect(() => port1.postMessage(kthreadRun(arena, import.meta.url, 'absent', 'k'))).toThrow('send its name');
+  expect(() => port1.postMessage(new Vdso(arena))).toThrow("send the arena's .handle");
   port1.close();
 });

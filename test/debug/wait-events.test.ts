@@ -45,7 +45,7 @@ const later = () => new Promise((resolve) => setImmediate(resolve));
 describe('a wait for a lock', () => {
   test('is not told on its channel, or while its call has not come back', async () => {
     const { waits, theirs } = stage();
-    // Whoever listens may take locks.
+    // A listener may take locks.
     const heard = heardOn('holdfast:wait', () => theirs.runExclusive(() => {}));
     const before = Date.now();
     waits();

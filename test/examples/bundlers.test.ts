@@ -3,7 +3,7 @@
  * kind of object, or it takes a dead worker for recovered without having repaired anything.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
@@ -37,6 +37,10 @@ const bundlers: Record<string, (program: string, outFile: string) => Promise<voi
       minify: true,
     });
   },
+  async 'esbuild, by default to CommonJS'(program, outFile) {
+    await build({ entryPoints: [program], outfile: outFile, bundle: true, platform: 'node', logLevel: 'error' });
+    writeFileSync(join(outFile, '../package.json'), '{}');
+  },
   async rollup(program, outFile) {
     const made = await rollup({ input: program, external: /^node:/, plugins: [nodeResolve()], onwarn() {} });
     await made.write({ file: outFile, format: 'esm' });
@@ -50,13 +54,14 @@ const bundlers: Record<string, (program: string, outFile: string) => Promise<voi
       target: 'node20',
       experiments: { outputModule: true },
       output: { path: folder, filename: name, module: true, chunkFormat: 'module' },
-      // The path of the worker's bundle is the application's own business.
-      module: { parser: { javascript: { url: false, worker: false, importMeta: false } } },
+      performance: false,
+      // The most of its time; esbuild's is minified.
+      optimization: { minimize: false },
     });
     await new Promise<void>((resolve, reject) => {
       compiler?.run((error, stats) => {
         if (error) reject(error);
-        else if (stats?.hasErrors()) reject(new Error(stats.toString('errors-only')));
+        else if (stats?.hasErrors() || stats?.hasWarnings()) reject(new Error(stats.toString('errors-warnings')));
         else compiler.close(() => resolve());
       });
     });
@@ -66,7 +71,7 @@ const bundlers: Record<string, (program: string, outFile: string) => Promise<voi
 test.each(Object.keys(bundlers))(
   '%s: a main program that uses no lock recovers that of a dead worker',
   async (name) => {
-    const folder = join(project.folder, `bundle-${name}`);
+    const folder = join(project.folder, `bundle-${name.replace(/\W+/g, '-')}`);
     for (const program of ['main', 'worker']) {
       await bundlers[name]!(join(project.folder, `${program}.js`), join(folder, `${program}.js`));
     }

@@ -60,7 +60,7 @@ test('threads killed while they lie down, wake and requeue', async () => {
     for (let i = 0; i < round * 3; i++) await turn();
     await Promise.all(victims.map(({ worker }) => worker.terminate()));
     await Promise.all(victims.map(({ reaped }) => reaped()));
-    // Whoever was not woken by the restless one is in exactly one of the two lists.
+    // A waiter that was not woken by the restless one is in exactly one of the two lists.
     futex.wake(one, Infinity);
     futex.wake(two, Infinity);
     expect(await Promise.all(waiting)).toEqual([0, 0, 0, 0]);
@@ -98,7 +98,7 @@ test('robust list: an operation under way that is left out', async () => {
     const [stage, list, entry] = blocks as [number, number, number];
     const { worker, reaped } = inThread(arena, THREADS, 'holdRobustly', stage, list, [entry], how);
     await until(arena, stage, 1);
-    // Whoever releases has stored 0 in a word that somebody waits for, and dies before it wakes them.
+    // The thread that releases has stored 0 in a word that others wait for, and dies before it wakes them.
     if (how === 'releasing') Atomics.store(arena.words, entry + 1, FUTEX_WAITERS | 32);
     const waiting = codeOf(futex.waitAsync(entry + 1, FUTEX_WAITERS | 32));
     if (how === 'releasing') Atomics.store(arena.words, entry + 1, 0);

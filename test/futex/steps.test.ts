@@ -322,7 +322,7 @@ test('a priority inherited while its thread comes to wait beside an asynchronous
     });
     expect(() => futex[0]!.wait(word, 0)).toThrow(Hang);
     isAsleep = cancel(0);
-    // Who raises a priority looks once, after that, whether the task is in a list.
+    // A thread that raises a priority looks once, after that, whether the task is in a list.
     if (sees !== 0) reorder(arenas[2]!.cpu, taskOf(0), 3);
     if (!isAsleep) expect(waiters(real, bucket(word))[0], `before step ${n}`).toBe(taskOf(0));
     futex[1]!.wake(word, 3);

@@ -1,4 +1,4 @@
-/** Who waits is served: no newcomer passes it for ever, and none once it has waited as long as the lock promises. */
+/** Each waiter is served: no newcomer passes it for ever, and none once it has waited as long as the lock promises. */
 import { describe, expect, test } from 'vitest';
 import { Arena, Mutex, PercpuRwSemaphore, RtMutex, RwSemaphore, Semaphore } from '../../lib/index.ts';
 import { tryDownRead } from '../../lib/locking/rw-semaphore/core.ts';

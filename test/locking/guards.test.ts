@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import type { Arena as View } from '../../lib/arena/arena.ts';
 import {
@@ -224,6 +226,21 @@ function writing(lock: RwSemaphore | PercpuRwSemaphore): Mixed {
     isHeld: () => lock.owner !== undefined,
   };
 }
+
+test.each(Object.entries({ ...CASES, ...READERS }))(
+  '%s: a message that loses the guard without a word, or a text that says [object Object]',
+  async (_name, open) => {
+    const { port1 } = new MessageChannel();
+    const guard = await open(Arena.create({ bytes: 1 << 20 })).take();
+    expect(() => port1.postMessage({ guard })).toThrow('send the .handle');
+    expect(String(guard)).toMatch(/^(Guard of )?\w+\(.+\)$/);
+    expect(String(guard)).toBe(inspect(guard));
+    expect(JSON.stringify([guard])).toBe(JSON.stringify([String(guard)]));
+    guard.release();
+    expect(String(guard)).toMatch(/^\w+\((released|ended)\)$/);
+    port1.close();
+  },
+);
 
 /** A lock that says when its owner died: held by a call of that name. */
 const robust =

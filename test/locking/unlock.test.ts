@@ -119,7 +119,7 @@ function scene([, open, path]: Row, m: number, n: number) {
     result.isOver = cancel(0) && !result.isDestroyed;
     if (result.isOver && result.gaveUp) destroy();
   } catch (error) {
-    // Who would have to wait for thread 0 is not as far as that, or finds others in the queue.
+    // A thread that would have to wait for thread 0 is not as far as that, or finds others in the queue.
     if (!(error instanceof Hang) && (error as { code?: string }).code !== 'EBUSY') throw error;
   }
   return result;

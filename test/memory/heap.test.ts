@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Arena, Mutex } from '../../lib/index.ts';
+import { Arena, KmemCache, Mutex, SharedMap } from '../../lib/index.ts';
 import { struct } from '../../lib/memory/struct.ts';
-import { inThread, thrown } from '../support/threads.ts';
+import { exhaust, inThread, thrown } from '../support/threads.ts';
 
 const THREADS = new URL('./heap.threads.ts', import.meta.url).href;
 
@@ -38,6 +38,29 @@ test('a block handed out twice', () => {
   for (const block of blocks) arena.free(block);
   const { used, free, bytes, largestFree } = arena.use();
   expect({ used, free, largestFree }).toEqual({ used: 0, free: bytes, largestFree: bytes });
+});
+
+test('a full arena that does not say for what there is no memory, or what to do', async () => {
+  const arena = small();
+  const map = new SharedMap(arena, 'sessions');
+  const mutex = new Mutex(arena, 'accounts');
+  const cache = new KmemCache(arena, 'nodes', { words: 8 });
+  mutex.lock();
+  exhaust(arena);
+  const calls: [() => unknown, string][] = [
+    [() => new Mutex(arena, 'orders'), 'for the mutex "orders"'],
+    [() => new Mutex(arena), 'for a new mutex'],
+    [() => map.set('k', 'x'.repeat(10_000)), 'for what the shared-map "sessions" is to hold'],
+    [() => cache.alloc(), 'for objects of the kmem-cache "nodes"'],
+    [() => arena.alloc(100), 'for alloc()'],
+    [() => arena.alloc(100, 'counters'), 'for the memory "counters"'],
+  ];
+  const refused = await mutex.lockAsync().catch((error: Error) => error.message);
+  expect(refused).toContain('for more asynchronous calls that wait');
+  for (const message of [...calls.map(([call]) => thrown(call).message), refused]) {
+    expect(message).toMatch(/^ENOMEM: no \d+ bytes for .*: 0 of \d+ bytes are free.*Arena\.create\(\{ bytes \}\)/);
+  }
+  expect(calls.map(([call, what]) => thrown(call).message.includes(what))).toEqual(calls.map(() => true));
 });
 
 test('memory that cannot be had again after exhaustion', () => {

@@ -135,7 +135,7 @@ describe('inherit', () => {
     await until(arena, stage, 3);
     const mutex = new PthreadMutex(arena, 'm', { protocol });
     const cond = new PthreadCond(arena, 'c');
-    // Whoever has arrived holds the mutex until it waits. All of them wait for the mutex again before one gets it.
+    // A thread that has arrived holds the mutex until it waits. All of them wait for the mutex again before one gets it.
     mutex.lock();
     cond.broadcast();
     while (arena.waits().filter(({ object }) => object.includes('priority-inherit')).length < 3) await turn();

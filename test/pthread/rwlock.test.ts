@@ -41,7 +41,7 @@ test('readers let past a writer that waits, or the other way round', async () =>
       held.release();
     });
     await turn();
-    // Who reads already may read again, whatever is preferred.
+    // A thread that reads already may read again, whatever is preferred.
     expect(lock.tryReadLock()).toBe(true);
     lock.unlock();
     lock.unlock();

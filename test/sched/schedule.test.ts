@@ -1,4 +1,4 @@
-/** Who hears that a thread sleeps: RCU takes it for a context switch, a workqueue lets another worker run. */
+/** That a thread sleeps is told to rooms above: RCU takes it for a context switch, a workqueue lets another worker run. */
 import { describe, expect, test } from 'vitest';
 import { Completion, Mutex, SpinLock } from '../../lib/index.ts';
 import { on, stepper } from '../support/stepper.ts';

@@ -83,7 +83,7 @@ test('a ring of four, one of them a reader among others', async () => {
   const reader = take(arena, ['reader', 'b']);
   const all = ring.map((which, i) => {
     const next = ring[(i + 1) % 4] as Which;
-    // Whoever waits for the readers wants to write.
+    // A thread that waits for the readers wants to write.
     const second = next[0] === 'reader' ? ['rw-semaphore', 'b'] : next;
     return inThread<string>(arena, THREADS, 'takeTwo', which, second, stage, 4, { detectDeadlock: true });
   });

@@ -1,7 +1,7 @@
 /** `getOrCompute`: one caller computes, in whatever thread, and the others get what it has made. */
 import { describe, expect, test } from 'vitest';
-import { Arena, SharedCache } from '../../lib/index.ts';
-import { exhaust, inThread, thrown, until } from '../support/threads.ts';
+import { Arena, Mutex, SharedCache } from '../../lib/index.ts';
+import { asleep, exhaust, inThread, thrown, until } from '../support/threads.ts';
 import { problemsOf } from './cache-check.ts';
 
 const module = import.meta.resolve('./shared-cache.threads.ts');
@@ -61,6 +61,20 @@ describe('in one thread', () => {
     expect(problems()).toEqual([]);
     resolve(5);
     expect([await computed, cache.get('k'), cache.size]).toEqual([5, 5, 1]);
+  });
+
+  test('arena.waits() shows the cache and the thread that computes, not a block of the heap that nobody knows', async () => {
+    const { arena, cache } = make();
+    const { promise, resolve } = deferred<number>();
+    const computed = cache.getOrCompute('k', () => promise);
+    const waiting = cache.getOrCompute('k', () => -1);
+    await new Promise(setImmediate);
+    expect(arena.waits()).toMatchObject([
+      { thread: 0, async: true, object: 'shared-cache "cache"', name: 'cache', handle: cache.handle, holders: [0] },
+    ]);
+    expect(arena.list().find(({ name }) => name === 'cache')).toMatchObject({ holders: [], waiters: 1 });
+    resolve(5);
+    expect(await Promise.all([computed, waiting])).toEqual([5, 5]);
   });
 
   test('one that throws lets the next compute', async () => {
@@ -177,6 +191,20 @@ describe('in several threads', () => {
     expect(cache.size).toBe(50);
     await Promise.all(threads.map(({ reaped }) => reaped()));
     expect(problems()).toEqual([]);
+  });
+
+  test('a value that is computed on an event loop: a wait for it is shown, and is no proof of a deadlock', async () => {
+    const { arena, cache } = make();
+    const { promise, resolve } = deferred<number>();
+    const computed = cache.getOrCompute('k', () => promise);
+    const { result, reaped } = inThread<number>(arena, module, 'waitHolding');
+    await asleep(arena, 1);
+    const late = thrown(() => new Mutex(arena, 'held').lock({ timeout: 10, detectDeadlock: true }));
+    expect(late.code).toBe('ETIMEDOUT');
+    expect(late.message).toContain('thread 1 waits for the shared-cache "cache", held by thread 0');
+    resolve(5);
+    expect(await Promise.all([computed, result])).toEqual([5, 5]);
+    await reaped();
   });
 
   test('a thread that dies while it computes leaves that to one that waits', async () => {

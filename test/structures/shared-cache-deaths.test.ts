@@ -84,7 +84,7 @@ describe.each(Object.keys(CHANGES))('%s: a thread that dies', (name) => {
       expect(reap(1), at).toBe('done');
       expect(problemsOf(arenas[1]!, address), at).toEqual([]);
       last = image(caches[1]);
-      // Whoever comes next can do the same, and everything else.
+      // The next caller can do the same, and everything else.
       make(caches[1]);
       expect(
         caches[1].getOrComputeSync('x', () => 1),

@@ -1,4 +1,4 @@
-import { type Arena, SharedCache } from '../../lib/index.ts';
+import { type Arena, Mutex, SharedCache } from '../../lib/index.ts';
 import { say } from '../support/stage.ts';
 
 const open = (arena: Arena) => new SharedCache<string, number>(arena, 'cache');
@@ -20,6 +20,11 @@ export async function computeMany(arena: Arena, counter: number): Promise<number
   );
   for (const value of await Promise.all(rest)) sum += value;
   return sum;
+}
+
+/** Waits, in a synchronous call and with the mutex 'held', for the value of 'k'. */
+export function waitHolding(arena: Arena): number {
+  return new Mutex(arena, 'held').runExclusive(() => open(arena).getOrComputeSync('k', () => -1));
 }
 
 /** Begins to compute 'k', says so, and never ends. */

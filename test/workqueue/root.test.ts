@@ -82,7 +82,7 @@ function rootStage(slot = -1) {
     state: (thread: number) => real.read(record(thread) + WorkerRecord.state),
     running: () => real.load(address + Pool.running),
     of: (queue: number, field: number) => real.read(pwqs[queue]! + field),
-    /** Whoever is BUSY works until there is nothing more. Returns what ran, in order. */
+    /** The workers that are BUSY work until there is nothing more. Returns what ran, in order. */
     workOff(...threads: number[]) {
       const ran: number[] = [];
       for (let hasRun = true; hasRun; ) {

@@ -122,7 +122,7 @@ export function workStage({ maxActive = 8, works = 2 } = {}) {
       real.write(item + Item.pwq, pwqs[slot]!);
       queuers[0]!.pool(pools[slot]!).flush(pwqs[slot]!, item);
     },
-    /** Whoever is left works off what there is, and nothing is counted any more. */
+    /** The threads that are left work off what there is, and nothing is counted any more. */
     workOff(ran: number[] = []) {
       for (const slot of [0, 1]) queuers[3]!.pool(pools[slot]!).kick();
       for (let hasRun = true; hasRun; ) {

@@ -11,8 +11,8 @@ export type Forms = typeof formats;
 export async function loadForms(): Promise<Forms> {
   const here = import.meta.url;
   try {
-    const file = new URL(here.endsWith('.ts') ? '../reports/formats.ts' : './reports.js', here).href;
-    return (await import(/* webpackIgnore: true */ /* @vite-ignore */ file)) as Forms;
+    const file = here.endsWith('.ts') ? '../reports/formats.ts' : './reports.js';
+    return (await import(/* webpackIgnore: true */ /* @vite-ignore */ new URL(file, here).href)) as Forms;
   } catch (error) {
     const why = `holdfast's reports.js is not there (${(error as Error).message})`;
     throw new HoldfastError('ENOSYS', `${why}: let holdfast be external to the bundle, or keep the profile as JSON`);

@@ -209,7 +209,7 @@ export class PercpuRwSemaphore extends ReaderWriterLock<LockGuard> {
     return records.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
   }
 
-  /** Who writes, if anybody does; out of date as soon as it is read. */
+  /** The writer, if there is one; out of date as soon as it is read. */
   get owner(): LockOwner | undefined {
     const task = this.#writingTask;
     return task === 0 ? undefined : lockOwnerOf(this.living, task);

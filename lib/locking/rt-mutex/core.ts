@@ -18,7 +18,7 @@
  *      unlock                me|WAITERS   -> WAITERS, and wake the first waiter
  *      owner dies            x|flags      -> WAITERS|OWNER_DIED, and wake the first waiter
  *
- * Who gets it next: the waiter that comes first by (priority, deadline, arrival); see `sched/priority.ts` for the latch,
+ * Next owner: the waiter that comes first by (priority, deadline, arrival); see `sched/priority.ts` for the latch,
  * for what the owner inherits, and for who inherits it. `task.rtMutex` says that the task is in the tree: written before
  * any link, cleared after the last. From these words the reaper makes all trees again (`repair.ts`).
  *

@@ -210,7 +210,7 @@ export class RwSemaphore extends ReaderWriterLock<RwSemaphoreGuard> {
     return readersOf(this.living.load(this.#word));
   }
 
-  /** Who writes, if anybody does; out of date as soon as it is read. */
+  /** The writer, if there is one; out of date as soon as it is read. */
   get owner(): LockOwner | undefined {
     const cpu = this.living;
     const word = cpu.load(this.#word);

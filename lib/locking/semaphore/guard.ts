@@ -4,6 +4,8 @@ import type { Held } from './core.ts';
 
 /** What a guard asks its semaphore to do; one object for all guards of a view. */
 export interface Returning {
+  /** The view. The first field, so that `postMessage` of a guard fails by it; see `arena/guard.ts`. */
+  readonly semaphore: object;
   giveBack(permits: number, task: number, held: Held): void;
   [inspect.custom](): string;
 }
@@ -14,33 +16,37 @@ export class SemaphoreGuard implements Guard {
   readonly #task: number;
   readonly #held: Held;
   /** Undefined once `release` was called. */
-  #returning: Returning | undefined;
+  private returning: Returning | undefined;
 
   /** @internal By `acquire` alone. */
   constructor(permits: number, task: number, held: Held, returning: Returning) {
     this.permits = permits;
     this.#task = task;
     this.#held = held;
-    this.#returning = returning;
+    this.returning = returning;
   }
 
   /** Gives the permits back. Throws EPERM when that was done before. */
   release(): void {
-    const returning = this.#returning;
+    const returning = this.returning;
     if (returning === undefined) throw releasedBefore();
-    this.#returning = undefined;
+    this.returning = undefined;
     returning.giveBack(this.permits, this.#task, this.#held);
   }
 
   [Symbol.dispose](): void {
-    if (this.#returning !== undefined) this.release();
+    if (this.returning !== undefined) this.release();
+  }
+
+  toString(): string {
+    return guardShown(this.returning);
   }
 
   toJSON(): string {
-    return guardShown(this.#returning);
+    return guardShown(this.returning);
   }
 
   [inspect.custom](): string {
-    return guardShown(this.#returning);
+    return guardShown(this.returning);
   }
 }

@@ -105,10 +105,12 @@ export class Semaphore extends SharedObject {
   /** The word as this thread saw it last: what the fast paths take it for. */
   #seen = 0;
   readonly #returning: Returning = {
+    semaphore: this,
     giveBack: (permits, task, held) => this.#giveBack(permits, task, held),
     [inspect.custom]: () => inspect(this),
   };
   readonly #returningAsync: Returning = {
+    semaphore: this,
     giveBack: (permits, task, held) => {
       this.#giveBack(permits, task, held);
       this.thread.returnTask(task);

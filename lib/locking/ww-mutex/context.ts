@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { RobustLock } from '../../arena/guard.ts';
 import type { SharedObject } from '../../arena/shared-object.ts';
 import { HoldfastError } from '../../errors.ts';
@@ -55,6 +56,18 @@ export class WwContext {
     this.isAsync = task !== thread.self;
     this.#thread = thread;
     this.#countdown = injectDeadlocks ? FIRST_INJECTION : Number.POSITIVE_INFINITY;
+  }
+
+  toString(): string {
+    return inspect(this);
+  }
+
+  toJSON(): string {
+    return inspect(this);
+  }
+
+  [inspect.custom](): string {
+    return `WwContext(${this.#isOver ? 'ended' : `${this.size} locks, stamp ${this.stamp}`})`;
   }
 
   /** How many locks it holds. */
@@ -160,8 +173,8 @@ export class WwContext {
     if (this.#held.size > 0) return;
     const { cpu } = this.#thread;
     cpu.store(this.task + Contestant.wounded, 0);
-    // Whoever finds a lock taken with this context finds its stamp, and wounds it after this: pairs with the acquire in
-    // the slow path of that one's lock call.
+    // A thread that finds a lock taken with this context finds its stamp, and wounds it after this: pairs with the acquire in
+    // the slow path of that thread's lock call.
     cpu.wmb();
   }
 

@@ -16,7 +16,7 @@
  *      unlock                me|OWNER_DIED  -> UNRECOVERABLE, wake all
  *      owner dies            x|flags        -> OWNER_DIED|flags, or STALLED|flags
  *
- * Who gets it next: whoever comes first; of those who sleep, the first to have come is woken. The lock is not handed
+ * Next owner: the task that comes first; of those that sleep, the first to have come is woken. The lock is not handed
  * over, so the woken one may find it taken again, and goes to the end of the queue.
  *
  * A thread that dies with the wake-up it owes, or was given, strands nobody: the reaper unparks all, and those whose

@@ -112,7 +112,7 @@ export class KmemCache extends SharedObject {
 
   #allocLast(): number {
     const slot = this.thread.shrink() ? this.#slabs.take() : 0;
-    if (slot === 0) throw this.arena.heap.exhausted(SLAB_WORDS);
+    if (slot === 0) throw this.arena.heap.exhausted(SLAB_WORDS, `objects of the ${this.label}`);
     return objectOf(this.#slabs.cpu, slot);
   }
 

@@ -136,6 +136,11 @@ export function areFlightsAwaited(cpu: Cpu, cache: number): boolean {
   return flight !== 0;
 }
 
+/** The thread that computes the value for which tasks sleep on `turn`, a CPU number plus one, or 0. */
+export function computing(cpu: Cpu, turn: number): number {
+  return cpu.load(turn - Flight.turn + Flight.owner);
+}
+
 /** Under the latch: the flights of dead threads are taken over by those who wait, or free. */
 export function repairFlights({ cpu, isDead }: Repairer, cache: number): void {
   const journal = new Journal(cpu, cache + CoreWords.journal);

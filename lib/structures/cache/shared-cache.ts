@@ -19,7 +19,7 @@ import { Entry } from '../map/table.ts';
 import { stretchIn } from '../readers.ts';
 import { Batch } from './batch.ts';
 import { Computing } from './computing.ts';
-import { areFlightsAwaited, FlightTable, repairFlights } from './flights.ts';
+import { areFlightsAwaited, computing, FlightTable, repairFlights } from './flights.ts';
 import {
   ACTIVE,
   CacheEntry,
@@ -38,6 +38,7 @@ const KIND = defineStructure('shared-cache', CacheWords, {
   trailing: linesOf,
   isOccupied: (cpu, cache) => cpu.load(cache + CacheWords.computing) !== 0,
   isAwaited: areFlightsAwaited,
+  holderOfWord: computing,
   repair: repairFlights,
 });
 

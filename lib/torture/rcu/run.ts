@@ -49,7 +49,7 @@ const STANDSTILL = 1500;
 const LONGEST_PEACE = 150;
 /** One end in so many may hit a thread that is starting. */
 const STARTING_EVERY = 10;
-/** Who dies, or leaves. What the others count would not be whole. */
+/** The roles whose threads may die, or leave. What the others count would not be whole. */
 const MORTAL: readonly Role[] = ['reader', 'writer', 'fakewriter'];
 
 export async function rcuTorture(
@@ -218,7 +218,7 @@ class RcuTorture {
     const { kill, onoff } = this.#settings;
     if (!kill && !onoff) return;
     const arrived = [...this.#performers.keys()].filter((seat) => this.#hasArrived(seat));
-    // Who ends while it starts has tortured nothing; who is left alone has nobody to disturb.
+    // A thread that ends while it starts has tortured nothing; one that is left alone has nobody to disturb.
     if (2 * arrived.length < this.#performers.length) return;
     const seat = this.#random.oneIn(STARTING_EVERY)
       ? this.#random.below(this.#performers.length)

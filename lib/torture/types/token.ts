@@ -7,7 +7,7 @@
  *   lock    wait for the epoch's signal    then (e, 0) -> (e, me)
  *   unlock  (e, me) -> (e, 0)              then complete the epoch's signal
  *
- * Whoever gets the token and finds the word taken is not the only one to get it. Whoever misses it is stranded.
+ * A thread that gets the token and finds the word taken is not the only one to get it. One that misses it is stranded.
  *
  * A dead thread may have taken the token with it, with no trace: it dies between its wait and the word, or between the
  * word and `complete`. So after each death, unless a living thread has the token, the director begins an epoch with a

@@ -11,7 +11,7 @@ interface Handles {
 
 const LOCKS = 3;
 
-/** Who is inside holds all the locks, taken in changing order. */
+/** A thread that is inside holds all the locks, taken in changing order. */
 export const wwMutex: LockType = {
   ...SLEEPING,
   name: 'ww-mutex',

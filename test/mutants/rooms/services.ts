@@ -18,6 +18,7 @@ const OFFER = 'lib/sched/offer.ts';
 const MUTEX = 'lib/locking/mutex-core.ts';
 const LOOPS = ['test/locking/busy-loop.test.ts'];
 const EXPLORE = ['test/native-sim/explore/command.test.ts'];
+const COMPUTING = ['test/structures/shared-cache-compute.test.ts'];
 
 export const mutants: readonly Mutant[] = [
   {
@@ -320,5 +321,47 @@ export const mutants: readonly Mutant[] = [
     from: 'n < MOST_OF_LOOPS && ',
     to: '',
     tests: CROWDS,
+  },
+  {
+    name: 'waits-for: a wait for the value of a cache is one for a block of the heap',
+    file: 'lib/sched/waits-for.ts',
+    from: '?.partOf?.(cpu, block) ?? block',
+    to: ' && block',
+    tests: COMPUTING,
+  },
+  {
+    name: 'waits-for: the thread that computes a value is taken for the holder of a lock',
+    file: 'lib/sched/waits-for.ts',
+    from: 'isAnyOf: address !== block || ',
+    to: 'isAnyOf: ',
+    tests: COMPUTING,
+  },
+  {
+    name: 'RwLock: postMessage of a guard meets the calls of its side before the lock',
+    file: 'lib/locking/rw-lock.ts',
+    from: '      lock,\n      get ownerDied',
+    to: '      get ownerDied',
+    tests: ['test/locking/guards.test.ts'],
+  },
+  {
+    name: 'a text with a view in it that was destroyed throws',
+    file: 'lib/memory/views.ts',
+    from: "'handle', 'toString', 'toJSON'",
+    to: "'handle', 'toJSON'",
+    tests: ['test/arena/destroyed-views.test.ts'],
+  },
+  {
+    name: 'Heap: an ENOMEM does not say what to do',
+    file: HEAP,
+    from: '; an arena does not grow, so Arena.create({ bytes }) has to ask for more, or something in it to be destroyed',
+    to: '',
+    tests: ['test/memory/heap.test.ts'],
+  },
+  {
+    name: 'spawn: a bundle that is a CommonJS module knows its own address',
+    file: 'lib/arena/spawn.ts',
+    from: "HERE?.startsWith('data:') === false",
+    to: "!HERE!.startsWith('data:')",
+    tests: ['test/examples/bundlers.test.ts'],
   },
 ];

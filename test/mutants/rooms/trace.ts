@@ -153,7 +153,7 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: [STEPS],
   },
-  // Who hears.
+  // What is told to which observer.
   {
     name: 'one of two observers does not know its own call',
     file: 'lib/sched/lock-observer.ts',

@@ -75,7 +75,7 @@ for (const policy of ['wound-wait', 'wait-die']) {
   add('rt-mutex', 'wwMutexes', [policy, crossed, 1]);
 }
 for (const name of SEQUENCE_NAMES) {
-  // Who waits for a dead writer of a seq-count looks for it only after a bounded spin, and naps without end.
+  // A reader that waits for a dead writer of a seq-count looks for it only after a bounded spin, and naps without end.
   add('sequences', 'sequence', [name, ['twice', 'read', 'section'], forever], name === 'seq-count-latch');
 }
 add('sequences', 'sequence', ['seq-lock', ['write', 'write', 'read'], 1]);

@@ -61,13 +61,13 @@ export function cond(how: 'signal' | 'broadcast', consumers: number, spins: numb
     words,
     heir(cpu, died, arena, pair, cell) {
       if (died === consumers) producer(cpu, died, arena, pair, cell);
-      // Whoever died may have been about to signal.
+      // The dead thread may have been about to signal.
       pair.cond[how]();
     },
   });
 }
 
-/** Whoever passes the barrier first destroys it, and writes over its words: nobody else touches them any more. */
+/** The thread that passes the barrier first destroys it, and writes over its words: no other touches them any more. */
 export function barrier(threads: number, spins: number, isDestroyed: boolean, deaths = 1): Program {
   const { words: own } = BarrierWords;
   const body: Body<PthreadBarrier> = (cpu, me, _arena, shared, cell) => {

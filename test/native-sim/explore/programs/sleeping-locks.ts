@@ -104,7 +104,7 @@ export function givenOut<View extends Counted>(
     heir(cpu, died, _arena, counted, cell) {
       if (died !== takers) return;
       cpu.store(cell, 1);
-      // Who sleeps for what is there already, the reaper has woken.
+      // The reaper has woken those that sleep for what is there already.
       const given = Math.floor(cpu.load(counted.address + left.offset) / left.unit);
       for (let i = given; i < takers; i++) counted.give();
     },

@@ -222,7 +222,7 @@ export function condition(acts: readonly CondAct[], spins: number, deaths = 1): 
 export const QUEUE_ACTS = ['share', 'alone', 'soon', 'urgent', 'wake'] as const;
 export type QueueAct = (typeof QUEUE_ACTS)[number];
 
-/** Who finds that the condition holds wakes the next. One that gives up passes on the wake-up that it has had. */
+/** A waiter that finds that the condition holds wakes the next. One that gives up passes on the wake-up that it has had. */
 export function queue(acts: readonly QueueAct[], spins: number, deaths = 1): Program {
   const body =
     (act: QueueAct): Body<WaitQueue> =>
