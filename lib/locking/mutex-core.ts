@@ -359,7 +359,8 @@ export function repair(repairer: Repairer, mutex: number): boolean {
   }
   const address = mutex + MutexWords.owner;
   for (;;) {
-    const word = cpu.load(address);
+    // Acquire: pairs with the barrier in `TaskStore`.
+    const word = cpu.loadAcquire(address);
     const ownerDied = isOwned(word) && isDead(cpu.load(ownerOf(word) + Task.thread));
     let next = word & ~(WAITERS | HANDOFF);
     // A lock that was given, but not picked up, had nobody inside.

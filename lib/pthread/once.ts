@@ -36,7 +36,8 @@ const KIND = defineKind<Repairer>({
   words: OnceWords,
   format: () => {},
   holder(cpu, once) {
-    const runner = cpu.load(once + OnceWords.state);
+    // Acquire: pairs with the barrier in `TaskStore`.
+    const runner = cpu.loadAcquire(once + OnceWords.state);
     return runner <= CLOSED ? 0 : cpu.load(runner + Task.thread);
   },
   isBusy(cpu, once) {
@@ -52,7 +53,7 @@ const KIND = defineKind<Repairer>({
   },
   // Those who wait find the state changed, and one of them runs the routine.
   repair({ cpu, isDead }, once) {
-    const runner = cpu.load(once + OnceWords.state);
+    const runner = cpu.loadAcquire(once + OnceWords.state);
     if (runner > CLOSED && isDead(cpu.load(runner + Task.thread))) {
       cpu.cmpxchg(once + OnceWords.state, runner, 0);
     }

@@ -321,7 +321,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
   if (!repairer.latch(lock + RwlockWords.latch, () => {})) return false;
   const living = holdsOf(cpu, threads, lock, (id) => !isDead(id));
   const readers = living.reduce((sum, record) => sum + (cpu.load(record + Hold.count) >> 1), 0);
-  const writer = cpu.load(lock + RwlockWords.writer);
+  // Acquire: pairs with the barrier in `TaskStore`.
+  const writer = cpu.loadAcquire(lock + RwlockWords.writer);
   const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
   const held = readers * READER + (writer !== 0 && !writerDied ? WRITTEN : 0) + (writerDied ? OWNER_DIED : 0);
   for (;;) {

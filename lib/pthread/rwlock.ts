@@ -42,7 +42,8 @@ function define(preference: Preference): Kind<Repairer> {
     words: RwlockWords,
     format: () => {},
     holder(cpu, lock) {
-      const writer = cpu.load(lock + RwlockWords.writer);
+      // Acquire: pairs with the barrier in `TaskStore`.
+      const writer = cpu.loadAcquire(lock + RwlockWords.writer);
       return writer === 0 ? 0 : cpu.load(writer + Task.thread);
     },
     isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,

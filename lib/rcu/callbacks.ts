@@ -55,14 +55,15 @@ export class Callbacks {
     return (cpu.loadUnordered(line + Line.queued) - cpu.loadUnordered(line + Line.done)) | 0;
   }
 
-  add(run: () => unknown): void {
+  /** Returns what settles when the queue is empty, if it was. */
+  add(run: () => unknown): Promise<void> | undefined {
     const { cpu, line, thread, domain } = this.#readers;
     // Before anything is queued: it may find the arena full.
     const task = this.#isRunning ? 0 : thread.takeTask(this.#heap);
     thread.tracer?.queuesCallback(domain.rcu, this.size);
     this.#queue.push({ end: snapshot(thread, domain, NORMAL), run });
     cpu.store(line + Line.queued, (cpu.load(line + Line.queued) + 1) | 0);
-    if (task !== 0) void this.#runAll(task);
+    return task === 0 ? undefined : this.#runAll(task);
   }
 
   /** Until the queue is empty. Its task is in use all the time: a thread cannot detach from its callbacks. */

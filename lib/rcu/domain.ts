@@ -201,8 +201,8 @@ export abstract class RcuDomain extends RcuReadSide {
       throw new HoldfastError('EINVAL', `call() takes a function, received ${shown(callback)}`);
     }
     if (this.readers.checks?.debug && this.#callbacks.has(callback)) this.reportDouble(this.call);
-    if (this.#callbacks.size > 0) this.#callbacks.add(callback);
-    else this.changing(() => this.#callbacks.add(callback));
+    if (this.#callbacks.size > 0) void this.#callbacks.add(callback);
+    else this.changing(() => void this.#callbacks.add(callback));
   }
 
   /**

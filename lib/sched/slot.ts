@@ -203,10 +203,16 @@ export function leadsTo(cpu: Cpu, first: number, chunk: number): boolean {
   return link !== 0;
 }
 
+/** The next chunk in the slot's chain, for any thread. */
+function chunkBehind(cpu: Cpu, chunk: number): number {
+  // Pairs with the releases in `#retire` and `#adopt` (task-store.ts): the link changes while others walk the chain.
+  return cpu.loadAcquire(chunk + Chunk.next);
+}
+
 /** All tasks of a slot, in use or not, one after the other: the main task first. */
 export function* eachTask(cpu: Cpu, slot: number): Generator<number, void> {
   yield slot + Slot.mainTask;
-  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
+  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = chunkBehind(cpu, chunk)) {
     for (let i = 0; i < CHUNK_TASKS; i++) yield chunk + Chunk.words + i * Task.words;
   }
 }
@@ -277,7 +283,7 @@ export function viewersFor(cpu: Cpu, owner: number): Viewers {
 
 /** The first of `asyncTasks` for which `test` holds, or 0. */
 export function findAsyncTask(cpu: Cpu, slot: number, test: (task: number) => boolean): number {
-  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
+  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = chunkBehind(cpu, chunk)) {
     for (let i = 0; i < CHUNK_TASKS; i++) {
       const task = chunk + Chunk.words + i * Task.words;
       if (test(task)) return task;
@@ -289,7 +295,7 @@ export function findAsyncTask(cpu: Cpu, slot: number, test: (task: number) => bo
 /** The tasks of a slot's asynchronous acquisitions, in use or not. */
 export function asyncTasks(cpu: Cpu, slot: number): number[] {
   const tasks: number[] = [];
-  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = cpu.read(chunk)) {
+  for (let chunk = cpu.loadAcquire(slot + Slot.chunks); chunk !== 0; chunk = chunkBehind(cpu, chunk)) {
     for (let i = 0; i < CHUNK_TASKS; i++) tasks.push(chunk + Chunk.words + i * Task.words);
   }
   return tasks;

@@ -155,7 +155,8 @@ export class TaskStore {
     const chain = this.#slot + Slot.chunks;
     for (const chunk of retiredChunks(cpu, this.#slot)) {
       if (leadsTo(cpu, chain, chunk)) continue;
-      cpu.write(chunk + Chunk.next, cpu.read(chain));
+      // A thread may be at the chunk still that came by before it was retired.
+      cpu.storeRelease(chunk + Chunk.next, cpu.read(chain));
       cpu.storeRelease(chain, chunk);
     }
     if (cpu.load(this.#slot + Slot.retired) !== 0) cpu.store(this.#slot + Slot.retired, 0);

@@ -65,8 +65,9 @@ export function takeCompleted(cpu: Cpu, port: number): number[] {
  */
 export function takenCompleted(cpu: Cpu, port: number): number[] {
   const taking = cpu.read(port + Port.taking);
-  // It may have died before the exchange.
-  if (taking === 0 || chainFrom(cpu, cpu.load(port + Port.completed)).includes(taking)) return [];
+  if (taking === 0) return [];
+  // It may have died before the exchange. Acquire: pairs with the exchange in `push`, behind the links.
+  if (chainFrom(cpu, cpu.loadAcquire(port + Port.completed)).includes(taking)) return [];
   return chainFrom(cpu, taking);
 }
 

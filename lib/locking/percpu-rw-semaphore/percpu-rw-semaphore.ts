@@ -47,7 +47,8 @@ const KIND = defineKind<Repairer>({
   words: PercpuWords,
   format: () => {},
   holder(cpu, lock) {
-    const writer = writerOf(cpu.load(lock + PercpuWords.block));
+    // Acquire: pairs with the barrier in `TaskStore`.
+    const writer = writerOf(cpu.loadAcquire(lock + PercpuWords.block));
     return writer === 0 ? 0 : cpu.load(writer + Task.thread);
   },
   isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,

@@ -44,7 +44,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const isWaitedFor = waiters(cpu, list).length > 0;
   // One that died in `handOver` may have made the next writer so, without WAITERS, before it had let in the readers in front of that.
   if (isWaitedFor) cpu.fetchOr(blockOf(lock), WAITERS);
-  const block = cpu.load(blockOf(lock));
+  // Acquire: pairs with the barrier in `TaskStore`.
+  const block = cpu.loadAcquire(blockOf(lock));
   const writer = writerOf(block);
   const writerDied = writer !== 0 && isDead(cpu.load(writer + Task.thread));
   const died = writerDied && !(block & DRAINING) ? OWNER_DIED : block & OWNER_DIED;

@@ -30,7 +30,8 @@ export function repair(repairer: Repairer, lock: number): boolean {
   const top = cpu.read(root);
   if (top !== 0 && cpu.load(top + RtWait.mutex) !== lock) cpu.write(root, 0);
   const address = lock + RtWords.owner;
-  const word = cpu.load(address);
+  // Acquire: pairs with the barrier in `TaskStore`.
+  const word = cpu.loadAcquire(address);
   if (isOwned(word) && isDead(cpu.load(ownerOf(word) + Task.thread))) {
     detachTop(cpu, lock);
     // x|flags -> [WAITERS|]OWNER_DIED. Release: pairs with the acquire of the next owner, in `lockSlow` of core.ts.

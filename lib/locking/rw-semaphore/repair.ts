@@ -85,7 +85,8 @@ function rebuild(repairer: Repairer, semaphore: number): void {
 function evict({ cpu, isDead }: Repairer, semaphore: number): void {
   const address = wordOf(semaphore);
   for (;;) {
-    const word = cpu.load(address);
+    // Acquire: pairs with the barrier in `TaskStore`.
+    const word = cpu.loadAcquire(address);
     const task = taskOf(word);
     if (task === 0 || !isDead(cpu.load(task + Task.thread))) return;
     const died = (word & MODE) === WRITER ? OWNER_DIED : word & OWNER_DIED;

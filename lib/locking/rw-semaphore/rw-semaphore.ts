@@ -49,7 +49,8 @@ const define = (name: string, fifo: 0 | 1) =>
       cpu.write(semaphore + RwSemaphoreWords.round, NOBODY);
     },
     holder(cpu, semaphore) {
-      const task = taskOf(cpu.load(semaphore + RwSemaphoreWords.word));
+      // Acquire: pairs with the barrier in `TaskStore`.
+      const task = taskOf(cpu.loadAcquire(semaphore + RwSemaphoreWords.word));
       return task === 0 ? 0 : cpu.load(task + Task.thread);
     },
     isHeldBy(cpu, semaphore, id) {

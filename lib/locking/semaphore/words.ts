@@ -100,7 +100,8 @@ function closeSeat(cpu: Cpu, semaphore: number): boolean {
 
 /** The task whose guard has the seat's permit, or 0. */
 export function seatedTask(cpu: Cpu, semaphore: number): number {
-  return seatedIn(cpu.load(semaphore + SemaphoreWords.seat));
+  // Acquire: pairs with the barrier in `TaskStore`.
+  return seatedIn(cpu.loadAcquire(semaphore + SemaphoreWords.seat));
 }
 
 function seatedIn(word: number): number {

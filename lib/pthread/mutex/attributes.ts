@@ -45,7 +45,8 @@ function define(type: PthreadMutexType, isRobust: boolean, protocol: PthreadMute
     words: PthreadMutexWords,
     format: () => {},
     holder(cpu, mutex) {
-      const owner = ownerOf(cpu.load(mutex + WORD));
+      // Acquire: pairs with the barrier in `TaskStore`.
+      const owner = ownerOf(cpu.loadAcquire(mutex + WORD));
       return isTask(owner) ? cpu.load(owner + Task.thread) : 0;
     },
     isBusy: (cpu, mutex) => isTask(ownerOf(cpu.load(mutex + WORD))),

@@ -151,7 +151,8 @@ export function unlockSlow(futexes: Futexes, mutex: number): void {
 export function repair({ cpu, isDead }: Repairer, mutex: number, isRobust: boolean): boolean {
   const address = mutex + WORD;
   for (;;) {
-    const word = cpu.load(address);
+    // Acquire: pairs with the barrier in `TaskStore`.
+    const word = cpu.loadAcquire(address);
     const owner = ownerOf(word);
     if (!isTask(owner) || !isDead(cpu.load(owner + Task.thread))) return true;
     const next = (word & FUTEX_WAITERS) | (isRobust ? FUTEX_OWNER_DIED : STALLED);

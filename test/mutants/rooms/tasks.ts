@@ -6,6 +6,7 @@ const CARE = 'lib/arena/task-care.ts';
 const TEST = 'test/sched/task-store.test.ts';
 const EXPLORED = 'test/native-sim/explore/rounds.test.ts';
 const REAL = 'test/arena/task-care.test.ts';
+const TRIOS = 'test/native-sim/explore/room-trios.test.ts';
 
 /** The memory of tasks: how it goes back to the heap, and how it does not too early. */
 export const mutants: readonly Mutant[] = [
@@ -183,5 +184,40 @@ export const mutants: readonly Mutant[] = [
     from: '  if (async) thread.tasks.keep(task);\n  const tried',
     to: '  const tried',
     tests: [TEST],
+  },
+  {
+    name: 'a link of the chain of chunks is read as if nobody changed it',
+    file: 'lib/sched/slot.ts',
+    from: 'return cpu.loadAcquire(chunk + Chunk.next);',
+    to: 'return cpu.read(chunk + Chunk.next);',
+    tests: [TRIOS],
+  },
+  {
+    name: 'a chunk that is adopted has its link changed as if nobody were there',
+    file: STORE,
+    from: 'cpu.storeRelease(chunk + Chunk.next, cpu.read(chain));',
+    to: 'cpu.write(chunk + Chunk.next, cpu.read(chain));',
+    tests: [TRIOS],
+  },
+  {
+    name: 'a reaper finds a task in the word of an rt-mutex before what its thread has written there',
+    file: 'lib/locking/rt-mutex/repair.ts',
+    from: 'const word = cpu.loadAcquire(address);',
+    to: 'const word = cpu.load(address);',
+    tests: [TRIOS],
+  },
+  {
+    name: 'a reaper finds a task in the word of a pthread mutex before what its thread has written there',
+    file: 'lib/pthread/mutex/core.ts',
+    from: '    const word = cpu.loadAcquire(address);\n    const owner = ownerOf(word);\n    if (!isTask(owner) || !isDead',
+    to: '    const word = cpu.load(address);\n    const owner = ownerOf(word);\n    if (!isTask(owner) || !isDead',
+    tests: [TRIOS],
+  },
+  {
+    name: 'a reaper finds a task in the word of a PercpuRwSemaphore before what its thread has written there',
+    file: 'lib/locking/percpu-rw-semaphore/repair.ts',
+    from: 'const block = cpu.loadAcquire(blockOf(lock));',
+    to: 'const block = cpu.load(blockOf(lock));',
+    tests: [TRIOS],
   },
 ];

@@ -328,7 +328,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a submitter that died before it took a chain counts as one that has it',
     file: LISTS,
-    from: 'if (taking === 0 || chainFrom(cpu, cpu.load(port + Port.completed)).includes(taking)) return [];',
+    from: 'if (chainFrom(cpu, cpu.loadAcquire(port + Port.completed)).includes(taking)) return [];',
     to: 'if (taking === 0) return [];',
     tests: [SUBMITTER_TEST],
   },

@@ -14,6 +14,7 @@ import { canOnLoop, LOOP_ACTS, LOOP_LOCKS } from './programs/event-loops.ts';
 import { LOCK_NAMES } from './programs/holdfast.ts';
 import { ACTS, can, MORE_ACTS, PAIR_LOCKS, pairsOf } from './programs/pairs.ts';
 import { RW_LOCK_NAMES } from './programs/readers-writers.ts';
+import { ROOM_TRIOS } from './programs/room-trios.ts';
 import { SEQUENCE_NAMES } from './programs/sequences.ts';
 import { COND_ACTS, MEMORY_ACTS, QUEUE_ACTS, SUPPLY_ACTS, SUPPLY_NAMES, threes } from './programs/trios.ts';
 
@@ -32,6 +33,12 @@ const FOLDER = process.argv[4];
 const forever = Number.POSITIVE_INFINITY;
 /** How many programs of three threads there are of each lock. */
 const TRIOS_OF_A_LOCK = 16;
+
+/** By the number of deaths of a program of three threads: how it is searched. */
+const KILLED = {
+  1: { kill: { walks: 2 } },
+  2: { executions: 100, kill: { count: 2, walks: 1 } },
+};
 
 const cases: Case[] = [];
 
@@ -142,7 +149,10 @@ for (const lock of LOOP_LOCKS) {
   }
 }
 
-/** Three threads, with one death and with two, that of a reaper among them. `args` come before the number of deaths. */
+/**
+ * Three threads, with one death and with two, that of a reaper among them. `args` come before the number of deaths. With two
+ * there are many more points, and more of them the more executions there are to begin with: so each is visited once, from few.
+ */
 function addTrio(
   what: string,
   module: string,
@@ -151,18 +161,21 @@ function addTrio(
   deep: 'reaper sliced' | '' = '',
 ): void {
   for (const model of ['sc', 'armv8'] as const) {
-    for (const deaths of [1, 2]) {
+    for (const deaths of [1, 2] as const) {
       cases.push({
         name: `trio: ${what}, ${deaths === 1 ? 'a death' : 'two deaths'}${deep && `, ${deep}`}, ${model}`,
         module,
         export: exported,
         arguments: [...args, deaths, ...(deep ? [true] : [])],
-        options: { ...random, model, kill: { count: deaths, walks: 2 } },
+        options: { ...random, model, ...KILLED[deaths] },
       });
     }
   }
 }
 
+for (const { room, module, exported, args } of ROOM_TRIOS) {
+  addTrio(`${room}, ${exported}(${args.map((each) => inspect(each)).join(', ')})`, module, exported, [...args]);
+}
 for (const name of SUPPLY_NAMES) {
   for (const acts of threes(SUPPLY_ACTS, ['give']))
     addTrio(`${name}, ${acts.join(' + ')}`, 'trios', 'supply', [name, acts, 1]);

@@ -27,7 +27,7 @@ import { attachRescuer, rescue as rescueNext } from '../../../../lib/workqueue/p
 import { calls } from '../../../../lib/workqueue/rescuer.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { makeQueues } from '../../../workqueue/needy.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapFor, type View } from './holdfast.ts';
 
 const ARENA_WORDS = 12_288;
 const [WORKER, RESCUER] = [1, 2] as const;
@@ -47,7 +47,7 @@ interface Shared extends View {
 }
 
 /** `rescued`: how many items wait for a worker. */
-export function rescue(rescued: number): Program {
+export function rescue(rescued: number, deaths = 1): Program {
   const items = Array.from({ length: rescued + 1 }, (_, i) => i);
   const item = ({ slab }: Shared, i: number) => itemAt(slab, i);
   const view = ({ cpu, thread }: Arena, { pool }: Shared) => new WorkerPool(cpu, pool, thread.id, () => {});
@@ -120,7 +120,7 @@ export function rescue(rescued: number): Program {
   const program: Program<Shared> = {
     words: ARENA_WORDS + 16,
     setup(cpu) {
-      const made = makeArenas(cpu, THREADS, Number.POSITIVE_INFINITY, ARENA_WORDS);
+      const made = makeArenas(cpu, THREADS, Number.POSITIVE_INFINITY, ARENA_WORDS, deaths);
       const first = made.arenas[0] as Arena;
       const { root, pool, slab, queues, pwqs } = makeQueues(first, {}, [0, MEM_RECLAIM]);
       const [wq, others, rescuable] = [queues[1], ...pwqs] as [number, number, number];
@@ -157,10 +157,11 @@ export function rescue(rescued: number): Program {
       },
       (cpu, _me, shared) => beRescuer(cpu, shared.arenas[RESCUER] as Arena, shared, shared.tasks[RESCUER] as number),
     ],
-    reaper(cpu, died, shared) {
-      reapDead(shared, died, 2);
-      const arena = shared.arenas.at(-1) as Arena;
-      const task = shared.tasks.at(-1) as number;
+    reaper(cpu, last, shared, me, inherited) {
+      reapFor(shared, last, me, inherited, deaths, 2);
+      const died = inherited.at(-1) ?? last;
+      const arena = shared.arenas[me] as Arena;
+      const task = shared.tasks[me] as number;
       // It cannot open it any more.
       if (phase(cpu, shared, OPEN) === LOST) openGate(cpu, shared);
       endIfOver(cpu, shared);

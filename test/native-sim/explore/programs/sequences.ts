@@ -1,6 +1,7 @@
 /** What is read without a lock, between two looks at a count, as programs to explore. */
 
-import type { Arena } from '../../../../lib/arena/arena.ts';
+import { Arena } from '../../../../lib/arena/arena.ts';
+import { Place } from '../../../../lib/arena/place.ts';
 import type { ObjectHandle } from '../../../../lib/arena/shared-object.ts';
 import { HoldfastError } from '../../../../lib/errors.ts';
 import { SeqCount } from '../../../../lib/locking/seqlock/seq-count.ts';
@@ -8,6 +9,7 @@ import { SeqCountLatch } from '../../../../lib/locking/seqlock/seq-count-latch.t
 import { SeqLock } from '../../../../lib/locking/seqlock/seq-lock.ts';
 import type { Cpu } from '../../../../lib/machine/cpu.ts';
 import type { Program } from '../../../../native-sim/explore/program.ts';
+import { snapshot } from './holdfast.ts';
 import { type Body, onObject } from './on-object.ts';
 
 const MAKERS = {
@@ -32,14 +34,34 @@ interface View {
   cell: number;
 }
 
-/** Readers of two words that are always written alike. */
-export function sequence(name: SequenceName, acts: readonly SequenceAct[], spins: number): Program {
+/** Readers of two words that are always written alike. With `deaths` somebody writes again after each, and the end is looked at. */
+export function sequence(name: SequenceName, acts: readonly SequenceAct[], spins: number, deaths?: number): Program {
   const make: (arena: Arena, handle?: ObjectHandle) => Sequence = MAKERS[name];
   const open = (arena: Arena, first?: View) => ({
     sequence: make(arena, first?.sequence.handle),
     cell: first?.cell ?? cells(arena),
   });
-  return onObject(open, acts.map(bodyOf), spins);
+  if (deaths === undefined) return onObject(open, acts.map(bodyOf), spins);
+  const writes = (act: SequenceAct | undefined) => act === 'write' || act === 'twice';
+  return onObject(open, acts.map(bodyOf), spins, {
+    deaths,
+    stalls: true,
+    settleSpins: 1,
+    heir(cpu, died, { thread }, { sequence, cell }) {
+      // Only a lock keeps writers apart.
+      if (sequence instanceof SeqLock || writes(acts[died])) write(cpu, sequence, cell, 10 * thread.id);
+    },
+    check(memory, _cell, [{ sequence, cell }]) {
+      const words = 4096;
+      const arena = new Arena(new Place(snapshot(memory, words), acts.length + deaths - 1, { spins: 1 }));
+      const problems = [...arena.fsck(), ...arena.waits().map((each) => JSON.stringify(each))];
+      if (problems.length > 0) throw new Error(`in the end ${problems.join('; ')}`);
+      const view = make(arena, sequence.handle);
+      const [one, other] = whole(view, cell);
+      if (one !== other) throw new Error(`in the end ${one} and ${other}`);
+      write(arena.cpu, view, cell, 1);
+    },
+  });
 }
 
 function cells(arena: Arena): number {
@@ -55,7 +77,7 @@ function bodyOf(act: SequenceAct): Body<View> {
     };
   }
   return (cpu, _me, _arena, { sequence, cell }) => {
-    const [one, other] = act === 'read' ? whole(sequence, cell) : section(cpu, sequence, cell);
+    const [one, other] = act === 'read' ? whole(sequence, cell) : unlessTorn(() => section(cpu, sequence, cell));
     if (one !== other) throw new Error(`read ${one} and ${other}`);
   };
 }
@@ -72,15 +94,19 @@ function write(cpu: Cpu, sequence: Sequence, cell: number, value: number): void 
   sequence.unlock();
 }
 
-function whole(sequence: Sequence, cell: number): number[] {
-  const into = new Int32Array(2);
+/** What `read` has returned; two equal words where a writer is dead, and nobody has made it consistent. */
+function unlessTorn(read: () => number[]): number[] {
   try {
-    sequence.read(cell, into);
+    return read();
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.code !== 'EOWNERDEAD') throw error;
     return [0, 0];
   }
-  return [...into];
+}
+
+function whole(sequence: Sequence, cell: number): number[] {
+  const into = new Int32Array(2);
+  return unlessTorn(() => [...sequence.read(cell, into)]);
 }
 
 function section(cpu: Cpu, sequence: Sequence, cell: number): number[] {

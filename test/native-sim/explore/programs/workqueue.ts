@@ -26,7 +26,7 @@ import { WorkerPool } from '../../../../lib/workqueue/pool.ts';
 import { rebias } from '../../../../lib/workqueue/pool-care.ts';
 import type { FinalMemory, Program } from '../../../../native-sim/explore/program.ts';
 import { makeQueues } from '../../../workqueue/needy.ts';
-import { makeArenas, reapDead, type View } from './holdfast.ts';
+import { makeArenas, reapFor, type View } from './holdfast.ts';
 
 const ARENA_WORDS = 12_288;
 
@@ -60,7 +60,8 @@ interface Shared extends View {
   ran: number;
 }
 
-export function workqueue(asked: WorkqueueProgram): Program {
+/** After each of several `deaths` a reaper comes, and is a worker in the end as well. */
+export function workqueue(asked: WorkqueueProgram, deaths = 1): Program {
   const { items, workers, maxActive = 4, together = false, isBound = false } = asked;
   const threads = workers + 1;
   const item = ({ slab }: Shared, i: number) => itemAt(slab, i);
@@ -78,16 +79,18 @@ export function workqueue(asked: WorkqueueProgram): Program {
     for (const task of tasks) unpark(cpu, task);
   };
 
+  const openGate = (cpu: Cpu, { gate }: Shared) => {
+    cpu.storeRelease(gate, 1);
+    cpu.wake(gate, Number.POSITIVE_INFINITY);
+  };
+
   const run = (cpu: Cpu, pool: WorkerPool, worker: number, shared: Shared, address: number) => {
     const which = cpu.read(address + Item.index);
     const act = items[which];
     // A worker has the item for itself: plain words.
     cpu.write(shared.ran + which, cpu.read(shared.ran + which) + 1);
     cpu.write(address + Item.values, cpu.read(address + Item.values) + 1);
-    if (act === 'open') {
-      cpu.storeRelease(shared.gate, 1);
-      cpu.wake(shared.gate, Number.POSITIVE_INFINITY);
-    }
+    if (act === 'open') openGate(cpu, shared);
     if (act === 'offline') {
       cpu.fetchOr(shared.root + Root.offline, 1);
       rebias(pool);
@@ -128,27 +131,29 @@ export function workqueue(asked: WorkqueueProgram): Program {
       if (!together) pool.queue(address, address);
     });
     if (together) pool.queue(item(shared, items.length - 1), item(shared, 0));
-    let left = items.length;
-    while (left > 0) {
+    /** Those that have come back. */
+    const back = new Set<number>();
+    while (back.size < items.length) {
       const { port } = shared;
       const lost = cpu.load(port + Port.rescan) === 0 ? 0 : cpu.xchg(port + Port.rescan, 0);
       // What a dead worker had in hand, or had handed over just before: counted once, by its state.
-      if (lost !== 0) left = items.filter((_, i) => cpu.loadAcquire(item(shared, i) + Item.state) !== LOST).length;
+      for (const i of lost === 0 ? [] : items.keys()) {
+        if (cpu.loadAcquire(item(shared, i) + Item.state) === LOST) back.add(item(shared, i));
+      }
       const chain = chainFrom(cpu, cpu.load(port + Port.completed) === 0 ? 0 : cpu.xchg(port + Port.completed, 0));
       for (const address of chain) {
         if ((cpu.loadAcquire(address + Item.state) & PHASE) !== DONE) continue;
         if (cpu.read(address + Item.values) !== cpu.read(address + Item.index) * 10 + 1) throw new Error('no result');
-        left--;
+        back.add(address);
       }
-      if (lost !== 0 && isOver(cpu, shared)) return;
-      if (left > 0 && armPort(cpu, port)) cpu.wait(port + Port.armed, ARMED, Number.POSITIVE_INFINITY);
+      if (back.size < items.length && armPort(cpu, port)) cpu.wait(port + Port.armed, ARMED, Number.POSITIVE_INFINITY);
     }
   };
 
   const program: Program<Shared> = {
     words: ARENA_WORDS + 16,
     setup(cpu) {
-      const made = makeArenas(cpu, threads, Number.POSITIVE_INFINITY, ARENA_WORDS);
+      const made = makeArenas(cpu, threads, Number.POSITIVE_INFINITY, ARENA_WORDS, deaths);
       const first = made.arenas[0] as Arena;
       const queues = makeQueues(first, { slot: isBound ? 0 : -1, maxWorkers: workers, maxActive }, [0]);
       const { root, pool, slab, port } = queues;
@@ -172,8 +177,11 @@ export function workqueue(asked: WorkqueueProgram): Program {
       else work(cpu, shared.arenas[me] as Arena, workerAt(shared.pool, me - 1), shared.tasks[me] as number, shared);
     }),
     // In place of the dead worker, or beside those that are left, whoever died.
-    reaper(cpu, died, shared) {
-      reapDead(shared, died, 2);
+    reaper(cpu, last, shared, me, inherited) {
+      reapFor(shared, last, me, inherited, deaths, 2);
+      const died = inherited.at(-1) ?? last;
+      // No item opens it any more, perhaps.
+      if (items.includes('open')) openGate(cpu, shared);
       // Full: the last worker ends an item, and then looks here; this thread looks at the items below.
       if (died === 0) cpu.xchg(shared.isAlone, 1);
       const free = Array.from({ length: workers }, (_, i) => workerAt(shared.pool, i));
@@ -182,9 +190,9 @@ export function workqueue(asked: WorkqueueProgram): Program {
         if (isOver(cpu, shared)) endAll(cpu, shared);
         return;
       }
-      const arena = shared.arenas.at(-1) as Arena;
-      view(arena, shared).join(record, shared.tasks.at(-1) as number);
-      work(cpu, arena, record, shared.tasks.at(-1) as number, shared);
+      const arena = shared.arenas[me] as Arena;
+      view(arena, shared).join(record, shared.tasks[me] as number);
+      work(cpu, arena, record, shared.tasks[me] as number, shared);
     },
     check(memory: FinalMemory, shared) {
       items.forEach((_, i) => {
