@@ -98,6 +98,8 @@ export class Exhaustive extends Machine {
   #looked = 0;
   readonly #spare: Graph[] = [];
   #granted = -1;
+  /** Others could have been granted their awaiting read instead. */
+  #isOneOfSeveral = false;
   #weight = 1;
   #depth = 0;
   #path: number[] = [];
@@ -208,13 +210,17 @@ export class Exhaustive extends Machine {
       if (last >= 0 && this.#isHalfDone(last)) return t;
     }
     for (let t = 0; t < threads; t++) if (g.stop[t] === Stop.none) return t;
+    this.#granted = -1;
     for (let t = 0; t < threads; t++) {
-      if (g.stop[t] === Stop.atAwait && this.#canBeSatisfied(t, g.pending[t]!)) {
-        this.#granted = t;
-        return t;
+      if (g.stop[t] !== Stop.atAwait || !this.#canBeSatisfied(t, g.pending[t]!)) continue;
+      if (this.#granted >= 0) {
+        this.#isOneOfSeveral = true;
+        break;
       }
+      this.#granted = t;
+      this.#isOneOfSeveral = false;
     }
-    return -1;
+    return this.#granted;
   }
 
   /** Is the write half still to come, which must be next? */
@@ -263,7 +269,9 @@ export class Exhaustive extends Machine {
 
   protected override decideRead(choices: number[], flags: number): number {
     const stamp = this.g.n;
-    const mayBlock = (flags & AWAIT) !== 0 && this.g.stop.includes(Stop.atAwait);
+    // Where it could read the latest write, and nobody else could go on without it, a graph in which it reads nothing would
+    // be left at once, for the sake of this one.
+    const mayBlock = (flags & AWAIT) !== 0 && (this.#isOneOfSeveral || choices[0] !== latest(this.g, this.g.pending[this.t]!.location));
     if (choices.length === 1 && !mayBlock) return choices[0]!;
     const before = this.#snapshot();
     for (let i = 1; i < choices.length; i++) this.#push({ kind: 'read', stamp, rf: choices[i]!, before });
