@@ -1,6 +1,6 @@
 /** A worker of a parallel exploration: loads the program that it is told, and explores the parts that it is given. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Subtree } from '../native-sim/explore/exhaustive.ts';
+import type { Subtree } from '../native-sim/explore/alternative.ts';
 import {
   type FromWorker,
   loadProgram,

@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Checkpointing } from '../../native-sim/explore/checkpoint.ts';
-import type { ExploreOptions, ExploreResult, Progress } from '../../native-sim/explore/explore.ts';
+import type { ExploreOptions, ExploreResult, Progress } from '../../native-sim/explore/options.ts';
 import type { ChangedOrder } from '../../native-sim/explore/orders.ts';
 import type { PlainOptions } from '../../native-sim/explore/parallel.ts';
 

@@ -2,8 +2,9 @@
  * A search that its time limit has stopped, to be gone on with another time: how far it has come, and which of its subtrees
  * are open. A subtree is the way that leads to it, a list of numbers, so all of it is a JSON document.
  */
+
+import type { Subtree } from './alternative.ts';
 import type { PlansState } from './deaths.ts';
-import type { Subtree } from './exhaustive.ts';
 import { ExploreError, type Kill } from './program.ts';
 
 const FORMAT = 1;

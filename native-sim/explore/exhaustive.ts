@@ -7,7 +7,7 @@
  * write also revisits earlier reads that do not precede it in po | rf. A revisit keeps what was there when the read was
  * added, and what the write needed; the rest is deleted and grows again. The same graph would be reached from every
  * way in which the deleted part could have turned out, so exactly one of them is allowed to revisit: the one in which
- * each deleted event, and the read, is as the coherence-latest choice would have made it (`#isMaximal`).
+ * each deleted event, and the read, is as the coherence-latest choice would have made it (`isMaximal` in `revisits.ts`).
  *
  * Three things are our own. An awaiting read reads only writes that satisfy it; its canonical choice, for the rule
  * above, is to read nothing and block, and it is added only when no thread has anything else to do. The write half of a
@@ -17,70 +17,23 @@
  *
  * Nothing is remembered but a stack of alternatives, so memory does not grow with the number of executions.
  */
-import { Op, opName } from '../replay/operations.ts';
-import { UNWIND } from '../replay/replay.ts';
+import { Op } from '../replay/operations.ts';
+import { type Alternative, type Difference, type Subtree, subtreeOf } from './alternative.ts';
 import type { LoopWait, Sleep } from './event-loop.ts';
-import {
-  ACQUIRE,
-  AWAIT,
-  CAS,
-  CAS_ACQUIRE,
-  CHOICE,
-  FENCE,
-  HIDDEN,
-  INIT,
-  NOTHING,
-  PLAIN,
-  POISON,
-  READ,
-  RMW,
-  WRITE,
-} from './events.ts';
+import { AWAIT, CHOICE, FENCE, HIDDEN, INIT, NOTHING, PLAIN, POISON, READ, RMW } from './events.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
-import { type Buffered, buffered, overtaken } from './load-buffering.ts';
-import { Machine } from './machine.ts';
+import { LoadBuffering } from './load-buffering.ts';
+import { Machine, type Outcome } from './machine.ts';
 import { ExploreError } from './program.ts';
 import { latest } from './replay.ts';
+import { isRevisitable, placesOf, readFlags, revisited } from './revisits.ts';
 import type { Symmetry } from './symmetry.ts';
-
-/** What is different in an alternative. Stamps are those of its graph. */
-type Difference =
-  /** The read `stamp` reads from `rf`. `before`: the order of the events before it: cheaper than to compute it anew. */
-  | { kind: 'read'; stamp: number; rf: number; before: Int32Array }
-  /** The write `stamp` takes another place in coherence order. */
-  | { kind: 'write'; stamp: number; place: number; before: Int32Array | null }
-  /** The choice `stamp` is made differently. */
-  | { kind: 'choice'; stamp: number; value: number }
-  /** The write `stamp` revisits a read. */
-  | { kind: 'revisit'; stamp: number; read: number }
-  /** The graph is as it is to be. */
-  | { kind: 'graph' };
-
-interface Alternative {
-  g: Graph;
-  difference: Difference;
-  /** Which share of the search it stands for. */
-  weight: number;
-  /** How many revisits led here. */
-  depth: number;
-  /** Which alternatives were taken to get here, to hand the subtree to another worker. */
-  path: number[];
-}
 
 /** Turns of an idle loop before it leaves by itself that are explored one by one; the rest are like the last. */
 const TURNS_TOLD_APART = 64;
 
-/** A part of the search, and which share of the whole it stands for. */
-export type Subtree = Pick<Alternative, 'path' | 'weight'>;
-
 /** Graphs that are kept to be used again. */
 const MOST_SPARE = 64;
-
-/** Cases of load buffering that are looked at in one search, and that are named. */
-const MOST_LOOKED_AT = 5000;
-const MOST_NAMED = 3;
-
-export type Outcome = 'execution' | 'blocked' | 'dropped';
 
 export class Exhaustive extends Machine {
   readonly stack: Alternative[] = [];
@@ -92,10 +45,7 @@ export class Exhaustive extends Machine {
   /** The share of the search that is done. */
   progress = 0;
   graphs = 0;
-  /** What the search leaves out, and the model allows; see `load-buffering.ts`. */
-  readonly notExcluded = new Set<string>();
-  readonly #early: Buffered[] = [];
-  #looked = 0;
+  readonly #buffering = new LoadBuffering(this);
   readonly #spare: Graph[] = [];
   #granted = -1;
   /** Others could have been granted their awaiting read instead. */
@@ -140,6 +90,11 @@ export class Exhaustive extends Machine {
     return this.stack.splice(0, count).map(subtreeOf);
   }
 
+  /** What the search leaves out, and the model allows; see `load-buffering.ts`. */
+  get notExcluded(): ReadonlySet<string> {
+    return this.#buffering.found;
+  }
+
   /** What has not been looked at yet. */
   get open(): Subtree[] {
     return this.stack.map(subtreeOf);
@@ -149,7 +104,7 @@ export class Exhaustive extends Machine {
     const base = this.stack.length;
     this.graphs++;
     this.hopeless = false;
-    this.#early.length = 0;
+    this.#buffering.begin();
     while (this.failure === null && !this.hopeless) {
       const thread = this.#pick();
       if (thread < 0) break;
@@ -164,41 +119,8 @@ export class Exhaustive extends Machine {
     }
     this.progress += share;
     if (this.failure !== null) return 'execution';
-    for (const pair of this.#early.splice(0)) this.#lookAtEarly(pair);
+    this.#buffering.look();
     return this.#classify();
-  }
-
-  /** Notes the pair if the model allows it, and the thread that reads too early does the same after it. */
-  #lookAtEarly(pair: Buffered): void {
-    const { g } = this;
-    if (!this.#isCurious || this.isDoomed()) return;
-    this.#looked++;
-    const copy = buffered(g, this.ordering, pair);
-    if (copy === null) return;
-    this.g = copy;
-    this.frozen = true;
-    try {
-      this.run(g.thread[pair.read]!);
-    } catch (error) {
-      // It has ended before, and so done something else.
-      if (error !== UNWIND) throw error;
-    }
-    this.frozen = false;
-    this.g = g;
-    const isSame = this.failure === null;
-    this.failure = null;
-    if (isSame) this.notExcluded.add(this.#describeEarly(pair));
-  }
-
-  #describeEarly({ read, write }: Buffered): string {
-    const { g } = this;
-    const name = this.memory.name(g.location[write]!, new Map());
-    const [reader, writer] = [`thread ${g.thread[read]}, operation ${g.index[read]}`, `thread ${g.thread[write]}`];
-    return `load buffering: ${opName(g.op[read]!)} of ${name} (${reader}) sees what ${writer} writes there later`;
-  }
-
-  get #isCurious(): boolean {
-    return this.#looked < MOST_LOOKED_AT && this.notExcluded.size < MOST_NAMED;
   }
 
   /** The thread that goes next. It depends on the graph alone. */
@@ -271,7 +193,9 @@ export class Exhaustive extends Machine {
     const stamp = this.g.n;
     // Where it could read the latest write, and nobody else could go on without it, a graph in which it reads nothing would
     // be left at once, for the sake of this one.
-    const mayBlock = (flags & AWAIT) !== 0 && (this.#isOneOfSeveral || choices[0] !== latest(this.g, this.g.pending[this.t]!.location));
+    const mayBlock =
+      (flags & AWAIT) !== 0 &&
+      (this.#isOneOfSeveral || choices[0] !== latest(this.g, this.g.pending[this.t]!.location));
     if (choices.length === 1 && !mayBlock) return choices[0]!;
     const before = this.#snapshot();
     for (let i = 1; i < choices.length; i++) this.#push({ kind: 'read', stamp, rf: choices[i]!, before });
@@ -298,51 +222,16 @@ export class Exhaustive extends Machine {
 
   protected override afterWrite(w: number): void {
     const { g } = this;
-    if (this.ordering.model === 'armv8' && !(g.flags[w]! & (PLAIN | HIDDEN)) && this.#isCurious) {
-      for (const read of overtaken(g, w)) this.#early.push({ read, write: w });
-    }
+    this.#buffering.note(w);
     if (g.flags[w]! & PLAIN) return;
     const location = g.location[w]!;
     for (const r of g.reads[location]!) {
       if (g.flags[r]! & PLAIN || g.inPrefix(r, w)) continue;
       if (g.flags[r]! & AWAIT && !(g.rf[r] === NOTHING && g.until[r]!(g.value[w]!, g.arg[r]!))) continue;
-      if (!this.#isRevisitable(r, w)) continue;
+      if (!isRevisitable(g, r, w)) continue;
       if (this.#depth >= this.bound) this.beyondBound++;
       else this.#push({ kind: 'revisit', stamp: w, read: r });
     }
-  }
-
-  #isRevisitable(r: number, w: number): boolean {
-    for (let e = r; e < w; e++) {
-      if (e !== r && this.g.inPrefix(e, w)) continue;
-      if (!this.#isMaximal(e, w)) return false;
-    }
-    return true;
-  }
-
-  /** Is `e` as the latest choice would have made it, given what came before it and what `w` needs? */
-  #isMaximal(e: number, w: number): boolean {
-    const { g } = this;
-    const flags = g.flags[e]!;
-    if (flags & CHOICE) return g.value[e] === g.arg[e];
-    if (!(flags & (READ | WRITE))) return true;
-    if (flags & AWAIT) return g.rf[e] === NOTHING;
-    const location = g.location[e]!;
-    if (flags & WRITE) {
-      for (const r of g.reads[location]!) {
-        if (g.rf[r] === e && (r <= e || g.inPrefix(r, w))) return false;
-      }
-    }
-    const subject = flags & READ ? g.rf[e]! : e;
-    const co = g.co[location]!;
-    const place = subject === INIT ? -1 : co.indexOf(subject);
-    // A write that found no place had no other to choose.
-    if (place < 0 && subject !== INIT) return true;
-    for (let i = place + 1; i < co.length; i++) {
-      const later = co[i]!;
-      if (later !== w && (later <= e || g.inPrefix(later, w))) return false;
-    }
-    return true;
   }
 
   /** Makes the alternative's graph the current one. False if there is nothing to run, or no use in it. */
@@ -447,29 +336,12 @@ export class Exhaustive extends Machine {
 
   /** Pushes a graph for each consistent place of the write in the revisit. */
   #revisit(a: Alternative, w: number, r: number): void {
-    const { g } = this;
+    const { g, ordering } = this;
     g.cut(w + 1);
-    const keep = new Uint8Array(g.n);
-    let readAt = -1;
-    for (let e = 0, kept = 0; e < g.n; e++) {
-      if (e <= r || g.inPrefix(e, w)) keep[e] = 1;
-      if (e === r) readAt = kept;
-      kept += keep[e]!;
-    }
-    const base = g.restrict(keep, this.#spare.pop());
-    const writeAt = base.n - 1;
+    const { base, readAt, writeAt } = revisited(g, ordering, r, w, this.#spare.pop());
     const location = base.location[writeAt]!;
-    const co = base.co[location]!;
-    if (co.includes(writeAt)) co.splice(co.indexOf(writeAt), 1);
-    base.rf[readAt] = writeAt;
-    base.value[readAt] = base.value[writeAt]!;
-    base.flags[readAt] = readFlags(base.flags[readAt]!, base.value[readAt]!, base.arg[readAt]!);
-    base.setClock(readAt);
-    this.ordering.reconsider(base, readAt);
-    base.stop[base.thread[readAt]!] = Stop.none;
-    base.stop[base.thread[writeAt]!] = Stop.none;
     const first = this.stack.length;
-    const places = this.#places(base, writeAt, readAt);
+    const places = placesOf(base, ordering, writeAt, readAt);
     for (const place of places) {
       const attempt = places.length === 1 ? base : base.clone(this.#spare.pop());
       attempt.co[location]!.splice(place, 0, writeAt);
@@ -488,23 +360,6 @@ export class Exhaustive extends Machine {
       child.weight = a.weight / graphs;
       child.path = [...a.path, i - first];
     }
-  }
-
-  /** Where in coherence order the write could go, before the other threads are asked. */
-  #places(g: Graph, w: number, r: number): number[] {
-    const location = g.location[w]!;
-    const co = g.co[location]!;
-    const thread = g.thread[w]!;
-    const places: number[] = [];
-    const isRmw = (g.flags[w]! & RMW) !== 0;
-    const from = isRmw ? this.ordering.rmwPlace(g, thread) : this.ordering.seenBefore(g, w);
-    const to = isRmw ? from : co.length;
-    const seenByReader = this.ordering.seenBefore(g, r);
-    for (let place = from; place <= to; place++) {
-      if (place < co.length && g.flags[co[place]!]! & RMW) continue;
-      if (place + 1 > seenByReader) places.push(place);
-    }
-    return places;
   }
 
   /** Everybody has stopped. Is that the end, or does a thread only wait for what another graph will bring? */
@@ -541,16 +396,4 @@ export class Exhaustive extends Machine {
     if (!(g.flags[e]! & HIDDEN)) return until(this.valueOf(location, latest(g, location)), g.arg[e]!);
     return g.co[location]!.some((w) => until(g.value[w]!, g.arg[e]!));
   }
-}
-
-/** The flags of a read once it is known what it reads: a compare-and-exchange is exclusive only when it succeeds. */
-function readFlags(flags: number, value: number, expected: number): number {
-  if (!(flags & CAS)) return flags;
-  const failed = flags & ~(RMW | ACQUIRE);
-  if (value !== expected) return failed;
-  return failed | RMW | (flags & CAS_ACQUIRE ? ACQUIRE : 0);
-}
-
-function subtreeOf({ path, weight }: Alternative): Subtree {
-  return { path, weight };
 }

@@ -3,7 +3,8 @@
  *
  *     test('nobody is let in twice', () => expectExplored({ model: 'armv8', words: 4, threads: [f, f] }));
  */
-import { type ExploreOptions, type ExploreResult, explore } from './explore.ts';
+import { explore } from './explore.ts';
+import type { ExploreOptions, ExploreResult } from './options.ts';
 import { printCounterexample } from './report.ts';
 
 export class CounterexampleError extends Error {

@@ -7,18 +7,99 @@
  * And would the reader's thread have done the same if it had? The thread is run once more, with that value, and compared:
  * a dependency that is none to a compiler counts as none. Looked at are reads that are no half of a read-modify-write.
  */
+import { opName } from '../replay/operations.ts';
+import { UNWIND } from '../replay/replay.ts';
 import { AWAIT, HIDDEN, PLAIN, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
+import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
 
+/** Cases that are looked at in one search, and that are named. */
+const MOST_LOOKED_AT = 5000;
+const MOST_NAMED = 3;
+
 /** A read, and a write that it might see too early. */
-export interface Buffered {
+interface Buffered {
   readonly read: number;
   readonly write: number;
 }
 
+/** The search that is told what it leaves out: threads run once more on a graph of which nothing is kept. */
+interface Search {
+  g: Graph;
+  frozen: boolean;
+  failure: unknown;
+  readonly ordering: Ordering;
+  readonly memory: Memory;
+  isDoomed(): boolean;
+  run(thread: number): void;
+}
+
+export class LoadBuffering {
+  /** What the model allows, in words. */
+  readonly found = new Set<string>();
+  readonly #search: Search;
+  /** Of the execution that runs. */
+  readonly #pairs: Buffered[] = [];
+  #looked = 0;
+
+  constructor(search: Search) {
+    this.#search = search;
+  }
+
+  begin(): void {
+    this.#pairs.length = 0;
+  }
+
+  /** The write `w` has been made. */
+  note(w: number): void {
+    const { g, ordering } = this.#search;
+    if (ordering.model !== 'armv8' || g.flags[w]! & (PLAIN | HIDDEN) || !this.#isCurious) return;
+    for (const read of overtaken(g, w)) this.#pairs.push({ read, write: w });
+  }
+
+  /** The execution has ended. */
+  look(): void {
+    for (const pair of this.#pairs.splice(0)) this.#lookAt(pair);
+  }
+
+  /** Notes the pair if the model allows it, and the thread that reads too early does the same after it. */
+  #lookAt(pair: Buffered): void {
+    const search = this.#search;
+    const { g } = search;
+    if (!this.#isCurious || search.isDoomed()) return;
+    this.#looked++;
+    const copy = buffered(g, search.ordering, pair);
+    if (copy === null) return;
+    search.g = copy;
+    search.frozen = true;
+    try {
+      search.run(g.thread[pair.read]!);
+    } catch (error) {
+      // It has ended before, and so done something else.
+      if (error !== UNWIND) throw error;
+    }
+    search.frozen = false;
+    search.g = g;
+    const isSame = search.failure === null;
+    search.failure = null;
+    if (isSame) this.found.add(this.#describe(pair));
+  }
+
+  #describe({ read, write }: Buffered): string {
+    const { g, memory } = this.#search;
+    const name = memory.name(g.location[write]!, new Map());
+    const [reader, writer] = [`thread ${g.thread[read]}, operation ${g.index[read]}`, `thread ${g.thread[write]}`];
+    return `load buffering: ${opName(g.op[read]!)} of ${name} (${reader}) sees what ${writer} writes there later`;
+  }
+
+  get #isCurious(): boolean {
+    return this.#looked < MOST_LOOKED_AT && this.found.size < MOST_NAMED;
+  }
+}
+
 /** The reads of its location that `w` may overtake, as far as their threads' orders tell. */
-export function overtaken(g: Graph, w: number): number[] {
+function overtaken(g: Graph, w: number): number[] {
   const location = g.location[w]!;
   return g.reads[location]!.filter((r) => {
     if (g.thread[r] === g.thread[w] || g.flags[r]! & (RMW | HIDDEN | PLAIN) || g.value[r] === g.value[w]) return false;
@@ -34,7 +115,7 @@ function led(g: Graph, r: number, w: number): number[] {
 }
 
 /** What led to `write`, with `read` reading from it; null if the model forbids that. */
-export function buffered(g: Graph, ordering: Ordering, { read, write }: Buffered): Graph | null {
+function buffered(g: Graph, ordering: Ordering, { read, write }: Buffered): Graph | null {
   if (!isCoherent(g, ordering, read, write)) return null;
   const keep = new Uint8Array(g.n);
   let readAt = -1;

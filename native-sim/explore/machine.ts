@@ -1,45 +1,27 @@
 /**
- * The operations of `Cpu`, as events. What each promises is in its flags; what it may see is up to the search that
- * extends this class.
+ * Threads as the explored machine runs them, to the end of their function, of their event loop or of their life: how they sleep,
+ * what their clock shows, and what a death leaves. How each goes on is up to the search that extends this class.
  *
- * A compare-and-exchange that fails is a plain read. `condLoad` without a bound is one read that waits for a write
- * that satisfies it; with a bound it is an ordinary load, because giving up after any number of turns and finding the
- * value are told apart by the value alone. There is one clock: a sleep that times out moves it to the deadline, for its
- * thread and for every thread that sees what that one did afterwards.
+ * There is one clock: a sleep that times out moves it to the deadline, for its thread and for every thread that sees
+ * what that one did afterwards.
  */
 import type { WaitOutcome } from '../../lib/machine/cpu.ts';
-import { changed, Op, opName, strengthOf } from '../replay/operations.ts';
-import { divergence, UNWIND } from '../replay/replay.ts';
-import { Access, type Until } from '../replay/replayed-cpu.ts';
+import { Op } from '../replay/operations.ts';
+import { UNWIND } from '../replay/replay.ts';
+import { Access } from '../replay/replayed-cpu.ts';
+import { Accesses } from './accesses.ts';
 import { EventLoop, type LoopMachine, type LoopWait, type Sleep } from './event-loop.ts';
-import {
-  ACQUIRE,
-  AWAIT,
-  accessBits,
-  CAS,
-  CAS_ACQUIRE,
-  FULL,
-  fenceBits,
-  HIDDEN,
-  NOTHING,
-  PLAIN,
-  POISON,
-  READ,
-  RELEASE,
-  RMW,
-  WRITE,
-} from './events.ts';
+import { ACQUIRE, AWAIT, HIDDEN, READ, RELEASE, RMW, WRITE } from './events.ts';
 import type { Executor } from './explored-cpu.ts';
 import { FutexQueues, MAX_THREADS } from './futex.ts';
 import { Stop } from './graph.ts';
 import { ExploreError } from './program.ts';
-import { latest, Replay } from './replay.ts';
+import { latest } from './replay.ts';
 
-/** The bits of the halves of a read-modify-write, by `strengthOf` it. */
-const RMW_READ = [0, ACQUIRE, 0, 0] as const;
-const RMW_WRITE = [0, 0, RELEASE, RELEASE | FULL] as const;
+/** What an execution came to: all have ended, somebody waits for what only another one brings, or it is none. */
+export type Outcome = 'execution' | 'blocked' | 'dropped';
 
-export abstract class Machine extends Replay implements Executor, LoopMachine {
+export abstract class Machine extends Accesses implements Executor, LoopMachine {
   readonly futexes = new FutexQueues();
   /** By thread: whether it has an event loop. */
   hasLoop: readonly boolean[] = [];
@@ -77,127 +59,8 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
     if (this.stopped) throw UNWIND;
   }
 
-  #location(op: number, address: number): number {
-    if (!this.memory.inRange(address)) {
-      if (this.stopped) this.halt();
-      this.fail(
-        'out-of-range',
-        `thread ${this.t}: ${opName(op)} of address ${address}; there are ${this.memory.words} words`,
-        this.g.lastOf(this.t),
-      );
-    }
-    return this.memory.location(address);
-  }
-
-  #altered(op: number, flags: number): number {
-    return this.alter === null ? flags : this.alter(op, flags);
-  }
-
-  read(op: number, address: number, access: number): number {
-    const flags = accessBits(op, access);
-    const location = this.#location(op, address);
-    let e = this.begin(op, location);
-    if (e < 0) {
-      const given = this.#altered(op, READ | flags);
-      e = this.addRead(op, given, location, () => given);
-      this.checkAccess(e);
-    }
-    return this.g.value[e]!;
-  }
-
-  write(op: number, address: number, value: number, access: number): void {
-    this.#write(op, address, value, accessBits(op, access));
-  }
-
-  #write(op: number, address: number, value: number, flags: number): void {
-    const location = this.#location(op, address);
-    const e = this.begin(op, location);
-    if (e < 0) this.checkAccess(this.addWrite(op, this.#altered(op, WRITE | flags), location, value | 0));
-    else this.#same(e, value | 0);
-  }
-
-  /** A write that is replayed must write what it wrote. */
-  #same(e: number, value: number): void {
-    const was = this.g.value[e]!;
-    if (was === value) return;
-    const what = `${opName(this.g.op[e]!)} of ${this.memory.name(this.g.location[e]!, new Map())}`;
-    this.fail('non-determinism', divergence(this.t, this.g.index[e]!, `${what} writing ${was}`, `writing ${value}`), e);
-  }
-
-  /** The second half of a read-modify-write. Before there is one, the first is not known to happen. */
-  #writeHalf(op: number, location: number, flags: number, value: number): void {
-    if (this.atFrontier()) {
-      const e = this.addWrite(op, this.#altered(op, WRITE | RMW | flags), location, value);
-      this.checkAccess(this.g.threads[this.t]![this.g.index[e]! - 1]!);
-      this.checkAccess(e);
-    } else this.#same(this.recorded(op, location), value);
-  }
-
-  rmw(op: number, address: number, operand: number): number {
-    const location = this.#location(op, address);
-    const strength = strengthOf(op);
-    let e = this.begin(op, location);
-    if (e < 0) {
-      const given = this.#altered(op, READ | RMW | RMW_READ[strength]!);
-      e = this.addRead(op, given, location, () => given);
-    }
-    const old = this.g.value[e]!;
-    this.#writeHalf(op, location, RMW_WRITE[strength]!, changed(op, old, operand | 0));
-    return old;
-  }
-
-  cmpxchg(op: number, address: number, expected: number, value: number): number {
-    const location = this.#location(op, address);
-    const strength = strengthOf(op);
-    const wanted = expected | 0;
-    let e = this.begin(op, location);
-    if (e < 0) {
-      const given = this.#altered(op, READ | RMW_READ[strength]!);
-      const failed = (given & ~ACQUIRE) | CAS | (given & ACQUIRE ? CAS_ACQUIRE : 0);
-      const succeeded = failed | RMW | (given & ACQUIRE);
-      e = this.addRead(op, failed, location, (w) => (this.valueOf(location, w) === wanted ? succeeded : failed));
-      this.g.arg[e] = wanted;
-      if (this.g.value[e] !== wanted) this.checkAccess(e);
-    } else if (this.g.arg[e] !== wanted) {
-      const was = `${opName(op)} expecting ${this.g.arg[e]}`;
-      this.fail('non-determinism', divergence(this.t, this.g.index[e]!, was, `expecting ${wanted}`), e);
-    }
-    const old = this.g.value[e]!;
-    if (old === wanted) this.#writeHalf(op, location, RMW_WRITE[strength]!, value | 0);
-    return old;
-  }
-
-  fence(op: number): void {
-    const e = this.begin(op, -1);
-    if (e < 0) this.addFence(op, this.#altered(op, fenceBits(op)));
-  }
-
-  condLoad(op: number, address: number, until: Until, arg: number, spins: number): number {
-    if (spins !== Number.POSITIVE_INFINITY) return this.read(op, address, Access.marked);
-    const flags = READ | AWAIT | accessBits(op, Access.marked);
-    return this.#await(op, this.#location(op, address), flags, until, arg);
-  }
-
-  #await(op: number, location: number, flags: number, until: Until, arg: number): number {
-    let e = this.begin(op, location);
-    if (e < 0) {
-      const given = flags & HIDDEN ? flags : this.#altered(op, flags);
-      const pending = { op, flags: given, location, until, arg };
-      if (!this.mayAwait(pending)) {
-        this.g.pending[this.t] = pending;
-        this.stopAs(Stop.atAwait);
-      }
-      e = this.addRead(op, given, location, (w) => (until(this.valueOf(location, w), arg) ? given : 0));
-      this.g.arg[e] = arg;
-      this.g.until[e] = until;
-      if (this.g.rf[e] === NOTHING) this.stopAs(Stop.blocked);
-      if (!(flags & HIDDEN)) this.checkAccess(e);
-    }
-    return this.g.value[e]!;
-  }
-
   wait(address: number, expected: number, deadline: number): WaitOutcome {
-    const word = this.#location(Op.wait, address);
+    const word = this.locationOf(Op.wait, address);
     const queue = this.memory.location(this.memory.futexOf(address));
     for (;;) {
       const sleeper = this.#enqueue(word, queue, expected);
@@ -313,7 +176,7 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
 
   #sleepUntilWoken(queue: number, sleeper: number): WaitOutcome {
     const until = (state: number) => this.futexes.wasRemovedBy(state, sleeper);
-    this.#await(Op.wait, queue, READ | AWAIT | ACQUIRE | HIDDEN, until, sleeper);
+    this.awaitValue(Op.wait, queue, READ | AWAIT | ACQUIRE | HIDDEN, until, sleeper);
     return 'ok';
   }
 
@@ -338,11 +201,11 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
 
   #queueHalf(op: number, queue: number, state: number): void {
     if (this.atFrontier()) this.addWrite(op, WRITE | RMW | HIDDEN, queue, state);
-    else this.#same(this.recorded(op, queue), state);
+    else this.checkSame(this.recorded(op, queue), state);
   }
 
   wake(address: number, count: number): number {
-    this.#location(Op.wake, address);
+    this.locationOf(Op.wake, address);
     const queue = this.memory.location(this.memory.futexOf(address));
     let e = this.begin(Op.wake, queue);
     if (e < 0) {
@@ -370,10 +233,6 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
   /** Every other thread may run here anyway. */
   ndelay(): void {}
 
-  poison(op: number, address: number, words: number): void {
-    for (let a = address; a < address + words; a++) this.#write(op, a, 0, PLAIN | POISON);
-  }
-
   /** The death of the running thread: it leaves the queue that it sleeps on, and its death certificate is written. */
   protected die(): never {
     if (this.#asleepOn >= 0) this.#vacate(this.#asleepOn, this.#sleeper);
@@ -396,7 +255,7 @@ export abstract class Machine extends Replay implements Executor, LoopMachine {
   /** A reaper's first step: it runs once `thread` is dead. */
   awaitDeath(thread: number): void {
     const certificate = this.memory.location(this.memory.deathOf(thread));
-    this.#await(Op.reap, certificate, READ | AWAIT | ACQUIRE | HIDDEN, isSet, 0);
+    this.awaitValue(Op.reap, certificate, READ | AWAIT | ACQUIRE | HIDDEN, isSet, 0);
   }
 }
 

@@ -15,7 +15,8 @@
  */
 import { INIT, NOTHING, POISON, READ, RMW, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
-import { isPlain, type ModelName } from './ppo.ts';
+import type { ModelName } from './ppo.ts';
+import { copyRow, include, includeEdges, mark, wordsOf } from './rows.ts';
 import { ThreadOrder } from './thread-order.ts';
 
 const NEW = 0;
@@ -27,7 +28,6 @@ export class Ordering {
   readonly #inThread: ThreadOrder;
   /** The events before the one being placed, as bits. */
   #row = new Int32Array(8);
-  #ahead = new Int32Array(8);
   /** The flags of the new event whose local past is in `#row` while a choice is made for it; -1: there is none. */
   #rowFlags = -1;
   /** For `rebuild`: rows of direct predecessors; how far an event's row is; a write's place in coherence order. */
@@ -40,36 +40,20 @@ export class Ordering {
     this.#inThread = new ThreadOrder(model);
   }
 
-  #include(g: Graph, row: Int32Array, e: number): void {
-    const { before } = g;
-    const from = e * g.stride;
-    for (let i = 0, words = wordsOf(g); i < words; i++) row[i]! |= before[from + i]!;
-    row[e >>> 5]! |= 1 << (e & 31);
-  }
-
   /** Everything before an event with `flags` at the end of `thread`, by the thread's own doing. */
   #local(g: Graph, row: Int32Array, thread: number, flags: number, location: number): void {
     const same = location < 0 ? -1 : g.lastAt(thread, location);
     this.#inThread.find(g, thread, g.threads[thread]!.length, flags, same);
     row.fill(0, 0, g.stride);
-    this.#includeEdges(g, row, thread);
+    includeEdges(g, row, thread, this.#inThread);
   }
 
   /** Everything before `e`, which is in the graph, by its thread's own doing. */
   #place(g: Graph, row: Int32Array, e: number): void {
     this.#inThread.find(g, g.thread[e]!, g.index[e]!, g.flags[e]!, g.sameBefore[e]!);
     row.fill(0, 0, g.stride);
-    this.#includeEdges(g, row, g.thread[e]!);
+    includeEdges(g, row, g.thread[e]!, this.#inThread);
     this.#inThread.note(g, e);
-  }
-
-  #includeEdges(g: Graph, row: Int32Array, thread: number): void {
-    const list = g.threads[thread]!;
-    const { edges, count } = this.#inThread;
-    for (let i = 0; i < count; i++) {
-      const e = list[edges[i]!]!;
-      if ((row[e >>> 5]! & (1 << (e & 31))) === 0) this.#include(g, row, e);
-    }
   }
 
   /** The flags of `e`, the last event of its thread, have changed, so what its thread keeps after it may have. */
@@ -78,10 +62,7 @@ export class Ordering {
   }
 
   #scratch(g: Graph): void {
-    if (this.#row.length < g.stride) {
-      this.#row = new Int32Array(g.stride);
-      this.#ahead = new Int32Array(g.stride);
-    }
+    if (this.#row.length < g.stride) this.#row = new Int32Array(g.stride);
   }
 
   /** How many writes of its location the thread of `e` has seen before it. */
@@ -179,11 +160,11 @@ export class Ordering {
    */
   #observe(g: Graph, row: Int32Array, thread: number, location: number, place: number): void {
     const overwritten = place === 0 ? INIT : g.co[location]![place - 1]!;
-    if (overwritten !== INIT && g.thread[overwritten] !== thread) this.#include(g, row, overwritten);
+    if (overwritten !== INIT && g.thread[overwritten] !== thread) include(g, row, overwritten);
     const reads = g.reads[location]!;
     for (let i = 0; i < reads.length; i++) {
       const r = reads[i]!;
-      if (g.rf[r] === overwritten && g.thread[r] !== thread) this.#include(g, row, r);
+      if (g.rf[r] === overwritten && g.thread[r] !== thread) include(g, row, r);
     }
   }
 
@@ -191,7 +172,7 @@ export class Ordering {
   insertRead(g: Graph, e: number, isChosen = false): void {
     const row = this.#placed(g, e, isChosen);
     const write = g.rf[e]!;
-    if (write >= 0 && g.thread[write] !== g.thread[e]) this.#include(g, row, write);
+    if (write >= 0 && g.thread[write] !== g.thread[e]) include(g, row, write);
     copyRow(g, row, e);
     if (write === NOTHING) return;
     this.#precede(g, e, write === INIT ? 0 : g.co[g.location[e]!]!.lastIndexOf(write) + 1);
@@ -243,110 +224,6 @@ export class Ordering {
       for (let i = 0; i < words; i++) before[row + i]! |= before[own + i]!;
       before[row + (e >>> 5)]! |= 1 << (e & 31);
     }
-  }
-
-  /**
-   * An access that conflicts with `e`, the last of its thread, and is ordered neither before nor after it; or -1. That
-   * one reads the other, or overwrites it, is no order: it is what the race decides. So of two accesses related in this
-   * way alone, the edge between them is left out.
-   */
-  race(g: Graph, e: number): number {
-    this.#surroundings = NOTHING;
-    return this.#findRival(g, e, true);
-  }
-
-  /** `race` for any event of a graph: finds those accesses that are not ordered after it. */
-  raceBefore(g: Graph, e: number): number {
-    this.#surroundings = NOTHING;
-    return this.#findRival(g, e, false);
-  }
-
-  #findRival(g: Graph, e: number, isLast: boolean): number {
-    const location = g.location[e]!;
-    const rival = this.#rivalAmong(g, e, g.co[location]!, isLast);
-    return rival >= 0 || !(g.flags[e]! & WRITE) ? rival : this.#rivalAmong(g, e, g.reads[location]!, isLast);
-  }
-
-  #rivalAmong(g: Graph, e: number, others: readonly number[], isLast: boolean): number {
-    const flags = g.flags[e]!;
-    const thread = g.thread[e]!;
-    for (let i = 0; i < others.length; i++) {
-      const other = others[i]!;
-      if (!isPlain(this.model, g.flags[other]! | flags)) continue;
-      if (g.thread[other] === thread || g.rf[other] === NOTHING) continue;
-      if (this.model === 'javascript') {
-        if (!this.#happensBefore(g, other, e) && !this.#happensBefore(g, e, other)) return other;
-        continue;
-      }
-      if (isLast ? this.#isUnordered(g, e, other) : this.#isNotOrderedBefore(g, e, other)) return other;
-    }
-    return -1;
-  }
-
-  /**
-   * ECMAScript's happens-before, (po | sw)+: sw leads from an atomic write to an atomic read of it. `clock` has the
-   * reads-from of ordinary accesses as well; but if one of those is no happens-before, it is a race itself, and found.
-   */
-  #happensBefore(g: Graph, a: number, b: number): boolean {
-    const at = g.index[b]!;
-    if (at > 0 && g.inPrefix(a, g.threads[g.thread[b]!]![at - 1]!)) return true;
-    const from = g.flags[b]! & READ ? g.rf[b]! : INIT;
-    return from >= 0 && !isPlain(this.model, g.flags[b]! | g.flags[from]!) && g.inPrefix(a, from);
-  }
-
-  #isUnordered(g: Graph, e: number, other: number): boolean {
-    this.#surround(g, e);
-    if (this.#row[other >>> 5]! & (1 << (other & 31))) return false;
-    const { stride, before } = g;
-    for (let i = 0, at = other * stride; i < stride; i++) if (before[at + i]! & this.#ahead[i]!) return false;
-    return true;
-  }
-
-  #isNotOrderedBefore(g: Graph, e: number, other: number): boolean {
-    if (!g.isBefore(other, e)) return !g.isBefore(e, other);
-    this.#surround(g, e);
-    return (this.#row[other >>> 5]! & (1 << (other & 31))) === 0;
-  }
-
-  /** The event whose surroundings are in `#row` and `#ahead`. */
-  #surroundings = NOTHING;
-
-  /** What is before `e` by more than one edge from another thread, into `#row`; its direct successors into `#ahead`. */
-  #surround(g: Graph, e: number): void {
-    if (this.#surroundings === e) return;
-    this.#surroundings = e;
-    this.#scratch(g);
-    const { stride } = g;
-    const row = this.#row;
-    const ahead = this.#ahead;
-    const thread = g.thread[e]!;
-    const co = g.co[g.location[e]!]!;
-    row.fill(0, 0, stride);
-    ahead.fill(0, 0, stride);
-    this.#inThread.find(g, thread, g.index[e]!, g.flags[e]!, g.sameBefore[e]!);
-    this.#includeEdges(g, row, thread);
-    let place: number;
-    if (g.flags[e]! & READ) {
-      const write = g.rf[e]!;
-      this.#includePast(g, write, thread);
-      place = write === INIT ? 0 : co.lastIndexOf(write) + 1;
-    } else {
-      place = co.lastIndexOf(e);
-      const overwritten = place <= 0 ? INIT : co[place - 1]!;
-      this.#includePast(g, overwritten, thread);
-      for (const r of g.reads[g.location[e]!]!) if (g.rf[r] === overwritten) this.#includePast(g, r, thread);
-    }
-    for (let j = place; j < co.length; j++) {
-      const later = co[j]!;
-      if (g.thread[later] !== thread) ahead[later >>> 5]! |= 1 << (later & 31);
-    }
-  }
-
-  /** Adds what is before `y`, of another thread, to `#row`: without `y`. */
-  #includePast(g: Graph, y: number, thread: number): void {
-    if (y < 0 || g.thread[y] === thread) return;
-    const { stride, before } = g;
-    for (let i = 0, at = y * stride; i < stride; i++) this.#row[i]! |= before[at + i]!;
   }
 
   /** Computes `before` anew, in any order of stamps; false if the order has a cycle. */
@@ -421,21 +298,7 @@ export class Ordering {
   }
 }
 
-/** How many words of a row have bits of events that there are. */
-function wordsOf(g: Graph): number {
-  return (g.n + 31) >>> 5;
-}
-
-function copyRow(g: Graph, row: Int32Array, e: number): void {
-  const { stride } = g;
-  for (let i = 0; i < stride; i++) g.before[e * stride + i] = row[i]!;
-}
-
 /** Setting the length of an array takes longer. */
 function empty(list: number[]): void {
   while (list.length > 0) list.pop();
-}
-
-function mark(rows: Int32Array, at: number, e: number): void {
-  rows[at + (e >>> 5)]! |= 1 << (e & 31);
 }

@@ -7,7 +7,8 @@
 
 import { Op } from '../replay/operations.ts';
 import { type Change, stronger, weaker } from './alter.ts';
-import { Exploration, type ExploreOptions, type ExploreResult } from './explore.ts';
+import { Exploration } from './explore.ts';
+import type { ExploreOptions, ExploreResult } from './options.ts';
 import { type Site, siteKey } from './site.ts';
 
 export interface ChangedOrder {

@@ -9,10 +9,11 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { spawnWorker, workerEntry } from '../../lib/arena/spawn.ts';
+import type { Subtree } from './alternative.ts';
 import { type Checkpoint, type Checkpointing, checkpointOf, newCheckpoint, type OpenPlan } from './checkpoint.ts';
 import { DeathPlans, type KillOptions, pointsOf } from './deaths.ts';
-import type { Subtree } from './exhaustive.ts';
-import { Exploration, type ExploreOptions, type ExploreResult, type PlanResult, type Progress } from './explore.ts';
+import { Exploration, type PlanResult } from './explore.ts';
+import type { ExploreOptions, ExploreResult, Progress } from './options.ts';
 import { ExploreError, type Kill, type Program } from './program.ts';
 import type { Counterexample } from './report.ts';
 

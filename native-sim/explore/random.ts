@@ -11,9 +11,8 @@
 import type { Origin } from './deaths.ts';
 import type { Sleep } from './event-loop.ts';
 import { HIDDEN } from './events.ts';
-import type { Outcome } from './exhaustive.ts';
 import { type Graph, type Pending, Stop } from './graph.ts';
-import { Machine } from './machine.ts';
+import { Machine, type Outcome } from './machine.ts';
 import type { Kill } from './program.ts';
 import { latest } from './replay.ts';
 

@@ -4,14 +4,13 @@
  *
  * Spin loops that call `relax()` are in `idle.ts`.
  */
-import { Op, type OpName, opName } from '../replay/operations.ts';
+import { Op, opName } from '../replay/operations.ts';
 import { divergence, UNWIND } from '../replay/replay.ts';
-import { CHOICE, FENCE, HIDDEN, INIT, NOTHING, POISON, READ } from './events.ts';
+import { CHOICE, FENCE, INIT, NOTHING, READ } from './events.ts';
 import { Graph, type Pending, Stop } from './graph.ts';
 import { FOREVER, IdleLoop } from './idle.ts';
 import type { Memory } from './memory.ts';
 import type { Ordering } from './order.ts';
-import { isPlain } from './ppo.ts';
 import { ExploreError, type FailureKind, type Kill } from './program.ts';
 import { describeSite, siteHere } from './site.ts';
 
@@ -58,8 +57,6 @@ export abstract class Replay {
   protected stopped = false;
   protected readonly choices: number[] = [];
   #steps = 0;
-  /** By location: is it accessed as plain data? */
-  readonly #hasPlain: boolean[] = [];
   readonly #loop: IdleLoop = new IdleLoop();
   /** Steps of the longest run of each thread, to know how many kill points there are. */
   readonly longest: Int32Array;
@@ -161,11 +158,6 @@ export abstract class Replay {
       return;
     }
     this.failure ??= { kind, message, graph: this.g, event, other };
-  }
-
-  /** The program's own check did not like the memory that this execution leaves. */
-  failCheck(message: string): void {
-    this.report('check', message, -1);
   }
 
   protected fail(kind: FailureKind, message: string, event: number, other = -1): never {
@@ -322,71 +314,6 @@ export abstract class Replay {
     return write === INIT ? this.memory.initialValue(location) : this.g.value[write]!;
   }
 
-  /** Reports what is wrong with an access that has been added, unless it is half of what may not happen. */
-  protected checkAccess(e: number): void {
-    const { g } = this;
-    if (this.isDoomed()) return;
-    this.#checkRace(e, this.ordering.race(g, e));
-    if (this.failure !== null) this.halt();
-    if (g.flags[e]! & READ) this.checkRead(e);
-    else if (!(g.flags[e]! & POISON)) this.checkFreed(e);
-    if (this.failure !== null) this.halt();
-  }
-
-  #checkRace(e: number, other: number): void {
-    const { g } = this;
-    if (other < 0) return;
-    const isFree = g.op[e] === Op.free || g.op[other] === Op.free;
-    const kind = isFree && g.op[e] !== g.op[other] ? 'use-after-free' : 'data-race';
-    const what = `${opName(g.op[e]!)} by thread ${g.thread[e]} and ${opName(g.op[other]!)} by thread ${g.thread[other]}`;
-    const where = this.memory.name(g.location[e]!, new Map());
-    this.report(kind, `${what} of ${where}: nothing orders them`, e, other);
-  }
-
-  /** Looks for races in a graph to which nothing will be added. */
-  checkRaces(): void {
-    const { g } = this;
-    // Most words are never accessed as plain data, and have no races.
-    const hasPlain = this.#hasPlain;
-    hasPlain.length = 0;
-    for (let e = 0; e < g.n; e++) if (isPlain(this.ordering.model, g.flags[e]!)) hasPlain[g.location[e]!] = true;
-    for (let e = 0; e < g.n && this.failure === null; e++) {
-      if (g.flags[e]! & (FENCE | HIDDEN) || hasPlain[g.location[e]!] !== true || g.rf[e] === NOTHING) continue;
-      this.#checkRace(e, this.ordering.raceBefore(g, e));
-    }
-  }
-
-  /** Does the read `e` see memory that is not there? */
-  protected checkRead(e: number): void {
-    const { g } = this;
-    const rf = g.rf[e]!;
-    const location = g.location[e]!;
-    if (rf === NOTHING) return;
-    const name: OpName | null =
-      rf === INIT
-        ? ([null, 'allocate', 'free'] as const)[this.memory.initialPoison(location)]!
-        : this.ordering.isPoisoned(g, rf)
-          ? opName(g.op[rf]!)
-          : null;
-    if (name === null) return;
-    const where = this.memory.name(location, new Map());
-    const [kind, what] =
-      name === 'free' ? (['use-after-free', 'freed'] as const) : (['uninitialised', 'never written'] as const);
-    this.report(kind, `thread ${g.thread[e]} reads ${where}, which was ${what}`, e, rf);
-  }
-
-  protected checkFreed(e: number): void {
-    const { g } = this;
-    const location = g.location[e]!;
-    const co = g.co[location]!;
-    const place = co.indexOf(e);
-    const before = place === 0 ? INIT : co[place - 1]!;
-    const freed = before === INIT ? this.memory.initialPoison(location) === 2 : g.op[before] === Op.free;
-    if (!freed) return;
-    const where = this.memory.name(location, new Map());
-    this.report('use-after-free', `thread ${g.thread[e]} writes ${where}, which was freed`, e, before);
-  }
-
   /** `cpu.relax()`: the end of one turn of a spin loop. */
   relax(): void {
     if (this.stopped) throw UNWIND;
@@ -422,18 +349,6 @@ export abstract class Replay {
     const list = this.g.threads[this.t]!;
     const last = this.cursor === 0 ? 0 : this.g.time[list[this.cursor - 1]!]!;
     return last + this.#loop.lookAtClock();
-  }
-
-  protected reportStuck(stuck: number[]): void {
-    const { g } = this;
-    const why = stuck.map((t) => {
-      const stop = g.stop[t];
-      if (stop === Stop.spinning) return `thread ${t} spins for ever`;
-      if (stop === Stop.atTurn) return `the event loop of thread ${t} waits for ever`;
-      const location = stop === Stop.atAwait ? g.pending[t]!.location : g.location[g.lastOf(t)]!;
-      return `thread ${t} waits for ever on ${this.memory.name(location, new Map())}`;
-    });
-    this.report('deadlock', why.join('; '), g.lastOf(stuck[0]!));
   }
 
   /** Does a spinning thread repeat a read that could now see something newer? */

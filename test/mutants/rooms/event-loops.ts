@@ -122,8 +122,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'explorer: a read that decides what follows may see too early all the same',
-    file: 'native-sim/explore/exhaustive.ts',
-    from: '    const isSame = this.failure === null;',
+    file: 'native-sim/explore/load-buffering.ts',
+    from: '    const isSame = search.failure === null;',
     to: '    const isSame = true;',
     tests: [BUFFERING],
   },

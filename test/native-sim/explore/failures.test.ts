@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Cpu } from '../../../lib/machine/cpu.ts';
 import { CounterexampleError, expectExplored } from '../../../native-sim/explore/expect.ts';
-import { type ExploreOptions, explore } from '../../../native-sim/explore/explore.ts';
+import { explore } from '../../../native-sim/explore/explore.ts';
 import type { ExploredCpu } from '../../../native-sim/explore/explored-cpu.ts';
+import type { ExploreOptions } from '../../../native-sim/explore/options.ts';
 
 const isNotZero = (value: number) => value !== 0;
 const forever = Number.POSITIVE_INFINITY;

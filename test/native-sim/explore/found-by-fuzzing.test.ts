@@ -1,8 +1,9 @@
 /** Faults that comparison with brute force found in the explored machine itself: each with the program that shows it. */
 import { describe, expect, test } from 'vitest';
 import type { Cpu } from '../../../lib/machine/cpu.ts';
-import { type ExploreOptions, explore } from '../../../native-sim/explore/explore.ts';
+import { explore } from '../../../native-sim/explore/explore.ts';
 import type { ExploredCpu } from '../../../native-sim/explore/explored-cpu.ts';
+import type { ExploreOptions } from '../../../native-sim/explore/options.ts';
 import { futexMutex } from './programs/locks.ts';
 
 const MODELS = ['sc', 'x86-tso', 'armv8'] as const;

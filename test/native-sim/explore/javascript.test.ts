@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Cpu } from '../../../lib/machine/cpu.ts';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
-import { type ExploreOptions, explore } from '../../../native-sim/explore/explore.ts';
+import { explore } from '../../../native-sim/explore/explore.ts';
+import type { ExploreOptions } from '../../../native-sim/explore/options.ts';
 
 const [DATA, FLAG] = [0, 1];
 type Body = (cpu: Cpu) => void;
