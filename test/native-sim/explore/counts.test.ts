@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Cpu } from '../../../lib/machine/cpu.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import { futexMutex, mcs, qspinlock, ticket, ttas } from './programs/locks.ts';
 import { dekker, semaphore, waitQueue, wakeAfterStore } from './programs/sleepers.ts';
@@ -38,5 +39,51 @@ describe('a correct program', () => {
       expect(result.failure).toBeNull();
       expect(result).toMatchObject({ verdict: 'ok', complete: true });
     });
+  });
+});
+
+describe('a thread that waits', () => {
+  test.each(REFERENCE)('is not left waiting for what is there already: $name', async ({ make }) => {
+    expect((await explore({ ...make(), model: 'armv8' })).blocked).toBe(0);
+  });
+
+  const isOne = (word: number) => word === 1;
+  const awaits = (cpu: Cpu) => void cpu.condLoad(0, isOne, 0, Number.POSITIVE_INFINITY);
+  const sets = (cpu: Cpu) => cpu.store(0, 1);
+
+  test('may miss a value that is no longer the last', async () => {
+    const threads = [
+      (cpu: Cpu) => {
+        sets(cpu);
+        cpu.store(0, 2);
+      },
+      awaits,
+    ];
+    expect((await explore({ words: 1, threads })).failure?.message).toContain('thread 1 waits for ever');
+  });
+
+  test('may miss a value because another one was quicker', async () => {
+    const threads = [
+      sets,
+      awaits,
+      (cpu: Cpu) => {
+        awaits(cpu);
+        cpu.store(0, 2);
+      },
+    ];
+    expect((await explore({ words: 1, threads })).failure?.message).toContain('thread 1 waits for ever');
+  });
+
+  test('among others is not visited once more for each of them', async () => {
+    const threads = [
+      sets,
+      awaits,
+      (cpu: Cpu) => {
+        awaits(cpu);
+        cpu.store(1, 1);
+      },
+      (cpu: Cpu) => void cpu.load(1),
+    ];
+    expect(await explore({ words: 2, threads })).toMatchObject({ verdict: 'ok', executions: 2 });
   });
 });

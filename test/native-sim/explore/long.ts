@@ -66,6 +66,20 @@ for (const spins of [forever, 1]) {
     add('rt-mutex', 'rtMutex', [priorities, spins]);
   }
 }
+/** Without deaths, as large as can be searched to the end in a minute on two cores: `npm run explore 600 scale`. */
+for (const [module, exported, args] of [
+  ['holdfast', 'lock', ['mutex', 4, forever]],
+  ['holdfast', 'lock', ['qspinlock', 4, forever]],
+  ['holdfast', 'lock', ['mcs', 4, forever]],
+  ['readers-writers', 'readersAndWriters', ['rw-semaphore', ['write', 'read', 'read'], forever]],
+  ['readers-writers', 'readersAndWriters', ['rw-semaphore', ['write', 'write', 'read'], forever]],
+  ['readers-writers', 'readersAndWriters', ['rw-semaphore', ['write', 'write', 'write'], forever]],
+  ['holdfast', 'lock', ['mutex', 3, 1]],
+  ['holdfast', 'lock', ['mutex', 4, 1]],
+] as const) {
+  const name = `scale: ${exported}(${args.map((each) => inspect(each)).join(', ')})`;
+  cases.push({ name, module, export: exported, arguments: [...args], options: { model: 'armv8' } });
+}
 add('holdfast', 'parkUnpark', [], false);
 add('holdfast', 'allocations', []);
 add('holdfast', 'namings', []);
