@@ -11,7 +11,15 @@ import { Header } from '../memory/header.ts';
 import { Slot, slotAddress, threadOf } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import { DETACHED } from '../sched/thread.ts';
-import { isRunning, Kthreadd, makingBy, type Premises, ringKthreadd, type SystemThreadData } from './kthreadd.ts';
+import {
+  isRunning,
+  Kthreadd,
+  makingBy,
+  NO_ENTRY,
+  type Premises,
+  ringKthreadd,
+  type SystemThreadData,
+} from './kthreadd.ts';
 import { report, spawnWorker, workerEntryIfThere } from './spawn.ts';
 
 /** How long the thread that made the arena may take to make kthreadd before another thread does, ms. */
@@ -102,8 +110,7 @@ export class KthreaddParent {
   /** The application is a bundle that has left the thread's entry behind: the calling thread's event loop has to do. */
   #beKthreadd(mine: number): void {
     process.emitWarning(
-      "holdfast's thread entry kthreadd.js is not there, so its system tasks run on this thread, and stand still while " +
-        "it blocks: let holdfast be external to the bundle, or name the entry with setEnvironmentData('holdfast:kthreadd', url)",
+      `system tasks run on this thread, and stand still while it blocks, those that need a thread fail: ${NO_ENTRY}`,
       { type: 'HoldfastWarning', code: 'HOLDFAST_NO_KTHREADD' },
     );
     const kthreadd = new Kthreadd(this.#arena.view() as Premises);

@@ -46,7 +46,7 @@ import {
   specOf,
   WANTED,
 } from './kthread-record.ts';
-import { report, spawnWorker, workerEntry } from './spawn.ts';
+import { report, spawnWorker, workerEntryIfThere } from './spawn.ts';
 
 /** What kthreadd needs of an arena; an `Arena`. */
 export interface Premises {
@@ -81,6 +81,10 @@ export interface SystemThreadData {
   /** For a task on a thread of its own: its record. */
   readonly record?: number;
 }
+
+/** What an application that is a bundle hears. */
+export const NO_ENTRY =
+  "holdfast's thread entry kthreadd.js is not there: let holdfast be external to the bundle, or name the entry with setEnvironmentData('holdfast:kthreadd', url)";
 
 const MAKING = 1;
 /** How long system tasks may take to end when the arena is left, ms. */
@@ -187,10 +191,11 @@ export class Kthreadd {
   #isOver(): boolean {
     const { cpu, thread } = this.#arena;
     if (thread.self === DETACHED) return true;
-    const own = new Set([...this.#tasks.keys()].map((record) => cpu.load(record + KthreadRecord.thread)));
+    // Those that it has started. Itself it is none of them: without a file for kthreadd, a thread of the program is kthreadd.
+    const started = [...this.#tasks].filter(([, { worker }]) => worker !== undefined);
+    const own = new Set(started.map(([record]) => cpu.load(record + KthreadRecord.thread)));
     for (let number = 0; number < maxThreads(cpu) - SPARE_SLOTS; number++) {
-      const isOwn = number + 1 === thread.id || own.has(number + 1);
-      if (!isOwn && cpu.loadAcquire(slotAddress(cpu, number) + Slot.life) !== 0) return false;
+      if (!own.has(number + 1) && cpu.loadAcquire(slotAddress(cpu, number) + Slot.life) !== 0) return false;
     }
     return true;
   }
@@ -251,7 +256,10 @@ export class Kthreadd {
       this.#failed(record, new Error(`its thread died ${MOST_STARTS} times while it was loaded`));
       return;
     }
-    this.#tasks.set(record, specOf(cpu, record).ownThread ? this.#runOnThread(record) : this.#runHere(record));
+    const { ownThread } = specOf(cpu, record);
+    const entry = ownThread ? workerEntryIfThere('kthreadd') : undefined;
+    if (ownThread && entry === undefined) this.#failed(record, new Error(`it needs a thread of its own: ${NO_ENTRY}`));
+    else this.#tasks.set(record, entry === undefined ? this.#runHere(record) : this.#runOnThread(record, entry));
   }
 
   #runHere(record: number): RunningTask {
@@ -260,10 +268,10 @@ export class Kthreadd {
     return { stop: () => control.abort(), ended };
   }
 
-  #runOnThread(record: number): RunningTask {
+  #runOnThread(record: number, entry: URL): RunningTask {
     const { objects, handle } = this.#arena;
     const workerData: SystemThreadData = { arena: handle, record };
-    const worker = spawnWorker(workerEntry('kthreadd'), { name: nameOf(objects, record), workerData });
+    const worker = spawnWorker(entry, { name: nameOf(objects, record), workerData });
     this.#arena.watch(worker);
     worker.once('error', (error) => this.#failed(record, error));
     const ended = new Promise<void>((resolve) => {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { setEnvironmentData } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { SPARE_SLOTS } from '../../lib/arena/kthreadd.ts';
 import { osThread } from '../../lib/arena/liveness.ts';
@@ -39,6 +40,29 @@ test('a second task of one name, and a kthreadd for each task', async () => {
   await until(arena, word + 1, 1);
   expect(arena.words[word]).toBe(1);
   arena.detach();
+});
+
+test('a bundle has no file for kthreadd, and one thread: its tasks never run, and a warning says so again and again', async () => {
+  const { arena, word } = withWords();
+  const warned: unknown[] = [];
+  const hear = (warning: Error) => void warned.push((warning as NodeJS.ErrnoException).code);
+  process.on('warning', hear);
+  setEnvironmentData('holdfast:kthreadd', new URL('./absent.js', import.meta.url).href);
+  try {
+    const kthread = kthreadRun(arena, THREADS, 'counts', 'counts', { data: word });
+    await kthread.readyAsync();
+    await until(arena, word, 1);
+    await kthreadRun(arena, THREADS, 'counts', 'other', { data: word + 4 }).readyAsync();
+    await until(arena, word + 4, 1);
+    kthread.stop();
+    await until(arena, word + 1, 1);
+    expect([...arena.words.subarray(word, word + 6)]).toEqual([1, 1, 0, 0, 1, 0]);
+    arena.detach();
+    expect(warned).toEqual(['HOLDFAST_NO_KTHREADD']);
+  } finally {
+    setEnvironmentData('holdfast:kthreadd', undefined);
+    process.off('warning', hear);
+  }
 });
 
 test('a requester that blocks and so keeps the thread that is to make kthreadd from doing so', () => {

@@ -1,8 +1,8 @@
-// Starts a worker that is killed while it holds a lock, and a second one in its place. Uses the arena, and no lock.
+// Runs a system task, then starts a worker that is killed while it holds a lock, and a second one in its place. Uses the arena, and no lock.
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { Arena } from 'holdfast';
+import { Arena, kthreadRun } from 'holdfast';
 
 const arena = Arena.create({ bytes: 1 << 20, maxThreads: 2 });
 
@@ -17,6 +17,8 @@ function start(role) {
 }
 
 async function main() {
+  // A bundle has no file to start the system thread from, and says so.
+  await kthreadRun(arena, 'data:text/javascript,export const tick = () => {}', 'tick', 'clock').readyAsync();
   const doomed = start('holds');
   await once(doomed, 'message');
   await doomed.terminate();

@@ -364,4 +364,11 @@ export const mutants: readonly Mutant[] = [
     to: "!HERE!.startsWith('data:')",
     tests: ['test/examples/bundlers.test.ts'],
   },
+  {
+    name: 'kthreadd: a program that is kthreadd itself, in a bundle, is nobody who needs it',
+    file: 'lib/arena/kthreadd.ts',
+    from: 'if (!own.has(number + 1) && cpu',
+    to: 'if (number + 1 !== thread.id && !own.has(number + 1) && cpu',
+    tests: ['test/arena/kthread.test.ts'],
+  },
 ];
