@@ -302,6 +302,16 @@ export class Arena {
     return inspectArena(cpu, heap, thread.id);
   }
 
+  /**
+   * A copy of the arena's memory, for a file that `holdfast fsck` looks at, on another machine perhaps. Threads that are at work
+   * meanwhile change what is copied later.
+   */
+  dump(): Uint8Array<ArrayBuffer> {
+    this.thread.current();
+    const { buffer, byteOffset, byteLength } = this.words;
+    return new Uint8Array(buffer, byteOffset, byteLength).slice() as Uint8Array<ArrayBuffer>;
+  }
+
   /** How full the arena is. */
   use(): HeapUse {
     return this.heap.use();
