@@ -10,6 +10,6 @@ import '../locking/per-cpu.ts';
 import '../locking/percpu-counter.ts';
 import '../locking/refcount.ts';
 import '../rcu/slab/kmem-cache.ts';
-import '../structures/ida.ts';
+import '../structures/xarray/ida.ts';
 import '../torture/lock-types.ts';
 import '../torture/stage.ts';
