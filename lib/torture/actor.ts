@@ -234,11 +234,13 @@ export class Acquirer {
   }
 }
 
-/** The worker of the seat stops for good before the operation that `aim` says, and tells its director. */
+/** The worker of the seat dies before the operation that `aim` says, and tells its director. */
 export function armSeat(words: Int32Array, stage: number, seat: number, aim: number): void {
   armFor(aim, () => {
     Atomics.store(words, seatAddress(stage, seat) + Seat.aim, 0);
-    for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    // By itself: the director may wait for a latch that this thread holds. Without the handlers of its exit, which would repair.
+    (process as unknown as { reallyExit(code: number): void }).reallyExit(1);
+    for (;;);
   });
 }
 

@@ -1,5 +1,8 @@
 /** Asynchronous code: several calls on the event loop of one thread, beside its synchronous ones and those of other threads. */
 import { describe, expect, test } from 'vitest';
+import { Place } from '../../../lib/arena/place.ts';
+import { Mutex } from '../../../lib/locking/mutex.ts';
+import { lockSpinning, tryAcquire } from '../../../lib/locking/mutex-core.ts';
 import type { Cpu } from '../../../lib/machine/cpu.ts';
 import { expectExplored } from '../../../native-sim/explore/expect.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
@@ -13,6 +16,7 @@ import {
   type OtherAct,
   onEventLoop,
 } from './programs/event-loops.ts';
+import { makeArenas } from './programs/holdfast.ts';
 
 const forever = Number.POSITIVE_INFINITY;
 const random = { maxEvents: 20_000, mode: 'random' } as const;
@@ -52,6 +56,26 @@ describe.each(LOOP_LOCKS)('%s', (lock) => {
       expect(points.missed, second).toEqual([]);
       expect(points.reached).toBeGreaterThan(30);
     }
+  });
+});
+
+test('mutex: a task that is new is seen half made by a thread that finds it in the word, and asks whose it is', async () => {
+  await expectExplored({
+    words: 4096,
+    model: 'armv8',
+    maxEvents: 2000,
+    setup: (cpu) => new Mutex(makeArenas(cpu, 2, 1).arenas[0]!).address,
+    // Each with a view of its own: what a view knows must not outlive an execution.
+    threads: [
+      (cpu, me, mutex) => {
+        const { thread, heap } = new Place(cpu, me, { spins: 1 });
+        tryAcquire(cpu, mutex, thread.tryTakeTask(heap)!, 0);
+      },
+      (cpu, me, mutex) => {
+        const { thread } = new Place(cpu, me, { spins: 1 });
+        lockSpinning(thread, mutex, thread.self, false, false);
+      },
+    ],
   });
 });
 
