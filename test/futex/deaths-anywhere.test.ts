@@ -88,7 +88,8 @@ test.each(Object.keys(ERRANDS))('%s', (name) => {
     const listed = mains.filter((task) => real.load(task + Task.list) !== 0);
     // A waiter that is in no list has been woken, and hears of it; the reaper has all of them look once more.
     for (const task of mains) expect(real.load(task + Task.state), at).not.toBe(SLEEPING);
-    const woken = futexes[HEIR]!.wake(low, Number.POSITIVE_INFINITY) + futexes[HEIR]!.wake(high, Number.POSITIVE_INFINITY);
+    const woken =
+      futexes[HEIR]!.wake(low, Number.POSITIVE_INFINITY) + futexes[HEIR]!.wake(high, Number.POSITIVE_INFINITY);
     expect(woken, at).toBe(listed.length);
     expect(arenas[HEIR]!.fsck(), at).toEqual([]);
   }
