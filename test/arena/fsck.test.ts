@@ -205,6 +205,11 @@ const FAULTS: Record<string, Fault> = {
   "an rt-mutex's tree": ({ rt }) => [rt.address + RtWords.waiters, 0, /has a tree of waiters that does not lead to/],
   "an rt-mutex's tree, which leads away": ({ rt, first }) => [rt.address + RtWords.waiters, first, /none of its nodes/],
   'a link of a timer': ({ timers }) => [timers[0]! + TimerWords.left, timers[2]!, /the tree of timers/],
+  'the parent of a timer': ({ timers }) => [
+    timers[0]! + TimerWords.parent,
+    timers[1]! | 1,
+    /below another node than that/,
+  ],
   'the deadline of a timer': ({ timers }) => [
     timers[1]! + TimerWords.second + 1,
     9e6,
