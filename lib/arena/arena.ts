@@ -4,11 +4,10 @@ import { threadId, type Worker } from 'node:worker_threads';
 import { checkOptionNames, HoldfastError, shown, type WaitsFor } from '../errors.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import { RealCpu } from '../machine/real.ts';
-import { inspectMemory } from '../memory/fsck.ts';
 import { checkHeader, formatHeader, Header, MOST_THREADS } from '../memory/header.ts';
 import { Heap, type HeapUse } from '../memory/heap.ts';
 import type { Objects } from '../memory/object-store.ts';
-import { inspectThreads } from '../sched/fsck.ts';
+import { inspectArena } from '../sched/fsck.ts';
 import { type ObjectState, objectStates } from '../sched/object-states.ts';
 import { formatSlot, maxThreads, Slot } from '../sched/slot.ts';
 import type { Thread } from '../sched/thread.ts';
@@ -292,14 +291,25 @@ export class Arena {
   }
 
   /**
-   * What does not hold in the arena's own structures: the heap, its free blocks, the table of names, the thread table,
-   * the lists that tasks wait in. Empty when all is in order. It looks at everything, under the latches that guard it,
-   * and so holds other threads up: for tests and for a look at an arena that misbehaves.
+   * What does not hold in the arena's own structures: the heap and its free blocks, the table of names, the thread table with its
+   * tasks and what they hold, the objects' holders and wait lists, the tree of timers, the futexes' buckets, slabs, worker pools.
+   * Empty when all is in order, and nobody is at work in it: a call that is just under way in another thread may be taken for a fault.
+   * It holds other threads up: for tests and for a look at an arena that misbehaves.
    */
   fsck(): string[] {
     this.thread.current();
     const { cpu, heap, thread } = this;
-    return [...inspectMemory(cpu, heap, thread.id), ...inspectThreads(cpu, heap, thread.id)];
+    return inspectArena(cpu, heap, thread.id);
+  }
+
+  /**
+   * A copy of the arena's memory, for a file that `holdfast fsck` looks at, on another machine perhaps. Threads that are at work
+   * meanwhile change what is copied later.
+   */
+  dump(): Uint8Array<ArrayBuffer> {
+    this.thread.current();
+    const { buffer, byteOffset, byteLength } = this.words;
+    return new Uint8Array(buffer, byteOffset, byteLength).slice() as Uint8Array<ArrayBuffer>;
   }
 
   /** How full the arena is. */

@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { registerExplore } from './explore.ts';
+import { registerFsck } from './fsck.ts';
 import { registerLitmus } from './litmus.ts';
 import { registerProfile } from './profile.ts';
 import { registerRcuTorture } from './rcutorture.ts';
@@ -36,6 +37,7 @@ registerExplore(program);
 registerSim(program);
 registerProfile(program);
 registerTop(program);
+registerFsck(program);
 registerTrace(program);
 registerWq(program);
 

@@ -3,13 +3,15 @@
  */
 
 import type { Arena } from '../arena/arena.ts';
+import type { Cpu } from '../machine/cpu.ts';
 import { defineKind } from '../memory/kinds.ts';
 import { latchOwner, unlatch } from '../memory/latch.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { Task } from '../sched/task.ts';
+import { underLatch } from '../sched/under-latch.ts';
 import { vectorNodes } from '../sched/vector.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../sched/wait-list.ts';
-import { repairPiStates } from './pi-state.ts';
+import { nodesIn, repairPiStates, waitersCounted } from './pi-state.ts';
 import { repairRobustLists } from './robust-list.ts';
 import { BUCKET_BITS, Bucket, bucketOf, type Futexes, TableWords } from './table.ts';
 
@@ -20,6 +22,7 @@ const KIND = defineKind<Repairer>({
   holder: () => 0,
   isBusy: () => true,
   repair,
+  inspect,
 });
 
 /** The arena's futex table, made if there is none. */
@@ -60,6 +63,29 @@ function repair(repairer: Repairer, table: number): boolean {
   // Last: until each bucket was seen, a CMP_REQUEUE_PI under way may give a word to one who was not known to be dead.
   if (isSettled) repairRobustLists(repairer);
   return isSettled;
+}
+
+/** Buckets whose count, or whose mark, does not say that somebody waits there, and waiters in the wrong one. */
+function inspect(cpu: Cpu, table: number, owner: number): string[] {
+  const faults: string[] = [];
+  for (let i = 0; i < 1 << BUCKET_BITS; i++) {
+    const bucket = table + TableWords.buckets + i * Bucket.words;
+    faults.push(...underLatch(cpu, bucket + WaitList.latch, owner, () => bucketFaults(cpu, table, bucket, i)));
+  }
+  return faults;
+}
+
+function bucketFaults(cpu: Cpu, table: number, bucket: number, i: number): string[] {
+  const faults: string[] = [];
+  const counted = cpu.load(bucket + Bucket.waiting);
+  const waiting = waitersCounted(cpu, bucket);
+  if (waiting !== counted) faults.push(`counts ${counted} waiters in bucket ${i}, where ${waiting} are`);
+  if (waiting > 0 && cpu.load(bucket + Bucket.used) === 0) faults.push(`says that nobody has used bucket ${i}`);
+  const isElsewhere = (node: number) => bucketOf(table, cpu.read(node + Task.blockedOn)) !== bucket;
+  for (const node of nodesIn(cpu, bucket).filter(isElsewhere)) {
+    faults.push(`has ${node} in bucket ${i}, which waits for the word ${cpu.read(node + Task.blockedOn)}`);
+  }
+  return faults;
 }
 
 function rebuild(repairer: Repairer, bucket: number): void {

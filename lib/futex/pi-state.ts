@@ -24,10 +24,10 @@ import { RtWords } from '../locking/rt-mutex/words.ts';
 import type { Cpu } from '../machine/cpu.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { struct } from '../memory/struct.ts';
-import { asyncTasks, maxThreads, Slot, slotAddress, slotArea } from '../sched/slot.ts';
+import { asyncTasks, everyTask, maxThreads, Slot, slotAddress, slotArea } from '../sched/slot.ts';
 import { Task } from '../sched/task.ts';
 import type { Thread } from '../sched/thread.ts';
-import { waiters } from '../sched/wait-list.ts';
+import { WaitList, waiters } from '../sched/wait-list.ts';
 import { BUCKET_BITS, Bucket, countWaiting, type Futexes, PI, PLAIN, TableWords } from './table.ts';
 
 export const PiState = struct({ rt: RtWords, key: 1, next: 1, refs: 1 });
@@ -124,6 +124,27 @@ export function repairPiStates(repairer: Repairer, bucket: number): boolean {
   }
   cpu.store(bucket + Bucket.waiting, waiting);
   return isSettled;
+}
+
+/** Whether the list goes on there. One that leads out of the memory does not. */
+const isLink = (at: number | undefined) => at !== undefined && at !== 0;
+
+/** For `fsck`: the nodes in the bucket's list, in order. It comes to an end whatever the links are. */
+export function nodesIn(cpu: Cpu, bucket: number): number[] {
+  const nodes = new Set<number>();
+  let node = cpu.load(bucket + WaitList.first);
+  for (; isLink(node) && !nodes.has(node); node = cpu.read(node + Task.next)) nodes.add(node);
+  return [...nodes];
+}
+
+/** For `fsck`: how many wait in the bucket by the words of those themselves, or by its list. */
+export function waitersCounted(cpu: Cpu, bucket: number): number {
+  const states = new Set<number>();
+  let state = cpu.load(bucket + Bucket.piStates);
+  for (; isLink(state) && !states.has(state); state = cpu.read(state + PiState.next)) states.add(state);
+  if (states.size === 0) return nodesIn(cpu, bucket).length;
+  const tasks = [...everyTask(cpu, maxThreads(cpu))].filter((task) => cpu.load(task + Task.result) === PI);
+  return nodesIn(cpu, bucket).length + tasks.filter((task) => states.has(cpu.load(task + Task.want))).length;
 }
 
 /** How many blocks of the heap the table's states take up. For the torture run, when everybody has left. */

@@ -26,7 +26,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { latch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
-import { LINE_WORDS, struct } from '../memory/struct.ts';
+import { arrayOf, LINE_WORDS, struct } from '../memory/struct.ts';
 import { Slot, slotAddress } from '../sched/slot.ts';
 import { type Latching, latched, type SlowPath } from '../sched/slow-path.ts';
 import { ASYNC, MAIN, Task } from '../sched/task.ts';
@@ -62,7 +62,7 @@ export const Bucket = struct({
 export const TableWords = struct({
   header: ObjectHeader,
   pad: LINE_WORDS - ObjectHeader.words,
-  buckets: Bucket.words << BUCKET_BITS,
+  buckets: arrayOf(1 << BUCKET_BITS, Bucket),
 });
 
 /** One thread's view of its arena's table. */

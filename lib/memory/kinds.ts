@@ -77,6 +77,11 @@ export interface Kind<Repairer = never> {
    */
   readonly isKept?: (cpu: Cpu, address: number) => boolean;
   /**
+   * For `fsck`: what does not hold in the object's own words, beside its wait lists and its holder. It comes to an end
+   * whatever the words are. `owner` is the calling thread's CPU number plus one; it holds namesLatch.
+   */
+  readonly inspect?: (cpu: Cpu, address: number, owner: number) => readonly string[];
+  /**
    * Undoes what dead threads left half-done in one object. False when that takes a live thread's next few steps: it is
    * called again then, as it is when the reaper dies half-way.
    */

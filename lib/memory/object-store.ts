@@ -226,7 +226,10 @@ export class Objects {
     const cpu = this.#cpu;
     const id = kindIdOf(cpu, address);
     const kind = kindById(id);
-    if (this.#isListed(address)) cpu.store(nascent, 0);
+    const listed = this.#listed();
+    // It may have died between the step that lists the object, or takes it out, and the one that counts that.
+    cpu.write(Header.destroyedCount, listed.length);
+    if (listed.includes(address)) cpu.store(nascent, 0);
     else if (kind !== undefined) this.#close(address, kind, nascent);
   }
 
@@ -263,12 +266,12 @@ export class Objects {
     return true;
   }
 
-  #isListed(address: number): boolean {
+  /** The destroyed objects. */
+  #listed(): number[] {
     const cpu = this.#cpu;
-    for (let at = cpu.read(Header.destroyed); at !== 0; at = cpu.read(at + ObjectHeader.nextNamed)) {
-      if (at === address) return true;
-    }
-    return false;
+    const listed: number[] = [];
+    for (let at = cpu.read(Header.destroyed); at !== 0; at = cpu.read(at + ObjectHeader.nextNamed)) listed.push(at);
+    return listed;
   }
 
   /**

@@ -96,6 +96,33 @@ export class Tree {
     return nodes;
   }
 
+  /** What does not hold in the tree that should consist of `nodes`. It comes to an end whatever the links are. */
+  faults(cpu: Cpu, root: number, nodes: readonly number[]): string[] {
+    const unseen = new Set(nodes);
+    const problems: string[] = [];
+    /** How many black nodes are on each path down from `node`, with the empty end. */
+    const descend = (node: number, parent: number): number => {
+      if (node === 0) return 1;
+      if (!unseen.delete(node)) problems.push(`leads to ${node}, which is none of its nodes, or to it twice`);
+      else if (this.#parentOf(cpu, node) !== parent) problems.push(`has ${node} below another node than that says`);
+      else if (this.#isRed(cpu, node) && (parent === 0 || this.#isRed(cpu, parent))) {
+        problems.push(`has a red node at ${node}, where none may be`);
+      } else {
+        const [left, right] = [this.#left, this.#right].map((side) => descend(cpu.read(node + side), node));
+        if (left !== right) problems.push(`is not balanced at ${node}`);
+        return (left as number) + (this.#isRed(cpu, node) ? 0 : 1);
+      }
+      return 1;
+    };
+    descend(cpu.read(root), 0);
+    if (problems.length > 0) return problems.slice(0, 1);
+    for (const node of unseen) problems.push(`does not lead to ${node}`);
+    const inOrder = this.nodes(cpu, root);
+    const isLate = (node: number, i: number) => i > 0 && this.#before(cpu, node, inOrder[i - 1] as number);
+    for (const node of inOrder.filter(isLate)) problems.push(`has ${node} behind one that it comes before`);
+    return problems;
+  }
+
   #parentOf(cpu: Cpu, node: number): number {
     return cpu.read(node + this.#parent) & ~RED;
   }

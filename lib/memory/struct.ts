@@ -71,6 +71,24 @@ export function wordName(layout: Layout, offset: number): string {
   return `+${offset - start}`;
 }
 
+/** Where in a struct there are ones of another kind: their offsets. */
+export function partsIn(layout: Layout, part: Layout): number[] {
+  if (layout === part) return [0];
+  const element = elements.get(layout);
+  if (element !== undefined) {
+    const inOne = partsIn(element, part);
+    const count = inOne.length === 0 ? 0 : layout.words / element.words;
+    return Array.from({ length: count }, (_, i) => inOne.map((at) => i * element.words + at)).flat();
+  }
+  const found: number[] = [];
+  let start = 0;
+  for (const length of Object.values(tables.get(layout) ?? {})) {
+    if (typeof length !== 'number') found.push(...partsIn(length, part).map((at) => start + at));
+    start += lengthOf(length);
+  }
+  return found;
+}
+
 /** `words` rounded up to whole cache lines. */
 export function inLines(words: number): number {
   return Math.ceil(words / LINE_WORDS) * LINE_WORDS;

@@ -1,24 +1,92 @@
-/** What does not hold in the thread table: the counterpart of `memory/fsck.ts` for tasks and what they wait for. */
+/** What does not hold in the thread table: the counterpart of `memory/fsck.ts` for tasks, and what they wait for and hold. */
 import type { Cpu } from '../machine/cpu.ts';
+import { inspectMemory } from '../memory/fsck.ts';
 import { Header } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
-import { latch, unlatch } from '../memory/latch.ts';
-import { maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
-import { Task } from './task.ts';
+import { latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { isPresent } from '../memory/objects.ts';
+import { LINE_WORDS } from '../memory/struct.ts';
+import { inspectObjectWords } from './fsck-objects.ts';
+import { HoldTable, holdFaults } from './holds.ts';
+import { Chunk, chunkIn, isHolder, maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
+import { ASYNC, MAIN, Task } from './task.ts';
+import { inspectTimers } from './timer.ts';
+import { Vector } from './vector.ts';
 import { WaitList } from './wait-list.ts';
 
 /**
- * What does not hold: a free slot with something left in it, a task in a list that does not lead to it. A thread that is
- * just being killed or repaired is no problem; for a meaningful answer the arena should be at rest. `owner`: the calling
- * thread's CPU number plus one.
+ * What does not hold in the arena. A thread that is just being killed or repaired is no problem; for a meaningful answer the
+ * arena should be at rest. `owner`: the calling thread's CPU number plus one.
  */
-export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
-  const problems: string[] = [];
-  // The objects whose lists are looked at stay: destroying one takes this latch.
+export function inspectArena(cpu: Cpu, heap: Heap, owner: number): string[] {
+  const latched = inspectLatches(cpu);
+  // To wait for what no thread will release takes for ever.
+  if (latched.length > 0) return latched;
+  const problems = inspectMemory(cpu, heap, owner);
+  const isWhole = problems.length === 0;
+  // The objects that are looked at stay: destroying one takes this latch.
   latch(cpu, Header.namesLatch, owner);
+  const torn = inspectChains(cpu, heap);
+  problems.push(...torn);
+  // Where the chains of tasks do not end, a look for a task does not, either.
+  if (torn.length === 0) {
+    problems.push(...inspectThreads(cpu, heap, owner));
+    if (isWhole)
+      problems.push(...inspectObjectWords(cpu, heap, owner), ...inspectTimers(cpu, owner, () => heap.objects()));
+  }
+  unlatch(cpu, Header.namesLatch);
+  return problems;
+}
+
+const LATCHES = ['namesLatch', 'heapLatch', 'reaperLatch', 'priorityLatch', 'timerLatch'] as const;
+
+/** A latch that is held by a thread that there is not: not even the reaper can release it. */
+function inspectLatches(cpu: Cpu): string[] {
+  const lost = LATCHES.filter((name) => !isHolder(cpu, latchOwner(cpu, Header[name])));
+  return lost.map((name) => `${name} is held by thread ${latchOwner(cpu, Header[name]) - 1}, and there is none`);
+}
+
+/** Chains of blocks that a slot or its tasks start, which lead to what is none, or in a circle. */
+function inspectChains(cpu: Cpu, heap: Heap): string[] {
+  const problems: string[] = [];
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    const slot = slotAddress(cpu, number);
+    const isChunk = (at: number) => {
+      const block = heap.covers(at, LINE_WORDS) ? cpu.read(at + Chunk.block) : 0;
+      return heap.isPlain(block) && chunkIn(block) === at;
+    };
+    const isBlock = (at: number) => heap.isPlain(at);
+    const torn = [
+      strayOf(cpu, slot + Slot.chunks, Chunk.next, isChunk),
+      strayOf(cpu, slot + Slot.retired, Chunk.nextRetired, isChunk),
+      strayOf(cpu, slot + HoldTable.more, 0, isBlock),
+    ];
+    const isTorn = torn.some((stray) => stray !== 0);
+    for (const task of isTorn ? [] : tasksOf(cpu, slot)) torn.push(strayOf(cpu, task + Vector.chunks, 0, isBlock));
+    const strays = torn.filter((stray) => stray !== 0);
+    problems.push(
+      ...strays.map((at) => `slot ${number} leads to ${at} as a chunk of its own, which is none, or to it twice`),
+    );
+  }
+  return problems;
+}
+
+/** The first that is not one of the chain from the word `first`, or that it leads to twice; 0 when there is none. */
+function strayOf(cpu: Cpu, first: number, next: number, isOne: (at: number) => boolean): number {
+  const seen = new Set<number>();
+  let at = cpu.loadAcquire(first);
+  for (; at !== 0 && isOne(at) && !seen.has(at); at = cpu.read(at + next)) seen.add(at);
+  return at;
+}
+
+function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
+  const problems: string[] = [];
+  const isObject = (address: number) => heap.isObject(address) && isPresent(cpu, address);
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
     const isFree = () => cpu.loadAcquire(slot + Slot.life) === 0;
+    problems.push(...holdFaults(cpu, slot, isObject).map((fault) => `slot ${number} ${fault}`));
+    problems.push(...identityFaults(cpu, slot, number));
     if (isFree()) {
       const left = leftIn(cpu, number);
       // A thread that has taken the slot meanwhile may wait.
@@ -33,26 +101,36 @@ export function inspectThreads(cpu: Cpu, heap: Heap, owner: number): string[] {
       );
     }
   }
-  unlatch(cpu, Header.namesLatch);
   return problems;
+}
+
+/** Tasks that say that they are another thread's, or of another sort. */
+function identityFaults(cpu: Cpu, slot: number, number: number): string[] {
+  const isWrong = (task: number, i: number) =>
+    cpu.load(task + Task.thread) !== number + 1 || cpu.load(task + Task.mode) !== (i === 0 ? MAIN : ASYNC);
+  return tasksOf(cpu, slot)
+    .filter(isWrong)
+    .map((task) => `the task ${task} of slot ${number} says that it is another thread's, or of another sort`);
 }
 
 /** What a thread has left in its slot, and must not. */
 function leftIn(cpu: Cpu, number: number): string[] {
   const slot = slotAddress(cpu, number);
-  const nascent = cpu.load(slot + Slot.nascent);
   const waits = (task: number) =>
     [Task.list, Task.blockedOn, Task.within].some((word) => cpu.loadAcquire(task + word) !== 0);
   const waiting = tasksOf(cpu, slot).filter(waits);
+  const [nascent, entering] = [cpu.load(slot + Slot.nascent), cpu.load(slot + Slot.entering)];
   return [
     ...(nascent === 0 ? [] : [`the free slot ${number} still notes the new block ${nascent}`]),
+    ...(entering === 0 ? [] : [`the free slot ${number} is still about to change the object at ${entering}`]),
     ...waiting.map((task) => `the task ${task} of the free slot ${number} still waits`),
   ];
 }
 
 /** Whether the list leads to the task, or the task has left it meanwhile. */
 function isInList(cpu: Cpu, heap: Heap, list: number, task: number, owner: number): boolean {
-  if (heap.objectAt(list) === 0) return false;
+  if (!heap.covers(list, WaitList.words) || heap.objectAt(list) === 0) return false;
+  if (!isHolder(cpu, latchOwner(cpu, list + WaitList.latch))) return true;
   latch(cpu, list + WaitList.latch, owner);
   const isMember = leadsTo(cpu, list + WaitList.first, task);
   const isGone = cpu.load(task + Task.list) !== list;

@@ -121,6 +121,12 @@ export function maxThreads(cpu: Cpu): number {
   return cpu.read(Header.slots);
 }
 
+/** Whether there is a thread with that CPU number plus one, dead or alive, or it is 0, which stands for nobody. */
+export function isHolder(cpu: Cpu, id: number): boolean {
+  if (id === 0) return true;
+  return id > 0 && id <= maxThreads(cpu) && cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) !== 0;
+}
+
 /** Whether the thread with this CPU number plus one was killed, and the reaper has not finished with it. */
 export function isDead(cpu: Cpu, id: number): boolean {
   // Pairs with `markDead`, which says so: what the dead thread did is seen.

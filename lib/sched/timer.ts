@@ -195,13 +195,24 @@ export function repairTimers(
   return true;
 }
 
+/** For `fsck`: what does not hold in the tree of timers. `allObjects`: whatever is in the heap. */
+export function inspectTimers(cpu: Cpu, owner: number, allObjects: () => readonly number[]): string[] {
+  latch(cpu, Header.timerLatch, owner);
+  const faults = tree.faults(cpu, Header.timers, pendingOf(cpu, allObjects()));
+  unlatch(cpu, Header.timerLatch);
+  return faults.map((fault) => `the tree of timers ${fault}`);
+}
+
 /** From the timers' own words. */
 function rebuildTree(cpu: Cpu, objects: readonly number[]): void {
   cpu.write(Header.timers, 0);
-  for (const timer of objects) {
-    if (cpu.read(timer + ObjectHeader.kind) !== TIMER_KIND.id) continue;
-    if ((cpu.load(timer + TimerWords.state) & PHASE) === PENDING) tree.insert(cpu, Header.timers, timer);
-  }
+  for (const timer of pendingOf(cpu, objects)) tree.insert(cpu, Header.timers, timer);
+}
+
+/** The timers among the objects that are to expire. */
+function pendingOf(cpu: Cpu, objects: readonly number[]): number[] {
+  const timers = objects.filter((object) => cpu.read(object + ObjectHeader.kind) === TIMER_KIND.id);
+  return timers.filter((timer) => (cpu.load(timer + TimerWords.state) & PHASE) === PENDING);
 }
 
 /** Of a timer that is PENDING or FIRING, ns. */

@@ -6,12 +6,29 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { HoldfastError } from '../errors.ts';
 import { Mutex } from '../locking/mutex.ts';
+import type { RealCpu } from '../machine/real.ts';
 import type { AsyncWaitOptions } from '../sched/drive.ts';
+import { armFor, errandOf } from './aim.ts';
 import type { Decider, Decision } from './decisions.ts';
 import type { Mode } from './lock-type.ts';
 import type { Performance } from './performance.ts';
 import { Violation } from './section.ts';
-import { Actor, actorAddress, DONE, EXIT, HOLDING, IDLE, Seat, SPARED, Stage, seatAddress, WAITING } from './words.ts';
+import {
+  Actor,
+  AIMED,
+  actorAddress,
+  DONE,
+  EXIT,
+  HOLDING,
+  IDLE,
+  Seat,
+  SPARED,
+  Stage,
+  seatAddress,
+  WAITING,
+} from './words.ts';
+
+const BORROWED_WORDS = 100;
 
 type Refusal = 'busy' | 'timeouts' | 'aborts' | 'deadlocks';
 
@@ -21,6 +38,7 @@ export class Acquirer {
   readonly #number: number;
   readonly #words: number;
   readonly #seat: number;
+  #isArmed = false;
 
   /** Acquirer `number` of its thread; 0 is the synchronous one. */
   constructor(performance: Performance, decider: Decider, number: number) {
@@ -37,6 +55,7 @@ export class Acquirer {
     this.#phase(IDLE);
     while (cpu.load(stage + Stage.stop) === 0) {
       const decision = this.#decider.next();
+      if (this.#number === 0 && cpu.load(this.#seat + Seat.doom) === AIMED) this.#meetAim();
       if (this.#number === 0 && this.#decider.fingerprint !== 0) this.#fingerprint();
       if (decision.churns) this.#churn();
       this.#spin(decision.pause);
@@ -158,7 +177,7 @@ export class Acquirer {
   #meetDoom(step: string, { dyingStep }: Decision): void {
     const { cpu } = this.#performance;
     const doom = cpu.load(this.#seat + Seat.doom);
-    if (doom === SPARED || step !== dyingStep) return;
+    if (doom === SPARED || doom === AIMED || step !== dyingStep) return;
     if (doom === EXIT) process.exit();
     for (;;) cpu.relax();
   }
@@ -167,6 +186,29 @@ export class Acquirer {
   #churn(): void {
     const { arena, seat } = this.#performance;
     new Mutex(arena, churnName(seat, this.#number)).destroy();
+    this.#borrow();
+  }
+
+  /** Takes memory and gives it back. It is the library's in between, which frees it where this thread dies, and not the program's. */
+  #borrow(): void {
+    const { heap, thread } = this.#performance.arena;
+    heap.free(heap.alloc(BORROWED_WORDS, thread.nascent), thread.nascent);
+  }
+
+  /** The director wants this thread to die before an operation of its own: goes about its errand until it is there. */
+  #meetAim(): void {
+    const { arena, cpu, stage, seat } = this.#performance;
+    const aim = cpu.load(this.#seat + Seat.aim);
+    if (this.#isArmed || aim === 0) return;
+    this.#isArmed = true;
+    armSeat(arena.words, stage, seat, aim);
+    // Of a lock, in what it does from here on.
+    for (const errand = errandOf(aim); errand !== 'lock'; ) {
+      if (errand === 'names') this.#churn();
+      else if (errand === 'heap') this.#borrow();
+      // As a thread does that sleeps for long. The director terminates another one meanwhile.
+      else (cpu as RealCpu).onStall?.(true);
+    }
   }
 
   #spin(duration: number): void {
@@ -190,6 +232,16 @@ export class Acquirer {
     const { cpu } = this.#performance;
     cpu.store(this.#seat + word, cpu.load(this.#seat + word) + 1);
   }
+}
+
+/** The worker of the seat dies before the operation that `aim` says, and tells its director. */
+export function armSeat(words: Int32Array, stage: number, seat: number, aim: number): void {
+  armFor(aim, () => {
+    Atomics.store(words, seatAddress(stage, seat) + Seat.aim, 0);
+    // By itself: the director may wait for a latch that this thread holds. Without the handlers of its exit, which would repair.
+    (process as unknown as { reallyExit(code: number): void }).reallyExit(1);
+    for (;;);
+  });
 }
 
 /** The object that an acquirer makes and destroys now and then. */

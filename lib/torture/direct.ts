@@ -4,6 +4,7 @@
  */
 import { proxy, wrap } from 'comlink/dist/esm/comlink.mjs';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { noneAimed } from './aim.ts';
 import type { LockType } from './lock-type.ts';
 import type { Outcome, Progress, Settings } from './outcome.ts';
 import type { TortureThread } from './performance.ts';
@@ -66,6 +67,7 @@ function stuck(type: LockType, { elapsed, acquisitions, kills, recoveries }: Pro
     parks: 0,
     handoffs: 0,
     kills,
+    aimed: noneAimed(),
     recoveries,
     threads: [],
     waitCurve: [],

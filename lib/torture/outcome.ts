@@ -1,3 +1,5 @@
+import type { Aimed } from './aim.ts';
+
 /** What a run of one lock type showed; `--json` prints these. Times in ns. */
 export interface Settings {
   readonly threads: number;
@@ -54,6 +56,8 @@ export interface Outcome {
   readonly parks: number;
   readonly handoffs: number;
   readonly kills: number;
+  /** Of these, the workers that died before an operation of their own, by what they were at. */
+  readonly aimed: Aimed;
   readonly recoveries: number;
   readonly threads: readonly ThreadOutcome[];
   /** Pairs of a waiting time and the share of waits that were longer. */

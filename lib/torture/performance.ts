@@ -17,6 +17,8 @@ export interface Part {
   readonly seat: number;
   readonly incarnation: number;
   readonly seed: number;
+  /** Where the worker is to die before it performs, or 0; see `aim.ts`. */
+  readonly aim: number;
   /** Of this seat, ns; shared with the director, so they outlive the thread. */
   readonly waits: RecordableHistogram;
   readonly holds: RecordableHistogram;
@@ -26,8 +28,8 @@ export interface Part {
 export interface TortureThread {
   /** Resolves when the thread has stopped: to nothing, or to what went wrong. */
   perform(part: Part): Promise<string | undefined>;
-  /** Detaches. Not before all have ended: it wakes everybody, also those whom nobody else would have woken. */
-  leave(): void;
+  /** Detaches, or dies as it does, if `aim` says so. Not before all have ended: it wakes everybody, also those whom nobody else would have woken. */
+  leave(aim: number): void;
   /** Runs the torture of a type, with threads started from `source`, and reports on the way. */
   direct(type: string, settings: Settings, source: string, onProgress: (progress: Progress) => void): Promise<Outcome>;
 }

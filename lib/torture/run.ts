@@ -2,6 +2,7 @@
  * The torture of one lock type: threads start, acquire, are killed, are watched, stop; then everything is looked at.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { ERRANDS, type Errand } from './aim.ts';
 import { nameHash } from './decisions.ts';
 import { merged, tailOf, timesOf } from './histograms.ts';
 import type { LockType } from './lock-type.ts';
@@ -29,7 +30,7 @@ export async function tortureType(
   const stage = new RunStage(type, settings.threads);
   const performers = Array.from(
     { length: settings.threads },
-    (_, seat) => new Performer(stage, seat, settings.seed, source),
+    (_, seat) => new Performer(stage, seat, settings, source),
   );
   const watchdog = new Watchdog(stage);
   const kills = () => performers.reduce((sum, performer) => sum + performer.deaths, 0);
@@ -99,6 +100,10 @@ async function killAtRandom(stage: RunStage, performers: readonly Performer[], s
   await Promise.all(kills);
 }
 
+function sumOf(performers: readonly Performer[], errand: Errand): number {
+  return performers.reduce((sum, { aimed }) => sum + aimed[errand], 0);
+}
+
 type Figures = Omit<
   Outcome,
   'type' | 'isBusted' | 'verdict' | 'violations' | 'seconds' | 'perSecond' | 'samples' | 'notes'
@@ -119,6 +124,7 @@ function figuresOf(stage: RunStage, performers: readonly Performer[]): Figures {
     parks: stage.sum(Seat.parks),
     handoffs: stage.sum(Seat.handoffs),
     kills: performers.reduce((sum, performer) => sum + performer.deaths, 0),
+    aimed: Object.fromEntries(ERRANDS.map((errand) => [errand, sumOf(performers, errand)])) as Record<Errand, number>,
     recoveries: stage.sum(Seat.recoveries),
     threads: performers.map(({ seat, deaths }) => ({
       acquisitions: counts[seat] as number,

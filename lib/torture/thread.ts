@@ -6,7 +6,7 @@ import { parentPort } from 'node:worker_threads';
 import { expose } from 'comlink/dist/esm/comlink.mjs';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Arena } from '../arena/arena.ts';
-import { Acquirer } from './actor.ts';
+import { Acquirer, armSeat } from './actor.ts';
 import { Decider } from './decisions.ts';
 import type { LockType, View } from './lock-type.ts';
 import { lockTypeNamed } from './lock-types.ts';
@@ -22,8 +22,11 @@ export function runTortureThread(): void {
 }
 
 let arena: Arena;
+let own: Part;
 
 async function perform(part: Part): Promise<string | undefined> {
+  if (part.aim !== 0) armSeat(new Int32Array(part.arena.buffer), part.stage, part.seat, part.aim);
+  own = part;
   arena = Arena.attach(part.arena);
   const { cpu } = arena;
   try {
@@ -42,7 +45,8 @@ async function perform(part: Part): Promise<string | undefined> {
   }
 }
 
-function leave(): void {
+function leave(aim: number): void {
+  if (aim !== 0) armSeat(arena.words, own.stage, own.seat, aim);
   arena.detach();
 }
 

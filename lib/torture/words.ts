@@ -40,6 +40,8 @@ export const Seat = struct({
   incarnation: 1,
   /** A Doom. Written by the director. */
   doom: 1,
+  /** With the doom AIMED: where the worker is to die (`aim.ts`). Written by the director; the worker makes it 0 when it is there. */
+  aim: 1,
   /** Sections completed, protected by the lock under test like `counter`, which is the sum of all seats'. */
   writes: 1,
   /** From here on, each word has one writer, the thread, and says how often something happened. */
@@ -55,7 +57,7 @@ export const Seat = struct({
   /** A hash of the first decisions of the seat's first synchronous acquirer; 0 before it has made that many. */
   decisions: 1,
   actors: ACTORS * Actor.words,
-  pad: 2 * LINE_WORDS - 13 - ACTORS * Actor.words,
+  pad: 2 * LINE_WORDS - 14 - ACTORS * Actor.words,
 });
 
 export const IDLE = 0;
@@ -65,10 +67,14 @@ export const DONE = 3;
 /** The worker is still starting. */
 export const ABSENT = 4;
 
-/** What a seat's worker does when it is next inside the lock: nothing, wait there to be terminated, or exit. */
+/**
+ * What a seat's worker does when it is next inside the lock: nothing, wait there to be terminated, or exit; AIMED: it stops before an
+ * operation, wherever that is.
+ */
 export const SPARED = 0;
 export const LINGER = 1;
 export const EXIT = 2;
+export const AIMED = 3;
 
 export function seatAddress(stage: number, seat: number): number {
   return stage + Stage.words + seat * Seat.words;

@@ -6,6 +6,7 @@ import { defineKind, type Kind, kindById } from '../memory/kinds.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import type { Repairer } from '../memory/repairer.ts';
 import { TIMER_KIND, TimerWords } from '../sched/timer.ts';
+import { inspectPool } from './fsck.ts';
 import {
   AddedPwq,
   CLOSED,
@@ -51,6 +52,7 @@ export const POOL_KIND: Kind = defineKind<Repairer>({
   holder: () => 0,
   isBusy: () => true,
   repair: (repairer, pool) => repairPool(repairer, pool),
+  inspect: inspectPool,
 }) as Kind;
 
 export const WQ_KIND: Kind = defineKind<Repairer>({

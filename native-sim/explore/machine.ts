@@ -136,8 +136,9 @@ export abstract class Machine extends Accesses implements Executor, LoopMachine 
 
   pickWait(waits: readonly Sleep[]): number {
     if (this.stopped) this.halt();
-    this.dieIfDue();
     const isNew = this.atFrontier();
+    // Where a turn is on record it was taken: then the thread dies behind it, before the operation that it is to die before.
+    if (isNew || this.g.op[this.g.threads[this.t]![this.cursor]!] !== Op.turn) this.dieIfDue();
     if (isNew && this.frozen) this.halt();
     const chosen = isNew ? this.decideWait(waits) : 0;
     if (chosen < 0) this.stopAs(Stop.atTurn);

@@ -36,6 +36,21 @@ test('a false deadlock: a synchronous call waits for what was handed to an async
   await waiting;
 });
 
+test('a synchronous call sleeps for what was handed to a task of its own thread, or of an event loop that computes', async () => {
+  const own = handedOver();
+  const { counters } = own.arenas[1]!.thread;
+  const { parks } = counters;
+  own.locks[1].lock();
+  expect(counters.parks).toBe(parks);
+  own.locks[1].unlock();
+  await own.waiting;
+  // It would throw `Hang` where nothing but that task's turn ends its sleep.
+  const { locks, waiting } = handedOver();
+  locks[2].lock();
+  locks[2].unlock();
+  await waiting;
+});
+
 test('PercpuRwSemaphore: a writer that dies while it waits for readers was inside', () => {
   const { arenas, killBefore, reap } = stepper(3);
   const [reader, writer, other] = arenas.map((arena) => new PercpuRwSemaphore(arena, 'l')) as [

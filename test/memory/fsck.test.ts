@@ -103,7 +103,7 @@ describe('fsck', () => {
     const [next, second] = [Task.next, Task.prev].map((link) => arena.words[last + link]) as [number, number];
     arena.words[last + Task.next] = second;
     const problem = `says that it is in the list at ${list}, which does not lead to it and back`;
-    expect(arena.fsck()).toEqual([1, 2, 3].map(() => expect.stringMatching(problem)));
+    expect(arena.fsck().filter((each) => each.includes(problem))).toHaveLength(3);
     arena.words[last + Task.next] = next;
     expect(arena.fsck()).toEqual([]);
     first.unlock();

@@ -2,7 +2,8 @@ import type { Cpu } from '../../machine/cpu.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import type { Length } from '../../memory/struct.ts';
-import { latchPriorities, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
+import { latchPriorities, RtWait, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
+import { everyTask, maxThreads } from '../../sched/slot.ts';
 import { Task } from '../../sched/task.ts';
 import { OwnedLock } from '../owned-lock.ts';
 import { closeOwned, holderOf, ownerOf } from '../owner-word.ts';
@@ -21,10 +22,20 @@ export function rtKind(name: string, words: Length, isPassed = true): Kind<Repai
     isBusy: (cpu, lock) => holderOf(cpu, lock) !== 0 || cpu.load(lock + RtWords.waiters) !== 0,
     close: closeOwned,
     repair,
+    inspect,
   });
 }
 
 const isUnowned = (word: number) => ownerOf(word) === 0;
+
+/** Its tree of waiters: those that say that they wait for it. */
+function inspect(cpu: Cpu, lock: number, owner: number): string[] {
+  latchPriorities(cpu, owner);
+  const waiting = [...everyTask(cpu, maxThreads(cpu))].filter((task) => cpu.load(task + RtWait.mutex) === lock);
+  const faults = waiterTree.faults(cpu, lock + RtWords.waiters, waiting);
+  unlatchPriorities(cpu);
+  return faults.map((fault) => `has a tree of waiters that ${fault}`);
+}
 
 /** A free rt-mutex is kept for its first waiter, and for whoever is more urgent. */
 function successor(cpu: Cpu, lock: number, owner: number): number {

@@ -5,6 +5,7 @@ import { defineKind } from '../../memory/kinds.ts';
 import { unlatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import { maxThreads } from '../../sched/slot.ts';
+import { inspectCache } from './fsck.ts';
 import {
   BATCH,
   CacheWords,
@@ -28,6 +29,7 @@ export const CACHE_KIND = defineKind<Repairer>({
   isBusy: (cpu, cache) => isInUse(cpu, cache) || slotsInUse(cpu, cache).length > 0,
   repair: repairCache,
   release,
+  inspect: inspectCache,
 });
 
 /** Whether a thread fills a slab, or has objects to free after a grace period. */

@@ -76,7 +76,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a dead thread had destroyed is destroyed again',
     file: OBJECTS,
-    from: 'if (this.#isListed(address)) cpu.store(nascent, 0);\n    else ',
+    from: 'if (listed.includes(address)) cpu.store(nascent, 0);\n    else ',
     to: '',
     tests: VIEWS,
   },

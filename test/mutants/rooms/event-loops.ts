@@ -51,6 +51,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/locking/stuck-waiters.test.ts', LOOPS],
   },
   {
+    name: 'explorer: a loop that has taken a turn dies before that, when it is run again',
+    file: MACHINE,
+    from: '    if (isNew || this.g.op[this.g.threads[this.t]![this.cursor]!] !== Op.turn) this.dieIfDue();\n',
+    to: '    this.dieIfDue();\n',
+    tests: [LOOPS],
+  },
+  {
     name: 'explorer: the first wait of a loop ends, whichever is over',
     file: 'native-sim/explore/random.ts',
     from: 'over[Math.floor(this.random() * over.length)]!',
@@ -109,8 +116,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'explorer: a loop that has to die while it waits does not',
     file: MACHINE,
-    from: '    this.dieIfDue();\n    const isNew',
-    to: '    const isNew',
+    from: '    if (isNew || this.g.op[this.g.threads[this.t]![this.cursor]!] !== Op.turn) this.dieIfDue();\n',
+    to: '',
     tests: [LOOPS],
   },
   {

@@ -6,6 +6,7 @@ const OBJECTS = 'lib/memory/object-store.ts';
 const LATCH = 'lib/memory/latch.ts';
 const REAPER = 'lib/arena/reaper.ts';
 const FSCK = 'test/memory/fsck.test.ts';
+const FSCK_WORDS = 'test/arena/fsck.test.ts';
 const VIEWS = 'test/arena/destroyed-views.test.ts';
 const HEAP_TEST = 'test/memory/heap.test.ts';
 const NAMES = 'test/memory/names.test.ts';
@@ -216,5 +217,103 @@ export const mutants: readonly Mutant[] = [
     from: 'Object.freeze(Object.fromEntries(offsets)) as',
     to: 'Object.freeze(offsets.reduce<Record<string, number>>((all, [at, words]) => Object.assign(all, { [at]: words }), {})) as',
     tests: ['test/memory/struct.test.ts'],
+  },
+  {
+    name: 'what counts the destroyed objects is wrong after a death between two steps of destroy',
+    file: 'lib/memory/object-store.ts',
+    from: '    cpu.write(Header.destroyedCount, listed.length);\n',
+    to: '',
+    tests: ['test/arena/destroyed-views.test.ts'],
+  },
+  {
+    name: 'fsck: a name in the bucket of another one is in order',
+    file: 'lib/memory/fsck.ts',
+    from: 'if (names.bucketOf(name) === buckets + bucket) continue;',
+    to: 'if (name !== undefined) continue;',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: a task that the list leads to may say that it is elsewhere',
+    file: 'lib/sched/fsck-objects.ts',
+    from: 'cpu.load(node + Task.list) !== list',
+    to: 'cpu.load(node + Task.list) < 0',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: wait lists in the elements of an array are not looked at',
+    file: 'lib/memory/struct.ts',
+    from: 'const count = inOne.length === 0 ? 0 : layout.words / element.words;',
+    to: 'const count = 0;',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: a record of a hold may be in the middle of a change',
+    file: 'lib/sched/holds.ts',
+    from: 'count < 0 || !isSteady(count)',
+    to: 'count < 0',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: "fsck: a tree's node may name another parent",
+    file: 'lib/memory/rbtree.ts',
+    from: 'else if (this.#parentOf(cpu, node) !== parent) problems',
+    to: 'else if (parent < 0) problems',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: a tree may be out of order',
+    file: 'lib/memory/rbtree.ts',
+    from: 'const isLate = (node: number, i: number) => i > 0 && ',
+    to: 'const isLate = (node: number, i: number) => i < 0 && ',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: what a tree does not lead to is not missed',
+    file: 'lib/memory/rbtree.ts',
+    from: 'for (const node of unseen) problems',
+    to: 'for (const node of [] as number[]) problems',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: a free object of a slab may be in no list',
+    file: 'lib/rcu/slab/fsck.ts',
+    from: '[...free].map(',
+    to: '[].map(',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: a worklist need not lead back',
+    file: 'lib/workqueue/fsck.ts',
+    from: 'if (cpu.read(item + Item.prev) !== before) return',
+    to: 'if (before < 0) return',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck: a latch of a thread that there is not is none of its business',
+    file: 'lib/sched/under-latch.ts',
+    from: 'if (!isHolder(cpu, id)) return [',
+    to: 'if (!isHolder(cpu, id)) return [] ?? [',
+    tests: [FSCK_WORDS],
+  },
+  {
+    name: 'fsck of a dump takes the latches of it',
+    file: 'lib/arena/dump.ts',
+    from: 'const cpu = new StillCpu(memory);',
+    to: 'const cpu = new RealCpu(memory);',
+    tests: ['test/arena/dump.test.ts'],
+  },
+  {
+    name: 'torture: a death that is aimed at comes an operation late',
+    file: 'lib/torture/aim.ts',
+    from: 'if (counts && left-- === 0) dying();',
+    to: 'if (counts && left-- < 0) dying();',
+    tests: ['test/torture/aim.test.ts'],
+  },
+  {
+    name: 'torture: a worker that is aimed at ends in order',
+    file: 'lib/torture/actor.ts',
+    from: '(process as unknown as { reallyExit(code: number): void }).reallyExit(1);',
+    to: 'process.exit(1);',
+    tests: ['test/torture/aim.test.ts'],
   },
 ];
