@@ -252,6 +252,11 @@ export class Kthreadd {
     // Nobody runs it, so the thread that did is dead.
     advance(cpu, record, [STARTING, RUNNING], isStopped ? ENDED : WANTED);
     if (!advance(cpu, record, [WANTED], STARTING)) return;
+    // Behind that: it may have been stopped while it was asked for, and a stop from here on rings.
+    if (cpu.load(record + KthreadRecord.stop) === 1) {
+      advance(cpu, record, [STARTING], ENDED);
+      return;
+    }
     if (cpu.fetchAdd(record + KthreadRecord.starts, 1) >= MOST_STARTS) {
       this.#failed(record, new Error(`its thread died ${MOST_STARTS} times while it was loaded`));
       return;

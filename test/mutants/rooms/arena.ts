@@ -268,4 +268,11 @@ export const mutants: readonly Mutant[] = [
     to: '        this.#knowsAll = false;\n',
     tests: ['test/sched/areas.test.ts'],
   },
+  {
+    name: 'a system task that was stopped while it was asked for is started',
+    file: 'lib/arena/kthreadd.ts',
+    from: 'if (cpu.load(record + KthreadRecord.stop) === 1) {',
+    to: 'if (cpu.load(record + KthreadRecord.stop) === 2) {',
+    tests: ['test/arena/kthread-steps.test.ts'],
+  },
 ];

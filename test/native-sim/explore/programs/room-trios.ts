@@ -3,6 +3,7 @@
  * `room-trios.test.ts` the first steps of one of each room.
  */
 
+import { COUNTER_ACTS, REFERENCE_ACTS } from './counters.ts';
 import { RETIRED_ACTS, RETIRED_LOCKS } from './retired.ts';
 import { POOL_ACTS, type PoolAct } from './submitters.ts';
 import { threes } from './trios.ts';
@@ -86,4 +87,16 @@ export const ROOM_TRIOS: readonly RoomTrio[] = [
     ...twos(['read', 'section'] as const).map((acts) => ['seq-count-latch', ['twice', ...acts], 1]),
   ]),
   ...lines('rescue', 'rescue', 'rescue', [[1], [2], [3]]),
+  ...lines(
+    'counts',
+    'counters',
+    'percpuCounter',
+    threes(COUNTER_ACTS, ['add', 'less']).map((acts) => [acts]),
+  ),
+  ...lines(
+    'counts',
+    'counters',
+    'references',
+    threes(REFERENCE_ACTS, ['use', 'twice']).map((acts) => [acts]),
+  ),
 ];
