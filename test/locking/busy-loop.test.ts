@@ -1,13 +1,14 @@
 /** An event loop that computes, with asynchronous acquisitions in line: what synchronous calls of other threads must not wait for. */
 import { describe, expect, test } from 'vitest';
-import { Arena, Mutex, SeqLock } from '../../lib/index.ts';
+import { Arena, Mutex, PercpuRwSemaphore, SeqLock } from '../../lib/index.ts';
 import { HANDOFF, lockSlow, MutexWords } from '../../lib/locking/mutex-core.ts';
 import { WAITERS } from '../../lib/locking/owner-word.ts';
+import { latchOf } from '../../lib/locking/percpu-rw-semaphore/core.ts';
 import type { Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
 import { on, step, stepper } from '../support/stepper.ts';
-import { asleep, inThread, until } from '../support/threads.ts';
+import { asleep, inThread, thrown, until } from '../support/threads.ts';
 
 const THREADS = new URL('./busy-loop.threads.ts', import.meta.url).href;
 /** Of a test that fails. */
@@ -210,3 +211,23 @@ describe('a lock that was handed to a task', () => {
     void call;
   });
 });
+
+test.each(['acquireReadAsync', 'acquireWriteAsync'] as const)(
+  'PercpuRwSemaphore: what an event loop was given by %s makes a deadlock of a thread that would pass it on before it sleeps',
+  (acquire) => {
+    const { arenas, stopBefore } = stepper(3);
+    const [first, second, third] = arenas.map((arena) => new PercpuRwSemaphore(arena, 'l')) as [
+      PercpuRwSemaphore,
+      PercpuRwSemaphore,
+      PercpuRwSemaphore,
+    ];
+    const others = arenas.map((arena) => new Mutex(arena, 'n'));
+    first.downWrite();
+    others[2]!.lock();
+    void second[acquire]();
+    first.upWrite();
+    expect(stopBefore(1, on('cmpxchgAcquire', latchOf(first.address)), () => others[1]!.lock())).toBe(true);
+    // Nobody goes on for that thread, so the call waits; it does not give up.
+    expect(thrown(() => third.downWrite({ detectDeadlock: true, timeout: 150 })).code).toBe('ETIMEDOUT');
+  },
+);

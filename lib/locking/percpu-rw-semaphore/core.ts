@@ -53,9 +53,9 @@ import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
 import { Grant } from '../../sched/grant.ts';
 import { claimHold, findHeld, findHold, HELD, Hold, isAnyHeld, isHeld, TRANSIT } from '../../sched/holds.ts';
-import { maxThreads } from '../../sched/slot.ts';
+import { findAsyncTask, maxThreads, slotAddress } from '../../sched/slot.ts';
 import type { Concluded } from '../../sched/slow-path.ts';
-import { Task, unpark } from '../../sched/task.ts';
+import { ASYNC, Task, unpark } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
 import {
   firstToCome,
@@ -104,6 +104,24 @@ export function close(cpu: Cpu, lock: number): boolean {
   }
   if (!hasRecords(cpu, lock)) return true;
   cpu.fetchAndRelease(blockOf(lock), ~CLOSED);
+  return false;
+}
+
+/**
+ * `Kind.isOnOffer`: whether a task of an event loop was let in, or made the writer, that need not know yet: it passes that on if it cannot
+ * run. A reader in the list that counts is on its way in.
+ */
+export function isOnOffer(cpu: Cpu, lock: number): boolean {
+  const block = cpu.loadAcquire(blockOf(lock));
+  if (block & DRAINING && cpu.load(writerOf(block) + Task.mode) === ASYNC) return true;
+  const isUnaware = (task: number) => {
+    const record = cpu.load(task + Grant.record);
+    const isGiven = cpu.loadAcquire(task + Grant.from) === lock || cpu.load(task + Task.list) === listOf(lock);
+    return isGiven && record !== 0 && cpu.load(record + Hold.count) >= HELD;
+  };
+  for (let number = 0; number < maxThreads(cpu); number++) {
+    if (findAsyncTask(cpu, slotAddress(cpu, number), isUnaware) !== 0) return true;
+  }
   return false;
 }
 

@@ -18,6 +18,7 @@ import {
   FLAGS,
   finishRetiring,
   isBusy,
+  isOnOffer,
   isReadStill,
   makeConsistent,
   OWNER_DIED,
@@ -52,6 +53,7 @@ const KIND = defineKind<Repairer>({
     return writer === 0 ? 0 : cpu.load(writer + Task.thread);
   },
   isHeldBy: (cpu, lock, id) => holdsOf(cpu, id, lock, (other) => other === id).length > 0,
+  isOnOffer,
   mode: (cpu, task) => (cpu.load(task + Task.want) === READ ? 'read' : 'write'),
   isBusy,
   close,

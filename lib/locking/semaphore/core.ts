@@ -26,7 +26,8 @@
  *            +--- timeout, abort: out of the list, unless it was granted its permits meanwhile
  *
  * A thread that waits synchronously keeps its own asynchronous tasks from running: it goes in front of them in the
- * list, and takes back what they were granted and have not picked up.
+ * list, and takes back what they were granted and have not picked up. What other threads' tasks do not pick up in their time it takes
+ * back as well (`loops.ts`).
  */
 
 import type { Cpu } from '../../machine/cpu.ts';
@@ -35,10 +36,12 @@ import { isPresent } from '../../memory/objects.ts';
 import { watching } from '../../sched/contention.ts';
 import { expectGrant, Grant } from '../../sched/grant.ts';
 import { claimHold, HELD, Hold } from '../../sched/holds.ts';
+import { beginRound, beginWaiting } from '../../sched/offer.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
 import { finishPark, prepareToPark, Task, unpark, unparkAll } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { firstAble, firstToCome, joinAhead, joinList, leaveList, nextAble, WaitList } from '../../sched/wait-list.ts';
+import { firstAble, firstSync, firstToCome, joinAhead, leaveList, nextAble, WaitList } from '../../sched/wait-list.ts';
+import { isGranted, isOffered, pickUp, takeBack, takeFromLoops } from './loops.ts';
 import {
   BY_LATCH,
   CONTENDED,
@@ -156,15 +159,16 @@ export function* downSlow(
   // Close the fast path. From here on every `up` comes under the latch, and finds this task in the list.
   let free = yield* latchAndFreezeIn(waiter, semaphore);
   // Take back what the thread's own asynchronous tasks have not picked up. First: they have to line up behind this task.
-  if (!async) free = takeBack(thread, semaphore, free);
+  if (!async) free = takeBackOwn(thread, semaphore, free);
   // Line up, and say SLEEPING before the latch is free: whoever grants from then on wakes this task.
   enqueue(waiter, semaphore, permits, record, patient);
   if (async) waiter.aside = { of: semaphore, pass: () => standAside(thread, semaphore) };
   prepareToPark(cpu, task);
+  if (!async) free = takePastLoops(waiter, semaphore, free);
   grantUnlatchAndWake(thread, semaphore, free);
   // Sleep until the grant. A wake-up without one means: look whether enough permits are left, and insist on them.
   let reason = 'woken';
-  while (!isGranted(cpu, semaphore, task)) {
+  while (!pickUp(cpu, semaphore, task)) {
     if (waiter.aborted || reason === 'timed-out') {
       if (yield* cancel(waiter, semaphore)) return waiter.aborted ? 'aborted' : 'timed-out';
       break;
@@ -173,9 +177,7 @@ export function* downSlow(
     prepareToPark(cpu, task);
     if (!isGranted(cpu, semaphore, task)) yield* insist(waiter, semaphore);
   }
-  // Pick up. Illegal to fail to clear the grant: a reaper, or `takeBack`, would give these permits back a second time.
   finishPark(cpu, task);
-  cpu.store(task + Grant.from, 0);
   return 'acquired';
 }
 
@@ -232,10 +234,10 @@ function* latchAndFreezeIn(waiter: Waiter, semaphore: number): SlowPath<number> 
   return freeze(waiter.thread.cpu, semaphore);
 }
 
-/** Grants what there is, releases the latch, and wakes. */
-function grantUnlatchAndWake(thread: Thread, semaphore: number, free: number): void {
+/** Grants what there is, releases the latch, and wakes. `isLooked`: as for `grantAndUnlatch`. */
+function grantUnlatchAndWake(thread: Thread, semaphore: number, free: number, isLooked = false): void {
   const { cpu, counters } = thread;
-  const woken = grantAndUnlatch(cpu, semaphore, free);
+  const woken = grantAndUnlatch(cpu, semaphore, free, isLooked);
   // A thread that never waits learns here that somebody watches.
   if (woken.length > 0) watching(thread);
   counters.handoffs += woken.length;
@@ -248,9 +250,10 @@ function grantUnlatchAndWake(thread: Thread, semaphore: number, free: number): v
 /**
  * Grants `permits` to the waiters that are next, or wakes them, in order and all for which there are enough: `up(6)` wakes six
  * that want one each. Opens the fast paths if none of them has to be kept safe from them, and
- * releases the latch. Returns whom to wake.
+ * releases the latch. Returns whom to wake: one to look after event loops as well, where they are granted something, or `isLooked`, because
+ * the one that did may be gone.
  */
-export function grantAndUnlatch(cpu: Cpu, semaphore: number, permits: number): number[] {
+export function grantAndUnlatch(cpu: Cpu, semaphore: number, permits: number, isLooked = false): number[] {
   const list = semaphore + SemaphoreWords.waiters;
   const woken: number[] = [];
   let free = permits;
@@ -275,6 +278,7 @@ export function grantAndUnlatch(cpu: Cpu, semaphore: number, permits: number): n
   }
   // What is given from here on is not given under the latch: those that cannot run look themselves, once they can.
   if (task === 0 && !isOpen) woken.push(...firstToCome(cpu, list));
+  if ((woken.length > 0 || isLooked) && isOffered(cpu, semaphore)) woken.push(...firstSync(cpu, list));
   const isContended = (task !== 0 && !isOpen) || !isPresent(cpu, semaphore);
   // n|CONTENDED -> m, or m|CONTENDED. Pairs with the acquires in `tryDown` and `freeze` (words.ts).
   cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + (isContended ? CONTENDED : 0));
@@ -284,28 +288,40 @@ export function grantAndUnlatch(cpu: Cpu, semaphore: number, permits: number): n
   return woken;
 }
 
-/** A waiter that was woken without its permits takes them, or is passed no more as long as it can run. */
+/**
+ * A waiter that was woken without its permits takes them, or is passed no more as long as it can run. One that was woken to look after
+ * event loops takes what they have not come for.
+ */
 function* insist(waiter: Waiter, semaphore: number): SlowPath<void> {
   const { thread, task } = waiter;
-  const free = yield* latchAndFreezeIn(waiter, semaphore);
-  thread.cpu.store(task + Task.result, NO_STEAL);
+  const { cpu } = thread;
+  let free = yield* latchAndFreezeIn(waiter, semaphore);
+  if (cpu.load(task + Task.result) === DESIGNATED) cpu.store(task + Task.result, NO_STEAL);
+  if (!waiter.async && !isGranted(cpu, semaphore, task)) free = takePastLoops(waiter, semaphore, free);
   grantUnlatchAndWake(thread, semaphore, free);
 }
 
-function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
-  commitGrant(cpu, semaphore, free, task, cpu.load(task + Grant.record), cpu.load(task + Task.want));
+/** Under the latch, for a synchronous waiter in line: as `takeFromLoops`, and grants the waiter its permits if it is next. */
+function takePastLoops(waiter: Waiter, semaphore: number, permits: number): number {
+  const { cpu } = waiter.thread;
+  const { free, isNext } = takeFromLoops(waiter, semaphore, permits);
+  if (!isNext) return free;
+  const left = take(free, cpu.load(waiter.task + Task.want));
+  grant(cpu, semaphore, left, waiter.task);
+  return left;
 }
 
-function isGranted(cpu: Cpu, semaphore: number, task: number): boolean {
-  const list = semaphore + SemaphoreWords.waiters;
-  // Both pair with releases in `commit` (words.ts): the grant, then the leaving of the list (`leaveList`).
-  return cpu.loadAcquire(task + Grant.from) === semaphore && cpu.loadAcquire(task + Task.list) !== list;
+function grant(cpu: Cpu, semaphore: number, free: number, task: number): void {
+  const round = semaphore + SemaphoreWords.round;
+  if (cpu.load(round) !== 0) beginRound(cpu, round, [task]);
+  commitGrant(cpu, semaphore, free, task, cpu.load(task + Grant.record), cpu.load(task + Task.want));
 }
 
 function enqueue(waiter: Waiter, semaphore: number, permits: number, record: number, patient: boolean): void {
   const { thread, task } = waiter;
   thread.cpu.store(task + Task.result, patient ? STEALABLE : NO_STEAL);
   expectGrant(thread.cpu, task, permits, record);
+  beginWaiting(thread.cpu, task);
   joinAhead(waiter, semaphore + SemaphoreWords.waiters, semaphore);
 }
 
@@ -319,32 +335,25 @@ function* cancel(waiter: Waiter, semaphore: number): SlowPath<boolean> {
   if (isWaiting) {
     leaveList(cpu, list, task);
     finishPark(cpu, task);
+  } else {
+    pickUp(cpu, semaphore, task);
   }
-  // Those behind may need less than it did.
-  grantUnlatchAndWake(thread, semaphore, free);
+  // Those behind may need less than it did, and it may have been the one that looks after event loops.
+  grantUnlatchAndWake(thread, semaphore, free, true);
   return isWaiting;
 }
 
 /** The thread's asynchronous tasks, of which some may have been granted permits, cannot run. */
 function standAside(thread: Thread, semaphore: number): void {
-  grantUnlatchAndWake(thread, semaphore, takeBack(thread, semaphore, latchAndFreeze(thread, semaphore)));
+  grantUnlatchAndWake(thread, semaphore, takeBackOwn(thread, semaphore, latchAndFreeze(thread, semaphore)));
 }
 
 /** Takes back what the thread's own asynchronous tasks were granted and have not picked up; they line up again. */
-function takeBack({ cpu, waiters: calls }: Thread, semaphore: number, permits: number): number {
-  const list = semaphore + SemaphoreWords.waiters;
-  let free = permits;
-  for (const { task } of calls.values()) {
-    if (cpu.load(task + Grant.from) !== semaphore || cpu.load(task + Task.list) === list) continue;
-    const record = cpu.load(task + Grant.record);
-    free = giveBack(free, cpu.load(task + Task.want));
-    if (record === 0) {
-      commitWord(cpu, semaphore, free, task + Grant.from, 0);
-    } else {
-      commitWord(cpu, semaphore, free, record + Hold.count, 0);
-      cpu.store(task + Grant.from, 0);
-    }
-    joinList(cpu, list, semaphore, task);
-  }
-  return free;
+function takeBackOwn({ cpu, waiters: calls }: Thread, semaphore: number, permits: number): number {
+  return takeBack(
+    cpu,
+    semaphore,
+    permits,
+    calls.values().map(({ task }) => task),
+  );
 }

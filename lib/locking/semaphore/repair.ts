@@ -7,12 +7,14 @@ import { everyTask } from '../../sched/slot.ts';
 import { Task, unparkAll } from '../../sched/task.ts';
 import { leaveList, rebuildList, WaitList, waiters } from '../../sched/wait-list.ts';
 import { grantAndUnlatch } from './core.ts';
+import { settleTakenBack } from './loops.ts';
 import { apply, commitWord, EMPTY, freeze, giveBack, SemaphoreWords, seatedTask } from './words.ts';
 
 /** After deaths: takes dead tasks out of the list, and gives back what they held with a guard or never picked up. */
 export function repair(repairer: Repairer, semaphore: number): boolean {
   const { cpu, isDead, threads } = repairer;
   const list = semaphore + SemaphoreWords.waiters;
+  let isStale = false;
   if (
     !repairer.latch(list + WaitList.latch, () => {
       if (cpu.load(semaphore + SemaphoreWords.armed) !== 0) {
@@ -27,10 +29,12 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
         cpu.store(semaphore + SemaphoreWords.armed, 0);
       }
       rebuildList(repairer, list);
+      isStale = true;
     })
   )
     return false;
   let free = freeze(cpu, semaphore);
+  if (isStale) free = settleTakenBack(cpu, semaphore, free, everyTask(cpu, threads));
   for (const task of waiters(cpu, list)) {
     if (isDead(cpu.load(task + Task.thread))) leaveList(cpu, list, task);
   }
@@ -48,6 +52,6 @@ export function repair(repairer: Repairer, semaphore: number): boolean {
     if (cpu.load(task + Grant.record) === 0) free = giveBack(free, cpu.load(task + Task.want));
     commitWord(cpu, semaphore, free, task + Grant.from, 0);
   }
-  unparkAll(cpu, grantAndUnlatch(cpu, semaphore, free));
+  unparkAll(cpu, grantAndUnlatch(cpu, semaphore, free, true));
   return true;
 }

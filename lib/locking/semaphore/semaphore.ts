@@ -20,6 +20,7 @@ import {
 } from '../../sched/drive.ts';
 import { claimHold, findHold, holdsOf, isAnyHeld } from '../../sched/holds.ts';
 import { noteGuard, noteTaken, UNOWNED } from '../../sched/lock-observer.ts';
+import { NOBODY } from '../../sched/offer.ts';
 import { maxThreads } from '../../sched/slot.ts';
 import type { Waiter } from '../../sched/slow-path.ts';
 import { Task } from '../../sched/task.ts';
@@ -88,7 +89,8 @@ const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
  * also ones that it never took.
  *
  * Fairness: first come, first served, but a synchronous waiter that is next may be passed by once, while it wakes up; then
- * `up` itself gives it the permits. Asynchronous waiters are given theirs at once. Who wants several permits waits in line
+ * `up` itself gives it the permits. Asynchronous waiters are given theirs at once; what their event loop does not come for within 1 ms
+ * (then 2, 4, and so on) goes to who is next, if a synchronous call waits. Who wants several permits waits in line
  * until there are as many; those behind wait too, even if there were enough for them. Only a synchronous waiter goes in
  * front of its own thread's asynchronous ones.
  *
@@ -380,5 +382,6 @@ function formatWith(permits: number) {
   return (cpu: Cpu, semaphore: number) => {
     cpu.write(semaphore + SemaphoreWords.count, permits * PERMIT);
     cpu.write(semaphore + SemaphoreWords.made, permits);
+    cpu.write(semaphore + SemaphoreWords.round, NOBODY);
   };
 }

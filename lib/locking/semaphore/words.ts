@@ -62,6 +62,8 @@ export const SemaphoreWords = struct({
   made: 1,
   /** A permit that a guard has, or had last. */
   seat: 1,
+  /** The last grants to tasks of event loops; see `loops.ts`. Guarded by the latch. */
+  round: 1,
 });
 
 export const CONTENDED = 1;
@@ -175,7 +177,7 @@ function commit(cpu: Cpu, semaphore: number, free: number, address: number, valu
   cpu.store(semaphore + SemaphoreWords.armed, 1);
   apply(cpu, semaphore);
   if (task !== 0) {
-    // Pairs with the acquire in `isGranted` (core.ts). This store decides; the waiter goes on once it is out of the list too.
+    // Pairs with the acquire in `isGranted` (loops.ts). This store decides; the waiter goes on once it is out of the list too.
     cpu.storeRelease(task + Grant.from, semaphore);
     leaveList(cpu, semaphore + SemaphoreWords.waiters, task);
   }

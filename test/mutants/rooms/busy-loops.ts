@@ -8,6 +8,10 @@ const RW_REPAIR = 'lib/locking/rw-semaphore/repair.ts';
 const RT = 'lib/locking/rt-mutex/core.ts';
 const RT_LOCK = 'lib/locking/rt-mutex/rt-lock.ts';
 const RT_LOOPS = ['test/locking/busy-loop-rt.test.ts'];
+const SEM = 'lib/locking/semaphore/core.ts';
+const SEM_LOOPS = 'lib/locking/semaphore/loops.ts';
+const SEM_REPAIR = 'lib/locking/semaphore/repair.ts';
+const PERMITS = ['test/locking/busy-loop-semaphore.test.ts'];
 const READERS = ['test/locking/busy-loop-readers.test.ts'];
 
 export const mutants: readonly Mutant[] = [
@@ -244,5 +248,126 @@ export const mutants: readonly Mutant[] = [
     from: '    inherit(cpu, attachTop(cpu, lock), wakes);\n    contest?',
     to: '    contest?',
     tests: RT_LOOPS,
+  },
+  // Semaphore.
+  {
+    name: 'Semaphore: nobody is woken to look after what event loops were granted',
+    file: SEM,
+    from: '(woken.length > 0 || isLooked) && ',
+    to: 'isLooked && ',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: one that gives up leaves nobody to look after event loops',
+    file: SEM,
+    from: '(woken.length > 0 || isLooked) && ',
+    to: 'woken.length > 0 && ',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: one that looks after event loops counts as one that has come in vain',
+    file: SEM,
+    from: '  if (cpu.load(task + Task.result) === DESIGNATED) cpu.store(task + Task.result, NO_STEAL);\n',
+    to: '  cpu.store(task + Task.result, NO_STEAL);\n',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: a thread that comes later looks after no event loop',
+    file: SEM,
+    from: '  if (!async) free = takePastLoops(waiter, semaphore, free);\n  grantUnlatchAndWake(thread, semaphore, free);\n  // Sleep',
+    to: '  grantUnlatchAndWake(thread, semaphore, free);\n  // Sleep',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: a task takes notice of a grant that is being taken back',
+    file: SEM_LOOPS,
+    from: '&& cpu.cmpxchgRelaxed(task + Grant.from, semaphore, 0) === semaphore;',
+    to: '&& cpu.xchg(task + Grant.from, 0) !== 1;',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: a grant that a task has taken notice of is taken back',
+    file: SEM_LOOPS,
+    from: 'if (cpu.cmpxchgRelaxed(task + Grant.from, semaphore, -semaphore) !== semaphore) continue;',
+    to: 'cpu.xchg(task + Grant.from, -semaphore);',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: an event loop that is always busy is passed for ever',
+    file: SEM_LOOPS,
+    from: '    if (losers !== undefined) loseOffer(cpu, task);\n',
+    to: '',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: how often a task was passed counts for its next call',
+    file: SEM,
+    from: '  beginWaiting(thread.cpu, task);\n',
+    to: '',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: what is taken from an event loop goes to its next task',
+    file: SEM_LOOPS,
+    from: ' && losers.has(cpu.load(task + Task.thread)));',
+    to: ' && false);',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: what is taken from an event loop goes past the tasks of others',
+    file: SEM_LOOPS,
+    from: ' && losers.has(cpu.load(task + Task.thread)));',
+    to: ');',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: a thread that takes permits has them, though it wants more',
+    file: SEM_LOOPS,
+    from: 'task === waiter.task && free >= cpu.load(task + Task.want) }',
+    to: 'task === waiter.task }',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: what a dead thread was taking back stays so',
+    file: SEM_REPAIR,
+    from: '  if (isStale) free = settleTakenBack(cpu, semaphore, free, everyTask(cpu, threads));\n',
+    to: '',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: what a dead thread was about to take back is neither granted nor in line',
+    file: SEM_LOOPS,
+    from: 'cpu.store(task + Grant.from, semaphore);\n    else if',
+    to: 'cpu.store(task + Grant.from, 0);\n    else if',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: permits that a dead thread has taken back are taken back again',
+    file: SEM_LOOPS,
+    from: '    else if (record !== 0 && cpu.load(record + Hold.count) === 0) cpu.store(task + Grant.from, 0);\n',
+    to: '',
+    tests: PERMITS,
+  },
+  {
+    name: 'Semaphore: that a Completion is complete is taken from a waiter',
+    file: SEM,
+    from: '  if (cpu.load(round) !== 0) beginRound(',
+    to: '  beginRound(',
+    tests: PERMITS,
+  },
+  // PercpuRwSemaphore.
+  {
+    name: 'PercpuRwSemaphore: a reader that passes on what it was given counts as one that holds it',
+    file: 'lib/locking/percpu-rw-semaphore/core.ts',
+    from: 'return isGiven && record !== 0 && cpu.load(record + Hold.count) >= HELD;',
+    to: 'return false;',
+    tests: ['test/locking/busy-loop.test.ts'],
+  },
+  {
+    name: 'PercpuRwSemaphore: a writer that passes on what it was given counts as one that holds it',
+    file: 'lib/locking/percpu-rw-semaphore/core.ts',
+    from: '  if (block & DRAINING && cpu.load(writerOf(block) + Task.mode) === ASYNC) return true;\n',
+    to: '',
+    tests: ['test/locking/busy-loop.test.ts'],
   },
 ];

@@ -505,7 +505,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: its own asynchronous task keeps what its thread waits for',
     file: SEMAPHORE,
-    from: '  if (!async) free = takeBack(thread, semaphore, free);\n',
+    from: '  if (!async) free = takeBackOwn(thread, semaphore, free);\n',
     to: '',
     tests: [SEMAPHORE_TEST, RACES],
     equivalent:
@@ -514,7 +514,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a waiter that gives up leaves those behind it asleep',
     file: SEMAPHORE,
-    from: '  // Those behind may need less than it did.\n  grantUnlatchAndWake(thread, semaphore, free);',
+    from: 'that looks after event loops.\n  grantUnlatchAndWake(thread, semaphore, free, true);',
     to: '  cpu.storeRelease(semaphore + SemaphoreWords.count, free * PERMIT + CONTENDED);\n  unlatch(cpu, list + WaitList.latch);',
     tests: [SEMAPHORE_TEST],
   },
@@ -535,7 +535,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Semaphore: a patient waiter is patient for ever',
     file: SEMAPHORE,
-    from: '  thread.cpu.store(task + Task.result, NO_STEAL);\n',
+    from: '  if (cpu.load(task + Task.result) === DESIGNATED) cpu.store(task + Task.result, NO_STEAL);\n',
     to: '  thread.cpu.store(task + Task.result, STEALABLE);\n',
     tests: [SEMAPHORE_TEST, EXPLORED],
   },

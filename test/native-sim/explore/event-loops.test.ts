@@ -86,6 +86,7 @@ describe('what was given to an event loop, and is taken by a thread that has wai
     ['rw-semaphore', 'take', 'hand over'],
     ['rw-semaphore', 'take', 'hand over, and read'],
     ['rt-mutex', 'take', 'hand over'],
+    ['semaphore', 'take', 'hand over'],
   ];
   test.each(given)('%s: %s, %s', async (lock, act, other) => {
     const program = onEventLoop(lock, [act], [other], { clock: [2e6] });
