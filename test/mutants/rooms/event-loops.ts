@@ -119,6 +119,8 @@ export const mutants: readonly Mutant[] = [
     from: '    if (isNew || this.g.op[this.g.threads[this.t]![this.cursor]!] !== Op.turn) this.dieIfDue();\n',
     to: '',
     tests: [LOOPS],
+    equivalent:
+      'the thread dies as it comes back from the wait, before it reads what has ended it: the same graph. Where nothing ends the wait, the program is a deadlock without the death',
   },
   {
     name: 'explorer: the time of another choice is that of the first',

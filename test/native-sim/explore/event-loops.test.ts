@@ -265,8 +265,10 @@ describe('an event loop', () => {
           async (cpu) => {
             waits = false;
             while (cpu.loadAcquire(0) === 0) {
+              const wait = cpu.waitAsync(0, 0, forever);
+              // It has lined up.
               waits = true;
-              await cpu.waitAsync(0, 0, forever);
+              await wait;
               waits = false;
             }
           },
