@@ -56,6 +56,9 @@ inFile('semaphore/core.ts', [
   ['semaphore: opening them', () => seat([1, -1, 0], 1), 'storeRelease', 'grantAndUnlatch'],
   ['completion: taking one', () => completion(2, 1), 'cmpxchgAcquire', 'tryDown'],
   ['completion: completing', () => completion(2, 1), 'cmpxchgRelease', 'up'],
+]);
+
+inFile('semaphore/loops.ts', [
   ["completion: the waiter's acquire", () => completion(2, 1), 'loadAcquire', 'isGranted'],
 ]);
 
