@@ -19,7 +19,7 @@ export interface Application {
  * while another one makes it wait for that one.
  */
 async function builtPackage(): Promise<string> {
-  const dist = join(inject('threads'), 'dist');
+  const dist = join(inject('shared'), 'dist');
   const unfinished = `${dist}.unfinished`;
   while (!existsSync(dist)) {
     if (!tryToMake(unfinished)) {
