@@ -11,6 +11,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Application {
   readonly folder: string;
+  /** The file of the `holdfast` command. */
+  readonly command: string;
   remove(): void;
 }
 
@@ -59,5 +61,6 @@ export async function application(packages: readonly string[] = []): Promise<App
     symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const command = join(installed, 'dist/holdfast.js');
+  return { folder, command, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
