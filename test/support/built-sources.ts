@@ -55,12 +55,13 @@ export async function buildSources(folder: string): Promise<Built> {
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    keepNames: true,
     sourcemap: 'linked',
     sourcesContent: false,
     external: ['esbuild', 'tsx'],
     // For packages that are CommonJS.
-    banner: { js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(${hrefOf(LIBRARY)});` },
+    banner: {
+      js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(${hrefOf(LIBRARY)});`,
+    },
     logLevel: 'warning',
   });
   const threads = entryPoints.filter((entry) => entry.startsWith('workers/'));
@@ -90,7 +91,11 @@ const IMPORT = /\bimport\((?:\/\*.*\*\/ )?(\w+(?:\.\w+)*)\)/g;
 
 /** Modules are where their sources are, for themselves and for those that import them by a URL. */
 function inPlace(built: Readonly<Record<string, string>>): Plugin {
-  const tsx = hrefOf(createRequire(import.meta.url).resolve('tsx/package.json').replace('package.json', 'dist/esm/api/index.mjs'));
+  const tsx = hrefOf(
+    createRequire(import.meta.url)
+      .resolve('tsx/package.json')
+      .replace('package.json', 'dist/esm/api/index.mjs'),
+  );
   const whole = new Set(Object.keys(built).filter((entry) => !APART.test(entry)));
   const urls = Object.entries(built).map(([entry, url]) => [pathToFileURL(join(ROOT, entry)).href, url]);
   return {
