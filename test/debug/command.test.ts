@@ -109,7 +109,10 @@ test('a module that is loaded before begins no profile, or one that a program wh
 
 test('a signal that ends a program takes the profile with it', async () => {
   const file = join(folder, 'signal.json');
-  const child = spawn(process.execPath, [program, 'by a signal'], { cwd: folder, env: { ...process.env, HOLDFAST_PROFILE: file } });
+  const child = spawn(process.execPath, [program, 'by a signal'], {
+    cwd: folder,
+    env: { ...process.env, HOLDFAST_PROFILE: file },
+  });
   await once(child.stdout, 'data');
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([143, null]);

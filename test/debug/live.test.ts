@@ -419,8 +419,7 @@ describe('a frame of top', () => {
 });
 
 describe('holdfast top', () => {
-  const top = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [...inject('command'), 'top', ...args]);
+  const top = (...args: string[]) => promisify(execFile)(process.execPath, [...inject('command'), 'top', ...args]);
 
   test('shows an arena once, at a terminal and as JSON', async () => {
     const arena = Arena.create({ bytes: 1 << 20 });
