@@ -10,7 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LIBRARY = join(ROOT, 'lib/index.ts');
@@ -18,12 +18,15 @@ const LIBRARY = join(ROOT, 'lib/index.ts');
 /** Has few modules of the library, and is cut out of it. All others load all of it: else it would be cut into dozens of files. */
 const APART = /^workers\/(explore|litmus|sim)\.ts$|^test\/native-sim\//;
 
-/** What is started, or imported by its URL. */
+/** A run of a torture starts dozens of these, which import nothing by its URL: each is one small file. */
+const ALONE = ['workers/rcutorture.ts', 'workers/torture.ts'];
+
+/** What else is started, or imported by its URL. */
 function entryFiles(): string[] {
   const below = (folder: string) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`);
   return [
-    ...below('workers'),
+    ...below('workers').filter((file) => !ALONE.includes(file)),
     ...below('test').filter((file) => file.endsWith('.threads.ts')),
     'lib/cli/holdfast.ts',
     'lib/debug/reports/formats.ts',
@@ -44,27 +47,27 @@ export interface Built {
 export async function buildSources(folder: string): Promise<Built> {
   const entryPoints = entryFiles();
   const built = (entry: string) => pathToFileURL(join(folder, entry.replace(/\.ts$/, '.js'))).href;
-  await build({
+  const common = {
     absWorkingDir: ROOT,
-    entryPoints,
     outbase: ROOT,
     outdir: folder,
-    plugins: [inPlace(Object.fromEntries(entryPoints.map((entry) => [entry, built(entry)])))],
     bundle: true,
-    splitting: true,
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    sourcemap: 'linked',
-    sourcesContent: false,
     external: ['esbuild', 'tsx'],
     // For packages that are CommonJS.
     banner: {
       js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(${hrefOf(LIBRARY)});`,
     },
     logLevel: 'warning',
-  });
-  const threads = entryPoints.filter((entry) => entry.startsWith('workers/'));
+  } satisfies BuildOptions;
+  const plugins = [inPlace(Object.fromEntries(entryPoints.map((entry) => [entry, built(entry)])))];
+  await Promise.all([
+    build({ ...common, entryPoints, plugins, splitting: true, sourcemap: 'linked', sourcesContent: false }),
+    build({ ...common, entryPoints: ALONE, plugins: [inPlace({})], minify: true }),
+  ]);
+  const threads = [...ALONE, ...entryPoints.filter((entry) => entry.startsWith('workers/'))];
   const entries = {
     ...Object.fromEntries(threads.map((entry) => [`holdfast:${basename(entry, '.ts')}`, built(entry)])),
     // Counterexamples say where in the sources an operation is.
