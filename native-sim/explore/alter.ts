@@ -2,7 +2,7 @@
  * Orders changed at one call site, without touching the source: to seed a bug, to find out which orders nothing
  * checks, and to find one that repairs a failure.
  */
-import { isFence, isReadModifyWrite, Op, type Order, orderOf } from '../replay/operations.ts';
+import { isFence, isReadModifyWrite, Op, type OpName, type Order, orderOf } from '../replay/operations.ts';
 import { ACQUIRE, FENCE, FULL, fenceBits, READ, RELEASE, readBits, WRITE, writeBits } from './events.ts';
 import type { Alter } from './replay.ts';
 import type { Site, Sites } from './site.ts';
@@ -17,7 +17,20 @@ export interface Weakening {
   to?: Change;
 }
 
-export type Alteration = (site: Site) => Change | null;
+export interface Alteration {
+  (site: Site): Change | null;
+  /**
+   * The operations that it may change: it is not asked about others. To find out where one was called takes longer than to
+   * execute it.
+   * @default all of them
+   */
+  readonly ops?: readonly OpName[];
+}
+
+/** `change`, which changes nothing but calls of these operations. */
+export function alteration(ops: readonly OpName[], change: (site: Site) => Change | null): Alteration {
+  return Object.assign((site: Site) => change(site), { ops });
+}
 
 export function weakening(weaken: Weakening): Alteration {
   return (site) => (weaken.match(site) ? (weaken.to ?? 'relaxed') : null);
@@ -25,8 +38,14 @@ export function weakening(weaken: Weakening): Alteration {
 
 /** The hook for a machine: finds out the site of each event as it is made, and changes its order bits. */
 export function alterer(alteration: Alteration, sites: Sites): Alter {
+  const { ops } = alteration;
+  const asked = Object.entries(Op).map(([name, op]) => {
+    const isOrdered = orderOf(op) !== null || isFence(op);
+    return { op, isAsked: isOrdered && (ops === undefined || ops.includes(name as OpName)) };
+  });
+  const isAsked = new Set(asked.filter((operation) => operation.isAsked).map(({ op }) => op as number));
   return (op, flags) => {
-    if (orderOf(op) === null && !isFence(op)) return flags;
+    if (!isAsked.has(op)) return flags;
     const change = alteration(sites.here(op));
     return change === null ? flags : changed(op, flags, change);
   };

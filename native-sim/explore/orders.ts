@@ -6,7 +6,7 @@
  */
 
 import { Op } from '../replay/operations.ts';
-import { type Change, stronger, weaker } from './alter.ts';
+import { alteration, type Change, stronger, weaker } from './alter.ts';
 import { Exploration } from './explore.ts';
 import type { ExploreOptions, ExploreResult } from './options.ts';
 import { type Site, siteKey } from './site.ts';
@@ -18,8 +18,10 @@ export interface ChangedOrder {
 }
 
 /** Explores with `change` at one site. */
-async function exploreChanged(options: ExploreOptions, key: string, to: Change): Promise<ExploreResult> {
-  return new Exploration({ ...options, alter: (site) => (siteKey(site) === key ? to : null) }).run();
+async function exploreChanged(options: ExploreOptions, at: Site, to: Change): Promise<ExploreResult> {
+  const key = siteKey(at);
+  const alter = alteration([at.op], (site) => (siteKey(site) === key ? to : null));
+  return new Exploration({ ...options, alter }).run();
 }
 
 /** The call sites of ordered operations and fences that the program reaches. */
@@ -38,7 +40,7 @@ export async function suggestRepairs(
   for (const site of await sitesOf(options)) {
     for (const to of stronger(Op[site.op])) {
       onTry?.(site, to);
-      const result = await exploreChanged(options, siteKey(site), to);
+      const result = await exploreChanged(options, site, to);
       if (result.verdict !== 'ok') continue;
       repairs.push({ site, to, result });
       break;
@@ -58,7 +60,7 @@ export async function findIdleOrders(
     for (const to of weaker(Op[site.op])) {
       onTry?.(site, to);
       tried++;
-      const result = await exploreChanged(options, siteKey(site), to);
+      const result = await exploreChanged(options, site, to);
       if (result.verdict === 'ok') idle.push({ site, to, result });
     }
   }

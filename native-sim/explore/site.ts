@@ -21,6 +21,8 @@ function isMachinery(file: string): boolean {
 
 const FRAME = /^\s+at (?:(.*?) \()?(?:file:\/\/)?([^()]*?):(\d+):(\d+)\)?$/;
 const DEPTH = 24;
+/** As many frames as an operation takes from its call to here, and some: stacks cost what they are deep. */
+const NEAR = 12;
 
 function frames(): string[] {
   const { stackTraceLimit } = Error;
@@ -69,9 +71,9 @@ export function siteKey(site: Site): string {
 }
 
 /** The generated positions of the first `most` frames outside the machine's own files, without source maps: fast enough for every event. */
-function rawPositions(most: number): string {
+function rawPositions(most: number, depth: number): string {
   const { prepareStackTrace, stackTraceLimit } = Error;
-  Error.stackTraceLimit = DEPTH;
+  Error.stackTraceLimit = depth;
   Error.prepareStackTrace = (_error, calls): string => {
     let path = '';
     let left = most;
@@ -94,7 +96,7 @@ function rawPositions(most: number): string {
 
 /** Where the operation that is being made was called, and by whom that was called, and so on. */
 export function callPath(): string {
-  return rawPositions(DEPTH);
+  return rawPositions(DEPTH, DEPTH);
 }
 
 /** Sites by where they are in the code that runs. */
@@ -103,7 +105,7 @@ export class Sites {
 
   /** The site of the operation that is being made. */
   here(op: number): Site {
-    const position = `${op}${rawPositions(1)}`;
+    const position = `${op}${rawPositions(1, NEAR) || rawPositions(1, DEPTH)}`;
     let site = this.#known.get(position);
     if (site === undefined) this.#known.set(position, (site = siteHere(op)));
     return site;

@@ -2,13 +2,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SOURCES = ['--conditions', 'holdfast-source', '--import', 'tsx'];
+import { type Application, application } from '../support/application.ts';
 
 /** One call waits for another on the event loop; then the program ends as its argument says. */
 const PROGRAM = `
@@ -27,18 +24,18 @@ const PROGRAM = `
   }
 `;
 
+let project: Application;
 let folder: string;
 let program: string;
 
 beforeAll(async () => {
-  // Below the root, so that the package finds itself.
-  await mkdir(join(ROOT, '.cache'), { recursive: true });
-  folder = await mkdtemp(join(ROOT, '.cache', 'profile-'));
+  project = await application();
+  folder = project.folder;
   program = join(folder, 'program.mjs');
   await writeFile(program, PROGRAM);
 });
 
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => project.remove());
 
 interface Ended {
   readonly code: number;
@@ -49,19 +46,14 @@ interface Ended {
 function node(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   const { HOLDFAST_PROFILE: _, ...rest } = process.env;
   return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [...SOURCES, ...args],
-      { cwd: ROOT, env: { ...rest, ...env } },
-      (error, stdout, stderr) => {
-        resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-      },
-    );
+    execFile(process.execPath, args, { cwd: folder, env: { ...rest, ...env } }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
   });
 }
 
-const holdfast = (...args: string[]) => node([join(ROOT, 'lib/cli/holdfast.ts'), 'profile', ...args]);
-const run = (...args: string[]) => ['--', process.execPath, ...SOURCES, program, ...args];
+const holdfast = (...args: string[]) => node([project.command, 'profile', ...args]);
+const run = (...args: string[]) => ['--', process.execPath, program, ...args];
 
 test('the command has no profile of the program, or prints something beside it', async () => {
   const html = join(folder, 'command.html');
@@ -117,8 +109,10 @@ test('a module that is loaded before begins no profile, or one that a program wh
 
 test('a signal that ends a program takes the profile with it', async () => {
   const file = join(folder, 'signal.json');
-  const args = [...SOURCES, program, 'by a signal'];
-  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, HOLDFAST_PROFILE: file } });
+  const child = spawn(process.execPath, [program, 'by a signal'], {
+    cwd: folder,
+    env: { ...process.env, HOLDFAST_PROFILE: file },
+  });
   await once(child.stdout, 'data');
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([143, null]);

@@ -3,12 +3,11 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { parse } from 'node-html-parser';
 import { Profile } from 'pprof-format';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, inject, test } from 'vitest';
 import { difference } from '../../lib/debug/live/difference.ts';
 import { metricsText } from '../../lib/debug/live/metrics.ts';
 import { arenaState } from '../../lib/debug/live/state.ts';
@@ -34,7 +33,6 @@ import { asleep, inThread, until } from '../support/threads.ts';
 
 const THREADS = new URL('./live.threads.ts', import.meta.url).href;
 const TAKERS = new URL('../sched/waits-for.threads.ts', import.meta.url).href;
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 const clean: (() => unknown)[] = [];
 
@@ -421,8 +419,7 @@ describe('a frame of top', () => {
 });
 
 describe('holdfast top', () => {
-  const top = (...args: string[]) =>
-    promisify(execFile)(process.execPath, ['--import', 'tsx', 'lib/cli/holdfast.ts', 'top', ...args], { cwd: ROOT });
+  const top = (...args: string[]) => promisify(execFile)(process.execPath, [...inject('command'), 'top', ...args]);
 
   test('shows an arena once, at a terminal and as JSON', async () => {
     const arena = Arena.create({ bytes: 1 << 20 });
@@ -441,11 +438,10 @@ describe('holdfast top', () => {
     const url = await serving(handler);
     expect(await (await fetch(`${url}workqueues`)).json()).toMatchObject({ workqueues: [] });
     new Workqueue(arena, 'images', { maxActive: 7 });
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--import', 'tsx', 'lib/cli/holdfast.ts', 'wq', url, '--once', '--json'],
-      { cwd: ROOT },
-    );
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...inject('command'),
+      ...['wq', url, '--once', '--json'],
+    ]);
     const state = JSON.parse(stdout) as WorkqueuesState;
     expect(state.workqueues).toMatchObject([{ name: 'images', maxActive: 7, active: 0, ended: 0 }]);
     const [queue] = state.workqueues as [WorkqueueStatistics];

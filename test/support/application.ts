@@ -11,6 +11,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Application {
   readonly folder: string;
+  /** The file of the `holdfast` command. */
+  readonly command: string;
   remove(): void;
 }
 
@@ -19,7 +21,7 @@ export interface Application {
  * while another one makes it wait for that one.
  */
 async function builtPackage(): Promise<string> {
-  const dist = join(inject('threads'), 'dist');
+  const dist = join(inject('shared'), 'dist');
   const unfinished = `${dist}.unfinished`;
   while (!existsSync(dist)) {
     if (!tryToMake(unfinished)) {
@@ -59,5 +61,6 @@ export async function application(packages: readonly string[] = []): Promise<App
     symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const command = join(installed, 'dist/holdfast.js');
+  return { folder, command, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

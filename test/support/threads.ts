@@ -1,4 +1,4 @@
-import type { Worker } from 'node:worker_threads';
+import { getEnvironmentData, type Worker } from 'node:worker_threads';
 import { spawnWorker } from '../../lib/arena/spawn.ts';
 import type { Arena } from '../../lib/index.ts';
 import type { Cpu } from '../../lib/machine/cpu.ts';
@@ -6,7 +6,6 @@ import { Header } from '../../lib/memory/header.ts';
 import { maxThreads, Slot, slotAddress, threadOf } from '../../lib/sched/slot.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { WaitList } from '../../lib/sched/wait-list.ts';
-import { entryFor } from './entries.ts';
 
 export interface Running<Result> {
   readonly worker: Worker;
@@ -32,7 +31,7 @@ export function inThread<Result = unknown>(
   name: string,
   ...args: unknown[]
 ): Running<Result> {
-  const worker = spawnWorker(entryFor(module), {
+  const worker = spawnWorker(new URL(getEnvironmentData('holdfast:test/thread') as string), {
     name,
     workerData: { arena: arena.handle, module, name, args },
   });

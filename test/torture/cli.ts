@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-
-const COMMAND = fileURLToPath(new URL('../../lib/cli/holdfast.ts', import.meta.url));
+import { inject } from 'vitest';
 
 export interface Run {
   readonly code: number | null;
@@ -9,7 +7,7 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs the `holdfast` command from its sources. */
+/** Runs the `holdfast` command, built from the sources for this run of the tests. */
 export function holdfast(...args: string[]): Promise<Run> {
   return run(args, true);
 }
@@ -21,7 +19,7 @@ export function holdfastUnread(...args: string[]): Promise<Run> {
 
 function run(args: string[], isRead: boolean): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [...inject('command'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     if (!isRead) child.stdout.destroy();
     let stdout = '';
     let stderr = '';

@@ -1,9 +1,10 @@
 /** Lockdep over several threads: what one has learned another one uses, whoever dies in the middle of it. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startLockdep as start } from '../../../lib/debug/lockdep/session.ts';
 import { Arena, Mutex, startLockdep } from '../../../lib/index.ts';
+import { type Application, application } from '../../support/application.ts';
 import { stepper, type When } from '../../support/stepper.ts';
 import { inThread } from '../../support/threads.ts';
 
@@ -86,10 +87,17 @@ test('a thread dies at each step of what it adds: the next one that meets the or
   expect(steps).toBeGreaterThan(10);
 });
 
+let project: Application;
+beforeAll(async () => {
+  project = await application();
+});
+afterAll(() => project.remove());
+
 /** What a program prints that is run with this in its environment. */
 function printed(program: string, lockdep: string): Promise<{ stdout: string; stderr: string }> {
-  const args = ['--conditions', 'holdfast-source', '--import', 'tsx', '--input-type', 'module', '--eval', program];
-  return promisify(execFile)(process.execPath, args, { env: { ...process.env, HOLDFAST_LOCKDEP: lockdep } });
+  const args = ['--input-type', 'module', '--eval', program];
+  const env = { ...process.env, HOLDFAST_LOCKDEP: lockdep };
+  return promisify(execFile)(process.execPath, args, { cwd: project.folder, env });
 }
 
 const CIRCULAR = /possible circular locking dependency detected/g;

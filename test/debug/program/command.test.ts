@@ -1,13 +1,10 @@
 /** Trace programs in applications that know nothing of them: by the command, by the environment, with and without compiled code. */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Application, application } from '../../support/application.ts';
 import { holdfast } from '../../torture/cli.ts';
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const SOURCES = ['--conditions', 'holdfast-source', '--import', 'tsx'];
 
 /** One call waits for another on the event loop. */
 const APPLICATION = `
@@ -41,23 +38,21 @@ const EXPECTED = `accounts waited, mutex
 @[0, accounts]: 3
 `;
 
-let folder: string;
-let application: string;
+let project: Application;
+let program: string;
 
 beforeAll(async () => {
-  // Below the root, so that the package finds itself.
-  await mkdir(join(ROOT, '.cache'), { recursive: true });
-  folder = await mkdtemp(join(ROOT, '.cache', 'program-'));
-  application = join(folder, 'application.mjs');
-  await writeFile(application, APPLICATION);
+  project = await application();
+  program = join(project.folder, 'program.mjs');
+  await writeFile(program, APPLICATION);
 });
 
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => project.remove());
 
 function node(args: readonly string[], source: string): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, HOLDFAST_TRACE_PROGRAM: source };
   return new Promise((resolve) => {
-    execFile(process.execPath, [...SOURCES, ...args, application], { cwd: ROOT, env }, (error, stdout, stderr) => {
+    execFile(process.execPath, [...args, program], { env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
@@ -67,15 +62,7 @@ function node(args: readonly string[], source: string): Promise<{ code: number; 
 const sorted = (text: string) => text.trimEnd().split('\n').sort();
 
 test('holdfast trace -e', async () => {
-  const { code, stdout, stderr } = await holdfast(
-    'trace',
-    '-e',
-    SOURCE,
-    '--',
-    process.execPath,
-    ...SOURCES,
-    application,
-  );
+  const { code, stdout, stderr } = await holdfast('trace', '-e', SOURCE, '--', process.execPath, program);
   expect(sorted(stderr)).toEqual(sorted(EXPECTED));
   expect(stdout).toBe('done\n');
   expect(code).toBe(0);

@@ -1,14 +1,11 @@
 /** Traces of programs that know nothing of it: by the command, and by a module loaded before. */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Trace } from '../../../lib/index.ts';
+import { type Application, application } from '../../support/application.ts';
 import { all, decode } from './decode.ts';
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const SOURCES = ['--conditions', 'holdfast-source', '--import', 'tsx'];
 
 const PROGRAM = `
   import { Arena, Mutex } from 'holdfast';
@@ -17,33 +14,33 @@ const PROGRAM = `
   process.exit(3);
 `;
 
+let project: Application;
 let folder: string;
 let program: string;
 
 beforeAll(async () => {
-  // Below the root, so that the package finds itself.
-  await mkdir(join(ROOT, '.cache'), { recursive: true });
-  folder = await mkdtemp(join(ROOT, '.cache', 'trace-'));
+  project = await application();
+  folder = project.folder;
   program = join(folder, 'program.mjs');
   await writeFile(program, PROGRAM);
 });
 
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => project.remove());
 
 function node(...args: string[]): Promise<{ readonly code: number; readonly stderr: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [...SOURCES, ...args], { cwd: ROOT }, (error, _, stderr) => {
+    execFile(process.execPath, args, { cwd: folder }, (error, _, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stderr });
     });
   });
 }
 
-const holdfast = (...args: string[]) => node(join(ROOT, 'lib/cli/holdfast.ts'), 'trace', ...args);
+const holdfast = (...args: string[]) => node(project.command, 'trace', ...args);
 
 test('the command has no trace of the program, or a code of its own', async () => {
   const [picture, plain] = [join(folder, 'a.pftrace'), join(folder, 'a.json')];
   const options = ['--perfetto', picture, '--json', plain, '--points', 'acquire', '--events', '64'];
-  const { code, stderr } = await holdfast(...options, '--', process.execPath, ...SOURCES, program);
+  const { code, stderr } = await holdfast(...options, '--', process.execPath, program);
   expect(code).toBe(3);
   expect(stderr).toContain('1 events of 1 threads in ');
   expect(stderr).toContain(`the trace is in ${picture}\n`);
@@ -55,7 +52,7 @@ test('the command has no trace of the program, or a code of its own', async () =
 test('bad names and unknown points are taken', async () => {
   const [form, point] = await Promise.all([
     holdfast('--perfetto', 'trace.html', '--', process.execPath, '-e', ''),
-    holdfast('--points', 'lock', '--', process.execPath, ...SOURCES, program),
+    holdfast('--points', 'lock', '--', process.execPath, program),
   ]);
   expect([form.code, form.stderr]).toEqual([2, expect.stringContaining('ends in .pftrace')]);
   // The program runs all the same.

@@ -1,6 +1,6 @@
 /** Seeded bugs: programs that use the library as it is, but for an order that is taken away. */
 import { expect, test } from 'vitest';
-import type { Change } from '../../../native-sim/explore/alter.ts';
+import { alteration, type Change } from '../../../native-sim/explore/alter.ts';
 import { explore } from '../../../native-sim/explore/explore.ts';
 import type { Program } from '../../../native-sim/explore/program.ts';
 import type { Site } from '../../../native-sim/explore/site.ts';
@@ -35,7 +35,8 @@ export function testsOfWeakOrders(orders: readonly WeakOrder[]): void {
 async function expectFound({ make, file, op, within, also, to, mode, seed }: WeakOrder): Promise<void> {
   const ops: readonly Site['op'][] = typeof op === 'string' ? [op] : op;
   let weakened = 0;
-  const alter = (site: Site) => {
+  const asked = [...ops, LOOK.op, ...(also ?? []).map((at) => at.op)];
+  const alter = alteration(asked, (site) => {
     const isAt = (at: { file: string; op: Site['op']; within: string }) =>
       site.op === at.op && site.file.endsWith(`/${at.file}`) && site.stack[0]!.includes(at.within);
     if (isAt(LOOK) || also?.some(isAt)) return 'relaxed';
@@ -43,7 +44,7 @@ async function expectFound({ make, file, op, within, also, to, mode, seed }: Wea
     if (within !== undefined && !site.stack[0]!.includes(within)) return null;
     weakened++;
     return to ?? 'relaxed';
-  };
+  });
   const options = {
     model: 'armv8',
     maxEvents: 20_000,
