@@ -133,8 +133,8 @@ class ObserverGroup implements LockObserver {
     for (const one of this.#all) one.took(lock, form, task, within);
   }
 
-  gave(lock: ObservedLock, task: number): void {
-    for (const one of this.#all) one.gave(lock, task);
+  gave(lock: ObservedLock, task: number, guard?: object): void {
+    for (const one of this.#all) one.gave(lock, task, guard);
   }
 
   shares(lock: ObservedLock, task: number): void {

@@ -51,8 +51,14 @@ export const DETACHED = -1;
 /** No lock word ever holds it. */
 export const NEVER = -1;
 
+/** `postMessage` refuses a function, and shows its text. */
+const notCloneable = (): string =>
+  "a Thread is a view of the calling thread: send the arena's .handle, and attach there; or send its .number";
+
 /** A thread in an arena: `arena.thread` is the calling one. */
 export class Thread {
+  /** Must be the first field; see `notCloneable`. */
+  protected readonly cloning: () => string = notCloneable;
   /** @internal */
   readonly cpu: Cpu;
   /** CPU number, from 0. */

@@ -92,8 +92,11 @@ export interface LockObserver {
   has(wanted: Wanted | undefined, task: number): void;
   /** A call that does not wait has the lock. */
   took(lock: ObservedLock, form: WaitForm, task: number, within?: object): void;
-  /** `task` has given the lock back, which it had alone or shared. Illegal to touch it: its memory may be another object's. */
-  gave(lock: ObservedLock, task: number): void;
+  /**
+   * `task` has given the lock back, which it had alone or shared. Illegal to touch it: its memory may be another object's. `guard`: which one did,
+   * of a lock that a task may have more of.
+   */
+  gave(lock: ObservedLock, task: number, guard?: object): void;
   /** `task`, which has the lock alone, shares it from here on. */
   shares(lock: ObservedLock, task: number): void;
   /** A call was to give the lock back, and the caller does not hold it. */

@@ -2,10 +2,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Place } from '../../lib/arena/place.ts';
 import { Futex, PercpuRwSemaphore, PiFutex, Semaphore } from '../../lib/index.ts';
+import { PercpuWords } from '../../lib/locking/percpu-rw-semaphore/core.ts';
+import { HELD, Hold } from '../../lib/sched/holds.ts';
 import { tellRound } from '../../lib/sched/rounds.ts';
-import { asyncTasks, CHUNK_TASKS, retiredChunks, Slot } from '../../lib/sched/slot.ts';
+import { asyncTasks, CHUNK_TASKS, CHUNK_WORDS, retiredChunks, Slot } from '../../lib/sched/slot.ts';
+import { TASK_ALIGN } from '../../lib/sched/task.ts';
 import type { Thread } from '../../lib/sched/thread.ts';
-import { step, stepper } from '../support/stepper.ts';
+import { on, step, stepper } from '../support/stepper.ts';
 
 let stage: ReturnType<typeof stepper>;
 const arenaOf = (number: number) => stage.arenas[number]!;
@@ -133,15 +136,63 @@ test('tasks that have owned a word of the program stay: it may name them when th
   await expect(waiting).rejects.toThrow('aborted');
 });
 
-test('tasks of a PercpuRwSemaphore, whose writers note the records of readers, stay', async () => {
-  const { thread } = arenaOf(0);
-  const lock = new PercpuRwSemaphore(arenaOf(0));
-  const guards = await Promise.all(Array.from({ length: 2 * CHUNK_TASKS }, () => lock.acquireReadAsync()));
-  for (const guard of guards) guard.release();
-  tidy();
-  tell(1);
-  tidy();
-  expect(thread.tasks.size).toBe(2 * CHUNK_TASKS);
+describe('a record of a reader that the writer of a PercpuRwSemaphore has noted', () => {
+  const readAll = async () => {
+    const lock = new PercpuRwSemaphore(arenaOf(0));
+    const guards = await Promise.all(Array.from({ length: 3 * CHUNK_TASKS }, () => lock.acquireReadAsync()));
+    // The newest chunk goes first. What is noted is the record of a task there that still reads.
+    for (const guard of guards.splice(0, 2 * CHUNK_TASKS)) guard.release();
+    const leave = () => {
+      for (const guard of guards) guard.release();
+      tidy();
+    };
+    return { lock, leave, other: new PercpuRwSemaphore(arenaOf(1), lock.handle) };
+  };
+  const noted = (lock: PercpuRwSemaphore) => stage.real.load(lock.address + PercpuWords.inside);
+
+  /** Another block has the memory of that record, with words that look like a reader's. */
+  function reuse(record: number, lock: PercpuRwSemaphore): void {
+    const { thread, heap } = arenaOf(0);
+    tell(1);
+    tidy();
+    expect(thread.tasks.size).toBe(CHUNK_TASKS);
+    for (let block = 0; record < block || block + CHUNK_WORDS + TASK_ALIGN <= record; ) {
+      block = heap.alloc(CHUNK_WORDS + TASK_ALIGN, thread.nascent);
+    }
+    stage.real.store(record + Hold.lock, lock.address);
+    stage.real.store(record + Hold.count, HELD);
+  }
+
+  test('is not looked at any more when its memory is free', async () => {
+    const { lock, other, leave } = await readAll();
+    expect(other.tryDownWrite()).toBe(false);
+    const record = noted(lock);
+    leave();
+    reuse(record, lock);
+    expect(other.tryDownWrite()).toBe(true);
+  });
+
+  test('of a chunk that is retired meanwhile', async () => {
+    const { lock, other, leave } = await readAll();
+    stage.before(1, on('store', lock.address + PercpuWords.inside), leave);
+    other.tryDownWrite();
+    reuse(noted(lock), lock);
+    expect(other.tryDownWrite()).toBe(true);
+  });
+
+  test('by a writer that has died as it noted another one', async () => {
+    const { lock, other, leave } = await readAll();
+    other.tryDownWrite();
+    const record = noted(lock);
+    leave();
+    reuse(record, lock);
+    const late = await lock.acquireReadAsync();
+    const note = on('storeRelease', lock.address + PercpuWords.inside);
+    expect(stage.killBefore(1, note, () => other.tryDownWrite())).toBe(true);
+    expect(stage.reap(0)).toBe('done');
+    late.release();
+    expect(lock.tryDownWrite()).toBe(true);
+  });
 });
 
 describe('a thread dies while it gives memory back, at each step', () => {

@@ -121,7 +121,8 @@ export class Validator implements LockObserver {
     this.has(this.#holdOf(lock, form, true, within, this.#takeSubclass()), task);
   }
 
-  gave(lock: ObservedLock, task: number): void {
+  gave(lock: ObservedLock, task: number, guard?: object): void {
+    if (guard !== undefined) this.#guards.unregister(guard);
     if (!this.#isRunning()) return;
     const found = this.holds.last(lock.address, task);
     if (found === undefined) return;
@@ -156,8 +157,15 @@ export class Validator implements LockObserver {
 
   guards(lock: ObservedLock, task: number, guard: object): void {
     if (!this.#isRunning()) return;
-    const found = this.holds.last(lock.address, task);
-    if (found !== undefined) this.#guards.register(guard, found.hold);
+    const hold = this.holds.last(lock.address, task)?.hold ?? this.#permitOf(lock, task);
+    if (hold !== undefined) this.#guards.register(guard, hold, guard);
+  }
+
+  /** What a guard of a semaphore has: it can be lost, though there is no order of holding it. */
+  #permitOf(lock: ObservedLock, task: number): Hold | undefined {
+    const hold = this.#mentionOf(lock, true);
+    if (hold === undefined) return undefined;
+    return Object.assign(hold, { task, state: 'held' } as const);
   }
 
   /** The guard of what `hold` is was collected. One that has released it is, too, some day. */
@@ -199,8 +207,8 @@ export class Validator implements LockObserver {
   }
 
   /** As reports name a lock that this thread does not ask for. */
-  #mentionOf(lock: ObservedLock): Hold | undefined {
-    return this.#holdOf(lock, { async: false, shared: false }, true, undefined, 0);
+  #mentionOf(lock: ObservedLock, mayBeSemaphore = false): Hold | undefined {
+    return this.#holdOf(lock, { async: false, shared: false }, true, undefined, 0, mayBeSemaphore);
   }
 
   /** The program expected to hold the lock, or not to. */
@@ -270,10 +278,11 @@ export class Validator implements LockObserver {
     tries: boolean,
     within: object | undefined,
     subclass: number,
+    mayBeSemaphore = false,
   ): Hold | undefined {
     if (!this.#isRunning()) return undefined;
     const kind = kindById(kindIdOf(this.#cpu, lock.address))?.name ?? '';
-    if (SEMAPHORES.has(kind)) return undefined;
+    if (SEMAPHORES.has(kind) && !mayBeSemaphore) return undefined;
     let number = this.#classes.known(lock, subclass);
     if (number === undefined) this.#adding(() => (number = this.#classes.find(lock, subclass)));
     if (number === undefined || number < 0) return undefined;

@@ -48,6 +48,7 @@
  */
 
 import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
 import { latch, unlatch } from '../../memory/latch.ts';
 import { ObjectHeader } from '../../memory/objects.ts';
 import { struct } from '../../memory/struct.ts';
@@ -74,9 +75,14 @@ export const PercpuWords = struct({
   waiters: WaitList,
   /**
    * The record of a reader that a writer has seen inside, or 0. As long as it reads, the next writer need not look through all
-   * records: thousands may come to be the writer, one after the other, and give up. Records are never freed.
+   * records: thousands may come to be the writer, one after the other, and give up.
    */
   inside: 1,
+  /**
+   * `Header.round` as it was before that writer looked. Legal to look at the record only while that is the round still: the record may be
+   * an asynchronous task's, whose memory goes back to the heap, but not before another round has begun (`sched/rounds.ts`).
+   */
+  insideSince: 1,
 });
 
 export const WAITERS = 1;
@@ -182,16 +188,25 @@ export function finishRetiring(cpu: Cpu, word: number, record: number, count: nu
 
 /** Whether the reader that a writer saw last is inside. */
 export function isReadStill(cpu: Cpu, lock: number): boolean {
-  const record = cpu.load(lock + PercpuWords.inside);
-  return record !== 0 && isHeld(cpu, record, lock, HELD);
+  // In this order. Pairs with the stores in `isDrained`: it is the round of that record, or an older one.
+  const since = cpu.loadAcquire(lock + PercpuWords.insideSince);
+  const record = cpu.loadAcquire(lock + PercpuWords.inside);
+  // A round that begins after this look waits for the calling thread, and so does the memory of the record.
+  return record !== 0 && since === cpu.load(Header.round) && isHeld(cpu, record, lock, HELD);
 }
 
-/** Whether nobody reads. */
+/** Whether nobody reads. For the writer alone. */
 function isDrained(cpu: Cpu, lock: number): boolean {
   if (isReadStill(cpu, lock)) return false;
+  // Before the look. Pairs with `beginRound`: what was unlinked before a round that is known here is not found.
+  const round = cpu.loadAcquire(Header.round);
   const record = findHeld(cpu, maxThreads(cpu), lock, HELD);
-  if (record !== 0) cpu.store(lock + PercpuWords.inside, record);
-  return record === 0;
+  if (record === 0) return true;
+  // Illegal to have an older record beside a newer round, also where the writer dies in between. Pairs with the acquires in `isReadStill`.
+  cpu.store(lock + PercpuWords.inside, 0);
+  cpu.storeRelease(lock + PercpuWords.insideSince, round);
+  cpu.storeRelease(lock + PercpuWords.inside, record);
+  return false;
 }
 
 /** Writes if nobody reads, writes or could write. */

@@ -89,8 +89,6 @@ export function readSpinning(
   const { cpu, id } = thread;
   // Beside a writer only a back-off would come of it, which that writer may have to wait for.
   const isClosed = !isUnwritten(cpu.load(blockOf(lock)));
-  // A writer notes the task's record in the lock, and looks there when the task may have been returned.
-  if (async) thread.tasks.keep(task);
   const tried = isClosed ? undefined : tryDownRead(cpu, lock, task, false);
   if (tried !== undefined || async) return tried;
   thread.counters.contended++;
@@ -121,8 +119,6 @@ function mayJoin(thread: Thread, lock: number): boolean {
 export function* readSlow(lock: number, waiter: Waiter): SlowPath<Outcome> {
   const { thread, task, async } = waiter;
   const { cpu } = thread;
-  // As in `readSpinning`.
-  if (async) thread.tasks.keep(task);
   const record = claimHold(cpu, task, lock);
   if (record === 0) return 'exhausted';
   for (;;) {
@@ -218,6 +214,7 @@ function drain(thread: Thread, lock: number, task: number): boolean {
   const { cpu } = thread;
   while (!settleBlock(cpu, lock, task)) {
     if (pendingTasks(thread, lock).length > 0) return false;
+    // `settleBlock` has seen it in this very turn, so that its memory is not freed.
     const record = cpu.load(lock + PercpuWords.inside);
     if (!isEmptied(cpu.condLoad(record + Hold.count, isEmptied, 0, thread.spins))) return false;
   }

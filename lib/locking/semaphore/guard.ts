@@ -6,7 +6,7 @@ import type { Held } from './core.ts';
 export interface Returning {
   /** The view. The first field, so that `postMessage` of a guard fails by it; see `arena/guard.ts`. */
   readonly semaphore: object;
-  giveBack(permits: number, task: number, held: Held): void;
+  giveBack(permits: number, task: number, held: Held, guard: SemaphoreGuard): void;
   [inspect.custom](): string;
 }
 
@@ -31,7 +31,7 @@ export class SemaphoreGuard implements Guard {
     const returning = this.returning;
     if (returning === undefined) throw releasedBefore();
     this.returning = undefined;
-    returning.giveBack(this.permits, this.#task, this.#held);
+    returning.giveBack(this.permits, this.#task, this.#held, this);
   }
 
   [Symbol.dispose](): void {

@@ -108,13 +108,13 @@ export class Semaphore extends SharedObject {
   #seen = 0;
   readonly #returning: Returning = {
     semaphore: this,
-    giveBack: (permits, task, held) => this.#giveBack(permits, task, held),
+    giveBack: (permits, task, held, guard) => this.#giveBack(permits, task, held, guard),
     [inspect.custom]: () => inspect(this),
   };
   readonly #returningAsync: Returning = {
     semaphore: this,
-    giveBack: (permits, task, held) => {
-      this.#giveBack(permits, task, held);
+    giveBack: (permits, task, held, guard) => {
+      this.#giveBack(permits, task, held, guard);
       this.thread.returnTask(task);
     },
     [inspect.custom]: () => inspect(this),
@@ -327,13 +327,13 @@ export class Semaphore extends SharedObject {
     return tryAcquire(thread, address, permits, task, record, async);
   }
 
-  #giveBack(permits: number, task: number, held: Held): void {
+  #giveBack(permits: number, task: number, held: Held, guard: SemaphoreGuard): void {
     const { thread, address } = this;
     // After detach another thread may have the slot, and so a task of the same address.
     if (thread.self === DETACHED) thread.current();
     if (held === 'seat') rise(thread, address, task);
     else upRecorded(thread, address, permits, findHold(thread.cpu, task, address));
-    thread.observer?.gave(this, task);
+    thread.observer?.gave(this, task, guard);
   }
 
   /** Throws before anything has changed. */

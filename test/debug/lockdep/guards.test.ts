@@ -15,6 +15,7 @@ import {
   RtMutex,
   RwLock,
   RwSemaphore,
+  Semaphore,
   SeqLock,
   SpinLock,
   startLockdep,
@@ -41,6 +42,9 @@ const TAKES: Record<string, Take> = {
   'RwSemaphore, write, async': (arena) => new RwSemaphore(arena, 'lock').acquireWriteAsync(),
   'PercpuRwSemaphore, read': (arena) => new PercpuRwSemaphore(arena, 'lock').acquireRead(),
   'PercpuRwSemaphore, read, async': (arena) => new PercpuRwSemaphore(arena, 'lock').acquireReadAsync(),
+  Semaphore: (arena) => new Semaphore(arena, 'lock').acquire(),
+  'Semaphore, several permits': (arena) => new Semaphore(arena, 'lock', { permits: 3 }).acquire({ permits: 2 }),
+  'Semaphore, async': (arena) => new Semaphore(arena, 'lock').acquireAsync(),
   PthreadMutex: (arena) => new PthreadMutex(arena, 'lock').acquire(),
   'PthreadMutex, async': (arena) => new PthreadMutex(arena, 'lock').acquireAsync(),
   'PthreadRwlock, read': (arena) => new PthreadRwlock(arena, 'lock').acquireRead(),
@@ -90,6 +94,29 @@ test('guards that were released, or whose lock was taken again, are told of', as
   await setImmediate();
   expect(lockdep.reports()).toEqual([]);
   held.release();
+});
+
+test('of two guards of one semaphore, the one that is lost is told of', async () => {
+  const { arena, lockdep } = watched();
+  const semaphore = new Semaphore(arena, 'lock', { permits: 2 });
+  let collected = 0;
+  const registry = new FinalizationRegistry(() => collected++);
+  const first = semaphore.acquire();
+  (() => {
+    const second = semaphore.acquire();
+    registry.register(second, undefined);
+    second.release();
+  })();
+  await collectUntil(() => collected === 1);
+  await setImmediate();
+  expect(lockdep.reports()).toEqual([]);
+  (() => {
+    const third = semaphore.acquire();
+    registry.register(third, undefined);
+  })();
+  first.release();
+  await collectUntil(() => lockdep.reports().length > 0);
+  expect(lockdep.reports().map(({ finding }) => finding)).toEqual(['guard']);
 });
 
 test('an arena that nobody can reach is kept for what lockdep knows of its thread', async () => {

@@ -410,4 +410,18 @@ export const mutants: readonly Mutant[] = [
     to: '',
     tests: [MEETINGS],
   },
+  {
+    name: 'a guard of a semaphore is lost in secret',
+    file: 'lib/debug/lockdep/validator.ts',
+    from: ' ?? this.#permitOf(lock, task);',
+    to: ';',
+    tests: ['test/debug/lockdep/guards.test.ts'],
+  },
+  {
+    name: 'a guard of a semaphore that was released is lost',
+    file: 'lib/debug/lockdep/validator.ts',
+    from: '    if (guard !== undefined) this.#guards.unregister(guard);\n',
+    to: '',
+    tests: ['test/debug/lockdep/guards.test.ts'],
+  },
 ];

@@ -2,6 +2,7 @@ import type { Mutant } from '../mutant.ts';
 
 const STORE = 'lib/sched/task-store.ts';
 const ROUNDS = 'lib/sched/rounds.ts';
+const PERCPU = 'lib/locking/percpu-rw-semaphore/core.ts';
 const CARE = 'lib/arena/task-care.ts';
 const TEST = 'test/sched/task-store.test.ts';
 const EXPLORED = 'test/native-sim/explore/rounds.test.ts';
@@ -179,10 +180,24 @@ export const mutants: readonly Mutant[] = [
     tests: [TEST],
   },
   {
-    name: 'one that reads a PercpuRwSemaphore at once is not kept',
-    file: 'lib/locking/percpu-rw-semaphore/wait.ts',
-    from: '  if (async) thread.tasks.keep(task);\n  const tried',
-    to: '  const tried',
+    name: 'PercpuRwSemaphore: a reader that a writer has noted is looked at after its round',
+    file: PERCPU,
+    from: 'record !== 0 && since === cpu.load(Header.round) && isHeld',
+    to: 'record !== 0 && isHeld',
+    tests: [TEST],
+  },
+  {
+    name: 'PercpuRwSemaphore: the round of a record that is noted is that after the look',
+    file: PERCPU,
+    from: 'cpu.storeRelease(lock + PercpuWords.insideSince, round);',
+    to: 'cpu.storeRelease(lock + PercpuWords.insideSince, cpu.load(Header.round));',
+    tests: [TEST],
+  },
+  {
+    name: 'PercpuRwSemaphore: an older record is beside the round of a newer one',
+    file: PERCPU,
+    from: '  cpu.store(lock + PercpuWords.inside, 0);\n',
+    to: '',
     tests: [TEST],
   },
   {
@@ -219,5 +234,12 @@ export const mutants: readonly Mutant[] = [
     from: 'const block = cpu.loadAcquire(blockOf(lock));',
     to: 'const block = cpu.load(blockOf(lock));',
     tests: [TRIOS],
+  },
+  {
+    name: 'Thread: postMessage does not say what to send instead',
+    file: 'lib/sched/thread.ts',
+    from: '  protected readonly cloning: () => string = notCloneable;\n',
+    to: '',
+    tests: ['test/arena/logging.test.ts'],
   },
 ];

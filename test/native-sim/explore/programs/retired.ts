@@ -64,6 +64,15 @@ const LOCKS = {
   semaphore: (arena: Arena, handle?: ObjectHandle): Part => new Semaphore(arena, handle, { permits: 1 }),
   'rw-semaphore': (arena: Arena, handle?: ObjectHandle): Part => written(new RwSemaphore(arena, handle)),
   'percpu-rw-semaphore': (arena: Arena, handle?: ObjectHandle): Part => written(new PercpuRwSemaphore(arena, handle)),
+  /** Event loops read. What a dead writer has left is not theirs to mend. */
+  'percpu-rw-semaphore, read': (arena: Arena, handle?: ObjectHandle): Part => {
+    const lock = new PercpuRwSemaphore(arena, handle);
+    const acquireAsync = async () => {
+      const held = await lock.acquireReadAsync();
+      return { release: () => held.release() };
+    };
+    return { ...written(lock), acquireAsync };
+  },
   'pthread mutex': (arena: Arena, handle?: ObjectHandle): Part => new PthreadMutex(arena, handle),
   'pthread rwlock': (arena: Arena, handle?: ObjectHandle): Part => written(new PthreadRwlock(arena, handle)),
 };
