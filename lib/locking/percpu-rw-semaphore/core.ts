@@ -188,7 +188,8 @@ export function finishRetiring(cpu: Cpu, word: number, record: number, count: nu
 
 /** Whether the reader that a writer saw last is inside. */
 export function isReadStill(cpu: Cpu, lock: number): boolean {
-  // In this order. Pairs with the stores in `isDrained`: it is the round of that record, or an older one.
+  // In this order. Pairs with the stores in `isDrained`: it is the round of that record, or an older one, also for a thread that is not the
+  // writer. Writers have them in order by the block.
   const since = cpu.loadAcquire(lock + PercpuWords.insideSince);
   const record = cpu.loadAcquire(lock + PercpuWords.inside);
   // A round that begins after this look waits for the calling thread, and so does the memory of the record.

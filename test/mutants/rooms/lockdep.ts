@@ -385,8 +385,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a call to give back what is not held takes the subclass of the next lock',
     file: VALIDATOR,
-    from: '{ async: false, shared: false }, true, undefined, 0);',
-    to: '{ async: false, shared: false }, true, undefined, this.#takeSubclass());',
+    from: '{ async: false, shared: false }, true, undefined, 0, mayBeSemaphore);',
+    to: '{ async: false, shared: false }, true, undefined, this.#takeSubclass(), mayBeSemaphore);',
     tests: [MEETINGS],
   },
   {
