@@ -184,7 +184,7 @@ export const mutants: readonly Mutant[] = [
     file: PERCPU,
     from: 'record !== 0 && since === cpu.load(Header.round) && isHeld',
     to: 'record !== 0 && isHeld',
-    tests: [TEST],
+    tests: [TEST, TRIOS],
   },
   {
     name: 'PercpuRwSemaphore: the round of a record that is noted is that after the look',

@@ -11,6 +11,11 @@ import { submitters } from './programs/submitters.ts';
 
 const random = { maxEvents: 20_000, mode: 'random' } as const;
 
+test('a writer that has noted the record of a task, and looks there when its memory is used otherwise', async () => {
+  const program = retired('percpu-rw-semaphore, read', ['take']);
+  await expectExplored({ ...program, ...random, model: 'armv8', executions: 4, seed: 40 });
+});
+
 describe('found by three threads', () => {
   test('a thread that walks the chunks of tasks, while one in the middle leaves the chain', async () => {
     await expectExplored({ ...retired('semaphore', ['take', 'walk']), ...random, model: 'armv8', executions: 3 });
