@@ -1,8 +1,12 @@
 /**
  * Data races: two accesses of one location of which one writes and one is plain, and which nothing orders. On hardware the order is
  * that of `order.ts`, without the edge between the two themselves; in JavaScript it is happens-before.
+ *
+ * A read that waits for a value looks many times, and only its last look is an event. The looks in vain are accesses as well: they
+ * come after what its thread has done before, and what the last one sees orders nothing before them. That one may be made before
+ * its rival is: the search finds such a race in the end, where `raceBefore` asks for each event.
  */
-import { INIT, NOTHING, READ, WRITE } from './events.ts';
+import { AWAIT, INIT, NOTHING, READ, WRITE } from './events.ts';
 import type { Graph } from './graph.ts';
 import { isPlain, type ModelName } from './ppo.ts';
 import { includeEdges } from './rows.ts';
@@ -66,7 +70,7 @@ export class Races {
   #happensBefore(g: Graph, a: number, b: number): boolean {
     const at = g.index[b]!;
     if (at > 0 && g.inPrefix(a, g.threads[g.thread[b]!]![at - 1]!)) return true;
-    const from = g.flags[b]! & READ ? g.rf[b]! : INIT;
+    const from = (g.flags[b]! & (READ | AWAIT)) === READ ? g.rf[b]! : INIT;
     return from >= 0 && !isPlain(this.#model, g.flags[b]! | g.flags[from]!) && g.inPrefix(a, from);
   }
 
@@ -104,7 +108,7 @@ export class Races {
     let place: number;
     if (g.flags[e]! & READ) {
       const write = g.rf[e]!;
-      this.#includePast(g, write, thread);
+      if (!(g.flags[e]! & AWAIT)) this.#includePast(g, write, thread);
       place = write === INIT ? 0 : co.lastIndexOf(write) + 1;
     } else {
       place = co.lastIndexOf(e);

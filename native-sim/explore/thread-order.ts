@@ -128,12 +128,15 @@ export class ThreadOrder {
     if (write >= 0) this.#add(write);
   }
 
-  /** For a fence: all reads, but those that come before another one, or before an earlier fence of this kind. */
+  /**
+   * For a fence: all reads back to the last fence that is full, or of this kind. A full one needs no edge from here: each access
+   * that follows this fence follows that one as well.
+   */
   #findReads(g: Graph, list: readonly number[], count: number): void {
     for (let i = count - 1; i >= 0; i--) {
       const flags = g.flags[list[i]!]!;
       if (flags & READ || flags & FENCE_LD) this.#add(i);
-      if (flags & FENCE_LD || (flags & FULL && flags & FENCE && this.count > 0)) return;
+      if (flags & FENCE_LD || (flags & FULL && flags & FENCE)) return;
     }
   }
 
@@ -141,7 +144,7 @@ export class ThreadOrder {
     for (let i = count - 1; i >= 0; i--) {
       const flags = g.flags[list[i]!]!;
       if (flags & WRITE || flags & FENCE_ST) this.#add(i);
-      if (flags & FENCE_ST || flags & RELEASE || (flags & FULL && flags & FENCE && this.count > 0)) return;
+      if (flags & FENCE_ST || flags & RELEASE || (flags & FULL && flags & FENCE)) return;
     }
   }
 }

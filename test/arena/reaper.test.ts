@@ -49,6 +49,25 @@ test('a block freed twice, when the reaper is killed at any step while it frees 
   }
 });
 
+test('a thread that makes an object by its name sleeps for the heap, finds that its owner is dead, and waits for the names, which it has', () => {
+  const { arenas, real, killBefore, before, reap } = stepper(2);
+  const [first, dead] = arenas as [View, View];
+  expect(killBefore(1, on('xchgRelease', Header.heapLatch), () => dead.alloc(100))).toBe(true);
+  let reaped = '';
+  before(0, on('wait', Header.heapLatch), () => {
+    expect(latchOwner(real, Header.namesLatch)).toBe(first.thread.id);
+    reaped = reap(0);
+    // Its own call goes on with them.
+    expect(latchOwner(real, Header.namesLatch)).toBe(first.thread.id);
+  });
+  const mutex = new Mutex(first, 'm');
+  expect(reaped).toBe('done');
+  expect(real.load(dead.thread.slot + Slot.life)).toBe(0);
+  expect(latchOwner(real, Header.namesLatch)).toBe(0);
+  expect(new Mutex(first, 'm').address).toBe(mutex.address);
+  expect(first.fsck()).toEqual([]);
+});
+
 test("a dead thread's block that is lost, because a chunk of tasks begins where it ends", () => {
   const { arenas, killBefore, reap } = stepper(2);
   const [first, second] = arenas as [View, View];

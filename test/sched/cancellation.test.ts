@@ -15,6 +15,23 @@ import { inThread, thrown, until } from '../support/threads.ts';
 import { WAITS } from '../support/waits.ts';
 import { GIVE, GIVEN, GIVERS, READY, say } from './cancellation.threads.ts';
 
+// First in this file: where it fails, those below wait for ever.
+test('an abort of which a call hears only when somebody wakes it', async () => {
+  const mutex = new Mutex(Arena.create());
+  mutex.lock();
+  const controller = new AbortController();
+  let outcome: unknown;
+  void mutex.acquireAsync({ signal: controller.signal }).catch((error) => (outcome = error));
+  const turn = () => new Promise((resume) => setImmediate(resume));
+  // Until the engine knows of its wait.
+  await turn();
+  await turn();
+  controller.abort('given up');
+  await turn();
+  expect(outcome).toBe('given up');
+  mutex.unlock();
+});
+
 describe.each(Object.entries(WAITS))('%s', (_name, make) => {
   test('what comes free after abort() goes to the call that has given up', async () => {
     const { wait, free, isLeft } = await make(Arena.create());

@@ -97,7 +97,7 @@ export const mutants: readonly Mutant[] = [
     file: 'lib/arena/reaper.ts',
     from: 'const hasNames = latchOwner(cpu, Header.namesLatch) === owner;',
     to: 'const hasNames = false;',
-    tests: ['test/native-sim/explore/pairs.test.ts'],
+    tests: ['test/arena/reaper.test.ts'],
   },
   {
     name: 'explorer: a wake-up does not end the waits of the own thread',

@@ -85,6 +85,27 @@ export const mutants: readonly Mutant[] = [
     tests: [FAILURES, FUZZ],
   },
   {
+    name: 'races: only what comes before an access is ordered, and not what follows a write that overwrites it',
+    file: RACES,
+    from: 'if (before[at + i]! & this.#ahead[i]!) return false;',
+    to: 'if (before[at + i]! & 0) return false;',
+    tests: [FAILURES],
+  },
+  {
+    name: 'races: a thread that waits for a value looks once',
+    file: RACES,
+    from: 'if (!(g.flags[e]! & AWAIT)) this.#includePast(g, write, thread);',
+    to: 'this.#includePast(g, write, thread);',
+    tests: [FAILURES],
+  },
+  {
+    name: 'races: a thread that waits for a value looks once, in JavaScript',
+    file: RACES,
+    from: '(g.flags[b]! & (READ | AWAIT)) === READ ?',
+    to: 'g.flags[b]! & READ ?',
+    tests: [FAILURES],
+  },
+  {
     name: 'order in a thread: an acquire stands for a write fence',
     file: IN_THREAD,
     from: '      if (writes > full) this.#add(writes);\n',

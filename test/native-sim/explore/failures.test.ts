@@ -49,6 +49,76 @@ describe('data races', () => {
     expect((await failureOf({ words: 1, threads, model: 'sc' })).kind).toBe('data-race');
   });
 
+  describe.each(['exhaustive', 'random'] as const)('in a search that is %s', (mode) => {
+    const isAnOrder = (first: number, second: number): ExploreOptions['threads'] => {
+      const threads = [
+        (cpu: Cpu) => {
+          cpu.store(0, 5);
+          cpu.mb();
+          cpu.read(0);
+          cpu.fetchAdd(0, 1);
+          cpu.storeRelease(1, 1);
+        },
+        (cpu: Cpu) => {
+          if (cpu.load(1) === 1) cpu.store(0, 7);
+        },
+      ];
+      return [threads[first]!, threads[second]!];
+    };
+    const kindOf = async (options: ExploreOptions) => (await failureOf({ mode, executions: 100, ...options })).kind;
+
+    test('to be overwritten by a write that the other access follows is an order', async () => {
+      // On Armv8 the 7 may come before the 5, though the thread that writes it has seen what comes last.
+      for (const threads of [isAnOrder(0, 1), isAnOrder(1, 0)]) {
+        expect(await kindOf({ words: 2, threads, model: 'armv8' })).toBe('none');
+      }
+    });
+
+    const waits = (value: number) => (cpu: Cpu) => void cpu.condLoad(0, (v) => v === value, 0, forever);
+    test.each([
+      [
+        'before the value that it waits for',
+        waits(2),
+        (cpu: Cpu) => {
+          cpu.write(0, 1);
+          cpu.storeRelease(0, 2);
+        },
+      ],
+      [
+        'between two times that it has this value',
+        waits(0),
+        (cpu: Cpu) => {
+          cpu.store(0, 1);
+          cpu.write(0, 2);
+          cpu.storeRelease(0, 0);
+        },
+      ],
+    ])('a thread that waits for a value looks at what is written plainly %s', async (_when, waiter, writer) => {
+      for (const model of ['sc', 'x86-tso', 'armv8', 'javascript'] as const) {
+        for (const threads of [
+          [waiter, writer],
+          [writer, waiter],
+        ]) {
+          expect(await kindOf({ words: 1, threads, model }), model).toBe('data-race');
+        }
+      }
+    });
+
+    test('a thread that waits for a value does not look at what was written plainly before it began', async () => {
+      const threads = [
+        (cpu: Cpu) => {
+          cpu.write(0, 1);
+          cpu.storeRelease(1, 1);
+          cpu.store(0, 2);
+        },
+        (cpu: Cpu) => {
+          if (cpu.loadAcquire(1) === 1) waits(2)(cpu);
+        },
+      ];
+      expect(await kindOf({ words: 2, threads, model: 'armv8' })).toBe('none');
+    });
+  });
+
   test('what setup writes is not raced with', async () => {
     const threads = [(cpu: Cpu) => void cpu.read(0), (cpu: Cpu) => void cpu.read(0)];
     expect((await failureOf({ words: 1, setup: (cpu) => cpu.write(0, 7), threads })).kind).toBe('none');

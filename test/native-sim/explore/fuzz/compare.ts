@@ -68,7 +68,7 @@ export function comparison(seed: number, feature: Feature, model: ModelName): Co
     const expected = behaviours(program, model === 'x86-tso' ? 'x86-tso' : 'sc', kill);
     const found = expected === null ? null : explored(program, model, kill);
     if (expected === null || found === null) return { kind: 'too large' };
-    const what = compare(expected, found, model !== 'armv8');
+    const what = compare(expected, found, model !== 'armv8', feature);
     if (what === null) continue;
     const death = kill === null ? '' : `, thread ${kill.thread} dies before its operation ${kill.step}`;
     return { kind: 'different', what: `seed ${seed} (${feature}) on ${model}${death}: ${what}\n${describe(program)}` };
@@ -76,7 +76,9 @@ export function comparison(seed: number, feature: Feature, model: ModelName): Co
   return { kind: 'equal' };
 }
 
-function compare(expected: Behaviours, found: Behaviours, isExact: boolean): string | null {
+function compare(expected: Behaviours, found: Behaviours, isExact: boolean, feature: Feature): string | null {
+  // What waits for ever for a word that is also plain data is reported as that, and has no event that could race.
+  if (feature === 'mixed' && expected.deadlocks && found.deadlocks && !found.races) return null;
   if (expected.races !== found.races && (isExact || expected.races)) {
     return found.races ? 'a race is invented' : 'a race is missed';
   }

@@ -203,12 +203,34 @@ class Search implements Behaviours {
     return true;
   }
 
-  /** Two threads are about to access one word, of which one writes. */
-  #lookForRaces({ threads }: State): void {
-    const kinds = threads.map(({ pc, isDead }, t) => (isDead ? undefined : this.#programs[t]![pc]?.do));
-    const count = (kind: string) => kinds.filter((each) => each === kind).length;
-    if (count('write') > 1 || (count('write') > 0 && count('read') > 0)) this.races = true;
+  /** Two threads are about to access one word, of which one writes, and one does so plainly; to look in vain is an access. */
+  #lookForRaces({ threads, memory }: State): void {
+    const next = threads.map((thread, t): Access | undefined => {
+      const step = this.#programs[t]![thread.pc];
+      if (step === undefined || !('at' in step)) return undefined;
+      if (thread.isDead || thread.isAsleep || step.do === 'wake') return undefined;
+      const seen = thread.buffer.findLast(([address]) => address === step.at)?.[1] ?? memory[step.at]!;
+      return { at: step.at, isWrite: isWrite(step, seen), isPlain: step.do === 'read' || step.do === 'write' };
+    });
+    for (const [t, a] of next.entries()) {
+      for (const b of next.slice(t + 1)) {
+        if (a === undefined || b === undefined || a.at !== b.at) continue;
+        if ((a.isWrite || b.isWrite) && (a.isPlain || b.isPlain)) this.races = true;
+      }
+    }
   }
+}
+
+interface Access {
+  readonly at: number;
+  readonly isWrite: boolean;
+  readonly isPlain: boolean;
+}
+
+/** Whether the step writes, where its word holds `seen`: a compare-and-exchange that fails does not. */
+function isWrite(step: Step, seen: number): boolean {
+  if (step.do.startsWith('cmpxchg')) return 'expected' in step && step.expected === seen;
+  return /^(store|write|fetchAdd|xchg)/.test(step.do);
 }
 
 function finish(thread: Thread, step: Step, result: number): void {

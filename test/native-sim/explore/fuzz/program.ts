@@ -4,7 +4,7 @@ import type { Cpu } from '../../../../lib/machine/cpu.ts';
 const SUFFIXES = ['', 'Relaxed', 'Acquire', 'Release'] as const;
 type Suffix = (typeof SUFFIXES)[number];
 
-/** Words 0 and 1 are marked, word 2 is plain data. */
+/** Words 0 and 1 are marked, word 2 is plain data; but `mixed` programs access words 0 and 1 in both ways. */
 export const WORDS = 3;
 const PLAIN = 2;
 
@@ -35,7 +35,7 @@ export interface FuzzProgram {
 }
 
 /** What programs are made of. */
-export const FEATURES = ['plain', 'wait', 'spin', 'death'] as const;
+export const FEATURES = ['plain', 'mixed', 'wait', 'spin', 'death'] as const;
 export type Feature = (typeof FEATURES)[number];
 
 /** mulberry32: a whole number below `below`. */
@@ -77,12 +77,22 @@ function randomAccess(below: (n: number) => number, feature: Feature): Access {
   switch (feature) {
     case 'plain':
       return below(2) === 0 ? { do: 'read', at: PLAIN } : { do: 'write', at: PLAIN, value };
+    case 'mixed':
+      return mixedAccess(below, kind, at, value, expected);
     case 'spin':
       return { do: 'spin', at, expected, turns: [1, 2, 3, Number.POSITIVE_INFINITY][below(4)]! };
     default:
       if (kind < 16) return { do: 'wait', at, expected };
       return kind < 17 ? { do: 'waitUntil', at, expected } : { do: 'wake', at, count: value };
   }
+}
+
+/** What there is beside the marked accesses, where the same words are plain data too: more of what waits for a value. */
+function mixedAccess(below: (n: number) => number, kind: number, at: number, value: number, expected: number): Access {
+  if (kind < 16) return { do: 'write', at, value };
+  if (kind < 17) return { do: 'read', at };
+  if (kind < 18) return { do: 'spin', at, expected, turns: [2, Number.POSITIVE_INFINITY][below(2)]! };
+  return kind < 19 ? { do: 'await', at, expected } : { do: 'waitUntil', at, expected };
 }
 
 const OUTCOMES = ['ok', 'not-equal', 'timed-out'];
