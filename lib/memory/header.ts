@@ -115,14 +115,30 @@ export interface Geometry {
   id: number;
 }
 
-/** Lays out an arena over memory that is all zero and that no other thread can reach yet. */
-export function formatHeader(cpu: Cpu, { words, maxThreads, spare = 0, threadWords, id }: Geometry): void {
+/** Where everything lies in an arena of so many words and slots. With no line in the heap, it is too small. */
+function placesIn(words: number, slots: number, threadWords: number) {
   // Tasks lie in the thread table at multiples of two lines.
   const threads = Math.ceil(Header.words / (2 * LINE_WORDS)) * 2 * LINE_WORDS;
-  const names = threads + (maxThreads + spare) * threadWords;
+  const names = threads + slots * threadWords;
   const map = names + inLines(NAME_BUCKETS);
   // Each heap line costs its own words and one word of map.
-  const lines = Math.floor((words - map - LINE_WORDS) / (LINE_WORDS + 1));
+  const most = Math.floor((words - map - LINE_WORDS) / (LINE_WORDS + 1));
+  const heap = inLines(map + most);
+  return { threads, names, map, heap, lines: Math.min(most, Math.floor((words - heap) / LINE_WORDS)) };
+}
+
+/** For `fsck`: words of the header that say that the arena's parts lie where they do not. */
+export function headerFaults(cpu: Cpu, threadWords: number): string[] {
+  const places = placesIn(cpu.read(Header.size), cpu.read(Header.slots), threadWords);
+  const expected = { magic: MAGIC, version: LAYOUT_VERSION, threadWords, ...places };
+  const names = Object.keys(expected) as (keyof typeof expected)[];
+  const wrong = names.filter((name) => cpu.read(Header[name]) !== expected[name]);
+  return wrong.map((name) => `the header says ${cpu.read(Header[name])} for ${name}, and that is ${expected[name]}`);
+}
+
+/** Lays out an arena over memory that is all zero and that no other thread can reach yet. */
+export function formatHeader(cpu: Cpu, { words, maxThreads, spare = 0, threadWords, id }: Geometry): void {
+  const { threads, names, map, heap, lines } = placesIn(words, maxThreads + spare, threadWords);
   if (lines < 1) {
     const least = (map + LINE_WORDS + 16 * (LINE_WORDS + 1)) * 4;
     throw new HoldfastError(
@@ -130,7 +146,6 @@ export function formatHeader(cpu: Cpu, { words, maxThreads, spare = 0, threadWor
       `an arena of ${words * 4} bytes is too small: ${maxThreads} threads need at least ${least} bytes`,
     );
   }
-  const heap = inLines(map + lines);
   cpu.write(Header.version, LAYOUT_VERSION);
   cpu.write(Header.size, words);
   cpu.write(Header.id, id);
@@ -140,7 +155,7 @@ export function formatHeader(cpu: Cpu, { words, maxThreads, spare = 0, threadWor
   cpu.write(Header.names, names);
   cpu.write(Header.map, map);
   cpu.write(Header.heap, heap);
-  cpu.write(Header.lines, Math.min(lines, Math.floor((words - heap) / LINE_WORDS)));
+  cpu.write(Header.lines, lines);
   cpu.write(Header.magic, MAGIC);
 }
 

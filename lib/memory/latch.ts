@@ -66,6 +66,29 @@ export async function latchFree(cpu: Cpu, address: number): Promise<void> {
   }
 }
 
+/** For `fsck`: what a look finds with the latch held, or that it comes to a word that leads out of the memory. */
+export function lookUnderLatch(
+  cpu: Cpu,
+  address: number,
+  owner: number,
+  look: () => readonly string[],
+): readonly string[] {
+  latch(cpu, address, owner);
+  const found = lookAt('', look);
+  unlatch(cpu, address);
+  return found;
+}
+
+/** What a look at `what` finds, or that it comes to a word that leads out of the memory. */
+export function lookAt(what: string, look: () => readonly string[]): readonly string[] {
+  try {
+    return look();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return [`${what}leads out of the memory`];
+  }
+}
+
 export function unlatch(cpu: Cpu, address: number): void {
   // mine|flags -> 0. Release: pairs with the acquires in latch, tryLatch and contend.
   const flags = cpu.xchgRelease(address, 0) & (WAITERS | LOOPS);

@@ -2,6 +2,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
 import { type Kind, kindById } from '../memory/kinds.ts';
+import { lookAt } from '../memory/latch.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import { partsIn } from '../memory/struct.ts';
 import { everyTask, isHolder, maxThreads } from './slot.ts';
@@ -18,7 +19,8 @@ export function inspectObjectWords(cpu: Cpu, heap: Heap, owner: number): string[
     const kind = kindById(cpu.read(address + ObjectHeader.kind));
     // Of one that was destroyed the words are closed.
     if (kind === undefined || !isPresent(cpu, address)) continue;
-    const faults = [...holderFaults(cpu, kind, address), ...(kind.inspect?.(cpu, address, owner) ?? [])];
+    const faults = [...holderFaults(cpu, kind, address)];
+    faults.push(...lookAt('', () => kind.inspect?.(cpu, address, owner) ?? []));
     for (const at of listsOf(kind)) faults.push(...listFaults(cpu, address + at, nodes, owner));
     problems.push(...faults.map((fault) => `the ${kind.name} at ${address} ${fault}`));
   }
@@ -59,6 +61,13 @@ function holderFaults(cpu: Cpu, kind: Kind<never>, address: number): string[] {
     if (!(error instanceof RangeError)) throw error;
   }
   return id !== undefined && isHolder(cpu, id) ? [] : ['is held by a thread that there is not'];
+}
+
+/** Whether there is a wait list of a shared object's. */
+export function isWaitList(cpu: Cpu, heap: Heap, list: number): boolean {
+  const address = heap.objectAt(list);
+  const kind = address === 0 ? undefined : kindById(cpu.read(address + ObjectHeader.kind));
+  return kind !== undefined && listsOf(kind).includes(list - address);
 }
 
 const lists = new Map<Kind<never>, readonly number[]>();

@@ -1,14 +1,13 @@
 /** What does not hold in the thread table: the counterpart of `memory/fsck.ts` for tasks, and what they wait for and hold. */
 import type { Cpu } from '../machine/cpu.ts';
 import { inspectMemory } from '../memory/fsck.ts';
-import { Header } from '../memory/header.ts';
+import { Header, headerFaults } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
-import { latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { latch, latchOwner, lookAt, unlatch } from '../memory/latch.ts';
 import { isPresent } from '../memory/objects.ts';
-import { LINE_WORDS } from '../memory/struct.ts';
-import { inspectObjectWords } from './fsck-objects.ts';
+import { inspectObjectWords, isWaitList } from './fsck-objects.ts';
 import { HoldTable, holdFaults } from './holds.ts';
-import { Chunk, chunkIn, isHolder, maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
+import { CHUNK_WORDS, Chunk, chunkIn, isHolder, maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
 import { ASYNC, MAIN, Task } from './task.ts';
 import { inspectTimers } from './timer.ts';
 import { Vector } from './vector.ts';
@@ -19,6 +18,9 @@ import { WaitList } from './wait-list.ts';
  * arena should be at rest. `owner`: the calling thread's CPU number plus one.
  */
 export function inspectArena(cpu: Cpu, heap: Heap, owner: number): string[] {
+  // Where the parts do not lie where the header says, nothing can be found.
+  const displaced = headerFaults(cpu, Slot.words);
+  if (displaced.length > 0) return displaced;
   const latched = inspectLatches(cpu);
   // To wait for what no thread will release takes for ever.
   if (latched.length > 0) return latched;
@@ -26,11 +28,11 @@ export function inspectArena(cpu: Cpu, heap: Heap, owner: number): string[] {
   const isWhole = problems.length === 0;
   // The objects that are looked at stay: destroying one takes this latch.
   latch(cpu, Header.namesLatch, owner);
-  const torn = inspectChains(cpu, heap);
+  const torn = lookAt('the thread table ', () => inspectChains(cpu, heap));
   problems.push(...torn);
   // Where the chains of tasks do not end, a look for a task does not, either.
   if (torn.length === 0) {
-    problems.push(...inspectThreads(cpu, heap, owner));
+    problems.push(...lookAt('the thread table ', () => inspectThreads(cpu, heap, owner)));
     if (isWhole)
       problems.push(...inspectObjectWords(cpu, heap, owner), ...inspectTimers(cpu, owner, () => heap.objects()));
   }
@@ -52,7 +54,7 @@ function inspectChains(cpu: Cpu, heap: Heap): string[] {
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
     const isChunk = (at: number) => {
-      const block = heap.covers(at, LINE_WORDS) ? cpu.read(at + Chunk.block) : 0;
+      const block = heap.covers(at, CHUNK_WORDS) ? cpu.read(at + Chunk.block) : 0;
       return heap.isPlain(block) && chunkIn(block) === at;
     };
     const isBlock = (at: number) => heap.isPlain(at);
@@ -129,7 +131,8 @@ function leftIn(cpu: Cpu, number: number): string[] {
 
 /** Whether the list leads to the task, or the task has left it meanwhile. */
 function isInList(cpu: Cpu, heap: Heap, list: number, task: number, owner: number): boolean {
-  if (!heap.covers(list, WaitList.words) || heap.objectAt(list) === 0) return false;
+  // Any other word would be taken for a latch.
+  if (!heap.covers(list, WaitList.words) || !isWaitList(cpu, heap, list)) return false;
   if (!isHolder(cpu, latchOwner(cpu, list + WaitList.latch))) return true;
   latch(cpu, list + WaitList.latch, owner);
   const isMember = leadsTo(cpu, list + WaitList.first, task);

@@ -19,7 +19,7 @@
 import type { Cpu } from '../machine/cpu.ts';
 import { Header } from '../memory/header.ts';
 import { defineKind, hash } from '../memory/kinds.ts';
-import { latch, unlatch } from '../memory/latch.ts';
+import { latch, lookUnderLatch, unlatch } from '../memory/latch.ts';
 import { ObjectHeader } from '../memory/objects.ts';
 import { Tree } from '../memory/rbtree.ts';
 import type { Repairer } from '../memory/repairer.ts';
@@ -197,9 +197,8 @@ export function repairTimers(
 
 /** For `fsck`: what does not hold in the tree of timers. `allObjects`: whatever is in the heap. */
 export function inspectTimers(cpu: Cpu, owner: number, allObjects: () => readonly number[]): string[] {
-  latch(cpu, Header.timerLatch, owner);
-  const faults = tree.faults(cpu, Header.timers, pendingOf(cpu, allObjects()));
-  unlatch(cpu, Header.timerLatch);
+  const look = () => tree.faults(cpu, Header.timers, pendingOf(cpu, allObjects()));
+  const faults = lookUnderLatch(cpu, Header.timerLatch, owner, look);
   return faults.map((fault) => `the tree of timers ${fault}`);
 }
 

@@ -1,6 +1,6 @@
 /** For `fsck`: what a look under a latch finds. */
 import type { Cpu } from '../machine/cpu.ts';
-import { latch, latchOwner, unlatch } from '../memory/latch.ts';
+import { latchOwner, lookUnderLatch } from '../memory/latch.ts';
 import { isHolder } from './slot.ts';
 
 /** `look` with the latch at `address` held by `owner`, a CPU number plus one; or that it is held by a thread that there is not. */
@@ -8,8 +8,5 @@ export function underLatch(cpu: Cpu, address: number, owner: number, look: () =>
   const id = latchOwner(cpu, address);
   // Not even the reaper could release it.
   if (!isHolder(cpu, id)) return [`has a latch that thread ${id - 1} holds, and there is none`];
-  latch(cpu, address, owner);
-  const found = look();
-  unlatch(cpu, address);
-  return found;
+  return lookUnderLatch(cpu, address, owner, look);
 }

@@ -1,5 +1,6 @@
 /** What `fsck` must see: an arena in use, in which one word after the other is written over. */
 import { expect, test } from 'vitest';
+import { inspectDump } from '../../lib/arena/dump.ts';
 import { openFutexes } from '../../lib/futex/open.ts';
 import { Bucket, bucketOf } from '../../lib/futex/table.ts';
 import { type Arena, Futex, KmemCache, Mutex, PercpuRwSemaphore, RtMutex } from '../../lib/index.ts';
@@ -14,6 +15,7 @@ import { Task } from '../../lib/sched/task.ts';
 import { startTimer, TIMER_KIND, TimerWords } from '../../lib/sched/timer.ts';
 import { Vector } from '../../lib/sched/vector.ts';
 import { WaitList, waiters } from '../../lib/sched/wait-list.ts';
+import { Random } from '../../lib/torture/random.ts';
 import { IDLE, Item, itemAt, LISTED, Pool, WorkerRecord, workerAt } from '../../lib/workqueue/layout.ts';
 import { append } from '../../lib/workqueue/lists.ts';
 import { stepper } from '../support/stepper.ts';
@@ -108,6 +110,8 @@ const FAULTS: Record<string, Fault> = {
   'the latch of the names': () => [Header.namesLatch, heldBy(NOBODY), /namesLatch is held by thread 999/],
   'the latch of the heap': () => [Header.heapLatch, heldBy(4), /heapLatch is held by thread 3, and there is none/],
   'the latch of the timers': () => [Header.timerLatch, heldBy(NOBODY), /timerLatch is held/],
+  'the place of the heap': () => [Header.heap, NOWHERE, /the header says 1073741823 for heap, and that is \d+/],
+  'the number of slots': () => [Header.slots, 3e8, /the header says \d+ for heap/],
   'the count of free lines': () => [Header.freeLines, 1, /1 lines of the heap are counted as free/],
   'the count of destroyed objects': () => [Header.destroyedCount, 7, /7 objects are counted as destroyed, and 1 are/],
   'the list of destroyed objects': () => [Header.destroyed, 0, /the destroyed object at \d+ is not in the list/],
@@ -161,6 +165,12 @@ const FAULTS: Record<string, Fault> = {
   ],
   'what a waiter waits in': ({ second }) => [second + Task.list, 0, /in its wait list, which says otherwise/],
   'the rank of a waiter': ({ first }) => [first + Task.rank, 5, /behind less urgent ones/],
+  'what a waiter waits in, which is no wait list': ({ second, mutex }) => [
+    second + Task.list,
+    // As a latch, it would be held for ever.
+    mutex.address + MutexWords.owner - WaitList.latch,
+    /says that it is in the list at \d+, which does not/,
+  ],
   'whose a task is': ({ second }) => [second + Task.thread, 3, /says that it is another thread's/],
   'the sort of a task': ({ third }) => [third + Task.mode, 0, /says that it is another thread's, or of another sort/],
   "a slot's chunks of tasks": ({ slot }) => [slot + Slot.chunks, NOWHERE, /slot 0 leads to \d+ as a chunk of its own/],
@@ -226,6 +236,11 @@ const FAULTS: Record<string, Fault> = {
     0,
     /the free object of slot \d+ in no/,
   ],
+  "a slab cache's size of objects": ({ cache }) => [
+    cache + CacheWords.objectWords,
+    -1,
+    /the kmem-cache at \d+ has objects of -1 words/,
+  ],
   "a slab's length": ({ cache, real }) => [
     real.read(cache + CacheWords.slabs) + Slab.objects,
     1e9,
@@ -258,4 +273,21 @@ test.each(Object.keys(FAULTS))('%s', (name) => {
   // The look has changed nothing, and released what it took.
   use.real.write(word, before);
   expect(use.arena.fsck()).toEqual([]);
+});
+
+const SEEDS = 60;
+
+test('a look at a memory in which any words are written over does not come to its end, or throws', () => {
+  const { arena } = inUse();
+  const dump = arena.dump();
+  const words = new Int32Array(dump.buffer);
+  const taken = Array.from(words.keys()).filter((word) => words[word] !== 0 && word >= Header.slots);
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const random = new Random(seed);
+    const copy = dump.slice();
+    const [word, other] = [random.pick(taken), random.pick(taken)];
+    const value = random.pick([0, -1, 1 + random.below(64), words[other] as number, other, random.word() | 0]);
+    new Int32Array(copy.buffer)[word] = value;
+    expect(() => inspectDump(copy), `${value} in the word ${word}`).not.toThrow();
+  }
 });

@@ -1,5 +1,7 @@
 import type { Cpu } from '../../machine/cpu.ts';
+import { Header } from '../../memory/header.ts';
 import { defineKind, type Kind } from '../../memory/kinds.ts';
+import { lookUnderLatch } from '../../memory/latch.ts';
 import type { Repairer } from '../../memory/repairer.ts';
 import type { Length } from '../../memory/struct.ts';
 import { latchPriorities, RtWait, unlatchPriorities, waiterTree } from '../../sched/priority.ts';
@@ -30,10 +32,10 @@ const isUnowned = (word: number) => ownerOf(word) === 0;
 
 /** Its tree of waiters: those that say that they wait for it. */
 function inspect(cpu: Cpu, lock: number, owner: number): string[] {
-  latchPriorities(cpu, owner);
-  const waiting = [...everyTask(cpu, maxThreads(cpu))].filter((task) => cpu.load(task + RtWait.mutex) === lock);
-  const faults = waiterTree.faults(cpu, lock + RtWords.waiters, waiting);
-  unlatchPriorities(cpu);
+  const faults = lookUnderLatch(cpu, Header.priorityLatch, owner, () => {
+    const waiting = [...everyTask(cpu, maxThreads(cpu))].filter((task) => cpu.load(task + RtWait.mutex) === lock);
+    return waiterTree.faults(cpu, lock + RtWords.waiters, waiting);
+  });
   return faults.map((fault) => `has a tree of waiters that ${fault}`);
 }
 

@@ -2,12 +2,15 @@
 import type { Cpu } from '../../machine/cpu.ts';
 import { maxThreads } from '../../sched/slot.ts';
 import { underLatch } from '../../sched/under-latch.ts';
-import { CacheWords, firstSlot, Magazine, magazineOf, Slab, shapeOf } from './layout.ts';
+import { CacheWords, firstSlot, LARGEST_WORDS, Magazine, magazineOf, Slab, shapeOf } from './layout.ts';
 
 /** `Kind.inspect` of a cache. It comes to an end whatever the links are. Threads use their magazines without a latch. */
 export function inspectCache(cpu: Cpu, cache: number, owner: number): readonly string[] {
   return underLatch(cpu, cache + CacheWords.latch, owner, () => {
-    const { objects } = shapeOf(cpu.read(cache + CacheWords.objectWords));
+    const words = cpu.read(cache + CacheWords.objectWords);
+    // Illegal to go on: such a size has no shape.
+    if (words < 0 || words > LARGEST_WORDS) return [`has objects of ${words} words`];
+    const { objects } = shapeOf(words);
     const free = new Set<number>();
     const slabs = new Set<number>();
     for (let slab = cpu.read(cache + CacheWords.slabs); slab !== 0; slab = cpu.read(slab + Slab.next)) {
