@@ -7,19 +7,13 @@ import type { Cpu } from '../machine/cpu.ts';
 import { Header, NAME_BUCKETS } from './header.ts';
 import type { Heap } from './heap.ts';
 import { kindById, sizeOf } from './kinds.ts';
-import { latch, lookAt, unlatch } from './latch.ts';
+import { latch, unlatch } from './latch.ts';
 import { Names } from './names.ts';
 import { isPresent, nameAtOf, nameLengthOf, ObjectHeader } from './objects.ts';
 
 /** What does not hold in the heap, the objects and the table of names; empty when all is in order. */
 export function inspectMemory(cpu: Cpu, heap: Heap, owner: number): string[] {
   latch(cpu, Header.namesLatch, owner);
-  const problems = lookAt('the table of names ', () => inspectUnderLatch(cpu, heap));
-  unlatch(cpu, Header.namesLatch);
-  return [...problems];
-}
-
-function inspectUnderLatch(cpu: Cpu, heap: Heap): string[] {
   const problems = heap.inspect();
   // Where the blocks do not fit together, the walk that finds the objects may not end.
   const all = problems.length === 0 ? heap.objects() : [];
@@ -27,6 +21,7 @@ function inspectUnderLatch(cpu: Cpu, heap: Heap): string[] {
   const objects = all.filter((address) => !isDestroyed(address));
   if (problems.length === 0) problems.push(...inspectDestroyed(cpu, new Set(all.filter(isDestroyed))));
   if (problems.length === 0) problems.push(...inspectObjects(cpu, objects), ...inspectNames(cpu, objects));
+  unlatch(cpu, Header.namesLatch);
   return problems;
 }
 

@@ -2,10 +2,9 @@
 import type { Cpu } from '../machine/cpu.ts';
 import type { Heap } from '../memory/heap.ts';
 import { type Kind, kindById } from '../memory/kinds.ts';
-import { lookAt } from '../memory/latch.ts';
 import { isPresent, ObjectHeader } from '../memory/objects.ts';
 import { partsIn } from '../memory/struct.ts';
-import { everyTask, isHolder, maxThreads } from './slot.ts';
+import { everyTask, maxThreads, strayHolder } from './slot.ts';
 import { Task } from './task.ts';
 import { underLatch } from './under-latch.ts';
 import { nodesOf } from './vector.ts';
@@ -20,7 +19,7 @@ export function inspectObjectWords(cpu: Cpu, heap: Heap, owner: number): string[
     // Of one that was destroyed the words are closed.
     if (kind === undefined || !isPresent(cpu, address)) continue;
     const faults = [...holderFaults(cpu, kind, address)];
-    faults.push(...lookAt('', () => kind.inspect?.(cpu, address, owner) ?? []));
+    faults.push(...(kind.inspect?.(cpu, address, owner) ?? []));
     for (const at of listsOf(kind)) faults.push(...listFaults(cpu, address + at, nodes, owner));
     problems.push(...faults.map((fault) => `the ${kind.name} at ${address} ${fault}`));
   }
@@ -53,14 +52,14 @@ class Nodes {
 }
 
 function holderFaults(cpu: Cpu, kind: Kind<never>, address: number): string[] {
-  let id: number | undefined;
+  const fault = ['is held by a thread that there is not'];
   try {
-    id = kind.holder(cpu, address);
+    return strayHolder(cpu, () => kind.holder(cpu, address)) === 0 ? [] : fault;
   } catch (error) {
     // Of a word that leads out of the memory.
     if (!(error instanceof RangeError)) throw error;
+    return fault;
   }
-  return id !== undefined && isHolder(cpu, id) ? [] : ['is held by a thread that there is not'];
 }
 
 /** Whether there is a wait list of a shared object's. */

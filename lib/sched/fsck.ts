@@ -5,9 +5,10 @@ import { Header, headerFaults } from '../memory/header.ts';
 import type { Heap } from '../memory/heap.ts';
 import { latch, latchOwner, lookAt, unlatch } from '../memory/latch.ts';
 import { isPresent } from '../memory/objects.ts';
+import { LINE_WORDS } from '../memory/struct.ts';
 import { inspectObjectWords, isWaitList } from './fsck-objects.ts';
 import { HoldTable, holdFaults } from './holds.ts';
-import { CHUNK_WORDS, Chunk, chunkIn, isHolder, maxThreads, Slot, slotAddress, tasksOf } from './slot.ts';
+import { Chunk, chunkIn, maxThreads, Slot, slotAddress, strayHolder, tasksOf } from './slot.ts';
 import { ASYNC, MAIN, Task } from './task.ts';
 import { inspectTimers } from './timer.ts';
 import { Vector } from './vector.ts';
@@ -28,7 +29,7 @@ export function inspectArena(cpu: Cpu, heap: Heap, owner: number): string[] {
   const isWhole = problems.length === 0;
   // The objects that are looked at stay: destroying one takes this latch.
   latch(cpu, Header.namesLatch, owner);
-  const torn = lookAt('the thread table ', () => inspectChains(cpu, heap));
+  const torn = inspectChains(cpu, heap);
   problems.push(...torn);
   // Where the chains of tasks do not end, a look for a task does not, either.
   if (torn.length === 0) {
@@ -44,8 +45,10 @@ const LATCHES = ['namesLatch', 'heapLatch', 'reaperLatch', 'priorityLatch', 'tim
 
 /** A latch that is held by a thread that there is not: not even the reaper can release it. */
 function inspectLatches(cpu: Cpu): string[] {
-  const lost = LATCHES.filter((name) => !isHolder(cpu, latchOwner(cpu, Header[name])));
-  return lost.map((name) => `${name} is held by thread ${latchOwner(cpu, Header[name]) - 1}, and there is none`);
+  const holders = LATCHES.map((name) => ({ name, id: strayHolder(cpu, () => latchOwner(cpu, Header[name])) }));
+  return holders
+    .filter(({ id }) => id !== 0)
+    .map(({ name, id }) => `${name} is held by thread ${id - 1}, and there is none`);
 }
 
 /** Chains of blocks that a slot or its tasks start, which lead to what is none, or in a circle. */
@@ -54,7 +57,7 @@ function inspectChains(cpu: Cpu, heap: Heap): string[] {
   for (let number = 0; number < maxThreads(cpu); number++) {
     const slot = slotAddress(cpu, number);
     const isChunk = (at: number) => {
-      const block = heap.covers(at, CHUNK_WORDS) ? cpu.read(at + Chunk.block) : 0;
+      const block = heap.covers(at, LINE_WORDS) ? cpu.read(at + Chunk.block) : 0;
       return heap.isPlain(block) && chunkIn(block) === at;
     };
     const isBlock = (at: number) => heap.isPlain(at);
@@ -133,7 +136,7 @@ function leftIn(cpu: Cpu, number: number): string[] {
 function isInList(cpu: Cpu, heap: Heap, list: number, task: number, owner: number): boolean {
   // Any other word would be taken for a latch.
   if (!heap.covers(list, WaitList.words) || !isWaitList(cpu, heap, list)) return false;
-  if (!isHolder(cpu, latchOwner(cpu, list + WaitList.latch))) return true;
+  if (strayHolder(cpu, () => latchOwner(cpu, list + WaitList.latch)) !== 0) return true;
   latch(cpu, list + WaitList.latch, owner);
   const isMember = leadsTo(cpu, list + WaitList.first, task);
   const isGone = cpu.load(task + Task.list) !== list;

@@ -224,12 +224,14 @@ function usedRecords(cpu: Cpu, slot: number): number[] {
 /** For `fsck`: what does not hold in the slot's records. `isLock`: whether a shared object is at an address. */
 export function holdFaults(cpu: Cpu, slot: number, isLock: (address: number) => boolean): string[] {
   const faults: string[] = [];
-  const isFree = cpu.loadAcquire(slot + Slot.life) === 0;
+  const isFree = () => cpu.loadAcquire(slot + Slot.life) === 0;
+  const wasFree = isFree();
   const records = [...usedRecords(cpu, slot), ...asyncTasks(cpu, slot).map((task) => task + Held.record)];
   for (const record of records) {
     const [lock, count] = [cpu.load(record + Hold.lock), cpu.load(record + Hold.count)];
     if (count === 0) continue;
-    if (isFree) faults.push(`is free, and holds the object at ${lock}`);
+    // A thread that has taken the slot meanwhile may hold it.
+    if (wasFree && isFree()) faults.push(`is free, and holds the object at ${lock}`);
     else if (count < 0 || !isSteady(count))
       faults.push(`has a record of ${lock} that was left in the middle of a change`);
     else if (!isLock(lock)) faults.push(`has a record that it holds ${lock}, which is no object`);

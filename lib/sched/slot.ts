@@ -121,10 +121,14 @@ export function maxThreads(cpu: Cpu): number {
   return cpu.read(Header.slots);
 }
 
-/** Whether there is a thread with that CPU number plus one, dead or alive, or it is 0, which stands for nobody. */
-export function isHolder(cpu: Cpu, id: number): boolean {
-  if (id === 0) return true;
-  return id > 0 && id <= maxThreads(cpu) && cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) !== 0;
+/** What `holder` says, if that is the CPU number plus one of no thread, dead or alive; else 0. */
+export function strayHolder(cpu: Cpu, holder: () => number): number {
+  const isThread = (id: number) =>
+    id > 0 && id <= maxThreads(cpu) && cpu.loadAcquire(slotAddress(cpu, id - 1) + Slot.life) !== 0;
+  const id = holder();
+  if (id === 0 || isThread(id)) return 0;
+  // A thread may have released what it held, and left, between the two.
+  return holder() === id && !isThread(id) ? id : 0;
 }
 
 /** Whether the thread with this CPU number plus one was killed, and the reaper has not finished with it. */

@@ -7,18 +7,21 @@ import { type Arena, Futex, KmemCache, Mutex, PercpuRwSemaphore, RtMutex } from 
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
 import { RtWords } from '../../lib/locking/rt-mutex/words.ts';
 import { Header, NAME_BUCKETS } from '../../lib/memory/header.ts';
+import { latch, unlatch } from '../../lib/memory/latch.ts';
 import { ObjectHeader } from '../../lib/memory/objects.ts';
+import { LINE_WORDS } from '../../lib/memory/struct.ts';
 import { CacheWords, firstSlot, Magazine, magazineOf, Slab } from '../../lib/rcu/slab/layout.ts';
-import { Hold, HoldTable } from '../../lib/sched/holds.ts';
+import { HOLDS, Hold, HoldTable } from '../../lib/sched/holds.ts';
 import { Chunk, Slot } from '../../lib/sched/slot.ts';
 import { Task } from '../../lib/sched/task.ts';
 import { startTimer, TIMER_KIND, TimerWords } from '../../lib/sched/timer.ts';
+import { underLatch } from '../../lib/sched/under-latch.ts';
 import { Vector } from '../../lib/sched/vector.ts';
 import { WaitList, waiters } from '../../lib/sched/wait-list.ts';
 import { Random } from '../../lib/torture/random.ts';
 import { IDLE, Item, itemAt, LISTED, Pool, WorkerRecord, workerAt } from '../../lib/workqueue/layout.ts';
 import { append } from '../../lib/workqueue/lists.ts';
-import { stepper } from '../support/stepper.ts';
+import { Hang, on, stepper } from '../support/stepper.ts';
 import { makeQueues } from '../workqueue/needy.ts';
 
 /** No thread has that number plus one. */
@@ -191,6 +194,15 @@ const FAULTS: Record<string, Fault> = {
     NOWHERE,
     /slot 0 leads to \d+ as a chunk of its own/,
   ],
+  "a slot's chunk of records, which ends behind the memory": ({ arena, slot, real, mutex }) => {
+    for (let i = 0; i < HOLDS; i++) real.write(slot + HoldTable.records + i * Hold.words + Hold.lock, mutex.address);
+    const rest = arena.heap.use().largestFree / 4;
+    arena.alloc(rest - LINE_WORDS);
+    const last = arena.alloc(LINE_WORDS);
+    arena.words.fill(mutex.address, last + 1, last + LINE_WORDS);
+    arena.words[last] = 0;
+    return [slot + HoldTable.more, last, /the thread table leads out of the memory/];
+  },
   'what a free slot notes': ({ free }) => [free + Slot.nascent, 4711, /the free slot 3 still notes the new block 4711/],
   'what a free slot enters': ({ free }) => [free + Slot.entering, 4711, /the free slot 3 is still about to change/],
   'what a free slot waits for': ({ free }) => [free + Slot.mainTask + Task.within, 9, /of the free slot 3 still waits/],
@@ -290,4 +302,54 @@ test('a look at a memory in which any words are written over does not come to it
     new Int32Array(copy.buffer)[word] = value;
     expect(() => inspectDump(copy), `${value} in the word ${word}`).not.toThrow();
   }
+});
+
+test('a thread that leaves while fsck looks is taken for one that there is not', () => {
+  const { arenas, before, cancel, real } = stepper(2);
+  const [mine, other] = arenas as [Arena, Arena];
+  const mutex = new Mutex(other, 'm');
+  let isThrough = false;
+  for (let n = 1; !isThrough; n++) {
+    real.store(other.thread.slot + Slot.life, 2);
+    mutex.lock();
+    latch(real, mutex.address + MutexWords.waiters + WaitList.latch, other.thread.id);
+    latch(real, Header.timerLatch, other.thread.id);
+    before(0, on('loadAcquire', other.thread.slot + Slot.life, n), () => {
+      unlatch(real, Header.timerLatch);
+      unlatch(real, mutex.address + MutexWords.waiters + WaitList.latch);
+      mutex.unlock();
+      real.store(other.thread.slot + Slot.life, 0);
+    });
+    let said: readonly string[] = [];
+    try {
+      said = mine.fsck();
+    } catch (error) {
+      // It would wait for the latch of the timers for ever: it has not looked so often before.
+      expect(error).toBeInstanceOf(Hang);
+    }
+    isThrough = cancel(0);
+    expect(said, `left before look ${n} at its slot`).toEqual([]);
+  }
+});
+
+test('a thread that has come while fsck looks, and holds a lock, is one that has left', () => {
+  const { arenas, before, cancel, real } = stepper(2);
+  const [mine, other] = arenas as [Arena, Arena];
+  const lock = new PercpuRwSemaphore(other, 'rw');
+  const { slot } = other.thread;
+  const life = real.load(slot + Slot.life);
+  real.store(slot + Slot.life, 0);
+  before(0, on('loadAcquire', slot + HoldTable.records + Hold.lock), () => {
+    real.store(slot + Slot.life, life);
+    lock.downRead();
+  });
+  expect(mine.fsck()).toEqual([]);
+  expect(cancel(0)).toBe(false);
+});
+
+test('a latch stays with a look that leads out of the memory', () => {
+  const { arena, real } = inUse();
+  const look = () => [String(real.load(NOWHERE))];
+  expect(underLatch(real, Header.timerLatch, arena.thread.id, look)).toEqual(['leads out of the memory']);
+  expect(real.load(Header.timerLatch)).toBe(0);
 });
