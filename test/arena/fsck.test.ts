@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { inspectDump } from '../../lib/arena/dump.ts';
 import { openFutexes } from '../../lib/futex/open.ts';
 import { Bucket, bucketOf } from '../../lib/futex/table.ts';
-import { type Arena, Futex, KmemCache, Mutex, PercpuRwSemaphore, RtMutex } from '../../lib/index.ts';
+import { Arena, Futex, KmemCache, Mutex, PercpuRwSemaphore, RtMutex } from '../../lib/index.ts';
 import { MutexWords } from '../../lib/locking/mutex-core.ts';
 import { RtWords } from '../../lib/locking/rt-mutex/words.ts';
 import { Header, NAME_BUCKETS } from '../../lib/memory/header.ts';
@@ -194,15 +194,6 @@ const FAULTS: Record<string, Fault> = {
     NOWHERE,
     /slot 0 leads to \d+ as a chunk of its own/,
   ],
-  "a slot's chunk of records, which ends behind the memory": ({ arena, slot, real, mutex }) => {
-    for (let i = 0; i < HOLDS; i++) real.write(slot + HoldTable.records + i * Hold.words + Hold.lock, mutex.address);
-    const rest = arena.heap.use().largestFree / 4;
-    arena.alloc(rest - LINE_WORDS);
-    const last = arena.alloc(LINE_WORDS);
-    arena.words.fill(mutex.address, last + 1, last + LINE_WORDS);
-    arena.words[last] = 0;
-    return [slot + HoldTable.more, last, /the thread table leads out of the memory/];
-  },
   'what a free slot notes': ({ free }) => [free + Slot.nascent, 4711, /the free slot 3 still notes the new block 4711/],
   'what a free slot enters': ({ free }) => [free + Slot.entering, 4711, /the free slot 3 is still about to change/],
   'what a free slot waits for': ({ free }) => [free + Slot.mainTask + Task.within, 9, /of the free slot 3 still waits/],
@@ -352,4 +343,18 @@ test('a latch stays with a look that leads out of the memory', () => {
   const look = () => [String(real.load(NOWHERE))];
   expect(underLatch(real, Header.timerLatch, arena.thread.id, look)).toEqual(['leads out of the memory']);
   expect(real.load(Header.timerLatch)).toBe(0);
+});
+
+test("a slot's chunk of records ends behind the memory", () => {
+  const arena = Arena.create({ bytes: 256 << 10, maxThreads: 2 });
+  const { thread, words } = arena;
+  for (let i = 0; i < HOLDS; i++) words[thread.slot + HoldTable.records + i * Hold.words + Hold.lock] = 1;
+  arena.alloc(arena.heap.use().largestFree / 4 - LINE_WORDS);
+  const last = arena.alloc(LINE_WORDS);
+  words.fill(1, last + 1);
+  words[last] = 0;
+  words[thread.slot + HoldTable.more] = last;
+  expect(arena.fsck().join()).toMatch(/the thread table leads out of the memory/);
+  words[thread.slot + HoldTable.more] = 0;
+  expect(arena.fsck()).toEqual([]);
 });
