@@ -291,8 +291,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'fsck: a latch of a thread that there is not is none of its business',
     file: 'lib/sched/under-latch.ts',
-    from: 'if (!isHolder(cpu, id)) return [',
-    to: 'if (!isHolder(cpu, id)) return [] ?? [',
+    from: 'if (id !== 0) return [',
+    to: 'if (id !== 0) return [] ?? [',
     tests: [FSCK_WORDS],
   },
   {
