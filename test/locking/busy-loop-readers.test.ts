@@ -11,6 +11,7 @@ import {
   HANDOFF_AFTER,
   latchOf,
   RwSemaphoreWords,
+  roundOf,
   WAITERS,
   wordOf,
 } from '../../lib/locking/rw-semaphore/words.ts';
@@ -103,6 +104,40 @@ describe('RwSemaphore: what readers of an event loop were let in for', () => {
     expect(writer.go().value).toBe('acquired');
     views[2]!.upWrite();
     (await second).release();
+  });
+
+  test('is taken when the numbers of rounds begin anew', async () => {
+    const { real, views, holder, loop, address, call, clock } = stage();
+    real.store(roundOf(address), -1);
+    const reading = loop.acquireReadAsync();
+    const writer = call(2, writeSlow);
+    writer.go();
+    holder.upWrite();
+    writer.go();
+    clock.now = 1;
+    expect(writer.go().value).toBe('acquired');
+    views[2]!.upWrite();
+    (await reading).release();
+  });
+
+  test('stays theirs, when the thread that looks after them is let in beside them as it looks', async () => {
+    const { views, holder, loop, address, call, clock, interrupt, cancel } = stage({ threads: 5 });
+    const reading = loop.acquireReadAsync();
+    const [reader, writer, next] = [call(2, readSlow), call(3, writeSlow), call(4, writeSlow)];
+    writer.go();
+    holder.upWrite();
+    reader.go();
+    next.go();
+    clock.now = 0.5;
+    writer.go();
+    clock.now = 1;
+    interrupt(2, on('cmpxchgAcquire', latchOf(address)), () => writer.go('timed-out'));
+    expect(reader.go().value).toBe('acquired');
+    expect(cancel(2)).toBe(false);
+    expect(holder.readers).toBe(2);
+    views[2]!.upRead();
+    (await reading).release();
+    expect(next.go().value).toBe('acquired');
   });
 
   test('is left to them for twice the time, when it was taken before', async () => {

@@ -76,6 +76,20 @@ describe('Semaphore: a permit that a task of an event loop was granted', () => {
     },
   );
 
+  test('is taken when the numbers of rounds begin anew', async () => {
+    const { real, giver, loop, address, call, clock } = stage();
+    real.store(address + SemaphoreWords.round, -1);
+    const mine = loop.downAsync();
+    const taker = call(2);
+    taker.go();
+    giver.up();
+    taker.go();
+    clock.now = 1;
+    expect(taker.go().value).toBe('acquired');
+    taker.give();
+    await mine;
+  });
+
   test('is taken by a thread that comes later', () => {
     const { giver, call, clock } = stage();
     call(1, { async: true }).go();

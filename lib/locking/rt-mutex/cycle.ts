@@ -36,8 +36,9 @@ export function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number
 
 /**
  * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
- * the lock as long as its thread sleeps. Not where a synchronous waiter takes the lock after a while (`takeFromLoop`). A synchronous waiter that a free lock is kept for is awake, and takes it; so is
- * one of the task's own thread, which `wakeTop` has woken with the task and which takes its place.
+ * the lock as long as its thread sleeps. Not where a synchronous waiter takes the lock after a while (`takeFromLoop`). A
+ * synchronous waiter that a free lock is kept for is awake, and takes it; so is one of the task's own thread, which `wakeTop`
+ * has woken with the task and which takes its place.
  */
 function reservedFor(cpu: Cpu, lock: number, word: number): number {
   const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;

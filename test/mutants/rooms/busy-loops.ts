@@ -94,10 +94,24 @@ export const mutants: readonly Mutant[] = [
     tests: READERS,
   },
   {
+    name: 'RwSemaphore: a round has the number of none',
+    file: OFFER,
+    from: '(number === 0 ? TIMES + 1 : number)',
+    to: 'number',
+    tests: [...READERS, ...PERMITS],
+  },
+  {
+    name: 'RwSemaphore: a reader that is let in as it looks takes from those that were let in with it',
+    file: RW_WAIT,
+    from: 'isGranted(cpu, semaphore, waiter.task) ? [] : readPastLoops(',
+    to: 'false ? [] : readPastLoops(',
+    tests: READERS,
+  },
+  {
     name: 'RwSemaphore: a round is that of the readers before',
     file: OFFER,
-    from: '((cpu.load(round) & ~TIMES) + TIMES + 1)',
-    to: '(cpu.load(round) & ~TIMES)',
+    from: '((cpu.load(round) & ~TIMES) + TIMES + 1) | 0',
+    to: 'cpu.load(round) & ~TIMES',
     tests: READERS,
   },
   {
