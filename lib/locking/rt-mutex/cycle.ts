@@ -20,7 +20,7 @@ export function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number
   let isStuck = false;
   for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
     const word = cpu.load(lock + RtWords.owner);
-    const owner = isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word);
+    const owner = isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word, lock === first);
     if (owner === 0) return false;
     const next = slotOf(cpu, owner);
     cycle.push(lock, cpu.load(owner + Task.thread) - 1);
@@ -38,13 +38,15 @@ export function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number
 /**
  * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
  * the lock as long as its thread sleeps. Not where a synchronous waiter looks after it, and takes the lock after a while
- * (`takeFromLoop`): behind more tasks than are looked past, nobody is woken to do that. A synchronous waiter that a free lock is kept for is awake, and takes it; so is one of the task's own thread, which `wakeTop`
- * has woken with the task and which takes its place.
+ * (`takeFromLoop`): behind more tasks than are looked past, nobody is woken to do that. `looks`: the caller is to wait for
+ * this lock, and looks after it. A synchronous waiter that a free lock is kept for is awake, and takes it; so is one of the
+ * task's own thread, which `wakeTop` has woken with the task and which takes its place.
  */
-function reservedFor(cpu: Cpu, lock: number, word: number): number {
+function reservedFor(cpu: Cpu, lock: number, word: number, looks: boolean): number {
   const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
   if (top === 0 || cpu.load(top + Task.mode) !== ASYNC) return 0;
-  if (kindById(cpu.read(lock + ObjectHeader.kind))?.isOnOffer !== undefined && syncBehind(cpu, top) !== 0) return 0;
+  const isPassed = kindById(cpu.read(lock + ObjectHeader.kind))?.isOnOffer !== undefined;
+  if (isPassed && (looks || syncBehind(cpu, top) !== 0)) return 0;
   const main = slotOf(cpu, top) + Slot.mainTask;
   return cpu.load(main + RtWait.mutex) === lock ? 0 : top;
 }
