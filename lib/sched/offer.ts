@@ -41,7 +41,9 @@ export function beginRound(cpu: Cpu, round: number, tasks: readonly number[]): v
   const theirs = tasks.filter((task) => cpu.load(task + Task.mode) === ASYNC);
   if (theirs.length === 0) return;
   const times = Math.max(...theirs.map((task) => cpu.load(task + Task.since) & TIMES));
-  cpu.store(round, ((cpu.load(round) & ~TIMES) + TIMES + 1) | times | 0);
+  const number = ((cpu.load(round) & ~TIMES) + TIMES + 1) | 0;
+  // After 2 ** 27 rounds the numbers begin anew, but not with 0: that is no offer.
+  cpu.store(round, (number === 0 ? TIMES + 1 : number) | times);
 }
 
 /**

@@ -5,15 +5,19 @@
 import { describe, expect, test } from 'vitest';
 import { type HoldfastError, Mutex, RwSemaphore } from '../../lib/index.ts';
 import { upRead } from '../../lib/locking/rw-semaphore/core.ts';
+import { isOnOffer } from '../../lib/locking/rw-semaphore/loops.ts';
 import { readSlow, writeSlow } from '../../lib/locking/rw-semaphore/wait.ts';
 import {
   HANDOFF,
   HANDOFF_AFTER,
   latchOf,
   RwSemaphoreWords,
+  roundOf,
   WAITERS,
   wordOf,
 } from '../../lib/locking/rw-semaphore/words.ts';
+import { holdsOf } from '../../lib/sched/holds.ts';
+import { loseOffer, NOBODY, offerTo, TIMES } from '../../lib/sched/offer.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
 import { on, step, stepper } from '../support/stepper.ts';
@@ -69,7 +73,7 @@ describe('RwSemaphore: what readers of an event loop were let in for', () => {
   });
 
   test('stays theirs, once they know', async () => {
-    const { holder, loop, call, clock } = stage();
+    const { real, holder, loop, address, call, clock } = stage();
     const reading = loop.acquireReadAsync();
     const writer = call(2, writeSlow);
     writer.go();
@@ -81,6 +85,8 @@ describe('RwSemaphore: what readers of an event loop were let in for', () => {
     expect([holder.readers, writer.waiter.lookAgain]).toEqual([1, undefined]);
     held.release();
     expect(writer.go().value).toBe('acquired');
+    // Nobody has to look after them any more.
+    expect(real.load(roundOf(address)) & TIMES).toBe(NOBODY);
   });
 
   test('is taken in the time of the second, that followed upon a first', async () => {
@@ -103,6 +109,140 @@ describe('RwSemaphore: what readers of an event loop were let in for', () => {
     expect(writer.go().value).toBe('acquired');
     views[2]!.upWrite();
     (await second).release();
+  });
+
+  test('is taken when the numbers of rounds begin anew', async () => {
+    const { real, views, holder, loop, address, call, clock } = stage();
+    real.store(roundOf(address), -1);
+    const reading = loop.acquireReadAsync();
+    const writer = call(2, writeSlow);
+    writer.go();
+    holder.upWrite();
+    writer.go();
+    clock.now = 1;
+    expect(writer.go().value).toBe('acquired');
+    views[2]!.upWrite();
+    (await reading).release();
+  });
+
+  test('is kept from others while their own thread takes it back, where the lock is strict', () => {
+    for (let n = 1, isOver = false; !isOver; n++) {
+      const { holder, views, loop, call, interrupt, cancel } = stage({ fifo: true });
+      loop.acquireReadAsync().catch(() => {});
+      holder.upWrite();
+      interrupt(1, step(n), () => expect(views[3]!.tryDownWrite(), `step ${n}`).toBe(false));
+      expect(call(1, writeSlow).go().value).toBe('acquired');
+      isOver = cancel(1);
+    }
+  });
+
+  test('counts as on offer from when they hold it until it is taken, at any step', () => {
+    for (const giver of [0, 2]) {
+      for (let n = 1, stops = true; stops; n++) {
+        const { real, holder, loop, address, call, clock, stopBefore } = stage();
+        for (let i = 0; i < 2; i++) loop.acquireReadAsync().catch(() => {});
+        const writer = call(2, writeSlow);
+        writer.go();
+        if (giver === 2) {
+          holder.upWrite();
+          writer.go();
+          clock.now = 1;
+        }
+        stops = stopBefore(giver, step(n), () => (giver === 2 ? writer.go() : holder.upWrite()));
+        const isHeld = holdsOf(real, 4, address, (id) => id === 2).length > 0;
+        if (isHeld) expect(isOnOffer(real, address), `step ${n} of thread ${giver}`).toBe(true);
+      }
+    }
+  });
+
+  test('stays that of one whose time is over as it is let in', () => {
+    const { holder, address, call, clock, interrupt, cancel } = stage();
+    const reader = call(1, readSlow, true);
+    const writer = call(2, writeSlow);
+    reader.go();
+    writer.go();
+    interrupt(1, on('cmpxchgAcquire', latchOf(address)), () => holder.upWrite());
+    expect(reader.go('timed-out').value).toBe('acquired');
+    expect(cancel(1)).toBe(false);
+    writer.go();
+    clock.now = 1;
+    expect(writer.go().done).toBe(false);
+    expect(holder.readers).toBe(1);
+    reader.upRead();
+    expect(writer.go().value).toBe('acquired');
+  });
+
+  test('is taken for the first in line, where the lock is kept for that', () => {
+    const { holder, loop, call, clock, mark } = stage();
+    loop.acquireReadAsync().catch(() => {});
+    const [first, taker] = [call(2, writeSlow), call(3, writeSlow)];
+    first.go();
+    taker.go();
+    holder.upWrite();
+    taker.go();
+    clock.now = 0.5;
+    first.go();
+    mark(HANDOFF | WAITERS);
+    clock.now = 9;
+    expect(first.sleeps()).toBe(true);
+    expect(taker.go().done).toBe(false);
+    expect(first.sleeps()).toBe(false);
+    expect(first.go().value).toBe('acquired');
+  });
+
+  test('is taken by a reader, and the writer of another event loop is woken that has waited for long', () => {
+    const { holder, loop, call, clock } = stage({ threads: 5 });
+    loop.acquireReadAsync().catch(() => {});
+    const [writer, reader] = [call(4, writeSlow, true), call(2, readSlow)];
+    writer.go();
+    holder.upWrite();
+    reader.go();
+    clock.now = 9;
+    expect(writer.sleeps()).toBe(true);
+    expect(reader.go().done).toBe(false);
+    expect(writer.sleeps()).toBe(false);
+    expect(writer.go().value).toBe('acquired');
+  });
+
+  test('is left to all of them for as long as to the one that was passed most', async () => {
+    const { views, holder, loop, call, clock } = stage();
+    const reading = [loop.acquireReadAsync()];
+    const writer = call(2, writeSlow);
+    writer.go();
+    holder.upWrite();
+    writer.go();
+    clock.now = 1;
+    writer.go();
+    reading.push(loop.acquireReadAsync());
+    const next = call(3, writeSlow);
+    next.go();
+    views[2]!.upWrite();
+    expect(holder.readers).toBe(2);
+    next.go();
+    clock.now = 2.9;
+    expect(next.go().done).toBe(false);
+    for (const each of reading) (await each).release();
+    expect(next.go().value).toBe('acquired');
+  });
+
+  test('stays theirs, when the thread that looks after them is let in beside them as it looks', async () => {
+    const { views, holder, loop, address, call, clock, interrupt, cancel } = stage({ threads: 5 });
+    const reading = loop.acquireReadAsync();
+    const [reader, writer, next] = [call(2, readSlow), call(3, writeSlow), call(4, writeSlow)];
+    writer.go();
+    holder.upWrite();
+    reader.go();
+    next.go();
+    clock.now = 0.5;
+    writer.go();
+    clock.now = 1;
+    interrupt(2, on('cmpxchgAcquire', latchOf(address)), () => writer.go('timed-out'));
+    expect(reader.go().value).toBe('acquired');
+    expect(cancel(2)).toBe(false);
+    expect(holder.readers).toBe(2);
+    views[2]!.upRead();
+    (await reading).release();
+    expect(next.go().value).toBe('acquired');
   });
 
   test('is left to them for twice the time, when it was taken before', async () => {
@@ -394,6 +534,41 @@ describe('RwSemaphore: a free lock that is kept for a writer of an event loop', 
     }
   });
 
+  test('is left to it for twice the time, when it was taken before', async () => {
+    const { keep, writing, call, clock, views } = keptStage();
+    const [taker, next] = [call(2, writeSlow), call(3, writeSlow)];
+    taker.go();
+    next.go();
+    keep();
+    taker.go();
+    clock.now = 1;
+    expect(taker.go().value).toBe('acquired');
+    views[2]!.upWrite();
+    next.go();
+    clock.now = 2.9;
+    expect(next.go().done).toBe(false);
+    clock.now = 3;
+    expect(next.go().value).toBe('acquired');
+    views[3]!.upWrite();
+    (await writing).release();
+  });
+
+  test('that comes late wakes the reader behind it that has found another writer there', async () => {
+    const { loop, holder, call, views } = stage();
+    const first = loop.acquireWriteAsync();
+    const reader = call(2, readSlow);
+    reader.go();
+    holder.upWrite();
+    expect(views[3]!.tryDownWrite()).toBe(true);
+    expect(reader.go().done).toBe(false);
+    expect(reader.sleeps()).toBe(true);
+    views[3]!.upWrite();
+    expect(reader.sleeps()).toBe(false);
+    expect(reader.go().value).toBe('acquired');
+    views[2]!.upRead();
+    (await first).release();
+  });
+
   test('that has not waited for long is taken at once by the first thread behind it', async () => {
     for (const path of [writeSlow, readSlow]) {
       const { loop, holder, call, views } = stage();
@@ -436,4 +611,11 @@ describe('RwSemaphore: a free lock that is kept for a writer of an event loop', 
       }
     }
   });
+});
+
+test('an offer that was taken often is not taken for that of nobody', () => {
+  const { real, arenas } = stepper(1);
+  const task = arenas[0]!.thread.self;
+  for (let i = 0; i < 2 * TIMES; i++) loseOffer(real, task);
+  expect(offerTo(real, task) - task).toBeLessThan(NOBODY);
 });

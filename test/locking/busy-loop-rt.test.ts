@@ -1,9 +1,10 @@
 /** An event loop that computes, and a free RtMutex that is kept for its task: other threads take it after a while. The clock is the test's. */
 import { describe, expect, test } from 'vitest';
-import { Mutex, PthreadMutex, RtMutex, WwClass, WwMutex } from '../../lib/index.ts';
+import { HoldfastError, Mutex, PthreadMutex, RtMutex, WwClass, WwMutex } from '../../lib/index.ts';
 import { lockSlow } from '../../lib/locking/rt-mutex/core.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
+import { MOST_OF_LOOPS } from '../../lib/sched/wait-list.ts';
 import { on, step, stepper } from '../support/stepper.ts';
 
 /** Thread 0 holds the lock, thread 1 has an event loop; the synchronous calls of the others are driven by hand. */
@@ -16,9 +17,10 @@ function stage({ threads = 4, stands = true } = {}) {
   const clock = { now: 0 };
   if (stands) for (const { cpu } of arenas) cpu.now = () => clock.now * 1e6;
   /** A call of a thread, which is asleep when it has begun. */
-  const call = (number: number) => {
-    const { thread } = arenas[number]!;
-    const waiter: Waiter = { thread, task: thread.self, deadline: Infinity, async: false, aborted: false };
+  const call = (number: number, async = false) => {
+    const { thread, heap } = arenas[number]!;
+    const task = async ? thread.takeTask(heap) : thread.self;
+    const waiter: Waiter = { thread, task, deadline: Infinity, async, aborted: false };
     const steps: SlowPath<unknown> = lockSlow(holder.address, waiter, []);
     const go = (reason: 'woken' | 'timed-out' = 'woken') => steps.next(reason);
     return { waiter, go, sleeps: () => real.load(thread.self + Task.state) === SLEEPING };
@@ -48,6 +50,32 @@ describe('RtMutex: a free lock that is kept for a task of an event loop', () => 
     expect(next.go().value).toBe('acquired');
   });
 
+  test('makes a deadlock of a thread that waits for one that nobody wakes, behind more of its tasks than are looked past', () => {
+    for (const [tasks, code] of [
+      [MOST_OF_LOOPS, 'none'],
+      [MOST_OF_LOOPS + 1, 'EDEADLK'],
+    ] as const) {
+      const { arenas, holder, loop, call, stopBefore } = stage();
+      const others = arenas.map((arena) => new RtMutex(arena, 'm'));
+      others[2]!.lock();
+      for (let i = 0; i < tasks; i++) loop.acquireAsync().catch(() => {});
+      const last = call(2);
+      last.go();
+      holder.unlock();
+      expect(last.sleeps()).toBe(code !== 'none');
+      let thrown = 'none';
+      stopBefore(1, on('wait'), () => {
+        try {
+          others[1]!.lock();
+        } catch (error) {
+          if (!(error instanceof HoldfastError)) throw error;
+          thrown = error.code;
+        }
+      });
+      expect(thrown).toBe(code);
+    }
+  });
+
   test('is taken by a thread that comes later', async () => {
     const { views, holder, loop, call, clock } = stage();
     const mine = loop.acquireAsync();
@@ -58,6 +86,19 @@ describe('RtMutex: a free lock that is kept for a task of an event loop', () => 
     expect(taker.go().value).toBe('acquired');
     views[2]!.unlock();
     (await mine).release();
+  });
+
+  test('is left to it by the tasks of other event loops', async () => {
+    const { holder, loop, call, clock } = stage();
+    const mine = loop.acquireAsync();
+    const other = call(2, true);
+    other.go();
+    holder.unlock();
+    other.go();
+    clock.now = 5;
+    expect(other.go().done).toBe(false);
+    (await mine).release();
+    expect(other.go().value).toBe('acquired');
   });
 
   test('is left to the task that comes in time', async () => {

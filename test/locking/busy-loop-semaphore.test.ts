@@ -6,7 +6,7 @@ import { latchOf, SemaphoreWords } from '../../lib/locking/semaphore/words.ts';
 import { findHold } from '../../lib/sched/holds.ts';
 import type { SlowPath, Waiter } from '../../lib/sched/slow-path.ts';
 import { SLEEPING, Task } from '../../lib/sched/task.ts';
-import { step, stepper } from '../support/stepper.ts';
+import { on, step, stepper } from '../support/stepper.ts';
 
 interface CallOptions {
   permits?: number;
@@ -75,6 +75,59 @@ describe('Semaphore: a permit that a task of an event loop was granted', () => {
       expect(free()).toBe(1);
     },
   );
+
+  test('stays its own, when the thread that looks after it is granted one as it looks', () => {
+    const { giver, address, call, clock, interrupt, cancel } = stage(2);
+    const [mine, taker] = [call(1, { async: true }), call(2)];
+    for (const each of [mine, taker]) each.go();
+    giver.up();
+    taker.go();
+    clock.now = 1;
+    interrupt(2, on('cmpxchgAcquire', latchOf(address)), () => giver.up());
+    expect(taker.go().value).toBe('acquired');
+    expect(cancel(2)).toBe(false);
+    expect(mine.go().value).toBe('acquired');
+  });
+
+  test('stays that of one whose time is over as it is granted', () => {
+    const { giver, address, call, clock, interrupt, cancel, free } = stage();
+    const [mine, taker] = [call(1, { async: true }), call(2)];
+    for (const each of [mine, taker]) each.go();
+    interrupt(1, on('cmpxchgAcquire', latchOf(address)), () => giver.up());
+    expect(mine.go('timed-out').value).toBe('acquired');
+    expect(cancel(1)).toBe(false);
+    taker.go();
+    clock.now = 1;
+    expect(taker.go().done).toBe(false);
+    mine.give();
+    expect(taker.go().value).toBe('acquired');
+    expect(free()).toBe(0);
+  });
+
+  test('is left to it by the tasks of other event loops', () => {
+    const { giver, call, clock } = stage();
+    const [mine, other] = [call(1, { async: true }), call(2, { async: true })];
+    for (const each of [mine, other]) each.go();
+    giver.up();
+    other.go();
+    clock.now = 5;
+    expect(other.go().done).toBe(false);
+    expect(mine.go().value).toBe('acquired');
+  });
+
+  test('is taken when the numbers of rounds begin anew', async () => {
+    const { real, giver, loop, address, call, clock } = stage();
+    real.store(address + SemaphoreWords.round, -1);
+    const mine = loop.downAsync();
+    const taker = call(2);
+    taker.go();
+    giver.up();
+    taker.go();
+    clock.now = 1;
+    expect(taker.go().value).toBe('acquired');
+    taker.give();
+    await mine;
+  });
 
   test('is taken by a thread that comes later', () => {
     const { giver, call, clock } = stage();
@@ -161,6 +214,9 @@ describe('Semaphore: a permit that a task of an event loop was granted', () => {
     clock.now = 1;
     expect(taker.go().done).toBe(false);
     expect(free()).toBe(1);
+    // It has nothing to look after any more.
+    taker.go();
+    expect(taker.waiter.lookAgain).toBe(undefined);
     giver.up();
     expect(taker.go().value).toBe('acquired');
   });

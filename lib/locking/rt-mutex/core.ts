@@ -46,12 +46,11 @@ import {
 } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
 import { latched, type Outcome, type SlowPath, type Waiter } from '../../sched/slow-path.ts';
-import { ASYNC, finishPark, MAIN, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
+import { ASYNC, finishPark, prepareToPark, Task, unparkAll, waitFor } from '../../sched/task.ts';
 import type { Thread } from '../../sched/thread.ts';
-import { MOST_OF_LOOPS } from '../../sched/wait-list.ts';
 import { putInOrder, type WakeQueue, wakeQueue, wakeQueued } from '../../sched/wake-queue.ts';
 import { isOwned, OWNER_DIED, ownerOf, UNRECOVERABLE, WAITERS } from '../owner-word.ts';
-import { closesCycle } from './cycle.ts';
+import { closesCycle, syncBehind } from './cycle.ts';
 import { CHAIN_LIMIT, type Contest, Contestant, CTX, RtWords } from './words.ts';
 
 const isUnowned = (word: number) => ownerOf(word) === 0;
@@ -340,11 +339,8 @@ function wakeTop(cpu: Cpu, lock: number, wakes: WakeQueue): void {
   wakes.wake.push(top);
   const main = slotOf(cpu, top) + Slot.mainTask;
   if (main !== top && cpu.load(main + RtWait.mutex) === lock) wakes.wake.push(main);
-  let next = top;
-  for (let n = 0; n < MOST_OF_LOOPS && next !== 0 && cpu.load(next + Task.mode) === ASYNC; n++) {
-    next = waiterTree.next(cpu, next);
-  }
-  if (next !== top && next !== 0 && cpu.load(next + Task.mode) === MAIN) wakes.wake.push(next);
+  const next = syncBehind(cpu, top);
+  if (next !== top && next !== 0) wakes.wake.push(next);
 }
 
 /**

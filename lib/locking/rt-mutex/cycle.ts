@@ -4,6 +4,7 @@ import { ObjectHeader } from '../../memory/objects.ts';
 import { RtWait, slotOf, waiterTree } from '../../sched/priority.ts';
 import { Slot } from '../../sched/slot.ts';
 import { ASYNC, Task } from '../../sched/task.ts';
+import { MOST_OF_LOOPS } from '../../sched/wait-list.ts';
 import { isOwned, ownerOf } from '../owner-word.ts';
 import { CHAIN_LIMIT, Contestant, CTX, RtWords } from './words.ts';
 
@@ -19,7 +20,7 @@ export function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number
   let isStuck = false;
   for (let depth = 0; depth < CHAIN_LIMIT; depth++) {
     const word = cpu.load(lock + RtWords.owner);
-    const owner = isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word);
+    const owner = isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word, lock === first);
     if (owner === 0) return false;
     const next = slotOf(cpu, owner);
     cycle.push(lock, cpu.load(owner + Task.thread) - 1);
@@ -36,13 +37,25 @@ export function closesCycle(cpu: Cpu, slot: number, first: number, cycle: number
 
 /**
  * The asynchronous task that a free lock is kept for, or 0: the others wait for it as for an owner, and it cannot take
- * the lock as long as its thread sleeps. Not where a synchronous waiter takes the lock after a while (`takeFromLoop`). A synchronous waiter that a free lock is kept for is awake, and takes it; so is
- * one of the task's own thread, which `wakeTop` has woken with the task and which takes its place.
+ * the lock as long as its thread sleeps. Not where a synchronous waiter looks after it, and takes the lock after a while
+ * (`takeFromLoop`): behind more tasks than are looked past, nobody is woken to do that. `looks`: the caller is to wait for
+ * this lock, and looks after it. A synchronous waiter that a free lock is kept for is awake, and takes it; so is one of the
+ * task's own thread, which `wakeTop` has woken with the task and which takes its place.
  */
-function reservedFor(cpu: Cpu, lock: number, word: number): number {
+function reservedFor(cpu: Cpu, lock: number, word: number, looks: boolean): number {
   const top = ownerOf(word) === 0 ? waiterTree.first(cpu, lock + RtWords.waiters) : 0;
   if (top === 0 || cpu.load(top + Task.mode) !== ASYNC) return 0;
-  if (kindById(cpu.read(lock + ObjectHeader.kind))?.isOnOffer !== undefined) return 0;
+  const isPassed = kindById(cpu.read(lock + ObjectHeader.kind))?.isOnOffer !== undefined;
+  if (isPassed && (looks || syncBehind(cpu, top) !== 0)) return 0;
   const main = slotOf(cpu, top) + Slot.mainTask;
   return cpu.load(main + RtWait.mutex) === lock ? 0 : top;
+}
+
+/** The first from `top` on that waits in a synchronous call, with no more than MOST_OF_LOOPS in front of it; 0 for none. */
+export function syncBehind(cpu: Cpu, top: number): number {
+  let task = top;
+  for (let n = 0; n < MOST_OF_LOOPS && task !== 0 && cpu.load(task + Task.mode) === ASYNC; n++) {
+    task = waiterTree.next(cpu, task);
+  }
+  return task === 0 || cpu.load(task + Task.mode) === ASYNC ? 0 : task;
 }

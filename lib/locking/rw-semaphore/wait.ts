@@ -137,7 +137,8 @@ function* lookAround(waiter: Waiter, semaphore: number): SlowPath<void> {
   const { cpu } = thread;
   yield* latched(waiter, latchOf(semaphore));
   if (async) return unlatchAndWake(thread, semaphore);
-  const woken = readPastLoops(waiter, semaphore);
+  // It may have been let in meanwhile: then it has nothing to take, nor what it waits for.
+  const woken = isGranted(cpu, semaphore, waiter.task) ? [] : readPastLoops(waiter, semaphore);
   unlatch(cpu, latchOf(semaphore));
   unparkAll(cpu, woken);
 }

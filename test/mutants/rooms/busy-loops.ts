@@ -94,10 +94,24 @@ export const mutants: readonly Mutant[] = [
     tests: READERS,
   },
   {
+    name: 'RwSemaphore: a round has the number of none',
+    file: OFFER,
+    from: '(number === 0 ? TIMES + 1 : number)',
+    to: 'number',
+    tests: [...READERS, ...PERMITS],
+  },
+  {
+    name: 'RwSemaphore: a reader that is let in as it looks takes from those that were let in with it',
+    file: RW_WAIT,
+    from: 'isGranted(cpu, semaphore, waiter.task) ? [] : readPastLoops(',
+    to: 'false ? [] : readPastLoops(',
+    tests: READERS,
+  },
+  {
     name: 'RwSemaphore: a round is that of the readers before',
     file: OFFER,
-    from: '((cpu.load(round) & ~TIMES) + TIMES + 1)',
-    to: '(cpu.load(round) & ~TIMES)',
+    from: '((cpu.load(round) & ~TIMES) + TIMES + 1) | 0',
+    to: 'cpu.load(round) & ~TIMES',
     tests: READERS,
   },
   {
@@ -175,13 +189,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RtMutex: only the task of an event loop is woken for a free lock',
     file: RT,
-    from: 'if (next !== top && next !== 0 && cpu.load(next + Task.mode) === MAIN) wakes.wake.push(next);',
+    from: 'if (next !== top && next !== 0) wakes.wake.push(next);',
     to: '',
     tests: RT_LOOPS,
   },
   {
     name: 'RtMutex: how long an unlock takes grows with the event loops’ tasks in line',
-    file: RT,
+    file: 'lib/locking/rt-mutex/cycle.ts',
     from: 'n < MOST_OF_LOOPS && ',
     to: '',
     tests: RT_LOOPS,
@@ -238,9 +252,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'RtMutex: that a lock is kept for an event loop makes a deadlock',
     file: 'lib/locking/rt-mutex/cycle.ts',
-    from: '  if (kindById(cpu.read(lock + ObjectHeader.kind))?.isOnOffer !== undefined) return 0;\n',
+    from: '  if (isPassed && (looks || syncBehind(cpu, top) !== 0)) return 0;\n',
     to: '',
     tests: [...RT_LOOPS, 'test/locking/rt-races.test.ts'],
+  },
+  {
+    name: 'RtMutex: a thread that nobody wakes is relied upon to take what is kept for an event loop',
+    file: 'lib/locking/rt-mutex/cycle.ts',
+    from: 'if (isPassed && (looks || syncBehind(cpu, top) !== 0)) return 0;',
+    to: 'if (isPassed) return 0;',
+    tests: RT_LOOPS,
+  },
+  {
+    name: 'RtMutex: a task of an event loop takes what is kept for that of another',
+    file: RT,
+    from: 'const isFree = !async && ',
+    to: 'const isFree = ',
+    tests: RT_LOOPS,
   },
   {
     name: 'RtMutex: a thread that passes a task of an event loop inherits nothing',

@@ -45,7 +45,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a free lock is not kept for an asynchronous task in the chain',
     file: CYCLE,
-    from: 'isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word)',
+    from: 'isOwned(word) ? ownerOf(word) : reservedFor(cpu, lock, word, lock === first)',
     to: 'isOwned(word) ? ownerOf(word) : 0',
     tests: [RACES],
   },
