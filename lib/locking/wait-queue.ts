@@ -38,8 +38,8 @@ export interface AsyncWaitQueueOptions extends AsyncWaitOptions {
 }
 
 /**
- * Where tasks sleep until a condition holds: any function of the arena's words (read them with Atomics). Whoever changes
- * those words, with Atomics, calls `wake` afterwards; a waiter looks at its condition before it sleeps and each time it
+ * Where tasks sleep until a condition holds: any function of the arena's words (read them with Atomics). A thread that
+ * changes those words, with Atomics, calls `wake` afterwards; a waiter looks at its condition before it sleeps and each time it
  * is woken, so no change is missed.
  *
  * Fairness: `wake(n)` wakes all waiters that share and the n exclusive ones that have waited longest. An exclusive waiter

@@ -12,7 +12,7 @@ export type Length = number | Layout;
 
 type Offsets<Fields extends Record<string, Length>> = { readonly [Name in keyof Fields]: number } & Layout;
 
-/** By struct: its fields in order. Whoever names a word looks here; algorithms know the offsets alone. */
+/** By struct: its fields in order. What names a word looks here; algorithms know the offsets alone. */
 const tables = new WeakMap<Layout, Readonly<Record<string, Length>>>();
 /** By array: the struct that it is many of. */
 const elements = new WeakMap<Layout, Layout>();

@@ -37,7 +37,7 @@
  * older period. A mask that becomes 0, or stops being 0, is told to the parent before the node's latch is released.
  *
  * Death: a dead thread's readers are over. Bits follow from `awaited` of the lines, so the reaper sets them anew, and a
- * scan that a thread died in is done again, which can only make it wait for more. Whoever waits for a period looks after
+ * scan that a thread died in is done again, which can only make it wait for more. A thread that waits for a period looks after
  * each death whether there is a step to make.
  *
  * Source: kernel/rcu/tree.c, whose grace-period kthread, hotplug and forced quiescent states are not needed where every

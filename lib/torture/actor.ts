@@ -6,6 +6,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { HoldfastError } from '../errors.ts';
 import { Mutex } from '../locking/mutex.ts';
+import type { Cpu } from '../machine/cpu.ts';
 import type { RealCpu } from '../machine/real.ts';
 import type { AsyncWaitOptions } from '../sched/drive.ts';
 import { armFor, errandOf } from './aim.ts';
@@ -197,11 +198,11 @@ export class Acquirer {
 
   /** The director wants this thread to die before an operation of its own: goes about its errand until it is there. */
   #meetAim(): void {
-    const { arena, cpu, stage, seat } = this.#performance;
+    const { cpu, stage, seat } = this.#performance;
     const aim = cpu.load(this.#seat + Seat.aim);
     if (this.#isArmed || aim === 0) return;
     this.#isArmed = true;
-    armSeat(arena.words, stage, seat, aim);
+    armSeat(cpu, stage, seat, aim);
     // Of a lock, in what it does from here on.
     for (const errand = errandOf(aim); errand !== 'lock'; ) {
       if (errand === 'names') this.#churn();
@@ -235,9 +236,9 @@ export class Acquirer {
 }
 
 /** The worker of the seat dies before the operation that `aim` says, and tells its director. */
-export function armSeat(words: Int32Array, stage: number, seat: number, aim: number): void {
+export function armSeat(cpu: Cpu, stage: number, seat: number, aim: number): void {
   armFor(aim, () => {
-    Atomics.store(words, seatAddress(stage, seat) + Seat.aim, 0);
+    cpu.store(seatAddress(stage, seat) + Seat.aim, 0);
     // By itself: the director may wait for a latch that this thread holds. Without the handlers of its exit, which would repair.
     (process as unknown as { reallyExit(code: number): void }).reallyExit(1);
     for (;;);

@@ -41,7 +41,7 @@ export function errandOf(aim: number): Errand {
 
 /**
  * From here on the thread makes as many operations as `aim` says, or, as a reaper, as many from its first step on. `dying` is called
- * before the next one, which never comes: it must not return.
+ * before the next one, which never comes: it must not return, and may use the machine itself.
  */
 export function armFor(aim: number, dying: () => never): void {
   let left = aim >> 3;

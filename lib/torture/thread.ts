@@ -6,6 +6,7 @@ import { parentPort } from 'node:worker_threads';
 import { expose } from 'comlink/dist/esm/comlink.mjs';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Arena } from '../arena/arena.ts';
+import { RealCpu } from '../machine/real.ts';
 import { Acquirer, armSeat } from './actor.ts';
 import { Decider } from './decisions.ts';
 import type { LockType, View } from './lock-type.ts';
@@ -25,7 +26,7 @@ let arena: Arena;
 let own: Part;
 
 async function perform(part: Part): Promise<string | undefined> {
-  if (part.aim !== 0) armSeat(new Int32Array(part.arena.buffer), part.stage, part.seat, part.aim);
+  if (part.aim !== 0) armSeat(new RealCpu(new Int32Array(part.arena.buffer)), part.stage, part.seat, part.aim);
   own = part;
   arena = Arena.attach(part.arena);
   const { cpu } = arena;
@@ -46,7 +47,7 @@ async function perform(part: Part): Promise<string | undefined> {
 }
 
 function leave(aim: number): void {
-  if (aim !== 0) armSeat(arena.words, own.stage, own.seat, aim);
+  if (aim !== 0) armSeat(arena.cpu, own.stage, own.seat, aim);
   arena.detach();
 }
 

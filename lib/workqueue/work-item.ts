@@ -50,8 +50,8 @@ export interface WorkBusy {
  */
 export class Work<F extends WorkFunction = WorkFunction> extends SharedObject {
   /**
-   * Opens the work of that name, making it if there is none, or that of a handle; with neither, a new one. Whoever makes it says
-   * with what arguments. Throws EINVAL for a function that is no work or not the one that it has, and for arguments that
+   * Opens the work of that name, making it if there is none, or that of a handle; with neither, a new one. The call that
+   * makes it says with what arguments. Throws EINVAL for a function that is no work or not the one that it has, and for arguments that
    * can't be cloned; ENOMEM.
    */
   constructor(arena: Arena, which: string | ObjectHandle | undefined, run?: F, ...args: Parameters<F> | []) {

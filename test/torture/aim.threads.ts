@@ -5,7 +5,7 @@ import { armSeat } from '../../lib/torture/actor.ts';
 export function countUntilDeath(arena: Arena, stage: number, counted: number, aim: number): void {
   const { cpu, words } = arena;
   process.on('exit', () => Atomics.store(words, counted, -1));
-  armSeat(words, stage, 0, aim);
+  armSeat(cpu, stage, 0, aim);
   for (let n = 1; ; n++) {
     cpu.load(counted);
     Atomics.store(words, counted, n);
@@ -13,7 +13,7 @@ export function countUntilDeath(arena: Arena, stage: number, counted: number, ai
 }
 
 /** Goes on about one errand until it dies. */
-export function borrowUntilDeath({ heap, thread, words }: Arena, stage: number, aim: number): void {
-  armSeat(words, stage, 0, aim);
+export function borrowUntilDeath({ cpu, heap, thread }: Arena, stage: number, aim: number): void {
+  armSeat(cpu, stage, 0, aim);
   for (;;) heap.free(heap.alloc(100, thread.nascent), thread.nascent);
 }

@@ -69,8 +69,7 @@ export function settleTakenBack(cpu: Cpu, semaphore: number, tasks: Iterable<num
   for (const task of tasks) {
     if (cpu.load(task + Grant.from) !== -semaphore) continue;
     const isInList = cpu.load(task + Task.list) === listOf(semaphore);
-    // The word counts it still, or not any more: the reaper counts by the records.
-    if (isInList) cpu.store(cpu.load(task + Grant.record) + Hold.count, 0);
+    // Of one in the list `rebuild` clears the record, and the reaper counts by the records.
     cpu.store(task + Grant.from, isInList ? 0 : semaphore);
   }
 }

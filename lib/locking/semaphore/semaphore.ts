@@ -90,7 +90,7 @@ const ASYNC_DOWN_OPTIONS = [...ASYNC_OPTIONS, 'permits'];
  *
  * Fairness: first come, first served, but a synchronous waiter that is next may be passed by once, while it wakes up; then
  * `up` itself gives it the permits. Asynchronous waiters are given theirs at once; what their event loop does not come for within 1 ms
- * (then 2, 4, and so on) goes to who is next, if a synchronous call waits. Who wants several permits waits in line
+ * (then 2, 4, and so on) goes to the next in line, if a synchronous call waits. A call for several permits waits in line
  * until there are as many; those behind wait too, even if there were enough for them. Only a synchronous waiter goes in
  * front of its own thread's asynchronous ones.
  *

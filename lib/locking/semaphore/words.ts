@@ -78,7 +78,7 @@ export const UNBOUNDED = 2 ** 30 - 1;
 export const MOST_PERMITS = UNBOUNDED - 1;
 
 /**
- * For `Kind.close`: no permits, and nobody waits, but only the latch holder may change the word. Whoever gets the latch from
+ * For `Kind.close`: no permits, and nobody waits, but only the latch holder may change the word. A thread that gets the latch from
  * here on leaves it so (`grantAndUnlatch`).
  */
 export function close(cpu: Cpu, semaphore: number): boolean {

@@ -66,7 +66,7 @@ const KIND = defineKind<Repairer>({
 
 /**
  * Lets any number of threads read several words consistently without writing anything, while one thread at a time
- * writes them. Whoever calls `writeBegin` keeps other writers out; `SeqLock` does that by itself.
+ * writes them. The caller of `writeBegin` keeps other writers out; `SeqLock` does that by itself.
  *
  * Fairness: the writer never waits. A reader retries as long as writers keep writing. If a writer dies inside, readers
  * throw EOWNERDEAD until a write section has run to its end. Source: kernel include/linux/seqlock.h, seqcount_t.
